@@ -1,0 +1,142 @@
+"""What the compiler says about a text: one Diagnostic, its fixes, and the error that carries them.
+
+Words only: the rules that decide *when* something is said live beside what they judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from sewdsl.source import Span
+
+
+class Severity(IntEnum):
+    """How bad it is; only an error makes a spec invalid."""
+
+    NOTE = 0
+    WARNING = 1
+    ERROR = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace a span by a text."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A change that solves a problem.
+
+    Attributes:
+        title: What it does, as an imperative: ``insert the missing '-'``.
+        edits: Replacements in one source, not overlapping.
+        safe: ``check --fix`` applies it without being asked twice: there is one reading only.
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+    safe: bool = True
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One thing said about a text.
+
+    Attributes:
+        code: Stable name of the rule, such as ``unknown-name``; ``sewdsl explain CODE`` has a page on it.
+        severity: Error, warning or note.
+        message: One sentence, no full stop, that names the actual values.
+        span: Where, in the text as the user wrote it.
+        label: A few words under the carets.
+        help: How to mend it.
+        path: The way there through repeats and blocks: ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``.
+        fixes: Changes that a tool can apply.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    span: Span
+    label: str = ""
+    help: str = ""
+    path: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+    def __str__(self) -> str:
+        span = self.span
+        return f"{span.source.name}:{span.line}:{span.column}: {self.severity}[{self.code}]: {self.message}"
+
+
+@dataclass
+class Diagnostics:
+    """The list that one run fills: says each thing once and keeps it sorted by place."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+    _seen: set[tuple[str, str, int, int]] = field(default_factory=set)
+
+    def report(  # noqa: PLR0913 -- the fields of a Diagnostic, spelled out so that call sites read as sentences
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        severity: Severity = Severity.ERROR,
+        label: str = "",
+        help: str = "",  # noqa: A002 -- the field's name in the printed form
+        path: tuple[str, ...] = (),
+        fixes: tuple[Fix, ...] = (),
+    ) -> None:
+        """Adds a diagnostic, unless the same code was already reported at the same place."""
+        self.add(Diagnostic(code, severity, message, span, label, help, path, fixes))
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Adds a diagnostic, unless the same code was already reported at the same place."""
+        span = diagnostic.span
+        key = (diagnostic.code, span.source.name, span.start, span.end)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.found.append(diagnostic)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Adds several."""
+        for diagnostic in diagnostics:
+            self.add(diagnostic)
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(self.sorted)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @property
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        """By place, source by source, in the order of the text; the worse first where they share a place."""
+        order = {name: i for i, name in enumerate(dict.fromkeys(d.span.source.name for d in self.found))}
+        return tuple(sorted(self.found, key=lambda d: (order[d.span.source.name], d.span.start, -d.severity, d.code)))
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """Those that make the spec invalid."""
+        return tuple(d for d in self.sorted if d.severity is Severity.ERROR)
+
+
+class SewdslError(Exception):
+    """A spec that has errors.
+
+    Attributes:
+        diagnostics: All that was found, warnings and notes included, sorted by place.
+    """
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        errors = [d for d in self.diagnostics if d.severity is Severity.ERROR]
+        lines = [f"{d}{f' (help: {d.help})' if d.help else ''}" for d in errors or self.diagnostics]
+        super().__init__("\n".join(lines))

@@ -1,0 +1,94 @@
+"""The base of everything that a ``.net`` file can name: layers, neurons, surrogates, joins, optimizers.
+
+A kind is one frozen pydantic class in one file. Its fields are its arguments; a field annotated with a
+:class:`Letter` can also be written in the compact notation. Defining the class registers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class Letter:
+    """How the compact notation writes an argument: ``k`` in ``c32k3``; empty for the value behind the symbol, 32."""
+
+    letter: str
+
+
+def _both(value: object) -> object:
+    """One length stands for height and width."""
+    return (value, value) if isinstance(value, int) else value
+
+
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_both)]
+"""Height and width, both at least 1; one number stands for both."""
+NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_both)]
+"""Height and width, both at least 0; one number stands for both."""
+
+CATALOGUE: dict[str, type[Kind]] = {}
+"""Every kind by its name; filled as the classes are defined (see :func:`sewdsl.ops.discover`)."""
+
+
+class Kind(BaseModel):
+    """Something with a name and arguments.
+
+    Subclasses state ``kind="LIF"`` to be registered under that name; those without are families.
+
+    Attributes:
+        kind: The name in the language, case-sensitive.
+        key: The name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: ClassVar[str]
+    key: ClassVar[str]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, kind: str = "", key: str = "", **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if kind:
+            if kind in CATALOGUE:
+                message = f"kind {kind!r} is defined twice: {CATALOGUE[kind].__qualname__} and {cls.__qualname__}"
+                raise TypeError(message)
+            cls.kind = kind
+            cls.key = key or kind.lower()
+            CATALOGUE[kind] = cls
+
+    @classmethod
+    def letters(cls) -> dict[str, str]:
+        """Argument names by their letter in the compact notation; the value behind the symbol has the letter ''."""
+        return {
+            mark.letter: name
+            for name, info in cls.model_fields.items()
+            for mark in info.metadata
+            if isinstance(mark, Letter)
+        }
+
+    def __str__(self) -> str:
+        """The canonical text with every value in force: ``c32k3s1p1b0``, ``LIF(tau=2.0, …)``."""
+        letters = {name: letter for letter, name in self.letters().items()}
+        compact = "".join(letters[name] + _compact(value) for name, value in self if name in letters and value is not None)
+        named = [f"{name}={_plain(value)}" for name, value in self if name not in letters]
+        return f"{self.kind}{compact}" + (f"({', '.join(named)})" if named else "")
+
+    def replace(self, **changes: object) -> Self:
+        """A copy with other arguments, validated again."""
+        return self.model_validate({**dict(self), **changes})
+
+
+def _compact(value: object) -> str:
+    if isinstance(value, tuple):
+        return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _plain(value: object) -> str:
+    words = {None: "none", True: "on", False: "off"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,166 @@
+"""The network: a frozen list of nodes in order of computation, each with its type, its span and the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from sewdsl.ir.op import Op
+from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.ir.signal import Signal
+from sewdsl.source import BUILTIN, Span
+
+if TYPE_CHECKING:
+    import networkx
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the way to a node.
+
+    Attributes:
+        kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join).
+        label: ``SEW Block`` for a block, else the kind.
+        key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
+        copy: Which copy, from 1, of a repeat.
+        copies: How many copies.
+    """
+
+    kind: Literal["repeat", "block", "branch", "shortcut"]
+    label: str
+    key: str
+    copy: int = 0
+    copies: int = 0
+
+    def __str__(self) -> str:
+        return f"copy {self.copy} of {self.copies}" if self.kind == "repeat" else self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        name: Unique, readable and stable; the prefix of its parameters in the ``state_dict``:
+            ``repeat1.3.sew_block1.branch.conv2``.
+        op: What it does.
+        inputs: Indices of the nodes it reads, all smaller than its own; (branch, identity) for a join.
+        output: The type of what it gives.
+        path: The way to it through repeats, blocks and joins.
+        span: Where it is written.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[int, ...]
+    output: Signal
+    path: tuple[Step, ...] = ()
+    span: Span = field(default=BUILTIN, compare=False, repr=False)
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "c32k3s1")``."""
+        return ("body", *map(str, self.path), self.span.text or self.op.kind)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A whole network. Node 0 is the input; every node's type is inferred from those before it.
+
+    Attributes:
+        name: As the file says, or the file's or string's own.
+        nodes: In order of computation.
+        output: Index of the node whose output is read out over time.
+        settings: Everything else that the file fixes about the network, defaults resolved.
+        recipe: How to train it, if the file says so.
+        expectations: ``expect`` and ``claim`` lines.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    output: int
+    settings: Settings
+    recipe: Recipe | None = None
+    expectations: tuple[Expectation, ...] = ()
+
+    def inputs(self, node: Node) -> tuple[Signal, ...]:
+        """The types of what a node reads."""
+        return tuple(self.nodes[i].output for i in node.inputs)
+
+    def parameters(self, node: Node) -> int:
+        """Learnable parameters of one node."""
+        return node.op.parameters(*self.inputs(node))
+
+    def macs(self, node: Node) -> int:
+        """Multiply-accumulates of one node, per time-step and sample."""
+        return node.op.macs(*self.inputs(node))
+
+    @cached_property
+    def total_parameters(self) -> int:
+        """Learnable parameters of the whole network."""
+        return sum(map(self.parameters, self.nodes))
+
+    @cached_property
+    def total_macs(self) -> int:
+        """Multiply-accumulates of the whole network, per time-step and sample."""
+        return sum(map(self.macs, self.nodes))
+
+    @cached_property
+    def total_activations(self) -> int:
+        """Numbers that all nodes together give, per time-step and sample."""
+        return sum(node.output.elements for node in self.nodes)
+
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """For each node, the indices of those that read it."""
+        readers: list[list[int]] = [[] for _ in self.nodes]
+        for index, node in enumerate(self.nodes):
+            for source in node.inputs:
+                readers[source].append(index)
+        return tuple(map(tuple, readers))
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def validate(self) -> Network:
+        """The network itself, if it is whole.
+
+        Raises:
+            ValueError: an input that is not before its reader, a name that stands twice, a type that does not
+                follow from those before it, or no node at all.
+        """
+        names = {node.name for node in self.nodes}
+        if len(names) != len(self.nodes) or not 0 <= self.output < len(self.nodes):
+            message = f"network {self.name!r}: node names are not unique, or the output is not a node"
+            raise ValueError(message)
+        for index, node in enumerate(self.nodes):
+            if any(not 0 <= i < index for i in node.inputs):
+                message = f"{node.name}: reads a node that is not before it"
+                raise ValueError(message)
+            inferred = node.op.infer(*self.inputs(node))
+            if inferred != node.output:
+                message = f"{node.name}: says {node.output}, but {node.op} gives {inferred}"
+                raise ValueError(message)
+        return self
+
+    def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
+        """A copy with other nodes, everything else kept."""
+        return replace(self, nodes=nodes)
+
+    def to_networkx(self) -> networkx.DiGraph[str]:
+        """The network as a graph of node names, with ``node`` on each and ``operand`` (0: branch) on each edge."""
+        import networkx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph
+
+        graph: networkx.DiGraph[str] = networkx.DiGraph(name=self.name)
+        for node in self.nodes:
+            graph.add_node(node.name, node=node)
+        for node in self.nodes:
+            for operand, source in enumerate(node.inputs):
+                graph.add_edge(self.nodes[source].name, node.name, operand=operand)
+        return graph

@@ -1,0 +1,202 @@
+"""What a node of a network does: the interface of layers, activations, neurons and joins, and of surrogates.
+
+Nothing here needs torch: ``build`` is handed the runtime it builds from.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, final
+
+from pydantic import Field, SerializeAsAny
+
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.signal import BINARY, Signal, Values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class Misfit(Exception):  # noqa: N818 -- not a failure of the program: an op that does not fit its input
+    """Raised by ``infer`` where an op does not fit its input.
+
+    Attributes:
+        code: The diagnostic's code.
+        message: One sentence with the actual values.
+        help: How to mend it.
+    """
+
+    def __init__(self, code: str, message: str, help: str = "") -> None:  # noqa: A002 -- the diagnostic's field
+        super().__init__(message)
+        self.code, self.message, self.help = code, message, help
+
+
+class Downstream(Protocol):
+    """What follows a node, for arguments that depend on it."""
+
+    @property
+    def next(self) -> tuple[Op, ...]:
+        """The ops that read the node's output."""
+
+    def nearest(self, family: type[Op]) -> Op | None:
+        """The nearest op of a family further down."""
+
+
+class Op(Kind):
+    """A node of a network."""
+
+    @abstractmethod
+    def infer(self, *inputs: Signal) -> Signal:
+        """The signal it gives for its inputs'.
+
+        Raises:
+            Misfit: it does not fit them.
+        """
+
+    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002 -- most ops have none, whatever the input
+        """How many learnable parameters it has."""
+        return 0
+
+    def macs(self, *inputs: Signal) -> int:  # noqa: ARG002
+        """Multiply-accumulate operations per time-step and sample."""
+        return 0
+
+    def settle(self, downstream: Downstream) -> Self:  # noqa: ARG002
+        """The op with the arguments filled in that depend on what follows."""
+        return self
+
+    @abstractmethod
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """The torch module that computes it."""
+
+
+class Layer(Op):
+    """Works on one time-step at a time and has one input."""
+
+
+class Activation(Op):
+    """What ``SN`` can stand for: a nonlinearity that keeps the shape."""
+
+
+class Surrogate(Kind):
+    """The derivative that stands for the Heaviside step's in the backward pass."""
+
+    @abstractmethod
+    def derivative(self, u: Any) -> Any:
+        """σ'(u) for u = H - v_threshold, in plain arithmetic that floats, torch, numba and Triton all run."""
+
+
+class Linear(NamedTuple):
+    """Dynamics of the form H[t] = decay · V[t-1] + gain · X[t] + drift; numbers or scalar tensors."""
+
+    decay: Any
+    gain: Any
+    drift: Any
+
+
+def _default_surrogate() -> Any:
+    """ATan with alpha 2 (appendix A.1), found by name since kinds lie above this module."""
+    from sewdsl.ir.kind import CATALOGUE  # noqa: PLC0415 -- the catalogue is complete only at call time
+
+    return CATALOGUE["ATan"]()
+
+
+class Neuron(Activation):
+    """A spiking neuron: charge (Eq. 1), fire (Eq. 2), reset (Eq. 3).
+
+    Attributes:
+        v_threshold: Membrane potential at which it fires, > 0.
+        v_reset: Potential after a spike (hard reset, Eq. 3), or None: v_threshold is subtracted (soft reset).
+        detach_reset: Whether the spike in the reset is a constant to the gradient (appendix A.1).
+        surrogate: Derivative of the step function in the backward pass.
+
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
+    """
+
+    v_threshold: float = Field(default=1.0, gt=0)
+    v_reset: float | None = 0.0
+    detach_reset: bool = True
+    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=_default_surrogate)
+
+    @property
+    def rest(self) -> float:
+        """The potential it starts from and leaks towards: v_reset, or 0 with soft reset."""
+        return 0.0 if self.v_reset is None else self.v_reset
+
+    def learnable(self) -> Mapping[str, float]:
+        """Initial values of its learnable scalars, by name."""
+        return {}
+
+    @abstractmethod
+    def charge(self, v: Any, x: Any, **learned: Any) -> Any:
+        """H[t] from V[t-1], X[t] and the learnable scalars (Eq. 1)."""
+
+    @final
+    def infer(self, *inputs: Signal) -> Signal:
+        """Spikes in the shape of the current; they vary since the membrane does."""
+        return Signal(inputs[0].shape, BINARY, varies=True)
+
+    @final
+    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+        """One for each learnable scalar."""
+        return len(self.learnable())
+
+    @final
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """The multi-step neuron of the runtime."""
+        return runtime.Neuron(self)
+
+
+class LinearNeuron(Neuron):
+    """A neuron whose charging is linear in V and X; one kernel serves them all."""
+
+    @abstractmethod
+    def dynamics(self, **learned: Any) -> Linear:
+        """(decay, gain, drift) as functions of its learnable scalars."""
+
+    @final
+    def charge(self, v: Any, x: Any, **learned: Any) -> Any:
+        """H = decay · V + gain · X + drift."""
+        decay, gain, drift = self.dynamics(**learned)
+        return decay * v + gain * x + drift
+
+
+class Join(Op):
+    """An element-wise function g of a branch A and an identity S (Eq. 9, Table 1).
+
+    Attributes:
+        neutral_branch: The constant branch that makes it an identity: combine(neutral, s) == s.
+        spikes_only: Whether both operands must be binary.
+    """
+
+    neutral_branch: ClassVar[int]
+    spikes_only: ClassVar[bool] = False
+
+    @abstractmethod
+    def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
+        """g(A, S); keyword-only, since not every join is symmetric."""
+
+    @abstractmethod
+    def values(self, branch: Values, identity: Values) -> Values:
+        """The range of g(A, S) from the ranges of A and S."""
+
+    @final
+    def infer(self, *inputs: Signal) -> Signal:
+        """The common shape; the range that the join states."""
+        branch, identity = inputs
+        if branch.shape != identity.shape:
+            raise Misfit(
+                "join-shape-mismatch",
+                f"the branch gives [{branch.size}] but the shortcut gives [{identity.size}]",
+                "make both equal: the same width and stride, or 'id or' a projection as shortcut",
+            )
+        return Signal(branch.shape, self.values(branch.values, identity.values), branch.varies or identity.varies)
+
+    @final
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """The runtime's module around ``combine``."""
+        return runtime.Join(self)

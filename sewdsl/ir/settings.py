@@ -1,0 +1,55 @@
+"""What a file fixes about its network besides the layers, and what it says of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+
+from sewdsl.ir.op import Activation, Join
+from sewdsl.source import BUILTIN, Span
+
+
+class Settings(BaseModel):
+    """The header of a file, defaults resolved.
+
+    Attributes:
+        input: Shape of one time-step of one sample, ``(C, H, W)`` or ``(F,)``.
+        steps: Time-steps T.
+        encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence.
+        neuron: What ``SN`` means, if the header says so.
+        join: What ``g`` means.
+        init: ``default``: torch's own. ``kaiming``: convolutions normal, fan_out (He et al. 2015).
+        zero_init: Whether every residual block starts as an identity.
+        readout: How the output sequence becomes one output.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: tuple[int, ...]
+    steps: int = Field(default=1, ge=1)
+    encode: Literal["none", "direct"] = "none"
+    neuron: SerializeAsAny[Activation] | None = None
+    join: SerializeAsAny[Join]
+    init: Literal["default", "kaiming"] = "default"
+    zero_init: bool = False
+    readout: Literal["mean", "sum", "last"] = "mean"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """An ``expect`` or ``claim`` line.
+
+    Attributes:
+        quantity: ``parameters``, ``macs``, ``output``, ….
+        value: The figure as written: ``0.13M``.
+        source: Who prints it, for a claim: ``Tab. 5``.
+        binding: True for ``expect``: a difference is an error.
+    """
+
+    quantity: str
+    value: str
+    source: str = ""
+    binding: bool = True
+    span: Span = field(default=BUILTIN, compare=False, repr=False)

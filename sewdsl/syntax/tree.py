@@ -1,0 +1,252 @@
+"""The syntax tree: what was written, before any name has a meaning.
+
+Equality ignores spans, so that ``parse(print(tree)) == tree``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sewdsl.source import BUILTIN, Span
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """Anything written; knows where."""
+
+    span: Span = field(default=BUILTIN, compare=False, repr=False)
+
+
+# --- values ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Number(Node):
+    """A number as written: ``16``, ``0.25``, ``-1``, ``1e-3``; an int where it has neither point nor exponent."""
+
+    text: str
+
+    @property
+    def value(self) -> int | float:
+        """The number; an int where it has neither point nor exponent."""
+        return float(self.text) if set(self.text) & set(".eE") else int(self.text)
+
+
+@dataclass(frozen=True)
+class Quantity(Node):
+    """A number with a unit, as written: ``0.13M``, ``2GB``, ``90%``."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Size(Node):
+    """Lengths joined by x: ``2x128x128``."""
+
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Text(Node):
+    """A string between double quotes; no escapes."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Parameter(Node):
+    """The name of a block's parameter inside ``$(…)``."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Arithmetic(Node):
+    """Integer arithmetic inside ``$(…)``; ``/`` is exact division or an error."""
+
+    operator: Literal["+", "-", "*", "/"]
+    left: Formula
+    right: Formula
+
+
+Formula = Number | Parameter | Arithmetic
+
+
+@dataclass(frozen=True)
+class Interpolation(Node):
+    """``$(formula)``."""
+
+    formula: Formula
+
+
+# --- expressions -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Word(Node):
+    """Letters, digits, dots and underscores, starting with a letter."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Name(Node):
+    """Words and interpolations that name one thing: ``SEW Block``, ``c$(c)k3``.
+
+    Parts that touch in the text are one word; ``spaced[i]`` tells whether white space stands before part i.
+    """
+
+    parts: tuple[Word | Interpolation, ...]
+    spaced: tuple[bool, ...]
+
+    @property
+    def plain(self) -> str | None:
+        """The words without white space, or None where something is interpolated: ``SEWBlock``."""
+        words = [part.text for part in self.parts if isinstance(part, Word)]
+        return "".join(words) if len(words) == len(self.parts) else None
+
+
+@dataclass(frozen=True)
+class Argument(Node):
+    """``c32``, ``c$(2*c)s2`` (name None) or ``g=IAND``, ``tau=2.0``."""
+
+    name: str | None
+    value: Value
+
+
+@dataclass(frozen=True)
+class Call(Node):
+    """A name with or without arguments: ``c32k3s1``, ``SEW Block (c32)``, ``LIF(tau=2.0)``.
+
+    ``called`` tells ``BN()`` from ``BN``; it carries no meaning and is not compared.
+    """
+
+    name: Name
+    arguments: tuple[Argument, ...] = ()
+    called: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Repeat(Node):
+    """``{ … }*n``; with ``< … >`` the same."""
+
+    body: Sequence
+    count: Number | Interpolation
+    brackets: Literal["{}", "<>"] = field(default="{}", compare=False)
+
+
+@dataclass(frozen=True)
+class Alternative(Node):
+    """``id or X``: the first where it fits, else the second."""
+
+    first: Sequence
+    second: Sequence
+
+
+@dataclass(frozen=True)
+class JoinOf(Node):
+    """``ADD[ branch | shortcut ]``."""
+
+    name: Name
+    branch: Sequence
+    shortcut: Sequence | Alternative
+
+
+Item = Call | Repeat | JoinOf
+
+
+@dataclass(frozen=True)
+class Sequence(Node):
+    """``a-b-c``; never empty."""
+
+    items: tuple[Item, ...]
+
+
+Value = Number | Quantity | Size | Text | Interpolation | Call
+"""What can stand behind ``=`` or a setting's key; a bare word is a Call without arguments."""
+
+
+# --- a file ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Version(Node):
+    """``sewdsl 1``."""
+
+    number: Number
+
+
+@dataclass(frozen=True)
+class Setting(Node):
+    """A key and its values: ``steps 16``, ``network "7B-Net"``, ``init kaiming zero``, ``epochs 192`` in a section."""
+
+    key: Word
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Body(Node):
+    """``body expression``."""
+
+    expression: Sequence
+
+
+@dataclass(frozen=True)
+class BlockParameter(Node):
+    """A parameter of a block; default None means that the call must give it, ``Parameter("in")`` the input's channels."""
+
+    name: str
+    default: Number | Parameter | None = None
+
+
+@dataclass(frozen=True)
+class BlockDefinition(Node):
+    """``block SEW Block(c=in, s=1) = expression``; the name as its words."""
+
+    name: Name
+    parameters: tuple[BlockParameter, ...]
+    expression: Sequence
+
+
+@dataclass(frozen=True)
+class Use(Node):
+    """``use "other.net"``."""
+
+    path: Text
+
+
+@dataclass(frozen=True)
+class Expect(Node):
+    """``expect parameters 0.13M``: what must hold."""
+
+    quantity: Word
+    value: Value
+
+
+@dataclass(frozen=True)
+class Claim(Node):
+    """``claim parameters 23.23M "Tab. 5"``: what a source prints."""
+
+    quantity: Word
+    value: Value
+    source: Text | None = None
+
+
+@dataclass(frozen=True)
+class Section(Node):
+    """``train on dvs128-gesture { … }``: a name, what it is on (words joined by ``-``), and settings."""
+
+    name: Word
+    on: str | None
+    settings: tuple[Setting, ...]
+
+
+Statement = Version | Setting | Body | BlockDefinition | Use | Expect | Claim | Section
+
+
+@dataclass(frozen=True)
+class Document(Node):
+    """A whole file, or a compact string as a document of one Body."""
+
+    statements: tuple[Statement, ...]
