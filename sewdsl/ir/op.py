@@ -132,7 +132,7 @@ class Neuron(Activation):
         return {}
 
     @abstractmethod
-    def charge(self, v: Any, x: Any, **learned: Any) -> Any:
+    def charge(self, v: Any, x: Any, *args: Any, **learned: Any) -> Any:
         """H[t] from V[t-1], X[t] and the learnable scalars (Eq. 1)."""
 
     @final
@@ -155,13 +155,13 @@ class LinearNeuron(Neuron):
     """A neuron whose charging is linear in V and X; one kernel serves them all."""
 
     @abstractmethod
-    def dynamics(self, **learned: Any) -> Linear:
+    def dynamics(self, *args: Any, **learned: Any) -> Linear:
         """(decay, gain, drift) as functions of its learnable scalars."""
 
     @final
-    def charge(self, v: Any, x: Any, **learned: Any) -> Any:
+    def charge(self, v: Any, x: Any, *args: Any, **learned: Any) -> Any:
         """H = decay · V + gain · X + drift."""
-        decay, gain, drift = self.dynamics(**learned)
+        decay, gain, drift = self.dynamics(*args, **learned)
         return decay * v + gain * x + drift
 
 

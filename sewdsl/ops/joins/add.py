@@ -1,0 +1,32 @@
+"""Addition, ``ADD``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.op import Join
+from sewdsl.ir.signal import REAL, Values
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Add(Join, kind="ADD"):
+    """Adds the branch to the identity: g(A, S) = A + S (Table 1).
+
+    In a network: ``ADD[ branch | shortcut ]``, or ``join ADD`` for every ``g``.
+
+    Spikes become counts: after k blocks at most k + 1 (Sec. 3.3).
+    """
+
+    neutral_branch = 0
+
+    def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
+        """A + S."""
+        return branch + identity
+
+    def values(self, branch: Values, identity: Values) -> Values:
+        """Counts add up; anything with a real value is real."""
+        if branch.upper is None or identity.upper is None:
+            return REAL
+        return Values(branch.upper + identity.upper)

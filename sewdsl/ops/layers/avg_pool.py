@@ -1,0 +1,64 @@
+"""Average pooling, ``APk2``, and the voting layer, ``APk10s10`` behind a fully connected layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.op import Misfit
+from sewdsl.ir.signal import Signal
+from sewdsl.ops.layers.pool import Pool
+from sewdsl.ops.windows import slide, spatial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class AvgPool(Pool, kind="AP", key="avg_pool"):
+    """The mean of each window; on a vector, the voting layer: k neurons vote for each class.
+
+    In a network: ``APk2``, ``APk10s10``.
+
+    Attributes:
+        kernel: Height and width of the window; voters per class on a vector.
+        stride: Step of the window; the kernel's size unless stated. On a vector it must be the kernel's size.
+        padding: Zeros on each side, counted in the mean, at most half the kernel. None on a vector.
+
+    Shape: ``[C, H, W]`` to ``[C, H', W']``, rounded down; ``[F]`` to ``[F / k]``.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in a smaller shape."""
+        if len(inputs[0].shape) == 1:
+            return Signal((self._classes(inputs[0]),), varies=inputs[0].varies)
+        c, h, w = spatial("average pooling", inputs[0])
+        height, width = slide(f"average pooling {self.short}", (h, w), self.kernel, self.stride, self.padding)
+        return Signal((c, height, width), varies=inputs[0].varies)
+
+    def _classes(self, signal: Signal) -> int:
+        voters, features = self.kernel[0], signal.shape[0]
+        if self.kernel != (voters, voters) or self.stride != self.kernel or self.padding != (0, 0):
+            raise Misfit(
+                "voting-mismatch",
+                f"average pooling {self.short} on the vector [{features}] is a voting layer, whose windows must not "
+                "overlap or leave gaps",
+                f"use k{voters}s{voters} without padding",
+            )
+        if features % voters:
+            raise Misfit(
+                "voting-mismatch",
+                f"{features} neurons cannot vote in groups of {voters}",
+                f"make the layer before it a multiple of {voters} wide, e.g. FC{(features // voters + 1) * voters}",
+            )
+        return features // voters
+
+    def cropped(self, signal: Signal) -> tuple[int, int]:
+        """Rows and columns of the input that no window reaches; a voting layer reaches all."""
+        return (0, 0) if len(signal.shape) == 1 else super().cropped(signal)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step average pooling."""
+        if len(inputs[0].shape) == 1:
+            return runtime.VotingPool(self.kernel[0])
+        return runtime.AvgPool2d(self.kernel, self.stride, self.padding)

@@ -1,0 +1,48 @@
+"""Batch normalisation, ``BN``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from sewdsl.ir.op import Layer
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class BatchNorm(Layer, kind="BN"):
+    """Normalises each channel over time, batch, height and width jointly, then scales and shifts it.
+
+    In a network: ``BN`` or ``BN(eps=1e-5, momentum=0.1)``.
+
+    Attributes:
+        eps: Added to the variance, > 0.
+        momentum: Weight of the newest batch in the running statistics, in [0, 1].
+
+    Shape: ``[C, H, W]`` or ``[F]``, unchanged.
+    """
+
+    eps: float = Field(default=1e-5, gt=0)
+    momentum: float = Field(default=0.1, ge=0, le=1)
+
+    @property
+    def scale(self) -> float:
+        """What multiplies the normalised value before weight and bias."""
+        return 1.0
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the same shape."""
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Weight and bias of each channel."""
+        return 2 * inputs[0].channels
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step batch norm."""
+        return runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)

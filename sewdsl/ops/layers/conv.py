@@ -1,0 +1,107 @@
+"""Two-dimensional convolution, ``c32k3s1``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Self
+
+from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair
+from sewdsl.ir.op import Downstream, Layer, Misfit
+from sewdsl.ir.signal import Signal
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.windows import slide, spatial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class Conv(Layer, kind="c", key="conv"):
+    """A 2-D convolution of each time-step.
+
+    In a network: ``c32k3s1``, ``c64k7s2p3``, ``c32k3x5``, ``c32k3g32b1``.
+
+    Attributes:
+        channels: Output channels.
+        kernel: Height and width of the kernel.
+        stride: Step of the window.
+        padding: Zeros on each side; None: dilation (kernel - 1) / 2, which an even kernel does not have.
+        dilation: Distance between the kernel's taps.
+        groups: Groups of channels that do not mix.
+        bias: Whether a constant is added per channel; None: exactly where no batch norm follows.
+
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = floor((H + 2p - d(k-1) - 1) / s) + 1.
+    """
+
+    channels: Annotated[Positive, Letter("")]
+    kernel: Annotated[PositivePair, Letter("k")]
+    stride: Annotated[PositivePair, Letter("s")] = (1, 1)
+    padding: Annotated[NaturalPair | None, Letter("p")] = None
+    dilation: Annotated[PositivePair, Letter("d")] = (1, 1)
+    groups: Annotated[Positive, Letter("g")] = 1
+    bias: Annotated[bool | None, Letter("b")] = None
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Padding in force.
+
+        Raises:
+            Misfit: it is not stated, and the kernel is even.
+        """
+        if self.padding is not None:
+            return self.padding
+        if any(k % 2 == 0 for k in self.kernel):
+            size = "x".join(map(str, dict.fromkeys(self.kernel)))
+            raise Misfit(
+                "even-kernel",
+                f"an even kernel (k{size}) has no symmetric padding that keeps the size",
+                f"state the padding, e.g. p{min(self.kernel) // 2} or p0",
+            )
+        height, width = (d * (k - 1) // 2 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return height, width
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the new shape."""
+        c, h, w = spatial("a convolution", inputs[0])
+        if c % self.groups or self.channels % self.groups:
+            raise Misfit(
+                "groups-mismatch",
+                f"{self.groups} groups divide neither {c} input channels into {self.channels} output channels"
+                if c % self.groups and self.channels % self.groups
+                else f"{self.groups} groups do not divide {c if c % self.groups else self.channels} channels",
+                "the number of groups must divide both the input's and the output's channels",
+            )
+        name = f"convolution k{'x'.join(map(str, dict.fromkeys(self.kernel)))}"
+        height, width = slide(name, (h, w), self.kernel, self.stride, self.pads, self.dilation)
+        return Signal((self.channels, height, width), varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Weights, and a bias per channel if there is one."""
+        return self._taps(inputs[0]) * self.channels + (self.channels if self.bias else 0)
+
+    def macs(self, *inputs: Signal) -> int:
+        """One per tap and output element."""
+        return self._taps(inputs[0]) * self.infer(*inputs).elements
+
+    def _taps(self, signal: Signal) -> int:
+        return signal.channels // self.groups * self.kernel[0] * self.kernel[1]
+
+    def settle(self, downstream: Downstream) -> Self:
+        """States padding and bias."""
+        bias = self.bias
+        if bias is None:
+            bias = not (downstream.next and all(isinstance(op, BatchNorm) for op in downstream.next))
+        return self.replace(padding=self.pads, bias=bias)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step convolution."""
+        return runtime.Conv2d(
+            inputs[0].channels,
+            self.channels,
+            kernel_size=self.kernel,
+            stride=self.stride,
+            padding=self.pads,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=bool(self.bias),
+        )

@@ -1,0 +1,38 @@
+"""Dropout, ``DP``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from sewdsl.ir.kind import Letter
+from sewdsl.ir.op import Layer
+from sewdsl.ir.signal import REAL, Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class Dropout(Layer, kind="DP", key="dropout"):
+    """Silences a random part in training, the same part at every time-step of a sample.
+
+    In a network: ``DP`` (p = 0.5), ``DP0.25``.
+
+    Attributes:
+        p: Probability that an element is silenced, in [0, 1).
+
+    Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
+    """
+
+    p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.5
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
+        return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """A dropout with one mask for all time-steps."""
+        return runtime.Dropout(self.p)

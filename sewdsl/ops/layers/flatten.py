@@ -1,0 +1,30 @@
+"""From a map to a vector, ``Flatten``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.op import Layer
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class Flatten(Layer, kind="Flatten"):
+    """The elements of a map as a vector, channel by channel, row by row.
+
+    In a network: ``Flatten``.
+
+    Shape: ``[C, H, W]`` to ``[C·H·W]``.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """The same values in a vector."""
+        return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """A multi-step flatten."""
+        return runtime.Flatten()

@@ -1,0 +1,32 @@
+"""Global average pooling, ``GAP``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.op import Layer
+from sewdsl.ir.signal import Signal
+from sewdsl.ops.windows import spatial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class GlobalAvgPool(Layer, kind="GAP"):
+    """The mean of each channel over height and width.
+
+    In a network: ``GAP``.
+
+    Shape: ``[C, H, W]`` to ``[C]``.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, one per channel."""
+        c, _, _ = spatial("global average pooling", inputs[0])
+        return Signal((c,), varies=inputs[0].varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """A multi-step global average pooling."""
+        return runtime.GlobalAvgPool()

@@ -1,0 +1,46 @@
+"""A fully connected layer, ``FC11``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from sewdsl.ir.kind import Letter, Positive
+from sewdsl.ir.op import Layer
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class Linear(Layer, kind="FC"):
+    """Every output from every input; a map is flattened first.
+
+    In a network: ``FC11``, ``FC110b0``.
+
+    Attributes:
+        features: Outputs.
+        bias: Whether a constant is added to each.
+
+    Shape: ``[C, H, W]`` or ``[F]`` to ``[features]``.
+    """
+
+    features: Annotated[Positive, Letter("")]
+    bias: Annotated[bool, Letter("b")] = True
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """A vector of real values."""
+        return Signal((self.features,), varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Weights, and a bias per output if there is one."""
+        return self.macs(*inputs) + (self.features if self.bias else 0)
+
+    def macs(self, *inputs: Signal) -> int:
+        """One per weight."""
+        return inputs[0].elements * self.features
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step linear layer."""
+        return runtime.Linear(inputs[0].elements, self.features, bias=self.bias)

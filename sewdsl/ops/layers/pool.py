@@ -1,0 +1,51 @@
+"""What max and average pooling share: a window and its step."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import model_validator
+
+from sewdsl.ir.kind import Letter, NaturalPair, PositivePair
+from sewdsl.ir.op import Layer
+from sewdsl.ir.signal import Signal
+from sewdsl.ops.windows import cropped, spatial
+
+
+class Pool(Layer):
+    """A window that slides over the map.
+
+    Attributes:
+        kernel: Height and width of the window.
+        stride: Step of the window; the kernel's size unless stated.
+        padding: Rows and columns added on each side, at most half the kernel.
+    """
+
+    kernel: Annotated[PositivePair, Letter("k")]
+    stride: Annotated[PositivePair, Letter("s")]
+    padding: Annotated[NaturalPair, Letter("p")] = (0, 0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stride_is_kernel(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "kernel" in data:
+            return {"stride": data["kernel"], **data}
+        return data
+
+    @model_validator(mode="after")
+    def _padding_fits(self) -> Self:
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
+            message = f"padding p{self.padding[0]} is more than half the kernel k{self.kernel[0]}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def short(self) -> str:
+        """Kernel and stride: ``k2 s2``."""
+        kernel, stride = ("x".join(map(str, dict.fromkeys(pair))) for pair in (self.kernel, self.stride))
+        return f"k{kernel} s{stride}"
+
+    def cropped(self, signal: Signal) -> tuple[int, int]:
+        """Rows and columns of the input that no window reaches."""
+        _, h, w = spatial("pooling", signal)
+        return cropped((h, w), self.kernel, self.stride, self.padding)

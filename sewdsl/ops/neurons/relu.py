@@ -1,0 +1,30 @@
+"""The rectified linear unit, ``ReLU``: the neuron of networks that do not spike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.op import Activation
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class ReLU(Activation, kind="ReLU"):
+    """max(x, 0), element by element; no state, no spikes.
+
+    In a network: ``ReLU``.
+
+    Shape: any, unchanged. Spikes and counts stay what they are.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Like the input: whole numbers from 0 up pass unchanged, real values stay real."""
+        return inputs[0]
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """A ReLU."""
+        return runtime.ReLU()

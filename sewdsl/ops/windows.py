@@ -1,0 +1,52 @@
+"""How a window slides over a map: what convolution and pooling share."""
+
+from __future__ import annotations
+
+from sewdsl.ir.op import Misfit
+from sewdsl.ir.signal import Signal
+
+Pair = tuple[int, int]
+
+
+def spatial(op: str, signal: Signal) -> tuple[int, int, int]:
+    """C, H, W of a signal.
+
+    Raises:
+        Misfit: it is a vector.
+    """
+    if len(signal.shape) != 3:  # noqa: PLR2004 -- C, H, W
+        raise Misfit(
+            "wrong-rank",
+            f"{op} needs a [C, H, W] input, but the input here is the vector [{signal.size}]",
+            "put it before the layer that flattens (FC, Flatten or GAP)",
+        )
+    c, h, w = signal.shape
+    return c, h, w
+
+
+def slide(op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
+    """Height and width of the output: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
+
+    Raises:
+        Misfit: the window is larger than the padded input.
+    """
+    out = []
+    for length, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        reach = d * (k - 1) + 1
+        if length + 2 * p < reach:
+            padded = f" padded by {p}" if p else ""
+            raise Misfit(
+                "spatial-size-exhausted",
+                f"{op} does not fit a {size[0]}x{size[1]} input{padded}",
+                "use a larger input, or fewer layers that shrink it",
+            )
+        out.append((length + 2 * p - reach) // s + 1)
+    return out[0], out[1]
+
+
+def cropped(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    """Rows and columns of the input, padding aside, that no window reaches."""
+    lost = [
+        max(0, (length + 2 * p - k) % s - p) for length, k, s, p in zip(size, kernel, stride, padding, strict=True)
+    ]
+    return lost[0], lost[1]
