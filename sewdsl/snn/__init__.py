@@ -1,0 +1,1 @@
+"""The torch runtime, ignorant of the language: layers over time, neurons, joins, kernels."""

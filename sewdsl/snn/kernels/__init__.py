@@ -1,0 +1,1 @@
+"""Neurons over time: one plain kernel that all others are measured against."""

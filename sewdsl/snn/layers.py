@@ -1,0 +1,55 @@
+"""Layers without memory, each on a whole sequence ``[T, N, *]``.
+
+Parameters carry torch's plain names (``weight``, ``bias``), so that checkpoints stay readable.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sewdsl.snn.steps import over_steps
+
+
+class Conv2d(nn.Conv2d):
+    """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+        return over_steps(super().forward, x_TN)
+
+
+class Linear(nn.Linear):
+    """``[T, N, C, H, W]`` (flattened first) or ``[T, N, F]`` to ``[T, N, F']``; torch's arguments."""
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        return super().forward(x_TN.flatten(2))
+
+
+class Flatten(nn.Module):
+    """``[T, N, C, H, W]`` to ``[T, N, C·H·W]``."""
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        return x_TN.flatten(2)
+
+
+class Dropout(nn.Module):
+    """Dropout with one mask for all time-steps of a sample, drawn anew in every forward.
+
+    A mask that changed from step to step would be averaged away by the membrane potential.
+
+    Attributes:
+        p: Probability that an element is zeroed in training, 0 <= p < 1; the others are scaled by 1 / (1 - p).
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        if not self.training:
+            return x_TN
+        mask_N = functional.dropout(x_TN.new_ones(x_TN.shape[1:]), self.p)
+        return x_TN * mask_N
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return f"p={self.p}"

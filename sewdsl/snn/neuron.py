@@ -1,0 +1,52 @@
+"""The multi-step neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from sewdsl.snn.kernels import reference
+from sewdsl.snn.specification import NeuronSpec
+
+
+class Neuron(nn.Module):
+    """Spiking neurons of one kind, one per element of their input.
+
+    It holds learnable scalars, never a membrane potential: that lives inside one forward, or in the caller's hands.
+
+    Attributes:
+        spec: What a neuron computes.
+
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
+    """
+
+    def __init__(self, spec: NeuronSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        for name, value in spec.learnable().items():
+            self.register_parameter(name, nn.Parameter(torch.tensor(float(value))))
+
+    @property
+    def learned(self) -> Mapping[str, Tensor]:
+        """The learnable scalars by name."""
+        return cast("Mapping[str, Tensor]", self._parameters)
+
+    def initial(self, x_N: Tensor) -> Tensor:
+        """The membrane potential before the first step, shaped like one step of the input current."""
+        return torch.full_like(x_N, self.spec.rest)
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        """Spikes of a whole sequence, from rest."""
+        spikes_TN, _ = reference.integrate(self.spec, x_TN, self.initial(x_TN[0]), self.learned)
+        return spikes_TN
+
+    def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Spikes of one time-step and the membrane potential after it."""
+        spikes_TN, v_N = reference.integrate(self.spec, x_N[None], v_N, self.learned)
+        return spikes_TN[0], v_N
+
+    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+        return str(self.spec)

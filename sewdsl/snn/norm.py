@@ -1,0 +1,59 @@
+"""Batch norm with statistics over time-steps, samples and places jointly."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sewdsl.snn.steps import over_steps
+
+
+class BatchNorm(_BatchNorm):
+    """Normalises every channel of ``[T, N, C, H, W]`` over T, N, H, W, or of ``[T, N, F]`` over T, N.
+
+    ::
+
+        y = weight · scale · (x - mean) / sqrt(var + eps) + bias
+
+    Attributes:
+        scale: 1 for batch norm; alpha · v_threshold for tdBN (Zheng et al. 2021).
+
+    Raises:
+        ValueError: in training, a single value per channel, whose variance is not defined.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, channels: int, scale: float = 1.0) -> None:
+        super().__init__(channels)
+        self.scale = scale
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+        if self.training:
+            self._count(x_TN)
+        return over_steps(self._normalise, x_TN)
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        weight = self.weight if self.scale == 1 else self.weight * self.scale
+        momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+        statistics = self.running_mean, self.running_var
+        return functional.batch_norm(x, *statistics, weight, self.bias, self.training, momentum, self.eps)
+
+    def _count(self, x_TN: Tensor) -> None:
+        values = x_TN.shape[0] * x_TN.shape[1] * x_TN.shape[3:].numel()
+        if values <= 1:
+            message = (
+                f"batch norm over {self.num_features} channels got {list(x_TN.shape)}: training needs more than one "
+                "value per channel; use a larger batch or more time-steps, or call eval()"
+            )
+            raise ValueError(message)
+        self.num_batches_tracked.add_(1)
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 -- torch's name
+        """Any rank will do."""
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return super().extra_repr() + ("" if self.scale == 1 else f", scale={self.scale}")

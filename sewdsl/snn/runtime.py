@@ -1,0 +1,28 @@
+"""The torch modules that a kind may be built from."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from sewdsl.snn import join, layers, neuron, norm, pooling
+
+
+class Runtime:
+    """A namespace handed to ``Op.build``, so that the vocabulary needs no torch.
+
+    Every module works on whole sequences: ``[T, N, C, H, W]`` or ``[T, N, F]``.
+    """
+
+    Conv2d = layers.Conv2d
+    Linear = layers.Linear
+    Flatten = layers.Flatten
+    Dropout = layers.Dropout
+    BatchNorm = norm.BatchNorm
+    MaxPool2d = pooling.MaxPool2d
+    AvgPool2d = pooling.AvgPool2d
+    GlobalAvgPool = pooling.GlobalAvgPool
+    VotingPool = pooling.VotingPool
+    ReLU = nn.ReLU
+    Identity = nn.Identity
+    Neuron = neuron.Neuron
+    Join = join.Join
