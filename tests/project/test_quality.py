@@ -12,7 +12,7 @@ COMMANDS = {
     "ruff check": [sys.executable, "-m", "ruff", "check", "."],
     "ruff format": [sys.executable, "-m", "ruff", "format", "--check", "."],
     "mypy": [sys.executable, "-m", "mypy"],
-    "import-linter": [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+    "import-linter": [str(Path(sys.executable).with_name("lint-imports"))],
 }
 
 
