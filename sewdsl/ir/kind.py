@@ -50,9 +50,8 @@ class Kind(BaseModel):
     kind: ClassVar[str]
     key: ClassVar[str]
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, kind: str = "", key: str = "", **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
+    def __init_subclass__(cls, kind: str = "", key: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
         if kind:
             if kind in CATALOGUE:
                 message = f"kind {kind!r} is defined twice: {CATALOGUE[kind].__qualname__} and {cls.__qualname__}"
