@@ -18,6 +18,8 @@ class BatchNorm(_BatchNorm):
 
     Attributes:
         scale: 1 for batch norm; alpha · v_threshold for tdBN (Zheng et al. 2021).
+        eps: Added to the variance.
+        momentum: Weight of the newest batch in the running statistics; None: all batches weigh the same.
 
     Raises:
         ValueError: in training, a single value per channel, whose variance is not defined.
@@ -27,8 +29,10 @@ class BatchNorm(_BatchNorm):
     bias: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, channels: int, scale: float = 1.0) -> None:
-        super().__init__(channels)
+    def __init__(
+        self, channels: int, *, scale: float = 1.0, eps: float = 1e-5, momentum: float | None = 0.1
+    ) -> None:
+        super().__init__(channels, eps=eps, momentum=momentum)
         self.scale = scale
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
