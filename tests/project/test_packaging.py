@@ -1,0 +1,86 @@
+"""The wheel, built from the source distribution and installed outside the checkout.
+
+The new environment borrows the dependencies of the one that runs the tests: installing torch a second time would take
+minutes and prove nothing about sewdsl.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Standard output of a command that knows nothing of the checkout."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel made from the source distribution, so that both are complete."""
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", out, cwd=ROOT)
+    (archive,) = out.glob("*.tar.gz")
+    with tarfile.open(archive) as sdist:
+        sdist.extractall(out, filter="data")
+    source = out / archive.name.removesuffix(".tar.gz")
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out, cwd=source)
+    (built,) = out.glob("*.whl")
+    shutil.rmtree(source)
+    return built
+
+
+@pytest.fixture(scope="module")
+def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the executables of an environment that holds the wheel."""
+    home = tmp_path_factory.mktemp("installed") / "venv"
+    venv.create(home)
+    paths = sysconfig.get_paths("venv", {"base": str(home), "platbase": str(home)})
+    python = Path(paths["scripts"]) / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home)
+    borrowed = dict.fromkeys(sysconfig.get_paths()[name] for name in ("purelib", "platlib"))
+    (Path(paths["purelib"]) / "borrowed.pth").write_text("\n".join(borrowed), encoding="utf-8")
+    return python.parent
+
+
+def test_the_wheel_is_what_runs(scripts: Path, tmp_path: Path) -> None:
+    where = run(scripts / "python", "-c", "import sewdsl; print(sewdsl.__file__)", cwd=tmp_path)
+    assert Path(where).is_relative_to(scripts.parent)
+
+
+def test_check(scripts: Path, tmp_path: Path) -> None:
+    run(scripts / "sewdsl", "check", "7b-net", cwd=tmp_path)
+
+
+def test_show(scripts: Path, tmp_path: Path) -> None:
+    assert "130,938" in run(scripts / "sewdsl", "show", "7b-net", cwd=tmp_path)
+
+
+def test_draw(scripts: Path, tmp_path: Path) -> None:
+    run(scripts / "sewdsl", "draw", "7b-net", "-o", "x.svg", cwd=tmp_path)
+    assert "<svg" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+
+
+def test_explain(scripts: Path, tmp_path: Path) -> None:
+    assert "missing-hyphen" in run(scripts / "sewdsl", "explain", "missing-hyphen", cwd=tmp_path)
+
+
+def test_nets(scripts: Path, tmp_path: Path) -> None:
+    assert "sew-resnet-152" in run(scripts / "sewdsl", "nets", cwd=tmp_path)
+
+
+def test_as_a_module(scripts: Path, tmp_path: Path) -> None:
+    run(scripts / "python", "-m", "sewdsl", "check", "7b-net", cwd=tmp_path)
