@@ -1,0 +1,83 @@
+"""The worked examples of CONTRIBUTING.md: put into files as it says, found as it says, and run."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"`(sewdsl/\S+\.py)`:\n\n```python\n(.*?)```", TEXT, re.DOTALL))
+
+KINDS = """
+import torch
+import sewdsl
+
+text = "c8k3-BN-FIF-OR[DWk3-BN-FIF(decay=0.9) | id]-FC3"
+network = sewdsl.load(text, input="2x8x8", steps=4)
+print([str(node.output.values) for node in network if node.op.kind == "OR"])
+
+model = sewdsl.compile(network)
+x = torch.rand(4, 5, 2, 8, 8)
+y = model(x)
+y.square().sum().backward()
+gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+assert y.shape == (5, 3), y.shape
+assert sum(parameter.numel() for parameter in model.parameters()) == network.total_parameters
+assert all(gradient.abs().sum() > 0 for gradient in gradients.values()), gradients
+print(sorted(name for name in gradients if name.endswith(".w")))
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds an installed package with the examples, announced as CONTRIBUTING.md says."""
+    announced = tomllib.loads(re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)[0])
+    ((name, package),) = announced["project"]["entry-points"]["sewdsl.kinds"].items()
+    site = tmp_path_factory.mktemp("site")
+    for path, code in EXAMPLES.items():
+        target = site / package / Path(path).name
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(code, encoding="utf-8")
+    (site / package / "__init__.py").write_text('"""Kinds of somebody\'s own."""\n', encoding="utf-8")
+    metadata = site / "mine-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text(f"[sewdsl.kinds]\n{name} = {package}\n", encoding="utf-8")
+    return site
+
+
+def run(program: str, site: Path) -> list[str]:
+    """What a program prints that has the examples installed; a process of its own keeps our catalogue clean."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_kinds_are_found_and_run(home: Path) -> None:
+    values, learned = run(KINDS, home)
+    assert values == "['binary']"
+    assert learned.count("fif") == 2
+
+
+def test_or_is_a_disjunction(home: Path) -> None:
+    program = """
+import torch
+from my_package.or_ import Or
+a, s = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+print(Or().combine(branch=a, identity=s).tolist())
+print(torch.equal(Or().combine(branch=torch.zeros(4), identity=s), s))
+"""
+    assert run(program, home) == ["[0.0, 1.0, 1.0, 1.0]", "True"]
+
+
+def test_examples_are_in_style(home: Path) -> None:
+    command = [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
