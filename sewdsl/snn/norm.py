@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sewdsl.snn.steps import over_steps
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class BatchNorm(_BatchNorm):
@@ -25,13 +29,9 @@ class BatchNorm(_BatchNorm):
         ValueError: in training, a single value per channel, whose variance is not defined.
     """
 
-    weight: Tensor
-    bias: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(
-        self, channels: int, *, scale: float = 1.0, eps: float = 1e-5, momentum: float | None = 0.1
-    ) -> None:
+    def __init__(self, channels: int, *, scale: float = 1.0, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
         super().__init__(channels, eps=eps, momentum=momentum)
         self.scale = scale
 
@@ -60,4 +60,5 @@ class BatchNorm(_BatchNorm):
         """Any rank will do."""
 
     def extra_repr(self) -> str:  # noqa: D102
-        return super().extra_repr() + ("" if self.scale == 1 else f", scale={self.scale}")
+        scale = "" if self.scale == 1 else f", scale={self.scale}"
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{scale}"

@@ -40,7 +40,8 @@ class VotingPool(nn.Module):
         self.kernel = kernel
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
-        return x_TN.unflatten(-1, (x_TN.shape[-1] // self.kernel, self.kernel)).mean(-1)
+        *steps, features = x_TN.shape
+        return x_TN.reshape(*steps, features // self.kernel, self.kernel).mean(-1)
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"kernel={self.kernel}"

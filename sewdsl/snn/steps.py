@@ -7,10 +7,13 @@ Shape suffixes throughout the runtime: T time-steps, N samples, C channels, H he
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def over_steps(operation: Callable[[Tensor], Tensor], x_TN: Tensor) -> Tensor:
     """Applies an operation on ``[N, *]`` to every step of ``[T, N, *]``, all of them as one batch of T·N samples."""
-    return operation(x_TN.flatten(0, 1)).unflatten(0, x_TN.shape[:2])
+    y = operation(x_TN.flatten(0, 1))
+    return y.reshape(*x_TN.shape[:2], *y.shape[1:])

@@ -20,7 +20,7 @@ def heaviside(u: Tensor, surrogate: SurrogateSpec) -> Tensor:
     if not torch.is_grad_enabled():
         return spikes
     u_value = u.detach()
-    slope = surrogate.derivative(u_value)
+    slope: Tensor | float = surrogate.derivative(u_value)
     if isinstance(slope, Tensor):
         slope = slope.to(u.dtype)  # a comparison gives bool, and bool / float float32
     return spikes + (u - u_value) * slope  # u - u_value is 0, so the value is exactly that of spikes

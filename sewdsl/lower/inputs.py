@@ -1,0 +1,81 @@
+"""What a network accepts as its input, and what it says of anything else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sewdsl.ir.settings import Settings
+
+
+def as_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
+    """The input as ``[T, N, *]`` in the parameters' number format; a static one is repeated without a copy.
+
+    Raises:
+        ValueError: it does not fit; the message names the layout, what was expected and what came.
+    """
+    rank = len(settings.input)
+    if tuple(x.shape[-rank:]) != settings.input or x.ndim - rank not in {1, 2}:
+        message = (
+            f"the input is {_layout('T, N', settings)}, or {_layout('N', settings)} if it is static, "
+            f"but got {list(x.shape)}{_hint(x, settings)}"
+        )
+        raise ValueError(message)
+    static = x.ndim == rank + 1
+    if not static and x.shape[0] == 0:
+        message = f"a sequence has at least one time-step, but got {list(x.shape)}; time is the first axis"
+        raise ValueError(message)
+    x = _in_format(x, parameter)
+    return x.expand(settings.steps, *x.shape) if static else x
+
+
+def as_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
+    """One time-step of the input, ``[N, *]``, in the parameters' number format.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    if tuple(x.shape[1:]) != settings.input:
+        message = f"a stream takes one time-step at a time, {_layout('N', settings)}, but got {list(x.shape)}"
+        raise ValueError(message)
+    return _in_format(x, parameter)
+
+
+def _layout(axes: str, settings: Settings) -> str:
+    """``[T, N, C=2, H=128, W=128]``."""
+    names = "CHW" if len(settings.input) > 1 else "F"
+    sizes = ", ".join(f"{name}={size}" for name, size in zip(names, settings.input, strict=True))
+    return f"[{axes}, {sizes}]"
+
+
+def _hint(x: Tensor, settings: Settings) -> str:
+    """What may have gone wrong, for the mistakes that can be told apart."""
+    shape = settings.input
+    if tuple(x.shape) == shape:
+        return "; for a single sample, add the axis N: x[None]"
+    if len(shape) > 1:
+        c, h, w = shape
+        if x.ndim > len(shape) and tuple(x.shape[-3:]) == (h, w, c):
+            return "; channels come before height and width: x.movedim(-1, -3)"
+        if x.ndim == len(shape) + 2 and (x.shape[1], *x.shape[-2:]) == shape:
+            return "; time is the first axis: x.movedim(2, 0)"
+    return ""
+
+
+def _in_format(x: Tensor, parameter: Tensor | None) -> Tensor:
+    """The values in the parameters' number format, if that loses nothing."""
+    wanted = torch.get_default_dtype() if parameter is None else parameter.dtype
+    if not x.dtype.is_floating_point and not x.dtype.is_complex:
+        return x.to(wanted)
+    if x.dtype.is_complex or (parameter is not None and x.dtype != wanted and not _autocast(x)):
+        message = (
+            f"the input is {x.dtype}, but the parameters are {wanted}; convert one of them: x.to({wanted}) "
+            f"or model.to({x.dtype})"
+        )
+        raise ValueError(message)
+    return x
+
+
+def _autocast(x: Tensor) -> bool:
+    """Whether torch converts number formats itself."""
+    return torch.is_autocast_enabled(x.device.type)

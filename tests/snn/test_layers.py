@@ -1,0 +1,125 @@
+"""Layers without memory: each step as torch's own layer does it, statistics and masks over all steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sewdsl.snn.runtime import Runtime
+
+
+def frames(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def pairs() -> list[tuple[nn.Module, nn.Module]]:
+    """The runtime's layer and torch's, the same weights in both."""
+    conv, same_conv = Runtime.Conv2d(4, 6, 3, 2, 1, 1, 2, bias=True), nn.Conv2d(4, 6, 3, 2, 1, 1, 2, bias=True)
+    linear, same_linear = Runtime.Linear(4 * 6 * 6, 5, bias=False), nn.Linear(4 * 6 * 6, 5, bias=False)
+    same_conv.load_state_dict(conv.state_dict())
+    same_linear.load_state_dict(linear.state_dict())
+    return [
+        (conv, same_conv),
+        (linear, nn.Sequential(nn.Flatten(), same_linear)),
+        (Runtime.MaxPool2d(3, 2, 1), nn.MaxPool2d(3, 2, 1)),
+        (Runtime.AvgPool2d((2, 3), (2, 1), (1, 0)), nn.AvgPool2d((2, 3), (2, 1), (1, 0))),
+        (Runtime.GlobalAvgPool(), nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())),
+        (Runtime.Flatten(), nn.Flatten()),
+        (Runtime.ReLU(), nn.ReLU()),
+        (Runtime.Identity(), nn.Identity()),
+    ]
+
+
+@pytest.mark.parametrize("index", range(len(pairs())))
+def test_every_step_is_torchs_own_layer(index: int) -> None:
+    layer, same = pairs()[index]
+    x = frames(3, 2, 4, 6, 6)
+    torch.testing.assert_close(layer(x), torch.stack([same(step) for step in x]))
+    assert layer(x[:, :0]).shape == (3, 0, *layer(x).shape[2:])
+
+
+def test_parameters_have_plain_names() -> None:
+    statistics = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    assert list(Runtime.Conv2d(1, 1, 1).state_dict()) == ["weight", "bias"]
+    assert list(Runtime.Linear(1, 1).state_dict()) == ["weight", "bias"]
+    assert list(Runtime.BatchNorm(1).state_dict()) == statistics
+
+
+def test_linear_takes_vectors() -> None:
+    layer = Runtime.Linear(7, 3)
+    x = frames(3, 2, 7)
+    torch.testing.assert_close(layer(x), functional.linear(x, layer.weight, layer.bias))
+
+
+def test_voting_is_the_mean_of_neighbours() -> None:
+    votes = torch.tensor([1.0, 0, 1, 1, 0, 0]).expand(2, 3, 6)
+    assert Runtime.VotingPool(3)(votes)[0, 0].tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert Runtime.VotingPool(3)(votes[:, :0]).shape == (2, 0, 2)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5, 5), (3, 2, 4)])
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_batch_norm_takes_statistics_over_time_and_samples(shape: tuple[int, ...], scale: float) -> None:
+    layer, same = Runtime.BatchNorm(4, scale=scale), nn.BatchNorm1d(4)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, -2, 0.5, 3]))
+        layer.bias.copy_(torch.tensor([0.0, 1, 2, 3]))
+        same.weight.copy_(layer.weight * scale)
+        same.bias.copy_(layer.bias)
+    x = frames(*shape) + 3
+    values = x.movedim(2, 0).flatten(1).T  # every value of a channel as a sample of its own
+    for training in (True, False):
+        layer.train(training)
+        same.train(training)
+        torch.testing.assert_close(layer(x).movedim(2, 0).flatten(1).T, same(values))
+    torch.testing.assert_close(layer.running_mean, same.running_mean)
+    torch.testing.assert_close(layer.running_var, same.running_var)
+    assert layer.num_batches_tracked.item() == 1
+
+
+def test_batch_norm_keeps_its_arguments() -> None:
+    layer = Runtime.BatchNorm(3, eps=1e-3, momentum=0.3)
+    assert (layer.eps, layer.momentum) == (1e-3, 0.3)
+    averaging = Runtime.BatchNorm(3, momentum=None)
+    x = frames(2, 4, 3)
+    averaging(x)
+    averaging(3 * x)
+    torch.testing.assert_close(averaging.running_mean, 2 * x.mean((0, 1)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 0, 3, 4, 4)])
+def test_batch_norm_refuses_to_train_on_too_little(shape: tuple[int, ...]) -> None:
+    layer = Runtime.BatchNorm(3)
+    with pytest.raises(ValueError, match="more than one value per channel"):
+        layer(torch.ones(shape))
+    assert layer.num_batches_tracked.item() == 0
+    assert layer.eval()(torch.ones(shape)).shape == shape
+
+
+def test_batch_norm_without_weight_is_its_bias_exactly() -> None:
+    layer = Runtime.BatchNorm(4)
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, 1.4)
+    for training in (True, False):
+        assert (layer.train(training)(frames(3, 2, 4, 5, 5) * 100) == torch.tensor(1.4)).all()
+
+
+def test_dropout_draws_one_mask_for_all_steps() -> None:
+    layer = Runtime.Dropout(0.25)
+    torch.manual_seed(0)
+    y = layer(torch.ones(5, 4, 2000))
+    assert (y == y[0]).all()
+    assert not (y[:, 0] == y[:, 1]).all()
+    assert y.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert (y == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert not torch.equal(layer(torch.ones(5, 4, 2000)), y)
+    x = frames(5, 4, 3)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_layers_print_their_arguments() -> None:
+    assert str(Runtime.Dropout(0.25)) == "Dropout(p=0.25)"
+    assert str(Runtime.VotingPool(10)) == "VotingPool(kernel=10)"
+    assert str(Runtime.BatchNorm(3, scale=0.5)).endswith("scale=0.5)")
