@@ -1,0 +1,172 @@
+"""Which bracket closes which, over a whole text, and what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.source import Source, Span
+from sewdsl.syntax.lexicon import CLOSERS, OPENERS
+from sewdsl.syntax.limits import Limits, advice
+from sewdsl.syntax.scanner import end, start
+
+if TYPE_CHECKING:
+    from lark import Token
+
+_OPERATORS = frozenset({"_PLUS", "_DASH", "_STAR", "_SLASH"})
+
+
+@dataclass
+class Brackets:
+    """What the match found.
+
+    Attributes:
+        depth: How much each bracket token, by its offset, changes the nesting: 1, -1, or 0 where it pairs with none.
+        unclosed: Offsets of openers without a closer.
+        broken: Offsets of tokens that keep their statement from being parsed.
+    """
+
+    depth: dict[int, int] = field(default_factory=dict)
+    unclosed: set[int] = field(default_factory=set)
+    broken: set[int] = field(default_factory=set)
+
+
+class _Matcher:
+    """One walk over the tokens, with a stack of what is open."""
+
+    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
+        self.source, self.diagnostics, self.limits = source, diagnostics, limits
+        self.brackets = Brackets()
+        self.open: list[Token] = []
+        self.formulas = 0
+        self.operators = 0
+        self.too_deep = False
+
+    def take(self, token: Token) -> None:
+        """Goes on by one token; a closer of the wrong kind is turned into the right one once reported."""
+        if token.type in OPENERS:
+            self._opened(token)
+        elif token.type in _OPERATORS and self.formulas:
+            self._operator(token)
+        elif token.type in CLOSERS:
+            self._closed(token)
+
+    def _operator(self, token: Token) -> None:
+        """Counts the operators of one ``$(…)``: each may nest the tree by one level."""
+        self.operators += 1
+        if self.operators > self.limits.nesting:
+            self.brackets.broken.add(start(token))
+            self._report(
+                "nesting-too-deep",
+                f"more operators than the limit of {self.limits.nesting} in one '$(…)'",
+                self.open[-1],
+                label="this formula",
+                help=advice("nesting"),
+            )
+
+    def _opened(self, token: Token) -> None:
+        self.open.append(token)
+        if token.type == "_OPEN":
+            self.formulas += 1
+            self.operators = 0
+        self.brackets.depth[start(token)] = 1
+        depth, limit = len(self.open), self.limits.nesting
+        if depth > limit:
+            self.brackets.broken.add(start(token))
+            if not self.too_deep:
+                self.too_deep = True
+                self._report(
+                    "nesting-too-deep",
+                    f"brackets nested {self._deepest(token)} deep are over the limit of {limit}",
+                    token,
+                    label=f"level {depth}",
+                    help=advice("nesting"),
+                )
+
+    def _deepest(self, token: Token) -> int:
+        """How deep it goes from here if the openers that follow at once are counted too."""
+        text, offset = self.source.text, end(token)
+        run = len(text[offset:]) - len(text[offset:].lstrip("{<([$ \n"))
+        return len(self.open) + sum(text.count(c, offset, offset + run) for c in "{<([")
+
+    def _closed(self, token: Token) -> None:
+        if not self.open:
+            self.brackets.depth[start(token)] = 0
+            self.brackets.broken.add(start(token))
+            self._report(
+                "unmatched-bracket",
+                f"'{CLOSERS[token.type]}' closes nothing",
+                token,
+                label="no bracket is open here",
+                help=f"remove it, or open it with {_opener(token)!r} before",
+            )
+            return
+        while OPENERS[self.open[-1].type] != token.type and any(OPENERS[t.type] == token.type for t in self.open[-self.limits.nesting :]):
+            self._unclosed(self._pop())
+        opener = self._pop()
+        self.brackets.depth[start(token)] = -1
+        if OPENERS[opener.type] != token.type:
+            self._mixed(opener, token)
+
+    def _pop(self) -> Token:
+        opener = self.open.pop()
+        self.formulas -= opener.type == "_OPEN"
+        return opener
+
+    def _mixed(self, opener: Token, closer: Token) -> None:
+        right = CLOSERS[OPENERS[opener.type]]
+        closer_type, closer.type = closer.type, OPENERS[opener.type]
+        if self.too_deep:
+            return
+        span = self._span(closer)
+        self.diagnostics.report(
+            "unmatched-bracket",
+            f"'{_shown(opener)}' in column {self._span(opener).column} is closed by '{CLOSERS[closer_type]}'",
+            span,
+            label=f"expected '{right}'",
+            help=f"close it with '{right}'",
+            fixes=(Fix(f"write '{right}'", (Edit(span, right),)),),
+        )
+
+    def _unclosed(self, opener: Token) -> None:
+        self.brackets.unclosed.add(start(opener))
+        self.brackets.broken.add(start(opener))
+        closer = CLOSERS[OPENERS[opener.type]]
+        self._report(
+            "unclosed-bracket",
+            f"'{_shown(opener)}' is not closed",
+            opener,
+            label="opens here",
+            help=f"close it with '{closer}'",
+        )
+
+    def finish(self) -> Brackets:
+        """The result, once every token is taken."""
+        for opener in self.open:
+            self._unclosed(opener)
+        return self.brackets
+
+    def _report(self, code: str, message: str, token: Token, *, label: str, help: str) -> None:  # noqa: A002
+        if self.too_deep and code != "nesting-too-deep":
+            return
+        self.diagnostics.report(code, message, self._span(token), label=label, help=help)
+
+    def _span(self, token: Token) -> Span:
+        return Span(self.source, start(token), end(token))
+
+
+def match(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> Brackets:
+    """Pairs the brackets of a text and reports those without a partner, of mixed kinds, or nested too deep."""
+    matcher = _Matcher(source, diagnostics, limits)
+    for token in tokens:
+        matcher.take(token)
+    return matcher.finish()
+
+
+def _shown(opener: Token) -> str:
+    return {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_LPAR": "(", "_OPEN": "$("}[opener.type]
+
+
+def _opener(closer: Token) -> str:
+    return {"RBRACE": "{", "MORE": "<", "_RSQB": "[", "_RPAR": "("}[closer.type]

@@ -1,0 +1,126 @@
+"""What is wrong with single characters and tokens, whatever stands around them."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
+from sewdsl.source import Source, Span
+from sewdsl.syntax.lexicon import TYPOGRAPHIC
+from sewdsl.syntax.limits import Limits, advice
+from sewdsl.syntax.scanner import end, start
+
+if TYPE_CHECKING:
+    from lark import Token
+
+_TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
+_VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
+
+
+def check_characters(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> set[int]:
+    """Reports what no statement may hold.
+
+    Returns:
+        Offsets of the tokens that keep their statement from being parsed.
+    """
+    _report_typographic(source, tokens, diagnostics)
+    too_long = re.compile(rf"(?<![0-9.])[0-9]{{{limits.digits + 1},}}")
+    broken: set[int] = set()
+    bad_until = -1
+    for token in tokens:
+        if token.type == "BAD":
+            if start(token) != bad_until:
+                _report_unexpected(source, token, diagnostics)
+            bad_until = end(token)
+            broken.add(start(token))
+        elif token.type == "UNTERMINATED":
+            _report_unterminated(Span(source, start(token), end(token)), diagnostics)
+            broken.add(start(token))
+        elif len(token) > limits.digits and token.type not in _VERBATIM and (run := too_long.search(token)):
+            span = Span(source, start(token) + run.start(), start(token) + run.end())
+            _report_long(span, limits, diagnostics)
+            broken.add(start(token))
+    return broken
+
+
+def plain(character: str, before: str, after: str) -> str:
+    """The ASCII text that a typographic character stands for between its neighbours."""
+    if character == "\u00d7" and before.isdecimal() and after.isdecimal():
+        return "x"
+    return TYPOGRAPHIC[character]
+
+
+def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
+    """One warning for each odd dash, space or sign outside strings and comments."""
+    text = source.text
+    verbatim = [token for token in tokens if token.type in _VERBATIM]
+    starts = [start(token) for token in verbatim]
+    for found in _TYPOGRAPHIC.finditer(text):
+        offset = found.start()
+        index = bisect_right(starts, offset) - 1
+        if index >= 0 and offset < end(verbatim[index]):
+            continue
+        character = found.group()
+        ascii_text = plain(character, text[offset - 1 : offset], text[offset + 1 : offset + 2])
+        span = Span(source, offset, offset + 1)
+        fix = Fix(f"write {ascii_text!r}" if ascii_text else "remove it", (Edit(span, ascii_text),))
+        reading = f"read as {ascii_text!r}" if ascii_text else "ignored"
+        diagnostics.report(
+            "typographic-character",
+            f"the character U+{ord(character):04X} is {reading}",
+            span,
+            severity=Severity.WARNING,
+            label=reading,
+            help="it looks like a copy from a PDF file or a word processor; write it in ASCII",
+            fixes=(fix,),
+        )
+
+
+def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -> None:
+    """Points at a run of characters that no token of the language begins with."""
+    text, stop = source.text, end(token)
+    run = re.compile(r"[^\s\w\"#$(){}\[\]<>|=,*+/-]*").match(text, stop)
+    stop = run.end() if run and not token.isalnum() else stop
+    span = Span(source, start(token), stop)
+    shown = ascii(span.text[:20]) if not span.text.isprintable() else repr(span.text[:20])
+    help_, fixes = "remove it; only strings and comments may hold any character", ()
+    if token.isdecimal():
+        help_ = "digits are 0 to 9"
+    elif token in "'\u201c\u201d\u2018\u2019":
+        help_ = "a string stands between straight double quotes"
+    elif token == "$":
+        help_ = "a block's parameter is written '$(name)'"
+    elif token in ".;" and not text[stop:].split("\n", 1)[0].strip():
+        help_ = "nothing stands behind a statement's last word"
+        fixes = (Fix("remove it", (Edit(span, ""),)),)
+    kind = "characters" if len(span.text) > 1 else "character"
+    diagnostics.report(
+        "unexpected-character", f"unexpected {kind} {shown}", span, label="no part of the language", help=help_, fixes=fixes
+    )
+
+
+def _report_unterminated(span: Span, diagnostics: Diagnostics) -> None:
+    """Points at a string that its line does not end."""
+    text = span.text.rstrip()
+    span = span.part(0, len(text))
+    diagnostics.report(
+        "unterminated-string",
+        f"the string {text[:20]}{'…' if len(text) > 20 else ''} is not closed",  # noqa: PLR2004 -- a glimpse of it
+        span,
+        label="begins here",
+        help="close it with '\"' in the same line",
+        fixes=(Fix("close the string at the end of the line", (Edit(span.after, '"'),), safe=False),),
+    )
+
+
+def _report_long(span: Span, limits: Limits, diagnostics: Diagnostics) -> None:
+    digits = span.end - span.start
+    diagnostics.report(
+        "integer-too-long",
+        f"an integer of {digits} digits is over the limit of {limits.digits}",
+        span,
+        label=f"{digits} digits",
+        help=advice("digits"),
+    )

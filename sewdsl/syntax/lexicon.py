@@ -1,0 +1,41 @@
+"""The words and characters that syntax itself gives a meaning."""
+
+from __future__ import annotations
+
+KEYWORDS = {
+    "sewdsl": "_VERSION",
+    "body": "_BODY",
+    "block": "_BLOCK",
+    "use": "_USE",
+    "expect": "_EXPECT",
+    "claim": "_CLAIM",
+    "train": "SECTION",
+    "data": "SECTION",
+}
+"""The token kind of a statement's first word; any other word is the key of a setting."""
+
+VERSION = 1
+"""The version of the language that this compiler reads."""
+
+_DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d\ufffe"
+_SPACES = "\u00a0\u2007\u2009\u202f"
+
+TYPOGRAPHIC = {
+    **dict.fromkeys(_DASHES, "-"),
+    **dict.fromkeys(_SPACES, " "),
+    "\ufeff": "",
+    "\u00d7": "*",
+    "\u2217": "*",
+    "\u27e8": "<",
+    "\u27e9": ">",
+}
+"""Characters that stand for others, as PDF files and word processors leave them; ``×`` between digits is an ``x``."""
+
+OPENERS = {"LBRACE": "RBRACE", "LESS": "MORE", "_LSQB": "_RSQB", "_LPAR": "_RPAR", "_OPEN": "_RPAR"}
+"""Kinds of opening brackets, each with the kind that closes it."""
+
+CLOSERS = {"RBRACE": "}", "MORE": ">", "_RSQB": "]", "_RPAR": ")"}
+"""Kinds of closing brackets, each as it is written."""
+
+CONTINUES = frozenset({"_DASH", "_EQUAL", "_BAR"})
+"""Behind these a statement goes on in the next line."""

@@ -1,0 +1,104 @@
+"""Text to tree. Reports, never raises; what could be parsed comes back, so that later stages find more problems."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lark import Token
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.source import Source, Span
+from sewdsl.syntax.brackets import Brackets, match
+from sewdsl.syntax.characters import check_characters
+from sewdsl.syntax.citations import without_citation
+from sewdsl.syntax.layout import Lines, mark_alternatives, statements
+from sewdsl.syntax.limits import STANDARD, Limits, advice
+from sewdsl.syntax.scanner import scan, start
+from sewdsl.syntax.statement import StatementParser
+from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
+from sewdsl.syntax.version import check_version
+
+
+def parse(source: Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Document:
+    """The tree of a ``.net`` file; a statement that has errors is left out."""
+    return _Parser(source, diagnostics, limits).file()
+
+
+def parse_compact(source: Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Document:
+    """The tree of a compact string as a document of one Body; of none if it has errors. Newlines are white space."""
+    return _Parser(source, diagnostics, limits).compact()
+
+
+def parse_value(source: Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> tuple[Value, ...] | None:
+    """The values of a setting, as they stand behind ``--set KEY=``; None if they have errors."""
+    return _Parser(source, diagnostics, limits).values()
+
+
+class _Parser:
+    """The way through the stages of syntax for one source."""
+
+    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
+        self.source, self.diagnostics, self.limits = source, diagnostics, limits
+        self.whole = Span(source, 0, len(source.text))
+        self.broken: set[int] = set()
+        self.statements = StatementParser(source, diagnostics, limits)
+
+    def file(self) -> Document:
+        tokens, brackets = self._scan()
+        if tokens is None:
+            return Document((), span=self.whole)
+        lines = statements(tokens, brackets)
+        found = [statement for line in lines if (statement := self._statement(line))]
+        check_version(self.source, lines, self.diagnostics)
+        return Document(tuple(found), span=self.whole)
+
+    def compact(self) -> Document:
+        body = self._single("compact")
+        return Document((body,) if isinstance(body, Body) else (), span=self.whole)
+
+    def values(self) -> tuple[Value, ...] | None:
+        setting = self._single("values")
+        return setting.values if isinstance(setting, Setting) else None
+
+    def _scan(self) -> tuple[list[Token] | None, Brackets]:
+        """The tokens and how their brackets pair; None for a text that is too long."""
+        size, limit = len(self.source.text.encode("utf-8", "surrogatepass")), self.limits.source_bytes
+        if size > limit:
+            self.diagnostics.report(
+                "source-too-long",
+                f"the source has {size} bytes, over the limit of {limit}",
+                Span(self.source, 0, 0),
+                label="begins here",
+                help=advice("source"),
+            )
+            return None, Brackets()
+        tokens = scan(self.source)
+        self.broken = check_characters(self.source, tokens, self.diagnostics, self.limits)
+        brackets = match(self.source, tokens, self.diagnostics, self.limits)
+        self.broken |= brackets.broken
+        return tokens, brackets
+
+    def _single(self, rule: str) -> Statement | None:
+        """The tree of a text that is one expression, or the values of one setting."""
+        tokens, _ = self._scan()
+        if tokens is None:
+            return None
+        tokens = [token for token in tokens if token.type not in {"COMMENT", "NEWLINE"}]
+        mark_alternatives(tokens)
+        return self._parse(tokens, rule)
+
+    def _statement(self, lines: Lines) -> Statement | None:
+        statement = self._parse(lines.tokens, "statement")
+        settings = [entry for tokens in lines.entries if (entry := self._parse(tokens, "setting"))]
+        if isinstance(statement, Section):
+            entries = tuple(entry for entry in settings if isinstance(entry, Setting))
+            return replace(statement, settings=entries)
+        return statement
+
+    def _parse(self, tokens: list[Token], rule: str) -> Statement | None:
+        """The tree of one statement, unless its tokens were already found to be broken."""
+        if any(start(token) in self.broken for token in tokens):
+            return None
+        if rule == "compact" or (tokens and tokens[0].type == "_BODY"):
+            tokens = without_citation(self.source, tokens, self.diagnostics)
+        return self.statements.parse(tokens, rule)
