@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from abc import abstractmethod
+from collections.abc import Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from sewdsl.ir.kind import Kind, Positive
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer as TorchOptimizer
 
 
 class Optimizer(Kind):
     """What changes the weights; its arguments are those of the torch.optim class of the same name."""
 
+    def build(self, optim: ModuleType, weights: Iterable[nn.Parameter]) -> TorchOptimizer:
+        """The optimizer of these weights, from the module ``torch.optim``."""
+        optimizer: TorchOptimizer = getattr(optim, self.kind)(weights, **dict(self))
+        return optimizer
+
 
 class Schedule(Kind):
     """How the learning rate changes from epoch to epoch."""
+
+    @abstractmethod
+    def factor(self, epoch: int, epochs: int) -> float:
+        """What the optimizer's learning rate is multiplied by in an epoch, counted from 0, of so many."""
 
 
 class Recipe(BaseModel):
@@ -28,7 +44,7 @@ class Recipe(BaseModel):
         optimizer: What changes the weights.
         schedule: How the learning rate changes; None: it does not.
         precision: ``32``, or ``mixed``: 16-bit floats where they are safe (bfloat16 on CPU, float16 on CUDA).
-        seed: Of the split, the initial weights, the order of the samples and the dropout masks.
+        seed: Of the initial weights, the order of the samples, the time-steps kept and the dropout masks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +53,7 @@ class Recipe(BaseModel):
     epochs: Positive = 1
     batch: Positive = 32
     T_train: Positive | None = None
-    optimizer: Annotated[SerializeAsAny[Optimizer], Field()]
+    optimizer: SerializeAsAny[Optimizer]
     schedule: SerializeAsAny[Schedule] | None = None
-    precision: Literal["32", "mixed"] = "32"
+    precision: Annotated[Literal["32", "mixed"], BeforeValidator(str)] = "32"
     seed: Annotated[int, Field(ge=0)] = 0
