@@ -1,0 +1,118 @@
+"""tree -> network: names, arguments, repeats and blocks get their meaning; every complaint knows its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.assembly import Assembly, assemble
+from sewdsl.elaborate.builder import Builder
+from sewdsl.elaborate.calls import Calls
+from sewdsl.elaborate.counting import Counter
+from sewdsl.elaborate.expressions import TooLarge, Walker
+from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.header import Header
+from sewdsl.elaborate.imports import Importer
+from sewdsl.elaborate.names import Vocabulary
+from sewdsl.elaborate.overrides import Override, override
+from sewdsl.elaborate.recipe import recipe
+from sewdsl.ir.network import Network
+from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.ops.input import Input
+from sewdsl.syntax.limits import Limits
+from sewdsl.syntax.tree import BlockDefinition, Body, Document, Text
+
+__all__ = ["Assembly", "Context", "Importer", "Override", "assemble", "elaborate", "override"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an elaboration needs besides the statements.
+
+    Attributes:
+        name: The network's name unless the file says one.
+        library: Blocks that every file may call, by name without white space.
+        limits: How large it may become.
+    """
+
+    name: str
+    library: Mapping[str, BlockDefinition]
+    limits: Limits = Limits()
+
+
+def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Network | None:
+    """The network of an assembly.
+
+    Problems are reported, all of them. Where there are errors the network ends before what is broken, and is only
+    good for further checks; None where there is no body or no input to begin with.
+    """
+    header = Header(assembly, diagnostics)
+    settings = header.settings()
+    how = recipe(assembly.sections["train"], diagnostics) if "train" in assembly.sections else None
+    body = assembly.body
+    if body is None:
+        if not diagnostics.errors:
+            diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
+        return None
+    if settings is None and "input" not in assembly.settings:
+        _missing_input(body, diagnostics)
+    vocabulary = Vocabulary({**context.library, **assembly.blocks})
+    builder = Builder()
+    complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits)
+    if settings is None or not builder.nodes:
+        return None
+    nodes = builder.settled() if complete else tuple(builder.nodes)
+    return Network(header.name(context.name), nodes, len(nodes) - 1, settings, how, _figures(assembly))
+
+
+def _missing_input(body: Body, diagnostics: Diagnostics) -> None:
+    diagnostics.report(
+        "missing-input",
+        "the input's shape is not known",
+        body.expression.span,
+        help="add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128",
+    )
+
+
+def _walk(  # noqa: PLR0913 -- everything a walk needs
+    body: Body,
+    settings: Settings | None,
+    header: Header,
+    vocabulary: Vocabulary,
+    builder: Builder,
+    diagnostics: Diagnostics,
+    limits: Limits,
+) -> bool:
+    """Makes the nodes; whether the last one stands for the whole body."""
+    expected = Counter(vocabulary.blocks).sequence(body.expression)
+    if expected > limits.nodes:
+        diagnostics.report(
+            "network-too-large",
+            f"the network would have {expected:,} nodes, but the limit is {limits.nodes:,}",
+            body.expression.span,
+            help="raise it with --limit nodes=N",
+        )
+        return False
+    neuron = settings.neuron if settings else header.neuron()
+    frame = Frame(settings.join if settings else header.join(), neuron)
+    place = None
+    if settings is not None:
+        source = Input(shape=settings.input, varies=settings.encode == "none")
+        place = builder.add("input", source, (), (), body.expression.span)
+    walker = Walker(builder, Calls(vocabulary, neuron, diagnostics), vocabulary, diagnostics, limits)
+    try:
+        return walker.sequence(body.expression, place, frame) is not None
+    except TooLarge:
+        return False
+
+
+def _figures(assembly: Assembly) -> tuple[Expectation, ...]:
+    def source(figure: object) -> str:
+        text = getattr(figure, "source", None)
+        return text.text if isinstance(text, Text) else ""
+
+    return tuple(
+        Expectation(figure.quantity.text, figure.value.span.text, source(figure), not hasattr(figure, "source"), figure.span)
+        for figure in assembly.figures
+    )

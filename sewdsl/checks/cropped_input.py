@@ -1,0 +1,29 @@
+"""A pooling window that does not reach the last rows or columns of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.ir.network import Network
+from sewdsl.ops.layers.pool import Pool
+
+
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+    """Warns where rows or columns of the input change nothing."""
+    for node in network:
+        if not isinstance(node.op, Pool):
+            continue
+        (signal,) = network.inputs(node)
+        rows, columns = node.op.cropped(signal)
+        if rows or columns:
+            parts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((rows, "row"), (columns, "column")) if n]
+            yield Diagnostic(
+                "cropped-input",
+                Severity.WARNING,
+                f"pooling {node.op.short} does not reach the last {' and '.join(parts)} of [{signal.size}]",
+                node.span,
+                label=f"input is [{', '.join(map(str, signal.shape))}]",
+                help="sizes are rounded down; choose an input or a window that divides",
+                path=node.where,
+            )

@@ -1,0 +1,50 @@
+"""The ``sewdsl`` command."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval")
+"""In the order of the help; each is a module ``sewdsl.cli.NAME`` with a function ``command``."""
+
+app = typer.Typer(
+    name="sewdsl",
+    help="Compile, check, draw and train spiking networks from the notation that papers print.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 -- a typer callback
+    if asked:
+        typer.echo(f"sewdsl {version('sewdsl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+for _name in COMMANDS:
+    app.command(_name)(import_module(f"sewdsl.cli.{_name}").command)
+
+
+def main() -> None:
+    """Runs the command line; a closed pipe (``sewdsl show … | head``) is no error."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None

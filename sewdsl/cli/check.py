@@ -1,0 +1,104 @@
+"""``sewdsl check``: everything that can be said of specs before anything runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, usage
+from sewdsl.cli.report import Format, as_json, concise, dump, github, report
+from sewdsl.compiler import Compilation, Options, read
+from sewdsl.compiler.fixing import fixed
+from sewdsl.diagnostics import Diagnostics, Severity
+
+ROUNDS = 20
+"""Most times that fixes are applied: one fix can bring to light what another then mends."""
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="Files, shipped names, compact strings, or -.")],
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    limit: Limit = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Apply the fixes that have one reading only.")] = False,
+    unsafe_fixes: Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix: also what is only likely.")] = False,
+    as_format: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.TEXT,
+    json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Check specs: syntax, names, shapes, value ranges and expectations. Exit code 1 where there are errors."""
+    options = compile_options(input, steps, neuron, settings, limit)
+    if unsafe_fixes and not fix:
+        usage("--unsafe-fixes goes with --fix")
+    results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else read(spec, **options) for spec in specs]
+    _print(results, Format.JSON if json_ else as_format)
+    raise typer.Exit(0 if all(result.valid for result in results) else 1)
+
+
+def _print(results: list[Compilation], form: Format) -> None:
+    if form is Format.JSON:
+        found = [d for result in results for d in result.diagnostics]
+        typer.echo(dump({"valid": all(result.valid for result in results), "diagnostics": as_json(found)}))
+        return
+    for result in results:
+        if form is Format.TEXT:
+            report(result.diagnostics)
+        else:
+            for diagnostic in result.diagnostics:
+                typer.echo(github(diagnostic) if form is Format.GITHUB else concise(diagnostic))
+        if form is not Format.GITHUB:
+            _verdict(result)
+
+
+def _verdict(result: Compilation) -> None:
+    """The last line about a spec."""
+    counts = Diagnostics(list(result.diagnostics))
+    errors = len(counts.errors)
+    warnings = sum(d.severity is Severity.WARNING for d in result.diagnostics)
+    said = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((errors, "error"), (warnings, "warning")) if n]
+    tail = f" ({', '.join(said)})" if said else ""
+    if result.valid and result.network is not None:
+        network = result.network
+        typer.echo(f"{network.name}: valid{tail}; {network.total_parameters:,} parameters, {len(network) - 1:,} nodes")
+    else:
+        fixable = sum(bool(d.fixes) and all(f.safe for f in d.fixes) for d in result.diagnostics)
+        hint = f"; {fixable} fixable with --fix" if fixable else ""
+        name = result.found.source.name if result.found else "spec"
+        typer.echo(f"{name}: invalid{tail}{hint}", err=True)
+
+
+def _fix(spec: str, options: Options, *, unsafe: bool) -> Compilation:
+    """Applies fixes until there are none; rewrites the file, or prints the mended string."""
+    result = read(spec, **options)
+    if result.found is None:
+        return result
+    original, file = result.found.source.text, result.found.file
+    text, seen = original, {original}
+    for _ in range(ROUNDS):
+        text = fixed(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else text
+        if text in seen:
+            break
+        seen.add(text)
+        if file is not None:
+            _write(file, text)
+        result = read(spec if file is not None else text, **options)
+    else:
+        typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
+    if file is None and text != original:
+        typer.echo(text)
+    return result
+
+
+def _write(file: Path, text: str) -> None:
+    """Replaces a file whole: a reader sees the old text or the new one, never half."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8", newline="")
+        fresh.chmod(file.stat().st_mode)
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""Options that several commands share, and the way from them to a network."""
+
+from __future__ import annotations
+
+from typing import Annotated, NoReturn
+
+import typer
+
+from sewdsl.cli.report import report
+from sewdsl.compiler import Compilation, Options, read
+from sewdsl.ir.network import Network
+
+Spec = Annotated[
+    str,
+    typer.Argument(metavar="SPEC", help="A .net file, the name of a shipped network (see 'nets'), a quoted compact string, or -."),
+]
+Input = Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of the input, e.g. 2x128x128.")]
+Steps = Annotated[str | None, typer.Option("--steps", metavar="T", help="Time-steps.")]
+Neuron = Annotated[str | None, typer.Option("--neuron", metavar="NEURON", help="What SN means, e.g. 'LIF(tau=2.0)'.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. join=IAND or train.optimizer.lr=0.03."),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option("--limit", metavar="NAME=N", help="Raise a limit: source, nesting, repeat, nodes, digits, imports."),
+]
+
+
+def usage(message: str) -> NoReturn:
+    """Ends with a usage error, exit code 2."""
+    raise typer.BadParameter(message)
+
+
+def _pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in items or ():
+        key, equals, value = item.partition("=")
+        if not (key.strip() and equals and value.strip()):
+            usage(f"{option} takes NAME=VALUE, e.g. {option} {example}, not '{item}'")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def compile_options(
+    input: str | None,  # noqa: A002 -- the option's name
+    steps: str | None,
+    neuron: str | None,
+    settings: list[str] | None,
+    limit: list[str] | None,
+) -> Options:
+    """The options of a compilation from those of the command line."""
+    options: Options = {"set": _pairs(settings, "--set", "steps=8")}
+    limits = _pairs(limit, "--limit", "nodes=1000000")
+    for name, value in limits.items():
+        if not (value.isascii() and value.isdigit()):
+            usage(f"--limit {name} takes a whole number, not '{value}'")
+    options["limit"] = {name: int(value) for name, value in limits.items()}
+    direct = {"input": input, "steps": steps, "neuron": neuron}
+    options["set"] = {**{key: value for key, value in direct.items() if value is not None}, **options["set"]}
+    return options
+
+
+def require(compilation: Compilation) -> Network:
+    """The network of a compilation, warnings printed; with errors, prints them and ends with exit code 1."""
+    report(compilation.diagnostics)
+    if not compilation.valid:
+        raise typer.Exit(1)
+    return compilation.result()
+
+
+def network(spec: str, options: Options) -> Network:
+    """The network of a spec; prints what is wrong and ends with exit code 1 where there are errors."""
+    return require(read(spec, **options))

@@ -1,0 +1,130 @@
+"""The whole way, in one place: the only module that knows every stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from sewdsl.checks import check
+from sewdsl.compiler.options import Options, limits, overrides
+from sewdsl.compiler.spec import Found, find, shipped
+from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
+from sewdsl.elaborate import Assembly, Context, Importer, assemble, elaborate, override
+from sewdsl.ir.network import Network
+from sewdsl.resources import folder
+from sewdsl.source import Source
+from sewdsl.syntax.parser import parse, parse_compact
+from sewdsl.syntax.tree import BlockDefinition, Document
+
+if TYPE_CHECKING:
+    from sewdsl.lower import SpikingNetwork
+
+__all__ = ["Compilation", "Options", "compile", "load", "read", "shipped"]
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """Everything that is known of a spec.
+
+    Attributes:
+        found: The text; None where the spec names none.
+        document: Its tree.
+        assembly: Its statements with those of used files and the overrides.
+        network: The network; with errors it ends before what is broken, or is None.
+        diagnostics: All that was said, sorted.
+    """
+
+    found: Found | None
+    document: Document | None
+    assembly: Assembly | None
+    network: Network | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing said is an error."""
+        return self.network is not None and not Diagnostics(list(self.diagnostics)).errors
+
+    def result(self) -> Network:
+        """The network.
+
+        Raises:
+            SewdslError: the spec has errors.
+        """
+        if self.network is None or not self.valid:
+            raise SewdslError(self.diagnostics)
+        return self.network
+
+
+@cache
+def _library() -> dict[str, BlockDefinition]:
+    """The blocks that every text may call, from ``nets/blocks.net``."""
+    path = folder("nets") / "blocks.net"
+    diagnostics = Diagnostics()
+    document = parse(Source("blocks.net", path.read_text(encoding="utf-8")), diagnostics)
+    blocks = assemble(document, diagnostics, lambda _: None).blocks
+    if diagnostics.errors:
+        raise SewdslError(diagnostics)
+    return blocks
+
+
+def read(spec: str | Path, **options: Unpack[Options]) -> Compilation:
+    """Compiles a spec up to its network, and says all that there is to say about it; raises nothing.
+
+    Args:
+        spec: A path, the name of a shipped network, ``-``, or a compact string.
+        **options: See :class:`Options`.
+    """
+    diagnostics = Diagnostics()
+    bounds = limits(options, diagnostics)
+    found = find(spec, diagnostics)
+    if found is None:
+        return Compilation(None, None, None, None, diagnostics.sorted)
+    document = (parse_compact if found.compact else parse)(found.source, diagnostics, bounds)
+    importer = Importer(found.file, found.source.name, diagnostics, bounds)
+    assembly = assemble(document, diagnostics, importer.use)
+    override(assembly, overrides(options), diagnostics)
+    context = Context(found.name, _library(), bounds)
+    network = elaborate(assembly, document, context, diagnostics)
+    if network is not None:
+        diagnostics.extend(check(network, whole=not diagnostics.errors))
+    return Compilation(found, document, assembly, network, diagnostics.sorted)
+
+
+def load(spec: str | Path, **options: Unpack[Options]) -> Network:
+    """The network of a spec.
+
+    Args:
+        spec: A path, the name of a shipped network, ``-``, or a compact string.
+        **options: See :class:`Options`: ``input="2x128x128"``, ``steps=16``, ``neuron="PLIF"``, ``set={"join": "IAND"}``.
+
+    Raises:
+        SewdslError: the spec has errors; ``.diagnostics`` has all of them.
+    """
+    return read(spec, **options).result()
+
+
+def compile(spec: str | Path | Network, **options: Unpack[Options]) -> SpikingNetwork:  # noqa: A001 -- what it does
+    """The torch module of a spec or a network.
+
+    Args:
+        spec: As for :func:`load`, or a network.
+        **options: See :class:`Options`; only for a spec.
+
+    Returns:
+        A module from ``[T, N, C, H, W]``, or a static ``[N, C, H, W]`` that is repeated T times, to ``[N, classes]``.
+
+    Raises:
+        SewdslError: the spec has errors.
+        TypeError: options beside a network, which is final.
+    """
+    from sewdsl.lower import lower  # noqa: PLC0415 -- torch takes seconds to import, and the front end needs none
+
+    if isinstance(spec, Network):
+        if options:
+            message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
+            raise TypeError(message)
+        return lower(spec)
+    return lower(load(spec, **options))

@@ -1,0 +1,167 @@
+"""Calls of blocks: the values of the parameters, and what ``g`` and ``SN`` mean inside."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.arguments import Given
+from sewdsl.elaborate.compact import CompactError, pieces
+from sewdsl.elaborate.formulas import FormulaError, evaluate
+from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON
+from sewdsl.elaborate.spelling import spell
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.values import ValueProblem, python_value
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.network import Step
+from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.signal import Signal
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Number, Parameter, Word
+
+Family = TypeVar("Family", bound=Kind)
+
+
+class BlockProblem(Exception):  # noqa: N818 -- not an error of the program
+    """Raised where a call of a block is wrong; the diagnostic is already reported."""
+
+
+def title(definition: BlockDefinition) -> str:
+    """The block's name as defined: ``SEW Block``."""
+    return " ".join(part.text for part in definition.name.parts if isinstance(part, Word))
+
+
+def step(definition: BlockDefinition, frame: Frame) -> Step:
+    """The step of the way into a block: key ``sew_block1``."""
+    name = title(definition)
+    key = re.sub(r"\W+", "_", name).lower()
+    return Step("block", name, f"{key}{frame.number(key)}")
+
+
+class BlockCalls:
+    """Binds the calls of one text."""
+
+    def __init__(self, diagnostics: Diagnostics) -> None:
+        self._diagnostics = diagnostics
+
+    def frame(
+        self, call: Call, key: str, definition: BlockDefinition, outer: Frame, before: Signal | None
+    ) -> Frame | None:
+        """The frame of the block's expression.
+
+        Args:
+            call: The call.
+            key: The block's name without white space.
+            definition: The block.
+            outer: The frame of the call.
+            before: What flows into the block; None where that is broken.
+
+        Returns:
+            None where ``c=in`` cannot be known because what comes before is broken.
+
+        Raises:
+            BlockProblem: an argument is wrong, or the block calls itself; reported.
+        """
+        path = outer.where(call.span.text)
+        if key in outer.calls:
+            chain = " > ".join([*outer.calls[outer.calls.index(key) :], key])
+            self._complain("recursive-block", f"the block calls itself: {chain}", call.span, path)
+        given = self._arguments(call, definition, outer, path)
+        neuron = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.neuron
+        join = self._family(given.pop(OWN_JOIN, None), Join, path) or outer.join
+        parameters = self._parameters(call, definition, given, before, path)
+        if parameters is None:
+            return None
+        inner = replace(outer, parameters=parameters, neuron=neuron, join=join, calls=(*outer.calls, key))
+        return replace(inner, path=(*outer.path, step(definition, outer)), ordinals=Counter())
+
+    def _parameters(
+        self,
+        call: Call,
+        definition: BlockDefinition,
+        given: dict[str, Given],
+        before: Signal | None,
+        path: tuple[str, ...],
+    ) -> dict[str, int] | None:
+        values: dict[str, int] = {}
+        for parameter in definition.parameters:
+            if parameter.name in given:
+                values[parameter.name] = self._whole(parameter.name, given[parameter.name], path)
+            elif isinstance(parameter.default, Number):
+                values[parameter.name] = int(parameter.default.value)
+            elif isinstance(parameter.default, Parameter):
+                if before is None:
+                    return None
+                values[parameter.name] = before.channels
+            else:
+                message = f"{title(definition)} needs its '{parameter.name}'"
+                self._complain(
+                    "missing-argument", message, call.span, path, f"write {title(definition)} ({parameter.name}32)"
+                )
+        return values
+
+    def _whole(self, name: str, given: Given, path: tuple[str, ...]) -> int:
+        if isinstance(given.value, int) and not isinstance(given.value, bool):
+            return given.value
+        message = f"'{name}' must be a whole number, not '{given.span.text}'"
+        return self._complain("invalid-argument", message, given.span, path)
+
+    def _family(self, given: Given | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
+        if given is None or isinstance(given.value, family):
+            return given.value if given else None
+        what = "a join such as ADD" if family is Join else "a neuron such as IF"
+        return self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path)
+
+    def _arguments(
+        self, call: Call, definition: BlockDefinition, outer: Frame, path: tuple[str, ...]
+    ) -> dict[str, Given]:
+        """Every argument by name: ``c128s2`` gives c and s."""
+        names = [parameter.name for parameter in definition.parameters]
+        given: dict[str, Given] = {}
+        for argument in call.arguments:
+            for name, value in self._split(argument, definition, outer, path):
+                if name not in {*names, OWN_JOIN, OWN_NEURON}:
+                    hint = did_you_mean(name, names) or f"its arguments: {', '.join([*names, OWN_JOIN, OWN_NEURON])}"
+                    message = f"{title(definition)} has no argument '{name}'"
+                    self._complain("unknown-argument", message, value.span, path, hint)
+                if name in given:
+                    self._complain("duplicate-argument", f"'{name}' is given twice", value.span, path, "keep one")
+                given[name] = value
+        return given
+
+    def _split(
+        self, argument: Argument, definition: BlockDefinition, outer: Frame, path: tuple[str, ...]
+    ) -> Iterator[tuple[str, Given]]:
+        value = argument.value
+        try:
+            if isinstance(value, Interpolation):
+                number = evaluate(value.formula, outer.parameters, self._diagnostics)
+                yield argument.name or "", Given(number, argument.span)
+            elif argument.name is not None:
+                yield argument.name, Given(python_value(value, self._diagnostics, path), argument.span)
+            elif isinstance(value, Call) and not value.called:
+                spelled = spell(value.name, outer.parameters, self._diagnostics)
+                for piece in pieces(spelled.text):
+                    yield piece.letter, Given(piece.value, spelled.at(piece.start, piece.end))
+            else:
+                message = f"'{argument.span.text}' is not an argument of {title(definition)}"
+                self._complain("invalid-argument", message, argument.span, path, _usage(definition))
+        except (FormulaError, ValueProblem) as error:
+            raise BlockProblem from error
+        except CompactError as error:
+            message = f"'{argument.span.text}' is not an argument of {title(definition)}: {error}"
+            self._complain("invalid-argument", message, argument.span, path, _usage(definition))
+
+    def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> int:  # noqa: PLR0913
+        self._diagnostics.report(code, message, span, path=path, help=hint)
+        raise BlockProblem
+
+
+def _usage(definition: BlockDefinition) -> str:
+    letters = "".join(f"{parameter.name}{2 ** (5 - i)}" for i, parameter in enumerate(definition.parameters[:2]))
+    return f"write {title(definition)} ({letters or 'g=ADD'})"

@@ -1,0 +1,75 @@
+"""The list of nodes as it grows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sewdsl.ir.network import Node, Step
+from sewdsl.ir.op import Op
+from sewdsl.ir.signal import Signal
+from sewdsl.source import Span
+
+
+class Builder:
+    """Nodes in order of computation."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[Step, ...], span: Span) -> int:
+        """Appends a node; its index.
+
+        Raises:
+            Misfit: the op does not fit its inputs.
+        """
+        output = op.infer(*[self.nodes[i].output for i in inputs])
+        self.nodes.append(Node(name, op, inputs, output, path, span))
+        return len(self.nodes) - 1
+
+    def signal(self, index: int) -> Signal:
+        """What a node gives."""
+        return self.nodes[index].output
+
+    def cut(self, length: int) -> None:
+        """Takes back all nodes from an index on."""
+        del self.nodes[length:]
+
+    def settled(self) -> tuple[Node, ...]:
+        """The nodes, with the arguments filled in that depend on what follows."""
+        readers: list[list[int]] = [[] for _ in self.nodes]
+        for index, node in enumerate(self.nodes):
+            for source in node.inputs:
+                readers[source].append(index)
+        ops = [node.op for node in self.nodes]
+        return tuple(
+            node if (op := node.op.settle(Followers(ops, readers, i))) is node.op else replace(node, op=op)
+            for i, node in enumerate(self.nodes)
+        )
+
+
+class Followers:
+    """The ops behind a node (see :class:`sewdsl.ir.op.Downstream`)."""
+
+    def __init__(self, ops: Sequence[Op], readers: Sequence[Sequence[int]], index: int) -> None:
+        self._ops, self._readers, self._index = ops, readers, index
+
+    @property
+    def next(self) -> tuple[Op, ...]:
+        """The ops that read the node's output."""
+        return tuple(self._ops[i] for i in self._readers[self._index])
+
+    def nearest(self, family: type[Op]) -> Op | None:
+        """The nearest op of a family, breadth first."""
+        return next((op for op in self._walk() if isinstance(op, family)), None)
+
+    def _walk(self) -> Iterator[Op]:
+        waiting = deque(self._readers[self._index])
+        seen = set(waiting)
+        while waiting:
+            index = waiting.popleft()
+            yield self._ops[index]
+            fresh = [i for i in self._readers[index] if i not in seen]
+            seen.update(fresh)
+            waiting.extend(fresh)

@@ -1,0 +1,149 @@
+"""Calls in a sequence: from a name and its arguments to an op, or to a block with its parameters' values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate import compact
+from sewdsl.elaborate.arguments import Given, validate
+from sewdsl.elaborate.formulas import LARGEST
+from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.names import OWN_NEURON, Vocabulary, report_unknown
+from sewdsl.elaborate.spelling import Spelled, spell
+from sewdsl.elaborate.values import ValueProblem, named_arguments
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Activation, Op
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Call
+
+
+class Calls:
+    """Resolves the calls of one text."""
+
+    def __init__(self, vocabulary: Vocabulary, default: Activation | None, diagnostics: Diagnostics) -> None:
+        self._vocabulary, self._default, self._diagnostics = vocabulary, default, diagnostics
+
+    def spell(self, call: Call, frame: Frame) -> Spelled:
+        """The call's name as text.
+
+        Raises:
+            FormulaError: an interpolation has no value; reported.
+        """
+        return spell(call.name, frame.parameters, self._diagnostics)
+
+    def op(self, call: Call, name: Spelled, frame: Frame, nearest: Activation | None) -> Op | None:
+        """The op that a call names; None where that failed, with every problem reported.
+
+        Args:
+            call: The call.
+            name: Its name as text.
+            frame: Where it stands.
+            nearest: The activation nearest before it.
+        """
+        path = frame.where(call.span.text)
+        if name.text == OWN_NEURON:
+            return self._own_neuron(call, frame.neuron or nearest, path)
+        symbol = self._vocabulary.symbol(name.text)
+        if symbol is None or name.gaps:
+            report_unknown(name, self._vocabulary, self._diagnostics, path)
+            return None
+        kind = self._vocabulary.layers[symbol]
+        given = self._compact(kind, name, len(symbol), path)
+        try:
+            named = named_arguments(call, self._diagnostics, path)
+        except ValueProblem:
+            return None
+        if given is None or not self._merge(given, named, path):
+            return None
+        if self._default is not None and kind is type(self._default):
+            given = {**{n: Given(v, call.span) for n, v in self._default}, **given}
+        made = validate(kind, kind.kind, given, call.span, self._diagnostics, path)
+        return made if isinstance(made, Op) else None
+
+    def _own_neuron(self, call: Call, neuron: Activation | None, path: tuple[str, ...]) -> Op | None:
+        if neuron is None:
+            self._diagnostics.report(
+                "missing-neuron",
+                "'SN' stands for the file's neuron, but none is set and none stands before it",
+                call.span,
+                help="add 'neuron PLIF' to the file, or --neuron PLIF",
+                path=path,
+            )
+            return None
+        if not call.arguments:
+            return neuron
+        try:
+            named = named_arguments(call, self._diagnostics, path)
+        except ValueProblem:
+            return None
+        given = {**{name: Given(value, call.span) for name, value in neuron}, **named}
+        made = validate(type(neuron), neuron.kind, given, call.span, self._diagnostics, path)
+        return made if isinstance(made, Op) else None
+
+    def _compact(self, kind: type[Kind], name: Spelled, start: int, path: tuple[str, ...]) -> dict[str, Given] | None:
+        """The arguments that are written into the name."""
+        letters = kind.letters()
+        try:
+            found = compact.pieces(name.text, start)
+        except compact.CompactError as error:
+            self._not_understood(kind, name, error, path)
+            return None
+        given: dict[str, Given] = {}
+        for piece in found:
+            span = name.at(piece.start, piece.end)
+            argument = letters.get(piece.letter)
+            if argument is None:
+                what = f"a letter '{piece.letter}'" if piece.letter else "a bare number"
+                self._diagnostics.report(
+                    "unknown-argument",
+                    f"{kind.kind} takes no {what.removeprefix('a ')}",
+                    span,
+                    help=_letters(kind),
+                    path=path,
+                )
+                return None
+            if argument in given:
+                self._duplicate(argument, piece.letter, span, path)
+                return None
+            if not _short(piece.value):
+                self._too_long(span, path)
+                return None
+            given[argument] = Given(piece.value, span)
+        return given
+
+    def _not_understood(
+        self, kind: type[Kind], name: Spelled, error: compact.CompactError, path: tuple[str, ...]
+    ) -> None:
+        if list(self._vocabulary.splits(name.text)):
+            report_unknown(name, self._vocabulary, self._diagnostics, path)
+            return
+        span = name.at(error.start, error.end)
+        self._diagnostics.report("invalid-argument", f"{kind.kind}: {error}", span, help=_letters(kind), path=path)
+
+    def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
+        shown = f"{argument} ({letter}…)" if letter else argument
+        self._diagnostics.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
+
+    def _too_long(self, span: Span, path: tuple[str, ...]) -> None:
+        self._diagnostics.report("integer-too-long", f"the number is larger than {LARGEST:,}", span, path=path)
+
+    def _merge(self, given: dict[str, Given], named: Mapping[str, Given], path: tuple[str, ...]) -> bool:
+        for name, value in named.items():
+            if name in given:
+                self._duplicate(name, "", value.span, path)
+                return False
+            given[name] = value
+        return True
+
+
+def _letters(kind: type[Kind]) -> str:
+    letters = kind.letters()
+    if not letters:
+        return f"{kind.kind} takes no compact arguments"
+    shown = [f"{letter or 'the number behind it'}: {name}" for letter, name in letters.items()]
+    return f"{kind.kind} takes {', '.join(shown)}"
+
+
+def _short(value: compact.Value) -> bool:
+    return all(part <= LARGEST for part in (value if isinstance(value, tuple) else (value,)))

@@ -1,0 +1,78 @@
+"""The compact notation of arguments: ``32k3s1`` behind ``c``, ``c128s2`` in the parentheses of a block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+_PIECE = re.compile(r"([A-Za-z_]*)([0-9]+(?:\.[0-9]+)?(?:x[0-9]+)?)")
+_STARTS_LIKE_ARGUMENTS = re.compile(r"[A-Za-z]?[0-9]")
+
+Value = int | float | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A letter and its value, with their offsets in the text."""
+
+    letter: str
+    value: Value
+    start: int
+    end: int
+
+
+class CompactError(Exception):
+    """Raised where a text is not letters and numbers in turn.
+
+    Attributes:
+        start: Offset of what does not belong.
+        end: Offset behind it.
+    """
+
+    def __init__(self, message: str, start: int, end: int) -> None:
+        super().__init__(message)
+        self.start, self.end = start, end
+
+
+def pieces(text: str, start: int = 0) -> list[Piece]:
+    """Letters and numbers in turn, from an offset to the end: ``32k3s1`` is '' 32, k 3, s 1.
+
+    Raises:
+        CompactError: something else stands there.
+    """
+    found = []
+    while start < len(text):
+        match = _PIECE.match(text, start)
+        if not match:
+            rest = text[start:]
+            raise CompactError(f"'{rest}' has no number" if rest.isalpha() else f"'{rest}' is not understood", start, len(text))
+        found.append(Piece(match[1], _value(match[2]), match.start(), match.end()))
+        start = match.end()
+    return found
+
+
+def _value(text: str) -> Value:
+    if "x" in text:
+        height, width = text.split("x")
+        return int(height), int(width)
+    return float(text) if "." in text else int(text)
+
+
+def symbol(text: str, symbols: Collection[str]) -> str | None:
+    """The longest symbol that a word begins with and that arguments, or nothing, follow; None: no such."""
+    for length in range(len(text), 0, -1):
+        head, rest = text[:length], text[length:]
+        if head in symbols and (not rest or _STARTS_LIKE_ARGUMENTS.match(rest)):
+            return head
+    return None
+
+
+def complete(text: str, letters: Mapping[str, str], required: Collection[str]) -> bool:
+    """Whether a text is made of known letters, each once, and has all that are required."""
+    try:
+        found = pieces(text)
+    except CompactError:
+        return False
+    names = [letters.get(piece.letter) for piece in found]
+    return None not in names and len(set(names)) == len(names) and set(required) <= set(names)

@@ -1,0 +1,131 @@
+"""The header of a file: from settings as written to :class:`Settings`."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.assembly import Assembly
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.values import ValueProblem, python_value
+from sewdsl.ir.kind import CATALOGUE, Kind
+from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.settings import Settings
+from sewdsl.ops import catalogue
+from sewdsl.syntax.tree import Call, Setting, Text, Value
+
+Family = TypeVar("Family", bound=Kind)
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "encode": ("none", "direct"),
+    "readout": ("mean", "sum", "last"),
+    "init": ("default", "kaiming", "zero"),
+}
+RANKS = (1, 3)
+
+
+class Header:
+    """Reads the header of one assembly."""
+
+    def __init__(self, assembly: Assembly, diagnostics: Diagnostics) -> None:
+        self._settings, self._diagnostics = assembly.settings, diagnostics
+
+    def name(self, default: str) -> str:
+        """The network's name."""
+        setting = self._settings.get("network")
+        if setting is None:
+            return default
+        values = setting.values
+        if len(values) == 1 and isinstance(values[0], Text) and values[0].text.strip():
+            return values[0].text
+        self._wrong(setting, 'a name in quotes, e.g. network "7B-Net"')
+        return default
+
+    def settings(self) -> Settings | None:
+        """All of the header, defaults resolved; None where the input is missing or wrong."""
+        shape = self._input()
+        init = self._choices("init")
+        rest: dict[str, Any] = {
+            "steps": self._steps(),
+            "encode": (self._choices("encode") or ["none"])[0],
+            "readout": (self._choices("readout") or ["mean"])[0],
+            "neuron": self.neuron(),
+            "join": self.join(),
+            "init": "kaiming" if "kaiming" in init else "default",
+            "zero_init": "zero" in init,
+        }
+        return None if shape is None else Settings(input=shape, **rest)
+
+    def neuron(self) -> Activation | None:
+        """What ``SN`` means."""
+        return self._kind("neuron", Activation, "a neuron such as PLIF(tau=2.0)")
+
+    def join(self) -> Join:
+        """What ``g`` means; ADD unless stated."""
+        default = catalogue()["ADD"]()
+        assert isinstance(default, Join)  # noqa: S101 -- for the type checker
+        return self._kind("join", Join, "a join such as ADD") or default
+
+    def _input(self) -> tuple[int, ...] | None:
+        setting = self._settings.get("input")
+        if setting is None:
+            return None
+        value = self._single(setting)
+        shape = (value,) if isinstance(value, int) else value
+        good = isinstance(shape, tuple) and len(shape) in RANKS and all(d >= 1 for d in shape)
+        if not good:
+            self._wrong(setting, "a shape: CxHxW such as 2x128x128, or one number of features, each at least 1")
+        return shape if good else None
+
+    def _steps(self) -> int:
+        setting = self._settings.get("steps")
+        if setting is None:
+            return 1
+        value = self._single(setting)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+            return value
+        self._wrong(setting, "a number of time-steps, at least 1")
+        return 1
+
+    def _choices(self, key: str) -> list[str]:
+        """The words behind a key, each one of its choices."""
+        setting = self._settings.get(key)
+        if setting is None:
+            return []
+        words = [self._word(value) for value in setting.values]
+        several = len(words) > 1 and key != "init"
+        bad = [word for word in words if word not in CHOICES[key]]
+        if bad or several or not words or len(set(words)) < len(words):
+            hint = did_you_mean(bad[0], CHOICES[key]) if bad else ""
+            self._wrong(setting, " or ".join(CHOICES[key]) + (" (kaiming and zero go together)" if key == "init" else ""), hint)
+            return []
+        return words
+
+    def _word(self, value: Value) -> str:
+        plain = value.name.plain if isinstance(value, Call) and not value.called else None
+        return plain or value.span.text
+
+    def _kind(self, key: str, family: type[Family], wanted: str) -> Family | None:
+        setting = self._settings.get(key)
+        if setting is None:
+            return None
+        value = self._single(setting)
+        if isinstance(value, family):
+            return value
+        if value is not None:
+            names = [name for name, kind in CATALOGUE.items() if issubclass(kind, family)]
+            self._wrong(setting, wanted, did_you_mean(str(value), names) or f"known: {', '.join(names)}")
+        return None
+
+    def _single(self, setting: Setting) -> Any:
+        if len(setting.values) == 1:
+            try:
+                return python_value(setting.values[0], self._diagnostics)
+            except ValueProblem:
+                return None
+        return ()
+
+    def _wrong(self, setting: Setting, wanted: str, hint: str = "") -> None:
+        spans = [value.span for value in setting.values]
+        span = spans[0].to(spans[-1]) if spans else setting.span
+        self._diagnostics.report("invalid-argument", f"'{setting.key.text}' takes {wanted}", span, help=hint)

@@ -1,0 +1,92 @@
+"""``use "other.net"``: other files of the same project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.assembly import Assembly, assemble
+from sewdsl.source import Source, Span
+from sewdsl.syntax.limits import Limits
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.tree import Use
+
+MARKERS = (".git", "pyproject.toml")
+"""What lies in the top folder of a project."""
+
+
+def project_folder(file: Path) -> Path:
+    """The nearest folder above a file that is the top of a project; else the file's own."""
+    folder = file.resolve().parent
+    return next((above for above in (folder, *folder.parents) if any((above / m).exists() for m in MARKERS)), folder)
+
+
+class Importer:
+    """Reads used files, each once.
+
+    Args:
+        file: The file that is compiled; None for a string, which can use nothing.
+        name: What diagnostics call it.
+        diagnostics: Where to report.
+        limits: How deep uses may nest.
+    """
+
+    def __init__(self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits) -> None:
+        self._diagnostics, self._limits = diagnostics, limits
+        self._project = project_folder(file) if file else None
+        self._chain = [(file.resolve(), name)] if file else []
+        self._known: dict[Path, Assembly | None] = {}
+
+    def use(self, statement: Use) -> Assembly | None:
+        """The assembly of a used file; None where it cannot be had, which is reported."""
+        span = statement.path.span
+        path = self._resolve(statement.path.text, span)
+        if path is None:
+            return None
+        if path not in self._known:
+            self._known[path] = self._read(path, span)
+        return self._known[path]
+
+    def _resolve(self, text: str, span: Span) -> Path | None:
+        if self._project is None:
+            self._say("use-not-found", "a string cannot use files", span, "write it to a .net file")
+            return None
+        path = (self._chain[-1][0].parent / text).resolve()
+        if Path(text).is_absolute() or not path.is_relative_to(self._project):
+            self._say("use-outside-project", f"'{text}' lies outside the project's folder", span, "use a relative path inside it")
+            return None
+        if path in [file for file, _ in self._chain]:
+            names = [name for _, name in self._chain]
+            self._say("use-cycle", f"files use each other in a circle: {' > '.join([*names, text])}", span, "remove one 'use'")
+            return None
+        if len(self._chain) > self._limits.imports:
+            message = f"uses nest {len(self._chain)} deep, but the limit is {self._limits.imports}"
+            self._say("import-too-deep", message, span, "raise it with --limit imports=N")
+            return None
+        return path
+
+    def _read(self, path: Path, span: Span) -> Assembly | None:
+        name = span.text.strip('"')
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            self._say("not-utf8", f"'{name}' is not UTF-8 text", span, "save it as UTF-8")
+            return None
+        except OSError as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "unreadable").lower()
+            self._say("use-not-found", f"cannot read '{name}': {reason}", span, "the path is relative to the file that uses it")
+            return None
+        document = parse(Source(_shown(self._chain[-1][1], name), text), self._diagnostics, self._limits)
+        self._chain.append((path, name))
+        try:
+            return assemble(document, self._diagnostics, self.use)
+        finally:
+            self._chain.pop()
+
+    def _say(self, code: str, message: str, span: Span, hint: str) -> None:
+        self._diagnostics.report(code, message, span, help=hint)
+
+
+def _shown(user: str, used: str) -> str:
+    """A used file's name beside that of the file that uses it."""
+    return str(Path(user).parent / used)

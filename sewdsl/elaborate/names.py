@@ -1,0 +1,144 @@
+"""What a name means: a kind with compact arguments, a block, or nothing, with what may have been meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.elaborate import compact
+from sewdsl.elaborate.spelling import Spelled
+from sewdsl.elaborate.suggestions import nearest
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Activation, Join, Layer
+from sewdsl.ops import catalogue, plugins
+from sewdsl.source import Span
+from sewdsl.syntax.tree import BlockDefinition
+
+IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
+"""Names that the language itself gives a meaning."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The names that a text may use.
+
+    Attributes:
+        blocks: Definitions by name without white space.
+    """
+
+    blocks: Mapping[str, BlockDefinition] = field(default_factory=dict)
+
+    @cached_property
+    def layers(self) -> dict[str, type[Kind]]:
+        """Kinds that can stand in a sequence."""
+        return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
+
+    def symbol(self, text: str) -> str | None:
+        """The kind that a word begins with, if it names one."""
+        return compact.symbol(text, self.layers)
+
+    def complete(self, text: str) -> bool:
+        """Whether a word is a whole name: a block, ``SN``, or a kind with valid compact arguments."""
+        if text in self.blocks or text == OWN_NEURON:
+            return True
+        head = self.symbol(text)
+        if head is None:
+            return False
+        kind = self.layers[head]
+        letters = kind.letters()
+        required = [n for n in letters.values() if kind.model_fields[n].is_required() and not _derived(kind, n)]
+        return compact.complete(text[len(head) :], letters, required)
+
+    def splits(self, text: str) -> Iterator[tuple[int, ...]]:
+        """Every way to read a word as two or more whole names: the offsets between them."""
+        whole: dict[int, list[tuple[int, ...]]] = {len(text): [()]}
+        for start in range(len(text) - 1, -1, -1):
+            ways = [
+                (end, *rest)
+                for end in range(start + 1, len(text) + 1)
+                if end in whole and self.complete(text[start:end])
+                for rest in whole[end]
+            ]
+            if ways:
+                whole[start] = ways[:2]  # two ways are as ambiguous as many
+        for way in whole.get(0, ()):
+            if len(way) > 1:
+                yield way[:-1]
+
+
+def _derived(kind: type[Kind], name: str) -> bool:
+    """Whether an argument follows from another: a pool's stride from its kernel."""
+    return name == "stride" and "kernel" in kind.model_fields
+
+
+def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
+    """Says that a name means nothing, and what may have been meant."""
+    plugins()
+    splits = list(vocabulary.splits(name.text)) if len(name.text) <= 200 else []  # noqa: PLR2004 -- no name is that long
+    if len(splits) == 1:
+        _report_lost_hyphen(name, splits[0], diagnostics, path)
+        return
+    other = catalogue().get(name.text)
+    if other is not None:
+        family = next(base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir"))
+        message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
+        diagnostics.report("wrong-kind", message, name.span, path=path, help=help_text)
+        return
+    meant = _meant(name.text, vocabulary)
+    fixes = (Fix(f"write '{meant}'", (Edit(name.span, meant),), safe=False),) if meant else ()
+    diagnostics.report(
+        "unknown-name",
+        f"unknown name '{name.span.text}'",
+        name.span,
+        label="not a layer, a neuron or a block",
+        help=f"did you mean '{meant}'?" if meant else "'sewdsl nets --kinds' lists all names",
+        path=path,
+        fixes=fixes,
+    )
+
+
+def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
+    words = [name.text[a:b] for a, b in zip((0, *cuts), (*cuts, len(name.text)), strict=True)]
+    edits = []
+    for cut in cuts:
+        before, after = name.at(cut - 1, cut).end, name.at(cut, cut + 1).start
+        edits.append(Edit(Span(name.span.source, before, after), "-"))
+    diagnostics.report(
+        "missing-hyphen",
+        f"'{name.span.text}' is {' and '.join(words) if len(words) == 2 else ', '.join(words)} without the hyphen between",  # noqa: PLR2004
+        edits[0].span,
+        label="a '-' is missing here",
+        help=f"write '{'-'.join(words)}'",
+        path=path,
+        fixes=(Fix("insert the missing '-'", tuple(edits)),),
+    )
+
+
+def _meant(text: str, vocabulary: Vocabulary) -> str | None:
+    """A near name with the arguments kept: ``C32k3`` is ``c32k3``, ``conv32k3`` too."""
+    names = {*vocabulary.layers, OWN_NEURON, IDENTITY}
+    blocks = {key: " ".join(w.text for w in block.name.parts if hasattr(w, "text")) for key, block in vocabulary.blocks.items()}
+    near = nearest(text, {*names, *blocks})
+    letters = len(text) - len(text.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"))
+    head, rest = text[:letters], text[letters:]
+    spoken = {kind.key: name for name, kind in vocabulary.layers.items()} | {name: name for name in names}
+    candidates = [spoken[k] for k in spoken if k.casefold() == head.casefold()]
+    for cut in range(1, len(head) + 1):  # c in C32k3, MP in Mpk2
+        candidates += [name for name in vocabulary.layers if name.casefold() == head[:cut].casefold()]
+    for candidate in candidates:
+        for tail in {rest, text[len(candidate) :]}:
+            if vocabulary.complete(candidate + tail):
+                return candidate + tail
+    return blocks.get(near, near) if near else None
+
+
+def _article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _place(kind: type[Kind]) -> str:
+    if issubclass(kind, Join):
+        return f"write {kind.kind}[ branch | shortcut ]"
+    return "it can only stand as a value, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"

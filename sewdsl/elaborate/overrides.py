@@ -1,0 +1,92 @@
+"""``--set KEY=VALUE``: statements from outside the file, put over its own before anything is elaborated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.source import Source, Span
+from sewdsl.syntax.parser import parse_value
+from sewdsl.syntax.tree import Argument, Call, Section, Setting, Value, Word
+
+
+@dataclass(frozen=True)
+class Override:
+    """A key, dotted where it goes into a section or into arguments, and the text of its value.
+
+    Attributes:
+        key: ``steps``, ``train.epochs``, ``train.optimizer.lr``, ``neuron.tau``.
+        text: As a file would have it behind the key.
+        option: What the user typed: ``--set``, ``--input``.
+    """
+
+    key: str
+    text: str
+    option: str = "--set"
+
+    @property
+    def source(self) -> Source:
+        """The text for diagnostics: ``--set steps=16``, or ``--input 2x128x128`` with the option in its name."""
+        return Source(f"{self.option} {self.key}" if self.option == "--set" else self.option, self.text)
+
+
+def override(assembly: Assembly, overrides: Sequence[Override], diagnostics: Diagnostics) -> None:
+    """Puts every override over the assembly, in order; those that cannot be are reported."""
+    for item in overrides:
+        source = item.source
+        head, *rest = item.key.split(".")
+        values = parse_value(source, diagnostics)
+        if values is None:
+            continue
+        span = Span(source, 0, len(source.text))
+        if head in SECTIONS and rest:
+            section = assembly.sections.get(head)
+            settings = {setting.key.text: setting for setting in section.settings} if section else {}
+            changed = _setting(settings.get(rest[0]), rest[0], rest[1:], values, span, diagnostics)
+            if changed is not None:
+                settings[rest[0]] = changed
+                empty = Section(Word(head, span=span), None, (), span=span)
+                assembly.sections[head] = replace(section or empty, settings=tuple(settings.values()))
+        elif head in HEADER:
+            changed = _setting(assembly.settings.get(head), head, rest, values, span, diagnostics)
+            if changed is not None:
+                assembly.settings[head] = changed
+        else:
+            _unknown(item.key, span, diagnostics)
+
+
+def _unknown(key: str, span: Span, diagnostics: Diagnostics) -> None:
+    known = [*HEADER, *(f"{section}.epochs" for section in SECTIONS)]
+    diagnostics.report(
+        "unknown-setting",
+        f"unknown key '{key}'",
+        span,
+        help=did_you_mean(key, known) or f"keys: {', '.join(HEADER)}, {', '.join(f'{s}.…' for s in SECTIONS)}",
+    )
+
+
+def _setting(  # noqa: PLR0913 -- old value, the way into it, new value, and where to say what fails
+    old: Setting | None, key: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
+) -> Setting | None:
+    """A setting with new values, or with one argument changed inside its value."""
+    if not way:
+        return Setting(Word(key, span=span), values, span=span)
+    target = old.values[0] if old and old.values else None
+    if not isinstance(target, Call) or len(values) != 1:
+        message = f"'{key}' has no arguments to set '{'.'.join(way)}' of"
+        diagnostics.report("unknown-setting", message, span, help=f"set {key} as a whole, e.g. {key}=…")
+        return None
+    return Setting(Word(key, span=span), (_argument(target, way, values[0], span),), span=span)
+
+
+def _argument(call: Call, way: Sequence[str], value: Value, span: Span) -> Call:
+    """A call with one argument replaced or added."""
+    name, rest = way[0], way[1:]
+    old = {argument.name: argument for argument in call.arguments}
+    if rest and name in old and isinstance(inner := old[name].value, Call):
+        value = _argument(inner, rest, value, span)
+    fresh = Argument(name, value, span=span)
+    return replace(call, arguments=tuple({**old, name: fresh}.values()))
