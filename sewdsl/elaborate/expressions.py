@@ -15,6 +15,7 @@ from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import Step
 from sewdsl.ir.op import Activation, Join, Misfit, Op
+from sewdsl.ops import find
 from sewdsl.source import Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.tree import Alternative, Call, Item, JoinOf, Name, Number, Repeat, Sequence
@@ -101,7 +102,7 @@ class Walker:
         text = name.plain or name.span.text
         if text == OWN_JOIN:
             return frame.join
-        kind = CATALOGUE.get(text)
+        kind = find(text)
         if kind is not None and issubclass(kind, Join):
             return kind()
         joins = [known for known, k in CATALOGUE.items() if issubclass(k, Join)]

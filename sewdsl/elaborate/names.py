@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate import compact
@@ -30,14 +30,15 @@ class Vocabulary:
 
     blocks: Mapping[str, BlockDefinition] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def layers(self) -> dict[str, type[Kind]]:
         """Kinds that can stand in a sequence."""
-        return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
+        return _layers(len(catalogue()))
 
     def symbol(self, text: str) -> str | None:
-        """The kind that a word begins with, if it names one."""
-        return compact.symbol(text, self.layers)
+        """The kind that a word begins with, if it names one; others are asked where sewdsl has none."""
+        found = compact.symbol(text, self.layers)
+        return compact.symbol(text, self.layers) if found is None and plugins() else found
 
     def complete(self, text: str) -> bool:
         """Whether a word is a whole name: a block, ``SN``, or a kind with valid compact arguments."""
@@ -68,6 +69,11 @@ class Vocabulary:
                 yield way[:-1]
 
 
+@cache
+def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalogue grows when other distributions are asked
+    return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
+
+
 def _derived(kind: type[Kind], name: str) -> bool:
     """Whether an argument follows from another: a pool's stride from its kernel."""
     return name == "stride" and "kernel" in kind.model_fields
@@ -75,7 +81,6 @@ def _derived(kind: type[Kind], name: str) -> bool:
 
 def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
     """Says that a name means nothing, and what may have been meant."""
-    plugins()
     splits = list(vocabulary.splits(name.text)) if len(name.text) <= 200 else []  # noqa: PLR2004 -- no name is that long
     if len(splits) == 1:
         _report_lost_hyphen(name, splits[0], diagnostics, path)

@@ -7,8 +7,8 @@ from typing import Any
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given, validate
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.ir.kind import CATALOGUE, Kind
-from sewdsl.ops import catalogue, plugins
+from sewdsl.ir.kind import Kind
+from sewdsl.ops import catalogue, find
 from sewdsl.syntax.tree import Call, Number, Quantity, Size, Text, Value
 
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
@@ -35,7 +35,7 @@ def python_value(value: Value, diagnostics: Diagnostics, path: tuple[str, ...] =
             word = "".join(value.span.text.split()) if value.name.plain is None else value.name.plain
             if not value.called and not value.arguments and word in _WORDS:
                 return _WORDS[word]
-            if word in catalogue() or (plugins() and word in CATALOGUE):
+            if find(word):
                 return instance(value, diagnostics, path)
             if not value.called:
                 return word

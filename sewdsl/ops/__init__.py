@@ -41,3 +41,10 @@ def plugins() -> tuple[str, ...]:
     for entry in found:
         discover(entry.load())
     return tuple(entry.name for entry in found)
+
+
+def find(name: str) -> type[Kind] | None:
+    """The kind of that name; other distributions are asked only for a name that sewdsl does not have."""
+    if name not in catalogue():
+        plugins()
+    return CATALOGUE.get(name)
