@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sewdsl.cli.files import replace
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, usage
 from sewdsl.cli.report import Format, as_json, concise, dump, github, report
 from sewdsl.compiler import Compilation, Options, read
@@ -64,6 +63,8 @@ def _verdict(result: Compilation) -> None:
     if result.valid and result.network is not None:
         network = result.network
         typer.echo(f"{network.name}: valid{tail}; {network.total_parameters:,} parameters, {len(network) - 1:,} nodes")
+    elif result.valid and result.assembly is not None and result.found is not None:
+        typer.echo(f"{result.found.source.name}: valid{tail}; a library of {len(result.assembly.blocks)} blocks")
     else:
         fixable = sum(bool(d.fixes) and all(f.safe for f in d.fixes) for d in result.diagnostics)
         hint = f"; {fixable} fixable with --fix" if fixable else ""
@@ -84,21 +85,10 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Compilation:
             break
         seen.add(text)
         if file is not None:
-            _write(file, text)
+            replace(file, text)
         result = read(spec if file is not None else text, **options)
     else:
         typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
     if file is None and text != original:
         typer.echo(text)
     return result
-
-
-def _write(file: Path, text: str) -> None:
-    """Replaces a file whole: a reader sees the old text or the new one, never half."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8", newline="")
-        fresh.chmod(file.stat().st_mode)
-        fresh.replace(file)
-    finally:
-        fresh.unlink(missing_ok=True)

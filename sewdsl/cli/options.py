@@ -8,6 +8,7 @@ import typer
 
 from sewdsl.cli.report import report
 from sewdsl.compiler import Compilation, Options, read
+from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.network import Network
 
 Spec = Annotated[
@@ -63,10 +64,13 @@ def compile_options(
 
 def require(compilation: Compilation) -> Network:
     """The network of a compilation, warnings printed; with errors, prints them and ends with exit code 1."""
+    try:
+        network = compilation.result()
+    except SewdslError as error:
+        report(error.diagnostics)
+        raise typer.Exit(1) from None
     report(compilation.diagnostics)
-    if not compilation.valid:
-        raise typer.Exit(1)
-    return compilation.result()
+    return network
 
 
 def network(spec: str, options: Options) -> Network:

@@ -44,18 +44,22 @@ class Compilation:
 
     @property
     def valid(self) -> bool:
-        """Whether nothing said is an error."""
-        return self.network is not None and not Diagnostics(list(self.diagnostics)).errors
+        """Whether nothing said is an error; a library of blocks and settings is valid without a network."""
+        return not Diagnostics(list(self.diagnostics)).errors
 
     def result(self) -> Network:
         """The network.
 
         Raises:
-            SewdslError: the spec has errors.
+            SewdslError: the spec has errors, or is a library.
         """
-        if self.network is None or not self.valid:
-            raise SewdslError(self.diagnostics)
-        return self.network
+        if self.network is not None and self.valid:
+            return self.network
+        said = Diagnostics(list(self.diagnostics))
+        if self.valid and self.document is not None:
+            span = self.document.span
+            said.report("missing-body", "this is a library: it has no network of its own", span, help="add 'body …'")
+        raise SewdslError(said)
 
 
 @cache

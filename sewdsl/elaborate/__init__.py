@@ -45,16 +45,17 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
     """The network of an assembly.
 
     Problems are reported, all of them. Where there are errors the network ends before what is broken, and is only
-    good for further checks; None where there is no body or no input to begin with.
+    good for further checks; None where there is no body or no input to begin with. A file that neither names a
+    network nor has a body is a library for others to use, and no problem.
     """
     header = Header(assembly, diagnostics)
     settings = header.settings()
-    how = recipe(assembly.sections["train"], diagnostics) if "train" in assembly.sections else None
     body = assembly.body
     if body is None:
-        if not diagnostics.errors:
+        if "network" in assembly.settings or not (assembly.settings or assembly.blocks or assembly.sections):
             diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
         return None
+    how = recipe(assembly.sections["train"], diagnostics) if "train" in assembly.sections else None
     if settings is None and "input" not in assembly.settings:
         _missing_input(body, diagnostics)
     vocabulary = Vocabulary({**context.library, **assembly.blocks})

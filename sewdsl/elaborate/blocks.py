@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -36,11 +36,12 @@ def title(definition: BlockDefinition) -> str:
     return " ".join(part.text for part in definition.name.parts if isinstance(part, Word))
 
 
-def step(definition: BlockDefinition, frame: Frame) -> Step:
-    """The step of the way into a block: key ``sew_block1``."""
+def step(definition: BlockDefinition, frame: Frame, parameters: Mapping[str, int]) -> Step:
+    """The step of the way into a block: key ``sew_block1``, arguments ``c128s2``."""
     name = title(definition)
     key = re.sub(r"\W+", "_", name).lower()
-    return Step("block", name, f"{key}{frame.number(key)}")
+    arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
+    return Step("block", name, f"{key}{frame.number(key)}", arguments=arguments)
 
 
 class BlockCalls:
@@ -78,7 +79,7 @@ class BlockCalls:
         if parameters is None:
             return None
         inner = replace(outer, parameters=parameters, neuron=neuron, join=join, calls=(*outer.calls, key))
-        return replace(inner, path=(*outer.path, step(definition, outer)), ordinals=Counter())
+        return replace(inner, path=(*outer.path, step(definition, outer, parameters)), ordinals=Counter())
 
     def _parameters(
         self,

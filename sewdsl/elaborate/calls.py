@@ -58,7 +58,7 @@ class Calls:
             return None
         if self._default is not None and kind is type(self._default):
             given = {**{n: Given(v, call.span) for n, v in self._default}, **given}
-        made = validate(kind, kind.kind, given, call.span, self._diagnostics, path)
+        made = validate(kind, f"'{kind.kind}'", given, call.span, self._diagnostics, path)
         return made if isinstance(made, Op) else None
 
     def _own_neuron(self, call: Call, neuron: Activation | None, path: tuple[str, ...]) -> Op | None:
@@ -78,7 +78,7 @@ class Calls:
         except ValueProblem:
             return None
         given = {**{name: Given(value, call.span) for name, value in neuron}, **named}
-        made = validate(type(neuron), neuron.kind, given, call.span, self._diagnostics, path)
+        made = validate(type(neuron), f"'{neuron.kind}'", given, call.span, self._diagnostics, path)
         return made if isinstance(made, Op) else None
 
     def _compact(self, kind: type[Kind], name: Spelled, start: int, path: tuple[str, ...]) -> dict[str, Given] | None:
@@ -94,10 +94,10 @@ class Calls:
             span = name.at(piece.start, piece.end)
             argument = letters.get(piece.letter)
             if argument is None:
-                what = f"a letter '{piece.letter}'" if piece.letter else "a bare number"
+                what = f"letter '{piece.letter}'" if piece.letter else "bare number"
                 self._diagnostics.report(
                     "unknown-argument",
-                    f"{kind.kind} takes no {what.removeprefix('a ')}",
+                    f"'{kind.kind}' takes no {what}",
                     span,
                     help=_letters(kind),
                     path=path,
@@ -119,7 +119,7 @@ class Calls:
             report_unknown(name, self._vocabulary, self._diagnostics, path)
             return
         span = name.at(error.start, error.end)
-        self._diagnostics.report("invalid-argument", f"{kind.kind}: {error}", span, help=_letters(kind), path=path)
+        self._diagnostics.report("invalid-argument", f"'{kind.kind}': {error}", span, help=_letters(kind), path=path)
 
     def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
         shown = f"{argument} ({letter}…)" if letter else argument
@@ -140,9 +140,10 @@ class Calls:
 def _letters(kind: type[Kind]) -> str:
     letters = kind.letters()
     if not letters:
-        return f"{kind.kind} takes no compact arguments"
-    shown = [f"{letter or 'the number behind it'}: {name}" for letter, name in letters.items()]
-    return f"{kind.kind} takes {', '.join(shown)}"
+        return f"'{kind.kind}' takes no compact arguments"
+    shown = ", ".join(f"{letter} ({name})" for letter, name in letters.items() if letter)
+    first = f"its {letters['']} right behind it" if "" in letters else ""
+    return f"'{kind.kind}' takes {' and '.join(filter(None, (first, shown)))}"
 
 
 def _short(value: compact.Value) -> bool:

@@ -61,7 +61,7 @@ def instance(call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = ()) -
         ValueProblem: the name or an argument is wrong; reported.
     """
     kind = catalogue()[call.name.plain or ""]
-    made = validate(kind, kind.kind, named_arguments(call, diagnostics, path), call.span, diagnostics, path)
+    made = validate(kind, f"'{kind.kind}'", named_arguments(call, diagnostics, path), call.span, diagnostics, path)
     if made is None:
         raise ValueProblem
     return made

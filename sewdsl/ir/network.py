@@ -27,6 +27,7 @@ class Step:
         key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
         copy: Which copy, from 1, of a repeat.
         copies: How many copies.
+        arguments: The values of a block's parameters, ``c128s2``.
     """
 
     kind: Literal["repeat", "block", "branch", "shortcut"]
@@ -34,6 +35,7 @@ class Step:
     key: str
     copy: int = 0
     copies: int = 0
+    arguments: str = ""
 
     def __str__(self) -> str:
         return f"copy {self.copy} of {self.copies}" if self.kind == "repeat" else self.label

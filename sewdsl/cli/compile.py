@@ -1,0 +1,50 @@
+"""``sewdsl compile``: any stage of the compiler, printed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, require
+from sewdsl.cli.report import dump
+from sewdsl.compiler import compile as compile_module
+from sewdsl.compiler import read
+
+
+class Stage(StrEnum):
+    """What is printed."""
+
+    TREE = "tree"
+    NETWORK = "network"
+    MODULE = "module"
+    DOT = "dot"
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    spec: Spec,
+    emit: Annotated[Stage, typer.Option("--emit", help="The stage to print.")] = Stage.NETWORK,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    limit: Limit = None,
+) -> None:
+    """Compile a spec and print a stage: the canonical text of the tree, the network as JSON, the module, or DOT."""
+    compilation = read(spec, **compile_options(input, steps, neuron, settings, limit))
+    network = require(compilation)
+    if emit is Stage.TREE and compilation.document is not None:
+        from sewdsl.syntax.printer import print_document  # noqa: PLC0415 -- only this stage needs it
+
+        typer.echo(print_document(compilation.document), nl=False)
+    elif emit is Stage.DOT:
+        from sewdsl.draw import dot  # noqa: PLC0415 -- only this stage needs it
+
+        typer.echo(dot(network), nl=False)
+    elif emit is Stage.MODULE:
+        typer.echo(str(compile_module(network)))
+    else:
+        from sewdsl.ir.json import to_json  # noqa: PLC0415 -- only this stage needs it
+
+        typer.echo(dump(to_json(network)))

@@ -1,0 +1,35 @@
+"""``sewdsl explain``: what a diagnostic code means, with an example and its mended form."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.options import usage
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.resources import folder
+
+
+def command(
+    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="Such as join-needs-spikes; none lists all.")] = None,
+) -> None:
+    """Explain a diagnostic code, or list all codes."""
+    pages = {path.stem: path for path in sorted(folder("codes").glob("*.md"))}
+    if code is None:
+        typer.echo("\n".join(pages))
+    elif code not in pages:
+        usage(f"no code '{code}'; {did_you_mean(code, pages) or 'sewdsl explain lists all'}")
+    else:
+        _print(pages[code].read_text(encoding="utf-8"))
+
+
+def _print(page: str) -> None:
+    if not sys.stdout.isatty():
+        typer.echo(page, nl=False)
+        return
+    from rich.console import Console  # noqa: PLC0415 -- only a terminal shows it
+    from rich.markdown import Markdown  # noqa: PLC0415
+
+    Console().print(Markdown(page))

@@ -1,0 +1,53 @@
+"""``sewdsl fmt``: the one way to lay a file out."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.files import replace
+from sewdsl.cli.report import report
+from sewdsl.compiler.spec import find
+from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.syntax.formatter import format_source
+
+
+def command(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to format in place, or - for a filter.")],
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
+) -> None:
+    """Format .net files. Comments are kept as they are; a file with syntax errors is never touched."""
+    results = [_format(name, check=check, diff=diff) for name in files]
+    broken, changed = "broken" in results, "changed" in results
+    raise typer.Exit(1 if broken or (changed and (check or diff)) else 0)
+
+
+def _format(name: str, *, check: bool, diff: bool) -> str:
+    """Formats one file: ``broken``, ``changed`` or ``same``."""
+    diagnostics = Diagnostics()
+    found = find(name if name == "-" else Path(name), diagnostics)
+    if found is None:
+        report(diagnostics)
+        return "broken"
+    try:
+        text = format_source(found.source)
+    except SewdslError as error:
+        report(error.diagnostics)
+        return "broken"
+    changed = text != found.source.text
+    if diff and changed:
+        before, after = (t.splitlines(keepends=True) for t in (found.source.text, text))
+        sys.stdout.writelines(difflib.unified_diff(before, after, f"{name} before", f"{name} after"))
+    if check and changed:
+        typer.echo(f"{name}: would change", err=True)
+    if found.file is None and not (check or diff):
+        sys.stdout.write(text)
+    elif changed and found.file is not None and not (check or diff):
+        replace(found.file, text)
+        typer.echo(f"{name}: formatted")
+    return "changed" if changed else "same"

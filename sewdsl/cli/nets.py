@@ -1,0 +1,64 @@
+"""``sewdsl nets``: the networks that come with sewdsl, and the names of the language."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sewdsl.cli.options import usage
+from sewdsl.compiler import shipped
+from sewdsl.elaborate.suggestions import did_you_mean
+
+_NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
+_COMMENT = re.compile(r"^#\s*(.+)$", re.MULTILINE)
+_BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this network's file.")] = None,
+    kinds: Annotated[bool, typer.Option("--kinds", help="List the layers, neurons, surrogates and joins.")] = False,
+) -> None:
+    """List the shipped networks, print one, or list every name that a .net file can use."""
+    if kinds:
+        _print_kinds()
+    elif name is not None:
+        files = shipped()
+        if name not in files:
+            usage(f"no network '{name}' is shipped; {did_you_mean(name, files) or 'see sewdsl nets'}")
+        typer.echo(files[name].read_text(encoding="utf-8"), nl=False)
+    else:
+        _print_networks(shipped())
+
+
+def _print_networks(files: dict[str, Path]) -> None:
+    table = Table("name", "network", "source", header_style="bold", box=None)
+    for name, path in files.items():
+        text = path.read_text(encoding="utf-8")
+        title, comment = _NETWORK.search(text), _COMMENT.search(text)
+        table.add_row(name, title[1] if title else "(library)", comment[1] if comment else "")
+    Console(highlight=False).print(table)
+
+
+def _print_kinds() -> None:
+    from sewdsl.ops import catalogue, plugins  # noqa: PLC0415 -- only this form needs the vocabulary
+
+    plugins()
+    table = Table("name", "family", "what it is", header_style="bold", box=None)
+    kinds = [(_family(kind), name, kind) for name, kind in catalogue().items() if name != "input"]
+    for family, name, kind in sorted(kinds, key=lambda item: item[:2]):
+        table.add_row(name, family, (kind.__doc__ or "").strip().splitlines()[0])
+    for path in shipped().values():
+        for block in _BLOCK.findall(path.read_text(encoding="utf-8")) if path.stem == "blocks" else ():
+            table.add_row(block.strip(), "block", "see 'sewdsl nets blocks'")
+    Console(highlight=False).print(table)
+
+
+def _family(kind: type) -> str:
+    """The nearest base that the intermediate representation defines: layer, neuron, surrogate, join, …"""
+    bases = [base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir.")]
+    return {"LinearNeuron": "neuron"}.get(bases[0], bases[0].lower())

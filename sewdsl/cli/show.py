@@ -1,0 +1,79 @@
+"""``sewdsl show``: a network as a table, with every value in force."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sewdsl.checks.expectation import computed, holds
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options
+from sewdsl.cli.options import network as load_network
+from sewdsl.cli.report import dump
+from sewdsl.cli.tables import Row, layer_rows, print_network
+from sewdsl.ir.network import Network
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    spec: Spec,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    limit: Limit = None,
+    expand: Annotated[bool, typer.Option("--expand", help="Every layer, also those inside blocks.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON, always expanded.")] = False,
+) -> None:
+    """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
+    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    if json_:
+        typer.echo(dump(as_json(network)))
+    else:
+        print_network(network, expand=expand)
+
+
+def as_json(network: Network) -> dict[str, Any]:
+    """A network as plain data; figures per time-step and sample."""
+    return {
+        "name": network.name,
+        "settings": {key: _plain(value) for key, value in network.settings},
+        "recipe": network.recipe.model_dump(mode="json") if network.recipe else None,
+        "parameters": network.total_parameters,
+        "macs": network.total_macs,
+        "activations": network.total_activations,
+        "output": list(network.nodes[network.output].output.shape),
+        "figures": [_figure(network, item.quantity, item) for item in network.expectations],
+        "layers": [_layer(row) for row in layer_rows(network)],
+    }
+
+
+def _layer(row: Row) -> dict[str, Any]:
+    return {
+        "path": row.path,
+        "kind": row.kind,
+        "text": row.text,
+        "shape": list(row.signal.shape),
+        "range": str(row.signal.values),
+        "varies": row.signal.varies,
+        "parameters": row.parameters,
+        "macs": row.macs,
+    }
+
+
+def _figure(network: Network, quantity: str, item: Any) -> dict[str, Any]:
+    value = computed(network, quantity)
+    kind = "expect" if item.binding else "claim"
+    return {
+        "quantity": quantity,
+        "kind": kind,
+        "printed": item.value,
+        "source": item.source,
+        "computed": value,
+        "holds": holds(item, value),
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return value if isinstance(value, str | int | bool) or value is None else str(value)

@@ -1,0 +1,151 @@
+"""Networks as tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+import re
+import sys
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from sewdsl.checks.expectation import computed, holds
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.signal import Signal
+
+PIPE_WIDTH = 160
+"""Columns where the output is no terminal."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: a layer, or a block with all that is in it.
+
+    Attributes:
+        path: The node's name, or the block's.
+        kind: The kind of layer, or the block's title.
+        text: With every argument in force.
+        signal: What it gives.
+        parameters: Learnable parameters.
+        macs: Multiply-accumulates per time-step and sample.
+    """
+
+    path: str
+    kind: str
+    text: str
+    signal: Signal
+    parameters: int
+    macs: int
+
+
+def layer_rows(network: Network) -> list[Row]:
+    """One row for each node."""
+    return [
+        Row(node.name, node.op.kind, str(node.op), node.output, network.parameters(node), network.macs(node))
+        for node in network
+    ]
+
+
+def block_rows(network: Network) -> Iterator[Row]:
+    """One row for each node outside blocks, and one for each call of a block."""
+    for block, group in groupby(network, key=_outermost_block):
+        nodes = list(group)
+        if block is None:
+            rows = (Row(n.name, n.op.kind, str(n.op), n.output, network.parameters(n), network.macs(n)) for n in nodes)
+            yield from rows
+        else:
+            path, title, text = block
+            parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
+            yield Row(path, title, text, nodes[-1].output, parameters, macs)
+
+
+def _outermost_block(node: Node) -> tuple[str, str, str] | None:
+    for index, step in enumerate(node.path):
+        if step.kind == "block":
+            arguments = f" ({step.arguments})" if step.arguments else ""
+            return ".".join(s.key for s in node.path[: index + 1]), step.label, f"{step.label}{arguments}"
+    return None
+
+
+def print_network(network: Network, *, expand: bool) -> None:
+    """Prints the header, the table, the totals and the figures of a network."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console.print(_settings(network))
+    console.print(_layers(network, layer_rows(network) if expand else list(block_rows(network))))
+    if not expand:
+        console.print(_in_force(network))
+    if network.recipe is not None:
+        console.print(_recipe(network))
+    if network.expectations:
+        console.print(_figures(network))
+
+
+def _settings(network: Network) -> Table:
+    table = Table(title=network.name, title_style="bold", title_justify="left", show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in network.settings:
+        shown = "x".join(map(str, value)) if isinstance(value, tuple) else "-" if value is None else str(value)
+        table.add_row(key, {True: "yes", False: "no"}.get(value, shown) if isinstance(value, bool) else shown)
+    return table
+
+
+def _layers(network: Network, rows: list[Row]) -> Table:
+    table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", "total", overflow="fold", footer_style="bold")
+    table.add_column("path", overflow="fold", style="dim")
+    table.add_column("shape", overflow="fold", no_wrap=True)
+    table.add_column("range", no_wrap=True)
+    table.add_column("parameters", f"{network.total_parameters:,}", justify="right", footer_style="bold", no_wrap=True)
+    table.add_column("MACs/step", f"{network.total_macs:,}", justify="right", footer_style="bold", no_wrap=True)
+    for row in rows:
+        numbers = (f"{n:,}" if n else "" for n in (row.parameters, row.macs))
+        label = row.text if row.kind != "input" else "input"
+        table.add_row(_short(label), row.path, row.signal.size, _range(row.signal), *numbers)
+    return table
+
+
+def _short(text: str) -> str:
+    """A layer without its named arguments, which are listed once below the table."""
+    return re.split(r"\((?!c\d)", text, maxsplit=1)[0].rstrip()
+
+
+def _range(signal: Signal) -> str:
+    return f"{signal.values}{'' if signal.varies else ', static'}"
+
+
+def _in_force(network: Network) -> Table:
+    """Every distinct layer with all its arguments, and how often it occurs."""
+    counts: dict[str, int] = {}
+    for node in network.nodes[1:]:
+        counts[str(node.op)] = counts.get(str(node.op), 0) + 1
+    table = Table(title="layers in force", title_justify="left", show_header=False, box=None)
+    table.add_column(justify="right", style="dim")
+    table.add_column(overflow="fold")
+    for text, count in counts.items():
+        table.add_row(f"{count}x", text)
+    return table
+
+
+def _recipe(network: Network) -> Table:
+    table = Table(title="recipe", title_justify="left", show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in network.recipe or ():
+        table.add_row(key, "-" if value is None else str(value))
+    return table
+
+
+def _figures(network: Network) -> Table:
+    table = Table(title="figures", title_justify="left", header_style="bold", box=None)
+    for column in ("", "quantity", "printed", "computed", "source", ""):
+        table.add_column(column)
+    for item in network.expectations:
+        value = computed(network, item.quantity)
+        verdict = "[green]holds[/]" if holds(item, value) else "[yellow]differs[/]"
+        shown = f"{value:,}" if isinstance(value, int) else value
+        table.add_row("expect" if item.binding else "claim", item.quantity, item.value, shown, item.source, verdict)
+    return table

@@ -1,0 +1,119 @@
+"""Networks as JSON and back, without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.network import Network, Node, Step
+from sewdsl.ir.op import Op
+from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.ir.signal import Signal, Values
+from sewdsl.source import Source, Span
+
+VERSION = 1
+
+
+def to_json(network: Network) -> dict[str, Any]:
+    """A network as plain data: dicts, lists, strings, numbers, None."""
+    spans = [node.span for node in network] + [item.span for item in network.expectations]
+    sources = {source: index for index, source in enumerate(dict.fromkeys(span.source for span in spans))}
+
+    def place(span: Span) -> list[int]:
+        return [sources[span.source], span.start, span.end]
+
+    return {
+        "sewdsl": VERSION,
+        "name": network.name,
+        "settings": _fields(network.settings),
+        "recipe": _fields(network.recipe) if network.recipe else None,
+        "expectations": [
+            {"quantity": e.quantity, "value": e.value, "source": e.source, "binding": e.binding, "span": place(e.span)}
+            for e in network.expectations
+        ],
+        "sources": [{"name": source.name, "text": source.text} for source in sources],
+        "nodes": [{**_node(node), "span": place(node.span)} for node in network],
+        "output": network.output,
+    }
+
+
+def from_json(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> Network:
+    """The network that :func:`to_json` wrote.
+
+    Args:
+        data: What it wrote.
+        catalogue: Every kind by name.
+
+    Raises:
+        ValueError: another version, an unknown kind, or a network that is not whole.
+        KeyError: a part is missing.
+    """
+    if data.get("sewdsl") != VERSION:
+        message = f"this is version {data.get('sewdsl')} of the network format; version {VERSION} is read"
+        raise ValueError(message)
+    sources = [Source(item["name"], item["text"]) for item in data["sources"]]
+
+    def span(place: list[int]) -> Span:
+        return Span(sources[place[0]], place[1], place[2])
+
+    return Network(
+        name=data["name"],
+        nodes=tuple(_read_node(item, span(item["span"]), catalogue) for item in data["nodes"]),
+        output=data["output"],
+        settings=Settings.model_validate(_values(data["settings"], catalogue)),
+        recipe=Recipe.model_validate(_values(data["recipe"], catalogue)) if data["recipe"] else None,
+        expectations=tuple(Expectation(**{**item, "span": span(item["span"])}) for item in data["expectations"]),
+    ).validate()
+
+
+def _node(node: Node) -> dict[str, Any]:
+    signal = node.output
+    return {
+        "name": node.name,
+        "op": _value(node.op),
+        "inputs": list(node.inputs),
+        "output": {"shape": list(signal.shape), "upper": signal.values.upper, "varies": signal.varies},
+        "path": [asdict(step) for step in node.path],
+    }
+
+
+def _read_node(item: Mapping[str, Any], span: Span, catalogue: Mapping[str, type[Kind]]) -> Node:
+    op = _kind(item["op"], catalogue)
+    if not isinstance(op, Op):
+        message = f"{item['name']}: {item['op']['kind']} is no operation"
+        raise ValueError(message)  # noqa: TRY004 -- the data is wrong, not the program
+    out = item["output"]
+    signal = Signal(tuple(out["shape"]), Values(out["upper"]), out["varies"])
+    path = tuple(Step(**step) for step in item["path"])
+    return Node(item["name"], op, tuple(item["inputs"]), signal, path, span)
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    return {name: _value(value) for name, value in model}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Kind):
+        return {"kind": value.kind, **_fields(value)}
+    return [_value(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _values(fields: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> dict[str, Any]:
+    return {name: _read_value(value, catalogue) for name, value in fields.items()}
+
+
+def _read_value(value: Any, catalogue: Mapping[str, type[Kind]]) -> Any:
+    if isinstance(value, Mapping):
+        return _kind(value, catalogue)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _kind(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> Kind:
+    name = data["kind"]
+    if name not in catalogue:
+        message = f"unknown kind '{name}'"
+        raise ValueError(message)
+    return catalogue[name].model_validate(_values({k: v for k, v in data.items() if k != "kind"}, catalogue))
