@@ -33,16 +33,19 @@ def _make_identity(network: Network, model: nn.Module, node: Node, join: Join) -
     Weight 0 takes the input out of it; the bias is what makes A neutral: 0 for ADD and IAND, and for AND a current
     that makes the neuron fire at every time-step.
     """
-    end = network.nodes[node.inputs[0]]
-    activation = end.op if isinstance(end.op, Activation) else None
-    last = network.nodes[end.inputs[0]] if activation else end
-    norm = model.get_submodule(last.name) if last.inputs else None
-    if not isinstance(norm, BatchNorm):
+    end = node.inputs[0]
+    op = network.nodes[end].op
+    activation = op if isinstance(op, Activation) else None
+    last = network.nodes[end].inputs[0] if activation else end
+    norm = model.get_submodule(network.nodes[last].name) if last else None
+    shared = any(len(network.readers[index]) > 1 for index in (end, last))
+    if shared or not isinstance(norm, BatchNorm):
         message = (
-            f"{node.name}: zero-initialisation needs a branch that ends in BN, or in BN and a neuron, "
-            f"but it ends in {last.op}{f' and {activation.kind}' if activation else ''}"
+            f"{node.name}: zero-initialisation needs a branch that ends in BN, or in BN and a neuron, but it ends in "
+            f"{network.nodes[last].op}{f' and {activation.kind}' if activation else ''}"
+            f"{', which the shortcut reads too' if shared else ''}"
         )
-        raise ValueError(message)  # noqa: TRY004 -- the network is at fault, not the type of an argument
+        raise ValueError(message)
     try:
         bias = neutral_current(activation, join.neutral_branch)
     except ValueError as error:

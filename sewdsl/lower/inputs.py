@@ -65,17 +65,15 @@ def _hint(x: Tensor, settings: Settings) -> str:
 def _in_format(x: Tensor, parameter: Tensor | None) -> Tensor:
     """The values in the parameters' number format, if that loses nothing."""
     wanted = torch.get_default_dtype() if parameter is None else parameter.dtype
-    if not x.dtype.is_floating_point and not x.dtype.is_complex:
+    if x.dtype.is_complex:
+        message = f"the input is {x.dtype}, but a network computes with real numbers"
+        raise ValueError(message)
+    if not x.dtype.is_floating_point:
         return x.to(wanted)
-    if x.dtype.is_complex or (parameter is not None and x.dtype != wanted and not _autocast(x)):
+    if parameter is not None and x.dtype != wanted and not torch.is_autocast_enabled(x.device.type):
         message = (
             f"the input is {x.dtype}, but the parameters are {wanted}; convert one of them: x.to({wanted}) "
             f"or model.to({x.dtype})"
         )
         raise ValueError(message)
     return x
-
-
-def _autocast(x: Tensor) -> bool:
-    """Whether torch converts number formats itself."""
-    return torch.is_autocast_enabled(x.device.type)

@@ -1,0 +1,129 @@
+"""Initial values: Kaiming's, and residual blocks that start as an identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from math import sqrt
+
+import pytest
+import torch
+from torch import Tensor
+
+from sewdsl.ir.op import Join
+from sewdsl.lower import SpikingNetwork
+from sewdsl.snn.layers import Conv2d
+from sewdsl.snn.norm import BatchNorm
+
+Build = Callable[..., SpikingNetwork]
+
+BLOCKS = ("SEW Block (c8)", "SEW Bottleneck (c2)")
+RESETS = ("0.0", "-0.3", "none")
+TAUS = (1.5, 2.0, 7.3)
+NEURONS = [
+    *(f"IF(v_reset={v_reset})" for v_reset in RESETS),
+    *(f"{kind}(tau={tau}, v_reset={v_reset})" for kind in ("LIF", "PLIF") for tau in TAUS for v_reset in RESETS),
+    "IF(v_threshold=0.7)",
+]
+
+
+@pytest.mark.parametrize(("join", "block", "neuron"), list(product(("ADD", "AND", "IAND"), BLOCKS, NEURONS)))
+def test_every_block_starts_as_an_exact_identity(build: Build, join: str, block: str, neuron: str) -> None:
+    model = build(f"c8k3-BN-SN-{{{block}}}*3", neuron=neuron, join=join, init="zero")
+    torch.nn.init.constant_(model.get_parameter("bn1.bias"), 1.0)
+    torch.nn.init.constant_(model.get_parameter("bn1.weight"), 4.0)
+    spikes: list[Tensor] = []
+    first = model.get_submodule(model.network.nodes[3].name)
+    first.register_forward_hook(lambda _module, _input, output: spikes.append(output))
+    x = torch.randn(12, 2, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    for training, dtype in product((True, False), (torch.float32, torch.float64)):
+        y = model.train(training).to(dtype)(x.to(dtype), return_sequence=True)
+        assert torch.equal(y, spikes.pop())
+        assert 0.02 < y.mean() < 0.98
+
+
+@pytest.mark.parametrize("block", ["Spiking Block (c8)", "Spiking Bottleneck (c2)"])
+def test_spiking_blocks_end_in_batch_norm(build: Build, block: str) -> None:
+    """The branch is 0, so an IF neuron without anything stored passes spikes on (Sec. 3.2)."""
+    model = build(f"c8k3-BN-SN-{{{block}}}*3", neuron="IF", init="zero").train()
+    torch.nn.init.constant_(model.get_parameter("bn1.bias"), 1.0)
+    spikes: list[Tensor] = []
+    model.get_submodule("if1").register_forward_hook(lambda _module, _input, output: spikes.append(output))
+    y = model(torch.randn(6, 2, 2, 16, 16), return_sequence=True)
+    assert torch.equal(y, spikes.pop())
+    assert 0.02 < y.mean() < 0.98
+
+
+@pytest.mark.parametrize("block", ["Basic Block (c8)", "Bottleneck (c2)", "RBA Block (c8)"])
+def test_blocks_without_spikes(build: Build, block: str) -> None:
+    """Of ReLU(F(X) + X) and ReLU(F(X)) + X, an identity for X >= 0 (Eq. 6, 10)."""
+    model = build(f"c8k3-BN-ReLU-{{{block}}}*3", init="zero").train()
+    given: list[Tensor] = []
+    model.get_submodule("relu1").register_forward_hook(lambda _module, _input, output: given.append(output))
+    y = model(torch.randn(1, 2, 2, 16, 16), return_sequence=True)
+    assert torch.equal(y, given.pop())
+    assert y.mean() > 0.1
+
+
+def test_only_the_last_norm_of_a_branch_is_touched(build: Build) -> None:
+    model = build("c8k3-BN-SN-SEW Block (c4s2)", join="AND", init="zero", neuron="LIF")
+    norms = {name: module for name, module in model.named_modules() if isinstance(module, BatchNorm)}
+    assert len(norms) == 4
+    for name, norm in norms.items():
+        weight, bias = (0, 2) if name == "sew_block1.branch.bn2" else (1, 0)
+        assert (norm.weight == weight).all()
+        assert (norm.bias == bias).all()
+
+
+def test_the_branch_can_learn_from_there(build: Build, frames: Tensor) -> None:
+    model = build("c8k3-BN-SN-{SEW Block (c8)}*2-FC5", join="IAND", init="zero").train()
+    torch.nn.init.constant_(model.get_parameter("bn1.bias"), 1.0)
+    names = [f"repeat1.{k}.sew_block1.branch.bn2.{part}" for k in (1, 2) for part in ("weight", "bias")]
+    gradients = torch.autograd.grad(model(frames).pow(2).sum(), [model.get_parameter(name) for name in names])
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("c8k3-BN-SN-ADD[c8k3-SN | id]", r"add1: .* but it ends in c8k3.* and PLIF"),
+        ("c8k3-BN-SN-ADD[c8k3 | id]", r"add1: .* but it ends in c8k3"),
+        ("c8k3-BN-SN-ADD[c8k3-BN-SN-MPk3s1p1 | id]", r"add1: .* but it ends in MP"),
+        ("c8k3-BN-SN-ADD[id | c8k3-BN-SN]", r"add1: .* but it ends in BN.* and PLIF, which the shortcut reads too"),
+        ("c8k3-BN-SN-ADD[id | id]", r"add1: .* but it ends in BN.* and PLIF, which the shortcut reads too"),
+        ("c8k3-BN-ADD[SN | c8k3]", r"add1: .* but it ends in BN.* and PLIF, which the shortcut reads too"),
+        ("ADD[SN | c2k3-BN]", r"add1: .* but it ends in input 2x16x16 and PLIF"),
+        ("ADD[id | c2k3-BN]", r"add1: .* but it ends in input 2x16x16"),
+    ],
+)
+def test_a_branch_that_cannot_be_made_neutral_is_an_error(build: Build, text: str, end: str) -> None:
+    with pytest.raises(ValueError, match="needs a branch that ends in BN, or in BN and a neuron") as caught:
+        build(text, init="zero")
+    assert caught.match(end)
+
+
+def test_a_join_that_nothing_can_satisfy_is_named(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build("c8k3-BN-SN-SEW Block (c8)").network
+    join = next(node for node in network if isinstance(node.op, Join))
+    monkeypatch.setattr(type(join.op), "neutral_branch", 2)
+    with pytest.raises(ValueError, match=rf"{join.name}: no constant current makes PLIF.* give 2 at every time-step"):
+        build("c8k3-BN-SN-SEW Block (c8)", init="zero")
+
+
+def test_kaiming(build: Build) -> None:
+    model = build("c64k7s2-BN-SN-SEW Block (c128s2)-FC5", init="kaiming")
+    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, Conv2d)}
+    assert len(convolutions) == 4
+    for conv in convolutions.values():
+        fan_out = conv.out_channels * conv.kernel_size[0] * conv.kernel_size[1]
+        assert conv.weight.std().item() == pytest.approx(sqrt(2 / fan_out), rel=0.05)
+    default = build("c64k7s2-BN-SN-SEW Block (c128s2)-FC5")
+    assert default.get_parameter("conv1.weight").abs().max() <= 1 / sqrt(2 * 49)
+    assert torch.equal(default.get_parameter("bn1.weight"), torch.ones(64))
+
+
+def test_kaiming_and_zero_go_together(build: Build) -> None:
+    model = build("c64k7-BN-SN-SEW Block (c64)", init="kaiming zero")
+    assert model.network.settings.zero_init
+    assert model.network.settings.init == "kaiming"
+    assert (model.get_parameter("sew_block1.branch.bn2.weight") == 0).all()
