@@ -50,7 +50,7 @@ class Example:
         limits = {k.removeprefix("limit."): int(v) for k, v in self.options.items() if k.startswith("limit.")}
         others = {k: v for k, v in self.options.items() if k != "file" and not k.startswith("limit.")}
         spec = self.write(folder) if self.language == "net" else self.text.strip()
-        return read(spec, limit=limits, **cast("Options", others))
+        return read(spec, **cast("Options", {**others, "limit": limits}))
 
 
 def examples(code: str) -> list[Example]:

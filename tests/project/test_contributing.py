@@ -33,6 +33,22 @@ print(sorted(name for name in gradients if name.endswith(".w")))
 """
 
 
+RULE = """
+import sys, sewdsl, sewdsl.checks
+sewdsl.checks.__path__.append(sys.argv[1])
+for text in ("c8k3-BN-PLIF-PLIF-FC3", "c8k3-BN-PLIF-FC5-PLIF-FC3", "c8k3-BN-PLIF-DP-PLIF-FC3"):
+    print(*(f"{d.code}:{d.span.column}" for d in sewdsl.read(text, input="2x8x8").diagnostics))
+"""
+
+DATA = """
+import sys, sewdsl.train.data
+sewdsl.train.data.__path__.append(sys.argv[1])
+data = sewdsl.train.data.datasets()["stripes"]()
+train, test = data.load()
+print(len(train.y), len(test.y), tuple(test.x.shape[1:]) == data.shape, sorted(set(test.y.tolist())))
+"""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds an installed package with the examples, announced as CONTRIBUTING.md says."""
@@ -40,7 +56,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ((name, package),) = announced["project"]["entry-points"]["sewdsl.kinds"].items()
     site = tmp_path_factory.mktemp("site")
     for path, code in EXAMPLES.items():
-        target = site / package / Path(path).name
+        stage = path.split("/")[1]
+        target = site / (package if stage == "ops" else stage) / Path(path).name
         target.parent.mkdir(exist_ok=True)
         target.write_text(code, encoding="utf-8")
     (site / package / "__init__.py").write_text('"""Kinds of somebody\'s own."""\n', encoding="utf-8")
@@ -51,10 +68,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def run(program: str, site: Path) -> list[str]:
+def run(program: str, site: Path, *arguments: str) -> list[str]:
     """What a program prints that has the examples installed; a process of its own keeps our catalogue clean."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -77,7 +94,15 @@ print(torch.equal(Or().combine(branch=torch.zeros(4), identity=s), s))
     assert run(program, home) == ["[0.0, 1.0, 1.0, 1.0]", "True"]
 
 
+def test_rule_is_found_and_applied(home: Path) -> None:
+    assert run(RULE, home, str(home / "checks")) == ["neuron-after-neuron:14", "", ""]
+
+
+def test_data_set_is_found_and_loaded(home: Path) -> None:
+    assert run(DATA, home, str(home / "train")) == ["160 40 True [0, 1]"]
+
+
 def test_examples_are_in_style(home: Path) -> None:
-    command = [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), str(home)]
+    command = [sys.executable, "-m", "ruff", "check", "--ignore=INP001", f"--config={ROOT}/pyproject.toml", str(home)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
