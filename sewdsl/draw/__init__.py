@@ -1,0 +1,25 @@
+"""Pictures of networks: DOT and Mermaid as text, which need nothing installed; SVG and PNG by a renderer.
+
+The way: the flat network becomes a tree (``fold``), the tree gets sizes and places (``measure``, ``place``,
+``columns``), and the placed picture becomes DOT text (``dot_text``), which a renderer only has to paint.
+"""
+
+from sewdsl.draw.dot_text import dot
+from sewdsl.draw.mermaid_text import mermaid
+from sewdsl.draw.render import RenderingError, render
+from sewdsl.draw.scene import Direction
+from sewdsl.draw.write import FORMATS, SUFFIXES, PictureFormat, format_of, picture, write
+
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Direction",
+    "PictureFormat",
+    "RenderingError",
+    "dot",
+    "format_of",
+    "mermaid",
+    "picture",
+    "render",
+    "write",
+]

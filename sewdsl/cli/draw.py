@@ -1,0 +1,89 @@
+"""``sewdsl draw``: a network as a picture."""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
+from sewdsl.cli.options import network as load_network
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    SVG = "svg"
+    PNG = "png"
+    DOT = "dot"
+    MERMAID = "mermaid"
+
+
+class Direction(StrEnum):
+    """Where the signal flows: down or to the right."""
+
+    TB = "TB"
+    LR = "LR"
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    spec: Spec,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to; '-' is standard output. NAME.svg by default."),
+    ] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="What to write; by default what the file's suffix says.")
+    ] = None,
+    expand: Annotated[bool, typer.Option("--expand", help="Draw every copy of a repeat.")] = False,
+    direction: Annotated[
+        Direction, typer.Option("--direction", help="Down or to the right.", case_sensitive=False)
+    ] = Direction.TB,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    limit: Limit = None,
+) -> None:
+    """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
+    chosen = _format(out, form)
+    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    from sewdsl.draw import RenderingError, picture, write  # noqa: PLC0415 -- only this command draws
+
+    try:
+        if out == "-" or (out is None and chosen in {Format.DOT, Format.MERMAID}):
+            content = picture(network, chosen.value, expand=expand, direction=direction.value)
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        else:
+            path = Path(out or _file_name(network.name, chosen))
+            typer.echo(str(write(network, path, chosen.value, expand=expand, direction=direction.value)))
+    except BrokenPipeError:
+        raise
+    except (RenderingError, OSError) as error:
+        typer.echo(f"cannot draw {network.name}: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _format(out: str | None, form: Format | None) -> Format:
+    """The format asked for, or the one that the file's suffix stands for."""
+    if form is not None:
+        return form
+    if out is None or out == "-":
+        return Format.SVG
+    from sewdsl.draw import SUFFIXES, format_of  # noqa: PLC0415 -- only this command draws
+
+    found = format_of(Path(out))
+    if found is None:
+        usage(f"'{out}' ends in none of {', '.join(SUFFIXES)}; say which --format")
+    return Format(found)
+
+
+def _file_name(name: str, form: Format) -> str:
+    """A file in the current folder for a network of any name."""
+    plain = re.sub(r"[^\w.+-]+", "-", name).strip(".-")
+    return f"{plain or 'network'}.{form.value}"

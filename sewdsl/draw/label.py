@@ -1,0 +1,84 @@
+"""The words on a layer: its canonical short text, without what goes without saying."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from sewdsl.elaborate.builder import Followers
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Misfit, Op
+from sewdsl.ops.input import Input
+
+ALWAYS = ("", "k", "s")
+"""Letters that are shown even where the default holds: papers print ``c32k3s1``."""
+LONGEST = 36
+
+
+@dataclass(frozen=True)
+class Label:
+    """The text of a layer.
+
+    Attributes:
+        title: The compact form, spaced: ``c32 k3 s1``.
+        details: Other arguments that are not at their defaults, one each: ``tau = 1.5``.
+    """
+
+    title: str
+    details: tuple[str, ...] = ()
+
+
+def label(network: Network, index: int) -> Label:
+    """The label of a node.
+
+    An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
+    """
+    ops = [node.op for node in network.nodes]
+    return _label(ops[index], Followers(ops, network.readers, index))
+
+
+def _label(op: Op, followers: Followers) -> Label:
+    if isinstance(op, Input):
+        return Label("input")
+    letters = {name: letter for letter, name in op.letters().items()}
+    title, details = [op.kind], []
+    for name, value in op:
+        letter = letters.get(name)
+        if value is None and letter is not None:
+            continue
+        if letter not in ALWAYS and _goes_without_saying(op, name, followers):
+            continue
+        if letter is None:
+            details.append(_cut(f"{name} = {_plain(value)}"))
+        elif letter:
+            title.append(letter + _compact(value))
+        else:
+            title[0] += _compact(value)
+    return Label(_cut(" ".join(title)), tuple(details))
+
+
+def _goes_without_saying(op: Op, name: str, followers: Followers) -> bool:
+    given = {key: value for key, value in op if key != name}
+    try:
+        return type(op).model_validate(given).settle(followers) == op
+    except (ValidationError, Misfit):  # it cannot be left out
+        return False
+
+
+def _compact(value: object) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, dict.fromkeys(value)))
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,194 @@
+"""How much room each part of a picture takes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from sewdsl.draw.geometry import text_width
+from sewdsl.draw.journey import ranges, shapes
+from sewdsl.draw.label import Label, label
+from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual, first, last
+from sewdsl.draw.wiring import Wiring
+
+TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
+"""Font sizes: of a layer, of its details and of a note, of a label on an edge."""
+HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0
+"""Of a box, of a line of details, of a join's circle; between boxes; inside a frame; behind a fork; of an arc."""
+
+
+class Extent(NamedTuple):
+    """Room along the flow, and on the near and on the far side of its axis."""
+
+    length: float
+    near: float
+    far: float
+
+
+class Title(NamedTuple):
+    """The words on a frame, and what is inside."""
+
+    title: str
+    note: str
+    folds: bool
+    block: bool
+    items: Items
+
+    @property
+    def height(self) -> float:
+        """Of title and note."""
+        return 15.0 + (11.0 if self.note else 0.0)
+
+    @property
+    def width(self) -> float:
+        """Of the wider one."""
+        return max(text_width(self.title, TEXT), text_width(self.note, DETAIL)) + 8
+
+
+class Measure:
+    """The measures of one picture."""
+
+    def __init__(self, wiring: Wiring, *, vertical: bool) -> None:
+        self.vertical = vertical
+        self._wiring = wiring
+        self._labels = {layer: label(wiring.network, layer.nodes[0]) for layer in wiring.layers}
+        texts = [text_width(text.title, TEXT) for text in self._labels.values()]
+        texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
+        texts.append(text_width(self.readout, TEXT))
+        self.width = max(72.0, *texts) + 14
+
+    @property
+    def readout(self) -> str:
+        """The text at the end: ``mean over 16 steps``."""
+        settings = self._wiring.network.settings
+        words = {
+            "mean": f"mean over {settings.steps} steps",
+            "sum": f"sum of {settings.steps} steps",
+            "last": "last step",
+        }
+        return words[settings.readout] if settings.steps > 1 else "output"
+
+    def label(self, layer: Layer) -> Label:
+        """The words on a layer."""
+        return self._labels[layer]
+
+    def size(self, layer: Layer | None) -> tuple[float, float]:
+        """Along and across, of a layer or of the readout."""
+        if layer and self._wiring.is_join(layer):
+            return JOIN, JOIN
+        height = HEIGHT + LINE * (len(self._labels[layer].details) if layer else 0)
+        return (height, self.width) if self.vertical else (self.width, height)
+
+    def gap(self, before: Item, after: Item) -> tuple[float, str]:
+        """The distance of two items, and the label of the edge between them."""
+        text = self.edge_label(before, after)
+        if not text:
+            return (GAP if self.vertical else GAP + 3), ""
+        return (GAP + 11 if self.vertical else text_width(text, SMALL) + 20), text
+
+    def lead(self, text: str) -> float:
+        """The room for a label above the first item of a column."""
+        return 22.0 if self.vertical else text_width(text, SMALL) + 26
+
+    def edge_label(self, before: Item, after: Item) -> str:
+        """The words on the edge between two items."""
+        crosses = isinstance(before, Fold) or isinstance(after, Fold) or self._reshapes(before)
+        return self.between(last(before), first(after), crosses=crosses)
+
+    def between(self, source: Layer, target: Layer | None, *, crosses: bool) -> str:
+        """The shape where it changes, at the readout and around folds; the range of counts where it changes.
+
+        Args:
+            source: Where the edge comes from.
+            target: Where it leads; None: to the readout.
+            crosses: Whether to show the shape in any case, since it enters or leaves a fold or leaves a block.
+        """
+        wiring = self._wiring
+        read = wiring.between(source, target)
+        signals = wiring.signals(read)
+        parts = []
+        if read and (crosses or target is None or any(map(wiring.changes_shape, read))):
+            parts.append(shapes([signal.shape for signal in signals]))
+        if any(map(wiring.changes_count, read)):
+            parts.append(ranges([signal.values for signal in signals]))
+        return " · ".join(parts)
+
+    def _reshapes(self, item: Item) -> bool:
+        """Whether a block gives another shape than it reads."""
+        entry = first(item)
+        if not isinstance(item, Block) or entry is None:
+            return False
+        given = self._wiring.signals(last(item).nodes)
+        return any(a.shape != b.shape for a, b in zip(self._wiring.carried(entry), given, strict=False))
+
+    def title(self, item: Block | Fold) -> Title:
+        """The words on a frame; a fold of nothing but one block shares the block's frame."""
+        if isinstance(item, Block):
+            return Title(item.label, "", folds=False, block=True, items=item.items)
+        count = item.last - item.first + 1
+        copies = f"copy {item.first}" if count == 1 else f"×{count}"
+        note = self._way(item)
+        match item.items:
+            case (Block(name, items),):
+                both = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
+                return Title(both, note, folds=True, block=True, items=items)
+        return Title(copies, note, folds=True, block=False, items=item.items)
+
+    def _way(self, fold: Fold) -> str:
+        """The way of the shape through the copies, if their outputs differ."""
+        given = [signal.shape for signal in self._wiring.signals(fold.outputs)]
+        entry = first(fold)
+        if entry is None or len(set(given)) == 1:
+            return ""
+        return shapes([self._wiring.carried(entry)[0].shape, *given])
+
+    def sequence(self, items: Items) -> Extent:
+        """The room of items in a row."""
+        extents = [self.item(item) for item in items]
+        gaps = [self.gap(before, after) for before, after in pairwise(items)]
+        return Extent(
+            sum(extent.length for extent in extents) + sum(length for length, _ in gaps),
+            max([0.0, *(extent.near for extent in extents)]),
+            max([0.0, *(extent.far for extent in extents), *(self._beside(text) for _, text in gaps)]),
+        )
+
+    def _beside(self, text: str) -> float:
+        """How far the label of an edge reaches to the far side."""
+        return text_width(text, SMALL) + 6 if self.vertical and text else 0.0
+
+    def item(self, item: Item) -> Extent:
+        """The room of one item."""
+        match item:
+            case Residual():
+                return self._residual(item)
+            case Block() | Fold():
+                return self._frame(self.title(item))
+            case Layer() | Readout():
+                along, across = self.size(first(item))
+                return Extent(along, across / 2, across / 2)
+
+    def _frame(self, title: Title) -> Extent:
+        length, near, far = self.sequence(title.items)
+        if self.vertical:
+            half = title.width / 2
+            return Extent(title.height + length + 2 * PAD, max(near + PAD, half), max(far + PAD, half))
+        return Extent(max(length, title.width) + 2 * PAD, near + PAD + title.height, far + PAD)
+
+    def _residual(self, residual: Residual) -> Extent:
+        join = self.size(residual.join)[0]
+        length = LEAD + self.body(residual) + self.join_gap(residual)[0] + join
+        branch, shortcut = self.sequence(residual.branch), self.sequence(residual.shortcut)
+        return Extent(length, max(branch.near, join / 2), self.lane(residual) + shortcut.far)
+
+    def body(self, residual: Residual) -> float:
+        """The length of the longer side."""
+        return max(self.sequence(residual.branch).length, self.sequence(residual.shortcut).length, JOIN)
+
+    def join_gap(self, residual: Residual) -> tuple[float, str]:
+        """The distance of branch and join, and the label between."""
+        return self.gap(residual.branch[-1], residual.join) if residual.branch else (GAP, "")
+
+    def lane(self, residual: Residual) -> float:
+        """How far from the axis the shortcut runs."""
+        branch = max(self.sequence(residual.branch).far, self._beside(self.join_gap(residual)[1]), JOIN / 2)
+        return branch + LANE + self.sequence(residual.shortcut).near

@@ -1,0 +1,99 @@
+"""A network as a Mermaid flowchart, for Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from sewdsl.draw import style, words
+from sewdsl.draw.fold import picture_of
+from sewdsl.draw.measure import Measure, Title
+from sewdsl.draw.scene import Direction
+from sewdsl.draw.tree import Block, Fold, Items, Layer, Readout, Residual
+from sewdsl.draw.wiring import Wiring
+from sewdsl.ir.network import Network
+
+SPECIAL = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
+"""Characters that Mermaid or its Markdown would read; written as character references."""
+
+
+def mermaid(network: Network, *, expand: bool = False, direction: Direction = "TB") -> str:
+    """A network as a Mermaid flowchart; Mermaid finds the places itself.
+
+    Args:
+        network: What to draw.
+        expand: Draw every copy of a repeat, rather than equal neighbours once.
+        direction: ``TB``: the signal flows down; ``LR``: to the right.
+    """
+    items = picture_of(network, expand=expand)
+    return "\n".join(_Writer(network, items).lines(direction)) + "\n"
+
+
+class _Writer:
+    def __init__(self, network: Network, items: Items) -> None:
+        self._network, self._items = network, items
+        self._wiring = Wiring(network, items)
+        self._measure = Measure(self._wiring, vertical=True)
+        self._ids = {layer: f"n{layer.nodes[0]}" for layer in self._wiring.layers}
+        self._frames = 0
+        self._folds: dict[Layer, tuple[Fold, ...]] = {}
+
+    def lines(self, direction: Direction) -> Iterator[str]:
+        """The text, line by line."""
+        title = f"{words.name_of(self._network)}: {words.facts(self._network)}"
+        yield from ("---", f"title: {json.dumps(title, ensure_ascii=False)}", "---", f"flowchart {direction}")
+        yield from self._sequence(self._items, (), "    ")
+        yield from self._edges()
+        looks = [style.TERMINAL, style.OTHER, *(look for _, look in style.FAMILIES)]
+        for look in dict.fromkeys(looks):
+            yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{style.INK}"
+
+    def _sequence(self, items: Items, folds: tuple[Fold, ...], indent: str) -> Iterator[str]:
+        for item in items:
+            match item:
+                case Layer():
+                    yield from self._layer(item, folds, indent)
+                case Readout():
+                    yield f'{indent}readout(["{_text(self._measure.readout)}"]):::terminal'
+                case Residual(branch, shortcut, join):
+                    yield from self._sequence((*branch, *shortcut, join), folds, indent)
+                case Block() | Fold():
+                    inside = (*folds, item) if isinstance(item, Fold) else folds
+                    yield from self._frame(self._measure.title(item), inside, indent)
+
+    def _layer(self, layer: Layer, folds: tuple[Fold, ...], indent: str) -> Iterator[str]:
+        self._folds[layer] = folds
+        label = self._measure.label(layer)
+        text = "<br/>".join(map(_text, (label.title, *label.details)))
+        left, right = ("((", "))") if self._wiring.is_join(layer) else ("(", ")")
+        op = self._network.nodes[layer.nodes[0]].op
+        yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{style.family(op).name}'
+
+    def _frame(self, title: Title, folds: tuple[Fold, ...], indent: str) -> Iterator[str]:
+        self._frames += 1
+        text = "<br/>".join(map(_text, filter(None, (title.title, title.note))))
+        yield f'{indent}subgraph f{self._frames}["{text}"]'
+        yield from self._sequence(title.items, folds, f"{indent}    ")
+        yield f"{indent}end"
+
+    def _edges(self) -> Iterator[str]:
+        looks: dict[str, list[int]] = {}
+        labelled: set[Layer] = set()
+        read_out = next(layer for layer in self._wiring.layers if self._wiring.between(layer, None))
+        edges: list[tuple[Layer, Layer | None, int]] = [*self._wiring.edges, (read_out, None, 0)]
+        for number, (source, target, operand) in enumerate(edges):
+            crosses = self._folds[source] != self._folds.get(target, ()) if target else False
+            label = "" if source in labelled else self._measure.between(source, target, crosses=crosses)
+            labelled.add(source)
+            end = self._ids[target] if target else "readout"
+            words_on = f'|"{_text(label)}"|' if label else ""
+            yield f"    {self._ids[source]} -->{words_on} {end}"
+            read = self._wiring.between(source, target)
+            look = style.stroke(self._wiring.carried(target, operand) if target else self._wiring.signals(read))
+            looks.setdefault(f"stroke:{look.color},stroke-width:{look.width:g}px", []).append(number)
+        for look_text, numbers in looks.items():
+            yield f"    linkStyle {','.join(map(str, numbers))} {look_text}"
+
+
+def _text(text: str) -> str:
+    return words.printable(text).translate(SPECIAL)

@@ -1,0 +1,145 @@
+"""Puts every part of a picture in its place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sewdsl.draw.geometry import Point, simplified, text_width
+from sewdsl.draw.measure import LEAD, PAD, SMALL, Measure
+from sewdsl.draw.scene import Anchor, Box, Element, Fork, Frame, Line, Scene
+from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual, first
+from sewdsl.draw.wiring import Wiring
+
+READOUT = "/readout"
+"""Name of the box at the end; no node's name has a slash."""
+
+
+class Placer:
+    """Fills a scene, item by item, and draws the edges on the way."""
+
+    def __init__(self, wiring: Wiring, measure: Measure) -> None:
+        self._wiring, self._measure = wiring, measure
+        self._edges = dict.fromkeys(wiring.edges)
+        self.scene = Scene(vertical=measure.vertical)
+
+    def sequence(
+        self, items: Items, at: Point, anchor: Anchor | None, into: list[Element]
+    ) -> tuple[Anchor | None, float]:
+        """Places items in a row; the loose end behind them, and where they end along the flow."""
+        along, across = at
+        for index, item in enumerate(items):
+            if index:
+                gap, text = self._measure.gap(items[index - 1], item)
+                anchor = anchor and anchor.labelled(text, self.beside(text, (along + gap / 2, across)))
+                along += gap
+            anchor = self._item(item, (along, across), anchor, into)
+            along += self._measure.item(item).length
+        return anchor, along
+
+    def beside(self, text: str, point: Point) -> Point:
+        """The centre of a label of the line that runs through a point."""
+        along, across = point
+        return (along, across + 6 + text_width(text, SMALL) / 2) if self._measure.vertical else (along, across - 8)
+
+    def finish(self) -> Scene:
+        """The scene, with straight lines for edges that no row of items explains."""
+        boxes = {box.name: box for box in _boxes(self.scene.elements)}
+        for source, target, _ in self._edges:
+            start, end = boxes[self._wiring.name(source)], boxes[self._wiring.name(target)]
+            leave = (start.centre[0] + start.along / 2, start.centre[1])
+            enter = (end.centre[0] - end.along / 2, end.centre[1])
+            signals = self._wiring.signals(self._wiring.between(source, target))
+            self.scene.lines.append(Line(start.name, end.name, ((leave, enter),), signals))
+        self._edges.clear()
+        return self.scene
+
+    def _item(self, item: Item, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+        match item:
+            case Layer():
+                return self._layer(item, at, anchor, into)
+            case Readout():
+                self._readout(at, anchor, into)
+                return None
+            case Block() | Fold():
+                return self._frame(item, at, anchor, into)
+            case Residual():
+                return self._residual(item, at, anchor, into)
+
+    def _layer(self, layer: Layer, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
+        (along, across), (length, width) = at, self._measure.size(layer)
+        name = self._wiring.name(layer)
+        into.append(Box(name, layer, (along + length / 2, across), length, width))
+        self._connect(anchor, layer, at)
+        return Anchor(name, layer, ((along + length, across),))
+
+    def _readout(self, at: Point, anchor: Anchor | None, into: list[Element]) -> None:
+        (along, across), (length, width) = at, self._measure.size(None)
+        into.append(Box(READOUT, None, (along + length / 2, across), length, width))
+        read = self._wiring.between(anchor.layer, None) if anchor else ()
+        if anchor and read:
+            self._draw(anchor.via(at), READOUT, read, arrow=True)
+
+    def _frame(self, item: Block | Fold, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+        title, extent = self._measure.title(item), self._measure.item(item)
+        along, across = at
+        inner = self._measure.sequence(title.items).length
+        if self._measure.vertical:
+            text, begin = (along + title.height / 2 + 3, across), along + title.height + PAD
+            anchor = anchor and anchor.interrupted(at, (begin - PAD + 4, across))
+        else:
+            text = (along + title.width / 2 + 3, across - extent.near + title.height / 2 + 3)
+            begin = along + (extent.length - inner) / 2
+        corners = (along, across - extent.near), (along + extent.length, across + extent.far)
+        frame = Frame(title, *corners, text)
+        into.append(frame)
+        return self.sequence(title.items, (begin, across), anchor, frame.elements)[0]
+
+    def _residual(self, item: Residual, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+        if anchor is None:
+            return None
+        along, across = at
+        measure, name = self._measure, f"{self._wiring.name(item.join)}/fork"
+        read = self._wiring.between(anchor.layer, first(item))
+        self._draw(anchor.via(at), name, read, arrow=False)
+        into.append(Fork(name, at))
+        fork = Anchor(name, anchor.layer, (at,))
+        body, (gap, text), (length, width) = measure.body(item), measure.join_gap(item), measure.size(item.join)
+        branch, end = self.sequence(item.branch, (along + LEAD, across), fork, into)
+        if branch and item.branch:
+            branch = branch.labelled(text, self.beside(text, (end + gap / 2, across)))
+        lane, spare = across + measure.lane(item), body - measure.sequence(item.shortcut).length
+        side = fork.via((along, lane))
+        shortcut, _ = self.sequence(item.shortcut, (along + LEAD + spare / 2, lane), side, into)
+        join = along + LEAD + body + gap
+        if shortcut:
+            centre = join + length / 2
+            self._connect(shortcut.via((centre, lane)), item.join, (centre, across + width / 2), operand=1)
+        return self._layer(item.join, (join, across), branch, into)
+
+    def _connect(self, anchor: Anchor | None, target: Layer, at: Point, operand: int = 0) -> None:
+        edge = anchor and (anchor.layer, target, operand)
+        if not anchor or edge not in self._edges:
+            return
+        del self._edges[edge]
+        read = self._wiring.between(anchor.layer, target)
+        inside = anchor.name.endswith("/fork")
+        line = self._draw(anchor.via(at), self._wiring.name(target), read, arrow=True)
+        if inside:
+            self.scene.lines[-1] = replace(line, signals=self._wiring.carried(target, operand))
+
+    def _draw(self, anchor: Anchor, target: str, read: tuple[int, ...], *, arrow: bool) -> Line:
+        pieces = tuple(tuple(simplified(piece)) for piece in (*anchor.pieces, anchor.corners))
+        signals = self._wiring.signals(read)
+        line = Line(anchor.name, target, pieces, signals, anchor.label, anchor.label_centre, arrow)
+        self.scene.lines.append(line)
+        return line
+
+
+def _boxes(elements: list[Element]) -> list[Box]:
+    found: list[Box] = []
+    for element in elements:
+        if isinstance(element, Box):
+            found.append(element)
+        elif isinstance(element, Frame):
+            found += _boxes(element.elements)
+    return found

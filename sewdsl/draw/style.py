@@ -1,0 +1,87 @@
+"""Colours and sizes: what a family of layers and a kind of signal look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sewdsl.ir.op import Activation, Join, Op
+from sewdsl.ir.signal import Signal
+from sewdsl.ops.input import Input
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.pool import Pool
+
+FONT = "Helvetica"
+INK, MUTED = "#1D2939", "#667085"
+BLOCK_FILL, BLOCK_EDGE = "#F5F6F8", "#C4CAD4"
+FOLD_FILL, FOLD_EDGE = "#FFFFFF", "#8A94A6"
+
+
+@dataclass(frozen=True)
+class Family:
+    """The look of a family of layers.
+
+    Attributes:
+        name: ``convolution``; also the class name in Mermaid.
+        fill: Colour of the box.
+        edge: Colour of its border.
+    """
+
+    name: str
+    fill: str
+    edge: str
+
+
+TERMINAL = Family("terminal", "#FFFFFF", "#98A2B3")
+OTHER = Family("other", "#F2F4F7", "#98A2B3")
+FAMILIES: tuple[tuple[tuple[type[Op], ...], Family], ...] = (
+    ((Input,), TERMINAL),
+    ((Conv,), Family("convolution", "#D6E6F8", "#3F77B5")),
+    ((BatchNorm,), Family("norm", "#E9E6F5", "#8578B5")),
+    ((Activation,), Family("neuron", "#FDE3C4", "#D47F1E")),
+    ((Pool, GlobalAvgPool), Family("pooling", "#DBEFDD", "#549A5C")),
+    ((Linear,), Family("linear", "#D3ECEC", "#2F8C8C")),
+    ((Join,), Family("join", "#FFFFFF", "#344054")),
+)
+
+
+def family(op: Op) -> Family:
+    """The family of a layer; ``other`` for what has none."""
+    return next((look for classes, look in FAMILIES if isinstance(op, classes)), OTHER)
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """The look of an edge.
+
+    Attributes:
+        meaning: What the legend says.
+        color: Of the line.
+        width: Of the line, in points.
+    """
+
+    meaning: str
+    color: str
+    width: float
+
+
+SPIKES = Stroke("spikes, 0 or 1", "#E8770C", 1.3)
+COUNTS = Stroke("counts, 0 to k", "#B5322B", 1.9)
+REALS = Stroke("real values", "#98A2B3", 1.3)
+STROKES = (SPIKES, COUNTS, REALS)
+
+
+def stroke(signals: Sequence[Signal]) -> Stroke:
+    """The look of an edge that carries these in its copies: that of the widest range."""
+    uppers = [signal.values.upper for signal in signals]
+    if None in uppers:
+        return REALS
+    return SPIKES if all(upper == 1 for upper in uppers) else COUNTS
+
+
+def is_static(signals: Sequence[Signal]) -> bool:
+    """Whether it carries the same at every time-step, in all copies."""
+    return not any(signal.varies for signal in signals)

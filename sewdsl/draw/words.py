@@ -1,0 +1,63 @@
+"""Words around and behind a picture: its title, its legend, what a layer says under the pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from sewdsl.draw.style import INK, MUTED, STROKES, Stroke, is_static, stroke
+from sewdsl.draw.tree import Layer
+from sewdsl.ir.network import Network
+from sewdsl.ir.signal import Signal
+
+LONGEST_NAME = 80
+
+
+def printable(text: str) -> str:
+    """A text with a mark in place of every character that a picture cannot hold."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def name_of(network: Network) -> str:
+    """The network's name, at most 80 characters of it."""
+    name = printable(network.name).strip() or "network"
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def facts(network: Network) -> str:
+    """Input, time-steps and parameters: ``input 2×128×128 · T = 16 · 130,938 parameters``."""
+    shape = "×".join(map(str, network.settings.input))
+    return f"input {shape} · T = {network.settings.steps} · {network.total_parameters:,} parameters"
+
+
+def title(network: Network) -> str:
+    """Name and facts as an HTML-like label."""
+    name, below = escape(name_of(network)), escape(facts(network))
+    return (
+        '<<table border="0" cellborder="0" cellspacing="2" cellpadding="0">'
+        f'<tr><td><font point-size="17" color="{INK}"><b>{name}</b></font></td></tr>'
+        f'<tr><td><font point-size="10" color="{MUTED}">{below}</font></td></tr></table>>'
+    )
+
+
+def legend(carried: Sequence[Sequence[Signal]], *, wide: bool) -> str:
+    """What the lines mean, as an HTML-like label: the kinds of signals that occur, in a row or one below the other."""
+    found = [stroke(signals) for signals in carried]
+    entries = [_entry("——", look, look.meaning) for look in STROKES if look in found]
+    if any(map(is_static, carried)):
+        entries.append(_entry("- - -", STROKES[-1], "the same at every time-step"))
+    rows = [entries] if wide else [[entry] for entry in entries]
+    table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return f'<<table border="0" cellborder="0" cellspacing="4" cellpadding="0">{table}</table>>'
+
+
+def _entry(sample: str, look: Stroke, meaning: str) -> str:
+    line = f'<font color="{look.color}"><b>{sample}</b></font>'
+    return f'<td align="left">{line}<font color="{MUTED}">&nbsp;&nbsp;{escape(meaning)}&nbsp;&nbsp;</font></td>'
+
+
+def tooltip(network: Network, layer: Layer) -> str:
+    """The full story of a layer, for the pointer: name, op with every argument, type, parameters."""
+    node = network.nodes[layer.nodes[0]]
+    copies = f" and {len(layer.nodes) - 1} more" if len(layer.nodes) > 1 else ""
+    return printable(f"{node.name}{copies}: {node.op} gives {node.output}, {network.parameters(node):,} parameters")

@@ -1,0 +1,85 @@
+"""A picture as a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, get_args
+
+from sewdsl.draw.dot_text import dot
+from sewdsl.draw.mermaid_text import mermaid
+from sewdsl.draw.render import render
+from sewdsl.draw.scene import Direction
+from sewdsl.ir.network import Network
+
+PictureFormat = Literal["svg", "png", "dot", "mermaid"]
+FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
+SUFFIXES: dict[str, PictureFormat] = {
+    ".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"
+}  # fmt: skip
+"""Formats by the suffix of a file, in lower case."""
+
+
+def picture(
+    network: Network,
+    format: PictureFormat = "svg",  # noqa: A002 -- the option's name
+    *,
+    expand: bool = False,
+    direction: Direction = "TB",
+) -> bytes:
+    """A network as the bytes of a picture, or of its text in UTF-8.
+
+    Args:
+        network: What to draw.
+        format: ``svg``, ``png``, ``dot`` or ``mermaid``.
+        expand: Draw every copy of a repeat, rather than equal neighbours once.
+        direction: ``TB``: the signal flows down; ``LR``: to the right.
+
+    Raises:
+        RenderingError: ``svg`` or ``png`` is asked for and no renderer is there, or it fails.
+    """
+    if format == "mermaid":
+        return mermaid(network, expand=expand, direction=direction).encode()
+    text = dot(network, expand=expand, direction=direction)
+    return text.encode() if format == "dot" else render(text, format)
+
+
+def write(
+    network: Network,
+    path: Path,
+    format: PictureFormat | None = None,  # noqa: A002 -- the option's name
+    *,
+    expand: bool = False,
+    direction: Direction = "TB",
+) -> Path:
+    """Draws a network into a file, which is replaced whole or not at all; its path.
+
+    Args:
+        network: What to draw.
+        path: Where to; its folder must exist.
+        format: As for :func:`picture`; None: what the suffix of the path says.
+        expand: Draw every copy of a repeat, rather than equal neighbours once.
+        direction: ``TB``: the signal flows down; ``LR``: to the right.
+
+    Raises:
+        ValueError: no format is given and the suffix stands for none.
+        RenderingError: no renderer is there, or it fails.
+        OSError: the file cannot be written.
+    """
+    chosen = format or format_of(path)
+    if chosen is None:
+        message = f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format"
+        raise ValueError(message)
+    content = picture(network, chosen, expand=expand, direction=direction)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return path
+
+
+def format_of(path: Path) -> PictureFormat | None:
+    """The format that a file's suffix stands for."""
+    return SUFFIXES.get(path.suffix.lower())
