@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
@@ -43,14 +44,14 @@ class _Matcher:
         self.operators = 0
         self.too_deep = False
 
-    def take(self, token: Token) -> None:
+    def take(self, token: Token, following: Token | None) -> None:
         """Goes on by one token; a closer of the wrong kind is turned into the right one once reported."""
         if token.type in OPENERS:
             self._opened(token)
         elif token.type in _OPERATORS and self.formulas:
             self._operator(token)
         elif token.type in CLOSERS:
-            self._closed(token)
+            self._closed(token, counted=following is not None and following.type == "_STAR")
 
     def _operator(self, token: Token) -> None:
         """Counts the operators of one ``$(…)``: each may nest the tree by one level."""
@@ -90,24 +91,31 @@ class _Matcher:
         run = len(text[offset:]) - len(text[offset:].lstrip("{<([$ \n"))
         return len(self.open) + sum(text.count(c, offset, offset + run) for c in "{<([")
 
-    def _closed(self, token: Token) -> None:
-        if not self.open:
-            self.brackets.depth[start(token)] = 0
+    def _closed(self, token: Token, *, counted: bool) -> None:
+        nearby = self.open[-self.limits.nesting :]
+        if any(OPENERS[opener.type] == token.type for opener in nearby):
+            while OPENERS[self.open[-1].type] != token.type:
+                self._unclosed(self._pop())
+            self._pop()
+            self.brackets.depth[start(token)] = -1
+        elif self.open and self._confused(self.open[-1], token, counted=counted):
+            self.brackets.depth[start(token)] = -1
+            self._mixed(self._pop(), token)
+        else:
             self.brackets.broken.add(start(token))
             self._report(
                 "unmatched-bracket",
                 f"'{CLOSERS[token.type]}' closes nothing",
                 token,
-                label="no bracket is open here",
-                help=f"remove it, or open it with {_opener(token)!r} before",
+                label="no such bracket is open here",
+                help=f"remove it, or open it with '{_opener(token)}' before",
             )
-            return
-        while OPENERS[self.open[-1].type] != token.type and any(OPENERS[t.type] == token.type for t in self.open[-self.limits.nesting :]):
-            self._unclosed(self._pop())
-        opener = self._pop()
-        self.brackets.depth[start(token)] = -1
-        if OPENERS[opener.type] != token.type:
-            self._mixed(opener, token)
+
+    def _confused(self, opener: Token, closer: Token, *, counted: bool) -> bool:
+        """Whether a closer of the wrong kind is meant for an opener, or just too much."""
+        if opener.type not in {"LBRACE", "LESS"}:
+            return not counted
+        return counted or closer.type in {"RBRACE", "MORE"}
 
     def _pop(self) -> Token:
         opener = self.open.pop()
@@ -159,8 +167,8 @@ class _Matcher:
 def match(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> Brackets:
     """Pairs the brackets of a text and reports those without a partner, of mixed kinds, or nested too deep."""
     matcher = _Matcher(source, diagnostics, limits)
-    for token in tokens:
-        matcher.take(token)
+    for token, following in zip_longest(tokens, tokens[1:]):
+        matcher.take(token, following)
     return matcher.finish()
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lark import Token
 
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
+_SYMBOLS = re.compile(r"[^\s\w\"#$(){}\[\]<>|=,*+/-]*")
+_LINE_END = re.compile(r"[ \t\r]*(?:\n|$)")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
 
@@ -81,23 +83,30 @@ def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagno
 def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -> None:
     """Points at a run of characters that no token of the language begins with."""
     text, stop = source.text, end(token)
-    run = re.compile(r"[^\s\w\"#$(){}\[\]<>|=,*+/-]*").match(text, stop)
-    stop = run.end() if run and not token.isalnum() else stop
+    if not token.isalnum():
+        run = _SYMBOLS.match(text, stop)
+        stop = run.end() if run else stop
     span = Span(source, start(token), stop)
     shown = ascii(span.text[:20]) if not span.text.isprintable() else repr(span.text[:20])
-    help_, fixes = "remove it; only strings and comments may hold any character", ()
+    help_ = "remove it; only strings and comments may hold any character"
+    fixes: tuple[Fix, ...] = ()
     if token.isdecimal():
         help_ = "digits are 0 to 9"
     elif token in "'\u201c\u201d\u2018\u2019":
         help_ = "a string stands between straight double quotes"
     elif token == "$":
         help_ = "a block's parameter is written '$(name)'"
-    elif token in ".;" and not text[stop:].split("\n", 1)[0].strip():
+    elif token in ".;" and _LINE_END.match(text, stop):
         help_ = "nothing stands behind a statement's last word"
         fixes = (Fix("remove it", (Edit(span, ""),)),)
     kind = "characters" if len(span.text) > 1 else "character"
     diagnostics.report(
-        "unexpected-character", f"unexpected {kind} {shown}", span, label="no part of the language", help=help_, fixes=fixes
+        "unexpected-character",
+        f"unexpected {kind} {shown}",
+        span,
+        label="no part of the language",
+        help=help_,
+        fixes=fixes,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 
 from lark import Token
 
@@ -14,84 +16,123 @@ from sewdsl.syntax.scanner import end, start
 
 _ITEM = "a layer, a block or '{'"
 _WORDS = (
-    ("STRING", "a value"),
-    ("DECIMAL", "a number"),
     ("INTEGER", "a whole number"),
     ("WORD", "a name"),
     ("_LPAR", "'('"),
-    ("_STAR", "'*'"),
+    ("LBRACE", "'{'"),
     ("_EQUAL", "'='"),
     ("_COMMA", "','"),
+    ("_STAR", "'*'"),
     ("_DASH", "'-'"),
     ("_BAR", "'|'"),
+    ("_OR", "'or'"),
     ("_RPAR", "')'"),
     ("_RSQB", "']'"),
     ("RBRACE", "'}'"),
     ("MORE", "'>'"),
-    ("LBRACE", "'{'"),
-    ("$END", "the end of the line"),
 )
+_GO_ON = {"WORD", "_OPEN", "_LPAR", "_LSQB"}
+"""What would make the word before longer: not worth a mention where it may as well be complete."""
 
 
-def report_unexpected(  # noqa: PLR0913 -- the situation of a parser in full
-    source: Source,
-    tokens: list[Token],
-    before: Token | None,
-    token: Token,
-    wanted: Container[str],
-    diagnostics: Diagnostics,
-) -> None:
+@dataclass(frozen=True)
+class Situation:
+    """Where a parser stopped.
+
+    Attributes:
+        tokens: Those of the statement, whole.
+        rule: What the statement was to be.
+        before: The last token that the parser took.
+        token: The one that it refused.
+        accepted: Kinds of tokens that it would have taken.
+    """
+
+    source: Source
+    tokens: list[Token]
+    rule: str
+    before: Token | None
+    token: Token
+    accepted: AbstractSet[str]
+
+    def span(self, token: Token) -> Span:
+        """Where a token stands."""
+        return Span(self.source, start(token), end(token))
+
+
+def report_unexpected(situation: Situation, diagnostics: Diagnostics) -> None:
     """Reports a token that the parser did not expect."""
-    if before is not None and tokens[0].type == "KEY" and _report_unknown_statement(source, tokens[0], diagnostics):
-        return
-    span = Span(source, start(token), end(token))
-    expected = _expected(wanted)
+    first, token = situation.tokens[0] if situation.tokens else situation.token, situation.token
+    if situation.rule == "statement" and first.type == "KEY" and first is not token:
+        close = get_close_matches(first.lower(), KEYWORDS, n=1)
+        if close:
+            report_unknown_statement(situation.span(first), close[0], diagnostics)
+            return
+    expected = expectation(situation)
+    found = ("the end of the line" if situation.rule in {"statement", "setting"} else "the end") if not token else f"'{token}'"
+    advice, fixes = _advice(situation)
     diagnostics.report(
         "unexpected-token",
-        f"found {_found(token)}, expected {expected}",
-        span,
+        f"found {found}, expected {expected}",
+        situation.span(token),
         label=f"expected {expected}",
-        help=_help(tokens, before, token),
-        fixes=(),
+        help=advice,
+        fixes=fixes,
     )
 
 
-def _found(token: Token) -> str:
-    return "the end" if token.type == "$END" else f"'{token}'"
-
-
-def _expected(wanted: Container[str]) -> str:
-    """The kinds of tokens in words, the most telling only."""
-    if "WORD" in wanted and "LBRACE" in wanted:
+def expectation(situation: Situation) -> str:
+    """What would have been accepted, in words; the most telling only."""
+    accepted = set(situation.accepted)
+    finish = "the end of the line" if situation.rule in {"statement", "setting"} else "the end"
+    if "KEY" in accepted:
+        return "a statement, such as 'body' or a setting" if situation.rule == "statement" else "a setting's name"
+    if {"WORD", "LBRACE"} <= accepted and "_LPAR" not in accepted:
         return _ITEM
-    words = [text for kind, text in _WORDS if kind in wanted]
-    if "KEY" in wanted:
-        return "a statement such as 'body' or 'steps 16'"
-    if "STRING" in wanted:
-        words = ["a value"]
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "nothing more"
+    ends = ["nothing more" if accepted == {"$END"} else finish] if "$END" in accepted else []
+    if "STRING" in accepted:
+        words = ["a value" if "SIZE" in accepted else "a string in double quotes"]
+    elif "DECIMAL" in accepted:
+        words = ["a number"]
+    else:
+        if accepted & {"_DASH", "_COMMA", "_EQUAL"} and "INTEGER" not in accepted:
+            accepted -= _GO_ON
+        words = [text for kind, text in _WORDS if kind in accepted]
+    words += ends
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _help(tokens: list[Token], before: Token | None, token: Token) -> str:
-    if before is None and token.type == "_DASH":
-        return "a '-' goes to the end of the line before, so that the statement goes on"
-    if token.type == "_EQUAL" and before is not None and before is tokens[0]:
-        return "a setting's value stands behind its key without '='"
-    return ""
+def _advice(situation: Situation) -> tuple[str, tuple[Fix, ...]]:
+    """How the usual mistakes are mended."""
+    before, token = situation.before, situation.token
+    if before is None:
+        if token.type == "_DASH":
+            return "put the '-' at the end of the line before: then the statement goes on", ()
+        return "", ()
+    if token.type in {"INTEGER", "DECIMAL"} and before.type == "WORD" and "_DASH" in situation.accepted:
+        gap = Span(situation.source, end(before), start(token))
+        fix = Fix("remove the space", (Edit(gap, ""),), safe=False)
+        return f"a number that belongs to '{before}' stands right behind it: '{before}{token}'", (fix,)
+    if token.type == "LBRACE" and situation.tokens[0].type == "KEY":
+        sections = [f"'{word}'" for word, kind in KEYWORDS.items() if kind == "SECTION"]
+        return f"only {' and '.join(sections)} have entries in braces", ()
+    if situation.tokens[0].type == "KEY" and any(_hyphenated(*pair) for pair in pairwise(situation.tokens)):
+        return "a value with '-' in it stands between double quotes", ()
+    if before.type == "_USE":
+        return "put the path between double quotes", ()
+    return "", ()
 
 
-def _report_unknown_statement(source: Source, key: Token, diagnostics: Diagnostics) -> bool:
+def _hyphenated(dash: Token, word: Token) -> bool:
+    return dash.type == "_DASH" and word.type == "WORD"
+
+
+def report_unknown_statement(span: Span, close: str, diagnostics: Diagnostics) -> None:
     """Reports a statement whose first word looks like a keyword's misspelling."""
-    close = get_close_matches(key.lower(), KEYWORDS, n=1)
-    if not close:
-        return False
-    span = Span(source, start(key), end(key))
     diagnostics.report(
         "unknown-statement",
-        f"unknown statement '{key}'",
+        f"unknown statement '{span.text}'",
         span,
-        label=f"did you mean '{close[0]}'?",
-        help=f"statements begin with {', '.join(KEYWORDS)} or the name of a setting",
-        fixes=(Fix(f"write '{close[0]}'", (Edit(span, close[0]),), safe=False),),
+        label=f"did you mean '{close}'?",
+        help=f"a statement begins with {', '.join(KEYWORDS)} or the name of a setting",
+        fixes=(Fix(f"write '{close}'", (Edit(span, close),), safe=False),),
     )
-    return True

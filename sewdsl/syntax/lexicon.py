@@ -39,3 +39,9 @@ CLOSERS = {"RBRACE": "}", "MORE": ">", "_RSQB": "]", "_RPAR": ")"}
 
 CONTINUES = frozenset({"_DASH", "_EQUAL", "_BAR"})
 """Behind these a statement goes on in the next line."""
+
+COLUMN = 8
+"""Where the value of a header line begins in canonical text, counted from 0: right behind ``network``."""
+
+PADDED = frozenset({"KEY", "_BODY", "_USE", "_EXPECT", "_CLAIM"})
+"""Kinds of first words that are padded to that column."""

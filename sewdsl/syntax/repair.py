@@ -12,9 +12,12 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import end, start
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Set as AbstractSet
 
 _ITEM_STARTS = frozenset({"WORD", "LBRACE", "LESS"})
+_NO_SEQUENCE = frozenset({"_COMMA", "_PLUS", "STRING", "LBRACE"})
+"""Where one of these is accepted, a '-' joins no layers: in arguments, formulas, settings, and what a section is on."""
+_NUMBERS = frozenset({"DECIMAL", "SIZE", "QUANTITY"})
 _SEQUENCE_ENDS = frozenset({"RBRACE", "MORE", "_RSQB", "_BAR", "_OR", "$END"})
 _SEQUENCE_STARTS = {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_BAR": "|", "_OR": "or", "_EQUAL": "=", "_BODY": "body"}
 
@@ -26,14 +29,16 @@ class Repair:
     Attributes:
         tokens: Fed to the parser before the token that it did not expect.
         faithful: Whether the tree then says what the user meant.
+        skip: Whether that token itself is passed over.
     """
 
-    tokens: tuple[Token, ...]
+    tokens: tuple[Token, ...] = ()
     faithful: bool = True
+    skip: bool = False
 
 
 def repair(
-    source: Source, before: Token | None, token: Token, wanted: Container[str], diagnostics: Diagnostics
+    source: Source, before: Token | None, token: Token, accepted: AbstractSet[str], diagnostics: Diagnostics
 ) -> Repair | None:
     """Reports a known mistake at a token that the parser did not expect.
 
@@ -41,7 +46,7 @@ def repair(
         source: The text.
         before: The token that the parser took last, if any.
         token: The one that it refused.
-        wanted: Kinds of tokens that it would have taken.
+        accepted: Kinds of tokens that it would have taken.
         diagnostics: Where the mistake is reported.
 
     Returns:
@@ -49,17 +54,27 @@ def repair(
     """
     kind = before.type if before is not None else ""
     places = _Places(source, before, token, diagnostics)
-    if "_STAR" in wanted and kind in {"RBRACE", "MORE"}:
+    if "_STAR" in accepted and kind in {"RBRACE", "MORE"}:
         return places.missing_count(star=True)
-    if kind == "_STAR" and "INTEGER" in wanted and token.type not in {"DECIMAL", "SIZE", "QUANTITY"}:
+    if kind == "_STAR" and "INTEGER" in accepted and "_LPAR" not in accepted and token.type not in _NUMBERS:
         return places.missing_count(star=False)
-    if token.type in _ITEM_STARTS and "_DASH" in wanted and "_EQUAL" not in wanted:
+    if token.type in _ITEM_STARTS and "_DASH" in accepted and accepted.isdisjoint(_NO_SEQUENCE):
         return places.missing_hyphen()
-    if token.type in _SEQUENCE_ENDS and "WORD" in wanted and "LBRACE" in wanted:
-        if kind == "_DASH":
-            return places.trailing_hyphen()
-        if before is None or kind in _SEQUENCE_STARTS:
-            return places.empty_sequence()
+    if kind == "KEY" and token.type == "_EQUAL":
+        return places.extra_equal()
+    if {"WORD", "LBRACE"} <= accepted:
+        return _without_item(places, kind, token)
+    return None
+
+
+def _without_item(places: _Places, kind: str, token: Token) -> Repair | None:
+    """Reports what is wrong where a layer, a block or a repeat is missing."""
+    if token.type == "_DASH" and kind == "_DASH":
+        return places.second_hyphen()
+    if token.type in _SEQUENCE_ENDS and kind == "_DASH":
+        return places.trailing_hyphen()
+    if token.type in _SEQUENCE_ENDS and (not kind or kind in _SEQUENCE_STARTS):
+        return places.empty_sequence()
     return None
 
 
@@ -95,17 +110,43 @@ class _Places:
         )
         return Repair((_virtual("WORD", "", self.last.after),))
 
+    def second_hyphen(self) -> Repair:
+        self.diagnostics.report(
+            "unexpected-token",
+            "found a second '-', expected a layer, a block or '{'",
+            self.here,
+            label="one too many",
+            help="remove it, or write what was to stand between the two",
+            fixes=(Fix("remove the second '-'", (Edit(self.here, ""),), safe=False),),
+        )
+        return Repair(skip=True)
+
+    def extra_equal(self) -> Repair:
+        key = self.last.text
+        blank = "" if self.here.source.text[self.here.end : self.here.end + 1].isspace() else " "
+        edit = Edit(Span(self.here.source, self.gap.start, self.here.end), blank)
+        self.diagnostics.report(
+            "unexpected-token",
+            f"found '=', expected the value of '{key}'",
+            self.here,
+            label="not written here",
+            help=f"a setting's value stands behind its name: '{key} …'",
+            fixes=(Fix("remove the '='", (edit,)),),
+        )
+        return Repair(skip=True)
+
     def empty_sequence(self) -> Repair:
         opener = _SEQUENCE_STARTS.get(self.before.type, "") if self.before is not None else ""
         brackets = opener in {"{", "<"} and self.token.type in {"RBRACE", "MORE"}
         what = {"[": "the branch", "|": "the shortcut", "or": "the alternative", "=": "the block"}
         subject = "the repeat" if brackets else what.get(opener, "the body")
+        advice = "write 'id' for a shortcut that passes its input on" if opener in {"|", "or"} else "write what it holds"
         self.diagnostics.report(
             "empty-sequence",
             f"{subject} is empty",
             self.last.to(self.here) if brackets else self.last,
             label="expected at least one layer or block" + ("" if brackets else " behind this"),
-            help="write 'id' for a shortcut that passes its input on" if opener in {"|", "or"} else "write what it holds",
+            help=advice,
         )
         return Repair((_virtual("WORD", "", self.last.after),), faithful=False)
 

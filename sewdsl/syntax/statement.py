@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lark import Token, UnexpectedToken
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
 from sewdsl.syntax.builder import Builder
-from sewdsl.syntax.expectation import report_unexpected
+from sewdsl.syntax.expectation import Situation, report_unexpected
 from sewdsl.syntax.limits import Limits
-from sewdsl.syntax.repair import repair
+from sewdsl.syntax.repair import Repair, repair
 from sewdsl.syntax.scanner import end, language
 from sewdsl.syntax.tree import Statement
+
+if TYPE_CHECKING:
+    from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+_MOST_REPORTS = 1000
+"""More statements than this that fit nothing are no text of this language; the rest goes unreported."""
 
 
 class StatementParser:
@@ -22,9 +28,10 @@ class StatementParser:
     def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
         self.source, self.diagnostics = source, diagnostics
         self.builder = Builder(source, diagnostics, limits)
+        self.reports = 0
 
     def parse(self, tokens: list[Token], rule: str) -> Statement | None:
-        """The tree of a statement's tokens; None, with something reported, if they are none of that rule."""
+        """The tree of a statement's tokens; None, with something reported, if they do not follow the rule."""
         parser = language().parse_interactive(start=rule)
         before: Token | None = None
         faithful = True
@@ -33,23 +40,38 @@ class StatementParser:
             try:
                 result = parser.feed_token(token)
             except UnexpectedToken:
-                wanted = parser.choices()
-                mended = repair(self.source, before, token, wanted, self.diagnostics)
-                try:
-                    for missing in mended.tokens if mended else ():
-                        parser.feed_token(missing)
-                    result = parser.feed_token(token)
-                except UnexpectedToken:
-                    if mended is None:
-                        report_unexpected(self.source, tokens, before, token, wanted, self.diagnostics)
+                accepted = self._accepted(parser)
+                mended = repair(self.source, before, token, accepted, self.diagnostics)
+                if mended is None:
+                    self._report(Situation(self.source, tokens, rule, before, token, accepted))
                     return None
-                faithful = faithful and mended is not None and mended.faithful
+                try:
+                    result = _go_on(parser, mended, token)
+                except UnexpectedToken:
+                    return None
+                faithful = faithful and mended.faithful
             before = token
         statement: Statement | None = self.builder.build(result) if faithful else None
         return statement
+
+    def _accepted(self, parser: InteractiveParser) -> set[str]:
+        """Kinds of tokens that the parser would take; once too much is wrong, none."""
+        self.reports += 1
+        return cast("set[str]", parser.accepts()) if self.reports <= _MOST_REPORTS else set()  # type: ignore[no-untyped-call]
+
+    def _report(self, situation: Situation) -> None:
+        if self.reports <= _MOST_REPORTS:
+            report_unexpected(situation, self.diagnostics)
 
     def _end(self, tokens: list[Token]) -> Token:
         """The token behind the last."""
         place = end(tokens[-1]) if tokens else len(self.source.text)
         span = Span(self.source, place, place)
         return Token("$END", "", place, span.line, span.column, span.line, span.column, place)
+
+
+def _go_on(parser: InteractiveParser, mended: Repair, token: Token) -> Any:
+    """Feeds what stands in for what is missing, then the token itself unless that was too much."""
+    for missing in mended.tokens:
+        parser.feed_token(missing)
+    return None if mended.skip else parser.feed_token(token)

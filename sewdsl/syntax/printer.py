@@ -1,0 +1,127 @@
+"""Tree to canonical text: ``parse(print_document(tree)) == tree``, and ``fmt`` leaves the text as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from sewdsl.syntax import tree
+from sewdsl.syntax.lexicon import COLUMN
+
+_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
+
+
+def print_document(document: tree.Document) -> str:
+    """The text of a file, with a blank line between statements of different kinds; ends with a newline."""
+    lines = [_print_statement(statement) for statement in document.statements]
+    apart = [_group(before) != _group(after) for before, after in pairwise(document.statements)]
+    return "".join(f"{line}\n" + ("\n" if blank else "") for line, blank in zip(lines, [*apart, False], strict=False))
+
+
+def print_expression(node: tree.Node) -> str:
+    """The text of a sequence, one of its items, a name, or a value.
+
+    Raises:
+        TypeError: the node is a statement or a part of one.
+    """
+    match node:
+        case tree.Sequence():
+            return "-".join(map(print_expression, node.items))
+        case tree.Call():
+            return _print_call(node)
+        case tree.Repeat():
+            opener, closer = node.brackets
+            return f"{opener}{print_expression(node.body)}{closer}*{print_expression(node.count)}"
+        case tree.JoinOf():
+            name, branch, shortcut = map(print_expression, (node.name, node.branch, node.shortcut))
+            return f"{name}[{branch} | {shortcut}]"
+        case tree.Alternative():
+            return f"{print_expression(node.first)} or {print_expression(node.second)}"
+        case tree.Name():
+            parts = zip(node.parts, node.spaced, strict=True)
+            return "".join((" " if spaced else "") + print_expression(part) for part, spaced in parts)
+        case tree.Argument():
+            return (f"{node.name}=" if node.name is not None else "") + print_expression(node.value)
+        case _:
+            return _print_value(node)
+
+
+def _print_value(node: tree.Node) -> str:
+    match node:
+        case tree.Number() | tree.Quantity() | tree.Word():
+            return node.text
+        case tree.Size():
+            return "x".join(map(str, node.dims))
+        case tree.Text():
+            return f'"{node.text}"'
+        case tree.Parameter():
+            return node.name
+        case tree.Interpolation():
+            return f"$({_print_formula(node.formula, 0)})"
+        case _:
+            message = f"a {type(node).__name__} is no expression"
+            raise TypeError(message)
+
+
+def _print_formula(formula: tree.Formula, binding: int) -> str:
+    """Arithmetic with parentheses only where the order needs them; operators of one rank group to the left."""
+    if not isinstance(formula, tree.Arithmetic):
+        return _print_value(formula)
+    own = _BINDING[formula.operator]
+    left, right = _print_formula(formula.left, own), _print_formula(formula.right, own + 1)
+    text = f"{left}{formula.operator}{right}"
+    return f"({text})" if own < binding else text
+
+
+def _print_call(call: tree.Call) -> str:
+    name = print_expression(call.name)
+    if not call.arguments and not call.called:
+        return name
+    blank = " " if any(call.name.spaced) else ""
+    return f"{name}{blank}({', '.join(map(print_expression, call.arguments))})"
+
+
+def _print_statement(statement: tree.Statement) -> str:
+    match statement:
+        case tree.Version():
+            return f"sewdsl {statement.number.text}"
+        case tree.Section():
+            on = f" on {statement.on}" if statement.on is not None else ""
+            entries = (f"    {' '.join(_words(entry))}\n" for entry in statement.settings)
+            return f"{statement.name.text}{on} {{\n{''.join(entries)}}}"
+        case tree.BlockDefinition():
+            given = f"({', '.join(map(_print_parameter, statement.parameters))})" if statement.parameters else ""
+            return f"block {print_expression(statement.name)}{given} = {print_expression(statement.expression)}"
+        case _:
+            key, *values = _words(statement)
+            return f"{key:{COLUMN - 1}} {' '.join(values)}"
+
+
+def _print_parameter(parameter: tree.BlockParameter) -> str:
+    return parameter.name + (f"={_print_value(parameter.default)}" if parameter.default is not None else "")
+
+
+def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.Claim) -> Iterator[str]:
+    """The texts that stand side by side in a statement's line."""
+    match statement:
+        case tree.Setting():
+            yield statement.key.text
+            yield from map(print_expression, statement.values)
+        case tree.Body():
+            yield from ("body", print_expression(statement.expression))
+        case tree.Use():
+            yield from ("use", print_expression(statement.path))
+        case tree.Expect():
+            yield from ("expect", statement.quantity.text, print_expression(statement.value))
+        case tree.Claim():
+            yield from ("claim", statement.quantity.text, print_expression(statement.value))
+            if statement.source is not None:
+                yield print_expression(statement.source)
+
+
+def _group(statement: tree.Statement) -> object:
+    """What stands together: equal for statements without a blank line between them."""
+    if isinstance(statement, tree.Section):
+        return id(statement)
+    groups: dict[type, str] = {tree.Setting: "header", tree.Body: "header", tree.Claim: "figures", tree.Expect: "figures"}
+    return groups.get(type(statement), type(statement).__name__)
