@@ -24,5 +24,5 @@ class Step(Schedule, kind="Step"):
     gamma: float = Field(default=0.1, gt=0)
 
     def factor(self, epoch: int, epochs: int) -> float:  # noqa: ARG002 -- the steps do not depend on the end
-        """gamma to the number of steps so far."""
+        """Gamma to the number of steps so far."""
         return self.gamma ** (epoch // self.size)

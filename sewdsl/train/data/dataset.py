@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DATASETS: dict[str, type[DataSet]] = {}
 """Every data set by its name; filled as the classes are defined (see :func:`sewdsl.train.data.datasets`)."""

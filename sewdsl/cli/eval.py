@@ -1,0 +1,40 @@
+"""``sewdsl eval``: the accuracy of a run, found again from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.report import report
+from sewdsl.diagnostics import SewdslError
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
+
+
+def command(run: Run) -> None:
+    """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
+    from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- not before it is needed
+
+    try:
+        folder = RunFolder(run)
+        folder.read_result()  # says at once if this is no run
+        from sewdsl.train.run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
+
+        reported, found = evaluate(folder)
+    except SewdslError as error:
+        report(error.diagnostics)
+        raise typer.Exit(1) from None
+    except RunError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best")
+    if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
+        was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
+        typer.echo(f"error: the run reported {was}, with {_versions(reported.versions)}", err=True)
+        raise typer.Exit(1)
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -1,0 +1,39 @@
+"""Loss and accuracy over the epochs, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from sewdsl.train.metrics import Epochs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = {"train": "#4c72b0", "test": "#c44e52"}
+
+
+def draw(epochs: Epochs, title: str, path: Path) -> None:
+    """Writes a png with two panels: loss on the left, accuracy on the right, training and test in each."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(title)
+    loss, accuracy = figure.subplots(1, 2)
+    _panel(loss, epochs, "loss")
+    _panel(accuracy, epochs, "accuracy")
+    loss.set_ylim(bottom=0)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
+    figure.savefig(path, dpi=150)
+
+
+def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:
+    for name, colour in COLOURS.items():
+        points = {epoch: row[f"{name}_{quantity}"] for epoch, row in epochs.items() if f"{name}_{quantity}" in row}
+        axes.plot(list(points), list(points.values()), color=colour, marker="o", markersize=3, label=name)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(quantity)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)

@@ -1,0 +1,122 @@
+"""The folder that a run leaves behind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sewdsl.train.result import Result
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message says which, and why."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything of one run lies.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The network as compiled, in the language, with every override applied."""
+        return self.path / "spec.net"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe with every value in force."""
+        return self.path / "recipe.json"
+
+    @property
+    def result(self) -> Path:
+        """What came out; see :class:`Result`."""
+        return self.path / "result.json"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the epoch with the best accuracy; of the first of them if there are several."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The weights of the last epoch."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """The figures of each epoch, a table."""
+        return self.path / "csv" / "metrics.csv"
+
+    @property
+    def curves(self) -> Path:
+        """Loss and accuracy over the epochs, a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def diagram(self) -> Path:
+        """The network, a picture."""
+        return self.path / "diagram.svg"
+
+    def read_result(self) -> Result:
+        """What came out.
+
+        Raises:
+            RunError: there is no such folder, no result in it, or none that can be read.
+        """
+        if not self.path.is_dir():
+            message = f"'{self.path}' is not a folder"
+            raise RunError(message)
+        try:
+            return Result.model_validate_json(self.result.read_bytes())
+        except OSError:
+            message = f"'{self.path}' holds no result.json: is it the folder of a run, and did the run end?"
+            raise RunError(message) from None
+        except ValidationError as error:
+            message = f"'{self.result}' is damaged: {error.errors()[0]['msg']}"
+            raise RunError(message) from None
+
+
+def make(path: Path) -> RunFolder:
+    """A new run folder at a place of the user's choice.
+
+    Raises:
+        RunError: there are files already, or it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            message = f"'{path}' already holds files; choose another folder, or remove it first"
+            raise RunError(message)
+    except OSError as error:
+        message = f"cannot make the folder '{path}': {error.strerror}"
+        raise RunError(message) from None
+    return RunFolder(path)
+
+
+def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:
+    """A new run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            path = parent / f"{stem}-{number}"
+            if not path.exists():
+                path.mkdir()
+                return RunFolder(path)
+    except OSError as error:
+        message = f"cannot make a folder in '{parent}': {error.strerror}"
+        raise RunError(message) from None
+    raise AssertionError  # unreachable: the numbers do not end

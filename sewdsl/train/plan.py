@@ -1,0 +1,96 @@
+"""What a run needs to know before it starts, and what it says if the spec cannot be trained."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sewdsl.compiler import Compilation
+from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.ir.network import Network
+from sewdsl.ir.recipe import Recipe
+from sewdsl.source import BUILTIN, Span
+from sewdsl.train.data import datasets
+from sewdsl.train.data.dataset import DataSet
+
+
+class Plan(NamedTuple):
+    """A network, how to train it, and on what; they fit."""
+
+    network: Network
+    recipe: Recipe
+    data: DataSet
+
+
+def plan(compilation: Compilation) -> Plan:
+    """Everything that a run needs, found and checked before anything is loaded or built.
+
+    Raises:
+        SewdslError: the spec has errors, has no recipe, names a data set that does not exist, or does not fit its data.
+    """
+    network = compilation.result()
+    diagnostics = Diagnostics()
+    place = _Places(compilation)
+    recipe = network.recipe
+    if recipe is None:
+        hint = "add 'train on mnist5k { … }', or train a shipped network that has one"
+        diagnostics.report("missing-recipe", f"'{network.name}' has no 'train' section", place.body, help=hint)
+        raise SewdslError(diagnostics)
+    known = datasets()
+    if recipe.on not in known:
+        hint = did_you_mean(recipe.on, known) or f"data sets: {', '.join(sorted(known))}"
+        diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", place.data(recipe.on), help=hint)
+        raise SewdslError(diagnostics)
+    data = known[recipe.on]()
+    _compare(network, recipe, data, place, diagnostics)
+    if diagnostics.errors:
+        raise SewdslError(diagnostics)
+    return Plan(network, recipe, data)
+
+
+class _Places:
+    """Where in the text a complaint belongs."""
+
+    def __init__(self, compilation: Compilation) -> None:
+        self._assembly = compilation.assembly
+
+    @property
+    def body(self) -> Span:
+        body = self._assembly.body if self._assembly else None
+        return body.span if body else BUILTIN
+
+    def setting(self, key: str) -> Span:
+        """A line of the header, or the body where the line is missing."""
+        setting = self._assembly.settings.get(key) if self._assembly else None
+        return setting.span if setting else self.body
+
+    def recipe(self, key: str) -> Span:
+        """A line of the ``train`` section."""
+        section = self._assembly.sections["train"] if self._assembly else None
+        settings = section.settings if section else ()
+        return next((setting.span for setting in settings if setting.key.text == key), self.body)
+
+    def data(self, name: str) -> Span:
+        """The data set's name behind ``train on``."""
+        section = self._assembly.sections["train"] if self._assembly else None
+        if section is None:
+            return self.body
+        start = section.span.text.find(name, len(section.name.text))
+        return section.span.part(start, start + len(name)) if start >= 0 else section.span
+
+
+def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, diagnostics: Diagnostics) -> None:
+    settings, output = network.settings, network.nodes[network.output].output
+    if settings.input != data.shape:
+        size = "x".join(map(str, data.shape))
+        message = f"a sample of {data.name} is {size}, but the network's input is {'x'.join(map(str, settings.input))}"
+        diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'")
+    if output.shape != (data.classes,):
+        message = f"{data.name} has {data.classes} classes, but the network's output is {output.size}"
+        diagnostics.report("data-mismatch", message, place.body, help=f"let it end in FC{data.classes}")
+    if settings.encode == "none" and settings.steps > 1:
+        message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
+        diagnostics.report("data-mismatch", message, place.setting("steps"), help="add 'encode direct'")
+    if recipe.T_train is not None and recipe.T_train > settings.steps:
+        message = f"T_train {recipe.T_train} is more than the network's {settings.steps} time-steps"
+        diagnostics.report("invalid-argument", message, place.recipe("T_train"), help=f"at most {settings.steps}")
