@@ -6,7 +6,7 @@ Words only: the rules that decide *when* something is said live beside what they
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from sewdsl.source import Span
@@ -77,9 +77,16 @@ class Diagnostic:
 
 @dataclass
 class Diagnostics:
-    """The list that one run fills: says each thing once and keeps it sorted by place."""
+    """The list that one run fills: says each thing once and keeps it sorted by place.
+
+    Attributes:
+        found: In the order in which they were reported.
+        site: While a block of the shipped library is expanded, the call in the user's text: what is wrong inside
+            is said there, since it is the call that the user can change.
+    """
 
     found: list[Diagnostic] = field(default_factory=list)
+    site: Span | None = None
     _seen: set[tuple[str, str, int, int]] = field(default_factory=set)
 
     def report(  # noqa: PLR0913 -- the fields of a Diagnostic, spelled out so that call sites read as sentences
@@ -99,6 +106,8 @@ class Diagnostics:
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Adds a diagnostic, unless the same code was already reported at the same place."""
+        if self.site is not None and diagnostic.span.source != self.site.source:
+            diagnostic = replace(diagnostic, span=self.site)
         span = diagnostic.span
         key = (diagnostic.code, span.source.name, span.start, span.end)
         if key not in self._seen:

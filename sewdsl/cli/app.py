@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 -- a typer callback
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"sewdsl {version('sewdsl')}")
         raise typer.Exit

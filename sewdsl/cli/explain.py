@@ -13,7 +13,9 @@ from sewdsl.resources import folder
 
 
 def command(
-    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="Such as join-needs-spikes; none lists all.")] = None,
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="Such as join-needs-spikes; none lists all.")
+    ] = None,
 ) -> None:
     """Explain a diagnostic code, or list all codes."""
     pages = {path.stem: path for path in sorted(folder("codes").glob("*.md"))}

@@ -18,7 +18,9 @@ from sewdsl.syntax.formatter import format_source
 
 def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to format in place, or - for a filter.")],
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")
+    ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
 ) -> None:
     """Format .net files. Comments are kept as they are; a file with syntax errors is never touched."""

@@ -59,6 +59,6 @@ def _print_kinds() -> None:
 
 
 def _family(kind: type) -> str:
-    """The nearest base that the intermediate representation defines: layer, neuron, surrogate, join, …"""
+    """The nearest base that the intermediate representation defines: layer, neuron, surrogate, join."""
     bases = [base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir.")]
     return {"LinearNeuron": "neuron"}.get(bases[0], bases[0].lower())

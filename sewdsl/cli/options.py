@@ -13,7 +13,9 @@ from sewdsl.ir.network import Network
 
 Spec = Annotated[
     str,
-    typer.Argument(metavar="SPEC", help="A .net file, the name of a shipped network (see 'nets'), a quoted compact string, or -."),
+    typer.Argument(
+        metavar="SPEC", help="A .net file, the name of a shipped network (see 'nets'), a quoted compact string, or -."
+    ),
 ]
 Input = Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of the input, e.g. 2x128x128.")]
 Steps = Annotated[str | None, typer.Option("--steps", metavar="T", help="Time-steps.")]

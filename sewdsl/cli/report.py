@@ -34,7 +34,7 @@ def _paint(text: str, code: str, *, colour: bool) -> str:
 def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Prints diagnostics to the standard error, in colour only on a terminal."""
     for diagnostic in diagnostics:
-        print("\n".join(lines(diagnostic, colour=sys.stderr.isatty())), file=sys.stderr)
+        sys.stderr.write("\n".join([*lines(diagnostic, colour=sys.stderr.isatty()), ""]))
 
 
 def lines(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:

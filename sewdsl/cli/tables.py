@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-import re
-import sys
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console

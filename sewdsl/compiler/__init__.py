@@ -102,7 +102,7 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
 
     Args:
         spec: A path, the name of a shipped network, ``-``, or a compact string.
-        **options: See :class:`Options`: ``input="2x128x128"``, ``steps=16``, ``neuron="PLIF"``, ``set={"join": "IAND"}``.
+        **options: See :class:`Options`: ``input="2x128x128"``, ``steps=16``, ``set={"join": "IAND"}``.
 
     Raises:
         SewdslError: the spec has errors; ``.diagnostics`` has all of them.

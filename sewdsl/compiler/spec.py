@@ -57,7 +57,9 @@ def find(spec: str | Path, diagnostics: Diagnostics) -> Found | None:
         return _read(known[text], f"{text}.net", diagnostics)
     near = nearest(text, known) if _NAME.fullmatch(text) and "-" in text else None
     if near is not None:
-        _missing(text, f"no network '{text}' is shipped", f"did you mean '{near}'? 'sewdsl nets' lists all", diagnostics)
+        _missing(
+            text, f"no network '{text}' is shipped", f"did you mean '{near}'? 'sewdsl nets' lists all", diagnostics
+        )
         return None
     return Found(Source("<string>", text), None, "network")
 
@@ -79,12 +81,21 @@ def _read(path: Path, shown: str, diagnostics: Diagnostics) -> Found | None:
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or "unreadable"
         near = nearest(path.name.removesuffix(".net"), shipped())
-        hint = f"a network named '{near}' is shipped: use the name alone" if near else "'sewdsl nets' lists what is shipped"
+        hint = (
+            f"a network named '{near}' is shipped: use the name alone"
+            if near
+            else "'sewdsl nets' lists what is shipped"
+        )
         _missing(shown, f"cannot read '{shown}': {reason.lower()}", hint, diagnostics)
         return None
     if data.startswith(_HDF5):
         message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"
-        diagnostics.report("lava-file", message, _nowhere(shown), help="both end in .net; sewdsl reads text files that begin with 'sewdsl 1'")
+        diagnostics.report(
+            "lava-file",
+            message,
+            _nowhere(shown),
+            help="both end in .net; sewdsl reads text files that begin with 'sewdsl 1'",
+        )
         return None
     try:
         text = data.decode("utf-8-sig")

@@ -38,7 +38,7 @@ class Context:
 
     name: str
     library: Mapping[str, BlockDefinition]
-    limits: Limits = Limits()
+    limits: Limits
 
 
 def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Network | None:
@@ -58,7 +58,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
     how = recipe(assembly.sections["train"], diagnostics) if "train" in assembly.sections else None
     if settings is None and "input" not in assembly.settings:
         _missing_input(body, diagnostics)
-    vocabulary = Vocabulary({**context.library, **assembly.blocks})
+    vocabulary = Vocabulary(assembly.blocks, context.library)
     builder = Builder()
     complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits)
     if settings is None or not builder.nodes:
@@ -114,6 +114,8 @@ def _figures(assembly: Assembly) -> tuple[Expectation, ...]:
         return text.text if isinstance(text, Text) else ""
 
     return tuple(
-        Expectation(figure.quantity.text, figure.value.span.text, source(figure), not hasattr(figure, "source"), figure.span)
+        Expectation(
+            figure.quantity.text, figure.value.span.text, source(figure), not hasattr(figure, "source"), figure.span
+        )
         for figure in assembly.figures
     )

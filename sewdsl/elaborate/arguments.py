@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.ir.kind import Letter
+from sewdsl.ir.kind import CATALOGUE, Kind, Letter
 from sewdsl.source import Span
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -70,19 +73,21 @@ def _report(  # noqa: PLR0913 -- as above
     path: tuple[str, ...],
 ) -> None:
     seen = set()
-    for problem in error.errors(include_url=False, include_context=False):
+    for problem in error.errors(include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if name in seen:
             continue
         seen.add(name)
         letter = spoken(model, name)
         if problem["type"] == "missing":
-            hint = f"write {letter}" if letter != f"'{name}'" else f"write {name}=…"
-            diagnostics.report("missing-argument", f"{what} needs its {name}", span, help=hint, path=path)
+            diagnostics.report(
+                "missing-argument", f"{what} needs its {name}", span, help=_how_to_give(model, name), path=path
+            )
         elif name:
             place = given[name].span if name in given else span
-            message = f"{letter} of {what} {_must(problem['msg'])}"
-            diagnostics.report("invalid-argument", message, place, label=f"got {_shown(problem['input'])}", path=path)
+            message, hint = f"{letter} of {what} {_must(problem)}", _kinds_like(problem)
+            label = f"got {_shown(problem['input'])}"
+            diagnostics.report("invalid-argument", message, place, label=label, help=hint, path=path)
         else:
             message = f"{what}: {problem['msg'].removeprefix('Value error, ')}"
             diagnostics.report("invalid-argument", message, span, path=path)
@@ -90,17 +95,45 @@ def _report(  # noqa: PLR0913 -- as above
 
 def spoken(model: type[BaseModel], name: str) -> str:
     """How a message names an argument: ``kernel (k…)``, or ``'tau'``."""
-    info = model.model_fields.get(name)
-    marks = [mark.letter for mark in info.metadata if isinstance(mark, Letter)] if info else []
-    if not marks:
+    letter = _letter(model, name)
+    if letter is None:
         return f"'{name}'"
-    return f"{name} ({marks[0]}…)" if marks[0] else name
+    return f"{name} ({letter}…)" if letter else name
 
 
-def _must(message: str) -> str:
+def _letter(model: type[BaseModel], name: str) -> str | None:
+    info = model.model_fields.get(name)
+    return next((mark.letter for mark in info.metadata if isinstance(mark, Letter)), None) if info else None
+
+
+def _how_to_give(model: type[BaseModel], name: str) -> str:
+    letter = _letter(model, name)
+    if letter is None:
+        return f"add {name} and its value"
+    return f"add '{letter}' and a number, e.g. {letter}3" if letter else "write the number right behind the name"
+
+
+def _must(problem: ErrorDetails) -> str:
     """pydantic's "Input should be …" as the rest of a sentence."""
-    message = message.removeprefix("Value error, ")
+    if family := _family(problem):
+        return f"must be {'an' if family.__name__[0] in 'AEIOU' else 'a'} {family.__name__.lower()}"
+    message = problem["msg"].removeprefix("Value error, ")
     return message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
+
+
+def _family(problem: ErrorDetails) -> type[Kind] | None:
+    """The family of kinds that an argument takes, where something else was given."""
+    name = str(problem.get("ctx", {}).get("class_name"))
+    families = {base.__name__: base for kind in CATALOGUE.values() for base in kind.__mro__ if issubclass(base, Kind)}
+    return families.get(name) if problem["type"] == "model_type" else None
+
+
+def _kinds_like(problem: ErrorDetails) -> str:
+    family = _family(problem)
+    if family is None:
+        return ""
+    names = sorted(name for name, kind in CATALOGUE.items() if issubclass(kind, family))
+    return did_you_mean(str(problem["input"]), names) or f"known: {', '.join(names)}"
 
 
 def _shown(value: object) -> str:

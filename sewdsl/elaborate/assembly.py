@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.blocks import title
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Document, Expect, Section, Setting, Use
+from sewdsl.syntax.tree import (
+    BlockDefinition,
+    Body,
+    Claim,
+    Document,
+    Expect,
+    Section,
+    Setting,
+    Statement,
+    Use,
+    Version,
+    Word,
+)
+
+Kept = TypeVar("Kept", Setting, Section, BlockDefinition, Body)
 
 HEADER = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout")
 """Keys of a file's header."""
@@ -60,56 +75,41 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
     return result
 
 
-def _collect(statement: object, own: Assembly, diagnostics: Diagnostics) -> None:
+def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> None:
     match statement:
+        case Setting(key=key) if key.text not in HEADER:
+            _unknown("setting", key, HEADER, diagnostics)
         case Setting(key=key):
-            if key.text not in HEADER:
-                diagnostics.report(
-                    "unknown-setting",
-                    f"unknown setting '{key.text}'",
-                    key.span,
-                    help=did_you_mean(key.text, HEADER) or f"settings: {', '.join(HEADER)}",
-                )
-            elif key.text in own.settings:
-                _twice(statement, f"'{key.text}'", own.settings[key.text], diagnostics)
-            else:
-                own.settings[key.text] = statement
-        case BlockDefinition():
-            key_ = statement.name.plain or ""
-            if key_ in own.blocks:
-                where = own.blocks[key_].span
-                diagnostics.report(
-                    "duplicate-block",
-                    f"block '{title(statement)}' is defined twice",
-                    statement.name.span,
-                    help=f"the first stands in line {where.line}",
-                )
-            else:
-                own.blocks[key_] = statement
+            _put(own.settings, key.text, statement, f"'{key.text}' is set", diagnostics)
+        case Section(name=name) if name.text not in SECTIONS:
+            _unknown("section", name, SECTIONS, diagnostics)
         case Section(name=name):
-            if name.text not in SECTIONS:
-                diagnostics.report(
-                    "unknown-setting", f"unknown section '{name.text}'", name.span, help=f"sections: {', '.join(SECTIONS)}"
-                )
-            elif name.text in own.sections:
-                _twice(statement, f"section '{name.text}'", own.sections[name.text], diagnostics)
-            else:
-                own.sections[name.text] = statement
+            _put(own.sections, name.text, statement, f"section '{name.text}' is written", diagnostics)
+        case BlockDefinition(name=name):
+            _put(own.blocks, name.plain or "", statement, f"block '{title(statement)}' is defined", diagnostics)
         case Body():
-            if own.body is not None:
-                _twice(statement, "'body'", own.body, diagnostics)
-            else:
-                own.body = statement
+            bodies = {} if own.body is None else {"body": own.body}
+            _put(bodies, "body", statement, "'body' is written", diagnostics)
+            own.body = bodies["body"]
         case Expect() | Claim():
             own.figures.append(statement)
-        case _:
+        case Version() | Use():
             pass
 
 
-def _twice(statement: Setting | Section | Body, what: str, first: Setting | Section | Body, diagnostics: Diagnostics) -> None:
-    diagnostics.report(
-        "duplicate-setting", f"{what} is set twice", statement.span, help=f"the first stands in line {first.span.line}"
-    )
+def _unknown(what: str, word: Word, known: tuple[str, ...], diagnostics: Diagnostics) -> None:
+    hint = did_you_mean(word.text, known) or f"{what}s: {', '.join(known)}"
+    diagnostics.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, help=hint)
+
+
+def _put(table: dict[str, Kept], key: str, statement: Kept, what: str, diagnostics: Diagnostics) -> None:
+    """Keeps the first statement of each key; another is reported."""
+    first = table.setdefault(key, statement)
+    if first is statement:
+        return
+    code = "duplicate-block" if isinstance(statement, BlockDefinition) else "duplicate-setting"
+    span = statement.name.span if isinstance(statement, BlockDefinition) else statement.span
+    diagnostics.report(code, f"{what} twice", span, help=f"the first stands in line {first.span.line}")
 
 
 def _over(used: Section | None, own: Section) -> Section:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given
@@ -110,13 +110,13 @@ class BlockCalls:
         if isinstance(given.value, int) and not isinstance(given.value, bool):
             return given.value
         message = f"'{name}' must be a whole number, not '{given.span.text}'"
-        return self._complain("invalid-argument", message, given.span, path)
+        self._complain("invalid-argument", message, given.span, path)
 
     def _family(self, given: Given | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
         if given is None or isinstance(given.value, family):
             return given.value if given else None
         what = "a join such as ADD" if family is Join else "a neuron such as IF"
-        return self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path)
+        self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path)
 
     def _arguments(
         self, call: Call, definition: BlockDefinition, outer: Frame, path: tuple[str, ...]
@@ -158,7 +158,7 @@ class BlockCalls:
             message = f"'{argument.span.text}' is not an argument of {title(definition)}: {error}"
             self._complain("invalid-argument", message, argument.span, path, _usage(definition))
 
-    def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> int:  # noqa: PLR0913
+    def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> NoReturn:
         self._diagnostics.report(code, message, span, path=path, help=hint)
         raise BlockProblem
 

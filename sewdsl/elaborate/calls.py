@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import compact
 from sewdsl.elaborate.arguments import Given, validate
-from sewdsl.elaborate.formulas import LARGEST
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.names import OWN_NEURON, Vocabulary, report_unknown
 from sewdsl.elaborate.spelling import Spelled, spell
@@ -106,9 +105,6 @@ class Calls:
             if argument in given:
                 self._duplicate(argument, piece.letter, span, path)
                 return None
-            if not _short(piece.value):
-                self._too_long(span, path)
-                return None
             given[argument] = Given(piece.value, span)
         return given
 
@@ -124,9 +120,6 @@ class Calls:
     def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
         shown = f"{argument} ({letter}…)" if letter else argument
         self._diagnostics.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
-
-    def _too_long(self, span: Span, path: tuple[str, ...]) -> None:
-        self._diagnostics.report("integer-too-long", f"the number is larger than {LARGEST:,}", span, path=path)
 
     def _merge(self, given: dict[str, Given], named: Mapping[str, Given], path: tuple[str, ...]) -> bool:
         for name, value in named.items():
@@ -144,7 +137,3 @@ def _letters(kind: type[Kind]) -> str:
     shown = ", ".join(f"{letter} ({name})" for letter, name in letters.items() if letter)
     first = f"its {letters['']} right behind it" if "" in letters else ""
     return f"'{kind.kind}' takes {' and '.join(filter(None, (first, shown)))}"
-
-
-def _short(value: compact.Value) -> bool:
-    return all(part <= LARGEST for part in (value if isinstance(value, tuple) else (value,)))

@@ -46,7 +46,9 @@ def pieces(text: str, start: int = 0) -> list[Piece]:
         match = _PIECE.match(text, start)
         if not match:
             rest = text[start:]
-            raise CompactError(f"'{rest}' has no number" if rest.isalpha() else f"'{rest}' is not understood", start, len(text))
+            raise CompactError(
+                f"'{rest}' has no number" if rest.isalpha() else f"'{rest}' is not understood", start, len(text)
+            )
         found.append(Piece(match[1], _value(match[2]), match.start(), match.end()))
         start = match.end()
     return found

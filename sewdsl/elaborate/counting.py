@@ -9,8 +9,11 @@ from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf,
 
 
 class Counter:
-    """Counts by multiplying; blocks are counted once. What depends on a block's arguments counts once too, so
-    that the result is a lower bound; the elaborator keeps a second count while it expands."""
+    """Counts by multiplying; each block is counted once.
+
+    What depends on a block's arguments counts once too, so that the result is a lower bound; the elaborator keeps a
+    second count while it expands.
+    """
 
     def __init__(self, blocks: Mapping[str, BlockDefinition]) -> None:
         self._blocks = blocks

@@ -31,7 +31,9 @@ class TooLarge(Exception):  # noqa: N818 -- not an error of the program
 class Walker:
     """Walks one body."""
 
-    def __init__(self, builder: Builder, calls: Calls, vocabulary: Vocabulary, diagnostics: Diagnostics, limits: Limits) -> None:  # noqa: E501, PLR0913 -- everything a walk needs, each with its own life
+    def __init__(
+        self, builder: Builder, calls: Calls, vocabulary: Vocabulary, diagnostics: Diagnostics, limits: Limits
+    ) -> None:
         self._builder, self._calls, self._vocabulary = builder, calls, vocabulary
         self._blocks = BlockCalls(diagnostics)
         self._diagnostics, self._limits = diagnostics, limits
@@ -78,10 +80,14 @@ class Walker:
         except FormulaError:
             return 1
         if copies == 0:
-            self._diagnostics.report("zero-count", "a repeat of 0 copies", repeat.count.span, help="repeat at least once")
+            self._diagnostics.report(
+                "zero-count", "a repeat of 0 copies", repeat.count.span, help="repeat at least once"
+            )
         if copies > self._limits.repeat:
             message = f"{copies:,} copies, but the limit is {self._limits.repeat:,}"
-            self._diagnostics.report("repeat-too-large", message, repeat.count.span, help="raise it with --limit repeat=N")
+            self._diagnostics.report(
+                "repeat-too-large", message, repeat.count.span, help="raise it with --limit repeat=N"
+            )
             raise TooLarge
         return copies
 
@@ -163,13 +169,21 @@ class Walker:
             inner = self._blocks.frame(call, key, definition, here, before)
         except BlockProblem:
             return None
-        return None if inner is None else self.sequence(definition.expression, at, inner)
+        if inner is None:
+            return None
+        if frame.site is not None or key in self._vocabulary.own:
+            return self.sequence(definition.expression, at, inner)
+        self._diagnostics.site = call.span
+        try:
+            return self.sequence(definition.expression, at, replace(inner, site=call.span))
+        finally:
+            self._diagnostics.site = None
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: Frame) -> Place:
         if len(self._builder.nodes) > self._limits.nodes:
             self._too_large(span, frame)
         try:
-            index = self._builder.add(frame.node_name(op.key), op, inputs, frame.path, span)
+            index = self._builder.add(frame.node_name(op.key), op, inputs, frame.path, frame.site or span)
         except Misfit as misfit:
             self._misfit(misfit, inputs, span, text, frame)
             return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sewdsl.ir.network import Step
 from sewdsl.ir.op import Activation, Join
+from sewdsl.source import Span
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Frame:
         join: What ``g`` means.
         path: The way here.
         calls: Names of the blocks being expanded.
+        site: Inside a block of the shipped library, the call in the user's text.
         ordinals: How often each key was used in this sequence so far.
     """
 
@@ -28,6 +30,7 @@ class Frame:
     parameters: Mapping[str, int] = field(default_factory=dict)
     path: tuple[Step, ...] = ()
     calls: tuple[str, ...] = ()
+    site: Span | None = None
     ordinals: Counter[str] = field(default_factory=Counter)
 
     def inside(self, step: Step) -> Frame:

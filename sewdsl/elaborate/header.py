@@ -97,7 +97,9 @@ class Header:
         bad = [word for word in words if word not in CHOICES[key]]
         if bad or several or not words or len(set(words)) < len(words):
             hint = did_you_mean(bad[0], CHOICES[key]) if bad else ""
-            self._wrong(setting, " or ".join(CHOICES[key]) + (" (kaiming and zero go together)" if key == "init" else ""), hint)
+            self._wrong(
+                setting, " or ".join(CHOICES[key]) + (" (kaiming and zero go together)" if key == "init" else ""), hint
+            )
             return []
         return words
 

@@ -53,11 +53,18 @@ class Importer:
             return None
         path = (self._chain[-1][0].parent / text).resolve()
         if Path(text).is_absolute() or not path.is_relative_to(self._project):
-            self._say("use-outside-project", f"'{text}' lies outside the project's folder", span, "use a relative path inside it")
+            self._say(
+                "use-outside-project",
+                f"'{text}' lies outside the project's folder",
+                span,
+                "use a relative path inside it",
+            )
             return None
         if path in [file for file, _ in self._chain]:
             names = [name for _, name in self._chain]
-            self._say("use-cycle", f"files use each other in a circle: {' > '.join([*names, text])}", span, "remove one 'use'")
+            self._say(
+                "use-cycle", f"files use each other in a circle: {' > '.join([*names, text])}", span, "remove one 'use'"
+            )
             return None
         if len(self._chain) > self._limits.imports:
             message = f"uses nest {len(self._chain)} deep, but the limit is {self._limits.imports}"
@@ -73,8 +80,15 @@ class Importer:
             self._say("not-utf8", f"'{name}' is not UTF-8 text", span, "save it as UTF-8")
             return None
         except OSError as error:
-            reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "unreadable").lower()
-            self._say("use-not-found", f"cannot read '{name}': {reason}", span, "the path is relative to the file that uses it")
+            reason = (
+                "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "unreadable").lower()
+            )
+            self._say(
+                "use-not-found",
+                f"cannot read '{name}': {reason}",
+                span,
+                "the path is relative to the file that uses it",
+            )
             return None
         document = parse(Source(_shown(self._chain[-1][1], name), text), self._diagnostics, self._limits)
         self._chain.append((path, name))

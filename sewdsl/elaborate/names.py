@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate import compact
@@ -25,10 +25,17 @@ class Vocabulary:
     """The names that a text may use.
 
     Attributes:
-        blocks: Definitions by name without white space.
+        own: The user's blocks by name without white space.
+        library: The shipped ones.
     """
 
-    blocks: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    own: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    library: Mapping[str, BlockDefinition] = field(default_factory=dict)
+
+    @cached_property
+    def blocks(self) -> dict[str, BlockDefinition]:
+        """All blocks; the user's stand before shipped ones of the same name."""
+        return {**self.library, **self.own}
 
     @property
     def layers(self) -> dict[str, type[Kind]]:
@@ -112,7 +119,7 @@ def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagn
         edits.append(Edit(Span(name.span.source, before, after), "-"))
     diagnostics.report(
         "missing-hyphen",
-        f"'{name.span.text}' is {' and '.join(words) if len(words) == 2 else ', '.join(words)} without the hyphen between",  # noqa: PLR2004
+        f"'{name.span.text}' is {' and '.join([', '.join(words[:-1]), words[-1]])} without the hyphen between",
         edits[0].span,
         label="a '-' is missing here",
         help=f"write '{'-'.join(words)}'",
@@ -124,7 +131,10 @@ def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagn
 def _meant(text: str, vocabulary: Vocabulary) -> str | None:
     """A near name with the arguments kept: ``C32k3`` is ``c32k3``, ``conv32k3`` too."""
     names = {*vocabulary.layers, OWN_NEURON, IDENTITY}
-    blocks = {key: " ".join(w.text for w in block.name.parts if hasattr(w, "text")) for key, block in vocabulary.blocks.items()}
+    blocks = {
+        key: " ".join(w.text for w in block.name.parts if hasattr(w, "text"))
+        for key, block in vocabulary.blocks.items()
+    }
     near = nearest(text, {*names, *blocks})
     letters = len(text) - len(text.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"))
     head, rest = text[:letters], text[letters:]

@@ -1,0 +1,1 @@
+"""What a network is: signals, kinds, operations, nodes; no torch, no text."""

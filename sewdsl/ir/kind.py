@@ -73,7 +73,9 @@ class Kind(BaseModel):
     def __str__(self) -> str:
         """The canonical text with every value in force: ``c32k3s1p1b0``, ``LIF(tau=2.0, …)``."""
         letters = {name: letter for letter, name in self.letters().items()}
-        compact = "".join(letters[name] + _compact(value) for name, value in self if name in letters and value is not None)
+        compact = "".join(
+            letters[name] + _compact(value) for name, value in self if name in letters and value is not None
+        )
         named = [f"{name}={_plain(value)}" for name, value in self if name not in letters]
         return f"{self.kind}{compact}" + (f"({', '.join(named)})" if named else "")
 

@@ -14,7 +14,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.source import BUILTIN, Span
 
 if TYPE_CHECKING:
-    import networkx
+    import networkx as nx
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Node:
         inputs: Indices of the nodes it reads, all smaller than its own; (branch, identity) for a join.
         output: The type of what it gives.
         path: The way to it through repeats, blocks and joins.
-        span: Where it is written.
+        span: Where it is written; for what is inside a block of the shipped library, the call.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Node:
 
     @property
     def where(self) -> tuple[str, ...]:
-        """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "c32k3s1")``."""
-        return ("body", *map(str, self.path), self.span.text or self.op.kind)
+        """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
+        return ("body", *map(str, self.path), str(self.op).split("(", maxsplit=1)[0])
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,11 @@ class Network:
         """A copy with other nodes, everything else kept."""
         return replace(self, nodes=nodes)
 
-    def to_networkx(self) -> networkx.DiGraph[str]:
+    def to_networkx(self) -> nx.DiGraph[str]:
         """The network as a graph of node names, with ``node`` on each and ``operand`` (0: branch) on each edge."""
-        import networkx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph
+        import networkx as nx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph
 
-        graph: networkx.DiGraph[str] = networkx.DiGraph(name=self.name)
+        graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
         for node in self.nodes:
             graph.add_node(node.name, node=node)
         for node in self.nodes:

@@ -24,7 +24,9 @@ def spatial(op: str, signal: Signal) -> tuple[int, int, int]:
     return c, h, w
 
 
-def slide(op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
+def slide(  # noqa: PLR0913 -- the five numbers of a window, and what a message calls it
+    op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
+) -> Pair:
     """Height and width of the output: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
 
     Raises:
@@ -46,7 +48,5 @@ def slide(op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilati
 
 def cropped(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
     """Rows and columns of the input, padding aside, that no window reaches."""
-    lost = [
-        max(0, (length + 2 * p - k) % s - p) for length, k, s, p in zip(size, kernel, stride, padding, strict=True)
-    ]
+    lost = [max(0, (length + 2 * p - k) % s - p) for length, k, s, p in zip(size, kernel, stride, padding, strict=True)]
     return lost[0], lost[1]

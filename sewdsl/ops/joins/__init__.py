@@ -1,0 +1,1 @@
+"""Joins: element-wise functions g of a branch and an identity."""

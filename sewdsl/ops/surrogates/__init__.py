@@ -1,0 +1,1 @@
+"""Surrogates: derivatives that stand for the step function's."""
