@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from lark import Token, Tree
@@ -92,14 +93,14 @@ class Builder:
 
     def _call(self, children: Children, span: Span) -> tree.Call:
         name, *arguments = children
-        given = arguments[0].children if arguments else ()
+        given = arguments[0].children if arguments else []
         return tree.Call(self.build(name), self._all(given), called=bool(arguments), span=span)
 
     _plain_call = _call
 
     def _name(self, children: Children, span: Span) -> tree.Name:
         parts = self._all(children)
-        spaced = [before.span.end != part.span.start for before, part in zip(parts, parts[1:], strict=False)]
+        spaced = [before.span.end != part.span.start for before, part in pairwise(parts)]
         return tree.Name(parts, (False, *spaced), span=span)
 
     _block_name = _plain_name = _name

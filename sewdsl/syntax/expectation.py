@@ -6,13 +6,15 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
-
-from lark import Token
+from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import KEYWORDS
 from sewdsl.syntax.scanner import end, start
+
+if TYPE_CHECKING:
+    from lark import Token
 
 _ITEM = "a layer, a block or '{'"
 _WORDS = (
@@ -54,6 +56,11 @@ class Situation:
     token: Token
     accepted: AbstractSet[str]
 
+    @property
+    def finish(self) -> str:
+        """What the end of the tokens is to the reader."""
+        return "the end of the line" if self.rule in {"statement", "setting"} else "the end"
+
     def span(self, token: Token) -> Span:
         """Where a token stands."""
         return Span(self.source, start(token), end(token))
@@ -68,7 +75,7 @@ def report_unexpected(situation: Situation, diagnostics: Diagnostics) -> None:
             report_unknown_statement(situation.span(first), close[0], diagnostics)
             return
     expected = expectation(situation)
-    found = ("the end of the line" if situation.rule in {"statement", "setting"} else "the end") if not token else f"'{token}'"
+    found = f"'{token}'" if token else situation.finish
     advice, fixes = _advice(situation)
     diagnostics.report(
         "unexpected-token",
@@ -83,12 +90,11 @@ def report_unexpected(situation: Situation, diagnostics: Diagnostics) -> None:
 def expectation(situation: Situation) -> str:
     """What would have been accepted, in words; the most telling only."""
     accepted = set(situation.accepted)
-    finish = "the end of the line" if situation.rule in {"statement", "setting"} else "the end"
     if "KEY" in accepted:
         return "a statement, such as 'body' or a setting" if situation.rule == "statement" else "a setting's name"
     if {"WORD", "LBRACE"} <= accepted and "_LPAR" not in accepted:
         return _ITEM
-    ends = ["nothing more" if accepted == {"$END"} else finish] if "$END" in accepted else []
+    ends = ["nothing more" if accepted == {"$END"} else situation.finish] if "$END" in accepted else []
     if "STRING" in accepted:
         words = ["a value" if "SIZE" in accepted else "a string in double quotes"]
     elif "DECIMAL" in accepted:
@@ -104,22 +110,24 @@ def expectation(situation: Situation) -> str:
 def _advice(situation: Situation) -> tuple[str, tuple[Fix, ...]]:
     """How the usual mistakes are mended."""
     before, token = situation.before, situation.token
+    advice = ""
+    fixes: tuple[Fix, ...] = ()
     if before is None:
-        if token.type == "_DASH":
-            return "put the '-' at the end of the line before: then the statement goes on", ()
-        return "", ()
-    if token.type in {"INTEGER", "DECIMAL"} and before.type == "WORD" and "_DASH" in situation.accepted:
+        advice = (
+            "put the '-' at the end of the line before: then the statement goes on" if token.type == "_DASH" else ""
+        )
+    elif token.type in {"INTEGER", "DECIMAL"} and before.type == "WORD" and "_DASH" in situation.accepted:
+        advice = f"a number that belongs to '{before}' stands right behind it: '{before}{token}'"
         gap = Span(situation.source, end(before), start(token))
-        fix = Fix("remove the space", (Edit(gap, ""),), safe=False)
-        return f"a number that belongs to '{before}' stands right behind it: '{before}{token}'", (fix,)
-    if token.type == "LBRACE" and situation.tokens[0].type == "KEY":
+        fixes = (Fix("remove the space", (Edit(gap, ""),), safe=False),)
+    elif token.type == "LBRACE" and situation.tokens[0].type == "KEY":
         sections = [f"'{word}'" for word, kind in KEYWORDS.items() if kind == "SECTION"]
-        return f"only {' and '.join(sections)} have entries in braces", ()
-    if situation.tokens[0].type == "KEY" and any(_hyphenated(*pair) for pair in pairwise(situation.tokens)):
-        return "a value with '-' in it stands between double quotes", ()
-    if before.type == "_USE":
-        return "put the path between double quotes", ()
-    return "", ()
+        advice = f"only {' and '.join(sections)} have entries in braces"
+    elif situation.tokens[0].type == "KEY" and any(_hyphenated(*pair) for pair in pairwise(situation.tokens)):
+        advice = "a value with '-' in it stands between double quotes"
+    elif before.type == "_USE":
+        advice = "put the path between double quotes"
+    return advice, fixes
 
 
 def _hyphenated(dash: Token, word: Token) -> bool:

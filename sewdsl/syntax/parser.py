@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
-from lark import Token
+from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
@@ -17,6 +16,9 @@ from sewdsl.syntax.scanner import scan, start
 from sewdsl.syntax.statement import StatementParser
 from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
 from sewdsl.syntax.version import check_version
+
+if TYPE_CHECKING:
+    from lark import Token
 
 
 def parse(source: Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Document:

@@ -18,7 +18,7 @@ def print_document(document: tree.Document) -> str:
     return "".join(f"{line}\n" + ("\n" if blank else "") for line, blank in zip(lines, [*apart, False], strict=False))
 
 
-def print_expression(node: tree.Node) -> str:
+def print_expression(node: tree.Node) -> str:  # noqa: PLR0911 -- one for each kind of node
     """The text of a sequence, one of its items, a name, or a value.
 
     Raises:
@@ -123,5 +123,10 @@ def _group(statement: tree.Statement) -> object:
     """What stands together: equal for statements without a blank line between them."""
     if isinstance(statement, tree.Section):
         return id(statement)
-    groups: dict[type, str] = {tree.Setting: "header", tree.Body: "header", tree.Claim: "figures", tree.Expect: "figures"}
+    groups: dict[type, str] = {
+        tree.Setting: "header",
+        tree.Body: "header",
+        tree.Claim: "figures",
+        tree.Expect: "figures",
+    }
     return groups.get(type(statement), type(statement).__name__)

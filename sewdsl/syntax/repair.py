@@ -140,7 +140,9 @@ class _Places:
         brackets = opener in {"{", "<"} and self.token.type in {"RBRACE", "MORE"}
         what = {"[": "the branch", "|": "the shortcut", "or": "the alternative", "=": "the block"}
         subject = "the repeat" if brackets else what.get(opener, "the body")
-        advice = "write 'id' for a shortcut that passes its input on" if opener in {"|", "or"} else "write what it holds"
+        advice = (
+            "write 'id' for a shortcut that passes its input on" if opener in {"|", "or"} else "write what it holds"
+        )
         self.diagnostics.report(
             "empty-sequence",
             f"{subject} is empty",

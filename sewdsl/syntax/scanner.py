@@ -35,7 +35,7 @@ def language() -> Lark:
         start=["statement", "setting", "compact", "values"],
         propagate_positions=True,
         maybe_placeholders=False,
-        postlex=_KeepAll(),  # type: ignore[arg-type]  # Lark wants its own abstract class, of just this form
+        postlex=_KeepAll(),
     )
 
 

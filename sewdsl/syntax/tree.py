@@ -194,7 +194,7 @@ class Body(Node):
 
 @dataclass(frozen=True)
 class BlockParameter(Node):
-    """A parameter of a block; default None means that the call must give it, ``Parameter("in")`` the input's channels."""
+    """A parameter of a block; default None: the call must give it, ``Parameter("in")``: the input's channels."""
 
     name: str
     default: Number | Parameter | None = None

@@ -1,0 +1,73 @@
+"""``sewdsl fmt``: the same tokens and comments in canonical spacing, line by line."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.source import Source
+from sewdsl.syntax.brackets import match
+from sewdsl.syntax.layout import statements
+from sewdsl.syntax.limits import STANDARD, Limits
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.rows import Row, Rows, align
+from sewdsl.syntax.scanner import scan, start
+
+if TYPE_CHECKING:
+    from lark import Token
+
+    from sewdsl.syntax.layout import Lines
+
+
+def format_source(source: Source, limits: Limits = STANDARD) -> str:
+    r"""The text of a ``.net`` file in canonical form; formatting it again changes nothing.
+
+    Line breaks within statements stay where they are. So do comments, byte for byte, and those that are aligned with
+    each other stay aligned. Typographic characters are replaced, line ends become ``\n``, one blank line at most
+    stays where there were several, and a section has its braces on lines of their own or stands in a single line.
+
+    Raises:
+        SewdslError: the file has syntax errors, so nobody knows how it should look.
+    """
+    diagnostics = Diagnostics()
+    parse(source, diagnostics, limits)
+    if diagnostics.errors:
+        raise SewdslError(diagnostics)
+    tokens = scan(source)
+    lines = statements(tokens, match(source, tokens, Diagnostics(), limits))
+    rows = Rows(lines).of(_split(tokens, lines))
+    return "".join(f"{row.text}\n" for row in align(_without_blanks(rows)))
+
+
+def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:
+    """The tokens of each line; a section over several lines is broken behind ``{`` and before ``}``."""
+    behind, before = set(), set()
+    for statement in lines:
+        if statement.section:
+            opener, closer = statement.tokens[-2:]
+            if opener.line != closer.line:
+                behind.add(start(opener))
+                before.add(start(closer))
+    split: list[list[Token]] = [[]]
+    broken = False
+    for token in tokens:
+        if token.type == "NEWLINE":
+            split.append([])
+        else:
+            if split[-1] and (start(token) in before or (broken and token.type != "COMMENT")):
+                split.append([])
+            split[-1].append(token)
+        broken = start(token) in behind
+    return split
+
+
+def _without_blanks(rows: list[Row]) -> list[Row]:
+    """The rows with one blank row at most between others, and none at the ends."""
+    runs = [list(run) for _, run in groupby(rows, key=lambda row: row.blank)]
+    inner = [run[:1] if run[0].blank else run for run in runs]
+    if inner and inner[0][0].blank:
+        inner = inner[1:]
+    if inner and inner[-1][0].blank:
+        inner = inner[:-1]
+    return [row for run in inner for row in run]
