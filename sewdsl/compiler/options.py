@@ -45,9 +45,9 @@ def limits(options: Options, diagnostics: Diagnostics) -> Limits:
     for name, value in options.get("limit", {}).items():
         source = Source(f"--limit {name}", str(value))
         span = Span(source, 0, len(source.text))
-        attribute = "source_bytes" if name == "source" else name
-        if attribute not in known:
-            hint = did_you_mean(name, known) or f"limits: {', '.join(known)}"
+        attribute = {"source": "source_bytes"}.get(name, name)
+        if attribute not in known or name == "source_bytes":
+            hint = did_you_mean(name, known) or f"limits: {', '.join(['source', *known[1:]])}"
             diagnostics.report("unknown-setting", f"there is no limit '{name}'", span, help=hint)
         elif not isinstance(value, int) or value < 1:
             diagnostics.report("invalid-argument", f"the limit '{name}' must be a whole number, at least 1", span)

@@ -13,6 +13,8 @@ from sewdsl.resources import folder
 from sewdsl.source import Source, Span
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
+"""What begins a line of a file but no compact string."""
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -33,7 +35,7 @@ class Found:
     @property
     def compact(self) -> bool:
         """Whether it is a bare expression rather than a file."""
-        return self.file is None and not self.source.text.lstrip().startswith("sewdsl ")
+        return self.file is None and not _STATEMENT.search(self.source.text)
 
 
 def shipped() -> dict[str, Path]:

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import did_you_mean, nearest
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter
 from sewdsl.source import Span
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+_PLAINLY = {
+    "Input should be a valid boolean, unable to interpret input": "must be on or off (1 or 0)",
+    "Input should": "must",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "more than",
+    "a valid ": "a ",
+}
+"""Words of pydantic, and ours."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -79,6 +89,10 @@ def _report(  # noqa: PLR0913 -- as above
             continue
         seen.add(name)
         letter = spoken(model, name)
+        if problem["type"] == "missing" and any(
+            nearest(other, [name]) for other in given if other not in model.model_fields
+        ):
+            continue  # it is there, misspelled, and that is already said
         if problem["type"] == "missing":
             diagnostics.report(
                 "missing-argument", f"{what} needs its {name}", span, help=_how_to_give(model, name), path=path
@@ -118,7 +132,9 @@ def _must(problem: ErrorDetails) -> str:
     if family := _family(problem):
         return f"must be {'an' if family.__name__[0] in 'AEIOU' else 'a'} {family.__name__.lower()}"
     message = problem["msg"].removeprefix("Value error, ")
-    return message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
+    for said, plainly in _PLAINLY.items():
+        message = message.replace(said, plainly)
+    return message if message.startswith("must ") else f"is wrong: {message}"
 
 
 def _family(problem: ErrorDetails) -> type[Kind] | None:

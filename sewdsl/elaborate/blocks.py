@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given
@@ -71,7 +71,7 @@ class BlockCalls:
         path = outer.where(call.span.text)
         if key in outer.calls:
             chain = " > ".join([*outer.calls[outer.calls.index(key) :], key])
-            self._complain("recursive-block", f"the block calls itself: {chain}", call.span, path)
+            raise self._complain("recursive-block", f"the block calls itself: {chain}", call.span, path)
         given = self._arguments(call, definition, outer, path)
         neuron = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.neuron
         join = self._family(given.pop(OWN_JOIN, None), Join, path) or outer.join
@@ -101,7 +101,7 @@ class BlockCalls:
                 values[parameter.name] = before.channels
             else:
                 message = f"{title(definition)} needs its '{parameter.name}'"
-                self._complain(
+                raise self._complain(
                     "missing-argument", message, call.span, path, f"write {title(definition)} ({parameter.name}32)"
                 )
         return values
@@ -110,13 +110,13 @@ class BlockCalls:
         if isinstance(given.value, int) and not isinstance(given.value, bool):
             return given.value
         message = f"'{name}' must be a whole number, not '{given.span.text}'"
-        self._complain("invalid-argument", message, given.span, path)
+        raise self._complain("invalid-argument", message, given.span, path)
 
     def _family(self, given: Given | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
         if given is None or isinstance(given.value, family):
             return given.value if given else None
         what = "a join such as ADD" if family is Join else "a neuron such as IF"
-        self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path)
+        raise self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path)
 
     def _arguments(
         self, call: Call, definition: BlockDefinition, outer: Frame, path: tuple[str, ...]
@@ -129,9 +129,9 @@ class BlockCalls:
                 if name not in {*names, OWN_JOIN, OWN_NEURON}:
                     hint = did_you_mean(name, names) or f"its arguments: {', '.join([*names, OWN_JOIN, OWN_NEURON])}"
                     message = f"{title(definition)} has no argument '{name}'"
-                    self._complain("unknown-argument", message, value.span, path, hint)
+                    raise self._complain("unknown-argument", message, value.span, path, hint)
                 if name in given:
-                    self._complain("duplicate-argument", f"'{name}' is given twice", value.span, path, "keep one")
+                    raise self._complain("duplicate-argument", f"'{name}' is given twice", value.span, path, "keep one")
                 given[name] = value
         return given
 
@@ -151,16 +151,16 @@ class BlockCalls:
                     yield piece.letter, Given(piece.value, spelled.at(piece.start, piece.end))
             else:
                 message = f"'{argument.span.text}' is not an argument of {title(definition)}"
-                self._complain("invalid-argument", message, argument.span, path, _usage(definition))
+                raise self._complain("invalid-argument", message, argument.span, path, _usage(definition))
         except (FormulaError, ValueProblem) as error:
             raise BlockProblem from error
         except CompactError as error:
             message = f"'{argument.span.text}' is not an argument of {title(definition)}: {error}"
-            self._complain("invalid-argument", message, argument.span, path, _usage(definition))
+            raise self._complain("invalid-argument", message, argument.span, path, _usage(definition)) from error
 
-    def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> NoReturn:
+    def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> BlockProblem:
         self._diagnostics.report(code, message, span, path=path, help=hint)
-        raise BlockProblem
+        return BlockProblem()
 
 
 def _usage(definition: BlockDefinition) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate import compact
 from sewdsl.elaborate.arguments import Given, validate
 from sewdsl.elaborate.frame import Frame
@@ -93,20 +93,26 @@ class Calls:
             span = name.at(piece.start, piece.end)
             argument = letters.get(piece.letter)
             if argument is None:
-                what = f"letter '{piece.letter}'" if piece.letter else "bare number"
-                self._diagnostics.report(
-                    "unknown-argument",
-                    f"'{kind.kind}' takes no {what}",
-                    span,
-                    help=_letters(kind),
-                    path=path,
-                )
+                self._unknown_letter(kind, piece, span, path)
                 return None
             if argument in given:
                 self._duplicate(argument, piece.letter, span, path)
                 return None
             given[argument] = Given(piece.value, span)
         return given
+
+    def _unknown_letter(self, kind: type[Kind], piece: compact.Piece, span: Span, path: tuple[str, ...]) -> None:
+        what = f"letter '{piece.letter}'" if piece.letter else "bare number"
+        meant = next((known for known in kind.letters() if known and known.casefold() == piece.letter.casefold()), None)
+        letter = span.part(0, len(piece.letter))
+        self._diagnostics.report(
+            "unknown-argument",
+            f"'{kind.kind}' takes no {what}",
+            span,
+            help=f"did you mean '{meant}'?" if meant else _letters(kind),
+            path=path,
+            fixes=(Fix(f"write '{meant}'", (Edit(letter, meant),), safe=False),) if meant else (),
+        )
 
     def _not_understood(
         self, kind: type[Kind], name: Spelled, error: compact.CompactError, path: tuple[str, ...]

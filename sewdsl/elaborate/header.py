@@ -57,14 +57,23 @@ class Header:
         return None if shape is None else Settings(input=shape, **rest)
 
     def neuron(self) -> Activation | None:
-        """What ``SN`` means."""
-        return self._kind("neuron", Activation, "a neuron such as PLIF(tau=2.0)")
+        """What ``SN`` means; where the setting is wrong, which is reported, any neuron, so that nothing more is said."""
+        neuron = self._kind("neuron", Activation, "a neuron such as PLIF(tau=2.0)")
+        if neuron is None and "neuron" in self._settings:
+            neuron = self._default("IF", Activation)
+        return neuron
 
     def join(self) -> Join:
         """What ``g`` means; ADD unless stated."""
-        default = catalogue()["ADD"]()
-        assert isinstance(default, Join)  # noqa: S101 -- for the type checker
-        return self._kind("join", Join, "a join such as ADD") or default
+        return self._kind("join", Join, "a join such as ADD") or self._default("ADD", Join)
+
+    @staticmethod
+    def _default(name: str, family: type[Family]) -> Family:
+        made = catalogue()[name]()
+        if not isinstance(made, family):
+            message = f"{name} is not a {family.__name__}"
+            raise TypeError(message)
+        return made
 
     def _input(self) -> tuple[int, ...] | None:
         setting = self._settings.get("input")

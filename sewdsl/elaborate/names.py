@@ -119,7 +119,7 @@ def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagn
         edits.append(Edit(Span(name.span.source, before, after), "-"))
     diagnostics.report(
         "missing-hyphen",
-        f"'{name.span.text}' is {' and '.join([', '.join(words[:-1]), words[-1]])} without the hyphen between",
+        f"'{' '.join(name.span.text.split())}' is {' and '.join([', '.join(words[:-1]), words[-1]])} without the hyphen between",
         edits[0].span,
         label="a '-' is missing here",
         help=f"write '{'-'.join(words)}'",

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate.arguments import Given, validate
+from sewdsl.elaborate.suggestions import nearest
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.recipe import Recipe
-from sewdsl.syntax.tree import Section, Setting
+from sewdsl.syntax.tree import Section, Setting, Word
+
+KEYS = tuple(name for name in Recipe.model_fields if name != "on")
 
 
 def recipe(section: Section, diagnostics: Diagnostics) -> Recipe | None:
     """The recipe of a ``train`` section; None where it has problems, all reported."""
     given: dict[str, Given] = {}
-    if section.on is not None:
-        given["on"] = Given(section.on, section.span)
     whole = True
     for setting in section.settings:
         key = setting.key.text
-        if key in given:
+        if key not in KEYS:
+            _unknown(setting.key, diagnostics)
+        elif key in given:
             diagnostics.report("duplicate-setting", f"'{key}' is set twice", setting.key.span, help="keep one")
         value = _value(setting, diagnostics)
-        if value is None:
-            whole = False
-        else:
+        whole = whole and value is not None and key in KEYS
+        if value is not None and key not in given:
             given[key] = value
-    for key in [key for key in given if key == "on" and section.on is None]:
-        given.pop(key)
-    if not whole:
+    if section.on is None:
+        message, hint = "the recipe does not say on which data set", "write 'train on mnist5k { … }'"
+        diagnostics.report("missing-argument", message, section.name.span, help=hint)
         return None
-    return validate(Recipe, "the recipe", given, section.name.span, diagnostics)
+    given["on"] = Given(section.on, section.span)
+    return validate(Recipe, "the recipe", given, section.name.span, diagnostics) if whole else None
+
+
+def _unknown(key: Word, diagnostics: Diagnostics) -> None:
+    meant = nearest(key.text, KEYS)
+    diagnostics.report(
+        "unknown-setting",
+        f"the recipe has no '{key.text}'",
+        key.span,
+        help=f"did you mean '{meant}'?" if meant else f"its keys: {', '.join(KEYS)}",
+        fixes=(Fix(f"write '{meant}'", (Edit(key.span, meant),), safe=False),) if meant else (),
+    )
 
 
 def _value(setting: Setting, diagnostics: Diagnostics) -> Given | None:
