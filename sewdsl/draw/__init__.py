@@ -6,9 +6,9 @@ The way: the flat network becomes a tree (``fold``), the tree gets sizes and pla
 
 from sewdsl.draw.dot_text import dot
 from sewdsl.draw.mermaid_text import mermaid
-from sewdsl.draw.render import RenderingError, render
+from sewdsl.draw.output import FORMATS, SUFFIXES, PictureFormat, format_of, picture, write
+from sewdsl.draw.rendering import RenderingError, render
 from sewdsl.draw.scene import Direction
-from sewdsl.draw.write import FORMATS, SUFFIXES, PictureFormat, format_of, picture, write
 
 __all__ = [
     "FORMATS",

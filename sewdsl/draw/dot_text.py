@@ -65,9 +65,8 @@ class _Writer:
         self._elements(self._graph, self._scene.elements)
         for line in self._scene.lines:
             self._line(line)
-        wide = right - left > WIDE
-        legend = words.legend([line.signals for line in self._scene.lines], wide=wide)
-        at = _at(((left + right) / 2, low - (18 if wide else 36)))
+        legend = words.legend([line.signals for line in self._scene.lines], wide=right - left > WIDE)
+        at = _at(((left + right) / 2, low - 14 - 8 * legend.count("<tr>")))
         self._graph.node("/legend", legend, shape="plain", fixedsize="false", style="", fontsize=f"{SMALL:g}", pos=at)
         return str(self._graph.source)
 

@@ -7,7 +7,8 @@ from itertools import groupby
 
 from sewdsl.ir.signal import Values
 
-FEW = 3
+FEW = 4
+"""Most stations that are all shown."""
 
 
 def shapes(values: Sequence[tuple[int, ...]]) -> str:
@@ -15,8 +16,8 @@ def shapes(values: Sequence[tuple[int, ...]]) -> str:
 
     >>> shapes([(32, 128, 128)])
     '32×128×128'
-    >>> shapes([(32, 128, 128), (32, 64, 64), (32, 32, 32), (32, 16, 16)])
-    '32×(128→64→…→16)²'
+    >>> shapes([(32, 16, 16), (32, 8, 8), (32, 4, 4), (32, 2, 2), (32, 1, 1)])
+    '32×(16→8→…→1)²'
     >>> shapes([(32, 1, 1), (11,)])
     '32×1×1→11'
     """
@@ -33,8 +34,8 @@ def shapes(values: Sequence[tuple[int, ...]]) -> str:
 def ranges(values: Sequence[Values]) -> str:
     """The range of counts, or the way from the first to the last.
 
-    >>> ranges([Values(2)]), ranges([Values(2), Values(3), Values(4), Values(5)])
-    ('0..2', '0..(2→3→…→5)')
+    >>> ranges([Values(2)]), ranges([Values(2), Values(3), Values(4), Values(5), Values(6)])
+    ('0..2', '0..(2→3→…→6)')
     """
     way = _way([key for key, _ in groupby("real" if value.upper is None else str(value.upper) for value in values)])
     return f"0..({way})" if "→" in way else f"0..{way}"

@@ -13,8 +13,8 @@ from sewdsl.draw.wiring import Wiring
 
 TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 """Font sizes: of a layer, of its details and of a note, of a label on an edge."""
-HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0
-"""Of a box, of a line of details, of a join's circle; between boxes; inside a frame; behind a fork; of an arc."""
+HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, BESIDE = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0
+"""Of a box, a line of details, a join's circle; between boxes, inside a frame, behind a fork, of an arc, of a label."""
 
 
 class Extent(NamedTuple):
@@ -124,7 +124,7 @@ class Measure:
     def title(self, item: Block | Fold) -> Title:
         """The words on a frame; a fold of nothing but one block shares the block's frame."""
         if isinstance(item, Block):
-            return Title(item.label, "", folds=False, block=True, items=item.items)
+            return Title(item.label.strip() or "block", "", folds=False, block=True, items=item.items)
         count = item.last - item.first + 1
         copies = f"copy {item.first}" if count == 1 else f"×{count}"
         note = self._way(item)
@@ -154,7 +154,7 @@ class Measure:
 
     def _beside(self, text: str) -> float:
         """How far the label of an edge reaches to the far side."""
-        return text_width(text, SMALL) + 6 if self.vertical and text else 0.0
+        return text_width(text, SMALL) + BESIDE if self.vertical and text else 0.0
 
     def item(self, item: Item) -> Extent:
         """The room of one item."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sewdsl.draw.geometry import Point, simplified, text_width
-from sewdsl.draw.measure import LEAD, PAD, SMALL, Measure
+from sewdsl.draw.measure import BESIDE, LEAD, PAD, SMALL, Measure
 from sewdsl.draw.scene import Anchor, Box, Element, Fork, Frame, Line, Scene
 from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual, first
 from sewdsl.draw.wiring import Wiring
@@ -39,7 +39,7 @@ class Placer:
     def beside(self, text: str, point: Point) -> Point:
         """The centre of a label of the line that runs through a point."""
         along, across = point
-        return (along, across + 6 + text_width(text, SMALL) / 2) if self._measure.vertical else (along, across - 8)
+        return (along, across + BESIDE + text_width(text, SMALL) / 2) if self._measure.vertical else (along, across - 8)
 
     def finish(self) -> Scene:
         """The scene, with straight lines for edges that no row of items explains."""

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from sewdsl.draw.dot_text import dot
 from sewdsl.draw.mermaid_text import mermaid
-from sewdsl.draw.render import render
+from sewdsl.draw.rendering import render
 from sewdsl.draw.scene import Direction
 from sewdsl.ir.network import Network
 

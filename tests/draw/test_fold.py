@@ -1,0 +1,73 @@
+"""The tree of a picture: what is folded, and that nothing gets lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sewdsl.draw.fold import picture_of
+from sewdsl.draw.tree import Block, Fold, Layer, Readout, Residual, first, last, layers
+from sewdsl.ir.network import Network
+
+Networks = Callable[[str], Network]
+NAMES = ["seven", "nested", "projection", "plain", "sides", "sew-resnet-50", "spiking-resnet-34", "tdbn-resnet-19"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("expand", [False, True])
+def test_every_node_is_in_exactly_one_layer(networks: Networks, name: str, *, expand: bool) -> None:
+    network = networks(name)
+    found = [index for layer in layers(picture_of(network, expand=expand)) for index in layer.nodes]
+    assert sorted(found) == list(range(len(network)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_stand_for_nodes_of_one_op(networks: Networks, name: str) -> None:
+    network = networks(name)
+    for layer in layers(picture_of(network)):
+        assert len({network.nodes[index].op for index in layer.nodes}) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_expanded_layers_stand_for_one_node(networks: Networks, name: str) -> None:
+    assert all(len(layer.nodes) == 1 for layer in layers(picture_of(networks(name), expand=True)))
+
+
+def test_equal_copies_become_one(networks: Networks) -> None:
+    items = picture_of(networks("seven"))
+    (fold,) = [item for item in items if isinstance(item, Fold)]
+    assert (fold.first, fold.last, fold.copies, len(fold.outputs)) == (1, 7, 7, 7)
+    assert [type(item) for item in fold.items] == [Block, Layer]
+    assert all(len(layer.nodes) == 7 for layer in layers((fold,)))
+
+
+def test_nested_copies_multiply(networks: Networks) -> None:
+    (outer,) = [item for item in picture_of(networks("nested")) if isinstance(item, Fold)]
+    inner = outer.items[0]
+    assert isinstance(inner, Fold)
+    assert [len(layer.nodes) for layer in layers((outer,))] == [6, 6, 6, 2]
+    assert inner.last == 3
+
+
+def test_copies_of_another_structure_are_groups_of_their_own(networks: Networks) -> None:
+    folds = [item for item in picture_of(networks("projection")) if isinstance(item, Fold)]
+    assert [(fold.first, fold.last, fold.copies) for fold in folds] == [(1, 1, 4), (2, 4, 4)]
+
+
+def test_sides_of_a_join(networks: Networks) -> None:
+    residuals = [item for item in picture_of(networks("sides")) if isinstance(item, Residual)]
+    assert [(len(r.branch), len(r.shortcut)) for r in residuals] == [(0, 3), (3, 0), (0, 0)]
+    assert isinstance(residuals[1].branch[0], Residual)
+
+
+def test_first_and_last_layer(networks: Networks) -> None:
+    items = picture_of(networks("seven"))
+    (fold,) = [item for item in items if isinstance(item, Fold)]
+    enters = first(fold)
+    assert enters
+    assert [networks("seven").nodes[layer.nodes[0]].op.kind for layer in (enters, last(fold))] == ["c", "MP"]
+    assert items[-1] == Readout(networks("seven").output)
+    assert first(items[-1]) is None
+    with pytest.raises(ValueError, match="nothing follows"):
+        last(items[-1])

@@ -1,0 +1,109 @@
+"""The words on layers, edges and frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import sewdsl
+from sewdsl.draw import words
+from sewdsl.draw.fold import picture_of
+from sewdsl.draw.journey import ranges, shapes
+from sewdsl.draw.label import label
+from sewdsl.draw.measure import Measure
+from sewdsl.draw.tree import Block, Fold, Item
+from sewdsl.draw.wiring import Wiring
+from sewdsl.ir.network import Network
+from sewdsl.ir.signal import BINARY, REAL, Values
+
+Networks = Callable[[str], Network]
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "details"),
+    [
+        ("c32k3", "c32 k3 s1", ()),
+        ("c32k3s2p0", "c32 k3 s2 p0", ()),
+        ("c32k4p2", "c32 k4 s1 p2", ()),
+        ("c32k3x5d2g2", "c32 k3x5 s1 d2 g2", ()),
+        ("c32k3b0", "c32 k3 s1 b0", ()),
+        ("c32k3b1", "c32 k3 s1", ()),
+        ("c32k3b1-BN", "c32 k3 s1 b1", ()),
+        ("c32k3b0-BN", "c32 k3 s1", ()),
+        ("MPk2", "MP k2 s2", ()),
+        ("MPk3s2p1", "MP k3 s2 p1", ()),
+        ("FC11", "FC11", ()),
+        ("FC11b0", "FC11 b0", ()),
+        ("DP0.25", "DP0.25", ()),
+        ("LIF", "LIF", ()),
+        ("LIF(tau=1.5, v_reset=none)", "LIF", ("v_reset = none", "tau = 1.5")),
+        ("IF(detach_reset=off)", "IF", ("detach_reset = off",)),
+    ],
+)
+def test_only_what_does_not_go_without_saying(text: str, title: str, details: tuple[str, ...]) -> None:
+    found = label(sewdsl.load(text, input="2x16x16"), 1)
+    assert (found.title, found.details) == (title, details)
+
+
+def test_a_surrogate_of_its_own_is_shown_and_cut() -> None:
+    network = sewdsl.load("IF(surrogate=ATan(alpha=4.0))", input="2x16x16")
+    (detail,) = label(network, 1).details
+    assert detail.startswith("surrogate = ATan(alpha=4.0")
+    assert len(detail) <= 36
+
+
+def test_shapes() -> None:
+    assert shapes([(3, 8, 8)] * 3) == "3×8×8"
+    assert shapes([(3, 8, 4), (6, 4, 2)]) == "(3→6)×(8→4)×(4→2)"
+    assert shapes([(5,), (4,)]) == "5→4"
+
+
+def test_ranges() -> None:
+    assert ranges([Values(3), Values(3)]) == "0..3"
+    assert ranges([BINARY, Values(2)]) == "0..(1→2)"
+    assert ranges([BINARY, REAL]) == "0..(1→real)"
+
+
+def frames(network: Network) -> list[tuple[str, str]]:
+    """Title and note of all frames, outer ones first."""
+    items = picture_of(network)
+    measure = Measure(Wiring(network, items), vertical=True)
+    found = []
+
+    def visit(item: Item) -> None:
+        if isinstance(item, Block | Fold):
+            title = measure.title(item)
+            found.append((title.title, title.note))
+            for inner in title.items:
+                visit(inner)
+
+    for item in items:
+        visit(item)
+    return found
+
+
+def test_frames(networks: Networks) -> None:
+    assert frames(networks("seven")) == [("×7", "32×(128→64→…→1)²"), ("SEW Block", "")]
+    assert frames(networks("projection")) == [("SEW Block · copy 1", ""), ("SEW Block ×3", "")]
+    assert frames(networks("nested")) == [("×2", "(2→16)×(64→32→16)²"), ("×3", "")]
+
+
+def test_title(networks: Networks) -> None:
+    assert words.facts(networks("7b-net")) == "input 2×128×128 · T = 16 · 130,938 parameters"
+    assert words.name_of(networks("7b-net")) == "7B-Net"
+
+
+def test_readout(networks: Networks) -> None:
+    def said(name: str, **settings: str) -> str:
+        network = sewdsl.load(name, set=settings)
+        return Measure(Wiring(network, picture_of(network)), vertical=True).readout
+
+    assert said("7b-net") == "mean over 16 steps"
+    assert said("7b-net", readout="sum") == "sum of 16 steps"
+    assert said("7b-net", readout="last") == "last step"
+    assert said("resnet-18") == "output"
+
+
+def test_every_character_prints() -> None:
+    assert words.printable("a\x00\n\ud800é中") == "a\ufffd\ufffd\ufffdé中"

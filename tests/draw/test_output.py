@@ -1,0 +1,111 @@
+"""Files and the command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sewdsl.cli.app import app
+from sewdsl.draw import RenderingError, dot, mermaid, write
+from sewdsl.ir.network import Network
+
+Networks = Callable[[str], Network]
+STRING = "c4k3-BN-IF-FC2"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    """Runs the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, ["draw", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG"), ("a.dot", b"//"), ("a.gv", b"//"), ("a.mmd", b"---")],
+)
+def test_the_suffix_says_the_format(networks: Networks, tmp_path: Path, name: str, start: bytes) -> None:
+    path = write(networks("plain"), tmp_path / name)
+    assert path.read_bytes().startswith(start)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_stated_format_wins(networks: Networks, tmp_path: Path) -> None:
+    path = write(networks("plain"), tmp_path / "a.svg", "dot", expand=True, direction="LR")
+    assert path.read_text(encoding="utf-8") == dot(networks("plain"), expand=True, direction="LR")
+
+
+def test_no_known_suffix(networks: Networks, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'a.pdf' has none of the suffixes .svg, .png"):
+        write(networks("plain"), tmp_path / "a.pdf")
+
+
+def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.svg"
+    file.write_text("old")
+    monkeypatch.setattr("sewdsl.draw.rendering.renderers", lambda: ())
+    with pytest.raises(RenderingError):
+        write(networks("plain"), file)
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        write(networks("plain"), file, "dot")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_default_file(draw: Callable[..., Result], tmp_path: Path) -> None:
+    result = draw("7b-net")
+    assert (result.exit_code, result.stdout) == (0, "7B-Net.svg\n")
+    assert (tmp_path / "7B-Net.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_a_name_is_no_path(draw: Callable[..., Result], tmp_path: Path) -> None:
+    spec = tmp_path / "x.net"
+    spec.write_text('sewdsl 1\nnetwork "../a b/c"\ninput 3\nbody FC2\n')
+    result = draw("x.net", "--format", "png")
+    assert (result.exit_code, result.stdout) == (0, "a-b-c.png\n")
+
+
+def test_text_goes_to_standard_output(draw: Callable[..., Result], networks: Networks) -> None:
+    assert draw("7b-net", "--format", "dot", "--expand").stdout == dot(networks("7b-net"), expand=True)
+    assert draw("7b-net", "--format", "mermaid").stdout == mermaid(networks("7b-net"))
+    assert draw("7b-net", "-o", "-", "--direction", "lr").stdout_bytes.startswith(b"<?xml")
+
+
+def test_options_reach_the_network(draw: Callable[..., Result]) -> None:
+    result = draw(STRING, "--input", "2x8x8", "--steps", "5", "--format", "dot")
+    assert "input 2×8×8 · T = 5" in result.stdout
+
+
+def test_an_unknown_suffix_is_a_usage_error(draw: Callable[..., Result]) -> None:
+    result = draw("7b-net", "-o", "a.pdf")
+    assert result.exit_code == 2
+    assert ".svg" in result.stderr
+
+
+def test_a_wrong_spec_ends_with_1(draw: Callable[..., Result], tmp_path: Path) -> None:
+    assert draw("c4k3-BNN", "--input", "2x8x8").exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there(draw: Callable[..., Result]) -> None:
+    result = draw("7b-net", "-o", "nowhere/a.svg")
+    assert result.exit_code == 1
+    assert "cannot draw 7B-Net" in result.stderr
+
+
+def test_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from sewdsl.cli.app import app;"
+        "app(['draw', 'sew-resnet-152', '-o', sys.argv[1]], standalone_mode=False);"
+        "sys.exit('torch' in sys.modules or 'networkx' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.svg")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.svg").stat().st_size > 10_000
