@@ -1,0 +1,113 @@
+"""The network: whole or refused, as JSON and back, as a graph."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import sewdsl
+from sewdsl.ir.figures import parse_figure
+from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.network import Network
+from sewdsl.ir.signal import BINARY, REAL, Signal, Values
+from sewdsl.ops import catalogue
+
+NAMES = ("7b-net", "tiny", "sew-resnet-50", "spiking-resnet-34-large", "plif-net-dvs-gesture", "mnist5k", "resnet-18")
+
+
+@pytest.fixture(params=NAMES)
+def network(request: pytest.FixtureRequest) -> Network:
+    return sewdsl.load(request.param)
+
+
+def test_json_without_loss(network: Network) -> None:
+    """Everything comes back equal, spans and source texts included."""
+    back = from_json(json.loads(json.dumps(to_json(network))), catalogue())
+    assert back == network
+    assert [node.span for node in back] == [node.span for node in network]
+    assert to_json(back) == to_json(network)
+
+
+def test_json_refuses_another_version(network: Network) -> None:
+    with pytest.raises(ValueError, match="version 2"):
+        from_json({**to_json(network), "sewdsl": 2}, catalogue())
+
+
+def test_json_refuses_an_unknown_kind() -> None:
+    data = to_json(sewdsl.load("tiny"))
+    data["nodes"][1]["op"]["kind"] = "nonsense"
+    with pytest.raises(ValueError, match="unknown kind 'nonsense'"):
+        from_json(data, catalogue())
+
+
+def test_json_refuses_a_wrong_shape() -> None:
+    data = to_json(sewdsl.load("tiny"))
+    data["nodes"][1]["output"]["shape"] = [5, 8, 8]
+    with pytest.raises(ValueError, match="conv1: says"):
+        from_json(data, catalogue())
+
+
+def test_graph(network: Network) -> None:
+    """One graph node a node, one edge an operand; the input reaches everything."""
+    import networkx as nx
+
+    graph = network.to_networkx()
+    assert len(graph) == len(network)
+    assert graph.number_of_edges() == sum(len(node.inputs) for node in network)
+    assert nx.is_directed_acyclic_graph(graph)
+    assert nx.descendants(graph, "input") | {"input"} == set(graph)
+    join = next(node for node in network if len(node.inputs) == 2) if any(len(n.inputs) == 2 for n in network) else None
+    if join is not None:
+        operands = {graph.edges[network.nodes[i].name, join.name]["operand"] for i in join.inputs}
+        assert operands == {0, 1}
+
+
+def test_refuses_what_is_not_whole() -> None:
+    network = sewdsl.load("tiny")
+    first = network.nodes[1]
+    for nodes, message in (
+        ((network.nodes[0], replace(first, inputs=(1,)), *network.nodes[2:]), "not before it"),
+        ((network.nodes[0], replace(first, name="input"), *network.nodes[2:]), "not unique"),
+        ((network.nodes[0], replace(first, output=Signal((1,))), *network.nodes[2:]), "conv1: says"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            network.with_nodes(nodes).validate()
+
+
+def test_totals_are_sums(network: Network) -> None:
+    assert network.total_parameters == sum(network.parameters(node) for node in network)
+    assert network.total_activations == sum(node.output.elements for node in network)
+    assert all(reader > index for index, readers in enumerate(network.readers) for reader in readers)
+
+
+def test_signal_texts() -> None:
+    assert str(Signal((2, 4, 4), Values(3))) == "[2, 4, 4] count 0..3"
+    assert (str(BINARY), str(REAL)) == ("binary", "real")
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "holds"),
+    [
+        ("0.13M", 125_000, True),
+        ("0.13M", 134_999, True),
+        ("0.13M", 124_999, False),
+        ("0.13M", 135_000, False),
+        ("1.70M", 1_698_933, True),
+        ("1.70M", 1_694_999, False),
+        ("130938", 130_938, True),
+        ("130938", 130_939, False),
+        ("12k", 12_499, True),
+        ("12k", 12_500, False),
+        ("2.5G", 2_549_999_999, True),
+    ],
+)
+def test_figures(text: str, number: int, *, holds: bool) -> None:
+    """A figure holds when it agrees to the digits printed."""
+    figure = parse_figure(text)
+    assert figure is not None
+    assert figure.holds(number) == holds
+
+
+@pytest.mark.parametrize("text", ["", "many", "1.M", "M", "1e6", "0.13m", "-3", "1.2.3"])
+def test_no_figure(text: str) -> None:
+    assert parse_figure(text) is None
