@@ -65,7 +65,9 @@ class _Writer:
         self._elements(self._graph, self._scene.elements)
         for line in self._scene.lines:
             self._line(line)
-        legend = words.legend([line.signals for line in self._scene.lines], wide=right - left > WIDE)
+        looks = [style.stroke(line.signals) for line in self._scene.lines]
+        static = any(map(self._dashed, self._scene.lines))
+        legend = words.legend(looks, static=static, wide=right - left > WIDE)
         at = _at(((left + right) / 2, low - 14 - 8 * legend.count("<tr>")))
         self._graph.node("/legend", legend, shape="plain", fixedsize="false", style="", fontsize=f"{SMALL:g}", pos=at)
         return str(self._graph.source)
@@ -125,7 +127,7 @@ class _Writer:
         extra = {} if line.arrow else {"dir": "none"}
         if line.label:
             extra |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
-        if style.is_static(line.signals):
+        if self._dashed(line):
             extra["style"] = "dashed"
         pieces = [" ".join(map(self._place, rounded(piece))) for piece in line.pieces]
         if line.arrow:
@@ -140,6 +142,10 @@ class _Writer:
             penwidth=f"{look.width:g}",
             **extra,
         )
+
+    def _dashed(self, line: Line) -> bool:
+        """Whether it carries the same at every one of several time-steps."""
+        return self._wiring.network.settings.steps > 1 and not any(signal.varies for signal in line.signals)
 
     def _plain(self, text: str) -> str:
         """A text as it is, whatever Graphviz would make of its entities, backslashes and brackets."""

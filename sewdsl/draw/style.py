@@ -80,8 +80,3 @@ def stroke(signals: Sequence[Signal]) -> Stroke:
     if None in uppers:
         return REALS
     return SPIKES if all(upper == 1 for upper in uppers) else COUNTS
-
-
-def is_static(signals: Sequence[Signal]) -> bool:
-    """Whether it carries the same at every time-step, in all copies."""
-    return not any(signal.varies for signal in signals)

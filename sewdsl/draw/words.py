@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from sewdsl.draw.style import INK, MUTED, STROKES, Stroke, is_static, stroke
+from sewdsl.draw.style import INK, MUTED, STROKES, Stroke
 from sewdsl.draw.tree import Layer
 from sewdsl.ir.network import Network
-from sewdsl.ir.signal import Signal
 
 LONGEST_NAME = 80
 
@@ -40,11 +39,16 @@ def title(network: Network) -> str:
     )
 
 
-def legend(carried: Sequence[Sequence[Signal]], *, wide: bool) -> str:
-    """What the lines mean, as an HTML-like label: the kinds of signals that occur, in a row or one below the other."""
-    found = [stroke(signals) for signals in carried]
-    entries = [_entry("——", look, look.meaning) for look in STROKES if look in found]
-    if any(map(is_static, carried)):
+def legend(looks: Sequence[Stroke], *, static: bool, wide: bool) -> str:
+    """What the lines mean, as an HTML-like label.
+
+    Args:
+        looks: Those that occur.
+        static: Whether there are dashed lines.
+        wide: Whether there is room for one row; else one meaning stands below the other.
+    """
+    entries = [_entry("——", look, look.meaning) for look in STROKES if look in looks]
+    if static:
         entries.append(_entry("- - -", STROKES[-1], "the same at every time-step"))
     rows = [entries] if wide else [[entry] for entry in entries]
     table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)

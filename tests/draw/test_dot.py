@@ -142,6 +142,12 @@ def test_what_does_not_vary_is_dashed(networks: Networks, parsed: Parse) -> None
     assert [styles[name] for name in ("input", "conv1", "bn1", "if1")] == ["dashed", "dashed", "dashed", None]
 
 
+def test_nothing_is_dashed_where_there_is_one_time_step(networks: Networks) -> None:
+    text = dot(networks("resnet-18"))
+    assert "dashed" not in text
+    assert "time-step" not in text
+
+
 def test_shapes_and_ranges_on_edges(networks: Networks, parsed: Parse) -> None:
     edges = parsed(dot(networks("seven"))).edges
     assert {(a.split(".")[-1], e["label"]) for a, _, e in edges if e.get("label")} == {
