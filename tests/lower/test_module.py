@@ -206,7 +206,7 @@ def test_compile_takes_a_network() -> None:
 
 
 def test_one_graph(build: Build, frames: Tensor) -> None:
-    model = build()
+    model = build("c4k3-BN-SN-SEW Block (c6s2)-DP0.25-FC5")
     torch._dynamo.reset()
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(frames), model(frames))
