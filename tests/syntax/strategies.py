@@ -1,0 +1,141 @@
+"""Hypothesis strategies over syntax trees and over texts that may be anything."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import strategies as st
+
+from sewdsl.source import Source
+from sewdsl.syntax import tree
+from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
+from sewdsl.syntax.scanner import end, scan, start
+
+_usual = st.sampled_from(["c32k3s1", "BN", "SEW", "Block", "id", "g", "DP0.25", "T_train", "on", "use", "body", "e3", "x2"])
+words = _usual | st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,4}(\.[0-9]x?)?", fullmatch=True).filter(lambda word: word != "or")
+"""Words of any kind; ``or`` is none behind the ``|`` of a join."""
+
+integers = st.integers(0, 999_999_999).map(str)
+decimals = st.sampled_from(["0.5", "0.001", "1e3", "1e-3", "2.5E+10", "123456789.25"])
+positive = st.builds(tree.Number, st.one_of(integers, decimals))
+numbers = positive | st.builds(tree.Number, st.one_of(integers, decimals).map(lambda text: f"-{text}"))
+quantities = st.builds(tree.Quantity, st.sampled_from(["0.13M", "2GB", "90%", "1.5k", "3KiB", "7B", "0.5%"]))
+sizes = st.builds(tree.Size, st.lists(st.integers(0, 10_000), min_size=2, max_size=4).map(tuple))
+texts = st.builds(tree.Text, st.text(st.characters(exclude_characters='"\r\n', exclude_categories=["Cs"]), max_size=12))
+constants = st.one_of(numbers, quantities, sizes, texts)
+
+parameters = st.builds(tree.Parameter, words)
+
+
+def _formulas(inner: st.SearchStrategy[tree.Formula]) -> st.SearchStrategy[tree.Formula]:
+    return inner | st.builds(tree.Arithmetic, st.sampled_from("+-*/"), inner, inner)
+
+
+formulas = _formulas(_formulas(st.builds(tree.Number, integers) | parameters))
+interpolations = st.builds(tree.Interpolation, formulas)
+
+
+@st.composite
+def names(draw: st.DrawFn) -> tree.Name:
+    """A word, then words behind white space, and interpolations and what touches them."""
+    parts: list[tree.Word | tree.Interpolation] = [tree.Word(draw(words))]
+    spaced = [False]
+    for part in draw(st.lists(st.one_of(words.map(tree.Word), interpolations), max_size=3)):
+        both_words = isinstance(part, tree.Word) and isinstance(parts[-1], tree.Word)
+        parts.append(part)
+        spaced.append(both_words or draw(st.booleans()))
+    return tree.Name(tuple(parts), tuple(spaced))
+
+
+plain_names = st.builds(lambda word: tree.Name((tree.Word(word),), (False,)), words)
+block_names = st.lists(words, min_size=1, max_size=3).map(
+    lambda parts: tree.Name(tuple(map(tree.Word, parts)), (False, *[True] * (len(parts) - 1)))
+)
+
+
+def _calls(names: st.SearchStrategy[tree.Name], values: st.SearchStrategy[tree.Value]) -> st.SearchStrategy[tree.Call]:
+    arguments = st.builds(tree.Argument, st.none() | words, values)
+    return st.builds(tree.Call, names, st.lists(arguments, max_size=3).map(tuple), called=st.booleans())
+
+
+_simple_values = constants | interpolations | st.builds(tree.Call, names())
+values = _simple_values | _calls(names(), _simple_values | _calls(names(), constants))
+calls = _calls(names(), values)
+plain_values = constants | _calls(plain_names, values)
+"""What stands in a setting: one word each."""
+
+
+def _sequences(items: st.SearchStrategy[tree.Item]) -> st.SearchStrategy[tree.Sequence]:
+    return st.builds(tree.Sequence, st.lists(items, min_size=1, max_size=3).map(tuple))
+
+
+def _nested(items: st.SearchStrategy[tree.Item]) -> st.SearchStrategy[tree.Item]:
+    inner = _sequences(items)
+    counts = st.builds(tree.Number, st.integers(1, 10_000).map(str)) | interpolations
+    repeats = st.builds(tree.Repeat, inner, counts, st.sampled_from(["{}", "<>"]))
+    joins = st.builds(tree.JoinOf, names(), inner, inner | st.builds(tree.Alternative, inner, inner))
+    return items | repeats | joins
+
+
+sequences = _sequences(_nested(_nested(calls)))
+
+keys = words.filter(lambda word: word not in KEYWORDS).map(tree.Word)
+entries = st.builds(tree.Setting, words.map(tree.Word), st.lists(plain_values, min_size=1, max_size=3).map(tuple))
+settings = st.builds(tree.Setting, keys, st.lists(plain_values, min_size=1, max_size=3).map(tuple))
+block_parameters = st.builds(tree.BlockParameter, words, st.none() | parameters | positive)
+places = st.from_regex(r"[a-z]{1,4}[0-9]?(-([a-z]{1,4}|[0-9]{1,3}|[0-9]k)){0,2}", fullmatch=True)
+statements: st.SearchStrategy[tree.Statement] = st.one_of(
+    settings,
+    st.builds(tree.Body, sequences),
+    st.builds(tree.BlockDefinition, block_names, st.lists(block_parameters, max_size=3).map(tuple), sequences),
+    st.builds(tree.Use, texts),
+    st.builds(tree.Expect, words.map(tree.Word), plain_values),
+    st.builds(tree.Claim, words.map(tree.Word), plain_values, st.none() | texts),
+    st.builds(
+        tree.Section,
+        st.sampled_from(["train", "data"]).map(tree.Word),
+        st.none() | places,
+        st.lists(entries, max_size=3).map(tuple),
+    ),
+)
+documents = st.lists(statements, max_size=5).map(
+    lambda rest: tree.Document((tree.Version(tree.Number("1")), *rest))
+)
+"""Whole files without errors."""
+
+fragments = st.lists(
+    st.sampled_from(
+        [
+            *("c32k3s1", "BN", "SEW Block", "SEW", "id", "or", "DP0.5", "x"),
+            *("{", "}", "<", ">", "[", "]", "(", ")", "$(", "$", "*", "*2", "*0", "7", "2x3", "0.13M", "1e-3"),
+            *("-", "-", "-", "|", "=", ",", "+", "/", " ", " ", "\n", "\r\n", "#", '"', "\u2013", "\u00d7", "\u00a0", "?"),
+            *("sewdsl 1\n", "body ", "block ", "use ", "expect ", "claim ", "train on x {\n", "data ", "steps ", "on "),
+        ]
+    ),
+    max_size=40,
+).map("".join)
+"""Texts of the language's own tokens, in any order."""
+
+
+@st.composite
+def untidy(draw: st.DrawFn, text: str) -> str:
+    """A canonical text with other white space, line breaks and comments, which say the same."""
+    tokens = scan(Source("t", text))
+    blanks, breaks = st.sampled_from(["", " ", "\t "]), st.sampled_from(["\n", "  \n ", " # why\n", "#\n# \u2013x \n\n"])
+    ends = st.sampled_from(["\n", "\r\n", "\n\n\n", " # why  \n", "\n   # \u00d7\n \t\n"])
+    depth, pieces = 0, []
+    for before, token in pairwise([None, *tokens]):
+        gap = text[end(before) if before else 0 : start(token)]
+        section = (token == "{" and text[end(token) :].startswith("\n")) or (token == "}" and before.type == "NEWLINE")
+        if before and before.type != "NEWLINE" and token.type != "NEWLINE":
+            within_name = before.type in {"WORD", "_RPAR"} and token.type in {"WORD", "_OPEN"}
+            if gap:
+                gap += draw(blanks)
+            elif not within_name:
+                gap = draw(blanks)
+            if (depth or before in {"-", "|", "="}) and not within_name and token not in KEYWORDS and draw(st.booleans()):
+                gap = draw(breaks)
+        pieces.append(gap + (draw(ends) if token.type == "NEWLINE" else str(token)))
+        if not section:
+            depth += (token.type in OPENERS) - (token.type in CLOSERS)
+    return "".join(pieces)

@@ -1,0 +1,172 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.resources import folder
+from sewdsl.source import Source
+from sewdsl.syntax import tree
+from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.limits import Limits
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.printer import print_document
+from sewdsl.syntax.tokens import tokens
+from tests.syntax.strategies import documents, fragments, untidy
+
+
+def formatted(text: str) -> str:
+    return format_source(Source("t.net", text))
+
+
+def comments(text: str) -> list[str]:
+    return [span.text for kind, span in tokens(Source("t", text)) if kind == "comment"]
+
+
+@given(documents)
+def test_printed_text_is_formatted_already(document: tree.Document) -> None:
+    text = print_document(document)
+    assert formatted(text) == text
+
+
+@given(documents.map(print_document).flatmap(lambda text: st.tuples(st.just(text), untidy(text))))
+def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]) -> None:
+    tidy, messy = texts
+    diagnostics = Diagnostics()
+    document = parse(Source("t", messy), diagnostics)
+    assert not diagnostics.errors
+    assert document == parse(Source("t", tidy), diagnostics)
+    result = formatted(messy)
+    assert parse(Source("t", result), diagnostics) == document
+    assert comments(result) == comments(messy)
+    assert formatted(result) == result
+    assert "\n\n\n" not in result
+    assert "\r" not in result
+
+
+@given(fragments)
+def test_any_text_is_formatted_stably_or_refused(text: str) -> None:
+    diagnostics = Diagnostics()
+    parse(Source("t.net", text), diagnostics)
+    if diagnostics.errors:
+        with pytest.raises(SewdslError) as caught:
+            formatted(text)
+        assert caught.value.diagnostics == diagnostics.sorted
+    else:
+        assert formatted(formatted(text)) == formatted(text)
+
+
+UNTIDY = """\
+
+
+sewdsl   1
+
+
+# head
+network   "7B-Net"   # a
+  input 2×128×128      # x
+steps       16         # y
+                       # and more on y
+neuron PLIF (tau = 2.0,surrogate=ATan( alpha=2.0 ))
+   # before the body
+body c32k3s1–BN -PLIF- # go on
+  {SEW  Block(c32)-
+# inside
+MPk2s2
+} * 7-
+FC11
+
+expect parameters 0.13M          # Tab. 5
+expect output 11
+init x -1
+
+
+block SEW Block (c = in,s=1)=g[
+c$(c)k3s$( s ) - BN |
+   id or SEWBlock (c) -BN- Foo Bar(c$(4 * (c+1)) d, g = IAND)
+]-
+a
+train   on dvs128 - gesture { epochs 192   # long
+   batch -1   
+
+   # last
+   optimizer SGD(lr=0.1,
+   momentum=0)
+   # none
+   }
+data { memory   2GB }
+# end  
+
+"""  # noqa: RUF001, W291 -- what is to be tidied
+
+TIDY = """\
+sewdsl 1
+
+# head
+network "7B-Net"  # a
+input   2x128x128  # x
+steps   16         # y
+                   # and more on y
+neuron  PLIF(tau=2.0, surrogate=ATan(alpha=2.0))
+# before the body
+body    c32k3s1-BN-PLIF-  # go on
+        {SEW Block (c32)-
+            # inside
+            MPk2s2
+        }*7-
+        FC11
+
+expect  parameters 0.13M  # Tab. 5
+expect  output 11
+init    x -1
+
+block SEW Block(c=in, s=1) = g[
+    c$(c)k3s$(s)-BN |
+    id or SEWBlock(c)-BN-Foo Bar (c$(4*(c+1)) d, g=IAND)
+]-
+    a
+train on dvs128-gesture {
+    epochs 192  # long
+    batch -1
+
+    # last
+    optimizer SGD(lr=0.1,
+        momentum=0)
+    # none
+}
+data { memory 2GB }
+# end  
+"""  # noqa: W291 -- comments stay byte for byte
+
+
+def test_an_untidy_file() -> None:
+    assert formatted(UNTIDY) == TIDY
+    assert formatted(TIDY) == TIDY
+
+
+def test_windows_line_ends_become_plain_ones() -> None:
+    assert formatted(UNTIDY.replace("\n", "\r\n")) == TIDY
+
+
+def test_a_byte_order_mark_goes() -> None:
+    assert formatted("\ufeffsewdsl 1\n") == "sewdsl 1\n"
+
+
+def test_a_file_with_errors_is_refused_with_all_of_them() -> None:
+    with pytest.raises(SewdslError) as caught:
+        formatted("sewdsl 1\nbody {a}-b\nsteps = 4\n")
+    assert [diagnostic.code for diagnostic in caught.value.diagnostics] == ["missing-count", "unexpected-token"]
+
+
+def test_limits_hold_for_the_formatter_too() -> None:
+    with pytest.raises(SewdslError, match="nesting-too-deep"):
+        format_source(Source("t", "sewdsl 1\nbody {{a}*2}*2\n"), Limits(nesting=1))
+
+
+@pytest.mark.parametrize("path", sorted(folder("nets").glob("*.net")), ids=lambda path: path.stem)
+def test_shipped_networks_keep_tree_and_comments(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    result = formatted(text)
+    assert parse(Source("t", result), Diagnostics()) == parse(Source("t", text), Diagnostics())
+    assert comments(result) == comments(text)
