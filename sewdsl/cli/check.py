@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import replace
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, usage
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.report import Format, as_json, concise, dump, github, report
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.source import Source
 
 ROUNDS = 20
 """Most times that fixes are applied: one fix can bring to light what another then mends."""
@@ -33,7 +34,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options = compile_options(input, steps, neuron, settings, limit)
     if unsafe_fixes and not fix:
         usage("--unsafe-fixes goes with --fix")
-    results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else read(spec, **options) for spec in specs]
+    results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else read(text(spec), **options) for spec in specs]
     _print(results, Format.JSON if json_ else as_format)
     raise typer.Exit(0 if all(result.valid for result in results) else 1)
 
@@ -74,21 +75,21 @@ def _verdict(result: Compilation) -> None:
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> Compilation:
     """Applies fixes until there are none; rewrites the file, or prints the mended string."""
-    result = read(spec, **options)
+    result = read(text(spec), **options)
     if result.found is None:
         return result
     original, file = result.found.source.text, result.found.file
-    text, seen = original, {original}
+    mended, seen = original, {original}
     for _ in range(ROUNDS):
-        text = fixed(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else text
-        if text in seen:
+        mended = fixed(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else mended
+        if mended in seen:
             break
-        seen.add(text)
+        seen.add(mended)
         if file is not None:
-            replace(file, text)
-        result = read(spec if file is not None else text, **options)
+            replace(file, mended)
+        result = read(spec if file is not None else Source(result.found.source.name, mended), **options)
     else:
         typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
-    if file is None and text != original:
-        typer.echo(text)
+    if file is None and mended != original:
+        typer.echo(mended)
     return result

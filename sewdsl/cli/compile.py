@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, require
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, text
 from sewdsl.cli.report import dump
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
@@ -32,7 +32,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     limit: Limit = None,
 ) -> None:
     """Compile a spec and print a stage: the canonical text of the tree, the network as JSON, the module, or DOT."""
-    compilation = read(spec, **compile_options(input, steps, neuron, settings, limit))
+    compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit))
     network = require(compilation)
     if emit is Stage.TREE and compilation.document is not None:
         from sewdsl.syntax.printer import print_document  # noqa: PLC0415 -- only this stage needs it

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import replace
+from sewdsl.cli.options import text
 from sewdsl.cli.report import report
 from sewdsl.compiler.spec import find
 from sewdsl.diagnostics import Diagnostics, SewdslError
@@ -32,24 +33,24 @@ def command(
 def _format(name: str, *, check: bool, diff: bool) -> str:
     """Formats one file: ``broken``, ``changed`` or ``same``."""
     diagnostics = Diagnostics()
-    found = find(name if name == "-" else Path(name), diagnostics)
+    found = find(text(name) if name == "-" else Path(name), diagnostics)
     if found is None:
         report(diagnostics)
         return "broken"
     try:
-        text = format_source(found.source)
+        laid_out = format_source(found.source)
     except SewdslError as error:
         report(error.diagnostics)
         return "broken"
-    changed = text != found.source.text
+    changed = laid_out != found.source.text
     if diff and changed:
-        before, after = (t.splitlines(keepends=True) for t in (found.source.text, text))
+        before, after = (t.splitlines(keepends=True) for t in (found.source.text, laid_out))
         sys.stdout.writelines(difflib.unified_diff(before, after, f"{name} before", f"{name} after"))
     if check and changed:
         typer.echo(f"{name}: would change", err=True)
     if found.file is None and not (check or diff):
-        sys.stdout.write(text)
+        sys.stdout.write(laid_out)
     elif changed and found.file is not None and not (check or diff):
-        replace(found.file, text)
+        replace(found.file, laid_out)
         typer.echo(f"{name}: formatted")
     return "changed" if changed else "same"

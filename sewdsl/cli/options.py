@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, NoReturn
 
 import typer
@@ -10,6 +11,7 @@ from sewdsl.cli.report import report
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.network import Network
+from sewdsl.source import Source
 
 Spec = Annotated[
     str,
@@ -75,6 +77,11 @@ def require(compilation: Compilation) -> Network:
     return network
 
 
+def text(spec: str) -> str | Source:
+    """The spec, or for ``-`` what the standard input holds."""
+    return Source("<stdin>", sys.stdin.read()) if spec == "-" else spec
+
+
 def network(spec: str, options: Options) -> Network:
     """The network of a spec; prints what is wrong and ends with exit code 1 where there are errors."""
-    return require(read(spec, **options))
+    return require(read(text(spec), **options))

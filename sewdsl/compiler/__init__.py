@@ -74,11 +74,11 @@ def _library() -> dict[str, BlockDefinition]:
     return blocks
 
 
-def read(spec: str | Path, **options: Unpack[Options]) -> Compilation:
+def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     """Compiles a spec up to its network, and says all that there is to say about it; raises nothing.
 
     Args:
-        spec: A path, the name of a shipped network, ``-``, or a compact string.
+        spec: A path, the name of a shipped network, a compact string, or a text with a name.
         **options: See :class:`Options`.
     """
     diagnostics = Diagnostics()
@@ -101,7 +101,7 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
     """The network of a spec.
 
     Args:
-        spec: A path, the name of a shipped network, ``-``, or a compact string.
+        spec: A path, the name of a shipped network, or a compact string.
         **options: See :class:`Options`: ``input="2x128x128"``, ``steps=16``, ``set={"join": "IAND"}``.
 
     Raises:

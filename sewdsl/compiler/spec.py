@@ -1,9 +1,8 @@
-"""What a SPEC is: a path, the name of a shipped network, ``-`` for standard input, or a compact string."""
+"""What a SPEC is: a path, the name of a shipped network, or a compact string."""
 
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +42,14 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder("nets").glob("*.net"))}
 
 
-def find(spec: str | Path, diagnostics: Diagnostics) -> Found | None:
+def find(spec: str | Path | Source, diagnostics: Diagnostics) -> Found | None:
     """The text that a spec names; None where there is none, which is reported.
 
-    A file of that name comes first, then a shipped network, then the string itself.
+    A file of that name comes first, then a shipped network, then the string itself. A source is taken as it is.
     """
+    if isinstance(spec, Source):
+        return Found(spec, None, "network")
     text = str(spec)
-    if text == "-":
-        return Found(Source("<stdin>", sys.stdin.read()), None, "stdin")
     path = Path(text)
     if isinstance(spec, Path) or _looks_like_path(text):
         return _read(path, text, diagnostics)

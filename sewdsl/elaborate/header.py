@@ -57,7 +57,7 @@ class Header:
         return None if shape is None else Settings(input=shape, **rest)
 
     def neuron(self) -> Activation | None:
-        """What ``SN`` means; where the setting is wrong, which is reported, any neuron, so that nothing more is said."""
+        """What ``SN`` means; where the setting is wrong, which is said, any neuron, so that nothing more is said."""
         neuron = self._kind("neuron", Activation, "a neuron such as PLIF(tau=2.0)")
         if neuron is None and "neuron" in self._settings:
             neuron = self._default("IF", Activation)

@@ -117,9 +117,10 @@ def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagn
     for cut in cuts:
         before, after = name.at(cut - 1, cut).end, name.at(cut, cut + 1).start
         edits.append(Edit(Span(name.span.source, before, after), "-"))
+    read = " and ".join([", ".join(words[:-1]), words[-1]])
     diagnostics.report(
         "missing-hyphen",
-        f"'{' '.join(name.span.text.split())}' is {' and '.join([', '.join(words[:-1]), words[-1]])} without the hyphen between",
+        f"'{' '.join(name.span.text.split())}' is {read} without the hyphen between",
         edits[0].span,
         label="a '-' is missing here",
         help=f"write '{'-'.join(words)}'",

@@ -38,24 +38,33 @@ def override(assembly: Assembly, overrides: Sequence[Override], diagnostics: Dia
     for item in overrides:
         source = item.source
         head, *rest = item.key.split(".")
+        span = Span(source, 0, len(source.text))
+        if head in SECTIONS and rest == ["on"]:
+            section = assembly.sections.get(head) or Section(Word(head, span=span), None, (), span=span)
+            assembly.sections[head] = replace(section, on=item.text.strip(), span=span)
+            continue
         values = parse_value(source, diagnostics)
         if values is None:
             continue
-        span = Span(source, 0, len(source.text))
         if head in SECTIONS and rest:
-            section = assembly.sections.get(head)
-            settings = {setting.key.text: setting for setting in section.settings} if section else {}
-            changed = _setting(settings.get(rest[0]), rest[0], rest[1:], values, span, diagnostics)
-            if changed is not None:
-                settings[rest[0]] = changed
-                empty = Section(Word(head, span=span), None, (), span=span)
-                assembly.sections[head] = replace(section or empty, settings=tuple(settings.values()))
+            _into_section(assembly, head, rest, values, span, diagnostics)
         elif head in HEADER:
             changed = _setting(assembly.settings.get(head), head, rest, values, span, diagnostics)
             if changed is not None:
                 assembly.settings[head] = changed
         else:
             _unknown(item.key, span, diagnostics)
+
+
+def _into_section(  # noqa: PLR0913 -- where to, what, and where to say what fails
+    assembly: Assembly, name: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
+) -> None:
+    section = assembly.sections.get(name) or Section(Word(name, span=span), None, (), span=span)
+    settings = {setting.key.text: setting for setting in section.settings}
+    changed = _setting(settings.get(way[0]), way[0], way[1:], values, span, diagnostics)
+    if changed is not None:
+        settings[way[0]] = changed
+        assembly.sections[name] = replace(section, settings=tuple(settings.values()))
 
 
 def _unknown(key: str, span: Span, diagnostics: Diagnostics) -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import networkx as nx
 import pytest
 
 import sewdsl
@@ -49,8 +50,6 @@ def test_json_refuses_a_wrong_shape() -> None:
 
 def test_graph(network: Network) -> None:
     """One graph node a node, one edge an operand; the input reaches everything."""
-    import networkx as nx
-
     graph = network.to_networkx()
     assert len(graph) == len(network)
     assert graph.number_of_edges() == sum(len(node.inputs) for node in network)

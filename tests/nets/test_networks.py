@@ -5,15 +5,19 @@ import pytest
 import sewdsl
 from sewdsl.cli.tables import layer_rows
 from sewdsl.compiler import shipped
-from sewdsl.syntax.formatter import format_source
 from sewdsl.source import Source
+from sewdsl.syntax.formatter import format_source
 
 LIBRARIES = {"blocks", "imagenet", "dvs-gesture"}
 NETWORKS = sorted(set(shipped()) - LIBRARIES)
 
 RESNETS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}
 PARAMETERS = {
-    **{f"{family}{depth}": count for depth, count in RESNETS.items() for family in ("sew-resnet-", "spiking-resnet-", "resnet-")},
+    **{
+        f"{family}{depth}": count
+        for depth, count in RESNETS.items()
+        for family in ("sew-resnet-", "spiking-resnet-", "resnet-")
+    },
     "7b-net": 130_938,
     "7b-net-and": 130_938,
     "7b-net-iand": 130_938,
@@ -56,7 +60,12 @@ def test_parameters(name: str, parameters: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "differs"),
-    [("wide-7b-net", True), ("wide-7b-net-released", False), ("lif-net-dvs-gesture", True), ("plif-net-cifar10-dvs", True)],
+    [
+        ("wide-7b-net", True),
+        ("wide-7b-net-released", False),
+        ("lif-net-dvs-gesture", True),
+        ("plif-net-cifar10-dvs", True),
+    ],
 )
 def test_claims(name: str, *, differs: bool) -> None:
     """A figure that does not follow from the printed string stands beside the computed one."""

@@ -1,0 +1,60 @@
+"""Every rule complains of its invalid file, and of that only, and says nothing of its valid one."""
+
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import sewdsl
+from sewdsl import checks
+from sewdsl.diagnostics import Severity
+
+HERE = Path(__file__).parent
+RULES = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
+CODES = {
+    "cropped_input": ("cropped-input", 4, 17, Severity.WARNING),
+    "expectation": ("expectation-failed", 4, 1, Severity.ERROR),
+    "join_needs_spikes": ("join-needs-spikes", 4, 27, Severity.ERROR),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_invalid(rule: str) -> None:
+    code, line, column, severity = CODES[rule]
+    compilation = sewdsl.read(HERE / rule / "invalid.net")
+    (found,) = compilation.diagnostics
+    assert (found.code, found.span.line, found.span.column, found.severity) == (code, line, column, severity)
+    assert compilation.valid == (severity < Severity.ERROR)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_valid(rule: str) -> None:
+    assert sewdsl.read(HERE / rule / "valid.net").diagnostics == ()
+
+
+def test_rules_are_found() -> None:
+    assert len(checks.rules()) == len(RULES) == len(CODES)
+
+
+def test_claims_are_notes() -> None:
+    text = 'sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-FC10\nclaim parameters 9.9M "Tab. 1"\nclaim parameters 2.7k\n'
+    compilation = sewdsl.read(text)
+    assert [(d.code, d.severity, d.span.line) for d in compilation.diagnostics] == [("claim-differs", Severity.NOTE, 4)]
+    assert compilation.valid
+
+
+def test_both_operands_are_named() -> None:
+    text = "c4k3-BN-ADD[IF|IF]-AND[BN|id]"
+    messages = [d.message for d in sewdsl.read(text, input="2x8x8").diagnostics]
+    assert messages == ["AND needs spikes, but its branch is real"]
+
+
+def test_range_errors_inside_a_block_name_the_way() -> None:
+    (found,) = sewdsl.read("c4k3-BN-IF-{SEW Block}*2-{SEW Block (g=IAND)}*3", input="2x8x8").diagnostics
+    assert found.path == ("body", "copy 1 of 3", "SEW Block", "IAND")
+    assert found.span.text == "SEW Block (g=IAND)"
+
+
+def test_nothing_is_expected_of_a_broken_network() -> None:
+    text = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-Foo-FC10\nexpect parameters 3\n"
+    assert [d.code for d in sewdsl.read(text).diagnostics] == ["unknown-name"]

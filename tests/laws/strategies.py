@@ -1,0 +1,60 @@
+"""Random networks as text: most are valid, all are small enough to run."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+NEURONS = st.sampled_from(
+    [
+        "IF",
+        "LIF",
+        "PLIF",
+        "LIF(tau=3.0)",
+        "IF(v_threshold=0.5)",
+        "PLIF(v_reset=none)",
+        "LIF(v_reset=-0.5)",
+        "ReLU",
+        "SN",
+    ]
+)
+MAPS = st.sampled_from(
+    ["c4k3", "c3k1", "c4k3s2", "c2k5", "c4k3x1", "c4k2p1", "BN", "tdBN", "MPk2", "MPk3s2p1", "APk2", "DP", "DP0.25"]
+)
+CALLS = st.sampled_from(
+    [
+        *("SEW Block", "SEW Block (c4)", "SEW Block (c6s2)", "SEW Bottleneck (c2)", "SEW Bottleneck (c2s2)"),
+        *("Spiking Block", "Spiking Bottleneck (c2)", "Plain Block (c3)", "Basic Block", "RBA Block"),
+        "SEW Block (g=ADD)",
+    ]
+)
+JOINS = st.sampled_from(["ADD", "AND", "IAND", "g"])
+
+
+def _join(item: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    shortcut = st.sampled_from(["id", "BN-IF", "id or c4k1-BN-IF"])
+    return st.builds(lambda join, branch, other: f"{join}[{branch}-IF|{other}]", JOINS, item, shortcut)
+
+
+def sequences(depth: int = 2) -> st.SearchStrategy[str]:
+    """Expressions over maps, nested up to a depth."""
+    item = st.one_of(MAPS, NEURONS, CALLS)
+    if depth:
+        inner = sequences(depth - 1)
+        repeat = st.builds(lambda body, n: f"{{{body}}}*{n}", inner, st.integers(1, 3))
+        item = st.one_of(item, item, repeat, _join(item))
+    return st.lists(item, min_size=1, max_size=4).map("-".join)
+
+
+HEADS = st.sampled_from(["", "-FC5", "-GAP-FC5", "-Flatten-DP-FC6-IF-APk3"])
+NETWORKS = st.builds(lambda body, head: f"c4k3-BN-IF-{body}{head}", sequences(), HEADS)
+TOKENS = st.lists(
+    st.sampled_from(
+        [
+            *("c32k3", "c", "k3", "BN", "PLIF", "LIF(tau=", "SEW Block", "SEW", "SN", "FC10", "MPk2", "APk", "GAP"),
+            *("(", ")", "[", "]", "{", "}", "<", ">", "*", "*2", "*0", "-", "--", "|", "id", " or ", "$(", "$(c)"),
+            *("g", "ADD[", "x", "9", "0.5", "=", "\n", "\u2013", "\ufffe", "\u00d7", "\u00a0", '"', "#", "[8]"),
+            *("(7B-Net)", "_", ".", ",", "\u00e9", "\x00", "input"),
+        ]
+    ),
+    max_size=14,
+)

@@ -1,0 +1,114 @@
+"""The laws of each family of kinds, over the whole catalogue."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sewdsl
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op, Surrogate
+from sewdsl.ir.signal import Values
+from sewdsl.ops import catalogue
+from tests.laws.strategies import NETWORKS
+
+
+def kinds(family: type[Kind]) -> list[type[Kind]]:
+    return [kind for kind in catalogue().values() if issubclass(kind, family)]
+
+
+@pytest.mark.parametrize("kind", kinds(Join))
+class TestJoins:
+    def test_neutral_branch_makes_an_identity(self, kind: type[Join]) -> None:
+        join = kind()
+        upper = 1 if join.spikes_only else 5
+        identity = torch.arange(upper + 1.0)
+        branch = torch.full_like(identity, join.neutral_branch)
+        assert torch.equal(join.combine(branch=branch, identity=identity), identity)
+
+    def test_range_holds_and_is_tight(self, kind: type[Join]) -> None:
+        join = kind()
+        uppers = (1,) if join.spikes_only else (1, 2, 3)
+        for a, s in itertools.product(uppers, uppers):
+            values = join.values(Values(a), Values(s))
+            pairs = torch.cartesian_prod(torch.arange(a + 1.0), torch.arange(s + 1.0))
+            out = join.combine(branch=pairs[:, 0], identity=pairs[:, 1])
+            assert values.upper is not None
+            assert (out.min().item(), out.max().item()) == (0, values.upper)
+
+
+@pytest.mark.parametrize("kind", kinds(Surrogate))
+class TestSurrogates:
+    def test_is_symmetric_and_peaks_at_the_threshold(self, kind: type[Surrogate]) -> None:
+        u = torch.linspace(-3, 3, 601, dtype=torch.float64)
+        slope = kind().derivative(u)
+        assert torch.allclose(slope, slope.flip(0))
+        assert (slope <= kind().derivative(torch.zeros(1, dtype=torch.float64))).all()
+        assert (slope >= 0).all()
+
+    def test_runs_on_floats_as_on_tensors(self, kind: type[Surrogate]) -> None:
+        for u in (-2.0, -0.3, 0.0, 0.3, 2.0):
+            tensor = kind().derivative(torch.tensor(u, dtype=torch.float64))
+            assert float(kind().derivative(u)) == pytest.approx(float(tensor), rel=1e-12)
+
+    def test_survives_large_values(self, kind: type[Surrogate]) -> None:
+        assert torch.isfinite(kind().derivative(torch.tensor([-1e4, 1e4]))).all()
+
+
+@pytest.mark.parametrize("kind", kinds(Neuron))
+class TestNeurons:
+    def test_spikes_at_the_threshold(self, kind: type[Neuron]) -> None:
+        """Θ(0) = 1 (Eq. 2), and a strong current makes every neuron fire."""
+        net = sewdsl.compile(f"{kind.kind}-Flatten", input="1x1x1", steps=3)
+        assert torch.equal(net(torch.full((3, 1, 1, 1, 1), 100.0), return_sequence=True), torch.ones(3, 1, 1))
+        assert torch.equal(net(torch.zeros(3, 1, 1, 1, 1), return_sequence=True), torch.zeros(3, 1, 1))
+
+    def test_dynamics_give_the_charge(self, kind: type[Neuron]) -> None:
+        neuron = kind(v_reset=-0.5)
+        learned = {name: torch.tensor(value, dtype=torch.float64) for name, value in neuron.learnable().items()}
+        v, x = torch.randn(5, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+        h = neuron.charge(v, x, **learned)
+        if isinstance(neuron, LinearNeuron):
+            decay, gain, drift = neuron.dynamics(**learned)
+            assert torch.allclose(h, decay * v + gain * x + drift)
+        assert h.shape == v.shape
+
+
+@pytest.mark.parametrize("name", [name for name, kind in catalogue().items() if issubclass(kind, Op)])
+def test_every_kind_is_described(name: str) -> None:
+    """Every kind's docstring says what it is, and how a network writes it."""
+    text = catalogue()[name].__doc__ or ""
+    assert text.splitlines()[0].endswith(".")
+    assert name == "input" or "In a network:" in text
+
+
+@settings(max_examples=120)
+@given(NETWORKS, st.integers(1, 3), st.booleans())
+def test_inferred_is_computed(text: str, steps: int, static: bool) -> None:  # noqa: FBT001 -- given by hypothesis
+    """Shapes, ranges and parameters known without torch are those of the module, at every node."""
+    options = {"input": "2x8x8", "steps": steps, "set": {"encode": "direct" if static else "none"}}
+    compilation = sewdsl.read(text, **options)  # type: ignore[arg-type]
+    if not compilation.valid or compilation.network is None:
+        return
+    network = compilation.network
+    torch.manual_seed(0)
+    module = sewdsl.compile(network)
+    assert sum(p.numel() for p in module.parameters()) == network.total_parameters
+    seen = {}
+    for node in network.nodes[1:]:
+        part = module.get_submodule(node.name)
+        part.register_forward_hook(lambda _m, _a, out, name=node.name: seen.__setitem__(name, out.detach()))
+        assert sum(p.numel() for p in part.parameters()) == network.parameters(node)
+    x = torch.randn(2, 2, 8, 8) if static else torch.randn(steps, 2, 2, 8, 8)
+    module.eval()(x)
+    for node in network.nodes[1:]:
+        out, signal = seen[node.name], node.output
+        assert tuple(out.shape[-len(signal.shape) :]) == signal.shape
+        if signal.values.upper is not None:
+            assert torch.equal(out, out.round())
+            assert out.min() >= 0
+            assert out.max() <= signal.values.upper
+        if not signal.varies and out.dim() == len(signal.shape) + 2:
+            assert all(torch.equal(out[0], later) for later in out)

@@ -1,0 +1,82 @@
+"""Whatever is typed, there is a network or a diagnostic; never a traceback."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sewdsl
+from sewdsl.cli.report import lines
+from sewdsl.compiler.fixing import fixed
+from sewdsl.ir.json import from_json, to_json
+from sewdsl.ops import catalogue
+from tests.laws.strategies import NETWORKS, TOKENS
+
+
+def holds(text: str, **options: object) -> None:
+    """A valid network that is whole, or at least one error whose place can be shown."""
+    compilation = sewdsl.read(text, **options)  # type: ignore[arg-type]
+    if compilation.valid:
+        assert compilation.network is None or compilation.network.validate()
+    else:
+        assert any(str(d.severity) == "error" for d in compilation.diagnostics)
+    for diagnostic in compilation.diagnostics:
+        assert diagnostic.message
+        assert 0 <= diagnostic.span.start <= diagnostic.span.end <= len(diagnostic.span.source.text)
+        assert "\n".join(lines(diagnostic))
+        assert "Traceback" not in diagnostic.message
+
+
+@settings(max_examples=10_000)
+@given(TOKENS)
+def test_random_tokens(tokens: list[str]) -> None:
+    holds("".join(tokens), input="2x16x16")
+
+
+@settings(max_examples=1_000)
+@given(
+    TOKENS,
+    st.sampled_from(["body ", "block A(c) = ", "neuron ", "train on digits {", "expect parameters ", "use ", ""]),
+)
+def test_random_files(tokens: list[str], keyword: str) -> None:
+    holds("sewdsl 1\ninput 2x16x16\n" + keyword + "".join(tokens))
+
+
+@settings(max_examples=500)
+@given(st.text(max_size=60))
+def test_random_text(text: str) -> None:
+    holds("c4k3-" + text, input="2x16x16")
+
+
+@settings(max_examples=300)
+@given(
+    st.text(max_size=20),
+    st.sampled_from(["input", "steps", "neuron", "join", "init", "train.epochs", "neuron.tau", "x.y"]),
+)
+def test_random_overrides(value: str, key: str) -> None:
+    holds("c4k3-BN-IF", input="2x8x8", set={key: value})
+
+
+@settings(max_examples=500)
+@given(NETWORKS)
+def test_fixes_apply(text: str) -> None:
+    """A text with a lost hyphen is mended to one that says nothing of it."""
+    broken = text.replace("BN-IF", "BNIF", 1)
+    compilation = sewdsl.read(broken, input="2x16x16")
+    found = [d for d in compilation.diagnostics if d.code == "missing-hyphen"]
+    assert found
+    assert compilation.found is not None
+    assert fixed(found, compilation.found.source) == text
+
+
+@settings(max_examples=300)
+@given(NETWORKS)
+def test_json(text: str) -> None:
+    network = sewdsl.read(text, input="2x16x16").network
+    if network is not None and sewdsl.read(text, input="2x16x16").valid:
+        assert from_json(to_json(network), catalogue()) == network
+
+
+@pytest.mark.parametrize("depth", [1, 31, 32, 33, 40, 5000])
+def test_depth(depth: int) -> None:
+    compilation = sewdsl.read("{" * depth + "BN" + "}*1" * depth, input="3")
+    assert compilation.valid == (depth <= 32)
