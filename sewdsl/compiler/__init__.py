@@ -110,11 +110,14 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
     return read(spec, **options).result()
 
 
-def compile(spec: str | Path | Network, **options: Unpack[Options]) -> SpikingNetwork:  # noqa: A001 -- what it does
+def compile(  # noqa: A001 -- what it does
+    spec: str | Path | Network, *, seed: int | None = None, **options: Unpack[Options]
+) -> SpikingNetwork:
     """The torch module of a spec or a network.
 
     Args:
         spec: As for :func:`load`, or a network.
+        seed: Of the initial weights; None: they follow torch's global generator.
         **options: See :class:`Options`; only for a spec.
 
     Returns:
@@ -130,5 +133,5 @@ def compile(spec: str | Path | Network, **options: Unpack[Options]) -> SpikingNe
         if options:
             message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
             raise TypeError(message)
-        return lower(spec)
-    return lower(load(spec, **options))
+        return lower(spec, seed=seed)
+    return lower(load(spec, **options), seed=seed)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from sewdsl.ir.network import Network, Node
-from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.op import Join
 from sewdsl.lower.neutral import neutral_current
+from sewdsl.ops.branches import branch_end
 from sewdsl.snn.layers import Conv2d
 from sewdsl.snn.norm import BatchNorm
 
@@ -33,21 +34,16 @@ def _make_identity(network: Network, model: nn.Module, node: Node, join: Join) -
     Weight 0 takes the input out of it; the bias is what makes A neutral: 0 for ADD and IAND, and for AND a current
     that makes the neuron fire at every time-step.
     """
-    end = node.inputs[0]
-    op = network.nodes[end].op
-    activation = op if isinstance(op, Activation) else None
-    last = network.nodes[end].inputs[0] if activation else end
-    norm = model.get_submodule(network.nodes[last].name) if last else None
-    shared = any(len(network.readers[index]) > 1 for index in (end, last))
-    if shared or not isinstance(norm, BatchNorm):
+    end = branch_end(network, node)
+    norm = model.get_submodule(end.norm.name) if end.norm else None
+    if not isinstance(norm, BatchNorm):
         message = (
             f"{node.name}: zero-initialisation needs a branch that ends in BN, or in BN and a neuron, but it ends in "
-            f"{network.nodes[last].op}{f' and {activation.kind}' if activation else ''}"
-            f"{', which the shortcut reads too' if shared else ''}"
+            f"{end.why}"
         )
-        raise ValueError(message)
+        raise ValueError(message)  # noqa: TRY004 -- the network is wrong, not the caller's types
     try:
-        bias = neutral_current(activation, join.neutral_branch)
+        bias = neutral_current(end.activation, join.neutral_branch)
     except ValueError as error:
         message = f"{node.name}: {error}"
         raise ValueError(message) from None

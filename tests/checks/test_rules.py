@@ -14,6 +14,7 @@ RULES = sorted(module.name for module in pkgutil.iter_modules(checks.__path__))
 CODES = {
     "cropped_input": ("cropped-input", 4, 17, Severity.WARNING),
     "expectation": ("expectation-failed", 4, 1, Severity.ERROR),
+    "zero_init_needs_norm": ("zero-init-needs-norm", 5, 17, Severity.ERROR),
     "join_needs_spikes": ("join-needs-spikes", 4, 27, Severity.ERROR),
 }
 
