@@ -96,7 +96,7 @@ def test_inferred_is_computed(text: str, steps: int, static: bool) -> None:  # n
     torch.manual_seed(0)
     module = sewdsl.compile(network)
     assert sum(p.numel() for p in module.parameters()) == network.total_parameters
-    seen = {}
+    seen: dict[str, torch.Tensor] = {}
     for node in network.nodes[1:]:
         part = module.get_submodule(node.name)
         part.register_forward_hook(lambda _m, _a, out, name=node.name: seen.__setitem__(name, out.detach()))
