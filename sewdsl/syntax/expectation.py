@@ -22,10 +22,13 @@ _WORDS = (
     ("WORD", "a name"),
     ("_LPAR", "'('"),
     ("LBRACE", "'{'"),
+    ("_ON", "'on'"),
     ("_EQUAL", "'='"),
     ("_COMMA", "','"),
-    ("_STAR", "'*'"),
+    ("_PLUS", "'+'"),
     ("_DASH", "'-'"),
+    ("_STAR", "'*'"),
+    ("_SLASH", "'/'"),
     ("_BAR", "'|'"),
     ("_OR", "'or'"),
     ("_RPAR", "')'"),
@@ -55,6 +58,11 @@ class Situation:
     before: Token | None
     token: Token
     accepted: AbstractSet[str]
+
+    @property
+    def expression(self) -> bool:
+        """Whether the statement ends with a sequence."""
+        return self.rule == "compact" or self.tokens[0].type in {"_BODY", "_BLOCK"}
 
     @property
     def finish(self) -> str:
@@ -94,16 +102,18 @@ def expectation(situation: Situation) -> str:
         return "a statement, such as 'body' or a setting" if situation.rule == "statement" else "a setting's name"
     if {"WORD", "LBRACE"} <= accepted and "_LPAR" not in accepted:
         return _ITEM
-    ends = ["nothing more" if accepted == {"$END"} else situation.finish] if "$END" in accepted else []
     if "STRING" in accepted:
         words = ["a value" if "SIZE" in accepted else "a string in double quotes"]
+        words += ["')'"] if "_RPAR" in accepted else []
     elif "DECIMAL" in accepted:
-        words = ["a number"]
+        words = ["a number"] + (["a name"] if "WORD" in accepted else [])
     else:
         if accepted & {"_DASH", "_COMMA", "_EQUAL"} and "INTEGER" not in accepted:
             accepted -= _GO_ON
         words = [text for kind, text in _WORDS if kind in accepted]
-    words += ends
+    if "$END" in accepted:
+        words += ["'-'"] if not words and situation.expression else []
+        words += [situation.finish]
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 

@@ -50,8 +50,8 @@ class _Parser:
         if tokens is None:
             return Document((), span=self.whole)
         lines = statements(tokens, brackets)
-        found = [statement for line in lines if (statement := self._statement(line))]
         check_version(self.source, lines, self.diagnostics)
+        found = [statement for line in lines if (statement := self._statement(line))]
         return Document(tuple(found), span=self.whole)
 
     def compact(self) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
@@ -10,25 +11,23 @@ from sewdsl.syntax.lexicon import VERSION
 from sewdsl.syntax.scanner import end, start
 
 if TYPE_CHECKING:
+    from lark import Token
+
     from sewdsl.syntax.layout import Lines
+
+_FIRST = f"sewdsl {VERSION}"
 
 
 def check_version(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
-    """Reports a file that does not begin with the version of its language, or with one that is not known."""
+    """Reports a file that does not begin with the version of its language, or with one that is not known.
+
+    A misspelt first word is reported and then taken for the right one.
+    """
     versions = [lines for lines in statements if lines.tokens[0].type == "_VERSION"]
     if not versions:
-        first = Span(source, 0, min(1, len(source.text)))
-        diagnostics.report(
-            "missing-version",
-            f"the file does not begin with its version, 'sewdsl {VERSION}'",
-            first,
-            label=f"expected 'sewdsl {VERSION}'",
-            help=f"write 'sewdsl {VERSION}' into the first line",
-            fixes=(Fix(f"insert 'sewdsl {VERSION}'", (Edit(Span(source, 0, 0), f"sewdsl {VERSION}\n"),)),),
-        )
+        _report_missing(source, statements[0].tokens[0] if statements else None, diagnostics)
         return
-    first_number = versions[0].tokens[1:2]
-    for number in first_number:
+    for number in versions[0].tokens[1:2]:
         if number.type == "INTEGER" and number.lstrip("0") != str(VERSION):
             diagnostics.report(
                 "unsupported-version",
@@ -37,13 +36,28 @@ def check_version(source: Source, statements: list[Lines], diagnostics: Diagnost
                 label=f"expected {VERSION}",
                 help="a newer sewdsl may read this file",
             )
-    for lines in [*versions[1:], *(versions[:1] if statements[0] is not versions[0] else ())]:
-        token = lines.tokens[0]
-        again = lines is not versions[0]
-        diagnostics.report(
-            "missing-version" if not again else "unexpected-token",
-            "the version comes a second time" if again else "the version must be the first statement",
-            Span(source, start(token), end(lines.tokens[-1])),
-            label="remove this line" if again else "move this line to the top",
-            help=f"a file begins with 'sewdsl {VERSION}', once",
-        )
+    first, *more = versions
+    if statements[0] is not first:
+        _report_misplaced(source, first, "missing-version", "the version must be the first statement", diagnostics)
+    for lines in more:
+        _report_misplaced(source, lines, "unexpected-token", "the version comes a second time", diagnostics)
+
+
+def _report_missing(source: Source, first: Token | None, diagnostics: Diagnostics) -> None:
+    if first is not None and get_close_matches(first.lower(), ["sewdsl"]):
+        span = Span(source, start(first), end(first))
+        message = f"the file begins with '{first}', not with '{_FIRST}'"
+        fix = Fix("write 'sewdsl'", (Edit(span, "sewdsl"),), safe=False)
+        first.type = "_VERSION"
+    else:
+        span = Span(source, 0, min(1, len(source.text)))
+        message = f"the file does not begin with its version, '{_FIRST}'"
+        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}\n"),))
+    help_ = f"the first line of a file is '{_FIRST}'"
+    diagnostics.report("missing-version", message, span, label=f"expected '{_FIRST}'", help=help_, fixes=(fix,))
+
+
+def _report_misplaced(source: Source, lines: Lines, code: str, message: str, diagnostics: Diagnostics) -> None:
+    span = Span(source, start(lines.tokens[0]), end(lines.tokens[-1]))
+    label = "move this line to the top" if code == "missing-version" else "remove this line"
+    diagnostics.report(code, message, span, label=label, help=f"a file begins with '{_FIRST}', once")

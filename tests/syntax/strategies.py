@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from hypothesis import strategies as st
 
 from sewdsl.source import Source
@@ -11,8 +9,12 @@ from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
 from sewdsl.syntax.scanner import end, scan, start
 
-_usual = st.sampled_from(["c32k3s1", "BN", "SEW", "Block", "id", "g", "DP0.25", "T_train", "on", "use", "body", "e3", "x2"])
-words = _usual | st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,4}(\.[0-9]x?)?", fullmatch=True).filter(lambda word: word != "or")
+_usual = st.sampled_from(
+    ["c32k3s1", "BN", "SEW", "Block", "id", "g", "DP0.25", "T_train", "on", "use", "body", "e3", "x2"]
+)
+words = _usual | st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,4}(\.[0-9]x?)?", fullmatch=True).filter(
+    lambda word: word != "or"
+)
 """Words of any kind; ``or`` is none behind the ``|`` of a join."""
 
 integers = st.integers(0, 999_999_999).map(str)
@@ -98,9 +100,7 @@ statements: st.SearchStrategy[tree.Statement] = st.one_of(
         st.lists(entries, max_size=3).map(tuple),
     ),
 )
-documents = st.lists(statements, max_size=5).map(
-    lambda rest: tree.Document((tree.Version(tree.Number("1")), *rest))
-)
+documents = st.lists(statements, max_size=5).map(lambda rest: tree.Document((tree.Version(tree.Number("1")), *rest)))
 """Whole files without errors."""
 
 fragments = st.lists(
@@ -108,7 +108,26 @@ fragments = st.lists(
         [
             *("c32k3s1", "BN", "SEW Block", "SEW", "id", "or", "DP0.5", "x"),
             *("{", "}", "<", ">", "[", "]", "(", ")", "$(", "$", "*", "*2", "*0", "7", "2x3", "0.13M", "1e-3"),
-            *("-", "-", "-", "|", "=", ",", "+", "/", " ", " ", "\n", "\r\n", "#", '"', "\u2013", "\u00d7", "\u00a0", "?"),
+            *(
+                "-",
+                "-",
+                "-",
+                "|",
+                "=",
+                ",",
+                "+",
+                "/",
+                " ",
+                " ",
+                "\n",
+                "\r\n",
+                "#",
+                '"',
+                "\u2013",
+                "\u00d7",
+                "\u00a0",
+                "?",
+            ),
             *("sewdsl 1\n", "body ", "block ", "use ", "expect ", "claim ", "train on x {\n", "data ", "steps ", "on "),
         ]
     ),
@@ -120,22 +139,24 @@ fragments = st.lists(
 @st.composite
 def untidy(draw: st.DrawFn, text: str) -> str:
     """A canonical text with other white space, line breaks and comments, which say the same."""
-    tokens = scan(Source("t", text))
-    blanks, breaks = st.sampled_from(["", " ", "\t "]), st.sampled_from(["\n", "  \n ", " # why\n", "#\n# \u2013x \n\n"])
+    blanks, breaks = (
+        st.sampled_from(["", " ", "\t "]),
+        st.sampled_from(["\n", "  \n ", " # why\n", "#\n# \u2013x \n\n"]),
+    )
     ends = st.sampled_from(["\n", "\r\n", "\n\n\n", " # why  \n", "\n   # \u00d7\n \t\n"])
-    depth, pieces = 0, []
-    for before, token in pairwise([None, *tokens]):
-        gap = text[end(before) if before else 0 : start(token)]
-        section = (token == "{" and text[end(token) :].startswith("\n")) or (token == "}" and before.type == "NEWLINE")
-        if before and before.type != "NEWLINE" and token.type != "NEWLINE":
-            within_name = before.type in {"WORD", "_RPAR"} and token.type in {"WORD", "_OPEN"}
-            if gap:
-                gap += draw(blanks)
-            elif not within_name:
-                gap = draw(blanks)
-            if (depth or before in {"-", "|", "="}) and not within_name and token not in KEYWORDS and draw(st.booleans()):
-                gap = draw(breaks)
+    first, *rest = scan(Source("t", text))
+    depth, before, pieces = 0, first, [str(first)]
+    for token in rest:
+        gap = text[end(before) : start(token)]
+        within_name = before.type in {"WORD", "_RPAR"} and token.type in {"WORD", "_OPEN"}
+        if "NEWLINE" not in {before.type, token.type} and (gap or not within_name):
+            goes_on = depth or before in {"-", "|", "="}
+            broken = goes_on and not within_name and token not in KEYWORDS and draw(st.booleans())
+            gap = draw(breaks) if broken else gap + draw(blanks)
         pieces.append(gap + (draw(ends) if token.type == "NEWLINE" else str(token)))
-        if not section:
+        opens_section = token == "{" and text[end(token) :].startswith("\n")
+        closes_section = token == "}" and before.type == "NEWLINE"
+        if not opens_section and not closes_section:
             depth += (token.type in OPENERS) - (token.type in CLOSERS)
+        before = token
     return "".join(pieces)

@@ -98,7 +98,7 @@ train   on dvs128 - gesture { epochs 192   # long
 data { memory   2GB }
 # end  
 
-"""  # noqa: RUF001, W291 -- what is to be tidied
+"""  # noqa: W291 -- what is to be tidied
 
 TIDY = """\
 sewdsl 1

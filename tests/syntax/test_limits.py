@@ -1,0 +1,125 @@
+"""Limits: reported with the actual value, the limit and the option; and no text takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import process_time
+
+import pytest
+
+from sewdsl.diagnostics import Diagnostic, Diagnostics
+from sewdsl.source import Source
+from sewdsl.syntax.limits import Limits
+from sewdsl.syntax.parser import parse, parse_compact, parse_value
+from sewdsl.syntax.scanner import language
+from sewdsl.syntax.tree import Document
+
+SIZE = 256 * 1024
+
+
+def only(text: str, limits: Limits | None = None) -> Diagnostic:
+    diagnostics = Diagnostics()
+    parse_compact(Source("t", text), diagnostics, limits or Limits())
+    (found,) = diagnostics
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "column", "message", "option"),
+    [
+        ("a" * (SIZE + 1), "source-too-long", 1, "the source has 262145 bytes, over the limit of 262144", "source"),
+        ("\u2013" * 90_000, "source-too-long", 1, "the source has 270000 bytes, over the limit of 262144", "source"),
+        (
+            "{" * 33 + "a" + "}*1" * 33,
+            "nesting-too-deep",
+            33,
+            "brackets nested 33 deep are over the limit of 32",
+            "nesting",
+        ),
+        ("{" * 100_000, "nesting-too-deep", 33, "brackets nested 100000 deep are over the limit of 32", "nesting"),
+        ("f(x=" * 40, "nesting-too-deep", 130, "brackets nested 33 deep are over the limit of 32", "nesting"),
+        (
+            "c$(" + "c+" * 33 + "c)",
+            "nesting-too-deep",
+            2,
+            "more operators than the limit of 32 in one '$(…)'",
+            "nesting",
+        ),
+        ("{a}*10001", "repeat-too-large", 5, "10001 copies are over the limit of 10000", "repeat"),
+        ("{a}*1234567890", "integer-too-long", 5, "an integer of 10 digits is over the limit of 9", "digits"),
+        ("c1234567890k3", "integer-too-long", 2, "an integer of 10 digits is over the limit of 9", "digits"),
+        ("a" + "9" * 100_000, "integer-too-long", 2, "an integer of 100000 digits is over the limit of 9", "digits"),
+    ],
+)
+def test_a_limit_names_the_value_and_its_option(text: str, code: str, column: int, message: str, option: str) -> None:
+    found = only(text)
+    assert (found.code, found.span.column, found.message) == (code, column, message)
+    assert f"--limit {option}=" in found.help
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("a" * (SIZE + 1), Limits(source_bytes=SIZE + 1)),
+        ("{" * 33 + "a" + "}*1" * 33, Limits(nesting=33)),
+        ("c$(" + "c+" * 33 + "c)", Limits(nesting=33)),
+        ("{a}*10001", Limits(repeat=10_001)),
+        ("c1234567890k3", Limits(digits=10)),
+    ],
+)
+def test_a_raised_limit_lets_it_pass(text: str, limits: Limits) -> None:
+    diagnostics = Diagnostics()
+    assert parse_compact(Source("t", text), diagnostics, limits).statements
+    assert not list(diagnostics)
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 32 + "a" + "}*1" * 32, "{a}*10000", "c123456789k3", "DP0.123456789012", "a" * SIZE]
+)
+def test_the_limit_itself_is_within(text: str) -> None:
+    diagnostics = Diagnostics()
+    assert parse_compact(Source("t", text), diagnostics).statements
+    assert not list(diagnostics)
+
+
+def test_limits_hold_in_values() -> None:
+    diagnostics = Diagnostics()
+    assert parse_value(Source("t", "2x12345678901"), diagnostics) is None
+    assert [diagnostic.code for diagnostic in diagnostics] == ["integer-too-long"]
+
+
+@pytest.mark.parametrize("parse", [parse, parse_compact])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        ")",
+        "{",
+        "()",
+        "{)",
+        "? ",
+        "1.",
+        '"\n',
+        "=\n",
+        "a =\n",
+        "{a}*2 ",
+        "{a}-",
+        "$(",
+        "g[a|",
+        "1x",
+        "\u2013",
+        "-",
+        "#\n",
+    ],
+)
+def test_a_long_text_of_garbage_takes_little_time(piece: str, parse: Callable[[Source, Diagnostics], Document]) -> None:
+    language()
+    text = piece * (SIZE // len(piece.encode()))
+    began = process_time()
+    parse(Source("t", text), Diagnostics())
+    assert process_time() - began < 8  # takes about 1; quadratic time would be minutes
+
+
+def test_repeats_of_repeats_are_counted_by_those_who_expand_them() -> None:
+    diagnostics = Diagnostics()
+    assert parse_compact(Source("t", "{{{BN}*9999}*9999}*9999"), diagnostics).statements
+    assert not list(diagnostics)

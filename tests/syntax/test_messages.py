@@ -1,0 +1,328 @@
+"""Every syntax diagnostic: its code, line, column, message, and what its fix makes of the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.source import Source
+from sewdsl.syntax.parser import parse, parse_compact, parse_value
+from sewdsl.syntax.tree import Document, Value
+from tests.syntax.fixing import apply_fix
+
+Parse = Callable[[Source, Diagnostics], Document | tuple[Value, ...] | None]
+
+
+class Case(NamedTuple):
+    """A text with one problem; ``fixed`` is None where no fix is offered."""
+
+    parse: Parse
+    text: str
+    code: str
+    line: int
+    column: int
+    message: str
+    fixed: str | None = None
+    safe: bool = True
+
+
+def file(text: str, *expected: object, **more: object) -> Case:
+    code, line, column, message = expected
+    return Case(parse, f"sewdsl 1\n{text}", code, line, column, message, **more)  # type: ignore[arg-type]
+
+
+def compact(text: str, *expected: object, **more: object) -> Case:
+    code, line, column, message = expected
+    return Case(parse_compact, text, code, line, column, message, **more)  # type: ignore[arg-type]
+
+
+def value(text: str, *expected: object, **more: object) -> Case:
+    code, line, column, message = expected
+    return Case(parse_value, text, code, line, column, message, **more)  # type: ignore[arg-type]
+
+
+V = "sewdsl 1\n"
+BODY = "a layer, a block or '{'"
+
+CASES = [
+    # --- a hyphen too few
+    compact("{a}*5DP-FC512", "missing-hyphen", 1, 6, "a '-' is missing before 'DP'", fixed="{a}*5-DP-FC512"),
+    compact("{a}*3MPk2s2", "missing-hyphen", 1, 6, "a '-' is missing before 'MPk2s2'", fixed="{a}*3-MPk2s2"),
+    compact("{a}*3 \nMPk2", "missing-hyphen", 2, 1, "a '-' is missing before 'MPk2'", fixed="{a}*3-MPk2"),
+    compact("g[a|id] c32", "missing-hyphen", 1, 9, "a '-' is missing before 'c32'", fixed="g[a|id]-c32"),
+    compact("g[a{b}*2|id]", "missing-hyphen", 1, 4, "a '-' is missing before '{'", fixed="g[a-{b}*2|id]"),
+    compact("a<b>*2", "missing-hyphen", 1, 2, "a '-' is missing before '<'", fixed="a-<b>*2"),
+    compact("SEW Block (c32) MP", "missing-hyphen", 1, 17, "a '-' is missing before 'MP'", fixed="SEW Block (c32)-MP"),
+    compact("{a}*2{b}*3", "missing-hyphen", 1, 6, "a '-' is missing before '{'", fixed="{a}*2-{b}*3"),
+    compact("{a}*$(n)b", "missing-hyphen", 1, 9, "a '-' is missing before 'b'", fixed="{a}*$(n)-b"),
+    compact("{a}*2 # c\nb", "missing-hyphen", 2, 1, "a '-' is missing before 'b'", fixed="{a}*2- # c\nb"),
+    file("body {a}*5DP", "missing-hyphen", 2, 11, "a '-' is missing before 'DP'", fixed=V + "body {a}*5-DP"),
+    file("block A = f(x)b", "missing-hyphen", 2, 15, "a '-' is missing before 'b'", fixed=V + "block A = f(x)-b"),
+    # --- a hyphen too many
+    compact("a-b-", "trailing-hyphen", 1, 4, "nothing follows this '-'", fixed="a-b"),
+    compact("{a-}*2", "trailing-hyphen", 1, 3, "nothing follows this '-'", fixed="{a}*2"),
+    compact("<a->*2", "trailing-hyphen", 1, 3, "nothing follows this '-'", fixed="<a>*2"),
+    compact("g[a-|id]", "trailing-hyphen", 1, 4, "nothing follows this '-'", fixed="g[a|id]"),
+    compact("g[a|id-]", "trailing-hyphen", 1, 7, "nothing follows this '-'", fixed="g[a|id]"),
+    compact("g[a|id- or b]", "trailing-hyphen", 1, 7, "nothing follows this '-'", fixed="g[a|id or b]"),
+    file("body a-\n", "trailing-hyphen", 2, 7, "nothing follows this '-'", fixed=V + "body a\n"),
+    file(
+        "body a-\nexpect output 3",
+        "trailing-hyphen",
+        2,
+        7,
+        "nothing follows this '-'",
+        fixed=V + "body a\nexpect output 3",
+    ),
+    file('body a-\nuse "b"', "trailing-hyphen", 2, 7, "nothing follows this '-'", fixed=V + 'body a\nuse "b"'),
+    compact("a--b", "unexpected-token", 1, 3, f"found a second '-', expected {BODY}", fixed="a-b", safe=False),
+    # --- repeats
+    compact("{}*2", "empty-sequence", 1, 1, "the repeat is empty"),
+    compact("a-<>*2", "empty-sequence", 1, 3, "the repeat is empty"),
+    compact("{ }*2", "empty-sequence", 1, 1, "the repeat is empty"),
+    compact("a-{b}", "missing-count", 1, 5, "a repeat has no count"),
+    compact("<b>-a", "missing-count", 1, 3, "a repeat has no count"),
+    compact("{b}*-a", "missing-count", 1, 4, "a repeat has no count"),
+    compact("{b}*", "missing-count", 1, 4, "a repeat has no count"),
+    compact("{b}7-a", "missing-count", 1, 4, "a repeat has no '*' before its count", fixed="{b}*7-a"),
+    compact("{b} 7", "missing-count", 1, 5, "a repeat has no '*' before its count", fixed="{b}*7"),
+    compact("{b}*0", "zero-count", 1, 5, "a repeat of 0 copies stands for nothing"),
+    compact("{b}*00", "zero-count", 1, 5, "a repeat of 0 copies stands for nothing"),
+    compact("{b}*2.5", "unexpected-token", 1, 5, "found '2.5', expected a whole number"),
+    compact("{b}*2x2", "unexpected-token", 1, 5, "found '2x2', expected a whole number"),
+    compact("a*2", "unexpected-token", 1, 2, "found '*', expected '-' or the end"),
+    compact("{a}*2*2", "unexpected-token", 1, 6, "found '*', expected '-' or the end"),
+    # --- joins and blocks
+    compact("g[|id]", "empty-sequence", 1, 2, "the branch is empty"),
+    compact("g[a|]", "empty-sequence", 1, 4, "the shortcut is empty"),
+    compact("g[a|id or]", "empty-sequence", 1, 8, "the alternative is empty"),
+    compact("g[a|or b]", "empty-sequence", 1, 4, "the shortcut is empty"),
+    compact("g[a]", "unexpected-token", 1, 4, "found ']', expected '|'"),
+    compact("g[a|b|c]", "unexpected-token", 1, 6, "found '|', expected 'or' or ']'"),
+    compact("g[a|b or c or d]", "unexpected-token", 1, 12, "found 'or', expected ']'"),
+    compact("a|b", "unexpected-token", 1, 2, "found '|', expected '-' or the end"),
+    compact("", "empty-sequence", 1, 1, "the body is empty"),
+    compact(" \n ", "empty-sequence", 1, 1, "the body is empty"),
+    file("body\nsteps 4", "empty-sequence", 2, 1, "the body is empty"),
+    file("block A =", "empty-sequence", 2, 9, "the block is empty"),
+    file("block A", "unexpected-token", 2, 8, "found the end of the line, expected '='"),
+    file("block (c) = a", "unexpected-token", 2, 7, "found '(', expected a name"),
+    file("block A(c=2x3) = a", "unexpected-token", 2, 11, "found '2x3', expected a number or a name"),
+    file("block A(c d) = a", "unexpected-token", 2, 11, "found 'd', expected '=', ',' or ')'"),
+    # --- brackets
+    compact("a-{b", "unclosed-bracket", 1, 3, "'{' is not closed"),
+    compact("a-<b*2", "unclosed-bracket", 1, 3, "'<' is not closed"),
+    compact("g[a|b", "unclosed-bracket", 1, 2, "'[' is not closed"),
+    compact("LIF(tau=2.0-BN", "unclosed-bracket", 1, 4, "'(' is not closed"),
+    compact("c$(c-BN", "unclosed-bracket", 1, 2, "'$(' is not closed"),
+    compact("{g[a|b}*2", "unclosed-bracket", 1, 3, "'[' is not closed"),
+    compact("a}*2", "unmatched-bracket", 1, 2, "'}' closes nothing"),
+    compact("a-b)", "unmatched-bracket", 1, 4, "')' closes nothing"),
+    compact("{a)-b}*2", "unmatched-bracket", 1, 3, "')' closes nothing"),
+    compact("{a>*2", "unmatched-bracket", 1, 3, "'{' in column 1 is closed by '>'", fixed="{a}*2"),
+    compact("<a}*2", "unmatched-bracket", 1, 3, "'<' in column 1 is closed by '}'", fixed="<a>*2"),
+    compact("{a)*2", "unmatched-bracket", 1, 3, "'{' in column 1 is closed by ')'", fixed="{a}*2"),
+    compact("g[a|b)", "unmatched-bracket", 1, 6, "'[' in column 2 is closed by ')'", fixed="g[a|b]"),
+    compact("LIF(a=1]", "unmatched-bracket", 1, 8, "'(' in column 4 is closed by ']'", fixed="LIF(a=1)"),
+    file("body {a\nsteps 4\n", "unclosed-bracket", 2, 6, "'{' is not closed"),
+    file("train on x {\n    epochs 1\n", "unclosed-bracket", 2, 12, "'{' is not closed"),
+    # --- characters
+    compact("a\u2013b", "typographic-character", 1, 2, "the character U+2013 is read as '-'", fixed="a-b"),
+    compact("DP\ufffeFC512", "typographic-character", 1, 3, "the character U+FFFE is read as '-'", fixed="DP-FC512"),
+    compact("{a}\u00d77", "typographic-character", 1, 4, "the character U+00D7 is read as '*'", fixed="{a}*7"),
+    compact("{a}\u22177", "typographic-character", 1, 4, "the character U+2217 is read as '*'", fixed="{a}*7"),
+    compact("SEW\u00a0Block", "typographic-character", 1, 4, "the character U+00A0 is read as ' '", fixed="SEW Block"),
+    compact("\ufeffa", "typographic-character", 1, 1, "the character U+FEFF is ignored", fixed="a"),
+    compact("\u27e8a>*2", "typographic-character", 1, 1, "the character U+27E8 is read as '<'", fixed="<a>*2"),
+    value("2\u00d7128x128", "typographic-character", 1, 2, "the character U+00D7 is read as 'x'", fixed="2x128x128"),
+    value("\u22120.5", "typographic-character", 1, 1, "the character U+2212 is read as '-'", fixed="-0.5"),
+    value("1e\u22123", "typographic-character", 1, 3, "the character U+2212 is read as '-'", fixed="1e-3"),
+    compact("c32\u00a7k3", "unexpected-character", 1, 4, "unexpected character '\u00a7'"),
+    compact("a-?!?-b", "unexpected-character", 1, 3, "unexpected characters '?!?'"),
+    compact("c\u0663\u0664", "unexpected-character", 1, 2, "unexpected character '\u0663'"),
+    compact("a-\x00", "unexpected-character", 1, 3, r"unexpected character '\x00'"),
+    compact("FC10.", "unexpected-character", 1, 5, "unexpected character '.'", fixed="FC10"),
+    compact("k$c", "unexpected-character", 1, 2, "unexpected character '$'"),
+    file(
+        'network "7B\nsteps 4',
+        "unterminated-string",
+        2,
+        9,
+        'the string "7B is not closed',
+        fixed=V + 'network "7B"\nsteps 4',
+        safe=False,
+    ),
+    # --- what papers print behind a network
+    compact("FC11 (7B-Net)", "trailing-citation", 1, 6, "'(7B-Net)' is no part of the network", fixed="FC11"),
+    compact(
+        "FC11(Wide-7B-\nNet)", "trailing-citation", 1, 5, "'(Wide-7B- Net)' is no part of the network", fixed="FC11"
+    ),
+    compact("FC11[16]", "trailing-citation", 1, 5, "'[16]' is no part of the network", fixed="FC11"),
+    compact("FC11 [8, 16]", "trailing-citation", 1, 6, "'[8, 16]' is no part of the network", fixed="FC11"),
+    compact(
+        "FC11 [8] 97.57 1.70M 20",
+        "trailing-citation",
+        1,
+        6,
+        "'[8] 97.57 1.70M 20' is no part of the network",
+        fixed="FC11",
+    ),
+    file("body a [8] # b", "trailing-citation", 2, 8, "'[8]' is no part of the network", fixed=V + "body a # b"),
+    # --- statements
+    Case(
+        parse, "body a", "missing-version", 1, 1, "the file does not begin with its version, 'sewdsl 1'", V + "body a"
+    ),
+    Case(
+        parse,
+        "sewdls 1\nbody a",
+        "missing-version",
+        1,
+        1,
+        "the file begins with 'sewdls', not with 'sewdsl 1'",
+        "sewdsl 1\nbody a",
+        safe=False,
+    ),
+    Case(parse, "", "missing-version", 1, 1, "the file does not begin with its version, 'sewdsl 1'", V),
+    Case(parse, "# c\nbody a\nsewdsl 1\n", "missing-version", 3, 1, "the version must be the first statement"),
+    Case(parse, "sewdsl 2\n", "unsupported-version", 1, 8, "version 2 of the language is not known, only 1"),
+    Case(parse, "sewdsl\n", "unexpected-token", 1, 7, "found the end of the line, expected a whole number"),
+    Case(parse, "sewdsl 1.5\n", "unexpected-token", 1, 8, "found '1.5', expected a whole number"),
+    file("sewdsl 1", "unexpected-token", 2, 1, "the version comes a second time"),
+    file("blok A = a", "unknown-statement", 2, 1, "unknown statement 'blok'", fixed=V + "block A = a", safe=False),
+    file("Body a-b", "unknown-statement", 2, 1, "unknown statement 'Body'", fixed=V + "body a-b", safe=False),
+    file(
+        "trian on x {\n    epochs 1\n}",
+        "unknown-statement",
+        2,
+        1,
+        "unknown statement 'trian'",
+        fixed=V + "train on x {\n    epochs 1\n}",
+        safe=False,
+    ),
+    file("test on x { a 1 }", "unexpected-token", 2, 11, "found '{', expected a value or the end of the line"),
+    file("steps = 4", "unexpected-token", 2, 7, "found '=', expected the value of 'steps'", fixed=V + "steps 4"),
+    file("steps=4", "unexpected-token", 2, 6, "found '=', expected the value of 'steps'", fixed=V + "steps 4"),
+    file("steps", "unexpected-token", 2, 6, "found the end of the line, expected a value"),
+    file("body a\n  -b", "unexpected-token", 3, 3, "found '-', expected a statement, such as 'body' or a setting"),
+    file("4 steps", "unexpected-token", 2, 1, "found '4', expected a statement, such as 'body' or a setting"),
+    file("network 7B-Net", "unexpected-token", 2, 12, "found 'Net', expected a number"),
+    file("use other.net", "unexpected-token", 2, 5, "found 'other.net', expected a string in double quotes"),
+    file("expect 0.13M", "unexpected-token", 2, 8, "found '0.13M', expected a name"),
+    file("expect parameters", "unexpected-token", 2, 18, "found the end of the line, expected a value"),
+    file('use "a" "b"', "unexpected-token", 2, 9, "found '\"b\"', expected the end of the line"),
+    file(
+        "claim parameters 1M Tab",
+        "unexpected-token",
+        2,
+        21,
+        "found 'Tab', expected a string in double quotes or the end of the line",
+    ),
+    file("train at x {\n}", "unexpected-token", 2, 7, "found 'at', expected '{' or 'on'"),
+    file("train on x", "unexpected-token", 2, 11, "found the end of the line, expected '{' or '-'"),
+    file(
+        "train on x {\n  epochs = 1\n  batch 2\n}",
+        "unexpected-token",
+        3,
+        10,
+        "found '=', expected the value of 'epochs'",
+        fixed=V + "train on x {\n  epochs 1\n  batch 2\n}",
+    ),
+    file("train on x {\n  16\n  batch 2\n}", "unexpected-token", 3, 3, "found '16', expected a setting's name"),
+    # --- values
+    compact("DP 0.25", "unexpected-token", 1, 4, "found '0.25', expected '-' or the end", fixed="DP0.25", safe=False),
+    compact("LIF(tau=)", "unexpected-token", 1, 9, "found ')', expected a value"),
+    compact("LIF(tau=2, )", "unexpected-token", 1, 12, "found ')', expected a value"),
+    compact("LIF(tau=2 v=1)", "unexpected-token", 1, 11, "found 'v', expected ',' or ')'"),
+    compact("LIF(=2)", "unexpected-token", 1, 5, "found '=', expected a value or ')'"),
+    compact("c$(c+)", "unexpected-token", 1, 6, "found ')', expected a whole number, a name or '('"),
+    compact("c$(0.5*c)", "unexpected-token", 1, 4, "found '0.5', expected a whole number, a name or '('"),
+    compact("c$(c d)", "unexpected-token", 1, 6, "found 'd', expected '+', '-', '*', '/' or ')'"),
+    value("", "unexpected-token", 1, 1, "found the end, expected a value"),
+    value("a=b", "unexpected-token", 1, 2, "found '=', expected a value or the end"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case.code}:{case.text.removeprefix(V)}" for case in CASES])
+def test_message_and_fix(case: Case) -> None:
+    diagnostics = Diagnostics()
+    case.parse(Source("t", case.text), diagnostics)
+    assert [(d.code, d.span.line, d.span.column, d.message) for d in diagnostics] == [
+        (case.code, case.line, case.column, case.message)
+    ]
+    (found,) = diagnostics
+    assert found.label
+    assert found.severity is (Severity.WARNING if case.code == "typographic-character" else Severity.ERROR)
+    assert [apply_fix(case.text, fix) for fix in found.fixes] == ([case.fixed] if case.fixed is not None else [])
+    if case.fixed is not None:
+        assert found.fixes[0].safe is case.safe
+        after = Diagnostics()
+        case.parse(Source("t", case.fixed), after)
+        assert not list(after)
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        (compact("{a>*2", "", 0, 0, ""), "close it with '}'"),
+        (compact("c$c", "", 0, 0, ""), "'$(name)'"),
+        (compact("a-{b", "", 0, 0, ""), "close it with '}'"),
+        (compact("g[a|]", "", 0, 0, ""), "'id'"),
+        (compact("c\u0663", "", 0, 0, ""), "digits are 0 to 9"),
+        (compact("\u2018a\u2019", "", 0, 0, ""), "straight double quotes"),
+        (compact("DP 0.25", "", 0, 0, ""), "'DP0.25'"),
+        (compact("FC11 (7B-Net)", "", 0, 0, ""), 'network "…"'),
+        (file("network 7B-Net", "", 0, 0, ""), "between double quotes"),
+        (file("use a.net", "", 0, 0, ""), "between double quotes"),
+        (file("body a\n-b", "", 0, 0, ""), "end of the line before"),
+        (file("test on x { a 1 }", "", 0, 0, ""), "only 'train' and 'data'"),
+    ],
+)
+def test_help_says_how_to_mend_it(case: Case, words: str) -> None:
+    diagnostics = Diagnostics()
+    case.parse(Source("t", case.text), diagnostics)
+    assert words in next(iter(diagnostics)).help
+
+
+def codes(parse: Parse, text: str) -> list[tuple[str, int, int]]:
+    diagnostics = Diagnostics()
+    parse(Source("t", text), diagnostics)
+    return [(d.code, d.span.line, d.span.column) for d in diagnostics]
+
+
+def test_several_problems_of_one_expression() -> None:
+    assert codes(parse_compact, "{a}*5DP\u2013{b}-{}*0-{c}*2{d}*0-") == [
+        ("missing-hyphen", 1, 6),
+        ("typographic-character", 1, 8),
+        ("missing-count", 1, 11),
+        ("empty-sequence", 1, 13),
+        ("missing-hyphen", 1, 23),
+        ("trailing-hyphen", 1, 28),
+    ]
+
+
+def test_several_statements_with_problems() -> None:
+    text = "steps = 4\nblok A = b\nbody a-\nexpect 3\ntrain on x {\n  epochs = 3\n  4\n  batch 2\n}\nuse x\n"
+    assert codes(parse, text) == [
+        ("missing-version", 1, 1),
+        ("unexpected-token", 1, 7),
+        ("unknown-statement", 2, 1),
+        ("trailing-hyphen", 3, 7),
+        ("unexpected-token", 4, 8),
+        ("unexpected-token", 6, 10),
+        ("unexpected-token", 7, 3),
+        ("unexpected-token", 10, 5),
+    ]
+
+
+def test_an_unclosed_bracket_hides_no_statement_behind_it() -> None:
+    diagnostics = Diagnostics()
+    document = parse(Source("t", "sewdsl 1\nbody {a-\n  b\nsteps = 4\nblock A(c = b\nexpect output 3\n"), diagnostics)
+    assert [(d.code, d.span.line) for d in diagnostics] == [
+        ("unclosed-bracket", 2),
+        ("unexpected-token", 4),
+        ("unclosed-bracket", 5),
+    ]
+    assert [type(statement).__name__ for statement in document.statements] == ["Version", "Setting", "Expect"]

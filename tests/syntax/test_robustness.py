@@ -1,0 +1,81 @@
+"""No text makes syntax raise, and what it reports is usable."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.source import Source
+from sewdsl.syntax.parser import parse, parse_compact, parse_value
+from sewdsl.syntax.printer import print_document
+from sewdsl.syntax.tokens import tokens
+from tests.syntax.fixing import apply_fix
+from tests.syntax.strategies import fragments
+
+anything = st.one_of(
+    fragments,
+    st.text(max_size=60),
+    st.binary(max_size=60).map(lambda data: data.decode("utf-8", "surrogateescape")),
+    st.binary(max_size=60).map(lambda data: data.decode("latin-1")),
+)
+
+
+def check(diagnostics: Diagnostics, source: Source) -> None:
+    for found in diagnostics:
+        assert found.span.source is source
+        assert 0 <= found.span.start <= found.span.end <= len(source.text)
+        assert found.label
+        assert found.message
+        for fix in found.fixes:
+            for edit in fix.edits:
+                assert 0 <= edit.span.start <= edit.span.end <= len(source.text)
+                assert edit.text != edit.span.text
+
+
+@given(anything)
+@settings(max_examples=400)
+def test_a_file_is_reported_on_or_parsed(text: str) -> None:
+    source, diagnostics = Source("t", text), Diagnostics()
+    document = parse(source, diagnostics)
+    check(diagnostics, source)
+    if not diagnostics.errors:
+        again = Diagnostics()
+        assert parse(Source("t", print_document(document)), again) == document
+        assert not list(again)
+
+
+@given(anything)
+@settings(max_examples=400)
+def test_a_compact_string_is_reported_on_or_parsed(text: str) -> None:
+    source, diagnostics = Source("t", text), Diagnostics()
+    document = parse_compact(source, diagnostics)
+    check(diagnostics, source)
+    assert document.statements or diagnostics.errors
+
+
+@given(anything)
+def test_a_value_is_reported_on_or_parsed(text: str) -> None:
+    source, diagnostics = Source("t", text), Diagnostics()
+    values = parse_value(source, diagnostics)
+    check(diagnostics, source)
+    assert (values is None) == bool(diagnostics.errors)
+
+
+@given(anything)
+def test_tokens_leave_out_nothing_but_white_space(text: str) -> None:
+    behind = 0
+    for _, span in tokens(Source("t", text)):
+        assert not text[behind : span.start].strip(" \t\r\n\f\v\u00a0\u2007\u2009\u202f\ufeff")
+        behind = span.end
+    assert not text[behind:].strip(" \t\r\n\f\v\u00a0\u2007\u2009\u202f\ufeff")
+
+
+@given(fragments)
+def test_safe_fixes_come_to_an_end(text: str) -> None:
+    for _ in range(len(text) + 10):
+        diagnostics = Diagnostics()
+        parse_compact(Source("t", text), diagnostics)
+        safe = [fix for found in diagnostics for fix in found.fixes if fix.safe]
+        if not safe:
+            return
+        text = apply_fix(text, safe[0])
+    raise AssertionError(text)
