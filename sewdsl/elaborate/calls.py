@@ -31,7 +31,9 @@ class Calls:
         """
         return spell(call.name, frame.parameters, self._diagnostics)
 
-    def op(self, call: Call, name: Spelled, frame: Frame, nearest: Activation | None) -> Op | None:
+    def op(
+        self, call: Call, name: Spelled, frame: Frame, nearest: Activation | None, *, unsure: bool = False
+    ) -> Op | None:
         """The op that a call names; None where that failed, with every problem reported.
 
         Args:
@@ -39,9 +41,12 @@ class Calls:
             name: Its name as text.
             frame: Where it stands.
             nearest: The activation nearest before it.
+            unsure: Whether something before it was not understood, which may have been an activation.
         """
         path = frame.where(call.span.text)
         if name.text == OWN_NEURON:
+            if unsure and not (frame.neuron or nearest):
+                return None
             return self._own_neuron(call, frame.neuron or nearest, path)
         symbol = self._vocabulary.symbol(name.text)
         if symbol is None or name.gaps:

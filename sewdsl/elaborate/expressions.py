@@ -38,6 +38,7 @@ class Walker:
         self._blocks = BlockCalls(diagnostics)
         self._diagnostics, self._limits = diagnostics, limits
         self._nearest: Activation | None = None
+        self._unsure = False  # whether an activation may stand where something is not understood
         self._ops: dict[tuple[int, int], Op | None] = {}
         self._frames: dict[tuple[object, ...], int] = {}
         self._visits = 0
@@ -156,9 +157,11 @@ class Walker:
         key = (id(call), self._frames.setdefault(surroundings, len(self._frames)))
         if key not in self._ops:
             try:
-                self._ops[key] = self._calls.op(call, self._calls.spell(call, frame), frame, self._nearest)
+                name = self._calls.spell(call, frame)
+                self._ops[key] = self._calls.op(call, name, frame, self._nearest, unsure=self._unsure)
             except FormulaError:
                 self._ops[key] = None
+        self._unsure = self._unsure or self._ops[key] is None
         return self._ops[key]
 
     def _block(self, call: Call, key: str, at: Place, frame: Frame) -> Place:
