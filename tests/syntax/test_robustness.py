@@ -32,7 +32,7 @@ def check(diagnostics: Diagnostics, source: Source) -> None:
 
 
 @given(anything)
-@settings(max_examples=400)
+@settings(max_examples=1000)
 def test_a_file_is_reported_on_or_parsed(text: str) -> None:
     source, diagnostics = Source("t", text), Diagnostics()
     document = parse(source, diagnostics)
@@ -44,7 +44,7 @@ def test_a_file_is_reported_on_or_parsed(text: str) -> None:
 
 
 @given(anything)
-@settings(max_examples=400)
+@settings(max_examples=1000)
 def test_a_compact_string_is_reported_on_or_parsed(text: str) -> None:
     source, diagnostics = Source("t", text), Diagnostics()
     document = parse_compact(source, diagnostics)
