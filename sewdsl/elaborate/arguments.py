@@ -104,7 +104,8 @@ def _report(  # noqa: PLR0913 -- as above
             diagnostics.report("invalid-argument", message, place, label=label, help=hint, path=path)
         else:
             message = f"{what}: {problem['msg'].removeprefix('Value error, ')}"
-            diagnostics.report("invalid-argument", message, span, path=path)
+            shown = ", ".join(f"{key}={_shown(item.value)}" for key, item in given.items())
+            diagnostics.report("invalid-argument", message, span, label=f"got {shown}", path=path)
 
 
 def spoken(model: type[BaseModel], name: str) -> str:
@@ -153,4 +154,6 @@ def _kinds_like(problem: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Kind):
+        return value.kind
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)

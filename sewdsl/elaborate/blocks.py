@@ -21,6 +21,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Step
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.signal import Signal
+from sewdsl.ops import catalogue
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Number, Parameter, Word
 
@@ -71,7 +72,9 @@ class BlockCalls:
         path = outer.where(call.span.text)
         if key in outer.calls:
             chain = " > ".join([*outer.calls[outer.calls.index(key) :], key])
-            raise self._complain("recursive-block", f"the block calls itself: {chain}", call.span, path)
+            raise self._complain(
+                "recursive-block", f"the block calls itself: {chain}", call.span, path, "nothing would end it"
+            )
         given = self._arguments(call, definition, outer, path)
         neuron = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.neuron
         join = self._family(given.pop(OWN_JOIN, None), Join, path) or outer.join
@@ -116,7 +119,9 @@ class BlockCalls:
         if given is None or isinstance(given.value, family):
             return given.value if given else None
         what = "a join such as ADD" if family is Join else "a neuron such as IF"
-        raise self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path)
+        names = sorted(name for name, kind in catalogue().items() if issubclass(kind, family))
+        hint = f"known: {', '.join(names)}"
+        raise self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path, hint)
 
     def _arguments(
         self, call: Call, definition: BlockDefinition, outer: Frame, path: tuple[str, ...]

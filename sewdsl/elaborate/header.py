@@ -139,4 +139,5 @@ class Header:
     def _wrong(self, setting: Setting, wanted: str, hint: str = "") -> None:
         spans = [value.span for value in setting.values]
         span = spans[0].to(spans[-1]) if spans else setting.span
-        self._diagnostics.report("invalid-argument", f"'{setting.key.text}' takes {wanted}", span, help=hint)
+        message, label = f"'{setting.key.text}' takes {wanted}", f"got '{span.text}'"
+        self._diagnostics.report("invalid-argument", message, span, label=label, help=hint)

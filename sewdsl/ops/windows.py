@@ -39,11 +39,16 @@ def slide(  # noqa: PLR0913 -- the five numbers of a window, and what a message 
             padded = f" padded by {p}" if p else ""
             raise Misfit(
                 "spatial-size-exhausted",
-                f"{op} does not fit a {size[0]}x{size[1]} input{padded}",
+                f"{op} does not fit {_article(size[0])} {size[0]}x{size[1]} input{padded}",
                 "use a larger input, or fewer layers that shrink it",
             )
         out.append((length + 2 * p - reach) // s + 1)
     return out[0], out[1]
+
+
+def _article(number: int) -> str:
+    """``an`` before 8, 11, 18 and 80, ``a`` before other numbers."""
+    return "an" if str(number)[0] == "8" or number in (11, 18) else "a"
 
 
 def cropped(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:

@@ -66,9 +66,7 @@ class Conv(Layer, kind="c", key="conv"):
         if c % self.groups or self.channels % self.groups:
             raise Misfit(
                 "groups-mismatch",
-                f"{self.groups} groups divide neither {c} input channels into {self.channels} output channels"
-                if c % self.groups and self.channels % self.groups
-                else f"{self.groups} groups do not divide {c if c % self.groups else self.channels} channels",
+                f"{self.groups} groups do not divide {c} input and {self.channels} output channels",
                 "the number of groups must divide both the input's and the output's channels",
             )
         name = f"convolution k{'x'.join(map(str, dict.fromkeys(self.kernel)))}"

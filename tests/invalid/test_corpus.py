@@ -1,0 +1,75 @@
+"""The corpus of invalid inputs: each is answered with the codes, places and fixes that stand beside it."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sewdsl
+from sewdsl.compiler.fixing import fixed
+from sewdsl.diagnostics import Diagnostic, Severity
+
+CASES = {case["name"]: case for case in tomllib.loads((Path(__file__).parent / "corpus.toml").read_text())["case"]}
+
+
+def read(case: Mapping[str, Any]) -> sewdsl.Compilation:
+    return sewdsl.read(case["text"], **case.get("options", {}))
+
+
+def said(diagnostic: Diagnostic, text: str) -> str:
+    span = diagnostic.span
+    source = "" if span.source.text == text else f"{span.source.name} "
+    return f"{source}{span.line}:{span.column} {diagnostic.severity} {diagnostic.code}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_said(name: str) -> None:
+    """Code, line and column of everything that is said, in order."""
+    case = CASES[name]
+    assert [said(d, case["text"]) for d in read(case).diagnostics] == case["said"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fixed(name: str) -> None:
+    """The fixes give the text that stands in the corpus, and what they mend is not said of it again."""
+    case = CASES[name]
+    compilation = read(case)
+    assert compilation.found is not None
+    text = fixed(compilation.diagnostics, compilation.found.source, unsafe=True)
+    assert text == case.get("fixed", case["text"])
+    mended = {(d.code, d.span.text) for d in compilation.diagnostics if d.fixes}
+    again = sewdsl.read(text, **case.get("options", {}))
+    assert not mended & {(d.code, d.span.text) for d in again.diagnostics if d.span.text}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_readable(name: str) -> None:
+    """Every message is one line without a full stop, and every error says how to mend it or what it got."""
+    for diagnostic in read(CASES[name]).diagnostics:
+        assert "\n" not in diagnostic.message
+        assert not diagnostic.message.endswith(".")
+        assert diagnostic.help or diagnostic.label or diagnostic.severity is Severity.NOTE
+
+
+def test_size() -> None:
+    assert len(CASES) >= 80
+
+
+LIMITS = {
+    "source-too-long": "BN-" * 100_000 + "BN",
+    "nesting-too-deep": "{" * 33 + "BN" + "}*1" * 33,
+    "repeat-too-large": "{BN}*10001",
+    "network-too-large": "{{{BN}*9999}*9999}*9999",
+    "integer-too-long": "c1234567890k3",
+}
+
+
+@pytest.mark.parametrize(("code", "text"), LIMITS.items())
+def test_limits(code: str, text: str) -> None:
+    """Each limit's message has the actual value, the limit, and the option that raises it."""
+    (found,) = sewdsl.read(text, input="3").diagnostics
+    assert found.code == code
+    assert sum(character.isdigit() for character in found.message) >= 2
+    assert "--limit" in found.help
