@@ -35,7 +35,8 @@ class Pool(Layer):
     @model_validator(mode="after")
     def _padding_fits(self) -> Self:
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
-            message = f"padding p{self.padding[0]} is more than half the kernel k{self.kernel[0]}; at most p{self.kernel[0] // 2}"
+            most = self.kernel[0] // 2
+            message = f"padding p{self.padding[0]} is more than half the kernel k{self.kernel[0]}, at most p{most}"
             raise ValueError(message)
         return self
 
