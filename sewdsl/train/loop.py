@@ -45,20 +45,16 @@ def fit(module: Classifier, splits: Splits, folder: RunFolder, shown: Sequence[C
         shown: Callbacks that show how it goes.
     """
     recipe = module.recipe
-    checkpoints = ModelCheckpoint(
-        folder.best.parent,
-        folder.best.stem,
-        monitor="test_accuracy",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
+    checkpoints = [
+        ModelCheckpoint(path.parent, path.stem, monitor=monitor, mode="max", enable_version_counter=False)
+        for path, monitor in ((folder.best, "test_accuracy"), (folder.last, None))
+    ]
     trainer = Trainer(
         accelerator="auto",
         devices=1,
         precision=_precision(recipe),
         max_epochs=recipe.epochs,
-        callbacks=[checkpoints, *shown],
+        callbacks=[*checkpoints, *shown],
         logger=[CSVLogger(folder.path, "", "csv"), TensorBoardLogger(folder.path, "", "tensorboard")],
         log_every_n_steps=1,
         num_sanity_val_steps=0,
