@@ -11,6 +11,8 @@ from typing import Any
 from sewdsl.diagnostics import Diagnostic, Fix, Severity
 from sewdsl.source import Span
 
+MOST = 200
+"""Diagnostics of one spec that are printed as text."""
 WIDTH = 120
 """Widest excerpt of a source line."""
 
@@ -32,9 +34,13 @@ def _paint(text: str, code: str, *, colour: bool) -> str:
 
 
 def report(diagnostics: Iterable[Diagnostic]) -> None:
-    """Prints diagnostics to the standard error, in colour only on a terminal."""
-    for diagnostic in diagnostics:
+    """Prints diagnostics to the standard error, in colour only on a terminal, and not more than can be read."""
+    said = list(diagnostics)
+    for diagnostic in said[:MOST]:
         sys.stderr.write("\n".join([*lines(diagnostic, colour=sys.stderr.isatty()), ""]))
+
+    if len(said) > MOST:
+        sys.stderr.write(f"… and {len(said) - MOST:,} more; --json has all\n")
 
 
 def lines(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:

@@ -30,6 +30,9 @@ HEADER = ("network", "input", "steps", "encode", "neuron", "join", "init", "read
 
 SECTIONS = ("train",)
 
+STATEMENTS = ("body", "block", "use", "expect", "claim", *SECTIONS)
+"""First words of the other statements."""
+
 
 @dataclass
 class Assembly:
@@ -98,7 +101,7 @@ def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> N
 
 
 def _unknown(what: str, word: Word, known: tuple[str, ...], diagnostics: Diagnostics) -> None:
-    hint = did_you_mean(word.text, known) or f"{what}s: {', '.join(known)}"
+    hint = did_you_mean(word.text, (*known, *STATEMENTS)) or f"{what}s: {', '.join(known)}"
     diagnostics.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, help=hint)
 
 

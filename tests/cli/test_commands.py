@@ -38,6 +38,11 @@ class TestCheck:
             "<string>: invalid (1 error); 1 fixable with --fix",
         ]
 
+    def test_not_more_than_can_be_read(self) -> None:
+        result = run("check", "-".join(["c0k3"] * 300), "--input", "2x8x8")
+        assert result.stderr.count("error[") == 200
+        assert "… and 100 more; --json has all" in result.stderr
+
     def test_the_way_is_printed(self) -> None:
         result = run("check", SEVEN.replace("*7", "*8"), "--input", "2x128x128")
         lines = result.stderr.splitlines()
