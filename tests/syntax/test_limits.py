@@ -116,7 +116,7 @@ def test_a_long_text_of_garbage_takes_little_time(piece: str, parse: Callable[[S
     text = piece * (SIZE // len(piece.encode()))
     began = process_time()
     parse(Source("t", text), Diagnostics())
-    assert process_time() - began < 8  # takes about 1; quadratic time would be minutes
+    assert process_time() - began < 120  # takes a second or two; quadratic time would take many minutes
 
 
 def test_repeats_of_repeats_are_counted_by_those_who_expand_them() -> None:
