@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
     compilation = read(spec, **compile_options(input, steps, neuron, settings, limit))
     name = require(compilation).name
+    # torch's threads wait for each other in a busy loop, which takes a shared core from the one they wait for
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from sewdsl.train.folder import RunError, make, make_numbered  # noqa: PLC0415 -- not before the spec is known to be good
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
 
