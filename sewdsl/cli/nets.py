@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from sewdsl.cli.options import usage
+from sewdsl.cli.tables import console
 from sewdsl.compiler import shipped
 from sewdsl.elaborate.suggestions import did_you_mean
 
 _NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
-_COMMENT = re.compile(r"^#\s*(.+)$", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
+_SENTENCE = re.compile(r".*?(?=: |[.;] [A-Z]|\.$|$)")
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
 
@@ -39,9 +40,17 @@ def _print_networks(files: dict[str, Path]) -> None:
     table = Table("name", "network", "source", header_style="bold", box=None)
     for name, path in files.items():
         text = path.read_text(encoding="utf-8")
-        title, comment = _NETWORK.search(text), _COMMENT.search(text)
-        table.add_row(name, title[1] if title else "(library)", comment[1] if comment else "")
-    Console(highlight=False).print(table)
+        title = _NETWORK.search(text)
+        table.add_row(name, title[1] if title else "(library)", _source(text))
+    console().print(table)
+
+
+def _source(text: str) -> str:
+    """The first sentence of a file's first comment."""
+    comment = _COMMENT.search(text)
+    words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+    sentence = _SENTENCE.match(words)
+    return sentence[0] if sentence else words
 
 
 def _print_kinds() -> None:
@@ -55,7 +64,7 @@ def _print_kinds() -> None:
     for path in shipped().values():
         for block in _BLOCK.findall(path.read_text(encoding="utf-8")) if path.stem == "blocks" else ():
             table.add_row(block.strip(), "block", "see 'sewdsl nets blocks'")
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 def _family(kind: type) -> str:

@@ -41,6 +41,11 @@ class Row:
     macs: int
 
 
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
 def layer_rows(network: Network) -> list[Row]:
     """One row for each node."""
     return [
@@ -72,15 +77,15 @@ def _outermost_block(node: Node) -> tuple[str, str, str] | None:
 
 def print_network(network: Network, *, expand: bool) -> None:
     """Prints the header, the table, the totals and the figures of a network."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    console.print(_settings(network))
-    console.print(_layers(network, layer_rows(network) if expand else list(block_rows(network))))
+    out = console()
+    out.print(_settings(network))
+    out.print(_layers(network, layer_rows(network) if expand else list(block_rows(network))))
     if not expand:
-        console.print(_in_force(network))
+        out.print(_in_force(network))
     if network.recipe is not None:
-        console.print(_recipe(network))
+        out.print(_recipe(network))
     if network.expectations:
-        console.print(_figures(network))
+        out.print(_figures(network))
 
 
 def _settings(network: Network) -> Table:
