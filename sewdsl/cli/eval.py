@@ -9,12 +9,14 @@ import typer
 
 from sewdsl.cli.report import report
 from sewdsl.diagnostics import SewdslError
+from sewdsl.train.threads import share_cores
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
 
 
 def command(run: Run) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
+    share_cores()
     from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- not before it is needed
 
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from sewdsl.cli.report import report
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.recipe import Recipe
+from sewdsl.train.threads import share_cores
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell has it."""
@@ -35,8 +35,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
     compilation = read(spec, **compile_options(input, steps, neuron, settings, limit))
     name = require(compilation).name
-    # torch's threads wait for each other in a busy loop, which takes a shared core from the one they wait for
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    share_cores()
     from sewdsl.train.folder import RunError, make, make_numbered  # noqa: PLC0415 -- not before the spec is known to be good
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
 
@@ -56,9 +55,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
         raise typer.Exit(1) from None
     _print_rates(result.firing_rates)
     typer.echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
-    typer.echo(f"{result.epochs} epochs in {result.seconds:.0f} s; everything about them is in {folder.path}")
+    epochs = f"{result.epochs} of {planned.recipe.epochs} epochs"
+    typer.echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")
     if result.interrupted:
-        typer.echo(f"interrupted after {result.epochs} of {planned.recipe.epochs} epochs", err=True)
+        typer.echo(f"interrupted after {epochs}", err=True)
         raise typer.Exit(INTERRUPTED)
 
 

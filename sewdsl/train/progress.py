@@ -34,8 +34,23 @@ class EpochLines(Callback):
         )
 
 
+class Bar(RichProgressBar):
+    """Lightning's bar, with epochs counted from 1 as everywhere else, and without the name of a logger's folder."""
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Loss and accuracy of the last batch."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+
 def callbacks() -> list[Callback]:
     """A line for each epoch, and on a terminal a bar with the loss and accuracy of the last batch."""
     rich.reconfigure(stderr=True)
-    bar = [RichProgressBar(console_kwargs={"stderr": True})] if Console(stderr=True).is_terminal else []
+    bar = [Bar(console_kwargs={"stderr": True})] if Console(stderr=True).is_terminal else []
     return [*bar, EpochLines()]
