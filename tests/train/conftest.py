@@ -1,0 +1,62 @@
+"""A network that learns the small digits in a second, and a run of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sewdsl.compiler import read
+from sewdsl.train.folder import RunFolder
+from sewdsl.train.plan import plan
+from sewdsl.train.result import Result
+from sewdsl.train.run import train
+
+SMALL = """\
+sewdsl 1
+network "Small"
+input   1x8x8
+steps   3
+encode  direct
+body    c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10
+
+train on digits {
+    epochs 2
+    batch 100
+    optimizer Adam(lr=0.01)
+    schedule Step(size=1, gamma=0.5)
+}
+"""
+
+
+class Run(NamedTuple):
+    """A run and what it returned."""
+
+    folder: RunFolder
+    result: Result
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the network."""
+    path = tmp_path_factory.mktemp("spec") / "small.net"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Trains it into a fresh folder, with overrides of its recipe."""
+
+    def run(**changes: object) -> Run:
+        compilation = read(small, set={f"train.{key}": value for key, value in changes.items()})
+        folder = RunFolder(tmp_path_factory.mktemp("run"))
+        return Run(folder, train(compilation, plan(compilation), folder))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run(trained: Callable[..., Run]) -> Run:
+    """One run, shared: leave its folder as it is."""
+    return trained()

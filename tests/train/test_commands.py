@@ -1,0 +1,78 @@
+"""``sewdsl train`` and ``sewdsl eval``."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sewdsl.cli.app import app
+from sewdsl.train.folder import make_numbered
+
+from .conftest import SMALL
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_there_and_back(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run("train", small, "--out", out, "--set", "train.epochs=1", "--steps", "2")
+    assert done.exit_code == 0, done.output
+    said = done.stderr.splitlines()
+    assert said[0].startswith("training Small on digits: epochs 1, batch 100, T_train none, optimizer Adam(lr=0.01, ")
+    assert said[1].startswith("epoch 1/1   loss ")
+    assert "repeat1.2.sew_block1.branch.plif2" in done.stdout
+    *_, accuracy, where = done.stdout.splitlines()
+    assert where.startswith("1 of 1 epochs in ")
+    assert where.endswith(f"is in {out}")
+    again = run("eval", out)
+    assert (again.exit_code, again.stdout.strip(), again.stderr) == (0, accuracy, "")
+
+    reported = json.loads((out / "result.json").read_text("utf-8"))
+    (out / "result.json").write_text(json.dumps({**reported, "accuracy": 0.5}), "utf-8")
+    differs = run("eval", out)
+    assert (differs.exit_code, differs.stdout.strip()) == (1, accuracy)
+    assert differs.stderr.startswith("error: the run reported 50.00% and ")
+
+    refused = run("train", small, "--out", out)
+    assert refused.exit_code == 1
+    assert refused.stderr == f"error: '{out}' already holds files; choose another folder, or remove it first\n"
+
+
+def test_a_spec_that_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.net"
+    path.write_text(SMALL.replace("digits", "digitz"), "utf-8")
+    done = run("train", path, "--out", tmp_path / "out")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"{path}:8:10: error[unknown-name]: unknown data set 'digitz'",
+        "   8 | train on digitz {",
+        "     |          ^^^^^^",
+        "   help: did you mean 'digits'?",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_eval_of_what_is_no_run(tmp_path: Path) -> None:
+    done = run("eval", tmp_path)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: '{tmp_path}' holds no result.json: is it the folder of a run, and did the run end?\n"
+    )
+
+
+def test_out_is_a_file(small: Path) -> None:
+    done = run("train", small, "--out", small)
+    assert done.exit_code == 1
+    assert done.stderr == f"error: cannot make the folder '{small}': File exists\n"
+
+
+def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [make_numbered("Wide-7B-Net").path.as_posix() for _ in range(2)] == [
+        "runs/wide-7b-net-1",
+        "runs/wide-7b-net-2",
+    ]
+    assert make_numbered("../é").path.as_posix() == "runs/run-1"

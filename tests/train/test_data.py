@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from sewdsl.train.data import datasets
+from sewdsl.train.data.batches import Batches
+from sewdsl.train.data.dataset import DATASETS, DataSet, Samples, Splits
+from sewdsl.train.data.split import stratified
+
+
+def numbered(length: int) -> Samples:
+    return Samples(torch.arange(length).float().reshape(-1, 1, 1, 1), torch.arange(length) % 3)
+
+
+class TestDataSets:
+    def test_all_are_found(self) -> None:
+        assert set(datasets()) == {"digits", "mnist5k"}
+
+    @pytest.mark.parametrize("name", sorted(datasets()))
+    def test_samples_are_as_announced(self, name: str) -> None:
+        data = datasets()[name]()
+        for samples in data.load():
+            assert samples.x.shape == (len(samples.y), *data.shape)
+            assert samples.x.dtype == torch.float32
+            assert set(samples.y.tolist()) == set(range(data.classes))
+
+    def test_mnist5k(self) -> None:
+        train, test = datasets()["mnist5k"]().load()
+        assert train.y.bincount().tolist() == [400] * 10
+        assert test.y.bincount().tolist() == [100] * 10
+        pixels = torch.cat([train.x, test.x]) * 0.3081 + 0.1307
+        assert pixels.min().item() == pytest.approx(0, abs=1e-6)
+        assert pixels.max().item() == pytest.approx(1, abs=1e-6)
+
+    def test_the_split_never_changes(self) -> None:
+        test = datasets()["digits"]().load().test
+        assert len(test.y) == 359
+        assert test.x.sum().item() == -8911.125
+
+    def test_two_of_one_name(self) -> None:
+        with pytest.raises(TypeError, match=r"data set 'digits' is defined twice: Digits and .*Other"):
+
+            class Other(DataSet, name="digits"):
+                def load(self) -> Splits:
+                    raise NotImplementedError
+
+        assert DATASETS["digits"].__name__ == "Digits"
+
+
+def test_stratified_parts_each_class() -> None:
+    samples = numbered(100)
+    train, test = stratified(samples, test=0.25)
+    assert test.y.bincount().tolist() == [8, 8, 8]
+    assert sorted(train.x.flatten().tolist() + test.x.flatten().tolist()) == list(range(100))
+    for part in (train, test):
+        assert torch.equal(part.y, part.x.flatten().long() % 3)
+
+
+class TestBatches:
+    def test_in_order(self) -> None:
+        batches = Batches(numbered(10), 4)
+        assert len(batches) == 3
+        for _epoch in range(2):
+            assert [batch.x.flatten().tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+    def test_shuffled(self) -> None:
+        batches = Batches(numbered(50), 8, seed=0)
+        first, second = (torch.cat([batch.x for batch in batches]).flatten().tolist() for _epoch in range(2))
+        assert first != second
+        assert sorted(first) == sorted(second) == list(range(50))
+
+    def test_the_order_depends_on_seed_and_epoch_alone(self) -> None:
+        def order(seed: int, epoch: int) -> list[float]:
+            torch.rand(1)
+            return torch.cat([batch.x for batch in Batches(numbered(50), 8, seed, epoch)]).flatten().tolist()
+
+        assert order(1, 2) == order(1, 2)
+        assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9

@@ -1,0 +1,98 @@
+"""What cannot be trained is said before anything runs, at its place in the text."""
+
+import pytest
+
+from sewdsl.compiler import read
+from sewdsl.diagnostics import SewdslError
+from sewdsl.train.plan import plan
+
+from .conftest import SMALL
+
+
+def complaints(text: str) -> list[tuple[str, str, str, str]]:
+    with pytest.raises(SewdslError) as caught:
+        plan(read(text))
+    return [(d.code, d.span.text, d.message, d.help) for d in caught.value.diagnostics]
+
+
+def test_fits() -> None:
+    network, recipe, data = plan(read(SMALL))
+    assert (network.name, recipe.on, data.name) == ("Small", "digits", "digits")
+
+
+def test_errors_of_the_spec_come_first() -> None:
+    ((code, *_),) = complaints(SMALL.replace("PLIF", "PLIFF"))
+    assert code == "unknown-name"
+
+
+def test_no_recipe() -> None:
+    assert complaints(SMALL[: SMALL.index("train on")]) == [
+        (
+            "missing-recipe",
+            "body    c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10",
+            "'Small' has no 'train' section",
+            "add 'train on mnist5k { … }', or train a shipped network that has one",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("digit", "did you mean 'digits'?"),
+        ("MNIST5k", "did you mean 'mnist5k'?"),
+        ("xyz", "data sets: digits, mnist5k"),
+    ],
+)
+def test_unknown_data(name: str, hint: str) -> None:
+    text = SMALL.replace("on digits", f"on {name}")
+    assert complaints(text) == [("unknown-name", name, f"unknown data set '{name}'", hint)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            "1x8x8",
+            "2x8x8",
+            (
+                "data-mismatch",
+                "input   2x8x8",
+                "a sample of digits is 1x8x8, but the network's input is 2x8x8",
+                "write 'input 1x8x8'",
+            ),
+        ),
+        (
+            "FC10",
+            "FC11",
+            (
+                "data-mismatch",
+                "body    c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC11",
+                "digits has 10 classes, but the network's output is 11",
+                "let it end in FC10",
+            ),
+        ),
+        (
+            "encode  direct\n",
+            "",
+            (
+                "data-mismatch",
+                "steps   3",
+                "the samples of digits do not change over time, but the network's input is a sequence",
+                "add 'encode direct'",
+            ),
+        ),
+        (
+            "batch 100",
+            "T_train 4",
+            ("invalid-argument", "T_train 4", "T_train 4 is more than the network's 3 time-steps", "at most 3"),
+        ),
+    ],
+)
+def test_misfit(old: str, new: str, complaint: tuple[str, str, str, str]) -> None:
+    assert complaints(SMALL.replace(old, new)) == [complaint]
+
+
+def test_all_misfits_at_once() -> None:
+    text = SMALL.replace("1x8x8", "2x8x8").replace("FC10", "FC11").replace("encode  direct\n", "")
+    assert [code for code, *_ in complaints(text)] == ["data-mismatch"] * 3

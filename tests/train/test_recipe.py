@@ -1,0 +1,60 @@
+"""Optimizers and schedules: what a file says is what torch does."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, StepLR
+
+from sewdsl.ir.recipe import Optimizer, Schedule
+from sewdsl.ops import catalogue
+from sewdsl.ops.optimizers.adam import Adam
+from sewdsl.ops.optimizers.adamw import AdamW
+from sewdsl.ops.optimizers.sgd import SGD
+from sewdsl.ops.schedules.cosine import Cosine
+from sewdsl.ops.schedules.step import Step
+
+OPTIMIZERS = [kind for kind in catalogue().values() if issubclass(kind, Optimizer)]
+SCHEDULES = [kind for kind in catalogue().values() if issubclass(kind, Schedule)]
+
+
+def test_all_are_found() -> None:
+    assert {kind.kind for kind in OPTIMIZERS} == {"SGD", "Adam", "AdamW"}
+    assert {kind.kind for kind in SCHEDULES} == {"Step", "Cosine"}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS, ids=str)
+def test_arguments_reach_torch(kind: type[Optimizer]) -> None:
+    chosen = kind.model_validate({"lr": 0.25, "weight_decay": 0.125})
+    optimizer = chosen.build(torch.optim, [torch.nn.Parameter(torch.ones(3))])
+    assert type(optimizer) is getattr(torch.optim, kind.kind)
+    assert optimizer.defaults.items() >= dict(chosen).items()
+
+
+@pytest.mark.parametrize("chosen", [Adam(), AdamW(), SGD(lr=0.001)], ids=str)
+def test_defaults_are_those_of_torch(chosen: Optimizer) -> None:
+    theirs = getattr(torch.optim, chosen.kind)([torch.nn.Parameter(torch.ones(1))])
+    assert theirs.defaults.items() >= dict(chosen).items()
+
+
+def test_nesterov_needs_momentum() -> None:
+    with pytest.raises(ValidationError, match="nesterov needs a momentum above 0"):
+        SGD(lr=0.1, nesterov=True)
+    assert str(SGD(lr=0.1, momentum=0.9, nesterov=True)) == "SGD(lr=0.1, momentum=0.9, weight_decay=0.0, nesterov=on)"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "theirs"),
+    [
+        (Step(size=4, gamma=0.1), lambda optimizer: StepLR(optimizer, 4, 0.1)),
+        (Cosine(), lambda optimizer: CosineAnnealingLR(optimizer, 12)),
+        (Cosine(T_max=5), lambda optimizer: CosineAnnealingLR(optimizer, 5)),
+    ],
+    ids=str,
+)
+def test_schedules_are_those_of_torch(schedule: Schedule, theirs: type[LRScheduler]) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    reference = theirs(optimizer)
+    for epoch in range(12):
+        assert schedule.factor(epoch, 12) == pytest.approx(reference.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        reference.step()

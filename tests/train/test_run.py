@@ -1,0 +1,181 @@
+"""Runs, small ones: what they leave, that they repeat, and that they can be judged from their folder alone."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.image import imread
+
+from sewdsl.compiler import load, read
+from sewdsl.train import metrics
+from sewdsl.train.classifier import Classifier
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.plan import plan
+from sewdsl.train.run import evaluate, train
+
+from .conftest import Run
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return found
+
+
+class TestFolder:
+    def test_spec(self, run: Run, small: Path) -> None:
+        assert load(run.folder.spec) == load(small)
+
+    def test_recipe(self, run: Run) -> None:
+        assert json.loads(run.folder.recipe.read_text("utf-8")) == {
+            "on": "digits",
+            "epochs": 2,
+            "batch": 100,
+            "T_train": None,
+            "optimizer": "Adam(lr=0.01, weight_decay=0.0)",
+            "schedule": "Step(size=1, gamma=0.5)",
+            "precision": "32",
+            "seed": 0,
+        }
+
+    def test_metrics(self, run: Run) -> None:
+        found = metrics.epochs(run.folder.metrics)
+        figures = {"train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"}
+        assert {epoch: set(row) for epoch, row in found.items()} == {1: figures, 2: figures}
+        assert [row["learning_rate"] for row in found.values()] == pytest.approx([0.01, 0.005])
+        assert found[2]["train_loss"] < found[1]["train_loss"]
+        assert run.result.accuracy == pytest.approx(found[2]["test_accuracy"])
+        assert run.result.best_accuracy == pytest.approx(max(row["test_accuracy"] for row in found.values()))
+        assert list((run.folder.path / "tensorboard").glob("events.*"))
+
+    def test_pictures(self, run: Run) -> None:
+        height, width, _channels = imread(run.folder.curves).shape
+        assert (width, height) == (1350, 540)
+        assert ET.parse(run.folder.diagram).getroot().tag.endswith("svg")  # noqa: S314 -- written a moment ago
+
+    def test_result(self, run: Run, small: Path) -> None:
+        result = run.folder.read_result()
+        assert result == run.result
+        network = load(small)
+        assert (result.network, result.data, result.epochs, result.interrupted) == ("Small", "digits", 2, False)
+        assert result.parameters == network.total_parameters
+        assert list(result.firing_rates) == [node.name for node in network if node.op.kind == "PLIF"]
+        assert result.accuracy > 0.3
+        assert (result.accuracy * 359).is_integer()
+
+
+class TestRepeats:
+    def test_one_seed_one_result(self, run: Run, trained: Callable[..., Run]) -> None:
+        again = trained()
+        ours, theirs = weights(run.folder.last), weights(again.folder.last)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+        assert run.result.model_copy(update={"seconds": 0}) == again.result.model_copy(update={"seconds": 0})
+
+    def test_another_seed_another_result(self, run: Run, trained: Callable[..., Run]) -> None:
+        other = trained(seed=1, epochs=1)
+        assert not torch.equal(*(weights(one.folder.last)["model.conv1.weight"] for one in (run, other)))
+
+    def test_evaluation_finds_the_same(self, run: Run) -> None:
+        reported, found = evaluate(run.folder)
+        assert reported == found == run.result
+
+    def test_evaluation_in_mixed_precision_with_deleted_steps(self, trained: Callable[..., Run]) -> None:
+        mixed = trained(epochs=1, precision="mixed", T_train=2)
+        assert evaluate(mixed.folder)[1] == mixed.result
+
+    def test_last_is_kept_beside_best(self, trained: Callable[..., Run]) -> None:
+        """The learning rate of the second epoch ruins what the first one learnt."""
+        worse = trained(schedule="Step(size=1, gamma=1000)")
+        assert worse.result.best_accuracy > worse.result.accuracy
+        assert evaluate(worse.folder)[1] == worse.result
+
+
+def test_deleted_steps_are_not_seen(small: Path) -> None:
+    network, recipe, data = plan(read(small, set={"train.T_train": 2}))
+    seen: list[int] = []
+
+    class Model(torch.nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(64, 10)
+            self.network = network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x.shape[0] if x.ndim == 5 else -1)
+            return super().forward(x.flatten(-3)).mean(0) if x.ndim == 5 else super().forward(x.flatten(-3))
+
+    module = Classifier(Model(), recipe)  # type: ignore[arg-type]
+    module.log_dict = lambda *_, **__: None  # type: ignore[method-assign]
+    samples = data.load().test
+    module.training_step(samples, 0)
+    module.validation_step(samples, 0)
+    assert seen == [2, -1]
+
+
+class Interrupt(Callback):
+    """Ctrl-C at the start of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        if trainer.current_epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+class TestInterrupt:
+    def test_what_was_saved_stays(self, small: Path, tmp_path: Path) -> None:
+        compilation = read(small)
+        folder = RunFolder(tmp_path)
+        result = train(compilation, plan(compilation), folder, [Interrupt(1)])
+        assert (result.epochs, result.interrupted) == (1, True)
+        assert evaluate(folder)[1] == result
+        assert folder.curves.is_file()
+
+    def test_nothing_was_saved(self, small: Path, tmp_path: Path) -> None:
+        compilation = read(small)
+        with pytest.raises(RunError, match="interrupted before the end of the first epoch"):
+            train(compilation, plan(compilation), RunFolder(tmp_path), [Interrupt(0)])
+
+
+class TestDamage:
+    @pytest.fixture
+    def copy(self, run: Run, tmp_path: Path) -> RunFolder:
+        shutil.copytree(run.folder.path, tmp_path / "run")
+        return RunFolder(tmp_path / "run")
+
+    def test_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match=r"'.*nowhere' is not a folder"):
+            evaluate(RunFolder(tmp_path / "nowhere"))
+
+    @pytest.mark.parametrize("text", ["", "{", "{}", '{"accuracy": 2}'])
+    def test_damaged_result(self, copy: RunFolder, text: str) -> None:
+        copy.result.write_text(text, "utf-8")
+        with pytest.raises(RunError, match=r"result\.json' is damaged"):
+            evaluate(copy)
+
+    @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.ckpt", "last.ckpt"])
+    def test_missing_file(self, copy: RunFolder, name: str) -> None:
+        next(copy.path.rglob(name)).unlink()
+        with pytest.raises(RunError, match=name):
+            evaluate(copy)
+
+    @pytest.mark.parametrize("keep", [0, 100, 20_000])
+    def test_truncated_checkpoint(self, copy: RunFolder, keep: int) -> None:
+        copy.last.write_bytes(copy.last.read_bytes()[:keep])
+        with pytest.raises(RunError, match=r"last\.ckpt' is damaged"):
+            evaluate(copy)
+
+    def test_checkpoint_of_another_kind(self, copy: RunFolder) -> None:
+        torch.save([1, 2, 3], copy.best)
+        with pytest.raises(RunError, match=r"best\.ckpt' is damaged"):
+            evaluate(copy)
+
+    def test_checkpoint_of_another_network(self, copy: RunFolder) -> None:
+        copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
+        with pytest.raises(RunError, match=r"best\.ckpt' is damaged, or one of another network: size mismatch"):
+            evaluate(copy)
