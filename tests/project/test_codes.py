@@ -2,25 +2,27 @@ r"""The pages of ``docs/codes``: one for each code in the source, and every exam
 
 An example is a fenced block: its language (``compact``, ``net`` or ``spec``), what it is (``invalid``, ``valid`` or,
 for a file that another example uses, nothing), and options: ``file=a.net`` names it, ``escaped`` turns ``\x89`` into a
-byte, ``limit.nesting=4`` sets a limit, and all others are those of ``sewdsl.load``.
+byte, ``limit.nesting=4`` sets a limit, ``train`` asks whether it can be trained too, and all others are those of
+``sewdsl.load``.
 """
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from sewdsl.compiler import Compilation, Options, read
-from sewdsl.diagnostics import Severity
+from sewdsl.diagnostics import Severity, SewdslError
+from sewdsl.train.plan import plan
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "codes").glob("*.md"))}
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")
-STAGES = ("checks", "compiler", "elaborate", "ir", "ops", "syntax")
+STAGES = ("checks", "compiler", "elaborate", "ir", "ops", "syntax", "train")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,13 @@ class Example:
         limits = {k.removeprefix("limit."): int(v) for k, v in self.options.items() if k.startswith("limit.")}
         others = {k: v for k, v in self.options.items() if k != "file" and not k.startswith("limit.")}
         spec = self.write(folder) if self.language == "net" else self.text.strip()
-        return read(spec, **cast("Options", {**others, "limit": limits}))
+        compilation = read(spec, **cast("Options", {**others, "limit": limits}))
+        if "train" in self.words:
+            try:
+                plan(compilation)
+            except SewdslError as error:
+                return replace(compilation, diagnostics=error.diagnostics)
+        return compilation
 
 
 def examples(code: str) -> list[Example]:
@@ -61,7 +69,7 @@ def codes_in(module: Path) -> set[str]:
     """Strings of a module that can only be codes."""
     nodes = ast.walk(ast.parse(module.read_text(encoding="utf-8")))
     strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {string for string in strings if CODE.fullmatch(string)} - {"utf-8", "utf-8-sig"}
+    return {string for string in strings if CODE.fullmatch(string)} - {"utf-8", "utf-8-sig", "bf16-mixed"}
 
 
 def test_every_code_has_a_page_and_every_page_a_code() -> None:
