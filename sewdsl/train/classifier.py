@@ -85,8 +85,9 @@ class Classifier(LightningModule):
         """The loss of a batch, with some time-steps deleted if the recipe says so."""
         x, y = batch
         if self.recipe.T_train is not None:
-            steps = self.model.network.settings.steps
-            x = temporal_delete(x.expand(steps, *x.shape), self.recipe.T_train)
+            settings = self.model.network.settings
+            static = x.ndim == len(settings.input) + 1
+            x = temporal_delete(x.expand(settings.steps, *x.shape) if static else x, self.recipe.T_train)
         logits = self.model(x)
         loss = cross_entropy(logits, y)
         accuracy = self.train_tally.add(logits, y, loss)
@@ -101,11 +102,12 @@ class Classifier(LightningModule):
         """Counts from zero."""
         self.test_tally = Tally()
 
-    def validation_step(self, batch: Samples, _index: int) -> None:
-        """Judges a batch, all time-steps shown."""
+    def validation_step(self, batch: Samples, _index: int) -> Tensor:
+        """Judges a batch, all time-steps shown; its logits."""
         x, y = batch
-        logits = self.model(x)
+        logits: Tensor = self.model(x)
         self.test_tally.add(logits, y, cross_entropy(logits, y))
+        return logits
 
     def on_validation_epoch_end(self) -> None:
         """Logs the pass."""

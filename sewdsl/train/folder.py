@@ -52,6 +52,16 @@ class RunFolder:
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
+    def confusion(self) -> Path:
+        """Which classes the last weights take for which, over the test samples."""
+        return self.path / "confusion.json"
+
+    @property
+    def report(self) -> Path:
+        """Everything about the run on one page."""
+        return self.path / "report.html"
+
+    @property
     def metrics(self) -> Path:
         """The figures of each epoch, a table."""
         return self.path / "csv" / "metrics.csv"

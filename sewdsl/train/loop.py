@@ -15,9 +15,12 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from sewdsl.ir.recipe import Recipe
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import Samples, Splits
+from sewdsl.train.data.dataset import SampleSet, Splits
 from sewdsl.train.folder import RunFolder
 from sewdsl.train.rates import FiringRates
+from sewdsl.train.watch.confusion import Confusion
+from sewdsl.train.watch.firing import FiringRateLog
+from sewdsl.train.watch.gradients import GradientNorms
 
 
 class Fitted(NamedTuple):
@@ -29,10 +32,11 @@ class Fitted(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How a network did: the share of right answers and the firing rates by the neuron's name."""
+    """How a network did: the share of right answers, the firing rates by the neuron's name, and what it confuses."""
 
     accuracy: float
     firing_rates: dict[str, float]
+    confusion: list[list[int]]
 
 
 def fit(module: Classifier, splits: Splits, folder: RunFolder, shown: Sequence[Callback] = ()) -> Fitted:
@@ -54,7 +58,7 @@ def fit(module: Classifier, splits: Splits, folder: RunFolder, shown: Sequence[C
         devices=1,
         precision=_precision(recipe),
         max_epochs=recipe.epochs,
-        callbacks=[*checkpoints, *shown],
+        callbacks=[*checkpoints, FiringRateLog(), GradientNorms(), *shown],
         logger=[CSVLogger(folder.path, "", "csv"), TensorBoardLogger(folder.path, "", "tensorboard")],
         log_every_n_steps=1,
         num_sanity_val_steps=0,
@@ -73,12 +77,14 @@ def fit(module: Classifier, splits: Splits, folder: RunFolder, shown: Sequence[C
     return Fitted(trainer.current_epoch, perf_counter() - start, trainer.interrupted)
 
 
-def judge(module: Classifier, samples: Samples) -> Score:
+def judge(module: Classifier, samples: SampleSet) -> Score:
     """Shows the samples to a network, in evaluation mode and in the recipe's precision."""
+    confusion = Confusion()
     trainer = Trainer(
         accelerator="auto",
         devices=1,
         precision=_precision(module.recipe),
+        callbacks=[confusion],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -87,7 +93,7 @@ def judge(module: Classifier, samples: Samples) -> Score:
     rates = FiringRates()
     with rates.watch(module.model):
         trainer.validate(module, Batches(samples, module.recipe.batch), verbose=False)
-    return Score(module.test_tally.accuracy, rates.rates)
+    return Score(module.test_tally.accuracy, rates.rates, confusion.counts)
 
 
 def _precision(recipe: Recipe) -> Literal["32-true", "16-mixed", "bf16-mixed"]:

@@ -7,17 +7,24 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from sewdsl.snn.neuron import Neuron
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PREFIX = "firing_rate/"
+"""Of the name under which a layer's rate is logged."""
+DEAD, SATURATED = 0.01, 0.9
+"""Rates under the one or over the other are worth a warning: such a layer says little about its input."""
 
 
 class FiringRates:
     """The firing rate of every neuron node, over all that passes while it is watched; memory does not grow."""
 
     def __init__(self) -> None:
-        self._spikes: dict[str, float] = {}
+        self._spikes: dict[str, Tensor] = {}
         self._chances: dict[str, int] = {}
 
     @contextmanager
@@ -32,10 +39,12 @@ class FiringRates:
                 hook.remove()
 
     def _count(self, name: str, _module: nn.Module, _inputs: Any, spikes: Tensor) -> None:
-        self._spikes[name] = self._spikes.get(name, 0.0) + spikes.detach().double().sum().item()
+        """Sums in float32, exact up to 2^24 spikes a batch, without waiting for the device."""
+        batch = spikes.detach().sum(dtype=torch.float32).long()
+        self._spikes[name] = self._spikes[name] + batch if name in self._spikes else batch
         self._chances[name] = self._chances.get(name, 0) + spikes.numel()
 
     @property
     def rates(self) -> dict[str, float]:
         """Spikes per neuron, sample and time-step, in [0, 1], by the node's name, in order of computation."""
-        return {name: spikes / self._chances[name] for name, spikes in self._spikes.items()}
+        return {name: spikes.item() / self._chances[name] for name, spikes in self._spikes.items()}

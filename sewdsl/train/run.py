@@ -15,7 +15,7 @@ from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it 
 from sewdsl.ir.kind import Kind
 from sewdsl.train import curves, metrics, weights
 from sewdsl.train.classifier import Classifier
-from sewdsl.train.data.dataset import Samples
+from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.loop import fit, judge
 from sewdsl.train.plan import Plan, plan
@@ -46,7 +46,8 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, shown: Seq
         if not folder.last.exists():
             message = f"interrupted before the end of the first epoch: '{folder.path}' holds no weights"
             raise RunError(message)
-        scores = _judge_both(module, folder, splits.test)
+        scores, confusion = _judge_both(module, folder, splits.test)
+    folder.confusion.write_text(json.dumps(confusion) + "\n", encoding="utf-8")
     curves.draw(metrics.epochs(folder.metrics), network.name, folder.curves)
     result = Result(
         network=network.name,
@@ -82,7 +83,7 @@ def evaluate(folder: RunFolder) -> tuple[Result, Result]:
     network, recipe, data = plan(read(folder.spec))
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     with quiet():
-        scores = _judge_both(Classifier(compile(network), recipe), folder, data.load().test)
+        scores, _ = _judge_both(Classifier(compile(network), recipe), folder, data.load().test)
     return reported, reported.model_copy(update=scores)
 
 
@@ -97,10 +98,11 @@ def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> Non
         warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
 
 
-def _judge_both(module: Classifier, folder: RunFolder, samples: Samples) -> dict[str, Any]:
+def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> dict[str, Any]:
     """The fields of a result that the checkpoints alone decide."""
     weights.load(module, folder.best)
     best = judge(module, samples)
     weights.load(module, folder.last)
     last = judge(module, samples)
-    return {"accuracy": last.accuracy, "best_accuracy": best.accuracy, "firing_rates": last.firing_rates}
+    fields = {"accuracy": last.accuracy, "best_accuracy": best.accuracy, "firing_rates": last.firing_rates}
+    return fields, last.confusion
