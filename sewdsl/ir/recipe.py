@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
-from sewdsl.ir.kind import Kind, Positive
+from sewdsl.ir.kind import Kind, Natural, Positive
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,7 +44,12 @@ class Recipe(BaseModel):
         optimizer: What changes the weights.
         schedule: How the learning rate changes; None: it does not.
         precision: ``32``, or ``mixed``: 16-bit floats where they are safe (bfloat16 on CPU, float16 on CUDA).
-        seed: Of the initial weights, the order of the samples, the time-steps kept and the dropout masks.
+        seed: Of the initial weights, the order of the samples, their augmentation, the time-steps kept, the dropout
+            masks and the validation part.
+        shift: Training samples are moved by up to so many pixels each way, as in a random crop of the padded image.
+        flip: Whether every other training sample, on average, is mirrored left to right.
+        validation: Share of each class of the training set by which the best epoch is chosen; 0: by the test set.
+        subset: Whether a part of the data set will do; otherwise it is an error if some of it is missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,3 +62,7 @@ class Recipe(BaseModel):
     schedule: SerializeAsAny[Schedule] | None = None
     precision: Annotated[Literal["32", "mixed"], BeforeValidator(str)] = "32"
     seed: Annotated[int, Field(ge=0)] = 0
+    shift: Natural = 0
+    flip: bool = False
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    subset: bool = False

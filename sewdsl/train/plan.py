@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.compiler import Compilation
@@ -10,8 +12,9 @@ from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.source import BUILTIN, Span
-from sewdsl.train.data import datasets
-from sewdsl.train.data.dataset import DataSet
+from sewdsl.train.data import datasets, places
+from sewdsl.train.data.augmentation import Augmentation
+from sewdsl.train.data.dataset import DataSet, Setup
 
 
 class Plan(NamedTuple):
@@ -22,8 +25,12 @@ class Plan(NamedTuple):
     data: DataSet
 
 
-def plan(compilation: Compilation) -> Plan:
+def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
     """Everything that a run needs, found and checked before anything is loaded or built.
+
+    Args:
+        compilation: The spec.
+        folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
 
     Raises:
         SewdslError: the spec has errors, has no recipe, names a data set that does not exist, or does not fit its data.
@@ -41,11 +48,24 @@ def plan(compilation: Compilation) -> Plan:
         hint = did_you_mean(recipe.on, known) or f"data sets: {', '.join(sorted(known))}"
         diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", place.data(recipe.on), help=hint)
         raise SewdslError(diagnostics)
-    data = known[recipe.on]()
+    data = known[recipe.on](_setup(network, recipe, folder))
     _compare(network, recipe, data, place, diagnostics)
     if diagnostics.errors:
         raise SewdslError(diagnostics)
     return Plan(network, recipe, data)
+
+
+def _setup(network: Network, recipe: Recipe, folder: Path | None) -> Setup:
+    named = os.environ.get(places.VARIABLE)
+    output = network.nodes[network.output].output
+    return Setup(
+        folder=folder or (Path(named) if named else None),
+        steps=network.settings.steps,
+        shape=network.settings.input,
+        classes=output.elements,
+        subset=recipe.subset,
+        augmentation=Augmentation(recipe.shift, recipe.flip),
+    )
 
 
 class _Places:
@@ -81,14 +101,17 @@ class _Places:
 
 def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, diagnostics: Diagnostics) -> None:
     settings, output = network.settings, network.nodes[network.output].output
-    if settings.input != data.shape:
+    if data.shape and settings.input != data.shape:
         size = "x".join(map(str, data.shape))
         message = f"a sample of {data.name} is {size}, but the network's input is {'x'.join(map(str, settings.input))}"
         diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'")
-    if output.shape != (data.classes,):
+    if data.classes and output.shape != (data.classes,):
         message = f"{data.name} has {data.classes} classes, but the network's output is {output.size}"
         diagnostics.report("data-mismatch", message, place.body, help=f"let it end in FC{data.classes}")
-    if settings.encode == "none" and settings.steps > 1:
+    if data.varies and settings.encode == "direct":
+        message = f"the samples of {data.name} are sequences, but the network repeats a static input"
+        diagnostics.report("data-mismatch", message, place.setting("encode"), help="leave out 'encode direct'")
+    if not data.varies and settings.encode == "none" and settings.steps > 1:
         message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
         diagnostics.report("data-mismatch", message, place.setting("steps"), help="add 'encode direct'")
     if recipe.T_train is not None and recipe.T_train > settings.steps:

@@ -4,6 +4,7 @@ import pytest
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
+from sewdsl.train.data import datasets
 from sewdsl.train.plan import plan
 
 from .conftest import SMALL
@@ -41,7 +42,7 @@ def test_no_recipe() -> None:
     [
         ("digit", "did you mean 'digits'?"),
         ("MNIST5k", "did you mean 'mnist5k'?"),
-        ("xyz", "data sets: digits, mnist5k"),
+        ("xyz", f"data sets: {', '.join(sorted(datasets()))}"),
     ],
 )
 def test_unknown_data(name: str, hint: str) -> None:

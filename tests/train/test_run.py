@@ -40,6 +40,10 @@ class TestFolder:
             "schedule": "Step(size=1, gamma=0.5)",
             "precision": "32",
             "seed": 0,
+            "shift": 0,
+            "flip": False,
+            "validation": 0.0,
+            "subset": False,
         }
 
     def test_metrics(self, run: Run) -> None:
@@ -111,7 +115,7 @@ def test_deleted_steps_are_not_seen(small: Path) -> None:
 
     module = Classifier(Model(), recipe)  # type: ignore[arg-type]
     module.log_dict = lambda *_, **__: None  # type: ignore[method-assign]
-    samples = data.load().test
+    samples = data.load().test.batch(torch.arange(100))
     module.training_step(samples, 0)
     module.validation_step(samples, 0)
     assert seen == [2, -1]

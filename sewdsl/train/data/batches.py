@@ -1,8 +1,10 @@
-"""Samples in memory, a batch at a time, without a step of Python per sample."""
+"""Samples, a batch at a time: from memory at once, from files by threads that read ahead."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 
@@ -10,39 +12,89 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.train.data.dataset import Samples
+from sewdsl.train.data.augmentation import Draw
+from sewdsl.train.data.dataset import Samples, SampleSet
 
 
 @dataclass
 class Batches:
     """What Lightning iterates over: each time an epoch of ``(x, y)``.
 
-    The order of an epoch depends on the seed and the epoch alone, not on what was drawn elsewhere.
+    The order of an epoch and its augmentation depend on the seed and the epoch alone, not on what was drawn elsewhere.
 
     Attributes:
         samples: All of them.
         size: Samples in a batch; the last batch has what is left.
-        seed: Of the shuffling; None: the samples keep their order.
-        epoch: The epoch that comes next, counted from 0.
+        seed: Of the shuffling and the augmentation; None: the samples keep their order, and are as they are.
+        epoch: The epoch that comes next, counted from 0, or that is under way.
+        position: Batches of it that were given already.
+        process: Which of the processes that share the samples this is, from 0.
+        processes: How many there are.
     """
 
-    samples: Samples
+    samples: SampleSet
     size: int
     seed: int | None = None
     epoch: int = 0
+    position: int = 0
+    process: int = 0
+    processes: int = 1
 
     def __len__(self) -> int:
-        return ceil(len(self.samples.y) / self.size)
+        return ceil(len(self._share(torch.arange(len(self.samples.y)))) / self.size)
 
     def __iter__(self) -> Iterator[Samples]:
-        order = self._order()
-        self.epoch += 1
-        for start in range(0, len(order), self.size):
-            indices = order[start : start + self.size]
-            yield Samples(self.samples.x[indices], self.samples.y[indices])
+        draw = None if self.seed is None else Draw(self.seed, self.epoch)
+        chunks = torch.split(self._share(self._order()), self.size)[self.position :]
+        read = self._ahead if self.samples.readers else self._at_hand
+        for batch in read(chunks, draw):
+            self.position += 1
+            yield batch
+        self.epoch, self.position = self.epoch + 1, 0
+
+    @property
+    def sampler(self) -> Batches:
+        """Where Lightning says which epoch comes next."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes this the epoch that comes next, from 0; one that was left in the middle is forgotten."""
+        if epoch != self.epoch:
+            self.epoch, self.position = epoch, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where it stands: the batches given so far belong to the past."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes on from there; the batches before are not read."""
+        self.epoch, self.position = state["epoch"], state["position"]
 
     def _order(self) -> Tensor:
         length = len(self.samples.y)
         if self.seed is None:
             return torch.arange(length)
         return torch.from_numpy(np.random.default_rng((self.seed, self.epoch)).permutation(length))
+
+    def _share(self, order: Tensor) -> Tensor:
+        """Every so-manieth sample; of those to learn from, all processes have the same number."""
+        if self.seed is not None:
+            order = order[: len(order) // self.processes * self.processes]
+        return order[self.process :: self.processes]
+
+    def _at_hand(self, chunks: tuple[Tensor, ...], draw: Draw | None) -> Iterator[Samples]:
+        return (self.samples.batch(indices, draw) for indices in chunks)
+
+    def _ahead(self, chunks: tuple[Tensor, ...], draw: Draw | None) -> Iterator[Samples]:
+        """The batches in order; while one is used, others are read."""
+        pool = ThreadPoolExecutor(self.samples.readers)
+        coming: deque[Future[Samples]] = deque()
+        try:
+            for indices in chunks:
+                coming.append(pool.submit(self.samples.batch, indices, draw))
+                if len(coming) > 2 * self.samples.readers:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

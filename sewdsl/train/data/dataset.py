@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from sewdsl.train.data.augmentation import Augmentation, Draw
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,48 +16,127 @@ DATASETS: dict[str, type[DataSet]] = {}
 """Every data set by its name; filled as the classes are defined (see :func:`sewdsl.train.data.datasets`)."""
 
 
+class SampleSet(Protocol):
+    """Samples of a data set, wherever they are kept."""
+
+    @property
+    def y(self) -> Tensor:
+        """Classes ``[N]`` of all of them, whole numbers from 0."""
+
+    @property
+    def readers(self) -> int:
+        """How many threads should read batches ahead; 0: all samples are at hand."""
+
+    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
+        """Some of the samples, ready for a network.
+
+        Args:
+            indices: Which, ``[N]``.
+            draw: What augmentation is drawn from; None: the samples as they are.
+
+        Raises:
+            DataError: a sample cannot be read.
+        """
+
+    def part(self, indices: Tensor) -> SampleSet:
+        """A set of some of the samples, in this order."""
+
+
 class Samples(NamedTuple):
-    """Inputs and their classes, in memory.
+    """Inputs and their classes, in memory and ready for a network: a batch, or all of a small set.
 
     Attributes:
-        x: Static inputs ``[N, C, H, W]``, ready for a network.
+        x: Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]``, which only a batch holds.
         y: Classes ``[N]``, whole numbers from 0.
     """
 
     x: Tensor
     y: Tensor
 
+    @property
+    def readers(self) -> int:
+        """None are needed."""
+        return 0
+
+    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:  # noqa: ARG002 -- nothing to augment
+        """Some of the samples, as they are."""
+        return Samples(self.x[indices], self.y[indices])
+
+    def part(self, indices: Tensor) -> Samples:
+        """A set of some of the samples, in this order."""
+        return self.batch(indices)
+
 
 class Splits(NamedTuple):
     """What a network learns from, and what it is judged by."""
 
-    train: Samples
-    test: Samples
+    train: SampleSet
+    test: SampleSet
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run asks of its data set.
+
+    Attributes:
+        folder: Where the data lies, itself or in a folder of the data set's name; None: nobody said.
+        steps: Time-steps T of a sequence.
+        shape: ``(C, H, W)`` of the network's input; None: the data set's own.
+        classes: How many classes the network tells apart; None: the data set's own.
+        subset: Whether only a part of the data may be there.
+        augmentation: How training samples are changed.
+    """
+
+    folder: Path | None = None
+    steps: int = 1
+    shape: tuple[int, ...] | None = None
+    classes: int | None = None
+    subset: bool = False
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 class DataSet(ABC):
     """Something that a file can train on.
 
-    Subclasses state ``name="mnist5k"``, what stands behind ``train on``.
+    Subclasses state ``name="mnist5k"``, what stands behind ``train on``; those without are families.
 
     Attributes:
         name: The name in the language.
-        shape: ``(C, H, W)`` of a sample.
-        classes: How many classes there are.
+        shape: ``(C, H, W)`` of a sample, or of a time-step of it; None: whatever the network takes.
+        classes: How many classes there are; None: as many as the network tells apart.
+        varies: Whether the samples are sequences.
+        setup: What the run asks for.
     """
 
     name: ClassVar[str]
-    shape: ClassVar[tuple[int, ...]]
-    classes: ClassVar[int]
+    shape: ClassVar[tuple[int, ...] | None]
+    classes: ClassVar[int | None]
+    varies: ClassVar[bool] = False
 
-    def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
+    def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not name:
+            return
         if name in DATASETS:
             message = f"data set {name!r} is defined twice: {DATASETS[name].__qualname__} and {cls.__qualname__}"
             raise TypeError(message)
         cls.name = name
         DATASETS[name] = cls
 
+    def __init__(self, setup: Setup | None = None) -> None:
+        self.setup = setup or Setup()
+
+    def find(self) -> None:  # noqa: B027 -- what travels with a package need not be looked for
+        """Looks whether all of the data is there, without reading it.
+
+        Raises:
+            DataError: it is not.
+        """
+
     @abstractmethod
     def load(self) -> Splits:
-        """Its samples; the split is the same every time and everywhere."""
+        """Its samples; the split is the same every time and everywhere.
+
+        Raises:
+            DataError: they are missing, not all there, or damaged.
+        """

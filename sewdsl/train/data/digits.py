@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sewdsl.train.data.dataset import DataSet, Samples, Splits
+from sewdsl.train.data.dataset import DataSet, Splits
+from sewdsl.train.data.images import Images
 from sewdsl.train.data.split import stratified
 
 
@@ -23,6 +24,7 @@ class Digits(DataSet, name="digits"):
         from sklearn.datasets import load_digits  # noqa: PLC0415 -- a second, which no other data set needs
 
         found = load_digits()
-        x = torch.from_numpy(found.images.astype(np.float32)).reshape(-1, *self.shape)
+        x = torch.from_numpy(found.images.astype(np.uint8)).reshape(-1, *self.shape)
         y = torch.from_numpy(found.target.astype(np.int64))
-        return stratified(Samples(x / 8 - 1, y), test=0.2)
+        images = Images(x, y, (0.5,), (0.5,), white=16, augmentation=self.setup.augmentation)
+        return stratified(images, test=0.2)

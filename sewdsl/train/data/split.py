@@ -2,29 +2,76 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 import torch
 
-from sewdsl.train.data.dataset import Samples, Splits
+from sewdsl.train.data.dataset import SampleSet, Splits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SEED = 2021
 """Fixed, and not the recipe's: all runs on a data set are judged by the same samples."""
 
 
-def stratified(samples: Samples, test: float) -> Splits:
-    """Parts the samples so that each class gives the same share of its own to the test set.
+class Parts(NamedTuple):
+    """What a network learns from, what its best epoch is chosen by if there is such a part, and what judges it."""
 
-    The order within each class is drawn by numpy's PCG64 from a fixed seed; both parts keep the order of the samples.
+    train: SampleSet
+    validation: SampleSet | None
+    test: SampleSet
+
+
+def stratified(samples: SampleSet, test: float) -> Splits:
+    """Parts the samples so that each class gives the same share of its own to the test set.
 
     Args:
         samples: All of them.
-        test: Share of each class that goes to the test set, in (0, 1), rounded to whole samples.
+        test: Share that goes to the test set, in (0, 1); see :func:`drawn`.
     """
-    generator = np.random.default_rng(SEED)
-    labels = samples.y.numpy()
+    return Splits(*_parted(samples, test, SEED))
+
+
+def with_validation(splits: Splits, share: float, seed: int) -> Parts:
+    """Takes a part out of the training set, by which an epoch can be chosen without a look at the test set.
+
+    Args:
+        splits: The data set's own; the test set stays as it is.
+        share: Share of the training set, and of each class in it, in [0, 1); with 0 there is no validation set.
+        seed: Of the draw.
+    """
+    if not share:
+        return Parts(splits.train, None, splits.test)
+    return Parts(*_parted(splits.train, share, seed), splits.test)
+
+
+def drawn(labels: NDArray[np.int64], share: float, seed: int = SEED) -> NDArray[np.bool_]:
+    """Which samples a share of all consists of; each class gives nearly the same share of its own.
+
+    The whole is rounded to a number of samples, but at least one; what is left over when each class's share is rounded
+    down comes from the classes with the largest rests. Who is drawn within a class is decided by numpy's PCG64.
+
+    Args:
+        labels: Class of each sample, ``[N]``.
+        share: In (0, 1).
+        seed: Of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    classes, sizes = np.unique(labels, return_counts=True)
+    exact = share * sizes
+    counts = np.floor(exact).astype(int)
+    left = max(round(share * len(labels)), 1) - counts.sum()
+    counts[np.argsort(counts - exact, kind="stable")[:left]] += 1
     chosen = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
+    for label, count in zip(classes, counts, strict=True):
         members = generator.permutation(np.flatnonzero(labels == label))
-        chosen[members[: round(test * len(members))]] = True
-    mask = torch.from_numpy(chosen)
-    return Splits(Samples(samples.x[~mask], samples.y[~mask]), Samples(samples.x[mask], samples.y[mask]))
+        chosen[members[:count]] = True
+    return chosen
+
+
+def _parted(samples: SampleSet, share: float, seed: int) -> tuple[SampleSet, SampleSet]:
+    """What is left, and the share; both in the order of the samples."""
+    chosen = torch.from_numpy(drawn(samples.y.numpy(), share, seed))
+    return samples.part(torch.nonzero(~chosen).flatten()), samples.part(torch.nonzero(chosen).flatten())

@@ -1,0 +1,78 @@
+"""Arrays that are expensive to make, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = 1
+"""Part of each key; to be raised when what is made from the same source changes."""
+
+DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error)
+"""What numpy raises of a file that is not what it should be."""
+
+
+def folder() -> Path:
+    """Where the arrays lie: ``$SEWDSL_CACHE``, or a folder in the place that the system has for caches.
+
+    It can be removed at any time.
+    """
+    if chosen := os.environ.get("SEWDSL_CACHE"):
+        return Path(chosen)
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "sewdsl"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "sewdsl" / "cache"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "sewdsl"
+
+
+def cached(key: tuple[object, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """An array by its key; where it is not in the cache, or damaged there, it is made and put there.
+
+    A file appears under its name only when it is whole, so several processes may make the same array at once. Its
+    checksum is compared whenever it is read.
+
+    Args:
+        key: All that the array depends on.
+        make: What to do where there is none.
+    """
+    name = hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()
+    path = folder() / "frames" / name[:2] / f"{name}.npz"
+    try:
+        with np.load(path) as arrays:
+            found: NDArray[Any] = arrays["frames"]
+            return found
+    except DAMAGED:
+        made = make()
+        _write(path, made)
+        return made
+
+
+def _write(path: Path, made: NDArray[Any]) -> None:
+    """Puts an array under its name in one step; where there is no room, it is left out."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
+            try:
+                np.savez_compressed(file, frames=made)
+                file.close()
+                Path(file.name).replace(path)
+            except BaseException:
+                file.close()
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        warnings.warn(f"cannot keep frames in '{folder()}', so they are made anew: {error.strerror}", stacklevel=2)

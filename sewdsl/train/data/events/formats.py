@@ -1,0 +1,35 @@
+"""Any file of events, by its suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sewdsl.train.data.events import aedat2, aedat3, arrays, nmnist_bin
+from sewdsl.train.data.events.stream import Events
+
+
+def read(path: Path) -> Events:
+    """The events of a file.
+
+    Raises:
+        ValueError, KeyError, BadZipFile: it is damaged, or something else.
+        OSError: it cannot be read.
+    """
+    return READERS[path.suffix.lower()](path)
+
+
+def _aedat(path: Path) -> Events:
+    """AEDAT 2 or 3.1; the first line says which."""
+    with path.open("rb") as file:
+        third = file.read(10) == b"#!AER-DAT3"
+    return aedat3.read(path) if third else aedat2.read(path)
+
+
+READERS: dict[str, Callable[[Path], Events]] = {
+    ".npz": arrays.read,
+    ".npy": arrays.read,
+    ".bin": nmnist_bin.read,
+    ".aedat": _aedat,
+}
+"""What reads a file, by its suffix."""

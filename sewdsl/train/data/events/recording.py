@@ -1,0 +1,109 @@
+"""Recordings of one class each: files of events, parts of them, and files of frames that somebody made before."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sewdsl.train.data.cache import DAMAGED, cached
+from sewdsl.train.data.events import framing
+from sewdsl.train.data.events.formats import read
+from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.problem import DataError
+
+Frames = NDArray[Any]
+"""``[T, C, H, W]``."""
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recording(ABC):
+    """One sample on disk.
+
+    Attributes:
+        label: Its class.
+        path: The file it lies in.
+    """
+
+    label: int
+    path: Path
+
+    @abstractmethod
+    def frames(self, steps: int, shape: Shape) -> Frames:
+        """The sample as so many frames of the shape ``(C, H, W)``.
+
+        Raises:
+            DataError: it is damaged, or has another shape.
+        """
+
+
+@dataclass(frozen=True)
+class EventFile(Recording):
+    """A file of events, or what happened in it from ``start`` to ``end``.
+
+    Attributes:
+        start: Time of the first event, in the file's own unit.
+        end: Time after the last event; None: all of the file.
+    """
+
+    start: int = 0
+    end: int | None = None
+
+    def frames(self, steps: int, shape: Shape) -> Frames:
+        """Frames with the same number of events each; see :func:`sewdsl.train.data.events.framing.frames`."""
+        try:
+            stat = self.path.stat()
+            source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
+            return cached((*source, self.start, self.end, steps, shape), lambda: self._make(steps, shape))
+        except DAMAGED as error:
+            raise DataError(_damaged(self.path, error)) from None
+
+    def events(self) -> Events:
+        """The events of the sample; errors are those of :func:`sewdsl.train.data.events.formats.read`."""
+        events = read(self.path)
+        return events if self.end is None else events.between(self.start, self.end)
+
+    def _make(self, steps: int, shape: Shape) -> Frames:
+        events = self.events()
+        if not len(events.t):
+            message = "it ends before the trial" if self.end else "it holds no event"
+            raise ValueError(message)
+        return framing.frames(events, steps, (shape[1], shape[2]))
+
+
+@dataclass(frozen=True)
+class FrameFile(Recording):
+    """Ready frames: an ``.npz`` with ``frames``, or an ``.npy``."""
+
+    def frames(self, steps: int, shape: Shape) -> Frames:
+        """The frames, counts or real numbers, as they are."""
+        try:
+            found = _load(self.path)
+        except DAMAGED as error:
+            raise DataError(_damaged(self.path, error)) from None
+        if found.shape != (steps, *shape):
+            wanted = f"but the network's input is {(steps, *shape)}, time-steps first"
+            message = f"'{self.path}' has frames of the shape {found.shape}, {wanted}"
+            raise DataError(message)
+        counts = np.issubdtype(found.dtype, np.floating) and found.min() >= 0 and bool((found == np.rint(found)).all())
+        return found.astype(np.min_scalar_type(int(found.max()))) if counts else found
+
+
+def _load(path: Path) -> Frames:
+    if path.suffix == ".npy":
+        table: Frames = np.load(path)
+        return table
+    with np.load(path) as arrays:
+        frames: Frames = arrays["frames"]
+        return frames
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = f"it has no array {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    return f"'{path}' is damaged, or not what its place says: {reason}"

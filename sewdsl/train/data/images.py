@@ -1,0 +1,45 @@
+"""Small images in memory, a byte or so per pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.dataset import Samples
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of one size; a pixel becomes a number only in its batch.
+
+    Attributes:
+        pixels: ``[N, C, H, W]`` of any number format.
+        y: Classes ``[N]``.
+        mean: What is subtracted from each channel, on the scale from 0 to 1.
+        deviation: By what each channel is then divided.
+        white: The pixel that becomes 1 on that scale.
+        augmentation: How training samples are changed, before that.
+        readers: None are needed.
+    """
+
+    pixels: Tensor
+    y: Tensor
+    mean: Sequence[float] = (0.0,)
+    deviation: Sequence[float] = (1.0,)
+    white: float = 255.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    readers: int = 0
+
+    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
+        """Static inputs ``[N, C, H, W]`` and their classes."""
+        x = self.augmentation(self.pixels[indices], indices, draw).float() / self.white
+        mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.deviation))
+        return Samples((x - mean) / deviation, self.y[indices])
+
+    def part(self, indices: Tensor) -> Images:
+        """A set of some of the images, in this order."""
+        return replace(self, pixels=self.pixels[indices], y=self.y[indices])

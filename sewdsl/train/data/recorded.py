@@ -1,0 +1,98 @@
+"""What data sets of recordings have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from sewdsl.train.data import places
+from sewdsl.train.data.dataset import DataSet, Splits
+from sewdsl.train.data.events.layouts import Layout, Listing
+from sewdsl.train.data.events.recording import Recording
+from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.recordings import Recordings
+from sewdsl.train.data.split import drawn
+
+HELD_OUT = 0.2
+"""Share of the recordings that are for the test where the folder has no split."""
+
+
+class RecordedDataSet(DataSet):
+    """Sequences of frames, from files in one of several layouts.
+
+    Attributes:
+        layouts: How the files may lie; the first that is complete is taken.
+        folders: Names that the data set's folder usually has.
+        source: Where to get it, and how large it is.
+    """
+
+    varies = True
+    layouts: ClassVar[tuple[Layout, ...]]
+    folders: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[str]
+
+    def find(self) -> None:
+        """Looks whether all of the data is there, without reading it.
+
+        Raises:
+            DataError: it is not.
+        """
+        self._check(self.listing)
+
+    def load(self) -> Splits:
+        """The recordings; none is read before it is needed."""
+        self.find()
+        parts = self.part(self.listing)
+        shape = self.setup.shape or self.shape or ()
+        train, test = (Recordings(part, self.setup.steps, shape, self.setup.augmentation) for part in parts)
+        return Splits(train, test)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The recordings, in the first layout that has all of them, or if a subset will do, the one that has most."""
+        partial = []
+        for folder in places.candidates(self.setup.folder, self.folders):
+            for layout in self.layouts:
+                found = layout.find(folder, self.setup.steps)
+                if found and layout.counts in (None, (len(found.train), len(found.test))):
+                    return found
+                partial += [(layout, found)] if found else []
+        if partial and self.setup.subset:
+            return max((found for _layout, found in partial), key=lambda found: len(found.train) + len(found.test))
+        if partial:
+            raise DataError(self._incomplete(*partial[0]))
+        patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
+        raise DataError(places.missing(self.name, self.setup.folder, self.folders, patterns, self.source))
+
+    def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
+        """Recordings for training and for the test: the folder's split, or a fifth of each class held out."""
+        if listing.test:
+            return listing.train, listing.test
+        chosen = drawn(np.array([recording.label for recording in listing.train]), HELD_OUT)
+        train, test = (
+            [recording for recording, is_test in zip(listing.train, chosen, strict=True) if is_test == wanted]
+            for wanted in (False, True)
+        )
+        return train, test
+
+    def _check(self, listing: Listing) -> None:
+        classes = self.classes or self.setup.classes
+        for recording in (*listing.train, *listing.test):
+            if classes and recording.label >= classes:
+                message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {classes - 1}"
+                raise DataError(message)
+        if not self.part(listing)[0]:
+            message = f"no recordings for training in '{listing.place}'"
+            raise DataError(message)
+
+    def _incomplete(self, layout: Layout, found: Listing) -> str:
+        parts = zip(("training", "test"), found[1:], layout.counts or (), strict=True)
+        shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
+        return (
+            f"{self.name} is not all there: '{found.place}' holds {shares} recordings\n"
+            f"  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on\n"
+            f"  get it: {self.source}"
+        )
