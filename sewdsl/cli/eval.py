@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.options import Data
 from sewdsl.cli.report import report
 from sewdsl.diagnostics import SewdslError
 from sewdsl.train.threads import share_cores
@@ -14,21 +15,22 @@ from sewdsl.train.threads import share_cores
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
 
 
-def command(run: Run) -> None:
+def command(run: Run, data: Data = None) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
     share_cores()
-    from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- as above
 
     try:
         folder = RunFolder(run)
         folder.read_result()  # says at once if this is no run
         from sewdsl.train.run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        reported, found = evaluate(folder)
+        reported, found = evaluate(folder, data)
     except SewdslError as error:
         report(error.diagnostics)
         raise typer.Exit(1) from None
-    except RunError as error:
+    except (DataError, RunError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -25,6 +26,10 @@ Neuron = Annotated[str | None, typer.Option("--neuron", metavar="NEURON", help="
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. join=IAND or train.optimizer.lr=0.03."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the data set, or of several; $SEWDSL_DATA unless given."),
 ]
 Limit = Annotated[
     list[str] | None,

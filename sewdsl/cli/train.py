@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, require
+from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require
 from sewdsl.cli.report import report
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
@@ -26,6 +26,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     out: Annotated[
         Path | None, typer.Option("--out", metavar="RUN", help="Folder for what comes out; runs/NAME-N unless given.")
     ] = None,
+    data: Data = None,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -36,11 +37,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
     compilation = read(spec, **compile_options(input, steps, neuron, settings, limit))
     name = require(compilation).name
     share_cores()
-    from sewdsl.train.folder import RunError, make, make_numbered  # noqa: PLC0415 -- not before the spec is known to be good
+    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before the spec is known to be good
+    from sewdsl.train.folder import RunError, make, make_numbered  # noqa: PLC0415 -- as above
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
 
     try:
-        planned = plan(compilation)
+        planned = plan(compilation, data)
+        planned.data.find()
         folder = make(out) if out else make_numbered(name)
         _print_recipe(name, planned.recipe)
         from sewdsl.train.progress import callbacks  # noqa: PLC0415 -- torch and Lightning take seconds
@@ -50,7 +53,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     except SewdslError as error:
         report(error.diagnostics)
         raise typer.Exit(1) from None
-    except RunError as error:
+    except (DataError, RunError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     _print_rates(result.firing_rates)

@@ -105,9 +105,10 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, di
         size = "x".join(map(str, data.shape))
         message = f"a sample of {data.name} is {size}, but the network's input is {'x'.join(map(str, settings.input))}"
         diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'")
-    if data.classes and output.shape != (data.classes,):
-        message = f"{data.name} has {data.classes} classes, but the network's output is {output.size}"
-        diagnostics.report("data-mismatch", message, place.body, help=f"let it end in FC{data.classes}")
+    classes = data.classes or output.elements
+    if output.shape != (classes,):
+        message = f"{data.name} has {classes} classes, but the network's output is {output.size}"
+        diagnostics.report("data-mismatch", message, place.body, help=f"let it end in FC{classes}")
     if data.varies and settings.encode == "direct":
         message = f"the samples of {data.name} are sequences, but the network repeats a static input"
         diagnostics.report("data-mismatch", message, place.setting("encode"), help="leave out 'encode direct'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, shown: Seq
 
     Raises:
         RunError: it was interrupted before the end of its first epoch.
+        DataError: the data is missing or damaged.
     """
     network, recipe, data = planned
     _describe(compilation, planned, folder)
@@ -66,21 +68,26 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, shown: Seq
     return result
 
 
-def evaluate(folder: RunFolder) -> tuple[Result, Result]:
-    """Judges the networks of a run again, from its folder alone.
+def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result, Result]:
+    """Judges the networks of a run again, from its folder and the data alone.
+
+    Args:
+        folder: Of the run.
+        data_folder: Where the data lies; see :func:`sewdsl.train.plan.plan`.
 
     Returns:
         What the run reported, and the same with the accuracies and firing rates found now.
 
     Raises:
         RunError: something in the folder is missing or damaged.
+        DataError: the data is missing or damaged.
         SewdslError: its spec has errors.
     """
     reported = folder.read_result()
     if not folder.spec.is_file():
         message = f"'{folder.spec}' is missing"
         raise RunError(message)
-    network, recipe, data = plan(read(folder.spec))
+    network, recipe, data = plan(read(folder.spec), data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     with quiet():
         scores, _ = _judge_both(Classifier(compile(network), recipe), folder, data.load().test)
