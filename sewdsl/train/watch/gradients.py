@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 PREFIX = "gradient_norm/"
 
@@ -23,7 +27,7 @@ class GradientNorms(Callback):
 
 
 def norms(model: torch.nn.Module) -> dict[str, float]:
-    """The norm of each layer's gradient by the layer's name, in order, and ``total``; layers without one are left out."""
+    """The norm of each layer's gradient by the layer's name, and ``total``; layers without one are left out."""
     layers: dict[str, list[Tensor]] = {}
     for name, weight in model.named_parameters():
         if weight.grad is not None:

@@ -1,0 +1,123 @@
+"""Figures over the epochs, as vector pictures that take their colours from the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from sewdsl.train.metrics import Epochs
+from sewdsl.train.report.markup import Markup
+from sewdsl.train.report.svg import inline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, RULE = "#010203", "#010204"
+COLOURS = {INK: "--muted", RULE: "--rule", "#010205": "--train", "#010206": "--validation", "#010207": "--test"}
+"""Colours that nothing else has, each replaced by a property of the page, which knows light and dark."""
+TRAIN, VALIDATION, TEST = list(COLOURS)[2:]
+DECADES = 20.0
+"""A panel whose values differ by more than this factor has a logarithmic axis."""
+
+
+class Line(NamedTuple):
+    """One line of a panel: a figure of each epoch, what it is called, and its colour."""
+
+    figure: str
+    label: str
+    colour: str
+
+
+class Panel(NamedTuple):
+    """One picture."""
+
+    title: str
+    lines: tuple[Line, ...]
+    percent: bool = False
+
+
+PANELS = (
+    Panel(
+        "accuracy",
+        (
+            Line("train_accuracy", "training", TRAIN),
+            Line("validation_accuracy", "validation", VALIDATION),
+            Line("test_accuracy", "test", TEST),
+        ),
+        percent=True,
+    ),
+    Panel(
+        "loss",
+        (
+            Line("train_loss", "training", TRAIN),
+            Line("validation_loss", "validation", VALIDATION),
+            Line("test_loss", "test", TEST),
+        ),
+    ),
+    Panel("gradient norm, last batch", (Line("gradient_norm/total", "all layers", TRAIN),)),
+    Panel("learning rate", (Line("learning_rate", "learning rate", TRAIN),)),
+)
+
+
+def pictures(epochs: Epochs) -> list[Markup]:
+    """A picture for each panel of which the epochs have figures."""
+    drawn = []
+    for index, panel in enumerate(PANELS):
+        lines = {line: _points(epochs, line.figure) for line in panel.lines}
+        lines = {line: points for line, points in lines.items() if points}
+        if lines:
+            drawn.append(inline(_draw(panel, lines), f"curve{index}-", f"{panel.title} over the epochs"))
+    return drawn
+
+
+def _points(epochs: Epochs, figure: str) -> dict[int, float]:
+    return {epoch: row[figure] for epoch, row in epochs.items() if figure in row}
+
+
+def _draw(panel: Panel, lines: dict[Line, dict[int, float]]) -> str:
+    figure = Figure(figsize=(5.2, 2.9), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    for line, points in lines.items():
+        marker = "o" if len(points) <= 40 else ""  # noqa: PLR2004 -- more would run together
+        axes.plot(list(points), list(points.values()), color=line.colour, lw=1.8, marker=marker, ms=3, label=line.label)
+    _dress(axes, panel, [value for points in lines.values() for value in points.values()])
+    if len(lines) > 1:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9.5)
+    return _svg(figure)
+
+
+def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
+    axes.set_title(panel.title, loc="left", color=INK, fontsize=11)
+    axes.set_xlabel("epoch", color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.grid(axis="y", color=RULE, lw=0.8)
+    axes.tick_params(color=RULE, labelcolor=INK, length=0, labelsize=9.5)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(RULE)
+    _scale(axes, values)
+    if panel.percent:
+        axes.yaxis.set_major_formatter(lambda share, _position: f"{100 * share:.4g}\N{NO-BREAK SPACE}%")
+
+
+def _scale(axes: Axes, values: list[float]) -> None:
+    if min(values) > 0 and max(values) / min(values) > DECADES:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _svg(figure: Figure) -> str:
+    """Text stays text, and the same figure gives the same document."""
+    out = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sewdsl"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    replace: Callable[[re.Match[str]], str] = lambda match: f"var({COLOURS[match[0]]})"  # noqa: E731 -- a type for mypy
+    return re.sub("|".join(COLOURS), replace, out.getvalue())

@@ -1,0 +1,119 @@
+"""What the files of a run folder say, as far as they can be read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sewdsl.compiler import read
+from sewdsl.ir.network import Network
+from sewdsl.source import Source
+from sewdsl.train import metrics
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.rates import PREFIX
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that the page shows. What was not written, or cannot be read, is empty or None.
+
+    Attributes:
+        name: The folder's.
+        spec: The network in the language.
+        network: The same, compiled.
+        recipe: Every value in force, by name.
+        result: The fields of ``result.json``.
+        epochs: The figures of each epoch.
+        confusion: Row i, column j has how many test samples of class i are taken for class j.
+        diagram: SVG.
+    """
+
+    name: str
+    spec: str
+    network: Network | None
+    recipe: dict[str, Any]
+    result: dict[str, Any]
+    epochs: metrics.Epochs
+    confusion: list[list[int]]
+    diagram: str
+
+    @property
+    def title(self) -> str:
+        """The network's name."""
+        return str(self.result.get("network") or (self.network.name if self.network else self.name))
+
+    @property
+    def firing_rates(self) -> dict[str, float]:
+        """By layer: over the test samples, or where the run did not end, in its last epoch."""
+        if self.result.get("firing_rates"):
+            return dict(self.result["firing_rates"])
+        rows = [self.rates(epoch) for epoch in self.epochs]
+        return next((row for row in reversed(rows) if row), {})
+
+    def rates(self, epoch: int) -> dict[str, float]:
+        """Firing rates after an epoch, by layer, in order of computation."""
+        found = {name.removeprefix(PREFIX): v for name, v in self.epochs[epoch].items() if name.startswith(PREFIX)}
+        order = [node.name for node in self.network or ()]
+        return {name: found[name] for name in sorted(found, key=lambda n: order.index(n) if n in order else len(order))}
+
+
+def gather(folder: RunFolder) -> Facts:
+    """The facts of a run.
+
+    Raises:
+        RunError: there is no folder, or no file of a run in it.
+    """
+    if not folder.path.is_dir():
+        message = f"'{folder.path}' is not a folder"
+        raise RunError(message)
+    if not any(path.is_file() for path in (folder.spec, folder.recipe, folder.result)):
+        message = f"'{folder.path}' holds neither spec.net nor recipe.json nor result.json: is it the folder of a run?"
+        raise RunError(message)
+    spec = _text(folder.spec)
+    compilation = read(Source("spec.net", spec)) if spec else None
+    return Facts(
+        name=folder.path.resolve().name,
+        spec=spec,
+        network=compilation.network if compilation and compilation.valid else None,
+        recipe=_object(folder.recipe),
+        result=_object(folder.result),
+        epochs=_epochs(folder.metrics),
+        confusion=_matrix(folder.confusion),
+        diagram=_text(folder.diagram),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    found = _json(path)
+    return found if isinstance(found, dict) else {}
+
+
+def _epochs(path: Path) -> metrics.Epochs:
+    try:
+        return metrics.epochs(path)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _matrix(path: Path) -> list[list[int]]:
+    """A square of whole numbers, or nothing."""
+    found = _json(path)
+    if not isinstance(found, list) or not all(isinstance(row, list) and len(row) == len(found) for row in found):
+        return []
+    return found if all(isinstance(count, int) and count >= 0 for row in found for count in row) else []

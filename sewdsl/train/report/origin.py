@@ -1,0 +1,53 @@
+"""How the run was made: the recipe, and what it ran on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sewdsl.train.report.facts import Facts
+from sewdsl.train.report.markup import Markup, tag
+
+WORDS = {None: "none", True: "on", False: "off"}
+SHOWN_ELSEWHERE = {
+    "network",
+    "data",
+    "accuracy",
+    "best_accuracy",
+    "interrupted",
+    "parameters",
+    "firing_rates",
+    "versions",
+}
+
+
+def recipe(facts: Facts) -> list[Markup]:
+    """Every value in force, those of the header first."""
+    header = dict(facts.network.settings) if facts.network else {}
+    found = {**{name: _plain(value) for name, value in header.items()}, **facts.recipe}
+    return [_list(found)] if found else []
+
+
+def section(facts: Facts) -> list[Markup]:
+    """Versions, machine, seed, seconds: all of the result that stands nowhere else."""
+    rest = {name.replace("_", " "): value for name, value in facts.result.items() if name not in SHOWN_ELSEWHERE}
+    versions = facts.result.get("versions")
+    found = {**rest, **(versions if isinstance(versions, dict) else {})}
+    return [_list(found)] if found else []
+
+
+def _list(values: Mapping[str, Any]) -> Markup:
+    items = (tag("div", tag("dt", str(name)), tag("dd", _text(value))) for name, value in values.items())
+    return tag("dl", *items)
+
+
+def _plain(value: object) -> object:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return WORDS[value]
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,54 @@
+"""The page as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sewdsl.train.report import confusion, curves, firing, layers, origin, verdict
+from sewdsl.train.report.facts import Facts
+from sewdsl.train.report.markup import Markup, join, tag
+from sewdsl.train.report.svg import inline
+
+STYLE = Path(__file__).with_name("page.css")
+
+
+def page(facts: Facts) -> str:
+    """HTML in one file; everything in it that comes from the run is escaped."""
+    sections = [
+        _section("Curves", *curves.pictures(facts.epochs), class_="panels"),
+        _section("Firing rates", *firing.section(facts)),
+        _section("Confusion", *confusion.section(facts.confusion)),
+        _section("Network", _diagram(facts)),
+        _section("Recipe", *origin.recipe(facts)),
+        _section("Layers", *layers.section(facts.network)),
+        _section("Specification", _spec(facts)),
+        _section("Machine and versions", *origin.section(facts)),
+    ]
+    head = tag(
+        "head",
+        Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Markup('<meta name="color-scheme" content="light dark">'),
+        tag("title", f"{facts.title} – a run of sewdsl"),
+        tag("style", Markup(STYLE.read_text(encoding="utf-8"))),
+    )
+    body = tag("body", tag("main", verdict.header(facts), *sections))
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _section(title: str, *content: str, class_: str | None = None) -> Markup:
+    """A part of the page with a title; nothing where there is nothing to show."""
+    if not any(content):
+        return Markup()
+    return tag("section", tag("h2", title), tag("div", *content, class_=class_))
+
+
+def _diagram(facts: Facts) -> Markup:
+    drawn = inline(facts.diagram, "diagram-", f"diagram of {facts.title}")
+    return tag("figure", drawn, class_="diagram", tabindex="0") if drawn else Markup()
+
+
+def _spec(facts: Facts) -> Markup:
+    if not facts.spec:
+        return Markup()
+    note = "The network and its recipe, with every override applied: 'sewdsl train spec.net' repeats the run."
+    return join(tag("p", note, class_="note"), tag("pre", tag("code", facts.spec)))

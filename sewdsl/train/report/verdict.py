@@ -1,0 +1,108 @@
+"""The head of the page: what was trained, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sewdsl.train.report.facts import Facts
+from sewdsl.train.report.markup import Markup, join, tag
+
+
+def header(facts: Facts) -> Markup:
+    """The title, a line about the run, its accuracies and other figures."""
+    return tag(
+        "header",
+        tag("p", "a run of sewdsl", class_="over"),
+        tag("h1", facts.title),
+        tag("p", _summary(facts), class_="summary"),
+        _state(facts),
+        tag("div", *_figures(facts), class_="figures"),
+        tag("p", _choice(facts), class_="note"),
+    )
+
+
+def _summary(facts: Facts) -> str:
+    result, recipe = facts.result, facts.recipe
+    done, planned = result.get("epochs", len(facts.epochs)), recipe.get("epochs")
+    epochs = f"{done} of {planned} epochs" if planned is not None else f"{done} epochs"
+    seconds = result.get("seconds")
+    parts = [
+        f"on {result.get('data') or recipe.get('on') or 'unknown data'}",
+        epochs,
+        duration(float(seconds)) if isinstance(seconds, int | float) else "",
+        f"seed {result.get('seed', recipe.get('seed', 'unknown'))}",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _state(facts: Facts) -> Markup:
+    if not facts.result:
+        return tag("p", "This run has not ended: the page shows what it has written so far.", class_="warning")
+    if facts.result.get("interrupted"):
+        return tag("p", "This run was interrupted before its last epoch.", class_="warning")
+    return Markup()
+
+
+def _figures(facts: Facts) -> list[Markup]:
+    network = facts.network
+    found = [
+        ("accuracy, last epoch", _percent(facts.result.get("accuracy")), "main"),
+        (f"accuracy, best epoch{_best_epoch(facts)}", _percent(facts.result.get("best_accuracy")), "main"),
+        ("parameters", f"{network.total_parameters:,}" if network else "", ""),
+        ("MACs per time-step", short(network.total_macs) if network else "", ""),
+        ("time-steps", str(network.settings.steps) if network else "", ""),
+    ]
+    return [
+        tag("div", tag("span", value, class_="value"), tag("span", label, class_="label"), class_=kind or None)
+        for label, value, kind in found
+        if value
+    ]
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.2%}" if isinstance(value, int | float) else ""
+
+
+def chosen_by(facts: Facts) -> str:
+    """The samples by which the best epoch is chosen: ``validation`` or ``test``."""
+    measured = any("validation_accuracy" in row for row in facts.epochs.values())
+    return "validation" if measured or facts.recipe.get("validation") else "test"
+
+
+def _best_epoch(facts: Facts) -> str:
+    figure = f"{chosen_by(facts)}_accuracy"
+    found = {epoch: row[figure] for epoch, row in facts.epochs.items() if figure in row}
+    return f" ({max(found, key=lambda epoch: (found[epoch], -epoch))})" if found else ""
+
+
+def _choice(facts: Facts) -> Markup:
+    if "best_accuracy" not in facts.result:
+        return Markup()
+    if chosen_by(facts) == "validation":
+        share = facts.recipe.get("validation")
+        part = f"{share:.0%} of the training samples" if isinstance(share, float) else "a part of the training samples"
+        return join(
+            f"Both are of the test samples. The best epoch was chosen on {part}, which no weight was trained on."
+        )
+    return join(
+        "Both are of the test samples. The best epoch was chosen on them too, as papers do, so its figure flatters: ",
+        "the last epoch's is the honest one. 'validation 0.1' in the recipe chooses on other samples.",
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``28 s``, ``4 min 10 s``, ``3 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 -- a minute
+        return f"{whole} s"
+    if whole < 3600:  # noqa: PLR2004 -- an hour
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def short(number: int) -> str:
+    """A number to three digits: ``1.85 M``."""
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}\N{NO-BREAK SPACE}{unit}"
+    return str(number)
