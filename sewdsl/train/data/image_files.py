@@ -1,0 +1,118 @@
+"""Photographs of any size, read when they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, log, sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sewdsl.train.data.augmentation import Draw
+from sewdsl.train.data.dataset import Samples
+from sewdsl.train.data.problem import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the channels of ImageNet's training images, on the scale from 0 to 1."""
+MARGIN = 256 / 224
+"""By how much the short side is longer than what is cut out of the middle."""
+AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
+"""Of a random crop: share of the image's area, and width by height."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files and their classes.
+
+    Attributes:
+        files: Class and path of each.
+        shape: ``(C, H, W)``; C is 3, or 1 for grey.
+        flip: Whether every other training image, on average, is mirrored left to right.
+    """
+
+    files: Sequence[tuple[int, Path]]
+    shape: tuple[int, ...]
+    flip: bool = False
+
+    @property
+    def y(self) -> Tensor:
+        """Classes ``[N]``."""
+        return torch.tensor([label for label, _path in self.files], dtype=torch.int64)
+
+    @property
+    def readers(self) -> int:
+        """A thread per core; decoding an image lets other threads run."""
+        return min(os.cpu_count() or 1, 16)
+
+    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
+        """Static inputs ``[N, C, H, W]`` and their classes.
+
+        With a draw, each image is a random part of its file, scaled to size (He et al. 2016; the released code of the
+        paper); without, the short side is scaled to 256/224 of the size, and the middle is cut out.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        from torchvision.transforms import functional  # noqa: PLC0415 -- a second, which few need
+
+        mean, deviation = (MEAN, DEVIATION) if self.shape[0] > 1 else ((0.449,), (0.226,))
+        images = []
+        for index in indices.tolist():
+            image = self._open(self.files[index][1])
+            cut = self._middle(image) if draw is None else self._random(image, draw.generator(index))
+            images.append(functional.normalize(functional.to_tensor(cut), mean, deviation))
+        return Samples(torch.stack(images), torch.tensor([self.files[index][0] for index in indices.tolist()]))
+
+    def part(self, indices: Tensor) -> ImageFiles:
+        """A set of some of the images, in this order."""
+        return replace(self, files=[self.files[index] for index in indices.tolist()])
+
+    def _open(self, path: Path) -> Image:
+        from torchvision.datasets.folder import pil_loader  # noqa: PLC0415 -- as above
+
+        try:
+            image: Image = pil_loader(str(path))
+        except (OSError, SyntaxError, ValueError) as error:
+            message = f"'{path}' is damaged, or no image: {error}"
+            raise DataError(message) from None
+        return image if self.shape[0] > 1 else image.convert("L")
+
+    def _middle(self, image: Image) -> Image:
+        from torchvision.transforms import functional  # noqa: PLC0415 -- as above
+
+        size = list(self.shape[1:])
+        scaled = functional.resize(image, [round(min(size) * MARGIN)])
+        cut: Image = functional.center_crop(scaled, size)
+        return cut
+
+    def _random(self, image: Image, generator: np.random.Generator) -> Image:
+        from torchvision.transforms import functional  # noqa: PLC0415 -- as above
+
+        top, left, height, width = random_part(image.height, image.width, generator)
+        cut: Image = functional.resized_crop(image, top, left, height, width, list(self.shape[1:]))
+        mirror = self.flip and generator.random() < 1 / 2
+        return functional.hflip(cut) if mirror else cut
+
+
+def random_part(height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a part of an image with a random area and aspect (Szegedy et al. 2015).
+
+    Where ten draws do not fit into the image, it is the largest part from the middle with a permitted aspect.
+    """
+    for _ in range(TRIES):
+        area = height * width * generator.uniform(*AREA)
+        aspect = exp(generator.uniform(log(ASPECT[0]), log(ASPECT[1])))
+        h, w = round(sqrt(area / aspect)), round(sqrt(area * aspect))
+        if 0 < h <= height and 0 < w <= width:
+            top, left = generator.integers(height - h, endpoint=True), generator.integers(width - w, endpoint=True)
+            return int(top), int(left), h, w
+    w, h = min(width, round(height * ASPECT[1])), min(height, round(width / ASPECT[0]))
+    return (height - h) // 2, (width - w) // 2, h, w

@@ -1,0 +1,65 @@
+"""Events made from real handwritten digits, ``mnist5k-dvs``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sewdsl.train.data.cache import cached
+from sewdsl.train.data.dataset import DataSet, Splits
+from sewdsl.train.data.events import framing
+from sewdsl.train.data.events.recording import Frames, Recording, Shape
+from sewdsl.train.data.events.saccades import Sensor
+from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.mnist5k import read
+from sewdsl.train.data.recordings import Recordings
+from sewdsl.train.data.split import stratified
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SENSOR = Sensor()
+
+
+@dataclass(frozen=True)
+class SimulatedDigit(Recording):
+    """A digit before the simulated sensor.
+
+    Attributes:
+        index: Of the digit; it decides what is random in the recording.
+        pixels: ``[28, 28]``, 0 to 255.
+    """
+
+    index: int
+    pixels: NDArray[np.uint8] = field(repr=False, compare=False)
+
+    def events(self) -> Events:
+        """The same events every time and everywhere."""
+        return SENSOR.record(self.pixels / 255, np.random.default_rng((2021, self.index)))
+
+    def frames(self, steps: int, shape: Shape) -> Frames:
+        """Frames with the same number of events each."""
+        key = ("mnist5k-dvs", SENSOR, self.pixels.tobytes(), self.index, steps, shape)
+        return cached(key, lambda: framing.frames(self.events(), steps, SENSOR.size))
+
+
+class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
+    """The digits of ``mnist5k``, moved before a simulated 34x34 sensor in three saccades, as in N-MNIST.
+
+    The events are made when they are first needed, in some ten seconds, and take the way of any recording. The split
+    is that of ``mnist5k``.
+    """
+
+    shape = (2, *SENSOR.size)
+    classes = 10
+    varies = True
+
+    def load(self) -> Splits:
+        """The recordings."""
+        pixels, y = read()
+        digits = zip(y.tolist(), pixels.numpy()[:, 0], strict=True)
+        recordings = [SimulatedDigit(label, Path(), index, digit) for index, (label, digit) in enumerate(digits)]
+        return stratified(Recordings(recordings, self.setup.steps, self.shape, self.setup.augmentation), test=0.2)

@@ -1,0 +1,89 @@
+"""What the small image sets of torchvision have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from sewdsl.train.data import places
+from sewdsl.train.data.cache import DAMAGED
+from sewdsl.train.data.dataset import DataSet, Splits
+from sewdsl.train.data.images import Images
+from sewdsl.train.data.problem import DataError
+
+
+class VisionDataSet(DataSet):
+    """Images that torchvision reads, with its split.
+
+    Attributes:
+        marker: The folder that torchvision makes.
+        files: What lies in it.
+        counts: Images for training and for the test.
+        size: What has to be downloaded.
+        mean: Of each channel over the training images, on the scale from 0 to 1.
+        deviation: Likewise the standard deviation.
+    """
+
+    marker: ClassVar[str]
+    files: ClassVar[str]
+    counts: ClassVar[tuple[int, int]]
+    size: ClassVar[str]
+    mean: ClassVar[Sequence[float]]
+    deviation: ClassVar[Sequence[float]]
+
+    @abstractmethod
+    def read(self, root: Path, *, train: bool) -> Any:
+        """torchvision's data set, from the folder that holds the marker."""
+
+    def find(self) -> None:
+        """Looks for the folder.
+
+        Raises:
+            DataError: there is none.
+        """
+        _ = self._root
+
+    def load(self) -> Splits:
+        """The images, a byte per pixel and channel."""
+        train, test = (self._images(train=train) for train in (True, False))
+        return Splits(train, test)
+
+    @cached_property
+    def _root(self) -> Path:
+        """The folder that holds the marker."""
+        folder = self.setup.folder
+        for place in places.candidates(folder, (self.name,)):
+            if (place / self.marker).is_dir():
+                return place
+            if place.name == self.marker:
+                return place.parent
+        python = f"torchvision.datasets.{type(self).__name__}('DIR', download=True)"
+        patterns = [(f"{self.marker}/{self.files}", "torchvision")]
+        source = f'{self.size}: python -c "import torchvision; {python}"'
+        raise DataError(places.missing(self.name, folder, (self.name,), patterns, source))
+
+    def _images(self, *, train: bool) -> Images:
+        place = self._root / self.marker
+        try:
+            found = self.read(self._root, train=train)
+        except (*DAMAGED, AssertionError, RuntimeError, UnpicklingError) as error:
+            message = (
+                f"'{place}' is damaged, or not all there: {str(error) or 'a file has not the size that it states'}"
+            )
+            raise DataError(message) from None
+        wanted = self.counts[0 if train else 1]
+        if len(found.data) != wanted and not self.setup.subset:
+            part = "training" if train else "test"
+            message = f"'{place}' holds {len(found.data):,} of {wanted:,} {part} images; 'subset on' if that will do"
+            raise DataError(message)
+        pixels = torch.as_tensor(np.asarray(found.data))
+        pixels = pixels.movedim(-1, 1) if pixels.ndim > 3 else pixels[:, None]  # noqa: PLR2004 -- [N, H, W, C] or [N, H, W]
+        y = torch.as_tensor(found.targets, dtype=torch.int64)
+        return Images(pixels, y, self.mean, self.deviation, augmentation=self.setup.augmentation)
