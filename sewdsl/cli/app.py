@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval")
-"""In the order of the help; each is a module ``sewdsl.cli.NAME`` with a function ``command``."""
+COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval", "report", "runs")
+"""In the order of the help; each is a function ``command`` in a module of its name, or of the one below."""
+MODULES = {"report": "run_report"}
 
 app = typer.Typer(
     name="sewdsl",
@@ -38,7 +39,7 @@ def _root(
 
 
 for _name in COMMANDS:
-    app.command(_name)(import_module(f"sewdsl.cli.{_name}").command)
+    app.command(_name)(import_module(f"sewdsl.cli.{MODULES.get(_name, _name)}").command)
 
 
 def main() -> None:

@@ -14,11 +14,6 @@ from sewdsl.snn.neuron import Neuron
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PREFIX = "firing_rate/"
-"""Of the name under which a layer's rate is logged."""
-DEAD, SATURATED = 0.01, 0.9
-"""Rates under the one or over the other are worth a warning: such a layer says little about its input."""
-
 
 class FiringRates:
     """The firing rate of every neuron node, over all that passes while it is watched; memory does not grow."""

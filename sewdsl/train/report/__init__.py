@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sewdsl.train import atomic
+from sewdsl.train.facts import gather
 from sewdsl.train.folder import RunFolder
-from sewdsl.train.report.facts import gather
 from sewdsl.train.report.page import page
 
 __all__ = ["write"]

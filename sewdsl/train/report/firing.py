@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.train.rates import DEAD, SATURATED
-from sewdsl.train.report.facts import Facts
+from sewdsl.train.facts import Facts
 from sewdsl.train.report.markup import Markup, tag
+from sewdsl.train.watch.names import DEAD, SATURATED
 
 MOST_LAYERS = 40
 """More are folded away."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sewdsl.train.report.facts import Facts
+from sewdsl.train.facts import Facts
 from sewdsl.train.report.markup import Markup, tag
 
 WORDS = {None: "none", True: "on", False: "off"}

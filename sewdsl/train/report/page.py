@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sewdsl.train.facts import Facts
 from sewdsl.train.report import confusion, curves, firing, layers, origin, verdict
-from sewdsl.train.report.facts import Facts
 from sewdsl.train.report.markup import Markup, join, tag
 from sewdsl.train.report.svg import inline
 

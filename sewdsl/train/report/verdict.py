@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sewdsl.train.report.facts import Facts
+from sewdsl.train.facts import Facts
 from sewdsl.train.report.markup import Markup, join, tag
 
 

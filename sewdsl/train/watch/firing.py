@@ -8,7 +8,8 @@ from contextlib import ExitStack
 import rich
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from sewdsl.train.rates import DEAD, PREFIX, FiringRates
+from sewdsl.train.rates import FiringRates
+from sewdsl.train.watch.names import DEAD, FIRING_RATE
 
 
 class FiringRateLog(Callback):
@@ -25,7 +26,7 @@ class FiringRateLog(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
         """Logs the pass; of several processes, their mean."""
         self._watching.close()
-        pl_module.log_dict({PREFIX + name: rate for name, rate in self._rates.rates.items()}, sync_dist=True)
+        pl_module.log_dict({FIRING_RATE + name: rate for name, rate in self._rates.rates.items()}, sync_dist=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002 -- a hook
         """Stops counting."""
@@ -45,8 +46,10 @@ class DeadLayers(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
         """Says what is new."""
-        logged = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(PREFIX)}
-        dead = {name.removeprefix(PREFIX): rate for name, rate in logged.items() if rate < DEAD}
+        logged = {
+            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(FIRING_RATE)
+        }
+        dead = {name.removeprefix(FIRING_RATE): rate for name, rate in logged.items() if rate < DEAD}
         new = {name: rate for name, rate in dead.items() if name not in self._said}
         self._said |= new.keys()
         if new and trainer.is_global_zero:

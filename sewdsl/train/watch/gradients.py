@@ -8,10 +8,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from sewdsl.train.watch.names import GRADIENT_NORM
+
 if TYPE_CHECKING:
     from torch.optim import Optimizer
-
-PREFIX = "gradient_norm/"
 
 
 class GradientNorms(Callback):
@@ -23,7 +23,9 @@ class GradientNorms(Callback):
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002 -- a hook
         """Measures, if it is the last batch."""
         if trainer.is_last_batch:
-            pl_module.log_dict({PREFIX + name: norm for name, norm in norms(pl_module.get_submodule("model")).items()})
+            pl_module.log_dict(
+                {GRADIENT_NORM + name: norm for name, norm in norms(pl_module.get_submodule("model")).items()}
+            )
 
 
 def norms(model: torch.nn.Module) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sewdsl.ir.network import Network
 from sewdsl.source import Source
 from sewdsl.train import metrics
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.rates import PREFIX
+from sewdsl.train.watch.names import FIRING_RATE
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,6 @@ class Facts:
     Attributes:
         name: The folder's.
         spec: The network in the language.
-        network: The same, compiled.
         recipe: Every value in force, by name.
         result: The fields of ``result.json``.
         epochs: The figures of each epoch.
@@ -32,12 +32,17 @@ class Facts:
 
     name: str
     spec: str
-    network: Network | None
     recipe: dict[str, Any]
     result: dict[str, Any]
     epochs: metrics.Epochs
     confusion: list[list[int]]
     diagram: str
+
+    @cached_property
+    def network(self) -> Network | None:
+        """The specification, compiled; None where it has errors."""
+        compilation = read(Source("spec.net", self.spec)) if self.spec else None
+        return compilation.network if compilation and compilation.valid else None
 
     @property
     def title(self) -> str:
@@ -54,7 +59,9 @@ class Facts:
 
     def rates(self, epoch: int) -> dict[str, float]:
         """Firing rates after an epoch, by layer, in order of computation."""
-        found = {name.removeprefix(PREFIX): v for name, v in self.epochs[epoch].items() if name.startswith(PREFIX)}
+        found = {
+            name.removeprefix(FIRING_RATE): v for name, v in self.epochs[epoch].items() if name.startswith(FIRING_RATE)
+        }
         order = [node.name for node in self.network or ()]
         return {name: found[name] for name in sorted(found, key=lambda n: order.index(n) if n in order else len(order))}
 
@@ -71,12 +78,9 @@ def gather(folder: RunFolder) -> Facts:
     if not any(path.is_file() for path in (folder.spec, folder.recipe, folder.result)):
         message = f"'{folder.path}' holds neither spec.net nor recipe.json nor result.json: is it the folder of a run?"
         raise RunError(message)
-    spec = _text(folder.spec)
-    compilation = read(Source("spec.net", spec)) if spec else None
     return Facts(
         name=folder.path.resolve().name,
-        spec=spec,
-        network=compilation.network if compilation and compilation.valid else None,
+        spec=_text(folder.spec),
         recipe=_object(folder.recipe),
         result=_object(folder.result),
         epochs=_epochs(folder.metrics),

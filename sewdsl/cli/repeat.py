@@ -1,0 +1,90 @@
+"""``sewdsl train --repeat N``: one spec trained with N seeds, and what its accuracies are on average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from sewdsl.cli.options import require
+from sewdsl.cli.tables import console
+from sewdsl.compiler import Compilation, Options, read
+
+if TYPE_CHECKING:
+    from sewdsl.train.folder import RunFolder
+    from sewdsl.train.loop import Way
+    from sewdsl.train.plan import Plan
+    from sewdsl.train.repeats import Spread, Summary
+    from sewdsl.train.result import Result
+
+
+def repeated(  # noqa: PLR0913 -- what a run needs, and how often
+    spec: str, options: Options, out: Path | None, data: Path | None, times: int, way: Callable[[], Way]
+) -> None:
+    """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread.
+
+    Raises:
+        SewdslError, DataError, RunError: as a single run.
+    """
+    compilation = read(spec, **options)
+    name = require(compilation).name
+    from sewdsl.train.folder import Interrupted, make_numbered  # noqa: PLC0415 -- not before the spec is known to be good
+    from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
+    from sewdsl.train.repeats import open_folder, repeat, summary_file  # noqa: PLC0415 -- as above
+
+    first = plan(compilation, data)
+    first.data.find()
+    seeds = [first.recipe.seed + index for index in range(times)]
+    seeded = [read(spec, **_with_seed(options, seed)) for seed in seeds]
+    folder = out or make_numbered(name).path
+    open_folder(folder)
+    start, go_on = _runners(data, way)
+    try:
+        summary = repeat([(one, plan(one, data)) for one in seeded], folder, start, go_on)
+    except Interrupted:
+        typer.echo(f"the same command with --out {folder} goes on", err=True)
+        raise
+    console().print(table(summary))
+    typer.echo(f"accuracy {said(summary.accuracy)} in the last epoch, {said(summary.best_accuracy)} in the best")
+    typer.echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
+
+
+def _runners(
+    data: Path | None, way: Callable[[], Way]
+) -> tuple[Callable[[Compilation, Plan, RunFolder], Result], Callable[[RunFolder], Result]]:
+    """What starts a run, and what goes on with one; both say which."""
+    from sewdsl.train.run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
+
+    def start(compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
+        typer.echo(f"training {planned.network.name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
+        return train(compilation, planned, folder, way())
+
+    def go_on(folder: RunFolder) -> Result:
+        typer.echo(f"going on in {folder.path}", err=True)
+        return resume(folder, data, None, way())
+
+    return start, go_on
+
+
+def _with_seed(options: Options, seed: int) -> Options:
+    return {**options, "set": {**(options.get("set") or {}), "train.seed": str(seed)}}
+
+
+def table(summary: Summary) -> Table:
+    """A row for each run, and one for their mean."""
+    grid = Table(header_style="bold", box=SIMPLE_HEAD, show_footer=True, padding=(0, 1, 0, 0))
+    grid.add_column("seed", "mean", justify="right")
+    grid.add_column("last", f"{summary.accuracy.mean:.2%}", justify="right")
+    grid.add_column("best", f"{summary.best_accuracy.mean:.2%}", justify="right")
+    for seed, last, best in zip(summary.seeds, summary.accuracy.values, summary.best_accuracy.values, strict=True):
+        grid.add_row(str(seed), f"{last:.2%}", f"{best:.2%}")
+    return grid
+
+
+def said(spread: Spread) -> str:
+    """A mean and its standard deviation in words: ``96.30% ± 0.42%``."""
+    return f"{spread.mean:.2%}" + (f" ± {spread.deviation:.2%}" if spread.deviation is not None else "")

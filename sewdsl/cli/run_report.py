@@ -1,0 +1,21 @@
+"""``sewdsl report``: the page of a run, made again from its folder."""
+
+from __future__ import annotations
+
+import typer
+
+from sewdsl.cli.eval import Run
+
+
+def command(run: Run) -> None:
+    """Make report.html of a run again, also of one that has not ended, from the files of its folder."""
+    from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.report import write  # noqa: PLC0415 -- matplotlib takes a second
+
+    folder = RunFolder(run)
+    try:
+        write(folder)
+    except RunError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(str(folder.report))

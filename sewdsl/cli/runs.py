@@ -1,0 +1,112 @@
+"""``sewdsl runs``: the runs below a folder, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from sewdsl.cli.report import dump
+from sewdsl.cli.tables import console
+
+if TYPE_CHECKING:
+    from sewdsl.train.survey import Run
+
+TONES = {"finished": "green", "running": "cyan", "interrupted": "yellow", "broken": "red"}
+
+
+class Column(StrEnum):
+    """What the table can be sorted by."""
+
+    RUN = "run"
+    NETWORK = "network"
+    DATA = "data"
+    EPOCHS = "epochs"
+    LAST = "last"
+    BEST = "best"
+    PARAMETERS = "parameters"
+    SECONDS = "seconds"
+    SEED = "seed"
+    STATE = "state"
+
+
+VALUES: dict[Column, Callable[[Run], Any]] = {
+    Column.RUN: lambda run: str(run.path),
+    Column.NETWORK: lambda run: run.network,
+    Column.DATA: lambda run: run.data,
+    Column.EPOCHS: lambda run: run.epochs,
+    Column.LAST: lambda run: run.accuracy,
+    Column.BEST: lambda run: run.best_accuracy,
+    Column.PARAMETERS: lambda run: run.parameters,
+    Column.SECONDS: lambda run: run.seconds,
+    Column.SEED: lambda run: run.seed,
+    Column.STATE: lambda run: run.state,
+}
+FALLING = {Column.LAST, Column.BEST}
+"""Columns whose highest value comes first."""
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs lie, at any depth.")] = Path("runs"),
+    sort: Annotated[
+        Column, typer.Option("--sort", metavar="COLUMN", help=f"By which column: {', '.join(Column)}.")
+    ] = Column.RUN,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the runs below a folder: network, data, epochs, accuracies, and whether each has ended."""
+    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.survey import runs  # noqa: PLC0415 -- as above
+
+    try:
+        found = in_order(list(runs(folder)), sort)
+    except RunError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    if json_:
+        typer.echo(dump([{**asdict(run), "path": run.path.as_posix()} for run in found]))
+    elif found:
+        console().print(table(found, folder))
+        for run in found:
+            if run.problem:
+                typer.echo(f"{run.path}: {run.problem}", err=True)
+    else:
+        typer.echo(f"no run in '{folder}'", err=True)
+
+
+def in_order(found: list[Run], by: Column) -> list[Run]:
+    """The runs sorted by a column, highest first where that is best; those without a value come last."""
+    known = sorted((run for run in found if VALUES[by](run) is not None), key=VALUES[by], reverse=by in FALLING)
+    return known + [run for run in found if VALUES[by](run) is None]
+
+
+def table(found: list[Run], folder: Path) -> Table:
+    """A row for each run."""
+    grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in Column:
+        words = column in {Column.RUN, Column.NETWORK, Column.DATA, Column.STATE}
+        grid.add_column(column.value, justify="left" if words else "right", overflow="fold", no_wrap=not words)
+    for run in found:
+        grid.add_row(
+            Text(run.path.relative_to(folder).as_posix() if run.path != folder else str(folder)),
+            Text(run.network or "–"),
+            Text(run.data or "–"),
+            f"{run.epochs}/{run.planned if run.planned is not None else '?'}",
+            _percent(run.accuracy),
+            _percent(run.best_accuracy),
+            "–" if run.parameters is None else f"{run.parameters:,}",
+            "–" if run.seconds is None else f"{run.seconds:.0f}",
+            "–" if run.seed is None else str(run.seed),
+            Text(run.state, TONES[run.state]),
+        )
+    return grid
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2%}"

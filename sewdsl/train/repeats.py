@@ -1,0 +1,133 @@
+"""The same training several times, seed after seed: one run tells little about the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from pydantic import BaseModel, ConfigDict
+
+from sewdsl.compiler import Compilation
+from sewdsl.train import atomic
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.plan import Plan
+from sewdsl.train.result import Result
+from sewdsl.train.standalone import standalone
+
+Start = Callable[[Compilation, Plan, RunFolder], Result]
+GoOn = Callable[[RunFolder], Result]
+
+
+class Spread(BaseModel):
+    """One figure of several runs.
+
+    Attributes:
+        mean: Of the values.
+        deviation: Their standard deviation, that of a sample (n - 1); None of a single value.
+        values: In the order of the seeds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float
+    deviation: float | None
+    values: list[float]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """That of these values, at least one."""
+        return cls(mean=fmean(values), deviation=stdev(values) if len(values) > 1 else None, values=list(values))
+
+
+class Summary(BaseModel):
+    """The contents of ``summary.json``: the repeats that have ended, out of those asked for.
+
+    Attributes:
+        network: The network's name.
+        data: The data set's.
+        repeats: How many were asked for.
+        seeds: Of those that have ended.
+        accuracy: After the last epoch.
+        best_accuracy: After the best.
+        seconds: Of all together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: str
+    data: str
+    repeats: int
+    seeds: list[int]
+    accuracy: Spread
+    best_accuracy: Spread
+    seconds: float
+
+
+def summary_file(folder: Path) -> Path:
+    """Where the summary of a folder of repeats lies."""
+    return folder / "summary.json"
+
+
+def open_folder(folder: Path) -> None:
+    """Makes a folder for repeats, or accepts one that holds repeats already.
+
+    Raises:
+        RunError: it holds something else, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strange = [e.name for e in folder.iterdir() if e != summary_file(folder) and not e.name.startswith("seed-")]
+    except OSError as error:
+        message = f"cannot make the folder '{folder}': {error.strerror}"
+        raise RunError(message) from None
+    if strange:
+        message = f"'{folder}' holds '{min(strange)}', which is no repeat; choose another folder"
+        raise RunError(message)
+
+
+def repeat(planned: Sequence[tuple[Compilation, Plan]], folder: Path, start: Start, go_on: GoOn) -> Summary:
+    """Trains each into a folder ``seed-N``; keeps those that have ended, goes on with those that have begun.
+
+    Args:
+        planned: The same spec with different seeds.
+        folder: See :func:`open_folder`.
+        start: Trains one into a new folder.
+        go_on: Goes on with one.
+
+    Raises:
+        RunError: a folder holds a run of another spec, or a run cannot go on.
+    """
+    places = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
+    for compilation, _, place in places:
+        _compare(compilation, place)
+    results: list[Result] = []
+    for compilation, plan, place in places:
+        if place.result.is_file():
+            results.append(place.read_result())
+        elif place.spec.is_file():
+            results.append(go_on(place))
+        else:
+            place.path.mkdir(exist_ok=True)
+            results.append(start(compilation, plan, place))
+        summary = _summary(results, len(places))
+        atomic.write_text(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+def _compare(compilation: Compilation, place: RunFolder) -> None:
+    if place.spec.is_file() and place.spec.read_text(encoding="utf-8") != standalone(compilation):
+        message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
+        raise RunError(message)
+
+
+def _summary(results: Sequence[Result], repeats: int) -> Summary:
+    return Summary(
+        network=results[0].network,
+        data=results[0].data,
+        repeats=repeats,
+        seeds=[result.seed for result in results],
+        accuracy=Spread.of([result.accuracy for result in results]),
+        best_accuracy=Spread.of([result.best_accuracy for result in results]),
+        seconds=round(sum(result.seconds for result in results), 1),
+    )

@@ -1,0 +1,157 @@
+"""The runs below a folder: what each is of, how far it came, and whether somebody is still at work on it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sewdsl.train.facts import Facts, gather
+from sewdsl.train.folder import RunError, RunFolder
+
+State = Literal["finished", "running", "interrupted", "broken"]
+TELLING = 2
+"""Files of a run by which a folder is known as one: a single name may be there by chance."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run at a glance. What is not known is None.
+
+    Attributes:
+        path: Its folder.
+        network: Name of the network.
+        data: Name of the data set.
+        epochs: Epochs completed.
+        planned: Epochs of the recipe.
+        accuracy: Share of the test samples, after the last epoch.
+        best_accuracy: The same after the best epoch.
+        parameters: Learnable parameters.
+        seconds: Wall-clock time of the training; None before it has ended.
+        seed: The recipe's.
+        state: ``finished``; ``running``: a process on this machine holds the folder; ``interrupted``: none does, and it
+            has not ended; ``broken``: a file that is needed is missing or damaged.
+        problem: What is broken.
+    """
+
+    path: Path
+    network: str | None = None
+    data: str | None = None
+    epochs: int = 0
+    planned: int | None = None
+    accuracy: float | None = None
+    best_accuracy: float | None = None
+    parameters: int | None = None
+    seconds: float | None = None
+    seed: int | None = None
+    state: State = "broken"
+    problem: str | None = None
+
+
+def runs(parent: Path) -> Iterator[Run]:
+    """The runs in a folder and in those below it, by path; links are not followed.
+
+    Raises:
+        RunError: there is no such folder.
+    """
+    if not parent.is_dir():
+        message = f"'{parent}' is not a folder"
+        raise RunError(message)
+    for place, folders, files in os.walk(parent):
+        folders.sort()
+        folder = RunFolder(Path(place))
+        if _is_run(folder, {*folders, *files}):
+            folders.clear()
+            yield look(folder)
+
+
+def _is_run(folder: RunFolder, names: set[str]) -> bool:
+    paths = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
+    return sum(path.name in names for path in paths) >= TELLING
+
+
+def look(folder: RunFolder) -> Run:
+    """One run, whatever state its files are in."""
+    try:
+        facts = gather(folder)
+    except RunError as error:
+        return Run(folder.path, problem=str(error))
+    result, recipe, last = facts.result, facts.recipe, _last(facts)
+    problem = _problem(folder, facts)
+    return Run(
+        path=folder.path,
+        network=_str(result.get("network")) or (facts.network.name if facts.network else None),
+        data=_str(result.get("data")) or _str(recipe.get("on")),
+        epochs=_int(result.get("epochs")) or len(facts.epochs),
+        planned=_int(recipe.get("epochs")),
+        accuracy=_float(result.get("accuracy", last)),
+        best_accuracy=_float(result.get("best_accuracy", _best(facts))),
+        parameters=_int(result.get("parameters")) or (facts.network.total_parameters if facts.network else None),
+        seconds=_float(result.get("seconds")),
+        seed=_int(result.get("seed", recipe.get("seed"))),
+        state=_state(folder, problem),
+        problem=problem,
+    )
+
+
+def _state(folder: RunFolder, problem: str | None) -> State:
+    if in_use(folder):
+        return "running"
+    if problem:
+        return "broken"
+    return "finished" if folder.result.is_file() else "interrupted"
+
+
+def in_use(folder: RunFolder) -> bool:
+    """Whether a process of this machine is at work on a run."""
+    try:
+        with folder.lock.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _problem(folder: RunFolder, facts: Facts) -> str | None:
+    for path, read in ((folder.spec, facts.spec), (folder.recipe, facts.recipe)):
+        if not read:
+            return f"{path.name} is {'damaged' if path.is_file() else 'missing'}"
+    if folder.result.is_file():
+        try:
+            folder.read_result()
+        except RunError as error:
+            return str(error)
+    elif facts.network is None:
+        return f"{folder.spec.name} has errors: 'sewdsl check' lists them"
+    return None
+
+
+def _accuracies(facts: Facts) -> list[float]:
+    return [row["test_accuracy"] for row in facts.epochs.values() if "test_accuracy" in row]
+
+
+def _last(facts: Facts) -> float | None:
+    """Of a run that did not end; None where a validation part was judged instead of the test samples."""
+    found = _accuracies(facts)
+    return found[-1] if found else None
+
+
+def _best(facts: Facts) -> float | None:
+    return max(_accuracies(facts), default=None)
+
+
+def _str(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _int(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _float(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
