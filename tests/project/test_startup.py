@@ -23,6 +23,7 @@ COMMANDS = [
     "fmt {out}/copy.net",
     "nets",
     "explain missing-hyphen",
+    "runs {out}",
 ]
 PROGRAM = """
 import sys

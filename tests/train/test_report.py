@@ -1,0 +1,260 @@
+"""``report.html``: whole, self-contained, true to the files, and safe whatever they hold."""
+
+import json
+import re
+import shutil
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sewdsl.cli.app import app
+from sewdsl.train import report
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.report.markup import Markup, join, tag
+from sewdsl.train.report.svg import inline
+
+from .conftest import SMALL, Run
+from .made import NEURONS, finished, unfinished
+
+VOID = {"meta", "img"}
+HEADINGS = [
+    "Curves",
+    "Firing rates",
+    "Confusion",
+    "Network",
+    "Recipe",
+    "Layers",
+    "Specification",
+    "Machine and versions",
+]
+EVIL = "<script>alert('\"&')</script>"
+
+
+class Page(HTMLParser):
+    """Fails where an element is not closed in its turn; collects what a test looks at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.ids: list[str] = []
+        self.headings: list[str] = []
+        self.words = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.note(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert "svg" in self.open, "only in SVG may an element close itself"
+        self.note(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["h2"]:
+            self.headings.append(data)
+        if "style" not in self.open:
+            self.words += data
+
+    def note(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+
+def written(folder: RunFolder) -> Page:
+    """The page, after what holds for every page was looked at."""
+    report.write(folder)
+    text = folder.report.read_text("utf-8")
+    page = Page(text)
+    assert text.startswith("<!doctype html>\n")
+    assert not {"script", "link", "iframe", "object", "embed", "foreignobject", "a"} & set(page.tags)
+    assert len(page.ids) == len(set(page.ids))
+    for name, value in page.attributes:
+        assert not name.startswith("on")
+        assert name not in {"href", "src"} or value.startswith(("#", "data:image/png;base64,"))
+    assert re.findall(r"https?:|@import|url\((?!#)", text) == []
+    used = {value for _, text in page.attributes for value in re.findall(r"url\(#(.*?)\)", text)}
+    used |= {value[1:] for name, value in page.attributes if name == "href" and value.startswith("#")}
+    assert used <= set(page.ids)
+    return page
+
+
+class TestRun:
+    def test_has_its_page(self, run: Run) -> None:
+        assert run.folder.report.is_file()
+
+    def test_says_what_came_out(self, run: Run, tmp_path: Path) -> None:
+        shutil.copytree(run.folder.path, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "lock"))
+        page = written(RunFolder(tmp_path / "run"))
+        assert page.headings == HEADINGS
+        result = run.result
+        for text in (
+            f"{result.accuracy:.2%}",
+            f"{result.best_accuracy:.2%}",
+            f"{result.parameters:,}",
+            *result.firing_rates,
+            *(f"{rate:.2%}" for rate in result.firing_rates.values()),
+            *result.versions.values(),
+            "Adam(lr=0.01, weight_decay=0.0)",
+        ):
+            assert text in page.words
+        assert run.folder.spec.read_text("utf-8") in page.words
+        assert page.tags.count("svg") == 4 + 1 + len(result.firing_rates)
+
+
+class TestMadeUp:
+    def test_numbers(self, tmp_path: Path) -> None:
+        page = written(finished(tmp_path / "run"))
+        assert page.headings == HEADINGS
+        for text in ("76.54%", "87.65%", "best epoch (2)", "1 min 15 s", "2 of 2 epochs", "seed 7", "2.6.0"):
+            assert text in page.words
+        assert "The best epoch was chosen on them too" in page.words
+        assert "0 taken for 1 (1 of 10)" in page.words
+        assert page.words.count("90.0%") == 9
+
+    def test_the_same_files_give_the_same_page(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run")
+        report.write(folder)
+        first = folder.report.read_bytes()
+        report.write(folder)
+        assert folder.report.read_bytes() == first
+
+    def test_a_validation_part(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run")
+        recipe = json.loads(folder.recipe.read_text("utf-8"))
+        folder.recipe.write_text(json.dumps({**recipe, "validation": 0.1}), "utf-8")
+        assert "chosen on 10% of the training samples" in written(folder).words
+
+    def test_many_classes_are_a_picture(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run")
+        folder.confusion.write_text(json.dumps([[int(i == j) for j in range(100)] for i in range(100)]), "utf-8")
+        page = written(folder)
+        assert page.tags.count("img") == 1
+        assert "No sample is taken for another class." in page.words
+
+    def test_many_layers_are_folded_away(self, tmp_path: Path) -> None:
+        rates = {f"if{index}": 0.001 if index == 3 else 0.1 + index / 1000 for index in range(50)}
+        page = written(finished(tmp_path / "run", firing_rates=rates))
+        assert "all 50 layers, from 0.10% (if3) to 14.90% (if49)" in page.words
+        assert page.words.count("dead") == 2
+
+
+class TestFiring:
+    @pytest.mark.parametrize(
+        ("join_", "dead", "said"),
+        [
+            ("ADD", NEURONS[2], "silence makes its block an identity"),
+            ("IAND", NEURONS[2], "silence makes its block an identity"),
+            ("AND", NEURONS[2], "silence silences the block"),
+            ("ADD", NEURONS[1], ""),
+        ],
+    )
+    def test_dead(self, tmp_path: Path, join_: str, dead: str, said: str) -> None:
+        text = SMALL.replace("encode", f"join    {join_}\nencode").replace("-MPk2s2", "")
+        page = written(finished(tmp_path / "run", text, firing_rates={**dict.fromkeys(NEURONS, 0.2), dead: 0.004}))
+        assert f"{dead} fires at less than 1%: " in page.words
+        assert ("At the end of a branch" in page.words) == bool(said)
+        assert said in page.words
+        assert ("class", "dead") in page.attributes
+
+    def test_saturated(self, tmp_path: Path) -> None:
+        page = written(finished(tmp_path / "run", firing_rates=dict.fromkeys(NEURONS, 0.95)))
+        assert "5 layers fire at more than 90%: " in page.words
+        assert page.attributes.count(("class", "saturated")) == 5
+
+    def test_nothing_to_say(self, tmp_path: Path) -> None:
+        assert ("class", "warning") not in written(finished(tmp_path / "run")).attributes
+
+
+class TestMissing:
+    def test_not_ended(self, tmp_path: Path) -> None:
+        page = written(unfinished(tmp_path / "run"))
+        assert "This run has not ended" in page.words
+        assert page.headings == [title for title in HEADINGS if title not in {"Confusion", "Machine and versions"}]
+        assert "10.00%" in page.words
+
+    @pytest.mark.parametrize(
+        ("name", "damage"),
+        [
+            ("spec.net", b"{"),
+            ("spec.net", b"\x80"),
+            ("recipe.json", b"[]"),
+            ("result.json", b"{"),
+            ("metrics.csv", b"epoch\nx"),
+            ("metrics.csv", b"a,b\n1,2\n"),
+            ("confusion.json", b"[[1, 2], [3]]"),
+            ("confusion.json", b'[["1"]]'),
+            ("diagram.svg", b"<svg><a>"),
+        ],
+    )
+    def test_damaged(self, tmp_path: Path, name: str, damage: bytes) -> None:
+        folder = finished(tmp_path / "run")
+        (folder.path / name).write_bytes(damage)
+        assert len(written(folder).headings) >= 5
+
+    def test_the_spec_alone(self, tmp_path: Path) -> None:
+        folder = unfinished(tmp_path / "run")
+        for path in (folder.recipe, folder.metrics, folder.diagram):
+            path.unlink()
+        assert written(folder).headings == ["Recipe", "Layers", "Specification"]
+
+    def test_no_run(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match="is not a folder"):
+            report.write(RunFolder(tmp_path / "nowhere"))
+        with pytest.raises(RunError, match="is it the folder of a run"):
+            report.write(RunFolder(tmp_path))
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestEscapes:
+    def test_names(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run", network=EVIL, versions={EVIL: EVIL}, firing_rates={EVIL: 0.001})
+        folder.recipe.write_text(json.dumps({EVIL: EVIL, "on": EVIL}), "utf-8")
+        folder.spec.write_text(f"{folder.spec.read_text('utf-8')}# {EVIL}\n", "utf-8")
+        assert written(folder).words.count(EVIL) >= 8
+
+    def test_diagram(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run")
+        folder.diagram.write_text(
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" onload="x()">'
+            '<script>x()</script><style>body{display:none}</style><image xlink:href="http://x.y/z.png"/>'
+            '<foreignObject><body>x</body></foreignObject><a xlink:href="javascript:x()" xlink:title="tip"><text>kept'
+            '</text></a><use xlink:href="#shape"/><g id="shape" onclick="x()"/></svg>',
+            "utf-8",
+        )
+        page = written(folder)
+        assert "kept" in page.words
+        assert "tip" in page.words
+        assert "diagram-shape" in page.ids
+
+
+class TestMarkup:
+    def test_only_what_was_made_here_is_html(self) -> None:
+        assert tag("p", "a < b", tag("b", "&"), class_='"') == '<p class="&quot;">a &lt; b<b>&amp;</b></p>'
+        assert join("<", Markup("<")) == "&lt;<"
+        assert tag("p", x_y=1, z=None) == '<p x-y="1"></p>'
+
+    def test_what_is_no_svg(self) -> None:
+        assert inline("no", "p-", "title") == ""
+        assert unescape(inline("<svg/>", "p-", '"')) == '<svg role="img" aria-label=""" />'
+
+
+def test_command(tmp_path: Path) -> None:
+    folder = finished(tmp_path / "run")
+    done = CliRunner().invoke(app, ["report", str(folder.path)])
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{folder.report}\n", "")
+    Page(folder.report.read_text("utf-8"))
+    refused = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: ")

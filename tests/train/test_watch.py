@@ -1,0 +1,103 @@
+"""What is measured while a network trains."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.nn import Linear, Sequential
+
+from sewdsl.compiler import load
+from sewdsl.train import metrics
+from sewdsl.train.watch.confusion import Confusion, confusion
+from sewdsl.train.watch.firing import DeadLayers
+from sewdsl.train.watch.gradients import norms
+
+from .conftest import Run
+
+
+class TestRun:
+    def test_table(self, run: Run) -> None:
+        network = load(run.folder.spec)
+        weighted = {f"gradient_norm/{node.name}" for node in network if network.parameters(node)}
+        rates = {f"firing_rate/{name}" for name in run.result.firing_rates}
+        found = metrics.epochs(run.folder.metrics)
+        assert len(found) == 2
+        for row in found.values():
+            assert {name for name in row if "/" in name} == {*weighted, *rates, "gradient_norm/total"}
+            total = sum(row[name] ** 2 for name in weighted) ** 0.5
+            assert row["gradient_norm/total"] == pytest.approx(total, rel=1e-5)
+            assert total > 0
+
+    def test_the_last_epoch_fires_as_the_result_says(self, run: Run) -> None:
+        """Both are of the last weights and all test samples."""
+        last = metrics.epochs(run.folder.metrics)[2]
+        for name, rate in run.result.firing_rates.items():
+            assert last[f"firing_rate/{name}"] == pytest.approx(rate, abs=1e-6)
+
+    def test_tensorboard(self, run: Run) -> None:
+        events = EventAccumulator(str(run.folder.path / "tensorboard"))
+        events.Reload()
+        tags = set(events.Tags()["scalars"])
+        assert {"firing_rate/plif1", "gradient_norm/conv1", "gradient_norm/total", "learning_rate"} <= tags
+        assert len(events.Scalars("firing_rate/plif1")) == len(events.Scalars("gradient_norm/total")) == 2
+
+    def test_confusion(self, run: Run) -> None:
+        counts = torch.tensor(json.loads(run.folder.confusion.read_text("utf-8")))
+        assert counts.shape == (10, 10)
+        assert counts.sum() == 359
+        assert counts.diagonal().sum().item() / 359 == pytest.approx(run.result.accuracy)
+
+
+class TestConfusion:
+    def test_rows_are_classes(self) -> None:
+        logits = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+        found = confusion(logits, torch.tensor([0, 0, 0, 1]))
+        assert found.tolist() == [[1, 0, 2], [0, 1, 0], [0, 0, 0]]
+
+    def test_batches_add_up(self) -> None:
+        counter: Any = Confusion()
+        assert counter.counts == []
+        for _pass in range(2):
+            counter.on_validation_epoch_start(None, None)
+            for _batch in range(3):
+                counter.on_validation_batch_end(None, None, torch.eye(2), (None, torch.tensor([0, 0])), 0)
+            assert counter.counts == [[3, 3], [0, 0]]
+
+
+def test_norms() -> None:
+    model = Sequential(Linear(2, 2), Linear(2, 1))
+    assert norms(model) == {}
+    model[0].weight.grad = torch.tensor([[1.0, 2.0], [2.0, 0.0]])
+    model[0].bias.grad = torch.tensor([4.0, 0.0])
+    model[1].bias.grad = torch.tensor([12.0])
+    assert norms(model) == pytest.approx({"0": 5.0, "1": 12.0, "total": 13.0})
+
+
+class TestDeadLayers:
+    def said(self, *passes: dict[str, float]) -> list[str]:
+        lines: list[str] = []
+        watch: Any = DeadLayers(lines.append)
+        for epoch, rates in enumerate(passes):
+            logged = {f"firing_rate/{name}": torch.tensor(rate) for name, rate in rates.items()}
+            trainer = SimpleNamespace(
+                callback_metrics={**logged, "test_loss": torch.tensor(0.0)}, current_epoch=epoch, is_global_zero=True
+            )
+            watch.on_validation_end(trainer, None)
+        return lines
+
+    def test_each_is_named_once(self) -> None:
+        assert self.said(
+            {"a": 0.001, "b": 0.2}, {"a": 0.0, "b": 0.2}, {"a": 0.5, "b": 0.009}, {"a": 0.0, "b": 0.5}
+        ) == [
+            "warning: fires at less than 1% in epoch 1: a (0.10%)",
+            "warning: fires at less than 1% in epoch 3: b (0.90%)",
+        ]
+
+    def test_several_at_once(self) -> None:
+        assert self.said({"a": 0.0, "b": 0.001}) == ["warning: fires at less than 1% in epoch 1: a (0.00%), b (0.10%)"]
+
+    def test_one_in_a_hundred_is_enough(self) -> None:
+        assert self.said({"a": 0.0101}) == []
