@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require
+from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
+from sewdsl.cli.repeat import repeated
 from sewdsl.cli.report import report
-from sewdsl.compiler import read
+from sewdsl.compiler import Options, read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.recipe import Recipe
 from sewdsl.train.threads import share_cores
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell has it."""
+if TYPE_CHECKING:
+    from sewdsl.train.folder import RunFolder
+    from sewdsl.train.loop import Way
+    from sewdsl.train.processes import Processes
+    from sewdsl.train.result import Result
+
+Resume = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="Go on with the run in this folder, from its last save.")
+]
+Out = Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for what comes out; runs/NAME-N unless given.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run that is in the folder of --out.")]
+SaveEvery = Annotated[
+    float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
+]
+Devices = Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes on each machine, one a device.")]
+Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Machines.")]
+Strategy = Annotated[str, typer.Option(metavar="NAME", help="How processes share the work: auto, ddp, fsdp.")]
+
+Repeat = Annotated[int, typer.Option(metavar="N", min=1, help="Train with N seeds, and print mean and spread.")]
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
-    spec: Spec,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="RUN", help="Folder for what comes out; runs/NAME-N unless given.")
-    ] = None,
+    spec: Annotated[str | None, Spec.__metadata__[0]] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    resume: Resume = None,
+    repeat: Repeat = 1,
     data: Data = None,
+    save_every: SaveEvery = 5.0,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    strategy: Strategy = "auto",
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -34,46 +59,143 @@ def command(  # noqa: PLR0913 -- one parameter per option
     limit: Limit = None,
 ) -> None:
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
-    compilation = read(spec, **compile_options(input, steps, neuron, settings, limit))
-    name = require(compilation).name
+    if (spec is None) == (resume is None):
+        usage("give a SPEC to train, or with --resume the folder of a run to go on with")
+    if resume and (out or overwrite or input or steps or neuron or limit):
+        usage("a run goes on as it began: beside --resume, only --set train.epochs=N changes what it does")
+    if overwrite and not out:
+        usage("--overwrite needs --out, the folder whose run is removed")
+    if repeat > 1 and (resume or overwrite):
+        usage("with --repeat, the same command with the same --out goes on with what has not ended")
+    options = compile_options(input, steps, neuron, settings, limit)
     share_cores()
-    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before the spec is known to be good
-    from sewdsl.train.folder import RunError, make, make_numbered  # noqa: PLC0415 -- as above
-    from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
+    from sewdsl.train.processes import Processes  # noqa: PLC0415 -- not before it is needed
 
-    try:
+    processes = Processes(devices, nodes, strategy)
+    if repeat > 1 and processes.total > 1:
+        usage("--repeat trains one network after another in one process")
+    if resume:
+        _resume(resume, options, data, processes, save_every)
+    elif repeat > 1:
+        with _ends(lambda: None):
+            repeated(spec or "", options, out, data, repeat, lambda: _way(processes, save_every))
+    else:
+        _start(spec or "", options, _Place(out, overwrite), data, processes, save_every)
+
+
+class _Place(NamedTuple):
+    """Where a new run goes, and whether the run that is there already is removed."""
+
+    out: Path | None
+    overwrite: bool
+
+    def folder(self, name: str, processes: Processes) -> RunFolder:
+        """The folder, made by the first process.
+
+        Raises:
+            RunError: there is something already, it cannot be made, or processes would make one each.
+        """
+        from sewdsl.train.folder import RunError, RunFolder, clear, make, make_numbered  # noqa: PLC0415 -- as above
+        from sewdsl.train.lock import locked  # noqa: PLC0415 -- as above
+        from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
+
+        if self.out is None:
+            if processes.total > 1:
+                message = "several processes need one folder: say which with --out RUN"
+                raise RunError(message)
+            return make_numbered(name)
+        if rank():
+            return RunFolder(self.out)
+        if self.overwrite and self.out.exists():
+            with locked(RunFolder(self.out)):
+                clear(RunFolder(self.out))
+            return RunFolder(self.out)
+        return make(self.out)
+
+
+def _start(  # noqa: PLR0913 -- as above
+    spec: str, options: Options, place: _Place, data: Path | None, processes: Processes, save_every: float
+) -> None:
+    compilation = read(spec, **options)
+    name = require(compilation).name
+    from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before the spec is known to be good
+
+    folder = None
+    with _ends(lambda: folder):
         planned = plan(compilation, data)
         planned.data.find()
-        folder = make(out) if out else make_numbered(name)
-        _print_recipe(name, planned.recipe)
-        from sewdsl.train.progress import callbacks  # noqa: PLC0415 -- torch and Lightning take seconds
-        from sewdsl.train.run import train  # noqa: PLC0415 -- as above
+        folder = place.folder(name, processes)
+        _print_recipe(name, planned.recipe, processes)
+        from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        result = train(compilation, planned, folder, callbacks())
+        _print_result(train(compilation, planned, folder, _way(processes, save_every)), folder)
+
+
+def _resume(run: Path, options: Options, data: Path | None, processes: Processes, save_every: float) -> None:
+    from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+
+    folder = RunFolder(run)
+    with _ends(lambda: folder):
+        from sewdsl.train.run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
+
+        _print_result(resume(folder, data, options["set"], _way(processes, save_every)), folder)
+
+
+def _way(processes: Processes, save_every: float) -> Way:
+    from sewdsl.train.loop import Way  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
+    from sewdsl.train.progress import callbacks  # noqa: PLC0415 -- as above
+
+    return Way(callbacks() if rank() == 0 else (), processes, save_every)
+
+
+@contextmanager
+def _ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
+    """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's."""
+    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.folder import Ended, Interrupted, RunError  # noqa: PLC0415 -- as above
+
+    try:
+        yield
     except SewdslError as error:
         report(error.diagnostics)
         raise typer.Exit(1) from None
+    except Ended as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(0) from None
     except (DataError, RunError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    _print_rates(result.firing_rates)
-    typer.echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
-    epochs = f"{result.epochs} of {planned.recipe.epochs} epochs"
-    typer.echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")
-    if result.interrupted:
-        typer.echo(f"interrupted after {epochs}", err=True)
-        raise typer.Exit(INTERRUPTED)
+        stopped = isinstance(error, Interrupted)
+        typer.echo(f"{error}" if stopped else f"error: {error}", err=True)
+        run = folder()
+        if run and run.last.exists() and not run.result.exists():
+            typer.echo(f"what was saved goes on with: sewdsl train --resume {run.path}", err=True)
+        raise typer.Exit(error.code if isinstance(error, Interrupted) else 1) from None
 
 
-def _print_recipe(name: str, recipe: Recipe) -> None:
+def _print_recipe(name: str, recipe: Recipe, processes: Processes) -> None:
     """Every value in force, on the standard error: the answer is still to come."""
-    values = ", ".join(f"{key} {'none' if value is None else value}" for key, value in recipe if key != "on")
+    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
+
+    if rank():
+        return
+    values = ", ".join(f"{key} {_said(value)}" for key, value in recipe if key != "on")
     typer.echo(f"training {name} on {recipe.on}: {values}", err=True)
+    if processes.total > 1 or recipe.accumulate > 1:
+        step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
+        typer.echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
 
 
-def _print_rates(rates: dict[str, float]) -> None:
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value is None else str(value)
+
+
+def _print_result(result: Result, folder: RunFolder) -> None:
     table = Table("neurons", box=SIMPLE_HEAD)
     table.add_column("firing rate", justify="right")
-    for name, rate in rates.items():
+    for name, rate in result.firing_rates.items():
         table.add_row(name, f"{rate:.2%}")
     Console().print(table)
+    typer.echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
+    typer.echo(f"{result.epochs} epochs in {result.seconds:.0f} s; everything about them is in {folder.path}")

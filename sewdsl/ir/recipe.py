@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from sewdsl.ir.kind import Kind, Natural, Positive
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Optimizer(Kind):
-    """What changes the weights; its arguments are those of the torch.optim class of the same name."""
+    """What changes the weights; its arguments are those of the torch.optim class of the same name.
+
+    Attributes:
+        lr: Learning rate, > 0.
+    """
+
+    lr: float = Field(gt=0)
 
     def build(self, optim: ModuleType, weights: Iterable[nn.Parameter]) -> TorchOptimizer:
         """The optimizer of these weights, from the module ``torch.optim``."""
@@ -39,11 +45,20 @@ class Recipe(BaseModel):
     Attributes:
         on: Name of the data set.
         epochs: Passes over the training set.
-        batch: Samples per step.
+        batch: Samples that are shown at once; with several processes, to each of them.
+        accumulate: Batches per step of the optimizer: their gradients are averaged.
         T_train: Time-steps kept per training sample (random temporal delete, appendix A.2); None: all.
         optimizer: What changes the weights.
         schedule: How the learning rate changes; None: it does not.
-        precision: ``32``, or ``mixed``: 16-bit floats where they are safe (bfloat16 on CPU, float16 on CUDA).
+        warmup: Epochs before the schedule begins, in which the learning rate rises in equal steps.
+        clip: Largest Euclidean norm of all gradients together; longer ones are shortened to it. None: any.
+        loss: Cross-entropy of the mean over time of the logits (``mean``), or the mean over time of the
+            cross-entropies of each time-step (``tet``, Deng et al. 2022).
+        label_smoothing: Share of the target that all classes have in common, in training.
+        precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16 on CPU, float16 on CUDA); or one
+            of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
+        sync_bn: Whether several processes compute the statistics of batch norm over all their samples.
+        compile: Whether torch compiles the network, which takes a while and makes it faster.
         seed: Of the initial weights, the order of the samples, their augmentation, the time-steps kept, the dropout
             masks and the validation part.
         shift: Training samples are moved by up to so many pixels each way, as in a random crop of the padded image.
@@ -57,12 +72,38 @@ class Recipe(BaseModel):
     on: str
     epochs: Positive = 1
     batch: Positive = 32
+    accumulate: Positive = 1
     T_train: Positive | None = None
     optimizer: SerializeAsAny[Optimizer]
     schedule: SerializeAsAny[Schedule] | None = None
-    precision: Annotated[Literal["32", "mixed"], BeforeValidator(str)] = "32"
+    warmup: Natural = 0
+    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    loss: Literal["mean", "tet"] = "mean"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
+    sync_bn: bool = False
+    compile: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     shift: Natural = 0
     flip: bool = False
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     subset: bool = False
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup >= self.epochs:
+            message = f"a warmup of {self.warmup} leaves nothing of {self.epochs} epochs"
+            raise ValueError(message)
+        return self
+
+    def factor(self, epoch: int) -> float:
+        """What the optimizer's learning rate is multiplied by in an epoch, counted from 0.
+
+        With ``warmup`` w, epoch e < w has (e + 1) / (w + 1); the schedule begins behind them, and is as long as what
+        is left.
+        """
+        if epoch < self.warmup:
+            return (epoch + 1) / (self.warmup + 1)
+        if self.schedule is None:
+            return 1.0
+        return self.schedule.factor(epoch - self.warmup, self.epochs - self.warmup)

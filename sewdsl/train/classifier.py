@@ -2,101 +2,149 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from math import isfinite
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
+from sewdsl.train import divergence, randomness
 from sewdsl.train.data.dataset import Samples
+from sewdsl.train.folder import RunError
+from sewdsl.train.losses import training_loss
+from sewdsl.train.tally import Tally
 from sewdsl.train.temporal import temporal_delete
 
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRScheduler
-
-
-@dataclass
-class Tally:
-    """Counts what was right, exactly, and sums the loss.
-
-    Attributes:
-        right: Samples whose class was found.
-        seen: All samples.
-        total_loss: Sum of their losses.
-    """
-
-    right: int = 0
-    seen: int = 0
-    total_loss: float = 0.0
-
-    def add(self, logits: Tensor, y: Tensor, loss: Tensor) -> float:
-        """Counts a batch and its mean loss; the share of the batch that was right."""
-        right = int((logits.argmax(1) == y).sum())
-        self.right += right
-        self.seen += len(y)
-        self.total_loss += loss.item() * len(y)
-        return right / len(y)
-
-    @property
-    def loss(self) -> float:
-        """Mean over the samples."""
-        return self.total_loss / self.seen
-
-    @property
-    def accuracy(self) -> float:
-        """Share that was right, in [0, 1]."""
-        return self.right / self.seen
+    from torch.optim import Optimizer
 
 
 class Classifier(LightningModule):
     """Trains by the cross-entropy between the readout and the class; judged by the share of right answers.
 
     Attributes:
-        model: The network, ``[N, C, H, W]`` to ``[N, classes]``.
+        model: The network, ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
         recipe: How to train it.
+        judge: What each epoch is judged by: ``test``, or ``validation`` where the recipe sets a part aside.
         train_tally: Of the epoch's training batches, each counted before the step that it leads to.
-        test_tally: Of the last pass over the test samples.
+        test_tally: Of the last pass over the samples that judge.
+        history: The figures of each epoch so far, counted from 1.
+        state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
     """
 
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
+        self.judge = "validation" if recipe.validation else "test"
         self.train_tally, self.test_tally = Tally(), Tally()
+        self.history: dict[int, dict[str, float]] = {}
+        self.state: dict[str, Any] = {}
+        self._start = perf_counter()
+        self._batch: Samples | None = None
+
+    @property
+    def monitor(self) -> str:
+        """The figure that the best epoch is chosen by."""
+        return f"{self.judge}_accuracy"
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training so far, in all parts of the run."""
+        return perf_counter() - self._start + float(self.state.get("seconds", 0.0))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer and the schedule of the recipe."""
-        recipe, schedule = self.recipe, self.recipe.schedule
-        optimizer = recipe.optimizer.build(torch.optim, self.model.parameters())
-        if schedule is None:
-            return optimizer
-        return [optimizer], [LambdaLR(optimizer, lambda epoch: schedule.factor(epoch, recipe.epochs))]
+        """The optimizer and the learning rates of the recipe."""
+        optimizer = self.recipe.optimizer.build(torch.optim, self.model.parameters())
+        return [optimizer], [LambdaLR(optimizer, self.recipe.factor)]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what belongs to the run: its figures, and of each process its counts and its random numbers."""
+        mine = {"tally": asdict(self.train_tally), "random": randomness.state()}
+        checkpoint["run"] = {
+            "processes": _gathered(mine),
+            "history": self.history,
+            "seconds": self.seconds,
+            "threads": torch.get_num_threads(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes it back.
+
+        Raises:
+            RunError: it was saved by another number of processes.
+        """
+        self.state = checkpoint["run"]
+        self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
+        saved, now = len(self.state["processes"]), self.trainer.world_size
+        if saved != now:
+            message = f"the run was saved by {saved} processes and cannot go on with {now}"
+            raise RunError(message)
+
+    def on_train_start(self) -> None:
+        """Sets the clock, and the random numbers: to where they stood, or of several processes to different ones."""
+        self._start = perf_counter()
+        if self.state:
+            mine = self.state["processes"][self.global_rank]
+            self.train_tally = Tally(**mine["tally"])
+            randomness.restore(mine["random"])
+        elif self.global_rank:
+            torch.manual_seed(self.recipe.seed + self.global_rank)
 
     def on_train_epoch_start(self) -> None:
-        """Counts from zero, and logs the learning rate of the epoch."""
+        """Counts from zero, and says to the samples which epoch it is: their order depends on it."""
         self.train_tally = Tally()
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.trainer.train_dataloader.epoch = self.current_epoch
 
-    def training_step(self, batch: Samples, _index: int) -> Tensor:
-        """The loss of a batch, with some time-steps deleted if the recipe says so."""
+    def training_step(self, batch: Samples, index: int) -> Tensor:
+        """The loss of a batch, with some time-steps deleted if the recipe says so.
+
+        Raises:
+            RunError: it is not finite.
+        """
         x, y = batch
+        settings = self.model.network.settings
         if self.recipe.T_train is not None:
-            settings = self.model.network.settings
             static = x.ndim == len(settings.input) + 1
             x = temporal_delete(x.expand(settings.steps, *x.shape) if static else x, self.recipe.T_train)
-        logits = self.model(x)
-        loss = cross_entropy(logits, y)
-        accuracy = self.train_tally.add(logits, y, loss)
+        logits, loss = training_loss(self.model, x, y, self.recipe)
+        self._batch, value = Samples(x, y), loss.item()
+        if not isfinite(value):
+            raise self._diverged(f"the loss is {value}", index)
+        accuracy = self.train_tally.add(logits, y, value)
         self.log_dict({"loss": loss, "accuracy": accuracy}, prog_bar=True, logger=False, batch_size=len(y))
         return loss
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Looks at the gradients before they spoil the weights; a scaler of gradients does so itself.
+
+        Raises:
+            RunError: one is not finite.
+        """
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            return
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        if not isfinite(torch.nn.utils.get_total_norm(gradients).item()):
+            raise self._diverged("the gradient is not finite", self.trainer.fit_loop.batch_idx)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Adds up the counts of all processes at the end of the epoch."""
+        if self.trainer.is_last_batch:
+            self.train_tally = self.train_tally.of_all(self.trainer.strategy)
+
     def on_train_epoch_end(self) -> None:
         """Logs the epoch."""
-        self.log_dict({"train_loss": self.train_tally.loss, "train_accuracy": self.train_tally.accuracy})
+        rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr
+        figures = {"train_loss": self.train_tally.loss, "train_accuracy": self.train_tally.accuracy}
+        self.log_dict({"learning_rate": rate, **figures})
 
     def on_validation_epoch_start(self) -> None:
         """Counts from zero."""
@@ -106,9 +154,30 @@ class Classifier(LightningModule):
         """Judges a batch, all time-steps shown; its logits."""
         x, y = batch
         logits: Tensor = self.model(x)
-        self.test_tally.add(logits, y, cross_entropy(logits, y))
+        self.test_tally.add(logits, y, cross_entropy(logits, y).item())
         return logits
 
     def on_validation_epoch_end(self) -> None:
         """Logs the pass."""
-        self.log_dict({"test_loss": self.test_tally.loss, "test_accuracy": self.test_tally.accuracy})
+        self.test_tally = self.test_tally.of_all(self.trainer.strategy)
+        self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
+
+    def _diverged(self, what: str, index: int) -> RunError:
+        """The error, with the place where it began."""
+        assert self._batch is not None  # noqa: S101 -- a batch came before its loss
+        x, y = self._batch
+        with self.trainer.precision_plugin.forward_context():
+            began = divergence.origin(self.model, x, lambda: training_loss(self.model, x, y, self.recipe)[1])
+        message = (
+            f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
+        )
+        return RunError(message)
+
+
+def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each process has, in their order."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [mine]
+    of_all: list[dict[str, Any]] = [{}] * distributed.get_world_size()
+    distributed.all_gather_object(of_all, mine)
+    return of_all

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import signal
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -13,7 +15,23 @@ from sewdsl.train.result import Result
 
 
 class RunError(Exception):
-    """A run folder that cannot be used; the message says which, and why."""
+    """A run that cannot start or go on; the message says which, and why."""
+
+
+class Interrupted(RunError):
+    """A run that was asked to stop.
+
+    Attributes:
+        code: Exit code, as a shell has it: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.code = 128 + number
+
+
+class Ended(RunError):
+    """A run that is to go on, but has nothing left to do."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +66,18 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The weights of the last epoch."""
+        """Where the run stands: the last weights, and all that is needed to go on."""
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        """Where it stood one save before."""
+        return self.path / "checkpoints" / "previous.ckpt"
+
+    @property
+    def lock(self) -> Path:
+        """Says which process is at work here."""
+        return self.path / "lock"
 
     @property
     def confusion(self) -> Path:
@@ -64,7 +92,7 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         """The figures of each epoch, a table."""
-        return self.path / "csv" / "metrics.csv"
+        return self.path / "metrics.csv"
 
     @property
     def curves(self) -> Path:
@@ -88,7 +116,8 @@ class RunFolder:
         try:
             return Result.model_validate_json(self.result.read_bytes())
         except OSError:
-            message = f"'{self.path}' holds no result.json: is it the folder of a run, and did the run end?"
+            ended = f"its run has not ended, 'sewdsl train --resume {self.path}' goes on with it"
+            message = f"'{self.path}' holds no result.json: {ended if _is_run(self.path) else 'is it that of a run?'}"
             raise RunError(message) from None
         except ValidationError as error:
             message = f"'{self.result}' is damaged: {error.errors()[0]['msg']}"
@@ -104,12 +133,38 @@ def make(path: Path) -> RunFolder:
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
-            message = f"'{path}' already holds files; choose another folder, or remove it first"
+            hint = "--resume goes on with it, --overwrite starts over" if _is_run(path) else "choose another folder"
+            message = f"'{path}' already holds {'a run' if _is_run(path) else 'files'}; {hint}"
             raise RunError(message)
     except OSError as error:
         message = f"cannot make the folder '{path}': {error.strerror}"
         raise RunError(message) from None
     return RunFolder(path)
+
+
+def clear(folder: RunFolder) -> None:
+    """Removes everything of a run but its lock, which the caller holds.
+
+    Raises:
+        RunError: the folder holds something else than a run, or it cannot be removed.
+    """
+    if not _is_run(folder.path):
+        message = f"'{folder.path}' is not the folder of a run: nothing was removed"
+        raise RunError(message)
+    try:
+        for entry in folder.path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry != folder.lock:
+                entry.unlink()
+    except OSError as error:
+        message = f"cannot remove '{error.filename}': {error.strerror}"
+        raise RunError(message) from None
+
+
+def _is_run(path: Path) -> bool:
+    folder = RunFolder(path)
+    return folder.spec.is_file() and folder.recipe.is_file()
 
 
 def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:

@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from time import perf_counter
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from sewdsl.ir.recipe import Recipe
+from sewdsl.train.checkpoints import WholeFiles
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import SampleSet, Splits
-from sewdsl.train.folder import RunFolder
+from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.data.split import Parts
+from sewdsl.train.folder import Interrupted, RunError, RunFolder
+from sewdsl.train.keeper import Keeper
+from sewdsl.train.processes import Processes, precision
 from sewdsl.train.rates import FiringRates
 from sewdsl.train.watch.confusion import Confusion
 from sewdsl.train.watch.firing import FiringRateLog
 from sewdsl.train.watch.gradients import GradientNorms
 
+MINUTES = 5.0
+"""From one save within an epoch to the next."""
+
+
+class Way(NamedTuple):
+    """How a run goes, apart from what comes out.
+
+    Attributes:
+        shown: Callbacks that show how it goes.
+        processes: Where it runs.
+        save_every: Minutes from one save within an epoch to the next; 0: after every step.
+    """
+
+    shown: Sequence[Callback] = ()
+    processes: Processes = Processes()
+    save_every: float = MINUTES
+
 
 class Fitted(NamedTuple):
-    """How a training ended: epochs completed, wall-clock seconds, and whether it was interrupted."""
+    """How a training ended: epochs completed, and processes that did it."""
 
     epochs: int
-    seconds: float
-    interrupted: bool
+    processes: int
 
 
 class Score(NamedTuple):
@@ -39,42 +58,61 @@ class Score(NamedTuple):
     confusion: list[list[int]]
 
 
-def fit(module: Classifier, splits: Splits, folder: RunFolder, shown: Sequence[Callback] = ()) -> Fitted:
-    """Trains for the epochs of the recipe; Ctrl-C ends it early, with the checkpoints of the epochs before.
+def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted:
+    """Trains for the epochs of the recipe, from where the folder's last checkpoint stands if there is one.
 
     Args:
         module: What to train, in place.
-        splits: On what, and by what to judge it after each epoch.
+        parts: On what, and by what to judge it after each epoch.
         folder: Where the checkpoints and the logs go.
-        shown: Callbacks that show how it goes.
+        way: How it goes.
+
+    Raises:
+        Interrupted: it was asked to stop.
+        RunError: it cannot go on.
     """
+    keeper = Keeper(folder, 60 * way.save_every)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer = _trainer(module, folder, keeper, way)
+        recipe, share = module.recipe, (trainer.global_rank, trainer.world_size)
+        judged = parts.test if parts.validation is None else parts.validation
+        trainer.fit(
+            module,
+            Batches(parts.train, recipe.batch, recipe.seed, process=share[0], processes=share[1]),
+            Batches(judged, recipe.batch, process=share[0], processes=share[1]),
+            ckpt_path=folder.last if folder.last.exists() else None,
+        )
+    except SystemExit:  # how Lightning ends on Ctrl-C before the keeper listens
+        raise Interrupted(signal.SIGINT) from None
+    except MisconfigurationException as error:
+        raise RunError(str(error).strip().splitlines()[0]) from None
+    except OSError as error:
+        message = f"cannot write '{error.filename or folder.path}': {error.strerror}"
+        raise RunError(message) from None
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores Ctrl-C from the first one on
+    if keeper.signal and trainer.current_epoch < recipe.epochs:
+        raise Interrupted(keeper.signal)
+    return Fitted(trainer.current_epoch, trainer.world_size)
+
+
+def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:
     recipe = module.recipe
-    checkpoints = [
-        ModelCheckpoint(path.parent, path.stem, monitor=monitor, mode="max", enable_version_counter=False)
-        for path, monitor in ((folder.best, "test_accuracy"), (folder.last, None))
-    ]
-    trainer = Trainer(
-        accelerator="auto",
-        devices=1,
-        precision=_precision(recipe),
+    return Trainer(
+        **way.processes.options,
+        precision=precision(recipe, gpu=torch.cuda.is_available()),  # type: ignore[arg-type] -- one of its names
         max_epochs=recipe.epochs,
-        callbacks=[*checkpoints, FiringRateLog(), GradientNorms(), *shown],
-        logger=[CSVLogger(folder.path, "", "csv"), TensorBoardLogger(folder.path, "", "tensorboard")],
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip,
+        callbacks=[keeper, FiringRateLog(), GradientNorms(), *way.shown],
+        logger=TensorBoardLogger(folder.path, "", "tensorboard"),
+        plugins=WholeFiles(folder),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in shown),
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in way.shown),
     )
-    start = perf_counter()
-    on_interrupt = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, Batches(splits.train, recipe.batch, recipe.seed), Batches(splits.test, recipe.batch))
-    except SystemExit:
-        if not trainer.interrupted:
-            raise
-    finally:
-        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores Ctrl-C from the first one on
-    return Fitted(trainer.current_epoch, perf_counter() - start, trainer.interrupted)
 
 
 def judge(module: Classifier, samples: SampleSet) -> Score:
@@ -83,7 +121,7 @@ def judge(module: Classifier, samples: SampleSet) -> Score:
     trainer = Trainer(
         accelerator="auto",
         devices=1,
-        precision=_precision(module.recipe),
+        precision=precision(module.recipe, gpu=torch.cuda.is_available()),  # type: ignore[arg-type] -- one of its names
         callbacks=[confusion],
         logger=False,
         enable_checkpointing=False,
@@ -94,9 +132,3 @@ def judge(module: Classifier, samples: SampleSet) -> Score:
     with rates.watch(module.model):
         trainer.validate(module, Batches(samples, module.recipe.batch), verbose=False)
     return Score(module.test_tally.accuracy, rates.rates, confusion.counts)
-
-
-def _precision(recipe: Recipe) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
-    if recipe.precision == "32":
-        return "32-true"
-    return "16-mixed" if torch.cuda.is_available() else "bf16-mixed"

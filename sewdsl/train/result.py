@@ -20,14 +20,15 @@ class Result(BaseModel):
         network: The network's name.
         data: The data set's.
         accuracy: Share of the test samples that the last weights get right.
-        best_accuracy: The same of the best epoch's weights. It was chosen on the test samples, as the paper does, so
-            it flatters a little.
+        best_accuracy: The same of the best epoch's weights. Without a validation part it was chosen on the test
+            samples, as the paper does, so it flatters a little.
         epochs: Epochs completed.
-        interrupted: Whether the run ended before its last epoch.
         parameters: Learnable parameters.
-        seconds: Wall-clock time of the training, the test after each epoch included.
+        seconds: Wall-clock time of the training, the test after each epoch included; of all its parts if it was resumed.
         seed: The recipe's.
         device: ``cpu`` or ``cuda``.
+        machine: What it ran on, in words.
+        processes: How many trained together; with other numbers, other samples meet in a batch.
         threads: Torch's threads; with other numbers, sums are rounded in another order.
         versions: Of what the numbers depend on, by name.
         firing_rates: Spikes per neuron, sample and time-step over the test samples, by the node's name.
@@ -40,11 +41,12 @@ class Result(BaseModel):
     accuracy: Share
     best_accuracy: Share
     epochs: int
-    interrupted: bool
     parameters: int
     seconds: float
     seed: int
     device: str
+    machine: str = "unknown"
+    processes: int = 1
     threads: int
     versions: dict[str, str]
     firing_rates: dict[str, Share]

@@ -4,67 +4,117 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch import seed_everything
 
 from sewdsl import draw
 from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
-from sewdsl.train import curves, metrics, weights
+from sewdsl.train import atomic, curves, metrics, report, resumption, weights
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.data.split import with_validation
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.loop import fit, judge
+from sewdsl.train.lock import locked
+from sewdsl.train.loop import Way, fit, judge
+from sewdsl.train.machine import machine
 from sewdsl.train.plan import Plan, plan
+from sewdsl.train.processes import rank
 from sewdsl.train.quiet import quiet
 from sewdsl.train.result import Result, versions
 from sewdsl.train.standalone import standalone
 
 
-def train(compilation: Compilation, planned: Plan, folder: RunFolder, shown: Sequence[Callback] = ()) -> Result:
+def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way = Way()) -> Result:  # noqa: B008 -- frozen
     """Trains the network of a spec as its recipe says.
+
+    Of several processes only the first leaves anything in the folder, and only it returns.
 
     Args:
         compilation: The spec.
         planned: What :func:`sewdsl.train.plan.plan` found in it.
         folder: An empty folder for all that comes out.
-        shown: Callbacks that show how it goes.
+        way: How it goes.
 
     Raises:
-        RunError: it was interrupted before the end of its first epoch.
+        Interrupted: it was asked to stop; what is needed to go on is in the folder.
+        RunError: it cannot go on.
         DataError: the data is missing or damaged.
     """
+    first = rank() == 0
+    with locked(folder) if first else nullcontext():
+        if first:
+            _describe(compilation, planned, folder)
+        return _run(planned, folder, way)
+
+
+def resume(
+    folder: RunFolder,
+    data_folder: Path | None = None,
+    changes: Mapping[str, str] | None = None,
+    way: Way = Way(),  # noqa: B008 -- frozen
+) -> Result:
+    """Goes on with a run that did not end, or for more epochs with one that did.
+
+    Args:
+        folder: Of the run.
+        data_folder: Where the data lies; see :func:`sewdsl.train.plan.plan`.
+        changes: Settings to change, by key; see :func:`sewdsl.train.resumption.check`.
+        way: How it goes.
+
+    Raises:
+        RunError: what is in the folder cannot be used, or the changes would not give what a run with them from the
+            start gives.
+        Interrupted, DataError: as for :func:`train`.
+        SewdslError: its spec has errors.
+    """
+    with locked(folder) if rank() == 0 else nullcontext():
+        checkpoint = resumption.standing(folder)
+        compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
+        if checkpoint:
+            torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
+        if rank() == 0:
+            folder.result.unlink(missing_ok=True)
+            _describe(compilation, planned, folder)
+        return _run(planned, folder, way)
+
+
+def _run(planned: Plan, folder: RunFolder, way: Way) -> Result:
     network, recipe, data = planned
-    _describe(compilation, planned, folder)
     splits = data.load()
+    parts = with_validation(splits, recipe.validation, recipe.seed)
     with quiet():
         seed_everything(recipe.seed, verbose=False)
         module = Classifier(compile(network), recipe)
-        fitted = fit(module, splits, folder, shown)
-        if not folder.last.exists():
-            message = f"interrupted before the end of the first epoch: '{folder.path}' holds no weights"
-            raise RunError(message)
+        if folder.last.exists():
+            weights.load(module, folder.last)  # says at once if it does not fit
+        fitted = fit(module, parts, folder, way)
+        if rank():
+            raise SystemExit(0)
         scores, confusion = _judge_both(module, folder, splits.test)
-    folder.confusion.write_text(json.dumps(confusion) + "\n", encoding="utf-8")
+    atomic.write_text(folder.confusion, json.dumps(confusion) + "\n")
     curves.draw(metrics.epochs(folder.metrics), network.name, folder.curves)
     result = Result(
         network=network.name,
         data=data.name,
         epochs=fitted.epochs,
-        interrupted=fitted.interrupted,
         parameters=network.total_parameters,
-        seconds=round(fitted.seconds, 1),
+        seconds=round(module.seconds, 1),
         seed=recipe.seed,
         device="cuda" if torch.cuda.is_available() else "cpu",
+        machine=machine(),
+        processes=fitted.processes,
         threads=torch.get_num_threads(),
         versions=versions(),
         **scores,
     )
-    folder.result.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    atomic.write_text(folder.result, result.model_dump_json(indent=2) + "\n")
+    report.write(folder)
     return result
 
 
@@ -96,17 +146,17 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
 
 def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> None:
     """Writes down what is going to be trained, and how."""
-    folder.spec.write_text(standalone(compilation), encoding="utf-8")
+    atomic.write_text(folder.spec, standalone(compilation))
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
-    folder.recipe.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+    atomic.write_text(folder.recipe, json.dumps(recipe, indent=2) + "\n")
     try:
         draw.write(planned.network, folder.diagram)
     except draw.RenderingError as error:
         warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
 
 
-def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> dict[str, Any]:
-    """The fields of a result that the checkpoints alone decide."""
+def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tuple[dict[str, Any], list[list[int]]]:
+    """The fields of a result that the checkpoints alone decide, and what the last weights confuse."""
     weights.load(module, folder.best)
     best = judge(module, samples)
     weights.load(module, folder.last)

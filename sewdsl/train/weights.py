@@ -1,9 +1,11 @@
-"""Weights out of a checkpoint."""
+"""Checkpoints on the disk: what they hold, and the weights in them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -11,22 +13,49 @@ from sewdsl.train.classifier import Classifier
 from sewdsl.train.folder import RunError
 
 
-def load(module: Classifier, path: Path) -> None:
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint, every byte of it checked; nothing in it is run.
+
+    Raises:
+        RunError: there is no checkpoint, or it is damaged.
+    """
+    try:
+        with ZipFile(path) as archive:  # torch.load does not look at the checksums
+            if archive.testzip() is None:
+                found = torch.load(path, map_location="cpu", weights_only=True)
+                if "state_dict" in found:
+                    return dict(found)
+    except FileNotFoundError:
+        message = f"the checkpoint '{path}' is missing"
+        raise RunError(message) from None
+    except (OSError, EOFError, RuntimeError, TypeError, ValueError, UnpicklingError, BadZipFile):
+        pass
+    message = f"the checkpoint '{path}' is damaged"
+    raise RunError(message)
+
+
+def put(module: Classifier, checkpoint: dict[str, Any], path: Path) -> None:
     """Puts the weights of a checkpoint into a network of the same layers.
+
+    Args:
+        module: The network.
+        checkpoint: What :func:`read` found.
+        path: Where it came from, for the message.
+
+    Raises:
+        RunError: it is a checkpoint of another network.
+    """
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        message = f"the checkpoint '{path}' is one of another network: {str(error).splitlines()[-1].strip()}"
+        raise RunError(message) from None
+
+
+def load(module: Classifier, path: Path) -> None:
+    """Both.
 
     Raises:
         RunError: there is no checkpoint, it is damaged, or it is one of another network.
     """
-    try:
-        module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-    except FileNotFoundError:
-        message = f"the checkpoint '{path}' is missing"
-        raise RunError(message) from None
-    except RuntimeError as error:
-        message = (
-            f"the checkpoint '{path}' is damaged, or one of another network: {str(error).splitlines()[-1].strip()}"
-        )
-        raise RunError(message) from None
-    except (OSError, EOFError, KeyError, TypeError, UnpicklingError):
-        message = f"the checkpoint '{path}' is damaged"
-        raise RunError(message) from None
+    put(module, read(path), path)

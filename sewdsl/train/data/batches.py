@@ -27,48 +27,40 @@ class Batches:
         size: Samples in a batch; the last batch has what is left.
         seed: Of the shuffling and the augmentation; None: the samples keep their order, and are as they are.
         epoch: The epoch that comes next, counted from 0, or that is under way.
-        position: Batches of it that were given already.
+        first: The batch that comes first when it is iterated over next, counted from 0.
         process: Which of the processes that share the samples this is, from 0.
         processes: How many there are.
+        given: Batches of the epoch under way that were given already.
     """
 
     samples: SampleSet
     size: int
     seed: int | None = None
     epoch: int = 0
-    position: int = 0
+    first: int = 0
     process: int = 0
     processes: int = 1
+    given: int = 0
 
     def __len__(self) -> int:
         return ceil(len(self._share(torch.arange(len(self.samples.y)))) / self.size)
 
     def __iter__(self) -> Iterator[Samples]:
+        first, self.first = self.first, 0
         draw = None if self.seed is None else Draw(self.seed, self.epoch)
-        chunks = torch.split(self._share(self._order()), self.size)[self.position :]
+        chunks = torch.split(self._share(self._order()), self.size)[first:]
         read = self._ahead if self.samples.readers else self._at_hand
-        for batch in read(chunks, draw):
-            self.position += 1
+        for self.given, batch in enumerate(read(chunks, draw), start=first + 1):
             yield batch
-        self.epoch, self.position = self.epoch + 1, 0
-
-    @property
-    def sampler(self) -> Batches:
-        """Where Lightning says which epoch comes next."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Makes this the epoch that comes next, from 0; one that was left in the middle is forgotten."""
-        if epoch != self.epoch:
-            self.epoch, self.position = epoch, 0
+        self.epoch += 1
 
     def state_dict(self) -> dict[str, int]:
-        """Where it stands: the batches given so far belong to the past."""
-        return {"epoch": self.epoch, "position": self.position}
+        """Where it stands in its epoch."""
+        return {"epoch": self.epoch, "given": self.given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Goes on from there; the batches before are not read."""
-        self.epoch, self.position = state["epoch"], state["position"]
+        self.epoch, self.first = state["epoch"], state["given"]
 
     def _order(self) -> Tensor:
         length = len(self.samples.y)

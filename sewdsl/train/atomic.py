@@ -1,0 +1,54 @@
+"""Files that are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sewdsl.train.folder import RunError
+
+
+def write(path: Path, data: bytes, previous: Path | None = None) -> None:
+    """Writes a file so that whatever happens, the old contents or the new ones are there.
+
+    The data goes to a temporary name and to the disk itself before it takes the file's name.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        data: Its contents.
+        previous: Where to keep the old contents, if there are any.
+
+    Raises:
+        RunError: it cannot be written, as on a full disk; the old contents stay.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            previous.unlink(missing_ok=True)
+            previous.hardlink_to(path)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        message = f"cannot write '{path}': {error.strerror}"
+        raise RunError(message) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for a text, in UTF-8."""
+    write(path, text.encode())
+
+
+def _sync(folder: Path) -> None:
+    """Puts the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,35 @@
+"""One process on one run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sewdsl.train.folder import RunError, RunFolder
+
+
+@contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Keeps other processes from writing to a run folder; a lock ends with its process, however that ends.
+
+    Raises:
+        RunError: another process is at work there, or the lock cannot be made.
+    """
+    try:
+        file = folder.lock.open("a+", encoding="utf-8")
+    except OSError as error:
+        message = f"cannot write to the folder '{folder.path}': {error.strerror}"
+        raise RunError(message) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            message = f"'{folder.path}' is in use by process {file.read().strip() or 'unknown'}"
+            raise RunError(message) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,62 @@
+"""The processes that train one network together, and where each of them runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from sewdsl.ir.recipe import Recipe
+from sewdsl.train.folder import RunError
+
+
+def rank() -> int:
+    """Which of the processes this is, counted from 0, as torchrun, SLURM or Lightning told it."""
+    told = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(text) for text in told if text and text.isdigit()), 0)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """What a run asks for; everything is Lightning's.
+
+    Attributes:
+        devices: Processes on each node, one a device; None: as many as torchrun started there, or one.
+        nodes: Machines; None: as many as torchrun runs on, or one.
+        strategy: How they share the work: ``auto``, ``ddp``, ``fsdp``.
+    """
+
+    devices: int | None = None
+    nodes: int | None = None
+    strategy: str = "auto"
+
+    @property
+    def total(self) -> int:
+        """All processes."""
+        return self.options["devices"] * self.options["num_nodes"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Lightning's arguments."""
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        all_ = int(os.environ.get("WORLD_SIZE", "1"))
+        return {
+            "accelerator": "auto",
+            "devices": self.devices or here,
+            "num_nodes": self.nodes or max(1, all_ // here),
+            "strategy": self.strategy,
+        }
+
+
+def precision(recipe: Recipe, *, gpu: bool) -> str:
+    """Lightning's name of a recipe's number format.
+
+    Raises:
+        RunError: float16 without a GPU, which would be much slower and is not what it is for.
+    """
+    if recipe.precision == "mixed":
+        return "16-mixed" if gpu else "bf16-mixed"
+    if recipe.precision == "16-mixed" and not gpu:
+        message = "precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"
+        raise RunError(message)
+    return "32-true" if recipe.precision == "32" else recipe.precision

@@ -1,0 +1,89 @@
+"""Whether a run can go on, from where, and with what changed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sewdsl.compiler import Compilation, read
+from sewdsl.ir.recipe import Recipe
+from sewdsl.train import weights
+from sewdsl.train.folder import Ended, RunError, RunFolder
+from sewdsl.train.plan import Plan, plan
+from sewdsl.train.processes import rank
+
+CHANGEABLE = "train.epochs"
+"""What may be another number when a run goes on: all else would make it another run."""
+
+
+def check(
+    folder: RunFolder, checkpoint: Mapping[str, Any], data_folder: Path | None, changes: Mapping[str, str]
+) -> tuple[Compilation, Plan]:
+    """What a run trains from here on. It must be what a run with the changes from the start would do from here on.
+
+    Args:
+        folder: Of the run.
+        checkpoint: Where it stands; see :func:`standing`.
+        data_folder: Where the data lies.
+        changes: Settings to change, by key.
+
+    Raises:
+        Ended: nothing is left to do.
+        RunError: the folder is not that of a run, or a change came too late.
+        SewdslError: its spec has errors.
+    """
+    for key in changes:
+        if key != CHANGEABLE:
+            message = f"with another '{key}' it is another run: only {CHANGEABLE} can change when a run goes on"
+            raise RunError(message)
+    old = read(folder.spec).result().recipe
+    compilation = read(folder.spec, set=dict(changes))
+    planned = plan(compilation, data_folder)
+    if old is not None and changes:
+        _compare(old, planned.recipe, checkpoint)
+    epochs = planned.recipe.epochs
+    if folder.result.is_file() and folder.read_result().epochs >= epochs:
+        message = f"the run in '{folder.path}' has ended: {epochs} of {epochs} epochs; --set {CHANGEABLE}=N adds some"
+        raise Ended(message)
+    return compilation, planned
+
+
+def _compare(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
+    begun = checkpoint["epoch"] + 1 if checkpoint else 0
+    done = len(checkpoint["run"]["history"]) if checkpoint else 0
+    if new.epochs < done:
+        message = f"{done} epochs are done already: {CHANGEABLE} cannot be {new.epochs}"
+        raise RunError(message)
+    if any(old.factor(epoch) != new.factor(epoch) for epoch in range(min(begun, new.epochs))):
+        message = (
+            f"the schedule {new.schedule} depends on the number of epochs: with {new.epochs}, the learning rate would "
+            "have been another from the start; train anew, or give such a schedule its length when you first train"
+        )
+        raise RunError(message)
+
+
+def standing(folder: RunFolder) -> dict[str, Any]:
+    """The last checkpoint; where it is damaged, the one before it takes its place. Empty before the first.
+
+    Raises:
+        RunError: there is no such run, or both are damaged.
+    """
+    if not folder.spec.is_file():
+        message = f"'{folder.path}' is not the folder of a run: it holds no {folder.spec.name}"
+        raise RunError(message)
+    if not folder.last.exists() and not folder.previous.exists():
+        return {}
+    try:
+        return weights.read(folder.last)
+    except RunError as error:
+        if not folder.previous.exists():
+            raise
+        found = weights.read(folder.previous)
+        if rank() == 0:
+            sys.stderr.write(f"warning: {error}; going on from '{folder.previous}', one save before\n")
+            if folder.last.exists():
+                folder.last.replace(folder.last.with_suffix(".damaged"))
+            folder.last.hardlink_to(folder.previous)
+        return found
