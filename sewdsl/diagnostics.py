@@ -87,7 +87,7 @@ class Diagnostics:
 
     found: list[Diagnostic] = field(default_factory=list)
     site: Span | None = None
-    _seen: set[tuple[str, str, int, int]] = field(default_factory=set)
+    _seen: set[tuple[str, str, str, int, int]] = field(default_factory=set)
 
     def report(  # noqa: PLR0913 -- the fields of a Diagnostic, spelled out so that call sites read as sentences
         self,
@@ -101,18 +101,22 @@ class Diagnostics:
         path: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
-        """Adds a diagnostic, unless the same code was already reported at the same place."""
+        """Adds a diagnostic, unless the same was already said at the same place."""
         self.add(Diagnostic(code, severity, message, span, label, help, path, fixes))
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Adds a diagnostic, unless the same code was already reported at the same place."""
+        """Adds a diagnostic, unless the same was already said at the same place."""
         if self.site is not None and diagnostic.span.source != self.site.source:
             diagnostic = replace(diagnostic, span=self.site)
-        span = diagnostic.span
-        key = (diagnostic.code, span.source.name, span.start, span.end)
+        key = _key(diagnostic)
         if key not in self._seen:
             self._seen.add(key)
             self.found.append(diagnostic)
+
+    def take_back(self, length: int) -> None:
+        """Forgets what was reported since there were so many."""
+        self._seen.difference_update(map(_key, self.found[length:]))
+        del self.found[length:]
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Adds several."""
@@ -135,6 +139,11 @@ class Diagnostics:
     def errors(self) -> tuple[Diagnostic, ...]:
         """Those that make the spec invalid."""
         return tuple(d for d in self.sorted if d.severity is Severity.ERROR)
+
+
+def _key(diagnostic: Diagnostic) -> tuple[str, str, str, int, int]:
+    span = diagnostic.span
+    return diagnostic.code, diagnostic.message, span.source.name, span.start, span.end
 
 
 class SewdslError(Exception):

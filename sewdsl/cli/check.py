@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +26,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Apply the fixes that have one reading only.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Rewrite the files with the fixes that have one reading only; print mended strings."
+        ),
+    ] = False,
     unsafe_fixes: Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix: also what is only likely.")] = False,
     as_format: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.TEXT,
     json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -34,27 +40,57 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options = compile_options(input, steps, neuron, settings, limit)
     if unsafe_fixes and not fix:
         usage("--unsafe-fixes goes with --fix")
-    results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else read(text(spec), **options) for spec in specs]
+    results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else _read(spec, options) for spec in specs]
     _print(results, Format.JSON if json_ else as_format)
-    raise typer.Exit(0 if all(result.valid for result in results) else 1)
+    raise typer.Exit(0 if all(result.compilation.valid for result in results) else 1)
 
 
-def _print(results: list[Compilation], form: Format) -> None:
+@dataclass(frozen=True)
+class Checked:
+    """What became of a spec.
+
+    Attributes:
+        spec: As typed.
+        compilation: What is known of it.
+        mended: The text with its fixes, where it is no file's.
+    """
+
+    spec: str
+    compilation: Compilation
+    mended: str | None = None
+
+
+def _read(spec: str, options: Options) -> Checked:
+    return Checked(spec, read(text(spec), **options))
+
+
+def _print(results: list[Checked], form: Format) -> None:
     if form is Format.JSON:
-        found = [d for result in results for d in result.diagnostics]
-        typer.echo(dump({"valid": all(result.valid for result in results), "diagnostics": as_json(found)}))
+        typer.echo(dump(_as_json(results)))
         return
     for result in results:
         if form is Format.TEXT:
-            report(result.diagnostics)
+            report(result.compilation.diagnostics)
         else:
-            for diagnostic in result.diagnostics:
+            for diagnostic in result.compilation.diagnostics:
                 typer.echo(github(diagnostic) if form is Format.GITHUB else concise(diagnostic))
+        if result.mended is not None:
+            typer.echo(result.mended)
         if form is not Format.GITHUB:
-            _verdict(result)
+            _verdict(result.spec, result.compilation)
 
 
-def _verdict(result: Compilation) -> None:
+def _as_json(results: list[Checked]) -> dict[str, Any]:
+    return {
+        "valid": all(result.compilation.valid for result in results),
+        "diagnostics": [
+            {"spec": result.spec, **item} for result in results for item in as_json(result.compilation.diagnostics)
+        ],
+        "fixed": {result.spec: result.mended for result in results if result.mended is not None},
+    }
+
+
+def _verdict(spec: str, result: Compilation) -> None:
     """The last line about a spec."""
     counts = Diagnostics(list(result.diagnostics))
     errors = len(counts.errors)
@@ -67,17 +103,18 @@ def _verdict(result: Compilation) -> None:
     elif result.valid and result.assembly is not None and result.found is not None:
         typer.echo(f"{result.found.source.name}: valid{tail}; a library of {len(result.assembly.blocks)} blocks")
     else:
-        fixable = sum(bool(d.fixes) and all(f.safe for f in d.fixes) for d in result.diagnostics)
-        hint = f"; {fixable} fixable with --fix" if fixable else ""
-        name = result.found.source.name if result.found else "spec"
+        source = result.found.source if result.found else None
+        ours = [d for d in result.diagnostics if d.span.source == source and d.fixes and d.fixes[0].safe]
+        hint = f"; {len(ours)} fixable with --fix" if ours else ""
+        name = source.name if source else spec
         typer.echo(f"{name}: invalid{tail}{hint}", err=True)
 
 
-def _fix(spec: str, options: Options, *, unsafe: bool) -> Compilation:
-    """Applies fixes until there are none; rewrites the file, or prints the mended string."""
+def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
+    """Applies fixes until there are none; rewrites the file, or keeps the mended string."""
     result = read(text(spec), **options)
     if result.found is None:
-        return result
+        return Checked(spec, result)
     original, file = result.found.source.text, result.found.file
     mended, seen = original, {original}
     for _ in range(ROUNDS):
@@ -90,6 +127,4 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Compilation:
         result = read(spec if file is not None else Source(result.found.source.name, mended), **options)
     else:
         typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
-    if file is None and mended != original:
-        typer.echo(mended)
-    return result
+    return Checked(spec, result, mended if file is None and mended != original else None)

@@ -31,19 +31,23 @@ def command(  # noqa: PLR0913 -- one parameter per option
     settings: Set = None,
     limit: Limit = None,
 ) -> None:
-    """Compile a spec and print a stage: the canonical text of the tree, the network as JSON, the module, or DOT."""
+    """Compile a spec and print a stage: its whole canonical text, the network as JSON, the module, or DOT."""
     compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit))
     network = require(compilation)
-    if emit is Stage.TREE and compilation.document is not None:
-        from sewdsl.syntax.printer import print_document  # noqa: PLC0415 -- only this stage needs it
+    if emit is Stage.TREE:
+        from sewdsl.train.standalone import standalone  # noqa: PLC0415 -- only this stage needs it
 
-        typer.echo(print_document(compilation.document), nl=False)
+        typer.echo(standalone(compilation), nl=False)
     elif emit is Stage.DOT:
         from sewdsl.draw import dot  # noqa: PLC0415 -- only this stage needs it
 
         typer.echo(dot(network), nl=False)
     elif emit is Stage.MODULE:
-        typer.echo(str(compile_module(network)))
+        try:
+            typer.echo(str(compile_module(network)))
+        except ValueError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
     else:
         from sewdsl.ir.json import to_json  # noqa: PLC0415 -- only this stage needs it
 

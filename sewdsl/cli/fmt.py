@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import replace
-from sewdsl.cli.options import text
+from sewdsl.cli.options import Limit, compile_options, text
 from sewdsl.cli.report import report
+from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find
 from sewdsl.diagnostics import Diagnostics, SewdslError
 from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.limits import Limits
 
 
 def command(
@@ -23,22 +25,26 @@ def command(
         bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
+    limit: Limit = None,
 ) -> None:
     """Format .net files. Comments are kept as they are; a file with syntax errors is never touched."""
-    results = [_format(name, check=check, diff=diff) for name in files]
+    problems = Diagnostics()
+    bounds = limits(compile_options(None, None, None, None, limit), problems)
+    report(problems)
+    results = ["broken"] if problems.errors else [_format(name, bounds, check=check, diff=diff) for name in files]
     broken, changed = "broken" in results, "changed" in results
     raise typer.Exit(1 if broken or (changed and (check or diff)) else 0)
 
 
-def _format(name: str, *, check: bool, diff: bool) -> str:
+def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
     """Formats one file: ``broken``, ``changed`` or ``same``."""
     diagnostics = Diagnostics()
-    found = find(text(name) if name == "-" else Path(name), diagnostics)
+    found = find(text(name) if name == "-" else Path(name), diagnostics, bounds)
     if found is None:
         report(diagnostics)
         return "broken"
     try:
-        laid_out = format_source(found.source)
+        laid_out = format_source(found.source, bounds)
     except SewdslError as error:
         report(error.diagnostics)
         return "broken"

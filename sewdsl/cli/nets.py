@@ -20,6 +20,13 @@ _SENTENCE = re.compile(r".*?(?=: |[.;] [A-Z]|\.$|$)")
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
 
+OWN_NAMES = {
+    "SN": "The neuron of the file, or the one nearest before.",
+    "g": "The join of the file, as in g[ branch | shortcut ].",
+    "id": "The identity, as a shortcut.",
+}
+
+
 def command(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this network's file.")] = None,
     kinds: Annotated[bool, typer.Option("--kinds", help="List the layers, neurons, surrogates and joins.")] = False,
@@ -61,6 +68,8 @@ def _print_kinds() -> None:
     kinds = [(_family(kind), name, kind) for name, kind in catalogue().items() if name != "input"]
     for family, name, kind in sorted(kinds, key=lambda item: item[:2]):
         table.add_row(name, family, (kind.__doc__ or "").strip().splitlines()[0])
+    for name, meaning in OWN_NAMES.items():
+        table.add_row(name, "language", meaning)
     for path in shipped().values():
         for block in _BLOCK.findall(path.read_text(encoding="utf-8")) if path.stem == "blocks" else ():
             table.add_row(block.strip(), "block", "see 'sewdsl nets blocks'")

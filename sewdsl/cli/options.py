@@ -10,9 +10,10 @@ import typer
 
 from sewdsl.cli.report import report
 from sewdsl.compiler import Compilation, Options, read
-from sewdsl.diagnostics import SewdslError
+from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.elaborate.files import decode
 from sewdsl.ir.network import Network
-from sewdsl.source import Source
+from sewdsl.source import Source, Span
 
 Spec = Annotated[
     str,
@@ -60,15 +61,17 @@ def compile_options(
     limit: list[str] | None,
 ) -> Options:
     """The options of a compilation from those of the command line."""
-    options: Options = {"set": _pairs(settings, "--set", "steps=8")}
     limits = _pairs(limit, "--limit", "nodes=1000000")
     for name, value in limits.items():
-        if not (value.isascii() and value.isdigit()):
-            usage(f"--limit {name} takes a whole number, not '{value}'")
-    options["limit"] = {name: int(value) for name, value in limits.items()}
-    direct = {"input": input, "steps": steps, "neuron": neuron}
-    options["set"] = {**{key: value for key, value in direct.items() if value is not None}, **options["set"]}
-    return options
+        if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 -- more than any limit
+            usage(f"--limit {name} takes a whole number, not '{value[:40]}'")
+    return {
+        "input": input,
+        "steps": steps,
+        "neuron": neuron,
+        "set": _pairs(settings, "--set", "steps=8"),
+        "limit": {name: int(value) for name, value in limits.items()},
+    }
 
 
 def require(compilation: Compilation) -> Network:
@@ -83,8 +86,16 @@ def require(compilation: Compilation) -> Network:
 
 
 def text(spec: str) -> str | Source:
-    """The spec, or for ``-`` what the standard input holds."""
-    return Source("<stdin>", sys.stdin.read()) if spec == "-" else spec
+    """The spec, or for ``-`` what the standard input holds; ends with exit code 1 where that is no text."""
+    if spec != "-":
+        return spec
+    diagnostics = Diagnostics()
+    nowhere = Span(Source("<stdin>", ""), 0, 0)
+    content = decode(sys.stdin.buffer.read(), "<stdin>", nowhere, diagnostics)
+    if content is None:
+        report(diagnostics)
+        raise typer.Exit(1)
+    return Source("<stdin>", content)
 
 
 def network(spec: str, options: Options) -> Network:

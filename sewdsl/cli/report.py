@@ -91,7 +91,10 @@ def github(diagnostic: Diagnostic) -> str:
     message = "\n".join(filter(None, (diagnostic.message, diagnostic.help)))
     for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
         message = message.replace(raw, escaped)
-    place = f"file={span.source.name},line={span.line},col={span.column},endLine={end_line},endColumn={end_column}"
+    name = span.source.name
+    for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
+        name = name.replace(raw, escaped)
+    place = f"file={name},line={span.line},col={span.column},endLine={end_line},endColumn={end_column}"
     return f"::{kind} {place},title={diagnostic.code}::{message}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from itertools import groupby
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sewdsl.checks.expectation import computed, holds
 from sewdsl.ir.network import Network, Node
@@ -28,6 +28,7 @@ class Row:
         path: The node's name, or the block's.
         kind: The kind of layer, or the block's title.
         text: With every argument in force.
+        label: Without those that need a name, which are listed once below the table.
         signal: What it gives.
         parameters: Learnable parameters.
         macs: Multiply-accumulates per time-step and sample.
@@ -36,6 +37,7 @@ class Row:
     path: str
     kind: str
     text: str
+    label: str
     signal: Signal
     parameters: int
     macs: int
@@ -43,15 +45,18 @@ class Row:
 
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def layer_rows(network: Network) -> list[Row]:
     """One row for each node."""
-    return [
-        Row(node.name, node.op.kind, str(node.op), node.output, network.parameters(node), network.macs(node))
-        for node in network
-    ]
+    return [_row(network, node) for node in network]
+
+
+def _row(network: Network, node: Node) -> Row:
+    text = str(node.op)
+    label = text.split("(", maxsplit=1)[0] if node.op.kind != "input" else "input"
+    return Row(node.name, node.op.kind, text, label, node.output, network.parameters(node), network.macs(node))
 
 
 def block_rows(network: Network) -> Iterator[Row]:
@@ -59,12 +64,11 @@ def block_rows(network: Network) -> Iterator[Row]:
     for block, group in groupby(network, key=_outermost_block):
         nodes = list(group)
         if block is None:
-            rows = (Row(n.name, n.op.kind, str(n.op), n.output, network.parameters(n), network.macs(n)) for n in nodes)
-            yield from rows
+            yield from (_row(network, node) for node in nodes)
         else:
             path, title, text = block
             parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
-            yield Row(path, title, text, nodes[-1].output, parameters, macs)
+            yield Row(path, title, text, text, nodes[-1].output, parameters, macs)
 
 
 def _outermost_block(node: Node) -> tuple[str, str, str] | None:
@@ -80,8 +84,7 @@ def print_network(network: Network, *, expand: bool) -> None:
     out = console()
     out.print(_settings(network))
     out.print(_layers(network, layer_rows(network) if expand else list(block_rows(network))))
-    if not expand:
-        out.print(_in_force(network))
+    out.print(_in_force(network))
     if network.recipe is not None:
         out.print(_recipe(network))
     if network.expectations:
@@ -108,14 +111,8 @@ def _layers(network: Network, rows: list[Row]) -> Table:
     table.add_column("MACs/step", f"{network.total_macs:,}", justify="right", footer_style="bold", no_wrap=True)
     for row in rows:
         numbers = (f"{n:,}" if n else "" for n in (row.parameters, row.macs))
-        label = row.text if row.kind != "input" else "input"
-        table.add_row(_short(label), row.path, row.signal.size, _range(row.signal), *numbers)
+        table.add_row(row.label, row.path, row.signal.size, _range(row.signal), *numbers)
     return table
-
-
-def _short(text: str) -> str:
-    """A layer without its named arguments, which are listed once below the table."""
-    return re.split(r"\((?!c\d)", text, maxsplit=1)[0].rstrip()
 
 
 def _range(signal: Signal) -> str:
@@ -150,7 +147,7 @@ def _figures(network: Network) -> Table:
         table.add_column(column)
     for item in network.expectations:
         value = computed(network, item.quantity)
-        verdict = "[green]holds[/]" if holds(item, value) else "[yellow]differs[/]"
+        verdict = Text("holds", style="green") if holds(item, value) else Text("differs", style="yellow")
         shown = f"{value:,}" if isinstance(value, int) else value
         table.add_row("expect" if item.binding else "claim", item.quantity, item.value, shown, item.source, verdict)
     return table

@@ -11,7 +11,7 @@ from sewdsl.checks import check
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.spec import Found, find, shipped
 from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
-from sewdsl.elaborate import Assembly, Context, Importer, assemble, elaborate, override
+from sewdsl.elaborate import Assembly, Context, Elaboration, Importer, assemble, elaborate, override
 from sewdsl.ir.network import Network
 from sewdsl.resources import folder
 from sewdsl.source import Source
@@ -83,18 +83,22 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     """
     diagnostics = Diagnostics()
     bounds = limits(options, diagnostics)
-    found = find(spec, diagnostics)
+    found = find(spec, diagnostics, bounds)
     if found is None:
         return Compilation(None, None, None, None, diagnostics.sorted)
     document = (parse_compact if found.compact else parse)(found.source, diagnostics, bounds)
     importer = Importer(found.file, found.source.name, diagnostics, bounds)
     assembly = assemble(document, diagnostics, importer.use)
-    override(assembly, overrides(options), diagnostics)
-    context = Context(found.name, _library(), bounds)
-    network = elaborate(assembly, document, context, diagnostics)
-    if network is not None:
-        diagnostics.extend(check(network, whole=not diagnostics.errors))
-    return Compilation(found, document, assembly, network, diagnostics.sorted)
+    override(assembly, overrides(options), diagnostics, bounds)
+    try:
+        made = elaborate(assembly, document, Context(found.name, _library(), bounds), diagnostics)
+    except RecursionError:
+        message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
+        diagnostics.report("nesting-too-deep", message, document.span, help=hint)
+        made = Elaboration(None, whole=False)
+    if made.network is not None:
+        diagnostics.extend(check(made.network, whole=made.whole))
+    return Compilation(found, document, assembly, made.network, diagnostics.sorted)
 
 
 def load(spec: str | Path, **options: Unpack[Options]) -> Network:

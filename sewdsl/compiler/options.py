@@ -24,33 +24,47 @@ class Options(TypedDict, total=False):
         limit: Limits by name: ``{"nodes": 1_000_000}``.
     """
 
-    input: str | tuple[int, ...]
-    steps: int
-    neuron: str
-    set: Mapping[str, object]
-    limit: Mapping[str, int]
+    input: str | tuple[int, ...] | None
+    steps: int | str | None
+    neuron: str | None
+    set: Mapping[str, object] | None
+    limit: Mapping[str, int] | None
+
+
+MOST = {"source_bytes": 10**9, "nesting": 1000, "repeat": 10**9, "nodes": 10**9, "digits": 18, "imports": 1000}
+"""How far each limit can be raised."""
 
 
 def overrides(options: Options) -> list[Override]:
-    """The options that change the file, as overrides; ``set`` comes last and wins."""
+    """The options that change the file, as overrides; ``set`` comes last and wins.
+
+    Raises:
+        TypeError: a key of ``set`` is no string.
+    """
     direct: dict[str, object] = {key: value for key, value in options.items() if key not in ("set", "limit")}
     found = [Override(key, _text(value), f"--{key}") for key, value in direct.items() if value is not None]
-    found += [Override(key, _text(value)) for key, value in options.get("set", {}).items()]
+    for key, value in (options.get("set") or {}).items():
+        if not isinstance(key, str):
+            message = f"a key of 'set' is a string such as 'train.epochs', not {key!r}"
+            raise TypeError(message)
+        found.append(Override(key, _text(value)))
     return found
 
 
 def limits(options: Options, diagnostics: Diagnostics) -> Limits:
     """The limits in force; unknown names and bad values are reported."""
-    result, known = Limits(), [item.name for item in fields(Limits)]
-    for name, value in options.get("limit", {}).items():
+    result = Limits()
+    names = {item.name.removesuffix("_bytes"): item.name for item in fields(Limits)}
+    for name, value in (options.get("limit") or {}).items():
         source = Source(f"--limit {name}", str(value))
         span = Span(source, 0, len(source.text))
-        attribute = {"source": "source_bytes"}.get(name, name)
-        if attribute not in known or name == "source_bytes":
-            hint = did_you_mean(name, known) or f"limits: {', '.join(['source', *known[1:]])}"
+        attribute = names.get(name)
+        if attribute is None:
+            hint = did_you_mean(name, names) or f"limits: {', '.join(names)}"
             diagnostics.report("unknown-setting", f"there is no limit '{name}'", span, help=hint)
-        elif not isinstance(value, int) or value < 1:
-            diagnostics.report("invalid-argument", f"the limit '{name}' must be a whole number, at least 1", span)
+        elif type(value) is not int or not 1 <= value <= MOST[attribute]:
+            message = f"the limit '{name}' must be a whole number from 1 to {MOST[attribute]:,}"
+            diagnostics.report("invalid-argument", message, span, label=f"got {value}"[:40])
         else:
             result = replace(result, **{attribute: value})
     return result

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.files import read_text
 from sewdsl.elaborate.suggestions import nearest
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
+from sewdsl.syntax.limits import STANDARD, Limits
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""
+_NOTATION = re.compile(r"[{}<>()\[\]|*]")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -42,7 +44,7 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder("nets").glob("*.net"))}
 
 
-def find(spec: str | Path | Source, diagnostics: Diagnostics) -> Found | None:
+def find(spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Found | None:
     """The text that a spec names; None where there is none, which is reported.
 
     A file of that name comes first, then a shipped network, then the string itself. A source is taken as it is.
@@ -52,10 +54,10 @@ def find(spec: str | Path | Source, diagnostics: Diagnostics) -> Found | None:
     text = str(spec)
     path = Path(text)
     if isinstance(spec, Path) or _looks_like_path(text):
-        return _read(path, text, diagnostics)
+        return _read(path, spec, text, diagnostics, limits)
     known = shipped()
     if text in known:
-        return _read(known[text], f"{text}.net", diagnostics)
+        return _read(known[text], spec, f"{text}.net", diagnostics, limits)
     near = nearest(text, known) if _NAME.fullmatch(text) and "-" in text else None
     if near is not None:
         _missing(
@@ -66,45 +68,30 @@ def find(spec: str | Path | Source, diagnostics: Diagnostics) -> Found | None:
 
 
 def _looks_like_path(text: str) -> bool:
-    if "\n" in text or len(text) > 4096:  # noqa: PLR2004 -- longer than any path
+    if not text or "\n" in text or len(text) > 4096:  # noqa: PLR2004 -- longer than any path
         return False
-    if text.endswith(".net"):
+    if text.endswith(".net") or ("/" in text and not _NOTATION.search(text)):
         return True
     try:
-        return Path(text).is_file()
+        return Path(text).exists()
     except (OSError, ValueError):
         return False
 
 
-def _read(path: Path, shown: str, diagnostics: Diagnostics) -> Found | None:
+def _read(path: Path, spec: str | Path, shown: str, diagnostics: Diagnostics, limits: Limits) -> Found | None:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or "unreadable"
-        near = nearest(path.name.removesuffix(".net"), shipped())
+        text = read_text(path, shown, _nowhere(shown), diagnostics, limits)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no path"
+        near = nearest(path.name.removesuffix(".net"), shipped()) if isinstance(spec, str) else None
         hint = (
             f"a network named '{near}' is shipped: use the name alone"
             if near
-            else "'sewdsl nets' lists what is shipped"
+            else "see 'sewdsl nets' for what is shipped"
         )
         _missing(shown, f"cannot read '{shown}': {reason.lower()}", hint, diagnostics)
         return None
-    if data.startswith(_HDF5):
-        message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"
-        diagnostics.report(
-            "lava-file",
-            message,
-            _nowhere(shown),
-            help="both end in .net; sewdsl reads text files that begin with 'sewdsl 1'",
-        )
-        return None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"'{shown}' is not UTF-8 text (byte {error.start})"
-        diagnostics.report("not-utf8", message, _nowhere(shown), help="save it as UTF-8")
-        return None
-    return Found(Source(shown, text), path, path.stem)
+    return None if text is None else Found(Source(shown, text), path, path.stem)
 
 
 def _missing(shown: str, message: str, hint: str, diagnostics: Diagnostics) -> None:

@@ -17,13 +17,14 @@ from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.elaborate.overrides import Override, override
 from sewdsl.elaborate.recipe import recipe
+from sewdsl.elaborate.uncalled import check_blocks
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ops.input import Input
 from sewdsl.syntax.limits import Limits
-from sewdsl.syntax.tree import BlockDefinition, Body, Document, Text
+from sewdsl.syntax.tree import BlockDefinition, Body, Document, Number, Size, Text, Value
 
-__all__ = ["Assembly", "Context", "Importer", "Override", "assemble", "elaborate", "override"]
+__all__ = ["Assembly", "Context", "Elaboration", "Importer", "Override", "assemble", "elaborate", "override"]
 
 
 @dataclass(frozen=True)
@@ -41,30 +42,56 @@ class Context:
     limits: Limits
 
 
-def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Network | None:
-    """The network of an assembly.
+@dataclass(frozen=True)
+class Elaboration:
+    """What became of a text.
 
-    Problems are reported, all of them. Where there are errors the network ends before what is broken, and is only
-    good for further checks; None where there is no body or no input to begin with. A file that neither names a
-    network nor has a body is a library for others to use, and no problem.
+    Attributes:
+        network: The network; None where there is no body, or no input to begin with.
+        whole: Whether nothing is wrong with the network itself; else it ends before what is broken, and is only good
+            for further checks.
+    """
+
+    network: Network | None
+    whole: bool
+
+
+def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Elaboration:
+    """The network of an assembly; problems are reported, all of them.
+
+    A file that neither names a network nor has a body is a library for others to use, and no problem.
     """
     header = Header(assembly, diagnostics)
     settings = header.settings()
-    body = assembly.body
-    if body is None:
-        if "network" in assembly.settings or not (assembly.settings or assembly.blocks or assembly.sections):
-            diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
-        return None
-    how = recipe(assembly.sections["train"], diagnostics) if "train" in assembly.sections else None
-    if settings is None and "input" not in assembly.settings:
-        _missing_input(body, diagnostics)
     vocabulary = Vocabulary(assembly.blocks, context.library)
+    body, train = assembly.body, assembly.sections.get("train")
+    if body is None:
+        _no_body(assembly, document, diagnostics)
+        check_blocks(assembly.own, vocabulary, header, diagnostics, context.limits)
+        if train is not None:
+            recipe(train, diagnostics, library=True)
+        return Elaboration(None, whole=False)
+    if "input" not in assembly.settings:
+        _missing_input(body, diagnostics)
     builder = Builder()
     complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits)
+    whole = complete and not diagnostics.errors
+    uncalled = [name for name in assembly.own if name not in builder.called]
+    check_blocks(uncalled, vocabulary, header, diagnostics, context.limits)
+    how = recipe(train, diagnostics) if train is not None else None
     if settings is None or not builder.nodes:
-        return None
+        return Elaboration(None, whole=False)
     nodes = builder.settled() if complete else tuple(builder.nodes)
-    return Network(header.name(context.name), nodes, len(nodes) - 1, settings, how, _figures(assembly))
+    network = Network(header.name(context.name), nodes, len(nodes) - 1, settings, how, _figures(assembly))
+    return Elaboration(network, whole)
+
+
+def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -> None:
+    """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
+    empty = not (assembly.settings or assembly.blocks or assembly.sections)
+    if diagnostics.errors or not (empty or "network" in assembly.settings or assembly.figures):
+        return
+    diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
 
 
 def _missing_input(body: Body, diagnostics: Diagnostics) -> None:
@@ -96,7 +123,7 @@ def _walk(  # noqa: PLR0913 -- everything a walk needs
         )
         return False
     neuron = settings.neuron if settings else header.neuron()
-    frame = Frame(settings.join if settings else header.join(), neuron)
+    frame = Frame(settings.join if settings else header.join(), neuron, neuron)
     place = None
     if settings is not None:
         source = Input(shape=settings.input, varies=settings.encode == "none")
@@ -115,7 +142,18 @@ def _figures(assembly: Assembly) -> tuple[Expectation, ...]:
 
     return tuple(
         Expectation(
-            figure.quantity.text, figure.value.span.text, source(figure), not hasattr(figure, "source"), figure.span
+            figure.quantity.text, _text(figure.value), source(figure), not hasattr(figure, "source"), figure.span
         )
         for figure in assembly.figures
     )
+
+
+def _text(value: Value) -> str:
+    """A figure in canonical form, whatever signs and zeros it was written with."""
+    match value:
+        case Size(dims=dims):
+            return "x".join(map(str, dims))
+        case Number():
+            return str(value.value) if isinstance(value.value, int) else value.text
+        case _:
+            return value.span.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _PLAINLY = {
+    "Input should be a valid integer": "must be a whole number",
+    "Input should be a valid number": "must be a number",
+    "Input should be a valid tuple": "must be a whole number, or two such as 3x5",
     "Input should be a valid boolean, unable to interpret input": "must be on or off (1 or 0)",
     "Input should": "must",
     "greater than or equal to": "at least",
@@ -44,6 +47,7 @@ def validate(  # noqa: PLR0913 -- what, from what, where, and how to say it
     span: Span,
     diagnostics: Diagnostics,
     path: tuple[str, ...] = (),
+    said: Collection[str] = (),
 ) -> Model | None:
     """An instance, or None with every problem reported.
 
@@ -54,6 +58,7 @@ def validate(  # noqa: PLR0913 -- what, from what, where, and how to say it
         span: The whole call, for what is missing.
         diagnostics: Where to report.
         path: The way to the call.
+        said: Arguments that are there but wrong, which is said already.
     """
     unknown = [name for name in given if name not in model.model_fields]
     for name in unknown:
@@ -68,9 +73,9 @@ def validate(  # noqa: PLR0913 -- what, from what, where, and how to say it
     try:
         instance = model.model_validate({name: item.value for name, item in given.items() if name not in unknown})
     except ValidationError as error:
-        _report(error, model, what, given, span, diagnostics, path)
+        _report(error, model, what, given, span, diagnostics, path, said)
         return None
-    return None if unknown else instance
+    return None if unknown or said else instance
 
 
 def _report(  # noqa: PLR0913 -- as above
@@ -81,13 +86,16 @@ def _report(  # noqa: PLR0913 -- as above
     span: Span,
     diagnostics: Diagnostics,
     path: tuple[str, ...],
+    said: Collection[str],
 ) -> None:
-    seen = set()
+    seen = set(said)
     for problem in error.errors(include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if name in seen:
             continue
         seen.add(name)
+        if name and name not in given and problem["type"] != "missing":
+            continue  # it follows from another argument, of which the same is said
         letter = spoken(model, name)
         if problem["type"] == "missing" and any(
             nearest(other, [name]) for other in given if other not in model.model_fields
@@ -100,6 +108,8 @@ def _report(  # noqa: PLR0913 -- as above
         elif name:
             place = given[name].span if name in given else span
             message, hint = f"{letter} of {what} {_must(problem)}", _kinds_like(problem)
+            if str(problem["input"]).casefold() in {"none", "null"}:
+                hint = "write 'none'"
             label = f"got {_shown(problem['input'])}"
             diagnostics.report("invalid-argument", message, place, label=label, help=hint, path=path)
         else:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.blocks import title
+from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.syntax.tree import (
     BlockDefinition,
@@ -44,6 +45,7 @@ class Assembly:
         sections: ``train``, by name.
         body: The expression.
         figures: ``expect`` and ``claim`` lines.
+        own: Names of the blocks of the file itself, used files aside.
     """
 
     settings: dict[str, Setting] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Assembly:
     sections: dict[str, Section] = field(default_factory=dict)
     body: Body | None = None
     figures: list[Expect | Claim] = field(default_factory=list)
+    own: tuple[str, ...] = ()
 
 
 def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], Assembly | None]) -> Assembly:
@@ -70,11 +73,12 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
     own = Assembly()
     for statement in document.statements:
         _collect(statement, own, diagnostics)
+    check_definitions(own.blocks.values(), diagnostics)
     result.settings.update(own.settings)
     result.blocks.update(own.blocks)
     for name, section in own.sections.items():
         result.sections[name] = _over(result.sections.get(name), section)
-    result.body, result.figures = own.body, own.figures
+    result.body, result.figures, result.own = own.body, own.figures, tuple(own.blocks)
     return result
 
 

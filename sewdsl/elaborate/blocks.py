@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given
@@ -23,7 +22,7 @@ from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.source import Span
-from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Number, Parameter, Word
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Number, Parameter, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
 
@@ -42,14 +41,14 @@ def step(definition: BlockDefinition, frame: Frame, parameters: Mapping[str, int
     name = title(definition)
     key = re.sub(r"\W+", "_", name).lower()
     arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
-    return Step("block", name, f"{key}{frame.number(key)}", arguments=arguments)
+    return Step("block", name, frame.name(key), arguments=arguments)
 
 
 class BlockCalls:
     """Binds the calls of one text."""
 
-    def __init__(self, diagnostics: Diagnostics) -> None:
-        self._diagnostics = diagnostics
+    def __init__(self, default: Activation | None, diagnostics: Diagnostics) -> None:
+        self._default, self._diagnostics = default, diagnostics
 
     def frame(
         self, call: Call, key: str, definition: BlockDefinition, outer: Frame, before: Signal | None
@@ -76,13 +75,14 @@ class BlockCalls:
                 "recursive-block", f"the block calls itself: {chain}", call.span, path, "nothing would end it"
             )
         given = self._arguments(call, definition, outer, path)
-        neuron = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.neuron
+        stated = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.stated
         join = self._family(given.pop(OWN_JOIN, None), Join, path) or outer.join
         parameters = self._parameters(call, definition, given, before, path)
         if parameters is None:
             return None
-        inner = replace(outer, parameters=parameters, neuron=neuron, join=join, calls=(*outer.calls, key))
-        return replace(inner, path=(*outer.path, step(definition, outer, parameters)), ordinals=Counter())
+        calls = (*outer.calls, key)
+        inner = replace(outer, parameters=parameters, neuron=None, stated=stated, join=join, calls=calls)
+        return inner.inside(step(definition, outer, parameters))
 
     def _parameters(
         self,
@@ -146,12 +146,12 @@ class BlockCalls:
         value = argument.value
         try:
             if isinstance(value, Interpolation):
-                number = evaluate(value.formula, outer.parameters, self._diagnostics)
+                number = evaluate(value.formula, outer.parameters, self._diagnostics, path)
                 yield argument.name or "", Given(number, argument.span)
             elif argument.name is not None:
-                yield argument.name, Given(python_value(value, self._diagnostics, path), argument.span)
+                yield argument.name, Given(self._value(value, outer, path), argument.span)
             elif isinstance(value, Call) and not value.called:
-                spelled = spell(value.name, outer.parameters, self._diagnostics)
+                spelled = spell(value.name, outer.parameters, self._diagnostics, path)
                 for piece in pieces(spelled.text):
                     yield piece.letter, Given(piece.value, spelled.at(piece.start, piece.end))
             else:
@@ -163,11 +163,20 @@ class BlockCalls:
             message = f"'{argument.span.text}' is not an argument of {title(definition)}: {error}"
             raise self._complain("invalid-argument", message, argument.span, path, _usage(definition)) from error
 
+    def _value(self, value: Value, outer: Frame, path: tuple[str, ...]) -> Any:
+        """A named argument; a bare neuron of the header's kind takes the header's arguments."""
+        made = python_value(value, self._diagnostics, path, outer.parameters)
+        default = self._default
+        if isinstance(value, Call) and default is not None and type(made) is type(default):
+            own = {argument.name for argument in value.arguments}
+            return made.replace(**{name: item for name, item in default if name not in own})
+        return made
+
     def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> BlockProblem:
         self._diagnostics.report(code, message, span, path=path, help=hint)
         return BlockProblem()
 
 
 def _usage(definition: BlockDefinition) -> str:
-    letters = "".join(f"{parameter.name}{2 ** (5 - i)}" for i, parameter in enumerate(definition.parameters[:2]))
-    return f"write {title(definition)} ({letters or 'g=ADD'})"
+    first = f"{definition.parameters[0].name}32" if definition.parameters else "g=ADD"
+    return f"write {title(definition)} ({first})"

@@ -13,10 +13,16 @@ from sewdsl.source import Span
 
 
 class Builder:
-    """Nodes in order of computation."""
+    """Nodes in order of computation.
+
+    Attributes:
+        nodes: The nodes so far.
+        called: Names of the blocks that were called.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.called: set[str] = set()
 
     def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[Step, ...], span: Span) -> int:
         """Appends a node; its index.

@@ -21,7 +21,7 @@ class Calls:
     """Resolves the calls of one text."""
 
     def __init__(self, vocabulary: Vocabulary, default: Activation | None, diagnostics: Diagnostics) -> None:
-        self._vocabulary, self._default, self._diagnostics = vocabulary, default, diagnostics
+        self._vocabulary, self.default, self._diagnostics = vocabulary, default, diagnostics
 
     def spell(self, call: Call, frame: Frame) -> Spelled:
         """The call's name as text.
@@ -29,7 +29,7 @@ class Calls:
         Raises:
             FormulaError: an interpolation has no value; reported.
         """
-        return spell(call.name, frame.parameters, self._diagnostics)
+        return spell(call.name, frame.parameters, self._diagnostics, frame.where(call.span.text))
 
     def op(
         self, call: Call, name: Spelled, frame: Frame, nearest: Activation | None, *, unsure: bool = False
@@ -47,7 +47,7 @@ class Calls:
         if name.text == OWN_NEURON:
             if unsure and not (frame.neuron or nearest):
                 return None
-            return self._own_neuron(call, frame.neuron or nearest, path)
+            return self._own_neuron(call, frame, nearest, path)
         symbol = self._vocabulary.symbol(name.text)
         if symbol is None or name.gaps:
             report_unknown(name, self._vocabulary, self._diagnostics, path)
@@ -55,17 +55,18 @@ class Calls:
         kind = self._vocabulary.layers[symbol]
         given = self._compact(kind, name, len(symbol), path)
         try:
-            named = named_arguments(call, self._diagnostics, path)
+            named = named_arguments(call, self._diagnostics, path, frame.parameters)
         except ValueProblem:
             return None
         if given is None or not self._merge(given, named, path):
             return None
-        if self._default is not None and kind is type(self._default):
-            given = {**{n: Given(v, call.span) for n, v in self._default}, **given}
+        if self.default is not None and kind is type(self.default):
+            given = {**{n: Given(v, call.span) for n, v in self.default}, **given}
         made = validate(kind, f"'{kind.kind}'", given, call.span, self._diagnostics, path)
         return made if isinstance(made, Op) else None
 
-    def _own_neuron(self, call: Call, neuron: Activation | None, path: tuple[str, ...]) -> Op | None:
+    def _own_neuron(self, call: Call, frame: Frame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
+        neuron = frame.neuron or nearest
         if neuron is None:
             self._diagnostics.report(
                 "missing-neuron",
@@ -78,7 +79,7 @@ class Calls:
         if not call.arguments:
             return neuron
         try:
-            named = named_arguments(call, self._diagnostics, path)
+            named = named_arguments(call, self._diagnostics, path, frame.parameters)
         except ValueProblem:
             return None
         given = {**{name: Given(value, call.span) for name, value in neuron}, **named}
@@ -97,6 +98,9 @@ class Calls:
         for piece in found:
             span = name.at(piece.start, piece.end)
             argument = letters.get(piece.letter)
+            if argument is None and any(self._vocabulary.splits(name.text)):
+                report_unknown(name, self._vocabulary, self._diagnostics, path)
+                return None
             if argument is None:
                 self._unknown_letter(kind, piece, span, path)
                 return None
@@ -122,7 +126,7 @@ class Calls:
     def _not_understood(
         self, kind: type[Kind], name: Spelled, error: compact.CompactError, path: tuple[str, ...]
     ) -> None:
-        if list(self._vocabulary.splits(name.text)):
+        if any(self._vocabulary.splits(name.text)):
             report_unknown(name, self._vocabulary, self._diagnostics, path)
             return
         span = name.at(error.start, error.end)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Diagnostics
 from sewdsl.elaborate.blocks import BlockCalls, BlockProblem
 from sewdsl.elaborate.builder import Builder
 from sewdsl.elaborate.calls import Calls
@@ -35,13 +36,13 @@ class Walker:
         self, builder: Builder, calls: Calls, vocabulary: Vocabulary, diagnostics: Diagnostics, limits: Limits
     ) -> None:
         self._builder, self._calls, self._vocabulary = builder, calls, vocabulary
-        self._blocks = BlockCalls(diagnostics)
+        self._blocks = BlockCalls(calls.default, diagnostics)
         self._diagnostics, self._limits = diagnostics, limits
         self._nearest: Activation | None = None
         self._unsure = False  # whether an activation may stand where something is not understood
-        self._ops: dict[tuple[int, int], Op | None] = {}
-        self._frames: dict[tuple[object, ...], int] = {}
+        self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._visits = 0
+        self._misfits: list[Diagnostic] = []
 
     def sequence(self, sequence: Sequence, at: Place, frame: Frame) -> Place:
         """Makes the nodes of a sequence behind a place; the place behind them."""
@@ -50,12 +51,12 @@ class Walker:
         return at
 
     def _item(self, item: Item, at: Place, frame: Frame) -> Place:
+        if isinstance(item, Repeat):
+            return self._repeat(item, at, frame)
         self._visits += 1
         if self._visits > self._limits.nodes:
             self._too_large(item.span, frame)
         match item:
-            case Repeat():
-                return self._repeat(item, at, frame)
             case JoinOf():
                 return self._join(item, at, frame)
             case Call():
@@ -65,9 +66,9 @@ class Walker:
 
     def _repeat(self, repeat: Repeat, at: Place, frame: Frame) -> Place:
         copies = self._copies(repeat, frame)
-        ordinal = frame.number("repeat")
+        name = frame.name("repeat")
         for copy in range(1, copies + 1):
-            step = Step("repeat", "repeat", f"repeat{ordinal}.{copy}", copy, copies)
+            step = Step("repeat", "repeat", f"{name}.{copy}", copy, copies)
             at = self.sequence(repeat.body, at, frame.inside(step))
             if at is None:
                 break  # the other copies would say the same
@@ -76,19 +77,21 @@ class Walker:
     def _copies(self, repeat: Repeat, frame: Frame) -> int:
         if isinstance(repeat.count, Number):
             return int(repeat.count.value)
+        span = repeat.count.span
+        path = frame.where(span.text)
         try:
-            copies = evaluate(repeat.count.formula, frame.parameters, self._diagnostics)
+            copies = evaluate(repeat.count.formula, frame.parameters, self._diagnostics, path)
         except FormulaError:
             return 1
         if copies == 0:
-            self._diagnostics.report(
-                "zero-count", "a repeat of 0 copies", repeat.count.span, help="repeat at least once"
-            )
+            hint = "repeat at least once"
+            self._diagnostics.report("zero-count", "a repeat of 0 copies", span, help=hint, path=path)
         if copies > self._limits.repeat:
-            message = f"{copies:,} copies, but the limit is {self._limits.repeat:,}"
-            self._diagnostics.report(
-                "repeat-too-large", message, repeat.count.span, help="raise it with --limit repeat=N"
+            message, hint = (
+                f"{copies:,} copies, but the limit is {self._limits.repeat:,}",
+                "raise it with --limit repeat=N",
             )
+            self._diagnostics.report("repeat-too-large", message, span, help=hint, path=path)
             raise TooLarge
         return copies
 
@@ -96,11 +99,10 @@ class Walker:
 
     def _join(self, item: JoinOf, at: Place, frame: Frame) -> Place:
         op = self._join_op(item.name, frame)
-        ordinal = frame.number("branch")
-        suffix = str(ordinal) if ordinal > 1 else ""
-        branch = self.sequence(item.branch, at, frame.inside(Step("branch", "branch", f"branch{suffix}")))
-        shortcut_frame = frame.inside(Step("shortcut", "shortcut", f"shortcut{suffix}"))
-        shortcut = self._shortcut(item.shortcut, at, branch, shortcut_frame)
+        one, other = frame.sides()
+        begin = len(self._builder.nodes)
+        branch = self.sequence(item.branch, at, frame.inside(Step("branch", "branch", one)))
+        shortcut = self._shortcut(item.shortcut, at, branch, begin, frame.inside(Step("shortcut", "shortcut", other)))
         if op is None or branch is None or shortcut is None:
             return None
         return self._add(op, (branch, shortcut), item.span, item.name.span.text, frame)
@@ -122,28 +124,37 @@ class Walker:
         )
         return None
 
-    def _shortcut(self, shortcut: Sequence | Alternative, at: Place, branch: Place, frame: Frame) -> Place:
-        """The shortcut's place; of two, the first whose shape is the branch's."""
+    def _shortcut(self, shortcut: Sequence | Alternative, at: Place, branch: Place, begin: int, frame: Frame) -> Place:
+        """The shortcut's place; of two, the first if it fits the branch, whose nodes begin at an index."""
         if isinstance(shortcut, Sequence):
             return self.sequence(shortcut, at, frame)
         if branch is None or at is None:
             self.sequence(shortcut.second, None, frame)
             return None
-        mark, nearest = len(self._builder.nodes), self._nearest
-        scratch = Walker(self._builder, self._calls, self._vocabulary, Diagnostics(), self._limits)
-        place = scratch.sequence(shortcut.first, at, frame)
-        if place is not None and self._builder.signal(place).shape == self._builder.signal(branch).shape:
+        mark, said, nearest = len(self._builder.nodes), len(self._diagnostics.found), self._nearest
+        place = self.sequence(shortcut.first, at, replace(frame, ordinals=Counter(), taken=set()))
+        fresh = self._diagnostics.found[said:]
+        if any(diagnostic not in self._misfits for diagnostic in fresh):
+            return None  # it is not that it does not fit: something is wrong with it
+        if place is not None and self._fits(place, branch, begin, mark):
             return place
+        self._diagnostics.take_back(said)
         self._builder.cut(mark)
         self._nearest = nearest
-        return self.sequence(shortcut.second, at, replace(frame, ordinals=type(frame.ordinals)()))
+        return self.sequence(shortcut.second, at, frame)
+
+    def _fits(self, place: int, branch: int, begin: int, mark: int) -> bool:
+        """Whether a shortcut has the shape of the branch, and strides if the branch does."""
+        nodes = self._builder.nodes
+        strides = [any(node.op.strided for node in part) for part in (nodes[begin:mark], nodes[mark:])]
+        return nodes[place].output.shape == nodes[branch].output.shape and strides[0] == strides[1]
 
     # --- calls ---------------------------------------------------------------------------------------------
 
     def _call(self, call: Call, at: Place, frame: Frame) -> Place:
         plain = call.name.plain
         if plain == IDENTITY:
-            return at
+            return self._identity(call, at, frame)
         if plain is not None and plain in self._vocabulary.blocks:
             return self._block(call, plain, at, frame)
         op = self._op(call, frame)
@@ -151,29 +162,42 @@ class Walker:
             return None
         return self._add(op, (at,), call.span, call.span.text, frame)
 
+    def _identity(self, call: Call, at: Place, frame: Frame) -> Place:
+        if call.arguments:
+            path = frame.where(call.span.text)
+            self._diagnostics.report(
+                "unknown-argument", "'id' takes no arguments", call.span, help="write id", path=path
+            )
+        return at
+
     def _op(self, call: Call, frame: Frame) -> Op | None:
         """The op of a call; asked once for each set of surroundings, however often a repeat comes by."""
-        surroundings = (id(call), *frame.parameters.items(), id(frame.neuron), id(self._nearest))
-        key = (id(call), self._frames.setdefault(surroundings, len(self._frames)))
+        neuron, nearest = frame.neuron, self._nearest
+        key = (id(call), id(neuron), id(nearest), *frame.parameters.items())
         if key not in self._ops:
             try:
                 name = self._calls.spell(call, frame)
-                self._ops[key] = self._calls.op(call, name, frame, self._nearest, unsure=self._unsure)
+                op = self._calls.op(call, name, frame, nearest, unsure=self._unsure)
             except FormulaError:
-                self._ops[key] = None
-        self._unsure = self._unsure or self._ops[key] is None
-        return self._ops[key]
+                op = None
+            self._ops[key] = (op, neuron, nearest)  # kept, so that their ids are not given to others
+        op = self._ops[key][0]
+        self._unsure = self._unsure or op is None
+        return op
 
     def _block(self, call: Call, key: str, at: Place, frame: Frame) -> Place:
         definition = self._vocabulary.blocks[key]
+        self._builder.called.add(key)
         before = None if at is None else self._builder.signal(at)
-        here = replace(frame, neuron=frame.neuron or self._nearest)
+        if len(frame.calls) >= self._limits.nesting:
+            self._too_deep(call, frame)
         try:
-            inner = self._blocks.frame(call, key, definition, here, before)
+            inner = self._blocks.frame(call, key, definition, frame, before)
         except BlockProblem:
             return None
         if inner is None:
             return None
+        inner = replace(inner, neuron=inner.stated or self._nearest)
         if frame.site is not None or key in self._vocabulary.own:
             return self.sequence(definition.expression, at, inner)
         self._diagnostics.site = call.span
@@ -201,6 +225,7 @@ class Walker:
         help_text = misfit.help
         if copy is not None and copy.copy > 1 and misfit.code == "spatial-size-exhausted":
             help_text = f"the input lasts for {copy.copy - 1} copies; use *{copy.copy - 1} or a larger input"
+        count = len(self._diagnostics.found)
         self._diagnostics.report(
             misfit.code,
             str(misfit),
@@ -209,9 +234,18 @@ class Walker:
             help=help_text,
             path=frame.where(text),
         )
+        self._misfits += self._diagnostics.found[count:]
+
+    def _too_deep(self, call: Call, frame: Frame) -> None:
+        message = f"blocks call each other {len(frame.calls) + 1} deep, but the limit is {self._limits.nesting}"
+        hint = "raise it with --limit nesting=N"
+        self._diagnostics.report("nesting-too-deep", message, call.span, help=hint, path=frame.where(call.span.text))
+        raise TooLarge
 
     def _too_large(self, span: Span, frame: Frame) -> None:
-        message = f"more than {self._limits.nodes:,} nodes, the limit"
+        message = (
+            f"the network would have {self._limits.nodes + 1:,} nodes or more, but the limit is {self._limits.nodes:,}"
+        )
         self._diagnostics.report(
             "network-too-large", message, span, help="raise it with --limit nodes=N", path=frame.where(span.text[:40])
         )

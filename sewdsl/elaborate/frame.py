@@ -17,34 +17,52 @@ class Frame:
 
     Attributes:
         parameters: Values of the enclosing block's parameters.
-        neuron: What ``SN`` means; None: the activation nearest before.
+        neuron: What ``SN`` means here; None: the activation nearest before.
+        stated: What the header or an enclosing call says that ``SN`` means.
         join: What ``g`` means.
         path: The way here.
         calls: Names of the blocks being expanded.
         site: Inside a block of the shipped library, the call in the user's text.
         ordinals: How often each key was used in this sequence so far.
+        taken: The names given in this sequence.
     """
 
     join: Join
     neuron: Activation | None = None
+    stated: Activation | None = None
     parameters: Mapping[str, int] = field(default_factory=dict)
     path: tuple[Step, ...] = ()
     calls: tuple[str, ...] = ()
     site: Span | None = None
     ordinals: Counter[str] = field(default_factory=Counter)
+    taken: set[str] = field(default_factory=set)
 
     def inside(self, step: Step) -> Frame:
         """The frame of a sequence one step further in."""
-        return replace(self, path=(*self.path, step), ordinals=Counter())
+        return replace(self, path=(*self.path, step), ordinals=Counter(), taken=set())
 
-    def number(self, key: str) -> int:
-        """Counts a key; how many there are now."""
-        self.ordinals[key] += 1
-        return self.ordinals[key]
+    def name(self, key: str) -> str:
+        """A name of this sequence that no other has: ``conv2``, the second convolution."""
+        while True:
+            self.ordinals[key] += 1
+            name = f"{key}{self.ordinals[key]}"
+            if name not in self.taken:  # a block called 'conv1' and the 11th 'conv' would meet at conv11
+                self.taken.add(name)
+                return name
+
+    def sides(self) -> tuple[str, str]:
+        """Names for branch and shortcut of a join; only the first join of a sequence does without a number."""
+        while True:
+            self.ordinals["join"] += 1
+            number = self.ordinals["join"]
+            names = [f"{side}{number if number > 1 else ''}" for side in ("branch", "shortcut")]
+            if not self.taken.intersection(names):
+                self.taken.update(names)
+                return names[0], names[1]
 
     def node_name(self, key: str) -> str:
         """The unique name of a new node with this key: ``repeat1.3.sew_block1.branch.conv2``."""
-        return ".".join([*(step.key for step in self.path), f"{key}{self.number(key)}"])
+        return ".".join([*(step.key for step in self.path), self.name(key)])
 
     def where(self, text: str) -> tuple[str, ...]:
         """The way to a text, as diagnostics print it."""

@@ -8,7 +8,7 @@ from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.values import ValueProblem, python_value
-from sewdsl.ir.kind import CATALOGUE, Kind
+from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.settings import Settings
 from sewdsl.ops import catalogue
@@ -113,7 +113,7 @@ class Header:
         return words
 
     def _word(self, value: Value) -> str:
-        plain = value.name.plain if isinstance(value, Call) and not value.called else None
+        plain = value.name.plain if isinstance(value, Call) and not (value.called or value.arguments) else None
         return plain or value.span.text
 
     def _kind(self, key: str, family: type[Family], wanted: str) -> Family | None:
@@ -124,7 +124,7 @@ class Header:
         if isinstance(value, family):
             return value
         if value is not None:
-            names = [name for name, kind in CATALOGUE.items() if issubclass(kind, family)]
+            names = [name for name, kind in catalogue().items() if issubclass(kind, family)]
             self._wrong(setting, wanted, did_you_mean(str(value), names) or f"known: {', '.join(names)}")
         return None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
+from sewdsl.elaborate.files import read_text
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
@@ -51,7 +52,11 @@ class Importer:
         if self._project is None:
             self._say("use-not-found", "a string cannot use files", span, "write it to a .net file")
             return None
-        path = (self._chain[-1][0].parent / text).resolve()
+        try:
+            path = (self._chain[-1][0].parent / text).resolve()
+        except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL
+            self._say("use-not-found", f"'{text}' is no path", span, "the path is relative to the file that uses it")
+            return None
         if Path(text).is_absolute() or not path.is_relative_to(self._project):
             self._say(
                 "use-outside-project",
@@ -74,24 +79,18 @@ class Importer:
 
     def _read(self, path: Path, span: Span) -> Assembly | None:
         name = span.text.strip('"')
+        shown = str(Path(self._chain[-1][1]).parent / name)
         try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            self._say("not-utf8", f"'{name}' is not UTF-8 text", span, "save it as UTF-8")
-            return None
+            text = read_text(path, name, span, self._diagnostics, self._limits)
         except OSError as error:
-            reason = (
-                "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "unreadable").lower()
-            )
-            self._say(
-                "use-not-found",
-                f"cannot read '{name}': {reason}",
-                span,
-                "the path is relative to the file that uses it",
-            )
+            reason = (error.strerror or "unreadable").lower()
+            hint = "the path is relative to the file that uses it"
+            self._say("use-not-found", f"cannot read '{name}': {reason}", span, hint)
             return None
-        document = parse(Source(_shown(self._chain[-1][1], name), text), self._diagnostics, self._limits)
-        self._chain.append((path, name))
+        if text is None:
+            return None
+        document = parse(Source(shown, text), self._diagnostics, self._limits)
+        self._chain.append((path, shown))
         try:
             return assemble(document, self._diagnostics, self.use)
         finally:
@@ -99,8 +98,3 @@ class Importer:
 
     def _say(self, code: str, message: str, span: Span, hint: str) -> None:
         self._diagnostics.report(code, message, span, help=hint)
-
-
-def _shown(user: str, used: str) -> str:
-    """A used file's name beside that of the file that uses it."""
-    return str(Path(user).parent / used)

@@ -16,6 +16,8 @@ from sewdsl.ops import catalogue, plugins
 from sewdsl.source import Span
 from sewdsl.syntax.tree import BlockDefinition
 
+LONGEST = 200
+"""Characters of a word that is tried to be read as several."""
 IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
 """Names that the language itself gives a meaning."""
 
@@ -56,11 +58,13 @@ class Vocabulary:
             return False
         kind = self.layers[head]
         letters = kind.letters()
-        required = [n for n in letters.values() if kind.model_fields[n].is_required() and not _derived(kind, n)]
+        required = [n for n in letters.values() if kind.model_fields[n].is_required()]
         return compact.complete(text[len(head) :], letters, required)
 
     def splits(self, text: str) -> Iterator[tuple[int, ...]]:
         """Every way to read a word as two or more whole names: the offsets between them."""
+        if len(text) > LONGEST:
+            return
         whole: dict[int, list[tuple[int, ...]]] = {len(text): [()]}
         for start in range(len(text) - 1, -1, -1):
             ways = [
@@ -81,14 +85,9 @@ def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalog
     return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
 
 
-def _derived(kind: type[Kind], name: str) -> bool:
-    """Whether an argument follows from another: a pool's stride from its kernel."""
-    return name == "stride" and "kernel" in kind.model_fields
-
-
 def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
     """Says that a name means nothing, and what may have been meant."""
-    splits = list(vocabulary.splits(name.text)) if len(name.text) <= 200 else []  # noqa: PLR2004 -- no name is that long
+    splits = list(vocabulary.splits(name.text))
     if len(splits) == 1:
         _report_lost_hyphen(name, splits[0], diagnostics, path)
         return
@@ -98,7 +97,12 @@ def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnosti
         message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
         diagnostics.report("wrong-kind", message, name.span, path=path, help=help_text)
         return
-    meant = _meant(name.text, vocabulary)
+    whole = all(own for _, _, own in name.pieces)
+    if not whole and name.gaps and vocabulary.complete(name.text):
+        hint = "write it without the white space"
+        diagnostics.report("unknown-name", f"white space inside '{name.span.text}'", name.span, help=hint, path=path)
+        return
+    meant = _meant(name.text, vocabulary) if whole else None
     fixes = (Fix(f"write '{meant}'", (Edit(name.span, meant),), safe=False),) if meant else ()
     diagnostics.report(
         "unknown-name",
@@ -139,7 +143,11 @@ def _meant(text: str, vocabulary: Vocabulary) -> str | None:
     near = nearest(text, {*names, *blocks})
     letters = len(text) - len(text.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"))
     head, rest = text[:letters], text[letters:]
-    spoken = {kind.key: name for name, kind in vocabulary.layers.items()} | {name: name for name in names}
+    spoken = (
+        {kind.__name__: name for name, kind in vocabulary.layers.items()}
+        | {kind.key: name for name, kind in vocabulary.layers.items()}
+        | {name: name for name in names}
+    )
     candidates = [spoken[k] for k in spoken if k.casefold() == head.casefold()]
     for cut in range(1, len(head) + 1):  # c in C32k3, MP in Mpk2
         candidates += [name for name in vocabulary.layers if name.casefold() == head[:cut].casefold()]

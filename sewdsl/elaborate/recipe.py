@@ -12,26 +12,35 @@ from sewdsl.syntax.tree import Section, Setting, Word
 KEYS = tuple(name for name in Recipe.model_fields if name != "on")
 
 
-def recipe(section: Section, diagnostics: Diagnostics) -> Recipe | None:
-    """The recipe of a ``train`` section; None where it has problems, all reported."""
+def recipe(section: Section, diagnostics: Diagnostics, *, library: bool = False) -> Recipe | None:
+    """The recipe of a ``train`` section; None where it has problems, all reported.
+
+    Args:
+        section: As written.
+        diagnostics: Where to report.
+        library: The section is of a file without a network, and need not be complete.
+    """
     given: dict[str, Given] = {}
-    whole = True
+    wrong: set[str] = set()
     for setting in section.settings:
         key = setting.key.text
+        value = _value(setting, diagnostics)
         if key not in KEYS:
             _unknown(setting.key, diagnostics)
-        elif key in given:
+            wrong.add(nearest(key, KEYS) or key)
+        elif key in given or (key in wrong and value is None):
             diagnostics.report("duplicate-setting", f"'{key}' is set twice", setting.key.span, help="keep one")
-        value = _value(setting, diagnostics)
-        whole = whole and value is not None and key in KEYS
-        if value is not None and key not in given:
+        elif value is None:
+            wrong.add(key)
+        else:
             given[key] = value
-    if section.on is None:
+    if section.on is None and not library:
         message, hint = "the recipe does not say on which data set", "write 'train on mnist5k { … }'"
         diagnostics.report("missing-argument", message, section.name.span, help=hint)
-        return None
-    given["on"] = Given(section.on, section.span)
-    return validate(Recipe, "the recipe", given, section.name.span, diagnostics) if whole else None
+    given["on"] = Given(section.on or "", section.span)
+    absent = set(KEYS) - set(given) if library else set()
+    made = validate(Recipe, "the recipe", given, section.name.span, diagnostics, said=wrong | absent)
+    return made if section.on is not None else None
 
 
 def _unknown(key: Word, diagnostics: Diagnostics) -> None:

@@ -38,7 +38,7 @@ class Spelled:
         return next(piece for piece in reversed(self.pieces) if piece[0] <= offset)
 
 
-def spell(name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics) -> Spelled:
+def spell(name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()) -> Spelled:
     """Puts the values of the interpolations into a name.
 
     Raises:
@@ -50,5 +50,5 @@ def spell(name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics) -
             gaps.append(len(text))
         written = isinstance(part, Word)
         pieces.append((len(text), part.span, written))
-        text += part.text if isinstance(part, Word) else str(evaluate(part.formula, parameters, diagnostics))
+        text += part.text if isinstance(part, Word) else str(evaluate(part.formula, parameters, diagnostics, path))
     return Spelled(text, tuple(pieces), tuple(gaps), name.span)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given, validate
+from sewdsl.elaborate.formulas import FormulaError, evaluate
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import catalogue, find
-from sewdsl.syntax.tree import Call, Number, Quantity, Size, Text, Value
+from sewdsl.syntax.tree import Call, Interpolation, Number, Quantity, Size, Text, Value
 
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
 
@@ -18,8 +20,16 @@ class ValueProblem(Exception):  # noqa: N818 -- not an error of the program
     """Raised where a value has no meaning; the diagnostic is already reported."""
 
 
-def python_value(value: Value, diagnostics: Diagnostics, path: tuple[str, ...] = ()) -> Any:
+def python_value(
+    value: Value, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
+) -> Any:
     """A number, string, tuple of lengths, None, bool, kind, or else the word itself.
+
+    Args:
+        value: As written.
+        diagnostics: Where to report.
+        path: The way to it.
+        parameters: Of the enclosing block, for ``$(…)``.
 
     Raises:
         ValueProblem: it has none; reported.
@@ -32,42 +42,48 @@ def python_value(value: Value, diagnostics: Diagnostics, path: tuple[str, ...] =
         case Text(text=text) | Quantity(text=text):
             return text
         case Call():
-            word = "".join(value.span.text.split()) if value.name.plain is None else value.name.plain
-            if not value.called and not value.arguments and word in _WORDS:
-                return _WORDS[word]
-            if find(word):
-                return instance(value, diagnostics, path)
-            if not value.called:
-                return word
-            names = [name for name in catalogue() if name != "input"]
-            diagnostics.report(
-                "unknown-name",
-                f"unknown name '{word}'",
-                value.name.span,
-                help=did_you_mean(word, names),
-                path=path,
-            )
-        case _:
-            diagnostics.report(
-                "invalid-argument", "'$(…)' has no meaning here", value.span, help="it stands for a block's parameter"
-            )
+            return _word(value, diagnostics, path, parameters)
+        case Interpolation(formula=formula):
+            try:
+                return evaluate(formula, parameters or {}, diagnostics, path)
+            except FormulaError as error:
+                raise ValueProblem from error
+
+
+def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameters: Mapping[str, int] | None) -> Any:
+    """What a name stands for: on, off, none, a kind, or itself."""
+    word = "".join(call.span.text.split()) if call.name.plain is None else call.name.plain
+    if not call.called and not call.arguments and word in _WORDS:
+        return _WORDS[word]
+    if find(word):
+        return instance(call, diagnostics, path, parameters)
+    if not call.called:
+        return word
+    names = [name for name in catalogue() if name != "input"]
+    hint = did_you_mean(word, names)
+    diagnostics.report("unknown-name", f"unknown name '{word}'", call.name.span, help=hint, path=path)
     raise ValueProblem
 
 
-def instance(call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = ()) -> Kind:
+def instance(
+    call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
+) -> Kind:
     """The kind that a call such as ``LIF(tau=2.0)`` names, with its arguments.
 
     Raises:
         ValueProblem: the name or an argument is wrong; reported.
     """
     kind = catalogue()[call.name.plain or ""]
-    made = validate(kind, f"'{kind.kind}'", named_arguments(call, diagnostics, path), call.span, diagnostics, path)
+    given = named_arguments(call, diagnostics, path, parameters)
+    made = validate(kind, f"'{kind.kind}'", given, call.span, diagnostics, path)
     if made is None:
         raise ValueProblem
     return made
 
 
-def named_arguments(call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = ()) -> dict[str, Given]:
+def named_arguments(
+    call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
+) -> dict[str, Given]:
     """The ``name=value`` arguments of a call; others are reported.
 
     Raises:
@@ -80,7 +96,7 @@ def named_arguments(call: Call, diagnostics: Diagnostics, path: tuple[str, ...] 
                 "invalid-argument",
                 f"'{argument.span.text}' has no name",
                 argument.span,
-                help=f"write name=value, e.g. {call.name.plain}(tau=2.0)",
+                help=_how_to_name(call),
                 path=path,
             )
             raise ValueProblem
@@ -89,5 +105,16 @@ def named_arguments(call: Call, diagnostics: Diagnostics, path: tuple[str, ...] 
                 "duplicate-argument", f"'{argument.name}' is given twice", argument.span, path=path, help="keep one"
             )
             continue
-        given[argument.name] = Given(python_value(argument.value, diagnostics, path), argument.span)
+        given[argument.name] = Given(python_value(argument.value, diagnostics, path, parameters), argument.span)
     return given
+
+
+def _how_to_name(call: Call) -> str:
+    """An example with a real argument, where the kind has one that needs a name."""
+    text = call.name.plain or ""
+    head = text.rstrip("0123456789.") if find(text) is None else text
+    kind = find(head)
+    named = [name for name in kind.model_fields if name not in kind.letters().values()] if kind else []
+    if named:
+        return f"write name=value, e.g. {text}({named[0]}=…)"
+    return f"'{head}' takes no arguments in parentheses; remove what stands there"

@@ -21,9 +21,16 @@ class Letter:
 
 def _both(value: object) -> object:
     """One length stands for height and width."""
-    return (value, value) if isinstance(value, int) else value
+    return (value, value) if type(value) is int else value
 
 
+def _switch(value: object) -> object:
+    """``b0`` and ``b1`` of the compact notation."""
+    return bool(value) if value in (0, 1) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+"""On or off; the compact notation writes 1 or 0."""
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_both)]
@@ -45,7 +52,7 @@ class Kind(BaseModel):
         key: The name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     kind: ClassVar[str]
     key: ClassVar[str]

@@ -65,6 +65,11 @@ class Op(Kind):
         """Multiply-accumulate operations per time-step and sample."""
         return 0
 
+    @property
+    def strided(self) -> bool:
+        """Whether it leaves out places of a map: its window moves by more than one."""
+        return False
+
     def settle(self, downstream: Downstream) -> Self:  # noqa: ARG002
         """The op with the arguments filled in that depend on what follows."""
         return self

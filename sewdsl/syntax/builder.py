@@ -30,7 +30,7 @@ class Builder:
         """The node for a tree of Lark's, of the class that belongs to its rule; a Word for a token."""
         span = self._span(child)
         if isinstance(child, Token):
-            return tree.Word(str(child), span=span)
+            return tree.Word(str(child).replace("\u00d7", "x"), span=span)
         return getattr(self, f"_{child.data}")(child.children, span)
 
     def _all(self, children: Children) -> tuple[Any, ...]:

@@ -131,8 +131,7 @@ def _advice(situation: Situation) -> tuple[str, tuple[Fix, ...]]:
         gap = Span(situation.source, end(before), start(token))
         fixes = (Fix("remove the space", (Edit(gap, ""),), safe=False),)
     elif token.type == "LBRACE" and situation.tokens[0].type == "KEY":
-        sections = [f"'{word}'" for word, kind in KEYWORDS.items() if kind == "SECTION"]
-        advice = f"only {' and '.join(sections)} have entries in braces"
+        advice = "only a section, such as 'train', has entries in braces"
     elif situation.tokens[0].type == "KEY" and any(_hyphenated(*pair) for pair in pairwise(situation.tokens)):
         advice = "a value with '-' in it stands between double quotes"
     elif before.type == "_USE":

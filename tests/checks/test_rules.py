@@ -47,7 +47,10 @@ def test_claims_are_notes() -> None:
 def test_both_operands_are_named() -> None:
     text = "c4k3-BN-ADD[IF|IF]-AND[BN|id]"
     messages = [d.message for d in sewdsl.read(text, input="2x8x8").diagnostics]
-    assert messages == ["AND needs spikes, but its branch is real"]
+    assert messages == [
+        "AND needs spikes, but its branch is real",
+        "AND needs spikes, but its shortcut is count 0..2",
+    ]
 
 
 def test_range_errors_inside_a_block_name_the_way() -> None:

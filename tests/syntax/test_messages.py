@@ -277,7 +277,7 @@ def test_message_and_fix(case: Case) -> None:
         (file("network 7B-Net", "", 0, 0, ""), "between double quotes"),
         (file("use a.net", "", 0, 0, ""), "between double quotes"),
         (file("body a\n-b", "", 0, 0, ""), "end of the line before"),
-        (file("test on x { a 1 }", "", 0, 0, ""), "only 'train' and 'data'"),
+        (file("test on x { a 1 }", "", 0, 0, ""), "only a section, such as 'train'"),
     ],
 )
 def test_help_says_how_to_mend_it(case: Case, words: str) -> None:

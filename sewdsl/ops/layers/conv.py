@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Self
 
-from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair
+from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, Layer, Misfit
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -39,7 +39,7 @@ class Conv(Layer, kind="c", key="conv"):
     padding: Annotated[NaturalPair | None, Letter("p")] = None
     dilation: Annotated[PositivePair, Letter("d")] = (1, 1)
     groups: Annotated[Positive, Letter("g")] = 1
-    bias: Annotated[bool | None, Letter("b")] = None
+    bias: Annotated[Switch | None, Letter("b")] = None
 
     @property
     def pads(self) -> tuple[int, int]:
@@ -83,6 +83,11 @@ class Conv(Layer, kind="c", key="conv"):
 
     def _taps(self, signal: Signal) -> int:
         return signal.channels // self.groups * self.kernel[0] * self.kernel[1]
+
+    @property
+    def strided(self) -> bool:
+        """Whether the window moves by more than one."""
+        return self.stride != (1, 1)
 
     def settle(self, downstream: Downstream) -> Self:
         """States padding and bias."""

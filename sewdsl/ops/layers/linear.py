@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from sewdsl.ir.kind import Letter, Positive
+from sewdsl.ir.kind import Letter, Positive, Switch
 from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
 
@@ -27,7 +27,7 @@ class Linear(Layer, kind="FC"):
     """
 
     features: Annotated[Positive, Letter("")]
-    bias: Annotated[bool, Letter("b")] = True
+    bias: Annotated[Switch, Letter("b")] = True
 
     def infer(self, *inputs: Signal) -> Signal:
         """A vector of real values."""

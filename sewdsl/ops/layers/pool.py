@@ -22,7 +22,7 @@ class Pool(Layer):
     """
 
     kernel: Annotated[PositivePair, Letter("k")]
-    stride: Annotated[PositivePair, Letter("s")]
+    stride: Annotated[PositivePair, Letter("s")] = (1, 1)
     padding: Annotated[NaturalPair, Letter("p")] = (0, 0)
 
     @model_validator(mode="before")
@@ -45,6 +45,11 @@ class Pool(Layer):
         """Kernel and stride: ``k2 s2``."""
         kernel, stride = ("x".join(map(str, dict.fromkeys(pair))) for pair in (self.kernel, self.stride))
         return f"k{kernel} s{stride}"
+
+    @property
+    def strided(self) -> bool:
+        """Whether the window moves by more than one."""
+        return self.stride != (1, 1)
 
     def cropped(self, signal: Signal) -> tuple[int, int]:
         """Rows and columns of the input that no window reaches."""

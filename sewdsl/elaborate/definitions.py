@@ -1,0 +1,42 @@
+"""What a block's definition must be, whoever calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON
+from sewdsl.ops import catalogue
+from sewdsl.syntax.tree import BlockDefinition, BlockParameter, Number, Parameter
+
+INPUT = "in"
+"""The default that stands for the channels of the block's input."""
+RESERVED = (IDENTITY, OWN_NEURON, OWN_JOIN, INPUT)
+
+
+def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostics) -> None:
+    """Reports names that mean something else already, and parameters that no call could give."""
+    for block in blocks:
+        name = block.name.plain or ""
+        if name in RESERVED or name in catalogue():
+            hint = "choose another name, such as one of two words"
+            diagnostics.report("duplicate-block", f"'{name}' is a name of the language", block.name.span, help=hint)
+        seen: set[str] = set()
+        for parameter in block.parameters:
+            _check_parameter(parameter, seen, diagnostics)
+            seen.add(parameter.name)
+
+
+def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Diagnostics) -> None:
+    name, default, span = parameter.name, parameter.default, parameter.span
+    if name in seen:
+        diagnostics.report("duplicate-argument", f"parameter '{name}' stands twice", span, help="keep one")
+    elif name in RESERVED:
+        hint = "choose another letter or word"
+        diagnostics.report(
+            "invalid-argument", f"'{name}' cannot be a parameter: it has a meaning already", span, help=hint
+        )
+    whole = isinstance(default, Number) and isinstance(default.value, int) and default.value >= 0
+    if not (default is None or whole or default == Parameter(INPUT)):
+        message = f"the default of '{name}' must be a whole number or '{INPUT}'"
+        diagnostics.report("invalid-argument", message, default.span, label=f"got {default.span.text}")

@@ -1,0 +1,51 @@
+"""Reading files that hold the language: regular files of text, not larger than the limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.source import Span
+from sewdsl.syntax.limits import Limits, advice
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limits: Limits) -> str | None:
+    """The text of a file; None where it has none, which is reported, but not where it cannot be read.
+
+    Args:
+        path: The file.
+        shown: What messages call it.
+        span: Where to report.
+        diagnostics: Where to report.
+        limits: How large it may be: a larger file is not even read.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    if not path.is_file():
+        if path.exists():
+            raise OSError(0, "it is not a regular file")
+        raise FileNotFoundError(2, "there is no such file")
+    size = path.stat().st_size
+    if size > limits.source_bytes:
+        message = f"'{shown}' has {size:,} bytes, over the limit of {limits.source_bytes:,}"
+        diagnostics.report("source-too-long", message, span, help=advice("source"))
+        return None
+    return decode(path.read_bytes(), shown, span, diagnostics)
+
+
+def decode(data: bytes, shown: str, span: Span, diagnostics: Diagnostics) -> str | None:
+    """Bytes as text, without a byte order mark; None where they are none, which is reported."""
+    if data.startswith(_HDF5):
+        message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"
+        hint = "both end in .net; sewdsl reads text files that begin with 'sewdsl 1'"
+        diagnostics.report("lava-file", message, span, help=hint)
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"'{shown}' is not UTF-8 text (byte {error.start})"
+        diagnostics.report("not-utf8", message, span, help="save it as UTF-8")
+        return None
