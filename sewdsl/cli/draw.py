@@ -64,8 +64,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
             typer.echo(str(write(network, path, chosen.value, expand=expand, direction=direction.value)))
     except BrokenPipeError:
         raise
-    except (RenderingError, OSError) as error:
+    except RenderingError as error:
         typer.echo(f"cannot draw {network.name}: {error}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"cannot write '{out or network.name}': {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
 
 

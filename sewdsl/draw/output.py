@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Literal, get_args
@@ -71,10 +72,13 @@ def write(
         message = f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format"
         raise ValueError(message)
     content = picture(network, chosen, expand=expand, direction=direction)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    target = path.resolve()  # what a link points to, not the link
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    fresh = target.with_name(f".sewdsl-{os.getpid()}")
     try:
         fresh.write_bytes(content)
-        fresh.replace(path)
+        fresh.replace(target)
     finally:
         fresh.unlink(missing_ok=True)
     return path

@@ -282,7 +282,7 @@ class TestUse:
         )
         recipe = sewdsl.load(tmp_path / "net.net").recipe
         assert recipe is not None
-        assert (recipe.epochs, recipe.optimizer.lr) == (3, 0.5)  # type: ignore[attr-defined]
+        assert (recipe.epochs, recipe.optimizer.lr) == (3, 0.5)
 
     def test_body_and_name_are_not_imported(self, tmp_path: Path) -> None:
         self.write(tmp_path, lib='network "Lib"\ninput 2\nbody FC3\n', net='network "Net"\nuse "lib.net"\n')

@@ -263,7 +263,7 @@ def codes_of(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("options", [{"set": None}, {"limit": None}, {"input": None, "steps": None}])
 def test_none_is_nothing(options: dict[str, None]) -> None:
-    assert sewdsl.read("tiny", **options).valid  # type: ignore[arg-type]
+    assert sewdsl.read("tiny", **options).valid
 
 
 @pytest.mark.parametrize("limit", [{"nodes": True}, {"nodes": 0}, {"digits": 10_000}, {"source_bytes": 5}])
