@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -25,6 +25,8 @@ from sewdsl.train.temporal import temporal_delete
 if TYPE_CHECKING:
     from lightning.pytorch.utilities.types import OptimizerLRScheduler
     from torch.optim import Optimizer
+
+    from sewdsl.train.data.batches import Batches
 
 
 class Classifier(LightningModule):
@@ -101,7 +103,7 @@ class Classifier(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Counts from zero, and says to the samples which epoch it is: their order depends on it."""
         self.train_tally = Tally()
-        self.trainer.train_dataloader.epoch = self.current_epoch
+        cast("Batches", self.trainer.train_dataloader).epoch = self.current_epoch
 
     def training_step(self, batch: Samples, index: int) -> Tensor:
         """The loss of a batch, with some time-steps deleted if the recipe says so.
@@ -117,7 +119,7 @@ class Classifier(LightningModule):
         logits, loss = training_loss(self.model, x, y, self.recipe)
         self._batch, value = Samples(x, y), loss.item()
         if not isfinite(value):
-            raise self._diverged(f"the loss is {value}", index)
+            self._diverged(f"the loss is {value}", index)
         accuracy = self.train_tally.add(logits, y, value)
         self.log_dict({"loss": loss, "accuracy": accuracy}, prog_bar=True, logger=False, batch_size=len(y))
         return loss
@@ -133,7 +135,7 @@ class Classifier(LightningModule):
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         if not isfinite(torch.nn.utils.get_total_norm(gradients).item()):
-            raise self._diverged("the gradient is not finite", self.trainer.fit_loop.batch_idx)
+            self._diverged("the gradient is not finite", self.trainer.fit_loop.batch_idx)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Adds up the counts of all processes at the end of the epoch."""
@@ -162,8 +164,8 @@ class Classifier(LightningModule):
         self.test_tally = self.test_tally.of_all(self.trainer.strategy)
         self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
 
-    def _diverged(self, what: str, index: int) -> RunError:
-        """The error, with the place where it began."""
+    def _diverged(self, what: str, index: int) -> NoReturn:
+        """Ends the run, and says where it began."""
         assert self._batch is not None  # noqa: S101 -- a batch came before its loss
         x, y = self._batch
         with self.trainer.precision_plugin.forward_context():
@@ -171,7 +173,7 @@ class Classifier(LightningModule):
         message = (
             f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
         )
-        return RunError(message)
+        raise RunError(message)
 
 
 def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ def origin(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
     hooks = [module.register_forward_hook(partial(_look, name, found)) for name, module in layers.items()]
     for name, weight in model.named_parameters():
         layer = name.rpartition(".")[0]
-        hooks.append(weight.register_hook(partial(_note, found, f"the gradient of '{layer}'")))
+        hooks.append(weight.register_hook(partial(_note, found, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
     try:
         value = loss()
         if not found and not finite(value):
@@ -53,7 +53,7 @@ def _look(name: str, found: list[str], _module: nn.Module, _inputs: Any, output:
     """Looks at an output, and later at its gradient."""
     _note(found, f"the output of '{name}'", output.detach())
     if output.requires_grad:
-        output.register_hook(partial(_note, found, f"the gradient of '{name}'"))
+        output.register_hook(partial(_note, found, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]
 
 
 def _note(found: list[str], what: str, values: Tensor) -> None:

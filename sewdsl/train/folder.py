@@ -18,7 +18,7 @@ class RunError(Exception):
     """A run that cannot start or go on; the message says which, and why."""
 
 
-class Interrupted(RunError):
+class Interrupted(RunError):  # noqa: N818 -- nothing went wrong
     """A run that was asked to stop.
 
     Attributes:
@@ -30,7 +30,7 @@ class Interrupted(RunError):
         self.code = 128 + number
 
 
-class Ended(RunError):
+class Ended(RunError):  # noqa: N818 -- nothing went wrong
     """A run that is to go on, but has nothing left to do."""
 
 

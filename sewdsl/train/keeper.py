@@ -7,14 +7,16 @@ import sys
 from contextlib import suppress
 from time import monotonic
 from types import FrameType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from sewdsl.train import metrics
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.folder import Interrupted, RunFolder
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
 
 BATCH = ("loss", "accuracy")
 """Figures of a batch, which do not belong to an epoch."""
@@ -46,8 +48,13 @@ class Keeper(Checkpoint):
             signal.signal(signal.SIGINT, self._ask)
             signal.signal(signal.SIGTERM, self._ask)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    def on_train_batch_end(  # noqa: PLR0913 -- a hook
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002 -- a hook
+        outputs: Any,  # noqa: ARG002 -- a hook
+        batch: Any,  # noqa: ARG002 -- a hook
+        batch_idx: int,
     ) -> None:
         """Saves if it is time to."""
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sewdsl.train.checkpoints import WholeFiles
 from sewdsl.train.classifier import Classifier
@@ -101,7 +101,7 @@ def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) ->
     recipe = module.recipe
     return Trainer(
         **way.processes.options,
-        precision=precision(recipe, gpu=torch.cuda.is_available()),  # type: ignore[arg-type] -- one of its names
+        precision=precision(recipe, gpu=torch.cuda.is_available()),
         max_epochs=recipe.epochs,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip,
@@ -121,7 +121,7 @@ def judge(module: Classifier, samples: SampleSet) -> Score:
     trainer = Trainer(
         accelerator="auto",
         devices=1,
-        precision=precision(module.recipe, gpu=torch.cuda.is_available()),  # type: ignore[arg-type] -- one of its names
+        precision=precision(module.recipe, gpu=torch.cuda.is_available()),
         callbacks=[confusion],
         logger=False,
         enable_checkpointing=False,

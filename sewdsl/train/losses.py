@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
 from torch.nn.functional import cross_entropy
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def training_loss(model: SpikingNetwork, x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:

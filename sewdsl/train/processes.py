@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.train.folder import RunError
@@ -33,7 +33,8 @@ class Processes:
     @property
     def total(self) -> int:
         """All processes."""
-        return self.options["devices"] * self.options["num_nodes"]
+        options = self.options
+        return int(options["devices"] * options["num_nodes"])
 
     @property
     def options(self) -> dict[str, Any]:
@@ -48,7 +49,7 @@ class Processes:
         }
 
 
-def precision(recipe: Recipe, *, gpu: bool) -> str:
+def precision(recipe: Recipe, *, gpu: bool) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
     """Lightning's name of a recipe's number format.
 
     Raises:

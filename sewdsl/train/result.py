@@ -24,7 +24,7 @@ class Result(BaseModel):
             samples, as the paper does, so it flatters a little.
         epochs: Epochs completed.
         parameters: Learnable parameters.
-        seconds: Wall-clock time of the training, the test after each epoch included; of all its parts if it was resumed.
+        seconds: Wall-clock time of the training, the test after each epoch included; all parts of it.
         seed: The recipe's.
         device: ``cpu`` or ``cuda``.
         machine: What it ran on, in words.

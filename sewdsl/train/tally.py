@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch.strategies import Strategy
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from lightning.pytorch.strategies import Strategy
+    from torch import Tensor
 
 
 @dataclass
