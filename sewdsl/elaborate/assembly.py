@@ -10,6 +10,7 @@ from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.blocks import title
 from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import (
     BlockDefinition,
     Body,
@@ -26,7 +27,7 @@ from sewdsl.syntax.tree import (
 
 Kept = TypeVar("Kept", Setting, Section, BlockDefinition, Body)
 
-HEADER = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout")
+HEADER = SETTINGS
 """Keys of a file's header."""
 
 SECTIONS = ("train",)

@@ -14,7 +14,9 @@ from sewdsl.elaborate.header import Header
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.syntax.limits import Limits
 
-OPEN = frozenset({"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large", "network-too-large"})
+OPEN = frozenset(
+    {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large", "network-too-large"}
+)
 """Codes that depend on the call."""
 STAND_IN = 16
 """Value of every parameter; a power of 2, so that most divisions are exact."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sewdsl.syntax.lexicon import CONTINUES, KEYWORDS
+from sewdsl.syntax.lexicon import CONTINUES, KEYWORDS, SETTINGS
 from sewdsl.syntax.scanner import start
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class _Layout:
         if self.unclosed:
             return token.type == "WORD" and (token.column or 0) <= (self.statement.tokens[0].column or 0)
         if self.depth == 0 and self._continues:
-            return token in KEYWORDS and following is not None and following.type in _BEHIND_A_KEYWORD
+            known = token in KEYWORDS or token in SETTINGS
+            return known and following is not None and following.type in _BEHIND_A_KEYWORD
         return self.depth == 0
 
     def _begin(self, token: Token) -> None:

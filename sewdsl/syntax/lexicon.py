@@ -14,6 +14,9 @@ KEYWORDS = {
 }
 """The token kind of a statement's first word; any other word is the key of a setting."""
 
+SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout")
+"""Keys of a file's header."""
+
 VERSION = 1
 """The version of the language that this compiler reads."""
 

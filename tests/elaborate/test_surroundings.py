@@ -163,6 +163,10 @@ class TestEverythingIsSaid:
         assert codes(f"{HEAD}body c4k3-{{BN\n") == ["unclosed-bracket"]
 
 
+def test_a_trailing_hyphen_before_a_setting() -> None:
+    assert codes("sewdsl 1\ninput 4x8x8\nbody FC11-\nsteps 3\n") == ["trailing-hyphen"]
+
+
 class TestOverrides:
     @pytest.mark.parametrize(
         ("key", "value"),
