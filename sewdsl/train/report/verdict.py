@@ -38,8 +38,6 @@ def _summary(facts: Facts) -> str:
 def _state(facts: Facts) -> Markup:
     if not facts.result:
         return tag("p", "This run has not ended: the page shows what it has written so far.", class_="warning")
-    if facts.result.get("interrupted"):
-        return tag("p", "This run was interrupted before its last epoch.", class_="warning")
     return Markup()
 
 
@@ -82,10 +80,10 @@ def _choice(facts: Facts) -> Markup:
         share = facts.recipe.get("validation")
         part = f"{share:.0%} of the training samples" if isinstance(share, float) else "a part of the training samples"
         return join(
-            f"Both are of the test samples. The best epoch was chosen on {part}, which no weight was trained on."
+            f"Both accuracies are over the test samples. The best epoch was chosen on {part}, which no weight was trained on."
         )
     return join(
-        "Both are of the test samples. The best epoch was chosen on them too, as papers do, so its figure flatters: ",
+        "Both accuracies are over the test samples. The best epoch was chosen on them too, as papers do, so its figure flatters: ",
         "the last epoch's is the honest one. 'validation 0.1' in the recipe chooses on other samples.",
     )
 
