@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
-from functools import cache
 
 from sewdsl.train.data.dataset import DATASETS, DataSet
 
 
-@cache
+@functools.cache
 def datasets() -> dict[str, type[DataSet]]:
     """Every data set that ships with sewdsl, by the name that a file says."""
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):

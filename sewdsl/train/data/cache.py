@@ -52,7 +52,7 @@ def cached(key: tuple[object, ...], make: Callable[[], NDArray[Any]]) -> NDArray
     name = hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()
     path = folder() / "frames" / name[:2] / f"{name}.npz"
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             found: NDArray[Any] = arrays["frames"]
             return found
     except DAMAGED:

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sewdsl.train.data.problem import DataError
-
 
 def subfolders(folder: Path) -> dict[str, Path]:
     """The folders in a folder by their names, those of the system left out; none where it is no folder."""
@@ -29,18 +27,11 @@ def labels(names: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
 
     Args:
         names: Of folders.
-        known: The names of all classes, in order, where the data set says so.
-
-    Raises:
-        DataError: a name is not among those known.
+        known: The names of all classes, in order, where the data set says so; other folders are none of its classes.
     """
-    names = sorted(names)
+    names = sorted(set(names))
     if known:
-        strange = [name for name in names if name not in known]
-        if strange:
-            message = f"'{strange[0]}' is no class; the classes are {', '.join(known)}"
-            raise DataError(message)
-        return {name: known.index(name) for name in names}
+        return {name: known.index(name) for name in names if name in known}
     if all(name.isascii() and name.isdigit() for name in names):
         return {name: int(name) for name in names}
     return {name: label for label, name in enumerate(names)}
@@ -50,7 +41,8 @@ def files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[
     """The files with one of the suffixes in the folders of the classes: with their class, by class and then by name."""
     return [
         (label[name], path / entry)
-        for name, path in sorted(subfolders(folder).items(), key=lambda item: label[item[0]])
+        for name, path in sorted(subfolders(folder).items(), key=lambda item: label.get(item[0], -1))
+        if name in label
         for entry in sorted(os.listdir(path))  # noqa: PTH208 -- a tenth of the time, of a million files
         if Path(entry).suffix.lower() in suffixes and entry[0] != "."
     ]

@@ -24,10 +24,11 @@ def read(path: Path) -> Events:
         BadZipFile: it is damaged.
         OSError: it cannot be read.
     """
-    if path.suffix == ".npz":
-        with np.load(path) as arrays:
-            return Events.of(*(arrays[name] for name in Events._fields))
-    table = np.load(path)
+    with path.open("rb") as file:
+        if path.suffix == ".npz":
+            with np.load(file) as arrays:
+                return Events.of(*(arrays[name] for name in Events._fields))
+        table = np.load(file)
     if table.dtype.names:
         return Events.of(*(table[name] for name in Events._fields))
     if table.ndim != 2 or table.shape[1] != len(COLUMNS):  # noqa: PLR2004 -- rows and columns

@@ -76,8 +76,6 @@ class ClassFolders(Layout):
         if self.split is False or (self.split is None and parts == [None, None]):
             parts = [base, None]
         names = {name for part in parts if part for name in classes.subfolders(part)}
-        if self.known and not names.intersection(self.known):
-            return None
         label = classes.labels(names, self.known)
         train, test = ([self._recording(*file) for file in self._files(part, label)] for part in parts)
         return Listing(base, train, test) if train or test else None

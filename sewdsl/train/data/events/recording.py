@@ -96,11 +96,9 @@ class FrameFile(Recording):
 
 
 def _load(path: Path) -> Frames:
-    if path.suffix == ".npy":
-        table: Frames = np.load(path)
-        return table
-    with np.load(path) as arrays:
-        frames: Frames = arrays["frames"]
+    with path.open("rb") as file:
+        loaded = np.load(file)
+        frames: Frames = loaded["frames"] if path.suffix == ".npz" else loaded
         return frames
 
 

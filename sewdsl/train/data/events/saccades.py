@@ -23,7 +23,8 @@ CORNERS = ((0.0, 0.0), (3.0, 1.5), (0.0, 3.0))
 class Sensor:
     """A sensor whose pixels report when the logarithm of the brightness has changed by a threshold since they last did.
 
-    The ideal pixel of Lichtsteiner et al. 2008: no noise and no dead time, but thresholds that differ a little.
+    The ideal pixel of Lichtsteiner et al. 2008: no noise and no dead time, but thresholds that differ a little. At the
+    start, the brightness of each pixel is anywhere within half a threshold of its last report.
 
     Attributes:
         size: Height and width.
@@ -46,11 +47,13 @@ class Sensor:
 
         Args:
             image: Brightness from 0 to 1, ``[h, w]``, smaller than the sensor by the size of the movement.
-            generator: Draws the pixels' thresholds.
+            generator: Draws the pixels' thresholds, and how far they are from their last report.
         """
-        threshold = self.threshold * (1 + self.mismatch * generator.standard_normal(self.size))
-        log_TP = np.log(self.dark + (1 - self.dark) * self._moved(image)).reshape(-1, threshold.size)
-        found = _crossings(log_TP, threshold.ravel().clip(self.threshold / 2))
+        count = self.size[0] * self.size[1]
+        mismatch = (self.mismatch * generator.standard_normal(count)).clip(-0.5, 0.5)
+        threshold = self.threshold * (1 + mismatch)
+        log_TP = np.log(self.dark + (1 - self.dark) * self._moved(image)).reshape(-1, count)
+        found = _crossings(log_TP, threshold, log_TP[0] + threshold * generator.uniform(-0.5, 0.5, count))
         time, pixel, polarity = (np.concatenate(column) for column in zip(*found, strict=True))
         t = (time * self.saccade / self.steps).astype(np.int64)
         order = np.lexsort((pixel, t))
@@ -77,17 +80,18 @@ def _placed(image: Floats, size: tuple[int, int], down: float, right: float) -> 
     return field
 
 
-def _crossings(log_TP: Floats, threshold_P: Floats) -> list[tuple[Floats, NDArray[np.int64], NDArray[np.int64]]]:
+def _crossings(
+    log_TP: Floats, threshold_P: Floats, reference_P: Floats
+) -> list[tuple[Floats, NDArray[np.int64], NDArray[np.int64]]]:
     """When which pixel crosses its threshold, in steps, and whether upwards; sorted by nothing."""
-    reference = log_TP[0].copy()
     found = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for step, (before, after) in enumerate(pairwise(log_TP)):
-        crossed = np.trunc((after - reference) / threshold_P)
+        crossed = np.trunc((after - reference_P) / threshold_P)
         for number in range(1, int(np.abs(crossed).max()) + 1):
             pixel = np.flatnonzero(np.abs(crossed) >= number)
             sign = np.sign(crossed[pixel])
-            level = reference[pixel] + sign * number * threshold_P[pixel]
+            level = reference_P[pixel] + sign * number * threshold_P[pixel]
             share = (level - before[pixel]) / (after[pixel] - before[pixel])
             found.append((step + share.clip(0, 1), pixel, (sign > 0).astype(np.int64)))
-        reference += crossed * threshold_P
+        reference_P = reference_P + crossed * threshold_P
     return found

@@ -1,0 +1,86 @@
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sewdsl.train.data.cache import cached, folder
+
+
+class Maker:
+    """Makes an array, and counts how often."""
+
+    def __init__(self, value: int = 7) -> None:
+        self.value, self.made = value, 0
+
+    def __call__(self) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        self.made += 1
+        return np.full((2, 3), self.value, dtype=np.uint8)
+
+
+def files(cache: Path) -> list[Path]:
+    return sorted(path for path in cache.rglob("*") if path.is_file())
+
+
+def test_made_once(cache: Path) -> None:
+    make = Maker()
+    for _ in range(3):
+        found = cached(("a", 1), make)
+        assert found.dtype == np.uint8
+        assert found.tolist() == [[7] * 3] * 2
+    assert make.made == 1
+    assert [path.suffix for path in files(cache)] == [".npz"]
+
+
+def test_another_key_is_another_array() -> None:
+    keys = [("a", 1), ("a", 2), ("b", 1), ("a", "1")]
+    assert [int(cached(key, Maker(value))[0, 0]) for value, key in enumerate(keys)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "bit", "other"])
+def test_damaged_is_made_anew(damage: str, cache: Path) -> None:
+    cached(("a",), Maker())
+    (path,) = files(cache)
+    data = bytearray(path.read_bytes())
+    if damage == "other":
+        np.savez(path, something=np.zeros(3))
+    else:
+        data[60] ^= 16
+        path.write_bytes({"empty": b"", "cut": bytes(data[:-30]), "bit": bytes(data)}[damage])
+    make = Maker(5)
+    assert cached(("a",), make)[0, 0] == 5
+    assert cached(("a",), make)[0, 0] == 5
+    assert make.made == 1
+
+
+def test_writers_at_once(cache: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: cached(("a",), Maker()), range(32)))
+    assert all((array == 7).all() for array in found)
+    assert len(files(cache)) == 1
+
+
+def test_nothing_is_left_of_a_write_that_fails(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez_compressed", full)
+    with pytest.warns(UserWarning, match="cannot keep frames in .*: No space left on device"):
+        assert cached(("a",), Maker())[0, 0] == 7
+    assert files(cache) == []
+
+
+def test_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert folder() == tmp_path / "cache"
+    monkeypatch.delenv("SEWDSL_CACHE")
+    assert folder() == tmp_path / "sewdsl"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert folder() == Path.home() / ".cache" / "sewdsl"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert folder() == Path.home() / "Library" / "Caches" / "sewdsl"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert folder() == tmp_path / "sewdsl" / "cache"

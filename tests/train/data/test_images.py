@@ -1,0 +1,167 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision import datasets as torchvision
+from torchvision.utils import save_image
+
+from sewdsl.train.data import datasets
+from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.batches import Batches
+from sewdsl.train.data.dataset import DataSet, Setup
+from sewdsl.train.data.image_files import DEVIATION, MEAN, random_part
+from sewdsl.train.data.problem import DataError
+from tests.train.data import writers
+from tests.train.data.writers import folder
+
+
+def mnist(root: Path, marker: str = "MNIST", train: int = 6) -> Any:
+    pixels = np.arange(train * 784).reshape(train, 28, 28) % 256
+    for name, count in (("train", train), ("t10k", 3)):
+        writers.idx(root / marker / "raw" / f"{name}-images-idx3-ubyte", pixels[:count])
+        writers.idx(root / marker / "raw" / f"{name}-labels-idx1-ubyte", np.arange(count) % 10)
+    return pixels
+
+
+@pytest.mark.parametrize(("name", "marker"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+@pytest.mark.parametrize("inside", ["", "marker", "name"])
+def test_mnist(name: str, marker: str, inside: str, tmp_path: Path) -> None:
+    root = tmp_path / name if inside == "name" else tmp_path
+    pixels = mnist(root, marker)
+    data = datasets()[name](Setup(tmp_path / marker if inside == "marker" else tmp_path, subset=True))
+    data.find()
+    train, test = data.load()
+    assert len(test.y) == 3
+    x, y = train.batch(torch.tensor([5, 1]))
+    assert y.tolist() == [5, 1]
+    mean, deviation = {"mnist": (0.1307, 0.3081), "fashion-mnist": (0.2860, 0.3530)}[name]
+    assert x.numpy() == pytest.approx((pixels[[5, 1], None] / 255 - mean) / deviation, abs=1e-6)
+    with pytest.raises(DataError, match="holds 6 of 60,000 training images; 'subset on' if that will do"):
+        datasets()[name](Setup(tmp_path / marker if inside == "marker" else tmp_path)).load()
+
+
+def test_cut_mnist(tmp_path: Path) -> None:
+    mnist(tmp_path)
+    path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError, match="is damaged, or not all there: shape"):
+        datasets()["mnist"](Setup(tmp_path, subset=True)).load()
+    path.unlink()
+    with pytest.raises(DataError, match="is damaged, or not all there: Dataset not found"):
+        datasets()["mnist"](Setup(tmp_path, subset=True)).load()
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
+def test_missing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"^{name} is not in .*\n  expected(.*\n)*  get it: \d+ MB: python -c"):
+        datasets()[name](Setup(tmp_path)).find()
+    with pytest.raises(DataError, match=rf"^where does {name} lie\?"):
+        datasets()[name]().find()
+
+
+def cifar10(root: Path) -> Any:
+    """Two images in each file."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 3, 32, 32)).astype(np.uint8)
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    for number, name in enumerate(names):
+        part = pixels[2 * number : 2 * number + 2]
+        content = {"data": part.reshape(2, -1), "labels": [number, number + 1]}
+        writers.pickled(root / "cifar-10-batches-py" / name, content)
+    writers.pickled(root / "cifar-10-batches-py" / "batches.meta", {"label_names": ["airplane"]})
+    return pixels
+
+
+def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = cifar10(tmp_path)
+    with pytest.raises(DataError, match="is damaged, or not all there: Dataset not found or corrupted"):
+        datasets()["cifar10"](Setup(tmp_path)).load()
+    monkeypatch.setattr(torchvision.CIFAR10, "_check_integrity", lambda _: True)
+    monkeypatch.setitem(torchvision.CIFAR10.meta, "md5", None)
+    train, test = datasets()["cifar10"](Setup(tmp_path, subset=True)).load()
+    assert train.y.tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
+    x, y = test.batch(torch.arange(2))
+    assert y.tolist() == [5, 6]
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)))
+    assert torch.allclose(x, (torch.from_numpy(pixels[10:]) / 255 - mean) / deviation)
+
+
+def photographs(root: Path, names: tuple[str, ...] = ("n01440764", "n01443537")) -> None:
+    """Grey ramps of odd sizes; the second class is dark."""
+    for split, count in (("train", 5), ("val", 2)):
+        for label, name in enumerate(names):
+            for number in range(count):
+                ramp = torch.linspace(0.5, 1, 40 + number).expand(3, 30, -1) / (1 + 9 * label)
+                save_image(ramp, folder(root / split / name / f"{number}.{'JPEG' if number else 'png'}"))
+
+
+class TestImageFolder:
+    def data(self, root: Path, shape: tuple[int, ...] = (3, 24, 24), *, flip: bool = False) -> DataSet:
+        return datasets()["image-folder"](Setup(root, shape=shape, classes=2, augmentation=Augmentation(flip=flip)))
+
+    def test_middle_and_labels(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        train, test = self.data(tmp_path).load()
+        assert (train.y.tolist(), test.y.tolist()) == ([0] * 5 + [1] * 5, [0, 0, 1, 1])
+        x, _ = test.batch(torch.arange(4))
+        assert x.shape == (4, 3, 24, 24)
+        pixels = x * torch.tensor(DEVIATION)[:, None, None] + torch.tensor(MEAN)[:, None, None]
+        assert (pixels[:2] > 0.5).all()
+        assert (pixels[2:] < 0.11).all()
+        assert pixels[0, 0, 12].diff().min() >= -0.005
+        assert pixels[0, 0, 12, 12].item() == pytest.approx(0.75, abs=0.02)
+
+    @pytest.mark.parametrize("flip", [False, True])
+    def test_random_parts(self, flip: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a parameter
+        photographs(tmp_path)
+        train = self.data(tmp_path, flip=flip).load().train
+        first, second = (train.batch(torch.arange(5), Draw(0, epoch)).x for epoch in range(2))
+        assert not torch.equal(first, second)
+        assert torch.equal(train.batch(torch.tensor([3]), Draw(0, 1)).x[0], second[3])
+        rising = [bool(x[0, :, -1].mean() > x[0, :, 0].mean()) for x in (*first, *second)]
+        assert all(rising) != flip
+
+    def test_threads_change_nothing(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        train = self.data(tmp_path).load().train
+        assert train.readers >= 1
+        one = [batch.x for batch in Batches(train, 3, seed=1)]
+        order = np.random.default_rng((1, 0)).permutation(10)
+        assert [len(x) for x in one] == [3, 3, 3, 1]
+        assert torch.equal(torch.cat(one), train.batch(torch.from_numpy(order), Draw(1, 0)).x)
+
+    def test_grey(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        assert self.data(tmp_path, (1, 16, 16)).load().test.batch(torch.arange(2)).x.shape == (2, 1, 16, 16)
+
+    def test_damaged(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        (tmp_path / "val" / "n01440764" / "1.JPEG").write_bytes(b"no image")
+        with pytest.raises(DataError, match=r"1\.JPEG' is damaged, or no image"):
+            self.data(tmp_path).load().test.batch(torch.arange(4))
+
+    def test_misfits(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"^image-folder is not in .*\n(.*\n)*.*{train,val}/<class>"):
+            self.data(tmp_path).find()
+        photographs(tmp_path, ("a", "b", "c"))
+        with pytest.raises(DataError, match="is of class 2, but the classes are 0 to 1"):
+            self.data(tmp_path).find()
+        with pytest.raises(DataError, match="the network's input is 2x24x24"):
+            self.data(tmp_path, (2, 24, 24)).find()
+
+    def test_imagenet_counts(self, tmp_path: Path) -> None:
+        photographs(tmp_path / "imagenet")
+        with pytest.raises(DataError, match="imagenet is not all there: 10 of 1,281,167 and 4 of 50,000 images"):
+            datasets()["imagenet"](Setup(tmp_path)).find()
+        assert len(datasets()["imagenet"](Setup(tmp_path, subset=True)).load().test.y) == 4
+
+
+def test_random_part_lies_inside() -> None:
+    generator = np.random.default_rng(0)
+    for height, width in ((30, 40), (1, 50), (500, 20), (7, 7)):
+        for _ in range(50):
+            top, left, h, w = random_part(height, width, generator)
+            assert 0 <= top <= top + h <= height
+            assert 0 <= left <= left + w <= width
+            assert h * w > 0

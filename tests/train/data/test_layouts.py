@@ -1,0 +1,237 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sewdsl.train.data import datasets
+from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.dataset import DataSet, Samples, SampleSet, Setup
+from sewdsl.train.data.events import framing
+from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.recorded import RecordedDataSet
+from sewdsl.train.data.recordings import Recordings
+from tests.train.data import trees, writers
+from tests.train.data.writers import folder, some_events
+
+
+def whole(samples: SampleSet) -> Samples:
+    return samples.batch(torch.arange(len(samples.y)))
+
+
+def data(name: str, root: Path | None, steps: int = 4, **more: Any) -> DataSet:
+    return datasets()[name](Setup(root, steps, **{"subset": True, **more}))
+
+
+@pytest.mark.parametrize("make", trees.GESTURE.values(), ids=trees.GESTURE)
+class TestGesture:
+    def test_same_frames_in_each_layout(self, make: Callable[[Path], None], tmp_path: Path) -> None:
+        make(tmp_path / "data")
+        for number, samples in enumerate(data("dvs128-gesture", tmp_path / "data").load()):
+            x, y = whole(samples)
+            assert x.dtype == torch.float32
+            assert y.tolist() == list(range(11))  # class 10 is 10
+            for label in range(11):
+                wanted = framing.frames(trees.trial(label, number), 4, (128, 128))
+                assert np.array_equal(x[:, label].numpy(), wanted)
+
+    def test_in_a_folder_of_data_sets(self, make: Callable[[Path], None], tmp_path: Path) -> None:
+        make(tmp_path / "DVS128Gesture")
+        assert len(data("dvs128-gesture", tmp_path).load().train.y) == 11
+
+    def test_part_is_not_taken_for_all(self, make: Callable[[Path], None], tmp_path: Path) -> None:
+        make(tmp_path)
+        with pytest.raises(DataError) as caught:
+            data("dvs128-gesture", tmp_path, subset=False).find()
+        train, test = ("1,077", "264") if make is trees.gesture_tonic else ("1,176", "288")
+        assert f"holds 11 of {train} training and 11 of {test} test recordings" in str(caught.value)
+        assert "--set train.subset=on" in str(caught.value)
+
+
+def test_folder_that_is_the_layout(tmp_path: Path) -> None:
+    trees.gesture_events_np(tmp_path)
+    assert len(data("dvs128-gesture", tmp_path / "events_np").load().train.y) == 11
+
+
+def test_frames_of_another_number_are_not_taken(tmp_path: Path) -> None:
+    trees.gesture_frames(tmp_path, 8)
+    with pytest.raises(DataError, match=r"frames_number_4_split_by_number/{train,test}/<class>/"):
+        data("dvs128-gesture", tmp_path).find()
+    trees.gesture_events_np(tmp_path)
+    assert whole(data("dvs128-gesture", tmp_path).load().test).x.shape == (4, 11, 2, 128, 128)
+
+
+def test_complete_layout_is_taken_before_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.gesture_events_np(tmp_path, range(5))
+    trees.gesture_raw(tmp_path)
+    kind = datasets()["dvs128-gesture"]
+    assert issubclass(kind, RecordedDataSet)
+    for layout in kind.layouts:
+        monkeypatch.setitem(layout.__dict__, "counts", (11, 11))
+    found = kind(Setup(tmp_path, 4))
+    assert isinstance(found, RecordedDataSet)
+    assert found.listing.place == tmp_path / "DvsGesture"
+
+
+def test_class_twice_in_a_recording(tmp_path: Path) -> None:
+    trees.gesture_raw(tmp_path)
+    table = tmp_path / "DvsGesture" / "user01_led_labels.csv"
+    again = trees.trial(7, 0)
+    table.write_text(f"{table.read_text()}\n8,{again.t[0]},{again.t[20]}")
+    train = data("dvs128-gesture", tmp_path).load().train
+    assert train.y.tolist() == [*range(8), 7, 8, 9, 10]
+    assert whole(train).x.sum((0, 2, 3, 4)).tolist()[7:10] == [40, np.sum(again.t < again.t[20]), 40]
+
+
+def test_trial_behind_the_end(tmp_path: Path) -> None:
+    trees.gesture_raw(tmp_path)
+    (tmp_path / "DvsGesture" / "user01_led_labels.csv").write_text("class,start,end\n1,900000000,900000001\n")
+    with pytest.raises(DataError, match=r"user01_led\.aedat' is damaged.*: it ends before the trial"):
+        whole(data("dvs128-gesture", tmp_path).load().train)
+
+
+def test_damaged_table(tmp_path: Path) -> None:
+    trees.gesture_raw(tmp_path)
+    (tmp_path / "DvsGesture" / "user01_led_labels.csv").write_text("class,start,end\n1,x,5\n")
+    with pytest.raises(DataError, match=r"user01_led_labels\.csv' is damaged"):
+        data("dvs128-gesture", tmp_path).find()
+
+
+@pytest.mark.parametrize(
+    ("marker", "suffix", "write"),
+    [
+        ("", ".aedat", writers.aedat2),
+        ("extract", ".aedat", writers.aedat2),
+        ("events_np", ".npz", lambda path, events: writers.npz(path, events, ">u4")),
+        (
+            "frames_number_4_split_by_number",
+            ".npz",
+            lambda path, events: writers.frames_npz(path, events, framing.frames, 4, (128, 128)),
+        ),
+    ],
+)
+def test_cifar10_dvs(marker: str, suffix: str, write: Callable[..., None], tmp_path: Path) -> None:
+    trees.cifar10_dvs(tmp_path, marker, suffix, write)
+    train, test = data("cifar10-dvs", tmp_path).load()
+    assert train.y.bincount().tolist() == [11] * 10
+    assert test.y.bincount().tolist() == [1] * 10
+    for label, sequence in enumerate(whole(test).x.unbind(1)):  # '9' is the last of 0 to 11 as characters have it
+        wanted = framing.frames(some_events(40, 128, 100 * label + 9), 4, (128, 128))
+        assert np.array_equal(sequence.numpy(), wanted)
+    with pytest.raises(DataError, match="holds 120 of 10,000 training recordings"):
+        data("cifar10-dvs", tmp_path, subset=False).find()
+
+
+def test_classes_keep_their_numbers_in_a_subset(tmp_path: Path) -> None:
+    trees.cifar10_dvs(tmp_path, "", ".aedat", writers.aedat2, 2)
+    for name in ("airplane", "cat"):
+        shutil.rmtree(tmp_path / name)
+    assert set(data("cifar10-dvs", tmp_path).load().train.y.tolist()) == {1, 2, 4, 5, 6, 7, 8, 9}
+
+
+class TestNMnist:
+    def test_split_on_disk(self, tmp_path: Path) -> None:
+        trees.nmnist(tmp_path / "NMNIST", {"Train": 3, "Test": 2})
+        train, test = data("nmnist", tmp_path).load()
+        assert train.y.bincount().tolist() == [3] * 10
+        assert test.y.bincount().tolist() == [2] * 10
+        assert np.array_equal(whole(test).x[:, 5].numpy(), framing.frames(some_events(40, 34, 201), 4, (34, 34)))
+
+    def test_no_test_folder(self, tmp_path: Path) -> None:
+        trees.nmnist(tmp_path, {"Train": 10})
+        parts = data("nmnist", tmp_path).load()
+        assert [part.y.bincount().tolist() for part in parts] == [[8] * 10, [2] * 10]
+        again = data("nmnist", tmp_path).load()
+        for part, same in zip(parts, again, strict=True):
+            assert isinstance(part, Recordings)
+            assert isinstance(same, Recordings)
+            assert part.recordings == same.recordings
+        with pytest.raises(DataError, match="holds 100 of 60,000 training and 0 of 10,000 test recordings"):
+            data("nmnist", tmp_path, subset=False).find()
+
+    def test_real_recordings(self, shared: Path) -> None:
+        train, test = data("nmnist", shared / "nmnist", 6).load()
+        assert (len(train.y), len(test.y)) == (800, 200)
+        assert test.y.bincount().min() >= 17
+        x, _ = test.batch(torch.arange(8))
+        assert x.shape == (6, 8, 2, 34, 34)
+        assert (x.sum((2, 3, 4)) > 100).all()
+
+    def test_shift_moves_all_frames_alike_and_only_in_training(self, tmp_path: Path) -> None:
+        trees.nmnist(tmp_path, {"Train": 1, "Test": 1})
+        samples = data("nmnist", tmp_path, augmentation=Augmentation(shift=3)).load().train
+        draw = Draw(1, 2)
+        plain, moved = whole(samples).x, samples.batch(torch.arange(10), draw).x
+        assert not torch.equal(plain, moved)
+        for index in range(10):
+            down, right = draw.generator(index).integers(-3, 3, size=2, endpoint=True).tolist()
+            padded = torch.nn.functional.pad(plain[:, index], (3, 3, 3, 3))
+            wanted = padded[..., 3 - down : 37 - down, 3 - right : 37 - right]
+            assert torch.equal(moved[:, index], wanted)
+
+
+class TestFolders:
+    def test_events_of_many_formats(self, tmp_path: Path) -> None:
+        events = some_events(30, 20)
+        for split in ("train", "test"):
+            for label in (0, 2, 10):
+                writers.npz(folder(tmp_path / split / str(label) / "a.npz"), events)
+                writers.structured_npy(tmp_path / split / str(label) / "b.npy", events)
+                writers.nmnist_bin(tmp_path / split / str(label) / "c.bin", events)
+                writers.aedat3(tmp_path / split / str(label) / "d.aedat", events)
+        train, test = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11, subset=False).load()
+        assert train.y.tolist() == [0] * 4 + [2] * 4 + [10] * 4
+        for sequence in whole(test).x.unbind(1):
+            assert np.array_equal(sequence.numpy(), framing.frames(events, 3, (20, 20)))
+
+    def test_names_are_counted_and_a_fifth_held_out(self, tmp_path: Path) -> None:
+        for name in ("left", "right"):
+            for number in range(5):
+                writers.npz(folder(tmp_path / name / f"{number}.npz"), some_events(30, 20))
+        train, test = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=2, subset=False).load()
+        assert (train.y.tolist(), test.y.tolist()) == ([0] * 4 + [1] * 4, [0, 1])
+
+    @pytest.mark.parametrize("suffix", [".npy", ".npz"])
+    @pytest.mark.parametrize("scale", [1.0, 0.5])
+    def test_ready_frames(self, suffix: str, scale: float, tmp_path: Path) -> None:
+        frames = framing.frames(some_events(400, 20), 3, (20, 20)) * scale
+        for split in ("train", "test"):
+            path = folder(tmp_path / split / "0" / f"a{suffix}")
+            np.save(path, frames) if suffix == ".npy" else np.savez(path, frames=frames)
+        _, test = data("frame-folder", tmp_path, 3, shape=(2, 20, 20), classes=1, subset=False).load()
+        assert np.array_equal(whole(test).x[:, 0].numpy(), frames)
+        with pytest.raises(DataError, match=r"frames of the shape \(3, 2, 20, 20\), but .* \(5, 2, 20, 20\), time-st"):
+            whole(data("frame-folder", tmp_path, 5, shape=(2, 20, 20), classes=1).load().test)
+
+    def test_what_does_not_fit(self, tmp_path: Path) -> None:
+        writers.npz(folder(tmp_path / "7" / "a.npz"), some_events(30, 20))
+        writers.npz(tmp_path / "7" / "b.npz", some_events(30, 20))
+        with pytest.raises(DataError, match="is of class 7, but the classes are 0 to 6"):
+            data("event-folder", tmp_path, shape=(2, 20, 20), classes=7).find()
+        with pytest.raises(DataError, match=r"frames of events have 2 channels.* has 3"):
+            data("event-folder", tmp_path, shape=(3, 20, 20), classes=8).find()
+        with pytest.raises(DataError, match="lies outside a sensor of 10x10 pixels"):
+            whole(data("event-folder", tmp_path, shape=(2, 10, 10), classes=8).load().train)
+
+
+class TestMissing:
+    @pytest.mark.parametrize("name", ["dvs128-gesture", "cifar10-dvs", "nmnist", "event-folder", "frame-folder"])
+    def test_says_what_is_expected(self, name: str, tmp_path: Path) -> None:
+        setup: dict[str, Any] = {"shape": (2, 8, 8), "classes": 3}
+        with pytest.raises(DataError, match=rf"^where does {name} lie\? Say --data DIR, or set SEWDSL_DATA"):
+            data(name, None, **setup).find()
+        with pytest.raises(DataError, match=f"^{name} is not there: '.*nowhere' is not a folder\n  expected in"):
+            data(name, tmp_path / "nowhere", **setup).find()
+        with pytest.raises(DataError, match=f"^{name} is not in '{tmp_path}'") as caught:
+            data(name, tmp_path, **setup).find()
+        assert "<class>/*" in str(caught.value)
+        assert ("get it: https://" in str(caught.value)) == ("folder" not in name)
+
+    def test_all_layouts_are_named(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError) as caught:
+            data("dvs128-gesture", tmp_path, 16).find()
+        for word in ("frames_number_16_split_by_number", "events_np", "ibmGestureTrain", "trials_to_train.txt", "3 GB"):
+            assert word in str(caught.value)

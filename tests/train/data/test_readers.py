@@ -1,0 +1,92 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sewdsl.train.data.events.formats import read
+from sewdsl.train.data.events.recording import EventFile
+from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.problem import DataError
+from tests.train.data import writers
+from tests.train.data.writers import some_events
+
+FORMATS: dict[str, tuple[str, Callable[[Path, Events], None]]] = {
+    "N-MNIST": ("a.bin", writers.nmnist_bin),
+    "AEDAT 2": ("a.aedat", writers.aedat2),
+    "AEDAT 3.1": ("a.aedat", writers.aedat3),
+    "npz": ("a.npz", writers.npz),
+    "npz, big-endian": ("a.npz", lambda path, events: writers.npz(path, events, ">u4")),
+    "structured npy": ("a.npy", writers.structured_npy),
+}
+
+
+@pytest.mark.parametrize(("name", "write"), FORMATS.values(), ids=FORMATS)
+def test_there_and_back(name: str, write: Callable[[Path, Events], None], tmp_path: Path) -> None:
+    events = some_events()
+    write(tmp_path / name, events)
+    for found, written in zip(read(tmp_path / name), events, strict=True):
+        assert found.dtype == np.int64
+        assert found.tolist() == written.tolist()
+
+
+def test_tonic_keeps_milliseconds(tmp_path: Path) -> None:
+    events = some_events()
+    writers.tonic_npy(tmp_path / "a.npy", events)
+    found = read(tmp_path / "a.npy")
+    assert found.t.tolist() == (events.t // 1000).tolist()
+    assert [array.tolist() for array in found[1:]] == [array.tolist() for array in events[1:]]
+
+
+def test_first_events_of_a_real_recording(shared: Path) -> None:
+    events = read(shared / "nmnist" / "Train" / "0" / "00002.bin")
+    assert events.x[:4].tolist() == [10, 33, 12, 33]
+    assert events.y[:4].tolist() == [30, 20, 27, 3]
+    assert events.p[:4].tolist() == [1, 1, 1, 1]
+    assert events.t[:4].tolist() == [937, 1030, 1052, 2078]
+
+
+def test_clock_that_runs_over(tmp_path: Path) -> None:
+    events = Events.of([5, 0, 7], [1, 0, 2], [1, 240, 2], [1, 0, 0])
+    writers.nmnist_bin(tmp_path / "a.bin", events)
+    assert [array.tolist() for array in read(tmp_path / "a.bin")] == [[5, 8199], [1, 2], [1, 2], [1, 0]]
+
+
+def test_overflows_of_aedat3(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat"
+    writers.aedat3(path, some_events(), spoilt=False)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"#!END-HEADER\r\n") + 14
+    data[at + 12] = 1
+    path.write_bytes(data)
+    assert read(path).t[0] == some_events().t[0] + 2**31
+
+
+@pytest.mark.parametrize("polarity", [[1, -1], [True, False], [1.0, 0.0]])
+def test_polarity(polarity: list[float]) -> None:
+    assert Events.of([0, 1], [0, 0], [0, 0], polarity).p.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 21])
+@pytest.mark.parametrize("format_", ["N-MNIST", "AEDAT 2", "AEDAT 3.1", "npz", "structured npy"])
+def test_cut_short(format_: str, cut: int, tmp_path: Path) -> None:
+    name, write = FORMATS[format_]
+    write(tmp_path / name, some_events())
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-cut])
+    with pytest.raises(DataError, match=rf"^'{tmp_path / name}' is damaged, or not what its place says: \w"):
+        EventFile(0, tmp_path / name).frames(4, (2, 34, 34))
+
+
+def test_other_contents(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", t=[0], x=[0], y=[0])
+    with pytest.raises(KeyError, match="p"):
+        read(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", t=[0], x=[0], y=[0], p=[0, 1])
+    with pytest.raises(ValueError, match=r"t, x, y and p have the shapes"):
+        read(tmp_path / "b.npz")
+    np.save(tmp_path / "a.npy", np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="columns are x, y, p and t"):
+        read(tmp_path / "a.npy")
+    (tmp_path / "a.aedat").write_bytes(b"#!AER-DAT3.1\r\n")
+    with pytest.raises(ValueError, match="no AEDAT"):
+        read(tmp_path / "a.aedat")

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sewdsl.train.data.dataset import Samples, Splits
+from sewdsl.train.data.split import drawn, with_validation
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0.01, 0.99))
+def test_share_of_the_whole_and_of_each_class(labels: list[int], share: float) -> None:
+    array = np.array(labels)
+    chosen = drawn(array, share)
+    assert chosen.sum() == max(round(share * len(labels)), 1)
+    for label in set(labels):
+        assert abs(chosen[array == label].sum() - share * (array == label).sum()) < 2
+    assert np.array_equal(chosen, drawn(array, share))
+
+
+def splits() -> Splits:
+    numbers = torch.arange(100)
+    return Splits(
+        Samples(numbers.float().reshape(-1, 1, 1, 1), numbers % 4),
+        Samples(1000 + numbers[:8].float().reshape(-1, 1, 1, 1), numbers[:8] % 4),
+    )
+
+
+def values(samples: object) -> list[float]:
+    assert isinstance(samples, Samples)
+    return samples.x.flatten().tolist()
+
+
+class TestValidation:
+    def test_comes_out_of_the_training_set(self) -> None:
+        train, validation, test = with_validation(splits(), 0.2, seed=0)
+        assert validation is not None
+        assert validation.y.bincount().tolist() == [5] * 4
+        assert sorted(values(train) + values(validation)) == values(splits().train)
+        assert values(test) == values(splits().test)
+
+    def test_depends_on_the_seed_alone(self) -> None:
+        def chosen(seed: int) -> list[float]:
+            torch.rand(1)
+            return values(with_validation(splits(), 0.1, seed).validation)
+
+        assert chosen(1) == chosen(1)
+        assert chosen(1) != chosen(2)
+
+    def test_none(self) -> None:
+        train, validation, _ = with_validation(splits(), 0.0, seed=0)
+        assert validation is None
+        assert values(train) == values(splits().train)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [0, 0]])
+def test_at_least_one(labels: list[int]) -> None:
+    assert drawn(np.array(labels), 0.01).sum() == 1

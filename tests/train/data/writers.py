@@ -1,0 +1,84 @@
+"""Files as the data sets and the other libraries leave them, written byte by byte."""
+
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sewdsl.train.data.events.stream import Events
+
+
+def some_events(count: int = 50, size: int = 34, seed: int = 0) -> Events:
+    """Random events in order of time, at both ends of what a file can hold."""
+    generator = np.random.default_rng(seed)
+    t = np.sort(generator.integers(0, 300_000, count))
+    x, y = generator.integers(0, size, (2, count))
+    x[0], y[0], x[-1], y[-1] = 0, 0, size - 1, size - 1
+    return Events.of(t, x, y, generator.integers(0, 2, count))
+
+
+def nmnist_bin(path: Path, events: Events) -> None:
+    rows = [
+        struct.pack(">BBBH", x, y, p << 7 | t >> 16, t & 0xFFFF)
+        for t, x, y, p in zip(*(array.tolist() for array in events), strict=True)
+    ]
+    path.write_bytes(b"".join(rows))
+
+
+def aedat2(path: Path, events: Events) -> None:
+    words = np.stack([(127 - events.x) << 8 | (127 - events.y) << 1 | 1 - events.p, events.t], axis=1)
+    path.write_bytes(b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n" + words.astype(">u4").tobytes())
+
+
+def aedat3(path: Path, events: Events, packet: int = 16, *, spoilt: bool = True) -> None:
+    """Packets of polarity, one of another kind between, room behind the last event, and an event that is invalid."""
+    out = [b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"]
+    for start in range(0, len(events.t), packet):
+        t, x, y, p = (array[start : start + packet] for array in events)
+        words = np.stack([x << 17 | y << 2 | p << 1 | 1, t], axis=1)
+        if spoilt:
+            words = np.insert(words, len(words) // 2, (5 << 17 | 5 << 2, int(t[0])), axis=0)
+        data = words.astype("<u4").tobytes() + (b"\xff" * 8 if spoilt else b"")
+        capacity, valid = len(data) // 8, len(words) - spoilt
+        out += [struct.pack("<HHIIIIII", 1, 1, 8, 4, 0, capacity, len(words), valid), data]
+        out += [struct.pack("<HHIIIIII", 0, 1, 4, 0, 0, 1, 1, 1), b"\xff" * 4] if spoilt else []
+    path.write_bytes(b"".join(out))
+
+
+def npz(path: Path, events: Events, kind: str = "<i8") -> None:
+    np.savez(path, **{name: array.astype(kind) for name, array in events._asdict().items()})
+
+
+def tonic_npy(path: Path, events: Events) -> None:
+    np.save(path, np.stack([events.x, events.y, events.p, events.t // 1000], axis=1))
+
+
+def structured_npy(path: Path, events: Events) -> None:
+    table = np.zeros(len(events.t), dtype=[("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
+    for name in Events._fields:
+        table[name] = getattr(events, name)
+    np.save(path, table)
+
+
+def frames_npz(path: Path, events: Events, make: Callable[..., Any], *arguments: Any) -> None:
+    np.savez_compressed(path, frames=make(events, *arguments).astype(np.float64))
+
+
+def folder(path: Path) -> Path:
+    """A file's path, with the folder around it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def idx(path: Path, array: Any) -> None:
+    """A file of MNIST."""
+    head = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    folder(path).write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def pickled(path: Path, content: dict[str, Any]) -> None:
+    """A file of CIFAR."""
+    folder(path).write_bytes(pickle.dumps(content))
