@@ -41,7 +41,7 @@ class DeadLayers(Callback):
     """
 
     def __init__(self, say: Callable[[str], object] | None = None) -> None:
-        self._say = say or (lambda line: rich.get_console().print(line, style="yellow", highlight=False, markup=False))
+        self._say = say or _print
         self._said: set[str] = set()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
@@ -55,3 +55,7 @@ class DeadLayers(Callback):
         if new and trainer.is_global_zero:
             layers = ", ".join(f"{name} ({rate:.2%})" for name, rate in new.items())
             self._say(f"warning: fires at less than {DEAD:.0%} in epoch {trainer.current_epoch + 1}: {layers}")
+
+
+def _print(line: str) -> None:
+    rich.get_console().print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
