@@ -1,0 +1,319 @@
+"""A run survives: it goes on bit for bit after it was killed, stopped, or could not write, and loses nothing."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from safetensors.torch import load_file
+
+from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.train import atomic, metrics
+from sewdsl.train.divergence import origin
+from sewdsl.train.folder import Ended, Interrupted, RunError, RunFolder, clear, make
+from sewdsl.train.lock import locked
+from sewdsl.train.loop import Way
+from sewdsl.train.plan import plan
+from sewdsl.train.run import evaluate, resume, train
+
+from .conftest import Run
+
+ROOT = Path(__file__).parents[2]
+BATCHES = 15
+"""In an epoch of the small network."""
+
+
+class At(Callback):
+    """Does something before a batch, counted from 0 over all epochs."""
+
+    def __init__(self, batch: int, action: Callable[[LightningModule], object]) -> None:
+        self.batch, self.action = batch, action
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        if trainer.current_epoch * BATCHES + batch_idx == self.batch:
+            self.action(pl_module)
+
+
+def start(small: Path, folder: Path, *shown: Callback, save_every: float = 5) -> RunFolder:
+    compilation = read(small)
+    train(compilation, plan(compilation), RunFolder(folder), Way(shown, save_every=save_every))
+    return RunFolder(folder)
+
+
+def stop(number: int) -> Callable[[object], None]:
+    return lambda _: signal.raise_signal(number)
+
+
+def assert_same(ours: RunFolder, theirs: RunFolder) -> None:
+    """The same weights in every form, and the same figures of the same epochs."""
+    for path in (ours.last, ours.best):
+        mine, other = (
+            load_file(path.with_suffix(".safetensors")),
+            load_file((theirs.path / path.relative_to(ours.path)).with_suffix(".safetensors")),
+        )
+        assert mine.keys() == other.keys()
+        assert all(torch.equal(mine[name], other[name]) for name in mine)
+    assert ours.metrics.read_text() == theirs.metrics.read_text()
+    a, b = ours.read_result(), theirs.read_result()
+    assert a.model_copy(update={"seconds": 0}) == b.model_copy(update={"seconds": 0})
+
+
+@pytest.fixture
+def copy(run: Run, tmp_path: Path) -> RunFolder:
+    """The shared run, as if it was killed before it wrote its result."""
+    shutil.copytree(run.folder.path, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    return RunFolder(tmp_path / "run")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.train.test_survival import At, start
+spec, folder, batch, save_every = sys.argv[1:]
+start(Path(spec), Path(folder), At(int(batch), lambda _: os.kill(os.getpid(), signal.SIGKILL)), save_every=float(save_every))
+"""
+
+
+class TestKilled:
+    @pytest.mark.parametrize(
+        ("batch", "save_every", "lost"),
+        [(BATCHES + 7, 0, 0), (BATCHES + 7, 5, 7)],
+        ids=["saved a step before", "saved at the end of the epoch before"],
+    )
+    def test_it_ends_as_if_nothing_had_happened(
+        self, run: Run, small: Path, tmp_path: Path, batch: int, save_every: float, lost: int
+    ) -> None:
+        command = [sys.executable, "-c", KILLED, str(small), str(tmp_path), str(batch), str(save_every)]
+        threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+        killed = subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, capture_output=True, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        folder = RunFolder(tmp_path)
+        assert torch.load(folder.last, weights_only=True)["global_step"] == batch - lost
+        assert not folder.result.exists()
+        with pytest.raises(RunError, match="its run has not ended, 'sewdsl train --resume "):
+            evaluate(folder)
+        resume(folder)
+        assert_same(folder, run.folder)
+
+    def test_before_anything_was_saved(self, run: Run, copy: RunFolder) -> None:
+        shutil.rmtree(copy.last.parent)
+        copy.metrics.unlink()
+        resume(copy)
+        assert_same(copy, run.folder)
+
+    def test_behind_the_last_epoch(self, run: Run, copy: RunFolder) -> None:
+        resume(copy)
+        assert_same(copy, run.folder)
+
+
+class TestStopped:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_it_saves_and_goes_on(self, run: Run, small: Path, tmp_path: Path, number: signal.Signals) -> None:
+        before = signal.getsignal(number)
+        with pytest.raises(Interrupted, match=f"stopped by {number.name}") as stopped:
+            start(small, tmp_path, At(4, stop(number)))
+        assert stopped.value.code == 128 + number
+        assert signal.getsignal(number) is before
+        folder = RunFolder(tmp_path)
+        assert torch.load(folder.last, weights_only=True)["global_step"] == 5
+        resume(folder)
+        assert_same(folder, run.folder)
+
+    def test_behind_the_last_batch_it_judges_the_epoch_first(self, run: Run, small: Path, tmp_path: Path) -> None:
+        with pytest.raises(Interrupted):
+            start(small, tmp_path, At(BATCHES - 1, stop(signal.SIGINT)))
+        assert list(metrics.epochs(RunFolder(tmp_path).metrics)) == [1]
+        resume(RunFolder(tmp_path))
+        assert_same(RunFolder(tmp_path), run.folder)
+
+    def test_a_second_signal_stops_at_once(self, small: Path, tmp_path: Path) -> None:
+        with pytest.raises(Interrupted):
+            start(small, tmp_path, At(4, stop(signal.SIGINT)), At(4, stop(signal.SIGINT)))
+        assert not RunFolder(tmp_path).last.exists()
+
+    def test_the_command_says_how_to_go_on(self, small: Path, tmp_path: Path) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "sewdsl",
+            "train",
+            str(small),
+            "--out",
+            str(tmp_path),
+            "--set",
+            "train.epochs=999",
+        ]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith("epoch "):
+                    process.send_signal(signal.SIGINT)
+                    break
+            said = process.stderr.read().splitlines()
+        assert process.returncode == 130, said
+        assert "stopping when this step, or the test behind it, is done; once more stops at once" in said
+        assert said[-2:] == ["stopped by SIGINT", f"what was saved goes on with: sewdsl train --resume {tmp_path}"]
+
+
+class TestDisk:
+    def full(self, _: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def test_full(self, run: Run, small: Path, tmp_path: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            fill = At(BATCHES + 3, lambda _: patch.setattr(atomic.os, "fsync", self.full))
+            with pytest.raises(RunError, match=r"cannot write '.*\.ckpt': No space left on device"):
+                start(small, tmp_path, fill, save_every=0)
+        folder = RunFolder(tmp_path)
+        assert torch.load(folder.last, weights_only=True)["global_step"] == BATCHES + 3
+        assert not list(tmp_path.rglob("*.partial"))
+        resume(folder)
+        assert_same(folder, run.folder)
+
+    @pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
+    def test_damage_costs_one_save(
+        self, run: Run, copy: RunFolder, damage: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data = bytearray(copy.last.read_bytes())
+        data[len(data) // 2] ^= 1
+        if damage == "missing":
+            copy.last.unlink()
+        else:
+            copy.last.write_bytes(data if damage == "one bit" else data[:1000])
+        resume(copy)
+        assert "one save before" in capsys.readouterr().err
+        assert_same(copy, run.folder)
+
+    def test_all_is_damaged(self, copy: RunFolder) -> None:
+        for path in (copy.last, copy.previous):
+            path.write_bytes(b"PK")
+        with pytest.raises(RunError, match=r"previous\.ckpt' is damaged"):
+            resume(copy)
+
+    def test_another_network(self, copy: RunFolder) -> None:
+        copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
+        before = copy.last.read_bytes()
+        with pytest.raises(RunError, match=r"last\.ckpt' is one of another network: size mismatch"):
+            resume(copy)
+        assert copy.last.read_bytes() == before
+
+    def test_weights_load_without_lightning(self, run: Run, small: Path) -> None:
+        model = compile(small)
+        model.load_state_dict(load_file(run.folder.last.with_suffix(".safetensors")))
+
+
+class TestResumed:
+    def test_it_has_ended(self, run: Run) -> None:
+        with pytest.raises(Ended, match="has ended: 2 of 2 epochs; --set train.epochs=N adds some"):
+            resume(run.folder)
+        assert run.folder.result.exists()
+
+    def test_more_epochs(self, run: Run, trained: Callable[..., Run]) -> None:
+        longer = trained(epochs=1).folder
+        resume(longer, changes={"train.epochs": "2"})
+        assert_same(longer, run.folder)
+        assert read(longer.spec).result() == read(run.folder.spec).result()
+
+    def test_not_where_the_schedule_would_have_been_another(self, trained: Callable[..., Run]) -> None:
+        ended = trained(schedule="Cosine").folder
+        with pytest.raises(RunError, match=r"the schedule Cosine\(T_max=none\) depends on the number of epochs"):
+            resume(ended, changes={"train.epochs": "3"})
+        assert ended.read_result().epochs == 2
+
+    def test_not_fewer_than_are_done(self, run: Run) -> None:
+        with pytest.raises(RunError, match="2 epochs are done already"):
+            resume(run.folder, changes={"train.epochs": "1"})
+
+    def test_nothing_else_changes(self, run: Run) -> None:
+        with pytest.raises(RunError, match="with another 'train.batch' it is another run"):
+            resume(run.folder, changes={"train.batch": "7"})
+
+    def test_what_is_no_run(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match=r"is not the folder of a run: it holds no spec\.net"):
+            resume(RunFolder(tmp_path))
+
+    def test_the_best_accuracy_stays(self, small: Path, tmp_path: Path) -> None:
+        """The learning rate of the third epoch ruins what the others learnt."""
+        compilation = read(small, set={"train.epochs": 3, "train.schedule": "Step(size=2, gamma=1000)"})
+        with pytest.raises(Interrupted):
+            train(compilation, plan(compilation), RunFolder(tmp_path), Way([At(2 * BATCHES + 2, stop(signal.SIGINT))]))
+        result = resume(RunFolder(tmp_path))
+        assert result.best_accuracy > result.accuracy
+        assert result.best_accuracy == pytest.approx(metrics.epochs(RunFolder(tmp_path).metrics)[2]["test_accuracy"])
+
+
+class TestFolder:
+    def test_two_processes(self, copy: RunFolder) -> None:
+        with locked(copy), pytest.raises(RunError, match=f"is in use by process {os.getpid()}"):
+            resume(copy)
+
+    def test_a_run_is_not_overwritten_unasked(self, copy: RunFolder) -> None:
+        with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
+            make(copy.path)
+
+    def test_clear(self, copy: RunFolder) -> None:
+        with locked(copy):
+            clear(copy)
+        assert [path.name for path in copy.path.iterdir()] == ["lock"]
+
+    def test_clear_removes_nothing_but_runs(self, tmp_path: Path) -> None:
+        (tmp_path / "thesis.tex").touch()
+        with pytest.raises(RunError, match="nothing was removed"):
+            clear(RunFolder(tmp_path))
+        assert (tmp_path / "thesis.tex").exists()
+
+
+class TestDivergence:
+    def test_the_weights(self, small: Path, tmp_path: Path) -> None:
+        def spoil(module: LightningModule) -> None:
+            with torch.no_grad():
+                module.get_parameter("model.fc1.weight")[0] = float("inf")
+
+        message = "the loss is nan in epoch 2, batch 4: the first that is not finite is the weight of 'fc1'"
+        with pytest.raises(RunError, match=message):
+            start(small, tmp_path, At(BATCHES + 3, spoil))
+        assert torch.load(RunFolder(tmp_path).last, weights_only=True)["global_step"] == BATCHES
+
+    def test_an_output(self, small: Path, tmp_path: Path) -> None:
+        def spoil(module: LightningModule) -> None:
+            module.get_submodule("model.bn1").register_forward_hook(lambda _m, _x, y: y / 0)
+
+        message = "the loss is nan in epoch 1, batch 4: the first that is not finite is the output of 'bn1'"
+        with pytest.raises(RunError, match=message):
+            start(small, tmp_path, At(3, spoil))
+
+    def test_a_gradient(self, small: Path, tmp_path: Path) -> None:
+        def spoil(module: LightningModule) -> None:
+            conv = module.get_submodule("model.conv1")
+            conv.register_forward_hook(lambda _m, _x, y: y.register_hook(lambda g: g * float("inf")) and None)
+
+        message = "the gradient is not finite in epoch 1, batch 4: .* the gradient of 'conv1'"
+        with pytest.raises(RunError, match=message):
+            start(small, tmp_path, At(3, spoil))
+
+    def test_the_input(self) -> None:
+        x = torch.full((2, 1, 8, 8), float("nan"))
+        assert origin(torch.nn.Linear(1, 1), x, lambda: x.sum()) == "the input"
+
+    def test_the_loss(self) -> None:
+        model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(3, 2)
+        assert origin(model, x, lambda: model(x).sum() / 0) == "the loss itself"
+
+    def test_what_does_not_come_back(self) -> None:
+        model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(3, 2)
+        assert "did not come back" in origin(model, x, lambda: model(x).sum())
