@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sewdsl.train.facts import Facts
-from sewdsl.train.report.markup import Markup, join, tag
+from sewdsl.train.report.markup import Markup, tag
 
 
 def header(facts: Facts) -> Markup:
@@ -73,18 +73,18 @@ def _best_epoch(facts: Facts) -> str:
     return f" ({max(found, key=lambda epoch: (found[epoch], -epoch))})" if found else ""
 
 
-def _choice(facts: Facts) -> Markup:
+def _choice(facts: Facts) -> str:
+    """By which samples the best epoch was chosen, and what that means."""
     if "best_accuracy" not in facts.result:
-        return Markup()
+        return ""
+    said = "Both accuracies are over the test samples. The best epoch was chosen on"
     if chosen_by(facts) == "validation":
         share = facts.recipe.get("validation")
         part = f"{share:.0%} of the training samples" if isinstance(share, float) else "a part of the training samples"
-        return join(
-            f"Both accuracies are over the test samples. The best epoch was chosen on {part}, which no weight was trained on."
-        )
-    return join(
-        "Both accuracies are over the test samples. The best epoch was chosen on them too, as papers do, so its figure flatters: ",
-        "the last epoch's is the honest one. 'validation 0.1' in the recipe chooses on other samples.",
+        return f"{said} {part}, which no weight was trained on."
+    return (
+        f"{said} them too, as papers do, so its figure flatters: the last epoch's is the honest one. "
+        "'validation 0.1' in the recipe chooses on other samples."
     )
 
 
