@@ -138,7 +138,8 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
     with _ends(lambda: folder):
         from sewdsl.train.run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        _print_result(resume(folder, data, {key: str(value) for key, value in (options["set"] or {}).items()}, _way(processes, save_every)), folder)
+        changes = {key: str(value) for key, value in (options["set"] or {}).items()}
+        _print_result(resume(folder, data, changes, _way(processes, save_every)), folder)
 
 
 def _way(processes: Processes, save_every: float) -> Way:

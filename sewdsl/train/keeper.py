@@ -48,7 +48,7 @@ class Keeper(Checkpoint):
             signal.signal(signal.SIGINT, self._ask)
             signal.signal(signal.SIGTERM, self._ask)
 
-    def on_train_batch_end(  # noqa: PLR0913 -- a hook
+    def on_train_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,  # noqa: ARG002 -- a hook

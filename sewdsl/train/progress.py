@@ -34,7 +34,8 @@ class EpochLines(Callback):
         train, test, epochs = module.train_tally, module.test_tally, str(trainer.max_epochs)
         rich.get_console().print(
             f"epoch {trainer.current_epoch + 1:>{len(epochs)}}/{epochs}   loss {train.loss:.4f}   "
-            f"accuracy {train.accuracy:7.2%}   {module.judge} {test.accuracy:7.2%}   {perf_counter() - self._start:5.1f} s",
+            f"accuracy {train.accuracy:7.2%}   {module.judge} {test.accuracy:7.2%}   "
+            f"{perf_counter() - self._start:5.1f} s",
             highlight=False,
         )
 

@@ -47,7 +47,7 @@ class TestOptions:
             set={"train.optimizer.lr": 0.03, "train.epochs": 2, "neuron.tau": 4.0, "neuron.surrogate.alpha": 3.0},
         )
         assert network.recipe is not None
-        assert (network.recipe.epochs, network.recipe.optimizer.lr) == (2, 0.03)  # type: ignore[attr-defined]
+        assert (network.recipe.epochs, network.recipe.optimizer.lr) == (2, 0.03)
         assert network.recipe.optimizer.momentum == 0.9  # type: ignore[attr-defined]
         assert (network.settings.neuron.tau, network.settings.neuron.surrogate.alpha) == (4.0, 3.0)  # type: ignore[union-attr]
         assert network.nodes[3].op == network.settings.neuron

@@ -66,7 +66,7 @@ def examples(code: str) -> list[Example]:
 
 
 def codes_in(module: Path) -> set[str]:
-    """Strings of a module that can only be codes; in the training stage, where others look like them, those reported."""
+    """Strings of a module that can only be codes; in the training stage, where others look alike, those reported."""
     nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
     if "train" in module.parts:
         calls = [node for node in nodes if isinstance(node, ast.Call)]

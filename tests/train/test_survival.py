@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
-from sewdsl.train import atomic, metrics
+from sewdsl.train import metrics
 from sewdsl.train.divergence import origin
 from sewdsl.train.folder import Ended, Interrupted, RunError, RunFolder, clear, make
 from sewdsl.train.lock import locked
@@ -41,7 +41,7 @@ class At(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        batch: object,
+        batch: object,  # noqa: ARG002 -- a hook
         batch_idx: int,
     ) -> None:
         if trainer.current_epoch * BATCHES + batch_idx == self.batch:
@@ -85,7 +85,8 @@ import os, signal, sys
 from pathlib import Path
 from tests.train.test_survival import At, start
 spec, folder, batch, save_every = sys.argv[1:]
-start(Path(spec), Path(folder), At(int(batch), lambda _: os.kill(os.getpid(), signal.SIGKILL)), save_every=float(save_every))
+kill = At(int(batch), lambda _: os.kill(os.getpid(), signal.SIGKILL))
+start(Path(spec), Path(folder), kill, save_every=float(save_every))
 """
 
 
@@ -176,7 +177,7 @@ class TestDisk:
 
     def test_full(self, run: Run, small: Path, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            fill = At(BATCHES + 3, lambda _: patch.setattr(atomic.os, "fsync", self.full))
+            fill = At(BATCHES + 3, lambda _: patch.setattr(os, "fsync", self.full))
             with pytest.raises(RunError, match=r"cannot write '.*\.ckpt': No space left on device"):
                 start(small, tmp_path, fill, save_every=0)
         folder = RunFolder(tmp_path)
@@ -219,7 +220,7 @@ class TestDisk:
 
 class TestResumed:
     def test_it_has_ended(self, run: Run) -> None:
-        with pytest.raises(Ended, match="has ended: 2 of 2 epochs; --set train.epochs=N adds some"):
+        with pytest.raises(Ended, match=r"has ended: 2 of 2 epochs; --set train.epochs=N adds some"):
             resume(run.folder)
         assert run.folder.result.exists()
 
@@ -240,7 +241,7 @@ class TestResumed:
             resume(run.folder, changes={"train.epochs": "1"})
 
     def test_nothing_else_changes(self, run: Run) -> None:
-        with pytest.raises(RunError, match="with another 'train.batch' it is another run"):
+        with pytest.raises(RunError, match=r"with another 'train.batch' it is another run"):
             resume(run.folder, changes={"train.batch": "7"})
 
     def test_what_is_no_run(self, tmp_path: Path) -> None:
