@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -25,7 +25,10 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"sewdsl {version('sewdsl')}")
+        try:
+            typer.echo(f"sewdsl {version('sewdsl')}")
+        except PackageNotFoundError:
+            typer.echo("sewdsl, not installed: run from its sources")
         raise typer.Exit
 
 
