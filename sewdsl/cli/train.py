@@ -123,9 +123,9 @@ def _start(  # noqa: PLR0913 -- as above
     folder = None
     with _ends(lambda: folder):
         planned = plan(compilation, data)
-        planned.data.find()
+        found = planned.data.find()
         folder = place.folder(name, processes)
-        _print_recipe(name, planned.recipe, processes)
+        _print_recipe(name, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
         _print_result(train(compilation, planned, folder, _way(processes, save_every)), folder)
@@ -173,14 +173,16 @@ def _ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
         raise typer.Exit(error.code if isinstance(error, Interrupted) else 1) from None
 
 
-def _print_recipe(name: str, recipe: Recipe, processes: Processes) -> None:
-    """Every value in force, on the standard error: the answer is still to come."""
+def _print_recipe(name: str, recipe: Recipe, processes: Processes, data: str) -> None:
+    """Every value in force, and what data was found, on the standard error: the answer is still to come."""
     from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
 
     if rank():
         return
     values = ", ".join(f"{key} {_said(value)}" for key, value in recipe if key != "on")
     typer.echo(f"training {name} on {recipe.on}: {values}", err=True)
+    if data:
+        typer.echo(f"data: {data}", err=True)
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
         typer.echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)

@@ -126,12 +126,16 @@ class DataSet(ABC):
     def __init__(self, setup: Setup | None = None) -> None:
         self.setup = setup or Setup()
 
-    def find(self) -> None:  # noqa: B027 -- what travels with a package need not be looked for
+    def find(self) -> str:
         """Looks whether all of the data is there, without reading it.
+
+        Returns:
+            What is there, for the user: how many samples, and where; empty for what travels with a package.
 
         Raises:
             DataError: it is not.
         """
+        return ""
 
     @abstractmethod
     def load(self) -> Splits:

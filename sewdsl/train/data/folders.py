@@ -20,8 +20,8 @@ class EventFolder(RecordedDataSet, name="event-folder"):
     source = ""
     layouts = (ClassFolders(suffixes=tuple(READERS), split=None),)
 
-    def find(self) -> None:
-        """Looks for files, without reading them.
+    def find(self) -> str:
+        """Looks for files, without reading them; how many, and where.
 
         Raises:
             DataError: there are none, or the network's input has no two channels for two polarities.
@@ -30,7 +30,7 @@ class EventFolder(RecordedDataSet, name="event-folder"):
         if channels != 2:  # noqa: PLR2004 -- darker and brighter
             message = f"frames of events have 2 channels, for two polarities; the network's input has {channels}"
             raise DataError(message)
-        super().find()
+        return super().find()
 
 
 class FrameFolder(RecordedDataSet, name="frame-folder"):

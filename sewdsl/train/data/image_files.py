@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import exp, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class ImageFiles:
     shape: tuple[int, ...]
     flip: bool = False
 
-    @property
+    @cached_property
     def y(self) -> Tensor:
         """Classes ``[N]``."""
         return torch.tensor([label for label, _path in self.files], dtype=torch.int64)

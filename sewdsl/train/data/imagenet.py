@@ -28,15 +28,19 @@ class ImageFolder(DataSet, name="image-folder"):
     counts: ClassVar[tuple[int, int] | None] = None
     source: ClassVar[str] = ""
 
-    def find(self) -> None:
-        """Lists the images, without reading them.
+    def find(self) -> str:
+        """Lists the images, without reading them; how many, and where.
 
         Raises:
-            DataError: there are none, not all are there, or there are other classes than the network's.
+            DataError: there are none, not all are there, there are other classes than the network's, or the recipe
+                moves what is cut out at random anyway.
         """
         shape, count = self.setup.shape or self.shape or (), self.classes or self.setup.classes
         if len(shape) != 3 or shape[0] not in {1, 3}:  # noqa: PLR2004 -- [C, H, W]
             message = f"images have 3 channels, or 1 for grey; the network's input is {'x'.join(map(str, shape))}"
+            raise DataError(message)
+        if self.setup.augmentation.shift:
+            message = f"'shift' is not for {self.name}: its training images are random parts of photographs already"
             raise DataError(message)
         for label, path in (file for files in self._files for file in files):
             if count and label >= count:
@@ -48,6 +52,7 @@ class ImageFolder(DataSet, name="image-folder"):
             message = f"{self.name} is not all there: {shares} images for training and for validation\n"
             hint = "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on"
             raise DataError(message + hint)
+        return f"{found[0]:,} images for training and {found[1]:,} for the test in '{self._files[0][0][1].parents[2]}'"
 
     def load(self) -> Splits:
         """The images; none is read before it is needed."""

@@ -34,13 +34,15 @@ class RecordedDataSet(DataSet):
     folders: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str]
 
-    def find(self) -> None:
-        """Looks whether all of the data is there, without reading it.
+    def find(self) -> str:
+        """Looks whether all of the data is there, without reading it; how many recordings, and where.
 
         Raises:
             DataError: it is not.
         """
         self._check(self.listing)
+        train, test = map(len, self.part(self.listing))
+        return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
 
     def load(self) -> Splits:
         """The recordings; none is read before it is needed."""

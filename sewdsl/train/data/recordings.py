@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class Recordings:
     readers: int = READERS
     _kept: dict[Recording, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
-    @property
+    @cached_property
     def y(self) -> Tensor:
         """Classes ``[N]``."""
         return torch.tensor([recording.label for recording in self.recordings], dtype=torch.int64)

@@ -42,13 +42,13 @@ class VisionDataSet(DataSet):
     def read(self, root: Path, *, train: bool) -> Any:
         """torchvision's data set, from the folder that holds the marker."""
 
-    def find(self) -> None:
-        """Looks for the folder.
+    def find(self) -> str:
+        """Looks for the folder, and says where it is.
 
         Raises:
             DataError: there is none.
         """
-        _ = self._root
+        return f"'{self._root / self.marker}'"
 
     def load(self) -> Splits:
         """The images, a byte per pixel and channel."""

@@ -102,6 +102,7 @@ class TestImageFolder:
 
     def test_middle_and_labels(self, tmp_path: Path) -> None:
         photographs(tmp_path)
+        assert self.data(tmp_path).find() == f"10 images for training and 4 for the test in '{tmp_path}'"
         train, test = self.data(tmp_path).load()
         assert (train.y.tolist(), test.y.tolist()) == ([0] * 5 + [1] * 5, [0, 0, 1, 1])
         x, _ = test.batch(torch.arange(4))
@@ -149,6 +150,11 @@ class TestImageFolder:
             self.data(tmp_path).find()
         with pytest.raises(DataError, match="the network's input is 2x24x24"):
             self.data(tmp_path, (2, 24, 24)).find()
+
+    def test_no_shift(self, tmp_path: Path) -> None:
+        setup = Setup(tmp_path, shape=(3, 24, 24), classes=2, augmentation=Augmentation(shift=2))
+        with pytest.raises(DataError, match="'shift' is not for image-folder"):
+            datasets()["image-folder"](setup).find()
 
     def test_imagenet_counts(self, tmp_path: Path) -> None:
         photographs(tmp_path / "imagenet")
