@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -24,16 +26,20 @@ class BatchNorm(_BatchNorm):
         scale: 1 for batch norm; alpha · v_threshold for tdBN (Zheng et al. 2021).
         eps: Added to the variance.
         momentum: Weight of the newest batch in the running statistics; None: all batches weigh the same.
+        synchronised: Whether several processes that train together take the statistics over all their samples.
 
     Raises:
         ValueError: in training, a single value per channel, whose variance is not defined.
     """
 
     num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, channels: int, *, scale: float = 1.0, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
         super().__init__(channels, eps=eps, momentum=momentum)
         self.scale = scale
+        self.synchronised = False
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
         if self.training:
@@ -44,7 +50,26 @@ class BatchNorm(_BatchNorm):
         weight = self.weight if self.scale == 1 else self.weight * self.scale
         momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
         statistics = self.running_mean, self.running_var
+        if self.training and self.synchronised and distributed.is_initialized():
+            return self._normalise_over_processes(x, weight, momentum)
         return functional.batch_norm(x, *statistics, weight, self.bias, self.training, momentum, self.eps)
+
+    def _normalise_over_processes(self, x: Tensor, weight: Tensor, momentum: float) -> Tensor:
+        """In float32 at least, whatever x has."""
+        values, places = x.to(torch.promote_types(x.dtype, torch.float32)), [0, *range(2, x.ndim)]
+        sums = torch.cat([values.sum(places), values.new_tensor([values.numel() / self.num_features])])
+        total = _sum(sums)
+        count = total[-1]
+        shape = [1, -1, *[1] * (x.ndim - 2)]
+        mean = total[:-1] / count
+        centred = values - mean.reshape(shape)
+        variance = _sum(centred.square().sum(places)) / count
+        with torch.no_grad():
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+            self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var.dtype), momentum)
+        factor = weight * (variance + self.eps).rsqrt()
+        y: Tensor = centred * factor.reshape(shape) + self.bias.reshape(shape)
+        return y.to(x.dtype)
 
     def _count(self, x_TN: Tensor) -> None:
         values = x_TN.shape[0] * x_TN.shape[1] * x_TN.shape[3:].numel()
@@ -62,3 +87,33 @@ class BatchNorm(_BatchNorm):
     def extra_repr(self) -> str:  # noqa: D102
         scale = "" if self.scale == 1 else f", scale={self.scale}"
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{scale}"
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient, since every process's loss depends on every addend."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 -- torch's signature
+        return _summed(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:  # noqa: ARG004 -- torch's signature
+        return _summed(gradients[0])
+
+
+def _sum(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+    return total
+
+
+def _summed(x: Tensor) -> Tensor:
+    total = x.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total
+
+
+def synchronise(model: nn.Module) -> None:
+    """Lets every batch norm of a network take its statistics over all processes in training."""
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.synchronised = True

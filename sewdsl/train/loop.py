@@ -11,6 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import distributed
 
 from sewdsl.train.checkpoints import WholeFiles
 from sewdsl.train.classifier import Classifier
@@ -85,19 +86,33 @@ def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted
         )
     except SystemExit:  # how Lightning ends on Ctrl-C before the keeper listens
         raise Interrupted(signal.SIGINT) from None
-    except MisconfigurationException as error:
-        raise RunError(str(error).strip().splitlines()[0]) from None
     except OSError as error:
         message = f"cannot write '{error.filename or folder.path}': {error.strerror}"
         raise RunError(message) from None
     finally:
         signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores Ctrl-C from the first one on
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()  # a process that left early would take the connection from under the others
+        distributed.destroy_process_group()
     if keeper.signal and trainer.current_epoch < recipe.epochs:
         raise Interrupted(keeper.signal)
     return Fitted(trainer.current_epoch, trainer.world_size)
 
 
 def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:
+    """The loop; Lightning says what it cannot do here in many sentences, of which the first says what.
+
+    Raises:
+        RunError: the devices are not there, or the strategy does not work on them.
+    """
+    try:
+        return _lightning(module, folder, keeper, way)
+    except (ValueError, MisconfigurationException) as error:
+        message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
+        raise RunError(message) from None
+
+
+def _lightning(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:
     recipe = module.recipe
     return Trainer(
         **way.processes.options,

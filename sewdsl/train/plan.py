@@ -115,6 +115,9 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, di
     if not data.varies and settings.encode == "none" and settings.steps > 1:
         message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
         diagnostics.report("data-mismatch", message, place.setting("steps"), help="add 'encode direct'")
+    if recipe.loss == "tet" and settings.readout != "mean":
+        message = f"the loss of each time-step goes with 'readout mean', not with 'readout {settings.readout}'"
+        diagnostics.report("invalid-argument", message, place.recipe("loss"), help="write 'loss mean'")
     if recipe.T_train is not None and recipe.T_train > settings.steps:
         message = f"T_train {recipe.T_train} is more than the network's {settings.steps} time-steps"
         diagnostics.report("invalid-argument", message, place.recipe("T_train"), help=f"at most {settings.steps}")

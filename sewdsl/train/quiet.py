@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
-HARMLESS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated",)  # between Lightning and torch
+HARMLESS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning and torch
+    r"It is recommended to use `self.log\(.*sync_dist=True",  # what is logged is of all processes already
+)
 
 
 @contextmanager

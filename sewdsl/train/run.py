@@ -15,8 +15,10 @@ from lightning.pytorch import seed_everything
 from sewdsl import draw
 from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
+from sewdsl.snn.norm import synchronise
 from sewdsl.train import atomic, curves, metrics, report, resumption, weights
 from sewdsl.train.classifier import Classifier
+from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import with_validation
 from sewdsl.train.folder import RunError, RunFolder
@@ -91,8 +93,12 @@ def _run(planned: Plan, folder: RunFolder, way: Way) -> Result:
     with quiet():
         seed_everything(recipe.seed, verbose=False)
         module = Classifier(compile(network), recipe)
+        if recipe.sync_bn:
+            synchronise(module.model)
         if folder.last.exists():
             weights.load(module, folder.last)  # says at once if it does not fit
+        if recipe.compile:
+            compile_in_place(module.model, gpu=torch.cuda.is_available())
         fitted = fit(module, parts, folder, way)
         if rank():
             raise SystemExit(0)

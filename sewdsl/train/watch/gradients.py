@@ -34,7 +34,7 @@ def norms(model: torch.nn.Module) -> dict[str, float]:
     for name, weight in model.named_parameters():
         if weight.grad is not None:
             layer = name.rpartition(".")[0] or name
-            layers.setdefault(layer, []).append(torch.linalg.vector_norm(weight.grad, dtype=torch.float32))
+            layers.setdefault(layer, []).append(torch.linalg.vector_norm(weight.grad.float()))
     if not layers:
         return {}
     found = torch.stack([torch.linalg.vector_norm(torch.stack(parts)) for parts in layers.values()])

@@ -1,0 +1,152 @@
+"""Several processes agree on the gradients that one process would find."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
+
+from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.ir.recipe import Recipe
+from sewdsl.snn.norm import synchronise
+from sewdsl.train.classifier import Classifier
+from sewdsl.train.data.batches import Batches
+from sewdsl.train.data.dataset import Samples
+from sewdsl.train.data.split import Parts
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.loop import Way, fit
+from sewdsl.train.losses import training_loss
+from sewdsl.train.processes import Processes, precision
+
+ROOT = Path(__file__).parents[2]
+Gradients = dict[str, torch.Tensor]
+
+
+class Case(NamedTuple):
+    """A network, its recipe and as many samples as two processes show in one step."""
+
+    module: Classifier
+    samples: Samples
+
+
+def case(small: Path) -> Case:
+    network = read(small, set={"train.batch": 8, "train.epochs": 1}).result()
+    assert network.recipe is not None
+    module = Classifier(compile(network, seed=0), network.recipe).double()
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(16, 1, 8, 8, generator=generator, dtype=torch.float64)
+    return Case(module, Samples(x, torch.arange(16) % 10))
+
+
+class Note(Callback):
+    """Keeps the gradients of the step, as the processes agreed on them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002 -- a hook
+        found = {name: weight.grad for name, weight in pl_module.named_parameters()}
+        torch.save(found, self.path / f"{trainer.global_rank}.pt")
+
+
+def noted(small: Path, folder: Path, *, synchronised: bool) -> None:
+    """What each of the processes runs."""
+    module, samples = case(small)
+    if synchronised:
+        synchronise(module.model)
+    folder.mkdir(exist_ok=True)
+    fit(module, Parts(samples, None, samples), RunFolder(folder), Way([Note(folder)], Processes(2)))
+
+
+def gradients(small: Path, indices: torch.Tensor) -> Gradients:
+    """What one process finds for some of the samples."""
+    module, samples = case(small)
+    part = samples.batch(indices)
+    training_loss(module.model, part.x, part.y, module.recipe)[1].backward()  # type: ignore[no-untyped-call]
+    return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from tests.train.test_processes import noted
+spec, folder, synchronised = sys.argv[1:]
+noted(Path(spec), Path(folder), synchronised=bool(synchronised))
+"""
+
+
+@pytest.mark.parametrize("synchronised", [False, True], ids=["statistics apart", "statistics together"])
+def test_gradients(small: Path, tmp_path: Path, *, synchronised: bool) -> None:
+    """With batch norm apart they are the mean of the halves' gradients; together, those of the whole batch."""
+    (tmp_path / "program.py").write_text(PROGRAM, "utf-8")
+    done = torchrun(str(tmp_path / "program.py"), str(small), str(tmp_path), "yes" * synchronised)
+    assert done.returncode == 0, done.stderr
+    samples = case(small).samples
+    halves = [
+        indices_of(next(iter(Batches(samples, 8, 0, process=process, processes=2))), samples) for process in (0, 1)
+    ]
+    assert sorted(torch.cat(halves).tolist()) == list(range(16))
+    whole, (one, other) = gradients(small, torch.cat(halves)), (gradients(small, half) for half in halves)
+    mean = {name: (one[name] + other[name]) / 2 for name in whole}
+    assert not torch.allclose(mean["model.conv1.weight"], whole["model.conv1.weight"], rtol=1e-3)
+    expected = whole if synchronised else mean
+    for rank in range(2):
+        found: Gradients = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert found.keys() == expected.keys()
+        for name, gradient in expected.items():
+            assert found[name].dtype == torch.float64
+            assert torch.allclose(found[name], gradient, rtol=0, atol=1e-6 * gradient.abs().max().item()), name
+
+
+def indices_of(part: Samples, samples: Samples) -> torch.Tensor:
+    """Which of the samples a batch holds."""
+    return (part.x.flatten(1)[:, None] == samples.x.flatten(1)).all(-1).nonzero()[:, 1]
+
+
+def test_the_command(small: Path, tmp_path: Path) -> None:
+    """One folder, one account of it, and a run that goes on."""
+    out = tmp_path / "out"
+    done = torchrun("-m", "sewdsl", "train", str(small), "--out", str(out), "--set", "train.epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("accuracy ") == 1
+    assert done.stderr.count("training Small on digits") == 1
+    assert "each step: 100 samples x 1 batches x 2 processes = 200 samples" in done.stderr
+    assert "recommended" not in done.stderr
+    result = RunFolder(out).read_result()
+    assert (result.epochs, result.processes) == (1, 2)
+    assert (result.accuracy * 359).is_integer()
+
+
+def test_shares() -> None:
+    samples = Samples(torch.arange(11.0).reshape(-1, 1, 1, 1), torch.arange(11))
+    learn = [torch.cat([y for _, y in Batches(samples, 2, 0, process=process, processes=2)]) for process in range(2)]
+    assert [len(y) for y in learn] == [5, 5]
+    assert len({*learn[0].tolist(), *learn[1].tolist()}) == 10
+    judge = [torch.cat([y for _, y in Batches(samples, 2, process=process, processes=2)]) for process in range(2)]
+    assert sorted(torch.cat(judge).tolist()) == list(range(11))
+
+
+def test_float16_needs_a_gpu(small: Path) -> None:
+    recipe = read(small, set={"train.precision": '"16-mixed"'}).result().recipe
+    assert isinstance(recipe, Recipe)
+    assert precision(recipe, gpu=True) == "16-mixed"
+    with pytest.raises(RunError, match="precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"):
+        precision(recipe, gpu=False)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what holds without a GPU")
+def test_fsdp_needs_a_gpu(small: Path, tmp_path: Path) -> None:
+    module, samples = case(small)
+    with pytest.raises(RunError, match=r"(?i)fsdp.* requires a GPU"):
+        fit(module, Parts(samples, None, samples), RunFolder(tmp_path), Way(processes=Processes(1, strategy="fsdp")))
