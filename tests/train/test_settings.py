@@ -1,0 +1,202 @@
+"""Every setting of a recipe changes what it should."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.nn.functional import log_softmax
+from torch.optim import Optimizer
+
+from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.diagnostics import SewdslError
+from sewdsl.ir.recipe import Recipe
+from sewdsl.snn.norm import BatchNorm
+from sewdsl.train import compilation, metrics
+from sewdsl.train.classifier import Classifier
+from sewdsl.train.data.dataset import Samples
+from sewdsl.train.data.split import Parts
+from sewdsl.train.folder import RunFolder
+from sewdsl.train.loop import Way, fit
+from sewdsl.train.losses import training_loss
+from sewdsl.train.plan import plan
+from sewdsl.train.quiet import quiet
+from sewdsl.train.run import train
+
+from .conftest import SMALL
+
+PLAIN = SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "c4k3-PLIF-FC10").replace("batch 100", "batch 16")
+
+
+class Watch(Callback):
+    """Keeps the gradients before each step, and the number format of an output."""
+
+    def __init__(self) -> None:
+        self.steps: list[torch.Tensor] = []
+        self.formats: set[torch.dtype] = set()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        conv = pl_module.get_submodule("model.conv1")
+        conv.register_forward_hook(lambda _module, _inputs, y: self.formats.add(y.dtype))
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002 -- a hook
+        self.steps.append(torch.cat([w.grad.flatten() for w in pl_module.parameters() if w.grad is not None]))
+
+
+def recipe(text: str, **changes: object) -> Recipe:
+    found = read(text, set={f"train.{key}": value for key, value in changes.items()}).result().recipe
+    assert found is not None
+    return found
+
+
+def fitted(folder: Path, **changes: object) -> tuple[Classifier, Watch, torch.Tensor]:
+    """An epoch over 32 samples; what was watched, and by how much the weights changed."""
+    network = read(PLAIN, set={f"train.{key}": value for key, value in {"epochs": 1, **changes}.items()}).result()
+    assert network.recipe is not None
+    module, watch = Classifier(compile(network, seed=0), network.recipe), Watch()
+    samples = Samples(torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 10)
+    before = torch.cat([weight.detach().clone().flatten() for weight in module.parameters()])
+    with quiet():
+        fit(module, Parts(samples, None, samples), RunFolder(folder), Way([watch]))
+    return module, watch, torch.cat([weight.detach().flatten() for weight in module.parameters()]) - before
+
+
+def test_accumulated_halves_are_the_whole(tmp_path: Path) -> None:
+    _, halves, _ = fitted(tmp_path / "halves", batch=8, accumulate=2)
+    _, wholes, _ = fitted(tmp_path / "wholes", batch=16)
+    assert len(halves.steps) == len(wholes.steps) == 2
+    assert torch.allclose(halves.steps[0], wholes.steps[0], rtol=1e-4, atol=1e-6)
+
+
+def test_clipped_gradients_are_as_long_as_said(tmp_path: Path) -> None:
+    _, watch, step = fitted(tmp_path, batch=32, clip=0.0625, optimizer="SGD(lr=1.0)")
+    (gradient,) = watch.steps
+    assert gradient.norm() > 0.1
+    assert torch.allclose(step, -0.0625 * gradient / gradient.norm(), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("32", torch.float32), ('"bf16-mixed"', torch.bfloat16)])
+def test_precision(tmp_path: Path, name: str, expected: torch.dtype) -> None:
+    module, watch, _ = fitted(tmp_path, precision=name)
+    assert watch.formats == {expected}
+    assert {weight.dtype for weight in module.parameters()} == {torch.float32}
+
+
+def test_warmup() -> None:
+    warm = recipe(SMALL, epochs=6, warmup=3, schedule="Step(size=1, gamma=0.5)")
+    assert [warm.factor(epoch) for epoch in range(6)] == [0.25, 0.5, 0.75, 1.0, 0.5, 0.25]
+    cosine = recipe(SMALL, epochs=6, warmup=2, schedule="Cosine")
+    assert [cosine.factor(epoch) for epoch in (2, 4)] == pytest.approx([1, 0.5])
+    assert recipe(SMALL, schedule="none", epochs=2, warmup=1).factor(1) == 1
+
+
+def test_warmup_reaches_the_optimizer(tmp_path: Path) -> None:
+    fitted(tmp_path, epochs=3, warmup=1, schedule="Step(size=1, gamma=0.5)", optimizer="SGD(lr=0.5)")
+    found = metrics.epochs(RunFolder(tmp_path).metrics)
+    assert [row["learning_rate"] for row in found.values()] == pytest.approx([0.25, 0.5, 0.25])
+
+
+class TestLoss:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.25])
+    @pytest.mark.parametrize("loss", ["mean", "tet"])
+    def test_by_hand(self, loss: str, smoothing: float) -> None:
+        model = compile(PLAIN, seed=1)
+        x, y = torch.randn(5, 1, 8, 8), torch.arange(5)
+        logits, found = training_loss(model, x, y, recipe(PLAIN, loss=loss, label_smoothing=smoothing))
+        sequence = model(x, return_sequence=True)
+        targets = (1 - smoothing) * torch.eye(10)[y] + smoothing / 10
+        shown = sequence if loss == "tet" else sequence.mean(0, keepdim=True)
+        by_hand = [-(targets * log_softmax(step, dim=1)).sum(1).mean().item() for step in shown]
+        assert found.item() == pytest.approx(sum(by_hand) / len(by_hand), rel=1e-5)
+        assert torch.allclose(logits, sequence.mean(0), atol=1e-6)
+
+    def test_each_step_has_a_loss_only_in_a_mean(self) -> None:
+        text = SMALL.replace("encode  direct", "encode  direct\nreadout last").replace(
+            "epochs 2", "epochs 2\n    loss tet"
+        )
+        with pytest.raises(SewdslError) as caught:
+            plan(read(text))
+        ((code, span, message),) = [(d.code, d.span.text, d.message) for d in caught.value.diagnostics]
+        assert (code, span) == ("invalid-argument", "loss tet")
+        assert message == "the loss of each time-step goes with 'readout mean', not with 'readout last'"
+
+
+def test_validation_chooses_the_best_epoch(small: Path, tmp_path: Path) -> None:
+    compiled = read(small, set={"train.validation": 0.2})
+    result = train(compiled, plan(compiled), RunFolder(tmp_path))
+    found = metrics.epochs(RunFolder(tmp_path).metrics)
+    assert all("validation_accuracy" in row and "test_accuracy" not in row for row in found.values())
+    best = max(found, key=lambda epoch: found[epoch]["validation_accuracy"])
+    saved = torch.load(RunFolder(tmp_path).best, weights_only=True)
+    assert saved["epoch"] + 1 == best
+    for share, samples in ((found[1]["validation_accuracy"], 288), (result.accuracy, 359), (result.best_accuracy, 359)):
+        assert share * samples == pytest.approx(round(share * samples), abs=1e-3)
+
+
+class TestCompile:
+    def compiled(self, monkeypatch: pytest.MonkeyPatch, folder: Path, small: Path) -> list[object]:
+        seen: list[object] = []
+        monkeypatch.setattr(torch.nn.Module, "compile", lambda model, **_: seen.append(type(model).__name__))
+        spec = read(small, set={"train.compile": "on", "train.epochs": 1})
+        train(spec, plan(spec), RunFolder(folder))
+        return seen
+
+    def test_on(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path) -> None:
+        monkeypatch.setattr(compilation, "_missing", lambda **_: None)
+        assert self.compiled(monkeypatch, tmp_path, small) == ["SpikingNetwork"]
+
+    def test_without_a_compiler(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(compilation, "_missing", lambda **_: "C++ compiler")
+        assert self.compiled(monkeypatch, tmp_path, small) == []
+        assert "note: the network is not compiled, for there is no C++ compiler here" in capsys.readouterr().err
+
+    def test_traced_in_one_piece_it_computes_the_same(self, small: Path) -> None:
+        plain, traced, x = compile(small, seed=0), compile(small, seed=0), torch.randn(4, 1, 8, 8)
+        traced.compile(backend="eager", fullgraph=True)
+        assert torch.equal(plain(x), traced(x))
+        assert plain.state_dict().keys() == traced.state_dict().keys()
+
+
+def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    original = Classifier.configure_optimizers
+
+    def noting(module: Classifier) -> Any:
+        seen.extend(norm.synchronised for norm in module.modules() if isinstance(norm, BatchNorm))
+        return original(module)
+
+    monkeypatch.setattr(Classifier, "configure_optimizers", noting)
+    spec = read(small, set={"train.sync_bn": "on", "train.epochs": 1})
+    train(spec, plan(spec), RunFolder(tmp_path))
+    assert seen == [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("line", "span", "message"),
+    [
+        ("clip 0", "0", "'clip' of the recipe must be more than 0"),
+        ("accumulate 0", "0", "'accumulate' of the recipe must be at least 1"),
+        ("label_smoothing 1.0", "1.0", "'label_smoothing' of the recipe must be less than 1"),
+        ("validation 1.0", "1.0", "'validation' of the recipe must be less than 1"),
+        ("loss ted", "ted", "'loss' of the recipe must be 'mean' or 'tet'"),
+        ("compile maybe", "maybe", "'compile' of the recipe must be on or off (1 or 0)"),
+        ("sync_bn maybe", "maybe", "'sync_bn' of the recipe must be on or off (1 or 0)"),
+        ('precision "8"', '"8"', "'precision' of the recipe must be '32', 'mixed', 'bf16-mixed' or '16-mixed'"),
+    ],
+)
+def test_what_cannot_be(line: str, span: str, message: str) -> None:
+    text = SMALL.replace("    batch 100\n", f"    batch 100\n    {line}\n")
+    assert [(d.message, d.span.text) for d in read(text).diagnostics] == [(message, span)]
+
+
+def test_a_warmup_leaves_something() -> None:
+    (found,) = read(SMALL, set={"train.warmup": 2}).diagnostics
+    assert found.message == "the recipe: a warmup of 2 leaves nothing of 2 epochs"
+
+
+def test_unknown_keys_are_suggested() -> None:
+    (found,) = read(SMALL.replace("batch 100", "batch 100\n    warm_up 1")).diagnostics
+    assert (found.code, found.help) == ("unknown-setting", "did you mean 'warmup'?")
