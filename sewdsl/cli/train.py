@@ -155,6 +155,7 @@ def _ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
     """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's."""
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.folder import Ended, Interrupted, RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
 
     try:
         yield
@@ -165,12 +166,13 @@ def _ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
         typer.echo(str(error), err=True)
         raise typer.Exit(0) from None
     except (DataError, RunError) as error:
-        stopped = isinstance(error, Interrupted)
-        typer.echo(f"{error}" if stopped else f"error: {error}", err=True)
+        code, prefix = (error.code, "") if isinstance(error, Interrupted) else (1, "error: ")
         run = folder()
-        if run and run.last.exists() and not run.result.exists():
+        if rank() == 0 or code == 1:
+            typer.echo(f"{prefix}{error}", err=True)
+        if rank() == 0 and run and run.last.exists() and not run.result.exists():
             typer.echo(f"what was saved goes on with: sewdsl train --resume {run.path}", err=True)
-        raise typer.Exit(error.code if isinstance(error, Interrupted) else 1) from None
+        raise typer.Exit(code) from None
 
 
 def _print_recipe(name: str, recipe: Recipe, processes: Processes, data: str) -> None:

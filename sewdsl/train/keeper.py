@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from sewdsl.train import metrics
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.folder import Interrupted, RunFolder
+from sewdsl.train.processes import rank
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
@@ -91,4 +92,5 @@ class Keeper(Checkpoint):
         if self.signal:
             raise Interrupted(number)
         self.signal = number
-        sys.stderr.write("\nstopping when this step, or the test behind it, is done; once more stops at once\n")
+        if rank() == 0:
+            sys.stderr.write("\nstopping when this step, or the test behind it, is done; once more stops at once\n")

@@ -39,12 +39,12 @@ class Processes:
     @property
     def options(self) -> dict[str, Any]:
         """Lightning's arguments."""
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        all_ = int(os.environ.get("WORLD_SIZE", "1"))
+        told = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
+        here, everywhere = (int(told), int(os.environ["WORLD_SIZE"])) if told else (1, 1)
         return {
             "accelerator": "auto",
             "devices": self.devices or here,
-            "num_nodes": self.nodes or max(1, all_ // here),
+            "num_nodes": self.nodes or everywhere // here,
             "strategy": self.strategy,
         }
 
