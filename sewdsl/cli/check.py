@@ -9,7 +9,7 @@ import typer
 
 from sewdsl.cli.files import replace
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, text, usage
-from sewdsl.cli.report import Format, as_json, concise, dump, github, report
+from sewdsl.cli.printing import Format, as_json, concise, dump, github, report
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics, Severity

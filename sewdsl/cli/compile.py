@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, text
-from sewdsl.cli.report import dump
+from sewdsl.cli.printing import dump
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
 

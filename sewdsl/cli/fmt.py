@@ -11,7 +11,7 @@ import typer
 
 from sewdsl.cli.files import replace
 from sewdsl.cli.options import Limit, compile_options, text
-from sewdsl.cli.report import report
+from sewdsl.cli.printing import report
 from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find
 from sewdsl.diagnostics import Diagnostics, SewdslError

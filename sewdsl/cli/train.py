@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
+from sewdsl.cli.printing import report
 from sewdsl.cli.repeat import repeated
-from sewdsl.cli.report import report
 from sewdsl.compiler import Options, read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.recipe import Recipe
