@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sewdsl.train.result import Result
+from sewdsl.train.result import Result, complaint
 
 
 class RunError(Exception):
@@ -53,6 +53,11 @@ class RunFolder:
     def recipe(self) -> Path:
         """The recipe with every value in force."""
         return self.path / "recipe.json"
+
+    @property
+    def data(self) -> Path:
+        """Where the data lies, unless it travels with a package."""
+        return self.path / "data.json"
 
     @property
     def result(self) -> Path:
@@ -114,13 +119,15 @@ class RunFolder:
             message = f"'{self.path}' is not a folder"
             raise RunError(message)
         try:
-            return Result.model_validate_json(self.result.read_bytes())
+            text = self.result.read_bytes()
         except OSError:
             ended = f"its run has not ended, 'sewdsl train --resume {self.path}' goes on with it"
             message = f"'{self.path}' holds no result.json: {ended if _is_run(self.path) else 'is it that of a run?'}"
             raise RunError(message) from None
+        try:
+            return Result.model_validate_json(text)
         except ValidationError as error:
-            message = f"'{self.result}' is damaged: {error.errors()[0]['msg']}"
+            message = f"'{self.result}' is damaged, or of another version: {complaint(error, text)}"
             raise RunError(message) from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,10 +55,9 @@ def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
 
 
 def _setup(network: Network, recipe: Recipe, folder: Path | None) -> Setup:
-    named = os.environ.get(places.VARIABLE)
     output = network.nodes[network.output].output
     return Setup(
-        folder=folder or (Path(named) if named else None),
+        folder=folder or places.told(),
         steps=network.settings.steps,
         shape=network.settings.input,
         classes=output.elements,

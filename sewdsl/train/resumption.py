@@ -11,8 +11,9 @@ from sewdsl.compiler import Compilation, read
 from sewdsl.ir.recipe import Recipe
 from sewdsl.train import weights
 from sewdsl.train.folder import Ended, RunError, RunFolder
-from sewdsl.train.plan import Plan, plan
+from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
+from sewdsl.train.whereabouts import plan_again
 
 CHANGEABLE = "train.epochs"
 """What may be another number when a run goes on: all else would make it another run."""
@@ -26,28 +27,29 @@ def check(
     Args:
         folder: Of the run.
         checkpoint: Where it stands; see :func:`standing`.
-        data_folder: Where the data lies.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
         changes: Settings to change, by key.
 
     Raises:
         Ended: nothing is left to do.
         RunError: the folder is not that of a run, or a change came too late.
         SewdslError: its spec has errors.
+        DataError: the data is not there.
     """
     for key in changes:
         if key != CHANGEABLE:
             message = f"with another '{key}' it is another run: only {CHANGEABLE} can change when a run goes on"
             raise RunError(message)
-    old = read(folder.spec).result().recipe
     compilation = read(folder.spec, set=dict(changes))
-    planned = plan(compilation, data_folder)
-    if old is not None and changes:
-        _compare(old, planned.recipe, checkpoint)
-    epochs = planned.recipe.epochs
-    if folder.result.is_file() and folder.read_result().epochs >= epochs:
-        message = f"the run in '{folder.path}' has ended: {epochs} of {epochs} epochs; --set {CHANGEABLE}=N adds some"
-        raise Ended(message)
-    return compilation, planned
+    old, new = read(folder.spec).result().recipe, compilation.result().recipe
+    if old is not None and new is not None:
+        if changes:
+            _compare(old, new, checkpoint)
+        if folder.result.is_file() and folder.read_result().epochs >= new.epochs:
+            done = f"{new.epochs} of {new.epochs} epochs"
+            message = f"the run in '{folder.path}' has ended: {done}; --set {CHANGEABLE}=N adds some"
+            raise Ended(message)
+    return compilation, plan_again(compilation, folder, data_folder)
 
 
 def _compare(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:

@@ -25,11 +25,12 @@ from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.lock import locked
 from sewdsl.train.loop import Way, fit, judge
 from sewdsl.train.machine import machine
-from sewdsl.train.plan import Plan, plan
+from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
 from sewdsl.train.quiet import quiet
 from sewdsl.train.result import Result, versions
 from sewdsl.train.standalone import standalone
+from sewdsl.train.whereabouts import plan_again, remember
 
 
 def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way = Way()) -> Result:  # noqa: B008 -- frozen
@@ -48,11 +49,8 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way =
         RunError: it cannot go on.
         DataError: the data is missing or damaged.
     """
-    first = rank() == 0
-    with locked(folder) if first else nullcontext():
-        if first:
-            _describe(compilation, planned, folder)
-        return _run(planned, folder, way)
+    with locked(folder) if rank() == 0 else nullcontext():
+        return _run(compilation, planned, folder, way)
 
 
 def resume(
@@ -65,7 +63,7 @@ def resume(
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.plan.plan`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
         changes: Settings to change, by key; see :func:`sewdsl.train.resumption.check`.
         way: How it goes.
 
@@ -80,13 +78,11 @@ def resume(
         compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
-        if rank() == 0:
-            folder.result.unlink(missing_ok=True)
-            _describe(compilation, planned, folder)
-        return _run(planned, folder, way)
+        return _run(compilation, planned, folder, way)
 
 
-def _run(planned: Plan, folder: RunFolder, way: Way) -> Result:
+def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -> Result:
+    """Trains, from where the folder's last checkpoint stands; what is there already stays until all is ready."""
     network, recipe, data = planned
     splits = data.load()
     parts = with_validation(splits, recipe.validation, recipe.seed)
@@ -97,6 +93,9 @@ def _run(planned: Plan, folder: RunFolder, way: Way) -> Result:
             synchronise(module.model)
         if folder.last.exists():
             weights.load(module, folder.last)  # says at once if it does not fit
+        if rank() == 0:
+            folder.result.unlink(missing_ok=True)
+            _describe(compilation, planned, folder)
         if recipe.compile:
             compile_in_place(module.model, gpu=torch.cuda.is_available())
         fitted = fit(module, parts, folder, way)
@@ -129,7 +128,7 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.plan.plan`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
 
     Returns:
         What the run reported, and the same with the accuracies and firing rates found now.
@@ -143,7 +142,7 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
     if not folder.spec.is_file():
         message = f"'{folder.spec}' is missing"
         raise RunError(message)
-    network, recipe, data = plan(read(folder.spec), data_folder)
+    network, recipe, data = plan_again(read(folder.spec), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     with quiet():
         scores, _ = _judge_both(Classifier(compile(network), recipe), folder, data.load().test)
@@ -151,10 +150,11 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
 
 
 def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> None:
-    """Writes down what is going to be trained, and how."""
+    """Writes down what is going to be trained, how, and on which data."""
     atomic.write_text(folder.spec, standalone(compilation))
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
     atomic.write_text(folder.recipe, json.dumps(recipe, indent=2) + "\n")
+    remember(folder, planned)
     try:
         draw.write(planned.network, folder.diagram)
     except draw.RenderingError as error:

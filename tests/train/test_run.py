@@ -1,6 +1,7 @@
 """Runs, small ones: what they leave, that they repeat, and that they can be judged from their folder alone."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -137,10 +138,35 @@ class TestDamage:
         with pytest.raises(RunError, match=r"'.*nowhere' is not a folder"):
             evaluate(RunFolder(tmp_path / "nowhere"))
 
-    @pytest.mark.parametrize("text", ["", "{", "{}", '{"accuracy": 2}'])
-    def test_damaged_result(self, copy: RunFolder, text: str) -> None:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "Invalid JSON: EOF"),
+            ("{", "Invalid JSON: EOF"),
+            ("[" * 100_000, "Invalid JSON: recursion limit"),
+            ("\0", "Invalid JSON: expected value"),
+            ("{}", "'network' is missing$"),
+            ('{"versions": {"sewdsl": "unknown"}}', "'network' is missing$"),
+            ('{"versions": {"sewdsl": "0.0.9"}}', "'network' is missing; sewdsl 0.0.9 wrote it$"),
+        ],
+    )
+    def test_damaged_result(self, copy: RunFolder, text: str, said: str) -> None:
         copy.result.write_text(text, "utf-8")
-        with pytest.raises(RunError, match=r"result\.json' is damaged"):
+        with pytest.raises(RunError, match=r"result\.json' is damaged, or of another version: " + said):
+            evaluate(copy)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"energy": 3}, "'energy' is unknown; sewdsl 9.1 wrote it"),
+            ({"accuracy": 2}, "accuracy: Input should be less than or equal to 1; sewdsl 9.1 wrote it"),
+            ({"firing_rates": {"if1": -1}}, "firing_rates.if1: Input should be greater than or equal to 0; sewdsl 9.1"),
+        ],
+    )
+    def test_result_of_another_version(self, copy: RunFolder, changes: dict[str, object], said: str) -> None:
+        found = json.loads(copy.result.read_text("utf-8"))
+        copy.result.write_text(json.dumps({**found, **changes, "versions": {"sewdsl": "9.1"}}), "utf-8")
+        with pytest.raises(RunError, match=re.escape(said)):
             evaluate(copy)
 
     @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.ckpt", "last.ckpt"])
