@@ -158,6 +158,8 @@ class Walker:
         if plain is not None and plain in self._vocabulary.blocks:
             return self._block(call, plain, at, frame)
         op = self._op(call, frame)
+        if isinstance(op, Activation):
+            self._nearest = op  # behind something broken too: what 'SN' means is known all the same
         if op is None or at is None:
             return None
         return self._add(op, (at,), call.span, call.span.text, frame)
@@ -214,8 +216,6 @@ class Walker:
         except Misfit as misfit:
             self._misfit(misfit, inputs, span, text, frame)
             return None
-        if isinstance(op, Activation):
-            self._nearest = op
         return index
 
     def _misfit(self, misfit: Misfit, inputs: tuple[int, ...], span: Span, text: str, frame: Frame) -> None:
