@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval", "report", "runs")
+COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval", "study", "report", "runs")
 """In the order of the help; each is a function ``command`` in a module of its name."""
 
 app = typer.Typer(
