@@ -16,7 +16,7 @@ from sewdsl import draw
 from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
 from sewdsl.snn.norm import synchronise
-from sewdsl.train import atomic, curves, metrics, report, resumption, weights
+from sewdsl.train import atomic, confusions, curves, metrics, report, resumption, weights
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
@@ -102,7 +102,7 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -
         if rank():
             raise SystemExit(0)
         scores, confusion = _judge_both(module, folder, splits.test)
-    atomic.write_text(folder.confusion, json.dumps(confusion) + "\n")
+    confusions.write(folder.confusion, confusion, data.names)
     curves.draw(metrics.epochs(folder.metrics), network.name, folder.curves)
     result = Result(
         network=network.name,

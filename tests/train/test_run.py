@@ -12,7 +12,7 @@ import torch
 from matplotlib.image import imread
 
 from sewdsl.compiler import load, read
-from sewdsl.train import metrics
+from sewdsl.train import confusions, metrics
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.plan import plan
@@ -78,6 +78,13 @@ class TestFolder:
         assert list(result.firing_rates) == [node.name for node in network if node.op.kind == "PLIF"]
         assert result.accuracy > 0.3
         assert (result.accuracy * 359).is_integer()
+
+    def test_confusion(self, run: Run) -> None:
+        classes, counts = confusions.read(run.folder.confusion)
+        assert classes == [str(digit) for digit in range(10)]
+        assert sum(map(sum, counts)) == 359
+        assert sum(counts[label][label] for label in range(10)) == run.result.accuracy * 359
+        assert json.loads(run.folder.confusion.read_text("utf-8")) == {"classes": classes, "counts": counts}
 
 
 class TestRepeats:

@@ -22,6 +22,7 @@ class MNIST(VisionDataSet, name="mnist"):
     size = "12 MB"
     mean = (mnist5k.MEAN,)
     deviation = (mnist5k.DEVIATION,)
+    named = False
 
     def read(self, root: Path, *, train: bool) -> Any:
         """torchvision's."""

@@ -29,6 +29,7 @@ class VisionDataSet(DataSet):
         size: What has to be downloaded.
         mean: Of each channel over the training images, on the scale from 0 to 1.
         deviation: Likewise the standard deviation.
+        named: Whether torchvision knows names of the classes that say more than their numbers.
     """
 
     marker: ClassVar[str]
@@ -37,6 +38,7 @@ class VisionDataSet(DataSet):
     size: ClassVar[str]
     mean: ClassVar[Sequence[float]]
     deviation: ClassVar[Sequence[float]]
+    named: ClassVar[bool] = True
 
     @abstractmethod
     def read(self, root: Path, *, train: bool) -> Any:
@@ -83,6 +85,7 @@ class VisionDataSet(DataSet):
             part = "training" if train else "test"
             message = f"'{place}' holds {len(found.data):,} of {wanted:,} {part} images; 'subset on' if that will do"
             raise DataError(message)
+        self.names = tuple(found.classes) if self.named else ()
         pixels = torch.as_tensor(np.asarray(found.data))
         pixels = pixels.movedim(-1, 1) if pixels.ndim > 3 else pixels[:, None]  # noqa: PLR2004 -- [N, H, W, C] or [N, H, W]
         y = torch.as_tensor(found.targets, dtype=torch.int64)
