@@ -17,7 +17,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train import divergence, randomness
 from sewdsl.train.data.dataset import Samples
-from sewdsl.train.folder import RunError
+from sewdsl.train.folder import Diverged, RunError
 from sewdsl.train.losses import training_loss
 from sewdsl.train.tally import Tally
 from sewdsl.train.temporal import temporal_delete
@@ -109,7 +109,7 @@ class Classifier(LightningModule):
         """The loss of a batch, with some time-steps deleted if the recipe says so.
 
         Raises:
-            RunError: it is not finite.
+            Diverged: it is not finite.
         """
         x, y = batch
         settings = self.model.network.settings
@@ -128,7 +128,7 @@ class Classifier(LightningModule):
         """Looks at the gradients before they spoil the weights; a scaler of gradients does so itself.
 
         Raises:
-            RunError: one is not finite.
+            Diverged: one is not finite.
         """
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             return
@@ -173,7 +173,7 @@ class Classifier(LightningModule):
         message = (
             f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
         )
-        raise RunError(message)
+        raise Diverged(message)
 
 
 def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:

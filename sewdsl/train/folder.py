@@ -30,6 +30,10 @@ class Interrupted(RunError):  # noqa: N818 -- nothing went wrong
         self.code = 128 + number
 
 
+class Diverged(RunError):  # noqa: N818 -- the field's word
+    """A run whose loss or gradients stopped being numbers."""
+
+
 class Ended(RunError):  # noqa: N818 -- nothing went wrong
     """A run that is to go on, but has nothing left to do."""
 
