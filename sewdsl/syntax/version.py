@@ -52,7 +52,7 @@ def _report_missing(source: Source, first: Token | None, diagnostics: Diagnostic
     else:
         span = Span(source, 0, min(1, len(source.text)))
         message = f"the file does not begin with its version, '{_FIRST}'"
-        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}\n"),))
+        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}{source.line_end}"),))
     help_ = f"the first line of a file is '{_FIRST}'"
     diagnostics.report("missing-version", message, span, label=f"expected '{_FIRST}'", help=help_, fixes=(fix,))
 

@@ -101,6 +101,19 @@ class TestCheck:
         assert run("check", "--fix", "--unsafe-fixes", str(file)).exit_code == 0
         assert file.read_text() == "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-PLIF\n"
 
+    @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+    def test_fix_makes_a_file_of_a_pasted_string(self, tmp_path: Path, line_end: str) -> None:
+        file = tmp_path / "seven.net"
+        file.write_bytes(f"# Tab. 5{line_end}{SEVEN}{line_end}".encode())
+        result = run("check", "--fix", str(file))
+        assert (result.exit_code, result.stderr.count("error["), "error[missing-input]" in result.stderr) == (
+            1,
+            1,
+            True,
+        )
+        assert file.read_bytes() == f"sewdsl 1{line_end}# Tab. 5{line_end}body    {SEVEN}{line_end}".encode()
+        assert run("check", str(file), "--input", "2x128x128").exit_code == 0
+
     def test_fix_prints_a_string(self) -> None:
         result = run("check", "--fix", BROKEN, "--input", "2x8x8")
         assert result.exit_code == 0
