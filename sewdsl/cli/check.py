@@ -10,7 +10,7 @@ import typer
 from sewdsl.cli.files import replace
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.printing import Format, as_json, concise, dump, github, report
-from sewdsl.compiler import Compilation, Options, read
+from sewdsl.compiler import Compilation, Options, variants
 from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.source import Source
@@ -61,7 +61,12 @@ class Checked:
 
 
 def _read(spec: str, options: Options) -> Checked:
-    return Checked(spec, read(text(spec), **options))
+    return Checked(spec, _said(text(spec), options))
+
+
+def _said(spec: str | Source, options: Options) -> Compilation:
+    """What is known of a spec, with what was said of the variants of its study."""
+    return variants(spec, seeded=False, **options)[0]
 
 
 def _print(results: list[Checked], form: Format) -> None:
@@ -112,7 +117,7 @@ def _verdict(spec: str, result: Compilation) -> None:
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
     """Applies fixes until there are none; rewrites the file, or keeps the mended string."""
-    result = read(text(spec), **options)
+    result = _said(text(spec), options)
     if result.found is None:
         return Checked(spec, result)
     original, file = result.found.source.text, result.found.file
@@ -124,7 +129,7 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
         seen.add(mended)
         if file is not None:
             replace(file, mended)
-        result = read(spec if file is not None else Source(result.found.source.name, mended), **options)
+        result = _said(spec if file is not None else Source(result.found.source.name, mended), options)
     else:
         typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
     return Checked(spec, result, mended if file is None and mended != original else None)

@@ -15,7 +15,6 @@ from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
 from sewdsl.elaborate import (
     Assembly,
     Context,
-    Elaboration,
     Importer,
     Override,
     Study,
@@ -26,7 +25,7 @@ from sewdsl.elaborate import (
 )
 from sewdsl.ir.network import Network
 from sewdsl.resources import folder
-from sewdsl.source import Source
+from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact
 from sewdsl.syntax.tree import BlockDefinition, Document
@@ -111,20 +110,27 @@ def compiled(
         bounds: The limits in force.
         variant: Whether it is another network than the text says, to which what it expects and claims does not apply.
     """
+    try:
+        return _stages(found, changes, diagnostics, bounds, variant=variant)
+    except RecursionError:
+        message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
+        whole = Span(found.source, 0, len(found.source.text))
+        diagnostics.report("nesting-too-deep", message, whole, help=hint)
+        return Compilation(found, None, None, None, diagnostics.sorted)
+
+
+def _stages(
+    found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
+) -> Compilation:
     document = (parse_compact if found.compact else parse)(found.source, diagnostics, bounds)
     importer = Importer(found.file, found.source.name, diagnostics, bounds)
     assembly = assemble(document, diagnostics, importer.use)
     if variant:
         assembly.figures.clear()
-    variants = study(assembly.study, diagnostics) if assembly.study else Study()
     library = _library()
-    try:
-        override(assembly, changes, diagnostics, bounds, library)
-        made = elaborate(assembly, document, Context(found.name, library, bounds), diagnostics)
-    except RecursionError:
-        message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
-        diagnostics.report("nesting-too-deep", message, document.span, help=hint)
-        made = Elaboration(None, whole=False)
+    override(assembly, changes, diagnostics, bounds, library)
+    made = elaborate(assembly, document, Context(found.name, library, bounds), diagnostics)
     if made.network is not None:
         diagnostics.extend(check(made.network, whole=made.whole))
-    return Compilation(found, document, assembly, made.network, diagnostics.sorted, variants)
+    asked = study(assembly.study, diagnostics) if assembly.study else Study()
+    return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked)
