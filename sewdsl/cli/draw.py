@@ -52,7 +52,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
-    from sewdsl.draw import RenderingError, picture, write  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import RenderingError, mermaid, picture, write  # noqa: PLC0415 -- only this command draws
 
     try:
         if out == "-" or (out is None and chosen in {Format.DOT, Format.MERMAID}):
@@ -62,6 +62,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
         else:
             path = Path(out or _file_name(network.name, chosen))
             typer.echo(str(write(network, path, chosen.value, expand=expand, direction=direction.value)))
+        if chosen is Format.MERMAID:
+            _say_if_too_large(mermaid(network, expand=expand, direction=direction.value))
     except BrokenPipeError:
         raise
     except RenderingError as error:
@@ -70,6 +72,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
     except OSError as error:
         typer.echo(f"cannot write '{out or network.name}': {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _say_if_too_large(text: str) -> None:
+    """Says that a page with Mermaid will show an error in place of the picture."""
+    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, drawable  # noqa: PLC0415 -- only this command draws
+
+    if not drawable(text):
+        most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
+        typer.echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 
 
 def _format(out: str | None, form: Format | None) -> Format:
