@@ -10,6 +10,7 @@ from sewdsl.compiler.reading import Compilation, read
 from sewdsl.compiler.spec import shipped
 from sewdsl.compiler.variants import Varied, variants
 from sewdsl.ir.network import Network
+from sewdsl.passes import optimized
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
@@ -31,13 +32,15 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
 
 
 def compile(  # noqa: A001 -- what it does
-    spec: str | Path | Network, *, seed: int | None = None, **options: Unpack[Options]
+    spec: str | Path | Network, *, seed: int | None = None, optimize: int = 1, **options: Unpack[Options]
 ) -> SpikingNetwork:
     """The torch module of a spec or a network.
 
     Args:
         spec: As for :func:`load`, or a network.
         seed: Of the initial weights; None: they follow torch's global generator.
+        optimize: 0: every layer by itself, as written; 1: the same in less time, apart from the rounding of sums; 2:
+            everything, which may round otherwise in evaluation.
         **options: See :class:`Options`; only for a spec.
 
     Returns:
@@ -46,12 +49,12 @@ def compile(  # noqa: A001 -- what it does
     Raises:
         SewdslError: the spec has errors.
         TypeError: options beside a network, which is final.
+        ValueError: there is no such level of optimization.
     """
     from sewdsl.lower import lower  # noqa: PLC0415 -- torch takes seconds to import, and the front end needs none
 
-    if isinstance(spec, Network):
-        if options:
-            message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
-            raise TypeError(message)
-        return lower(spec, seed=seed)
-    return lower(load(spec, **options), seed=seed)
+    if isinstance(spec, Network) and options:
+        message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
+        raise TypeError(message)
+    network = spec if isinstance(spec, Network) else load(spec, **options)
+    return lower(optimized(network, optimize), seed=seed)
