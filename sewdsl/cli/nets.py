@@ -16,7 +16,7 @@ from sewdsl.elaborate.suggestions import did_you_mean
 
 _NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
 _COMMENT = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
-_SENTENCE = re.compile(r".*?(?=: |[.;] [A-Z]|\.$|$)")
+_SENTENCE = re.compile(r"(?:\([^)]*\)|.)*?(?=: |[.;] [A-Z]|\.$|$)")
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
 

@@ -15,6 +15,7 @@ from sewdsl.cli.repeat import repeated
 from sewdsl.cli.running import SaveEvery, ends, way
 from sewdsl.compiler import Options, read
 from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.words import in_words
 from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
@@ -141,19 +142,13 @@ def _print_recipe(name: str, recipe: Recipe, processes: Processes, data: str) ->
 
     if rank():
         return
-    values = ", ".join(f"{key} {_said(value)}" for key, value in recipe if key != "on")
+    values = ", ".join(f"{key} {in_words(value)}" for key, value in recipe if key != "on")
     typer.echo(f"training {name} on {recipe.on}: {values}", err=True)
     if data:
         typer.echo(f"data: {data}", err=True)
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
         typer.echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
-
-
-def _said(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "none" if value is None else str(value)
 
 
 def _print_result(result: Result, folder: RunFolder) -> None:
@@ -163,4 +158,5 @@ def _print_result(result: Result, folder: RunFolder) -> None:
         table.add_row(name, f"{rate:.2%}")
     Console().print(table)
     typer.echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
-    typer.echo(f"{result.epochs} epochs in {result.seconds:.0f} s; everything about them is in {folder.path}")
+    epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
+    typer.echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")

@@ -179,6 +179,11 @@ class TestShow:
         )
         assert "branch.conv1" not in text
 
+    def test_values_are_written_as_a_file_writes_them(self) -> None:
+        lines = [line.split() for line in run("show", "7b-net").stdout.splitlines()]
+        for row in (["zero_init", "off"], ["clip", "none"], ["flip", "off"], ["input", "2x128x128"]):
+            assert row in lines
+
     def test_expanded(self) -> None:
         text = run("show", "7b-net", "--expand").stdout
         assert text.count("branch.conv") == 14
@@ -222,6 +227,15 @@ class TestNets:
         text = run("nets").stdout
         assert "7b-net" in text
         assert "SEW ResNet-152" in text
+
+    def test_one_row_for_each_in_the_order_of_names(self) -> None:
+        lines = [line.split() for line in run("nets").stdout.splitlines()]
+        names = [words[0] for words in lines if words and (folder("nets") / f"{words[0]}.net").exists()]
+        assert names == sorted(path.stem for path in folder("nets").glob("*.net"))
+
+    def test_a_sentence_does_not_end_inside_parentheses(self) -> None:
+        text = " ".join(run("nets").stdout.split())
+        assert "(He et al. 2016, v1.5: the stride sits on the 3x3 convolution), the ANN" in text
 
     def test_print_one(self) -> None:
         assert run("nets", "7b-net").stdout == (folder("nets") / "7b-net.net").read_text()
