@@ -78,9 +78,13 @@ def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted
         trainer = _trainer(module, folder, keeper, way)
         recipe, share = module.recipe, (trainer.global_rank, trainer.world_size)
         judged = parts.test if parts.validation is None else parts.validation
+        batches = Batches(parts.train, recipe.batch, recipe.seed, process=share[0], processes=share[1])
+        if not len(batches):
+            message = f"{len(parts.train.y)} training samples are too few for {share[1]} processes"
+            raise RunError(message)
         trainer.fit(
             module,
-            Batches(parts.train, recipe.batch, recipe.seed, process=share[0], processes=share[1]),
+            batches,
             Batches(judged, recipe.batch, process=share[0], processes=share[1]),
             ckpt_path=folder.last if folder.last.exists() else None,
         )

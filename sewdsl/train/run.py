@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import with_validation
-from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.folder import Interrupted, RunError, RunFolder
 from sewdsl.train.lock import locked
 from sewdsl.train.loop import Way, fit, judge
 from sewdsl.train.machine import machine
@@ -49,7 +50,7 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way =
         RunError: it cannot go on.
         DataError: the data is missing or damaged.
     """
-    with locked(folder) if rank() == 0 else nullcontext():
+    with _at_work(folder):
         return _run(compilation, planned, folder, way)
 
 
@@ -73,12 +74,22 @@ def resume(
         Interrupted, DataError: as for :func:`train`.
         SewdslError: its spec has errors.
     """
-    with locked(folder) if rank() == 0 else nullcontext():
+    with _at_work(folder):
         checkpoint = resumption.standing(folder)
         compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
         return _run(compilation, planned, folder, way)
+
+
+@contextmanager
+def _at_work(folder: RunFolder) -> Iterator[None]:
+    """Keeps others from the folder, and gives Ctrl-C before and behind the training the name that it has within."""
+    try:
+        with locked(folder) if rank() == 0 else nullcontext():
+            yield
+    except KeyboardInterrupt:
+        raise Interrupted(signal.SIGINT) from None
 
 
 def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -> Result:

@@ -147,6 +147,19 @@ class TestStopped:
             start(small, tmp_path, At(4, stop(signal.SIGINT)), At(4, stop(signal.SIGINT)))
         assert not RunFolder(tmp_path).last.exists()
 
+    @pytest.mark.parametrize("step", ["sewdsl.train.run.judge", "sewdsl.train.data.digits.stratified"])
+    def test_before_and_behind_the_training(
+        self, small: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        compilation = read(small)
+        planned = plan(compilation)
+        monkeypatch.setattr(step, lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(Interrupted, match="stopped by SIGINT"):
+            train(compilation, planned, RunFolder(tmp_path))
+        monkeypatch.undo()
+        with locked(RunFolder(tmp_path)):
+            pass  # nobody holds it any more
+
     def test_the_command_says_how_to_go_on(self, small: Path, tmp_path: Path) -> None:
         command = [
             sys.executable,

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import datasets as torchvision
 from torchvision.utils import save_image
 
@@ -146,6 +147,12 @@ class TestImageFolder:
         photographs(tmp_path)
         (tmp_path / "val" / "n01440764" / "1.JPEG").write_bytes(b"no image")
         with pytest.raises(DataError, match=r"1\.JPEG' is damaged, or no image"):
+            self.data(tmp_path).load().test.batch(torch.arange(4))
+
+    def test_far_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        photographs(tmp_path)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+        with pytest.raises(DataError, match=r"0\.png' is damaged, or no image: Image size .* exceeds limit"):
             self.data(tmp_path).load().test.batch(torch.arange(4))
 
     def test_misfits(self, tmp_path: Path) -> None:
