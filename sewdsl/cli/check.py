@@ -20,7 +20,7 @@ ROUNDS = 20
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
-    specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="Files, shipped names, compact strings, or -.")],
+    specs: Annotated[list[str], typer.Argument(metavar="SPEC", help="Files, shipped names, compact strings, or -.")],
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,

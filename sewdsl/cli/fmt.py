@@ -20,7 +20,7 @@ from sewdsl.syntax.limits import Limits
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to format in place, or - for a filter.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Files to format in place, or - for a filter.")],
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")
     ] = False,

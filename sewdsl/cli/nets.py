@@ -28,7 +28,7 @@ OWN_NAMES = {
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this network's file.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this network's file.")] = None,
     kinds: Annotated[bool, typer.Option("--kinds", help="List the layers, neurons, surrogates and joins.")] = False,
 ) -> None:
     """List the shipped networks, print one, or list every name that a .net file can use."""
