@@ -316,6 +316,12 @@ def test_several_problems_of_one_expression() -> None:
     ]
 
 
+def test_a_layer_at_the_start_is_no_misspelt_version() -> None:
+    diagnostics = Diagnostics()
+    assert parse(Source("t", "SEW(c32)-a"), diagnostics).statements
+    assert [(d.code, d.fixes[0].safe) for d in diagnostics] == [("missing-body", True), ("missing-version", True)]
+
+
 def test_several_statements_with_problems() -> None:
     text = "steps = 4\nblok A = b\nbody a-\nexpect 3\ntrain on x {\n  epochs = 3\n  4\n  batch 2\n}\nuse x\n"
     assert codes(parse, text) == [
