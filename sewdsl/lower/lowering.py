@@ -29,4 +29,6 @@ def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork
         modules = {node.name: node.op.build(Runtime, *network.inputs(node)) for node in network.nodes[1:]}
         model = SpikingNetwork(program, modules)
         initialise(network, model)
+    if program.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model

@@ -38,10 +38,12 @@ class Program:
     Attributes:
         network: What they compute.
         steps: In order.
+        channels_last: Whether maps are stored with the channels of a place side by side.
     """
 
     network: Network
     steps: tuple[Step, ...]
+    channels_last: bool = False
 
     @classmethod
     def of(cls, network: Network) -> Program:
