@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from sewdsl.train.data import mnist5k
 from sewdsl.train.data.vision import VisionDataSet
 
@@ -24,12 +21,6 @@ class MNIST(VisionDataSet, name="mnist"):
     deviation = (mnist5k.DEVIATION,)
     named = False
 
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's."""
-        from torchvision import datasets  # noqa: PLC0415 -- a second, which no other data set needs
-
-        return datasets.MNIST(root, train)
-
 
 class FashionMNIST(VisionDataSet, name="fashion-mnist"):
     """Fashion-MNIST (Xiao et al. 2017): 60,000 pieces of clothing for training and 10,000 for the test."""
@@ -42,9 +33,3 @@ class FashionMNIST(VisionDataSet, name="fashion-mnist"):
     size = "31 MB"
     mean = (0.2860,)
     deviation = (0.3530,)
-
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's."""
-        from torchvision import datasets  # noqa: PLC0415 -- as above
-
-        return datasets.FashionMNIST(root, train)

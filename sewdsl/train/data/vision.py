@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from sewdsl.train.data.problem import DataError
 
 
 class VisionDataSet(DataSet):
-    """Images that torchvision reads, with its split.
+    """Images that torchvision reads, with its split; the class is called as torchvision's.
 
     Attributes:
         marker: The folder that torchvision makes.
@@ -39,10 +38,6 @@ class VisionDataSet(DataSet):
     mean: ClassVar[Sequence[float]]
     deviation: ClassVar[Sequence[float]]
     named: ClassVar[bool] = True
-
-    @abstractmethod
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's data set, from the folder that holds the marker."""
 
     def find(self) -> str:
         """Looks for the folder, and says where it is.
@@ -71,10 +66,16 @@ class VisionDataSet(DataSet):
         source = f'{self.size}: python -c "import torchvision; {python}"'
         raise DataError(places.missing(self.name, folder, (self.name,), patterns, source))
 
+    def _read(self, *, train: bool) -> Any:
+        """torchvision's data set of this class's name."""
+        from torchvision import datasets  # noqa: PLC0415 -- a second, which no other data set needs
+
+        return getattr(datasets, type(self).__name__)(self._root, train)
+
     def _images(self, *, train: bool) -> Images:
         place = self._root / self.marker
         try:
-            found = self.read(self._root, train=train)
+            found = self._read(train=train)
         except (*DAMAGED, AssertionError, RuntimeError, UnpicklingError) as error:
             message = (
                 f"'{place}' is damaged, or not all there: {str(error) or 'a file has not the size that it states'}"
