@@ -40,6 +40,7 @@ class Classifier(LightningModule):
         test_tally: Of the last pass over the samples that judge.
         history: The figures of each epoch so far, counted from 1.
         state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
+        spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
     """
 
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
@@ -49,6 +50,7 @@ class Classifier(LightningModule):
         self.train_tally, self.test_tally = Tally(), Tally()
         self.history: dict[int, dict[str, float]] = {}
         self.state: dict[str, Any] = {}
+        self.spec = ""
         self._start = perf_counter()
         self._batch: Samples | None = None
 
@@ -75,6 +77,7 @@ class Classifier(LightningModule):
             "history": self.history,
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
+            "spec": self.spec,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

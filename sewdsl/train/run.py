@@ -100,13 +100,14 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -
     with quiet():
         seed_everything(recipe.seed, verbose=False)
         module = Classifier(compile(network), recipe)
+        module.spec = standalone(compilation)
         if recipe.sync_bn:
             synchronise(module.model)
         if folder.last.exists():
             weights.load(module, folder.last)  # says at once if it does not fit
         if rank() == 0:
-            folder.result.unlink(missing_ok=True)
             _describe(compilation, planned, folder)
+            folder.result.unlink(missing_ok=True)
         if recipe.compile:
             compile_in_place(module.model, gpu=torch.cuda.is_available())
         fitted = fit(module, parts, folder, way)
@@ -114,7 +115,8 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -
             raise SystemExit(0)
         scores, confusion = _judge_both(module, folder, splits.test)
     confusions.write(folder.confusion, confusion, data.names)
-    curves.draw(metrics.epochs(folder.metrics), network.name, folder.curves)
+    metrics.write(module.history, folder.metrics)  # the last row may be missing, if that was when the run was killed
+    curves.draw(module.history, network.name, folder.curves)
     result = Result(
         network=network.name,
         data=data.name,
@@ -167,7 +169,7 @@ def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> Non
     atomic.write_text(folder.recipe, json.dumps(recipe, indent=2) + "\n")
     remember(folder, planned)
     try:
-        draw.write(planned.network, folder.diagram)
+        atomic.write(folder.diagram, draw.picture(planned.network))
     except draw.RenderingError as error:
         warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
 
