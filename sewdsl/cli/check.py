@@ -10,7 +10,8 @@ import typer
 from sewdsl.cli.files import replace
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.printing import Format, as_json, concise, dump, github, report
-from sewdsl.compiler import Compilation, Options, variants
+from sewdsl.compiler import Compilation, Options
+from sewdsl.compiler import variants as compile_variants
 from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.source import Source
@@ -66,7 +67,7 @@ def _read(spec: str, options: Options) -> Checked:
 
 def _said(spec: str | Source, options: Options) -> Compilation:
     """What is known of a spec, with what was said of the variants of its study."""
-    return variants(spec, seeded=False, **options)[0]
+    return compile_variants(spec, seeded=False, **options)[0]
 
 
 def _print(results: list[Checked], form: Format) -> None:
@@ -104,7 +105,9 @@ def _verdict(spec: str, result: Compilation) -> None:
     tail = f" ({', '.join(said)})" if said else ""
     if result.valid and result.network is not None:
         network = result.network
-        typer.echo(f"{network.name}: valid{tail}; {network.total_parameters:,} parameters, {len(network) - 1:,} nodes")
+        size = f"{network.total_parameters:,} parameters, {len(network) - 1:,} nodes"
+        variants = f"; {len(result.study.variants)} variants" if result.study.variants else ""
+        typer.echo(f"{network.name}: valid{tail}; {size}{variants}")
     elif result.valid and result.assembly is not None and result.found is not None:
         typer.echo(f"{result.found.source.name}: valid{tail}; a library of {len(result.assembly.blocks)} blocks")
     else:

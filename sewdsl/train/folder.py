@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -176,6 +177,28 @@ def clear(folder: RunFolder) -> None:
 def _is_run(path: Path) -> bool:
     folder = RunFolder(path)
     return folder.spec.is_file() and folder.recipe.is_file()
+
+
+def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
+    """Makes a folder for several runs, or accepts one that holds nothing else already.
+
+    Args:
+        path: The folder.
+        belongs: Whether a name in it does.
+        group: What it is for, in words: ``repeat``, ``part of this study``.
+
+    Raises:
+        RunError: it holds something else, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        strange = [entry.name for entry in path.iterdir() if not belongs(entry.name)]
+    except OSError as error:
+        message = f"cannot make the folder '{path}': {error.strerror}"
+        raise RunError(message) from None
+    if strange:
+        message = f"'{path}' holds '{min(strange)}', which is no {group}; choose another folder with --out"
+        raise RunError(message)
 
 
 def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:

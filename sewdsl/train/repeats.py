@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sewdsl.compiler import Compilation
 from sewdsl.train import atomic
-from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.folder import RunError, RunFolder, open_group
 from sewdsl.train.plan import Plan
 from sewdsl.train.result import Result
 from sewdsl.train.standalone import standalone
@@ -78,15 +78,8 @@ def open_folder(folder: Path) -> None:
     Raises:
         RunError: it holds something else, or cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strange = [e.name for e in folder.iterdir() if e != summary_file(folder) and not e.name.startswith("seed-")]
-    except OSError as error:
-        message = f"cannot make the folder '{folder}': {error.strerror}"
-        raise RunError(message) from None
-    if strange:
-        message = f"'{folder}' holds '{min(strange)}', which is no repeat; choose another folder"
-        raise RunError(message)
+    summary = summary_file(folder).name
+    open_group(folder, lambda name: name == summary or name.startswith("seed-"), "repeat")
 
 
 def repeat(planned: Sequence[tuple[Compilation, Plan]], folder: Path, start: Start, go_on: GoOn) -> Summary:

@@ -141,7 +141,7 @@ class TestRun:
 class TestFolder:
     def test_of_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").touch()
-        with pytest.raises(RunError, match=r"holds 'notes.txt', which is not of this study"):
+        with pytest.raises(RunError, match=r"holds 'notes.txt', which is no part of this study"):
             Runs().all(tmp_path)
         with pytest.raises(RunError, match="cannot make the folder"):
             Runs().all(tmp_path / "notes.txt")
@@ -151,7 +151,7 @@ class TestFolder:
         runs = Runs()
         with pytest.raises(RunError, match="seed-1' holds a run of another spec or recipe"):
             runs.all(tmp_path, STUDY.replace("epochs 2", "epochs 3"))
-        with pytest.raises(RunError, match=r"holds 'join=IAND', which is not of this study"):
+        with pytest.raises(RunError, match=r"holds 'join=IAND', which is no part of this study"):
             runs.all(tmp_path, STUDY.replace("ADD IAND", "ADD AND"))
         assert runs.started == []
 
@@ -226,7 +226,9 @@ class TestCommand:
         assert not (tmp_path / "out").exists()
 
     def test_check_looks_at_variants(self, spec: Path) -> None:
-        assert CliRunner().invoke(app, ["check", str(spec)]).exit_code == 0
+        good = CliRunner().invoke(app, ["check", str(spec)])
+        assert good.exit_code == 0
+        assert good.stdout.endswith("; 2 variants\n")
         spec.write_text(spec.read_text("utf-8").replace("IAND", "XOR"), "utf-8")
         done = CliRunner().invoke(app, ["check", str(spec)])
         assert done.exit_code == 1

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from sewdsl.elaborate import Variant
-from sewdsl.train.folder import RunError
+from sewdsl.train.folder import open_group
 
 LONGEST = 80
 """Characters of a variant's folder name."""
@@ -43,17 +43,9 @@ class StudyFolder:
         Raises:
             RunError: it holds something else, or cannot be made.
         """
-        files = {self.outcome, self.table, self.csv, self.curves, self.trend}
+        files = (self.outcome, self.table, self.csv, self.curves, self.trend)
         known = {path.name for path in files} | set(names)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            strange = [entry.name for entry in self.path.iterdir() if entry.name not in known]
-        except OSError as error:
-            message = f"cannot make the folder '{self.path}': {error.strerror}"
-            raise RunError(message) from None
-        if strange:
-            message = f"'{self.path}' holds '{min(strange)}', which is not of this study; choose another with --out"
-            raise RunError(message)
+        open_group(self.path, known.__contains__, "part of this study")
 
 
 def folder_name(variant: Variant) -> str:
