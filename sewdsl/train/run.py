@@ -175,10 +175,14 @@ def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> Non
 
 
 def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tuple[dict[str, Any], list[list[int]]]:
-    """The fields of a result that the checkpoints alone decide, and what the last weights confuse."""
-    weights.load(module, folder.best)
+    """The fields of a result that the checkpoints alone decide, and what the last weights confuse.
+
+    Where the last epoch was the best, its weights are judged once.
+    """
+    found = weights.read(folder.best), weights.read(folder.last)
+    weights.put(module, found[0], folder.best)
     best = judge(module, samples)
-    weights.load(module, folder.last)
-    last = judge(module, samples)
+    weights.put(module, found[1], folder.last)
+    last = best if weights.same(*found) else judge(module, samples)
     fields = {"accuracy": last.accuracy, "best_accuracy": best.accuracy, "firing_rates": last.firing_rates}
     return fields, last.confusion

@@ -14,7 +14,9 @@ from matplotlib.image import imread
 from sewdsl.compiler import load, read
 from sewdsl.train import confusions, metrics
 from sewdsl.train.classifier import Classifier
+from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.loop import Score, judge
 from sewdsl.train.plan import plan
 from sewdsl.train.run import evaluate
 
@@ -106,6 +108,18 @@ class TestRepeats:
     def test_evaluation_in_mixed_precision_with_deleted_steps(self, trained: Callable[..., Run]) -> None:
         mixed = trained(epochs=1, precision="mixed", T_train=2)
         assert evaluate(mixed.folder)[1] == mixed.result
+
+    def test_the_same_weights_are_judged_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        judged: list[Score] = []
+
+        def judge_and_note(module: Classifier, samples: SampleSet) -> Score:
+            judged.append(judge(module, samples))
+            return judged[-1]
+
+        monkeypatch.setattr("sewdsl.train.run.judge", judge_and_note)
+        assert evaluate(run.folder)[1] == run.result
+        assert len(judged) == 1
+        assert run.result.accuracy == run.result.best_accuracy == judged[0].accuracy
 
     def test_last_is_kept_beside_best(self, trained: Callable[..., Run]) -> None:
         """The learning rate of the third epoch ruins what the others learnt."""
