@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -144,7 +145,7 @@ def make(path: Path) -> RunFolder:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if not all(entry.name == RunFolder(path).lock.name or _cut_short(entry.name) for entry in path.iterdir()):
             hint = "--resume goes on with it, --overwrite starts over" if _is_run(path) else "choose another folder"
             message = f"'{path}' already holds {'a run' if _is_run(path) else 'files'}; {hint}"
             raise RunError(message)
@@ -154,8 +155,24 @@ def make(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
+LEFT = (
+    "tensorboard",
+    "checkpoints",
+    "result.json",
+    "report.html",
+    "curves.png",
+    "confusion.json",
+    "metrics.csv",
+    "diagram.svg",
+    "data.json",
+    "recipe.json",
+    "spec.net",
+)
+"""Names of what a run leaves; without the last ones, a folder is no run, and nothing else of it would be removed."""
+
+
 def clear(folder: RunFolder) -> None:
-    """Removes everything of a run but its lock, which the caller holds.
+    """Removes what a run has left, and nothing else; its lock stays, which the caller holds.
 
     Raises:
         RunError: the folder holds something else than a run, or it cannot be removed.
@@ -164,19 +181,26 @@ def clear(folder: RunFolder) -> None:
         message = f"'{folder.path}' is not the folder of a run: nothing was removed"
         raise RunError(message)
     try:
-        for entry in folder.path.iterdir():
-            if entry.is_dir():
+        for name in LEFT:
+            entry = folder.path / name
+            if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
-            elif entry != folder.lock:
-                entry.unlink()
+            else:
+                entry.unlink(missing_ok=True)
     except OSError as error:
         message = f"cannot remove '{error.filename}': {error.strerror}"
         raise RunError(message) from None
 
 
 def _is_run(path: Path) -> bool:
+    """Whether two files of a run are there; one that was killed at once has left no recipe."""
     folder = RunFolder(path)
-    return folder.spec.is_file() and folder.recipe.is_file()
+    return folder.spec.is_file() and (folder.recipe.is_file() or folder.lock.is_file())
+
+
+def _cut_short(name: str) -> bool:
+    """Whether it is what :func:`sewdsl.train.atomic.write` leaves where it is killed."""
+    return name.startswith(".") and name.endswith(".partial")
 
 
 def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
@@ -212,7 +236,7 @@ def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:
         parent.mkdir(parents=True, exist_ok=True)
         for number in count(1):
             path = parent / f"{stem}-{number}"
-            if not path.exists():
+            with suppress(FileExistsError):  # another process may be as fast
                 path.mkdir()
                 return RunFolder(path)
     except OSError as error:

@@ -75,4 +75,6 @@ def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "runs/wide-7b-net-1",
         "runs/wide-7b-net-2",
     ]
+    (tmp_path / "runs" / "wide-7b-net-3").symlink_to("nowhere")  # taken, as by a process that was faster
+    assert make_numbered("Wide-7B-Net").path.name == "wide-7b-net-4"
     assert make_numbered("../é").path.as_posix() == "runs/run-1"

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.train import atomic, metrics
 from sewdsl.train.divergence import origin
-from sewdsl.train.folder import Ended, Interrupted, RunError, RunFolder, clear, make
+from sewdsl.train.folder import LEFT, Ended, Interrupted, RunError, RunFolder, clear, make
 from sewdsl.train.lock import locked
 from sewdsl.train.loop import Way
 from sewdsl.train.plan import plan
@@ -365,6 +365,30 @@ class TestFolder:
         with locked(copy):
             clear(copy)
         assert [path.name for path in copy.path.iterdir()] == ["lock"]
+
+    def test_clear_leaves_what_is_not_the_runs(self, run: Run, copy: RunFolder) -> None:
+        (copy.path / "notes").mkdir()
+        (copy.path / "notes" / "why.md").touch()
+        (copy.path / "other.net").touch()
+        clear(copy)
+        assert sorted(path.name for path in copy.path.iterdir()) == ["lock", "notes", "other.net"]
+        assert sorted(LEFT) == sorted({path.name for path in run.folder.path.iterdir()} - {"lock"} | {"data.json"})
+
+    def test_clear_goes_on_where_it_was_stopped(self, copy: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", lambda _: signal.raise_signal(signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                clear(copy)
+        clear(copy)
+        assert [path.name for path in copy.path.iterdir()] == ["lock"]
+
+    def test_what_a_killed_start_leaves_is_no_run(self, tmp_path: Path) -> None:
+        for name in ("lock", ".spec.net.partial"):
+            (tmp_path / name).touch()
+        assert make(tmp_path).path == tmp_path
+        (tmp_path / "spec.net").touch()
+        with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
+            make(tmp_path)
 
     def test_clear_removes_nothing_but_runs(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()
