@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from sewdsl.lower import inputs
+from sewdsl.lower.saving import Savings
 from sewdsl.lower.stream import Stream
 from sewdsl.passes import Program
 from sewdsl.snn.neuron import Neuron
@@ -52,6 +53,7 @@ class SpikingNetwork(nn.Module):
         super().__init__()
         self.network = program.network
         self.calls = _schedule(program)
+        self.bits = program.bits
         for name, module in modules.items():
             _place(self, name, module)
 
@@ -93,6 +95,7 @@ class SpikingNetwork(nn.Module):
         T = len(x_TN)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}
+        savings = Savings(self.bits)
         for call in self.calls:
             module = self.get_submodule(call.name)
             operands = [values[i] for i in call.operands]
@@ -103,10 +106,12 @@ class SpikingNetwork(nn.Module):
             elif static and call.once and isinstance(module, BatchNorm):
                 values[call.gives] = module(*operands, repeats=T)
             else:
-                values[call.gives] = module(*operands)
+                with savings.of(module, call.operands[0], operands[0]):
+                    values[call.gives] = module(*operands)
             del operands
             for i in call.spent:
                 del values[i]
+                savings.forget(i)
         return _at_all_steps(values[self.network.output], T)
 
     @property

@@ -5,8 +5,8 @@ Passes change programs, never networks: whatever they do, nodes keep their names
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from sewdsl.ir.network import Network
 
@@ -39,11 +39,13 @@ class Program:
         network: What they compute.
         steps: In order.
         channels_last: Whether maps are stored with the channels of a place side by side.
+        bits: In how many bits a value of a node is kept for the backward pass, by the node's index; none: as it is.
     """
 
     network: Network
     steps: tuple[Step, ...]
     channels_last: bool = False
+    bits: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, network: Network) -> Program:

@@ -39,6 +39,11 @@ def using(choice: Choice) -> Iterator[None]:
         _choice = before
 
 
+def fast() -> bool:
+    """Whether the CPU's kernels may be used, and can."""
+    return _known(_choice) != "reference" and _numba
+
+
 def spikes(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
     """Runs neurons over a sequence, from rest.
 

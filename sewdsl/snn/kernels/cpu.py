@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,10 +124,14 @@ def _backward(variant: cpu_source.Variant) -> Kernel:
 
 
 def _compiled(text: str, function: str) -> Kernel:
+    kernel: Kernel = getattr(module(text), function)
+    return kernel
+
+
+def module(text: str) -> ModuleType:
+    """The compiled module of a generated text."""
     import llvmlite  # noqa: PLC0415 -- loaded only when a kernel is needed
     import numba  # noqa: PLC0415
 
     with _lock:
-        module = sources.load(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")
-    kernel: Kernel = getattr(module, function)
-    return kernel
+        return sources.load(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")

@@ -1,0 +1,57 @@
+"""Spikes and counts in 1, 2, 4 or 8 bits each, for as long as nobody computes with them."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import ModuleType
+from typing import final
+
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import bits_source, cpu, layout, threads
+
+FEW = 1 << 16
+"""Up to so many numbers, waking a thread takes longer than the work."""
+
+
+@final
+class Packed:
+    """Whole numbers in few bits; what comes back is what was put in, to the bit and in the same layout.
+
+    Args:
+        x: Any shape and floating-point format, on the CPU; its values are whole and from 0 to 2**bits - 1.
+        bits: Of each number.
+    """
+
+    def __init__(self, x: Tensor, bits: int) -> None:
+        self._shape, self._dtype, self._bits = x.shape, x.dtype, bits
+        self._strides = layout.step_strides(x[None])
+        groups = -(-x.numel() // (bits_source.LANES * 8 // bits))
+        self._bytes = torch.empty(groups * bits_source.LANES, dtype=torch.uint8)
+        row, octets = layout.row(layout.aligned(x, self._strides)), self._bytes.numpy()
+        kernel = _kernels(_format(x.dtype), bits).pack
+        threads.share(lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > FEW)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes."""
+        return self._bytes.numel()
+
+    def unpack(self) -> Tensor:
+        """The numbers."""
+        x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
+        row, octets = layout.row(x), self._bytes.numpy()
+        kernel = _kernels(_format(self._dtype), self._bits).unpack
+        groups = len(octets) // bits_source.LANES
+        threads.share(lambda a, b: kernel(octets, row, a, b), groups, 1, parallel=x.numel() > FEW)
+        return x
+
+
+def _format(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@cache
+def _kernels(stored: str, bits: int) -> ModuleType:
+    return cpu.module(bits_source.both(stored, bits))

@@ -1,0 +1,140 @@
+"""Spikes and counts are kept in a few bits, and come back the same."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.functional import cross_entropy
+from typer.testing import CliRunner
+
+import sewdsl
+from sewdsl.cli.app import app
+from sewdsl.lower import SpikingNetwork, saving
+from sewdsl.passes import optimized
+from sewdsl.snn import kernels
+from sewdsl.snn.kernels.bits import Packed
+
+BODIES = {
+    "ADD": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
+    "counts to FC": "c6k3-BN-PLIF-{SEW Block (c6)}*4-MPk3s2p1-FC5",
+    "IAND": "c6k3-BN-PLIF-{SEW Block (c8, g=IAND)-MPk2s2}*2-FC5",
+    "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-MPk2-DP0.5-c5k1-tdBN-IF-GAP",
+    "square": "c8k3-BN-IF-c12k8p0b0-IF-FC5",  # a weight in the shape of its input, with T·N = 12
+}
+
+
+@pytest.fixture(autouse=True)
+def _pack_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saving, "SMALLEST", 1)
+
+
+def build(body: str, optimize: int = 1) -> SpikingNetwork:
+    return sewdsl.compile(body, input="2x8x8", steps=4, seed=0, optimize=optimize, neuron="PLIF")
+
+
+def frames() -> Tensor:
+    return torch.rand(4, 3, 2, 8, 8, generator=torch.Generator().manual_seed(1)) * 3
+
+
+def gradients(model: SpikingNetwork, *, autocast: bool = False) -> dict[str, Tensor | None]:
+    torch.manual_seed(3)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        loss = cross_entropy(model(frames()), torch.tensor([0, 1, 2]))
+    model.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return {"loss": loss.detach(), **{name: weight.grad for name, weight in model.named_parameters()}}
+
+
+@pytest.fixture
+def packed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], int]]:
+    """What is packed: shapes and bits."""
+    found: list[tuple[tuple[int, ...], int]] = []
+
+    class Noted(Packed):  # type: ignore[misc]
+        def __init__(self, x: Tensor, bits: int) -> None:
+            found.append((tuple(x.shape), bits))
+            super().__init__(x, bits)
+
+    monkeypatch.setattr(saving, "Packed", Noted)
+    return found
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_to_the_bit(body: str, autocast: bool, packed: list[object]) -> None:  # noqa: FBT001 -- a parameter
+    model = build(body)
+    kept = gradients(model, autocast=autocast)
+    assert packed
+    model.bits = {}
+    plain = gradients(model, autocast=autocast)
+    for name, value in plain.items():
+        assert value is not None
+        assert torch.equal(kept[name], value), name  # type: ignore[arg-type]
+
+
+def test_what_is_packed(packed: list[tuple[tuple[int, ...], int]]) -> None:
+    """Once each: the stem's spikes, which two layers read, and the branches' ; counts in two bits."""
+    gradients(build("c6k3-BN-PLIF-SEW Block (c6)-SEW Block (c6)-MPk2s2-FC5"))
+    spikes, counts = ((12, 6, 8, 8), 1), ((12, 6, 8, 8), 2)
+    assert packed == [spikes, spikes, counts, spikes, counts, ((12, 6 * 4 * 4), 2)]
+
+
+def test_nothing_is_packed_without_gradients_or_kernels(packed: list[object]) -> None:
+    model = build(BODIES["ADD"])
+    with torch.no_grad():
+        model(frames())
+    with kernels.using("reference"):
+        gradients(model)
+    assert packed == []
+
+
+def test_less_is_kept() -> None:
+    """Of 7B-Net's activations, what autograd keeps shrinks to the real ones: currents and their norms."""
+
+    def kept(optimize: int) -> int:
+        total = 0
+
+        def count(tensor: Tensor) -> Tensor:
+            nonlocal total
+            total += tensor.nbytes
+            return tensor
+
+        model = sewdsl.compile(BODIES["ADD"], input="2x16x16", steps=4, seed=0, optimize=optimize, neuron="PLIF")
+        with saved_tensors_hooks(count, lambda tensor: tensor):
+            model(torch.rand(4, 3, 2, 16, 16))
+        return total
+
+    assert kept(1) < 0.75 * kept(0)
+
+
+def _watched(y: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(y.untyped_storage())  # type: ignore[no-untyped-call]
+
+
+def test_nothing_holds_what_was_packed() -> None:
+    model = build("c6k3-BN-PLIF-SEW Block (c6)-MPk2s2-FC5")
+    outputs: dict[str, StorageWeakRef] = {}
+    for name, module in model.named_modules():
+        if name.endswith(("plif1", "plif2", "add1")):
+            module.register_forward_hook(lambda _, __, y, name=name: outputs.update({name: _watched(y)}))
+    logits = model(frames())
+    gone = [name for name, ref in outputs.items() if ref.expired()]  # type: ignore[no-untyped-call]
+    assert gone == list(outputs)
+    assert len(outputs) == 4
+    logits.sum().backward()
+
+
+def test_what_is_said() -> None:
+    done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
+    said = "pack: kept for the backward pass: 15 in 1 bit a value, 4 in 2 bits a value, 10 in 4 bits a value"
+    assert said in done.stdout.splitlines()
+
+
+def test_values_too_large_for_a_byte_stay() -> None:
+    network = sewdsl.load("c4k3-BN-IF-{SEW Block}*260-FC5", input="2x8x8", steps=4)
+    bits = optimized(network).bits
+    last = max(i for i, node in enumerate(network.nodes) if node.op.kind == "ADD")
+    assert network.nodes[last].output.values.upper == 261
+    assert last not in bits
+    assert set(bits.values()) == {1, 2, 4, 8}
