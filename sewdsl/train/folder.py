@@ -144,11 +144,15 @@ def make(path: Path) -> RunFolder:
         RunError: there are files already, or it cannot be made.
     """
     try:
+        str(path).encode()
         path.mkdir(parents=True, exist_ok=True)
         if not all(entry.name == RunFolder(path).lock.name or _cut_short(entry.name) for entry in path.iterdir()):
             hint = "--resume goes on with it, --overwrite starts over" if _is_run(path) else "choose another folder"
             message = f"'{path}' already holds {'a run' if _is_run(path) else 'files'}; {hint}"
             raise RunError(message)
+    except UnicodeEncodeError:
+        message = f"cannot make the folder '{path}': its name is not UTF-8, and TensorBoard takes no other"
+        raise RunError(message) from None
     except OSError as error:
         message = f"cannot make the folder '{path}': {error.strerror}"
         raise RunError(message) from None

@@ -361,6 +361,11 @@ class TestFolder:
         with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
             make(copy.path)
 
+    def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match="its name is not UTF-8, and TensorBoard takes no other"):
+            make(tmp_path / os.fsdecode(b"caf\xe9"))
+        assert not list(tmp_path.iterdir())
+
     def test_clear(self, copy: RunFolder) -> None:
         with locked(copy):
             clear(copy)

@@ -1,6 +1,7 @@
 """``sewdsl train --data``, from files on disk to a run, and back."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,20 @@ class TestWhereItLay:
         more = run("train", "--resume", trained, "--set", "train.epochs=2", "--data", moved)
         assert more.exit_code == 0, more.output
         assert run("eval", trained).exit_code == 0
+
+    def test_how_to_go_on(self, trained: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The variable would come before what the folder remembers."""
+        (trained / "result.json").unlink()
+        monkeypatch.setattr("sewdsl.train.run.judge", lambda *_: signal.raise_signal(signal.SIGINT))
+        for variable, extra in ((None, ""), (str(sets), ""), ("/elsewhere", f" --data {sets}")):
+            if variable:
+                monkeypatch.setenv("SEWDSL_DATA", variable)
+            stopped = run("train", "--resume", trained, "--data", sets)
+            assert stopped.exit_code == 130
+            assert stopped.stderr.splitlines()[-2:] == [
+                "stopped by SIGINT",
+                f"what was saved goes on with: sewdsl train --resume {trained}{extra}",
+            ]
 
     def test_nothing_was_noted(self, trained: Path, sets: Path) -> None:
         for text in ("", "[]", '{"folder": 3}', '{"folder": ""}', "\0", None):
