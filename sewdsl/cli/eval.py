@@ -10,6 +10,7 @@ import typer
 from sewdsl.cli.options import Data
 from sewdsl.cli.printing import report
 from sewdsl.diagnostics import SewdslError
+from sewdsl.train.allocator import keep_memory
 from sewdsl.train.threads import share_cores
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
@@ -18,6 +19,7 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, a
 def command(run: Run, data: Data = None) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
     share_cores()
+    keep_memory()
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- as above
 

@@ -15,6 +15,7 @@ from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require
 from sewdsl.cli.running import SaveEvery, ends, runners, way
 from sewdsl.cli.tables import console
 from sewdsl.compiler import Varied, variants
+from sewdsl.train.allocator import keep_memory
 from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         _print_list(found, folder)
         return
     share_cores()
+    keep_memory()
     _train(found, folder, data, save_every)
 
 

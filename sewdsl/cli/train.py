@@ -16,6 +16,7 @@ from sewdsl.cli.running import SaveEvery, ends, way
 from sewdsl.compiler import Options, read
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.words import in_words
+from sewdsl.train.allocator import keep_memory
 from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage("with --repeat, the same command with the same --out goes on with what has not ended")
     options = compile_options(input, steps, neuron, settings, limit)
     share_cores()
+    keep_memory()
     from sewdsl.train.processes import Processes  # noqa: PLC0415 -- not before it is needed
 
     processes = Processes(devices, nodes, strategy)

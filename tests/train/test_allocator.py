@@ -1,0 +1,51 @@
+"""Memory that is given back is kept, and used again."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sewdsl.train.allocator import keep_memory
+
+PROGRAM = """
+import resource, sys
+from sewdsl.train.allocator import keep_memory
+if sys.argv[1] == "keep":
+    assert keep_memory()
+import torch
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def use():
+    before = faults()
+    torch.ones(16, 1024, 1024)
+    return faults() - before
+for _ in range(3):  # glibc needs a few to find a piece that is large enough with its margin
+    use()
+print(use())
+"""
+
+
+def faults(way: str, **environment: str) -> int:
+    """Page faults of using 64 MiB that were used before."""
+    known = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, way],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**known, **environment, "THP_MEM_ALLOC_ENABLE": "0"},
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_memory_is_used_again() -> None:
+    pages = 64 * 2**20 // os.sysconf("SC_PAGE_SIZE")
+    assert faults("as it is") > pages / 2
+    assert faults("keep") < pages / 20
+
+
+def test_the_user_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "0")
+    assert not keep_memory()
