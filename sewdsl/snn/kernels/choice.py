@@ -22,9 +22,14 @@ from sewdsl.snn.specification import LinearSpec, NeuronSpec
 
 Choice = Literal["fastest", "reference"]
 
-FORMATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_FORMATS = (torch.float32, torch.bfloat16, torch.float16)
+_KERNELS = {
+    device: formats
+    for device, package, formats in (("cpu", "numba", (*_FORMATS, torch.float64)), ("cuda", "triton", _FORMATS))
+    if find_spec(package) is not None  # it is loaded when the first kernel is needed
+}
+"""For which number formats there are kernels, by kind of device."""
 
-_numba = find_spec("numba") is not None  # it is loaded when the first kernel is needed
 _choice = os.environ.get("SEWDSL_KERNELS", "fastest")
 
 
@@ -81,7 +86,7 @@ def _run(
 ) -> tuple[Tensor, Tensor]:
     if isinstance(spec, LinearSpec) and _suits(x_TN, v_N):
         slope, factors = trace(spec.surrogate), spec.dynamics(**learned)
-        if slope is not None and all(_scalar(factor) for factor in factors):
+        if slope is not None and all(_scalar(factor, x_TN.device) for factor in factors):
             tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
             fast: tuple[Tensor, Tensor] = operator.neuron(x_TN, v_N, *tensors, _law(spec, factors, slope), final=final)
             return fast
@@ -90,14 +95,17 @@ def _run(
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
     """Whether there is a kernel for such tensors."""
-    if _known(_choice) == "reference" or x_TN.dtype not in FORMATS or x_TN.device.type != "cpu" or not _numba:
+    if _known(_choice) == "reference" or x_TN.dtype not in _KERNELS.get(x_TN.device.type, ()):
         return False
     wide = torch.promote_types(x_TN.dtype, torch.float32)
     return v_N is None or (v_N.dtype == wide and v_N.shape == x_TN.shape[1:] and v_N.device == x_TN.device)
 
 
-def _scalar(factor: Any) -> bool:
-    return factor.ndim == 0 if isinstance(factor, Tensor) else isinstance(factor, int | float)
+def _scalar(factor: Any, device: torch.device) -> bool:
+    """Whether a factor is one number for all neurons, and where they are."""
+    if isinstance(factor, Tensor):
+        return factor.ndim == 0 and factor.device == device
+    return isinstance(factor, int | float)
 
 
 def _law(spec: NeuronSpec, factors: tuple[Any, Any, Any], slope: str) -> str:

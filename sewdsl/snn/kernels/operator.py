@@ -6,17 +6,29 @@ that no formula was registered.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu
+from sewdsl.snn.kernels import cpu, cuda
 from sewdsl.snn.kernels.law import parse
 from sewdsl.snn.kernels.work import Wants, Work
 
+Gradients = tuple[Tensor, Tensor, Tensor]
 
-@torch.library.custom_op("sewdsl::neuron", mutates_args=(), device_types="cpu")
+
+class Machine(Protocol):
+    """Kernels for one kind of device."""
+
+    def forward(self, work: Work, *, final: bool) -> tuple[Tensor, Tensor]:
+        """Spikes, and the potential after the last step."""
+
+    def backward(self, work: Work, g_spikes_TN: Tensor | None, g_final_N: Tensor | None, wants: Wants) -> Gradients:
+        """Gradients of the input, of the first potential, and of the three factors."""
+
+
+@torch.library.custom_op("sewdsl::neuron", mutates_args=(), device_types=("cpu", "cuda"))
 def neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
     x: Tensor,
     v: Tensor | None,
@@ -38,10 +50,10 @@ def neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
         law: All other constants, as ``Law.text`` gives them.
         final: Whether the final potential is wanted; else an empty tensor stands for it.
     """
-    return cpu.forward(Work(x, v, decay, gain, drift, parse(law)), final=final)
+    return _machine(x).forward(Work(x, v, decay, gain, drift, parse(law)), final=final)
 
 
-@torch.library.custom_op("sewdsl::neuron_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sewdsl::neuron_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def neuron_backward(  # noqa: PLR0913
     g_spikes: Tensor | None,
     g_final: Tensor | None,
@@ -54,7 +66,12 @@ def neuron_backward(  # noqa: PLR0913
     wants: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of ``x``, of ``v``, and of decay, gain and drift together, as float64; empty where not wanted."""
-    return cpu.backward(Work(x, v, decay, gain, drift, parse(law)), g_spikes, g_final, Wants(*wants))
+    return _machine(x).backward(Work(x, v, decay, gain, drift, parse(law)), g_spikes, g_final, Wants(*wants))
+
+
+def _machine(x: Tensor) -> Machine:
+    """The kernels of a tensor's device."""
+    return cuda if x.device.type == "cuda" else cpu
 
 
 @neuron.register_fake

@@ -1,0 +1,171 @@
+"""The text of the CUDA kernels, which Triton compiles.
+
+A program of the grid takes a block of neurons through time; each lane is a neuron. Operations are those of the
+reference in its order. They must be compiled without contracting a multiplication and an addition into one rounding
+(``enable_fp_fusion=False``), so that spikes are equal.
+
+The backward first runs forward again. It leaves each potential in the room for the gradient of the input, and takes it
+up from there on its way back, just before the gradient is written.
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+from sewdsl.snn.kernels.tracing import written
+
+TEXT = Template('''"""Kernels that were generated; this file may be removed at any time."""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def fired(h, v_threshold):
+    u = h - v_threshold
+    return tl.where(u >= 0.0, 1.0, 0.0) + (u - u)
+
+
+@triton.jit
+def after(h, s, v_threshold, v_reset, SOFT: tl.constexpr):
+    if SOFT:
+        v = h - v_threshold * s
+    else:
+        v = h * (1.0 - s) + v_reset * s
+    return v
+
+
+@triton.jit
+def slope(u):
+    $slope
+
+
+@triton.jit
+def factor(number, LEARNED: tl.constexpr):
+    if LEARNED:
+        value = tl.load(number).to(tl.float32)
+    else:
+        value = number
+    return value
+
+
+@triton.jit
+def forward(
+    x, start, spikes, final, decay, gain, drift, rest, v_threshold, v_reset, x_step, neurons, T,
+    STARTS: tl.constexpr, ENDS: tl.constexpr, SOFT: tl.constexpr,
+    DECAY: tl.constexpr, GAIN: tl.constexpr, DRIFT: tl.constexpr, BLOCK: tl.constexpr,
+):
+    lane = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = lane < neurons
+    decays, gains, drifts = factor(decay, DECAY), factor(gain, GAIN), factor(drift, DRIFT)
+    v = tl.zeros([BLOCK], tl.float32) + rest
+    if STARTS:
+        v = tl.load(start + lane, inside, 0.0)
+    x += lane
+    spikes += lane
+    for _ in range(T):
+        current = tl.load(x, inside, 0.0).to(tl.float32)
+        h = decays * v + (gains * current + drifts)
+        s = fired(h, v_threshold)
+        tl.store(spikes, s.to(spikes.dtype.element_ty), inside)
+        v = after(h, s, v_threshold, v_reset, SOFT)
+        x += x_step
+        spikes += neurons
+    if ENDS:
+        tl.store(final + lane, v, inside)
+
+
+@triton.jit
+def backward(
+    x, start, g_spikes, g_final, g_x, g_start, rows, table,
+    decay, gain, drift, rest, v_threshold, v_reset, x_step, g_step, neurons, T,
+    STARTS: tl.constexpr, ENDS: tl.constexpr, SOFT: tl.constexpr, DETACH: tl.constexpr,
+    WANTS_X: tl.constexpr, WANTS_V: tl.constexpr, WANTS_FACTORS: tl.constexpr,
+    DECAY: tl.constexpr, GAIN: tl.constexpr, DRIFT: tl.constexpr, BLOCK: tl.constexpr,
+):
+    lane = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = lane < neurons
+    decays, gains, drifts = factor(decay, DECAY), factor(gain, GAIN), factor(drift, DRIFT)
+    v = tl.zeros([BLOCK], tl.float32) + rest
+    if STARTS:
+        v = tl.load(start + lane, inside, 0.0)
+    x += lane
+    rows += lane
+    for _ in range(T):
+        tl.store(rows, v, inside)
+        current = tl.load(x, inside, 0.0).to(tl.float32)
+        h = decays * v + (gains * current + drifts)
+        v = after(h, fired(h, v_threshold), v_threshold, v_reset, SOFT)
+        x += x_step
+        rows += neurons
+    tl.debug_barrier()
+    g = tl.zeros([BLOCK], tl.float32)
+    if ENDS:
+        g = tl.load(g_final + lane, inside, 0.0)
+    g_decay = tl.zeros([BLOCK], tl.float64)
+    g_gain = tl.zeros([BLOCK], tl.float64)
+    g_drift = tl.zeros([BLOCK], tl.float64)
+    last = tl.zeros([BLOCK], tl.int64) + (T - 1)
+    g_x += lane + last * neurons
+    g_spikes += lane + last * g_step
+    for _ in range(T):
+        x -= x_step
+        rows -= neurons
+        v = tl.load(rows, inside, 0.0)
+        current = tl.load(x, inside, 0.0).to(tl.float32)
+        h = decays * v + (gains * current + drifts)
+        s = fired(h, v_threshold)
+        g_s = tl.load(g_spikes, inside, 0.0).to(tl.float32)
+        if not DETACH:
+            if SOFT:
+                g_s = g_s - g * v_threshold
+            else:
+                g_s = g_s + (g * v_reset - g * h)
+        g_h = g_s * slope(h - v_threshold)
+        if SOFT:
+            g_h = g_h + g
+        else:
+            g_h = g_h + g * (1.0 - s)
+        if WANTS_X:
+            tl.store(g_x, (gains * g_h).to(g_x.dtype.element_ty), inside)
+        if WANTS_FACTORS:
+            wide = tl.where(inside, g_h, 0.0).to(tl.float64)
+            g_decay += wide * v
+            g_gain += wide * current
+            g_drift += wide
+        g = decays * g_h
+        g_x -= neurons
+        g_spikes -= g_step
+    if WANTS_V:
+        tl.store(g_start + lane, g, inside)
+    if WANTS_FACTORS:
+        entry = table + 3 * tl.program_id(0)
+        tl.store(entry, tl.sum(g_decay, 0))
+        tl.store(entry + 1, tl.sum(g_gain, 0))
+        tl.store(entry + 2, tl.sum(g_drift, 0))
+''')
+
+INSTRUCTIONS = {
+    "set": "{0} + 0.0 * u",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "abs": "tl.abs({0})",
+    "less": "tl.where({0} < {1}, 1.0, 0.0)",
+    "most": "tl.where({0} <= {1}, 1.0, 0.0)",
+    "sqrt": "tl.sqrt({0})",
+    "exp": "tl.exp({0})",
+}
+"""What a tape's instructions are in a kernel."""
+
+
+def text(slope: str) -> str:
+    """A module with the kernels ``forward`` and ``backward``.
+
+    Args:
+        slope: The tape of the surrogate's derivative.
+    """
+    lines = written(slope, INSTRUCTIONS, "{}")
+    return TEXT.substitute(slope="\n    ".join([*lines, f"return t{len(lines) - 1}"]))
