@@ -1,0 +1,37 @@
+"""A network that trains on the kernels trains as it does on the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+import sewdsl
+from sewdsl.snn import kernels
+from tests.snn.kernels.cases import current
+
+TEXT = "c8k3-BN-{}-{{SEW Block (c8)-MPk2s2}}*2-FC5"
+
+
+def losses(neuron: str, kernel: kernels.Choice) -> list[float]:
+    """The losses of a few steps from the same weights on the same data."""
+    torch.manual_seed(0)
+    model = sewdsl.compile(TEXT.format(neuron), input="2x16x16", steps=6)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    x_TN, y_N = current(6, 8, 2, 16, 16), torch.arange(8) % 5
+    found = []
+    with kernels.using(kernel):
+        for _ in range(8):
+            loss = functional.cross_entropy(model(x_TN), y_N)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            found.append(loss.item())
+    return found
+
+
+@pytest.mark.parametrize("neuron", ["IF", "LIF(v_reset=none)", "PLIF", "PLIF(v_reset=-0.1, detach_reset=off)"])
+def test_losses_are_those_of_the_reference(neuron: str) -> None:
+    plain = losses(neuron, "reference")
+    assert losses(neuron, "fastest") == pytest.approx(plain, rel=2e-5)
+    assert plain[-1] < plain[0]
