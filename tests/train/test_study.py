@@ -179,6 +179,12 @@ class TestFigures:
         rows = [Row(labels={"x": label}, folder=label, parameters=1) for label in labels]
         assert figures.numeric(Outcome(network="", data="", runs=3, machine="", rows=rows)) is None
 
+    @pytest.mark.parametrize(
+        ("network", "title"), [("Small", "Small on digits"), ("Small, on digits", "Small, on digits")]
+    )
+    def test_title(self, network: str, title: str) -> None:
+        assert Outcome(network=network, data="digits", runs=0, machine="", rows=[]).title == title
+
 
 class TestCommand:
     @pytest.fixture

@@ -46,7 +46,7 @@ def using(choice: Choice) -> Iterator[None]:
 
 def fast() -> bool:
     """Whether the CPU's kernels may be used, and can."""
-    return _known(_choice) != "reference" and _numba
+    return _known(_choice) != "reference" and "cpu" in _KERNELS
 
 
 def spikes(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:

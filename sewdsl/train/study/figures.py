@@ -90,7 +90,7 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
 
 def _curves(outcome: Outcome, folder: StudyFolder) -> None:
     figure = Figure(figsize=(13, 4.2), layout="constrained")
-    figure.suptitle(f"{outcome.network} on {outcome.data}")
+    figure.suptitle(outcome.title)
     panels = figure.subplots(1, len(PANELS))
     for row, look in zip(outcome.rows, _looks([row.labels for row in outcome.rows]), strict=True):
         runs = [metrics.epochs(RunFolder(folder.path / row.folder / f"seed-{seed}").metrics) for seed in row.seeds]
@@ -120,7 +120,7 @@ def _band(axes: Axes, runs: Sequence[dict[int, float]], look: Look) -> None:
 
 def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    figure.suptitle(f"{outcome.network} on {outcome.data}")
+    figure.suptitle(outcome.title)
     panels = figure.subplots(1, 2, sharey=True)
     kinds: list[tuple[str, Callable[[Row], Spread | None]]] = [
         ("training accuracy in the last epoch", lambda row: row.train_accuracy),

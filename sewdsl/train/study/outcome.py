@@ -85,6 +85,11 @@ class Outcome(BaseModel):
     rows: list[Row]
 
     @property
+    def title(self) -> str:
+        """The network and its data set, the latter only once."""
+        return self.network if self.data in self.network else f"{self.network} on {self.data}"
+
+    @property
     def axes(self) -> list[str]:
         """What the variants differ in, in the order of the file."""
         return list(self.rows[0].labels) if self.rows else []
