@@ -111,7 +111,7 @@ class Results(Part):
         machine: Processor, cores, memory, system, GPU.
         versions: Of everything whose version changes a time.
         settings: Environment variables by the settings' names.
-        own: The setting that sewdsl makes for itself.
+        own: The setting under which sewdsl is the base of ratios.
         absent: Contenders that are not installed.
         plan: How often was measured.
         cases: In order.

@@ -42,7 +42,7 @@ KEEPING = Setting(
 SETTINGS = (AS_IT_COMES, KEEPING)
 
 OWN = KEEPING
-"""What sewdsl's training asks for: the base of the ratios in the tables."""
+"""Under which sewdsl is the base of the ratios in the tables."""
 
 NAMES = frozenset(
     {
