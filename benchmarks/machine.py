@@ -21,7 +21,7 @@ def cores() -> int:
 
 
 def describe() -> dict[str, str]:
-    """Processor, cores, memory and system."""
+    """Processor, cores, memory and system, and how busy it was before: with much else to do, times mean little."""
     model = re.search(r"^model name\s*: (.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     total = re.search(r"^MemTotal:\s+(\d+)", _text("/proc/meminfo"), re.MULTILINE)
     pages = re.search(r"\[(\w+)\]", _text("/sys/kernel/mm/transparent_hugepage/enabled"))
@@ -31,13 +31,14 @@ def describe() -> dict[str, str]:
         "memory": f"{int(total[1]) / 2**20:.1f} GiB" if total else "unknown",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "huge pages": pages[1] if pages else "unknown",
+        "load": f"{os.getloadavg()[0]:.2f}",
     }
 
 
 def versions() -> dict[str, str]:
     """Of Python, the C library, sewdsl and the packages that compute."""
-    found = {"python": platform.python_version(), " ".join(platform.libc_ver()[:1]) or "libc": platform.libc_ver()[1]}
-    found["sewdsl"] = _sewdsl()
+    library, number = platform.libc_ver()
+    found = {"python": platform.python_version(), library or "C library": number or "unknown", "sewdsl": _sewdsl()}
     for package in PACKAGES:
         try:
             found[package] = version(package)

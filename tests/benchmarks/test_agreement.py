@@ -71,3 +71,10 @@ def test_silence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Contender, "build", lambda *_: Model(Silent(), Silent()))
     with pytest.raises(MismatchError, match="would agree with anything"):
         agree(LAYER, CONTENDERS, tmp_path / "weights.pt")
+
+
+def test_a_contender_may_have_options_of_its_own(tmp_path: Path) -> None:
+    """As a level of optimisation would be: one line that says what the compiler is told."""
+    soft = Contender("sewdsl, soft reset", "sewdsl", "ours", {"neuron": "LIF(v_reset=none)"})
+    with pytest.raises(MismatchError, match="sewdsl, soft reset differs"):
+        agree(LAYER, [SEWDSL, soft], tmp_path / "weights.pt")

@@ -31,6 +31,7 @@ def results(file: Path) -> Results:
 def test_it_says_what_it_was_measured_on(results: Results) -> None:
     assert results.machine["threads"] == "1"
     assert int(results.machine["cores"]) >= 1
+    assert float(results.machine["load"]) >= 0
     assert results.versions["snntorch"] == "1.0.0"
     assert results.versions["spikingjelly"].startswith("2.0.")
     assert results.settings["as it comes"] == {}
