@@ -1,7 +1,9 @@
-"""Where the files lie that travel with the package: the grammar, the networks, the pages on diagnostics."""
+"""Where files lie: the grammar, networks and pages on diagnostics that came with the package, and what is kept."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -20,3 +22,20 @@ def folder(name: Literal["grammars", "nets", "codes"]) -> Path:
             return candidate
     message = f"the folder {name!r} is missing from the installation of sewdsl in {package}"
     raise FileNotFoundError(message)
+
+
+def cache() -> Path:
+    """Where to keep what is expensive to make; it can be removed at any time.
+
+    ``$SEWDSL_CACHE``, or a folder in the place that the system has for caches.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
+    if chosen := os.environ.get("SEWDSL_CACHE"):
+        return Path(chosen)
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "sewdsl"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "sewdsl" / "cache"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "sewdsl"

@@ -27,6 +27,12 @@ class Source:
         """Offsets of the first character of each line."""
         return (0, *(match.end() for match in _LINE_END.finditer(self.text)))
 
+    @property
+    def line_end(self) -> str:
+        r"""What ends its first line, for lines that are added to it; ``\n`` where it has one line only."""
+        found = _LINE_END.search(self.text)
+        return found.group() if found else "\n"
+
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of a character, both counted from 1."""
         line = bisect_right(self.line_starts, offset)

@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval", "report", "runs")
-"""In the order of the help; each is a function ``command`` in a module of its name, or of the one below."""
-MODULES = {"report": "run_report"}
+COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval", "study", "report", "runs")
+"""In the order of the help; each is a function ``command`` in a module of its name."""
 
 app = typer.Typer(
     name="sewdsl",
@@ -42,7 +41,7 @@ def _root(
 
 
 for _name in COMMANDS:
-    app.command(_name)(import_module(f"sewdsl.cli.{MODULES.get(_name, _name)}").command)
+    app.command(_name)(import_module(f"sewdsl.cli.{_name}").command)
 
 
 def main() -> None:

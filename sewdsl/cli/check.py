@@ -9,8 +9,9 @@ import typer
 
 from sewdsl.cli.files import replace
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, text, usage
-from sewdsl.cli.report import Format, as_json, concise, dump, github, report
-from sewdsl.compiler import Compilation, Options, read
+from sewdsl.cli.printing import Format, as_json, concise, dump, github, report
+from sewdsl.compiler import Compilation, Options
+from sewdsl.compiler import variants as compile_variants
 from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.source import Source
@@ -20,7 +21,7 @@ ROUNDS = 20
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
-    specs: Annotated[list[str], typer.Argument(metavar="SPEC...", help="Files, shipped names, compact strings, or -.")],
+    specs: Annotated[list[str], typer.Argument(metavar="SPEC", help="Files, shipped names, compact strings, or -.")],
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -61,7 +62,12 @@ class Checked:
 
 
 def _read(spec: str, options: Options) -> Checked:
-    return Checked(spec, read(text(spec), **options))
+    return Checked(spec, _said(text(spec), options))
+
+
+def _said(spec: str | Source, options: Options) -> Compilation:
+    """What is known of a spec, with what was said of the variants of its study."""
+    return compile_variants(spec, seeded=False, **options)[0]
 
 
 def _print(results: list[Checked], form: Format) -> None:
@@ -99,7 +105,9 @@ def _verdict(spec: str, result: Compilation) -> None:
     tail = f" ({', '.join(said)})" if said else ""
     if result.valid and result.network is not None:
         network = result.network
-        typer.echo(f"{network.name}: valid{tail}; {network.total_parameters:,} parameters, {len(network) - 1:,} nodes")
+        size = f"{network.total_parameters:,} parameters, {len(network) - 1:,} nodes"
+        variants = f"; {len(result.study.variants)} variants" if result.study.variants else ""
+        typer.echo(f"{network.name}: valid{tail}; {size}{variants}")
     elif result.valid and result.assembly is not None and result.found is not None:
         typer.echo(f"{result.found.source.name}: valid{tail}; a library of {len(result.assembly.blocks)} blocks")
     else:
@@ -112,7 +120,7 @@ def _verdict(spec: str, result: Compilation) -> None:
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
     """Applies fixes until there are none; rewrites the file, or keeps the mended string."""
-    result = read(text(spec), **options)
+    result = _said(text(spec), options)
     if result.found is None:
         return Checked(spec, result)
     original, file = result.found.source.text, result.found.file
@@ -124,7 +132,7 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
         seen.add(mended)
         if file is not None:
             replace(file, mended)
-        result = read(spec if file is not None else Source(result.found.source.name, mended), **options)
+        result = _said(spec if file is not None else Source(result.found.source.name, mended), options)
     else:
         typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
     return Checked(spec, result, mended if file is None and mended != original else None)

@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, text
-from sewdsl.cli.report import dump
+from sewdsl.cli.printing import dump
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
+from sewdsl.passes import LEVELS, applied
+
+Optimize = Annotated[
+    int, typer.Option(metavar="LEVEL", min=LEVELS[0], max=LEVELS[-1], help="0: as written, 1: faster, 2: everything.")
+]
 
 
 class Stage(StrEnum):
@@ -19,6 +24,7 @@ class Stage(StrEnum):
     TREE = "tree"
     NETWORK = "network"
     MODULE = "module"
+    PASSES = "passes"
     DOT = "dot"
 
 
@@ -30,8 +36,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    optimize: Optimize = 1,
 ) -> None:
-    """Compile a spec and print a stage: its whole canonical text, the network as JSON, the module, or DOT."""
+    """Compile a spec and print a stage: its whole text, the network as JSON, what passes did, the module, or DOT."""
     compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit))
     network = require(compilation)
     if emit is Stage.TREE:
@@ -42,9 +49,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
         from sewdsl.draw import dot  # noqa: PLC0415 -- only this stage needs it
 
         typer.echo(dot(network), nl=False)
+    elif emit is Stage.PASSES:
+        for done in applied(network, optimize):
+            typer.echo(f"{done.name}: {done.said or 'nothing to do'}")
     elif emit is Stage.MODULE:
         try:
-            typer.echo(str(compile_module(network)))
+            typer.echo(str(compile_module(network, optimize=optimize)))
         except ValueError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None

@@ -12,6 +12,7 @@ import typer
 
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
+from sewdsl.ir.network import Network
 
 
 class Format(StrEnum):
@@ -52,12 +53,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    _say_if_too_large(network, chosen, expand=expand)
     from sewdsl.draw import RenderingError, picture, write  # noqa: PLC0415 -- only this command draws
 
     try:
         if out == "-" or (out is None and chosen in {Format.DOT, Format.MERMAID}):
-            content = picture(network, chosen.value, expand=expand, direction=direction.value)
-            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.write(picture(network, chosen.value, expand=expand, direction=direction.value))
             sys.stdout.buffer.flush()
         else:
             path = Path(out or _file_name(network.name, chosen))
@@ -70,6 +71,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
     except OSError as error:
         typer.echo(f"cannot write '{out or network.name}': {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _say_if_too_large(network: Network, form: Format, *, expand: bool) -> None:
+    """Says of Mermaid text if a page will show an error in place of the picture."""
+    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, drawable, mermaid  # noqa: PLC0415 -- only this command draws
+
+    if form is Format.MERMAID and not drawable(mermaid(network, expand=expand)):
+        most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
+        typer.echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 
 
 def _format(out: str | None, form: Format | None) -> Format:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.options import Data
-from sewdsl.cli.report import report
+from sewdsl.cli.printing import report
 from sewdsl.diagnostics import SewdslError
 from sewdsl.train.threads import share_cores
 

@@ -14,7 +14,7 @@ from sewdsl.resources import folder
 
 def command(
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="Such as join-needs-spikes; none lists all.")
+        str | None, typer.Argument(metavar="CODE", help="Such as join-needs-spikes; none lists all.")
     ] = None,
 ) -> None:
     """Explain a diagnostic code, or list all codes."""

@@ -11,7 +11,7 @@ import typer
 
 from sewdsl.cli.files import replace
 from sewdsl.cli.options import Limit, compile_options, text
-from sewdsl.cli.report import report
+from sewdsl.cli.printing import report
 from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find
 from sewdsl.diagnostics import Diagnostics, SewdslError
@@ -20,7 +20,7 @@ from sewdsl.syntax.limits import Limits
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to format in place, or - for a filter.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Files to format in place, or - for a filter.")],
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")
     ] = False,

@@ -16,7 +16,7 @@ from sewdsl.elaborate.suggestions import did_you_mean
 
 _NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
 _COMMENT = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
-_SENTENCE = re.compile(r".*?(?=: |[.;] [A-Z]|\.$|$)")
+_SENTENCE = re.compile(r"(?:\([^)]*\)|.)*?(?=: |[.;] [A-Z]|\.$|$)")
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
 
@@ -28,7 +28,7 @@ OWN_NAMES = {
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this network's file.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this network's file.")] = None,
     kinds: Annotated[bool, typer.Option("--kinds", help="List the layers, neurons, surrogates and joins.")] = False,
 ) -> None:
     """List the shipped networks, print one, or list every name that a .net file can use."""

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sewdsl.cli.report import report
+from sewdsl.cli.printing import report
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import Diagnostics, SewdslError
 from sewdsl.elaborate.files import decode

@@ -11,15 +11,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sewdsl.cli.options import require
+from sewdsl.cli.running import runners
 from sewdsl.cli.tables import console
-from sewdsl.compiler import Compilation, Options, read
+from sewdsl.compiler import Options, read
 
 if TYPE_CHECKING:
-    from sewdsl.train.folder import RunFolder
     from sewdsl.train.loop import Way
     from sewdsl.train.plan import Plan
-    from sewdsl.train.repeats import Spread, Summary
-    from sewdsl.train.result import Result
+    from sewdsl.train.repeats import Summary
 
 
 def repeated(  # noqa: PLR0913 -- what a run needs, and how often
@@ -42,32 +41,19 @@ def repeated(  # noqa: PLR0913 -- what a run needs, and how often
     seeded = [read(spec, **_with_seed(options, seed)) for seed in seeds]
     folder = out or make_numbered(name).path
     open_folder(folder)
-    start, go_on = _runners(data, way)
+    start, go_on = runners(data, way, _announce)
     try:
         summary = repeat([(one, plan(one, data)) for one in seeded], folder, start, go_on)
     except Interrupted:
         typer.echo(f"the same command with --out {folder} goes on", err=True)
         raise
     console().print(table(summary))
-    typer.echo(f"accuracy {said(summary.accuracy)} in the last epoch, {said(summary.best_accuracy)} in the best")
+    typer.echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
     typer.echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
 
 
-def _runners(
-    data: Path | None, way: Callable[[], Way]
-) -> tuple[Callable[[Compilation, Plan, RunFolder], Result], Callable[[RunFolder], Result]]:
-    """What starts a run, and what goes on with one; both say which."""
-    from sewdsl.train.run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
-
-    def start(compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
-        typer.echo(f"training {planned.network.name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
-        return train(compilation, planned, folder, way())
-
-    def go_on(folder: RunFolder) -> Result:
-        typer.echo(f"going on in {folder.path}", err=True)
-        return resume(folder, data, None, way())
-
-    return start, go_on
+def _announce(planned: Plan) -> None:
+    typer.echo(f"training {planned.network.name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
 
 
 def _with_seed(options: Options, seed: int) -> Options:
@@ -83,8 +69,3 @@ def table(summary: Summary) -> Table:
     for seed, last, best in zip(summary.seeds, summary.accuracy.values, summary.best_accuracy.values, strict=True):
         grid.add_row(str(seed), f"{last:.2%}", f"{best:.2%}")
     return grid
-
-
-def said(spread: Spread) -> str:
-    """A mean and its standard deviation in words: ``96.30% ± 0.42%``."""
-    return f"{spread.mean:.2%}" + (f" ± {spread.deviation:.2%}" if spread.deviation is not None else "")

@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.report import dump
+from sewdsl.cli.printing import dump
 from sewdsl.cli.tables import console
 
 if TYPE_CHECKING:

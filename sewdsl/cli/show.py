@@ -9,7 +9,7 @@ import typer
 from sewdsl.checks.expectation import computed, holds
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options
 from sewdsl.cli.options import network as load_network
-from sewdsl.cli.report import dump
+from sewdsl.cli.printing import dump
 from sewdsl.cli.tables import Row, layer_rows, print_network
 from sewdsl.ir.network import Network
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from sewdsl.checks.expectation import computed, holds
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.signal import Signal
+from sewdsl.ir.words import in_words
 
 PIPE_WIDTH = 160
 """Columns where the output is no terminal."""
@@ -96,8 +97,7 @@ def _settings(network: Network) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in network.settings:
-        shown = "x".join(map(str, value)) if isinstance(value, tuple) else "-" if value is None else str(value)
-        table.add_row(key, {True: "yes", False: "no"}.get(value, shown) if isinstance(value, bool) else shown)
+        table.add_row(key, "-" if value is None else in_words(value))
     return table
 
 
@@ -137,7 +137,7 @@ def _recipe(network: Network) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in network.recipe or ():
-        table.add_row(key, "-" if value is None else str(value))
+        table.add_row(key, in_words(value))
     return table
 
 

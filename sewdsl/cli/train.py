@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -14,15 +12,14 @@ from rich.table import Table
 
 from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
 from sewdsl.cli.repeat import repeated
-from sewdsl.cli.report import report
+from sewdsl.cli.running import SaveEvery, ends, way
 from sewdsl.compiler import Options, read
-from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.words import in_words
 from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
     from sewdsl.train.folder import RunFolder
-    from sewdsl.train.loop import Way
     from sewdsl.train.processes import Processes
     from sewdsl.train.result import Result
 
@@ -31,9 +28,6 @@ Resume = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for what comes out; runs/NAME-N unless given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run that is in the folder of --out.")]
-SaveEvery = Annotated[
-    float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
-]
 Devices = Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes on each machine, one a device.")]
 Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Machines.")]
 Strategy = Annotated[str, typer.Option(metavar="NAME", help="How processes share the work: auto, ddp, fsdp.")]
@@ -77,8 +71,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if resume:
         _resume(resume, options, data, processes, save_every)
     elif repeat > 1:
-        with _ends(lambda: None):
-            repeated(spec or "", options, out, data, repeat, lambda: _way(processes, save_every))
+        with ends(lambda: None):
+            repeated(spec or "", options, out, data, repeat, lambda: way(processes, save_every))
     else:
         _start(spec or "", options, _Place(out, overwrite), data, processes, save_every)
 
@@ -121,58 +115,25 @@ def _start(  # noqa: PLR0913 -- as above
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before the spec is known to be good
 
     folder = None
-    with _ends(lambda: folder):
+    with ends(lambda: folder):
         planned = plan(compilation, data)
         found = planned.data.find()
         folder = place.folder(name, processes)
         _print_recipe(name, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        _print_result(train(compilation, planned, folder, _way(processes, save_every)), folder)
+        _print_result(train(compilation, planned, folder, way(processes, save_every)), folder)
 
 
 def _resume(run: Path, options: Options, data: Path | None, processes: Processes, save_every: float) -> None:
     from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(run)
-    with _ends(lambda: folder):
+    with ends(lambda: folder):
         from sewdsl.train.run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}
-        _print_result(resume(folder, data, changes, _way(processes, save_every)), folder)
-
-
-def _way(processes: Processes, save_every: float) -> Way:
-    from sewdsl.train.loop import Way  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
-    from sewdsl.train.progress import callbacks  # noqa: PLC0415 -- as above
-
-    return Way(callbacks() if rank() == 0 else (), processes, save_every)
-
-
-@contextmanager
-def _ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
-    """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's."""
-    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.folder import Ended, Interrupted, RunError  # noqa: PLC0415 -- as above
-    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
-
-    try:
-        yield
-    except SewdslError as error:
-        report(error.diagnostics)
-        raise typer.Exit(1) from None
-    except Ended as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(0) from None
-    except (DataError, RunError) as error:
-        code, prefix = (error.code, "") if isinstance(error, Interrupted) else (1, "error: ")
-        run = folder()
-        if rank() == 0 or code == 1:
-            typer.echo(f"{prefix}{error}", err=True)
-        if rank() == 0 and run and run.last.exists() and not run.result.exists():
-            typer.echo(f"what was saved goes on with: sewdsl train --resume {run.path}", err=True)
-        raise typer.Exit(code) from None
+        _print_result(resume(folder, data, changes, way(processes, save_every)), folder)
 
 
 def _print_recipe(name: str, recipe: Recipe, processes: Processes, data: str) -> None:
@@ -181,19 +142,13 @@ def _print_recipe(name: str, recipe: Recipe, processes: Processes, data: str) ->
 
     if rank():
         return
-    values = ", ".join(f"{key} {_said(value)}" for key, value in recipe if key != "on")
+    values = ", ".join(f"{key} {in_words(value)}" for key, value in recipe if key != "on")
     typer.echo(f"training {name} on {recipe.on}: {values}", err=True)
     if data:
         typer.echo(f"data: {data}", err=True)
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
         typer.echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
-
-
-def _said(value: object) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "none" if value is None else str(value)
 
 
 def _print_result(result: Result, folder: RunFolder) -> None:
@@ -203,4 +158,5 @@ def _print_result(result: Result, folder: RunFolder) -> None:
         table.add_row(name, f"{rate:.2%}")
     Console().print(table)
     typer.echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
-    typer.echo(f"{result.epochs} epochs in {result.seconds:.0f} s; everything about them is in {folder.path}")
+    epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
+    typer.echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")

@@ -9,6 +9,7 @@ from typing import TypedDict
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.ir.words import in_words
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 
@@ -42,12 +43,12 @@ def overrides(options: Options) -> list[Override]:
         TypeError: a key of ``set`` is no string.
     """
     direct: dict[str, object] = {key: value for key, value in options.items() if key not in ("set", "limit")}
-    found = [Override(key, _text(value), f"--{key}") for key, value in direct.items() if value is not None]
+    found = [Override(key, in_words(value), f"--{key}") for key, value in direct.items() if value is not None]
     for key, value in (options.get("set") or {}).items():
         if not isinstance(key, str):
             message = f"a key of 'set' is a string such as 'train.epochs', not {key!r}"
             raise TypeError(message)
-        found.append(Override(key, _text(value)))
+        found.append(Override(key, in_words(value)))
     return found
 
 
@@ -68,10 +69,3 @@ def limits(options: Options, diagnostics: Diagnostics) -> Limits:
         else:
             result = replace(result, **{attribute: value})
     return result
-
-
-def _text(value: object) -> str:
-    """A Python value as the language writes it."""
-    if isinstance(value, bool) or value is None:
-        return {None: "none", True: "on", False: "off"}[value]
-    return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -41,7 +41,7 @@ class Found:
 
 def shipped() -> dict[str, Path]:
     """The networks that come with sewdsl, by name; libraries of blocks and recipes among them."""
-    return {path.stem: path for path in sorted(folder("nets").glob("*.net"))}
+    return {path.stem: path for path in sorted(folder("nets").glob("*.net"), key=lambda path: path.stem)}
 
 
 def find(spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Found | None:

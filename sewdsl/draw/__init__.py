@@ -5,18 +5,21 @@ The way: the flat network becomes a tree (``fold``), the tree gets sizes and pla
 """
 
 from sewdsl.draw.dot_text import dot
-from sewdsl.draw.mermaid_text import mermaid
+from sewdsl.draw.mermaid_text import MOST_CHARACTERS, MOST_EDGES, drawable, mermaid
 from sewdsl.draw.output import FORMATS, SUFFIXES, PictureFormat, format_of, picture, write
 from sewdsl.draw.rendering import RenderingError, render
 from sewdsl.draw.scene import Direction
 
 __all__ = [
     "FORMATS",
+    "MOST_CHARACTERS",
+    "MOST_EDGES",
     "SUFFIXES",
     "Direction",
     "PictureFormat",
     "RenderingError",
     "dot",
+    "drawable",
     "format_of",
     "mermaid",
     "picture",

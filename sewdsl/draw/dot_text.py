@@ -66,7 +66,7 @@ class _Writer:
         for line in self._scene.lines:
             self._line(line)
         looks = [style.stroke(line.signals) for line in self._scene.lines]
-        static = any(map(self._dashed, self._scene.lines))
+        static = any(self._wiring.is_static(line.signals) for line in self._scene.lines)
         legend = words.legend(looks, static=static, wide=right - left > WIDE)
         at = _at(((left + right) / 2, low - 14 - 8 * legend.count("<tr>")))
         self._graph.node("/legend", legend, shape="plain", fixedsize="false", style="", fontsize=f"{SMALL:g}", pos=at)
@@ -109,10 +109,11 @@ class _Writer:
         corners = [self._scene.xy(corner) for corner in (frame.start, frame.end)]
         (left, right), (low, high) = (sorted(side) for side in zip(*corners, strict=True))
         note = f'<br/><font point-size="{DETAIL:g}" color="{style.MUTED}">{escape(frame.title.note)}</font>'
+        colours = style.frame(block=frame.title.block, folds=frame.title.folds)
         look = {
             "style": "rounded,filled",
-            "fillcolor": style.BLOCK_FILL if frame.title.block else style.FOLD_FILL,
-            "color": style.FOLD_EDGE if frame.title.folds else style.BLOCK_EDGE,
+            "fillcolor": colours.fill,
+            "color": colours.edge,
             "fontcolor": style.INK,
             "fontsize": f"{TEXT:g}",
         }
@@ -127,7 +128,7 @@ class _Writer:
         extra = {} if line.arrow else {"dir": "none"}
         if line.label:
             extra |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
-        if self._dashed(line):
+        if self._wiring.is_static(line.signals):
             extra["style"] = "dashed"
         pieces = [" ".join(map(self._place, rounded(piece))) for piece in line.pieces]
         if line.arrow:
@@ -142,10 +143,6 @@ class _Writer:
             penwidth=f"{look.width:g}",
             **extra,
         )
-
-    def _dashed(self, line: Line) -> bool:
-        """Whether it carries the same at every one of several time-steps."""
-        return self._wiring.network.settings.steps > 1 and not any(signal.varies for signal in line.signals)
 
     def _plain(self, text: str) -> str:
         """A text as it is, whatever Graphviz would make of its entities, backslashes and brackets."""

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sewdsl.elaborate.builder import Followers
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Misfit, Op
+from sewdsl.ir.words import in_words
 from sewdsl.ops.input import Input
 
 ALWAYS = ("", "k", "s")
@@ -50,7 +51,7 @@ def _label(op: Op, followers: Followers) -> Label:
         if letter not in ALWAYS and _goes_without_saying(op, name, followers):
             continue
         if letter is None:
-            details.append(_cut(f"{name} = {_plain(value)}"))
+            details.append(_cut(f"{name} = {in_words(value)}"))
         elif letter:
             title.append(letter + _compact(value))
         else:
@@ -70,14 +71,6 @@ def _compact(value: object) -> str:
     if isinstance(value, tuple):
         return "x".join(map(str, dict.fromkeys(value)))
     return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def _plain(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)
 
 
 def _cut(text: str) -> str:

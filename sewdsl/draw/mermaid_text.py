@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sewdsl.draw import style, words
 from sewdsl.draw.fold import picture_of
+from sewdsl.draw.geometry import text_width
 from sewdsl.draw.measure import Measure, Title
 from sewdsl.draw.scene import Direction
 from sewdsl.draw.tree import Block, Fold, Items, Layer, Readout, Residual
@@ -15,6 +16,14 @@ from sewdsl.ir.network import Network
 
 SPECIAL = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
 """Characters that Mermaid or its Markdown would read; written as character references."""
+TITLE = str.maketrans("<>&", "\u2039\u203a+")
+"""Characters that the title above a diagram cannot hold in any way of writing, and what stands in for them."""
+CONFIG = "config: {flowchart: {subGraphTitleMargin: {top: 0, bottom: 14}}}"
+"""Room for a title between a frame and the first layer in it, in pixels."""
+BLANK = "#8195;"
+"""An em of white space."""
+MOST_EDGES, MOST_CHARACTERS = 500, 50_000
+"""What Mermaid draws at most, unless the settings of the page allow more; a diagram cannot raise them itself."""
 
 
 def mermaid(network: Network, *, expand: bool = False, direction: Direction = "TB") -> str:
@@ -26,25 +35,31 @@ def mermaid(network: Network, *, expand: bool = False, direction: Direction = "T
         direction: ``TB``: the signal flows down; ``LR``: to the right.
     """
     items = picture_of(network, expand=expand)
-    return "\n".join(_Writer(network, items).lines(direction)) + "\n"
+    return "\n".join(_Writer(network, items, vertical=direction == "TB").lines(direction)) + "\n"
+
+
+def drawable(text: str) -> bool:
+    """Whether Mermaid draws a flowchart of ours without changed settings."""
+    return text.count(" -->") <= MOST_EDGES and len(text) <= MOST_CHARACTERS
 
 
 class _Writer:
-    def __init__(self, network: Network, items: Items) -> None:
-        self._network, self._items = network, items
+    def __init__(self, network: Network, items: Items, *, vertical: bool) -> None:
+        self._network, self._items, self._vertical = network, items, vertical
         self._wiring = Wiring(network, items)
         self._measure = Measure(self._wiring, vertical=True)
         self._ids = {layer: f"n{layer.nodes[0]}" for layer in self._wiring.layers}
-        self._frames = 0
+        self._frames: dict[str, style.Family] = {}
         self._folds: dict[Layer, tuple[Fold, ...]] = {}
 
     def lines(self, direction: Direction) -> Iterator[str]:
         """The text, line by line."""
-        title = f"{words.name_of(self._network)}: {words.facts(self._network)}"
-        yield from ("---", f"title: {json.dumps(title, ensure_ascii=False)}", "---", f"flowchart {direction}")
+        title = f"{words.name_of(self._network)}: {words.facts(self._network)}".translate(TITLE)
+        yield from ("---", f"title: {json.dumps(title, ensure_ascii=False)}", CONFIG, "---", f"flowchart {direction}")
         yield from self._sequence(self._items, (), "    ")
         yield from self._edges()
-        looks = [style.TERMINAL, style.OTHER, *(look for _, look in style.FAMILIES)]
+        yield from (f"    class {name} {look.name}" for name, look in self._frames.items())
+        looks = [style.TERMINAL, style.OTHER, *(look for _, look in style.FAMILIES), *self._frames.values()]
         for look in dict.fromkeys(looks):
             yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{style.INK}"
 
@@ -70,11 +85,20 @@ class _Writer:
         yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{style.family(op).name}'
 
     def _frame(self, title: Title, folds: tuple[Fold, ...], indent: str) -> Iterator[str]:
-        self._frames += 1
-        text = "<br/>".join(map(_text, filter(None, (title.title, title.note))))
-        yield f'{indent}subgraph f{self._frames}["{text}"]'
+        name = f"f{len(self._frames) + 1}"
+        self._frames[name] = style.frame(block=title.block, folds=title.folds)
+        yield f'{indent}subgraph {name}["{self._title(title)}"]'
         yield from self._sequence(title.items, folds, f"{indent}    ")
         yield f"{indent}end"
+
+    def _title(self, title: Title) -> str:
+        """The words on a frame; without the note, since a second line would lie under what is inside.
+
+        Mermaid centres them, which is where a single arrow from above comes in: blanks as wide as the words leave it
+        a way. Where branch and shortcut come in, they pass on either side.
+        """
+        beside = self._vertical and not _forks(title.items)
+        return BLANK * (1 + round(text_width(title.title, 1)) if beside else 0) + _text(title.title)
 
     def _edges(self) -> Iterator[str]:
         looks: dict[str, list[int]] = {}
@@ -89,10 +113,22 @@ class _Writer:
             words_on = f'|"{_text(label)}"|' if label else ""
             yield f"    {self._ids[source]} -->{words_on} {end}"
             read = self._wiring.between(source, target)
-            look = style.stroke(self._wiring.carried(target, operand) if target else self._wiring.signals(read))
-            looks.setdefault(f"stroke:{look.color},stroke-width:{look.width:g}px", []).append(number)
+            signals = self._wiring.carried(target, operand) if target else self._wiring.signals(read)
+            look, dashes = style.stroke(signals), ",stroke-dasharray:4 3" if self._wiring.is_static(signals) else ""
+            looks.setdefault(f"stroke:{look.color},stroke-width:{look.width:g}px{dashes}", []).append(number)
         for look_text, numbers in looks.items():
             yield f"    linkStyle {','.join(map(str, numbers))} {look_text}"
+
+
+def _forks(items: Items) -> bool:
+    """Whether both sides of a join read what comes into a sequence."""
+    match items[0]:
+        case Residual():
+            return True
+        case Block(items=inner) | Fold(items=inner):
+            return _forks(inner)
+        case _:
+            return False
 
 
 def _text(text: str) -> str:

@@ -16,13 +16,11 @@ from sewdsl.ops.layers.pool import Pool
 
 FONT = "Helvetica"
 INK, MUTED = "#1D2939", "#667085"
-BLOCK_FILL, BLOCK_EDGE = "#F5F6F8", "#C4CAD4"
-FOLD_FILL, FOLD_EDGE = "#FFFFFF", "#8A94A6"
 
 
 @dataclass(frozen=True)
 class Family:
-    """The look of a family of layers.
+    """The look of a family of layers, or of frames.
 
     Attributes:
         name: ``convolution``; also the class name in Mermaid.
@@ -51,6 +49,18 @@ FAMILIES: tuple[tuple[tuple[type[Op], ...], Family], ...] = (
 def family(op: Op) -> Family:
     """The family of a layer; ``other`` for what has none."""
     return next((look for classes, look in FAMILIES if isinstance(op, classes)), OTHER)
+
+
+BLOCK = Family("block", "#F5F6F8", "#C4CAD4")
+FOLD = Family("copies", "#FFFFFF", "#8A94A6")
+FOLDED_BLOCK = Family("copies_of_a_block", BLOCK.fill, FOLD.edge)
+
+
+def frame(*, block: bool, folds: bool) -> Family:
+    """The look of a frame around a block, around folded copies, or around both."""
+    if block:
+        return FOLDED_BLOCK if folds else BLOCK
+    return FOLD
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,10 @@ class Wiring:
         """What nodes give."""
         return tuple(self.network.nodes[i].output for i in indices)
 
+    def is_static(self, signals: tuple[Signal, ...]) -> bool:
+        """Whether these are the same at every one of several time-steps."""
+        return self.network.settings.steps > 1 and not any(signal.varies for signal in signals)
+
     def changes_shape(self, index: int) -> bool:
         """Whether a node gives another shape than it reads; the input does."""
         node = self.network.nodes[index]

@@ -17,6 +17,7 @@ from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.elaborate.overrides import Override, override
 from sewdsl.elaborate.recipe import recipe
+from sewdsl.elaborate.study import Study, Variant, study
 from sewdsl.elaborate.uncalled import check_blocks
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation, Settings
@@ -24,7 +25,19 @@ from sewdsl.ops.input import Input
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.tree import BlockDefinition, Body, Document, Number, Size, Text, Value
 
-__all__ = ["Assembly", "Context", "Elaboration", "Importer", "Override", "assemble", "elaborate", "override"]
+__all__ = [
+    "Assembly",
+    "Context",
+    "Elaboration",
+    "Importer",
+    "Override",
+    "Study",
+    "Variant",
+    "assemble",
+    "elaborate",
+    "override",
+    "study",
+]
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,12 @@ HEADER = SETTINGS
 """Keys of a file's header."""
 
 SECTIONS = ("train",)
+"""Sections of which a file takes over what it does not write itself."""
 
-STATEMENTS = ("body", "block", "use", "expect", "claim", *SECTIONS)
+STUDY = "study"
+"""The section of a file's variants; each file has its own."""
+
+STATEMENTS = ("body", "block", "use", "expect", "claim", *SECTIONS, STUDY)
 """First words of the other statements."""
 
 
@@ -47,6 +51,7 @@ class Assembly:
         body: The expression.
         figures: ``expect`` and ``claim`` lines.
         own: Names of the blocks of the file itself, used files aside.
+        study: The ``study`` section of the file itself.
     """
 
     settings: dict[str, Setting] = field(default_factory=dict)
@@ -55,6 +60,7 @@ class Assembly:
     body: Body | None = None
     figures: list[Expect | Claim] = field(default_factory=list)
     own: tuple[str, ...] = ()
+    study: Section | None = None
 
 
 def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], Assembly | None]) -> Assembly:
@@ -77,6 +83,7 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
     check_definitions(own.blocks.values(), diagnostics)
     result.settings.update(own.settings)
     result.blocks.update(own.blocks)
+    result.study = own.sections.pop(STUDY, None)
     for name, section in own.sections.items():
         result.sections[name] = _over(result.sections.get(name), section)
     result.body, result.figures, result.own = own.body, own.figures, tuple(own.blocks)
@@ -89,8 +96,8 @@ def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> N
             _unknown("setting", key, HEADER, diagnostics)
         case Setting(key=key):
             _put(own.settings, key.text, statement, f"'{key.text}' is set", diagnostics)
-        case Section(name=name) if name.text not in SECTIONS:
-            _unknown("section", name, SECTIONS, diagnostics)
+        case Section(name=name) if name.text not in (*SECTIONS, STUDY):
+            _unknown("section", name, (*SECTIONS, STUDY), diagnostics)
         case Section(name=name):
             _put(own.sections, name.text, statement, f"section '{name.text}' is written", diagnostics)
         case BlockDefinition(name=name):

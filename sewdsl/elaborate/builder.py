@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from sewdsl.ir.network import Node, Step
+from sewdsl.ir.network import Node, Step, readers
 from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
@@ -44,13 +44,9 @@ class Builder:
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""
-        readers: list[list[int]] = [[] for _ in self.nodes]
-        for index, node in enumerate(self.nodes):
-            for source in node.inputs:
-                readers[source].append(index)
-        ops = [node.op for node in self.nodes]
+        ops, read_by = [node.op for node in self.nodes], readers(self.nodes)
         return tuple(
-            node if (op := node.op.settle(Followers(ops, readers, i))) is node.op else replace(node, op=op)
+            node if (op := node.op.settle(Followers(ops, read_by, i))) is node.op else replace(node, op=op)
             for i, node in enumerate(self.nodes)
         )
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sewdsl.elaborate.names import OWN_JOIN
+from sewdsl.elaborate.names import IDENTITY, OWN_JOIN
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf, Number, Repeat, Sequence
 
 
 class Counter:
     """Counts by multiplying; each block is counted once.
 
-    What depends on a block's arguments counts once too, so that the result is a lower bound; the elaborator keeps a
-    second count while it expands.
+    What depends on a block's arguments counts once too, and of two shortcuts the smaller, so that the result is a
+    lower bound; the elaborator keeps a second count while it expands.
     """
 
     def __init__(self, blocks: Mapping[str, BlockDefinition]) -> None:
@@ -29,8 +29,10 @@ class Counter:
                 times = count.value if isinstance(count, Number) else 1
                 return int(times) * self.sequence(body)
             case JoinOf(branch=branch, shortcut=shortcut):
-                other = shortcut.first if isinstance(shortcut, Alternative) else shortcut
-                return 1 + self.sequence(branch) + self.sequence(other)
+                ways = (shortcut.first, shortcut.second) if isinstance(shortcut, Alternative) else (shortcut,)
+                return 1 + self.sequence(branch) + min(map(self.sequence, ways))
+            case Call(name=name) if name.plain == IDENTITY:
+                return 0
             case Call(name=name):
                 return self._block(name.plain or OWN_JOIN)
 

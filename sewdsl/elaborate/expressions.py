@@ -24,6 +24,9 @@ from sewdsl.syntax.tree import Alternative, Call, Item, JoinOf, Name, Number, Re
 Place = int | None
 """Index of the node whose output flows on; None behind something broken."""
 
+WALKED = 2
+"""Layers, joins, calls of blocks and ``id`` that are walked at most for each node of the limit."""
+
 
 class TooLarge(Exception):  # noqa: N818 -- not an error of the program
     """Raised where the expansion passes a limit; reported. Nothing after it can be said."""
@@ -54,8 +57,8 @@ class Walker:
         if isinstance(item, Repeat):
             return self._repeat(item, at, frame)
         self._visits += 1
-        if self._visits > self._limits.nodes:
-            self._too_large(item.span, frame)
+        if self._visits > WALKED * self._limits.nodes:
+            self._too_long(item.span, frame)
         match item:
             case JoinOf():
                 return self._join(item, at, frame)
@@ -69,9 +72,10 @@ class Walker:
         name = frame.name("repeat")
         for copy in range(1, copies + 1):
             step = Step("repeat", "repeat", f"{name}.{copy}", copy, copies)
+            before = at
             at = self.sequence(repeat.body, at, frame.inside(step))
-            if at is None:
-                break  # the other copies would say the same
+            if at in {None, before}:
+                break  # the other copies would say the same, or be as empty as {id}*9999
         return at
 
     def _copies(self, repeat: Repeat, frame: Frame) -> int:
@@ -158,6 +162,8 @@ class Walker:
         if plain is not None and plain in self._vocabulary.blocks:
             return self._block(call, plain, at, frame)
         op = self._op(call, frame)
+        if isinstance(op, Activation):
+            self._nearest = op  # behind something broken too: what 'SN' means is known all the same
         if op is None or at is None:
             return None
         return self._add(op, (at,), call.span, call.span.text, frame)
@@ -214,8 +220,6 @@ class Walker:
         except Misfit as misfit:
             self._misfit(misfit, inputs, span, text, frame)
             return None
-        if isinstance(op, Activation):
-            self._nearest = op
         return index
 
     def _misfit(self, misfit: Misfit, inputs: tuple[int, ...], span: Span, text: str, frame: Frame) -> None:
@@ -243,10 +247,15 @@ class Walker:
         raise TooLarge
 
     def _too_large(self, span: Span, frame: Frame) -> None:
-        message = (
-            f"the network would have {self._limits.nodes + 1:,} nodes or more, but the limit is {self._limits.nodes:,}"
-        )
-        self._diagnostics.report(
-            "network-too-large", message, span, help="raise it with --limit nodes=N", path=frame.where(span.text[:40])
-        )
+        limit = self._limits.nodes
+        self._end(f"the network would have {limit + 1:,} nodes or more, but the limit is {limit:,}", span, frame)
+
+    def _too_long(self, span: Span, frame: Frame) -> None:
+        limit = self._limits.nodes
+        steps = f"{WALKED * limit:,} steps to write the network out, {WALKED} for each of {limit:,} nodes"
+        self._end(f"it takes more than {steps}", span, frame)
+
+    def _end(self, message: str, span: Span, frame: Frame) -> None:
+        help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])
+        self._diagnostics.report("network-too-large", message, span, help=help_, path=path)
         raise TooLarge

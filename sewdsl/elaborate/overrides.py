@@ -1,17 +1,19 @@
-"""``--set KEY=VALUE``: statements from outside the file, put over its own before anything is elaborated."""
+"""``--set KEY=VALUE`` and the variants of a study: settings put over a file's own before anything is elaborated."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
+from sewdsl.elaborate.replacement import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import find
 from sewdsl.source import Source, Span
+from sewdsl.syntax.excerpt import parse_excerpt
 from sewdsl.syntax.limits import STANDARD, Limits
 from sewdsl.syntax.parser import parse_value
 from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Value, Word
@@ -19,48 +21,78 @@ from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Value, Wo
 _DATA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
+BODY, BLOCK = "body", "block"
+"""Keys that are no settings: the expression itself, and which block is called in it."""
+
+
 @dataclass(frozen=True)
 class Override:
     """A key, dotted where it goes into a section or into arguments, and the text of its value.
 
     Attributes:
-        key: ``steps``, ``train.epochs``, ``train.optimizer.lr``, ``neuron.tau``.
+        key: ``steps``, ``train.epochs``, ``train.optimizer.lr``, ``neuron.tau``; ``body`` for another expression,
+            ``body.n`` for a parameter of the block that is all of it; ``block`` for another block in place of the only
+            one that is called, ``block.SEWBlock`` in place of that one.
         text: As a file would have it behind the key.
         option: What the user typed: ``--set``, ``--input``.
+        within: Where the text stands in a file; None: nowhere but on the command line.
     """
 
     key: str
     text: str
     option: str = "--set"
+    within: Span | None = None
 
     @property
-    def source(self) -> Source:
-        """The text for diagnostics: ``--set steps=16``, or ``--input 2x128x128`` with the option in its name."""
-        return Source(f"{self.option} {self.key}" if self.option == "--set" else self.option, self.text)
+    def place(self) -> Span:
+        """Where the text stands: in its file, or in a source of its own named ``--set steps`` or ``--input``."""
+        name = f"{self.option} {self.key}" if self.option == "--set" else self.option
+        return self.within or Span(Source(name, self.text), 0, len(self.text))
 
 
 def override(
-    assembly: Assembly, overrides: Sequence[Override], diagnostics: Diagnostics, limits: Limits = STANDARD
+    assembly: Assembly,
+    overrides: Sequence[Override],
+    diagnostics: Diagnostics,
+    limits: Limits = STANDARD,
+    library: Collection[str] = (),
 ) -> None:
-    """Puts every override over the assembly, in order; those that cannot be are reported."""
+    """Puts every override over the assembly, in order; those that cannot be are reported.
+
+    Args:
+        assembly: Changed in place.
+        overrides: What to put over it.
+        diagnostics: Where to report.
+        limits: Of the texts.
+        library: Names of the blocks that every file may call.
+    """
     for item in overrides:
-        source = item.source
         head, *rest = item.key.split(".")
-        span = Span(source, 0, len(source.text))
         if head in SECTIONS and rest == ["on"]:
-            _set_data(assembly, head, item.text.strip(), span, diagnostics)
-            continue
-        values = parse_value(source, diagnostics, limits)
-        if values is None:
-            continue
-        if head in SECTIONS and rest:
-            _into_section(assembly, head, rest, values, span, diagnostics)
-        elif head in HEADER:
-            changed = _setting(assembly.settings.get(head), head, rest, values, span, diagnostics)
-            if changed is not None:
-                assembly.settings[head] = changed
+            _set_data(assembly, head, item.text.strip(), item.place, diagnostics)
+        elif head == BODY and not rest:
+            replace_body(assembly, item.place, diagnostics, limits)
+        elif head == BLOCK and len(rest) <= 1:
+            replace_block(assembly, "".join(rest), item.place, {*library, *assembly.blocks}, diagnostics, limits)
         else:
-            _unknown(item.key, span, diagnostics)
+            _set_values(assembly, item, diagnostics, limits)
+
+
+def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, limits: Limits) -> None:
+    (head, *rest), span = item.key.split("."), item.place
+    values = parse_excerpt(span, parse_value, diagnostics, limits)
+    if values is None:
+        return
+    if head in SECTIONS and rest:
+        _into_section(assembly, head, rest, values, span, diagnostics)
+    elif head == BODY and len(rest) == 1:
+        set_parameter(assembly, rest[0], values, span, diagnostics)
+    elif head in HEADER:
+        changed = _setting(assembly.settings.get(head), head, rest, values, span, diagnostics)
+        if changed is not None:
+            assembly.settings[head] = changed
+    else:
+        _unknown(item.key, span, diagnostics)
 
 
 def _set_data(assembly: Assembly, name: str, data: str, span: Span, diagnostics: Diagnostics) -> None:
@@ -83,12 +115,13 @@ def _into_section(  # noqa: PLR0913 -- where to, what, and where to say what fai
 
 
 def _unknown(key: str, span: Span, diagnostics: Diagnostics) -> None:
-    known = [*HEADER, *(f"{section}.epochs" for section in SECTIONS)]
+    known = [*HEADER, BODY, BLOCK, *(f"{section}.epochs" for section in SECTIONS)]
     diagnostics.report(
         "unknown-setting",
         f"unknown key '{key}'",
         span,
-        help=did_you_mean(key, known) or f"keys: {', '.join(HEADER)}, {', '.join(f'{s}.…' for s in SECTIONS)}",
+        help=did_you_mean(key, known)
+        or f"keys: {', '.join((*HEADER, BODY, BLOCK))}, {', '.join(f'{s}.…' for s in SECTIONS)}",
     )
 
 

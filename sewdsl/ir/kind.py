@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sewdsl.ir.words import in_words
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -83,7 +85,7 @@ class Kind(BaseModel):
         compact = "".join(
             letters[name] + _compact(value) for name, value in self if name in letters and value is not None
         )
-        named = [f"{name}={_plain(value)}" for name, value in self if name not in letters]
+        named = [f"{name}={in_words(value)}" for name, value in self if name not in letters]
         return f"{self.kind}{compact}" + (f"({', '.join(named)})" if named else "")
 
     def replace(self, **changes: object) -> Self:
@@ -95,8 +97,3 @@ def _compact(value: object) -> str:
     if isinstance(value, tuple):
         return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"
     return str(int(value)) if isinstance(value, bool) else str(value)
-
-
-def _plain(value: object) -> str:
-    words = {None: "none", True: "on", False: "off"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)

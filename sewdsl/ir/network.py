@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -68,6 +68,15 @@ class Node:
         return ("body", *map(str, self.path), str(self.op).split("(", maxsplit=1)[0])
 
 
+def readers(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:
+    """For each node, the indices of those that read it."""
+    found: list[list[int]] = [[] for _ in nodes]
+    for index, node in enumerate(nodes):
+        for source in node.inputs:
+            found[source].append(index)
+    return tuple(map(tuple, found))
+
+
 @dataclass(frozen=True)
 class Network:
     """A whole network. Node 0 is the input; every node's type is inferred from those before it.
@@ -118,11 +127,7 @@ class Network:
     @cached_property
     def readers(self) -> tuple[tuple[int, ...], ...]:
         """For each node, the indices of those that read it."""
-        readers: list[list[int]] = [[] for _ in self.nodes]
-        for index, node in enumerate(self.nodes):
-            for source in node.inputs:
-                readers[source].append(index)
-        return tuple(map(tuple, readers))
+        return readers(self.nodes)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

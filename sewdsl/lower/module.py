@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
 from sewdsl.lower.stream import Stream
+from sewdsl.passes import Program
 from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.norm import BatchNorm
 
 Integrate = Callable[[str, Neuron, Tensor], Tensor]
 """How a neuron of some name turns its input current ``[T, N, *]`` into spikes."""
@@ -21,17 +22,21 @@ class Section(nn.Module):
 
 
 class Call(NamedTuple):
-    """One node, as forward runs it.
+    """One step, as forward runs it.
 
     Attributes:
-        name: Of the node and its module.
+        name: Of its module.
+        gives: Index of the node whose value it gives.
         operands: Indices of the nodes it reads.
         spent: Indices of the nodes that nobody reads after it.
+        once: Whether it gives the same at every time-step of a static input.
     """
 
     name: str
+    gives: int
     operands: tuple[int, ...]
     spent: tuple[int, ...]
+    once: bool
 
 
 class SpikingNetwork(nn.Module):
@@ -43,10 +48,10 @@ class SpikingNetwork(nn.Module):
         network: What it computes.
     """
 
-    def __init__(self, network: Network, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.network = network
-        self.calls = _schedule(network)
+        self.network = program.network
+        self.calls = _schedule(program)
         for name, module in modules.items():
             _place(self, name, module)
 
@@ -81,21 +86,28 @@ class SpikingNetwork(nn.Module):
         """The output of every time-step; each value is dropped behind its last reader.
 
         Args:
-            x_TN: The input, ``[T, N, *]``, known to fit.
+            x_TN: The input, ``[T, N, *]``, known to fit; where its time-steps are one and the same memory, what does
+                not depend on time is computed once.
             integrate: What stands in for a neuron's forward.
         """
-        values = {0: x_TN}
-        for index, call in enumerate(self.calls, start=1):
+        T = len(x_TN)
+        static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
+        values = {0: x_TN[:1] if static else x_TN}
+        for call in self.calls:
             module = self.get_submodule(call.name)
             operands = [values[i] for i in call.operands]
+            if static and not call.once:
+                operands = [_at_all_steps(operand, T) for operand in operands]
             if integrate is not None and isinstance(module, Neuron):
-                values[index] = integrate(call.name, module, *operands)
+                values[call.gives] = integrate(call.name, module, *operands)
+            elif static and call.once and isinstance(module, BatchNorm):
+                values[call.gives] = module(*operands, repeats=T)
             else:
-                values[index] = module(*operands)
+                values[call.gives] = module(*operands)
             del operands
             for i in call.spent:
                 del values[i]
-        return values[self.network.output]
+        return _at_all_steps(values[self.network.output], T)
 
     @property
     def example(self) -> Tensor | None:
@@ -108,13 +120,28 @@ class SpikingNetwork(nn.Module):
         return f"{self.network.name!r}, input={size}, steps={settings.steps}, readout={settings.readout}"
 
 
-def _schedule(network: Network) -> tuple[Call, ...]:
-    spent: list[list[int]] = [[] for _ in network.nodes]
-    for index, readers in enumerate(network.readers):
-        if index != network.output:
-            spent[max(readers, default=index)].append(index)
-    spent[0].clear()  # an input that nobody reads is never dropped
-    return tuple(Call(node.name, node.inputs, tuple(spent[index])) for index, node in enumerate(network.nodes) if index)
+def _schedule(program: Program) -> tuple[Call, ...]:
+    last = {i: step.gives for step in program.steps for i in step.operands}
+    spent: dict[int, list[int]] = {}
+    for index in {step.gives for step in program.steps} | set(last):
+        spent.setdefault(last.get(index, index), []).append(index)
+    names = [node.name for node in program.network.nodes]
+    output = program.network.output
+    return tuple(
+        Call(
+            names[step.gives],
+            step.gives,
+            step.operands,
+            tuple(i for i in spent.get(step.gives, ()) if i != output),
+            step.once,
+        )
+        for step in program.steps
+    )
+
+
+def _at_all_steps(x_TN: Tensor, T: int) -> Tensor:
+    """A value of one time-step as that of each of T; any other as it is."""
+    return x_TN if len(x_TN) == T else x_TN.expand(T, *x_TN.shape[1:])
 
 
 def _place(root: nn.Module, name: str, module: nn.Module) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sewdsl.snn.kernels import reference
+from sewdsl.snn import kernels
 from sewdsl.snn.specification import NeuronSpec
 
 
@@ -35,17 +35,16 @@ class Neuron(nn.Module):
         return cast("Mapping[str, Tensor]", self._parameters)
 
     def initial(self, x_N: Tensor) -> Tensor:
-        """The membrane potential before the first step, shaped like one step of the input current."""
-        return torch.full_like(x_N, self.spec.rest)
+        """The membrane potential before the first step, shaped like one step of the input current; float32 at least."""
+        return torch.full_like(x_N, self.spec.rest, dtype=torch.promote_types(x_N.dtype, torch.float32))
 
     def forward(self, x_TN: Tensor) -> Tensor:
         """Spikes of a whole sequence, from rest."""
-        spikes_TN, _ = reference.integrate(self.spec, x_TN, self.initial(x_TN[0]), self.learned)
-        return spikes_TN
+        return kernels.spikes(self.spec, x_TN, self.learned)
 
     def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes of one time-step and the membrane potential after it."""
-        spikes_TN, v_N = reference.integrate(self.spec, x_N[None], v_N, self.learned)
+        spikes_TN, v_N = kernels.integrate(self.spec, x_N[None], v_N, self.learned)
         return spikes_TN[0], v_N
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook

@@ -41,18 +41,42 @@ class BatchNorm(_BatchNorm):
         self.scale = scale
         self.synchronised = False
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        if self.training:
-            self._count(x_TN)
-        return over_steps(self._normalise, x_TN)
+    def forward(self, x_TN: Tensor, repeats: int = 1) -> Tensor:
+        """The normalised input.
 
-    def _normalise(self, x: Tensor) -> Tensor:
+        Args:
+            x_TN: See the class.
+            repeats: How many equal time-steps each of these stands for: the statistics are the same, but the variance
+                of more values is a little less biased.
+        """
+        if not self.training:
+            return over_steps(self._normalise, x_TN)
+        values = self._count(x_TN, repeats)
+        if repeats == 1:
+            return over_steps(self._normalise, x_TN)
+        if values == 1 or self._over_processes:
+            return over_steps(self._normalise, x_TN.repeat(repeats, *[1] * (x_TN.ndim - 1)))[: len(x_TN)]
+        variance = self.running_var.clone()
+        y = over_steps(lambda x: self._normalise(x, variance), x_TN)
+        with torch.no_grad():
+            kept = (1 - self._momentum) * self.running_var
+            self.running_var.copy_(kept + (variance - kept) * (repeats * (values - 1) / (repeats * values - 1)))
+        return y
+
+    @property
+    def _over_processes(self) -> bool:
+        return self.training and self.synchronised and distributed.is_initialized()
+
+    @property
+    def _momentum(self) -> float:
+        return self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+
+    def _normalise(self, x: Tensor, running_var: Tensor | None = None) -> Tensor:
         weight = self.weight if self.scale == 1 else self.weight * self.scale
-        momentum = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-        statistics = self.running_mean, self.running_var
-        if self.training and self.synchronised and distributed.is_initialized():
-            return self._normalise_over_processes(x, weight, momentum)
-        return functional.batch_norm(x, *statistics, weight, self.bias, self.training, momentum, self.eps)
+        if self._over_processes:
+            return self._normalise_over_processes(x, weight, self._momentum)
+        statistics = self.running_mean, self.running_var if running_var is None else running_var
+        return functional.batch_norm(x, *statistics, weight, self.bias, self.training, self._momentum, self.eps)
 
     def _normalise_over_processes(self, x: Tensor, weight: Tensor, momentum: float) -> Tensor:
         """In float32 at least, whatever x has."""
@@ -71,15 +95,17 @@ class BatchNorm(_BatchNorm):
         y: Tensor = centred * factor.reshape(shape) + self.bias.reshape(shape)
         return y.to(x.dtype)
 
-    def _count(self, x_TN: Tensor) -> None:
+    def _count(self, x_TN: Tensor, repeats: int) -> int:
+        """Counts the batch; how many values each channel has in it, repeats aside."""
         values = x_TN.shape[0] * x_TN.shape[1] * x_TN.shape[3:].numel()
-        if values <= 1:
+        if values * repeats <= 1:
             message = (
                 f"batch norm over {self.num_features} channels got {list(x_TN.shape)}: training needs more than one "
                 "value per channel; use a larger batch or more time-steps, or call eval()"
             )
             raise ValueError(message)
         self.num_batches_tracked.add_(1)
+        return values
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 -- torch's name
         """Any rank will do."""

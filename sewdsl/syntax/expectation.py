@@ -132,6 +132,8 @@ def _advice(situation: Situation) -> tuple[str, tuple[Fix, ...]]:
         fixes = (Fix("remove the space", (Edit(gap, ""),), safe=False),)
     elif token.type == "LBRACE" and situation.tokens[0].type == "KEY":
         advice = "only a section, such as 'train', has entries in braces"
+    elif [token.type for token in situation.tokens[:2]] == ["KEY", "_DASH"]:
+        advice = "layers stand behind 'body'; they go on in the next line where a line ends with '-'"
     elif situation.tokens[0].type == "KEY" and any(_hyphenated(*pair) for pair in pairwise(situation.tokens)):
         advice = "a value with '-' in it stands between double quotes"
     elif before.type == "_USE":

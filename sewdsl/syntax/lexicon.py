@@ -10,6 +10,7 @@ KEYWORDS = {
     "expect": "_EXPECT",
     "claim": "_CLAIM",
     "train": "SECTION",
+    "study": "SECTION",
     "data": "SECTION",
 }
 """The token kind of a statement's first word; any other word is the key of a setting."""

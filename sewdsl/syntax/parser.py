@@ -12,6 +12,7 @@ from sewdsl.syntax.characters import check_characters
 from sewdsl.syntax.citations import without_citation
 from sewdsl.syntax.layout import Lines, mark_alternatives, statements
 from sewdsl.syntax.limits import STANDARD, Limits, advice
+from sewdsl.syntax.pasted import add_body
 from sewdsl.syntax.scanner import scan, start
 from sewdsl.syntax.statement import StatementParser
 from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
@@ -51,6 +52,7 @@ class _Parser:
             return Document((), span=self.whole)
         lines = statements(tokens, brackets)
         check_version(self.source, lines, self.diagnostics)
+        add_body(self.source, lines, self.diagnostics)
         found = [statement for line in lines if (statement := self._statement(line))]
         return Document(tuple(found), span=self.whole)
 

@@ -25,7 +25,7 @@ def check_version(source: Source, statements: list[Lines], diagnostics: Diagnost
     """
     versions = [lines for lines in statements if lines.tokens[0].type == "_VERSION"]
     if not versions:
-        _report_missing(source, statements[0].tokens[0] if statements else None, diagnostics)
+        _report_missing(source, statements[0].tokens if statements else [], diagnostics)
         return
     for number in versions[0].tokens[1:2]:
         if number.type == "INTEGER" and number.lstrip("0") != str(VERSION):
@@ -43,8 +43,9 @@ def check_version(source: Source, statements: list[Lines], diagnostics: Diagnost
         _report_misplaced(source, lines, "unexpected-token", "the version comes a second time", diagnostics)
 
 
-def _report_missing(source: Source, first: Token | None, diagnostics: Diagnostics) -> None:
-    if first is not None and get_close_matches(first.lower(), ["sewdsl"]):
+def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
+    if 0 < len(tokens) <= len(_FIRST.split()) and get_close_matches(tokens[0].lower(), ["sewdsl"]):
+        first = tokens[0]
         span = Span(source, start(first), end(first))
         message = f"the file begins with '{first}', not with '{_FIRST}'"
         fix = Fix("write 'sewdsl'", (Edit(span, "sewdsl"),), safe=False)
@@ -52,7 +53,7 @@ def _report_missing(source: Source, first: Token | None, diagnostics: Diagnostic
     else:
         span = Span(source, 0, min(1, len(source.text)))
         message = f"the file does not begin with its version, '{_FIRST}'"
-        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}\n"),))
+        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}{source.line_end}"),))
     help_ = f"the first line of a file is '{_FIRST}'"
     diagnostics.report("missing-version", message, span, label=f"expected '{_FIRST}'", help=help_, fixes=(fix,))
 

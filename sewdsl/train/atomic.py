@@ -29,8 +29,7 @@ def write(path: Path, data: bytes, previous: Path | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
         if previous is not None and path.exists():
-            previous.unlink(missing_ok=True)
-            previous.hardlink_to(path)
+            keep(path, previous)
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
@@ -38,6 +37,19 @@ def write(path: Path, data: bytes, previous: Path | None = None) -> None:
         raise RunError(message) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep(path: Path, previous: Path) -> None:
+    """Gives a file a second name, or where the disk has no such links, another one.
+
+    Raises:
+        OSError: neither can be done.
+    """
+    previous.unlink(missing_ok=True)
+    try:
+        previous.hardlink_to(path)
+    except OSError:
+        path.replace(previous)
 
 
 def write_text(path: Path, text: str) -> None:

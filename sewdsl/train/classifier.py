@@ -17,7 +17,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train import divergence, randomness
 from sewdsl.train.data.dataset import Samples
-from sewdsl.train.folder import RunError
+from sewdsl.train.folder import Diverged, RunError
 from sewdsl.train.losses import training_loss
 from sewdsl.train.tally import Tally
 from sewdsl.train.temporal import temporal_delete
@@ -40,6 +40,7 @@ class Classifier(LightningModule):
         test_tally: Of the last pass over the samples that judge.
         history: The figures of each epoch so far, counted from 1.
         state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
+        spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
     """
 
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
@@ -49,6 +50,7 @@ class Classifier(LightningModule):
         self.train_tally, self.test_tally = Tally(), Tally()
         self.history: dict[int, dict[str, float]] = {}
         self.state: dict[str, Any] = {}
+        self.spec = ""
         self._start = perf_counter()
         self._batch: Samples | None = None
 
@@ -75,6 +77,7 @@ class Classifier(LightningModule):
             "history": self.history,
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
+            "spec": self.spec,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -109,7 +112,7 @@ class Classifier(LightningModule):
         """The loss of a batch, with some time-steps deleted if the recipe says so.
 
         Raises:
-            RunError: it is not finite.
+            Diverged: it is not finite.
         """
         x, y = batch
         settings = self.model.network.settings
@@ -128,7 +131,7 @@ class Classifier(LightningModule):
         """Looks at the gradients before they spoil the weights; a scaler of gradients does so itself.
 
         Raises:
-            RunError: one is not finite.
+            Diverged: one is not finite.
         """
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             return
@@ -173,7 +176,7 @@ class Classifier(LightningModule):
         message = (
             f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
         )
-        raise RunError(message)
+        raise Diverged(message)
 
 
 def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from sewdsl.train import atomic
 from sewdsl.train.metrics import Epochs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {"train": "#4c72b0", "test": "#c44e52"}
+COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#c44e52"}
 
 
 def draw(epochs: Epochs, title: str, path: Path) -> None:
-    """Writes a png with two panels: loss on the left, accuracy on the right, training and test in each."""
+    """Writes a png with two panels: loss on the left, accuracy on the right; a line for each part of the samples.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     figure.suptitle(title)
     loss, accuracy = figure.subplots(1, 2)
@@ -25,13 +31,16 @@ def draw(epochs: Epochs, title: str, path: Path) -> None:
     _panel(accuracy, epochs, "accuracy")
     loss.set_ylim(bottom=0)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
-    figure.savefig(path, dpi=150)
+    out = BytesIO()
+    figure.savefig(out, dpi=150, format="png")
+    atomic.write(path, out.getvalue())
 
 
 def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:
     for name, colour in COLOURS.items():
         points = {epoch: row[f"{name}_{quantity}"] for epoch, row in epochs.items() if f"{name}_{quantity}" in row}
-        axes.plot(list(points), list(points.values()), color=colour, marker="o", markersize=3, label=name)
+        if points:
+            axes.plot(list(points), list(points.values()), color=colour, marker="o", markersize=3, label=name)
     axes.set_xlabel("epoch")
     axes.set_ylabel(quantity)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -11,7 +11,7 @@ from typing import Any
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
 from sewdsl.source import Source
-from sewdsl.train import metrics
+from sewdsl.train import confusions, metrics
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.watch.names import FIRING_RATE
 
@@ -26,7 +26,7 @@ class Facts:
         recipe: Every value in force, by name.
         result: The fields of ``result.json``.
         epochs: The figures of each epoch.
-        confusion: Row i, column j has how many test samples of class i are taken for class j.
+        confusion: Which classes the test samples are taken for.
         diagram: SVG.
     """
 
@@ -35,7 +35,7 @@ class Facts:
     recipe: dict[str, Any]
     result: dict[str, Any]
     epochs: metrics.Epochs
-    confusion: list[list[int]]
+    confusion: confusions.Confusions
     diagram: str
 
     @cached_property
@@ -84,7 +84,7 @@ def gather(folder: RunFolder) -> Facts:
         recipe=_object(folder.recipe),
         result=_object(folder.result),
         epochs=_epochs(folder.metrics),
-        confusion=_matrix(folder.confusion),
+        confusion=confusions.read(folder.confusion),
         diagram=_text(folder.diagram),
     )
 
@@ -113,11 +113,3 @@ def _epochs(path: Path) -> metrics.Epochs:
         return metrics.epochs(path)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def _matrix(path: Path) -> list[list[int]]:
-    """A square of whole numbers, or nothing."""
-    found = _json(path)
-    if not isinstance(found, list) or not all(isinstance(row, list) and len(row) == len(found) for row in found):
-        return []
-    return found if all(isinstance(count, int) and count >= 0 for row in found for count in row) else []

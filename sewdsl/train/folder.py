@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from sewdsl.train.result import Result
+from sewdsl.train.result import Result, complaint
 
 
 class RunError(Exception):
@@ -28,6 +29,10 @@ class Interrupted(RunError):  # noqa: N818 -- nothing went wrong
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.code = 128 + number
+
+
+class Diverged(RunError):  # noqa: N818 -- the field's word
+    """A run whose loss or gradients stopped being numbers."""
 
 
 class Ended(RunError):  # noqa: N818 -- nothing went wrong
@@ -53,6 +58,11 @@ class RunFolder:
     def recipe(self) -> Path:
         """The recipe with every value in force."""
         return self.path / "recipe.json"
+
+    @property
+    def data(self) -> Path:
+        """Where the data lies, unless it travels with a package."""
+        return self.path / "data.json"
 
     @property
     def result(self) -> Path:
@@ -114,13 +124,15 @@ class RunFolder:
             message = f"'{self.path}' is not a folder"
             raise RunError(message)
         try:
-            return Result.model_validate_json(self.result.read_bytes())
+            text = self.result.read_bytes()
         except OSError:
             ended = f"its run has not ended, 'sewdsl train --resume {self.path}' goes on with it"
             message = f"'{self.path}' holds no result.json: {ended if _is_run(self.path) else 'is it that of a run?'}"
             raise RunError(message) from None
+        try:
+            return Result.model_validate_json(text)
         except ValidationError as error:
-            message = f"'{self.result}' is damaged: {error.errors()[0]['msg']}"
+            message = f"'{self.result}' is damaged, or of another version: {complaint(error, text)}"
             raise RunError(message) from None
 
 
@@ -165,6 +177,28 @@ def clear(folder: RunFolder) -> None:
 def _is_run(path: Path) -> bool:
     folder = RunFolder(path)
     return folder.spec.is_file() and folder.recipe.is_file()
+
+
+def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
+    """Makes a folder for several runs, or accepts one that holds nothing else already.
+
+    Args:
+        path: The folder.
+        belongs: Whether a name in it does.
+        group: What it is for, in words: ``repeat``, ``part of this study``.
+
+    Raises:
+        RunError: it holds something else, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        strange = [entry.name for entry in path.iterdir() if not belongs(entry.name)]
+    except OSError as error:
+        message = f"cannot make the folder '{path}': {error.strerror}"
+        raise RunError(message) from None
+    if strange:
+        message = f"'{path}' holds '{min(strange)}', which is no {group}; choose another folder with --out"
+        raise RunError(message)
 
 
 def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:

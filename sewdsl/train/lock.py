@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sewdsl.train.folder import RunError, RunFolder
 
@@ -29,7 +29,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
             file.seek(0)
             message = f"'{folder.path}' is in use by process {file.read().strip() or 'unknown'}"
             raise RunError(message) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        os.ftruncate(file.fileno(), 0)
+        with suppress(OSError):  # a full disk: the lock holds without its number
+            os.write(file.fileno(), f"{os.getpid()}\n".encode())
         yield

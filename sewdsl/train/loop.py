@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import distributed
 
+from sewdsl.ir.recipe import Recipe
 from sewdsl.train.checkpoints import WholeFiles
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.batches import Batches
@@ -76,14 +77,8 @@ def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer = _trainer(module, folder, keeper, way)
-        recipe, share = module.recipe, (trainer.global_rank, trainer.world_size)
-        judged = parts.test if parts.validation is None else parts.validation
-        trainer.fit(
-            module,
-            Batches(parts.train, recipe.batch, recipe.seed, process=share[0], processes=share[1]),
-            Batches(judged, recipe.batch, process=share[0], processes=share[1]),
-            ckpt_path=folder.last if folder.last.exists() else None,
-        )
+        training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
+        trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
     except SystemExit:  # how Lightning ends on Ctrl-C before the keeper listens
         raise Interrupted(signal.SIGINT) from None
     except OSError as error:
@@ -94,9 +89,23 @@ def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()  # a process that left early would take the connection from under the others
         distributed.destroy_process_group()
-    if keeper.signal and trainer.current_epoch < recipe.epochs:
+    if keeper.signal and trainer.current_epoch < module.recipe.epochs:
         raise Interrupted(keeper.signal)
     return Fitted(trainer.current_epoch, trainer.world_size)
+
+
+def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tuple[Batches, Batches]:
+    """What to train on, and by what to judge it.
+
+    Raises:
+        RunError: a process would have nothing to train on.
+    """
+    judged = parts.test if parts.validation is None else parts.validation
+    training = Batches(parts.train, recipe.batch, recipe.seed, process=process, processes=processes)
+    if not len(training):
+        message = f"{len(parts.train.y)} training samples are too few for {processes} processes"
+        raise RunError(message)
+    return training, Batches(judged, recipe.batch, process=process, processes=processes)
 
 
 def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:

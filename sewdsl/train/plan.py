@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,10 +55,9 @@ def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
 
 
 def _setup(network: Network, recipe: Recipe, folder: Path | None) -> Setup:
-    named = os.environ.get(places.VARIABLE)
     output = network.nodes[network.output].output
     return Setup(
-        folder=folder or (Path(named) if named else None),
+        folder=folder or places.told(),
         steps=network.settings.steps,
         shape=network.settings.input,
         classes=output.elements,
@@ -99,11 +97,15 @@ class _Places:
         return section.span.part(start, start + len(name)) if start >= 0 else section.span
 
 
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
 def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, diagnostics: Diagnostics) -> None:
     settings, output = network.settings, network.nodes[network.output].output
     if data.shape and settings.input != data.shape:
-        size = "x".join(map(str, data.shape))
-        message = f"a sample of {data.name} is {size}, but the network's input is {'x'.join(map(str, settings.input))}"
+        size = _size(data.shape)
+        message = f"a sample of {data.name} is {size}, but the network's input is {_size(settings.input)}"
         diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'")
     classes = data.classes or output.elements
     if output.shape != (classes,):
@@ -115,6 +117,10 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, di
     if not data.varies and settings.encode == "none" and settings.steps > 1:
         message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
         diagnostics.report("data-mismatch", message, place.setting("steps"), help="add 'encode direct'")
+    side = min(settings.input[1:], default=0)
+    if recipe.shift >= side > 0:
+        message = f"a shift of up to {recipe.shift} pixels moves an input of {_size(settings.input)} out of sight"
+        diagnostics.report("invalid-argument", message, place.recipe("shift"), help=f"at most {side - 1}")
     if recipe.loss == "tet" and settings.readout != "mean":
         message = f"the loss of each time-step goes with 'readout mean', not with 'readout {settings.readout}'"
         diagnostics.report("invalid-argument", message, place.recipe("loss"), help="write 'loss mean'")

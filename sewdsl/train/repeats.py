@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sewdsl.compiler import Compilation
 from sewdsl.train import atomic
-from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.folder import RunError, RunFolder, open_group
 from sewdsl.train.plan import Plan
 from sewdsl.train.result import Result
 from sewdsl.train.standalone import standalone
@@ -20,7 +20,7 @@ GoOn = Callable[[RunFolder], Result]
 
 
 class Spread(BaseModel):
-    """One figure of several runs.
+    """One share of several runs; as text, ``96.30% ± 0.42%``.
 
     Attributes:
         mean: Of the values.
@@ -38,6 +38,9 @@ class Spread(BaseModel):
     def of(cls, values: Sequence[float]) -> Spread:
         """That of these values, at least one."""
         return cls(mean=fmean(values), deviation=stdev(values) if len(values) > 1 else None, values=list(values))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2%}" + (f" ± {self.deviation:.2%}" if self.deviation is not None else "")
 
 
 class Summary(BaseModel):
@@ -75,15 +78,8 @@ def open_folder(folder: Path) -> None:
     Raises:
         RunError: it holds something else, or cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strange = [e.name for e in folder.iterdir() if e != summary_file(folder) and not e.name.startswith("seed-")]
-    except OSError as error:
-        message = f"cannot make the folder '{folder}': {error.strerror}"
-        raise RunError(message) from None
-    if strange:
-        message = f"'{folder}' holds '{min(strange)}', which is no repeat; choose another folder"
-        raise RunError(message)
+    summary = summary_file(folder).name
+    open_group(folder, lambda name: name == summary or name.startswith("seed-"), "repeat")
 
 
 def repeat(planned: Sequence[tuple[Compilation, Plan]], folder: Path, start: Start, go_on: GoOn) -> Summary:
@@ -100,22 +96,31 @@ def repeat(planned: Sequence[tuple[Compilation, Plan]], folder: Path, start: Sta
     """
     places = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
     for compilation, _, place in places:
-        _compare(compilation, place)
+        compare(compilation, place)
     results: list[Result] = []
-    for compilation, plan, place in places:
-        if place.result.is_file():
-            results.append(place.read_result())
-        elif place.spec.is_file():
-            results.append(go_on(place))
-        else:
-            place.path.mkdir(exist_ok=True)
-            results.append(start(compilation, plan, place))
+    for compilation, planned_one, place in places:
+        results.append(ended(compilation, planned_one, place, start, go_on))
         summary = _summary(results, len(places))
         atomic.write_text(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
     return summary
 
 
-def _compare(compilation: Compilation, place: RunFolder) -> None:
+def ended(compilation: Compilation, planned: Plan, place: RunFolder, start: Start, go_on: GoOn) -> Result:
+    """What came out of a run: of one that has ended, of one that has begun and goes on, or of a new one."""
+    if place.result.is_file():
+        return place.read_result()
+    if place.spec.is_file():
+        return go_on(place)
+    place.path.mkdir(parents=True, exist_ok=True)
+    return start(compilation, planned, place)
+
+
+def compare(compilation: Compilation, place: RunFolder) -> None:
+    """Refuses a folder that holds a run of something else.
+
+    Raises:
+        RunError: it does.
+    """
     if place.spec.is_file() and place.spec.read_text(encoding="utf-8") != standalone(compilation):
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
         raise RunError(message)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
+
+UNKNOWN = "unknown"
+"""The version of a package that is not installed."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -52,6 +56,19 @@ class Result(BaseModel):
     firing_rates: dict[str, Share]
 
 
+def complaint(error: ValidationError, text: bytes) -> str:
+    """What is wrong with a text that should be a result, and which version wrote it if it says so."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    said = {"missing": f"'{field}' is missing", "extra_forbidden": f"'{field}' is unknown"}
+    what = said.get(first["type"], f"{field}: {first['msg']}" if field else first["msg"])
+    try:
+        wrote = json.loads(text)["versions"]["sewdsl"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return what
+    return what if wrote == UNKNOWN else f"{what}; sewdsl {wrote} wrote it"
+
+
 def versions() -> dict[str, str]:
     """Of Python and the packages that the numbers depend on."""
     return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
@@ -61,4 +78,4 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:  # a checkout that is run without being installed
-        return "unknown"
+        return UNKNOWN

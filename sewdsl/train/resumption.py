@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sewdsl.compiler import Compilation, read
+from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
-from sewdsl.train import weights
+from sewdsl.source import Source
+from sewdsl.train import atomic, weights
 from sewdsl.train.folder import Ended, RunError, RunFolder
-from sewdsl.train.plan import Plan, plan
+from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
+from sewdsl.train.whereabouts import plan_again
 
 CHANGEABLE = "train.epochs"
 """What may be another number when a run goes on: all else would make it another run."""
+
+
+NEEDED = {"epoch", "state_dict", "loops", "optimizer_states", "lr_schedulers", "run"}
+"""Parts of a checkpoint that a run goes on from."""
 
 
 def check(
@@ -26,31 +34,56 @@ def check(
     Args:
         folder: Of the run.
         checkpoint: Where it stands; see :func:`standing`.
-        data_folder: Where the data lies.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
         changes: Settings to change, by key.
 
     Raises:
         Ended: nothing is left to do.
         RunError: the folder is not that of a run, or a change came too late.
         SewdslError: its spec has errors.
+        DataError: the data is not there.
     """
     for key in changes:
         if key != CHANGEABLE:
             message = f"with another '{key}' it is another run: only {CHANGEABLE} can change when a run goes on"
             raise RunError(message)
-    old = read(folder.spec).result().recipe
     compilation = read(folder.spec, set=dict(changes))
-    planned = plan(compilation, data_folder)
-    if old is not None and changes:
-        _compare(old, planned.recipe, checkpoint)
-    epochs = planned.recipe.epochs
-    if folder.result.is_file() and folder.read_result().epochs >= epochs:
-        message = f"the run in '{folder.path}' has ended: {epochs} of {epochs} epochs; --set {CHANGEABLE}=N adds some"
-        raise Ended(message)
-    return compilation, planned
+    now = compilation.result()
+    began = _began(checkpoint) or read(folder.spec).result()
+    _compare(began, now, folder)
+    if began.recipe and now.recipe:
+        _compare_rates(began.recipe, now.recipe, checkpoint)
+        if folder.result.is_file() and folder.read_result().epochs >= now.recipe.epochs:
+            done = f"{now.recipe.epochs} of {now.recipe.epochs} epochs"
+            message = f"the run in '{folder.path}' has ended: {done}; --set {CHANGEABLE}=N adds some"
+            raise Ended(message)
+    return compilation, plan_again(compilation, folder, data_folder)
 
 
-def _compare(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
+def _began(checkpoint: Mapping[str, Any]) -> Network | None:
+    """What a checkpoint was trained by; None where it does not say so, as those of the first version."""
+    spec = checkpoint["run"].get("spec") if checkpoint else None
+    return read(Source("spec.net", spec)).network if spec else None
+
+
+def _compare(began: Network, now: Network, folder: RunFolder) -> None:
+    """Refuses a spec that somebody has edited."""
+    changed = ["network"] if _bare(began) != _bare(now) else []
+    old, new = dict(began.recipe or ()), dict(now.recipe or ())
+    changed += [name for name in new if name != "epochs" and new[name] != old.get(name)]
+    if changed:
+        message = (
+            f"'{folder.spec}' is not what the run began with: with another {' and '.join(changed)} it is another run"
+        )
+        raise RunError(message)
+
+
+def _bare(network: Network) -> Network:
+    """What is computed, and nothing beside it."""
+    return replace(network, name="", recipe=None, expectations=())
+
+
+def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
     begun = checkpoint["epoch"] + 1 if checkpoint else 0
     done = len(checkpoint["run"]["history"]) if checkpoint else 0
     if new.epochs < done:
@@ -62,6 +95,19 @@ def _compare(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
             "have been another from the start; train anew, or give such a schedule its length when you first train"
         )
         raise RunError(message)
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """A checkpoint that a run can go on from.
+
+    Raises:
+        RunError: there is none, it is damaged, or it holds weights alone.
+    """
+    found = weights.read(path)
+    if not found.keys() >= NEEDED:
+        message = f"a run cannot go on from the checkpoint '{path}', which holds little more than weights"
+        raise RunError(message)
+    return found
 
 
 def standing(folder: RunFolder) -> dict[str, Any]:
@@ -76,14 +122,14 @@ def standing(folder: RunFolder) -> dict[str, Any]:
     if not folder.last.exists() and not folder.previous.exists():
         return {}
     try:
-        return weights.read(folder.last)
+        return _whole(folder.last)
     except RunError as error:
         if not folder.previous.exists():
             raise
-        found = weights.read(folder.previous)
+        found = _whole(folder.previous)
         if rank() == 0:
             sys.stderr.write(f"warning: {error}; going on from '{folder.previous}', one save before\n")
             if folder.last.exists():
                 folder.last.replace(folder.last.with_suffix(".damaged"))
-            folder.last.hardlink_to(folder.previous)
+            atomic.write(folder.last, folder.previous.read_bytes())
         return found

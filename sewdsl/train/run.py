@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,21 @@ from sewdsl import draw
 from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
 from sewdsl.snn.norm import synchronise
-from sewdsl.train import atomic, curves, metrics, report, resumption, weights
+from sewdsl.train import atomic, confusions, curves, metrics, report, resumption, weights
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import with_validation
-from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.folder import Interrupted, RunError, RunFolder
 from sewdsl.train.lock import locked
 from sewdsl.train.loop import Way, fit, judge
 from sewdsl.train.machine import machine
-from sewdsl.train.plan import Plan, plan
+from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
 from sewdsl.train.quiet import quiet
 from sewdsl.train.result import Result, versions
 from sewdsl.train.standalone import standalone
+from sewdsl.train.whereabouts import plan_again, remember
 
 
 def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way = Way()) -> Result:  # noqa: B008 -- frozen
@@ -48,11 +50,8 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way =
         RunError: it cannot go on.
         DataError: the data is missing or damaged.
     """
-    first = rank() == 0
-    with locked(folder) if first else nullcontext():
-        if first:
-            _describe(compilation, planned, folder)
-        return _run(planned, folder, way)
+    with _at_work(folder):
+        return _run(compilation, planned, folder, way)
 
 
 def resume(
@@ -65,7 +64,7 @@ def resume(
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.plan.plan`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
         changes: Settings to change, by key; see :func:`sewdsl.train.resumption.check`.
         way: How it goes.
 
@@ -75,36 +74,49 @@ def resume(
         Interrupted, DataError: as for :func:`train`.
         SewdslError: its spec has errors.
     """
-    with locked(folder) if rank() == 0 else nullcontext():
+    with _at_work(folder):
         checkpoint = resumption.standing(folder)
         compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
-        if rank() == 0:
-            folder.result.unlink(missing_ok=True)
-            _describe(compilation, planned, folder)
-        return _run(planned, folder, way)
+        return _run(compilation, planned, folder, way)
 
 
-def _run(planned: Plan, folder: RunFolder, way: Way) -> Result:
+@contextmanager
+def _at_work(folder: RunFolder) -> Iterator[None]:
+    """Keeps others from the folder, and gives Ctrl-C before and behind the training the name that it has within."""
+    try:
+        with locked(folder) if rank() == 0 else nullcontext():
+            yield
+    except KeyboardInterrupt:
+        raise Interrupted(signal.SIGINT) from None
+
+
+def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -> Result:
+    """Trains, from where the folder's last checkpoint stands; what is there already stays until all is ready."""
     network, recipe, data = planned
     splits = data.load()
     parts = with_validation(splits, recipe.validation, recipe.seed)
     with quiet():
         seed_everything(recipe.seed, verbose=False)
         module = Classifier(compile(network), recipe)
+        module.spec = standalone(compilation)
         if recipe.sync_bn:
             synchronise(module.model)
         if folder.last.exists():
             weights.load(module, folder.last)  # says at once if it does not fit
+        if rank() == 0:
+            _describe(compilation, planned, folder)
+            folder.result.unlink(missing_ok=True)
         if recipe.compile:
             compile_in_place(module.model, gpu=torch.cuda.is_available())
         fitted = fit(module, parts, folder, way)
         if rank():
             raise SystemExit(0)
         scores, confusion = _judge_both(module, folder, splits.test)
-    atomic.write_text(folder.confusion, json.dumps(confusion) + "\n")
-    curves.draw(metrics.epochs(folder.metrics), network.name, folder.curves)
+    confusions.write(folder.confusion, confusion, data.names)
+    metrics.write(module.history, folder.metrics)  # the last row may be missing, if that was when the run was killed
+    curves.draw(module.history, network.name, folder.curves)
     result = Result(
         network=network.name,
         data=data.name,
@@ -129,7 +141,7 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.plan.plan`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
 
     Returns:
         What the run reported, and the same with the accuracies and firing rates found now.
@@ -143,7 +155,7 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
     if not folder.spec.is_file():
         message = f"'{folder.spec}' is missing"
         raise RunError(message)
-    network, recipe, data = plan(read(folder.spec), data_folder)
+    network, recipe, data = plan_again(read(folder.spec), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     with quiet():
         scores, _ = _judge_both(Classifier(compile(network), recipe), folder, data.load().test)
@@ -151,21 +163,26 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
 
 
 def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> None:
-    """Writes down what is going to be trained, and how."""
+    """Writes down what is going to be trained, how, and on which data."""
     atomic.write_text(folder.spec, standalone(compilation))
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
     atomic.write_text(folder.recipe, json.dumps(recipe, indent=2) + "\n")
+    remember(folder, planned)
     try:
-        draw.write(planned.network, folder.diagram)
+        atomic.write(folder.diagram, draw.picture(planned.network))
     except draw.RenderingError as error:
         warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
 
 
 def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tuple[dict[str, Any], list[list[int]]]:
-    """The fields of a result that the checkpoints alone decide, and what the last weights confuse."""
-    weights.load(module, folder.best)
+    """The fields of a result that the checkpoints alone decide, and what the last weights confuse.
+
+    Where the last epoch was the best, its weights are judged once.
+    """
+    found = weights.read(folder.best), weights.read(folder.last)
+    weights.put(module, found[0], folder.best)
     best = judge(module, samples)
-    weights.load(module, folder.last)
-    last = judge(module, samples)
+    weights.put(module, found[1], folder.last)
+    last = best if weights.same(*found) else judge(module, samples)
     fields = {"accuracy": last.accuracy, "best_accuracy": best.accuracy, "firing_rates": last.firing_rates}
     return fields, last.confusion

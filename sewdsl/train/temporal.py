@@ -27,4 +27,6 @@ def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None =
         message = f"cannot keep {keep} of {T} time-steps"
         raise ValueError(message)
     kept = torch.randperm(T, generator=generator)[:keep].sort().values
+    if x_TN.stride(0) == 0:
+        return x_TN[:keep]  # all steps are one: which are kept makes no difference
     return x_TN[kept.to(x_TN.device)]

@@ -52,6 +52,12 @@ def put(module: Classifier, checkpoint: dict[str, Any], path: Path) -> None:
         raise RunError(message) from None
 
 
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two checkpoints of one network hold the same weights."""
+    ours, theirs = one["state_dict"], other["state_dict"]
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def load(module: Classifier, path: Path) -> None:
     """Both.
 

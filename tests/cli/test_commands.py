@@ -101,6 +101,19 @@ class TestCheck:
         assert run("check", "--fix", "--unsafe-fixes", str(file)).exit_code == 0
         assert file.read_text() == "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-PLIF\n"
 
+    @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+    def test_fix_makes_a_file_of_a_pasted_string(self, tmp_path: Path, line_end: str) -> None:
+        file = tmp_path / "seven.net"
+        file.write_bytes(f"# Tab. 5{line_end}{SEVEN}{line_end}".encode())
+        result = run("check", "--fix", str(file))
+        assert (result.exit_code, result.stderr.count("error["), "error[missing-input]" in result.stderr) == (
+            1,
+            1,
+            True,
+        )
+        assert file.read_bytes() == f"sewdsl 1{line_end}# Tab. 5{line_end}body    {SEVEN}{line_end}".encode()
+        assert run("check", str(file), "--input", "2x128x128").exit_code == 0
+
     def test_fix_prints_a_string(self) -> None:
         result = run("check", "--fix", BROKEN, "--input", "2x8x8")
         assert result.exit_code == 0
@@ -166,6 +179,11 @@ class TestShow:
         )
         assert "branch.conv1" not in text
 
+    def test_values_are_written_as_a_file_writes_them(self) -> None:
+        lines = [line.split() for line in run("show", "7b-net").stdout.splitlines()]
+        for row in (["zero_init", "off"], ["clip", "none"], ["flip", "off"], ["input", "2x128x128"]):
+            assert row in lines
+
     def test_expanded(self) -> None:
         text = run("show", "7b-net", "--expand").stdout
         assert text.count("branch.conv") == 14
@@ -209,6 +227,15 @@ class TestNets:
         text = run("nets").stdout
         assert "7b-net" in text
         assert "SEW ResNet-152" in text
+
+    def test_one_row_for_each_in_the_order_of_names(self) -> None:
+        lines = [line.split() for line in run("nets").stdout.splitlines()]
+        names = [words[0] for words in lines if words and (folder("nets") / f"{words[0]}.net").exists()]
+        assert names == sorted(path.stem for path in folder("nets").glob("*.net"))
+
+    def test_a_sentence_does_not_end_inside_parentheses(self) -> None:
+        text = " ".join(run("nets").stdout.split())
+        assert "(He et al. 2016, v1.5: the stride sits on the 3x3 convolution), the ANN" in text
 
     def test_print_one(self) -> None:
         assert run("nets", "7b-net").stdout == (folder("nets") / "7b-net.net").read_text()

@@ -63,7 +63,7 @@ class TestOptions:
             ("steps", "many", "invalid-argument"),
             ("steps", "3 4", "invalid-argument"),
             ("join", "IF", "invalid-argument"),
-            ("body", "FC3", "unknown-setting"),
+            ("body.n", "3", "unknown-setting"),
         ],
     )
     def test_override_is_validated_as_the_file_is(self, key: str, value: str, code: str) -> None:

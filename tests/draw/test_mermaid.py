@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from sewdsl.draw import mermaid
+from sewdsl.draw import drawable, mermaid
 from sewdsl.ir.network import Network
 
 Networks = Callable[[str], Network]
@@ -17,8 +17,9 @@ NAMES = ["seven", "nested", "projection", "plain", "sides", "sew-resnet-50", "7b
 NODE = re.compile(r'^ *(n\d+)\(+"[^"]*"\)+:::\w+$')
 EDGE = re.compile(r'^ *(n\d+) -->(?:\|"[^"]*"\|)? (n\d+|readout)$')
 OTHER = re.compile(
-    r'^(---|title: ".*"|flowchart (TB|LR)| *subgraph f\d+\[".*"\]| *end| *readout\(\["[^"]*"\]\):::terminal'
-    r"| *linkStyle \d+(,\d+)* stroke:#\w{6},stroke-width:[\d.]+px| *classDef \w+ [\w:#,]+)$"
+    r'^(---|title: ".*"|config: \{[\w:{}, ]+\}|flowchart (TB|LR)| *subgraph f\d+\["[^"]*"\]| *end'
+    r'| *readout\(\["[^"]*"\]\):::terminal| *class f\d+ \w+| *classDef \w+ [\w:#,]+'
+    r"| *linkStyle \d+(,\d+)* stroke:#\w{6},stroke-width:[\d.]+px(,stroke-dasharray:4 3)?)$"
 )
 
 
@@ -67,7 +68,45 @@ def test_hostile_names(networks: Networks) -> None:
     )
     text = mermaid(replace(network, name=name, nodes=nodes))
     assert "a #34;b#34; #60;i#62;c#60;/i#62; #96;d#96; #38; #35;e; #92;" in text
-    assert r'title: "a \"b\" <i>c</i> `d` & #e; \\' in text
+    title = r'title: "a \"b\" <i>c</i> `d` + #e; \\'.replace("<", "\u2039").replace(">", "\u203a")
+    assert title in text  # Mermaid shows '&amp;' for '&', and drops tags
+
+
+def titles(text: str) -> list[str]:
+    return re.findall(r'subgraph f\d+\["([^"]*)"\]', text)
+
+
+def test_a_title_is_one_line_beside_the_arrow(networks: Networks) -> None:
+    """Mermaid leaves no room for a second line, and draws a single arrow through the middle of a frame's top."""
+    wide, side = titles(mermaid(networks("nested"))), titles(mermaid(networks("nested"), direction="LR"))
+    assert side == ["×2", "×3"]
+    assert wide == ["#8195;#8195;×2", "#8195;#8195;×3"]
+    assert titles(mermaid(networks("seven"))) == ["×7", "SEW Block"]  # branch and shortcut pass on either side
+
+
+def test_frames_have_the_colours_of_the_other_pictures(networks: Networks) -> None:
+    text = mermaid(networks("sew-resnet-18"))
+    looks = dict(re.findall(r"^ *class (f\d+) (\w+)$", text, re.MULTILINE))
+    assert list(looks) == [f"f{i}" for i in range(1, text.count("subgraph") + 1)]
+    assert looks["f1"] == "copies_of_a_block"
+    assert looks["f2"] == "block"
+    for look in set(looks.values()):
+        assert text.count(f"classDef {look} fill:") == 1
+    assert set(re.findall(r"^ *class f\d+ (\w+)$", mermaid(networks("seven")), re.MULTILINE)) == {"copies", "block"}
+
+
+def test_what_does_not_vary_is_dashed(networks: Networks) -> None:
+    assert re.findall(r"linkStyle ([\d,]+) .*dasharray", mermaid(networks("sew-resnet-18"))) == ["0,1,2"]
+    assert "dasharray" not in mermaid(networks("resnet-18"))
+
+
+def test_what_is_too_large_for_mermaid(networks: Networks) -> None:
+    network = networks("sew-resnet-152")
+    assert drawable(mermaid(network))
+    assert not drawable(mermaid(network, expand=True))
+    assert drawable("a --> b\n" * 500)
+    assert not drawable("a --> b\n" * 501)
+    assert not drawable("x" * 50_001)
 
 
 def test_snapshot(networks: Networks, golden: Callable[[str, str], None]) -> None:

@@ -109,3 +109,12 @@ def test_no_torch(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.svg").stat().st_size > 10_000
+
+
+def test_says_what_mermaid_will_not_draw(draw: Callable[..., Result]) -> None:
+    result = draw("{BN}*501", "--input", "3", "--expand", "--format", "mermaid")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "note: Mermaid draws 500 edges and 50,000 characters at most, unless a page allows more, and this is more\n"
+    )
+    assert draw("{BN}*501", "--input", "3", "--format", "mermaid").stderr == ""

@@ -275,6 +275,30 @@ def test_bad_limits(limit: dict[str, int]) -> None:
     assert not sewdsl.read("tiny", limit=limit).valid
 
 
+@pytest.mark.parametrize("name", ["7b-net", "tiny", "sew-resnet-18"])
+def test_a_network_may_be_as_large_as_the_limit(name: str) -> None:
+    """What is counted are nodes: neither calls of blocks nor ``id``, and not the input."""
+    size = len(sewdsl.load(name)) - 1
+    assert sewdsl.read(name, limit={"nodes": size}).valid
+    (found,) = sewdsl.read(name, limit={"nodes": size - 1}).diagnostics
+    assert found.code == "network-too-large"
+    assert f"would have {size} nodes" in found.message
+
+
+def test_identities_are_no_nodes() -> None:
+    began = time.process_time()
+    assert len(sewdsl.load("{{{id}*9999}*9999}*9999-BN", input="3", limit={"nodes": 1})) == 2
+    assert time.process_time() - began < 1
+    assert codes("{id-BN}*9", limit={"nodes": 8}) == ["network-too-large"]
+
+
+def test_blocks_that_make_nothing_end() -> None:
+    blocks = "".join(f"block A{i} = A{i - 1}-A{i - 1}\n" for i in range(1, 25))
+    (found,) = sewdsl.read(f"{HEAD}block A0 = id\n{blocks}body A24-BN\n", limit={"nodes": 100}).diagnostics
+    assert found.code == "network-too-large"
+    assert found.message == "it takes more than 200 steps to write the network out, 2 for each of 100 nodes"
+
+
 def test_limits_reach_overrides() -> None:
     assert (
         sewdsl.load("FC2", input="3", limit={"digits": 12}, set={"steps": "1234567890"}).settings.steps == 1_234_567_890

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.cli.report import lines
+from sewdsl.cli.printing import lines
 from sewdsl.compiler.fixing import fixed
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ops import catalogue

@@ -4,7 +4,7 @@ import pytest
 
 import sewdsl
 from sewdsl.cli.tables import layer_rows
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped, variants
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 
@@ -98,3 +98,11 @@ def test_spiking_blocks_stay_binary() -> None:
     network = sewdsl.load("spiking-resnet-50")
     outputs = [node for node in network if node.path and node.path[-1].kind == "block"]
     assert {node.output.values.upper for node in outputs if node.op.kind == "IF"} == {1}
+
+
+@pytest.mark.parametrize("name", ["table-4", "table-9", "degradation"])
+def test_every_variant_of_a_study_is_valid(name: str) -> None:
+    base, found = variants(name, seeded=False)
+    assert base.diagnostics == ()
+    assert len(found) > 1
+    assert {one.compilations[0].valid for one in found} == {True}

@@ -149,7 +149,8 @@ def test_number_format_is_kept(surrogate: str, dtype: torch.dtype) -> None:
     x = torch.linspace(-3, 6, 24).reshape(4, 2, 3).to(dtype).requires_grad_()
     spikes, v = reference.integrate(spec, x, torch.zeros(2, 3, dtype=dtype), {})
     (gradient,) = torch.autograd.grad(spikes.sum(), x)
-    assert spikes.dtype == v.dtype == dtype
+    assert spikes.dtype == dtype
+    assert v.dtype == torch.promote_types(dtype, torch.float32)  # the membrane forgets nothing between two steps
     assert set(torch.unique(spikes).tolist()) == {0.0, 1.0}
     assert gradient.dtype == dtype
     assert gradient.abs().sum() > 0

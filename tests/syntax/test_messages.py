@@ -185,12 +185,24 @@ CASES = [
         "sewdsl 1\nbody a",
         safe=False,
     ),
+    Case(
+        parse,
+        "steps 4\r\nbody a",
+        "missing-version",
+        1,
+        1,
+        "the file does not begin with its version, 'sewdsl 1'",
+        "sewdsl 1\r\nsteps 4\r\nbody a",
+    ),
     Case(parse, "", "missing-version", 1, 1, "the file does not begin with its version, 'sewdsl 1'", V),
     Case(parse, "# c\nbody a\nsewdsl 1\n", "missing-version", 3, 1, "the version must be the first statement"),
     Case(parse, "sewdsl 2\n", "unsupported-version", 1, 8, "version 2 of the language is not known, only 1"),
     Case(parse, "sewdsl\n", "unexpected-token", 1, 7, "found the end of the line, expected a whole number"),
     Case(parse, "sewdsl 1.5\n", "unexpected-token", 1, 8, "found '1.5', expected a whole number"),
     file("sewdsl 1", "unexpected-token", 2, 1, "the version comes a second time"),
+    file("a-b", "missing-body", 2, 1, "the network has no 'body' before it", fixed=V + "body    a-b"),
+    file("<a>*2", "missing-body", 2, 1, "the network has no 'body' before it", fixed=V + "body    <a>*2"),
+    file("g[a-b|id]", "missing-body", 2, 1, "the network has no 'body' before it", fixed=V + "body    g[a-b|id]"),
     file("blok A = a", "unknown-statement", 2, 1, "unknown statement 'blok'", fixed=V + "block A = a", safe=False),
     file("Body a-b", "unknown-statement", 2, 1, "unknown statement 'Body'", fixed=V + "body a-b", safe=False),
     file(
@@ -277,6 +289,7 @@ def test_message_and_fix(case: Case) -> None:
         (file("network 7B-Net", "", 0, 0, ""), "between double quotes"),
         (file("use a.net", "", 0, 0, ""), "between double quotes"),
         (file("body a\n-b", "", 0, 0, ""), "end of the line before"),
+        (file("body a\nb-c", "", 0, 0, ""), "behind 'body'"),
         (file("test on x { a 1 }", "", 0, 0, ""), "only a section, such as 'train'"),
     ],
 )
@@ -301,6 +314,12 @@ def test_several_problems_of_one_expression() -> None:
         ("missing-hyphen", 1, 23),
         ("trailing-hyphen", 1, 28),
     ]
+
+
+def test_a_layer_at_the_start_is_no_misspelt_version() -> None:
+    diagnostics = Diagnostics()
+    assert parse(Source("t", "SEW(c32)-a"), diagnostics).statements
+    assert [(d.code, d.fixes[0].safe) for d in diagnostics] == [("missing-body", True), ("missing-version", True)]
 
 
 def test_several_statements_with_problems() -> None:

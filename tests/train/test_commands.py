@@ -27,7 +27,7 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     assert any(line.startswith("epoch 1/1   loss ") for line in said)
     assert "repeat1.2.sew_block1.branch.plif2" in done.stdout
     *_, accuracy, where = done.stdout.splitlines()
-    assert where.startswith("1 epochs in ")
+    assert where.startswith("1 epoch in ")
     assert where.endswith(f"is in {out}")
     again = run("eval", out)
     assert (again.exit_code, again.stdout.strip(), again.stderr) == (0, accuracy, "")

@@ -88,6 +88,16 @@ def test_unknown_data(name: str, hint: str) -> None:
             "T_train 4",
             ("invalid-argument", "T_train 4", "T_train 4 is more than the network's 3 time-steps", "at most 3"),
         ),
+        (
+            "batch 100",
+            "shift 8",
+            (
+                "invalid-argument",
+                "shift 8",
+                "a shift of up to 8 pixels moves an input of 1x8x8 out of sight",
+                "at most 7",
+            ),
+        ),
     ],
 )
 def test_misfit(old: str, new: str, complaint: tuple[str, str, str, str]) -> None:

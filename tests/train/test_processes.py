@@ -43,6 +43,14 @@ def case(small: Path) -> Case:
     return Case(module, Samples(x, torch.arange(16) % 10))
 
 
+class Two(NamedTuple):
+    """What two processes left and said."""
+
+    folder: Path
+    out: str
+    error: str
+
+
 class Note(Callback):
     """Keeps the gradients of the step, as the processes agreed on them."""
 
@@ -71,27 +79,41 @@ def gradients(small: Path, indices: torch.Tensor) -> Gradients:
     return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
 
 
-def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-
-
 PROGRAM = """
 import sys
 from pathlib import Path
+from pytest import MonkeyPatch
+from torch import distributed
+from sewdsl.cli.app import app
+from sewdsl.train.quiet import quiet
 from tests.train.test_processes import noted
-spec, folder, synchronised = sys.argv[1:]
-noted(Path(spec), Path(folder), synchronised=bool(synchronised))
+spec, folder = map(Path, sys.argv[1:])
+with quiet(), MonkeyPatch.context() as patch:
+    patch.setattr(distributed, "destroy_process_group", lambda: None)  # they can meet only once
+    noted(spec, folder / "apart", synchronised=False)
+    noted(spec, folder / "together", synchronised=True)
+app(["train", str(spec), "--out", str(folder / "out"), "--set", "train.epochs=1"])
 """
 
 
-@pytest.mark.parametrize("synchronised", [False, True], ids=["statistics apart", "statistics together"])
-def test_gradients(small: Path, tmp_path: Path, *, synchronised: bool) -> None:
-    """With batch norm apart they are the mean of the halves' gradients; together, those of the whole batch."""
-    (tmp_path / "program.py").write_text(PROGRAM, "utf-8")
-    done = torchrun(str(tmp_path / "program.py"), str(small), str(tmp_path), "yes" * synchronised)
+@pytest.fixture(scope="module")
+def two(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
+    """What two processes did, one thing after the other: to start them takes longer than all of it."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "program.py").write_text(PROGRAM, "utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    arguments = [str(folder / "program.py"), str(small), str(folder)]
+    done = subprocess.run(
+        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
+    return Two(folder, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("statistics", ["apart", "together"])
+def test_gradients(small: Path, two: Two, statistics: str) -> None:
+    """With batch norm apart they are the mean of the halves' gradients; together, those of the whole batch."""
     samples = case(small).samples
     halves = [
         indices_of(next(iter(Batches(samples, 8, 0, process=process, processes=2))), samples) for process in (0, 1)
@@ -100,9 +122,9 @@ def test_gradients(small: Path, tmp_path: Path, *, synchronised: bool) -> None:
     whole, (one, other) = gradients(small, torch.cat(halves)), (gradients(small, half) for half in halves)
     mean = {name: (one[name] + other[name]) / 2 for name in whole}
     assert not torch.allclose(mean["model.conv1.weight"], whole["model.conv1.weight"], rtol=1e-3)
-    expected = whole if synchronised else mean
+    expected = whole if statistics == "together" else mean
     for rank in range(2):
-        found: Gradients = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        found: Gradients = torch.load(two.folder / statistics / f"{rank}.pt", weights_only=True)
         assert found.keys() == expected.keys()
         for name, gradient in expected.items():
             assert found[name].dtype == torch.float64
@@ -114,16 +136,13 @@ def indices_of(part: Samples, samples: Samples) -> torch.Tensor:
     return (part.x.flatten(1)[:, None] == samples.x.flatten(1)).all(-1).nonzero()[:, 1]
 
 
-def test_the_command(small: Path, tmp_path: Path) -> None:
-    """One folder, one account of it, and a run that goes on."""
-    out = tmp_path / "out"
-    done = torchrun("-m", "sewdsl", "train", str(small), "--out", str(out), "--set", "train.epochs=1")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("accuracy ") == 1
-    assert done.stderr.count("training Small on digits") == 1
-    assert "each step: 100 samples x 1 batches x 2 processes = 200 samples" in done.stderr
-    assert "recommended" not in done.stderr
-    result = RunFolder(out).read_result()
+def test_the_command(two: Two) -> None:
+    """One folder, one account of it."""
+    assert two.out.count("accuracy ") == 1
+    assert two.error.count("training Small on digits") == 1
+    assert "each step: 100 samples x 1 batches x 2 processes = 200 samples" in two.error
+    assert "recommended" not in two.error
+    result = RunFolder(two.folder / "out").read_result()
     assert (result.epochs, result.processes) == (1, 2)
     assert result.accuracy * 359 == pytest.approx(round(result.accuracy * 359))
 

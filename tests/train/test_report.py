@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.train import report
+from sewdsl.train import confusions, report
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.report.markup import Markup, join, tag
 from sewdsl.train.report.svg import inline
@@ -143,6 +143,15 @@ class TestMadeUp:
         assert page.tags.count("img") == 1
         assert "No sample is taken for another class." in page.words
 
+    def test_classes_have_names(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run")
+        counts = json.loads(folder.confusion.read_text("utf-8"))
+        confusions.write(folder.confusion, counts, ["cat", "dog", EVIL])
+        page = written(folder)
+        assert f"cat taken for dog (1 of 10), dog taken for {EVIL} (1 of 10), {EVIL} taken for 3" in page.words
+        assert page.words.count(EVIL) == 2 + 2, "a row and a column"
+        assert ("class", "upright") in page.attributes
+
     def test_many_layers_are_folded_away(self, tmp_path: Path) -> None:
         rates = {f"if{index}": 0.001 if index == 3 else 0.1 + index / 1000 for index in range(50)}
         page = written(finished(tmp_path / "run", firing_rates=rates))
@@ -195,6 +204,8 @@ class TestMissing:
             ("metrics.csv", b"a,b\n1,2\n"),
             ("confusion.json", b"[[1, 2], [3]]"),
             ("confusion.json", b'[["1"]]'),
+            ("confusion.json", b'{"classes": ["a"]}'),
+            ("confusion.json", b'{"classes": 3, "counts": [[1]]}'),
             ("diagram.svg", b"<svg><a>"),
         ],
     )

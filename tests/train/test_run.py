@@ -1,6 +1,7 @@
 """Runs, small ones: what they leave, that they repeat, and that they can be judged from their folder alone."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ import torch
 from matplotlib.image import imread
 
 from sewdsl.compiler import load, read
-from sewdsl.train import metrics
+from sewdsl.train import confusions, metrics
 from sewdsl.train.classifier import Classifier
+from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.loop import Score, judge
 from sewdsl.train.plan import plan
 from sewdsl.train.run import evaluate
 
@@ -76,7 +79,14 @@ class TestFolder:
         assert result.parameters == network.total_parameters
         assert list(result.firing_rates) == [node.name for node in network if node.op.kind == "PLIF"]
         assert result.accuracy > 0.3
-        assert (result.accuracy * 359).is_integer()
+        assert round(result.accuracy * 359, 9).is_integer()
+
+    def test_confusion(self, run: Run) -> None:
+        classes, counts = confusions.read(run.folder.confusion)
+        assert classes == [str(digit) for digit in range(10)]
+        assert sum(map(sum, counts)) == 359
+        assert sum(counts[label][label] for label in range(10)) == round(run.result.accuracy * 359)
+        assert json.loads(run.folder.confusion.read_text("utf-8")) == {"classes": classes, "counts": counts}
 
 
 class TestRepeats:
@@ -98,6 +108,18 @@ class TestRepeats:
     def test_evaluation_in_mixed_precision_with_deleted_steps(self, trained: Callable[..., Run]) -> None:
         mixed = trained(epochs=1, precision="mixed", T_train=2)
         assert evaluate(mixed.folder)[1] == mixed.result
+
+    def test_the_same_weights_are_judged_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        judged: list[Score] = []
+
+        def judge_and_note(module: Classifier, samples: SampleSet) -> Score:
+            judged.append(judge(module, samples))
+            return judged[-1]
+
+        monkeypatch.setattr("sewdsl.train.run.judge", judge_and_note)
+        assert evaluate(run.folder)[1] == run.result
+        assert len(judged) == 1
+        assert run.result.accuracy == run.result.best_accuracy == judged[0].accuracy
 
     def test_last_is_kept_beside_best(self, trained: Callable[..., Run]) -> None:
         """The learning rate of the third epoch ruins what the others learnt."""
@@ -137,10 +159,35 @@ class TestDamage:
         with pytest.raises(RunError, match=r"'.*nowhere' is not a folder"):
             evaluate(RunFolder(tmp_path / "nowhere"))
 
-    @pytest.mark.parametrize("text", ["", "{", "{}", '{"accuracy": 2}'])
-    def test_damaged_result(self, copy: RunFolder, text: str) -> None:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "Invalid JSON: EOF"),
+            ("{", "Invalid JSON: EOF"),
+            ("[" * 100_000, "Invalid JSON: recursion limit"),
+            ("\0", "Invalid JSON: expected value"),
+            ("{}", "'network' is missing$"),
+            ('{"versions": {"sewdsl": "unknown"}}', "'network' is missing$"),
+            ('{"versions": {"sewdsl": "0.0.9"}}', "'network' is missing; sewdsl 0.0.9 wrote it$"),
+        ],
+    )
+    def test_damaged_result(self, copy: RunFolder, text: str, said: str) -> None:
         copy.result.write_text(text, "utf-8")
-        with pytest.raises(RunError, match=r"result\.json' is damaged"):
+        with pytest.raises(RunError, match=r"result\.json' is damaged, or of another version: " + said):
+            evaluate(copy)
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"energy": 3}, "'energy' is unknown; sewdsl 9.1 wrote it"),
+            ({"accuracy": 2}, "accuracy: Input should be less than or equal to 1; sewdsl 9.1 wrote it"),
+            ({"firing_rates": {"if1": -1}}, "firing_rates.if1: Input should be greater than or equal to 0; sewdsl 9.1"),
+        ],
+    )
+    def test_result_of_another_version(self, copy: RunFolder, changes: dict[str, object], said: str) -> None:
+        found = json.loads(copy.result.read_text("utf-8"))
+        copy.result.write_text(json.dumps({**found, **changes, "versions": {"sewdsl": "9.1"}}), "utf-8")
+        with pytest.raises(RunError, match=re.escape(said)):
             evaluate(copy)
 
     @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.ckpt", "last.ckpt"])

@@ -58,7 +58,7 @@ class TestLook:
             ("spec.net", "sewdsl 1\nbody c0\n", "spec.net has errors: 'sewdsl check' lists them"),
             ("recipe.json", None, "recipe.json is missing"),
             ("recipe.json", "[1]", "recipe.json is damaged"),
-            ("result.json", "{}", "result.json' is damaged: "),
+            ("result.json", "{}", "result.json' is damaged, or of another version: 'network' is missing"),
         ],
     )
     def test_broken(self, tmp_path: Path, name: str, damage: str | None, problem: str) -> None:

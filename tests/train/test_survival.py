@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
-from sewdsl.train import metrics
+from sewdsl.train import atomic, metrics
 from sewdsl.train.divergence import origin
 from sewdsl.train.folder import Ended, Interrupted, RunError, RunFolder, clear, make
 from sewdsl.train.lock import locked
@@ -147,6 +148,19 @@ class TestStopped:
             start(small, tmp_path, At(4, stop(signal.SIGINT)), At(4, stop(signal.SIGINT)))
         assert not RunFolder(tmp_path).last.exists()
 
+    @pytest.mark.parametrize("step", ["sewdsl.train.run.judge", "sewdsl.train.data.digits.stratified"])
+    def test_before_and_behind_the_training(
+        self, small: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        compilation = read(small)
+        planned = plan(compilation)
+        monkeypatch.setattr(step, lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(Interrupted, match="stopped by SIGINT"):
+            train(compilation, planned, RunFolder(tmp_path))
+        monkeypatch.undo()
+        with locked(RunFolder(tmp_path)):
+            pass  # nobody holds it any more
+
     def test_the_command_says_how_to_go_on(self, small: Path, tmp_path: Path) -> None:
         command = [
             sys.executable,
@@ -172,7 +186,7 @@ class TestStopped:
 
 
 class TestDisk:
-    def full(self, _: object) -> NoReturn:
+    def full(self, *_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def test_full(self, run: Run, small: Path, tmp_path: Path) -> None:
@@ -208,10 +222,48 @@ class TestDisk:
 
     def test_another_network(self, copy: RunFolder) -> None:
         copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
+        found = torch.load(copy.last, weights_only=True)
+        found["run"]["spec"] = copy.spec.read_text("utf-8")
+        torch.save(found, copy.last)
         before = copy.last.read_bytes()
         with pytest.raises(RunError, match=r"last\.ckpt' is one of another network: size mismatch"):
             resume(copy)
         assert copy.last.read_bytes() == before
+
+    def test_without_hard_links(self, run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "link", self.full)
+        folder = start(small, tmp_path)
+        assert folder.previous.exists()
+        assert_same(folder, run.folder)
+        folder.result.unlink()
+        folder.last.unlink()
+        resume(folder)
+        assert_same(folder, run.folder)
+
+    def test_full_before_it_goes_on(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        shutil.copytree(run.folder.path, tmp_path / "run")
+        folder = RunFolder(tmp_path / "run")
+        monkeypatch.setattr(os, "fsync", self.full)
+        with pytest.raises(RunError, match=r"cannot write '.*spec\.net': No space left on device"):
+            resume(folder, changes={"train.epochs": "3"})
+        assert folder.read_result() == run.result, "the run has lost nothing"
+        monkeypatch.setattr(os, "write", self.full)
+        with locked(folder):
+            pass  # without the number of the process
+
+    @pytest.mark.parametrize("name", ["diagram.svg", "curves.png"])
+    def test_pictures_on_a_full_disk(self, copy: RunFolder, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        write = atomic.write
+        monkeypatch.setattr(
+            atomic, "write", lambda path, *data: self.full(0) if path.name == name else write(path, *data)
+        )
+        with pytest.raises(OSError, match="No space left"):
+            resume(copy)
+
+    def test_without_the_last_row(self, run: Run, copy: RunFolder) -> None:
+        copy.metrics.unlink()
+        resume(copy)
+        assert_same(copy, run.folder)
 
     def test_weights_load_without_lightning(self, run: Run, small: Path) -> None:
         model = compile(small)
@@ -243,6 +295,48 @@ class TestResumed:
     def test_nothing_else_changes(self, run: Run) -> None:
         with pytest.raises(RunError, match=r"with another 'train.batch' it is another run"):
             resume(run.folder, changes={"train.batch": "7"})
+
+    @pytest.mark.parametrize(
+        ("old", "new", "what"),
+        [
+            ("Adam(lr=0.01", "Adam(lr=0.02", "optimizer"),
+            ("batch 100", "batch 50", "batch"),
+            ("steps 3", "steps 4", "network"),
+            ("BN-PLIF-", "BN-PLIF(tau=3.0)-", "network"),
+        ],
+    )
+    def test_an_edited_spec(self, copy: RunFolder, old: str, new: str, what: str) -> None:
+        text = re.sub(" +", " ", copy.spec.read_text("utf-8"))
+        assert old in text
+        copy.spec.write_text(text.replace(old, new), "utf-8")
+        with pytest.raises(RunError, match=f"is not what the run began with: with another {what} it is another run"):
+            resume(copy)
+
+    def test_what_edits_nothing(self, run: Run, copy: RunFolder) -> None:
+        text = copy.spec.read_text("utf-8").replace("batch 100", "batch   100  # as always").replace("Small", "Little")
+        copy.spec.write_text(text, "utf-8")
+        assert resume(copy).accuracy == run.result.accuracy
+
+    @pytest.mark.parametrize("previous", [True, False])
+    def test_weights_alone(self, run: Run, copy: RunFolder, *, previous: bool) -> None:
+        shutil.copy(copy.best, copy.last)
+        if previous:
+            resume(copy)
+            assert_same(copy, run.folder)
+        else:
+            copy.previous.unlink()
+            with pytest.raises(
+                RunError, match=r"cannot go on from .*last\.ckpt', which holds little more than weights"
+            ):
+                resume(copy)
+
+    def test_a_checkpoint_that_does_not_name_its_spec(self, run: Run, copy: RunFolder) -> None:
+        for path in (copy.last, copy.previous):
+            found = torch.load(path, weights_only=True)
+            del found["run"]["spec"]
+            torch.save(found, path)
+        resume(copy)
+        assert_same(copy, run.folder)
 
     def test_what_is_no_run(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"is not the folder of a run: it holds no spec\.net"):

@@ -15,10 +15,10 @@ from sewdsl.snn.specification import LinearSpec, NeuronSpec, SurrogateSpec
 
 
 def heaviside(u: Tensor, surrogate: SurrogateSpec) -> Tensor:
-    """1 where u >= 0, else 0 (Eq. 2); its gradient is the surrogate's derivative."""
+    """1 where u >= 0, else 0 (Eq. 2), NaN where u is not finite; its gradient is the surrogate's derivative."""
     spikes = (u >= 0).to(u.dtype)
     if not torch.is_grad_enabled():
-        return spikes
+        return spikes + (u - u)
     u_value = u.detach()
     slope: Tensor | float = surrogate.derivative(u_value)
     if isinstance(slope, Tensor):
@@ -35,24 +35,27 @@ def fire(spec: NeuronSpec, h: Tensor) -> tuple[Tensor, Tensor]:
     return spikes, h * (1 - resetting) + spec.v_reset * resetting
 
 
-def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Runs neurons over a sequence.
 
     Args:
         spec: What they compute.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
-        v: Membrane potential before the first step, ``[N, *]``.
+        v: Membrane potential before the first step, ``[N, *]``; None: rest.
         learned: Values of the learnable scalars.
 
     Returns:
-        Spikes ``[T, N, *]`` and the membrane potential after the last step ``[N, *]``.
+        Spikes ``[T, N, *]`` in the number format of the current, and the membrane potential after the last step
+        ``[N, *]``, in float32 at least.
     """
-    charge, drive_TN = _charging(spec, x_TN, learned)
+    wide = torch.promote_types(x_TN.dtype, torch.float32)
+    v = torch.full_like(x_TN[0], spec.rest, dtype=wide) if v is None else v.to(torch.promote_types(v.dtype, wide))
+    charge, drive_TN = _charging(spec, x_TN.to(wide), learned)
     spikes = []
     for drive in drive_TN.unbind():
         s, v = fire(spec, charge(v, drive))
         spikes.append(s)
-    return torch.stack(spikes), v
+    return torch.stack(spikes).to(x_TN.dtype), v
 
 
 def _charging(

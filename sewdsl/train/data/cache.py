@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 import warnings
 import zlib
 from collections.abc import Callable
@@ -14,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
+
+from sewdsl import resources
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,17 +26,8 @@ DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error)
 
 
 def folder() -> Path:
-    """Where the arrays lie: ``$SEWDSL_CACHE``, or a folder in the place that the system has for caches.
-
-    It can be removed at any time.
-    """
-    if chosen := os.environ.get("SEWDSL_CACHE"):
-        return Path(chosen)
-    if chosen := os.environ.get("XDG_CACHE_HOME"):
-        return Path(chosen) / "sewdsl"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "sewdsl" / "cache"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "sewdsl"
+    """Where the arrays lie; it can be removed at any time."""
+    return resources.cache()
 
 
 def cached(key: tuple[object, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:

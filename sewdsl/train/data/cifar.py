@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from sewdsl.train.data.vision import VisionDataSet
 
 
@@ -23,12 +20,6 @@ class CIFAR10(VisionDataSet, name="cifar10"):
     mean = (0.4914, 0.4822, 0.4465)
     deviation = (0.2470, 0.2435, 0.2616)
 
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's, which compares checksums."""
-        from torchvision import datasets  # noqa: PLC0415 -- a second, which no other data set needs
-
-        return datasets.CIFAR10(root, train)
-
 
 class CIFAR100(VisionDataSet, name="cifar100"):
     """CIFAR-100 (Krizhevsky 2009): the same for 100 classes."""
@@ -41,9 +32,3 @@ class CIFAR100(VisionDataSet, name="cifar100"):
     size = "170 MB"
     mean = (0.5071, 0.4865, 0.4409)
     deviation = (0.2673, 0.2564, 0.2762)
-
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's, which compares checksums."""
-        from torchvision import datasets  # noqa: PLC0415 -- as above
-
-        return datasets.CIFAR100(root, train)

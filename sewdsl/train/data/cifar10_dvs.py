@@ -23,6 +23,7 @@ class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
 
     shape = (2, 128, 128)
     classes = 10
+    called = CLASSES
     folders = ("cifar10-dvs", "cifar10_dvs", "CIFAR10-DVS", "CIFAR10DVS")
     source = (
         "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, an archive per class, 16 GB unpacked; "

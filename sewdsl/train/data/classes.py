@@ -32,9 +32,24 @@ def labels(names: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
     names = sorted(set(names))
     if known:
         return {name: known.index(name) for name in names if name in known}
-    if all(name.isascii() and name.isdigit() for name in names):
+    if _numbers(names):
         return {name: int(name) for name in names}
     return {name: label for label, name in enumerate(names)}
+
+
+def _numbers(names: Iterable[str]) -> bool:
+    return all(name.isascii() and name.isdigit() for name in names)
+
+
+def names(files: Iterable[tuple[int, Path]]) -> list[str]:
+    """The names of the classes, in order, from files in folders of theirs; none where the names are numbers.
+
+    What is no UTF-8 in a name is replaced, so that it can be printed.
+    """
+    found = {label: os.fsencode(path.parent.name).decode(errors="replace") for label, path in files}
+    if _numbers(found.values()):
+        return []
+    return [found.get(label, str(label)) for label in range(max(found) + 1)]
 
 
 def files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[tuple[int, Path]]:

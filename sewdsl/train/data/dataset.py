@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -106,6 +107,7 @@ class DataSet(ABC):
         classes: How many classes there are; None: as many as the network tells apart.
         varies: Whether the samples are sequences.
         setup: What the run asks for.
+        names: Of the classes, in order, once the samples are loaded; empty where they are numbers.
     """
 
     name: ClassVar[str]
@@ -125,6 +127,7 @@ class DataSet(ABC):
 
     def __init__(self, setup: Setup | None = None) -> None:
         self.setup = setup or Setup()
+        self.names: Sequence[str] = ()
 
     def find(self) -> str:
         """Looks whether all of the data is there, without reading it.

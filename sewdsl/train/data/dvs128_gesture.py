@@ -20,6 +20,19 @@ class Dvs128Gesture(RecordedDataSet, name="dvs128-gesture"):
     classes = 11
     folders = ("dvs128-gesture", "dvs128_gesture", "DVS128Gesture", "DVSGesture", "DvsGesture")
     source = "https://research.ibm.com/interactive/dvsgesture, DvsGesture.tar.gz, 3 GB, and 5 GB unpacked; unpack it"
+    called = (
+        "hand clapping",
+        "right hand wave",
+        "left hand wave",
+        "right arm clockwise",
+        "right arm counter-clockwise",
+        "left arm clockwise",
+        "left arm counter-clockwise",
+        "arm roll",
+        "air drums",
+        "air guitar",
+        "other gestures",
+    )
     layouts = (
         ClassFolders(
             marker=FRAMES, suffixes=(".npz",), frames=True, known=GESTURES, counts=COUNTS, owner="SpikingJelly"

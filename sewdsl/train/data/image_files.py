@@ -77,11 +77,12 @@ class ImageFiles:
         return replace(self, files=[self.files[index] for index in indices.tolist()])
 
     def _open(self, path: Path) -> Image:
+        from PIL.Image import DecompressionBombError  # noqa: PLC0415 -- as above
         from torchvision.datasets.folder import pil_loader  # noqa: PLC0415 -- as above
 
         try:
             image: Image = pil_loader(str(path))
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
             message = f"'{path}' is damaged, or no image: {error}"
             raise DataError(message) from None
         return image if self.shape[0] > 1 else image.convert("L")

@@ -58,6 +58,7 @@ class ImageFolder(DataSet, name="image-folder"):
         """The images; none is read before it is needed."""
         self.find()
         shape = self.setup.shape or self.shape or ()
+        self.names = classes.names(file for files in self._files for file in files)
         train, test = (ImageFiles(files, shape, self.setup.augmentation.flip) for files in self._files)
         return Splits(train, test)
 

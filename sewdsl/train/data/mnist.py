@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from sewdsl.train.data import mnist5k
 from sewdsl.train.data.vision import VisionDataSet
 
@@ -22,12 +19,7 @@ class MNIST(VisionDataSet, name="mnist"):
     size = "12 MB"
     mean = (mnist5k.MEAN,)
     deviation = (mnist5k.DEVIATION,)
-
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's."""
-        from torchvision import datasets  # noqa: PLC0415 -- a second, which no other data set needs
-
-        return datasets.MNIST(root, train)
+    named = False
 
 
 class FashionMNIST(VisionDataSet, name="fashion-mnist"):
@@ -41,9 +33,3 @@ class FashionMNIST(VisionDataSet, name="fashion-mnist"):
     size = "31 MB"
     mean = (0.2860,)
     deviation = (0.3530,)
-
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's."""
-        from torchvision import datasets  # noqa: PLC0415 -- as above
-
-        return datasets.FashionMNIST(root, train)

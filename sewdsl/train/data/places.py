@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 VARIABLE = "SEWDSL_DATA"
 """Environment variable with the folder of all data sets."""
+
+
+def told() -> Path | None:
+    """What the environment variable says; None where it says nothing."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else None
 
 
 def candidates(folder: Path | None, names: Sequence[str]) -> list[Path]:

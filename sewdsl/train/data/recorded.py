@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sewdsl.train.data import places
+from sewdsl.train.data import classes, places
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events.layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording
@@ -27,12 +27,14 @@ class RecordedDataSet(DataSet):
         layouts: How the files may lie; the first that is complete is taken.
         folders: Names that the data set's folder usually has.
         source: Where to get it, and how large it is.
+        called: Names of the classes, in order; empty: those of their folders, unless these are numbers.
     """
 
     varies = True
     layouts: ClassVar[tuple[Layout, ...]]
     folders: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str]
+    called: ClassVar[Sequence[str]] = ()
 
     def find(self) -> str:
         """Looks whether all of the data is there, without reading it; how many recordings, and where.
@@ -48,6 +50,7 @@ class RecordedDataSet(DataSet):
         """The recordings; none is read before it is needed."""
         self.find()
         parts = self.part(self.listing)
+        self.names = self.called or classes.names((one.label, one.path) for part in parts for one in part)
         shape = self.setup.shape or self.shape or ()
         train, test = (Recordings(part, self.setup.steps, shape, self.setup.augmentation) for part in parts)
         return Splits(train, test)
@@ -81,10 +84,10 @@ class RecordedDataSet(DataSet):
         return train, test
 
     def _check(self, listing: Listing) -> None:
-        classes = self.classes or self.setup.classes
+        count = self.classes or self.setup.classes
         for recording in (*listing.train, *listing.test):
-            if classes and recording.label >= classes:
-                message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {classes - 1}"
+            if count and recording.label >= count:
+                message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {count - 1}"
                 raise DataError(message)
         if not self.part(listing)[0]:
             message = f"no recordings for training in '{listing.place}'"

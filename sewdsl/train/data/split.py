@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sewdsl.train.data.dataset import SampleSet, Splits
+from sewdsl.train.data.problem import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,10 +42,19 @@ def with_validation(splits: Splits, share: float, seed: int) -> Parts:
         splits: The data set's own; the test set stays as it is.
         share: Share of the training set, and of each class in it, in [0, 1); with 0 there is no validation set.
         seed: Of the draw.
+
+    Raises:
+        DataError: there is nothing to learn from, or nothing to judge by.
     """
-    if not share:
-        return Parts(splits.train, None, splits.test)
-    return Parts(*_parted(splits.train, share, seed), splits.test)
+    parts = Parts(splits.train, None, splits.test)
+    if share:
+        parts = Parts(*_parted(splits.train, share, seed), splits.test)
+    for part, purpose in ((parts.train, "to learn from"), (parts.test, "for the test")):
+        if not len(part.y):
+            taken = f": 'validation {share:g}' takes all {len(splits.train.y)}" if len(splits.train.y) else ""
+            message = f"there are no samples {purpose}{taken if part is parts.train else ''}"
+            raise DataError(message)
+    return parts
 
 
 def drawn(labels: NDArray[np.int64], share: float, seed: int = SEED) -> NDArray[np.bool_]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from sewdsl.train.data.problem import DataError
 
 
 class VisionDataSet(DataSet):
-    """Images that torchvision reads, with its split.
+    """Images that torchvision reads, with its split; the class is called as torchvision's.
 
     Attributes:
         marker: The folder that torchvision makes.
@@ -29,6 +28,7 @@ class VisionDataSet(DataSet):
         size: What has to be downloaded.
         mean: Of each channel over the training images, on the scale from 0 to 1.
         deviation: Likewise the standard deviation.
+        named: Whether torchvision knows names of the classes that say more than their numbers.
     """
 
     marker: ClassVar[str]
@@ -37,10 +37,7 @@ class VisionDataSet(DataSet):
     size: ClassVar[str]
     mean: ClassVar[Sequence[float]]
     deviation: ClassVar[Sequence[float]]
-
-    @abstractmethod
-    def read(self, root: Path, *, train: bool) -> Any:
-        """torchvision's data set, from the folder that holds the marker."""
+    named: ClassVar[bool] = True
 
     def find(self) -> str:
         """Looks for the folder, and says where it is.
@@ -69,10 +66,16 @@ class VisionDataSet(DataSet):
         source = f'{self.size}: python -c "import torchvision; {python}"'
         raise DataError(places.missing(self.name, folder, (self.name,), patterns, source))
 
+    def _read(self, *, train: bool) -> Any:
+        """torchvision's data set of this class's name."""
+        from torchvision import datasets  # noqa: PLC0415 -- a second, which no other data set needs
+
+        return getattr(datasets, type(self).__name__)(self._root, train)
+
     def _images(self, *, train: bool) -> Images:
         place = self._root / self.marker
         try:
-            found = self.read(self._root, train=train)
+            found = self._read(train=train)
         except (*DAMAGED, AssertionError, RuntimeError, UnpicklingError) as error:
             message = (
                 f"'{place}' is damaged, or not all there: {str(error) or 'a file has not the size that it states'}"
@@ -83,6 +86,7 @@ class VisionDataSet(DataSet):
             part = "training" if train else "test"
             message = f"'{place}' holds {len(found.data):,} of {wanted:,} {part} images; 'subset on' if that will do"
             raise DataError(message)
+        self.names = tuple(found.classes) if self.named else ()
         pixels = torch.as_tensor(np.asarray(found.data))
         pixels = pixels.movedim(-1, 1) if pixels.ndim > 3 else pixels[:, None]  # noqa: PLR2004 -- [N, H, W, C] or [N, H, W]
         y = torch.as_tensor(found.targets, dtype=torch.int64)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sewdsl.ir.words import in_words
 from sewdsl.train.facts import Facts
 from sewdsl.train.report.markup import Markup, tag
 
-WORDS = {None: "none", True: "on", False: "off"}
 SHOWN_ELSEWHERE = {
     "network",
     "data",
@@ -24,7 +24,7 @@ SHOWN_ELSEWHERE = {
 def recipe(facts: Facts) -> list[Markup]:
     """Every value in force, those of the header first."""
     header = dict(facts.network.settings) if facts.network else {}
-    found = {**{name: _plain(value) for name, value in header.items()}, **facts.recipe}
+    found = {**header, **facts.recipe}
     return [_list(found)] if found else []
 
 
@@ -41,13 +41,7 @@ def _list(values: Mapping[str, Any]) -> Markup:
     return tag("dl", *items)
 
 
-def _plain(value: object) -> object:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else value
-
-
 def _text(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        return WORDS[value]
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(_text, value)) if isinstance(value, list) else in_words(value)

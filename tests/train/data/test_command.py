@@ -1,5 +1,6 @@
 """``sewdsl train --data``, from files on disk to a run, and back."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.train.data.split import with_validation
 from sewdsl.train.plan import plan
+from tests.train.conftest import SMALL
 from tests.train.data import trees
 
 EVENTS = """\
@@ -52,6 +54,75 @@ def test_there_and_back(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     again = run("eval", tmp_path / "run")
     assert again.exit_code == 0, again.output
     assert again.stdout.strip() in done.stdout
+
+
+class TestWhereItLay:
+    """A run remembers where its data lay."""
+
+    @pytest.fixture
+    def sets(self, tmp_path: Path) -> Path:
+        trees.nmnist(tmp_path / "sets" / "nmnist", {"Train": 5})
+        return tmp_path / "sets"
+
+    @pytest.fixture
+    def trained(self, spec: Path, sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.chdir(sets.parent)
+        out = tmp_path / "run"
+        done = run("train", spec, "--data", sets.name, "--out", out)
+        assert done.exit_code == 0, done.output
+        monkeypatch.chdir("/")
+        return out
+
+    def test_nobody_has_to_say_it_again(self, trained: Path, sets: Path) -> None:
+        assert json.loads((trained / "data.json").read_text("utf-8")) == {"folder": str(sets)}
+        assert run("eval", trained).exit_code == 0
+        more = run("train", "--resume", trained, "--set", "train.epochs=2")
+        assert more.exit_code == 0, more.output
+
+    def test_whoever_says_it_is_believed(self, trained: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        sets.rename(sets.with_name("moved"))
+        monkeypatch.setenv("SEWDSL_DATA", str(sets.with_name("moved")))
+        assert run("eval", trained).exit_code == 0
+        monkeypatch.setenv("SEWDSL_DATA", "/nowhere")
+        refused = run("eval", trained)
+        assert (refused.exit_code, refused.stderr.splitlines()[0]) == (
+            1,
+            "error: nmnist is not there: '/nowhere' is not a folder",
+        )
+        assert "when the run began" not in refused.stderr
+        assert run("eval", trained, "--data", sets.with_name("moved") / "nmnist").exit_code == 0
+
+    @pytest.mark.parametrize("arguments", [["eval"], ["train", "--set", "train.epochs=2", "--resume"]])
+    def test_it_was_moved(self, trained: Path, sets: Path, arguments: list[str]) -> None:
+        sets.rename(sets.with_name("moved"))
+        before = {path: path.read_bytes() for path in trained.iterdir() if path.is_file() and path.name != "lock"}
+        refused = run(*arguments, trained)
+        assert refused.exit_code == 1
+        said = refused.stderr.splitlines()
+        assert said[0] == f"error: nmnist is not there: '{sets}' is not a folder"
+        assert said[-1] == f"  '{sets}' is where it lay when the run began; --data DIR says where it lies now"
+        assert before == {path: path.read_bytes() for path in before}, "the run has lost nothing"
+
+    def test_a_run_that_goes_on_elsewhere_remembers_that(self, trained: Path, sets: Path) -> None:
+        moved = sets.rename(sets.with_name("moved"))
+        more = run("train", "--resume", trained, "--set", "train.epochs=2", "--data", moved)
+        assert more.exit_code == 0, more.output
+        assert run("eval", trained).exit_code == 0
+
+    def test_nothing_was_noted(self, trained: Path, sets: Path) -> None:
+        for text in ("", "[]", '{"folder": 3}', '{"folder": ""}', "\0", None):
+            if text is None:
+                (trained / "data.json").unlink()
+            else:
+                (trained / "data.json").write_text(text, "utf-8")
+            assert "error: where does nmnist lie? Say --data DIR" in run("eval", trained).stderr
+        assert run("eval", trained, "--data", sets).exit_code == 0
+
+    def test_what_travels_with_a_package_lies_nowhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SEWDSL_DATA", str(tmp_path))
+        (tmp_path / "small.net").write_text(SMALL, "utf-8")
+        assert run("train", tmp_path / "small.net", "--out", tmp_path / "run").exit_code == 0
+        assert not (tmp_path / "run" / "data.json").exists()
 
 
 def test_missing_data_leaves_no_run(spec: Path, tmp_path: Path) -> None:

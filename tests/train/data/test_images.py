@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import datasets as torchvision
 from torchvision.utils import save_image
 
@@ -32,7 +33,9 @@ def test_mnist(name: str, marker: str, inside: str, tmp_path: Path) -> None:
     pixels = mnist(root, marker)
     data = datasets()[name](Setup(tmp_path / marker if inside == "marker" else tmp_path, subset=True))
     data.find()
+    assert data.names == ()
     train, test = data.load()
+    assert data.names[4:6] == {"mnist": (), "fashion-mnist": ("Coat", "Sandal")}[name]
     assert len(test.y) == 3
     x, y = train.batch(torch.tensor([5, 1]))
     assert y.tolist() == [5, 1]
@@ -79,7 +82,9 @@ def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         datasets()["cifar10"](Setup(tmp_path)).load()
     monkeypatch.setattr(torchvision.CIFAR10, "_check_integrity", lambda _: True)
     monkeypatch.setitem(torchvision.CIFAR10.meta, "md5", None)
-    train, test = datasets()["cifar10"](Setup(tmp_path, subset=True)).load()
+    data = datasets()["cifar10"](Setup(tmp_path, subset=True))
+    train, test = data.load()
+    assert data.names == ("airplane",)
     assert train.y.tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
     x, y = test.batch(torch.arange(2))
     assert y.tolist() == [5, 6]
@@ -103,8 +108,10 @@ class TestImageFolder:
     def test_middle_and_labels(self, tmp_path: Path) -> None:
         photographs(tmp_path)
         assert self.data(tmp_path).find() == f"10 images for training and 4 for the test in '{tmp_path}'"
-        train, test = self.data(tmp_path).load()
+        data = self.data(tmp_path)
+        train, test = data.load()
         assert (train.y.tolist(), test.y.tolist()) == ([0] * 5 + [1] * 5, [0, 0, 1, 1])
+        assert data.names == ["n01440764", "n01443537"]
         x, _ = test.batch(torch.arange(4))
         assert x.shape == (4, 3, 24, 24)
         pixels = x * torch.tensor(DEVIATION)[:, None, None] + torch.tensor(MEAN)[:, None, None]
@@ -140,6 +147,12 @@ class TestImageFolder:
         photographs(tmp_path)
         (tmp_path / "val" / "n01440764" / "1.JPEG").write_bytes(b"no image")
         with pytest.raises(DataError, match=r"1\.JPEG' is damaged, or no image"):
+            self.data(tmp_path).load().test.batch(torch.arange(4))
+
+    def test_far_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        photographs(tmp_path)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+        with pytest.raises(DataError, match=r"0\.png' is damaged, or no image: Image size .* exceeds limit"):
             self.data(tmp_path).load().test.batch(torch.arange(4))
 
     def test_misfits(self, tmp_path: Path) -> None:

@@ -30,13 +30,15 @@ def data(name: str, root: Path | None, steps: int = 4, **more: Any) -> DataSet:
 class TestGesture:
     def test_same_frames_in_each_layout(self, make: Callable[[Path], None], tmp_path: Path) -> None:
         make(tmp_path / "data")
-        for number, samples in enumerate(data("dvs128-gesture", tmp_path / "data").load()):
+        gestures = data("dvs128-gesture", tmp_path / "data")
+        for number, samples in enumerate(gestures.load()):
             x, y = whole(samples)
             assert x.dtype == torch.float32
             assert y.tolist() == list(range(11))  # class 10 is 10
             for label in range(11):
                 wanted = framing.frames(trees.trial(label, number), 4, (128, 128))
                 assert np.array_equal(x[:, label].numpy(), wanted)
+        assert (gestures.names[0], gestures.names[10]) == ("hand clapping", "other gestures")
 
     def test_in_a_folder_of_data_sets(self, make: Callable[[Path], None], tmp_path: Path) -> None:
         make(tmp_path / "DVS128Gesture")
@@ -182,7 +184,9 @@ class TestFolders:
                 writers.structured_npy(tmp_path / split / str(label) / "b.npy", events)
                 writers.nmnist_bin(tmp_path / split / str(label) / "c.bin", events)
                 writers.aedat3(tmp_path / split / str(label) / "d.aedat", events)
-        train, test = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11, subset=False).load()
+        set_ = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11, subset=False)
+        train, test = set_.load()
+        assert set_.names == [], "numbers are no names"
         assert train.y.tolist() == [0] * 4 + [2] * 4 + [10] * 4
         for sequence in whole(test).x.unbind(1):
             assert np.array_equal(sequence.numpy(), framing.frames(events, 3, (20, 20)))
@@ -191,8 +195,10 @@ class TestFolders:
         for name in ("left", "right"):
             for number in range(5):
                 writers.npz(folder(tmp_path / name / f"{number}.npz"), some_events(30, 20))
-        train, test = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=2, subset=False).load()
+        set_ = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=2, subset=False)
+        train, test = set_.load()
         assert (train.y.tolist(), test.y.tolist()) == ([0] * 4 + [1] * 4, [0, 1])
+        assert set_.names == ["left", "right"]
 
     @pytest.mark.parametrize("suffix", [".npy", ".npz"])
     @pytest.mark.parametrize("scale", [1.0, 0.5])

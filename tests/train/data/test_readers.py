@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sewdsl.train.data.events.formats import read
-from sewdsl.train.data.events.recording import EventFile
+from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.events.stream import Events
 from sewdsl.train.data.problem import DataError
 from tests.train.data import writers
@@ -90,3 +91,30 @@ def test_other_contents(tmp_path: Path) -> None:
     (tmp_path / "a.aedat").write_bytes(b"#!AER-DAT3.1\r\n")
     with pytest.raises(ValueError, match="no AEDAT"):
         read(tmp_path / "a.aedat")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, 1j, "a", np.uint64(2**63)])
+@pytest.mark.parametrize("name", ["t", "x", "p"])
+def test_what_is_no_number(name: str, value: object, tmp_path: Path) -> None:
+    """Numpy would make some whole number of it, and warn at best."""
+    good = {key: np.zeros(3, int) for key in "txyp"}
+    arrays: dict[str, Any] = {**good, name: np.full(3, value)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=f"what its place says: {name} holds what is no whole number$"):
+        EventFile(0, tmp_path / "a.npz").frames(1, (2, 8, 8))
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", t=[0], x=[0], p=[0])
+    with pytest.raises(DataError, match=r"what its place says: y is not a file in the archive$"):
+        EventFile(0, tmp_path / "a.npz").frames(1, (2, 8, 8))
+    (tmp_path / "b.npz").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"b\.npz' is damaged, or not what its place says: No such file or directory$"):
+        EventFile(0, tmp_path / "b.npz").frames(1, (2, 8, 8))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1j, "a"])
+def test_frames_that_are_no_numbers(value: object, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((1, 2, 8, 8), value))
+    with pytest.raises(DataError, match=r"a\.npy' has frames that hold what is no number$"):
+        FrameFile(0, tmp_path / "a.npy").frames(1, (2, 8, 8))

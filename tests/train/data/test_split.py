@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewdsl.train.data.dataset import Samples, Splits
+from sewdsl.train.data.problem import DataError
 from sewdsl.train.data.split import drawn, with_validation
 
 
@@ -46,6 +47,16 @@ class TestValidation:
 
         assert chosen(1) == chosen(1)
         assert chosen(1) != chosen(2)
+
+    def test_something_is_left(self) -> None:
+        with pytest.raises(DataError, match=r"^there are no samples to learn from: 'validation 0.999' takes all 100$"):
+            with_validation(splits(), 0.999, seed=0)
+        train, test = splits()
+        nothing = train.part(torch.arange(0))
+        with pytest.raises(DataError, match=r"^there are no samples to learn from$"):
+            with_validation(Splits(nothing, test), 0.0, seed=0)
+        with pytest.raises(DataError, match=r"^there are no samples for the test$"):
+            with_validation(Splits(train, nothing), 0.1, seed=0)
 
     def test_none(self) -> None:
         train, validation, _ = with_validation(splits(), 0.0, seed=0)

@@ -91,6 +91,9 @@ class FrameFile(Recording):
             wanted = f"but the network's input is {(steps, *shape)}, time-steps first"
             message = f"'{self.path}' has frames of the shape {found.shape}, {wanted}"
             raise DataError(message)
+        if found.dtype.kind not in "biuf" or not np.isfinite(found).all():
+            message = f"'{self.path}' has frames that hold what is no number"
+            raise DataError(message)
         counts = np.issubdtype(found.dtype, np.floating) and found.min() >= 0 and bool((found == np.rint(found)).all())
         return found.astype(np.min_scalar_type(int(found.max()))) if counts else found
 
@@ -103,5 +106,6 @@ def _load(path: Path) -> Frames:
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    reason = f"it has no array {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    reason = error.strerror if isinstance(error, OSError) else str(error.args[0]) if error.args else ""
+    reason = reason or type(error).__name__
     return f"'{path}' is damaged, or not what its place says: {reason}"

@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def _whole(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    """Whole numbers; numpy makes some of nan and of infinity, too."""
+    kind = values.dtype.kind
+    if kind not in "biuf" or (kind in "uf" and not (np.abs(values) < 2.0**63).all()):
+        message = f"{name} holds what is no whole number"
+        raise ValueError(message)
+    return values.astype(np.int64)
+
+
 class Events(NamedTuple):
     """Changes of brightness, in the order of their recording; each array is ``[N]``.
 
@@ -30,9 +39,9 @@ class Events(NamedTuple):
         """From arrays of any number format and byte order; a polarity above 0 is a 1.
 
         Raises:
-            ValueError: they are not one list of events.
+            ValueError: they are not one list of events, or hold what is no number.
         """
-        arrays = [np.asarray(values).astype(np.int64) for values in (t, x, y, p)]
+        arrays = [_whole(name, np.asarray(values)) for name, values in zip("txyp", (t, x, y, p), strict=True)]
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1 or arrays[0].ndim != 1:
             message = f"t, x, y and p have the shapes {', '.join(str(array.shape) for array in arrays)}"

@@ -1,0 +1,138 @@
+"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any
+
+from sewdsl.diagnostics import Diagnostic, Fix, Severity
+from sewdsl.source import Span
+
+MOST = 200
+"""Diagnostics of one spec that are printed as text."""
+WIDTH = 120
+"""Widest excerpt of a source line."""
+
+
+class Format(StrEnum):
+    """How diagnostics are printed."""
+
+    TEXT = "text"
+    CONCISE = "concise"
+    JSON = "json"
+    GITHUB = "github"
+
+
+_COLOURS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.NOTE: "1;36"}
+
+
+def _paint(text: str, code: str, *, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour and text else text
+
+
+def report(diagnostics: Iterable[Diagnostic]) -> None:
+    """Prints diagnostics to the standard error, in colour only on a terminal, and not more than can be read."""
+    said = list(diagnostics)
+    for diagnostic in said[:MOST]:
+        sys.stderr.write("\n".join([*lines(diagnostic, colour=sys.stderr.isatty()), ""]))
+
+    if len(said) > MOST:
+        sys.stderr.write(f"… and {len(said) - MOST:,} more; --json has all\n")
+
+
+def lines(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:
+    """A diagnostic as text: where and what, the line with carets, the way there, and help."""
+    span, tone = diagnostic.span, _COLOURS[diagnostic.severity]
+    head = _paint(f"{diagnostic.severity}[{diagnostic.code}]", tone, colour=colour)
+    yield f"{span.source.name}:{span.line}:{span.column}: {head}: {_paint(diagnostic.message, '1', colour=colour)}"
+    if span.source.text:
+        excerpt, start, length = _excerpt(span)
+        number = str(span.line).rjust(4)
+        yield f"{number} | {excerpt}"
+        carets = _paint("^" * length + (f" {diagnostic.label}" if diagnostic.label else ""), tone, colour=colour)
+        yield f"{' ' * len(number)} | {' ' * start}{carets}"
+    if len(diagnostic.path) > 2:  # noqa: PLR2004 -- more than 'body > this'
+        yield f"{_paint('     in:', '1', colour=colour)} {' > '.join(map(_printable, diagnostic.path))}"
+    if diagnostic.help:
+        yield f"{_paint('   help:', '1', colour=colour)} {diagnostic.help}"
+
+
+def _excerpt(span: Span) -> tuple[str, int, int]:
+    """The line of a span, cut to a window around it; where the carets start, and how many there are."""
+    text, start = span.source.line(span.line), span.column - 1
+    length = max(1, min(span.end - span.start, len(text) - start))
+    if len(text) <= WIDTH:
+        return _printable(text), start, length
+    left = max(0, min(start - WIDTH // 3, len(text) - WIDTH))
+    shown = _printable(text[left : left + WIDTH])
+    before = "…" if left else ""
+    after = "…" if left + WIDTH < len(text) else ""
+    return f"{before}{shown}{after}", start - left + len(before), min(length, left + WIDTH - start)
+
+
+def _printable(text: str) -> str:
+    """One column for each character: a blank for a tab, a replacement character for what does not print."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def concise(diagnostic: Diagnostic) -> str:
+    """One line."""
+    return str(diagnostic)
+
+
+def github(diagnostic: Diagnostic) -> str:
+    """A workflow command that a code host shows at the line."""
+    kind = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}[diagnostic.severity]
+    span = diagnostic.span
+    end_line, end_column = span.source.position(span.end)
+    message = "\n".join(filter(None, (diagnostic.message, diagnostic.help)))
+    for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        message = message.replace(raw, escaped)
+    name = span.source.name
+    for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
+        name = name.replace(raw, escaped)
+    place = f"file={name},line={span.line},col={span.column},endLine={end_line},endColumn={end_column}"
+    return f"::{kind} {place},title={diagnostic.code}::{message}"
+
+
+def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    """Diagnostics as plain data; lines and columns count from 1, offsets from 0."""
+    return [
+        {
+            "code": d.code,
+            "severity": str(d.severity),
+            "message": d.message,
+            "label": d.label,
+            "help": d.help,
+            "path": list(d.path),
+            **_place(d.span),
+            "fixes": [_fix(fix) for fix in d.fixes],
+        }
+        for d in diagnostics
+    ]
+
+
+def _place(span: Span) -> dict[str, Any]:
+    end_line, end_column = span.source.position(span.end)
+    return {
+        "file": span.source.name,
+        "line": span.line,
+        "column": span.column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "start": span.start,
+        "end": span.end,
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    edits = [{**_place(edit.span), "text": edit.text} for edit in fix.edits]
+    return {"title": fix.title, "safe": fix.safe, "edits": edits}
+
+
+def dump(value: object) -> str:
+    """JSON as the commands print it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

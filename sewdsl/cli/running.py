@@ -1,0 +1,93 @@
+"""What the commands that train have in common: how runs start, go on, and end before their end."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sewdsl.cli.printing import report
+from sewdsl.compiler import Compilation
+from sewdsl.diagnostics import SewdslError
+
+if TYPE_CHECKING:
+    from sewdsl.train.folder import RunFolder
+    from sewdsl.train.loop import Way
+    from sewdsl.train.plan import Plan
+    from sewdsl.train.processes import Processes
+    from sewdsl.train.result import Result
+
+SaveEvery = Annotated[
+    float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
+]
+
+
+def way(processes: Processes, save_every: float) -> Way:
+    """How a run goes: with a progress bar, in the first process."""
+    from sewdsl.train.loop import Way  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
+    from sewdsl.train.progress import callbacks  # noqa: PLC0415 -- as above
+
+    return Way(callbacks() if rank() == 0 else (), processes, save_every)
+
+
+@contextmanager
+def ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
+    """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's."""
+    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.folder import Ended, Interrupted, RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
+
+    try:
+        yield
+    except SewdslError as error:
+        report(error.diagnostics)
+        raise typer.Exit(1) from None
+    except Ended as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(0) from None
+    except (DataError, RunError) as error:
+        code, prefix = (error.code, "") if isinstance(error, Interrupted) else (1, "error: ")
+        run = folder()
+        if rank() == 0 or code == 1:
+            typer.echo(f"{prefix}{error}", err=True)
+        if rank() == 0 and run and run.last.exists() and not run.result.exists():
+            typer.echo(f"what was saved goes on with: {_going_on(run)}", err=True)
+        raise typer.Exit(code) from None
+
+
+def _going_on(run: RunFolder) -> str:
+    """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
+    from sewdsl.train.data.places import told  # noqa: PLC0415 -- as above
+    from sewdsl.train.whereabouts import remembered  # noqa: PLC0415 -- as above
+
+    lay, variable = remembered(run), told()
+    data = ["--data", str(lay)] if lay and variable and variable.absolute() != lay else []
+    return shlex.join(["sewdsl", "train", "--resume", str(run.path), *data])
+
+
+def runners(
+    data: Path | None, how: Callable[[], Way], announce: Callable[[Plan], None] = lambda _: None
+) -> tuple[Callable[[Compilation, Plan, RunFolder], Result], Callable[[RunFolder], Result]]:
+    """What starts one of several runs, and what goes on with one.
+
+    Args:
+        data: Where the data lies.
+        how: Made anew for each run.
+        announce: Told of each run that starts.
+    """
+    from sewdsl.train.run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
+
+    def start(compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
+        announce(planned)
+        return train(compilation, planned, folder, how())
+
+    def go_on(folder: RunFolder) -> Result:
+        typer.echo(f"going on in {folder.path}", err=True)
+        return resume(folder, data, None, how())
+
+    return start, go_on

@@ -1,0 +1,107 @@
+"""``sewdsl study``: the variants of a network, trained one after another and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require
+from sewdsl.cli.running import SaveEvery, ends, runners, way
+from sewdsl.cli.tables import console
+from sewdsl.compiler import Varied, variants
+from sewdsl.train.threads import share_cores
+
+if TYPE_CHECKING:
+    from sewdsl.train.plan import Plan
+    from sewdsl.train.study.outcome import Outcome
+    from sewdsl.train.study.places import StudyFolder
+
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/SPEC unless given.")]
+List = Annotated[bool, typer.Option("--list", help="Print the variants and their folders, and train nothing.")]
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    spec: Annotated[str, Spec.__metadata__[0]],
+    out: Out = None,
+    data: Data = None,
+    list_: List = False,
+    save_every: SaveEvery = 5.0,
+    settings: Set = None,
+    limit: Limit = None,
+) -> None:
+    """Train every variant that the 'study' section of a file asks for; the same command goes on where it stopped."""
+    options = compile_options(None, None, None, settings, limit)
+    base, found = variants(spec, **options)
+    require(base)
+    if not base.study.variants:
+        typer.echo(f"error: {spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file", err=True)
+        raise typer.Exit(1)
+    from sewdsl.train.study.places import StudyFolder  # noqa: PLC0415 -- not before it is needed
+
+    assert base.found is not None  # noqa: S101 -- it has a network
+    folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
+    if list_:
+        _print_list(found, folder)
+        return
+    share_cores()
+    _train(found, folder, data, save_every)
+
+
+def _train(found: tuple[Varied, ...], folder: StudyFolder, data: Path | None, save_every: float) -> None:
+    from sewdsl.train.folder import Interrupted  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.processes import Processes  # noqa: PLC0415 -- as above
+    from sewdsl.train.study.running import groups, run  # noqa: PLC0415 -- as above
+
+    with ends(lambda: None):
+        planned = groups(found, folder, data)
+        start, go_on = runners(data, lambda: way(Processes(), save_every))
+        try:
+            outcome = run(planned, folder, start, go_on, _announcement(folder))
+        except Interrupted:
+            typer.echo("the same command goes on", err=True)
+            raise
+    console().print(table(outcome))
+    _print_end(outcome, folder)
+
+
+def _announcement(folder: StudyFolder) -> Callable[[int, int, Varied, Plan], None]:
+    def announce(number: int, total: int, varied: Varied, planned: Plan) -> None:
+        where = f"{varied.variant.title}, seed {planned.recipe.seed}"
+        typer.echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
+
+    return announce
+
+
+def _print_list(found: tuple[Varied, ...], folder: StudyFolder) -> None:
+    from sewdsl.train.study.places import folder_name  # noqa: PLC0415 -- not before it is needed
+
+    for varied in found:
+        seeds = [one.result().recipe for one in varied.compilations]
+        runs = ", ".join(str(recipe.seed) for recipe in seeds if recipe is not None)
+        typer.echo(f"{folder.path / folder_name(varied.variant)}: {varied.variant.title}; seeds {runs or 'none'}")
+
+
+def table(outcome: Outcome) -> Table:
+    """A row for each variant."""
+    from sewdsl.train.study.tables import cells, header  # noqa: PLC0415 -- not before it is needed
+
+    grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in header(outcome):
+        grid.add_column(Text(column), justify="left" if column in outcome.axes else "right")
+    for row in outcome.rows:
+        grid.add_row(*map(Text, cells(row)))
+    return grid
+
+
+def _print_end(outcome: Outcome, folder: StudyFolder) -> None:
+    for row in outcome.rows:
+        for seed, where in row.diverged.items():
+            typer.echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
+    pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
+    typer.echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")

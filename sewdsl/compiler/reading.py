@@ -1,0 +1,136 @@
+"""Text to network: every stage of the front end, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Unpack
+
+from sewdsl.checks import check
+from sewdsl.compiler.options import Options, limits, overrides
+from sewdsl.compiler.spec import Found, find
+from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
+from sewdsl.elaborate import (
+    Assembly,
+    Context,
+    Importer,
+    Override,
+    Study,
+    assemble,
+    elaborate,
+    override,
+    study,
+)
+from sewdsl.ir.network import Network
+from sewdsl.resources import folder
+from sewdsl.source import Source, Span
+from sewdsl.syntax.limits import Limits
+from sewdsl.syntax.parser import parse, parse_compact
+from sewdsl.syntax.tree import BlockDefinition, Document
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """Everything that is known of a spec.
+
+    Attributes:
+        found: The text; None where the spec names none.
+        document: Its tree.
+        assembly: Its statements with those of used files and the overrides.
+        network: The network; with errors it ends before what is broken, or is None.
+        diagnostics: All that was said, sorted.
+        study: The variants that the file asks for.
+    """
+
+    found: Found | None
+    document: Document | None
+    assembly: Assembly | None
+    network: Network | None
+    diagnostics: tuple[Diagnostic, ...]
+    study: Study = field(default_factory=Study)
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing said is an error; a library of blocks and settings is valid without a network."""
+        return not Diagnostics(list(self.diagnostics)).errors
+
+    def result(self) -> Network:
+        """The network.
+
+        Raises:
+            SewdslError: the spec has errors, or is a library.
+        """
+        if self.network is not None and self.valid:
+            return self.network
+        said = Diagnostics(list(self.diagnostics))
+        if self.valid and self.document is not None:
+            span = self.document.span
+            said.report("missing-body", "this is a library: it has no network of its own", span, help="add 'body …'")
+        raise SewdslError(said)
+
+
+@cache
+def _library() -> dict[str, BlockDefinition]:
+    """The blocks that every text may call, from ``nets/blocks.net``."""
+    path = folder("nets") / "blocks.net"
+    diagnostics = Diagnostics()
+    document = parse(Source("blocks.net", path.read_text(encoding="utf-8")), diagnostics)
+    blocks = assemble(document, diagnostics, lambda _: None).blocks
+    if diagnostics.errors:
+        raise SewdslError(diagnostics)
+    return blocks
+
+
+def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
+    """Compiles a spec up to its network, and says all that there is to say about it; raises nothing.
+
+    Args:
+        spec: A path, the name of a shipped network, a compact string, or a text with a name.
+        **options: See :class:`Options`.
+    """
+    diagnostics = Diagnostics()
+    bounds = limits(options, diagnostics)
+    found = find(spec, diagnostics, bounds)
+    if found is None:
+        return Compilation(None, None, None, None, diagnostics.sorted)
+    return compiled(found, overrides(options), diagnostics, bounds)
+
+
+def compiled(
+    found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool = False
+) -> Compilation:
+    """What becomes of a text with overrides put over it.
+
+    Args:
+        found: The text.
+        changes: The overrides, in order.
+        diagnostics: What was said of the options already.
+        bounds: The limits in force.
+        variant: Whether it is another network than the text says, to which what it expects and claims does not apply.
+    """
+    try:
+        return _stages(found, changes, diagnostics, bounds, variant=variant)
+    except RecursionError:
+        message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
+        whole = Span(found.source, 0, len(found.source.text))
+        diagnostics.report("nesting-too-deep", message, whole, help=hint)
+        return Compilation(found, None, None, None, diagnostics.sorted)
+
+
+def _stages(
+    found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
+) -> Compilation:
+    document = (parse_compact if found.compact else parse)(found.source, diagnostics, bounds)
+    importer = Importer(found.file, found.source.name, diagnostics, bounds)
+    assembly = assemble(document, diagnostics, importer.use)
+    if variant:
+        assembly.figures.clear()
+    library = _library()
+    override(assembly, changes, diagnostics, bounds, library)
+    made = elaborate(assembly, document, Context(found.name, library, bounds), diagnostics)
+    if made.network is not None:
+        diagnostics.extend(check(made.network, whole=made.whole))
+    asked = study(assembly.study, diagnostics) if assembly.study else Study()
+    return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked)

@@ -1,0 +1,59 @@
+"""The variants of a study, each compiled like a file of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Unpack
+
+from sewdsl.compiler.options import Options, limits, overrides
+from sewdsl.compiler.reading import Compilation, compiled, read
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate import Override, Variant
+from sewdsl.source import Source
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A variant of a study, with each of its seeds.
+
+    Attributes:
+        variant: Which one.
+        compilations: One for each seed; where it has errors, only one.
+    """
+
+    variant: Variant
+    compilations: tuple[Compilation, ...]
+
+
+def variants(
+    spec: str | Path | Source, *, seeded: bool = True, **options: Unpack[Options]
+) -> tuple[Compilation, tuple[Varied, ...]]:
+    """Compiles a spec and every variant that its ``study`` section asks for.
+
+    Args:
+        spec: As for :func:`sewdsl.compiler.read`.
+        seeded: Whether to compile each variant once for each seed, or only once.
+        **options: Beneath those of the variants; see :class:`Options`.
+
+    Returns:
+        The spec itself, with what was said of it and of all its variants; and these, none where the spec has errors.
+    """
+    base = read(spec, **options)
+    if base.found is None or not base.valid:
+        return base, ()
+    said = Diagnostics(list(base.diagnostics))
+    bounds, beneath = limits(options, Diagnostics()), overrides(options)
+    found: list[Varied] = []
+    for variant in base.study.variants:
+        compilations: list[Compilation] = []
+        for seed in base.study.seeds if seeded and base.study.seeds else (None,):
+            changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
+            one = compiled(base.found, changes, Diagnostics(), bounds, variant=True)
+            compilations.append(one)
+            if not one.valid:
+                break
+        found.append(Varied(variant, tuple(compilations)))
+        for one in compilations:
+            said.extend(replace(d, path=(variant.title, *d.path)) for d in one.diagnostics if d not in base.diagnostics)
+    return replace(base, diagnostics=said.sorted), tuple(found)

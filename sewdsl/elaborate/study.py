@@ -1,0 +1,171 @@
+"""The ``study`` section: the variants of a network that are to be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.overrides import Override
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Call, Section, Setting, Text, Value
+
+SEED = "train.seed"
+"""The key that makes repeats of one variant rather than variants."""
+VARIANT = "variant"
+"""The column of the names of variants."""
+MOST = 10_000
+"""Runs of one study."""
+
+_EXAMPLE = "write 'vary join ADD AND IAND'"
+_NAMED = """write 'variant "SEW AND" "join=AND" "train.optimizer.lr=0.03"'"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of an axis: its name in the table, and the overrides that make it."""
+
+    label: str
+    overrides: tuple[Override, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A column of the table: a key of ``vary``, or ``variant``, and what stands in it."""
+
+    name: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network of a study.
+
+    Attributes:
+        labels: Its place on each axis but that of the seeds: ``{"join": "AND", "train.T_train": "6"}``.
+        overrides: What makes it of the file's network.
+    """
+
+    labels: dict[str, str]
+    overrides: tuple[Override, ...]
+
+    @property
+    def title(self) -> str:
+        """In words: ``join AND, train.T_train 6``; the name alone of one that has one."""
+        words = (text if axis == VARIANT else f"{axis} {text}" for axis, text in self.labels.items())
+        return ", ".join(words) or "as written"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a ``study`` section asks for: every variant, each with every seed.
+
+    Attributes:
+        variants: In the order of the file, the last axis changing fastest.
+        seeds: Overrides of the seed; empty: the recipe's.
+    """
+
+    variants: tuple[Variant, ...] = ()
+    seeds: tuple[Override, ...] = ()
+
+
+def study(section: Section, diagnostics: Diagnostics) -> Study:
+    """The study of a section; what is wrong with the section itself is reported."""
+    if section.on is not None:
+        message = "a study is of the network of its own file, on the data set of its recipe"
+        diagnostics.report("unexpected-token", message, section.span, help="write 'study { … }'")
+    reader = _Reader(diagnostics)
+    for setting in section.settings:
+        reader.take(setting)
+    axes, seeds = reader.axes()
+    size = prod(len(axis.choices) for axis in axes) * max(1, len(seeds))
+    if size > MOST:
+        message = f"the study has {size:,} runs, but the most are {MOST:,}"
+        diagnostics.report("invalid-argument", message, section.name.span, help="vary less at once")
+        return Study()
+    variants = tuple(
+        Variant(
+            {axis.name: choice.label for axis, choice in zip(axes, choices, strict=True)},
+            tuple(item for choice in choices for item in choice.overrides),
+        )
+        for choices in product(*(axis.choices for axis in axes))
+    )
+    return Study(variants, tuple(item for choice in seeds for item in choice.overrides))
+
+
+@dataclass
+class _Reader:
+    """Reads the lines of a section."""
+
+    diagnostics: Diagnostics
+    named: dict[str, Choice] = field(default_factory=dict)
+    varied: dict[str, Axis] = field(default_factory=dict)
+
+    def axes(self) -> tuple[list[Axis], tuple[Choice, ...]]:
+        """The axes of the variants, and the choices of seeds."""
+        seeds = self.varied.pop(SEED, Axis(SEED, ())).choices
+        named = [Axis(VARIANT, tuple(self.named.values()))] if self.named else []
+        return [*named, *self.varied.values()], seeds
+
+    def take(self, setting: Setting) -> None:
+        match setting.key.text:
+            case "vary":
+                self._vary(setting)
+            case "variant":
+                self._variant(setting)
+            case other:
+                hint = did_you_mean(other, ("vary", "variant")) or f"{_EXAMPLE}, or {_NAMED}"
+                message = f"a study has no '{other}'"
+                self.diagnostics.report("unknown-setting", message, setting.key.span, help=hint)
+
+    def _vary(self, setting: Setting) -> None:
+        key, *values = setting.values
+        if not isinstance(key, Call) or key.arguments:
+            message = f"'{key.span.text}' is not the key of a setting"
+            self.diagnostics.report("invalid-argument", message, key.span, help=_EXAMPLE)
+            return
+        name = key.name.plain or ""
+        name = SEED if name == "seed" else name
+        if not values:
+            message = f"'{name}' has no values to vary over"
+            self.diagnostics.report("missing-argument", message, setting.span, help=_EXAMPLE)
+            return
+        if name in self.varied:
+            self.diagnostics.report("duplicate-setting", f"'{name}' is varied twice", setting.span, help="keep one")
+            return
+        choices: dict[str, Choice] = {}
+        for place in map(_inside, values):
+            label = " ".join(place.text.split())
+            if label in choices:
+                message = f"'{label}' stands twice among the values of '{name}'"
+                self.diagnostics.report("duplicate-argument", message, place, help="keep one")
+            choices[label] = Choice(label, (Override(name, place.text, within=place),))
+        self.varied[name] = Axis(name, tuple(choices.values()))
+
+    def _variant(self, setting: Setting) -> None:
+        title, *changes = setting.values
+        if not all(isinstance(value, Text) for value in setting.values) or not title.span.text.strip('" '):
+            message = "a variant has a name and what it changes, each between double quotes"
+            self.diagnostics.report("invalid-argument", message, setting.span, help=_NAMED)
+            return
+        label = " ".join(_inside(title).text.split())
+        if label in self.named:
+            self.diagnostics.report("duplicate-setting", f"variant '{label}' is written twice", title.span, help="")
+            return
+        found = [self._change(_inside(value)) for value in changes]
+        self.named[label] = Choice(label, tuple(item for item in found if item is not None))
+
+    def _change(self, place: Span) -> Override | None:
+        key, equals, text = place.text.partition("=")
+        if not (key.strip() and equals and text.strip()):
+            message = f"'{place.text}' is not KEY=VALUE"
+            self.diagnostics.report("invalid-argument", message, place, help="e.g. join=AND")
+            return None
+        return Override(key.strip(), text, within=place.part(len(key) + 1, len(place.text)))
+
+
+def _inside(value: Value) -> Span:
+    """Where the text of a value stands, without the quotes around it."""
+    return value.span.part(1, len(value.span.text) - 1) if isinstance(value, Text) else value.span

@@ -1,0 +1,83 @@
+"""The program: a network's nodes in the steps in which they are computed.
+
+Passes change programs, never networks: whatever they do, nodes keep their names, and with them their parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sewdsl.ir.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One or more nodes that are computed at once.
+
+    Attributes:
+        nodes: Their indices, in order; the step gives the value of the last.
+        operands: Indices of the nodes whose values it reads.
+        once: Whether its value is the same at every time-step of a static input, and computed for one of them.
+    """
+
+    nodes: tuple[int, ...]
+    operands: tuple[int, ...]
+    once: bool = False
+
+    @property
+    def gives(self) -> int:
+        """The node whose value it gives."""
+        return self.nodes[-1]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps that compute a network.
+
+    Attributes:
+        network: What they compute.
+        steps: In order.
+        channels_last: Whether maps are stored with the channels of a place side by side.
+    """
+
+    network: Network
+    steps: tuple[Step, ...]
+    channels_last: bool = False
+
+    @classmethod
+    def of(cls, network: Network) -> Program:
+        """Every node by itself."""
+        return cls(network, tuple(Step((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
+
+    def with_steps(self, steps: tuple[Step, ...]) -> Program:
+        """The same network in other steps."""
+        return replace(self, steps=steps)
+
+    def validate(self) -> Program:
+        """The program itself, if it computes its network.
+
+        Raises:
+            ValueError: a node is computed twice or never, or a value is read before it is there.
+        """
+        known = {0}
+        done: list[int] = []
+        for step in self.steps:
+            missing = set(step.operands) - known
+            if missing:
+                message = f"step {step} reads {sorted(missing)}, which are not computed before it"
+                raise ValueError(message)
+            inside = {i for node in step.nodes for i in self.network.nodes[node].inputs} - set(step.nodes)
+            if inside != set(step.operands):
+                message = f"step {step} needs {sorted(inside)}"
+                raise ValueError(message)
+            known.add(step.gives)
+            done += step.nodes
+        if sorted(done) != list(range(1, len(self.network))) or self.network.output not in known:
+            message = f"network {self.network.name!r}: its steps do not compute every node once"
+            raise ValueError(message)
+        return self
+
+
+Pass = Callable[[Program], tuple[Program, str]]
+"""Gives a program that computes the same, and says in a sentence what it did; an empty one: nothing."""

@@ -1,0 +1,153 @@
+"""What stands at the head of a CPU kernel: its number formats, and how numbers of 16 bits are read and written."""
+
+from __future__ import annotations
+
+from string import Template
+
+HEADER = Template('''"""A kernel that was generated; it may be removed at any time."""
+
+from math import sqrt
+
+import numpy as np
+from llvmlite import ir
+from numba import float64, int64, njit, types
+from numba.extending import intrinsic
+
+inner = {"error_model": "numpy"}
+outer = {"error_model": "numpy", "nogil": True, "cache": CACHE}
+number = np.$number
+one, zero = number(1), number(0)
+stored, numbers, table = types.int16[::1], types.$number[::1], float64[:, ::1]
+size, ranges, scalars = int64, [int64] * 4, [types.$number] * 6
+
+
+@intrinsic
+def plus(context, a, b):
+    """a + b, in whatever order is fastest."""
+
+    def generate(context, builder, signature, values):
+        return builder.fadd(*values, flags=["reassoc"])
+
+    return float64(float64, float64), generate
+''')
+
+AS_THEY_ARE = """
+
+stored = numbers
+
+
+@intrinsic
+def read(context, value):
+    return value(value), lambda _context, _builder, _signature, values: values[0]
+
+
+write = read
+"""
+
+BFLOAT16 = '''
+
+@intrinsic
+def read(context, value):
+    """The number that 16 bits stand for: the upper half of a float32."""
+
+    def generate(context, builder, signature, values):
+        upper = builder.shl(builder.zext(values[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
+        return builder.bitcast(upper, ir.FloatType())
+
+    return types.float32(types.int16), generate
+
+
+@intrinsic
+def write(context, value):
+    """The nearest number of 16 bits, the even one of two."""
+
+    def generate(context, builder, signature, values):
+        def constant(number):
+            return ir.Constant(ir.IntType(32), number)
+
+        bits = builder.bitcast(values[0], ir.IntType(32))
+        even = builder.and_(builder.lshr(bits, constant(16)), constant(1))
+        nearest = builder.lshr(builder.add(builder.add(bits, constant(0x7FFF)), even), constant(16))
+        none = builder.fcmp_unordered("uno", values[0], values[0])
+        return builder.trunc(builder.select(none, constant(0x7FC0), nearest), ir.IntType(16))
+
+    return types.int16(types.float32), generate
+'''
+
+FLOAT16 = '''
+
+@intrinsic
+def read(context, value):
+    """The number that 16 bits stand for."""
+
+    def generate(context, builder, signature, values):
+        return builder.fpext(builder.bitcast(values[0], ir.HalfType()), ir.FloatType())
+
+    return types.float32(types.int16), generate
+
+
+@intrinsic
+def write(context, value):
+    """The nearest number of 16 bits, the even one of two."""
+
+    def generate(context, builder, signature, values):
+        return builder.bitcast(builder.fptrunc(values[0], ir.HalfType()), ir.IntType(16))
+
+    return types.int16(types.float32), generate
+'''
+
+EXP32 = '''
+
+@intrinsic
+def power_of_two(context, exponent):
+    """2**exponent for a whole exponent from -126 to 127."""
+
+    def generate(context, builder, signature, values):
+        shifted = builder.add(values[0], ir.Constant(ir.IntType(32), 127))
+        return builder.bitcast(builder.shl(shifted, ir.Constant(ir.IntType(32), 23)), ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@njit(**inner)
+def exp(x):
+    """e**x to within a few units of the last place, without branches (S. Moshier, Cephes, expf)."""
+    x = number(-104) if x < number(-104) else x
+    x = number(89) if x > number(89) else x
+    n = (x * number(1.44269504088896341) + number(12582912)) - number(12582912)
+    r = (x - n * number(0.693359375)) - n * number(-2.12194440e-4)
+    p = number(1.9875691500e-4) * r + number(1.3981999507e-3)
+    p = p * r + number(8.3334519073e-3)
+    p = p * r + number(4.1665795894e-2)
+    p = p * r + number(1.6666665459e-1)
+    p = p * r + number(5.0000001201e-1)
+    p = (p * (r * r) + r) + one
+    whole = np.int32(n)
+    half = whole >> np.int32(1)
+    return (p * power_of_two(half)) * power_of_two(np.int32(whole - half))
+'''
+
+EXP64 = """
+
+from math import exp
+"""
+
+FORMATS = {
+    "float64": ("float64", AS_THEY_ARE),
+    "float32": ("float32", AS_THEY_ARE),
+    "bfloat16": ("float32", BFLOAT16),
+    "float16": ("float32", FLOAT16),
+}
+"""For each format of input and spikes: the one computed with, and how to change between them."""
+
+
+def header(stored: str, *, exp: bool = False) -> str:
+    """The head of a kernel's text.
+
+    Args:
+        stored: Number format of input and spikes.
+        exp: Whether the kernel needs an exponential.
+    """
+    number, conversions = FORMATS[stored]
+    exponential = (EXP64 if number == "float64" else EXP32) if exp else ""
+    return HEADER.substitute(number=number) + conversions + exponential + "\n"

@@ -1,0 +1,54 @@
+"""What a kernel is told of a neuron, as one line of text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Law(NamedTuple):
+    """The constants of neurons that charge by H = decay · V + gain · X + drift.
+
+    An operator's arguments must be numbers, texts and tensors. As a text, a law also stands readable in an exported
+    program.
+
+    Attributes:
+        decay: Factor of V; where it is learned, a tensor takes its place.
+        gain: Factor of X; likewise.
+        drift: What is added; likewise.
+        rest: The potential before the first step, where none is given.
+        v_threshold: Membrane potential at which they fire.
+        v_reset: Potential after a spike; None: v_threshold is subtracted.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+        slope: The tape of the surrogate's derivative.
+    """
+
+    decay: float
+    gain: float
+    drift: float
+    rest: float
+    v_threshold: float
+    v_reset: float | None
+    detach_reset: bool
+    slope: str
+
+    def text(self) -> str:
+        """One line that ``parse`` reads."""
+        return ", ".join([*map(repr, self[:-1]), self.slope])
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> Law:
+    """The law of a line."""
+    *numbers, v_reset, detach_reset, slope = text.split(", ")
+    decay, gain, drift, rest, v_threshold = map(float, numbers)
+    return Law(
+        decay,
+        gain,
+        drift,
+        rest,
+        v_threshold,
+        None if v_reset == "None" else float(v_reset),
+        detach_reset == "True",
+        slope,
+    )

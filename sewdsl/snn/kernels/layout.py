@@ -1,0 +1,76 @@
+"""How the memory of a sequence is laid out, and how it is read as one row of neurons for each time-step.
+
+What happens in a neuron depends on no other neuron, so their order in memory does not matter as long as all tensors
+share it. Channels-last, or any other order without gaps, is read and written as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Strides = tuple[int, ...]
+
+
+def step_strides(x_TN: Tensor) -> Strides:
+    """The strides that one time-step of a result has: those of the input where it has no gaps, else row by row."""
+    sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]
+    return strides if _dense(sizes, strides) else _contiguous(sizes)
+
+
+def empty(x_TN: Tensor) -> Tensor:
+    """A new sequence of the shape and number format of another, each step laid out as there, step after step."""
+    return x_TN.new_empty_strided(x_TN.shape, (prod(x_TN.shape[1:]), *step_strides(x_TN)))
+
+
+def empty_step(x_TN: Tensor, dtype: torch.dtype) -> Tensor:
+    """The same for one time-step."""
+    return x_TN.new_empty_strided(x_TN.shape[1:], step_strides(x_TN), dtype=dtype)
+
+
+def aligned(y: Tensor, strides: Strides) -> Tensor:
+    """A tensor whose steps have given strides: itself, where they have them, else a copy.
+
+    Args:
+        y: A sequence, or, with as many strides as dimensions, a step.
+        strides: Of a step.
+    """
+    lead = y.ndim - len(strides)
+    pairs = zip(y.shape[lead:], y.stride()[lead:], strides, strict=True)
+    if all(size == 1 or own == wanted for size, own, wanted in pairs):
+        return y
+    return y.new_empty_strided(y.shape, (prod(y.shape[lead:]), *strides)[1 - lead :]).copy_(y)
+
+
+def row(y: Tensor) -> NDArray[Any]:
+    """The memory behind a tensor, from its first element to its last, as one contiguous row of numbers.
+
+    Formats that numpy does not know come as 16-bit integers.
+    """
+    span = 1 + sum((size - 1) * stride for size, stride in zip(y.shape, y.stride(), strict=True)) if y.numel() else 0
+    flat = y.detach().as_strided((span,), (1,))
+    return (flat if flat.dtype.itemsize > 2 else flat.view(torch.int16)).numpy()  # noqa: PLR2004 -- bytes
+
+
+def _dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    expected = 1
+    for stride, size in sorted((stride, size) for size, stride in zip(sizes, strides, strict=True) if size != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _contiguous(sizes: Sequence[int]) -> Strides:
+    strides, stride = [], 1
+    for size in reversed(sizes):
+        strides.append(stride)
+        stride *= max(size, 1)
+    return tuple(reversed(strides))

@@ -1,0 +1,81 @@
+"""Generated programs as modules, kept on disk so that they are compiled once.
+
+A file's name is a digest of its text, so a text never changes under its name, and several processes may write the same
+file at once. What cannot be kept, or is damaged, is compiled in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import ModuleType
+
+from sewdsl import resources
+
+
+def load(text: str, versions: str) -> ModuleType:
+    """The module of a text.
+
+    Args:
+        text: A program; ``CACHE`` in it says whether it stands in a file beside which compiled code can be kept.
+        versions: Of the compiler, and of all else that compiled code depends on.
+    """
+    text = f"# {versions}, {sys.implementation.cache_tag}\n{text}"
+    name = f"sewdsl_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    path = _stored(name, text)
+    for _ in ("as it lies there", "once more"):
+        if path is not None:
+            try:
+                return _run(name, text, str(path), cache=True)
+            except Exception:  # noqa: BLE001 -- compiled code that is damaged, or cannot be kept, fails in many ways
+                _forget(path)
+    return _run(name, text, f"<{name}>", cache=False)
+
+
+def _stored(name: str, text: str) -> Path | None:
+    """The file of a text, written where it is missing; None where it cannot be."""
+    try:
+        path = resources.cache() / "kernels" / f"{name}.py"
+        if not (path.is_file() and path.read_text(encoding="utf-8") == text):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, text)
+    except (OSError, RuntimeError, UnicodeError):  # no room, no right, no home, no text
+        return None
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Puts a file under its name in one step."""
+    with NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.close()
+            Path(file.name).replace(path)
+        except BaseException:
+            file.close()
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _forget(path: Path) -> None:
+    """Removes compiled code."""
+    with suppress(OSError):
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}*"):
+            compiled.unlink()
+
+
+def _run(name: str, text: str, file: str, *, cache: bool) -> ModuleType:
+    module = sys.modules[name] = ModuleType(name)  # compilers look it up by its name
+    module.__dict__.update(__file__=file, CACHE=cache)
+    linecache.cache[file] = (
+        len(text),
+        None,
+        text.splitlines(keepends=True),
+        file,
+    )  # for compilers that read their source
+    exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 -- a text of our own making
+    return module

@@ -1,0 +1,44 @@
+"""Work on blocks of neurons, shared among threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+PIECES = 4
+"""Into how many pieces a thread's share is cut, so that one that is held up does not hold up all."""
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def share(work: Callable[[int, int], object], neurons: int, block: int, *, parallel: bool) -> None:
+    """Calls ``work(first, last)`` until every neuron is dealt with, on as many threads as torch may use.
+
+    Args:
+        work: Deals with the neurons from ``first`` to ``last``; it must let go of Python's lock.
+        neurons: How many there are.
+        block: Pieces begin at multiples of it, so that what is summed up in a block does not depend on the threads.
+        parallel: Whether there is enough to do for more than one thread.
+    """
+    threads = torch.get_num_threads() if parallel else 1
+    if threads == 1:
+        work(0, neurons)
+        return
+    length = max(1, -(-neurons // (block * threads * PIECES))) * block
+    firsts = range(0, neurons, length)
+    for _ in _pool(threads).map(work, firsts, (min(first + length, neurons) for first in firsts)):
+        pass
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that sleep between calls."""
+    if threads not in _pools:
+        _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="sewdsl")
+    return _pools[threads]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)  # threads do not survive a fork

@@ -1,0 +1,73 @@
+"""What a kernel is given, whatever machine it runs on."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import layout
+from sewdsl.snn.kernels.law import Law
+
+
+class Wants(NamedTuple):
+    """Which gradients are asked for.
+
+    Attributes:
+        x: Of the input current.
+        v: Of the potential before the first step.
+        factors: Of decay, gain and drift.
+    """
+
+    x: bool
+    v: bool
+    factors: bool
+
+
+class Work(NamedTuple):
+    """Neurons and their input.
+
+    Attributes:
+        x_TN: Input current, ``[T, N, *]``.
+        v_N: Potential before the first step, ``[N, *]``, in float32 at least; None: rest.
+        decay: Factor of the potential, a scalar; None: the law's.
+        gain: Factor of the current; None: the law's.
+        drift: What is added; None: the law's.
+        law: All other constants.
+    """
+
+    x_TN: Tensor
+    v_N: Tensor | None
+    decay: Tensor | None
+    gain: Tensor | None
+    drift: Tensor | None
+    law: Law
+
+    @property
+    def T(self) -> int:  # noqa: N802 -- the name of the axis
+        """How many time-steps there are."""
+        return self.x_TN.shape[0]
+
+    @property
+    def neurons(self) -> int:
+        """How many neurons there are, over all samples."""
+        return prod(self.x_TN.shape[1:])
+
+    @property
+    def wide(self) -> torch.dtype:
+        """The number format of potentials: that of the input, and float32 at least."""
+        return torch.promote_types(self.x_TN.dtype, torch.float32)
+
+    def spikes(self) -> Tensor:
+        """Room for spikes, or for the gradient of the input, laid out as the input is."""
+        return layout.empty(self.x_TN)
+
+    def potential(self) -> Tensor:
+        """Room for a potential, or for the gradient of one."""
+        return layout.empty_step(self.x_TN, self.wide)
+
+    def nothing(self, dtype: torch.dtype) -> Tensor:
+        """An empty tensor."""
+        return self.x_TN.new_empty(0, dtype=dtype)

@@ -1,0 +1,60 @@
+"""A network in a file without the word ``body``: the string of a paper, saved as it was copied."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from lark import Token
+
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.source import Source, Span
+from sewdsl.syntax.lexicon import COLUMN, KEYWORDS, SETTINGS
+from sewdsl.syntax.scanner import end, start
+
+if TYPE_CHECKING:
+    from sewdsl.syntax.layout import Lines
+
+_BODY = "body"
+_ITEMS = frozenset({"WORD", "LBRACE", "LESS"})
+
+
+def add_body(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
+    """Reports a network without ``body`` before it, and makes it the body.
+
+    Says nothing where that is not the only reading: the file has a body, more than one such line, or one behind a
+    block that may go on there.
+    """
+    bare = [i for i, lines in enumerate(statements) if _is_network(lines.tokens)]
+    if len(bare) != 1 or any(lines.tokens[0].type == "_BODY" for lines in statements):
+        return
+    place = bare[0]
+    if place and statements[place - 1].tokens[0].type == "_BLOCK":
+        return
+    tokens = statements[place].tokens
+    first = tokens[0]
+    here = Span(source, start(first), end(first))
+    diagnostics.report(
+        "missing-body",
+        f"the network has no '{_BODY}' before it",
+        here.part(0, 0),
+        label=f"expected '{_BODY}' before this",
+        help=f"in a file, a network stands behind the word '{_BODY}'",
+        fixes=(Fix(f"insert '{_BODY}'", (Edit(here.part(0, 0), _BODY.ljust(COLUMN)),)),),
+    )
+    if first.type == "KEY":
+        first.type = "WORD"
+    tokens.insert(0, Token("_BODY", "", here.start, first.line, first.column, first.line, first.column, here.start))
+
+
+def _is_network(tokens: list[Token]) -> bool:
+    """Whether a statement begins as a sequence of layers does, and as no setting."""
+    first, *rest = tokens
+    if first.type in {"LBRACE", "LESS"}:
+        return True
+    if first.type != "KEY" or first.casefold() in {*KEYWORDS, *SETTINGS} or not rest:
+        return False
+    if rest[0].type == "_DASH":
+        return len(rest) > 1 and rest[1].type in _ITEMS
+    joined = any(dash.type == "_DASH" and item.type in _ITEMS for dash, item in pairwise(rest))
+    return joined and rest[0].type in {"_LPAR", "_LSQB"}

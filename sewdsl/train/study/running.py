@@ -1,0 +1,104 @@
+"""The runs of a study, one after another: what has ended is kept, what has begun goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sewdsl.compiler import Compilation, Varied
+from sewdsl.train import metrics
+from sewdsl.train.folder import Diverged, RunFolder
+from sewdsl.train.machine import machine
+from sewdsl.train.plan import Plan, plan
+from sewdsl.train.repeats import GoOn, Start, compare, ended
+from sewdsl.train.result import Result
+from sewdsl.train.study import figures, tables
+from sewdsl.train.study.outcome import Outcome, Row
+from sewdsl.train.study.places import StudyFolder, folder_name
+
+Announce = Callable[[int, int, Varied, Plan], None]
+"""Told of each run before it: its number from 1, of how many, the variant, and the plan."""
+
+
+@dataclass
+class Group:
+    """One variant and its runs.
+
+    Attributes:
+        varied: Which one.
+        folder: Of its runs.
+        plans: What each trains, seed by seed.
+        results: Of those that have ended.
+        diverged: Where the numbers stopped being numbers, by seed.
+    """
+
+    varied: Varied
+    folder: Path
+    plans: list[tuple[Compilation, Plan]]
+    results: list[Result] = field(default_factory=list)
+    diverged: dict[int, str] = field(default_factory=dict)
+
+    def place(self, seed: int) -> RunFolder:
+        """The folder of one run."""
+        return RunFolder(self.folder / f"seed-{seed}")
+
+    def row(self) -> Row:
+        """Its figures so far."""
+        epochs = [metrics.epochs(self.place(result.seed).metrics) for result in self.results]
+        last = [found[max(found)]["train_accuracy"] for found in epochs]
+        parameters = self.plans[0][1].network.total_parameters
+        labels = self.varied.variant.labels
+        return Row.of(labels, self.folder.name, parameters, self.results, last, self.diverged)
+
+
+def groups(variants: Sequence[Varied], folder: StudyFolder, data: Path | None) -> list[Group]:
+    """Every run of a study, planned and checked before the first begins.
+
+    Raises:
+        SewdslError: a variant has errors, or does not fit its data.
+        DataError: data is missing.
+        RunError: a folder holds a run of something else.
+    """
+    found = [
+        Group(one, folder.path / folder_name(one.variant), [(c, plan(c, data)) for c in one.compilations])
+        for one in variants
+    ]
+    for place in {planned.data.name: planned.data for group in found for _, planned in group.plans}.values():
+        place.find()
+    folder.open(group.folder.name for group in found)
+    for group in found:
+        for compilation, planned in group.plans:
+            compare(compilation, group.place(planned.recipe.seed))
+    return found
+
+
+def run(found: Sequence[Group], folder: StudyFolder, start: Start, go_on: GoOn, announce: Announce) -> Outcome:
+    """Trains what has not ended; after each run, the tables hold what is known.
+
+    Seeds change slowest: the first of them gives a table of all variants early.
+
+    Raises:
+        Interrupted: it was asked to stop; the same again goes on.
+        RunError: a run cannot start or go on. One that diverges is noted, and the study goes on.
+    """
+    total = sum(len(group.plans) for group in found)
+    turns = sorted(((index, group) for group in found for index in range(len(group.plans))), key=lambda turn: turn[0])
+    for number, (index, group) in enumerate(turns, start=1):
+        compilation, planned = group.plans[index]
+        seed = planned.recipe.seed
+        announce(number, total, group.varied, planned)
+        try:
+            group.results.append(ended(compilation, planned, group.place(seed), start, go_on))
+        except Diverged as error:
+            group.diverged[seed] = str(error)
+        outcome = _outcome(found, total)
+        tables.write(outcome, folder)
+    figures.draw(outcome, folder)
+    return outcome
+
+
+def _outcome(found: Sequence[Group], total: int) -> Outcome:
+    network, _, data = found[0].plans[0][1]
+    rows = [group.row() for group in found]
+    return Outcome(network=network.name, data=data.name, runs=total, machine=machine(), rows=rows)

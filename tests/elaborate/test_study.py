@@ -1,0 +1,169 @@
+"""The ``study`` section: what is varied, and what is said of mistakes in it."""
+
+import pytest
+
+from sewdsl.compiler import Compilation, read, variants
+from sewdsl.source import Source
+from sewdsl.train.standalone import standalone
+
+NET = """\
+sewdsl 1
+network "S"
+input 2x32x32
+steps 4
+neuron PLIF
+body c8k3-BN-SN-{SEW Block (c8)-MPk2s2}*2-FC10
+expect parameters 7663
+
+train on digits {
+    epochs 1
+    optimizer AdamW(lr=0.01)
+}
+
+"""
+
+
+def study(*lines: str) -> Source:
+    return Source("s.net", NET + "study {\n" + "".join(f"    {line}\n" for line in lines) + "}\n")
+
+
+def titles(*lines: str) -> list[str]:
+    base, found = variants(study(*lines))
+    assert base.valid, base.diagnostics
+    return [one.variant.title for one in found]
+
+
+def test_every_value_of_every_axis() -> None:
+    lines = ["vary join ADD AND IAND", "vary train.T_train none 2"]
+    assert titles(*lines) == [
+        f"join {join}, train.T_train {steps}" for join in ("ADD", "AND", "IAND") for steps in ("none", "2")
+    ]
+
+
+def test_named_variants_come_first() -> None:
+    lines = ["vary steps 2 4", 'variant "A" "join=AND" "train.optimizer.lr=0.1"', 'variant "B" "block=Spiking Block"']
+    base, found = variants(study(*lines))
+    assert [one.variant.title for one in found] == ["A, steps 2", "A, steps 4", "B, steps 2", "B, steps 4"]
+    networks = [one.compilations[0].result() for one in found]
+    assert [network.settings.join.kind for network in networks] == ["AND", "AND", "ADD", "ADD"]
+    assert [network.settings.steps for network in networks] == [2, 4, 2, 4]
+    assert [network.recipe.optimizer.lr for network in networks if network.recipe] == [0.1, 0.1, 0.01, 0.01]
+    assert base.result().settings.steps == 4
+
+
+def test_values_in_quotes_and_with_arguments() -> None:
+    lines = ["vary neuron.surrogate ATan(alpha=3.0) Rectangular", 'vary block "SEW Block" "SEW Block (g=IAND)"']
+    _, found = variants(study(*lines))
+    networks = [one.compilations[0].result() for one in found]
+    assert [str(network.settings.neuron.surrogate) for network in networks] == [  # type: ignore[union-attr]
+        *["ATan(alpha=3.0, scale=1.0)"] * 2,
+        *["Rectangular(width=1.0)"] * 2,
+    ]
+    joins = [{node.op.kind for node in network} & {"ADD", "IAND"} for network in networks]
+    assert joins == [{"ADD"}, {"IAND"}, {"ADD"}, {"IAND"}]
+
+
+def test_seeds_are_no_variants() -> None:
+    _, found = variants(study("vary join ADD AND", "vary seed 3 5"))
+    assert [one.variant.title for one in found] == ["join ADD", "join AND"]
+    seeds = [[c.result().recipe.seed for c in one.compilations] for one in found]  # type: ignore[union-attr]
+    assert seeds == [[3, 5], [3, 5]]
+    _, once = variants(study("vary join ADD AND", "vary seed 3 5"), seeded=False)
+    assert [len(one.compilations) for one in once] == [1, 1]
+
+
+def test_only_seeds() -> None:
+    _, found = variants(study("vary train.seed 0 1"))
+    assert [(one.variant.title, len(one.compilations)) for one in found] == [("as written", 2)]
+
+
+def test_what_a_file_expects_is_of_its_own_network() -> None:
+    base, found = variants(study('variant "wide" "body=c64k3-BN-SN-FC10"'))
+    assert base.valid
+    assert found[0].compilations[0].valid
+    wrong, none = variants(Source("s.net", study("vary steps 2").text.replace("7663", "1")))
+    assert [d.code for d in wrong.diagnostics] == ["expectation-failed"]
+    assert none == ()
+
+
+def test_overrides_lie_beneath() -> None:
+    _, found = variants(study("vary steps 2 3"), set={"steps": 9, "join": "IAND"})
+    assert [one.compilations[0].result().settings.steps for one in found] == [2, 3]
+    assert {one.compilations[0].result().settings.join.kind for one in found} == {"IAND"}
+
+
+def test_a_run_of_a_variant_is_a_file_without_study() -> None:
+    _, found = variants(study('variant "B" "block=Spiking Block"', "vary seed 4"))
+    text = standalone(found[0].compilations[0])
+    assert "study" not in text
+    assert "SEW Block" not in text.partition("body")[2]
+    again = read(Source("spec.net", text))
+    assert again.result().total_parameters == found[0].compilations[0].result().total_parameters
+
+
+def test_used_files_keep_their_study_to_themselves() -> None:
+    assert read("table-4").study.variants
+    text = 'sewdsl 1\nuse "table-4.net"\nbody c8k3-BN-SN-FC10\n'
+    found = read(Source("x.net", text))
+    assert found.study.variants == ()
+
+
+SEVERAL = [
+    ("vary join ADD XOR", (15, 19, "invalid-argument")),
+    ("vary join ADD IF", (15, 19, "invalid-argument")),
+    ("vary jion ADD", (15, 15, "unknown-setting")),
+    ("vary steps 2 0", (15, 18, "invalid-argument")),
+    ('vary body "c8k3-XX-FC10"', (15, 21, "unknown-name")),
+    ('variant "A" "join=XOR"', (15, 23, "invalid-argument")),
+    ('variant "A" "train.epoch=3"', (15, 30, "unknown-setting")),
+    ('vary block "Spiky Block"', (15, 17, "unknown-name")),
+]
+
+
+@pytest.mark.parametrize(("line", "where"), SEVERAL)
+def test_a_wrong_value_is_said_where_it_stands(line: str, where: tuple[int, int, str]) -> None:
+    base, _ = variants(study(line))
+    assert [(d.span.line, d.span.column, d.code) for d in base.diagnostics] == [where]
+    assert base.diagnostics[0].span.source.name == "s.net"
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "code"),
+    [
+        ("vary join", 5, "missing-argument"),
+        ("vary 3 4", 10, "invalid-argument"),
+        ("vary join ADD ADD", 19, "duplicate-argument"),
+        ("vari join ADD", 5, "unknown-setting"),
+        ("variant A", 5, "invalid-argument"),
+        ('variant ""', 5, "invalid-argument"),
+        ('variant "A" "join"', 18, "invalid-argument"),
+        ('variant "A" join', 5, "invalid-argument"),
+    ],
+)
+def test_mistakes_in_the_section(line: str, column: int, code: str) -> None:
+    found: Compilation = read(study(line))
+    assert [(d.span.line, d.span.column, d.code) for d in found.diagnostics] == [(15, column, code)]
+
+
+def test_twice() -> None:
+    found = read(
+        study("vary join ADD", "vary join AND", "vary seed 1", "vary train.seed 2", 'variant "A"', 'variant "A"')
+    )
+    assert [(d.span.line, d.code) for d in found.diagnostics] == [(line, "duplicate-setting") for line in (16, 18, 20)]
+
+
+def test_on() -> None:
+    text = study("vary steps 2").text.replace("study {", "study on digits {")
+    assert [d.code for d in read(Source("s.net", text)).diagnostics] == ["unexpected-token"]
+
+
+def test_too_many() -> None:
+    numbers = " ".join(map(str, range(1, 102)))
+    found = read(study(f"vary steps {numbers}", f"vary train.batch {numbers}"))
+    assert [d.message for d in found.diagnostics] == ["the study has 10,201 runs, but the most are 10,000"]
+
+
+def test_a_variant_that_is_no_network_names_itself() -> None:
+    base, _ = variants(study('variant "deep" "body=c8k3-BN-SN-{MPk2s2}*6-FC10"', 'variant "flat" "steps=2"'))
+    (said,) = base.diagnostics
+    assert (said.code, said.path[0]) == ("spatial-size-exhausted", "deep")

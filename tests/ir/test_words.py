@@ -1,0 +1,18 @@
+"""Values as the language writes them: what is written is read as the same value."""
+
+import pytest
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.values import python_value
+from sewdsl.ir.words import in_words
+from sewdsl.source import Source
+from sewdsl.syntax.parser import parse_value
+
+
+@pytest.mark.parametrize("value", [None, True, False, 3, 0.25, (2, 128, 128), "mean"])
+def test_what_is_written_is_read_again(value: object) -> None:
+    diagnostics = Diagnostics()
+    values = parse_value(Source("t", in_words(value)), diagnostics)
+    assert values is not None
+    assert [python_value(item, diagnostics) for item in values] == [value]
+    assert not diagnostics.found

@@ -1,0 +1,49 @@
+"""Programs compute their networks, whatever the passes."""
+
+from dataclasses import replace
+
+import pytest
+
+import sewdsl
+from sewdsl.compiler import shipped
+from sewdsl.passes import LEVELS, Program, Step, applied, optimized
+
+LIBRARIES = {"blocks", "imagenet", "dvs-gesture"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", sorted(set(shipped()) - LIBRARIES))
+def test_every_program_is_whole(name: str, level: int) -> None:
+    network = sewdsl.load(name)
+    for done in applied(network, level):
+        assert done.program.validate().network is network
+    optimized(network, level).validate()
+
+
+def test_level_0_is_every_node_by_itself() -> None:
+    network = sewdsl.load("tiny")
+    assert optimized(network, 0) == Program.of(network)
+    assert [step.nodes for step in Program.of(network).steps] == [(i,) for i in range(1, len(network))]
+
+
+def test_no_such_level() -> None:
+    with pytest.raises(ValueError, match="optimize is one of 0, 1, 2, not 3"):
+        sewdsl.compile("tiny", optimize=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda steps: steps[1:], "are not computed before it"),
+        (lambda steps: steps[:-1], "do not compute every node once"),
+        (lambda steps: (*steps, steps[-1]), "do not compute every node once"),
+        (lambda steps: (steps[1], steps[0], *steps[2:]), "are not computed before it"),
+        (lambda steps: (replace(steps[0], operands=()), *steps[1:]), "needs"),
+        (lambda steps: (Step((1, 2), (0, 1)), *steps[2:]), "are not computed before it"),
+    ],
+)
+def test_a_broken_program_is_refused(change: object, message: str) -> None:
+    program = Program.of(sewdsl.load("tiny"))
+    assert callable(change)
+    with pytest.raises(ValueError, match=message):
+        program.with_steps(change(program.steps)).validate()

@@ -1,0 +1,140 @@
+"""Which kernel runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from sewdsl.snn import kernels
+from sewdsl.snn.kernels import choice, operator, reference
+from tests.snn.kernels.cases import current, make
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which kernels ran, in order."""
+    names: list[str] = []
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **options: Any) -> Any:
+            names.append(name)
+            return function(*args, **options)
+
+        return noted
+
+    monkeypatch.setattr(operator, "neuron", noting("fast", operator.neuron))
+    monkeypatch.setattr(reference, "integrate", noting("reference", reference.integrate))
+    return names
+
+
+class Other:
+    """A neuron with one thing changed."""
+
+    def __init__(self, **changes: Any) -> None:
+        self._spec = make("LIF")
+        self.__dict__.update(changes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._spec, name)
+
+
+def test_linear_neurons_run_fast(ran: list[str]) -> None:
+    for kind, learned in (("IF", {}), ("LIF", {}), ("PLIF", {"w": torch.tensor(0.0)})):
+        kernels.spikes(make(kind), current(3, 2, 4), learned)
+    assert ran == ["fast"] * 3
+
+
+def test_the_switch(ran: list[str]) -> None:
+    x_TN = current(3, 2, 4)
+    with kernels.using("reference"):
+        kernels.spikes(make("LIF"), x_TN, {})
+        with kernels.using("fastest"):
+            kernels.spikes(make("LIF"), x_TN, {})
+        kernels.spikes(make("LIF"), x_TN, {})
+    kernels.spikes(make("LIF"), x_TN, {})
+    assert ran == ["reference", "fast", "reference", "fast"]
+
+
+def test_an_unknown_choice_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="'turbo': choose 'fastest' or 'reference'"), kernels.using("turbo"):  # type: ignore[arg-type]
+        pass
+    monkeypatch.setattr(choice, "_choice", "turbo")
+    with pytest.raises(ValueError, match="SEWDSL_KERNELS"):
+        kernels.spikes(make("LIF"), current(3, 2, 4), {})
+
+
+class Branching:
+    """A surrogate that is more than plain arithmetic."""
+
+    def derivative(self, u: Tensor) -> Tensor:
+        return torch.exp(-u.abs())
+
+
+ODD: dict[str, tuple[Any, Tensor, Tensor | None]] = {
+    "a surrogate that cannot be traced": (Other(surrogate=Branching()), current(3, 2, 4), None),
+    "a factor for each neuron": (
+        Other(dynamics=lambda: (torch.full((4,), 0.5), 0.5, 0.0)),
+        current(3, 2, 4),
+        None,
+    ),
+    "a potential that broadcasts": (Other(), current(3, 2, 4), torch.zeros(1)),
+    "a potential of another format": (Other(), current(3, 2, 4), torch.zeros(2, 4, dtype=torch.float64)),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_reference_runs_the_rest(ran: list[str], name: str) -> None:
+    spec, x_TN, v_N = ODD[name]
+    x_TN = x_TN.clone().requires_grad_()
+    spikes, _ = kernels.integrate(spec, x_TN, v_N, {})
+    spikes.sum().backward()  # type: ignore[no-untyped-call]
+    assert ran == ["reference"]
+    assert x_TN.grad is not None
+
+
+def test_a_neuron_that_is_not_linear_runs(ran: list[str]) -> None:
+    class Quadratic:
+        v_threshold, v_reset, detach_reset, rest = 1.0, 0.0, True, 0.0
+        surrogate = make("LIF").surrogate
+
+        def learnable(self) -> dict[str, float]:
+            return {}
+
+        def charge(self, v: Any, x: Any, **learned: Any) -> Any:  # noqa: ARG002 -- it learns nothing
+            return v + 0.1 * v * v + x
+
+    spikes = kernels.spikes(Quadratic(), current(3, 2, 4), {})
+    assert ran == ["reference"]
+    assert spikes.sum() > 0
+
+
+PROGRAM = """
+import sys
+import sewdsl, sewdsl.lower, torch
+model = sewdsl.compile("c4k3-BN-PLIF-FC3", input="2x8x8", steps=2)
+assert not {"numba", "triton", "torch._dynamo"} & set(sys.modules)
+model(torch.rand(2, 2, 2, 8, 8))
+print("numba" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("setting", "loaded"), [("fastest", "True"), ("reference", "False")])
+def test_numba_is_loaded_when_it_is_needed(setting: str, loaded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEWDSL_KERNELS", setting)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == (loaded, 0), done.stderr
+
+
+def test_without_numba_the_reference_runs() -> None:
+    program = "import sys\nsys.modules['numba'] = None\n" + PROGRAM.replace('"numba", ', "")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

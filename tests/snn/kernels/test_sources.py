@@ -1,0 +1,79 @@
+"""Kernels are compiled once, whoever compiles them and whatever happens to the files."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sewdsl.snn.kernels import cpu_source, sources
+
+ROOT = Path(__file__).parents[3]
+
+PROGRAM = """
+import torch
+from sewdsl.ops import catalogue
+from sewdsl.snn import kernels
+from sewdsl.snn.kernels import cpu
+x = torch.full((3, 1, 8), 0.7, requires_grad=True)
+spikes = kernels.spikes(catalogue()["LIF"](), x, {})
+spikes.sum().backward()
+assert spikes.sum() == 0 and x.grad.abs().sum() > 0
+print(sum(cpu._forward("float32", "hard").stats.cache_hits.values()))
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "SEWDSL_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "error", "-c", PROGRAM]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def hits(process: subprocess.Popen[str]) -> int:
+    """How often a process that ends well found compiled code."""
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return int(output)
+
+
+def test_what_is_compiled_is_shared_and_made_anew_where_it_is_damaged(tmp_path: Path) -> None:
+    together = [start(tmp_path) for _ in range(2)]
+    for process in together:
+        hits(process)
+    assert hits(start(tmp_path)) == 1
+    files = sorted(path.suffix for path in (tmp_path / "kernels").iterdir() if path.is_file())
+    assert files == [".py", ".py"]
+    for path in [*tmp_path.rglob("*.nbc"), *tmp_path.rglob("*.nbi")]:
+        path.write_bytes(path.read_bytes()[:20])
+    assert hits(start(tmp_path)) == 0
+    assert hits(start(tmp_path)) == 1
+
+
+def test_a_folder_that_cannot_be_used_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert hits(start(tmp_path / "file")) == 0
+
+
+def test_a_changed_file_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
+    first = sources.load("answer = 1\n", "versions")
+    path = Path(str(first.__file__))
+    path.write_text("answer = 2\n", encoding="utf-8")
+    assert sources.load("answer = 1\n", "versions").answer == 1
+    assert path.read_text(encoding="utf-8").endswith("\nanswer = 1\n")
+    assert sources.load("answer = 1\n", "others").__file__ != str(path)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads the instructions of another processor")
+def test_nothing_is_contracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A multiplication and an addition in one rounding would move a spike."""
+    monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
+    kernel = sources.load(cpu_source.forward("float32", "hard"), "a test").forward
+    assembly = "\n".join(kernel.inspect_asm().values())
+    assert "mulps" in assembly
+    assert "fmadd" not in assembly

@@ -1,0 +1,82 @@
+"""Work is shared among threads, and its result does not depend on how many there are."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from sewdsl.snn.kernels import threads
+from tests.snn.kernels.cases import Case, current, make, run
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("neurons", "block"), [(0, 64), (1, 64), (64, 64), (1000, 64), (1001, 64), (10_000, 4096)])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_every_neuron_is_dealt_with_once(restored: None, neurons: int, block: int, count: int) -> None:
+    torch.set_num_threads(count)
+    pieces: list[tuple[int, int]] = []
+    threads.share(lambda first, last: pieces.append((first, last)), neurons, block, parallel=True)
+    assert [i for first, last in sorted(pieces) for i in range(first, last)] == list(range(neurons))
+    assert all(first % block == 0 for first, _ in pieces)
+    assert len(pieces) <= max(1, count * threads.PIECES)
+
+
+def test_small_work_stays_in_the_calling_thread(restored: None) -> None:
+    torch.set_num_threads(2)
+    callers = []
+    threads.share(lambda _first, _last: callers.append(threading.get_ident()), 10_000, 64, parallel=False)
+    assert callers == [threading.get_ident()]
+
+
+def test_an_error_arrives(restored: None) -> None:
+    torch.set_num_threads(2)
+    with pytest.raises(ZeroDivisionError):
+        threads.share(lambda first, _last: first // 0, 10_000, 64, parallel=True)
+
+
+def test_the_result_does_not_depend_on_the_threads(restored: None) -> None:
+    case = Case(make("PLIF"), current(8, 5, 9, 40, 40), None)
+    outcomes = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        outcomes.append(run(case, "fastest"))
+    for other in outcomes[1:]:
+        assert torch.equal(other.spikes, outcomes[0].spikes)
+        assert torch.equal(other.g_x, outcomes[0].g_x)
+        assert torch.equal(other.g_learned[0], outcomes[0].g_learned[0])
+
+
+def test_several_callers_at_once(restored: None) -> None:
+    torch.set_num_threads(2)
+    case = Case(make("PLIF"), current(8, 5, 9, 40, 40), None)
+    alone = run(case, "fastest")
+    with ThreadPoolExecutor(4) as callers:
+        for outcome in callers.map(lambda _: run(case, "fastest"), range(8)):
+            assert torch.equal(outcome.spikes, alone.spikes)
+            assert torch.equal(outcome.g_learned[0], alone.g_learned[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(restored: None) -> None:
+    torch.set_num_threads(2)
+    seen: list[int] = []
+    threads.share(lambda first, _last: seen.append(first), 10_000, 64, parallel=True)
+    child = os.fork()
+    if not child:
+        again: list[int] = []
+        threads.share(lambda first, _last: again.append(first), 10_000, 64, parallel=True)
+        os._exit(0 if sorted(again) == sorted(seen) else 1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0

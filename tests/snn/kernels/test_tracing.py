@@ -1,0 +1,92 @@
+"""Formulas become tapes, and tapes programs that compute the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from sewdsl.ops import catalogue
+from sewdsl.snn.kernels.tracing import trace, written
+from tests.snn.kernels.cases import SURROGATES, make
+
+PYTHON = {
+    "set": "{0}",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "abs": "abs({0})",
+    "less": "float({0} < {1})",
+    "most": "float({0} <= {1})",
+    "sqrt": "math.sqrt({0})",
+    "exp": "math.exp({0})",
+}
+
+
+class Formula:
+    """A surrogate of somebody's own."""
+
+    def __init__(self, derivative: Callable[[Any], Any]) -> None:
+        self.derivative = derivative
+
+
+TRACEABLE: dict[str, Callable[[Any], Any]] = {
+    "a number": lambda _u: 0.5,
+    "a whole number": lambda _u: 1,
+    "the argument": lambda u: +u,
+    "powers": lambda u: 1 / (1 + u**2) + u**3 - u**0 + (u * u + 1) ** 0.5 + (1 + abs(u)) ** -2,
+    "exponentials": lambda u: 2 ** (-abs(u)) + math.e**-u,
+    "masks": lambda u: ((u > -1) & (u < 0.5)) * 2.0 + ((u <= -1) | (u >= 1)) * u + ~(u > 0) * 0.25,
+    "a variable mask": lambda u: (u > u * u) * (u - 1),
+    "an unused term": lambda u: (u * 3, u * 2)[0],
+}
+UNTRACEABLE: dict[str, Callable[[Any], Any]] = {
+    "a branch": lambda u: 1.0 if u > 0 else 0.0,
+    "a chain of comparisons": lambda u: (-1 < u < 1) * 1.0,
+    "torch": torch.sigmoid,
+    "a method": lambda u: u.sigmoid(),
+    "math": math.exp,
+    "a power of itself": lambda u: abs(u) ** u,
+    "an odd power": lambda u: abs(u) ** 0.3,
+    "a long power": lambda u: u**9,
+    "a negative base": lambda u: (-2) ** u,
+    "equality": lambda u: (u == 0) * 1.0,
+    "a sum of masks": lambda u: ((u > 0) + (u < 1)) * 1.0,
+    "a quotient of masks": lambda u: (u > 0) / (u < 1),
+    "numbers as masks": lambda u: u & (u > 0),
+    "infinity": lambda u: u * math.inf,
+    "a set": lambda u: len({u}) * u,
+    "nothing": lambda _u: None,
+}
+
+
+def evaluated(tape: str, u: float) -> float:
+    space = {"u": u, "math": math}
+    lines = written(tape, PYTHON, "{}")
+    exec("\n".join(lines), space)  # noqa: S102 -- a program of our own making
+    return float(space[f"t{len(lines) - 1}"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [*SURROGATES, *TRACEABLE])
+def test_a_tape_computes_what_the_formula_does(name: str) -> None:
+    surrogate: Any = catalogue()[name]() if name in SURROGATES else Formula(TRACEABLE[name])
+    tape = trace(surrogate)
+    assert tape is not None
+    for u in (-2.0, -1.0, -0.3, 0.0, 0.3, 0.5, 1.0, 2.0):
+        assert evaluated(tape, u) == pytest.approx(
+            float(surrogate.derivative(torch.tensor(u, dtype=torch.float64))), rel=1e-12
+        )
+
+
+@pytest.mark.parametrize("name", UNTRACEABLE)
+def test_what_is_no_plain_arithmetic_has_no_tape(name: str) -> None:
+    assert trace(Formula(UNTRACEABLE[name])) is None
+
+
+def test_a_tape_is_the_same_in_every_process() -> None:
+    assert trace(make("IF").surrogate) == "mul 3.141592653589793 u; mul t0 t0; add 1.0 t1; div 1.0 t2"

@@ -1,0 +1,235 @@
+"""``sewdsl study``: variants one after another, what has ended is kept, and the table of it all."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sewdsl.cli.app import app
+from sewdsl.compiler import Compilation, Varied, variants
+from sewdsl.elaborate import Variant
+from sewdsl.source import Source
+from sewdsl.train.folder import Diverged, Interrupted, RunError, RunFolder
+from sewdsl.train.plan import Plan
+from sewdsl.train.repeats import Spread
+from sewdsl.train.result import Result
+from sewdsl.train.standalone import standalone
+from sewdsl.train.study import figures, tables
+from sewdsl.train.study.outcome import Outcome, Row
+from sewdsl.train.study.places import LONGEST, StudyFolder, folder_name
+from sewdsl.train.study.running import groups, run
+
+from .conftest import SMALL
+from .made import METRICS, result
+
+STUDY = SMALL + "\nstudy {\n    vary join ADD IAND\n    vary seed 1 2\n}\n"
+
+
+def varied(text: str = STUDY) -> tuple[Varied, ...]:
+    base, found = variants(Source("small.net", text))
+    assert base.valid
+    return found
+
+
+class Runs:
+    """Stands in for training; notes what it was asked to do, and stops or diverges where it is told to."""
+
+    def __init__(self, stop: str = "", diverge: str = "") -> None:
+        self.started: list[str] = []
+        self.went_on: list[str] = []
+        self.told: list[str] = []
+        self.stop, self.diverge = stop, diverge
+
+    def start(self, compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
+        name = f"{folder.path.parent.name}/{folder.path.name}"
+        self.started.append(name)
+        folder.spec.write_text(standalone(compilation), "utf-8")
+        if name == self.stop:
+            raise Interrupted(2)
+        if name == self.diverge:
+            message = "the loss is nan"
+            raise Diverged(message)
+        return self._end(folder, planned.recipe.seed)
+
+    def go_on(self, folder: RunFolder) -> Result:
+        self.went_on.append(f"{folder.path.parent.name}/{folder.path.name}")
+        return self._end(folder, int(folder.path.name.removeprefix("seed-")))
+
+    def announce(self, number: int, total: int, one: Varied, planned: Plan) -> None:
+        self.told.append(f"{number}/{total} {one.variant.title} {planned.recipe.seed}")
+
+    def _end(self, folder: RunFolder, seed: int) -> Result:
+        found = result(seed=seed, accuracy=0.5 + seed / 10, best_accuracy=0.9)
+        folder.result.write_text(found.model_dump_json(), "utf-8")
+        folder.metrics.write_text(METRICS, "utf-8")
+        return found
+
+    def all(self, path: Path, text: str = STUDY) -> Outcome:
+        folder = StudyFolder(path)
+        return run(groups(varied(text), folder, None), folder, self.start, self.go_on, self.announce)
+
+
+class TestRun:
+    def test_all(self, tmp_path: Path) -> None:
+        runs = Runs()
+        outcome = runs.all(tmp_path)
+        assert runs.started == ["join=ADD/seed-1", "join=IAND/seed-1", "join=ADD/seed-2", "join=IAND/seed-2"]
+        assert runs.told == ["1/4 join ADD 1", "2/4 join IAND 1", "3/4 join ADD 2", "4/4 join IAND 2"]
+        assert (outcome.network, outcome.data, outcome.runs, outcome.complete) == ("Small", "digits", 4, True)
+        assert [row.labels for row in outcome.rows] == [{"join": "ADD"}, {"join": "IAND"}]
+        for row in outcome.rows:
+            assert row.seeds == [1, 2]
+            assert row.accuracy == Spread.of([0.6, 0.7])
+            assert row.train_accuracy == Spread.of([0.5, 0.5])
+            assert row.parameters == varied()[0].compilations[0].result().total_parameters
+        assert outcome.seconds == pytest.approx(4 * 75.4)
+
+    def test_files(self, tmp_path: Path) -> None:
+        outcome, folder = Runs().all(tmp_path), StudyFolder(tmp_path)
+        assert Outcome.model_validate_json(folder.outcome.read_bytes()) == outcome
+        with folder.csv.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["join"], round(float(row["accuracy"]), 9), row["seeds"]) for row in rows] == [
+            ("ADD", 0.65, "2"),
+            ("IAND", 0.65, "2"),
+        ]
+        head, rule, first, _ = folder.table.read_text("utf-8").splitlines()
+        assert head == "| join | parameters | seeds | train | last | best | seconds |"
+        assert rule.count("|") == head.count("|")
+        assert first.split(" | ")[2:5] == ["1, 2", "50.00% ± 0.00%", "65.00% ± 7.07%"]
+        assert folder.curves.read_bytes().startswith(b"\x89PNG")
+        assert not folder.trend.exists()
+
+    def test_what_has_ended_is_kept(self, tmp_path: Path) -> None:
+        first, second = Runs(stop="join=IAND/seed-1"), Runs()
+        with pytest.raises(Interrupted):
+            first.all(tmp_path)
+        known = Outcome.model_validate_json(StudyFolder(tmp_path).outcome.read_bytes())
+        assert [row.seeds for row in known.rows] == [[1], []]
+        assert not known.complete
+        assert second.all(tmp_path).complete
+        assert second.started == ["join=ADD/seed-2", "join=IAND/seed-2"]
+        assert second.went_on == ["join=IAND/seed-1"]
+        third = Runs()
+        third.all(tmp_path)
+        assert (third.started, third.went_on) == ([], [])
+
+    def test_one_that_diverges_does_not_end_the_others(self, tmp_path: Path) -> None:
+        runs = Runs(diverge="join=ADD/seed-1")
+        outcome = runs.all(tmp_path)
+        assert len(runs.started) == 4
+        assert outcome.rows[0].diverged == {1: "the loss is nan"}
+        assert (outcome.rows[0].seeds, outcome.rows[0].accuracy) == ([2], Spread.of([0.7]))
+        assert outcome.complete
+        assert "| 2, 1 diverged |" in tables.markdown(outcome)
+
+    def test_all_diverged(self, tmp_path: Path) -> None:
+        text = SMALL + '\nstudy {\n    variant "hot" "train.optimizer.lr=100"\n}\n'
+        outcome = Runs(diverge="variant=hot/seed-0").all(tmp_path, text)
+        assert tables.cells(outcome.rows[0])[2:] == ["1 diverged", "–", "–", "–", "0"]
+        assert ",1,,,,,,,0.0\r\n" in tables.as_csv(outcome)
+
+    def test_more_can_be_added(self, tmp_path: Path) -> None:
+        runs = Runs()
+        runs.all(tmp_path, STUDY.replace("seed 1 2", "seed 1"))
+        runs.all(tmp_path)
+        assert runs.started == [f"join={join}/seed-{seed}" for seed in (1, 2) for join in ("ADD", "IAND")]
+
+
+class TestFolder:
+    def test_of_something_else(self, tmp_path: Path) -> None:
+        (tmp_path / "notes.txt").touch()
+        with pytest.raises(RunError, match=r"holds 'notes.txt', which is no part of this study"):
+            Runs().all(tmp_path)
+        with pytest.raises(RunError, match="cannot make the folder"):
+            Runs().all(tmp_path / "notes.txt")
+
+    def test_of_another_study(self, tmp_path: Path) -> None:
+        Runs().all(tmp_path)
+        runs = Runs()
+        with pytest.raises(RunError, match="seed-1' holds a run of another spec or recipe"):
+            runs.all(tmp_path, STUDY.replace("epochs 2", "epochs 3"))
+        with pytest.raises(RunError, match=r"holds 'join=IAND', which is no part of this study"):
+            runs.all(tmp_path, STUDY.replace("ADD IAND", "ADD AND"))
+        assert runs.started == []
+
+    def test_names_are_safe_and_differ(self) -> None:
+        labels = ["c8k3-BN", "c8k3/BN", "c8k3 BN", "../x", "é", "x" * 300, "x" * 301, "LIF(tau=2.0)"]
+        names = [folder_name(Variant({"body": label}, ())) for label in labels]
+        assert len(set(names)) == len(labels)
+        for name in names:
+            assert "/" not in name
+            assert name.isascii()
+            assert len(name) <= LONGEST + 7
+        assert names[0] == "body=c8k3-BN"
+        assert folder_name(Variant({}, ())) == "as-written"
+
+
+class TestFigures:
+    def test_an_axis_of_numbers(self, tmp_path: Path) -> None:
+        text = STUDY.replace("vary seed 1 2", "vary train.batch 10 20 100")
+        outcome = Runs().all(tmp_path, text)
+        assert figures.numeric(outcome) == "train.batch"
+        assert StudyFolder(tmp_path).trend.read_bytes().startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize("labels", [["1", "2"], ["1", "2", "none"], ["1", "1", "2"]])
+    def test_no_axis_of_numbers(self, labels: list[str]) -> None:
+        rows = [Row(labels={"x": label}, folder=label, parameters=1) for label in labels]
+        assert figures.numeric(Outcome(network="", data="", runs=3, machine="", rows=rows)) is None
+
+
+class TestCommand:
+    @pytest.fixture
+    def spec(self, tmp_path: Path) -> Path:
+        path = tmp_path / "small.net"
+        path.write_text(STUDY.replace("epochs 2", "epochs 1"), "utf-8")
+        return path
+
+    def test_list(self, spec: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        done = CliRunner().invoke(app, ["study", str(spec), "--out", str(out), "--list"])
+        assert done.stdout.splitlines() == [f"{out}/join={g}: join {g}; seeds 1, 2" for g in ("ADD", "IAND")]
+        assert not out.exists()
+
+    def test_trains_each_and_then_none(self, spec: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+
+        def study() -> list[str]:
+            done = CliRunner().invoke(app, ["study", str(spec), "--out", str(out)])
+            assert done.exit_code == 0, done.output
+            return done.stdout.splitlines()
+
+        lines = study()
+        assert lines[-1].startswith("4 runs in ")
+        rows = json.loads((out / "study.json").read_text("utf-8"))["rows"]
+        for row in rows:
+            found = [RunFolder(out / row["folder"] / f"seed-{seed}").read_result().accuracy for seed in (1, 2)]
+            assert row["accuracy"]["values"] == found
+        assert "join=IAND" in (out / "join=IAND" / "seed-1" / "spec.net").as_posix()
+        assert "join    IAND" in (out / "join=IAND" / "seed-1" / "spec.net").read_text("utf-8")
+        stamps = [path.stat().st_mtime_ns for path in sorted(out.glob("*/*/result.json"))]
+        assert study()[:-1] == lines[:-1]
+        assert stamps == [path.stat().st_mtime_ns for path in sorted(out.glob("*/*/result.json"))]
+
+    def test_no_variants(self) -> None:
+        done = CliRunner().invoke(app, ["study", "mnist5k"])
+        assert done.exit_code == 1
+        assert "error: mnist5k has no variants: add 'study { vary join ADD AND IAND }'" in done.stderr
+
+    def test_a_wrong_variant_trains_nothing(self, spec: Path, tmp_path: Path) -> None:
+        spec.write_text(spec.read_text("utf-8").replace("IAND", "XOR"), "utf-8")
+        done = CliRunner().invoke(app, ["study", str(spec), "--out", str(tmp_path / "out")])
+        assert done.exit_code == 1
+        assert f"{spec}:16:19: error[invalid-argument]" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_check_looks_at_variants(self, spec: Path) -> None:
+        good = CliRunner().invoke(app, ["check", str(spec)])
+        assert good.exit_code == 0
+        assert good.stdout.endswith("; 2 variants\n")
+        spec.write_text(spec.read_text("utf-8").replace("IAND", "XOR"), "utf-8")
+        done = CliRunner().invoke(app, ["check", str(spec)])
+        assert done.exit_code == 1
+        assert "error[invalid-argument]" in done.stderr
