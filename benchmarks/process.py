@@ -19,8 +19,8 @@ from benchmarks.plan import Plan
 from benchmarks.results import Sample
 from benchmarks.settings import AS_IT_COMES, NAMES, Setting
 
-PREFIXES = ("GOMP_", "KMP_", "MKL_", "OMP_")
-"""Variables that change how threads work; none of them is inherited."""
+PREFIXES = ("GOMP_", "KMP_", "MKL_", "NUMBA_", "OMP_", "SEWDSL_KERNELS", "SJ_", "TRITON_")
+"""Variables that change how threads work and which kernels run; none of them is inherited."""
 
 
 class FailedError(Exception):

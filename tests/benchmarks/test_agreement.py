@@ -74,7 +74,9 @@ def test_silence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_contender_may_have_options_of_its_own(tmp_path: Path) -> None:
-    """As a level of optimisation would be: one line that says what the compiler is told."""
+    """A level of optimisation is one line that says what the compiler is told."""
+    plain = Contender("sewdsl, level 0", "sewdsl", "ours", {"optimize": 0})
+    assert list(agree(BLOCKS, [SEWDSL, plain], tmp_path / "weights.pt")) == [plain.name]
     soft = Contender("sewdsl, soft reset", "sewdsl", "ours", {"neuron": "LIF(v_reset=none)"})
     with pytest.raises(MismatchError, match="sewdsl, soft reset differs"):
         agree(LAYER, [SEWDSL, soft], tmp_path / "weights.pt")

@@ -23,13 +23,13 @@ MEGABYTE = 10**6
 
 
 def test_the_environment_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MALLOC_MMAP_MAX_", "LD_PRELOAD", "OMP_WAIT_POLICY", "KMP_BLOCKTIME"):
+    for name in ("MALLOC_MMAP_MAX_", "LD_PRELOAD", "OMP_WAIT_POLICY", "SEWDSL_KERNELS"):
         monkeypatch.setenv(name, "7")
     monkeypatch.setenv("OTHER", "kept")
     plain, keeping = (process.environment(setting, Plan(threads=3)) for setting in (AS_IT_COMES, KEEPING))
     assert plain["OMP_NUM_THREADS"] == plain["MKL_NUM_THREADS"] == "3"
     assert plain["OTHER"] == "kept"
-    assert not {"MALLOC_MMAP_MAX_", "LD_PRELOAD", "OMP_WAIT_POLICY", "KMP_BLOCKTIME"} & plain.keys()
+    assert not {"MALLOC_MMAP_MAX_", "LD_PRELOAD", "OMP_WAIT_POLICY", "SEWDSL_KERNELS"} & plain.keys()
     assert {**plain, **KEEPING.environment} == keeping
 
 
