@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 from benchmarks.contenders import SEWDSL
 from benchmarks.growth import lines
@@ -12,15 +13,15 @@ from benchmarks.results import CaseResult, Entry, Results, Row, Sample, read
 from benchmarks.spread import Spread, ratio, spread
 from benchmarks.units import factor, memory, seconds
 
-HEAD = ("", "by", "setting", "time", "ratio", "same setting", "memory", "ratio", "same setting")
+HEAD = ("", "by", "setting", "time", "ratio", "same setting", "memory", "ratio", "same setting", "held")
 """Columns; those that are empty in a whole case are left out."""
 NUMBERS = 3
 """The first column that is set to the right."""
 HOW = """\
 Times are medians of rounds, and within a round of steps; in parentheses the quartiles of the rounds. Memory is the
-peak of the process above what it held before its first step at this size, and for a command all of its peak. A ratio
-says how many times as much an entry takes as sewdsl under “{own}”, or, under “same setting”, as sewdsl under the
-entry's own; it is taken round by round."""
+peak of the process above what it held before its first step at this size, libraries, weights and batch, which stands in
+the last column; for a command it is all of its peak. A ratio says how many times as much an entry takes as sewdsl under
+“{own}”, or, under “same setting”, as sewdsl under the entry's own; it is taken round by round."""
 
 
 def table(results: Results) -> str:
@@ -68,21 +69,23 @@ def _agreement(row: Row) -> Iterator[str]:
 def _row(row: Row, own: str) -> Iterator[list[str]]:
     """Lines of a table; the row's name stands in the first."""
     if row.error:
-        yield [row.name, "–", "–", f"not timed: {row.error}", *[""] * 5]
+        yield [row.name, "–", "–", f"not timed: {row.error}", *[""] * 6]
     for index, entry in enumerate(row.entries):
         yield ["" if index else row.name, entry.name, entry.setting, *_figures(entry, row, own)]
 
 
 def _figures(entry: Entry, row: Row, own: str) -> list[str]:
     if not entry.samples:
-        return [f"failed: {entry.error}", *[""] * 5]
+        return [f"failed: {entry.error}", *[""] * 6]
     bases = _base(row, own), _base(row, entry.setting)
+    held = median(sample.held for sample in entry.samples)
     return [
         _show(seconds, spread([sample.seconds for sample in entry.samples]))
         + ("; then it failed" if entry.error else ""),
         *(_ratio(entry, base, lambda sample: sample.seconds) for base in bases),
         _show(memory, spread([sample.memory for sample in entry.samples])) if entry.samples[0].peak else "",
         *(_ratio(entry, base, lambda sample: sample.memory) for base in bases),
+        memory(held) if held else "",
     ]
 
 

@@ -6,9 +6,13 @@ import pytest
 
 from benchmarks import table
 from benchmarks.__main__ import main
+from benchmarks.case import compare
+from benchmarks.contenders import CONTENDERS
 from benchmarks.plan import QUICK
 from benchmarks.results import Results, read
+from benchmarks.rounds import run_comparison
 from benchmarks.settings import KEEPING, OWN
+from benchmarks.workload import Workload
 
 pytest.importorskip("spikingjelly")
 pytest.importorskip("snntorch")
@@ -73,6 +77,15 @@ def test_its_table(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert all(name in line for name, line in zip(NAMES, lines[2:], strict=True))
     assert lines[3].count("x |") == 4
     assert "`MALLOC_MMAP_MAX_=0`" in printed
+
+
+def test_what_a_process_refuses_to_compare_is_not_timed() -> None:
+    said: list[str] = []
+    single = Workload("lif-layer", (1, 2, 2), 2, 1)
+    row = run_comparison(compare(single, CONTENDERS[:1]), QUICK, said.append)
+    assert row.error == "the output is the same for every sample, so it would agree with anything"
+    assert said == [f"error: {row.error}"]
+    assert row.entries == []
 
 
 def test_an_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
