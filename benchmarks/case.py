@@ -1,0 +1,136 @@
+"""What a case consists of: rows of measurements that are compared with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.contenders import Contender
+from benchmarks.job import Job
+from benchmarks.plan import Plan
+from benchmarks.process import work
+from benchmarks.results import Agreement, Sample
+from benchmarks.settings import SETTINGS, Setting
+from benchmarks.workload import Workload
+
+WEIGHTS = "weights.pt"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a run is about.
+
+    Attributes:
+        quick: Small sizes, to see that everything runs.
+        contenders: Those that are installed.
+        cuda: Whether there is a GPU.
+    """
+
+    quick: bool
+    contenders: tuple[Contender, ...]
+    cuda: bool = False
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Where it runs."""
+        return ("cpu", "cuda") if self.cuda else ("cpu",)
+
+    def among(self, *wanted: Contender) -> tuple[Contender, ...]:
+        """The installed ones of some contenders."""
+        return tuple(contender for contender in wanted if contender in self.contenders)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A contender under a setting.
+
+    Attributes:
+        name: Of the contender, or of what stands in its place.
+        setting: Of the allocators.
+        take: Measures once, in a process of its own; it is given the row's folder.
+    """
+
+    name: str
+    setting: Setting
+    take: Callable[[Path, Plan], Sample]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row.
+
+    Attributes:
+        name: Unique within the case.
+        measurements: What takes turns.
+        prepare: Fills the row's folder and says how far contenders agree.
+        size: What grows from row to row.
+    """
+
+    name: str
+    measurements: tuple[Measurement, ...]
+    prepare: Callable[[Path, Plan], dict[str, Agreement]]
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A benchmark, found by name.
+
+    Attributes:
+        name: On the command line.
+        title: Over its table.
+        comparisons: Its rows within a scope.
+        unit: Of the sizes, if its rows are about growth.
+    """
+
+    name: str
+    title: str
+    comparisons: Callable[[Scope], list[Comparison]]
+    unit: str | None = None
+
+
+def compare(
+    workload: Workload,
+    contenders: Sequence[Contender],
+    *,
+    settings: Sequence[Setting] = SETTINGS,
+    bound: bool = False,
+    size: int | None = None,
+) -> Comparison:
+    """A row in which contenders run the same workload, each under each setting.
+
+    Args:
+        workload: What they run.
+        contenders: The first is the one that others must agree with.
+        settings: On a GPU only the first is taken, for the allocators work on the CPU's memory.
+        bound: Whether the time to move the bytes of a layer stands beside.
+        size: See :class:`Comparison`.
+    """
+    names = tuple(contender.name for contender in contenders)
+    found = [
+        Measurement(name, setting, partial(_time, workload, name, setting))
+        for name in names
+        for setting in (settings if workload.device == "cpu" else settings[:1])
+    ]
+    if bound:
+        found.append(Measurement("moving its bytes", settings[0], partial(_move, workload, settings[0])))
+    return Comparison(str(workload), tuple(found), partial(_agree, workload, names), size)
+
+
+def _time(workload: Workload, name: str, setting: Setting, folder: Path, plan: Plan) -> Sample:
+    job = Job(task="time", plan=plan, workload=workload, contenders=(name,), file=folder / WEIGHTS)
+    sample: Sample = work(job, setting)
+    return sample
+
+
+def _move(workload: Workload, setting: Setting, folder: Path, plan: Plan) -> Sample:  # noqa: ARG001 -- as _time
+    sample: Sample = work(Job(task="move", plan=plan, workload=workload), setting)
+    return sample
+
+
+def _agree(workload: Workload, names: tuple[str, ...], folder: Path, plan: Plan) -> dict[str, Agreement]:
+    job = Job(task="agree", plan=plan, workload=workload, contenders=names, file=folder / WEIGHTS)
+    found: dict[str, Agreement] = work(job, kind=dict[str, Agreement])
+    return found

@@ -1,0 +1,26 @@
+"""SEW-ResNet-152 of Fang et al. 2021 on small images: a deep network of small layers."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from benchmarks.case import Case, Comparison, Scope, compare
+from benchmarks.contenders import SEWDSL, SPIKINGJELLY
+from benchmarks.settings import OWN, SETTINGS
+from benchmarks.workload import Workload
+
+
+def comparisons(scope: Scope) -> list[Comparison]:
+    """A training step and inference."""
+    size, T, N, settings = (32, 2, 2, (OWN,)) if scope.quick else (64, 4, 4, SETTINGS)
+    return [
+        compare(
+            Workload("sew-resnet-152", (3, size, size), T, N, train=train, static=True, device=device),
+            scope.among(SEWDSL, SPIKINGJELLY),
+            settings=settings,
+        )
+        for device, train in product(scope.devices, (False,) if scope.quick else (True, False))
+    ]
+
+
+CASE = Case("sew-resnet-152", "SEW-ResNet-152", comparisons)

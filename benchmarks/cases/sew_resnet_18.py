@@ -1,0 +1,29 @@
+"""SEW-ResNet-18 of Fang et al. 2021 on images, and on sequences, where nothing can be computed once for all steps."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from benchmarks.case import Case, Comparison, Scope, compare
+from benchmarks.settings import OWN
+from benchmarks.workload import Workload
+
+NETWORK = "sew-resnet-18"
+
+
+def comparisons(scope: Scope) -> list[Comparison]:
+    """Two sizes, a training step and inference, in float32 and under autocast; then a training step on a sequence."""
+    if scope.quick:
+        small = [
+            Workload(NETWORK, (3, 32, 32), 2, 2, train=False, static=True, device=device) for device in scope.devices
+        ]
+        return [compare(workload, scope.contenders, settings=(OWN,)) for workload in small]
+    images = [
+        Workload(NETWORK, (3, size, size), 4, 4, train=train, precision=precision, static=True, device=device)
+        for device, size, train, precision in product(scope.devices, (64, 224), (True, False), ("fp32", "bf16"))
+    ]
+    sequences = [Workload(NETWORK, (3, 224, 224), 4, 4, device=device) for device in scope.devices]
+    return [compare(workload, scope.contenders) for workload in images + sequences]
+
+
+CASE = Case("sew-resnet-18", "SEW-ResNet-18", comparisons)

@@ -1,0 +1,54 @@
+"""Who is compared: one line each, one module for each library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from benchmarks.workload import Workload
+
+if TYPE_CHECKING:
+    from benchmarks.contenders.model import Model
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A library as it is used.
+
+    Attributes:
+        name: As the tables print it.
+        package: What it imports.
+        module: Of this package; its ``build`` makes the networks.
+        options: What ``build`` is told beside the workload.
+    """
+
+    name: str
+    package: str
+    module: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be measured here; nothing is imported to find out."""
+        return find_spec(self.package) is not None
+
+    def build(self, workload: Workload) -> Model:
+        """The workload's network, with weights of its own."""
+        model: Model = import_module(f"{__name__}.{self.module}").build(workload, **self.options)
+        return model
+
+
+SEWDSL = Contender("sewdsl", "sewdsl", "ours")
+SPIKINGJELLY = Contender("SpikingJelly", "spikingjelly", "spiking_jelly")
+SNNTORCH = Contender("snnTorch", "snntorch", "snn_torch")
+
+CONTENDERS = (SEWDSL, SPIKINGJELLY, SNNTORCH)
+"""The first is whom the others are held against."""
+
+
+def contender(name: str) -> Contender:
+    """The contender of a name."""
+    return next(contender for contender in CONTENDERS if contender.name == name)

@@ -1,0 +1,70 @@
+"""What the numbers were taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("torch", "numpy", "numba", "triton", "spikingjelly", "snntorch")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def describe() -> dict[str, str]:
+    """Processor, cores, memory and system, and how busy it was before: with much else to do, times mean little."""
+    model = re.search(r"^model name\s*: (.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
+    total = re.search(r"^MemTotal:\s+(\d+)", _text("/proc/meminfo"), re.MULTILINE)
+    pages = re.search(r"\[(\w+)\]", _text("/sys/kernel/mm/transparent_hugepage/enabled"))
+    return {
+        "processor": model[1] if model else platform.processor() or platform.machine(),
+        "cores": str(cores()),
+        "memory": f"{int(total[1]) / 2**20:.1f} GiB" if total else "unknown",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "huge pages": pages[1] if pages else "unknown",
+        "load": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the C library, sewdsl and the packages that compute."""
+    library, number = platform.libc_ver()
+    found = {"python": platform.python_version(), library or "C library": number or "unknown", "sewdsl": _sewdsl()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _sewdsl() -> str:
+    """The version, and of a checkout the commit."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 -- constant
+    except (OSError, subprocess.CalledProcessError):
+        return str(project["version"])
+    return f"{project['version']} ({done.stdout.strip()})"
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+if sys.platform != "linux":
+    message = "the benchmarks read /proc, so they need Linux"
+    raise SystemExit(message)

@@ -1,0 +1,64 @@
+"""Lets measurements take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.case import Case, Comparison, Scope
+from benchmarks.plan import Plan
+from benchmarks.process import FailedError
+from benchmarks.results import CaseResult, Entry, Row, Sample
+from benchmarks.units import seconds
+
+Say = Callable[[str], None]
+
+
+def run_case(case: Case, scope: Scope, plan: Plan, say: Say) -> CaseResult:
+    """All rows of a case; what fails is recorded in its row and ends nothing else."""
+    result = CaseResult(name=case.name, title=case.title, unit=case.unit)
+    for comparison in case.comparisons(scope):
+        row = run_comparison(comparison, plan, partial(_prefixed, say, f"{case.name}, {comparison.name}"))
+        result.rows.append(row)
+    return result
+
+
+def run_comparison(comparison: Comparison, plan: Plan, say: Say) -> Row:
+    """One row: first whether all agree, and only then the times, round by round.
+
+    Every round begins with the next measurement, so that none is always the one that runs behind the same other.
+    """
+    row = Row(name=comparison.name, size=comparison.size)
+    with TemporaryDirectory(prefix="benchmarks-") as name:
+        folder = Path(name)
+        try:
+            row.agreement = comparison.prepare(folder, plan)
+        except FailedError as error:
+            row.error = str(error)
+            say(f"error: {error}")
+            return row
+        pairs = [(m, Entry(name=m.name, setting=m.setting.name)) for m in comparison.measurements]
+        row.entries = [entry for _, entry in pairs]
+        for index in range(plan.rounds):
+            first = index % len(pairs)
+            for measurement, entry in pairs[first:] + pairs[:first]:
+                if entry.error is None:
+                    _take(measurement.take, entry, folder, plan, say)
+    return row
+
+
+def _take(take: Callable[[Path, Plan], Sample], entry: Entry, folder: Path, plan: Plan, say: Say) -> None:
+    try:
+        sample = take(folder, plan)
+    except FailedError as error:
+        entry.error = str(error)
+        say(f"{entry.name}, {entry.setting}: error: {error}")
+    else:
+        entry.samples.append(sample)
+        say(f"{entry.name}, {entry.setting}: {seconds(sample.seconds)}")
+
+
+def _prefixed(say: Say, prefix: str, line: str) -> None:
+    say(f"{prefix}: {line}")

@@ -1,0 +1,115 @@
+"""The results as Markdown; ``python -m benchmarks.table FILE``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks.contenders import SEWDSL
+from benchmarks.growth import lines
+from benchmarks.results import CaseResult, Entry, Results, Row, Sample, read
+from benchmarks.spread import Spread, ratio, spread
+from benchmarks.units import factor, memory, seconds
+
+HEAD = ("", "by", "setting", "time", "ratio", "same setting", "memory", "ratio", "same setting", "held")
+"""Columns; those that are empty in a whole case are left out."""
+NUMBERS = 3
+"""The first column that is set to the right."""
+HOW = """\
+Times are medians of rounds, and within a round of steps; in parentheses the quartiles of the rounds. Memory is the
+peak of the process above what it held before its first step at this size, libraries, weights and batch, which stands in
+the last column; for a command it is all of its peak. A ratio says how many times as much an entry takes as sewdsl under
+“{own}”, or, under “same setting”, as sewdsl under the entry's own; it is taken round by round."""
+
+
+def table(results: Results) -> str:
+    """The whole document: what was measured on, then a section for each case."""
+    plan = results.plan
+    head = [
+        f"Measured on {results.started[:10]}: {'; '.join(f'{k} {v}' for k, v in results.machine.items())}.",
+        ", ".join(f"{name} {version}" for name, version in results.versions.items()) + ".",
+        f"{plan.rounds} rounds of {plan.warm_up} + {plan.least} to {plan.most} steps.",
+        HOW.format(own=results.own),
+        "\n".join(_setting(name, variables) for name, variables in results.settings.items()),
+    ]
+    if results.absent:
+        head.append(f"Not installed, so not measured: {', '.join(results.absent)}.")
+    return "\n\n".join([*head, *("\n".join(_case(case, results.own)) for case in results.cases)]) + "\n"
+
+
+def _setting(name: str, variables: dict[str, str]) -> str:
+    return f"- {name}: {' '.join(f'`{key}={value}`' for key, value in variables.items()) or 'no variable set'}"
+
+
+def _case(case: CaseResult, own: str) -> Iterator[str]:
+    yield f"## {case.title}"
+    yield ""
+    cells = [cell for row in case.rows for cell in _row(row, own)]
+    kept = [index for index in range(len(HEAD)) if any(line[index] for line in cells)]
+    yield _joined(HEAD[index] for index in kept)
+    yield _joined("---:" if index >= NUMBERS else "---" for index in kept)
+    yield from (_joined(line[index] for index in kept) for line in cells)
+    notes = [*lines(case), *(note for row in case.rows for note in _agreement(row))]
+    if notes:
+        yield from ("", *notes)
+
+
+def _joined(cells: Iterator[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _agreement(row: Row) -> Iterator[str]:
+    for name, found in row.agreement.items():
+        gradients = "" if found.gradients is None else f", gradients by {found.gradients:.0e}"
+        yield f"- {row.name}: {name} differs by {found.exact:.0e}{gradients} in float64, by {found.timed:.0e} as timed."
+
+
+def _row(row: Row, own: str) -> Iterator[list[str]]:
+    """Lines of a table; the row's name stands in the first."""
+    if row.error:
+        yield [row.name, "–", "–", f"not timed: {row.error}", *[""] * 6]
+    for index, entry in enumerate(row.entries):
+        yield ["" if index else row.name, entry.name, entry.setting, *_figures(entry, row, own)]
+
+
+def _figures(entry: Entry, row: Row, own: str) -> list[str]:
+    if not entry.samples:
+        return [f"failed: {entry.error}", *[""] * 6]
+    bases = _base(row, own), _base(row, entry.setting)
+    held = median(sample.held for sample in entry.samples)
+    return [
+        _show(seconds, spread([sample.seconds for sample in entry.samples]))
+        + ("; then it failed" if entry.error else ""),
+        *(_ratio(entry, base, lambda sample: sample.seconds) for base in bases),
+        _show(memory, spread([sample.memory for sample in entry.samples])) if entry.samples[0].peak else "",
+        *(_ratio(entry, base, lambda sample: sample.memory) for base in bases),
+        memory(held) if held else "",
+    ]
+
+
+def _base(row: Row, setting: str) -> Entry | None:
+    """sewdsl's own entry under a setting."""
+    found = (entry for entry in row.entries if entry.name == SEWDSL.name and entry.setting == setting)
+    return next(found, None)
+
+
+def _ratio(entry: Entry, base: Entry | None, figure: Callable[[Sample], float]) -> str:
+    found = None if base is None or base is entry else ratio(entry, base, figure)
+    return "" if found is None else _show(factor, found)
+
+
+def _show(how: Callable[..., str], found: Spread) -> str:
+    return how(found.middle, found.low, found.high)
+
+
+def main() -> None:
+    """Prints the table of a file."""
+    if len(sys.argv) != 2:  # noqa: PLR2004 -- the command and one file
+        raise SystemExit(__doc__)
+    sys.stdout.write(table(read(Path(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Whether contenders compute the same, looked at before anything is timed.
+
+In float64 no spike flips by rounding, so outputs and gradients are held against each other tightly, on part of the
+batch. At full size and in the format that is timed, only the outputs are, more loosely: other orders of the same
+additions flip a few spikes in float32, and many in bfloat16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from benchmarks.contenders import Contender, contender
+from benchmarks.contenders.model import Model
+from benchmarks.job import Job, MismatchError
+from benchmarks.results import Agreement
+from benchmarks.steps import Batch, batch, outputs
+from benchmarks.workload import Workload
+
+EXACT_OUTPUTS = 1e-9
+EXACT_GRADIENTS = 1e-6
+TIMED_SPIKES = 1e-2
+TIMED_LOGITS = {"fp32": 0.5, "bf16": 0.75}
+"""Largest relative distances that pass; those of logits only tell networks apart that have little in common."""
+
+
+def run(job: Job) -> dict[str, Agreement]:
+    """Compares the job's contenders; the file is where the weights go."""
+    torch.set_num_threads(job.plan.threads)
+    return agree(job.the_workload, [contender(name) for name in job.contenders], job.the_file)
+
+
+def agree(workload: Workload, contenders: Sequence[Contender], weights: Path) -> dict[str, Agreement]:
+    """Compares all contenders with the first, and leaves its weights in a file for those that are timed.
+
+    Raises:
+        MismatchError: two differ, or the output says nothing about the input.
+    """
+    data = batch(workload)
+    first, *others = contenders
+    model = _calibrated(first.build(workload), workload, data)
+    values = [value.detach().clone() for value in model.values]
+    torch.save(values, weights)
+    expected = _observe(model, workload, data)
+    _refuse_constant(expected[0])
+    del model
+    found = {}
+    for other in others:
+        model = other.build(workload)
+        model.module.to(workload.device)
+        model.load(values)
+        found[other.name] = compare(other.name, workload, _observe(model, workload, data), expected)
+        del model
+    return found
+
+
+Observed = tuple[Tensor, list[Tensor], Tensor]
+"""Outputs and gradients in float64, outputs as timed."""
+
+
+def compare(name: str, workload: Workload, observed: Observed, expected: Observed) -> Agreement:
+    """The relative distances of a contender, which all pass.
+
+    Raises:
+        MismatchError: one does not.
+    """
+    gradients = [_distance(ours, theirs) for ours, theirs in zip(observed[1], expected[1], strict=False)]
+    result = Agreement(
+        exact=_distance(observed[0], expected[0]),
+        gradients=max(gradients, default=None),
+        timed=_distance(observed[2], expected[2]),
+    )
+    timed = TIMED_SPIKES if workload.layer else TIMED_LOGITS[workload.precision]
+    for what, distance, most in (
+        ("outputs in float64", result.exact, EXACT_OUTPUTS),
+        ("gradients in float64", result.gradients or 0.0, EXACT_GRADIENTS),
+        (f"outputs in {workload.precision}", result.timed, timed),
+    ):
+        if not distance <= most:
+            message = f"{name} differs in {what} by {distance:.1e}, more than {most:.0e}"
+            raise MismatchError(message)
+    return result
+
+
+def _calibrated(model: Model, workload: Workload, data: Batch) -> Model:
+    """Gives batch norms the statistics of the batch, under which neurons fire in evaluation too."""
+    model.module.to(workload.device)
+    norms = [part for part in model.parts if isinstance(part, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None
+    with torch.no_grad():
+        model.module.train()
+        model.forward(data.x)
+    model.reset()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return model
+
+
+def _observe(model: Model, workload: Workload, data: Batch) -> Observed:
+    module = model.module.train(workload.train)
+    with torch.set_grad_enabled(workload.train):
+        timed = outputs(model, workload, data.x).detach().double()
+    model.reset()
+    part = data.part(workload, torch.float64)
+    module.double()
+    exact, gradients = _gradients(model, workload, part) if workload.train else (_evaluate(model, part), [])
+    model.reset()
+    return exact, gradients, timed
+
+
+def _evaluate(model: Model, data: Batch) -> Tensor:
+    with torch.inference_mode():
+        return model.forward(data.x).clone()
+
+
+def _gradients(model: Model, workload: Workload, data: Batch) -> tuple[Tensor, list[Tensor]]:
+    """Of the input, the weights and the time constants; the last are missing where they are parametrised otherwise."""
+    x = data.x.clone().requires_grad_()
+    y = model.forward(x)
+    loss = (y * data.y).sum() if workload.layer else functional.cross_entropy(y, data.y)
+    sources = [x, *model.weights, *model.time_constants]
+    return y.detach(), list(torch.autograd.grad(loss, sources))
+
+
+def _distance(ours: Tensor, theirs: Tensor) -> float:
+    """Euclidean, as a part of the length of the second."""
+    length = float(theirs.norm())
+    return float((ours - theirs).norm()) / (length or 1.0)
+
+
+def _refuse_constant(y: Tensor) -> None:
+    samples = y.unbind(0 if y.ndim == 2 else 1)  # noqa: PLR2004 -- logits [N, classes], else spikes [T, N, *]
+    if all(torch.equal(samples[0], sample) for sample in samples[1:]):
+        message = "the output is the same for every sample, so it would agree with anything"
+        raise MismatchError(message)

@@ -1,0 +1,16 @@
+"""What only torch knows of the machine."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.job import Job
+
+
+def run(job: Job) -> dict[str, str]:
+    """Threads, instruction sets, and the GPU if there is one."""
+    torch.set_num_threads(job.plan.threads)
+    said = {"threads": str(torch.get_num_threads()), "instructions": torch.backends.cpu.get_cpu_capability()}
+    if torch.cuda.is_available():
+        said["gpu"] = torch.cuda.get_device_name()
+    return said

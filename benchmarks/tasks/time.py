@@ -1,0 +1,23 @@
+"""The times and the memory of a contender's steps."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks import steps, timing
+from benchmarks.contenders import contender
+from benchmarks.job import Job
+from benchmarks.results import Sample
+
+
+def run(job: Job) -> Sample:
+    """Builds the network, gives it the weights that all agree on, and times it."""
+    torch.set_num_threads(job.plan.threads)
+    workload = job.the_workload
+    (name,) = job.contenders
+    model = contender(name).build(workload)
+    model.module.to(workload.device)
+    model.load(torch.load(job.the_file, map_location=workload.device))
+    data = steps.batch(workload)
+    steps.first(model, workload, data)
+    return timing.measure(steps.step(model, workload, data), job.plan, workload.device)

@@ -1,0 +1,49 @@
+"""Times steps of this process and takes its peak memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+
+from benchmarks import memory
+from benchmarks.plan import Plan
+from benchmarks.results import Sample
+
+
+def measure(run: Callable[[], None], plan: Plan, device: str) -> Sample:
+    """Runs a step until it has been timed as often as the plan says.
+
+    Args:
+        run: The step; what a library imports or compiles when it first runs has been imported and compiled.
+        plan: How often.
+        device: On ``cuda`` the clock waits for the device, and memory is what torch's allocator has handed out.
+    """
+    held = _settle(device)
+    for _ in range(plan.warm_up):
+        run()
+    times: list[float] = []
+    while len(times) < plan.least or (sum(times) < plan.seconds and len(times) < plan.most):
+        _wait(device)
+        start = perf_counter()
+        run()
+        _wait(device)
+        times.append(perf_counter() - start)
+    return Sample(times=times, held=held, peak=_peak(device))
+
+
+def _settle(device: str) -> int:
+    if device == "cpu":
+        return memory.settle()
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated()
+
+
+def _peak(device: str) -> int:
+    return memory.peak() if device == "cpu" else torch.cuda.max_memory_allocated()
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()

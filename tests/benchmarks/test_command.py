@@ -1,0 +1,94 @@
+"""The command from end to end, on the cheapest case: processes, agreement, times, JSON, tables."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import table
+from benchmarks.__main__ import main
+from benchmarks.case import compare
+from benchmarks.contenders import CONTENDERS
+from benchmarks.plan import QUICK
+from benchmarks.results import Results, read
+from benchmarks.rounds import run_comparison
+from benchmarks.settings import KEEPING, OWN
+from benchmarks.workload import Workload
+
+pytest.importorskip("spikingjelly")
+pytest.importorskip("snntorch")
+
+NAMES = ["sewdsl", "SpikingJelly", "snnTorch", "moving its bytes"]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("benchmarks") / "some" / "results.json"
+    assert main(["lif-layer", "--quick", "--threads", "1", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def results(file: Path) -> Results:
+    return read(file)
+
+
+def test_it_says_what_it_was_measured_on(results: Results) -> None:
+    assert results.machine["threads"] == "1"
+    assert int(results.machine["cores"]) >= 1
+    assert float(results.machine["load"]) >= 0
+    assert results.versions["snntorch"] == "1.0.0"
+    assert results.versions["spikingjelly"].startswith("2.0.")
+    assert results.settings["as it comes"] == {}
+    assert results.settings[KEEPING.name] == dict(KEEPING.environment)
+    assert results.plan.rounds == 1
+    assert results.absent == []
+
+
+def test_it_holds_every_sample(results: Results) -> None:
+    (case,) = results.cases
+    (row,) = case.rows
+    assert row.error is None
+    assert [entry.name for entry in row.entries] == NAMES
+    assert {entry.setting for entry in row.entries} == {OWN.name}
+    for entry in row.entries:
+        (sample,) = entry.samples
+        assert len(sample.times) == QUICK.least
+        assert 0 < min(sample.times) <= sample.seconds <= max(sample.times) < 10
+        assert sample.peak >= sample.held > 10**7
+
+
+def test_contenders_agreed_before(results: Results) -> None:
+    agreement = results.cases[0].rows[0].agreement
+    assert list(agreement) == ["SpikingJelly", "snnTorch"]
+    for found in agreement.values():
+        assert found.exact < 1e-9
+        assert found.gradients is not None
+        assert found.gradients < 1e-6
+        assert found.timed < 1e-2
+
+
+def test_its_table(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["table", str(file)])
+    table.main()
+    printed = capsys.readouterr().out
+    assert "## A layer of LIF neurons" in printed
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(NAMES)
+    assert all(name in line for name, line in zip(NAMES, lines[2:], strict=True))
+    assert lines[3].count("x |") == 4
+    assert "`MALLOC_MMAP_MAX_=0`" in printed
+
+
+def test_what_a_process_refuses_to_compare_is_not_timed() -> None:
+    said: list[str] = []
+    single = Workload("lif-layer", (1, 2, 2), 2, 1)
+    row = run_comparison(compare(single, CONTENDERS[:1]), QUICK, said.append)
+    assert row.error == "the output is the same for every sample, so it would agree with anything"
+    assert said == [f"error: {row.error}"]
+    assert row.entries == []
+
+
+def test_an_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["lif-lair"])
+    assert "no case 'lif-lair'; there are" in capsys.readouterr().err
