@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-TEBIBYTE = str(2**40)
+from sewdsl.train.allocator import LARGEST
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,11 @@ AS_IT_COMES = Setting("as it comes", {})
 KEEPING = Setting(
     "memory kept",
     {
-        # torch: large tensors are aligned to, and ask for, pages of 2 MiB, so that there are 512 times fewer faults
-        "THP_MEM_ALLOC_ENABLE": "1",
-        # glibc: no block is a mapping of its own, and what is freed is not given back, so that the pages of one
-        # training step serve the next
+        # what sewdsl.train.allocator sets in 'sewdsl train': no block is a mapping of its own, and what is freed is not
+        # given back, so that the pages of one training step serve the next
         "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": TEBIBYTE,
+        "MALLOC_TRIM_THRESHOLD_": str(LARGEST),
+        "MALLOC_ARENA_MAX": "1",
     },
 )
 
@@ -49,9 +48,9 @@ NAMES = frozenset(
         *(name for setting in SETTINGS for name in setting.environment),
         "GLIBC_TUNABLES",
         "LD_PRELOAD",
-        "MALLOC_ARENA_MAX",
         "MALLOC_MMAP_THRESHOLD_",
         "MALLOC_TOP_PAD_",
+        "THP_MEM_ALLOC_ENABLE",
     }
 )
 """Variables of the caller's that would change what is measured; none of them is inherited."""
