@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,14 +31,14 @@ _lock = Lock()
 
 def forward(work: Work, *, final: bool) -> tuple[Tensor, Tensor]:
     """Spikes, and the potential after the last step; where that is not wanted, an empty tensor stands for it."""
-    strides = layout.step_strides(work.x_TN)
+    strides, law = layout.step_strides(work.x_TN), work.law
     spikes_TN = work.spikes()
     final_N = work.potential() if final else work.nothing(work.wide)
     arrays = (
-        *(*_sequence(work.x_TN, strides), _step(work.v_N, strides, work)),
-        *(*_sequence(spikes_TN, strides), layout.row(final_N)),
+        *(*layout.sequence(work.x_TN, strides), _step(work.v_N, strides, work)),
+        *(*layout.sequence(spikes_TN, strides), layout.row(final_N)),
     )
-    _launch(_forward(_stored(work), _reset(work)), work, arrays)
+    _launch(_forward(work.stored, law.reset), work, arrays)
     return spikes_TN, final_N
 
 
@@ -57,28 +56,24 @@ def backward(
     strides, law = layout.step_strides(work.x_TN), work.law
     g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
     g_v_N = work.potential() if wants.v else work.nothing(work.wide)
-    table = np.zeros((-(-work.neurons // _block(work)), 3) if wants.factors else (0, 3))
+    table = np.zeros((-(-work.neurons // block_of(work.T, work.wide)), 3) if wants.factors else (0, 3))
     if g_spikes_TN is None:
         g_spikes_TN = work.spikes().zero_()
     arrays = (
-        *(*_sequence(work.x_TN, strides), _step(work.v_N, strides, work)),
-        *(*_sequence(g_spikes_TN, strides), _step(g_final_N, strides, work)),
-        *(*_sequence(g_x_TN, strides), layout.row(g_v_N), table),
+        *(*layout.sequence(work.x_TN, strides), _step(work.v_N, strides, work)),
+        *(*layout.sequence(g_spikes_TN, strides), _step(g_final_N, strides, work)),
+        *(*layout.sequence(g_x_TN, strides), layout.row(g_v_N), table),
     )
     variant = cpu_source.Variant(
-        _stored(work), _reset(work), law.detach_reset, law.slope, wants_x=wants.x, wants_factors=wants.factors
+        work.stored, law.reset, law.detach_reset, law.slope, wants_x=wants.x, wants_factors=wants.factors
     )
     _launch(_backward(variant), work, arrays)
     return g_x_TN, g_v_N, torch.from_numpy(table.sum(0))
 
 
 def _launch(kernel: Kernel, work: Work, arrays: tuple[Any, ...]) -> None:
-    law, block = work.law, _block(work)
-    decay, gain, drift = (
-        number if tensor is None else tensor.item()
-        for number, tensor in zip(law[:3], (work.decay, work.gain, work.drift), strict=True)
-    )
-    scalars = work.T, block, law.rest, decay, gain, drift, law.v_threshold, law.v_reset or 0.0
+    law, block = work.law, block_of(work.T, work.wide)
+    scalars = work.T, block, law.rest, *work.numbers(), law.v_threshold, law.v_reset or 0.0
 
     def run(first: int, last: int) -> None:
         kernel(*arrays, first, last, *scalars)
@@ -86,18 +81,10 @@ def _launch(kernel: Kernel, work: Work, arrays: tuple[Any, ...]) -> None:
     threads.share(run, work.neurons, block, parallel=work.neurons * work.T > FEW)
 
 
-def _block(work: Work) -> int:
-    """How many neurons are dealt with at once; it depends on T and the number format alone."""
-    fitting = SCRATCH // (work.T * work.wide.itemsize)
+def block_of(T: int, wide: torch.dtype) -> int:
+    """How many neurons are dealt with at once; it depends on nothing else."""
+    fitting = SCRATCH // (T * wide.itemsize)
     return max(SMALLEST_BLOCK, min(fitting // SMALLEST_BLOCK * SMALLEST_BLOCK, LARGEST_BLOCK))
-
-
-def _sequence(y_TN: Tensor, strides: layout.Strides) -> tuple[NDArray[Any], int]:
-    """A sequence's memory, its steps laid out as asked for, and how far apart they lie."""
-    if not y_TN.numel():
-        return layout.row(y_TN), 0
-    y_TN = layout.aligned(y_TN, strides)
-    return layout.row(y_TN), y_TN.stride(0)
 
 
 def _step(y_N: Tensor | None, strides: layout.Strides, work: Work) -> NDArray[Any]:
@@ -105,33 +92,22 @@ def _step(y_N: Tensor | None, strides: layout.Strides, work: Work) -> NDArray[An
     return layout.row(work.nothing(work.wide) if y_N is None else layout.aligned(y_N, strides))
 
 
-def _stored(work: Work) -> str:
-    return str(work.x_TN.dtype).removeprefix("torch.")
-
-
-def _reset(work: Work) -> str:
-    return "soft" if work.law.v_reset is None else "hard"
-
-
 @cache
 def _forward(stored: str, reset: str) -> Kernel:
-    return _compiled(cpu_source.forward(stored, reset), "forward")
+    return compiled(cpu_source.forward(stored, reset), "forward")
 
 
 @cache
 def _backward(variant: cpu_source.Variant) -> Kernel:
-    return _compiled(cpu_source.backward(variant), "backward")
+    return compiled(cpu_source.backward(variant), "backward")
 
 
-def _compiled(text: str, function: str) -> Kernel:
-    kernel: Kernel = getattr(module(text), function)
-    return kernel
-
-
-def module(text: str) -> ModuleType:
-    """The compiled module of a generated text."""
+def compiled(text: str, function: str) -> Kernel:
+    """A function of a kernel's text."""
     import llvmlite  # noqa: PLC0415 -- loaded only when a kernel is needed
     import numba  # noqa: PLC0415
 
     with _lock:
-        return sources.load(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")
+        module = sources.load(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")
+    kernel: Kernel = getattr(module, function)
+    return kernel

@@ -32,6 +32,11 @@ class Law(NamedTuple):
     detach_reset: bool
     slope: str
 
+    @property
+    def reset(self) -> str:
+        """What a spike does to the potential: "hard" sets it, "soft" subtracts from it."""
+        return "soft" if self.v_reset is None else "hard"
+
     def text(self) -> str:
         """One line that ``parse`` reads."""
         return ", ".join([*map(repr, self[:-1]), self.slope])

@@ -59,6 +59,14 @@ def row(y: Tensor) -> NDArray[Any]:
     return (flat if flat.dtype.itemsize > 2 else flat.view(torch.int16)).numpy()  # noqa: PLR2004 -- bytes
 
 
+def sequence(y_TN: Tensor, strides: Strides) -> tuple[NDArray[Any], int]:
+    """A sequence's memory, its steps laid out as asked for, and how far apart they lie."""
+    if not y_TN.numel():
+        return row(y_TN), 0
+    y_TN = aligned(y_TN, strides)
+    return row(y_TN), y_TN.stride(0)
+
+
 def _dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
     expected = 1
     for stride, size in sorted((stride, size) for size, stride in zip(sizes, strides, strict=True) if size != 1):

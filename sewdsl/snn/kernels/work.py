@@ -60,6 +60,19 @@ class Work(NamedTuple):
         """The number format of potentials: that of the input, and float32 at least."""
         return torch.promote_types(self.x_TN.dtype, torch.float32)
 
+    @property
+    def stored(self) -> str:
+        """The name of the number format of input and spikes."""
+        return str(self.x_TN.dtype).removeprefix("torch.")
+
+    def numbers(self) -> tuple[float, float, float]:
+        """decay, gain and drift as numbers."""
+        decay, gain, drift = (
+            number if tensor is None else tensor.item()
+            for number, tensor in zip(self.law[:3], (self.decay, self.gain, self.drift), strict=True)
+        )
+        return decay, gain, drift
+
     def spikes(self) -> Tensor:
         """Room for spikes, or for the gradient of the input, laid out as the input is."""
         return layout.empty(self.x_TN)

@@ -1,0 +1,158 @@
+"""Batch norm and neurons in one operator do what they do one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sewdsl.ir.op import Neuron
+from sewdsl.snn.kernels import norm_operator, reference
+from sewdsl.snn.kernels.law import Law
+from sewdsl.snn.kernels.tracing import trace
+from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
+
+NEURONS = {
+    "PLIF": make("PLIF"),
+    "LIF, soft": make("LIF", "Triangle", v_reset=None, detach_reset=False),
+    "PLIF, through the reset": make("PLIF", v_reset=-0.4, detach_reset=False),
+}
+EPS = 1e-5
+
+
+class Layer(NamedTuple):
+    """A batch norm and the neurons behind it."""
+
+    spec: Neuron
+    weight: Tensor
+    bias: Tensor
+    running: tuple[Tensor, Tensor] | None
+    learned: dict[str, Tensor]
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return [self.weight, self.bias, *self.learned.values()]
+
+
+def layer(neuron: str, C: int, dtype: torch.dtype, *, training: bool) -> Layer:
+    spec = NEURONS[neuron]
+    weight, bias = torch.linspace(0.7, 1.6, C, dtype=dtype), torch.linspace(-0.3, 0.6, C, dtype=dtype)
+    running = torch.linspace(0, 1, C, dtype=dtype), torch.linspace(1, 3, C, dtype=dtype)
+    learned = {name: torch.tensor(value, dtype=dtype, requires_grad=True) for name, value in spec.learnable().items()}
+    return Layer(spec, weight.requires_grad_(), bias.requires_grad_(), None if training else running, learned)
+
+
+def at_once(layer: Layer, x_TN: Tensor) -> Tensor:
+    spec = layer.spec
+    mean, variance = norm_operator.channel_statistics(x_TN.detach()) if layer.running is None else layer.running
+    factors = spec.dynamics(**layer.learned)  # type: ignore[attr-defined]
+    tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
+    numbers = [0.0 if isinstance(factor, Tensor) else factor for factor in factors]
+    decay, gain, drift = numbers
+    constants = spec.rest, spec.v_threshold, spec.v_reset, spec.detach_reset
+    law = Law(decay, gain, drift, *constants, trace(spec.surrogate) or "").text()
+    statistics = mean, (variance + EPS).rsqrt()
+    batch = layer.running is None
+    spikes: Tensor = norm_operator.norm_neuron(x_TN, layer.weight, layer.bias, *statistics, *tensors, law, batch=batch)
+    return spikes
+
+
+def in_turn(layer: Layer, x_TN: Tensor) -> Tensor:
+    mean, variance = layer.running or (None, None)
+    y = functional.batch_norm(
+        x_TN.flatten(0, 1), mean, variance, layer.weight, layer.bias, layer.running is None, 0.1, EPS
+    )
+    return reference.integrate(layer.spec, y.reshape(x_TN.shape), None, layer.learned)[0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("training", [True, False])
+def test_at_once_as_in_turn(layout: str, neuron: str, *, training: bool) -> None:
+    x_TN = LAYOUTS[layout](current(5, 3, 6, 5, 7, dtype=torch.float64)).detach().requires_grad_()
+    g_TN = current(5, 3, 6, 5, 7, dtype=torch.float64, seed=1)
+    results = []
+    for run in (at_once, in_turn):
+        norm = layer(neuron, 6, torch.float64, training=training)
+        spikes = run(norm, x_TN)
+        results.append([spikes, *torch.autograd.grad(spikes, [x_TN, *norm.parameters], g_TN)])
+    (found, *found_gradients), (expected, *expected_gradients) = results
+    assert 0.05 < expected.mean() < 0.9
+    assert torch.equal(found, expected)
+    for one, other in zip(found_gradients, expected_gradients, strict=True):
+        assert_near(one, other, 1e-12, other.abs().max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(4, 2, 3, 40, 40), (3, 7, 130), (2, 5, 1, 3, 3), (6, 2, 70, 1, 1)])
+def test_formats_and_shapes(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """The spikes are exactly those of the current a · x + b in float32, whatever the format of x."""
+    x_TN = current(*shape, dtype=dtype).requires_grad_()
+    norm = layer("PLIF", shape[2], torch.float32, training=True)
+    spikes = at_once(norm, x_TN)
+    assert spikes.dtype == dtype
+
+    wide_TN = x_TN.detach().float().requires_grad_()
+    mean, variance = norm_operator.channel_statistics(x_TN.detach())
+    places = [0, 1, *range(3, len(shape))]
+    torch.testing.assert_close(mean, wide_TN.mean(places))
+    torch.testing.assert_close(variance, wide_TN.var(places, correction=0))
+    a = norm.weight * (variance + EPS).rsqrt()
+    view = [-1, *[1] * (len(shape) - 3)]
+    current_TN = wide_TN * a.reshape(view) + (norm.bias - mean * a).reshape(view)
+    expected = reference.integrate(norm.spec, current_TN.detach(), None, norm.learned)[0]
+    assert torch.equal(spikes.float(), expected)
+
+    found = torch.autograd.grad(spikes, [x_TN, *norm.parameters], torch.ones_like(spikes))
+    others = torch.autograd.grad(in_turn(norm, wide_TN), [wide_TN, *norm.parameters], torch.ones_like(wide_TN))
+    for one, other in zip(found, others, strict=True):
+        assert_near(one, other.to(one.dtype), 1e-3, others[1].abs().max())
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_sums_do_not_depend_on_the_threads(restored: None) -> None:
+    x_TN = current(4, 5, 30, 24, 24).requires_grad_()
+    outcomes = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        norm = layer("PLIF", 30, torch.float32, training=True)
+        outcomes.append(torch.autograd.grad(at_once(norm, x_TN).sum(), [x_TN, *norm.parameters]))
+    for other in outcomes[1:]:
+        assert all(torch.equal(one, another) for one, another in zip(outcomes[0], other, strict=True))
+
+
+def test_only_the_input_and_numbers_for_each_channel_are_kept() -> None:
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    x_TN = current(4, 2, 6, 5, 5).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        at_once(layer("PLIF", 6, torch.float32, training=True), x_TN)
+    assert {tensor.data_ptr() for tensor in kept if tensor.numel() > 6} == {x_TN.data_ptr()}
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_opcheck(*, batch: bool) -> None:
+    x_TN = LAYOUTS["channels last"](current(3, 2, 4, 3, 3)).detach().requires_grad_()
+    channels = [torch.rand(4) + 0.5 for _ in range(4)]
+    law = Law(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
+    decay = torch.tensor(0.5, requires_grad=True)
+    arguments = x_TN, *channels, decay, None, None, law
+    torch.library.opcheck(norm_operator.channel_statistics, (x_TN.detach(),))
+    torch.library.opcheck(norm_operator.norm_neuron, arguments, {"batch": batch})
+    tensors = torch.ones_like(x_TN), x_TN.detach(), *channels, decay.detach(), None, None
+    wants = [True, True, batch]
+    torch.library.opcheck(norm_operator.norm_neuron_backward, (*tensors, law, wants), {"batch": batch})
