@@ -27,6 +27,7 @@ class Call(NamedTuple):
 
     Attributes:
         name: Of its module.
+        norm: Of the batch norm that is computed with it.
         gives: Index of the node whose value it gives.
         operands: Indices of the nodes it reads.
         spent: Indices of the nodes that nobody reads after it.
@@ -34,6 +35,7 @@ class Call(NamedTuple):
     """
 
     name: str
+    norm: str | None
     gives: int
     operands: tuple[int, ...]
     spent: tuple[int, ...]
@@ -101,8 +103,12 @@ class SpikingNetwork(nn.Module):
             operands = [values[i] for i in call.operands]
             if static and not call.once:
                 operands = [_at_all_steps(operand, T) for operand in operands]
+            norm = self.get_submodule(call.norm) if call.norm is not None else None
             if integrate is not None and isinstance(module, Neuron):
-                values[call.gives] = integrate(call.name, module, *operands)
+                currents = operands if norm is None else [norm(*operands)]
+                values[call.gives] = integrate(call.name, module, *currents)
+            elif norm is not None:
+                values[call.gives] = module(*operands, norm=norm)
             elif static and call.once and isinstance(module, BatchNorm):
                 values[call.gives] = module(*operands, repeats=T)
             else:
@@ -135,6 +141,7 @@ def _schedule(program: Program) -> tuple[Call, ...]:
     return tuple(
         Call(
             names[step.gives],
+            names[step.nodes[0]] if len(step.nodes) > 1 else None,
             step.gives,
             step.operands,
             tuple(i for i in spent.get(step.gives, ()) if i != output),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
+from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.specification import NeuronSpec
 
 
@@ -38,9 +39,18 @@ class Neuron(nn.Module):
         """The membrane potential before the first step, shaped like one step of the input current; float32 at least."""
         return torch.full_like(x_N, self.spec.rest, dtype=torch.promote_types(x_N.dtype, torch.float32))
 
-    def forward(self, x_TN: Tensor) -> Tensor:
-        """Spikes of a whole sequence, from rest."""
-        return kernels.spikes(self.spec, x_TN, self.learned)
+    def forward(self, x_TN: Tensor, norm: BatchNorm | None = None) -> Tensor:
+        """Spikes of a whole sequence, from rest.
+
+        Args:
+            x_TN: Input current, or what a batch norm makes the input current of.
+            norm: That batch norm; where there is a kernel for both, the current itself is never stored.
+        """
+        if norm is None:
+            return kernels.spikes(self.spec, x_TN, self.learned)
+        if norm.watched or not kernels.norm_suits(self.spec, x_TN, self.learned):
+            return kernels.spikes(self.spec, _normalised(x_TN, norm), self.learned)
+        return kernels.norm_spikes(self.spec, x_TN, norm.channels(x_TN), self.learned)
 
     def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes of one time-step and the membrane potential after it."""
@@ -49,3 +59,13 @@ class Neuron(nn.Module):
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
         return str(self.spec)
+
+
+def _normalised(x_TN: Tensor, norm: BatchNorm) -> Tensor:
+    """The current; of time-steps that are one and the same memory, so are those of the current."""
+    T = len(x_TN)
+    if T == 1 or x_TN.stride(0):
+        current: Tensor = norm(x_TN)
+        return current
+    current = norm(x_TN[:1], repeats=T)
+    return current.expand(T, *current.shape[1:])

@@ -9,6 +9,7 @@ from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sewdsl.snn.kernels import Channels, norm_operator
 from sewdsl.snn.steps import over_steps
 
 if TYPE_CHECKING:
@@ -62,6 +63,30 @@ class BatchNorm(_BatchNorm):
             kept = (1 - self._momentum) * self.running_var
             self.running_var.copy_(kept + (variance - kept) * (repeats * (values - 1) / (repeats * values - 1)))
         return y
+
+    @property
+    def watched(self) -> bool:
+        """Whether it has to run by itself: somebody looks at what it gives, or several processes share statistics."""
+        hooks = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
+        return bool(hooks) or self._over_processes
+
+    def channels(self, x_TN: Tensor) -> Channels:
+        """How it would normalise an input; in training, its statistics go into the running ones.
+
+        Args:
+            x_TN: See the class. Time-steps that are one and the same memory are looked at once.
+        """
+        weight = self.weight if self.scale == 1 else self.weight * self.scale
+        if not self.training:
+            return Channels(weight, self.bias, self.running_mean, (self.running_var + self.eps).rsqrt(), batch=False)
+        repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
+        count = self._count(x_TN[: len(x_TN) // repeats], repeats) * repeats
+        with torch.no_grad():
+            mean, variance = norm_operator.channel_statistics(x_TN[: len(x_TN) // repeats])
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self._momentum)
+            self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), self._momentum)
+            rstd = (variance + self.eps).rsqrt()
+        return Channels(weight, self.bias, mean, rstd, batch=True)
 
     @property
     def _over_processes(self) -> bool:

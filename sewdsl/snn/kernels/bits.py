@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from types import ModuleType
 from typing import final
 
 import torch
@@ -29,9 +28,7 @@ class Packed:
         self._strides = layout.step_strides(x[None])
         groups = -(-x.numel() // (bits_source.LANES * 8 // bits))
         self._bytes = torch.empty(groups * bits_source.LANES, dtype=torch.uint8)
-        row, octets = layout.row(layout.aligned(x, self._strides)), self._bytes.numpy()
-        kernel = _kernels(_format(x.dtype), bits).pack
-        threads.share(lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > FEW)
+        self._run(_pack(_format(x.dtype), bits), layout.aligned(x, self._strides))
 
     @property
     def nbytes(self) -> int:
@@ -41,11 +38,13 @@ class Packed:
     def unpack(self) -> Tensor:
         """The numbers."""
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
-        row, octets = layout.row(x), self._bytes.numpy()
-        kernel = _kernels(_format(self._dtype), self._bits).unpack
-        groups = len(octets) // bits_source.LANES
-        threads.share(lambda a, b: kernel(octets, row, a, b), groups, 1, parallel=x.numel() > FEW)
+        self._run(_unpack(_format(self._dtype), self._bits), x)
         return x
+
+    def _run(self, kernel: cpu.Kernel, x: Tensor) -> None:
+        row, octets = layout.row(x), self._bytes.numpy()
+        groups = len(octets) // bits_source.LANES
+        threads.share(lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > FEW)
 
 
 def _format(dtype: torch.dtype) -> str:
@@ -53,5 +52,10 @@ def _format(dtype: torch.dtype) -> str:
 
 
 @cache
-def _kernels(stored: str, bits: int) -> ModuleType:
-    return cpu.module(bits_source.both(stored, bits))
+def _pack(stored: str, bits: int) -> cpu.Kernel:
+    return cpu.compiled(bits_source.pack(stored, bits), "pack")
+
+
+@cache
+def _unpack(stored: str, bits: int) -> cpu.Kernel:
+    return cpu.compiled(bits_source.unpack(stored, bits), "unpack")

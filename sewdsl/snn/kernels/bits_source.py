@@ -13,12 +13,13 @@ from sewdsl.snn.kernels import cpu_numbers
 LANES = 64
 """Bytes of a group."""
 
-KERNELS = Template("""
+HEAD = Template("""
 lanes, bits, each = $lanes, $bits, 8 // $bits
 group = lanes * each
-mask = np.uint8((1 << bits) - 1)
 octets = types.uint8[::1]
+""")
 
+PACK = """
 
 @njit(**inner)
 def squeeze(x, y):
@@ -27,13 +28,6 @@ def squeeze(x, y):
     for j in range(1, each):
         for k in range(lanes):
             y[k] |= np.uint8(read(x[j * lanes + k])) << np.uint8(j * bits)
-
-
-@njit(**inner)
-def spread(y, x):
-    for j in range(each):
-        for k in range(lanes):
-            x[j * lanes + k] = write(number((y[k] >> np.uint8(j * bits)) & mask))
 
 
 @njit(types.void(stored, octets, int64, int64), **outer)
@@ -47,10 +41,21 @@ def pack(x, y, first, last):
             for i in range(g * group, x.size):
                 j, k = (i - g * group) // lanes, (i - g * group) % lanes
                 y[g * lanes + k] |= np.uint8(read(x[i])) << np.uint8(j * bits)
+"""
+
+UNPACK = """
+mask = np.uint8((1 << bits) - 1)
 
 
-@njit(types.void(octets, stored, int64, int64), **outer)
-def unpack(y, x, first, last):
+@njit(**inner)
+def spread(y, x):
+    for j in range(each):
+        for k in range(lanes):
+            x[j * lanes + k] = write(number((y[k] >> np.uint8(j * bits)) & mask))
+
+
+@njit(types.void(stored, octets, int64, int64), **outer)
+def unpack(x, y, first, last):
     for g in range(first, last):
         if (g + 1) * group <= x.size:
             spread(y[g * lanes : (g + 1) * lanes], x[g * group : (g + 1) * group])
@@ -58,14 +63,23 @@ def unpack(y, x, first, last):
             for i in range(g * group, x.size):
                 j, k = (i - g * group) // lanes, (i - g * group) % lanes
                 x[i] = write(number((y[g * lanes + k] >> np.uint8(j * bits)) & mask))
-""")
+"""
 
 
-def both(stored: str, bits: int) -> str:
-    """A module with the functions ``pack`` and ``unpack``.
+def pack(stored: str, bits: int) -> str:
+    """A module with the function ``pack``, from numbers to bytes.
 
     Args:
         stored: Format of the numbers.
         bits: Of each: 1, 2, 4 or 8.
     """
-    return cpu_numbers.header(stored) + KERNELS.substitute(lanes=LANES, bits=bits)
+    return _head(stored, bits) + PACK
+
+
+def unpack(stored: str, bits: int) -> str:
+    """A module with the function ``unpack``, which has the same arguments and goes the other way."""
+    return _head(stored, bits) + UNPACK
+
+
+def _head(stored: str, bits: int) -> str:
+    return cpu_numbers.header(stored) + HEAD.substitute(lanes=LANES, bits=bits)

@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import operator, reference
+from sewdsl.snn.kernels import norm_operator, operator, reference
 from sewdsl.snn.kernels.law import Law
 from sewdsl.snn.kernels.tracing import trace
 from sewdsl.snn.specification import LinearSpec, NeuronSpec
@@ -63,6 +63,49 @@ def spikes(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Ten
     return _run(spec, x_TN, None, learned, final=False)[0]
 
 
+class Channels(NamedTuple):
+    """How the current of each channel is normalised: ``weight · (x - mean) · rstd + bias``, all ``[C]``.
+
+    Attributes:
+        weight: Learned.
+        bias: Learned.
+        mean: Of the channel.
+        rstd: 1 / sqrt(variance + eps).
+        batch: Whether mean and rstd are those of the input itself.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    rstd: Tensor
+    batch: bool
+
+
+def norm_suits(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> bool:
+    """Whether there is a kernel that normalises such an input and runs such neurons over it."""
+    return x_TN.device.type == "cpu" and x_TN.numel() > 0 and _slope(spec, x_TN, None, learned) is not None
+
+
+def norm_spikes(spec: NeuronSpec, x_TN: Tensor, channels: Channels, learned: Mapping[str, Tensor]) -> Tensor:
+    """Normalises the input and runs neurons over it, from rest, where :func:`norm_suits`.
+
+    Args:
+        spec: What they compute.
+        x_TN: What is normalised, ``[T, N, C, *]``.
+        channels: How.
+        learned: Values of the learnable scalars.
+
+    Returns:
+        Spikes ``[T, N, C, *]``.
+    """
+    *numbers, batch = channels
+    factors, law = _factors(spec, learned), _slope(spec, x_TN, None, learned)
+    fast: Tensor = norm_operator.norm_neuron(
+        x_TN, *numbers, *_tensors(factors), _law(spec, factors, law or ""), batch=batch
+    )
+    return fast
+
+
 def integrate(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
@@ -84,13 +127,31 @@ def integrate(
 def _run(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
 ) -> tuple[Tensor, Tensor]:
-    if isinstance(spec, LinearSpec) and _suits(x_TN, v_N):
-        slope, factors = trace(spec.surrogate), spec.dynamics(**learned)
-        if slope is not None and all(_scalar(factor, x_TN.device) for factor in factors):
-            tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
-            fast: tuple[Tensor, Tensor] = operator.neuron(x_TN, v_N, *tensors, _law(spec, factors, slope), final=final)
-            return fast
-    return reference.integrate(spec, x_TN, v_N, learned)
+    slope = _slope(spec, x_TN, v_N, learned)
+    if slope is None:
+        return reference.integrate(spec, x_TN, v_N, learned)
+    factors = _factors(spec, learned)
+    fast: tuple[Tensor, Tensor] = operator.neuron(
+        x_TN, v_N, *_tensors(factors), _law(spec, factors, slope), final=final
+    )
+    return fast
+
+
+def _slope(spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]) -> str | None:
+    """The tape of the surrogate's derivative, if there is a kernel for such neurons and tensors."""
+    if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
+        return None
+    return trace(spec.surrogate) if all(_scalar(f, x_TN.device) for f in _factors(spec, learned)) else None
+
+
+def _factors(spec: NeuronSpec, learned: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
+    assert isinstance(spec, LinearSpec)  # noqa: S101 -- asked only of such
+    return spec.dynamics(**learned)
+
+
+def _tensors(factors: tuple[Any, Any, Any]) -> list[Tensor | None]:
+    """Those that are learned."""
+    return [factor if isinstance(factor, Tensor) else None for factor in factors]
 
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
