@@ -9,17 +9,15 @@ import typer
 
 from sewdsl.cli.options import Data
 from sewdsl.cli.printing import report
+from sewdsl.cli.running import prepare
 from sewdsl.diagnostics import SewdslError
-from sewdsl.train.allocator import keep_memory
-from sewdsl.train.threads import share_cores
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
 
 
 def command(run: Run, data: Data = None) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
-    share_cores()
-    keep_memory()
+    prepare()
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- as above
 

@@ -13,6 +13,8 @@ import typer
 from sewdsl.cli.printing import report
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
+from sewdsl.train.allocator import keep_memory
+from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
     from sewdsl.train.folder import RunFolder
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 SaveEvery = Annotated[
     float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
 ]
+
+
+def prepare() -> None:
+    """Sets up threads and memory, before torch is imported."""
+    share_cores()
+    keep_memory()
 
 
 def way(processes: Processes, save_every: float) -> Way:

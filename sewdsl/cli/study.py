@@ -12,11 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require
-from sewdsl.cli.running import SaveEvery, ends, runners, way
+from sewdsl.cli.running import SaveEvery, ends, prepare, runners, way
 from sewdsl.cli.tables import console
 from sewdsl.compiler import Varied, variants
-from sewdsl.train.allocator import keep_memory
-from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
     from sewdsl.train.plan import Plan
@@ -50,8 +48,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if list_:
         _print_list(found, folder)
         return
-    share_cores()
-    keep_memory()
+    prepare()
     _train(found, folder, data, save_every)
 
 

@@ -12,12 +12,10 @@ from rich.table import Table
 
 from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
 from sewdsl.cli.repeat import repeated
-from sewdsl.cli.running import SaveEvery, ends, way
+from sewdsl.cli.running import SaveEvery, ends, prepare, way
 from sewdsl.compiler import Options, read
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.words import in_words
-from sewdsl.train.allocator import keep_memory
-from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
     from sewdsl.train.folder import RunFolder
@@ -63,8 +61,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if repeat > 1 and (resume or overwrite):
         usage("with --repeat, the same command with the same --out goes on with what has not ended")
     options = compile_options(input, steps, neuron, settings, limit)
-    share_cores()
-    keep_memory()
+    prepare()
     from sewdsl.train.processes import Processes  # noqa: PLC0415 -- not before it is needed
 
     processes = Processes(devices, nodes, strategy)

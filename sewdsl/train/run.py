@@ -24,7 +24,7 @@ from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import with_validation
 from sewdsl.train.folder import Interrupted, RunError, RunFolder
 from sewdsl.train.lock import locked
-from sewdsl.train.loop import Way, fit, judge
+from sewdsl.train.loop import Fitted, Way, fit, judge
 from sewdsl.train.machine import machine
 from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
@@ -117,13 +117,21 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -
     confusions.write(folder.confusion, confusion, data.names)
     metrics.write(module.history, folder.metrics)  # the last row may be missing, if that was when the run was killed
     curves.draw(module.history, network.name, folder.curves)
-    result = Result(
-        network=network.name,
-        data=data.name,
+    result = _result(planned, fitted, round(module.seconds, 1), scores)
+    atomic.write_text(folder.result, result.model_dump_json(indent=2) + "\n")
+    report.write(folder)
+    return result
+
+
+def _result(planned: Plan, fitted: Fitted, seconds: float, scores: dict[str, Any]) -> Result:
+    """What came out, and on what."""
+    return Result(
+        network=planned.network.name,
+        data=planned.data.name,
         epochs=fitted.epochs,
-        parameters=network.total_parameters,
-        seconds=round(module.seconds, 1),
-        seed=recipe.seed,
+        parameters=planned.network.total_parameters,
+        seconds=seconds,
+        seed=planned.recipe.seed,
         device="cuda" if torch.cuda.is_available() else "cpu",
         machine=machine(),
         processes=fitted.processes,
@@ -131,9 +139,6 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -
         versions=versions(),
         **scores,
     )
-    atomic.write_text(folder.result, result.model_dump_json(indent=2) + "\n")
-    report.write(folder)
-    return result
 
 
 def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result, Result]:
