@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 Kernel = Callable[..., None]
 
-SCRATCH = 128 * 1024
-"""Bytes of scratch that stay in the cache of a core."""
+SCRATCH = 1 << 20
+"""Bytes of potentials that stay in the caches of a core; the longer a block, the better memory streams."""
 
-SMALLEST_BLOCK, LARGEST_BLOCK = 64, 4096
+LINE, SMALL_BLOCK, LARGE_BLOCK = 64, 1024, 16384
+BLOCKS = 64
+"""How many blocks there are at least, unless they would be small: so many threads find work."""
+
 FEW = 1 << 17
 """Up to so many steps of neurons, waking a thread takes longer than the work."""
 
@@ -56,7 +59,7 @@ def backward(
     strides, law = layout.step_strides(work.x_TN), work.law
     g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
     g_v_N = work.potential() if wants.v else work.nothing(work.wide)
-    table = np.zeros((-(-work.neurons // block_of(work.T, work.wide)), 3) if wants.factors else (0, 3))
+    table = np.zeros((-(-work.neurons // block_of(work.T, work.neurons, work.wide)), 3) if wants.factors else (0, 3))
     if g_spikes_TN is None:
         g_spikes_TN = work.spikes().zero_()
     arrays = (
@@ -72,7 +75,7 @@ def backward(
 
 
 def _launch(kernel: Kernel, work: Work, arrays: tuple[Any, ...]) -> None:
-    law, block = work.law, block_of(work.T, work.wide)
+    law, block = work.law, block_of(work.T, work.neurons, work.wide)
     scalars = work.T, block, law.rest, *work.numbers(), law.v_threshold, law.v_reset or 0.0
 
     def run(first: int, last: int) -> None:
@@ -81,10 +84,10 @@ def _launch(kernel: Kernel, work: Work, arrays: tuple[Any, ...]) -> None:
     threads.share(run, work.neurons, block, parallel=work.neurons * work.T > FEW)
 
 
-def block_of(T: int, wide: torch.dtype) -> int:
-    """How many neurons are dealt with at once; it depends on nothing else."""
-    fitting = SCRATCH // (T * wide.itemsize)
-    return max(SMALLEST_BLOCK, min(fitting // SMALLEST_BLOCK * SMALLEST_BLOCK, LARGEST_BLOCK))
+def block_of(T: int, neurons: int, wide: torch.dtype) -> int:
+    """How many neurons are dealt with at once; it depends on nothing else, such as the number of threads."""
+    fitting = min(SCRATCH // (T * wide.itemsize), max(neurons // BLOCKS, SMALL_BLOCK), LARGE_BLOCK)
+    return max(fitting // LINE, 1) * LINE
 
 
 def _step(y_N: Tensor | None, strides: layout.Strides, work: Work) -> NDArray[Any]:

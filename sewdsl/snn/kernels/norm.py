@@ -43,7 +43,7 @@ class Share(NamedTuple):
     def of(cls, x_TN: Tensor) -> Share:
         """Depends on shape, layout and number format alone."""
         T, neurons, C = x_TN.shape[0], x_TN[0].numel(), x_TN.shape[2]
-        block = cpu.block_of(T, torch.promote_types(x_TN.dtype, torch.float32))
+        block = cpu.block_of(T, neurons, torch.promote_types(x_TN.dtype, torch.float32))
         stride = layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
         return cls(min(GROUPS, -(-neurons // block)), T, neurons, block, stride, C)
 

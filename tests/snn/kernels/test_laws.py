@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
+from sewdsl.ir.op import Neuron
+from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
 from tests.snn.kernels.cases import (
     FORMATS,
@@ -62,7 +64,9 @@ def test_channels_last_stays_channels_last() -> None:
         assert not result.is_contiguous()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (4, 0, 3), (1, 5, 2, 3, 4), (3, 2, 0, 4, 4), (200, 1, 70), (2, 3, 5000)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (4, 0, 3), (1, 5, 2, 3, 4), (3, 2, 0, 4, 4), (200, 1, 70), (2, 3, 5000), (3000, 2, 3)]
+)
 @pytest.mark.parametrize("kind", ["LIF", "PLIF"])
 def test_sizes(kind: str, shape: tuple[int, ...]) -> None:
     assert_same(Case(make(kind), current(*shape), current(*shape[1:], seed=1)), 1e-6)
@@ -82,6 +86,17 @@ def test_what_is_not_finite(v_reset: float | None, dtype: torch.dtype, *, grad: 
     assert fast[0][1, 0, [3, 5, 7]].isnan().all()
     assert fast[0].isnan().sum() >= 3
     assert fast[0][:, :, 8:].isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_numbers_of_16_bits_are_rounded_as_torch_rounds(dtype: torch.dtype) -> None:
+    """The gradient is 3/4 of one of 16 bits, every fourth of which lies half-way between two of them."""
+    spec = catalogue()["LIF"].model_validate({"tau": 4 / 3, "surrogate": catalogue()["Constant"]()})
+    assert isinstance(spec, Neuron)
+    g_TN = torch.cat([current(1, 1, 500, dtype=dtype), torch.tensor([[[torch.nan, torch.inf, -0.0]]], dtype=dtype)], 2)
+    x_TN = torch.zeros_like(g_TN).requires_grad_()
+    (found,) = torch.autograd.grad(kernels.spikes(spec, x_TN, {}), x_TN, g_TN)
+    torch.testing.assert_close(found, (0.75 * g_TN.float()).to(dtype), rtol=0, atol=0, equal_nan=True)
 
 
 def test_subnormal_numbers() -> None:
