@@ -44,8 +44,13 @@ def way(processes: Processes, save_every: float) -> Way:
 
 
 @contextmanager
-def ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
-    """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's."""
+def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> Iterator[None]:
+    """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's.
+
+    Args:
+        folder: Of the run, once there is one.
+        resuming: Whether the run was asked to go on: if that is refused, asking again helps nobody.
+    """
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.folder import Ended, Interrupted, RunError  # noqa: PLC0415 -- as above
     from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
@@ -63,7 +68,8 @@ def ends(folder: Callable[[], RunFolder | None]) -> Iterator[None]:
         run = folder()
         if rank() == 0 or code == 1:
             typer.echo(f"{prefix}{error}", err=True)
-        if rank() == 0 and run and run.last.exists() and not run.result.exists():
+        helps = isinstance(error, Interrupted) or not resuming
+        if rank() == 0 and helps and run and run.last.exists() and not run.result.exists():
             typer.echo(f"what was saved goes on with: {_going_on(run)}", err=True)
         raise typer.Exit(code) from None
 

@@ -128,7 +128,7 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
     from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(run)
-    with ends(lambda: folder):
+    with ends(lambda: folder, resuming=True):
         from sewdsl.train.run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}

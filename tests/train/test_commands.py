@@ -10,6 +10,7 @@ from sewdsl.cli.app import app
 from sewdsl.train.folder import make_numbered
 
 from .conftest import SMALL
+from .made import unfinished
 
 
 def run(*arguments: object) -> Result:
@@ -41,6 +42,16 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     refused = run("train", small, "--out", out)
     assert refused.exit_code == 1
     assert refused.stderr == f"error: '{out}' already holds a run; --resume goes on with it, --overwrite starts over\n"
+
+
+def test_a_refusal_to_go_on_does_not_say_to_go_on(tmp_path: Path) -> None:
+    folder = unfinished(tmp_path / "run")
+    folder.last.parent.mkdir()
+    folder.last.write_bytes(b"no checkpoint")
+    refused = run("train", "--resume", folder.path)
+    assert refused.exit_code == 1
+    assert len(refused.stderr.splitlines()) == 1
+    assert refused.stderr.startswith("error: ")
 
 
 def test_a_spec_that_does_not_fit(tmp_path: Path) -> None:
