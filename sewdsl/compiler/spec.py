@@ -73,7 +73,8 @@ def _looks_like_path(text: str) -> bool:
     if text.endswith(".net") or ("/" in text and not _NOTATION.search(text)):
         return True
     try:
-        return Path(text).exists()
+        path = Path(text)
+        return path.exists() and not (path.is_dir() and text in shipped())  # such as the folder of a run of that name
     except (OSError, ValueError):
         return False
 

@@ -126,6 +126,12 @@ class TestSpecs:
             sewdsl.load(Path(spec) if spec == "." else spec)
         assert message in str(caught.value)
 
+    def test_a_folder_does_not_hide_a_shipped_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Such as that of a run: 'sewdsl train tiny --out tiny'."""
+        (tmp_path / "tiny").mkdir()
+        monkeypatch.chdir(tmp_path)
+        assert sewdsl.load("tiny").name == "Tiny"
+
     def test_lava_file(self, tmp_path: Path) -> None:
         (tmp_path / "lava.net").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
         with pytest.raises(sewdsl.SewdslError, match="lava-file"):
