@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
+from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
 from sewdsl.lower.saving import Savings
 from sewdsl.lower.stream import Stream
-from sewdsl.passes import Program
+from sewdsl.ops.layers import batch_norm
+from sewdsl.passes import Program, Step
+from sewdsl.snn.layers import Conv2d
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.norm import BatchNorm
 
@@ -27,7 +30,7 @@ class Call(NamedTuple):
 
     Attributes:
         name: Of its module.
-        norm: Of the batch norm that is computed with it.
+        norm: Name of the batch norm that is computed with it: before neurons, behind anything else.
         gives: Index of the node whose value it gives.
         operands: Indices of the nodes it reads.
         spent: Indices of the nodes that nobody reads after it.
@@ -103,22 +106,36 @@ class SpikingNetwork(nn.Module):
             operands = [values[i] for i in call.operands]
             if static and not call.once:
                 operands = [_at_all_steps(operand, T) for operand in operands]
-            norm = self.get_submodule(call.norm) if call.norm is not None else None
-            if integrate is not None and isinstance(module, Neuron):
-                currents = operands if norm is None else [norm(*operands)]
-                values[call.gives] = integrate(call.name, module, *currents)
-            elif norm is not None:
-                values[call.gives] = module(*operands, norm=norm)
-            elif static and call.once and isinstance(module, BatchNorm):
+            if static and call.once and isinstance(module, BatchNorm):
                 values[call.gives] = module(*operands, repeats=T)
+            elif isinstance(module, Neuron):
+                values[call.gives] = self._spikes(call, module, operands[0], integrate)
             else:
-                with savings.of(module, call.operands[0], operands[0]):
-                    values[call.gives] = module(*operands)
+                values[call.gives] = self._output(call, module, operands, savings, T if static and call.once else 1)
             del operands
             for i in call.spent:
                 del values[i]
                 savings.forget(i)
         return _at_all_steps(values[self.network.output], T)
+
+    def _spikes(self, call: Call, neuron: Neuron, x_TN: Tensor, integrate: Integrate | None) -> Tensor:
+        """Of neurons, with the batch norm before them if that is part of their step."""
+        norm = cast("BatchNorm | None", self.get_submodule(call.norm) if call.norm else None)
+        if integrate is not None:
+            return integrate(call.name, neuron, x_TN if norm is None else norm(x_TN))
+        spikes_TN: Tensor = neuron(x_TN) if norm is None else neuron(x_TN, norm=norm)
+        return spikes_TN
+
+    def _output(self, call: Call, module: nn.Module, operands: list[Tensor], savings: Savings, repeats: int) -> Tensor:
+        """Of any other module, with the batch norm behind it if that is part of its step."""
+        norm = cast("BatchNorm | None", self.get_submodule(call.norm) if call.norm else None)
+        folded = norm is not None and not (norm.training or norm.watched or _watched(module))
+        with savings.of(module, call.operands[0], operands[0]):
+            if norm is not None and folded:
+                output: Tensor = cast("Conv2d", module).normalised(operands[0], norm)
+                return output
+            output = module(*operands)
+        return output if norm is None else norm(output, repeats=repeats)
 
     @property
     def example(self) -> Tensor | None:
@@ -136,12 +153,10 @@ def _schedule(program: Program) -> tuple[Call, ...]:
     spent: dict[int, list[int]] = {}
     for index in {step.gives for step in program.steps} | set(last):
         spent.setdefault(last.get(index, index), []).append(index)
-    names = [node.name for node in program.network.nodes]
     output = program.network.output
     return tuple(
         Call(
-            names[step.gives],
-            names[step.nodes[0]] if len(step.nodes) > 1 else None,
+            *_modules(step, program.network),
             step.gives,
             step.operands,
             tuple(i for i in spent.get(step.gives, ()) if i != output),
@@ -149,6 +164,19 @@ def _schedule(program: Program) -> tuple[Call, ...]:
         )
         for step in program.steps
     )
+
+
+def _watched(module: nn.Module) -> bool:
+    """Whether somebody looks at what a module gives."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001 -- torch has no other way to ask
+
+
+def _modules(step: Step, network: Network) -> tuple[str, str | None]:
+    """Names of a step's module and of the batch norm that is computed with it."""
+    first, last = network.nodes[step.nodes[0]], network.nodes[step.nodes[-1]]
+    if first is last:
+        return first.name, None
+    return (last.name, first.name) if isinstance(first.op, batch_norm.BatchNorm) else (first.name, last.name)
 
 
 def _at_all_steps(x_TN: Tensor, T: int) -> Tensor:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.passes.channels_last import channels_last
+from sewdsl.passes.fold import fold
 from sewdsl.passes.fuse import fuse
 from sewdsl.passes.hoist import hoist
 from sewdsl.passes.pack import pack
@@ -14,7 +15,7 @@ from sewdsl.passes.program import Pass, Program, Step
 
 __all__ = ["LEVELS", "PASSES", "Applied", "Program", "Step", "applied", "optimized"]
 
-PASSES: tuple[tuple[int, Pass], ...] = ((1, hoist), (1, fuse), (1, channels_last), (1, pack))
+PASSES: tuple[tuple[int, Pass], ...] = ((1, hoist), (1, fuse), (2, fold), (1, channels_last), (1, pack))
 """In the order in which they are applied, each with the lowest level that has it. Those of level 1 change nothing but
 the rounding of sums; those of level 2 round otherwise in evaluation."""
 

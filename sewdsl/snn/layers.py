@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.steps import over_steps
 
 
@@ -17,12 +18,28 @@ class Conv2d(nn.Conv2d):
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
         return over_steps(super().forward, x_TN)
 
+    def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
+        """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
+        weight, bias = _folded(self, norm, (-1, 1, 1, 1))
+        return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
+
 
 class Linear(nn.Linear):
     """``[T, N, C, H, W]`` (flattened first) or ``[T, N, F]`` to ``[T, N, F']``; torch's arguments."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
         return super().forward(x_TN.flatten(2))
+
+    def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
+        """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
+        return functional.linear(x_TN.flatten(2), *_folded(self, norm, (-1, 1)))
+
+
+def _folded(layer: Conv2d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Weight and bias with what the norm does to each channel in them."""
+    scale, shift = norm.scale_and_shift
+    bias = shift if layer.bias is None else layer.bias * scale + shift
+    return layer.weight * scale.reshape(shape), bias
 
 
 class Flatten(nn.Module):

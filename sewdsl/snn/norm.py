@@ -70,6 +70,12 @@ class BatchNorm(_BatchNorm):
         hooks = self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
         return bool(hooks) or self._over_processes
 
+    @property
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What it does in evaluation: the factor of each channel, and what is added, ``[C]`` each."""
+        factor = self.weight * self.scale * (self.running_var + self.eps).rsqrt()
+        return factor, self.bias - self.running_mean * factor
+
     def channels(self, x_TN: Tensor) -> Channels:
         """How it would normalise an input; in training, its statistics go into the running ones.
 
