@@ -5,7 +5,9 @@ known. Neither the current nor the potential is stored. The backward runs twice 
 each channel that the gradient of the statistics needs, and once for the gradient of the input, which is then
 ``a · g + p · x + q``. That moves fewer bytes than to store g in between, and loses nothing in formats of 16 bits.
 
-Blocks of neurons are dealt with in groups. Their number depends on the work alone, so that sums do too.
+Blocks of neurons are dealt with in groups. Their number depends on the work alone, so that sums do too. Channels lie in
+memory with a period; while blocks begin at the same place of it, as they do channels-last, each neuron of a block keeps
+its channel, and what is known or summed up for it stays where it is.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def spread(values, out, n, low, stride, C):
 
 @njit(**inner)
 def gather(row, sums, n, low, stride, C, column):
-    """Adds what each neuron has to the sum of its channel."""
+    """Moves what each neuron has to the sum of its channel."""
     i = 0
     while i < n:
         channel, run = run_of(i, n, low, stride, C)
@@ -55,6 +57,7 @@ def gather(row, sums, n, low, stride, C, column):
                 total = plus(total, row[i + k])
             sums[channel, column] += total
         i += run
+    row[:] = 0.0
 
 '''
 
@@ -71,16 +74,21 @@ def add(x, row, squares):
 def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, C):
     rows, squares = np.empty(block), np.empty(block)
     blocks = (neurons + block - 1) // block
+    rows[:] = 0.0
+    squares[:] = 0.0
     for group in range(first, last):
+        held = 0
         for index in range(blocks * group // groups, blocks * (group + 1) // groups):
             low = index * block
             n = min(block, neurons - low)
-            rows[:n] = 0.0
-            squares[:n] = 0.0
+            if low % (stride * C) != held:
+                gather(rows, sums[group], block, held, stride, C, 0)
+                gather(squares, sums[group], block, held, stride, C, 1)
+                held = low % (stride * C)
             for t in range(T):
                 add(x[t * x_step + low : t * x_step + low + n], rows[:n], squares[:n])
-            gather(rows, sums[group], n, low, stride, C, 0)
-            gather(squares, sums[group], n, low, stride, C, 1)
+        gather(rows, sums[group], block, held, stride, C, 0)
+        gather(squares, sums[group], block, held, stride, C, 1)
 """
 
 FORWARD = Template("""
@@ -102,12 +110,14 @@ def forward(
     rest, decay, gain, drift, v_threshold, v_reset,
 ):
     scales, shifts, buffer = np.empty(block, number), np.empty(block, number), np.empty(block, number)
-    blocks = (neurons + block - 1) // block
+    blocks, held = (neurons + block - 1) // block, -1
     for index in range(blocks * first // groups, blocks * last // groups):
         low = index * block
         n = min(block, neurons - low)
-        spread(a, scales, n, low, stride, C)
-        spread(b, shifts, n, low, stride, C)
+        if low % (stride * C) != held:
+            held = low % (stride * C)
+            spread(a, scales, block, held, stride, C)
+            spread(b, shifts, block, held, stride, C)
         v = buffer[:n]
         v[:] = rest
         for t in range(T):
@@ -161,13 +171,16 @@ def backward(
     $scratch
     blocks = (neurons + block - 1) // block
     for group in range(first, last):
-        sums = 0.0, 0.0, 0.0
+        sums, held = (0.0, 0.0, 0.0), -1
         for index in range(blocks * group // groups, blocks * (group + 1) // groups):
             low = index * block
             n = min(block, neurons - low)
-            spread(a, scales, n, low, stride, C)
-            spread(b, shifts, n, low, stride, C)
-            $begin
+            if low % (stride * C) != held:
+                $end
+                held = low % (stride * C)
+                spread(a, scales, block, held, stride, C)
+                spread(b, shifts, block, held, stride, C)
+                $begin
             potentials[:n] = rest
             for t in range(T - 1):
                 i, r = t * x_step + low, t * block
@@ -183,7 +196,7 @@ def backward(
                     x[i : i + n], scales[:n], shifts[:n], $slices, potentials[r : r + n], g_spikes[j : j + n], g, sums,
                     decay, gain, drift, v_threshold, v_reset,
                 )
-            $end
+        $finish
         for k in range(3 if factors.size else 0):
             factors[group, k] = sums[k]
 """)
@@ -191,12 +204,12 @@ def backward(
 SUMMING = {
     "rows": "ones, products",
     "give": ["wide = float64(g_current)", "ones[i] += wide", "products[i] += wide * seen"],
-    "scratch": ["ones, products = np.empty(block), np.empty(block)"],
-    "begin": ["ones[:n] = 0.0", "products[:n] = 0.0"],
+    "scratch": ["ones, products = np.zeros(block), np.zeros(block)"],
+    "begin": ["pass"],
     "slices": "ones[:n], products[:n]",
     "end": [
-        "gather(ones, channels[group], n, low, stride, C, 0)",
-        "gather(products, channels[group], n, low, stride, C, 1)",
+        "gather(ones, channels[group], block, max(held, 0), stride, C, 0)",
+        "gather(products, channels[group], block, max(held, 0), stride, C, 1)",
     ],
 }
 """The first run: sums of g and of g · x over each channel."""
@@ -205,7 +218,7 @@ WRITING = {
     "rows": "slants, bases, g_x",
     "give": ["g_x[i] = write(g_current * a[i] + (seen * slants[i] + bases[i]))"],
     "scratch": ["slants, bases = np.empty(block, number), np.empty(block, number)"],
-    "begin": ["spread(p, slants, n, low, stride, C)", "spread(q, bases, n, low, stride, C)"],
+    "begin": ["spread(p, slants, block, held, stride, C)", "spread(q, bases, block, held, stride, C)"],
     "slices": "slants[:n], bases[:n], g_x[k : k + n]",
     "end": ["pass"],
 }
@@ -233,11 +246,11 @@ def backward(variant: Variant) -> str:
     """A module with the function ``backward``: the second run where the gradient of x is wanted, else the first."""
     lines = written(variant.slope, INSTRUCTIONS, "number({})")
     parts = WRITING if variant.wants_x else SUMMING
-    indents = {"give": 8, "scratch": 4, "begin": 12, "end": 12}
     give = [*parts["give"], *(FACTORS if variant.wants_factors else [])]
     text = BACKWARD.substitute(
         {name: part for name, part in parts.items() if isinstance(part, str)}
-        | {name: _indented(parts[name], indents[name]) for name in ("scratch", "begin", "end")},
+        | {"scratch": _indented(parts["scratch"], 4), "begin": _indented(parts["begin"], 16)}
+        | {"end": _indented(parts["end"], 16), "finish": _indented(parts["end"], 8)},
         after=AFTER[variant.reset],
         slope=_indented([*lines, f"slope = t{len(lines) - 1}"], 8),
         through=THROUGH[variant.reset, variant.detach_reset].replace("g_spikes_i", "read(g_spikes[i])"),
