@@ -45,7 +45,9 @@ class TestRun:
         assert len(events.Scalars("firing_rate/plif1")) == len(events.Scalars("gradient_norm/total")) == 2
 
     def test_confusion(self, run: Run) -> None:
-        counts = torch.tensor(json.loads(run.folder.confusion.read_text("utf-8")))
+        found = json.loads(run.folder.confusion.read_text("utf-8"))
+        assert found["classes"] == [str(digit) for digit in range(10)]
+        counts = torch.tensor(found["counts"])
         assert counts.shape == (10, 10)
         assert counts.sum() == 359
         assert counts.diagonal().sum().item() / 359 == pytest.approx(run.result.accuracy)
