@@ -22,9 +22,6 @@ from sewdsl.snn.pooling import MaxPool2d
 KEEPS = (Conv2d, Linear, MaxPool2d)
 """Layers that keep their input."""
 
-SMALLEST = 1 << 12
-"""Numbers below which packing costs more than it saves."""
-
 
 class _Narrow(NamedTuple):
     """Places of maxima, as narrow whole numbers."""
@@ -84,7 +81,7 @@ def _worthwhile(x_TN: Tensor) -> bool:
     """Whether there is anything to keep, and kernels to pack it."""
     return (
         torch.is_grad_enabled()
-        and x_TN.numel() >= SMALLEST
+        and kernels.large(x_TN)
         and x_TN.device.type == "cpu"
         and type(x_TN) is Tensor  # not one that stands for another while a program is traced
         and not torch.compiler.is_compiling()

@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.lower import SpikingNetwork, saving
+from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
 from sewdsl.passes.fold import fold
+from sewdsl.snn.kernels import choice
 
 BODIES = {
     "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-Spiking Block-GAP-FC5",
@@ -51,7 +52,7 @@ def test_same_outputs_gradients_and_statistics(
     static: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(saving, "SMALLEST", 1)
+    monkeypatch.setattr(choice, "LARGE", 1)
     changes = STATIC if static else {}
     plain, fast = (results(build(body, level, **changes).train(train), inputs(static)) for level in (0, 2))
     for one, other in zip(plain, fast, strict=True):

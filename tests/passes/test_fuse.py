@@ -12,6 +12,7 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program, optimized
 from sewdsl.passes.fuse import fuse
 from sewdsl.snn import kernels
+from sewdsl.snn.kernels import choice
 from sewdsl.train.rates import FiringRates
 
 BODIES = {
@@ -21,6 +22,11 @@ BODIES = {
     "mixed": "c6k3-BN-c6k3-BN-ReLU-c6k3-BN-LIF(v_reset=-0.5)-c6k1-IF-FC5",
 }
 STATIC = {"encode": "direct"}
+
+
+@pytest.fixture(autouse=True)
+def _fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "LARGE", 1)
 
 
 def build(body: str, optimize: int, **changes: object) -> SpikingNetwork:
@@ -103,6 +109,25 @@ def test_without_kernels(static: bool) -> None:  # noqa: FBT001
         torch.testing.assert_close(model(inputs(static)), plain(inputs(static)))
         assert seen == [1 if static else 4]
         torch.testing.assert_close(model.state_dict(), plain.state_dict())
+
+
+def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, normalising again takes longer than reading."""
+    model = build("c6k3-BN-PLIF-FC5", 1)
+    norm = model.get_submodule("bn1")
+    forward, called = norm.forward, []
+
+    def noted(x_TN: Tensor, repeats: int = 1) -> Tensor:
+        called.append(len(x_TN))
+        y_TN: Tensor = forward(x_TN, repeats)
+        return y_TN
+
+    monkeypatch.setattr(norm, "forward", noted)
+    model(inputs())
+    assert called == []
+    monkeypatch.setattr(choice, "LARGE", inputs().numel() * 3 + 1)
+    model(inputs())
+    assert called == [4]
 
 
 def test_streams_run_node_by_node() -> None:

@@ -13,6 +13,7 @@ from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork, saving
 from sewdsl.passes import optimized
 from sewdsl.snn import kernels
+from sewdsl.snn.kernels import choice
 from sewdsl.snn.kernels.bits import Packed
 
 BODIES = {
@@ -26,7 +27,7 @@ BODIES = {
 
 @pytest.fixture(autouse=True)
 def _pack_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saving, "SMALLEST", 1)
+    monkeypatch.setattr(choice, "LARGE", 1)
 
 
 def build(body: str, optimize: int = 1) -> SpikingNetwork:

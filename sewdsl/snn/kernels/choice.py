@@ -30,6 +30,10 @@ _KERNELS = {
 }
 """For which number formats there are kernels, by kind of device."""
 
+LARGE = 1 << 22
+"""Numbers in a tensor from which on storing less is worth computing more: below, it is quickly there again, and finding
+memory for it takes no longer than the arithmetic."""
+
 _choice = os.environ.get("SEWDSL_KERNELS", "fastest")
 
 
@@ -81,9 +85,18 @@ class Channels(NamedTuple):
     batch: bool
 
 
+def large(x_TN: Tensor) -> bool:
+    """Whether storing less of a tensor is worth computing more."""
+    return x_TN.numel() >= LARGE
+
+
 def norm_suits(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> bool:
-    """Whether there is a kernel that normalises such an input and runs such neurons over it."""
-    return x_TN.device.type == "cpu" and x_TN.numel() > 0 and _slope(spec, x_TN, None, learned) is not None
+    """Whether there is a kernel that normalises such an input and runs such neurons over it, and it pays.
+
+    It normalises each number once in the forward pass and twice in the backward, and stores none.
+    """
+    cpu = x_TN.device.type == "cpu" and x_TN.numel() > 0
+    return cpu and large(x_TN) and _slope(spec, x_TN, None, learned) is not None
 
 
 def norm_spikes(spec: NeuronSpec, x_TN: Tensor, channels: Channels, learned: Mapping[str, Tensor]) -> Tensor:
