@@ -1,0 +1,42 @@
+"""What the loop is given, and what is drawn of it."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from sewdsl.compiler import read
+from sewdsl.source import Source
+from sewdsl.train import curves
+from sewdsl.train.data.split import with_validation
+from sewdsl.train.folder import RunError
+from sewdsl.train.loop import _batches
+from sewdsl.train.plan import plan
+
+from .conftest import SMALL
+
+
+def test_more_processes_than_samples() -> None:
+    planned = plan(read(Source("small.net", SMALL)))
+    parts = with_validation(planned.data.load(), 0.0, 0)
+    training, judged = _batches(parts, planned.recipe, 1, 2)
+    assert len(training) > 0
+    assert len(judged) > 0
+    with pytest.raises(RunError, match="1438 training samples are too few for 10000 processes"):
+        _batches(parts, planned.recipe, 9999, 10000)
+
+
+@pytest.mark.parametrize("judged", ["validation", "test"])
+def test_every_part_that_was_judged_has_a_curve(judged: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    savefig = Figure.savefig
+
+    def noted(self: Figure, *arguments: object, **options: object) -> None:
+        drawn.append(self)
+        savefig(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", noted)
+    row = {f"{part}_{quantity}": 0.5 for part in ("train", judged) for quantity in ("loss", "accuracy")}
+    curves.draw({1: row, 2: row}, "Small", tmp_path / "curves.png")
+    labels = [[line.get_label() for line in axes.get_lines()] for axes in drawn[0].axes]
+    assert labels == [["train", judged], ["train", judged]]
