@@ -53,6 +53,16 @@ class TestSurrogates:
             tensor = kind().derivative(torch.tensor(u, dtype=torch.float64))
             assert float(kind().derivative(u)) == pytest.approx(float(tensor), rel=1e-12)
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+    def test_keeps_the_number_format(self, kind: type[Surrogate], dtype: torch.dtype) -> None:
+        """Also for arguments that float32 would round, and without a word of torch."""
+        thirds = kind.model_validate(dict.fromkeys(kind.model_fields, 3.0))
+        u = torch.tensor([-2.0, -0.1, 0.0, 0.1, 2.0], dtype=dtype)
+        slope = thirds.derivative(u)
+        assert slope.dtype is dtype
+        if dtype is torch.float64:
+            assert slope.tolist() == pytest.approx([thirds.derivative(float(each)) for each in u], rel=1e-15)
+
     def test_survives_large_values(self, kind: type[Surrogate]) -> None:
         assert torch.isfinite(kind().derivative(torch.tensor([-1e4, 1e4]))).all()
 
