@@ -64,6 +64,33 @@ def test_one_channel_is_no_exception() -> None:
     assert seen[0].flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("shape", ["1x3x5", "2x5x1", "3x1x4", "3x4x4"])
+@pytest.mark.parametrize("body", ["c4k3-ReLU-c6k3g2-Flatten-FC3", "c4k3-BN-ReLU-c4k3g4-BN-c4k3s2g2-IF-FC3"])
+@pytest.mark.parametrize("encode", ["direct", "none"])
+def test_a_single_map(body: str, shape: str, encode: str) -> None:
+    """Where there is one sample at one time-step, nothing in a tensor's strides need tell how it is stored."""
+    gradients = []
+    for level in (0, 1):
+        model = sewdsl.compile(body, input=shape, seed=0, optimize=level, set={"encode": encode}).double().eval()
+        x = torch.rand(1, *model.network.settings.input, generator=torch.Generator().manual_seed(1)).double() * 3
+        logits = model(x if encode == "direct" else x[None])
+        cross_entropy(logits, torch.tensor([1])).backward()  # type: ignore[no-untyped-call]
+        gradients.append({name: weight.grad for name, weight in model.named_parameters()})
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
+
+
+def test_a_picture_stored_channels_last() -> None:
+    """As it comes from a file: the channels of a place side by side."""
+    model = sewdsl.compile("c6k3g2-Flatten-FC3", input="4x4x5", seed=0, set={"encode": "direct"}).double()
+    picture = torch.rand(4, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gradients = []
+    for x in (picture.permute(2, 0, 1)[None], picture.permute(2, 0, 1)[None].contiguous()):
+        model.zero_grad()
+        model(x).square().sum().backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters()})
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
+
+
 def test_nothing_without_convolutions() -> None:
     network = sewdsl.load("FC8-LIF-FC5", input="2x8x8", steps=4)
     assert not optimized(network).channels_last
