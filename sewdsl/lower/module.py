@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.saving import Savings
+from sewdsl.lower.saving import Savings, watched
 from sewdsl.lower.stream import Stream
 from sewdsl.ops.layers import batch_norm
 from sewdsl.passes import Program, Step
@@ -129,7 +129,7 @@ class SpikingNetwork(nn.Module):
     def _output(self, call: Call, module: nn.Module, operands: list[Tensor], savings: Savings, repeats: int) -> Tensor:
         """Of any other module, with the batch norm behind it if that is part of its step."""
         norm = cast("BatchNorm | None", self.get_submodule(call.norm) if call.norm else None)
-        folded = norm is not None and not (norm.training or norm.watched or _watched(module))
+        folded = norm is not None and not (norm.training or norm.watched or watched(module))
         with savings.of(module, call.operands[0], operands[0]):
             if norm is not None and folded:
                 output: Tensor = cast("Conv2d", module).normalised(operands[0], norm)
@@ -164,11 +164,6 @@ def _schedule(program: Program) -> tuple[Call, ...]:
         )
         for step in program.steps
     )
-
-
-def _watched(module: nn.Module) -> bool:
-    """Whether somebody looks at what a module gives."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001 -- torch has no other way to ask
 
 
 def _modules(step: Step, network: Network) -> tuple[str, str | None]:

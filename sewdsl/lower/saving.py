@@ -50,14 +50,12 @@ class Savings:
             index: The node whose value it reads.
             x_TN: That value.
         """
-        if not (index in self._bits and isinstance(module, KEEPS) and _worthwhile(x_TN)):
+        if not (index in self._bits and _worthwhile(x_TN) and _keeps(module, x_TN)):
             yield
             return
-        weight, size = getattr(module, "weight", None), x_TN.numel()
+        size = x_TN.numel()
 
         def keep(tensor: Tensor) -> Any:  # it lives as long as what is kept, so it must not hold the input
-            if isinstance(weight, Tensor) and tensor.shape == weight.shape:
-                return tensor  # its shape would not tell which of the two it is
             if tensor.is_floating_point() and tensor.numel() == size:
                 return self._packed(index, tensor)
             return _Narrow(tensor.to(torch.int32)) if tensor.dtype is torch.int64 else tensor
@@ -75,6 +73,21 @@ class Savings:
         if key not in known:
             known[key] = Packed(tensor.detach(), self._bits[index])
         return known[key]
+
+
+def watched(module: nn.Module) -> bool:
+    """Whether somebody looks at what a module is given or gives, and may change it."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001 -- torch has no other way to ask
+
+
+def _keeps(module: nn.Module, x_TN: Tensor) -> bool:
+    """Whether a layer keeps its input, and nothing else of its size: not its weights, not what a batch norm makes them.
+
+    Whoever watches it may have something else kept in its place.
+    """
+    weight = getattr(module, "weight", None)
+    others = {weight.numel(), len(weight)} if isinstance(weight, Tensor) else set()
+    return isinstance(module, KEEPS) and not watched(module) and x_TN.numel() not in others
 
 
 def _worthwhile(x_TN: Tensor) -> bool:

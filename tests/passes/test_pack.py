@@ -21,6 +21,7 @@ BODIES = {
     "counts to FC": "c6k3-BN-PLIF-{SEW Block (c6)}*4-MPk3s2p1-FC5",
     "IAND": "c6k3-BN-PLIF-{SEW Block (c8, g=IAND)-MPk2s2}*2-FC5",
     "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-MPk2-DP0.5-c5k1-tdBN-IF-GAP",
+    "as wide as T·N": "c6k3-BN-IF-FC12-IF-FC5",  # a weight with as many numbers as its input, but turned over
     "square": "c8k3-BN-IF-c12k8p0b0-IF-FC5",  # a weight in the shape of its input, with T·N = 12
 }
 
@@ -72,6 +73,33 @@ def test_to_the_bit(body: str, autocast: bool, packed: list[object]) -> None:  #
     for name, value in plain.items():
         assert value is not None
         assert torch.equal(kept[name], value), name  # type: ignore[arg-type]
+
+
+def test_what_is_folded_is_not_packed() -> None:
+    """A batch norm in the weights, with as many channels as the layer's input has numbers."""
+    model = sewdsl.compile("IF-FC6-BN-FC5", input="2", steps=1, seed=0, optimize=2).eval()
+    x = torch.tensor([[[1.0, 2.0], [0.0, 3.0], [2.0, 0.5]]])
+    found = []
+    for bits in (model.bits, {}):
+        model.bits = bits
+        model.zero_grad()
+        model(x).square().sum().backward()
+        found.append({name: weight.grad for name, weight in model.named_parameters()})
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+def test_nothing_of_a_watched_layer_is_packed() -> None:
+    """Who watches may look at real numbers of the input's size, or put others in the place of the spikes."""
+    found = []
+    for optimize in (0, 1):
+        model = build("c6k3-BN-IF-c6k3-IF-FC5", optimize)
+        layer, costs = model.get_submodule("conv2"), list[Tensor]()
+        layer.register_forward_hook(lambda _, __, y, costs=costs: costs.append(y.square().mean()))
+        layer.register_forward_pre_hook(lambda _, x: (x[0] * 0.3,))
+        loss = model(frames()).mean() + costs[0]
+        loss.backward()
+        found.append({name: weight.grad for name, weight in model.named_parameters()})
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_packed(packed: list[tuple[tuple[int, ...], int]]) -> None:
