@@ -46,8 +46,32 @@ class Downstream(Protocol):
         """The nearest op of a family further down."""
 
 
+class Keeps(NamedTuple):
+    """What the module of an op keeps from the forward pass for its gradient, besides its parameters.
+
+    Attributes:
+        inputs: Which of its inputs, by their place.
+        output: Whether what it gives.
+        aside: Bytes beside these, per time-step and sample.
+        once: Bytes beside these, per sample, whatever the number of time-steps.
+    """
+
+    inputs: tuple[int, ...] = ()
+    output: bool = False
+    aside: int = 0
+    once: int = 0
+
+
 class Op(Kind):
-    """A node of a network."""
+    """A node of a network.
+
+    Attributes:
+        repeatable: Whether its module gives the same again for the same input, in training too.
+        view: Whether what it gives is its input's memory under another shape.
+    """
+
+    repeatable: ClassVar[bool] = True
+    view: ClassVar[bool] = False
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -64,6 +88,10 @@ class Op(Kind):
     def macs(self, *inputs: Signal) -> int:  # noqa: ARG002
         """Multiply-accumulate operations per time-step and sample."""
         return 0
+
+    def keeps(self, *inputs: Signal) -> Keeps:
+        """What its module keeps for its gradient; unless an op knows better, all that it reads."""
+        return Keeps(tuple(range(len(inputs))))
 
     @property
     def strided(self) -> bool:

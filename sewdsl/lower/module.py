@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, cast
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.saving import Savings, watched
+from sewdsl.lower.forward import Forward, Integrate, at_all_steps, calls
 from sewdsl.lower.stream import Stream
-from sewdsl.ops.layers import batch_norm
-from sewdsl.passes import Program, Step
-from sewdsl.snn.layers import Conv2d
-from sewdsl.snn.neuron import Neuron
-from sewdsl.snn.norm import BatchNorm
-
-Integrate = Callable[[str, Neuron, Tensor], Tensor]
-"""How a neuron of some name turns its input current ``[T, N, *]`` into spikes."""
+from sewdsl.passes import Program
 
 
 class Section(nn.Module):
     """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself."""
-
-
-class Call(NamedTuple):
-    """One step, as forward runs it.
-
-    Attributes:
-        name: Of its module.
-        norm: Name of the batch norm that is computed with it: before neurons, behind anything else.
-        gives: Index of the node whose value it gives.
-        operands: Indices of the nodes it reads.
-        spent: Indices of the nodes that nobody reads after it.
-        once: Whether it gives the same at every time-step of a static input.
-    """
-
-    name: str
-    norm: str | None
-    gives: int
-    operands: tuple[int, ...]
-    spent: tuple[int, ...]
-    once: bool
 
 
 class SpikingNetwork(nn.Module):
@@ -51,14 +23,14 @@ class SpikingNetwork(nn.Module):
     No state survives a forward: every call starts from resting neurons.
 
     Attributes:
-        network: What it computes.
+        program: What it computes, and how.
+        calls: The steps of that.
     """
 
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.network = program.network
-        self.calls = _schedule(program)
-        self.bits = program.bits
+        self.program = program
+        self.calls = calls(program)
         for name, module in modules.items():
             _place(self, name, module)
 
@@ -100,42 +72,14 @@ class SpikingNetwork(nn.Module):
         T = len(x_TN)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}
-        savings = Savings(self.bits)
-        for call in self.calls:
-            module = self.get_submodule(call.name)
-            operands = [values[i] for i in call.operands]
-            if static and not call.once:
-                operands = [_at_all_steps(operand, T) for operand in operands]
-            if static and call.once and isinstance(module, BatchNorm):
-                values[call.gives] = module(*operands, repeats=T)
-            elif isinstance(module, Neuron):
-                values[call.gives] = self._spikes(call, module, operands[0], integrate)
-            else:
-                values[call.gives] = self._output(call, module, operands, savings, T if static and call.once else 1)
-            del operands
-            for i in call.spent:
-                del values[i]
-                savings.forget(i)
-        return _at_all_steps(values[self.network.output], T)
+        del x_TN
+        Forward(self.get_submodule, self.program, T, static=static, integrate=integrate).run(self.calls, values)
+        return at_all_steps(values[self.network.output], T)
 
-    def _spikes(self, call: Call, neuron: Neuron, x_TN: Tensor, integrate: Integrate | None) -> Tensor:
-        """Of neurons, with the batch norm before them if that is part of their step."""
-        norm = cast("BatchNorm | None", self.get_submodule(call.norm) if call.norm else None)
-        if integrate is not None:
-            return integrate(call.name, neuron, x_TN if norm is None else norm(x_TN))
-        spikes_TN: Tensor = neuron(x_TN) if norm is None else neuron(x_TN, norm=norm)
-        return spikes_TN
-
-    def _output(self, call: Call, module: nn.Module, operands: list[Tensor], savings: Savings, repeats: int) -> Tensor:
-        """Of any other module, with the batch norm behind it if that is part of its step."""
-        norm = cast("BatchNorm | None", self.get_submodule(call.norm) if call.norm else None)
-        folded = norm is not None and not (norm.training or norm.watched or watched(module))
-        with savings.of(module, call.operands[0], operands[0]):
-            if norm is not None and folded:
-                output: Tensor = cast("Conv2d", module).normalised(operands[0], norm)
-                return output
-            output = module(*operands)
-        return output if norm is None else norm(output, repeats=repeats)
+    @property
+    def network(self) -> Network:
+        """What it computes."""
+        return self.program.network
 
     @property
     def example(self) -> Tensor | None:
@@ -146,37 +90,6 @@ class SpikingNetwork(nn.Module):
         settings = self.network.settings
         size = "x".join(map(str, settings.input))
         return f"{self.network.name!r}, input={size}, steps={settings.steps}, readout={settings.readout}"
-
-
-def _schedule(program: Program) -> tuple[Call, ...]:
-    last = {i: step.gives for step in program.steps for i in step.operands}
-    spent: dict[int, list[int]] = {}
-    for index in {step.gives for step in program.steps} | set(last):
-        spent.setdefault(last.get(index, index), []).append(index)
-    output = program.network.output
-    return tuple(
-        Call(
-            *_modules(step, program.network),
-            step.gives,
-            step.operands,
-            tuple(i for i in spent.get(step.gives, ()) if i != output),
-            step.once,
-        )
-        for step in program.steps
-    )
-
-
-def _modules(step: Step, network: Network) -> tuple[str, str | None]:
-    """Names of a step's module and of the batch norm that is computed with it."""
-    first, last = network.nodes[step.nodes[0]], network.nodes[step.nodes[-1]]
-    if first is last:
-        return first.name, None
-    return (last.name, first.name) if isinstance(first.op, batch_norm.BatchNorm) else (first.name, last.name)
-
-
-def _at_all_steps(x_TN: Tensor, T: int) -> Tensor:
-    """A value of one time-step as that of each of T; any other as it is."""
-    return x_TN if len(x_TN) == T else x_TN.expand(T, *x_TN.shape[1:])
 
 
 def _place(root: nn.Module, name: str, module: nn.Module) -> None:

@@ -1,78 +1,128 @@
-"""What a layer keeps of its input for its gradient, kept small.
+"""What layers keep for their gradients, kept small.
 
 Autograd keeps a layer's input as it is: four bytes for a spike. Where the compiler knows that the input is spikes or
-small counts, it is kept in a few bits each and comes back, the same to the bit, when the gradient is computed.
+small counts, it is kept in a few bits each; where the program says so, nothing is kept of it, and it is computed again.
+Either way it comes back, the same to the bit, when the gradient is computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from sewdsl.lower.kept import Again, Bits, Kept, View, Whole
+from sewdsl.passes import Program
 from sewdsl.snn import kernels
+from sewdsl.snn.kernels import layout
 from sewdsl.snn.kernels.bits import Packed
-from sewdsl.snn.layers import Conv2d, Linear
-from sewdsl.snn.pooling import MaxPool2d
-
-KEEPS = (Conv2d, Linear, MaxPool2d)
-"""Layers that keep their input."""
 
 
-class _Narrow(NamedTuple):
-    """Places of maxima, as narrow whole numbers."""
+class _Place(NamedTuple):
+    """Where a value lies, by which a layer is seen to keep it."""
 
-    places: Tensor
+    address: int
+    dtype: torch.dtype
 
 
 @final
 class Savings:
-    """The packed values of one forward pass; layers that keep the same of a value share it.
+    """What one forward pass keeps of its values; layers that keep the same value share it.
 
     Args:
-        bits: In how many bits a value of a node is kept, by the node's index.
+        program: Says what is kept in bits, and what not at all.
     """
 
-    def __init__(self, bits: Mapping[int, int]) -> None:
-        self._bits = bits
-        self._known: dict[int, dict[Any, Packed]] = {}
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._known: dict[int, Kept] = {}
 
     @contextmanager
-    def of(self, module: nn.Module, index: int, x_TN: Tensor) -> Iterator[None]:
-        """While a layer runs, its input is kept packed.
+    def reading(self, operands: Mapping[int, Tensor], modules: Sequence[nn.Module]) -> Iterator[None]:
+        """While a step runs, what it keeps of values is kept small.
 
         Args:
-            module: The layer.
-            index: The node whose value it reads.
-            x_TN: That value.
+            operands: The values that it keeps, by their nodes, as it reads them: time-steps may be one memory.
+            modules: What runs. Their parameters are kept as they are.
         """
-        if not (index in self._bits and _worthwhile(x_TN) and _keeps(module, x_TN)):
+        kept: dict[_Place, tuple[Kept, int]] = {}
+        for index, x in operands.items():
+            if index in self._known or (_learns(x) and self._packs(index, x)):
+                kept[_Place(x.data_ptr(), x.dtype)] = self.keep(index, x), x.numel()
+        if not kept:
             yield
             return
-        size = x_TN.numel()
+        sizes = _sizes(modules)
 
-        def keep(tensor: Tensor) -> Any:  # it lives as long as what is kept, so it must not hold the input
-            if tensor.is_floating_point() and tensor.numel() == size:
-                return self._packed(index, tensor)
-            return _Narrow(tensor.to(torch.int32)) if tensor.dtype is torch.int64 else tensor
+        def pack(tensor: Tensor) -> Tensor | View:  # it lives as long as what is kept, so it must not hold the input
+            found = _find(tensor, kept, sizes)
+            if found is None:
+                return tensor.detach()  # an operator that keeps its own output would else be kept by it, for ever
+            return View(found, tensor.shape, tensor.stride(), tensor.dtype)
 
-        with saved_tensors_hooks(keep, _give_back):
+        with saved_tensors_hooks(pack, lambda packed: packed.tensor() if isinstance(packed, View) else packed):
             yield
+
+    def keep(self, index: int, x_TN: Tensor) -> Kept:
+        """What is kept of a value, from now on."""
+        if index not in self._known:
+            x_TN = (x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]).detach()  # equal time-steps are kept once
+            packs = self._packs(index, x_TN)
+            self._known[index] = Bits(Packed(x_TN, self._program.bits[index])) if packs else Whole(x_TN)
+        return self._known[index]
+
+    def given(
+        self, index: int, y_TN: Tensor, compute: Callable[[list[Tensor]], Tensor], operands: Mapping[int, Tensor]
+    ) -> None:
+        """Takes note of a new value, if it is one that is computed again.
+
+        Args:
+            index: Of its node.
+            y_TN: The value.
+            compute: Gives it again.
+            operands: From these, in order.
+        """
+        if index in self._program.again and _learns(y_TN) and _dense(y_TN):
+            self._known[index] = Again(compute, [self.keep(i, x_TN) for i, x_TN in operands.items()])
 
     def forget(self, index: int) -> None:
         """Drops a value that nobody will read again; the layers that have read it keep it."""
         self._known.pop(index, None)
 
-    def _packed(self, index: int, tensor: Tensor) -> Packed:
-        known = self._known.setdefault(index, {})
-        key = tensor.dtype, tensor.shape, tensor.stride()
-        if key not in known:
-            known[key] = Packed(tensor.detach(), self._bits[index])
-        return known[key]
+    def _packs(self, index: int, x_TN: Tensor) -> bool:
+        """Whether a value is known to be small numbers, and there are kernels to pack it, and it pays."""
+        return (
+            index in self._program.bits
+            and (self._program.lean or kernels.large(x_TN))
+            and x_TN.device.type == "cpu"
+            and kernels.fast()
+            and _dense(x_TN)
+        )
+
+
+def _find(tensor: Tensor, kept: Mapping[_Place, tuple[Kept, int]], sizes: set[int] | None) -> Kept | None:
+    """The value that a layer keeps: a view of it, or, under autocast, a copy in another number format."""
+    same = kept.get(_Place(tensor.data_ptr(), tensor.dtype))
+    if same or sizes is None or tensor.numel() in sizes or not torch.is_autocast_enabled(tensor.device.type):
+        return same[0] if same else None
+    others = (found for place, found in kept.items() if place.dtype != tensor.dtype)
+    copied = [value for value, numbers in others if numbers == tensor.numel()]
+    return copied[0] if len(copied) == 1 and tensor.is_floating_point() else None
+
+
+def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
+    """How many numbers weights and biases have, that layers keep too, or what a batch norm makes them.
+
+    None: anything may be kept, for somebody who looks at what a layer is given may change it.
+    """
+    if any(map(watched, modules)):
+        return None
+    parameters = [parameter for module in modules for parameter in module.parameters(recurse=False)]
+    return {parameter.numel() for parameter in parameters} | {len(p) for p in parameters if p.ndim}
 
 
 def watched(module: nn.Module) -> bool:
@@ -80,30 +130,12 @@ def watched(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001 -- torch has no other way to ask
 
 
-def _keeps(module: nn.Module, x_TN: Tensor) -> bool:
-    """Whether a layer keeps its input, and nothing else of its size: not its weights, not what a batch norm makes them.
-
-    Whoever watches it may have something else kept in its place.
-    """
-    weight = getattr(module, "weight", None)
-    others = {weight.numel(), len(weight)} if isinstance(weight, Tensor) else set()
-    return isinstance(module, KEEPS) and not watched(module) and x_TN.numel() not in others
+def _learns(x: Tensor) -> bool:
+    """Whether there will be a backward pass of our own; a tensor that stands for another is for torch's compiler."""
+    return torch.is_grad_enabled() and type(x) is Tensor and not torch.compiler.is_compiling()
 
 
-def _worthwhile(x_TN: Tensor) -> bool:
-    """Whether there is anything to keep, and kernels to pack it."""
-    return (
-        torch.is_grad_enabled()
-        and kernels.large(x_TN)
-        and x_TN.device.type == "cpu"
-        and type(x_TN) is Tensor  # not one that stands for another while a program is traced
-        and not torch.compiler.is_compiling()
-        and kernels.fast()
-    )
-
-
-def _give_back(kept: Any) -> Tensor:
-    if isinstance(kept, Packed):
-        return kept.unpack()
-    tensor: Tensor = kept.places.to(torch.int64) if isinstance(kept, _Narrow) else kept
-    return tensor
+def _dense(x_TN: Tensor) -> bool:
+    """Whether every number has a place of its own, and there are no gaps; equal time-steps count as one."""
+    x_TN = x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]
+    return x_TN.numel() > 0 and layout.dense(x_TN.shape, x_TN.stride())

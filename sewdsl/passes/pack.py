@@ -19,10 +19,10 @@ def pack(program: Program) -> tuple[Program, str]:
     """
     network = program.network
     bits = {i: width for i, node in enumerate(network.nodes) if (width := _width(node.output.values)) is not None}
-    read = {i for step in program.steps for i in step.operands} & set(bits)
-    if not read:
+    kept = {i for step in program.steps for i in step.keeps(network)} & set(bits)
+    if not kept:
         return program, ""
-    counts = {width: sum(bits[i] == width for i in read) for width in WIDTHS}
+    counts = {width: sum(bits[i] == width for i in kept) for width in WIDTHS}
     words = [f"{count} in {width} bit{'s' if width > 1 else ''} a value" for width, count in counts.items() if count]
     return replace(program, bits=bits), f"kept for the backward pass: {', '.join(words)}"
 

@@ -30,6 +30,15 @@ class Step:
         """The node whose value it gives."""
         return self.nodes[-1]
 
+    def keeps(self, network: Network) -> frozenset[int]:
+        """Nodes outside the step whose values it keeps for its gradient."""
+        kept = (
+            node.inputs[place]
+            for node in (network.nodes[i] for i in self.nodes)
+            for place in node.op.keeps(*network.inputs(node)).inputs
+        )
+        return frozenset(kept) - {*self.nodes}
+
 
 @dataclass(frozen=True)
 class Program:
@@ -40,12 +49,16 @@ class Program:
         steps: In order.
         channels_last: Whether maps are stored with the channels of a place side by side.
         bits: In how many bits a value of a node is kept for the backward pass, by the node's index; none: as it is.
+        lean: Whether less is stored of small tensors too, where storing them would take less time.
+        again: Nodes whose values are not kept for the backward pass but computed again in it.
     """
 
     network: Network
     steps: tuple[Step, ...]
     channels_last: bool = False
     bits: Mapping[int, int] = field(default_factory=dict)
+    lean: bool = False
+    again: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, network: Network) -> Program:

@@ -5,9 +5,14 @@ Parameters carry torch's plain names (``weight``, ``bias``), so that checkpoints
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sewdsl.snn import kernels
+from sewdsl.snn.convolution import frugal
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.steps import over_steps
 
@@ -16,7 +21,8 @@ class Conv2d(nn.Conv2d):
     """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        return over_steps(super().forward, x_TN)
+        saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.large(x_TN)
+        return over_steps(partial(frugal, self) if saves else super().forward, x_TN)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
         """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""

@@ -39,16 +39,17 @@ class Neuron(nn.Module):
         """The membrane potential before the first step, shaped like one step of the input current; float32 at least."""
         return torch.full_like(x_N, self.spec.rest, dtype=torch.promote_types(x_N.dtype, torch.float32))
 
-    def forward(self, x_TN: Tensor, norm: BatchNorm | None = None) -> Tensor:
+    def forward(self, x_TN: Tensor, norm: BatchNorm | None = None, *, lean: bool = False) -> Tensor:
         """Spikes of a whole sequence, from rest.
 
         Args:
             x_TN: Input current, or what a batch norm makes the input current of.
-            norm: That batch norm; where there is a kernel for both, the current itself is never stored.
+            norm: That batch norm; where there is a kernel for both, and it pays, the current itself is never stored.
+            lean: Whether it pays for small tensors too.
         """
         if norm is None:
             return kernels.spikes(self.spec, x_TN, self.learned)
-        if norm.watched or not kernels.norm_suits(self.spec, x_TN, self.learned):
+        if norm.watched or not kernels.norm_suits(self.spec, x_TN, self.learned, lean=lean):
             return kernels.spikes(self.spec, _normalised(x_TN, norm), self.learned)
         return kernels.norm_spikes(self.spec, x_TN, norm.channels(x_TN), self.learned)
 

@@ -1,24 +1,99 @@
-"""Pooling, each on a whole sequence ``[T, N, *]``."""
+"""Pooling, each on a whole sequence ``[T, N, *]``.
+
+For its gradient, torch's own pooling keeps its input; here max pooling keeps the places of the maxima in few bytes, and
+average pooling nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sewdsl.snn.steps import over_steps
+
+SHORT = 1 << 15
+"""Places that a whole number of 16 bits counts."""
 
 
 class MaxPool2d(nn.MaxPool2d):
     """Max pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; of spikes it is an OR."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        return over_steps(super().forward, x_TN)
+        return over_steps(self._pool if _learns(x_TN) else super().forward, x_TN)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        y: Tensor = _MaxPool.apply(x, self.kernel_size, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        return y
 
 
 class AvgPool2d(nn.AvgPool2d):
     """Average pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; padded zeros count."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
-        return over_steps(super().forward, x_TN)
+        return over_steps(self._pool if _learns(x_TN) else super().forward, x_TN)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        y: Tensor = _AvgPool.apply(x, self.kernel_size, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        return y
+
+
+def _learns(x: Tensor) -> bool:
+    """Whether there will be a gradient; torch's compiler plans memory by itself."""
+    return not torch.compiler.is_compiling() and torch.is_grad_enabled() and x.requires_grad
+
+
+class _Form:
+    """Shape and layout of a tensor, without its numbers."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._shape, self._strides = x.shape, x.stride()
+
+    def like(self, g: Tensor) -> Tensor:
+        """A tensor of that form in the number format of another, whose numbers nobody looks at."""
+        return g.new_empty_strided(self._shape, self._strides)
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *window: Sequence[int] | int) -> Tensor:
+        y, places = torch.ops.aten.max_pool2d_with_indices(x, *map(_pair, window))
+        ctx.form, ctx.window = _Form(x), tuple(map(_pair, window))
+        ctx.save_for_backward(places.to(torch.int16 if x.shape[-2:].numel() <= SHORT else torch.int32))
+        maxima: Tensor = y
+        return maxima
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (g,), (places,) = gradients, ctx.saved_tensors
+        window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
+        g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, ctx.form.like(g), *ctx.window, **window)
+        return g_x, None, None, None
+
+
+class _AvgPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *window: Sequence[int] | int) -> Tensor:
+        ctx.form, ctx.window = _Form(x), tuple(map(_pair, window))
+        y: Tensor = torch.ops.aten.avg_pool2d(x, *ctx.window)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (g,) = gradients
+        window = {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
+        g_x = torch.ops.aten.avg_pool2d_backward(g, ctx.form.like(g), *ctx.window, **window)
+        return g_x, None, None, None
+
+
+def _pair(size: Sequence[int] | int) -> tuple[int, ...]:
+    """Height and width."""
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 class GlobalAvgPool(nn.Module):

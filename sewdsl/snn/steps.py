@@ -30,6 +30,6 @@ def _samples(x_TN: Tensor) -> Tensor:
     weights, and the gradients of groups are those of other numbers. So the stride is stated anew.
     """
     x = x_TN.flatten(0, 1)
-    if x.ndim == MAP and len(x) == 1 and x.stride(0) < x.numel():
+    if x.ndim == MAP and x.shape[0] == 1 and x.stride(0) < x.numel():
         return x[0].movedim(0, -1)[None].movedim(-1, 1)
     return x

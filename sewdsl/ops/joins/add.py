@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Join
-from sewdsl.ir.signal import REAL, Values
+from sewdsl.ir.op import Join, Keeps
+from sewdsl.ir.signal import REAL, Signal, Values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,10 @@ class Add(Join, kind="ADD"):
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         """A + S."""
         return branch + identity
+
+    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+        """Nothing: the gradient passes to both."""
+        return Keeps()
 
     def values(self, branch: Values, identity: Values) -> Values:
         """Counts add up; anything with a real value is real."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Misfit
+from sewdsl.ir.op import Keeps, Misfit
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
 from sewdsl.ops.windows import slide, spatial
@@ -56,6 +56,10 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
     def cropped(self, signal: Signal) -> tuple[int, int]:
         """Rows and columns of the input that no window reaches; a voting layer reaches all."""
         return (0, 0) if len(signal.shape) == 1 else super().cropped(signal)
+
+    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+        """Nothing: a mean needs no more than its shape."""
+        return Keeps()
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step average pooling."""

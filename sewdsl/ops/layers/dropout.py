@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from sewdsl.ir.kind import Letter
-from sewdsl.ir.op import Layer
+from sewdsl.ir.op import Keeps, Layer
 from sewdsl.ir.signal import REAL, Signal
 
 if TYPE_CHECKING:
@@ -27,11 +27,17 @@ class Dropout(Layer, kind="DP", key="dropout"):
     Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
     """
 
+    repeatable: ClassVar[bool] = False
+
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.5
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
         return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> Keeps:
+        """The mask of each sample, a number for each element."""
+        return Keeps(once=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A dropout with one mask for all time-steps."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from sewdsl.ir.op import Layer
+from sewdsl.ir.op import Keeps, Layer
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -21,9 +21,15 @@ class Flatten(Layer, kind="Flatten"):
     Shape: ``[C, H, W]`` to ``[C·H·W]``.
     """
 
+    view: ClassVar[bool] = True
+
     def infer(self, *inputs: Signal) -> Signal:
         """The same values in a vector."""
         return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+        """Nothing."""
+        return Keeps()
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A multi-step flatten."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Layer
+from sewdsl.ir.op import Keeps, Layer
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.windows import spatial
 
@@ -26,6 +26,10 @@ class GlobalAvgPool(Layer, kind="GAP"):
         """Real values, one per channel."""
         c, _, _ = spatial("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+        """Nothing: a mean needs no more than its shape."""
+        return Keeps()
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A multi-step global average pooling."""

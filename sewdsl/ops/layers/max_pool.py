@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sewdsl.ir.op import Keeps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
 from sewdsl.ops.windows import slide, spatial
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
+
+
+SHORT = 1 << 15
+"""Places that a whole number of 16 bits counts."""
 
 
 class MaxPool(Pool, kind="MP", key="max_pool"):
@@ -32,6 +37,11 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
         c, h, w = spatial("max pooling", inputs[0])
         height, width = slide(f"max pooling {self.short}", (h, w), self.kernel, self.stride, self.padding)
         return Signal((c, height, width), inputs[0].values, inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> Keeps:
+        """The place of each maximum in its map, as a whole number of 16 or 32 bits."""
+        height, width = inputs[0].shape[1:]
+        return Keeps(aside=(2 if height * width <= SHORT else 4) * self.infer(*inputs).elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A multi-step max pooling."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Activation
+from sewdsl.ir.op import Activation, Keeps
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ class ReLU(Activation, kind="ReLU"):
     def infer(self, *inputs: Signal) -> Signal:
         """Like the input: whole numbers from 0 up pass unchanged, real values stay real."""
         return inputs[0]
+
+    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+        """What it gives, which says where the gradient passes."""
+        return Keeps(output=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A ReLU."""

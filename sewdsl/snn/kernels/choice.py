@@ -90,13 +90,14 @@ def large(x_TN: Tensor) -> bool:
     return x_TN.numel() >= LARGE
 
 
-def norm_suits(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> bool:
+def norm_suits(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor], *, lean: bool = False) -> bool:
     """Whether there is a kernel that normalises such an input and runs such neurons over it, and it pays.
 
-    It normalises each number once in the forward pass and twice in the backward, and stores none.
+    It normalises each number once in the forward pass and twice in the backward, and stores none; for small tensors,
+    that pays only where it has to be lean.
     """
     cpu = x_TN.device.type == "cpu" and x_TN.numel() > 0
-    return cpu and large(x_TN) and _slope(spec, x_TN, None, learned) is not None
+    return cpu and (lean or large(x_TN)) and _slope(spec, x_TN, None, learned) is not None
 
 
 def norm_spikes(spec: NeuronSpec, x_TN: Tensor, channels: Channels, learned: Mapping[str, Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ Strides = tuple[int, ...]
 def step_strides(x_TN: Tensor) -> Strides:
     """The strides that one time-step of a result has: those of the input where it has no gaps, else row by row."""
     sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]
-    return strides if _dense(sizes, strides) else _contiguous(sizes)
+    return strides if dense(sizes, strides) else _contiguous(sizes)
 
 
 def empty(x_TN: Tensor) -> Tensor:
@@ -67,7 +67,8 @@ def sequence(y_TN: Tensor, strides: Strides) -> tuple[NDArray[Any], int]:
     return row(y_TN), y_TN.stride(0)
 
 
-def _dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+def dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether every number has a place of its own, and there are no gaps between them."""
     expected = 1
     for stride, size in sorted((stride, size) for size, stride in zip(sizes, strides, strict=True) if size != 1):
         if stride != expected:

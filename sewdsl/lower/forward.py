@@ -1,0 +1,161 @@
+"""One forward pass: the steps of a program, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from sewdsl.lower.saving import Savings, watched
+from sewdsl.passes import Program
+from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.norm import BatchNorm
+
+if TYPE_CHECKING:
+    from sewdsl.snn.layers import Conv2d
+
+Integrate = Callable[[str, Neuron, Tensor], Tensor]
+"""How a neuron of some name turns its input current ``[T, N, *]`` into spikes."""
+
+
+class Call(NamedTuple):
+    """One step, as forward runs it.
+
+    Attributes:
+        names: Of its modules, in order.
+        gives: Index of the node whose value it gives.
+        operands: Indices of the nodes it reads.
+        keeps: Those of them whose values it keeps for its gradient.
+        spent: Indices of the nodes that nobody reads after it.
+        once: Whether it gives the same at every time-step of a static input.
+    """
+
+    names: tuple[str, ...]
+    gives: int
+    operands: tuple[int, ...]
+    keeps: frozenset[int]
+    spent: tuple[int, ...]
+    once: bool
+
+
+def calls(program: Program) -> tuple[Call, ...]:
+    """The steps of a program."""
+    network = program.network
+    last = {i: step.gives for step in program.steps for i in step.operands}
+    spent: dict[int, list[int]] = {}
+    for index in {step.gives for step in program.steps} | set(last):
+        spent.setdefault(last.get(index, index), []).append(index)
+    return tuple(
+        Call(
+            tuple(network.nodes[i].name for i in step.nodes),
+            step.gives,
+            step.operands,
+            step.keeps(network),
+            tuple(i for i in spent.get(step.gives, ()) if i != network.output),
+            step.once,
+        )
+        for step in program.steps
+    )
+
+
+class Forward:
+    """A pass over one input.
+
+    Args:
+        modules: By name.
+        program: What to compute.
+        T: Time-steps of the input.
+        static: Whether they are one and the same memory; what does not depend on time is then computed once.
+        integrate: What stands in for a neuron's forward.
+    """
+
+    def __init__(
+        self,
+        modules: Callable[[str], nn.Module],
+        program: Program,
+        T: int,
+        *,
+        static: bool,
+        integrate: Integrate | None,
+    ) -> None:
+        self._modules, self._T, self._static, self._integrate = modules, T, static, integrate
+        self._program = program
+
+    def run(self, calls: Sequence[Call], values: dict[int, Tensor]) -> None:
+        """Computes all steps; each value is dropped behind its last reader.
+
+        Args:
+            calls: The steps.
+            values: What is known, by node; what is left of it is what nobody reads.
+        """
+        savings = Savings(self._program)  # not an attribute: what is computed again holds the pass, but not its values
+        for call in calls:
+            operands = [values[i] for i in call.operands]
+            modules = [self._modules(name) for name in call.names]
+            kept = {i: x_TN for i, x_TN in zip(call.operands, operands, strict=True) if i in call.keeps}
+            with savings.reading(kept, modules):
+                values[call.gives] = self._compute(call, modules, operands)
+            if not any(map(watched, modules)):
+                again = partial(self._again, call, modules)
+                savings.given(call.gives, values[call.gives], again, dict(zip(call.operands, operands, strict=True)))
+            del operands, kept
+            for i in call.spent:
+                del values[i]
+                savings.forget(i)
+
+    def _compute(self, call: Call, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
+        """What a step gives."""
+        if self._static and not call.once:
+            operands = [at_all_steps(operand, self._T) for operand in operands]
+        repeats = self._T if self._static and call.once else 1
+        first, last = modules[0], modules[-1]
+        if isinstance(last, Neuron):
+            return self._spikes(call, modules, operands[0])
+        if isinstance(last, BatchNorm):
+            return _normalised(first if len(modules) > 1 else None, last, operands[0], repeats)
+        output: Tensor = last(*operands)
+        return output
+
+    def _spikes(self, call: Call, modules: Sequence[nn.Module], x_TN: Tensor) -> Tensor:
+        """Of neurons, with the batch norm before them if that is part of their step."""
+        norm = cast("BatchNorm | None", modules[0] if len(modules) > 1 else None)
+        neuron = cast("Neuron", modules[-1])
+        if self._integrate is not None:
+            return self._integrate(call.names[-1], neuron, x_TN if norm is None else norm(x_TN))
+        spikes_TN: Tensor = neuron(x_TN) if norm is None else neuron(x_TN, norm=norm, lean=self._program.lean)
+        return spikes_TN
+
+    def _again(self, call: Call, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
+        """The same value once more; running statistics stay as they are."""
+        with _unchanged(modules):
+            return self._compute(call, modules, operands)
+
+
+def _normalised(layer: nn.Module | None, norm: BatchNorm, x_TN: Tensor, repeats: int) -> Tensor:
+    """A normalised input, or what a layer makes of it, normalised: in evaluation, by weights that have both in them."""
+    if layer is None:
+        return cast("Tensor", norm(x_TN, repeats=repeats))
+    if norm.training or norm.watched or watched(layer):
+        return cast("Tensor", norm(layer(x_TN), repeats=repeats))
+    return cast("Conv2d", layer).normalised(x_TN, norm)
+
+
+def at_all_steps(x_TN: Tensor, T: int) -> Tensor:
+    """A value of one time-step as that of each of T; any other as it is."""
+    return x_TN if len(x_TN) == T else x_TN.expand(T, *x_TN.shape[1:])
+
+
+@contextmanager
+def _unchanged(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Lets modules work on copies of their buffers."""
+    before = [module._buffers for module in modules]  # noqa: SLF001 -- the very tensors have to come back
+    for module, buffers in zip(modules, before, strict=True):
+        module._buffers = {name: None if b is None else b.clone() for name, b in buffers.items()}  # noqa: SLF001
+    try:
+        yield
+    finally:
+        for module, buffers in zip(modules, before, strict=True):
+            module._buffers = buffers  # noqa: SLF001

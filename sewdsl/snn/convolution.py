@@ -1,0 +1,73 @@
+"""A convolution whose backward pass holds no more at once than it must.
+
+torch computes both gradients of a convolution in one go, with the input, the gradient of the output and the gradient of
+the input all there. Here the gradient of the weight comes first; the input, which may have been unpacked or computed
+again for it, is then given up, and only then is room made for the input's own gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+
+class Window(NamedTuple):
+    """How a kernel slides: torch's arguments of the same names."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...] | str
+    dilation: tuple[int, ...]
+    groups: int
+
+
+def frugal(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """What a layer gives for maps ``[N, C, H, W]``, under autocast in its number format."""
+    window = Window(layer.stride, layer.padding, layer.dilation, layer.groups)
+    weight, bias, device = layer.weight, layer.bias, x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        x, weight = x.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    y: Tensor = _Convolution.apply(x, weight, bias, window)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Convolution(torch.autograd.Function):
+    """Keeps its input and its weight, as torch's own does."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: Window) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
+        stride, padding, dilation, groups = window
+        return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (g,), (needs_x, *needs) = gradients, ctx.needs_input_grad[:3]
+        x, weight = ctx.saved_tensors
+        g_weight = g_bias = g_x = None
+        if any(needs):
+            _, g_weight, g_bias = _gradients(ctx, g, x, weight, (False, *needs))
+        shape = x.new_empty(1).expand(x.shape)  # the gradient of x depends on x's shape alone
+        del x
+        if needs_x:
+            g_x, _, _ = _gradients(ctx, g, shape, weight, (True, False, False))
+        return g_x, g_weight, g_bias, None
+
+
+def _gradients(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Gradients:
+    (stride, padding, dilation, groups), transposed = ctx.window, False
+    found: Gradients = torch.ops.aten.convolution_backward(
+        g, x, weight, ctx.sizes, stride, padding, dilation, transposed, (0, 0), groups, needs
+    )
+    return found

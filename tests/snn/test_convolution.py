@@ -1,0 +1,115 @@
+"""The frugal convolution and the pools are torch's, to the bit."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sewdsl.snn.convolution import frugal
+from sewdsl.snn.pooling import AvgPool2d, MaxPool2d
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16)
+CONVOLUTIONS = {
+    "plain": ((3, 8, 3, 1, 1, 1, 1, True), 9),
+    "depthwise, strided": ((8, 8, 3, 2, 1, 1, 8, False), 9),
+    "1x1, strided": ((8, 16, 1, 2, 0, 1, 1, False), 8),
+    "dilated, in groups": ((8, 4, 5, 1, 2, 2, 2, True), 12),
+}
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+
+
+def _gradients(compute: Callable[[Tensor], Tensor], x: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+    y = compute(x)
+    g = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y.dtype)
+    return [y, *torch.autograd.grad(y, [x, *parameters], g)]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("arguments", "size"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_convolution(
+    arguments: Any,
+    size: int,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    autocast: bool,  # noqa: FBT001
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(*arguments).to(dtype).to(memory_format=layout)  # type: ignore[call-overload]
+    x = torch.randn(4, arguments[0], size, size, dtype=dtype).to(memory_format=layout).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast and dtype is not torch.float64):
+        expected = _gradients(layer, x, [*layer.parameters()])
+        got = _gradients(lambda x: frugal(layer, x), x, [*layer.parameters()])
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype is other.dtype
+        assert one.stride() == other.stride()
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("needed", ["x", "weight", "bias"])
+def test_only_what_is_asked_for(needed: str) -> None:
+    layer = nn.Conv2d(2, 3, 3).requires_grad_(False)  # noqa: FBT003 -- torch's signature
+    tensors = {"x": torch.randn(1, 2, 5, 5), "weight": layer.weight, "bias": layer.bias}
+    wanted = tensors[needed]
+    assert wanted is not None
+    wanted.requires_grad_()
+    x = tensors["x"]
+    assert x is not None
+    frugal(layer, x).square().sum().backward()  # type: ignore[no-untyped-call]
+    got = wanted.grad
+    wanted.grad = None
+    layer(x).square().sum().backward()
+    assert got is not None
+    assert wanted.grad is not None
+    assert torch.equal(got, wanted.grad)
+
+
+def _over_steps(layer: nn.Module, x_TN: Tensor) -> Tensor:
+    y = layer(x_TN.flatten(0, 1))
+    return cast("Tensor", y.reshape(*x_TN.shape[:2], *y.shape[1:]))
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1), ((2, 3), (1, 2), (1, 0))], ids=str)
+@pytest.mark.parametrize(("ours", "theirs"), [(MaxPool2d, nn.MaxPool2d), (AvgPool2d, nn.AvgPool2d)])
+def test_pooling(
+    ours: Any,
+    theirs: Any,
+    window: Any,
+    dtype: torch.dtype,
+    layout: torch.memory_format,
+    autocast: bool,  # noqa: FBT001
+) -> None:
+    torch.manual_seed(0)
+    x = (torch.rand(8, 5, 9, 9) < 0.3).to(dtype).to(memory_format=layout)
+    x_TN = x.reshape(4, 2, *x.shape[1:]).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        expected = _gradients(lambda x_TN: _over_steps(theirs(*window), x_TN), x_TN, [])
+        got = _gradients(ours(*window), x_TN, [])
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype is other.dtype
+        assert one.stride() == other.stride()
+        assert torch.equal(one, other)
+
+
+def test_max_pooling_keeps_places_alone() -> None:
+    kept: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    for size, dtype in ((180, torch.int16), (182, torch.int32)):
+        kept.clear()
+        x_TN = torch.rand(1, 1, 1, size, size, requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            y_TN = MaxPool2d(2)(x_TN)
+        assert [(tensor.dtype, tensor.shape) for tensor in kept] == [(dtype, y_TN[0].shape)]
+        y_TN.sum().backward()
+        assert x_TN.grad is not None
+        assert x_TN.grad.sum() == y_TN.numel()
