@@ -7,10 +7,9 @@ Shape suffixes throughout the runtime: T time-steps, N samples, C channels, H he
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 MAP = 4
 """Axes of a batch of maps, ``[N, C, H, W]``."""
@@ -18,18 +17,21 @@ MAP = 4
 
 def over_steps(operation: Callable[[Tensor], Tensor], x_TN: Tensor) -> Tensor:
     """Applies an operation on ``[N, *]`` to every step of ``[T, N, *]``, all of them as one batch of T·N samples."""
-    y = operation(_samples(x_TN))
+    y = _stated(operation(_stated(x_TN.flatten(0, 1))))
     return y.reshape(*x_TN.shape[:2], *y.shape[1:])
 
 
-def _samples(x_TN: Tensor) -> Tensor:
-    """``[T, N, *]`` as ``[T·N, *]``, in the same memory.
+def _stated(x: Tensor) -> Tensor:
+    """Maps whose strides say how they are stored, and whose gradient comes so too.
 
-    Of a single map, which comes channels-last, torch may say that the next sample lies behind the first place: any
-    stride will do for an axis of one. Its convolutions then take it for row by row on the way back, but not their
-    weights, and the gradients of groups are those of other numbers. So the stride is stated anew.
+    Along an axis of one, any stride will do, and views give what comes first. But from strides torch's batch norms and
+    convolutions tell which of two maps is stored channels-last; where both are, and only one of them says so, their
+    gradients are made of the wrong numbers.
     """
-    x = x_TN.flatten(0, 1)
-    if x.ndim == MAP and x.shape[0] == 1 and x.stride(0) < x.numel():
-        return x[0].movedim(0, -1)[None].movedim(-1, 1)
-    return x
+    if x.ndim != MAP or 1 not in x.shape:
+        return x
+    channels_last, row_by_row = x.is_contiguous(memory_format=torch.channels_last), x.is_contiguous()
+    if channels_last == row_by_row:  # one and the same order, or gaps
+        return x
+    _, C, H, W = x.shape
+    return x.as_strided(x.shape, (C * H * W, 1, C * W, C) if channels_last else (C * H * W, H * W, W, 1))
