@@ -77,14 +77,18 @@ class BatchNorm(_BatchNorm):
         return factor, self.bias - self.running_mean * factor
 
     def channels(self, x_TN: Tensor) -> Channels:
-        """How it would normalise an input; in training, its statistics go into the running ones.
+        """How it would normalise an input, in float32 at least; in training, its statistics go into the running ones.
 
         Args:
             x_TN: See the class. Time-steps that are one and the same memory are looked at once.
         """
-        weight = self.weight if self.scale == 1 else self.weight * self.scale
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        weight, bias = self.weight.to(wide), self.bias.to(wide)
+        if self.scale != 1:
+            weight = weight * self.scale
         if not self.training:
-            return Channels(weight, self.bias, self.running_mean, (self.running_var + self.eps).rsqrt(), batch=False)
+            running_mean, running_var = self.running_mean.to(wide), self.running_var.to(wide)
+            return Channels(weight, bias, running_mean, (running_var + self.eps).rsqrt(), batch=False)
         repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
         count = self._count(x_TN[: len(x_TN) // repeats], repeats) * repeats
         with torch.no_grad():
@@ -92,7 +96,7 @@ class BatchNorm(_BatchNorm):
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self._momentum)
             self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), self._momentum)
             rstd = (variance + self.eps).rsqrt()
-        return Channels(weight, self.bias, mean, rstd, batch=True)
+        return Channels(weight, bias, mean, rstd, batch=True)
 
     @property
     def _over_processes(self) -> bool:

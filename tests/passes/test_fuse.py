@@ -56,6 +56,31 @@ def test_same_outputs_gradients_and_statistics(body: str, train: bool, static: b
         torch.testing.assert_close(fast, plain, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("train", [False, True])
+def test_all_in_16_bits(train: bool) -> None:  # noqa: FBT001 -- a parameter
+    """Weights and statistics of norms as well; no current is rounded to them on its way."""
+    firing, states = [], []
+    for level in (0, 1):
+        model, seen = (
+            build("c6k3-BN-PLIF(v_threshold=0.3)-c6k3-tdBN(v_threshold=1.0)-IF(v_threshold=0.2)-FC5", level)
+            .bfloat16()
+            .train(train),
+            FiringRates(),
+        )
+        with seen.watch(model):
+            logits = model(inputs().bfloat16())
+        logits.float().square().sum().backward()
+        firing.append(torch.tensor(list(seen.rates.values())))
+        states.append(model.state_dict())
+        for weight in model.parameters():
+            assert weight.grad is not None
+            assert weight.grad.dtype is torch.bfloat16
+            assert weight.grad.isfinite().all()
+    assert (firing[0] > 0.02).all()
+    torch.testing.assert_close(firing[1], firing[0], rtol=0.05, atol=0.005)
+    torch.testing.assert_close(states[1], states[0], rtol=0.02, atol=0.02)
+
+
 def test_which() -> None:
     """A norm that a convolution or ReLU reads, or the projection of a Spiking block, stays by itself."""
     network = sewdsl.load(BODIES["mixed"], input="2x8x8", steps=4)
