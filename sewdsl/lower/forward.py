@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from torch import Tensor, nn
 
-from sewdsl.lower.saving import Savings, watched
+from sewdsl.lower.saving import Savings
 from sewdsl.passes import Program
+from sewdsl.snn.hooks import watched
+from sewdsl.snn.join import Joint
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.norm import BatchNorm
 
 if TYPE_CHECKING:
+    from sewdsl.snn.join import Join
     from sewdsl.snn.layers import Conv2d
 
 Integrate = Callable[[str, Neuron, Tensor], Tensor]
@@ -112,21 +115,29 @@ class Forward:
             operands = [at_all_steps(operand, self._T) for operand in operands]
         repeats = self._T if self._static and call.once else 1
         first, last = modules[0], modules[-1]
-        if isinstance(last, Neuron):
-            return self._spikes(call, modules, operands[0])
+        neuron = next((place for place, module in enumerate(modules) if isinstance(module, Neuron)), None)
+        if neuron is not None:
+            return self._spikes(call, modules, neuron, operands)
         if isinstance(last, BatchNorm):
             return _normalised(first if len(modules) > 1 else None, last, operands[0], repeats)
         output: Tensor = last(*operands)
         return output
 
-    def _spikes(self, call: Call, modules: Sequence[nn.Module], x_TN: Tensor) -> Tensor:
-        """Of neurons, with the batch norm before them if that is part of their step."""
-        norm = cast("BatchNorm | None", modules[0] if len(modules) > 1 else None)
-        neuron = cast("Neuron", modules[-1])
-        if self._integrate is not None:
-            return self._integrate(call.names[-1], neuron, x_TN if norm is None else norm(x_TN))
-        spikes_TN: Tensor = neuron(x_TN) if norm is None else neuron(x_TN, norm=norm, lean=self._program.lean)
-        return spikes_TN
+    def _spikes(self, call: Call, modules: Sequence[nn.Module], place: int, operands: Sequence[Tensor]) -> Tensor:
+        """Of neurons, with the batch norm before them and the join behind them if those are part of their step."""
+        x_TN, neuron = operands[0], cast("Neuron", modules[place])
+        norm = cast("BatchNorm | None", modules[0] if place else None)
+        joint = None
+        if place + 1 < len(modules):
+            branch = self._program.network.nodes[call.gives].inputs[0] != call.operands[1]
+            joint = Joint(cast("Join", modules[-1]), operands[1], branch)
+        if self._integrate is None and norm is not None:
+            return neuron.normalised(x_TN, norm, joint, lean=self._program.lean)
+        current_TN = x_TN if norm is None else norm(x_TN)
+        spikes_TN: Tensor = (
+            neuron(current_TN) if self._integrate is None else self._integrate(call.names[place], neuron, current_TN)
+        )
+        return spikes_TN if joint is None else joint.of(spikes_TN)
 
     def _again(self, call: Call, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
         """The same value once more; running statistics stay as they are."""

@@ -18,6 +18,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from sewdsl.lower.kept import Again, Bits, Kept, View, Whole
 from sewdsl.passes import Program
 from sewdsl.snn import kernels
+from sewdsl.snn.hooks import watched
 from sewdsl.snn.kernels import layout
 from sewdsl.snn.kernels.bits import Packed
 
@@ -123,11 +124,6 @@ def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
         return None
     parameters = [parameter for module in modules for parameter in module.parameters(recurse=False)]
     return {parameter.numel() for parameter in parameters} | {len(p) for p in parameters if p.ndim}
-
-
-def watched(module: nn.Module) -> bool:
-    """Whether somebody looks at what a module is given or gives, and may change it."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001 -- torch has no other way to ask
 
 
 def _learns(x: Tensor) -> bool:

@@ -1,42 +1,63 @@
-"""Batch norm and the neurons behind it in one step."""
+"""Batch norm, the neurons behind it and the join that takes their spikes in one step."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import LinearNeuron
+from sewdsl.ir.op import Join, LinearNeuron
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.passes.program import Program, Step
 
 
 def fuse(program: Program) -> tuple[Program, str]:
-    """Puts every batch norm that only one neuron reads into that neuron's step.
+    """Puts every batch norm that only one neuron reads into that neuron's step, and a join that alone reads the spikes.
 
     The normalised current is then computed where it is used, and nothing of it is stored: for the backward pass, the
-    input of the norm and two numbers a channel give it again.
+    input of the norm and two numbers a channel give it again. Spikes that go into a join are not stored either. Such a
+    step reads the input of the norm and the join's other operand, in this order.
 
     Law: the same outputs, gradients and running statistics, apart from rounding.
     """
     network = program.network
-    pairs = {reader: norm for norm, reader in _pairs(network)}
-    norms = set(pairs.values())
-    steps = tuple(_fused(step, pairs, network) for step in program.steps if step.gives not in norms)
-    if not pairs:
+    norms = _norms(network)
+    if not norms:
         return program, ""
-    return program.with_steps(steps), f"{len(pairs)} batch norms are computed together with the neurons behind them"
+    joins = _joins(network, norms)
+    gone = {*norms.values(), *joins.values()}
+    steps = tuple(_fused(step, norms, joins, network) for step in program.steps if step.gives not in gone)
+    said = f"{len(norms)} batch norms are computed together with the neurons behind them"
+    return program.with_steps(steps), f"{said}, and {len(joins)} joins with those" if joins else said
 
 
-def _pairs(network: Network) -> list[tuple[int, int]]:
-    """Indices of batch norms and of the neurons that are their only readers."""
-    return [
-        (i, readers[0])
+def _norms(network: Network) -> dict[int, int]:
+    """By index of neurons, the batch norm that only they read."""
+    return {
+        readers[0]: i
         for i, readers in enumerate(network.readers)
         if isinstance(network.nodes[i].op, BatchNorm)
         and len(readers) == 1
         and i != network.output
         and isinstance(network.nodes[readers[0]].op, LinearNeuron)
-    ]
+    }
 
 
-def _fused(step: Step, pairs: dict[int, int], network: Network) -> Step:
-    norm = pairs.get(step.gives)
-    return step if norm is None else Step((norm, step.gives), network.nodes[norm].inputs)
+def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
+    """By index of a join, the neurons whose spikes only it reads, if they have a norm; of two such, the later."""
+    return {
+        readers[0]: i
+        for i, readers in enumerate(network.readers)
+        if i in neurons and len(readers) == 1 and i != network.output and isinstance(network.nodes[readers[0]].op, Join)
+    }
+
+
+def _fused(step: Step, norms: Mapping[int, int], joins: Mapping[int, int], network: Network) -> Step:
+    neurons = joins.get(step.gives, step.gives)
+    norm = norms.get(neurons)
+    if norm is None:
+        return step
+    inputs = network.nodes[norm].inputs
+    if neurons == step.gives:
+        return Step((norm, neurons), inputs)
+    others = tuple(i for i in network.nodes[step.gives].inputs if i != neurons)
+    return Step((norm, neurons, step.gives), inputs + others)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
+from sewdsl.snn import kernels
+from sewdsl.snn.hooks import watched
 from sewdsl.snn.specification import JoinSpec
 
 
@@ -25,3 +29,28 @@ class Join(nn.Module):
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
         return str(self.spec)
+
+
+class Joint(NamedTuple):
+    """A join that waits for the spikes of some neurons.
+
+    Attributes:
+        join: Its module.
+        other: Its other operand, ``[T, N, *]``.
+        branch: Whether the spikes are the branch; else they are the identity.
+    """
+
+    join: Join
+    other: Tensor
+    branch: bool
+
+    def of(self, spikes_TN: Tensor) -> Tensor:
+        """What the module makes of the spikes."""
+        y_TN: Tensor = self.join(spikes_TN, self.other) if self.branch else self.join(self.other, spikes_TN)
+        return y_TN
+
+    def fused(self, x_TN: Tensor) -> kernels.Joint | None:
+        """The same for the kernel that normalises an input and fires; None where nothing but the module can do it."""
+        if watched(self.join):
+            return None
+        return kernels.join_suits(self.join.spec, x_TN, self.other, branch=self.branch)

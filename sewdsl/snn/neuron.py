@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
+from sewdsl.snn.hooks import watched
+from sewdsl.snn.join import Joint
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.specification import NeuronSpec
 
@@ -39,19 +41,28 @@ class Neuron(nn.Module):
         """The membrane potential before the first step, shaped like one step of the input current; float32 at least."""
         return torch.full_like(x_N, self.spec.rest, dtype=torch.promote_types(x_N.dtype, torch.float32))
 
-    def forward(self, x_TN: Tensor, norm: BatchNorm | None = None, *, lean: bool = False) -> Tensor:
-        """Spikes of a whole sequence, from rest.
+    def forward(self, x_TN: Tensor) -> Tensor:
+        """Spikes of a whole sequence, from rest."""
+        return kernels.spikes(self.spec, x_TN, self.learned)
+
+    def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: Joint | None = None, *, lean: bool = False) -> Tensor:
+        """Spikes for the current that a batch norm makes, and what a join makes of them.
+
+        Where there is a kernel for all of that, it pays and nobody watches one of them, neither the current nor the
+        potential nor the spikes are ever stored.
 
         Args:
-            x_TN: Input current, or what a batch norm makes the input current of.
-            norm: That batch norm; where there is a kernel for both, and it pays, the current itself is never stored.
-            lean: Whether it pays for small tensors too.
+            x_TN: What is normalised, ``[T, N, C, *]``.
+            norm: The batch norm.
+            joint: The join; None: there is none.
+            lean: Whether storing less pays in any case.
         """
-        if norm is None:
-            return kernels.spikes(self.spec, x_TN, self.learned)
-        if norm.watched or not kernels.norm_suits(self.spec, x_TN, self.learned, lean=lean):
-            return kernels.spikes(self.spec, _normalised(x_TN, norm), self.learned)
-        return kernels.norm_spikes(self.spec, x_TN, norm.channels(x_TN), self.learned)
+        if watched(self) or norm.watched or not kernels.norm_suits(self.spec, x_TN, self.learned, lean=lean):
+            spikes_TN: Tensor = self(_normalised(x_TN, norm))
+            return spikes_TN if joint is None else joint.of(spikes_TN)
+        fused = None if joint is None else joint.fused(x_TN)
+        y_TN = kernels.norm_spikes(self.spec, x_TN, norm.channels(x_TN), self.learned, fused)
+        return y_TN if joint is None or fused else joint.of(y_TN)
 
     def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes of one time-step and the membrane potential after it."""

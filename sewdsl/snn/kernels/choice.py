@@ -15,10 +15,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import norm_operator, operator, reference
+from sewdsl.snn.kernels import joining, norm_operator, operator, reference
 from sewdsl.snn.kernels.law import Law
 from sewdsl.snn.kernels.tracing import trace
-from sewdsl.snn.specification import LinearSpec, NeuronSpec
+from sewdsl.snn.specification import JoinSpec, LinearSpec, NeuronSpec
 
 Choice = Literal["fastest", "reference"]
 
@@ -90,17 +90,52 @@ def large(x_TN: Tensor) -> bool:
     return x_TN.numel() >= LARGE
 
 
+class Joint(NamedTuple):
+    """A join of spikes, as :func:`join_suits` finds it.
+
+    Attributes:
+        tape: What it computes.
+        other: Its other operand, ``[T, N, C, *]``.
+    """
+
+    tape: str
+    other: Tensor
+
+
 def norm_suits(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor], *, lean: bool = False) -> bool:
     """Whether there is a kernel that normalises such an input and runs such neurons over it, and it pays.
 
-    It normalises each number once in the forward pass and twice in the backward, and stores none; for small tensors,
-    that pays only where it has to be lean.
+    It normalises each number once in the forward pass and twice in the backward, and stores none.
+
+    Args:
+        spec: What the neurons compute.
+        x_TN: What is normalised, ``[T, N, C, *]``.
+        learned: Values of the learnable scalars.
+        lean: Whether it pays in any case, since memory is short.
     """
     cpu = x_TN.device.type == "cpu" and x_TN.numel() > 0
     return cpu and (lean or large(x_TN)) and _slope(spec, x_TN, None, learned) is not None
 
 
-def norm_spikes(spec: NeuronSpec, x_TN: Tensor, channels: Channels, learned: Mapping[str, Tensor]) -> Tensor:
+def join_suits(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
+    """The join of the spikes that :func:`norm_spikes` would give, if it can do that too; else None.
+
+    Args:
+        spec: What it computes.
+        x_TN: What is normalised, ``[T, N, C, *]``.
+        other: The join's other operand.
+        branch: Whether the spikes are the branch; else they are the identity.
+    """
+    alike = other.shape == x_TN.shape and other.device == x_TN.device
+    if not alike or torch.promote_types(other.dtype, x_TN.dtype) != x_TN.dtype:
+        return None
+    tape = joining.trace(spec, branch=branch)
+    return None if tape is None else Joint(tape, other.to(x_TN.dtype))
+
+
+def norm_spikes(
+    spec: NeuronSpec, x_TN: Tensor, channels: Channels, learned: Mapping[str, Tensor], joint: Joint | None = None
+) -> Tensor:
     """Normalises the input and runs neurons over it, from rest, where :func:`norm_suits`.
 
     Args:
@@ -108,14 +143,16 @@ def norm_spikes(spec: NeuronSpec, x_TN: Tensor, channels: Channels, learned: Map
         x_TN: What is normalised, ``[T, N, C, *]``.
         channels: How.
         learned: Values of the learnable scalars.
+        joint: What takes the spikes.
 
     Returns:
-        Spikes ``[T, N, C, *]``.
+        Spikes ``[T, N, C, *]``, or what the join makes of them.
     """
     *numbers, batch = channels
-    factors, law = _factors(spec, learned), _slope(spec, x_TN, None, learned)
+    factors, slope = _factors(spec, learned), _slope(spec, x_TN, None, learned)
+    tape, other = joint or ("", None)
     fast: Tensor = norm_operator.norm_neuron(
-        x_TN, *numbers, *_tensors(factors), _law(spec, factors, law or ""), batch=batch
+        x_TN, other, *numbers, *_tensors(factors), _law(spec, factors, slope or ""), tape, batch=batch
     )
     return fast
 

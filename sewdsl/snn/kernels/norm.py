@@ -1,20 +1,23 @@
-"""Batch norm and the neurons behind it at once, on the CPU: nothing is kept but the input and numbers for each channel.
+"""Batch norm, the neurons behind it and the join that takes their spikes at once, on the CPU.
 
-Nothing chooses it yet: a pass may put it in the place of a batch norm that only neurons read.
+Nothing is kept but the input, numbers for each channel, and the join's other operand where its gradient needs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu, cpu_source, layout, norm_source, threads
-from sewdsl.snn.kernels.work import Wants, Work
+from sewdsl.snn.kernels import channels_source, cpu, layout, norm_source, threads
+from sewdsl.snn.kernels.work import Work
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 GROUPS = 64
 """The greatest number of groups of blocks, each of which has sums of its own."""
@@ -81,61 +84,135 @@ class Channels(NamedTuple):
         return a, self.bias - self.mean * a
 
 
-def forward(work: Work, channels: Channels) -> Tensor:
-    """Spikes of neurons at rest."""
-    spikes_TN, strides = work.spikes(), layout.step_strides(work.x_TN)
-    sequences = *layout.sequence(work.x_TN, strides), *layout.sequence(spikes_TN, strides)
+class Joint(NamedTuple):
+    """The join that takes the spikes, if one does.
+
+    Attributes:
+        tape: What it computes of them and of its other operand, see :mod:`joining`; empty: there is none.
+        other: That operand, in the shape and number format of the input; None: there is none, or it is not needed.
+    """
+
+    tape: str
+    other: Tensor | None
+
+
+class Wanted(NamedTuple):
+    """Which gradients are asked for.
+
+    Attributes:
+        x: Of the input.
+        channels: Of weight and bias.
+        factors: Of decay, gain and drift.
+        other: Of the join's other operand.
+    """
+
+    x: bool
+    channels: bool
+    factors: bool
+    other: bool
+
+
+class Pulled(NamedTuple):
+    """Gradients; those not wanted are empty or zero.
+
+    Attributes:
+        x_TN: Of the input.
+        channels: Of weight and bias, ``[2, C]``.
+        factors: Of decay, gain and drift, ``[3]``.
+        other_TN: Of the join's other operand.
+    """
+
+    x_TN: Tensor
+    channels: Tensor
+    factors: Tensor
+    other_TN: Tensor
+
+
+def forward(work: Work, channels: Channels, joint: Joint) -> Tensor:
+    """What neurons at rest give, or what the join makes of it."""
+    y_TN, strides = work.spikes(), layout.step_strides(work.x_TN)
+    sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), y_TN)
     arrays = *sequences, *map(layout.row, channels.line())
-    Share.of(work.x_TN).run(_forward(work.stored, work.law.reset), arrays, *_scalars(work))
-    return spikes_TN
+    Share.of(work.x_TN).run(_forward(work.stored, work.law.reset, joint.tape), arrays, *_scalars(work))
+    return y_TN
 
 
-def gradients(
-    work: Work, g_TN: Tensor, channels: Channels, wants: Wants, *, batch: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, of weight and bias ``[2, C]``, and of the three factors.
+def gradients(  # noqa: PLR0913 -- a whole layer
+    work: Work, g_TN: Tensor, channels: Channels, joint: Joint, wanted: Wanted, *, batch: bool
+) -> Pulled:
+    """The gradients of :func:`forward`.
 
     Args:
         work: That of the forward.
-        g_TN: Gradient of the spikes.
+        g_TN: Gradient of what it gave.
         channels: Those of the forward.
-        wants: Which gradients are wanted; ``v`` stands for weight and bias.
+        joint: That of the forward.
+        wanted: Which gradients are.
         batch: Whether mean and rstd are those of x.
     """
     a, b = channels.line()
     zeros = torch.zeros_like(a)
     sums, factors = torch.zeros(2, len(a), dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    if wants.v or wants.factors or batch:
-        products, ones, factors = _sums(work, g_TN, (a, b, zeros, zeros), wants)
+    g_x_TN, g_other_TN = (
+        work.spikes() if wants else work.nothing(work.x_TN.dtype) for wants in (wanted.x, wanted.other)
+    )
+    if wanted.channels or wanted.factors or (batch if wanted.x else wanted.other):
+        nothing = work.nothing(work.x_TN.dtype)
+        pull = _Pull(work, g_TN, joint, nothing, nothing if wanted.x else g_other_TN)
+        products, ones, factors = _sums(pull, (a, b, zeros, zeros), factors=wanted.factors)
         sums = torch.stack([(products - channels.mean * ones) * channels.rstd, ones])
-    g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
-    if wants.x:
+    if wanted.x:
         product, one = sums * (work.x_TN.shape[2] / work.x_TN.numel() if batch else 0)
         p = (-a * channels.rstd * product).to(a.dtype)
         q = (-a * one - p * channels.mean).to(a.dtype)
-        _pull(work, (g_TN, g_x_TN), (a, b, p, q), (np.zeros((0, 0, 0)), np.zeros((0, 3))))
-    return g_x_TN, sums.to(a.dtype), factors
+        _Pull(work, g_TN, joint, g_x_TN, g_other_TN).run((a, b, p, q), np.zeros((0, 0, 0)), np.zeros((0, 3)))
+    return Pulled(g_x_TN, sums.to(a.dtype), factors, g_other_TN)
 
 
-def _sums(work: Work, g_TN: Tensor, lines: tuple[Tensor, ...], wants: Wants) -> tuple[Tensor, Tensor, Tensor]:
+class _Pull(NamedTuple):
+    """Runs back through time: sums where there is no room for the gradient of x, else that gradient."""
+
+    work: Work
+    g_TN: Tensor
+    joint: Joint
+    g_x_TN: Tensor
+    g_other_TN: Tensor
+
+    def run(self, lines: tuple[Tensor, ...], channels: NDArray[Any], factors: NDArray[Any]) -> None:
+        """Fills what there is room in."""
+        work, law = self.work, self.work.law
+        strides = layout.step_strides(work.x_TN)
+        variant = norm_source.Variant(
+            work.stored,
+            law.reset,
+            law.detach_reset,
+            law.slope,
+            self.joint.tape,
+            wants_x=bool(self.g_x_TN.numel()),
+            wants_factors=bool(factors.size),
+            wants_other=bool(self.g_other_TN.numel()),
+        )
+        other_TN = _or_nothing(self.joint.other, work)
+        sequences = _sequences(strides, work.x_TN, other_TN, self.g_TN, self.g_other_TN, self.g_x_TN)
+        arrays = *sequences, *map(layout.row, lines), channels, factors
+        Share.of(work.x_TN).run(_backward(variant), arrays, *_scalars(work))
+
+
+def _sums(pull: _Pull, lines: tuple[Tensor, ...], *, factors: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Over each channel, the sums of g · x and of g, the current's gradient; the gradients of the factors."""
-    share = Share.of(work.x_TN)
-    channels, table = np.zeros((share.groups, share.C, 2)), np.zeros((share.groups if wants.factors else 0, 3))
-    _pull(work, (g_TN, work.nothing(work.x_TN.dtype)), lines, (channels, table))
+    share = Share.of(pull.work.x_TN)
+    channels, table = np.zeros((share.groups, share.C, 2)), np.zeros((share.groups if factors else 0, 3))
+    pull.run(lines, channels, table)
     ones, products = torch.from_numpy(channels.sum(0)).unbind(1)
     return products, ones, torch.from_numpy(table.sum(0))
 
 
-def _pull(work: Work, gradients: tuple[Tensor, Tensor], lines: tuple[Tensor, ...], tables: tuple[Any, Any]) -> None:
-    """Runs back through time: sums where there is no room for the gradient of x, else that gradient."""
-    strides, law = layout.step_strides(work.x_TN), work.law
-    writes, factors = bool(gradients[1].numel()), bool(tables[1].size)
-    variant = cpu_source.Variant(
-        work.stored, law.reset, law.detach_reset, law.slope, wants_x=writes, wants_factors=factors
-    )
-    sequences = [part for tensor in (work.x_TN, *gradients) for part in layout.sequence(tensor, strides)]
-    arrays = *sequences, *map(layout.row, lines), *tables
-    Share.of(work.x_TN).run(_backward(variant), arrays, *_scalars(work))
+def _or_nothing(other: Tensor | None, work: Work) -> Tensor:
+    return work.nothing(work.x_TN.dtype) if other is None else other
+
+
+def _sequences(strides: layout.Strides, *tensors: Tensor) -> list[Any]:
+    return [part for tensor in tensors for part in layout.sequence(tensor, strides)]
 
 
 def _scalars(work: Work) -> tuple[float, ...]:
@@ -144,14 +221,14 @@ def _scalars(work: Work) -> tuple[float, ...]:
 
 @cache
 def _statistics(stored: str) -> cpu.Kernel:
-    return cpu.compiled(norm_source.statistics(stored), "statistics")
+    return cpu.compiled(channels_source.statistics(stored), "statistics")
 
 
 @cache
-def _forward(stored: str, reset: str) -> cpu.Kernel:
-    return cpu.compiled(norm_source.forward(stored, reset), "forward")
+def _forward(stored: str, reset: str, join: str) -> cpu.Kernel:
+    return cpu.compiled(norm_source.forward(stored, reset, join), "forward")
 
 
 @cache
-def _backward(variant: cpu_source.Variant) -> cpu.Kernel:
+def _backward(variant: norm_source.Variant) -> cpu.Kernel:
     return cpu.compiled(norm_source.backward(variant), "backward")

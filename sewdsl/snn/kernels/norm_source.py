@@ -5,108 +5,43 @@ known. Neither the current nor the potential is stored. The backward runs twice 
 each channel that the gradient of the statistics needs, and once for the gradient of the input, which is then
 ``a · g + p · x + q``. That moves fewer bytes than to store g in between, and loses nothing in formats of 16 bits.
 
-Blocks of neurons are dealt with in groups. Their number depends on the work alone, so that sums do too. Channels lie in
-memory with a period; while blocks begin at the same place of it, as they do channels-last, each neuron of a block keeps
-its channel, and what is known or summed up for it stays where it is.
+Where a join takes the spikes, it is computed in the place of them, and they are not stored either.
+
+Blocks of neurons are dealt with in groups. Their number depends on the work alone, so that sums do too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from string import Template
+from typing import NamedTuple
 
 from sewdsl.snn.kernels import cpu_numbers
-from sewdsl.snn.kernels.cpu_source import AFTER, INSTRUCTIONS, THROUGH, Variant
+from sewdsl.snn.kernels.channels_source import CHANNELS
+from sewdsl.snn.kernels.cpu_source import AFTER, INSTRUCTIONS, THROUGH
+from sewdsl.snn.kernels.joining import ONE, differentiate
 from sewdsl.snn.kernels.tracing import written
-
-CHANNELS = '''
-cube, group = float64[:, :, ::1], [int64] * 3
-
-
-@njit(**inner)
-def run_of(i, n, low, stride, C):
-    """The channel of the i-th neuron of a block, and how many like it follow, or how many channels in a row."""
-    place = low + i
-    channel = (place // stride) % C
-    return channel, min(n - i, C - channel if stride == 1 else stride - place % stride)
-
-
-@njit(**inner)
-def spread(values, out, n, low, stride, C):
-    """The value of each neuron's channel."""
-    i = 0
-    while i < n:
-        channel, run = run_of(i, n, low, stride, C)
-        for k in range(run):
-            out[i + k] = values[channel + k if stride == 1 else channel]
-        i += run
-
-
-@njit(**inner)
-def gather(row, sums, n, low, stride, C, column):
-    """Moves what each neuron has to the sum of its channel."""
-    i = 0
-    while i < n:
-        channel, run = run_of(i, n, low, stride, C)
-        if stride == 1:
-            for k in range(run):
-                sums[channel + k, column] += row[i + k]
-        else:
-            total = 0.0
-            for k in range(run):
-                total = plus(total, row[i + k])
-            sums[channel, column] += total
-        i += run
-    row[:] = 0.0
-
-'''
-
-STATISTICS = """
-@njit(**inner)
-def add(x, row, squares):
-    for i in range(row.size):
-        wide = float64(read(x[i]))
-        row[i] += wide
-        squares[i] += wide * wide
-
-
-@njit(types.void(stored, size, cube, *group, size, size, size, size, size), **outer)
-def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, C):
-    rows, squares = np.empty(block), np.empty(block)
-    blocks = (neurons + block - 1) // block
-    rows[:] = 0.0
-    squares[:] = 0.0
-    for group in range(first, last):
-        held = 0
-        for index in range(blocks * group // groups, blocks * (group + 1) // groups):
-            low = index * block
-            n = min(block, neurons - low)
-            if low % (stride * C) != held:
-                gather(rows, sums[group], block, held, stride, C, 0)
-                gather(squares, sums[group], block, held, stride, C, 1)
-                held = low % (stride * C)
-            for t in range(T):
-                add(x[t * x_step + low : t * x_step + low + n], rows[:n], squares[:n])
-        gather(rows, sums[group], block, held, stride, C, 0)
-        gather(squares, sums[group], block, held, stride, C, 1)
-"""
 
 FORWARD = Template("""
 @njit(**inner)
-def fire(x, a, b, v, spikes, decay, gain, drift, v_threshold, v_reset):
+def fire(x, a, b, v, others, y, decay, gain, drift, v_threshold, v_reset):
     for i in range(v.size):
         h = decay * v[i] + (gain * (read(x[i]) * a[i] + b[i]) + drift)
         u = h - v_threshold
         s = (one if u >= zero else zero) + (u - u)
-        spikes[i] = write(s)
+        $join
+        y[i] = write($joined)
         v[i] = $after
 
 
 @njit(
-    types.void(stored, size, stored, size, numbers, numbers, *group, size, size, size, size, size, *scalars), **outer
+    types.void(
+        stored, size, stored, size, stored, size, numbers, numbers, *group, size, size, size, size, size, *scalars
+    ),
+    **outer,
 )
 def forward(
-    x, x_step, spikes, step, a, b, first, last, groups, T, neurons, block, stride, C,
+    x, x_step, others, other_step, y, step, a, b, first, last, groups, T, neurons, block, stride, C,
     rest, decay, gain, drift, v_threshold, v_reset,
 ):
     scales, shifts, buffer = np.empty(block, number), np.empty(block, number), np.empty(block, number)
@@ -121,9 +56,9 @@ def forward(
         v = buffer[:n]
         v[:] = rest
         for t in range(T):
-            i, j = t * x_step + low, t * step + low
+            i, j, k = t * x_step + low, t * other_step + low, t * step + low
             fire(
-                x[i : i + n], scales[:n], shifts[:n], v, spikes[j : j + n],
+                x[i : i + n], scales[:n], shifts[:n], v, others[j : j + n], y[k : k + n],
                 decay, gain, drift, v_threshold, v_reset,
             )
 """)
@@ -139,7 +74,7 @@ def charge(x, a, b, v, after, decay, gain, drift, v_threshold, v_reset):
 
 
 @njit(**inner)
-def pull(x, a, b, $rows, v, g_spikes, g, sums, decay, gain, drift, v_threshold, v_reset):
+def pull(x, a, b, $rows, v, others, g_y, g_others, g, sums, decay, gain, drift, v_threshold, v_reset):
     g_decay, g_gain, g_drift = sums
     for i in range(v.size):
         seen = read(x[i])
@@ -147,6 +82,7 @@ def pull(x, a, b, $rows, v, g_spikes, g, sums, decay, gain, drift, v_threshold, 
         h = decay * v[i] + (gain * current + drift)
         u = h - v_threshold
         s = (one if u >= zero else zero) + (u - u)
+        $join
         $slope
         g_h = $through
         g_current = gain * g_h
@@ -157,13 +93,13 @@ def pull(x, a, b, $rows, v, g_spikes, g, sums, decay, gain, drift, v_threshold, 
 
 @njit(
     types.void(
-        stored, size, stored, size, stored, size, numbers, numbers, numbers, numbers, cube, table,
-        *group, size, size, size, size, size, *scalars
+        stored, size, stored, size, stored, size, stored, size, stored, size, numbers, numbers, numbers, numbers,
+        cube, table, *group, size, size, size, size, size, *scalars
     ),
     **outer,
 )
 def backward(
-    x, x_step, g_spikes, g_step, g_x, step, a, b, p, q, channels, factors,
+    x, x_step, others, other_step, g_y, g_step, g_others, g_other_step, g_x, step, a, b, p, q, channels, factors,
     first, last, groups, T, neurons, block, stride, C, rest, decay, gain, drift, v_threshold, v_reset,
 ):
     potentials, buffer = np.empty(T * block, number), np.empty(block, number)
@@ -192,8 +128,10 @@ def backward(
             g[:] = zero
             for t in range(T - 1, -1, -1):
                 i, j, k, r = t * x_step + low, t * g_step + low, t * step + low, t * block
+                e, f = t * other_step + low, t * g_other_step + low
                 sums = pull(
-                    x[i : i + n], scales[:n], shifts[:n], $slices, potentials[r : r + n], g_spikes[j : j + n], g, sums,
+                    x[i : i + n], scales[:n], shifts[:n], $slices, potentials[r : r + n],
+                    others[e : e + n], g_y[j : j + n], g_others[f : f + n], g, sums,
                     decay, gain, drift, v_threshold, v_reset,
                 )
         $finish
@@ -232,19 +170,39 @@ FACTORS = [
 ]
 
 
-def statistics(stored: str) -> str:
-    """A module with the function ``statistics``: for each group and channel, the sum of x and of its square."""
-    return cpu_numbers.header(stored) + CHANNELS + STATISTICS
+class Variant(NamedTuple):
+    """What makes the text of a backward kernel another.
+
+    Attributes:
+        stored: Number format of input, spikes and gradients.
+        reset: "hard", or "soft" where a spike subtracts the threshold.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+        slope: The tape of the surrogate's derivative.
+        join: The tape of the join that takes the spikes; empty: none does.
+        wants_x: Whether it gives the gradient of the input, else the sums.
+        wants_factors: Whether it gives the gradients of decay, gain and drift.
+        wants_other: Whether it gives the gradient of the join's other operand.
+    """
+
+    stored: str
+    reset: str
+    detach_reset: bool
+    slope: str
+    join: str
+    wants_x: bool
+    wants_factors: bool
+    wants_other: bool
 
 
-def forward(stored: str, reset: str) -> str:
-    """A module with the function ``forward``."""
-    return cpu_numbers.header(stored) + CHANNELS + FORWARD.substitute(after=AFTER[reset])
+def forward(stored: str, reset: str, join: str) -> str:
+    """A module with the function ``forward``; an empty tape of a join means that spikes are what it gives."""
+    lines = [*_read_other(join), *_written(join, "y")] if join else ["pass"]
+    text = FORWARD.substitute(after=AFTER[reset], join=_indented(lines, 8), joined=_last(join, "y") if join else "s")
+    return cpu_numbers.header(stored) + CHANNELS + text
 
 
 def backward(variant: Variant) -> str:
-    """A module with the function ``backward``: the second run where the gradient of x is wanted, else the first."""
-    lines = written(variant.slope, INSTRUCTIONS, "number({})")
+    """A module with the function ``backward``."""
     parts = WRITING if variant.wants_x else SUMMING
     give = [*parts["give"], *(FACTORS if variant.wants_factors else [])]
     text = BACKWARD.substitute(
@@ -252,11 +210,39 @@ def backward(variant: Variant) -> str:
         | {"scratch": _indented(parts["scratch"], 4), "begin": _indented(parts["begin"], 16)}
         | {"end": _indented(parts["end"], 16), "finish": _indented(parts["end"], 8)},
         after=AFTER[variant.reset],
-        slope=_indented([*lines, f"slope = t{len(lines) - 1}"], 8),
-        through=THROUGH[variant.reset, variant.detach_reset].replace("g_spikes_i", "read(g_spikes[i])"),
+        join=_indented(_through_join(variant), 8),
+        slope=_indented([*_written(variant.slope, "t"), f"slope = {_last(variant.slope, 't')}"], 8),
+        through=THROUGH[variant.reset, variant.detach_reset],
         give=_indented(give, 8),
     )
     return cpu_numbers.header(variant.stored, exp="exp(" in text) + CHANNELS + text
+
+
+def _through_join(variant: Variant) -> list[str]:
+    """From the gradient of what the join gives to that of the spikes, and to that of its other operand."""
+    if not variant.join:
+        return ["g_spikes_i = read(g_y[i])"]
+    slopes = differentiate(variant.join)
+    assert slopes is not None  # noqa: S101 -- only such joins are fused
+    lines = ["g_spikes_i = g_i = read(g_y[i])", *(_read_other(" ".join(slopes)))]
+    if variant.wants_other:
+        lines += [*_written(slopes.other, "o"), f"g_others[i] = write(g_i * {_last(slopes.other, 'o')})"]
+    if slopes.spikes != ONE:
+        lines += [*_written(slopes.spikes, "d"), f"g_spikes_i = g_i * {_last(slopes.spikes, 'd')}"]
+    return lines
+
+
+def _read_other(tapes: str) -> list[str]:
+    return ["z = read(others[i])"] if "z" in tapes.replace(";", "").split() else []
+
+
+def _written(tape: str, result: str) -> list[str]:
+    return written(tape, INSTRUCTIONS, "number({})", result)
+
+
+def _last(tape: str, result: str) -> str:
+    """The name of a tape's result."""
+    return f"{result}{tape.count(';')}"
 
 
 def _indented(lines: Sequence[str], width: int) -> str:

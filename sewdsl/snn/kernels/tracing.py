@@ -173,17 +173,19 @@ def _masks(*operands: object) -> tuple[Symbol, ...]:
     return masks
 
 
-def written(tape: str, instructions: Mapping[str, str], number: str) -> list[str]:
+def written(tape: str, instructions: Mapping[str, str], number: str, result: str = "t") -> list[str]:
     """A tape as lines of a program.
 
     Args:
         tape: What to write.
         instructions: A pattern with ``{0}`` and ``{1}`` for each instruction.
         number: A pattern with ``{}`` for numbers.
+        result: What results are called: this and their number.
     """
     lines = []
     for index, entry in enumerate(tape.split("; ")):
         instruction, *operands = entry.split()
-        names = [name if name[0] in "ut" else number.format(name) for name in operands]
-        lines.append(f"t{index} = {instructions[instruction].format(*names)}")
+        names = [name if name[0].isalpha() else number.format(name) for name in operands]
+        names = [result + name[1:] if name[0] == "t" else name for name in names]
+        lines.append(f"{result}{index} = {instructions[instruction].format(*names)}")
     return lines

@@ -57,7 +57,9 @@ def at_once(layer: Layer, x_TN: Tensor) -> Tensor:
     law = Law(decay, gain, drift, *constants, trace(spec.surrogate) or "").text()
     statistics = mean, (variance + EPS).rsqrt()
     batch = layer.running is None
-    spikes: Tensor = norm_operator.norm_neuron(x_TN, layer.weight, layer.bias, *statistics, *tensors, law, batch=batch)
+    spikes: Tensor = norm_operator.norm_neuron(
+        x_TN, None, layer.weight, layer.bias, *statistics, *tensors, law, "", batch=batch
+    )
     return spikes
 
 
@@ -150,9 +152,9 @@ def test_opcheck(*, batch: bool) -> None:
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
     law = Law(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
     decay = torch.tensor(0.5, requires_grad=True)
-    arguments = x_TN, *channels, decay, None, None, law
+    arguments = x_TN, None, *channels, decay, None, None, law, ""
     torch.library.opcheck(norm_operator.channel_statistics, (x_TN.detach(),))
     torch.library.opcheck(norm_operator.norm_neuron, arguments, {"batch": batch})
-    tensors = torch.ones_like(x_TN), x_TN.detach(), *channels, decay.detach(), None, None
-    wants = [True, True, batch]
-    torch.library.opcheck(norm_operator.norm_neuron_backward, (*tensors, law, wants), {"batch": batch})
+    tensors = torch.ones_like(x_TN), x_TN.detach(), None, *channels, decay.detach(), None, None
+    wants = [True, True, batch, False]
+    torch.library.opcheck(norm_operator.norm_neuron_backward, (*tensors, law, "", wants), {"batch": batch})
