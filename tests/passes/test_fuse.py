@@ -1,18 +1,26 @@
-"""Batch norm and neurons in one step, with the same results."""
+"""Batch norm, neurons and joins in one step, with the same results."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.cli.app import app
+from sewdsl.ir.kind import CATALOGUE
+from sewdsl.ir.op import Join
+from sewdsl.ir.signal import BINARY, Values
 from sewdsl.lower import SpikingNetwork
-from sewdsl.passes import Program, optimized
+from sewdsl.passes import Program
 from sewdsl.passes.fuse import fuse
+from sewdsl.snn import join as snn
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import choice
+from sewdsl.snn.neuron import Neuron
 from sewdsl.train.rates import FiringRates
 
 BODIES = {
@@ -20,6 +28,11 @@ BODIES = {
     "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-APk2-DP0.5-c5k1-tdBN-IF-GAP",
     "FC": "FC12-BN-LIF-FC12-BN-IF(v_reset=none)-FC5",
     "mixed": "c6k3-BN-c6k3-BN-ReLU-c6k3-BN-LIF(v_reset=-0.5)-c6k1-IF-FC5",
+    "AND": "c6k3-BN-PLIF-{SEW Block (c8s2, g=AND)}*2-FC5",
+    "IAND": "c6k3-BN-PLIF-{SEW Block (c6, g=IAND)-MPk2s2}*2-FC5",
+    "OR": "c6k3-BN-PLIF-SEW Block (c6, g=OR)-SEW Block (c8, g=OR)-FC5",
+    "identity": "c6k3-BN-IF-IAND[c6k3-IF|c6k1-BN-IF]-AND[c6k1-IF|c6k3-BN-PLIF]-ADD[c6k3-ReLU|c6k3-BN-IF]-FC5",
+    "with what is normalised": "c6k3-BN-PLIF-c6k3-ADD[BN-PLIF|id]-FC5",
 }
 STATIC = {"encode": "direct"}
 
@@ -27,6 +40,23 @@ STATIC = {"encode": "direct"}
 @pytest.fixture(autouse=True)
 def _fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "LARGE", 1)
+
+
+@pytest.fixture(autouse=True)
+def _disjunction() -> Iterator[None]:
+    """A join of somebody's own."""
+
+    class Or(Join, kind="OR"):
+        neutral_branch = 0
+
+        def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
+            return branch + identity - branch * identity
+
+        def values(self, branch: Values, identity: Values) -> Values:  # noqa: ARG002 -- spikes whatever the spikes
+            return BINARY
+
+    yield
+    del CATALOGUE[Or.kind]
 
 
 def build(body: str, optimize: int, **changes: object) -> SpikingNetwork:
@@ -67,8 +97,9 @@ def test_all_in_16_bits(train: bool) -> None:  # noqa: FBT001 -- a parameter
             .train(train),
             FiringRates(),
         )
-        with seen.watch(model):
-            logits = model(inputs().bfloat16())
+        with seen.watch(model), torch.no_grad():
+            deepcopy(model)(inputs().bfloat16())
+        logits = model(inputs().bfloat16())
         logits.float().square().sum().backward()
         firing.append(torch.tensor(list(seen.rates.values())))
         states.append(model.state_dict())
@@ -81,14 +112,62 @@ def test_all_in_16_bits(train: bool) -> None:  # noqa: FBT001 -- a parameter
     torch.testing.assert_close(states[1], states[0], rtol=0.02, atol=0.02)
 
 
+def fused(body: str) -> list[tuple[list[str], list[str]]]:
+    """The steps of more than one node: those nodes, and the operands."""
+    network = sewdsl.load(body, input="2x8x8", steps=4, neuron="PLIF")
+    names = [node.name for node in network.nodes]
+    steps = [step for step in fuse(Program.of(network))[0].steps if len(step.nodes) > 1]
+    return [([names[i] for i in step.nodes], [names[i] for i in step.operands]) for step in steps]
+
+
 def test_which() -> None:
     """A norm that a convolution or ReLU reads, or the projection of a Spiking block, stays by itself."""
-    network = sewdsl.load(BODIES["mixed"], input="2x8x8", steps=4)
-    names = [node.name for node in network.nodes]
-    fused = [[names[i] for i in step.nodes] for step in fuse(Program.of(network))[0].steps if len(step.nodes) > 1]
-    assert fused == [["bn3", "lif1"]]
-    spiking = sewdsl.load("Spiking Block (c8s2)-FC5", input="2x8x8", steps=4, neuron="IF")
-    assert sum(len(step.nodes) > 1 for step in optimized(spiking).steps) == 1
+    assert fused(BODIES["mixed"]) == [(["bn3", "lif1"], ["conv3"])]
+    assert len(fused("Spiking Block (c8s2)-FC5")) == 1
+
+
+def test_which_joins() -> None:
+    """One that alone reads the spikes takes them, as the branch or as the identity."""
+    stem = (["bn1", "plif1"], ["conv1"])
+    branch = ["branch.bn1", "branch.plif1", "add1"]
+    assert fused("c6k3-BN-PLIF-ADD[c6k3-BN-PLIF|id]-FC5") == [stem, (branch, ["branch.conv1", "plif1"])]
+    assert fused("c6k3-BN-PLIF-c6k3-ADD[BN-PLIF|id]-FC5") == [stem, (branch, ["conv2", "conv2"])]
+    shortcut = ["shortcut.bn1", "shortcut.if1", "add1"], ["shortcut.conv1", "branch.if1"]
+    assert fused("c6k3-BN-PLIF-ADD[c6k3-IF|c6k1-BN-IF]-FC5") == [stem, shortcut]
+
+
+def test_of_two_neurons_the_later_joins() -> None:
+    branch = ["branch.bn1", "branch.plif1"], ["branch.conv1"]
+    shortcut = ["shortcut.bn1", "shortcut.plif1", "add1"], ["shortcut.conv1", "branch.plif1"]
+    assert fused("c6k3-BN-PLIF-ADD[c6k3-BN-PLIF|c6k1-BN-PLIF]-FC5")[1:] == [branch, shortcut]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["c6k3-BN-PLIF-ADD[id|id]-FC5", "c6k3-BN-PLIF-ADD[c6k3-BN|id]-FC5", "c6k3-BN-PLIF-ADD[c6k3-ReLU|id]-FC5"],
+)
+def test_which_joins_stay(body: str) -> None:
+    """One that has the spikes twice, and one of several readers of them."""
+    assert fused(body) == [(["bn1", "plif1"], ["conv1"])]
+
+
+def test_no_spikes_of_a_join_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the neurons nor the join run by themselves."""
+    called: list[nn.Module] = []
+    for kind in (Neuron, snn.Join):
+        forward = kind.forward
+
+        def noted(self: nn.Module, *x: Tensor, forward: Callable[..., Tensor] = forward) -> Tensor:
+            called.append(self)
+            return forward(self, *x)
+
+        monkeypatch.setattr(kind, "forward", noted)
+    model = build(BODIES["OR"], 1)
+    model(inputs())
+    assert called == []
+    with kernels.using("reference"):
+        model(inputs())
+    assert len(called) == 8
 
 
 def test_nothing_is_kept_of_the_current() -> None:
@@ -107,10 +186,11 @@ def test_nothing_is_kept_of_the_current() -> None:
     assert sizes[0].count(map_size) - sizes[1].count(map_size) >= 2
 
 
-def test_firing_rates_are_still_seen() -> None:
+@pytest.mark.parametrize("body", ["SEW", "OR", "identity"])
+def test_firing_rates_are_still_seen(body: str) -> None:
     rates = []
     for level in (0, 1):
-        model, seen = build(BODIES["SEW"], level).eval(), FiringRates()
+        model, seen = build(BODIES[body], level).eval(), FiringRates()
         with seen.watch(model), torch.no_grad():
             model(inputs())
         rates.append(seen.rates)
@@ -123,6 +203,19 @@ def test_a_norm_that_is_watched_runs_by_itself() -> None:
     model.get_submodule("bn1").register_forward_hook(lambda _, __, y: seen.append(y))
     torch.testing.assert_close(model(inputs()), plain(inputs()))
     assert seen[0].shape == (4, 3, 6, 8, 8)
+
+
+@pytest.mark.parametrize("part", ["branch.bn2", "branch.plif2", "add1"])
+def test_whoever_is_watched_gives_the_same(part: str) -> None:
+    seen: list[Tensor] = []
+    for level in (0, 1):
+        model = build(BODIES["SEW"], level)
+        names = [name for name, _ in model.named_modules() if name.endswith(part)]
+        model.get_submodule(names[0]).register_forward_hook(lambda _, x, y: seen.extend((*x, y)))
+        model(inputs())
+    half = len(seen) // 2
+    assert half == (3 if part == "add1" else 2)
+    torch.testing.assert_close(seen[:half], seen[half:])
 
 
 @pytest.mark.parametrize("static", [False, True])
@@ -155,8 +248,9 @@ def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert called == [4]
 
 
-def test_streams_run_node_by_node() -> None:
-    model = build(BODIES["SEW"], 1).eval()
+@pytest.mark.parametrize("body", ["SEW", "OR", "identity"])
+def test_streams_run_node_by_node(body: str) -> None:
+    model = build(BODIES[body], 1).eval()
     stream, state, outputs = model.stream(), None, []
     for x_N in inputs():
         y_N, state = stream(x_N, state)
@@ -164,6 +258,39 @@ def test_streams_run_node_by_node() -> None:
     torch.testing.assert_close(torch.stack(outputs), model(inputs(), return_sequence=True), rtol=1e-8, atol=1e-10)
 
 
+def test_copies_compute_the_same() -> None:
+    model = build(BODIES["OR"], 1)
+    copy = deepcopy(model)
+    assert torch.equal(copy(inputs()), model(inputs()))
+
+
+@pytest.mark.parametrize("g", ["ADD", "AND", "IAND", "OR"])
+def test_blocks_that_begin_as_identities(g: str) -> None:
+    """Zero-initialised, with a neuron that fires always or never in the branch."""
+    body = f"c6k3-BN-PLIF-{{SEW Block (c6, g={g})}}*2-FC5"
+    logits = [build(body, level, init="zero").train(mode=False)(inputs()) for level in (0, 1)]
+    torch.testing.assert_close(*logits, rtol=1e-8, atol=1e-10)
+    stem = build("c6k3-BN-PLIF-FC5", 0).eval()
+    model = build(body, 1, init="zero").eval()
+    stem.load_state_dict(model.state_dict(), strict=False)
+    torch.testing.assert_close(stem(inputs()), model(inputs()))
+
+
+@pytest.mark.parametrize("body", ["SEW", "AND", "IAND", "OR"])
+def test_with_autocast(body: str) -> None:
+    """In 16 bits the kernel rounds less often than modules in a row: spikes may flip, but not many."""
+    results = []
+    for level in (0, 1):
+        model = build(BODIES[body], level).float()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(inputs().float())
+        logits.float().square().sum().backward()
+        results.append([weight.grad for weight in model.parameters()])
+    assert all(weight is not None and weight.isfinite().all() for weight in results[1])
+
+
 def test_what_is_said() -> None:
     done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
-    assert "fuse: 15 batch norms are computed together with the neurons behind them" in done.stdout.splitlines()
+    said = "15 batch norms are computed together with the neurons behind them, and 7 joins with those"
+    assert f"fuse: {said}" in done.stdout.splitlines()
+    assert fuse(Program.of(sewdsl.load("c6k3-BN-PLIF-FC5", input="2x8x8", steps=4)))[1].endswith("behind them")
