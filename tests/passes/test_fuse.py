@@ -278,15 +278,16 @@ def test_blocks_that_begin_as_identities(g: str) -> None:
 
 @pytest.mark.parametrize("body", ["SEW", "AND", "IAND", "OR"])
 def test_with_autocast(body: str) -> None:
-    """In 16 bits the kernel rounds less often than modules in a row: spikes may flip, but not many."""
-    results = []
+    """In 16 bits the kernel rounds less often than modules in a row."""
+    logits, gradients = [], []
     for level in (0, 1):
         model = build(BODIES[body], level).float()
         with torch.autocast("cpu", torch.bfloat16):
-            logits = model(inputs().float())
-        logits.float().square().sum().backward()
-        results.append([weight.grad for weight in model.parameters()])
-    assert all(weight is not None and weight.isfinite().all() for weight in results[1])
+            logits.append(model(inputs().float()))
+        logits[-1].float().square().sum().backward()
+        gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]))
+    torch.testing.assert_close(*logits)
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.999
 
 
 def test_what_is_said() -> None:
