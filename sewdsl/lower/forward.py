@@ -103,7 +103,7 @@ class Forward:
                 values[call.gives] = self._compute(call, modules, operands)
             if not any(map(watched, modules)):
                 again = partial(self._again, call, modules)
-                savings.given(call.gives, values[call.gives], again, dict(zip(call.operands, operands, strict=True)))
+                savings.given(call.gives, values[call.gives], again, list(zip(call.operands, operands, strict=True)))
             del operands, kept
             for i in call.spent:
                 del values[i]

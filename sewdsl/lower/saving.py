@@ -77,7 +77,11 @@ class Savings:
         return self._known[index]
 
     def given(
-        self, index: int, y_TN: Tensor, compute: Callable[[list[Tensor]], Tensor], operands: Mapping[int, Tensor]
+        self,
+        index: int,
+        y_TN: Tensor,
+        compute: Callable[[list[Tensor]], Tensor],
+        operands: Sequence[tuple[int, Tensor]],
     ) -> None:
         """Takes note of a new value, if it is one that is computed again.
 
@@ -85,10 +89,10 @@ class Savings:
             index: Of its node.
             y_TN: The value.
             compute: Gives it again.
-            operands: From these, in order.
+            operands: From these, in order, each with its node.
         """
         if index in self._program.again and _learns(y_TN) and _dense(y_TN):
-            self._known[index] = Again(compute, [self.keep(i, x_TN) for i, x_TN in operands.items()])
+            self._known[index] = Again(compute, [self.keep(i, x_TN) for i, x_TN in operands])
 
     def forget(self, index: int) -> None:
         """Drops a value that nobody will read again; the layers that have read it keep it."""

@@ -19,6 +19,7 @@ BODIES = {
     "AND": "c6k3-BN-PLIF-{SEW Block (c8, g=AND)-MPk2s2}*2-FC5",
     "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-APk2-c5k1-tdBN-IF-GAP",
     "ANN": "c6k3-BN-ReLU-{Basic Block (c8)}*2-GAP-FC5",
+    "one value twice": "c6k3-BN-PLIF-c6k3-ADD[BN-PLIF|id]-c6k3-ADD[id|id]-FC5",
     "no kernel": "c6k3-BN-SN-c6k3-SN-APk2-Flatten-FC5-SN",
 }
 
