@@ -1,8 +1,9 @@
-"""A convolution whose backward pass holds no more at once than it must.
+"""Convolutions as torch's own, but for what the backward pass holds, and what it leaves undone.
 
-torch computes both gradients of a convolution in one go, with the input, the gradient of the output and the gradient of
-the input all there. Here the gradient of the weight comes first; the input, which may have been unpacked or computed
-again for it, is then given up, and only then is room made for the input's own gradient.
+It holds no more at once than it must. torch computes both gradients of a convolution in one go, with the input, the
+gradient of the output and the gradient of the input all there. Here the gradient of the weight comes first; the input,
+which may have been unpacked or computed again for it, is then given up, and only then is room made for the input's own
+gradient.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
+SHORT = 2
+"""Bytes of a number in 16 bits."""
+
+
 class Window(NamedTuple):
     """How a kernel slides: torch's arguments of the same names."""
 
@@ -28,10 +33,43 @@ class Window(NamedTuple):
     groups: int
 
 
-def frugal(layer: nn.Conv2d, x: Tensor) -> Tensor:
+def seen(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[bool]:
+    """Of each tap along an axis, whether it ever meets the map, and not its padding alone."""
+    outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    offsets = (tap * dilation - padding for tap in range(kernel))
+    behind_the_edge = ((max(0, -(offset // stride)), offset) for offset in offsets)
+    return [first < outputs and first * stride + offset < size for first, offset in behind_the_edge]
+
+
+def seeing(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
+    """A weight whose taps have a gradient of 0 where they meet nothing but padding.
+
+    In 16 bits, on some processors, torch leaves there what it found in the memory.
+
+    Args:
+        layer: Says how the kernel slides.
+        x_TN: What it slides over, ``[T, N, C, H, W]``.
+        weight: The layer's, or what became of it.
+    """
+    autocast = torch.is_autocast_enabled(x_TN.device.type)
+    dtype = torch.get_autocast_dtype(x_TN.device.type) if autocast else x_TN.dtype
+    if (
+        dtype.itemsize > SHORT
+        or isinstance(layer.padding, str)
+        or not (torch.is_grad_enabled() and weight.requires_grad)
+    ):
+        return weight
+    axes = zip(x_TN.shape[-2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True)
+    rows, columns = (seen(*axis) for axis in axes)
+    if all(rows) and all(columns):
+        return weight
+    blind = [[not (row and column) for column in columns] for row in rows]
+    return torch.where(torch.tensor(blind, device=weight.device), 0.0, weight)  # laid out as the weight is
+
+
+def frugal(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     """What a layer gives for maps ``[N, C, H, W]``, under autocast in its number format."""
-    window = Window(layer.stride, layer.padding, layer.dilation, layer.groups)
-    weight, bias, device = layer.weight, layer.bias, x.device.type
+    window, device = Window(layer.stride, layer.padding, layer.dilation, layer.groups), x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sewdsl.snn import kernels
-from sewdsl.snn.convolution import frugal
+from sewdsl.snn.convolution import frugal, seeing
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.steps import over_steps
 
@@ -21,12 +21,17 @@ class Conv2d(nn.Conv2d):
     """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.large(x_TN)
-        return over_steps(partial(frugal, self) if saves else super().forward, x_TN)
+        return self._slide(x_TN, self.weight, self.bias)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
         """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
-        weight, bias = _folded(self, norm, (-1, 1, 1, 1))
+        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)))
+
+    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        weight = seeing(self, x_TN, weight)
+        saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.large(x_TN)
+        if saves:
+            return over_steps(partial(frugal, self, weight, bias), x_TN)
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
 
 

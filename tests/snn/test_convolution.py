@@ -1,13 +1,17 @@
-"""The frugal convolution and the pools are torch's, to the bit."""
+"""The frugal convolution and the pools are torch's, to the bit; but no gradient is what happened to be in memory."""
 
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
-from sewdsl.snn.convolution import frugal
+from sewdsl.snn.convolution import frugal, seen
+from sewdsl.snn.layers import Conv2d
 from sewdsl.snn.pooling import AvgPool2d, MaxPool2d
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
@@ -42,7 +46,7 @@ def test_convolution(
     x = torch.randn(4, arguments[0], size, size, dtype=dtype).to(memory_format=layout).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast and dtype is not torch.float64):
         expected = _gradients(layer, x, [*layer.parameters()])
-        got = _gradients(lambda x: frugal(layer, x), x, [*layer.parameters()])
+        got = _gradients(lambda x: frugal(layer, layer.weight, layer.bias, x), x, [*layer.parameters()])
     for one, other in zip(got, expected, strict=True):
         assert one.dtype is other.dtype
         assert one.stride() == other.stride()
@@ -58,13 +62,57 @@ def test_only_what_is_asked_for(needed: str) -> None:
     wanted.requires_grad_()
     x = tensors["x"]
     assert x is not None
-    frugal(layer, x).square().sum().backward()  # type: ignore[no-untyped-call]
+    frugal(layer, layer.weight, layer.bias, x).square().sum().backward()  # type: ignore[no-untyped-call]
     got = wanted.grad
     wanted.grad = None
     layer(x).square().sum().backward()
     assert got is not None
     assert wanted.grad is not None
     assert torch.equal(got, wanted.grad)
+
+
+def _spoil(bytes_: int) -> None:
+    """Leaves no numbers in the memory that will be found next."""
+    spoilt = [torch.full((size // 4,), torch.nan) for size in (bytes_, 2 * bytes_, 512 * 9, 1024 * 9) for _ in range(4)]
+    del spoilt
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (3, 1, 1), (7, 2, 3), ((3, 5), (1, 3), (1, 2))])
+def test_taps_that_meet_padding_alone(
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    layout: torch.memory_format,
+    autocast: bool,  # noqa: FBT001
+) -> None:
+    """Of a single column, for one: no gradient but 0 reaches the outer columns of the kernel."""
+    layer = Conv2d(16, 16, kernel, stride, padding, bias=False)
+    layer.to(memory_format=layout)  # type: ignore[call-overload]
+    layer = layer if autocast else layer.bfloat16()
+    x_TN = torch.randn(3, 2, 16, 5, 1, dtype=layer.weight.dtype)
+    same = nn.Conv2d(16, 16, kernel, stride, padding, bias=False).double()
+    same.load_state_dict(layer.state_dict())
+    y = same(x_TN.flatten(0, 1).double())
+    g = torch.randn(y.shape).bfloat16()
+    (expected,) = torch.autograd.grad(y, same.weight, g.double())
+    for _ in range(30):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            y_TN = layer(x_TN)
+        _spoil(layer.weight.numel() * 2)
+        (got,) = torch.autograd.grad(y_TN, layer.weight, g.reshape(y_TN.shape))
+        torch.testing.assert_close(got.double(), expected, rtol=0.05, atol=0.05)
+        assert (got[expected == 0] == 0).all()
+
+
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.integers(0, 4), st.integers(1, 3))
+def test_which_taps_see(size: int, kernel: int, stride: int, padding: int, dilation: int) -> None:
+    assume(size + 2 * padding > dilation * (kernel - 1))
+    weight = torch.ones(1, 1, kernel, requires_grad=True)
+    y = functional.conv1d(torch.ones(1, 1, size), weight, None, stride, padding, dilation)
+    (met,) = torch.autograd.grad(y.sum(), weight)
+    assert seen(size, kernel, stride, padding, dilation) == (met.flatten() > 0).tolist()
 
 
 def _over_steps(layer: nn.Module, x_TN: Tensor) -> Tensor:
