@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.checks.expectation import computed, holds
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options
+from sewdsl.cli.memory import as_json as memory_as_json
+from sewdsl.cli.memory import predict, print_memory
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
 from sewdsl.cli.printing import dump
 from sewdsl.cli.tables import Row, layer_rows, print_network
@@ -22,11 +24,23 @@ def command(  # noqa: PLR0913 -- one parameter per option
     settings: Set = None,
     limit: Limit = None,
     expand: Annotated[bool, typer.Option("--expand", help="Every layer, also those inside blocks.")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="Predict the memory of a training step instead.")] = False,
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="With --memory: samples at once, not the recipe's.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON, always expanded.")] = False,
 ) -> None:
     """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
+    if batch is not None and not memory:
+        usage("--batch goes with --memory")
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
-    if json_:
+    if memory:
+        found = predict(network, batch)
+        if json_:
+            typer.echo(dump(memory_as_json(network, found)))
+        else:
+            print_memory(network, found, expand=expand)
+    elif json_:
         typer.echo(dump(as_json(network)))
     else:
         print_network(network, expand=expand)

@@ -62,7 +62,7 @@ def _row(network: Network, node: Node) -> Row:
 
 def block_rows(network: Network) -> Iterator[Row]:
     """One row for each node outside blocks, and one for each call of a block."""
-    for block, group in groupby(network, key=_outermost_block):
+    for block, group in groupby(network, key=outermost_block):
         nodes = list(group)
         if block is None:
             yield from (_row(network, node) for node in nodes)
@@ -72,7 +72,8 @@ def block_rows(network: Network) -> Iterator[Row]:
             yield Row(path, title, text, text, nodes[-1].output, parameters, macs)
 
 
-def _outermost_block(node: Node) -> tuple[str, str, str] | None:
+def outermost_block(node: Node) -> tuple[str, str, str] | None:
+    """Path, title and call of the outermost block that a node is in."""
     for index, step in enumerate(node.path):
         if step.kind == "block":
             arguments = f" ({step.arguments})" if step.arguments else ""

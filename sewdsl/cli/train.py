@@ -14,8 +14,10 @@ from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, com
 from sewdsl.cli.repeat import repeated
 from sewdsl.cli.running import SaveEvery, ends, prepare, way
 from sewdsl.compiler import Options, read
+from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.words import in_words
+from sewdsl.passes import applied
 
 if TYPE_CHECKING:
     from sewdsl.train.folder import RunFolder
@@ -118,7 +120,7 @@ def _start(  # noqa: PLR0913 -- as above
         planned = plan(compilation, data)
         found = planned.data.find()
         folder = place.folder(name, processes)
-        _print_recipe(name, planned.recipe, processes, found)
+        _print_recipe(planned.network, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
         _print_result(train(compilation, planned, folder, way(processes, save_every)), folder)
@@ -135,16 +137,19 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
         _print_result(resume(folder, data, changes, way(processes, save_every)), folder)
 
 
-def _print_recipe(name: str, recipe: Recipe, processes: Processes, data: str) -> None:
+def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str) -> None:
     """Every value in force, and what data was found, on the standard error: the answer is still to come."""
     from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
 
     if rank():
         return
     values = ", ".join(f"{key} {in_words(value)}" for key, value in recipe if key != "on")
-    typer.echo(f"training {name} on {recipe.on}: {values}", err=True)
+    typer.echo(f"training {network.name} on {recipe.on}: {values}", err=True)
     if data:
         typer.echo(f"data: {data}", err=True)
+    if recipe.memory:
+        said = {name: text for name, text, _ in applied(network)}
+        typer.echo(f"memory: {said['recompute']}", err=True)
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
         typer.echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)

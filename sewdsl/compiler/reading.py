@@ -23,7 +23,9 @@ from sewdsl.elaborate import (
     override,
     study,
 )
+from sewdsl.ir.figures import in_memory_units
 from sewdsl.ir.network import Network
+from sewdsl.passes import shortage
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
@@ -132,5 +134,19 @@ def _stages(
     made = elaborate(assembly, document, Context(found.name, library, bounds), diagnostics)
     if made.network is not None:
         diagnostics.extend(check(made.network, whole=made.whole))
+        if made.whole and not diagnostics.errors:
+            _check_memory(made.network, assembly, diagnostics)
     asked = study(assembly.study, diagnostics) if assembly.study else Study()
     return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked)
+
+
+def _check_memory(network: Network, assembly: Assembly, diagnostics: Diagnostics) -> None:
+    """Whether a training step can be made to fit into the memory that the recipe allows."""
+    least, section, recipe = shortage(network), assembly.sections.get("train"), network.recipe
+    if least is None or section is None or recipe is None:
+        return
+    span = next((setting.span for setting in section.settings if setting.key.text == "memory"), section.span)
+    batch = f"{recipe.batch} sample{'s' if recipe.batch > 1 else ''}"
+    message = f"a training step on {batch} takes {in_memory_units(least)} at the least, more than {recipe.memory}"
+    hint = "allow more, or make 'batch' smaller and 'accumulate' larger"
+    diagnostics.report("memory-too-small", message, span, help=hint)

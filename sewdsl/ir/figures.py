@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _FIGURE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kKMG]?)")
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGT]i?)B")
+_POWERS = "KMGT"
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
@@ -36,3 +38,22 @@ def parse_figure(text: str) -> Figure | None:
     last = Fraction(_UNITS[unit], 10 ** len(decimals))
     value = int(whole + decimals) * last
     return Figure(value, last / 2 if decimals or unit else Fraction(0))
+
+
+def parse_memory(text: str) -> int | None:
+    """Bytes, from ``2GB`` (10^9 each), ``512MiB`` (2^20 each), ``1.5GB``; None for anything else."""
+    match = _MEMORY.fullmatch(text)
+    if not match:
+        return None
+    power = 1 + _POWERS.index(match[2][0].upper())
+    return int(Fraction(match[1]) * (1024 if match[2].endswith("i") else 1000) ** power)
+
+
+def in_memory_units(count: float) -> str:
+    """Bytes in three digits: ``1.96 GB``, ``680 MB``, ``12 B``."""
+    for power, unit in reversed([*enumerate(("B", "kB", "MB", "GB", "TB"))]):
+        size = count / 1000**power
+        if size >= 0.9995 or not power:  # noqa: PLR2004 -- 999.6 kB would be written as 1000 kB
+            digits = 0 if not power or size >= 99.95 else 1 if size >= 9.995 else 2  # noqa: PLR2004 -- three digits
+            return f"{size:.{digits}f} {unit}"
+    raise AssertionError

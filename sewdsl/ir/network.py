@@ -160,6 +160,10 @@ class Network:
         """A copy with other nodes, everything else kept."""
         return replace(self, nodes=nodes)
 
+    def with_recipe(self, recipe: Recipe) -> Network:
+        """A copy with another recipe."""
+        return replace(self, recipe=recipe)
+
     def to_networkx(self) -> nx.DiGraph[str]:
         """The network as a graph of node names, with ``node`` on each and ``operand`` (0: branch) on each edge."""
         import networkx as nx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph

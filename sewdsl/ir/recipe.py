@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
+from sewdsl.ir.figures import parse_memory
 from sewdsl.ir.kind import Kind, Natural, Positive
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ class Optimizer(Kind):
 
     lr: float = Field(gt=0)
 
+    @property
+    def states(self) -> int:
+        """Numbers that it keeps for each weight."""
+        return 0
+
     def build(self, optim: ModuleType, weights: Iterable[nn.Parameter]) -> TorchOptimizer:
         """The optimizer of these weights, from the module ``torch.optim``."""
         optimizer: TorchOptimizer = getattr(optim, self.kind)(weights, **dict(self))
@@ -37,6 +43,13 @@ class Schedule(Kind):
     @abstractmethod
     def factor(self, epoch: int, epochs: int) -> float:
         """What the optimizer's learning rate is multiplied by in an epoch, counted from 0, of so many."""
+
+
+def _memory(text: str | None) -> str | None:
+    if text is not None and not parse_memory(text):
+        message = f"'{text}' is no amount of memory: write 2GB, 1.5GB, 800MB or 512MiB"
+        raise ValueError(message)
+    return text
 
 
 class Recipe(BaseModel):
@@ -59,6 +72,8 @@ class Recipe(BaseModel):
             of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
         sync_bn: Whether several processes compute the statistics of batch norm over all their samples.
         compile: Whether torch compiles the network, which takes a while and makes it faster.
+        memory: What a training step may take, such as ``2GB``: as much as needed is computed again in the backward
+            pass instead of kept. None: whatever is fastest.
         seed: Of the initial weights, the order of the samples, their augmentation, the time-steps kept, the dropout
             masks and the validation part.
         shift: Training samples are moved by up to so many pixels each way, as in a random crop of the padded image.
@@ -83,6 +98,7 @@ class Recipe(BaseModel):
     precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
     sync_bn: bool = False
     compile: bool = False
+    memory: Annotated[str | None, AfterValidator(_memory)] = None
     seed: Annotated[int, Field(ge=0)] = 0
     shift: Natural = 0
     flip: bool = False
@@ -95,6 +111,18 @@ class Recipe(BaseModel):
             message = f"a warmup of {self.warmup} leaves nothing of {self.epochs} epochs"
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def _one_plans_memory(self) -> Self:
+        if self.memory is not None and self.compile:
+            message = "'memory' goes with 'compile off': torch's compiler plans memory by itself"
+            raise ValueError(message)
+        return self
+
+    @property
+    def budget(self) -> int | None:
+        """``memory`` in bytes."""
+        return None if self.memory is None else parse_memory(self.memory)
 
     def factor(self, epoch: int) -> float:
         """What the optimizer's learning rate is multiplied by in an epoch, counted from 0.

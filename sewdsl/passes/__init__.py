@@ -10,12 +10,14 @@ from sewdsl.passes.channels_last import channels_last
 from sewdsl.passes.fold import fold
 from sewdsl.passes.fuse import fuse
 from sewdsl.passes.hoist import hoist
+from sewdsl.passes.memory import load_of, peak
 from sewdsl.passes.pack import pack
 from sewdsl.passes.program import Pass, Program, Step
+from sewdsl.passes.recompute import recompute
 
-__all__ = ["LEVELS", "PASSES", "Applied", "Program", "Step", "applied", "optimized"]
+__all__ = ["LEVELS", "PASSES", "Applied", "Program", "Step", "applied", "optimized", "shortage"]
 
-PASSES: tuple[tuple[int, Pass], ...] = ((1, hoist), (1, fuse), (2, fold), (1, channels_last), (1, pack))
+PASSES: tuple[tuple[int, Pass], ...] = ((1, hoist), (1, fuse), (2, fold), (1, channels_last), (1, pack), (1, recompute))
 """In the order in which they are applied, each with the lowest level that has it. Those of level 1 change nothing but
 the rounding of sums; those of level 2 round otherwise in evaluation."""
 
@@ -63,3 +65,12 @@ def optimized(network: Network, level: int = 1) -> Program:
     for last in applied(network, level):
         program = last.program
     return program
+
+
+def shortage(network: Network) -> int | None:
+    """The least bytes that a training step is known to do with, if its recipe allows fewer; else None."""
+    recipe = network.recipe
+    if recipe is None or recipe.budget is None:
+        return None
+    least = peak(optimized(network), load_of(recipe)).bytes
+    return least if least > recipe.budget else None

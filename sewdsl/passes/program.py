@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from sewdsl.ir.network import Network
 
+LARGE = 1 << 22
+"""Numbers in a value from which on storing less of it is worth computing more, whatever the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -68,6 +71,10 @@ class Program:
     def with_steps(self, steps: tuple[Step, ...]) -> Program:
         """The same network in other steps."""
         return replace(self, steps=steps)
+
+    def with_lean(self) -> Program:
+        """The same program, sparing with small tensors too."""
+        return replace(self, lean=True)
 
     def validate(self) -> Program:
         """The program itself, if it computes its network.

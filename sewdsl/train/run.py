@@ -18,6 +18,7 @@ from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it 
 from sewdsl.ir.kind import Kind
 from sewdsl.snn.norm import synchronise
 from sewdsl.train import atomic, confusions, curves, metrics, report, resumption, weights
+from sewdsl.train.allocator import return_memory
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
@@ -95,6 +96,8 @@ def _at_work(folder: RunFolder) -> Iterator[None]:
 def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -> Result:
     """Trains, from where the folder's last checkpoint stands; what is there already stays until all is ready."""
     network, recipe, data = planned
+    if recipe.memory:
+        return_memory()
     splits = data.load()
     parts = with_validation(splits, recipe.validation, recipe.seed)
     with quiet():

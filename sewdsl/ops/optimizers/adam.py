@@ -23,3 +23,8 @@ class Adam(Optimizer, kind="Adam"):
 
     lr: float = Field(default=0.001, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
+
+    @property
+    def states(self) -> int:
+        """Both moments."""
+        return 2

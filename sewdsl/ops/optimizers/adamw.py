@@ -21,3 +21,8 @@ class AdamW(Optimizer, kind="AdamW"):
 
     lr: float = Field(default=0.001, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
+
+    @property
+    def states(self) -> int:
+        """Both moments."""
+        return 2

@@ -29,6 +29,11 @@ class SGD(Optimizer, kind="SGD"):
     weight_decay: float = Field(default=0.0, ge=0)
     nesterov: bool = False
 
+    @property
+    def states(self) -> int:
+        """The last step, if there is a momentum."""
+        return 1 if self.momentum else 0
+
     @model_validator(mode="after")
     def _momentum_for_nesterov(self) -> Self:
         if self.nesterov and not self.momentum:

@@ -1,0 +1,257 @@
+"""The memory of a training step from moment to moment, as the module and autograd hand it out and give it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.passes.memory.heap import Heap, Record, Store
+from sewdsl.passes.memory.sizes import NARROW, Load, Sizes, Unit
+from sewdsl.passes.program import Program
+
+PLACE = 8
+"""Bytes of the place of a maximum, while torch works with it."""
+
+
+class Moment(NamedTuple):
+    """One unit at work.
+
+    Attributes:
+        unit: Its place in the order of computation.
+        backward: Whether on the way back.
+        bytes: Of everything that is there then.
+    """
+
+    unit: int
+    backward: bool
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What a training step takes.
+
+    Attributes:
+        sizes: Of what.
+        moments: In order.
+        kept: Bytes that wait for the backward pass when it begins, by the node whose value or unit they belong to.
+        again: Multiply-accumulates, or as long, of what is computed again.
+    """
+
+    sizes: Sizes
+    moments: tuple[Moment, ...]
+    kept: dict[int, int]
+    again: int
+
+    @property
+    def bytes(self) -> int:
+        """The most that is there at once."""
+        return max((moment.bytes for moment in self.moments), default=sum(self.sizes.standing.values()))
+
+    @property
+    def moment(self) -> Moment:
+        """When that is: the first such moment."""
+        return max(self.moments, key=lambda moment: moment.bytes)
+
+
+def peak(program: Program, load: Load) -> Peak:
+    """The memory of a training step of a program; see :class:`Peak`."""
+    return _Run(Sizes(program, load)).peak()
+
+
+@dataclass
+class _Run:
+    """A training step, without its numbers.
+
+    Attributes:
+        sizes: Of what.
+        moments: So far.
+        values: What is there of the values, by node, on the way forward.
+        records: What is kept of them, by node, as long as somebody may still read them.
+        held: What each unit will ask for on the way back, by its place.
+        aside: What each unit keeps besides.
+        gradients: By node, on the way back.
+        again: What was computed again.
+    """
+
+    sizes: Sizes
+    moments: list[Moment] = field(default_factory=list)
+    values: dict[int, Store] = field(default_factory=dict)
+    records: dict[int, Record] = field(default_factory=dict)
+    held: dict[int, list[Record]] = field(default_factory=dict)
+    aside: dict[int, list[Store]] = field(default_factory=dict)
+    gradients: dict[int, Store] = field(default_factory=dict)
+    again: int = 0
+
+    def peak(self) -> Peak:
+        """Goes through it."""
+        sizes = self.sizes
+        self.heap = Heap(sum(sizes.standing.values()))
+        self.values[0] = self.heap.hold(Store(sizes.value(0)))
+        self.heap.hold(self.values[0])  # the caller's
+        readers = {i: place for place, unit in enumerate(sizes.units) for i in unit.operands}
+        for place, unit in enumerate(sizes.units):
+            self._forward(place, unit, {i for i in unit.operands if readers[i] == place})
+        kept = self._waiting()
+        self._seed()
+        for place in reversed(range(len(sizes.units))):
+            self._backward(place, sizes.units[place])
+        return Peak(sizes, tuple(self.moments), kept, self.again)
+
+    def _moment(self, place: int, *, backward: bool, extra: int = 0) -> None:
+        self.moments.append(Moment(place, backward, self.heap.now + extra))
+
+    def _forward(self, place: int, unit: Unit, spent: set[int]) -> None:
+        sizes, heap = self.sizes, self.heap
+        kept = [self._record(i) for i in sorted(unit.keeps)]
+        view = sizes.network.nodes[unit.gives].op.view
+        out = self.values[unit.operands[0]] if view else Store(sizes.value(unit.gives))
+        self.values[unit.gives] = heap.hold(out)
+        self._moment(place, backward=False, extra=self._scratch(unit))
+        self.held[place] = [heap.ask(record) for record in kept]
+        beside = Store(sizes.aside(unit) + self._cast(unit))
+        self.aside[place] = [heap.hold(beside), *([heap.hold(out)] if sizes.gives_on(unit) else [])]
+        if unit.gives in sizes.program.again and self._repeatable(unit):
+            operands = tuple(heap.ask(self._record(i)) for i in unit.operands)
+            self.records[unit.gives] = heap.ask(Record(unit.gives, None, operands=operands, unit=unit))
+        for i in spent:
+            heap.drop(self.values.pop(i))
+            heap.forget(self.records.pop(i, None))
+
+    def _record(self, index: int) -> Record:
+        """What is kept of a value, from now on."""
+        if index not in self.records:
+            bits = self.sizes.kept(index)
+            store = self.values[index] if bits is None else Store(bits)
+            record = Record(index, self.heap.hold(store), raw=bits is None)
+            self.records[index] = self.heap.ask(record)
+        return self.records[index]
+
+    def _repeatable(self, unit: Unit) -> bool:
+        return all(self.sizes.network.nodes[i].op.repeatable for i in unit.nodes)
+
+    def _scratch(self, unit: Unit) -> int:
+        """What a forward needs only while it runs."""
+        op = self.sizes.network.nodes[unit.gives].op
+        return PLACE * self.sizes.numbers(unit.gives) if isinstance(op, MaxPool) else 0
+
+    def _cast(self, unit: Unit) -> int:
+        """What a layer in 16 bits keeps of an input in 32."""
+        sizes, first = self.sizes, self.sizes.network.nodes[unit.nodes[0]].op
+        wide = [i for i in unit.keeps if sizes.value(i) > NARROW * sizes.numbers(i) and sizes.kept(i) is None]
+        return NARROW * sum(map(sizes.numbers, wide)) if sizes.load.mixed and isinstance(first, Conv) else 0
+
+    def _waiting(self) -> dict[int, int]:
+        """Bytes kept by node: of a value those of the record, and what its unit keeps aside."""
+        found: dict[int, int] = {}
+        seen, known = set[int](), set[int]()
+        records = [record for kept in self.held.values() for record in kept]
+        while records:
+            record = records.pop()
+            if id(record) in known:
+                continue
+            known.add(id(record))
+            records += record.operands
+            if record.store is not None and id(record.store) not in seen:
+                seen.add(id(record.store))
+                found[record.index] = found.get(record.index, 0) + record.store.bytes
+        for place, stores in self.aside.items():
+            node = self.sizes.units[place].gives
+            for store in stores:
+                if id(store) not in seen and store.bytes:
+                    seen.add(id(store))
+                    found[node] = found.get(node, 0) + store.bytes
+        return found
+
+    def _seed(self) -> None:
+        """The gradient of the output, whose value is read out."""
+        output = self.sizes.network.output
+        self.gradients[output] = self.heap.hold(Store(self.sizes.value(output, once=False)))
+        self.heap.drop(self.values.pop(output, None))
+        self.heap.forget(self.records.pop(output, None))
+
+    def _backward(self, place: int, unit: Unit) -> None:
+        gradient = self.gradients.pop(unit.gives, None)
+        if gradient is not None:
+            self._pull(place, unit, gradient)
+            self.heap.drop(gradient)
+        for record in self.held.pop(place):
+            self.heap.forget(record)
+        for store in self.aside.pop(place):
+            self.heap.drop(store)
+
+    def _pull(self, place: int, unit: Unit, gradient: Store) -> None:
+        """The gradients of what a unit reads, from that of what it gives."""
+        heap, sizes = self.heap, self.sizes
+        unpacked = [store for record in self.held[place] for store in self._fetch(record, place)]
+        op = sizes.network.nodes[unit.gives].op
+        frugal = isinstance(op, Conv) and sizes.large(unit.operands[0])
+        if frugal:  # the input is given up before there is room for its gradient
+            self._moment(place, backward=True, extra=sizes.weights(unit))
+            heap.let(unpacked)
+        passed = self._passes(unit)
+        for i in unit.operands:
+            if i == 0:
+                continue
+            fresh = gradient if i in passed else Store(sizes.value(i, once=unit.once and i in sizes.once))
+            self._add(place, i, heap.hold(fresh))
+        extra = PLACE * sizes.numbers(unit.gives) if isinstance(op, MaxPool) else 0
+        self._moment(place, backward=True, extra=extra)
+        heap.let(unpacked)
+        self._settle(unit)
+
+    def _passes(self, unit: Unit) -> set[int]:
+        """Operands to which the gradient passes as it is: of views, and of a sum."""
+        op = self.sizes.network.nodes[unit.gives].op
+        if op.view:
+            return {*unit.operands}
+        node = self.sizes.network.nodes[unit.gives]
+        adds = len(node.inputs) > 1 and not op.keeps(*self.sizes.network.inputs(node)).inputs
+        return {i for i in node.inputs if i in unit.operands} if adds else set()
+
+    def _fetch(self, record: Record, place: int) -> list[Store]:
+        """Room for values that come back; those computed again stay where they are."""
+        if record.unit is not None:
+            self._compute(record, place)
+            return []
+        if record.raw:
+            return []
+        return [self.heap.hold(Store(self.sizes.value(record.index)))]
+
+    def _compute(self, record: Record, place: int) -> None:
+        """Computes a value again, from what is kept."""
+        if record.cached is not None or record.unit is None:
+            return
+        unpacked = [store for operand in record.operands for store in self._fetch(operand, place)]
+        record.cached = self.heap.hold(Store(self.sizes.value(record.index)))
+        self.again += self.sizes.cost(record.unit)
+        self._moment(place, backward=True, extra=self._scratch(record.unit))
+        self.heap.let(unpacked)
+
+    def _add(self, place: int, index: int, fresh: Store) -> None:
+        """One more gradient of a value; if it is the second, both are there until they are one."""
+        before = self.gradients.get(index)
+        if before is None:
+            self.gradients[index] = fresh
+            return
+        self._moment(place, backward=True)
+        if before.holders > 1 and fresh.holders > 1:
+            both = self.heap.hold(Store(before.bytes))
+            self._moment(place, backward=True)
+            self.heap.drop(before)
+            self.heap.drop(fresh)
+            self.gradients[index] = both
+        else:
+            one, other = (before, fresh) if before.holders == 1 else (fresh, before)
+            self.heap.drop(other)
+            self.gradients[index] = one
+
+    def _settle(self, unit: Unit) -> None:
+        """Gradients of a value that is the same at all time-steps are added up over them."""
+        for i in unit.operands:
+            if i in self.sizes.once and not unit.once and i in self.gradients:
+                whole = self.gradients.pop(i)
+                self.gradients[i] = self.heap.hold(Store(self.sizes.value(i)))
+                self.heap.drop(whole)

@@ -1,0 +1,35 @@
+"""Values that are computed again in the backward pass, so that a training step fits into the recipe's memory."""
+
+from __future__ import annotations
+
+from sewdsl.ir.figures import in_memory_units
+from sewdsl.passes.memory import Choice, choose, load_of
+from sewdsl.passes.program import Program
+
+
+def recompute(program: Program) -> tuple[Program, str]:
+    """Marks the values that are not kept, if the recipe says how much memory there is and not all of them fit.
+
+    Of all sets of values that make the step fit, it takes one that costs least to compute again, as far as can be known
+    before anything runs; where none fits, the one that takes least.
+
+    Law: the same outputs and gradients, to the bit where no small tensors have to be spared, and apart from the order
+    of sums where they have.
+    """
+    recipe = program.network.recipe
+    if recipe is None or recipe.budget is None:
+        return program, ""
+    choice = choose(program, load_of(recipe), recipe.budget)
+    return choice.program, _said(choice, recipe.budget)
+
+
+def _said(choice: Choice, budget: int) -> str:
+    peak, program = choice.peak, choice.program
+    fits = "fits" if choice.fits else "does not fit"
+    words = [f"a training step takes {in_memory_units(peak.bytes)}, which {fits} into {in_memory_units(budget)}"]
+    if program.lean:
+        words.append("less is stored of small tensors too")
+    if program.again:
+        share = peak.again / max(3 * sum(map(peak.sizes.macs, peak.sizes.units)), 1)
+        words.append(f"{len(program.again)} values are computed again, {share:.1%} of a step's work")
+    return "; ".join(words)

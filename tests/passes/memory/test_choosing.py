@@ -1,0 +1,107 @@
+"""What is chosen fits, and costs no more than it must."""
+
+from dataclasses import replace
+from itertools import chain, combinations
+
+import pytest
+import torch
+
+import sewdsl
+from sewdsl.lower import lower
+from sewdsl.passes import optimized
+from sewdsl.passes.memory import Choice, Load, choose, peak
+from sewdsl.passes.memory.sizes import Sizes
+from sewdsl.passes.memory.waiting import Waits
+from sewdsl.passes.program import Program
+
+NETS = {
+    "SEW": "c8k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*3-FC5",
+    "IAND": "c8k3-BN-PLIF-{SEW Block (c8, g=IAND)-MPk2s2}*2-FC5",
+    "Spiking": "c8k3-BN-LIF-{Spiking Block (c16s2)}*2-GAP-FC5",
+    "ANN": "c8k3-BN-ReLU-{Basic Block (c8)}*3-GAP-FC5",
+    "real values between": "c8k3-SN-c8k3-APk2-c8k3-SN-c16k3-SN-APk2-Flatten-FC9-SN",
+}
+LOAD = Load(4, states=1)
+
+
+def program(body: str) -> Program:
+    return optimized(sewdsl.load(body, input="2x32x32", steps=4, neuron="PLIF"))
+
+
+def least(body: str) -> int:
+    found = choose(program(body), LOAD, 0)
+    assert not found.fits
+    return found.peak.bytes
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("body", NETS.values(), ids=NETS)
+def test_it_fits_and_costs_little(body: str, share: float) -> None:
+    """At most a tenth more than the cheapest of all sets of values that fit, up to six at a time."""
+    whole = program(body)
+    full, low = peak(whole, LOAD).bytes, least(body)
+    budget = int(low + share * (full - low))
+    found = choose(whole, LOAD, budget)
+    assert found.fits
+    assert found.peak.bytes <= budget
+    assert peak(found.program, LOAD) == found.peak
+    assert found.peak.again <= 1.1 * _cheapest(whole.with_lean(), budget, found)
+
+
+def _cheapest(lean: Program, budget: int, found: Choice) -> int:
+    waits = Waits.of(Sizes(lean, LOAD))
+    most = min(6, len(found.program.again))
+    sets = chain.from_iterable(combinations(waits.costs, count) for count in range(most + 1))
+    peaks = (peak(replace(lean, again=waits.through(frozenset(some))), LOAD) for some in sets)
+    return min((some.again for some in peaks if some.bytes <= budget), default=found.peak.again)
+
+
+@pytest.mark.parametrize("body", NETS.values(), ids=NETS)
+def test_nothing_is_given_up_that_fits(body: str) -> None:
+    whole = program(body)
+    found = choose(whole, LOAD, peak(whole, LOAD).bytes)
+    assert found.program == whole
+
+
+def test_small_tensors_are_spared_before_anything_is_computed_again() -> None:
+    whole = program(NETS["SEW"])
+    lean = peak(whole.with_lean(), LOAD).bytes
+    found = choose(whole, LOAD, lean)
+    assert found.program == whole.with_lean()
+    assert peak(whole, LOAD).bytes > lean
+
+
+def test_of_less_than_the_least_the_least_is_given() -> None:
+    whole = program(NETS["SEW"])
+    low = choose(whole, LOAD, 0)
+    assert choose(whole, LOAD, low.peak.bytes).fits
+    assert not choose(whole, LOAD, int(0.9 * low.peak.bytes)).fits
+    assert low.peak.bytes < 0.8 * peak(whole.with_lean(), LOAD).bytes
+
+
+def test_a_deep_network() -> None:
+    """A quarter of the way down from what keeps everything small costs little."""
+    whole = optimized(sewdsl.load("sew-resnet-152", input="3x64x64"))
+    load = Load(16, states=1)
+    lean, low = peak(whole.with_lean(), load).bytes, choose(whole, load, 0).peak.bytes
+    found = choose(whole, load, (lean + low) // 2)
+    assert found.fits
+    macs = 3 * sum(map(found.peak.sizes.macs, found.peak.sizes.units))
+    assert 0 < found.peak.again < 0.15 * macs
+
+
+def test_the_same_every_time() -> None:
+    first, second = (choose(program(NETS["Spiking"]), LOAD, 900_000) for _ in range(2))
+    assert first.program == second.program
+
+
+@pytest.mark.parametrize("body", ["{c4k3-APk1}*1500-IF", "IF-{ADD[APk1 | id]}*1500-IF"])
+def test_a_long_row_of_real_values(body: str) -> None:
+    """No recursion without end, neither here nor in the module."""
+    whole = optimized(sewdsl.load(body, input="4x4x4", steps=2))
+    found = choose(whole, LOAD, 0)
+    x = torch.rand(2, 1, 4, 4, 4)
+    everything = frozenset(Waits.of(Sizes(whole, LOAD)).costs)
+    assert found.peak.bytes < peak(whole, LOAD).bytes or len(everything) < len(whole.steps) // 2
+    lower(found.program, seed=0)(x.requires_grad_()).sum().backward()
+    assert x.grad is not None
