@@ -96,10 +96,11 @@ class _Convolution(torch.autograd.Function):
         g_weight = g_bias = g_x = None
         if any(needs):
             _, g_weight, g_bias = _gradients(ctx, g, x, weight, (False, *needs))
-        shape = x.new_empty(1).expand(x.shape)  # the gradient of x depends on x's shape alone
+        shape, strides = x.shape, x.stride()
         del x
-        if needs_x:
-            g_x, _, _ = _gradients(ctx, g, shape, weight, (True, False, False))
+        if needs_x:  # it depends on the form of x alone: memory that nobody touches takes no room
+            form = g.new_empty_strided(shape, strides)
+            g_x, _, _ = _gradients(ctx, g, form, weight, (True, False, False))
         return g_x, g_weight, g_bias, None
 
 
