@@ -1,0 +1,184 @@
+"""Random networks with all that it takes to run them; every one of them is valid, and small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import cycle
+from typing import NamedTuple
+
+import torch
+from hypothesis import assume
+from hypothesis import strategies as st
+from torch import Tensor
+
+import sewdsl
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join, Neuron, Surrogate
+from sewdsl.ops import catalogue
+
+Texts = st.SearchStrategy[str]
+
+
+class Style(NamedTuple):
+    """What the neurons of a network have in common: all that kernels are compiled for."""
+
+    surrogate: str
+    detach_reset: str
+    v_reset: str
+
+
+NEURONS, SURROGATES, JOINS = (
+    [name for name, kind in sorted(catalogue().items()) if issubclass(kind, family)]
+    for family in (Neuron, Surrogate, Join)
+)
+STYLES = list(map(Style, SURROGATES, cycle(("on", "off")), cycle(("0.0", "none", "-0.4"))))
+"""A few of many: every one of them has a kernel compiled for each number format, and that takes a second or two."""
+LAYERS = (
+    *("BN", "tdBN", "BN(eps=0.001, momentum=0.3)", "tdBN(alpha=0.5)", "c4k3-BN", "ReLU", "DP", "DP0.25", "DP0"),
+    *("MPk2", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
+)
+BLOCKS = (
+    *("SEW Block", "SEW Block (c6s2)", "SEW Block (c4, g=IAND)", "SEW Bottleneck (c1)", "SEW Bottleneck (c2s2)"),
+    *("Spiking Block", "Spiking Block (c6s2)", "Spiking Bottleneck (c1)", "Plain Block (c3s2)"),
+    *("Basic Block", "Basic Block (c6s2)", "Bottleneck (c1s2)", "RBA Block"),
+)
+ENDS = (
+    *(
+        "FC5",
+        "FC6b0-BN-SN-FC5",
+        "GAP",
+        "GAP-FC5",
+        "Flatten-FC6-tdBN-SN-DP-FC3",
+        "FC12-SN-APk3",
+        "FC12-BN-ReLU-FC12b0-BN",
+    ),
+    *("Flatten-BN-SN", "SN-Flatten", "MPk1-FC12-FC4"),
+)
+
+
+class Drawn(NamedTuple):
+    """A network and what it is shown.
+
+    Attributes:
+        body: Its expression.
+        settings: What the header says.
+        T: Time-steps of the input.
+        N: Samples.
+        static: Whether it is one input, shown at every time-step.
+        seed: Of weights, input and gradient.
+    """
+
+    body: str
+    settings: tuple[tuple[str, str | int], ...]
+    T: int
+    N: int
+    static: bool
+    seed: int
+
+    @property
+    def network(self) -> Network:
+        """The network itself."""
+        return _network(self.body, self.settings)
+
+    def random(self, *shape: int, salt: int = 0) -> Tensor:
+        """Normal numbers in float64, the same for the same network, shape and salt."""
+        generator = torch.Generator().manual_seed(self.seed + 1000 * salt)
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    @property
+    def x(self) -> Tensor:
+        """Its input, ``[T, N, *]``, or ``[N, *]`` of a static one."""
+        shape = self.network.settings.input
+        return 2 * self.random(*([self.N] if self.static else [self.T, self.N]), *shape, salt=1) + 0.5
+
+
+@lru_cache(1000)
+def _network(body: str, settings: tuple[tuple[str, str | int], ...]) -> Network:
+    return sewdsl.load(body, set=dict(settings))
+
+
+@lru_cache(10_000)
+def _valid(body: str, settings: tuple[tuple[str, str | int], ...]) -> bool:
+    return sewdsl.read(body, set=dict(settings)).valid
+
+
+def neurons(style: Style) -> Texts:
+    """Neurons of one style; thresholds and time constants need no kernel of their own."""
+    surrogate, detach_reset, reset = style
+    return st.builds(
+        lambda kind, threshold: (
+            f"{kind}(v_threshold={threshold}, v_reset={reset}, detach_reset={detach_reset}, surrogate={surrogate})"
+        ),
+        *map(st.sampled_from, (NEURONS, (1.0, 0.6))),
+    )
+
+
+NORMS = st.sampled_from(("BN", "BN", "tdBN"))
+
+
+def convolutions() -> Texts:
+    """Convolutions, most of them of four channels, so that joins find what fits."""
+    parts = (
+        ("c4", "c4", "c4", "c2", "c6", "c1"),
+        ("k3", "k3", "k1", "k5", "k3x1", "k2p1", "k3p0", "k3p2", "k3d2"),
+        ("", "", "", "s2", "s1x2"),
+        ("", "", "", "g2", "g4"),
+        ("", "", "b0", "b1"),
+    )
+    return st.builds(lambda *chosen: "".join(chosen), *map(st.sampled_from, parts))
+
+
+def items(neuron: Texts, depth: int = 2) -> Texts:
+    """What a network is made of, nested up to a depth."""
+    layered = st.builds(lambda conv, norm, behind: f"{conv}-{norm}-{behind}", convolutions(), NORMS, neuron)
+    found = [layered, layered, neuron, convolutions(), st.sampled_from(LAYERS), st.sampled_from(BLOCKS)]
+    if depth:
+        inner = st.lists(items(neuron, depth - 1), min_size=1, max_size=3).map("-".join)
+        found += [
+            st.builds(lambda body, n: f"{{{body}}}*{n}", inner, st.integers(1, 2)),
+            st.builds(_join, st.sampled_from([*JOINS, "g"]), st.one_of(inner, same(neuron)), same(neuron)),
+            st.builds(_join, st.sampled_from([*JOINS, "g"]), same(neuron), st.just("id")),
+        ]
+    return st.one_of(found)
+
+
+def same(neuron: Texts) -> Texts:
+    """What keeps the shape of a map of four channels."""
+    way = st.sampled_from(("", "c4k3-BN-", "c4k3-BN-", "c4k1-tdBN-", "BN-", "c4k3g2-BN-", "SEW Block-"))
+    ends = st.one_of(neuron, neuron, st.sampled_from(("BN", "ReLU", "MPk3s1p1", "DP0")))
+    return st.one_of(st.just("id"), st.builds(str.__add__, way, ends))
+
+
+def _join(kind: str, branch: str, shortcut: str) -> str:
+    return f"{kind}[{'BN-SN' if branch == 'id' else branch} | {shortcut}]"
+
+
+@st.composite
+def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> Drawn:
+    """Networks, grown item by item; what would not fit is left out.
+
+    Args:
+        draw: Hypothesis's.
+        suits: Which networks are wanted.
+    """
+    neuron, T = neurons(draw(st.sampled_from(STYLES))), draw(st.integers(1, 5))
+    encode, static = draw(st.sampled_from((("none", False), ("direct", True), ("direct", False), ("none", True))))
+    settings: dict[str, str | int] = {
+        "input": draw(st.sampled_from(("2x6x6", "4x5x3", "1x7x4", "4x1x1", "4x2x8", "6"))),
+        "steps": T,
+        "encode": encode,
+        "neuron": draw(neuron),
+        "join": draw(st.sampled_from(JOINS)),
+        "readout": draw(st.sampled_from(("mean", "last"))),
+    }
+    known, body = tuple(settings.items()), ""
+    middle, end = st.lists(items(neuron), min_size=1, max_size=6), st.lists(st.sampled_from(ENDS), max_size=1)
+    for item in draw(middle) + draw(end):
+        longer = f"{body}-{item}" if body else item
+        body = longer if _valid(longer, known) else body
+    assume(body)
+    shown = T if static else draw(st.integers(1, 5))
+    drawn = Drawn(body, known, shown, draw(st.integers(1, 3)), static, draw(st.integers(0, 999)))
+    assume(suits(drawn.network))
+    return drawn

@@ -1,0 +1,162 @@
+"""What a network gives when it runs: outputs, gradients and statistics; and whether two of them are the same."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sewdsl.lower import SpikingNetwork, lower
+from sewdsl.passes import Program
+from sewdsl.snn import kernels
+from sewdsl.snn.kernels import reference
+from sewdsl.snn.norm import BatchNorm
+from sewdsl.snn.pooling import MaxPool2d
+from tests.laws.drawn import Drawn
+
+
+class Numbers(NamedTuple):
+    """How a network computes.
+
+    Attributes:
+        dtype: Number format of input, weights and statistics.
+        autocast: Whether torch takes 16 bits where it holds that they will do.
+    """
+
+    dtype: torch.dtype
+    autocast: bool = False
+
+
+DOUBLE, SINGLE, HALF, MIXED = (
+    Numbers(torch.float64),
+    Numbers(torch.float32),
+    Numbers(torch.bfloat16),
+    Numbers(torch.float32, autocast=True),
+)
+
+
+class Outcome(NamedTuple):
+    """All that a forward and a backward pass leave behind; or the error that stopped them.
+
+    Attributes:
+        y: The output at every time-step.
+        gradients: Of the input and of all parameters, by name.
+        state: What would be saved behind it.
+        error: What was said instead.
+    """
+
+    y: Tensor
+    gradients: dict[str, Tensor | None]
+    state: dict[str, Tensor]
+    error: str = ""
+
+
+def build(drawn: Drawn, program: Program, numbers: Numbers = DOUBLE) -> SpikingNetwork:
+    """The module, with batch norms as they are after a while of training."""
+    model = lower(program, seed=drawn.seed).to(numbers.dtype)
+    generator = torch.Generator().manual_seed(drawn.seed)
+    with torch.no_grad():
+        for norm in model.modules():
+            if isinstance(norm, BatchNorm):
+                for values, low in ((norm.weight, -1.0), (norm.bias, -0.5), (norm.running_mean, -0.5)):
+                    values.copy_(low + 2 * torch.rand(values.shape, generator=generator))
+                norm.running_var.copy_(0.3 + torch.rand(norm.running_var.shape, generator=generator))
+    return model
+
+
+def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers) -> Outcome:
+    """Forward and backward, for random gradients of the output."""
+    x = drawn.x.to(numbers.dtype).requires_grad_()
+    torch.manual_seed(drawn.seed)  # for dropout
+    try:
+        with torch.autocast("cpu", torch.bfloat16, enabled=numbers.autocast):
+            y = model(x, return_sequence=True)
+    except ValueError as error:
+        return Outcome(x.detach(), {}, {}, str(error))
+    if y.requires_grad:
+        y.backward(drawn.random(*y.shape, salt=2).to(y.dtype))
+    gradients = {"the input": x.grad, **{name: weight.grad for name, weight in model.named_parameters()}}
+    return Outcome(y.detach(), gradients, copy.deepcopy(model.state_dict()))
+
+
+@lru_cache(300)
+def expected(drawn: Drawn, numbers: Numbers, *, training: bool) -> tuple[Outcome, float]:
+    """What the reference makes of it, node by node, and how near it came to another outcome."""
+    model = build(drawn, Program.of(drawn.network), numbers).train(training)
+    with kernels.using("reference"), _margins(model) as margins:
+        return run(model, drawn, numbers), min(margins, default=1.0)
+
+
+@contextmanager
+def _margins(model: nn.Module) -> Iterator[list[float]]:
+    """Collects how far off each decision was: to fire, to have a gradient, to pass a ReLU, to win a maximum."""
+    found: list[float] = []
+    fire = reference.heaviside
+
+    def noted(u: Tensor, surrogate: Any) -> Tensor:
+        distance = u.detach().abs()
+        found.extend((float(distance.min()), float((distance - getattr(surrogate, "width", 0) / 2).abs().min())))
+        return fire(u, surrogate)
+
+    def look(module: nn.Module, x: tuple[Tensor, ...], _: Tensor) -> None:
+        if not torch.equal(x[0], x[0].round()):  # whole numbers are the same numbers whatever the order of sums
+            found.append(
+                _gap(module, x[0].detach()) if isinstance(module, MaxPool2d) else float(x[0].detach().abs().min())
+            )
+
+    deciding = [module for module in model.modules() if isinstance(module, MaxPool2d | nn.ReLU)]
+    handles = [module.register_forward_hook(look) for module in deciding]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "heaviside", noted)
+        yield found
+    for handle in handles:
+        handle.remove()
+
+
+def _gap(pool: MaxPool2d, x_TN: Tensor) -> float:
+    """The least difference between the largest and the second largest value of a window."""
+    kernel, stride, padding = (_pair(each) for each in (pool.kernel_size, pool.stride, pool.padding))
+    lowest = float(x_TN.min()) - 1
+    padded = nn.functional.pad(x_TN.flatten(0, 2), (padding[1], padding[1], padding[0], padding[0]), value=lowest)
+    windows = padded.unfold(-2, kernel[0], stride[0]).unfold(-2, kernel[1], stride[1]).flatten(-2)
+    if windows.shape[-1] == 1:
+        return 1.0
+    first, second = windows.topk(2).values.unbind(-1)
+    return float((first - second).min())
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def differences(found: Outcome, wanted: Outcome, tolerance: float) -> Iterator[str]:
+    """What is not the same, up to a part of the largest number of its sort."""
+    if found.error or wanted.error:
+        if found.error != wanted.error:
+            yield f"says {found.error!r}, not {wanted.error!r}"
+        return
+    if list(found.state) != list(wanted.state):
+        yield "names"
+    sizes = [float(g.abs().max()) for g in wanted.gradients.values() if g is not None and g.numel()]
+    size = max(sizes, default=0.0) or 1.0  # where all of them are 0, no part of them is anything
+    yield from _differ("output", found.y, wanted.y, tolerance * (1 + float(wanted.y.abs().max())))
+    for name, gradient in wanted.gradients.items():
+        yield from _differ(f"gradient of {name}", found.gradients[name], gradient, tolerance * size)
+    for name, value in wanted.state.items():
+        yield from _differ(name, found.state[name], value, tolerance * (1 + float(value.abs().max())))
+
+
+def _differ(name: str, found: Tensor | None, wanted: Tensor | None, tolerance: float) -> Iterator[str]:
+    if found is None or wanted is None:
+        if found is not wanted:
+            yield f"{name}: {found}, not {wanted}"
+    elif found.dtype is not wanted.dtype or found.shape != wanted.shape:
+        yield f"{name}: {found.dtype} {list(found.shape)}, not {wanted.dtype} {list(wanted.shape)}"
+    elif not bool(((found - wanted).abs() <= tolerance).all()):
+        yield f"{name}: off by {float((found - wanted).abs().max()):.3g}, more than {tolerance:.3g}"

@@ -1,0 +1,146 @@
+"""Whatever the network, and whatever the passes make of it: the same outputs, gradients and statistics."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from sewdsl.ir.network import Network
+from sewdsl.lower import SpikingNetwork
+from sewdsl.passes import LEVELS, PASSES, Program, optimized
+from sewdsl.passes.program import Pass
+from sewdsl.snn import kernels
+from sewdsl.snn.kernels import choice
+from tests.laws.drawn import Drawn, nets
+from tests.laws.outcomes import DOUBLE, HALF, MIXED, SINGLE, Numbers, build, differences, expected, run
+
+Change = Callable[[Network], Program]
+
+
+def alone(step: Pass) -> Change:
+    """What one pass makes of a network."""
+    return lambda network: step(Program.of(network))[0].validate()
+
+
+def all_of(level: int) -> Change:
+    """What the passes of a level make of it."""
+    return lambda network: optimized(network, level)
+
+
+CHANGES = {step.__name__: alone(step) for _, step in PASSES} | {f"level {level}": all_of(level) for level in LEVELS}
+TOLERANCES = {DOUBLE: 1e-9, SINGLE: 2e-4}
+"""Parts of the size of what is compared."""
+MARGINS = {DOUBLE: 1e-9, SINGLE: 1e-5}
+"""How near a decision may be to another one, which another order of sums could make."""
+
+drawn_nets, trainings, levels = nets(), st.booleans(), st.sampled_from(LEVELS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _everything_is_large() -> Iterator[None]:
+    """What pays for large tensors only is done for these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "LARGE", 0)
+        yield
+
+
+def made(drawn: Drawn, level: int, *, training: bool, numbers: Numbers = DOUBLE) -> SpikingNetwork:
+    return build(drawn, optimized(drawn.network, level), numbers).train(training)
+
+
+@pytest.mark.parametrize("kernel", ["fastest", "reference"])
+@pytest.mark.parametrize("change", CHANGES)
+@settings(max_examples=25)
+@given(drawn=drawn_nets, numbers=st.sampled_from([DOUBLE, SINGLE]), training=trainings)
+def test_same_outputs_gradients_and_statistics(
+    change: str, kernel: kernels.Choice, drawn: Drawn, numbers: Numbers, *, training: bool
+) -> None:
+    model = build(drawn, CHANGES[change](drawn.network), numbers).train(training)
+    with kernels.using(kernel):
+        found = run(model, drawn, numbers)
+    wanted, margin = expected(drawn, numbers, training=training)
+    wrong = list(differences(found, wanted, TOLERANCES[numbers]))
+    assume(not wrong or margin > MARGINS[numbers])
+    assert not wrong
+
+
+@settings(max_examples=40)
+@given(drawn=drawn_nets, level=levels)
+def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None:
+    stream, state, found = made(drawn, level, training=False).stream(), None, []
+    for x_N in drawn.x.expand(drawn.T, drawn.N, *drawn.network.settings.input):
+        y_N, state = stream(x_N, state)
+        found.append(y_N.detach())
+    wanted, margin = expected(drawn, DOUBLE, training=False)
+    wrong = list(differences(wanted._replace(y=torch.stack(found)), wanted, TOLERANCES[DOUBLE]))
+    assume(not wrong or margin > MARGINS[DOUBLE])
+    assert not wrong
+
+
+@settings(max_examples=40)
+@given(drawn=drawn_nets, level=levels, numbers=st.sampled_from([DOUBLE, HALF, MIXED]), training=trainings)
+def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) -> None:
+    program = optimized(drawn.network, level)
+    plain, packed = (
+        run(build(drawn, each, numbers).train(training), drawn, numbers)
+        for each in (replace(program, bits={}), program)
+    )
+    assert list(differences(packed, plain, 0)) == []
+
+
+@settings(max_examples=40)
+@given(
+    drawn=drawn_nets,
+    level=levels,
+    numbers=st.sampled_from([DOUBLE, SINGLE, HALF, MIXED]),
+    training=trainings,
+    chosen=st.lists(st.booleans(), min_size=12, max_size=12),
+    lean=st.booleans(),
+)
+def test_what_is_computed_again_is_the_same_to_the_bit(
+    drawn: Drawn, level: int, numbers: Numbers, *, training: bool, chosen: list[bool], lean: bool
+) -> None:
+    program = replace(optimized(drawn.network, level), lean=lean)
+    again = frozenset(step.gives for step, yes in zip(program.steps, cycle(chosen), strict=False) if yes)
+    kept, computed = (
+        run(build(drawn, each, numbers).train(training), drawn, numbers)
+        for each in (program, replace(program, again=again))
+    )
+    assert list(differences(computed, kept, 0)) == []
+
+
+@settings(max_examples=40)
+@given(drawn=drawn_nets, level=levels, training=trainings)
+def test_a_copy_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bool) -> None:
+    model = made(drawn, level, training=training)
+    other = copy.deepcopy(model)
+    assert list(differences(run(other, drawn, DOUBLE), run(model, drawn, DOUBLE), 0)) == []
+
+
+@settings(max_examples=40)
+@given(drawn=drawn_nets, level=levels, training=trainings)
+def test_without_gradients_the_output_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bool) -> None:
+    wanted = run(made(drawn, level, training=training), drawn, DOUBLE)
+    with torch.no_grad():
+        found = run(made(drawn, level, training=training), drawn, DOUBLE)
+    assert list(differences(found, wanted._replace(gradients={}), 0)) == []
+
+
+@settings(max_examples=40)
+@given(drawn=drawn_nets, level=levels, numbers=st.sampled_from([HALF, MIXED]), training=trainings)
+def test_16_bits(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) -> None:
+    """Every number is one, and in the format that it has without passes."""
+    found, (plain, _) = (
+        run(made(drawn, level, training=training, numbers=numbers), drawn, numbers),
+        expected(drawn, numbers, training=training),
+    )
+    assert list(differences(found, plain, torch.inf)) == []
+    results = [found.y, *found.state.values(), *(g for g in found.gradients.values() if g is not None)]
+    assert all(bool(each.isfinite().all()) for each in results)
