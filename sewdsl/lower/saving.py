@@ -21,6 +21,7 @@ from sewdsl.snn import kernels
 from sewdsl.snn.hooks import watched
 from sewdsl.snn.kernels import layout
 from sewdsl.snn.kernels.bits import Packed
+from sewdsl.snn.layers import Conv2d, Linear
 
 
 class _Place(NamedTuple):
@@ -120,11 +121,11 @@ def _find(tensor: Tensor, kept: Mapping[_Place, tuple[Kept, int]], sizes: set[in
 
 
 def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
-    """How many numbers weights and biases have, that layers keep too, or what a batch norm makes them.
+    """How many numbers weights and biases have, that a layer keeps beside its input.
 
-    None: anything may be kept, for somebody who looks at what a layer is given may change it.
+    None: anything of any size may be kept beside it. Only of a layer with weights that nobody watches is it known what.
     """
-    if any(map(watched, modules)):
+    if len(modules) > 1 or not isinstance(modules[0], Conv2d | Linear) or watched(modules[0]):
         return None
     parameters = [parameter for module in modules for parameter in module.parameters(recurse=False)]
     return {parameter.numel() for parameter in parameters} | {len(p) for p in parameters if p.ndim}

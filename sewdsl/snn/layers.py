@@ -29,6 +29,8 @@ class Conv2d(nn.Conv2d):
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weight = seeing(self, x_TN, weight)
+        if self.in_channels == self.groups and self.stride[1] > self.stride[0]:
+            x_TN, weight = _row_by_row(x_TN), _row_by_row(weight)
         saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.large(x_TN)
         if saves:
             return over_steps(partial(frugal, self, weight, bias), x_TN)
@@ -44,6 +46,15 @@ class Linear(nn.Linear):
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
         """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
         return functional.linear(x_TN.flatten(2), *_folded(self, norm, (-1, 1)))
+
+
+def _row_by_row(x: Tensor) -> Tensor:
+    """Maps stored row by row, and with the strides that say so.
+
+    Of one channel a map is stored the same either way. Where its strides speak of channels last, oneDNN in torch 2.13
+    convolves it with a stride that is wider than high as if it were another map.
+    """
+    return x.contiguous().reshape(-1).reshape(x.shape)
 
 
 def _folded(layer: Conv2d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -97,3 +97,29 @@ def test_a_picture_stored_channels_last() -> None:
 def test_nothing_without_convolutions() -> None:
     network = sewdsl.load("FC8-LIF-FC5", input="2x8x8", steps=4)
     assert not optimized(network).channels_last
+
+
+@pytest.mark.parametrize(
+    ("body", "input_"),
+    [
+        ("c4k3p0s1x2", "1x7x4"),
+        ("c2k5s1x2", "1x9x2"),
+        ("c2k1-APk2-c1k3s1x2-c4k3s1x2", "1x12x8"),
+        ("c4k3s1x2g4", "4x7x2"),
+    ],
+)
+def test_one_channel_and_a_stride_wider_than_high(body: str, input_: str) -> None:
+    """torch convolves such maps as others where their strides speak of channels last."""
+    x = torch.rand(2, 2, *map(int, input_.split("x")), generator=torch.Generator().manual_seed(1))
+    found = []
+    for optimize in (0, 1):
+        model = sewdsl.compile(body, input=input_, steps=2, seed=0, optimize=optimize)
+        x_TN = x.clone().requires_grad_()
+        y = model(x_TN)
+        y.square().sum().backward()
+        assert x_TN.grad is not None
+        found.append(
+            [y.detach(), x_TN.grad, *(weight.grad for weight in model.parameters() if weight.grad is not None)]
+        )
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

@@ -169,3 +169,22 @@ def test_values_too_large_for_a_byte_stay() -> None:
     assert network.nodes[last].output.values.upper == 261
     assert last not in bits
     assert set(bits.values()) == {1, 2, 4, 8}
+
+
+@pytest.mark.parametrize("join", ["ADD", "AND", "IAND"])
+def test_a_join_of_two_number_formats(join: str) -> None:
+    """Under autocast, an identity in 32 bits and a branch in 16: one is not kept for a copy of the other."""
+    model = sewdsl.compile("IF-SEW Block", input="2x6x6", steps=1, seed=0, neuron="IF", set={"join": join}).eval()
+    x = torch.rand(1, 1, 2, 6, 6, generator=torch.Generator().manual_seed(1)) * 3
+    found = []
+    for program in (model.program, replace(model.program, bits={})):
+        model.program = program
+        model.zero_grad()
+        x_TN = x.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(x_TN).float().square().sum()
+        loss.backward()
+        assert x_TN.grad is not None
+        found.append({"x": x_TN.grad, **{name: w.grad for name, w in model.named_parameters() if w.grad is not None}})
+    for name, gradient in found[1].items():
+        assert torch.equal(found[0][name], gradient), name
