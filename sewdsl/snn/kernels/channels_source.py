@@ -9,7 +9,7 @@ from __future__ import annotations
 from sewdsl.snn.kernels import cpu_numbers
 
 CHANNELS = '''
-cube, group = float64[:, :, ::1], [int64] * 3
+cube, wide, group = float64[:, :, ::1], float64[::1], [int64] * 3
 
 
 @njit(**inner)
@@ -48,10 +48,27 @@ def gather(row, sums, n, low, stride, C, column):
         i += run
     row[:] = 0.0
 
+
+@njit(**inner)
+def move(row, sums):
+    """Adds a row to sums, and empties it."""
+    for i in range(row.size):
+        sums[i] += float64(row[i])
+        row[i] = zero
+
+
+@njit(**inner)
+def total(row):
+    """The sum of a row."""
+    found = 0.0
+    for i in range(row.size):
+        found = plus(found, float64(row[i]))
+    return found
+
 '''
 
 STATISTICS = """
-@njit(**inner)
+@njit(**apart)
 def add(x, row, squares):
     for i in range(row.size):
         wide = float64(read(x[i]))
@@ -75,7 +92,9 @@ def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, 
                 gather(squares, sums[group], block, held, stride, C, 1)
                 held = low % (stride * C)
             for t in range(T):
-                add(x[t * x_step + low : t * x_step + low + n], rows[:n], squares[:n])
+                i = t * x_step + low
+                fetch(x, i + block, block)
+                add(x[i : i + n], rows[:n], squares[:n])
         gather(rows, sums[group], block, held, stride, C, 0)
         gather(squares, sums[group], block, held, stride, C, 1)
 """

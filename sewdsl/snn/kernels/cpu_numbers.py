@@ -11,9 +11,21 @@ from math import sqrt
 import numpy as np
 from llvmlite import ir
 from numba import float64, int64, njit, types
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
 inner = {"error_model": "numpy"}
+
+
+class Disjoint(Compiler):
+    """Takes it that no array that is written overlaps another."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.state.flags.noalias = True
+
+
+apart = {**inner, "pipeline_class": Disjoint}
 outer = {"error_model": "numpy", "nogil": True, "cache": CACHE}
 number = np.$number
 one, zero = number(1), number(0)
@@ -29,6 +41,27 @@ def plus(context, a, b):
         return builder.fadd(*values, flags=["reassoc"])
 
     return float64(float64, float64), generate
+
+
+@intrinsic
+def prefetch(context, row, index):
+    """Asks for the line of memory that an element lies in; there need be no such element."""
+
+    def generate(context, builder, signature, values):
+        place = builder.gep(context.make_array(signature.args[0])(context, builder, values[0]).data, [values[1]])
+        kind = ir.FunctionType(ir.VoidType(), [place.type, *[ir.IntType(32)] * 3])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        builder.call(ask, [place, *(ir.Constant(ir.IntType(32), number) for number in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(row, int64), generate
+
+
+@njit(**inner)
+def fetch(row, low, n):
+    """Asks for elements that will be needed soon: time-steps lie too far apart for the machine to guess."""
+    for i in range(low, low + n if row.size else low, $line):
+        prefetch(row, i)
 ''')
 
 AS_THEY_ARE = """
@@ -132,6 +165,12 @@ EXP64 = """
 from math import exp
 """
 
+LINE = 64
+"""Bytes that memory comes in."""
+
+WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number."""
+
 FORMATS = {
     "float64": ("float64", AS_THEY_ARE),
     "float32": ("float32", AS_THEY_ARE),
@@ -150,4 +189,4 @@ def header(stored: str, *, exp: bool = False) -> str:
     """
     number, conversions = FORMATS[stored]
     exponential = (EXP64 if number == "float64" else EXP32) if exp else ""
-    return HEADER.substitute(number=number) + conversions + exponential + "\n"
+    return HEADER.substitute(number=number, line=LINE // WIDTHS[stored]) + conversions + exponential + "\n"

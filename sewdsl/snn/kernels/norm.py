@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from torch import Tensor
 from sewdsl.snn.kernels import channels_source, cpu, layout, norm_source, threads
 from sewdsl.snn.kernels.work import Work
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 GROUPS = 64
 """The greatest number of groups of blocks, each of which has sums of its own."""
+
+BLOCK = 512
+"""The greatest number of neurons in a block: a step of the next one is asked for while this one is computed."""
 
 
 class Share(NamedTuple):
@@ -46,7 +46,7 @@ class Share(NamedTuple):
     def of(cls, x_TN: Tensor) -> Share:
         """Depends on shape, layout and number format alone."""
         T, neurons, C = x_TN.shape[0], x_TN[0].numel(), x_TN.shape[2]
-        block = cpu.block_of(T, neurons, torch.promote_types(x_TN.dtype, torch.float32))
+        block = min(cpu.block_of(T, neurons, torch.promote_types(x_TN.dtype, torch.float32)), BLOCK)
         stride = layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
         return cls(min(GROUPS, -(-neurons // block)), T, neurons, block, stride, C)
 
@@ -151,60 +151,46 @@ def gradients(  # noqa: PLR0913 -- a whole layer
         batch: Whether mean and rstd are those of x.
     """
     a, b = channels.line()
-    zeros = torch.zeros_like(a)
-    sums, factors = torch.zeros(2, len(a), dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
-    g_x_TN, g_other_TN = (
-        work.spikes() if wants else work.nothing(work.x_TN.dtype) for wants in (wanted.x, wanted.other)
+    gain, batch = work.numbers()[1], batch and wanted.x
+    nothing = work.nothing(work.x_TN.dtype)
+    g_x_TN, g_other_TN = (work.spikes() if wants else nothing.clone() for wants in (wanted.x, wanted.other))
+    ones, products, g_decay = _pull(
+        work, joint, (g_TN, g_other_TN, g_x_TN), (a, b, a * gain), wanted._replace(channels=wanted.channels or batch)
     )
-    if wanted.channels or wanted.factors or (batch if wanted.x else wanted.other):
-        nothing = work.nothing(work.x_TN.dtype)
-        pull = _Pull(work, g_TN, joint, nothing, nothing if wanted.x else g_other_TN)
-        products, ones, factors = _sums(pull, (a, b, zeros, zeros), factors=wanted.factors)
-        sums = torch.stack([(products - channels.mean * ones) * channels.rstd, ones])
-    if wanted.x:
-        product, one = sums * (work.x_TN.shape[2] / work.x_TN.numel() if batch else 0)
+    factors = torch.stack([g_decay, (a * products + b * ones).sum(), ones.sum()])
+    ones, products = gain * ones, gain * products
+    sums = torch.stack([(products - channels.mean * ones) * channels.rstd, ones])
+    if batch:
+        product, one = sums * (work.x_TN.shape[2] / work.x_TN.numel())
         p = (-a * channels.rstd * product).to(a.dtype)
         q = (-a * one - p * channels.mean).to(a.dtype)
-        _Pull(work, g_TN, joint, g_x_TN, g_other_TN).run((a, b, p, q), np.zeros((0, 0, 0)), np.zeros((0, 3)))
+        arrays = *_sequences(layout.step_strides(work.x_TN), work.x_TN, g_x_TN), layout.row(p), layout.row(q)
+        Share.of(work.x_TN).run(_settle(work.stored), arrays)
     return Pulled(g_x_TN, sums.to(a.dtype), factors, g_other_TN)
 
 
-class _Pull(NamedTuple):
-    """Runs back through time: sums where there is no room for the gradient of x, else that gradient."""
-
-    work: Work
-    g_TN: Tensor
-    joint: Joint
-    g_x_TN: Tensor
-    g_other_TN: Tensor
-
-    def run(self, lines: tuple[Tensor, ...], channels: NDArray[Any], factors: NDArray[Any]) -> None:
-        """Fills what there is room in."""
-        work, law = self.work, self.work.law
-        strides = layout.step_strides(work.x_TN)
-        variant = norm_source.Variant(
-            work.stored,
-            law.reset,
-            law.detach_reset,
-            law.slope,
-            self.joint.tape,
-            wants_x=bool(self.g_x_TN.numel()),
-            wants_factors=bool(factors.size),
-            wants_other=bool(self.g_other_TN.numel()),
-        )
-        other_TN = _or_nothing(self.joint.other, work)
-        sequences = _sequences(strides, work.x_TN, other_TN, self.g_TN, self.g_other_TN, self.g_x_TN)
-        arrays = *sequences, *map(layout.row, lines), channels, factors
-        Share.of(work.x_TN).run(_backward(variant), arrays, *_scalars(work))
-
-
-def _sums(pull: _Pull, lines: tuple[Tensor, ...], *, factors: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Over each channel, the sums of g · x and of g, the current's gradient; the gradients of the factors."""
-    share = Share.of(pull.work.x_TN)
-    channels, table = np.zeros((share.groups, share.C, 2)), np.zeros((share.groups if factors else 0, 3))
-    pull.run(lines, channels, table)
+def _pull(
+    work: Work, joint: Joint, gradients: tuple[Tensor, ...], lines: tuple[Tensor, ...], wanted: Wanted
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Fills gradients; sums over channels of g, the gradient of the potential, and of g · x; the gradient of decay."""
+    share, law, strides = Share.of(work.x_TN), work.law, layout.step_strides(work.x_TN)
+    sums = wanted.channels or wanted.factors
+    variant = norm_source.Variant(
+        work.stored,
+        law.reset,
+        law.detach_reset,
+        law.slope,
+        joint.tape,
+        wants_x=wanted.x,
+        wants_sums=sums,
+        wants_factors=wanted.factors,
+        wants_other=wanted.other,
+    )
+    channels, g_decay = np.zeros((share.groups, share.C, 2)), np.zeros(share.groups)
+    sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), *gradients)
+    share.run(_backward(variant), (*sequences, *map(layout.row, lines), channels, g_decay), *_scalars(work))
     ones, products = torch.from_numpy(channels.sum(0)).unbind(1)
-    return products, ones, torch.from_numpy(table.sum(0))
+    return ones, products, torch.tensor(g_decay.sum())
 
 
 def _or_nothing(other: Tensor | None, work: Work) -> Tensor:
@@ -232,3 +218,8 @@ def _forward(stored: str, reset: str, join: str) -> cpu.Kernel:
 @cache
 def _backward(variant: norm_source.Variant) -> cpu.Kernel:
     return cpu.compiled(norm_source.backward(variant), "backward")
+
+
+@cache
+def _settle(stored: str) -> cpu.Kernel:
+    return cpu.compiled(norm_source.settle(stored), "settle")

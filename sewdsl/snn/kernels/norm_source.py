@@ -1,9 +1,9 @@
 """The text of the CPU kernels that normalise and fire at once, which numba compiles.
 
 The current of a neuron is ``a · x + b`` with an ``a`` and a ``b`` for each channel: batch norm, once its statistics are
-known. Neither the current nor the potential is stored. The backward runs twice over the input: once for the sums over
-each channel that the gradient of the statistics needs, and once for the gradient of the input, which is then
-``a · g + p · x + q``. That moves fewer bytes than to store g in between, and loses nothing in formats of 16 bits.
+known. Neither the current nor the potential is stored. The backward charges a block of neurons again, goes back through
+time over it, and sums up over each channel what the gradient of the statistics needs. The gradient of the input is then
+``a · g + p · x + q``: ``a · g`` is stored where it will stand, and a second run adds the rest.
 
 Where a join takes the spikes, it is computed in the place of them, and they are not stored either.
 
@@ -23,7 +23,7 @@ from sewdsl.snn.kernels.joining import ONE, differentiate
 from sewdsl.snn.kernels.tracing import written
 
 FORWARD = Template("""
-@njit(**inner)
+@njit(**apart)
 def fire(x, a, b, v, others, y, decay, gain, drift, v_threshold, v_reset):
     for i in range(v.size):
         h = decay * v[i] + (gain * (read(x[i]) * a[i] + b[i]) + drift)
@@ -57,6 +57,9 @@ def forward(
         v[:] = rest
         for t in range(T):
             i, j, k = t * x_step + low, t * other_step + low, t * step + low
+            fetch(x, i + block, block)
+            fetch(others, j + block, block)
+            fetch(y, k + block, block)
             fire(
                 x[i : i + n], scales[:n], shifts[:n], v, others[j : j + n], y[k : k + n],
                 decay, gain, drift, v_threshold, v_reset,
@@ -64,110 +67,108 @@ def forward(
 """)
 
 BACKWARD = Template("""
-@njit(**inner)
-def charge(x, a, b, v, after, decay, gain, drift, v_threshold, v_reset):
+@njit(**apart)
+def charge(x, a, b, v, charged, decay, gain, drift, v_threshold, v_reset):
     for i in range(v.size):
         h = decay * v[i] + (gain * (read(x[i]) * a[i] + b[i]) + drift)
         u = h - v_threshold
         s = (one if u >= zero else zero) + (u - u)
-        after[i] = $after
+        charged[i] = h
+        v[i] = $after
 
 
-@njit(**inner)
-def pull(x, a, b, $rows, v, others, g_y, g_others, g, sums, decay, gain, drift, v_threshold, v_reset):
-    g_decay, g_gain, g_drift = sums
-    for i in range(v.size):
-        seen = read(x[i])
-        current = seen * a[i] + b[i]
-        h = decay * v[i] + (gain * current + drift)
+@njit(**apart)
+def pull(x, scales, charged, others, g_y, g_others, g, g_x, ones, products, decays, decay, v_threshold, v_reset):
+    for i in range(charged.size):
+        h = charged[i]
         u = h - v_threshold
         s = (one if u >= zero else zero) + (u - u)
         $join
         $slope
+        g_v = decay * g[i]
         g_h = $through
-        g_current = gain * g_h
-        g[i] = decay * g_h
         $give
-    return g_decay, g_gain, g_drift
+        g[i] = g_h
 
 
 @njit(
     types.void(
-        stored, size, stored, size, stored, size, stored, size, stored, size, numbers, numbers, numbers, numbers,
-        cube, table, *group, size, size, size, size, size, *scalars
+        stored, size, stored, size, stored, size, stored, size, stored, size, numbers, numbers, numbers, cube, wide,
+        *group, size, size, size, size, size, *scalars
     ),
     **outer,
 )
 def backward(
-    x, x_step, others, other_step, g_y, g_step, g_others, g_other_step, g_x, step, a, b, p, q, channels, factors,
+    x, x_step, others, other_step, g_y, g_step, g_others, g_other_step, g_x, step, a, b, c, channels, g_decay,
     first, last, groups, T, neurons, block, stride, C, rest, decay, gain, drift, v_threshold, v_reset,
 ):
-    potentials, buffer = np.empty(T * block, number), np.empty(block, number)
-    scales, shifts = np.empty(block, number), np.empty(block, number)
-    $scratch
+    rows, v, g = np.empty(T * block, number), np.empty(block, number), np.empty(block, number)
+    factors, shifts, scales = np.empty(block, number), np.empty(block, number), np.empty(block, number)
+    ones, products, decays = np.zeros(block, number), np.zeros(block, number), np.zeros(block, number)
+    all_ones, all_products = np.zeros(block), np.zeros(block)
     blocks = (neurons + block - 1) // block
     for group in range(first, last):
-        sums, held = (0.0, 0.0, 0.0), -1
+        held = -1
         for index in range(blocks * group // groups, blocks * (group + 1) // groups):
             low = index * block
             n = min(block, neurons - low)
             if low % (stride * C) != held:
-                $end
+                gather(all_ones, channels[group], block, max(held, 0), stride, C, 0)
+                gather(all_products, channels[group], block, max(held, 0), stride, C, 1)
                 held = low % (stride * C)
-                spread(a, scales, block, held, stride, C)
+                spread(a, factors, block, held, stride, C)
                 spread(b, shifts, block, held, stride, C)
-                $begin
-            potentials[:n] = rest
-            for t in range(T - 1):
+                spread(c, scales, block, held, stride, C)
+            v[:n] = rest
+            g[:n] = zero
+            for t in range(T):
                 i, r = t * x_step + low, t * block
+                fetch(x, i + block, block)
                 charge(
-                    x[i : i + n], scales[:n], shifts[:n], potentials[r : r + n], potentials[r + block : r + block + n],
+                    x[i : i + n], factors[:n], shifts[:n], v[:n], rows[r : r + n],
                     decay, gain, drift, v_threshold, v_reset,
                 )
-            g = buffer[:n]
-            g[:] = zero
             for t in range(T - 1, -1, -1):
-                i, j, k, r = t * x_step + low, t * g_step + low, t * step + low, t * block
-                e, f = t * other_step + low, t * g_other_step + low
-                sums = pull(
-                    x[i : i + n], scales[:n], shifts[:n], $slices, potentials[r : r + n],
-                    others[e : e + n], g_y[j : j + n], g_others[f : f + n], g, sums,
-                    decay, gain, drift, v_threshold, v_reset,
+                i, r, e = t * x_step + low, t * block, t * other_step + low
+                f, j, k = t * g_other_step + low, t * g_step + low, t * step + low
+                $fetch
+                pull(
+                    x[i : i + n], scales[:n], rows[r : r + n], others[e : e + n], g_y[j : j + n], g_others[f : f + n],
+                    g[:n], g_x[k : k + n], ones[:n], products[:n], decays[:n], decay, v_threshold, v_reset,
                 )
-        $finish
-        for k in range(3 if factors.size else 0):
-            factors[group, k] = sums[k]
+            move(ones[:n], all_ones)
+            move(products[:n], all_products)
+            $flush
+        gather(all_ones, channels[group], block, max(held, 0), stride, C, 0)
+        gather(all_products, channels[group], block, max(held, 0), stride, C, 1)
 """)
 
-SUMMING = {
-    "rows": "ones, products",
-    "give": ["wide = float64(g_current)", "ones[i] += wide", "products[i] += wide * seen"],
-    "scratch": ["ones, products = np.zeros(block), np.zeros(block)"],
-    "begin": ["pass"],
-    "slices": "ones[:n], products[:n]",
-    "end": [
-        "gather(ones, channels[group], block, max(held, 0), stride, C, 0)",
-        "gather(products, channels[group], block, max(held, 0), stride, C, 1)",
-    ],
-}
-"""The first run: sums of g and of g · x over each channel."""
+SETTLE = """
+@njit(**apart)
+def add(x, slants, bases, g_x):
+    for i in range(g_x.size):
+        g_x[i] = write(read(g_x[i]) + (read(x[i]) * slants[i] + bases[i]))
 
-WRITING = {
-    "rows": "slants, bases, g_x",
-    "give": ["g_x[i] = write(g_current * a[i] + (seen * slants[i] + bases[i]))"],
-    "scratch": ["slants, bases = np.empty(block, number), np.empty(block, number)"],
-    "begin": ["spread(p, slants, block, held, stride, C)", "spread(q, bases, block, held, stride, C)"],
-    "slices": "slants[:n], bases[:n], g_x[k : k + n]",
-    "end": ["pass"],
-}
-"""The second run: the gradient of the input."""
 
-FACTORS = [
-    "deep = float64(g_h)",
-    "g_decay = plus(g_decay, deep * v[i])",
-    "g_gain = plus(g_gain, deep * current)",
-    "g_drift = plus(g_drift, deep)",
-]
+@njit(types.void(stored, size, stored, size, numbers, numbers, *group, size, size, size, size, size), **outer)
+def settle(x, x_step, g_x, step, p, q, first, last, groups, T, neurons, block, stride, C):
+    slants, bases, held = np.empty(block, number), np.empty(block, number), -1
+    blocks = (neurons + block - 1) // block
+    for group in range(first, last):
+        for t in range(T):
+            for index in range(blocks * group // groups, blocks * (group + 1) // groups):
+                low = index * block
+                n = min(block, neurons - low)
+                if low % (stride * C) != held:
+                    held = low % (stride * C)
+                    spread(p, slants, block, held, stride, C)
+                    spread(q, bases, block, held, stride, C)
+                i, k = t * x_step + low, t * step + low
+                add(x[i : i + n], slants[:n], bases[:n], g_x[k : k + n])
+"""
+
+
+READ_OTHER = "z = read(others[i])"
 
 
 class Variant(NamedTuple):
@@ -179,7 +180,8 @@ class Variant(NamedTuple):
         detach_reset: Whether the spike in the reset is a constant to the gradient.
         slope: The tape of the surrogate's derivative.
         join: The tape of the join that takes the spikes; empty: none does.
-        wants_x: Whether it gives the gradient of the input, else the sums.
+        wants_x: Whether it gives the gradient of the input.
+        wants_sums: Whether it gives the sums over each channel.
         wants_factors: Whether it gives the gradients of decay, gain and drift.
         wants_other: Whether it gives the gradient of the join's other operand.
     """
@@ -190,6 +192,7 @@ class Variant(NamedTuple):
     slope: str
     join: str
     wants_x: bool
+    wants_sums: bool
     wants_factors: bool
     wants_other: bool
 
@@ -202,20 +205,35 @@ def forward(stored: str, reset: str, join: str) -> str:
 
 
 def backward(variant: Variant) -> str:
-    """A module with the function ``backward``."""
-    parts = WRITING if variant.wants_x else SUMMING
-    give = [*parts["give"], *(FACTORS if variant.wants_factors else [])]
+    """A module with the function ``backward``: all gradients, that of the input without what the statistics add."""
+    join, give, fetch, flush = _through_join(variant), [], ["fetch(g_y, j + block, block)"], []
+    if variant.wants_sums:
+        give += ["ones[i] += g_h", "products[i] += g_h * read(x[i])"]
+    if variant.wants_factors:
+        give.append(f"decays[i] += g[i] * ({AFTER[variant.reset]})")
+        flush += ["g_decay[group] += total(decays) + rest * total(g[:n])", "decays[:] = zero"]
+    if variant.wants_x:
+        give.append("g_x[i] = write(g_h * scales[i])")
+        fetch.append("fetch(g_x, k + block, block)")
+    if variant.wants_other:
+        fetch.append("fetch(g_others, f + block, block)")
+    if READ_OTHER in join:
+        fetch.append("fetch(others, e + block, block)")
     text = BACKWARD.substitute(
-        {name: part for name, part in parts.items() if isinstance(part, str)}
-        | {"scratch": _indented(parts["scratch"], 4), "begin": _indented(parts["begin"], 16)}
-        | {"end": _indented(parts["end"], 16), "finish": _indented(parts["end"], 8)},
         after=AFTER[variant.reset],
-        join=_indented(_through_join(variant), 8),
+        join=_indented(join, 8),
         slope=_indented([*_written(variant.slope, "t"), f"slope = {_last(variant.slope, 't')}"], 8),
-        through=THROUGH[variant.reset, variant.detach_reset],
-        give=_indented(give, 8),
+        through=THROUGH[variant.reset, variant.detach_reset].replace("g[i]", "g_v"),
+        give=_indented(give or ["pass"], 8),
+        fetch=_indented(fetch, 16),
+        flush=_indented(flush or ["pass"], 12),
     )
     return cpu_numbers.header(variant.stored, exp="exp(" in text) + CHANNELS + text
+
+
+def settle(stored: str) -> str:
+    """A module with the function ``settle``, which adds what the statistics add to the gradient of the input."""
+    return cpu_numbers.header(stored) + CHANNELS + SETTLE
 
 
 def _through_join(variant: Variant) -> list[str]:
@@ -233,7 +251,7 @@ def _through_join(variant: Variant) -> list[str]:
 
 
 def _read_other(tapes: str) -> list[str]:
-    return ["z = read(others[i])"] if "z" in tapes.replace(";", "").split() else []
+    return [READ_OTHER] if "z" in tapes.replace(";", "").split() else []
 
 
 def _written(tape: str, result: str) -> list[str]:
