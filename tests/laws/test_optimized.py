@@ -107,8 +107,10 @@ def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers:
 def test_what_is_computed_again_is_the_same_to_the_bit(
     drawn: Drawn, level: int, numbers: Numbers, *, training: bool, chosen: list[bool], lean: bool
 ) -> None:
+    """But for what draws lots, and would draw anew: it is always kept."""
     program = replace(optimized(drawn.network, level), lean=lean)
-    again = frozenset(step.gives for step, yes in zip(program.steps, cycle(chosen), strict=False) if yes)
+    steps = [step for step in program.steps if all(drawn.network.nodes[i].op.repeatable for i in step.nodes)]
+    again = frozenset(step.gives for step, yes in zip(steps, cycle(chosen), strict=False) if yes)
     kept, computed = (
         run(build(drawn, each, numbers).train(training), drawn, numbers)
         for each in (program, replace(program, again=again))
