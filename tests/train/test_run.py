@@ -48,6 +48,7 @@ class TestFolder:
             "precision": "32",
             "sync_bn": False,
             "compile": False,
+            "memory": None,
             "seed": 0,
             "shift": 0,
             "flip": False,
