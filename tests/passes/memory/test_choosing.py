@@ -56,6 +56,20 @@ def _cheapest(lean: Program, budget: int, found: Choice) -> int:
     return min((some.again for some in peaks if some.bytes <= budget), default=found.peak.again)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("body", NETS.values(), ids=NETS)
+def test_no_value_is_computed_again_that_could_be_kept(body: str, share: float) -> None:
+    whole = program(body)
+    lean = whole.with_lean()
+    low = least(body)
+    budget = int(low + share * (peak(lean, LOAD).bytes - low))
+    waits = Waits.of(Sizes(lean, LOAD))
+    chosen = choose(whole, LOAD, budget).program.again & waits.costs.keys()
+    for value in chosen:
+        without = replace(lean, again=waits.through(chosen - {value}))
+        assert peak(without, LOAD).bytes > budget
+
+
 @pytest.mark.parametrize("body", NETS.values(), ids=NETS)
 def test_nothing_is_given_up_that_fits(body: str) -> None:
     whole = program(body)

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import sewdsl
+from sewdsl.ops.layers import max_pool
 from sewdsl.passes import optimized
 from sewdsl.passes.memory import Load, peak
 from sewdsl.passes.program import LARGE, Program
+from sewdsl.snn import pooling
 from sewdsl.snn.kernels import choice
 
 CASES: dict[str, dict[str, Any]] = {
@@ -56,6 +58,7 @@ def test_within_15_percent_where_values_are_computed_again(spec: str) -> None:
 
 def test_what_is_large_is_the_same_for_both() -> None:
     assert choice.LARGE == LARGE
+    assert pooling.SHORT == max_pool.SHORT
 
 
 def test_by_hand() -> None:
@@ -82,6 +85,35 @@ def test_packed_by_hand() -> None:
     assert names == {"input": numbers * 4 // 2, "conv1": 4 * numbers, "if1": numbers // 8, "conv2": 4 * numbers}
     plain = {network.nodes[i].name for i in peak(program, Load(2)).kept}
     assert plain == {"input", "conv1", "bn1", "if1", "conv2", "bn2"}  # small tensors: whatever is fastest
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [  # maps of two channels, beside the input's: what is kept, and the gradients that are there at once
+        # A sum hands one gradient to both, and the second gradient of the current is added to the first in its place.
+        ("c2k1-ADD[IF | IF]-GAP", {"add1": [3], "shortcut.if1": [4], "branch.if1": [5, 4], "conv1": [2]}),
+        # The neurons' spikes wait too, and have a gradient from the convolution and one from the neurons.
+        ("c2k1-IF-ADD[IF | c2k1]-GAP", {"add1": [4], "shortcut.conv1": [5], "branch.if1": [6, 5], "if1": [4]}),
+    ],
+)
+def test_gradients_by_hand(body: str, expected: dict[str, list[int]]) -> None:
+    found = peak(Program.of(sewdsl.load(body, input="2x8x8", steps=4)), Load(2))
+    maps = 4 * 2 * 4 * 2 * 8 * 8
+    got: dict[str, list[float]] = {}
+    for place, backward, size in found.moments:
+        if backward:
+            name = found.sizes.network.nodes[found.sizes.units[place].gives].name
+            got.setdefault(name, []).append((size - sum(found.sizes.standing.values())) / maps)
+    assert {name: got[name] for name in expected} == expected
+
+
+def test_a_large_convolution_gives_up_its_input_first() -> None:
+    """Unpacked spikes and the gradients of output and input are never there all at once."""
+    found = peak(optimized(sewdsl.load("IF-c1k1-IF-GAP", input="2x512x512", steps=4)), Load(2))
+    weights, channel = 4 * 3, 4 * 2 * 4 * 512 * 512
+    there = 2 * weights + 2 * channel + 2 * channel // 32 + channel  # input, packed spikes, gradient of the output
+    moments = [moment.bytes for moment in found.moments if moment.backward and moment.unit == 1]
+    assert moments == [there + 2 * channel + weights, there + 2 * channel]
 
 
 def test_fewer_time_steps_take_less() -> None:
