@@ -119,3 +119,12 @@ def test_a_long_row_of_real_values(body: str) -> None:
     assert found.peak.bytes < peak(whole, LOAD).bytes or len(everything) < len(whole.steps) // 2
     lower(found.program, seed=0)(x.requires_grad_()).sum().backward()
     assert x.grad is not None
+
+
+def test_what_took_everything_puts_back_what_it_can() -> None:
+    """At the least there is, nothing but everything is known to fit; most of it need not be computed again."""
+    whole, load = optimized(sewdsl.load("7b-net")), Load(4, states=1, steps=16)
+    low = choose(whole, load, 0).peak.bytes
+    found = choose(whole, load, low)
+    assert found.fits
+    assert len(found.program.again) < len(Waits.of(Sizes(whole, load)).costs) // 2
