@@ -16,8 +16,6 @@ ROUNDS = 40
 """How often the needs are stated anew."""
 AT_ONCE = 100
 """How many moments at which it is too much are dealt with at once."""
-TRIED = 64
-"""How many values are tried one by one, in the end, whether they can be kept after all."""
 
 
 class Choice(NamedTuple):
@@ -87,7 +85,7 @@ class _Search:
             found = self._peak(chosen)
             tried[chosen] = found.bytes
             if found.bytes <= self._budget:
-                return self._waits.through(self._thrifty(chosen))
+                return self._waits.through(chosen)
         return self._waits.through(min(tried, key=lambda some: (tried[some], len(some))))
 
     def _needs(
@@ -101,13 +99,6 @@ class _Search:
             known = [need.bytes for need in (needs.get(key), before.get(key)) if need]
             needs[key] = Need(sizes, max([saved, *known]))
         return needs
-
-    def _thrifty(self, chosen: frozenset[int]) -> frozenset[int]:
-        """The same without what need not be computed again after all, tried from the dearest on."""
-        for thing in sorted(chosen, key=lambda i: (-self._waits.costs[i], i))[:TRIED]:
-            if self._peak(chosen - {thing}).bytes <= self._budget:
-                chosen -= {thing}
-        return chosen
 
     def _peak(self, chosen: frozenset[int]) -> Peak:
         return peak(replace(self._program, again=self._waits.through(chosen)), self._load)

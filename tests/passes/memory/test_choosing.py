@@ -121,8 +121,8 @@ def test_a_long_row_of_real_values(body: str) -> None:
     assert x.grad is not None
 
 
-def test_what_took_everything_puts_back_what_it_can() -> None:
-    """At the least there is, nothing but everything is known to fit; most of it need not be computed again."""
+def test_the_least_memory_does_not_take_everything() -> None:
+    """Only what waits while most is there is computed again."""
     whole, load = optimized(sewdsl.load("7b-net")), Load(4, states=1, steps=16)
     low = choose(whole, load, 0).peak.bytes
     found = choose(whole, load, low)
