@@ -1,15 +1,28 @@
 """The text of the CPU kernels that know of channels: how they lie in memory, and sums over each; numba compiles it.
 
-Channels lie in memory with a period; while blocks of neurons begin at the same place of it, as they do channels-last,
-each neuron of a block keeps its channel, and what is known or summed up for it stays where it is.
+Channels lie in memory with a period. Where it is short, as it is channels-last, what is known of each channel is spread
+over one period and the block that may run on behind it, and every block reads it there, and sums up there, from the
+place at which it begins. Where the period is long, this is done for each block anew.
 """
 
 from __future__ import annotations
 
+from string import Template
+
 from sewdsl.snn.kernels import cpu_numbers
 
-CHANNELS = '''
+MOST = 4096
+"""Up to so many neurons a period is held as a whole."""
+
+CHANNELS = Template('''
 cube, wide, group = float64[:, :, ::1], float64[::1], [int64] * 3
+
+
+@njit(**inner)
+def span(block, stride, C):
+    """Whether a period is held as a whole, and for how many neurons channels are spread."""
+    whole = stride * C <= $most
+    return whole, block + stride * C if whole else block
 
 
 @njit(**inner)
@@ -21,22 +34,22 @@ def run_of(i, n, low, stride, C):
 
 
 @njit(**inner)
-def spread(values, out, n, low, stride, C):
-    """The value of each neuron's channel."""
+def spread(values, out, low, stride, C):
+    """The value of the channel of each neuron from one on."""
     i = 0
-    while i < n:
-        channel, run = run_of(i, n, low, stride, C)
+    while i < out.size:
+        channel, run = run_of(i, out.size, low, stride, C)
         for k in range(run):
             out[i + k] = values[channel + k if stride == 1 else channel]
         i += run
 
 
 @njit(**inner)
-def gather(row, sums, n, low, stride, C, column):
-    """Moves what each neuron has to the sum of its channel."""
+def gather(row, sums, low, stride, C, column):
+    """Moves what each neuron from one on has to the sum of its channel."""
     i = 0
-    while i < n:
-        channel, run = run_of(i, n, low, stride, C)
+    while i < row.size:
+        channel, run = run_of(i, row.size, low, stride, C)
         if stride == 1:
             for k in range(run):
                 sums[channel + k, column] += row[i + k]
@@ -56,16 +69,7 @@ def move(row, sums):
         sums[i] += float64(row[i])
         row[i] = zero
 
-
-@njit(**inner)
-def total(row):
-    """The sum of a row."""
-    found = 0.0
-    for i in range(row.size):
-        found = plus(found, float64(row[i]))
-    return found
-
-'''
+''').substitute(most=MOST)
 
 STATISTICS = """
 @njit(**apart)
@@ -78,25 +82,24 @@ def add(x, row, squares):
 
 @njit(types.void(stored, size, cube, *group, size, size, size, size, size), **outer)
 def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, C):
-    rows, squares = np.empty(block), np.empty(block)
+    whole, spread_over = span(block, stride, C)
+    rows, squares = np.zeros(spread_over), np.zeros(spread_over)
     blocks = (neurons + block - 1) // block
-    rows[:] = 0.0
-    squares[:] = 0.0
     for group in range(first, last):
-        held = 0
         for index in range(blocks * group // groups, blocks * (group + 1) // groups):
             low = index * block
             n = min(block, neurons - low)
-            if low % (stride * C) != held:
-                gather(rows, sums[group], block, held, stride, C, 0)
-                gather(squares, sums[group], block, held, stride, C, 1)
-                held = low % (stride * C)
+            p = low % (stride * C) if whole else 0
             for t in range(T):
                 i = t * x_step + low
                 fetch(x, i + block, block)
-                add(x[i : i + n], rows[:n], squares[:n])
-        gather(rows, sums[group], block, held, stride, C, 0)
-        gather(squares, sums[group], block, held, stride, C, 1)
+                add(x[i : i + n], rows[p : p + n], squares[p : p + n])
+            if not whole:
+                gather(rows[:n], sums[group], low, stride, C, 0)
+                gather(squares[:n], sums[group], low, stride, C, 1)
+        if whole:
+            gather(rows, sums[group], 0, stride, C, 0)
+            gather(squares, sums[group], 0, stride, C, 1)
 """
 
 

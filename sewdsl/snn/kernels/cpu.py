@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 Kernel = Callable[..., None]
 
-SCRATCH = 1 << 20
-"""Bytes of potentials that stay in the caches of a core; the longer a block, the better memory streams."""
-
-LINE, SMALL_BLOCK, LARGE_BLOCK = 64, 1024, 16384
-BLOCKS = 64
-"""How many blocks there are at least, unless they would be small: so many threads find work."""
+ROW = 512
+"""Bytes of a time-step of a block: so few that all its steps, and those of the next block, which are asked for
+meanwhile, stay in the nearest cache."""
 
 FEW = 1 << 17
 """Up to so many steps of neurons, waking a thread takes longer than the work."""
@@ -59,7 +56,7 @@ def backward(
     strides, law = layout.step_strides(work.x_TN), work.law
     g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
     g_v_N = work.potential() if wants.v else work.nothing(work.wide)
-    table = np.zeros((-(-work.neurons // block_of(work.T, work.neurons, work.wide)), 3) if wants.factors else (0, 3))
+    table = np.zeros((-(-work.neurons // block_of(work.x_TN)), 3) if wants.factors else (0, 3))
     if g_spikes_TN is None:
         g_spikes_TN = work.spikes().zero_()
     arrays = (
@@ -75,7 +72,7 @@ def backward(
 
 
 def _launch(kernel: Kernel, work: Work, arrays: tuple[Any, ...]) -> None:
-    law, block = work.law, block_of(work.T, work.neurons, work.wide)
+    law, block = work.law, block_of(work.x_TN)
     scalars = work.T, block, law.rest, *work.numbers(), law.v_threshold, law.v_reset or 0.0
 
     def run(first: int, last: int) -> None:
@@ -84,10 +81,9 @@ def _launch(kernel: Kernel, work: Work, arrays: tuple[Any, ...]) -> None:
     threads.share(run, work.neurons, block, parallel=work.neurons * work.T > FEW)
 
 
-def block_of(T: int, neurons: int, wide: torch.dtype) -> int:
+def block_of(x_TN: Tensor) -> int:
     """How many neurons are dealt with at once; it depends on nothing else, such as the number of threads."""
-    fitting = min(SCRATCH // (T * wide.itemsize), max(neurons // BLOCKS, SMALL_BLOCK), LARGE_BLOCK)
-    return max(fitting // LINE, 1) * LINE
+    return ROW // x_TN.dtype.itemsize
 
 
 def _step(y_N: Tensor | None, strides: layout.Strides, work: Work) -> NDArray[Any]:

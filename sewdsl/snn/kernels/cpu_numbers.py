@@ -62,6 +62,15 @@ def fetch(row, low, n):
     """Asks for elements that will be needed soon: time-steps lie too far apart for the machine to guess."""
     for i in range(low, low + n if row.size else low, $line):
         prefetch(row, i)
+
+
+@njit(**inner)
+def total(row):
+    """The sum of a row."""
+    found = 0.0
+    for i in range(row.size):
+        found = plus(found, float64(row[i]))
+    return found
 ''')
 
 AS_THEY_ARE = """

@@ -17,7 +17,7 @@ from sewdsl.snn.kernels import cpu_numbers
 from sewdsl.snn.kernels.tracing import written
 
 FORWARD = Template("""
-@njit(**inner)
+@njit(**apart)
 def fire(x, v, spikes, decay, gain, drift, v_threshold, v_reset):
     for i in range(v.size):
         h = decay * v[i] + (gain * read(x[i]) + drift)
@@ -40,35 +40,34 @@ def forward(
             v[i] = start[low + i] if start.size else rest
         for t in range(T):
             a, b = t * x_step + low, t * step + low
+            fetch(x, a + block, block)
+            fetch(spikes, b + block, block)
             fire(x[a : a + n], v, spikes[b : b + n], decay, gain, drift, v_threshold, v_reset)
         for i in range(n if final.size else 0):
             final[low + i] = v[i]
 """)
 
 BACKWARD = Template("""
-@njit(**inner)
-def charge(x, v, after, decay, gain, drift, v_threshold, v_reset):
+@njit(**apart)
+def charge(x, v, charged, decay, gain, drift, v_threshold, v_reset):
     for i in range(v.size):
         h = decay * v[i] + (gain * read(x[i]) + drift)
         u = h - v_threshold
         s = (one if u >= zero else zero) + (u - u)
-        after[i] = $after
+        charged[i] = h
+        v[i] = $after
 
 
-@njit(**inner)
-def pull(x, v, g_spikes, g, g_x, sums, decay, gain, drift, v_threshold, v_reset):
-    g_decay, g_gain, g_drift = sums
-    for i in range(v.size):
-        current = read(x[i])
-        h = decay * v[i] + (gain * current + drift)
+@njit(**apart)
+def pull(x, charged, g_spikes, g, g_x, later, ones, products, decays, decay, gain, v_threshold, v_reset):
+    for i in range(charged.size):
+        h = charged[i]
         u = h - v_threshold
         s = (one if u >= zero else zero) + (u - u)
         $slope
         g_h = $through
-        $give_x
+        $give
         g[i] = decay * g_h
-        $give_factors
-    return g_decay, g_gain, g_drift
 
 
 @njit(
@@ -78,27 +77,29 @@ def backward(
     x, x_step, start, g_spikes, g_step, g_final, g_x, step, g_start, table,
     first, last, T, block, rest, decay, gain, drift, v_threshold, v_reset,
 ):
-    rows, buffer = np.empty(T * block, number), np.empty(block, number)
+    rows, v, g = np.empty(T * block, number), np.empty(block, number), np.empty(block, number)
+    later, decays = np.zeros(block, number), np.zeros(block, number)
+    ones, products = np.zeros(block, number), np.zeros(block, number)
     for low in range(first, last, block):
         n = min(block, last - low)
-        g = buffer[:n]
         for i in range(n):
-            rows[i] = start[low + i] if start.size else rest
+            v[i] = start[low + i] if start.size else rest
             g[i] = g_final[low + i] if g_final.size else zero
-        for t in range(T - 1):
-            a, r, q = t * x_step + low, t * block, t * block + block
-            charge(x[a : a + n], rows[r : r + n], rows[q : q + n], decay, gain, drift, v_threshold, v_reset)
-        sums = 0.0, 0.0, 0.0
+        for t in range(T):
+            a, r = t * x_step + low, t * block
+            fetch(x, a + block, block)
+            charge(x[a : a + n], v[:n], rows[r : r + n], decay, gain, drift, v_threshold, v_reset)
         for t in range(T - 1, -1, -1):
             a, b, c, r = t * x_step + low, t * g_step + low, t * step + low, t * block
-            sums = pull(
-                x[a : a + n], rows[r : r + n], g_spikes[b : b + n], g, g_x[c : c + n], sums,
-                decay, gain, drift, v_threshold, v_reset,
+            fetch(g_spikes, b + block, block)
+            fetch(g_x, c + block, block)
+            pull(
+                x[a : a + n], rows[r : r + n], g_spikes[b : b + n], g[:n], g_x[c : c + n],
+                later[:n], ones[:n], products[:n], decays[:n], decay, gain, v_threshold, v_reset,
             )
         for i in range(n if g_start.size else 0):
             g_start[low + i] = g[i]
-        for k in range(3 if table.size else 0):
-            table[low // block, k] = sums[k]
+        $sum
 """)
 
 AFTER = {"hard": "h * (one - s) + v_reset * s", "soft": "h - v_threshold * s"}
@@ -112,10 +113,18 @@ THROUGH = {
 }
 """The gradient of h, by the reset and whether it is a constant to the gradient."""
 
-FACTORS = """wide = float64(g_h)
-g_decay = plus(g_decay, wide * v[i])
-g_gain = plus(g_gain, wide * current)
-g_drift = plus(g_drift, wide)"""
+GIVE_FACTORS = """decays[i] += later[i] * ($after)
+later[i] = g_h
+ones[i] += g_h
+products[i] += g_h * read(x[i])"""
+
+SUM = """for i in range(n):
+    decays[i] += later[i] * (start[low + i] if start.size else rest)
+row = table[low // block]
+row[0], row[1], row[2] = total(decays[:n]), total(products[:n]), total(ones[:n])
+for lane in (later, decays, products, ones):
+    lane[:] = zero"""
+"""The gradient of the decay is a sum over g_h and the potential before it, which is known one step further back."""
 
 INSTRUCTIONS = {
     "set": "{0}",
@@ -161,12 +170,18 @@ def forward(stored: str, reset: str) -> str:
 def backward(variant: Variant) -> str:
     """A module with the function ``backward``."""
     lines = written(variant.slope, INSTRUCTIONS, "number({})")
+    after, give, add = AFTER[variant.reset], [], []
+    if variant.wants_x:
+        give.append("g_x[i] = write(gain * g_h)")
+    if variant.wants_factors:
+        give += GIVE_FACTORS.replace("$after", after).splitlines()
+        add = SUM.splitlines()
     text = BACKWARD.substitute(
-        after=AFTER[variant.reset],
+        after=after,
         slope=_indented([*lines, f"slope = t{len(lines) - 1}"]),
         through=THROUGH[variant.reset, variant.detach_reset].replace("g_spikes_i", "read(g_spikes[i])"),
-        give_x="g_x[i] = write(gain * g_h)" if variant.wants_x else "",
-        give_factors=_indented(FACTORS.splitlines()) if variant.wants_factors else "",
+        give=_indented(give or ["pass"]),
+        sum=_indented(add or ["pass"]),
     )
     return cpu_numbers.header(variant.stored, exp="exp(" in text) + text
 

@@ -19,9 +19,6 @@ from sewdsl.snn.kernels.work import Work
 GROUPS = 64
 """The greatest number of groups of blocks, each of which has sums of its own."""
 
-BLOCK = 512
-"""The greatest number of neurons in a block: a step of the next one is asked for while this one is computed."""
-
 
 class Share(NamedTuple):
     """How the neurons of an input are shared out.
@@ -46,7 +43,7 @@ class Share(NamedTuple):
     def of(cls, x_TN: Tensor) -> Share:
         """Depends on shape, layout and number format alone."""
         T, neurons, C = x_TN.shape[0], x_TN[0].numel(), x_TN.shape[2]
-        block = min(cpu.block_of(T, neurons, torch.promote_types(x_TN.dtype, torch.float32)), BLOCK)
+        block = cpu.block_of(x_TN)
         stride = layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
         return cls(min(GROUPS, -(-neurons // block)), T, neurons, block, stride, C)
 

@@ -44,15 +44,19 @@ def forward(
     x, x_step, others, other_step, y, step, a, b, first, last, groups, T, neurons, block, stride, C,
     rest, decay, gain, drift, v_threshold, v_reset,
 ):
-    scales, shifts, buffer = np.empty(block, number), np.empty(block, number), np.empty(block, number)
-    blocks, held = (neurons + block - 1) // block, -1
+    whole, spread_over = span(block, stride, C)
+    scales, shifts, buffer = np.empty(spread_over, number), np.empty(spread_over, number), np.empty(block, number)
+    if whole:
+        spread(a, scales, 0, stride, C)
+        spread(b, shifts, 0, stride, C)
+    blocks = (neurons + block - 1) // block
     for index in range(blocks * first // groups, blocks * last // groups):
         low = index * block
         n = min(block, neurons - low)
-        if low % (stride * C) != held:
-            held = low % (stride * C)
-            spread(a, scales, block, held, stride, C)
-            spread(b, shifts, block, held, stride, C)
+        p = low % (stride * C) if whole else 0
+        if not whole:
+            spread(a, scales[:n], low, stride, C)
+            spread(b, shifts[:n], low, stride, C)
         v = buffer[:n]
         v[:] = rest
         for t in range(T):
@@ -61,7 +65,7 @@ def forward(
             fetch(others, j + block, block)
             fetch(y, k + block, block)
             fire(
-                x[i : i + n], scales[:n], shifts[:n], v, others[j : j + n], y[k : k + n],
+                x[i : i + n], scales[p : p + n], shifts[p : p + n], v, others[j : j + n], y[k : k + n],
                 decay, gain, drift, v_threshold, v_reset,
             )
 """)
@@ -102,30 +106,33 @@ def backward(
     x, x_step, others, other_step, g_y, g_step, g_others, g_other_step, g_x, step, a, b, c, channels, g_decay,
     first, last, groups, T, neurons, block, stride, C, rest, decay, gain, drift, v_threshold, v_reset,
 ):
+    whole, spread_over = span(block, stride, C)
     rows, v, g = np.empty(T * block, number), np.empty(block, number), np.empty(block, number)
-    factors, shifts, scales = np.empty(block, number), np.empty(block, number), np.empty(block, number)
-    ones, products, decays = np.zeros(block, number), np.zeros(block, number), np.zeros(block, number)
-    all_ones, all_products = np.zeros(block), np.zeros(block)
+    factors, shifts = np.empty(spread_over, number), np.empty(spread_over, number)
+    scales, decays = np.empty(spread_over, number), np.zeros(block, number)
+    ones, products = np.zeros(block, number), np.zeros(block, number)
+    all_ones, all_products = np.zeros(spread_over), np.zeros(spread_over)
+    if whole:
+        spread(a, factors, 0, stride, C)
+        spread(b, shifts, 0, stride, C)
+        spread(c, scales, 0, stride, C)
     blocks = (neurons + block - 1) // block
     for group in range(first, last):
-        held = -1
         for index in range(blocks * group // groups, blocks * (group + 1) // groups):
             low = index * block
             n = min(block, neurons - low)
-            if low % (stride * C) != held:
-                gather(all_ones, channels[group], block, max(held, 0), stride, C, 0)
-                gather(all_products, channels[group], block, max(held, 0), stride, C, 1)
-                held = low % (stride * C)
-                spread(a, factors, block, held, stride, C)
-                spread(b, shifts, block, held, stride, C)
-                spread(c, scales, block, held, stride, C)
+            p = low % (stride * C) if whole else 0
+            if not whole:
+                spread(a, factors[:n], low, stride, C)
+                spread(b, shifts[:n], low, stride, C)
+                spread(c, scales[:n], low, stride, C)
             v[:n] = rest
             g[:n] = zero
             for t in range(T):
                 i, r = t * x_step + low, t * block
                 fetch(x, i + block, block)
                 charge(
-                    x[i : i + n], factors[:n], shifts[:n], v[:n], rows[r : r + n],
+                    x[i : i + n], factors[p : p + n], shifts[p : p + n], v[:n], rows[r : r + n],
                     decay, gain, drift, v_threshold, v_reset,
                 )
             for t in range(T - 1, -1, -1):
@@ -133,14 +140,19 @@ def backward(
                 f, j, k = t * g_other_step + low, t * g_step + low, t * step + low
                 $fetch
                 pull(
-                    x[i : i + n], scales[:n], rows[r : r + n], others[e : e + n], g_y[j : j + n], g_others[f : f + n],
-                    g[:n], g_x[k : k + n], ones[:n], products[:n], decays[:n], decay, v_threshold, v_reset,
+                    x[i : i + n], scales[p : p + n], rows[r : r + n], others[e : e + n], g_y[j : j + n],
+                    g_others[f : f + n], g[:n], g_x[k : k + n], ones[:n], products[:n], decays[:n],
+                    decay, v_threshold, v_reset,
                 )
-            move(ones[:n], all_ones)
-            move(products[:n], all_products)
+            move(ones[:n], all_ones[p : p + n])
+            move(products[:n], all_products[p : p + n])
             $flush
-        gather(all_ones, channels[group], block, max(held, 0), stride, C, 0)
-        gather(all_products, channels[group], block, max(held, 0), stride, C, 1)
+            if not whole:
+                gather(all_ones[:n], channels[group], low, stride, C, 0)
+                gather(all_products[:n], channels[group], low, stride, C, 1)
+        if whole:
+            gather(all_ones, channels[group], 0, stride, C, 0)
+            gather(all_products, channels[group], 0, stride, C, 1)
 """)
 
 SETTLE = """
@@ -152,19 +164,23 @@ def add(x, slants, bases, g_x):
 
 @njit(types.void(stored, size, stored, size, numbers, numbers, *group, size, size, size, size, size), **outer)
 def settle(x, x_step, g_x, step, p, q, first, last, groups, T, neurons, block, stride, C):
-    slants, bases, held = np.empty(block, number), np.empty(block, number), -1
+    whole, spread_over = span(block, stride, C)
+    slants, bases = np.empty(spread_over, number), np.empty(spread_over, number)
+    if whole:
+        spread(p, slants, 0, stride, C)
+        spread(q, bases, 0, stride, C)
     blocks = (neurons + block - 1) // block
     for group in range(first, last):
         for t in range(T):
             for index in range(blocks * group // groups, blocks * (group + 1) // groups):
                 low = index * block
                 n = min(block, neurons - low)
-                if low % (stride * C) != held:
-                    held = low % (stride * C)
-                    spread(p, slants, block, held, stride, C)
-                    spread(q, bases, block, held, stride, C)
+                e = low % (stride * C) if whole else 0
+                if not whole:
+                    spread(p, slants[:n], low, stride, C)
+                    spread(q, bases[:n], low, stride, C)
                 i, k = t * x_step + low, t * step + low
-                add(x[i : i + n], slants[:n], bases[:n], g_x[k : k + n])
+                add(x[i : i + n], slants[e : e + n], bases[e : e + n], g_x[k : k + n])
 """
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.ir.op import Neuron
-from sewdsl.snn.kernels import norm_operator, reference
+from sewdsl.snn.kernels import channels_source, norm_operator, reference
 from sewdsl.snn.kernels.law import Law
 from sewdsl.snn.kernels.tracing import trace
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
@@ -89,11 +89,27 @@ def test_at_once_as_in_turn(layout: str, neuron: str, *, training: bool) -> None
         assert_near(one, other, 1e-12, other.abs().max())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("shape", [(4, 2, 3, 40, 40), (3, 7, 130), (2, 5, 1, 3, 3), (6, 2, 70, 1, 1)])
-def test_formats_and_shapes(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+SHAPES = {
+    "a long period": (4, 2, 3, 40, 40),
+    "a short period": (2, 40, 5, 3, 3),
+    "more channels than a block": (2, 9, 300, 4, 4),
+    "one channel": (2, 5, 1, 3, 3),
+    "maps of one number": (6, 2, 70, 1, 1),
+    "no maps": (3, 7, 130),
+    "a long period without maps": (2, 20, channels_source.MOST + 1),
+}
+
+
+CASES = [(name, layout) for name in SHAPES for layout in ("row by row", "channels last") if len(SHAPES[name]) > 3]
+CASES += [(name, "row by row") for name in SHAPES if len(SHAPES[name]) == 3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("name", "layout"), CASES)
+def test_formats_and_shapes(dtype: torch.dtype, name: str, layout: str) -> None:
     """The spikes are exactly those of the current a · x + b in float32, whatever the format of x."""
-    x_TN = current(*shape, dtype=dtype).requires_grad_()
+    shape = SHAPES[name]
+    x_TN = LAYOUTS[layout](current(*shape, dtype=dtype)).requires_grad_()
     norm = layer("PLIF", shape[2], torch.float32, training=True)
     spikes = at_once(norm, x_TN)
     assert spikes.dtype == dtype
