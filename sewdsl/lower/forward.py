@@ -15,6 +15,7 @@ from sewdsl.snn.hooks import watched
 from sewdsl.snn.join import Joint
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.norm import BatchNorm
+from sewdsl.snn.steps import at_all_steps
 
 if TYPE_CHECKING:
     from sewdsl.snn.join import Join
@@ -152,11 +153,6 @@ def _normalised(layer: nn.Module | None, norm: BatchNorm, x_TN: Tensor, repeats:
     if norm.training or norm.watched or watched(layer):
         return cast("Tensor", norm(layer(x_TN), repeats=repeats))
     return cast("Conv2d", layer).normalised(x_TN, norm)
-
-
-def at_all_steps(x_TN: Tensor, T: int) -> Tensor:
-    """A value of one time-step as that of each of T; any other as it is."""
-    return x_TN if len(x_TN) == T else x_TN.expand(T, *x_TN.shape[1:])
 
 
 @contextmanager

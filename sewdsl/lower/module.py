@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.forward import Forward, Integrate, at_all_steps, calls
+from sewdsl.lower.forward import Forward, Integrate, calls
 from sewdsl.lower.stream import Stream
 from sewdsl.passes import Program
+from sewdsl.snn.steps import at_all_steps
 
 
 class Section(nn.Module):

@@ -13,6 +13,7 @@ from sewdsl.snn.hooks import watched
 from sewdsl.snn.join import Joint
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.specification import NeuronSpec
+from sewdsl.snn.steps import at_all_steps
 
 
 class Neuron(nn.Module):
@@ -79,5 +80,4 @@ def _normalised(x_TN: Tensor, norm: BatchNorm) -> Tensor:
     if T == 1 or x_TN.stride(0):
         current: Tensor = norm(x_TN)
         return current
-    current = norm(x_TN[:1], repeats=T)
-    return current.expand(T, *current.shape[1:])
+    return at_all_steps(norm(x_TN[:1], repeats=T), T)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sewdsl.snn.kernels import layout
+
 MAP = 4
 """Axes of a batch of maps, ``[N, C, H, W]``."""
 
@@ -19,6 +21,23 @@ def over_steps(operation: Callable[[Tensor], Tensor], x_TN: Tensor) -> Tensor:
     """Applies an operation on ``[N, *]`` to every step of ``[T, N, *]``, all of them as one batch of T·N samples."""
     y = _stated(operation(_stated(x_TN.flatten(0, 1))))
     return y.reshape(*x_TN.shape[:2], *y.shape[1:])
+
+
+def at_all_steps(x_TN: Tensor, T: int) -> Tensor:
+    """A value of one time-step as that of each of T, one and the same memory; any other as it is.
+
+    Its axes are put in the order of memory while it is repeated: over steps that are stored otherwise, torch sums up
+    the gradient thirty times slower.
+    """
+    if len(x_TN) == T:
+        return x_TN
+    sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]
+    if torch.compiler.is_compiling() or not layout.dense(sizes, strides):
+        return x_TN.expand(T, *sizes)
+    order = [0, *sorted(range(1, x_TN.ndim), key=x_TN.stride, reverse=True)]
+    back = sorted(range(x_TN.ndim), key=order.__getitem__)
+    stored = x_TN.permute(order)
+    return stored.flatten(1).expand(T, -1).reshape(T, *stored.shape[1:]).permute(back)
 
 
 def _stated(x: Tensor) -> Tensor:
