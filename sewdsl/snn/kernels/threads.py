@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
@@ -28,9 +28,20 @@ def share(work: Callable[[int, int], object], neurons: int, block: int, *, paral
         work(0, neurons)
         return
     length = max(1, -(-neurons // (block * threads * PIECES))) * block
-    firsts = range(0, neurons, length)
-    for _ in _pool(threads).map(work, firsts, (min(first + length, neurons) for first in firsts)):
-        pass
+    firsts = iter(range(0, neurons, length))
+
+    def take() -> None:
+        for first in firsts:  # the next of a range is handed out once, whoever asks
+            work(first, min(first + length, neurons))
+
+    helpers = [_pool(threads).submit(take) for _ in range(threads - 1)]
+    try:
+        take()
+    finally:
+        wait([helper for helper in helpers if not helper.cancel()])  # who has not begun has nothing left to do
+    for helper in helpers:
+        if not helper.cancelled():
+            helper.result()
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
