@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sewdsl.ir.network import Network
 
-LARGE = 1 << 22
+LARGE = 1 << 20
 """Numbers in a value from which on storing less of it is worth computing more, whatever the memory."""
 
 

@@ -30,7 +30,7 @@ _KERNELS = {
 }
 """For which number formats there are kernels, by kind of device."""
 
-LARGE = 1 << 22
+LARGE = 1 << 20
 """Numbers in a tensor from which on storing less is worth computing more: below, it is quickly there again, and finding
 memory for it takes no longer than the arithmetic."""
 
