@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Unpack
 
 from sewdsl.checks import check
+from sewdsl.compiler.allowing import silence
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.spec import Found, find
 from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
@@ -137,6 +138,7 @@ def _stages(
         if made.whole and not diagnostics.errors:
             _check_memory(made.network, assembly, diagnostics)
     asked = study(assembly.study, diagnostics) if assembly.study else Study()
+    silence(diagnostics, assembly.allowed, whole=made.whole and not (variant or asked.variants))
     return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked)
 
 

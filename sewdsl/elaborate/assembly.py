@@ -12,6 +12,7 @@ from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import (
+    Allow,
     BlockDefinition,
     Body,
     Claim,
@@ -36,7 +37,7 @@ SECTIONS = ("train",)
 STUDY = "study"
 """The section of a file's variants; each file has its own."""
 
-STATEMENTS = ("body", "block", "use", "expect", "claim", *SECTIONS, STUDY)
+STATEMENTS = ("body", "block", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
 """First words of the other statements."""
 
 
@@ -50,6 +51,7 @@ class Assembly:
         sections: ``train``, by name.
         body: The expression.
         figures: ``expect`` and ``claim`` lines.
+        allowed: ``allow`` lines of the file itself.
         own: Names of the blocks of the file itself, used files aside.
         study: The ``study`` section of the file itself.
     """
@@ -59,6 +61,7 @@ class Assembly:
     sections: dict[str, Section] = field(default_factory=dict)
     body: Body | None = None
     figures: list[Expect | Claim] = field(default_factory=list)
+    allowed: list[Allow] = field(default_factory=list)
     own: tuple[str, ...] = ()
     study: Section | None = None
 
@@ -87,6 +90,7 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
     for name, section in own.sections.items():
         result.sections[name] = _over(result.sections.get(name), section)
     result.body, result.figures, result.own = own.body, own.figures, tuple(own.blocks)
+    result.allowed = own.allowed
     return result
 
 
@@ -108,6 +112,8 @@ def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> N
             own.body = bodies["body"]
         case Expect() | Claim():
             own.figures.append(statement)
+        case Allow():
+            own.allowed.append(statement)
         case Version() | Use():
             pass
 

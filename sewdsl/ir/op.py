@@ -6,6 +6,7 @@ Nothing here needs torch: ``build`` is handed the runtime it builds from.
 from __future__ import annotations
 
 from abc import abstractmethod
+from math import exp
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, final
 
 from pydantic import Field, SerializeAsAny
@@ -123,6 +124,14 @@ class Surrogate(Kind):
         """σ'(u) for u = H - v_threshold, in plain arithmetic that floats, torch, numba and Triton all run."""
 
 
+class Scalar(float):
+    """A learnable scalar as a plain number, for what is asked of a neuron where there is no torch."""
+
+    def sigmoid(self) -> Scalar:
+        """1 / (1 + exp(-x))."""
+        return Scalar(1 / (1 + exp(-self)))
+
+
 class Linear(NamedTuple):
     """Dynamics of the form H[t] = decay · V[t-1] + gain · X[t] + drift; numbers or scalar tensors."""
 
@@ -190,6 +199,14 @@ class LinearNeuron(Neuron):
     @abstractmethod
     def dynamics(self, *args: Any, **learned: Any) -> Linear:
         """(decay, gain, drift) as functions of its learnable scalars."""
+
+    @final
+    def at_start(self) -> Linear | None:
+        """(decay, gain, drift) as numbers, before anything is learned; None where only torch can say."""
+        try:
+            return Linear(*map(float, self.dynamics(**{k: Scalar(x) for k, x in self.learnable().items()})))
+        except (AttributeError, TypeError, ValueError):
+            return None
 
     @final
     def charge(self, v: Any, x: Any, *args: Any, **learned: Any) -> Any:

@@ -72,6 +72,9 @@ class Builder:
     def _claim(self, children: Children, span: Span) -> tree.Claim:
         return tree.Claim(*self._all(children), span=span)
 
+    def _allow(self, children: Children, span: Span) -> tree.Allow:
+        return tree.Allow(*self._all(children), span=span)
+
     def _section(self, children: Children, span: Span) -> tree.Section:
         name, *place = self._all(children[:-2])
         return tree.Section(name, place[0].text if place else None, (), span=span)

@@ -9,6 +9,7 @@ KEYWORDS = {
     "use": "_USE",
     "expect": "_EXPECT",
     "claim": "_CLAIM",
+    "allow": "_ALLOW",
     "train": "SECTION",
     "study": "SECTION",
     "data": "SECTION",
@@ -47,5 +48,5 @@ CONTINUES = frozenset({"_DASH", "_EQUAL", "_BAR"})
 COLUMN = 8
 """Where the value of a header line begins in canonical text, counted from 0: right behind ``network``."""
 
-PADDED = frozenset({"KEY", "_BODY", "_USE", "_EXPECT", "_CLAIM"})
+PADDED = frozenset({"KEY", "_BODY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
 """Kinds of first words that are padded to that column."""

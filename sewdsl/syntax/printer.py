@@ -101,7 +101,7 @@ def _print_parameter(parameter: tree.BlockParameter) -> str:
     return parameter.name + (f"={_print_value(parameter.default)}" if parameter.default is not None else "")
 
 
-def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.Claim) -> Iterator[str]:
+def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.Claim | tree.Allow) -> Iterator[str]:
     """The texts that stand side by side in a statement's line."""
     match statement:
         case tree.Setting():
@@ -117,6 +117,8 @@ def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.C
             yield from ("claim", statement.quantity.text, print_expression(statement.value))
             if statement.source is not None:
                 yield print_expression(statement.source)
+        case tree.Allow():
+            yield from ("allow", statement.code.text, print_expression(statement.reason))
 
 
 def _group(statement: tree.Statement) -> object:

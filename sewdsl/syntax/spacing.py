@@ -10,7 +10,7 @@ from sewdsl.syntax.scanner import end, start
 if TYPE_CHECKING:
     from lark import Token
 
-_VALUES = frozenset({"KEY", "_USE", "_EXPECT", "_CLAIM"})
+_VALUES = frozenset({"KEY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
 """First words of statements whose values stand side by side."""
 _ALWAYS = frozenset({"_BAR", "_OR", "_ON"})
 """Tokens with a blank on both sides."""
@@ -67,7 +67,8 @@ class Spacing:
             return " " * max(1, COLUMN - len(self.head)) if self.padded else " "
         if not self.open and self.head.type in _VALUES:
             self.name_spaced = False
-            return "" if token.type == "_LPAR" or self.previous.type == "_DASH" else " "
+            in_code = self.head.type == "_ALLOW" and token.type == "_DASH"
+            return "" if in_code or token.type == "_LPAR" or self.previous.type == "_DASH" else " "
         before, after = self.previous.type, token.type
         if after in {"WORD", "_OPEN"} and (before == "WORD" or self.formula_closed):
             return self._within_name(token)

@@ -21,6 +21,7 @@ _TYPES: dict[str, TokenType] = {
     "_USE": "keyword",
     "_EXPECT": "keyword",
     "_CLAIM": "keyword",
+    "_ALLOW": "keyword",
     "_ON": "keyword",
     "_OR": "keyword",
     "KEY": "key",

@@ -234,6 +234,14 @@ class Claim(Node):
 
 
 @dataclass(frozen=True)
+class Allow(Node):
+    """``allow vanishing-gradient "as in Fig. 6"``: a warning that is not to be given, and why."""
+
+    code: Word
+    reason: Text
+
+
+@dataclass(frozen=True)
 class Section(Node):
     """``train on dvs128-gesture { … }``: a name, what it is on (words joined by ``-``), and settings."""
 
@@ -242,7 +250,7 @@ class Section(Node):
     settings: tuple[Setting, ...]
 
 
-Statement = Version | Setting | Body | BlockDefinition | Use | Expect | Claim | Section
+Statement = Version | Setting | Body | BlockDefinition | Use | Expect | Claim | Allow | Section
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,12 @@ CODES = {
     "cropped_input": ("cropped-input", 4, 17, Severity.WARNING),
     "expectation": ("expectation-failed", 4, 1, Severity.ERROR),
     "zero_init_needs_norm": ("zero-init-needs-norm", 5, 17, Severity.ERROR),
+    "no_identity_mapping": ("no-identity-mapping", 4, 17, Severity.WARNING),
+    "gradient_over_blocks": ("vanishing-gradient", 4, 18, Severity.WARNING),
+    "and_in_a_row": ("and-in-a-row", 4, 18, Severity.WARNING),
+    "growing_output": ("growing-output", 3, 20, Severity.WARNING),
+    "rates_as_logits": ("rates-as-logits", 3, 30, Severity.WARNING),
+    "zero_one_gradient": ("zero-one-gradient", 4, 14, Severity.WARNING),
     "join_needs_spikes": ("join-needs-spikes", 4, 27, Severity.ERROR),
 }
 

@@ -93,6 +93,7 @@ statements: st.SearchStrategy[tree.Statement] = st.one_of(
     st.builds(tree.Use, texts),
     st.builds(tree.Expect, words.map(tree.Word), plain_values),
     st.builds(tree.Claim, words.map(tree.Word), plain_values, st.none() | texts),
+    st.builds(tree.Allow, places.map(tree.Word), texts),
     st.builds(
         tree.Section,
         st.sampled_from(["train", "data"]).map(tree.Word),
@@ -128,7 +129,19 @@ fragments = st.lists(
                 "\u00a0",
                 "?",
             ),
-            *("sewdsl 1\n", "body ", "block ", "use ", "expect ", "claim ", "train on x {\n", "data ", "steps ", "on "),
+            *(
+                "sewdsl 1\n",
+                "body ",
+                "block ",
+                "use ",
+                "expect ",
+                "claim ",
+                "allow ",
+                "train on x {\n",
+                "data ",
+                "steps ",
+                "on ",
+            ),
         ]
     ),
     max_size=40,

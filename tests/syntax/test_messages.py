@@ -232,6 +232,14 @@ CASES = [
         21,
         "found 'Tab', expected a string in double quotes or the end of the line",
     ),
+    file(
+        "allow cropped-input",
+        "unexpected-token",
+        2,
+        20,
+        "found the end of the line, expected a string in double quotes",
+    ),
+    file('allow "as printed"', "unexpected-token", 2, 7, "found '\"as printed\"', expected a name"),
     file("train at x {\n}", "unexpected-token", 2, 7, "found 'at', expected '{' or 'on'"),
     file("train on x", "unexpected-token", 2, 11, "found the end of the line, expected '{' or '-'"),
     file(

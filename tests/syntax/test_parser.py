@@ -26,6 +26,7 @@ MPk2s2}*7-FC11
 use "other.net"
 expect  parameters 0.13M          # Tab. 5
 claim   parameters 23.23M "Tab. 5"
+allow   vanishing-gradient "Fig. 7"
 train on dvs128-gesture {
     epochs 192
     optimizer SGD(
@@ -151,7 +152,7 @@ def test_values_stand_side_by_side() -> None:
 def test_a_file() -> None:
     kinds = [type(statement).__name__ for statement in parsed(FILE).statements]
     assert kinds == [
-        *("Version", "Setting", "Setting", "Setting", "Setting", "Body", "Use", "Expect", "Claim"),
+        *("Version", "Setting", "Setting", "Setting", "Setting", "Body", "Use", "Expect", "Claim", "Allow"),
         *("Section", "Section", "BlockDefinition"),
     ]
 
@@ -173,7 +174,9 @@ def test_a_block() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["block", "use", "expect", "claim", "body", "train", "data", "sewdsl", "on", "or"])
+@pytest.mark.parametrize(
+    "name", ["block", "use", "expect", "claim", "allow", "body", "train", "data", "sewdsl", "on", "or"]
+)
 def test_keywords_are_names_away_from_a_statement_s_beginning(name: str) -> None:
     body = f"body {name}-{{a-\n{name}}}*2-f({name}={name})"
     text = f"sewdsl 1\nsteps {name}\n{body}\ntrain on {name} {{\n    {name} {name}\n}}\n"

@@ -1,0 +1,31 @@
+"""AND blocks in a row, which can only lose spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.ir.network import Network
+from sewdsl.ops.joins.and_ import And
+from sewdsl.ops.residual import Residual, rows
+
+
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+    """Sec. 4.1: each AND keeps only the spikes at which its branch fires too, so that deep layers fall silent."""
+
+    def conjoined(block: Residual) -> bool:
+        return block.activation is None and isinstance(network.nodes[block.join].op, And)
+
+    for row in rows(network, conjoined):
+        if len(row) > 1:
+            join = network.nodes[row[-1].join]
+            yield Diagnostic(
+                "and-in-a-row",
+                Severity.WARNING,
+                f"{len(row)} AND blocks in a row: at a firing rate of 1/2 in each branch, "
+                f"{0.5 ** len(row):.2g} of the spikes are left (Sec. 4.1)",
+                join.span,
+                label="each keeps only spikes at which its branch fires too",
+                help="use ADD or IAND, which are identities where the branch is silent",
+                path=join.where,
+            )

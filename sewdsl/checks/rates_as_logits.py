@@ -1,0 +1,43 @@
+"""A cross-entropy of firing rates, which cannot fall to zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import e, log1p
+
+from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.ir.network import Network
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.max_pool import MaxPool
+
+MEANS = (AvgPool, GlobalAvgPool, MaxPool, Flatten)
+"""Layers whose output is never greater than their input's."""
+
+
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules
+    """Logits between 0 and b give the right class at most e^b / (e^b + K - 1) of the softmax over K classes."""
+    recipe, output = network.recipe, network.nodes[network.output]
+    most = _most(network)
+    if not whole or recipe is None or most is None or network.settings.readout == "sum" or len(output.output.shape) > 1:
+        return
+    classes = output.output.elements
+    least = log1p((classes - 1) * e**-most)
+    yield Diagnostic(
+        "rates-as-logits",
+        Severity.WARNING,
+        f"the output is a rate from 0 to {most}: a cross-entropy over {classes} classes never falls below {least:.2f}",
+        output.span,
+        label="ends in neurons, or in a mean of theirs",
+        help="end the network in FC, or take 'readout sum'",
+        path=output.where,
+    )
+
+
+def _most(network: Network) -> int | None:
+    """The greatest value of the output; None: there is none."""
+    node = network.nodes[network.output]
+    while isinstance(node.op, MEANS):
+        node = network.nodes[node.inputs[0]]
+    return node.output.values.upper

@@ -1,0 +1,33 @@
+"""``allow`` lines: warnings that a file does not want to hear, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.syntax.tree import Allow
+
+
+def silence(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) -> None:
+    """Takes away the warnings and notes that are allowed, and complains of lines that allow nothing.
+
+    Args:
+        diagnostics: What was said; errors stay.
+        allowed: The lines.
+        whole: Whether all was said that could be: only then is it known that a line allows nothing.
+    """
+    codes = {line.code.text for line in allowed}
+    kept = [d for d in diagnostics.found if d.severity is Severity.ERROR or d.code not in codes]
+    said = {d.code for d in diagnostics.found if d.severity is not Severity.ERROR}
+    errors = {d.code for d in kept}
+    diagnostics.found[:] = kept
+    for line in allowed:
+        code = line.code.text
+        if not line.reason.text.strip():
+            message = f"'allow {code}' gives no reason"
+            hint = 'say why in quotes, e.g. "as in Fig. 6"'
+            diagnostics.report("invalid-argument", message, line.reason.span, help=hint)
+        elif whole and code not in said:
+            hint = "an error cannot be allowed; mend it" if code in errors else "take the line out"
+            message = f"no warning '{code}' is given here"
+            diagnostics.report("unused-allow", message, line.span, severity=Severity.WARNING, help=hint)

@@ -1,0 +1,76 @@
+"""What becomes of a spike that is sent to a neuron at rest, and of its gradient (Sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from sewdsl.ir.op import LinearNeuron, Neuron
+
+STATES = 1000
+"""How many potentials are followed before it is given up; a neuron that passes spikes on has a few."""
+
+
+class Slopes(NamedTuple):
+    """The gradient of a neuron's output by its input, at rest.
+
+    Attributes:
+        silent: Where it is sent none, Θ'(H[0] - v_threshold); for IF, σ'(0 - v_threshold).
+        spike: Where it is sent a spike; for IF, σ'(1 - v_threshold).
+    """
+
+    silent: float
+    spike: float
+
+
+def slopes(neuron: Neuron) -> Slopes | None:
+    """The factors of Eq. 8, before anything is learned; None for a neuron that does not charge linearly."""
+    dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
+    if dynamics is None:
+        return None
+    decay, gain, drift = dynamics
+    potentials = (decay * neuron.rest + gain * spike + drift for spike in (0, 1))
+    return Slopes(*(gain * float(neuron.surrogate.derivative(h - neuron.v_threshold)) for h in potentials))
+
+
+class Failure(NamedTuple):
+    """A time-step at which a neuron does not do as it is told.
+
+    Attributes:
+        v: The potential before it.
+        spike: What it is sent, 0 or 1.
+        h: The potential that this leads to: not v_threshold, or against the will v_threshold and more.
+    """
+
+    v: float
+    spike: int
+    h: float
+
+
+def failure(neuron: Neuron) -> Failure | None:
+    """Where a neuron does not fire exactly when it is sent a spike, SN(S) = S, so that it passes spikes on.
+
+    Every potential is followed that it can have. None: it never fails, or that cannot be said, since it does not charge
+    linearly or has too many potentials. Of a neuron that learns, it is said as it is before that.
+    """
+    dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
+    if dynamics is None:
+        return None
+    decay, gain, drift = dynamics
+    todo, seen = deque([neuron.rest]), {neuron.rest}
+    while todo and len(seen) <= STATES:
+        v = todo.popleft()
+        for spike in (1, 0):
+            h = decay * v + gain * spike + drift
+            if (h >= neuron.v_threshold) != bool(spike):
+                return Failure(v, spike, h)
+            after = _after(neuron, h) if spike else h
+            if after not in seen:
+                seen.add(after)
+                todo.append(after)
+    return None
+
+
+def _after(neuron: Neuron, h: float) -> float:
+    """The potential behind a spike (Eq. 3)."""
+    return h - neuron.v_threshold if neuron.v_reset is None else neuron.v_reset
