@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
@@ -30,6 +31,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         )
 
 
+@lru_cache(maxsize=256)
 def _flat(surrogate: Surrogate) -> bool:
     """Whether its derivative takes one value besides zero."""
     return len({float(surrogate.derivative(u)) for u in PLACES} - {0.0}) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from typing import NamedTuple
 
 from sewdsl.ir.op import LinearNeuron, Neuron
@@ -23,6 +24,7 @@ class Slopes(NamedTuple):
     spike: float
 
 
+@lru_cache(maxsize=256)
 def slopes(neuron: Neuron) -> Slopes | None:
     """The factors of Eq. 8, before anything is learned; None for a neuron that does not charge linearly."""
     dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
@@ -47,6 +49,7 @@ class Failure(NamedTuple):
     h: float
 
 
+@lru_cache(maxsize=256)
 def failure(neuron: Neuron) -> Failure | None:
     """Where a neuron does not fire exactly when it is sent a spike, SN(S) = S, so that it passes spikes on.
 
