@@ -17,7 +17,7 @@ from benchmarks.plan import QUICK, Plan
 from benchmarks.process import work
 from benchmarks.results import Results
 from benchmarks.rounds import run_case
-from benchmarks.settings import OWN, SETTINGS
+from benchmarks.settings import ALL, OWN
 from benchmarks.table import table
 
 
@@ -69,7 +69,7 @@ def _results(plan: Plan) -> Results:
         started=datetime.now(UTC).isoformat(),
         machine={**machine.describe(), **asked},
         versions=machine.versions(),
-        settings={setting.name: dict(setting.environment) for setting in SETTINGS},
+        settings={setting.name: dict(setting.environment) for setting in ALL},
         own=OWN.name,
         absent=[contender.name for contender in CONTENDERS if not contender.installed],
         plan=plan,

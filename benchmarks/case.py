@@ -12,7 +12,7 @@ from benchmarks.job import Job
 from benchmarks.plan import Plan
 from benchmarks.process import work
 from benchmarks.results import Agreement, Sample
-from benchmarks.settings import SETTINGS, Setting
+from benchmarks.settings import RETURNING, SETTINGS, Setting
 from benchmarks.workload import Workload
 
 WEIGHTS = "weights.pt"
@@ -104,15 +104,17 @@ def compare(
     Args:
         workload: What they run.
         contenders: The first is the one that others must agree with.
-        settings: On a GPU only the first is taken, for the allocators work on the CPU's memory.
+        settings: On a GPU only the first is taken, for the allocators work on the CPU's memory. Who is told how much
+            memory there is runs with memory returned.
         bound: Whether the time to move the bytes of a layer stands beside.
         size: See :class:`Comparison`.
     """
     names = tuple(contender.name for contender in contenders)
+    chosen = settings if workload.device == "cpu" else settings[:1]
     found = [
-        Measurement(name, setting, partial(_time, workload, name, setting))
-        for name in names
-        for setting in (settings if workload.device == "cpu" else settings[:1])
+        Measurement(by.name, setting, partial(_time, workload, by.name, setting))
+        for by in contenders
+        for setting in ((RETURNING,) if by.planned else chosen)
     ]
     if bound:
         found.append(Measurement("moving its bytes", settings[0], partial(_move, workload, settings[0])))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import product
 
 from benchmarks.case import Case, Comparison, Scope, compare
-from benchmarks.settings import OWN
+from benchmarks.settings import ALL, OWN, SETTINGS
 from benchmarks.workload import Workload
 
 NETWORK = "sew-resnet-18"
+SMALL, LARGE = 64, 224
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
@@ -20,10 +21,13 @@ def comparisons(scope: Scope) -> list[Comparison]:
         return [compare(workload, scope.contenders, settings=(OWN,)) for workload in small]
     images = [
         Workload(NETWORK, (3, size, size), 4, 4, train=train, precision=precision, static=True, device=device)
-        for device, size, train, precision in product(scope.devices, (64, 224), (True, False), ("fp32", "bf16"))
+        for device, size, train, precision in product(scope.devices, (SMALL, LARGE), (True, False), ("fp32", "bf16"))
     ]
-    sequences = [Workload(NETWORK, (3, 224, 224), 4, 4, device=device) for device in scope.devices]
-    return [compare(workload, scope.contenders) for workload in images + sequences]
+    sequences = [Workload(NETWORK, (3, LARGE, LARGE), 4, 4, device=device) for device in scope.devices]
+    return [
+        compare(workload, scope.contenders, settings=ALL if workload.train and workload.shape[1] > SMALL else SETTINGS)
+        for workload in images + sequences
+    ]
 
 
 CASE = Case("sew-resnet-18", "SEW-ResNet-18", comparisons)

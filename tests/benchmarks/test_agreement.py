@@ -11,7 +11,7 @@ pytest.importorskip("snntorch")
 
 from snntorch import surrogate
 
-from benchmarks.contenders import CONTENDERS, SEWDSL, SPIKINGJELLY, Contender, spiking_jelly
+from benchmarks.contenders import CONTENDERS, PLANNED, SEWDSL, SPIKINGJELLY, Contender, spiking_jelly
 from benchmarks.contenders.model import Model
 from benchmarks.job import MismatchError
 from benchmarks.tasks.agree import agree
@@ -29,6 +29,7 @@ BLOCKS = Workload("blocks-1", (2, 8, 8), 3, 2)
         (Workload("sew-resnet-18", (3, 32, 32), 3, 2, static=True), CONTENDERS),
         (Workload("sew-resnet-18", (3, 32, 32), 3, 2, train=False), CONTENDERS),
         (BLOCKS, CONTENDERS[:2]),
+        (Workload("7b-net", (2, 128, 128), 2, 2, precision="bf16"), (SEWDSL, PLANNED)),
     ],
     ids=lambda value: f"{value.network}, {value}" if isinstance(value, Workload) else "",
 )
