@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.checks.expectation import computed, holds
+from sewdsl.cli.energy import as_json as energy_as_json
+from sewdsl.cli.energy import print_energy
 from sewdsl.cli.memory import as_json as memory_as_json
 from sewdsl.cli.memory import predict, print_memory
 from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
@@ -14,6 +16,7 @@ from sewdsl.cli.options import network as load_network
 from sewdsl.cli.printing import dump
 from sewdsl.cli.tables import Row, layer_rows, print_network
 from sewdsl.ir.network import Network
+from sewdsl.passes.operations import Costs
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -28,11 +31,20 @@ def command(  # noqa: PLR0913 -- one parameter per option
     batch: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="With --memory: samples at once, not the recipe's.")
     ] = None,
+    energy: Annotated[bool, typer.Option("--energy", help="Count operations and energy at most instead.")] = False,
+    costs: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--costs", metavar="MAC AC", min=0, help="With --energy: pJ of each, not 4.6 and 0.9."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON, always expanded.")] = False,
 ) -> None:
     """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
     if batch is not None and not memory:
         usage("--batch goes with --memory")
+    if costs is not None and not energy:
+        usage("--costs goes with --energy")
+    if energy and memory:
+        usage("one of --energy and --memory")
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
     if memory:
         found = predict(network, batch)
@@ -40,10 +52,19 @@ def command(  # noqa: PLR0913 -- one parameter per option
             typer.echo(dump(memory_as_json(network, found)))
         else:
             print_memory(network, found, expand=expand)
+    elif energy:
+        _energy(network, Costs(*costs) if costs else Costs(), json_=json_)
     elif json_:
         typer.echo(dump(as_json(network)))
     else:
         print_network(network, expand=expand)
+
+
+def _energy(network: Network, costs: Costs, *, json_: bool) -> None:
+    if json_:
+        typer.echo(dump(energy_as_json(network, costs)))
+    else:
+        print_energy(network, costs)
 
 
 def as_json(network: Network) -> dict[str, Any]:

@@ -63,6 +63,25 @@ class Keeps(NamedTuple):
     once: int = 0
 
 
+class FanOut(NamedTuple):
+    """How many weights a value of an op's input meets, by its place; each stands for one operation.
+
+    Attributes:
+        rows: For each row of the input, the rows of the output that it reaches.
+        columns: Likewise.
+        outputs: Channels or features that each channel reaches.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    outputs: int
+
+    @property
+    def total(self) -> int:
+        """Of one channel, over all places."""
+        return sum(self.rows) * sum(self.columns) * self.outputs
+
+
 class Op(Kind):
     """A node of a network.
 
@@ -89,6 +108,10 @@ class Op(Kind):
     def macs(self, *inputs: Signal) -> int:  # noqa: ARG002
         """Multiply-accumulate operations per time-step and sample."""
         return 0
+
+    def fan_out(self, *inputs: Signal) -> FanOut | None:  # noqa: ARG002 -- most ops have no weights
+        """How many weights each value of its input meets; None: it has no weights to meet."""
+        return None
 
     def keeps(self, *inputs: Signal) -> Keeps:
         """What its module keeps for its gradient; unless an op knows better, all that it reads."""

@@ -46,6 +46,15 @@ def slide(  # noqa: PLR0913 -- the five numbers of a window, and what a message 
     return out[0], out[1]
 
 
+def reached(length: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> tuple[int, ...]:
+    """For each place of a row, how many places of the output have it in their window; fewer at the edges."""
+    ends = (length + 2 * padding - dilation * (kernel - 1) - 1) // stride * stride
+    firsts = (
+        range(place + padding - dilation * (kernel - 1), place + padding + 1, dilation) for place in range(length)
+    )
+    return tuple(sum(0 <= first <= ends and first % stride == 0 for first in each) for each in firsts)
+
+
 def _article(number: int) -> str:
     """``an`` before 8, 11, 18 and 80, ``a`` before other numbers."""
     return "an" if str(number)[0] == "8" or number in (11, 18) else "a"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Self
 
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
-from sewdsl.ir.op import Downstream, Layer, Misfit
+from sewdsl.ir.op import Downstream, FanOut, Layer, Misfit
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.ops.windows import slide, spatial
+from sewdsl.ops.windows import reached, slide, spatial
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,6 +80,12 @@ class Conv(Layer, kind="c", key="conv"):
     def macs(self, *inputs: Signal) -> int:
         """One per tap and output element."""
         return self._taps(inputs[0]) * self.infer(*inputs).elements
+
+    def fan_out(self, *inputs: Signal) -> FanOut:
+        """The windows that a place lies in, times the channels of its group; none where the window meets padding."""
+        windows = zip(inputs[0].shape[1:], self.kernel, self.stride, self.pads, self.dilation, strict=True)
+        rows, columns = (reached(*window) for window in windows)
+        return FanOut(rows, columns, self.channels // self.groups)
 
     def _taps(self, signal: Signal) -> int:
         return signal.channels // self.groups * self.kernel[0] * self.kernel[1]

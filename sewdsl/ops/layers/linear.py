@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.ir.kind import Letter, Positive, Switch
-from sewdsl.ir.op import Layer
+from sewdsl.ir.op import FanOut, Layer
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class Linear(Layer, kind="FC"):
     def macs(self, *inputs: Signal) -> int:
         """One per weight."""
         return inputs[0].elements * self.features
+
+    def fan_out(self, *inputs: Signal) -> FanOut:
+        """Every feature, from every place."""
+        rows, columns = inputs[0].shape[1:] or (1, 1)
+        return FanOut((1,) * rows, (1,) * columns, self.features)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step linear layer."""
