@@ -12,9 +12,9 @@ from sewdsl.ir.network import Network
 from sewdsl.passes.operations import Costs, Operations, operations
 
 EXPLAINED = (
-    "Of 'events' there is one for each value that is not zero and each weight that it meets, of 'accumulations' k for a "
-    "count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes for "
-    "one time-step. Neurons, joins, pooling and batch norm are not counted."
+    "Of 'events' there is one for each value that is not zero and each weight that it meets, of 'accumulations' k for "
+    "a count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes "
+    "for one time-step. Neurons, joins, pooling and batch norm are not counted."
 )
 
 
