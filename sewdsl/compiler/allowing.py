@@ -8,13 +8,16 @@ from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.syntax.tree import Allow
 
 
-def silence(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) -> None:
+def silence(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) -> list[Allow]:
     """Takes away the warnings and notes that are allowed, and complains of lines that allow nothing.
 
     Args:
         diagnostics: What was said; errors stay.
         allowed: The lines.
         whole: Whether all was said that could be: only then is it known that a line allows nothing.
+
+    Returns:
+        The lines that took something back.
     """
     codes = {line.code.text for line in allowed}
     kept = [d for d in diagnostics.found if d.severity is Severity.ERROR or d.code not in codes]
@@ -31,3 +34,4 @@ def silence(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) 
             hint = "an error cannot be allowed; mend it" if code in errors else "take the line out"
             message = f"no warning '{code}' is given here"
             diagnostics.report("unused-allow", message, line.span, severity=Severity.WARNING, help=hint)
+    return [line for line in allowed if line.code.text in said]

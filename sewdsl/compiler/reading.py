@@ -138,7 +138,8 @@ def _stages(
         if made.whole and not diagnostics.errors:
             _check_memory(made.network, assembly, diagnostics)
     asked = study(assembly.study, diagnostics) if assembly.study else Study()
-    silence(diagnostics, assembly.allowed, whole=made.whole and not (variant or asked.variants))
+    whole = made.whole and not (variant or asked.variants)
+    assembly.allowed = silence(diagnostics, assembly.allowed, whole=whole)
     return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked)
 
 

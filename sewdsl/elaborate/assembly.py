@@ -51,7 +51,7 @@ class Assembly:
         sections: ``train``, by name.
         body: The expression.
         figures: ``expect`` and ``claim`` lines.
-        allowed: ``allow`` lines of the file itself.
+        allowed: ``allow`` lines of the file itself; in the end, those that took something back.
         own: Names of the blocks of the file itself, used files aside.
         study: The ``study`` section of the file itself.
     """

@@ -22,4 +22,4 @@ def _statements(assembly: Assembly, name: str) -> list[Statement]:
     settings = {"network": Setting(Word("network"), (Text(name),)), **assembly.settings}
     body = [] if assembly.body is None else [assembly.body]
     blocks, sections = assembly.blocks.values(), assembly.sections.values()
-    return [Version(Number("1")), *settings.values(), *blocks, *body, *assembly.figures, *sections]
+    return [Version(Number("1")), *settings.values(), *blocks, *body, *assembly.figures, *assembly.allowed, *sections]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sewdsl.compiler import Options, load, read, shipped
+from sewdsl.compiler import Options, load, read, shipped, variants
 from sewdsl.train.standalone import standalone
 
 from .conftest import SMALL
@@ -52,3 +52,14 @@ def test_used_files_are_put_in(tmp_path: Path) -> None:
     text = standalone(read(path))
     assert "use" not in text
     assert reread(text, tmp_path) == load(path)
+
+
+def test_warnings_that_were_taken_back_stay_so(tmp_path: Path) -> None:
+    _, found = variants("table-4", seeded=False)
+    allowed = []
+    for index, variant in enumerate(found):
+        path = tmp_path / f"{index}.net"
+        path.write_text(standalone(variant.compilations[0]), encoding="utf-8")
+        assert read(path).diagnostics == ()
+        allowed.append(path.read_text("utf-8").count("\nallow "))
+    assert set(allowed) == {0, 1, 2}  # SEW ADD needs none, SEW AND one, Spiking ResNet two
