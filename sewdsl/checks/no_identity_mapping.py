@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
-from sewdsl.ops.residual import residuals
+from sewdsl.ops.residual import identities
 from sewdsl.ops.transmission import failure
 
 
@@ -16,7 +16,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
 
     A SEW block needs no such neuron: its join gives S where the branch is neutral (Sec. 3.3).
     """
-    for block in residuals(network):
+    for block in identities(network):
         neuron = network.nodes[block.end].op
         if block.activation is None or not isinstance(neuron, Neuron):
             continue

@@ -1,4 +1,4 @@
-"""Residual blocks whose shortcut is the identity, as the paper's theory sees them (Sec. 3.2 and 3.3)."""
+"""Residual blocks as the paper's theory sees them (Sec. 3.2 and 3.3): what goes in, what is added, what comes out."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from sewdsl.ops.layers.max_pool import MaxPool
 
 @dataclass(frozen=True)
 class Residual:
-    """A block whose output would be its input, if its branch were neutral and the activation behind it passed all on.
+    """A join with its operands, and the activation behind it.
 
     Attributes:
         source: Index of the node that both branch and shortcut begin at: S.
         join: Index of the join.
         activation: Index of what alone reads the join, where that is an activation: a Spiking block's neuron.
+        identity: Whether the shortcut is S itself. Where it is not, it is a projection: a downsample block.
     """
 
     source: int
     join: int
     activation: int | None
+    identity: bool
 
     @property
     def end(self) -> int:
@@ -31,21 +33,29 @@ class Residual:
 
 
 def residuals(network: Network) -> Iterator[Residual]:
-    """All of them, in order."""
+    """All blocks, in order of their joins."""
     for index, node in enumerate(network):
-        if isinstance(node.op, Join) and _reads(network, node.inputs[0], node.inputs[1]):
+        if isinstance(node.op, Join):
             readers = network.readers[index]
             behind = isinstance(network.nodes[readers[0]].op, Activation) if len(readers) == 1 else False
-            yield Residual(node.inputs[1], index, readers[0] if behind else None)
+            branch, shortcut = node.inputs
+            identity = _reads(network, branch, shortcut)
+            source = shortcut if identity else _outside(network, index)
+            yield Residual(source, index, readers[0] if behind else None, identity)
+
+
+def identities(network: Network) -> Iterator[Residual]:
+    """Those that would be an identity, if their branch were neutral and the activation behind it passed all on."""
+    return (block for block in residuals(network) if block.identity)
 
 
 def rows(network: Network, belongs: Callable[[Residual], bool]) -> Iterator[tuple[Residual, ...]]:
-    """Blocks in a row, each beginning where the one before ends, max pooling aside; as long as they belong.
+    """Identities in a row, each beginning where the one before ends, max pooling aside; as long as they belong.
 
     Pooling passes spikes and gradients on as they are, to where the maximum was.
     """
     ends: dict[int, list[Residual]] = {}
-    for block in residuals(network):
+    for block in identities(network):
         if belongs(block):
             row = ends.pop(_before_pooling(network, block.source), [])
             row.append(block)
@@ -64,6 +74,15 @@ def _reads(network: Network, node: int, source: int) -> bool:
         seen |= new
         todo += new
     return False
+
+
+def _outside(network: Network, join: int) -> int:
+    """The node that the branch of a join begins at: the first on the way back that is in neither of its operands."""
+    depth = len(network.nodes[join].path)
+    (index, *_) = network.nodes[join].inputs
+    while len(network.nodes[index].path) > depth and network.nodes[index].path[:depth] == network.nodes[join].path:
+        index = min(network.nodes[index].inputs)
+    return index
 
 
 def _before_pooling(network: Network, index: int) -> int:

@@ -1,0 +1,51 @@
+"""The residual blocks of a network by the names of their nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Neuron
+from sewdsl.ops.residual import residuals
+
+
+@dataclass(frozen=True)
+class Block:
+    """A residual block.
+
+    Attributes:
+        index: From 1, in order of computation.
+        name: Of its place in the network.
+        source: Name of the node that gives its input S; None: the network's input.
+        branch: Name of the neuron that ends its branch, whose spikes are A; None: none does, as in a Spiking block.
+        output: Name of the node that gives its output O.
+        downsample: Whether its shortcut is a projection: between two such blocks lies what the paper calls an identity
+            mapping area.
+    """
+
+    index: int
+    name: str
+    source: str | None
+    branch: str | None
+    output: str
+    downsample: bool
+
+
+def blocks(network: Network) -> tuple[Block, ...]:
+    """All of them."""
+    return tuple(
+        Block(
+            index,
+            network.nodes[found.join].name.rpartition(".")[0] or network.nodes[found.join].name,
+            network.nodes[found.source].name if found.source else None,
+            _neuron(network, network.nodes[found.join].inputs[0]),
+            network.nodes[found.end].name,
+            not found.identity,
+        )
+        for index, found in enumerate(residuals(network), start=1)
+    )
+
+
+def _neuron(network: Network, index: int) -> str | None:
+    node = network.nodes[index]
+    return node.name if isinstance(node.op, Neuron) else None

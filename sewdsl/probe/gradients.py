@@ -1,0 +1,70 @@
+"""Gradients of blocks: Figures 6, 7 and 8 of Fang et al. 2021."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch.nn import functional
+
+from sewdsl.probe.block import Block, blocks
+from sewdsl.probe.watching import watching
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.lower import SpikingNetwork
+
+
+class Amplitude(NamedTuple):
+    """How large the gradient is that arrives at a block's input.
+
+    Attributes:
+        block: Which one.
+        amplitude: Euclidean norm of the loss's gradient by S, over all neurons, samples and time-steps of a batch; the
+            mean over batches.
+    """
+
+    block: Block
+    amplitude: float
+
+
+def gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Amplitude, ...]:
+    """The gradient of the cross-entropy by the input S of every block, in the mode that the network is in.
+
+    No gradient of a weight is computed or changed.
+
+    Args:
+        model: The network; see :func:`sewdsl.probe.rates` for its mode.
+        batches: Inputs as for the network, and classes ``[N]``.
+
+    Raises:
+        ValueError: there is no batch, or an input does not fit.
+    """
+    found = blocks(model.network)
+    names = [block.source for block in found if block.source is not None]
+    seen: dict[str, Tensor] = {}
+    sums: dict[Block, float] = {}
+    count = 0
+    with torch.enable_grad(), watching(model, names, seen.__setitem__):
+        for inputs, y in batches:
+            x = inputs.detach().requires_grad_(inputs.is_floating_point())
+            loss = functional.cross_entropy(model(x), y)
+            sources = [x if block.source is None else seen[block.source] for block in found]
+            for block, norm in zip(found, _norms(loss, sources), strict=True):
+                sums[block] = sums.get(block, 0.0) + norm
+            seen.clear()
+            count += 1
+    if found and not count:
+        message = "there is no batch to look at"
+        raise ValueError(message)
+    return tuple(Amplitude(block, total / count) for block, total in sums.items())
+
+
+def _norms(loss: Tensor, sources: list[Tensor]) -> list[float]:
+    """Of the gradients; zero where none arrives."""
+    wanted = [source for source in sources if source.requires_grad]
+    given = iter(torch.autograd.grad(loss, wanted, allow_unused=True) if wanted else ())
+    arriving = [next(given) if source.requires_grad else None for source in sources]
+    return [0.0 if g is None else torch.linalg.vector_norm(g.double()).item() for g in arriving]

@@ -1,0 +1,42 @@
+"""Random inputs for a network that has no data, or none at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from sewdsl.ir.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EVENTS = 0.1
+"""The chance of an event at each place and time-step of a sequence."""
+
+
+def noise(network: Network, *, samples: int, batches: int = 1, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of inputs and classes, the same for the same seed.
+
+    A static input is an image of standard normal numbers, as images are once they are normalised; a sequence has an
+    event at a tenth of all places.
+
+    Args:
+        network: What it is for.
+        samples: N of each batch.
+        batches: How many.
+        seed: Of all numbers.
+
+    Yields:
+        ``[N, C, H, W]`` or ``[T, N, C, H, W]``, and classes ``[N]``.
+    """
+    settings = network.settings
+    classes = network.nodes[network.output].output.elements
+    random = torch.Generator().manual_seed(seed)
+    for _ in range(batches):
+        if settings.encode == "direct":
+            x = torch.randn((samples, *settings.input), generator=random)
+        else:
+            x = (torch.rand((settings.steps, samples, *settings.input), generator=random) < EVENTS).float()
+        yield x, torch.randint(0, classes, (samples,), generator=random)

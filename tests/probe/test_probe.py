@@ -1,0 +1,199 @@
+"""Rates and gradients of blocks are those that are computed by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from typer.testing import CliRunner
+
+import sewdsl
+from sewdsl.cli.app import app
+from sewdsl.lower import SpikingNetwork
+from sewdsl.probe import blocks, gradients, noise, rates
+from sewdsl.probe.figure import figure
+
+SEW = "c4k3-BN-IF-SEW Block-SEW Block (c6s2)-SEW Block-GAP-FC3"
+SPIKING = SEW.replace("SEW", "Spiking")
+OPTIONS = {"input": "2x8x8", "steps": 3, "seed": 0}
+
+
+def model(body: str, **options: object) -> SpikingNetwork:
+    return sewdsl.compile(body, **{**OPTIONS, **options}).double().train()  # type: ignore[arg-type]
+
+
+def shown(module: SpikingNetwork, batches: int = 2) -> list[tuple[Tensor, Tensor]]:
+    return [(x.double(), y) for x, y in noise(module.network, samples=3, batches=batches, seed=1)]
+
+
+def test_blocks_of_a_sew_network() -> None:
+    found = blocks(sewdsl.load(SEW, input="2x8x8"))
+    assert [(b.index, b.name, b.downsample) for b in found] == [
+        (1, "sew_block1", False),
+        (2, "sew_block2", True),
+        (3, "sew_block3", False),
+    ]
+    assert [b.source for b in found] == ["if1", "sew_block1.add1", "sew_block2.add1"]
+    assert [b.branch for b in found] == [f"sew_block{i}.branch.if2" for i in (1, 2, 3)]
+    assert [b.output for b in found] == [f"sew_block{i}.add1" for i in (1, 2, 3)]
+
+
+def test_blocks_of_a_spiking_network() -> None:
+    """Their branch ends in a current, and their output is the neuron's behind the addition."""
+    found = blocks(sewdsl.load(SPIKING, input="2x8x8"))
+    assert [b.branch for b in found] == [None] * 3
+    assert [b.output for b in found] == [f"spiking_block{i}.if1" for i in (1, 2, 3)]
+    assert [b.source for b in found] == ["if1", "spiking_block1.if1", "spiking_block2.if1"]
+
+
+def test_a_block_that_begins_the_network() -> None:
+    (found,) = blocks(sewdsl.load("ADD[c2k3-BN-IF | id]-GAP-FC3", input="2x8x8"))
+    assert (found.source, found.name) == (None, "add1")
+    module = model("ADD[c2k3-BN-IF | id]-GAP-FC3")
+    x, y = shown(module, 1)[0]
+    x.requires_grad_()
+    (expected,) = torch.autograd.grad(functional.cross_entropy(module(x), y), x)
+    (amplitude,) = gradients(module, [(x, y)])
+    assert amplitude.amplitude == pytest.approx(expected.norm().item())
+
+
+@pytest.mark.parametrize("body", [SEW, SPIKING])
+@pytest.mark.parametrize("optimize", [0, 1])
+def test_rates_by_hand(body: str, optimize: int) -> None:
+    """Over two batches, from the spikes themselves."""
+    module = model(body, optimize=optimize)
+    values: dict[str, list[Tensor]] = {}
+    found = rates(module, shown(module))
+    for block in blocks(module.network):
+        for name in (block.branch, block.output):
+            if name is not None:
+                module.get_submodule(name).register_forward_hook(
+                    lambda _m, _x, y, name=name: values.setdefault(name, []).append(y.detach())
+                )
+    for x, _ in shown(module):
+        module(x)
+    for rate in found:
+        assert rate.output == pytest.approx(torch.cat(values[rate.block.output], 1).mean().item())
+        assert 0 < rate.output < 2
+        if rate.block.branch is None:
+            assert rate.branch is None
+        else:
+            assert rate.branch == pytest.approx(torch.cat(values[rate.block.branch], 1).mean().item())
+
+
+@pytest.mark.parametrize("body", [SEW, SPIKING])
+@pytest.mark.parametrize("optimize", [0, 1])
+def test_gradients_by_finite_parts(body: str, optimize: int) -> None:
+    """Beside torch's own gradient of a network that is cut at the block's input."""
+    module = model(body, optimize=optimize)
+    batches = shown(module)
+    found = gradients(module, batches)
+    for amplitude in found:
+        norms = []
+        for x, y in batches:
+            leaf: list[Tensor] = []
+
+            def cut(_m: object, _x: object, s: Tensor, leaf: list[Tensor] = leaf) -> Tensor:
+                leaf.append(s.detach().requires_grad_())
+                return leaf[0]
+
+            assert amplitude.block.source is not None
+            hook = module.get_submodule(amplitude.block.source).register_forward_hook(cut)
+            functional.cross_entropy(module(x), y).backward()  # type: ignore[no-untyped-call]
+            hook.remove()
+            assert leaf[0].grad is not None
+            norms.append(leaf[0].grad.norm().item())
+        assert amplitude.amplitude == pytest.approx(sum(norms) / len(norms))
+        assert amplitude.amplitude > 0
+
+
+def test_weights_have_no_gradient_and_no_hook_stays() -> None:
+    module = model(SEW)
+    rates(module, shown(module))
+    gradients(module, shown(module))
+    assert all(weight.grad is None for weight in module.parameters())
+    assert not any(part._forward_hooks for part in module.modules())
+
+
+def test_zero_init_makes_all_networks_the_same() -> None:
+    """Sec. 4.1, Fig. 5 and 6: with zero initialisation O is S, and so is its gradient, whatever the join."""
+    by_join = []
+    for join in ("ADD", "IAND", "AND"):
+        module = model("c4k3-BN-IF-{SEW Block}*3-GAP-FC3", set={"join": join, "init": "zero"})
+        found, amplitudes = rates(module, shown(module)), gradients(module, shown(module))
+        assert len({rate.output for rate in found}) == 1
+        by_join.append([rate.output for rate in found] + [each.amplitude for each in amplitudes])
+        assert [each.amplitude for each in amplitudes] == pytest.approx([amplitudes[-1].amplitude] * 3)
+    assert by_join[1] == pytest.approx(by_join[0])
+    assert by_join[2] == pytest.approx(by_join[0])
+
+
+@pytest.mark.parametrize("look", [rates, gradients])
+def test_no_batch(look: object) -> None:
+    with pytest.raises(ValueError, match="there is no batch to look at"):
+        look(model(SEW), [])  # type: ignore[operator]
+
+
+def test_noise() -> None:
+    network = sewdsl.load(SEW, input="2x8x8", steps=3)
+    (x, y), (other, _) = noise(network, samples=50, batches=2, seed=4)
+    assert x.shape == (3, 50, 2, 8, 8)
+    assert set(x.flatten().tolist()) == {0, 1}
+    assert x.mean() == pytest.approx(0.1, abs=0.01)
+    assert set(y.tolist()) == {0, 1, 2}
+    assert not torch.equal(x, other)
+    assert torch.equal(next(noise(network, samples=50, seed=4))[0], x)
+    static, _ = next(noise(sewdsl.load(SEW, input="2x8x8", set={"encode": "direct"}), samples=50))
+    assert static.shape == (50, 2, 8, 8)
+    assert static.std() == pytest.approx(1, abs=0.05)
+
+
+def test_the_figure_marks_downsample_blocks_and_leaves_out_what_is_not_there() -> None:
+    found = blocks(sewdsl.load(SEW, input="2x8x8"))
+    picture = figure(found, {"A": [None, 0.0, 0.5], "O": [1.0, 2.0, 3.0]}, "rates", "SEW", "log")
+    (axes,) = picture.axes
+    dotted = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]  # type: ignore[index]
+    assert dotted == [2]
+    drawn = {str(line.get_label()): list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "-"}  # type: ignore[arg-type]
+    assert drawn == {"A": [3], "O": [1, 2, 3]}
+    assert axes.get_yscale() == "log"
+
+
+class TestCommand:
+    @pytest.mark.parametrize(("command", "columns"), [("rates", ["A", "O"]), ("gradients", ["S"])])
+    def test_files_and_json_agree(self, command: str, columns: list[str], tmp_path: Path) -> None:
+        words = ["probe", command, SEW, "--input", "2x8x8", "--steps", "2", "--out", str(tmp_path / "new"), "--json"]
+        first, second = (CliRunner().invoke(app, words) for _ in range(2))
+        assert first.exit_code == 0, first.output
+        assert first.stdout == second.stdout
+        found = json.loads(first.stdout)
+        assert found == json.loads((tmp_path / "new" / f"{command}.json").read_text())
+        assert list(found["blocks"][0]) == ["block", "name", "downsample", *columns]
+        with (tmp_path / "new" / f"{command}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [float(row[columns[-1]]) for row in rows] == [block[columns[-1]] for block in found["blocks"]]
+        assert (tmp_path / "new" / f"{command}.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_table(self) -> None:
+        result = CliRunner().invoke(app, ["probe", "rates", SPIKING, "--input", "2x8x8", "--steps", "2"])
+        assert result.exit_code == 0, result.output
+        assert "spiking_block2" in result.stdout
+        assert " yes " in result.stdout
+
+    def test_nothing_to_look_at(self) -> None:
+        result = CliRunner().invoke(app, ["probe", "rates", "c4k3-BN-IF-FC3", "--input", "2x8x8"])
+        assert result.exit_code == 1
+        assert "has no residual block to look at" in result.stderr
+
+    def test_where_nothing_can_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        words = ["probe", "rates", SEW, "--input", "2x8x8", "--steps", "2", "--out", str(tmp_path / "file")]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 1
+        assert "error: cannot write" in result.stderr
+        assert (tmp_path / "file").read_text() == "mine"
