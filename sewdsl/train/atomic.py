@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from sewdsl.train.folder import RunError
@@ -36,7 +37,8 @@ def write(path: Path, data: bytes, previous: Path | None = None) -> None:
         message = f"cannot write '{path}': {error.strerror}"
         raise RunError(message) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where no folder can be, no file is either
+            temporary.unlink(missing_ok=True)
 
 
 def keep(path: Path, previous: Path) -> None:
