@@ -100,7 +100,7 @@ def test_spiking_blocks_stay_binary() -> None:
     assert {node.output.values.upper for node in outputs if node.op.kind == "IF"} == {1}
 
 
-@pytest.mark.parametrize("name", ["table-4", "table-9", "degradation"])
+@pytest.mark.parametrize("name", ["table-4", "table-9", "degradation", "precision"])
 def test_every_variant_of_a_study_is_valid(name: str) -> None:
     base, found = variants(name, seeded=False)
     assert base.diagnostics == ()
