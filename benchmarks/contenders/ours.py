@@ -20,7 +20,7 @@ def build(workload: Workload, *, memory: str | None = None, **options: Any) -> M
     """
     if memory is not None:
         precision = "mixed" if workload.precision == "bf16" else "32"
-        recipe = {"memory": memory, "batch": str(workload.samples), "precision": precision}
+        recipe = {"memory": memory, "batch": str(workload.samples), "precision": precision, "T_train": "none"}
         options["set"] = {f"train.{key}": value for key, value in recipe.items()}
     module = sewdsl.compile(workload.spec, input=workload.shape, steps=workload.steps, seed=0, **options)
     return Model(module, partial(module, return_sequence=True) if workload.layer else module)
