@@ -45,6 +45,20 @@ def test_an_error_arrives(restored: None) -> None:
         threads.share(lambda first, _last: first // 0, 10_000, 64, parallel=True)
 
 
+def test_an_error_of_another_thread_arrives(restored: None) -> None:
+    torch.set_num_threads(2)
+    caller, failed = threading.get_ident(), threading.Event()
+
+    def work(_first: int, _last: int) -> None:
+        if threading.get_ident() != caller:
+            failed.set()
+            raise ZeroDivisionError
+        assert failed.wait(60)
+
+    with pytest.raises(ZeroDivisionError):
+        threads.share(work, 10_000, 64, parallel=True)
+
+
 def test_the_result_does_not_depend_on_the_threads(restored: None) -> None:
     case = Case(make("PLIF"), current(8, 5, 9, 40, 40), None)
     outcomes = []
