@@ -9,11 +9,22 @@ from typing import Annotated
 
 import typer
 
-COMMANDS = ("check", "show", "draw", "fmt", "nets", "explain", "compile", "train", "eval", "study", "report", "runs")
+COMMANDS = (
+    "check",
+    "show",
+    "draw",
+    "fmt",
+    "nets",
+    "explain",
+    "compile",
+    "train",
+    "eval",
+    "study",
+    "report",
+    "runs",
+    "probe",
+)
 """In the order of the help; each is a function ``command`` in a module of its name."""
-
-GROUPS = ("probe",)
-"""Each is an ``app`` with commands of its own."""
 
 app = typer.Typer(
     name="sewdsl",
@@ -45,8 +56,6 @@ def _root(
 
 for _name in COMMANDS:
     app.command(_name)(import_module(f"sewdsl.cli.{_name}").command)
-for _name in GROUPS:
-    app.add_typer(import_module(f"sewdsl.cli.{_name}").app, name=_name)
 
 
 def main() -> None:

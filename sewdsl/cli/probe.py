@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,11 +26,22 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
     from sewdsl.probe import Block
 
-app = typer.Typer(
-    help="Firing rates and gradients of every block, of a network that has not been trained, on random input.",
-    no_args_is_help=True,
-)
 
+class Quantity(StrEnum):
+    """What is looked at."""
+
+    RATES = "rates"
+    GRADIENTS = "gradients"
+
+
+Asked = Annotated[
+    Quantity,
+    typer.Argument(
+        metavar="QUANTITY",
+        help="rates: the firing rate of each block's branch A and the mean of its output O. gradients: the norm of the "
+        "loss's gradient by each block's input S.",
+    ),
+]
 Samples = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Samples of a batch.")]
 Batches = Annotated[int, typer.Option("--batches", metavar="N", min=1, help="How many batches.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the weights and of the input.")]
@@ -38,12 +50,18 @@ Out = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-Found = tuple["tuple[Block, ...]", dict[str, list[float | None]]]
+SHOWN: dict[Quantity, tuple[str, Literal["linear", "log"]]] = {
+    Quantity.RATES: ("firing rates", "linear"),
+    Quantity.GRADIENTS: ("gradient amplitude", "log"),
+}
+"""What each is called, and the scale of its figure."""
+
+Found = tuple["tuple[Block, ...]", Mapping[str, Sequence[float | None]]]
 """The blocks, and the curves by name."""
 
 
-@app.command("rates")
-def rates_command(  # noqa: PLR0913 -- one parameter per option
+def command(  # noqa: PLR0913 -- one parameter per option
+    quantity: Asked,
     spec: Spec,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
@@ -56,72 +74,43 @@ def rates_command(  # noqa: PLR0913 -- one parameter per option
     out: Out = None,
     json_: Json = False,
 ) -> None:
-    """The firing rate of each block's branch A, and the mean of its output O (Fig. 4, 5 and 11)."""
-
-    def look(model: SpikingNetwork, shown: Iterator[tuple[Tensor, Tensor]]) -> Found:
-        from sewdsl.probe import rates  # noqa: PLC0415 -- torch takes seconds
-
-        found = rates(model, shown)
-        curves: dict[str, list[float | None]] = {
-            "A": [rate.branch for rate in found],
-            "O": [rate.output for rate in found],
-        }
-        return tuple(rate.block for rate in found), curves
-
+    """Look into every residual block of a network that has not been trained, on random input (Fig. 4 to 8)."""
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
-    found = _probe(network, look, (batch, batches, seed))
-    _show(network, found, ("firing rates", "rates", "linear"), out, json_=json_)
-
-
-@app.command("gradients")
-def gradients_command(  # noqa: PLR0913
-    spec: Spec,
-    input: Input = None,  # noqa: A002
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    batch: Samples = 4,
-    batches: Batches = 1,
-    seed: Seed = 0,
-    out: Out = None,
-    json_: Json = False,
-) -> None:
-    """The norm of the loss's gradient by each block's input S (Fig. 6 to 8)."""
-
-    def look(model: SpikingNetwork, shown: Iterator[tuple[Tensor, Tensor]]) -> Found:
-        from sewdsl.probe import gradients  # noqa: PLC0415 -- torch takes seconds
-
-        found = gradients(model, shown)
-        return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
-
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
-    found = _probe(network, look, (batch, batches, seed))
-    _show(network, found, ("gradient amplitude", "gradients", "log"), out, json_=json_)
-
-
-def _probe(
-    network: Network,
-    look: Callable[[SpikingNetwork, Iterator[tuple[Tensor, Tensor]]], Found],
-    amount: tuple[int, int, int],
-) -> Found:
-    """Looks at a fresh network, with the statistics of each batch: it has no others yet."""
     prepare()
     from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- torch takes seconds
     from sewdsl.probe import blocks, noise  # noqa: PLC0415 -- as above
 
-    samples, batches, seed = amount
     if not blocks(network):
         typer.echo(f"error: '{network.name}' has no residual block to look at", err=True)
         raise typer.Exit(1)
-    model = compile_module(network, seed=seed, optimize=0).train()
-    return look(model, noise(network, samples=samples, batches=batches, seed=seed))
+    model = compile_module(
+        network, seed=seed, optimize=0
+    ).train()  # with the statistics of each batch: it has no others
+    shown = noise(network, samples=batch, batches=batches, seed=seed)
+    found = _rates(model, shown) if quantity is Quantity.RATES else _gradients(model, shown)
+    _show(network, found, quantity, out, json_=json_)
 
 
-def _show(
-    network: Network, found: Found, what: tuple[str, str, Literal["linear", "log"]], out: Path | None, *, json_: bool
-) -> None:
-    quantity, name, scale = what
+def _rates(model: SpikingNetwork, shown: Iterator[tuple[Tensor, Tensor]]) -> Found:
+    from sewdsl.probe import rates  # noqa: PLC0415 -- torch takes seconds
+
+    found = rates(model, shown)
+    curves: dict[str, Sequence[float | None]] = {
+        "A": [rate.branch for rate in found],
+        "O": [rate.output for rate in found],
+    }
+    return tuple(rate.block for rate in found), curves
+
+
+def _gradients(model: SpikingNetwork, shown: Iterator[tuple[Tensor, Tensor]]) -> Found:
+    from sewdsl.probe import gradients  # noqa: PLC0415 -- torch takes seconds
+
+    found = gradients(model, shown)
+    return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
+
+
+def _show(network: Network, found: Found, asked: Quantity, out: Path | None, *, json_: bool) -> None:
+    quantity, scale = SHOWN[asked]
     blocks, curves = found
     rows = [
         {
@@ -138,7 +127,7 @@ def _show(
         picture = BytesIO()
         figure(blocks, curves, quantity, network.name, scale).savefig(picture, dpi=150, format="png")
         text = {"csv": _csv(rows), "json": dump(_as_json(network, quantity, rows)) + "\n"}
-        _write(out, name, {**{ending: each.encode() for ending, each in text.items()}, "png": picture.getvalue()})
+        _write(out, asked, {**{ending: each.encode() for ending, each in text.items()}, "png": picture.getvalue()})
     if json_:
         typer.echo(dump(_as_json(network, quantity, rows)))
     else:
