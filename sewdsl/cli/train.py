@@ -18,6 +18,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.words import in_words
 from sewdsl.passes import applied
+from sewdsl.train.watch.names import SATURATED
 
 if TYPE_CHECKING:
     from sewdsl.train.folder import RunFolder
@@ -157,9 +158,11 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
 
 def _print_result(result: Result, folder: RunFolder) -> None:
     table = Table("neurons", box=SIMPLE_HEAD)
-    table.add_column("firing rate", justify="right")
+    for title in ("firing rate", "never fire", f"over {SATURATED:.0%}"):
+        table.add_column(title, justify="right")
     for name, rate in result.firing_rates.items():
-        table.add_row(name, f"{rate:.2%}")
+        found = result.neurons[name]
+        table.add_row(name, *(f"{share:.2%}" for share in (rate, found.dead_share, found.saturated_share)))
     Console().print(table)
     typer.echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
     epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"

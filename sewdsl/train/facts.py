@@ -8,12 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
 from sewdsl.source import Source
 from sewdsl.train import confusions, metrics
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.watch.names import FIRING_RATE
+from sewdsl.train.watch.population import Population
+
+POPULATIONS = TypeAdapter(dict[str, Population])
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,14 @@ class Facts:
             return dict(self.result["firing_rates"])
         rows = [self.rates(epoch) for epoch in self.epochs]
         return next((row for row in reversed(rows) if row), {})
+
+    @cached_property
+    def populations(self) -> dict[str, Population]:
+        """The neurons of each layer by how much they fire; empty where that was not counted or cannot be read."""
+        try:
+            return POPULATIONS.validate_python(self.result.get("neurons", {}))
+        except ValidationError:
+            return {}
 
     def rates(self, epoch: int) -> dict[str, float]:
         """Firing rates after an epoch, by layer, in order of computation."""

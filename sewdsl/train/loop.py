@@ -22,10 +22,11 @@ from sewdsl.train.data.split import Parts
 from sewdsl.train.folder import Interrupted, RunError, RunFolder
 from sewdsl.train.keeper import Keeper
 from sewdsl.train.processes import Processes, precision
-from sewdsl.train.rates import FiringRates
 from sewdsl.train.watch.confusion import Confusion
 from sewdsl.train.watch.firing import FiringRateLog
 from sewdsl.train.watch.gradients import GradientNorms
+from sewdsl.train.watch.neurons import NeuronRates
+from sewdsl.train.watch.population import Population
 
 MINUTES = 5.0
 """From one save within an epoch to the next."""
@@ -53,10 +54,18 @@ class Fitted(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How a network did: the share of right answers, the firing rates by the neuron's name, and what it confuses."""
+    """How a network did.
+
+    Attributes:
+        accuracy: The share of right answers.
+        firing_rates: Of each layer, by the node's name.
+        neurons: Of each layer, by how much they fire.
+        confusion: What is taken for what.
+    """
 
     accuracy: float
     firing_rates: dict[str, float]
+    neurons: dict[str, Population]
     confusion: list[list[int]]
 
 
@@ -140,7 +149,7 @@ def _lightning(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) 
 
 
 def judge(module: Classifier, samples: SampleSet) -> Score:
-    """Shows the samples to a network, in evaluation mode and in the recipe's precision."""
+    """Shows the samples to a network, in evaluation mode and in the recipe's precision; all of them in this process."""
     confusion = Confusion()
     trainer = Trainer(
         accelerator="auto",
@@ -152,7 +161,7 @@ def judge(module: Classifier, samples: SampleSet) -> Score:
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    rates = FiringRates()
+    rates = NeuronRates()
     with rates.watch(module.model):
         trainer.validate(module, Batches(samples, module.recipe.batch), verbose=False)
-    return Score(module.test_tally.accuracy, rates.rates, confusion.counts)
+    return Score(module.test_tally.accuracy, rates.rates, rates.populations, confusion.counts)

@@ -34,12 +34,16 @@ class FiringRates:
                 hook.remove()
 
     def _count(self, name: str, _module: nn.Module, _inputs: Any, spikes: Tensor) -> None:
-        """Sums in float32, exact up to 2^24 spikes a batch, without waiting for the device."""
-        batch = spikes.detach().sum(dtype=torch.float32).long()
+        """Adds a batch, without waiting for the device."""
+        batch = self._batch(spikes.detach())
         self._spikes[name] = self._spikes[name] + batch if name in self._spikes else batch
         self._chances[name] = self._chances.get(name, 0) + spikes.numel()
+
+    def _batch(self, spikes: Tensor) -> Tensor:
+        """All spikes, in float32, which is exact up to 2^24 a batch."""
+        return spikes.sum(dtype=torch.float32).long()
 
     @property
     def rates(self) -> dict[str, float]:
         """Spikes per neuron, sample and time-step, in [0, 1], by the node's name, in order of computation."""
-        return {name: spikes.item() / self._chances[name] for name, spikes in self._spikes.items()}
+        return {name: spikes.sum().item() / self._chances[name] for name, spikes in self._spikes.items()}

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sewdsl.train.watch.population import Population
+
 PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
 
 UNKNOWN = "unknown"
@@ -36,6 +38,7 @@ class Result(BaseModel):
         threads: Torch's threads; with other numbers, sums are rounded in another order.
         versions: Of what the numbers depend on, by name.
         firing_rates: Spikes per neuron, sample and time-step over the test samples, by the node's name.
+        neurons: How many of each such layer never fire, nearly always, or in between; empty where it was not counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +57,7 @@ class Result(BaseModel):
     threads: int
     versions: dict[str, str]
     firing_rates: dict[str, Share]
+    neurons: dict[str, Population] = Field(default_factory=dict)
 
 
 def complaint(error: ValidationError, text: bytes) -> str:

@@ -152,7 +152,7 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
         data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
 
     Returns:
-        What the run reported, and the same with the accuracies and firing rates found now.
+        What the run reported, and the same with the accuracies, the firing rates and the neurons found now.
 
     Raises:
         RunError: something in the folder is missing or damaged.
@@ -192,5 +192,10 @@ def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tu
     best = judge(module, samples)
     weights.put(module, found[1], folder.last)
     last = best if weights.same(*found) else judge(module, samples)
-    fields = {"accuracy": last.accuracy, "best_accuracy": best.accuracy, "firing_rates": last.firing_rates}
+    fields = {
+        "accuracy": last.accuracy,
+        "best_accuracy": best.accuracy,
+        "firing_rates": last.firing_rates,
+        "neurons": last.neurons,
+    }
     return fields, last.confusion

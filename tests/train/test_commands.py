@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
-from sewdsl.train.folder import make_numbered
+from sewdsl.train.folder import RunFolder, make_numbered
 
 from .conftest import SMALL
 from .made import unfinished
@@ -26,7 +26,15 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
         "training Small on digits: epochs 1, batch 100, accumulate 1, T_train none, optimizer Adam(lr=0.01, "
     )
     assert any(line.startswith("epoch 1/1   loss ") for line in said)
-    assert "repeat1.2.sew_block1.branch.plif2" in done.stdout
+    rows = {row[0]: row[1:] for row in map(str.split, done.stdout.splitlines()) if row}
+    assert rows["neurons"] == ["firing", "rate", "never", "fire", "over", "90%"]
+    layer = "repeat1.2.sew_block1.branch.plif2"
+    result = RunFolder(out).read_result()
+    found = result.neurons[layer]
+    assert rows[layer] == [
+        f"{share:.2%}"
+        for share in (result.firing_rates[layer], found.dead / found.neurons, found.saturated / found.neurons)
+    ]
     *_, accuracy, where = done.stdout.splitlines()
     assert where.startswith("1 epoch in ")
     assert where.endswith(f"is in {out}")

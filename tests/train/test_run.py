@@ -79,6 +79,8 @@ class TestFolder:
         assert (result.network, result.data, result.epochs, result.processes) == ("Small", "digits", 2, 1)
         assert result.parameters == network.total_parameters
         assert list(result.firing_rates) == [node.name for node in network if node.op.kind == "PLIF"]
+        shapes = {node.name: node.output.shape for node in network if node.op.kind == "PLIF"}
+        assert {name: found.shape for name, found in result.neurons.items()} == shapes
         assert result.accuracy > 0.3
         assert round(result.accuracy * 359, 9).is_integer()
 
@@ -182,6 +184,7 @@ class TestDamage:
         [
             ({"energy": 3}, "'energy' is unknown; sewdsl 9.1 wrote it"),
             ({"accuracy": 2}, "accuracy: Input should be less than or equal to 1; sewdsl 9.1 wrote it"),
+            ({"neurons": {"if1": {}}}, "'neurons.if1.shape' is missing; sewdsl 9.1 wrote it"),
             ({"firing_rates": {"if1": -1}}, "firing_rates.if1: Input should be greater than or equal to 0; sewdsl 9.1"),
         ],
     )
@@ -190,6 +193,13 @@ class TestDamage:
         copy.result.write_text(json.dumps({**found, **changes, "versions": {"sewdsl": "9.1"}}), "utf-8")
         with pytest.raises(RunError, match=re.escape(said)):
             evaluate(copy)
+
+    def test_result_from_before_neurons_were_counted(self, run: Run, copy: RunFolder) -> None:
+        found = json.loads(copy.result.read_text("utf-8"))
+        del found["neurons"]
+        copy.result.write_text(json.dumps(found), "utf-8")
+        reported, again = evaluate(copy)
+        assert (reported.neurons, again) == ({}, run.result)
 
     @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.ckpt", "last.ckpt"])
     def test_missing_file(self, copy: RunFolder, name: str) -> None:

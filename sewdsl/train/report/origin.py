@@ -17,6 +17,7 @@ SHOWN_ELSEWHERE = {
     "interrupted",
     "parameters",
     "firing_rates",
+    "neurons",
     "versions",
 }
 
