@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import torch
+
 from sewdsl import draw
 from sewdsl.compiler import read
 from sewdsl.ir.kind import Kind
 from sewdsl.source import Source
 from sewdsl.train.folder import RunFolder
 from sewdsl.train.result import Result
+from sewdsl.train.watch.neurons import population
 
 from .conftest import SMALL
 
@@ -19,6 +22,8 @@ NEURONS = (
     "repeat1.2.sew_block1.branch.plif1",
     "repeat1.2.sew_block1.branch.plif2",
 )
+LIVELY = population(torch.full((4, 8, 8), 10), 100)
+"""A layer whose neurons all fire at 10%."""
 METRICS = """\
 epoch,train_loss,train_accuracy,test_loss,test_accuracy,learning_rate,gradient_norm/total,firing_rate/plif1
 1,2.0,0.25,1.5,0.5,0.1,3.0,0.2
@@ -41,6 +46,7 @@ def result(**changes: object) -> Result:
         "threads": 1,
         "versions": {"python": "3.11.7", "torch": "2.6.0"},
         "firing_rates": dict.fromkeys(NEURONS, 0.125),
+        "neurons": dict.fromkeys(NEURONS, LIVELY),
     }
     return Result.model_validate({**fields, **changes})
 

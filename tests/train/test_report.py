@@ -17,12 +17,13 @@ from sewdsl.train.report.markup import Markup, join, tag
 from sewdsl.train.report.svg import inline
 
 from .conftest import SMALL, Run
-from .made import NEURONS, finished, unfinished
+from .made import LIVELY, NEURONS, finished, unfinished
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr"}
 HEADINGS = [
     "Curves",
     "Firing rates",
+    "Neurons",
     "Confusion",
     "Network",
     "Recipe",
@@ -110,7 +111,7 @@ class TestRun:
         ):
             assert text in page.words
         assert run.folder.spec.read_text("utf-8") in page.words
-        assert page.tags.count("svg") == 4 + 1 + len(result.firing_rates)
+        assert page.tags.count("svg") == 4 + 1 + 2 * len(result.firing_rates)
 
 
 class TestMadeUp:
@@ -190,7 +191,8 @@ class TestMissing:
     def test_not_ended(self, tmp_path: Path) -> None:
         page = written(unfinished(tmp_path / "run"))
         assert "This run has not ended" in page.words
-        assert page.headings == [title for title in HEADINGS if title not in {"Confusion", "Machine and versions"}]
+        ended = {"Neurons", "Confusion", "Machine and versions"}
+        assert page.headings == [title for title in HEADINGS if title not in ended]
         assert "10.00%" in page.words
 
     @pytest.mark.parametrize(
@@ -230,10 +232,11 @@ class TestMissing:
 
 class TestEscapes:
     def test_names(self, tmp_path: Path) -> None:
-        folder = finished(tmp_path / "run", network=EVIL, versions={EVIL: EVIL}, firing_rates={EVIL: 0.001})
+        rates, neurons = {EVIL: 0.001}, {EVIL: LIVELY}
+        folder = finished(tmp_path / "run", network=EVIL, versions={EVIL: EVIL}, firing_rates=rates, neurons=neurons)
         folder.recipe.write_text(json.dumps({EVIL: EVIL, "on": EVIL}), "utf-8")
         folder.spec.write_text(f"{folder.spec.read_text('utf-8')}# {EVIL}\n", "utf-8")
-        assert written(folder).words.count(EVIL) >= 8
+        assert written(folder).words.count(EVIL) >= 9
 
     def test_diagram(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")

@@ -89,13 +89,13 @@ def _count(names: list[str]) -> str:
 
 def _meaning(dead: list[str], network: Network | None) -> str:
     """What silence does where it ends the branch of a join: nothing, or everything."""
-    joins = {_last_of_branch(network, name) for name in dead} if network else set()
+    joins = {last_of_branch(network, name) for name in dead} if network else set()
     neutral = {join.neutral_branch == 0 for join in joins if join is not None}
     said = "At the end of a branch, silence makes its block an identity. " if True in neutral else ""
     return said + ("At the end of a branch of AND, silence silences the block. " if False in neutral else "")
 
 
-def _last_of_branch(network: Network, name: str) -> Join | None:
+def last_of_branch(network: Network, name: str) -> Join | None:
     """The join whose branch ends in this layer."""
     index = next((i for i, node in enumerate(network) if node.name == name), None)
     if index is None:

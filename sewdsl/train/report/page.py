@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sewdsl.train.facts import Facts
-from sewdsl.train.report import confusion, curves, firing, layers, origin, verdict
+from sewdsl.train.report import confusion, curves, firing, layers, neurons, origin, verdict
 from sewdsl.train.report.markup import Markup, join, tag
 from sewdsl.train.report.svg import inline
 
@@ -17,6 +17,7 @@ def page(facts: Facts) -> str:
     sections = [
         _section("Curves", *curves.pictures(facts.epochs), class_="panels"),
         _section("Firing rates", *firing.section(facts)),
+        _section("Neurons", *neurons.section(facts)),
         _section("Confusion", *confusion.section(facts.confusion)),
         _section("Network", _diagram(facts)),
         _section("Recipe", *origin.recipe(facts)),
