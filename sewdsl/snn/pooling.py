@@ -1,7 +1,7 @@
 """Pooling, each on a whole sequence ``[T, N, *]``.
 
-For its gradient, torch's own pooling keeps its input; here max pooling keeps the places of the maxima in few bytes, and
-average pooling nothing.
+For its gradient, torch's own pooling keeps its input; here max pooling keeps the place of each maximum, in a byte where
+maps are large and else in two or four, and average pooling nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from sewdsl.snn.kernels import pool
 from sewdsl.snn.steps import over_steps
 
 SHORT = 1 << 15
@@ -23,11 +24,15 @@ class MaxPool2d(nn.MaxPool2d):
     """Max pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; of spikes it is an OR."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        return over_steps(self._pool if _learns(x_TN) else super().forward, x_TN)
+        return over_steps(self._pool, x_TN)
 
     def _pool(self, x: Tensor) -> Tensor:
-        y: Tensor = _MaxPool.apply(x, self.kernel_size, self.stride, self.padding)  # type: ignore[no-untyped-call]
-        return y
+        window = _window(self.kernel_size, self.stride, self.padding)
+        if _learns(x):
+            y: Tensor = _MaxPool.apply(x, window)  # type: ignore[no-untyped-call]
+            return y
+        suits = not torch.compiler.is_compiling() and pool.suits(x, window)
+        return pool.forward(x, window)[0] if suits else super().forward(x)
 
 
 class AvgPool2d(nn.AvgPool2d):
@@ -37,7 +42,7 @@ class AvgPool2d(nn.AvgPool2d):
         return over_steps(self._pool if _learns(x_TN) else super().forward, x_TN)
 
     def _pool(self, x: Tensor) -> Tensor:
-        y: Tensor = _AvgPool.apply(x, self.kernel_size, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        y: Tensor = _AvgPool.apply(x, _window(self.kernel_size, self.stride, self.padding))  # type: ignore[no-untyped-call]
         return y
 
 
@@ -59,26 +64,33 @@ class _Form:
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *window: Sequence[int] | int) -> Tensor:
-        y, places = torch.ops.aten.max_pool2d_with_indices(x, *map(_pair, window))
-        ctx.form, ctx.window = _Form(x), tuple(map(_pair, window))
-        ctx.save_for_backward(places.to(torch.int16 if x.shape[-2:].numel() <= SHORT else torch.int32))
-        maxima: Tensor = y
-        return maxima
+    def forward(ctx: Any, x: Tensor, window: pool.Window) -> Tensor:
+        ctx.form, ctx.window, ctx.fast = _Form(x), window, pool.suits(x, window)
+        if ctx.fast:
+            y, places = pool.forward(x, window)
+        else:
+            y, places = torch.ops.aten.max_pool2d_with_indices(x, *_pairs(window))
+            places = places.to(torch.int16 if x.shape[-2:].numel() <= SHORT else torch.int32)
+        ctx.save_for_backward(places)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (places,) = gradients, ctx.saved_tensors
-        window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
-        g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, ctx.form.like(g), *ctx.window, **window)
-        return g_x, None, None, None
+        g_x = ctx.form.like(g)
+        if ctx.fast:
+            pool.backward(g, places, g_x, ctx.window)
+        else:
+            window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
+            g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, g_x, *_pairs(ctx.window), **window)
+        return g_x, None
 
 
 class _AvgPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *window: Sequence[int] | int) -> Tensor:
-        ctx.form, ctx.window = _Form(x), tuple(map(_pair, window))
+    def forward(ctx: Any, x: Tensor, window: pool.Window) -> Tensor:
+        ctx.form, ctx.window = _Form(x), _pairs(window)
         y: Tensor = torch.ops.aten.avg_pool2d(x, *ctx.window)
         return y
 
@@ -88,12 +100,18 @@ class _AvgPool(torch.autograd.Function):
         (g,) = gradients
         window = {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
         g_x = torch.ops.aten.avg_pool2d_backward(g, ctx.form.like(g), *ctx.window, **window)
-        return g_x, None, None, None
+        return g_x, None
 
 
-def _pair(size: Sequence[int] | int) -> tuple[int, ...]:
-    """Height and width."""
-    return (size, size) if isinstance(size, int) else tuple(size)
+def _window(*sizes: Sequence[int] | int) -> pool.Window:
+    """Height and width of each, in a row."""
+    kh, kw, sh, sw, ph, pw = (each for size in sizes for each in ((size, size) if isinstance(size, int) else size))
+    return kh, kw, sh, sw, ph, pw
+
+
+def _pairs(window: pool.Window) -> tuple[tuple[int, int], ...]:
+    """The same, as torch takes them."""
+    return window[0:2], window[2:4], window[4:6]
 
 
 class GlobalAvgPool(nn.Module):

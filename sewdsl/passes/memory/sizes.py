@@ -11,10 +11,14 @@ from sewdsl.ir.op import LinearNeuron
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.passes.program import LARGE, Program
 
 WIDE, NARROW = 4, 2
 """Bytes of a number, and of one of 16 bits."""
+
+TAPS = 256
+"""Places of a window that a byte tells apart."""
 
 PER_NUMBER = 40
 """Multiply-accumulates in whose time a number is read, dealt with and written: neither is ever the whole of a step."""
@@ -143,9 +147,17 @@ class Sizes:
 
     def aside(self, unit: Unit) -> int:
         """Bytes that a unit keeps besides values."""
+        if self.fast(unit):
+            return self.numbers(unit.gives)
         steps = self.load.samples * (1 if unit.once else self.T)
         keeps = [self.network.nodes[i].op.keeps(*self.network.inputs(self.network.nodes[i])) for i in unit.nodes]
         return sum(each.aside * steps + each.once * self.load.samples for each in keeps)
+
+    def fast(self, unit: Unit) -> bool:
+        """Whether it is max pooling of large maps, which keeps a byte for each maximum."""
+        op = self.network.nodes[unit.gives].op
+        pools = isinstance(op, MaxPool) and op.kernel[0] * op.kernel[1] <= TAPS
+        return pools and self.program.channels_last and self.numbers(unit.operands[0], once=unit.once) >= LARGE
 
     def gives_on(self, unit: Unit) -> bool:
         """Whether it keeps its own output."""

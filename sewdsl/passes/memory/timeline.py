@@ -133,9 +133,10 @@ class _Run:
         return all(self.sizes.network.nodes[i].op.repeatable for i in unit.nodes)
 
     def _scratch(self, unit: Unit) -> int:
-        """What a forward needs only while it runs."""
+        """What a forward or backward needs only while it runs: places of maxima as torch has them."""
         op = self.sizes.network.nodes[unit.gives].op
-        return PLACE * self.sizes.numbers(unit.gives) if isinstance(op, MaxPool) else 0
+        searched = isinstance(op, MaxPool) and not self.sizes.fast(unit)
+        return PLACE * self.sizes.numbers(unit.gives) if searched else 0
 
     def _cast(self, unit: Unit) -> int:
         """What a layer in 16 bits keeps of an input in 32."""
@@ -197,8 +198,7 @@ class _Run:
                 continue
             fresh = gradient if i in passed else Store(sizes.value(i, once=unit.once and i in sizes.once))
             self._add(place, i, heap.hold(fresh))
-        extra = PLACE * sizes.numbers(unit.gives) if isinstance(op, MaxPool) else 0
-        self._moment(place, backward=True, extra=extra)
+        self._moment(place, backward=True, extra=self._scratch(unit))
         heap.let(unpacked)
         self._settle(unit)
 

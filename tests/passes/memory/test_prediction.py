@@ -11,10 +11,10 @@ import pytest
 import sewdsl
 from sewdsl.ops.layers import max_pool
 from sewdsl.passes import optimized
-from sewdsl.passes.memory import Load, peak
+from sewdsl.passes.memory import Load, peak, sizes
 from sewdsl.passes.program import LARGE, Program
 from sewdsl.snn import pooling
-from sewdsl.snn.kernels import choice
+from sewdsl.snn.kernels import choice, pool_source
 
 CASES: dict[str, dict[str, Any]] = {
     "7B-Net": {"spec": "7b-net", "samples": 2},
@@ -59,6 +59,7 @@ def test_within_15_percent_where_values_are_computed_again(spec: str) -> None:
 def test_what_is_large_is_the_same_for_both() -> None:
     assert choice.LARGE == LARGE
     assert pooling.SHORT == max_pool.SHORT
+    assert pool_source.TAPS == sizes.TAPS
 
 
 def test_by_hand() -> None:
