@@ -122,6 +122,10 @@ class Op(Kind):
         """Whether it leaves out places of a map: its window moves by more than one."""
         return False
 
+    def in_evaluation(self) -> Self:
+        """The op that does in every mode what this one does in evaluation; most ops know no modes."""
+        return self
+
     def settle(self, downstream: Downstream) -> Self:  # noqa: ARG002
         """The op with the arguments filled in that depend on what follows."""
         return self

@@ -4,7 +4,7 @@ A layer with weights is counted in three ways. A machine for dense arithmetic mu
 included, whatever the values. One that is driven by events adds a weight for each value that is not zero and each
 weight that it meets; edges and strides are exact. A count k, which ADD makes of spikes, is one event if the machine can
 scale a weight by it, or k spikes one after the other. Values that are no whole numbers, such as an image's, are
-multiplied.
+multiplied. Ranges are those of evaluation, in which dropout passes spikes as they are.
 
 Neurons, joins, pooling and batch norm are not counted; batch norm is part of the weights on such a machine.
 """
@@ -12,6 +12,7 @@ Neurons, joins, pooling and batch norm are not counted; batch norm is part of th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -78,6 +79,7 @@ class Operations(NamedTuple):
 
 def operations(network: Network) -> Iterator[Operations]:
     """Of every layer with weights, in order."""
+    network = _in_evaluation(network)
     for node in network:
         fan_out = node.op.fan_out(*network.inputs(node))
         if fan_out is None:
@@ -86,3 +88,12 @@ def operations(network: Network) -> Iterator[Operations]:
         steps, upper = network.settings.steps if source.varies else 1, source.values.upper
         dense, meetings = network.macs(node) * steps, fan_out.total * source.channels
         yield Operations(node, upper is None, steps, dense, meetings, upper or 1)
+
+
+def _in_evaluation(network: Network) -> Network:
+    """The network whose ranges are those of evaluation."""
+    nodes: list[Node] = []
+    for node in network:
+        op = node.op.in_evaluation()
+        nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))
+    return network.with_nodes(tuple(nodes))

@@ -95,6 +95,15 @@ def test_no_bound_is_exceeded() -> None:
     assert any(counted[name][1] > counted[name][0] for name, bound in bounds.items() if bound.upper > 1)
 
 
+@pytest.mark.parametrize("p", ["", "0.2", "0"])
+def test_dropout_passes_spikes_in_evaluation(p: str) -> None:
+    """What drops in training multiplies there; a network at work adds, and counts stay counts behind a pool."""
+    network = sewdsl.load(f"c2k3-BN-IF-SEW Block-DP{p}-MPk2s2-DP{p}-FC3", input="1x4x4")
+    *_, last = operations(network)
+    assert (last.node.name, last.real, last.upper) == ("fc1", False, 2)
+    assert last.accumulations == 2 * last.events
+
+
 class TestCommand:
     def run(self, *arguments: str) -> str:
         result = CliRunner().invoke(app, ["show", *arguments])

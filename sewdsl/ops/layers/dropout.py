@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -34,6 +34,10 @@ class Dropout(Layer, kind="DP", key="dropout"):
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
         return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
+
+    def in_evaluation(self) -> Self:
+        """Nothing is dropped."""
+        return self.replace(p=0.0)
 
     def keeps(self, *inputs: Signal) -> Keeps:
         """The mask of each sample, a number for each element."""
