@@ -1,8 +1,9 @@
-"""``sewdsl show --energy``: operations and energy of one sample at most, layer by layer."""
+"""Operations and energy of one sample, layer by layer: at most (``sewdsl show --energy``), or measured."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -11,6 +12,9 @@ from sewdsl.cli.tables import console
 from sewdsl.ir.network import Network
 from sewdsl.passes.operations import Costs, Operations, operations
 
+if TYPE_CHECKING:
+    from sewdsl.probe.operations import Measured
+
 EXPLAINED = (
     "Of 'events' there is one for each value that is not zero and each weight that it meets, of 'accumulations' k for "
     "a count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes "
@@ -18,63 +22,102 @@ EXPLAINED = (
 )
 
 
-def print_energy(network: Network, costs: Costs) -> None:
+class Line(NamedTuple):
+    """A layer's operations for one sample; a mean over samples need not be whole.
+
+    Attributes:
+        most: The layer, and what it computes at most.
+        dense: Multiply-accumulates at every tap.
+        events: Operations, a count being one event.
+        accumulations: Operations, a count k being k spikes.
+        activity: Share of values that are not zero, in [0, 1]; None: not measured.
+    """
+
+    most: Operations
+    dense: float
+    events: float
+    accumulations: float
+    activity: float | None = None
+
+    def energies(self, costs: Costs) -> tuple[float, float, float]:
+        """Energy in J of the three."""
+        one, each = (self.most.energy(count, costs) for count in (self.events, self.accumulations))
+        return self.dense * costs.mac * 1e-12, one, each
+
+
+def at_most(network: Network) -> list[Line]:
+    """If every neuron fires at every time-step."""
+    return [Line(most, most.dense, most.events, most.accumulations) for most in operations(network)]
+
+
+def measured(found: Sequence[Measured]) -> list[Line]:
+    """On average over the samples that were shown."""
+    return [
+        Line(m.most, m.dense / m.samples, m.events / m.samples, m.accumulations / m.samples, m.activity) for m in found
+    ]
+
+
+def print_energy(lines: Sequence[Line], title: str, costs: Costs) -> None:
     """Prints a line for each layer with weights, the totals, and what they rest on."""
-    found, T = list(operations(network)), network.settings.steps
     out = console()
-    out.print(
-        f"{network.name}: operations of one sample, T = {T}, if every neuron fires at every time-step", style="bold"
-    )
-    out.print(_table(found, costs))
+    out.print(title, style="bold")
+    out.print(_table(lines, costs))
     out.print(f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {EXPLAINED}", style="dim")
 
 
-def as_json(network: Network, costs: Costs) -> dict[str, Any]:
+def as_json(network: Network, lines: Sequence[Line], costs: Costs) -> dict[str, Any]:
     """The same as plain data; energies in joules."""
-    found = list(operations(network))
+    dense, events, accumulations = _sums(lines, costs)
     return {
         "name": network.name,
         "steps": network.settings.steps,
         "costs_pj": costs._asdict(),
-        "dense_energy": sum(o.dense_energy(costs) for o in found),
-        "event_energy": sum(o.energy(o.events, costs) for o in found),
-        "accumulation_energy": sum(o.energy(o.accumulations, costs) for o in found),
-        "layers": [_layer(o, costs) for o in found],
+        "dense_energy": dense,
+        "event_energy": events,
+        "accumulation_energy": accumulations,
+        "layers": [layer(line, costs) for line in lines],
     }
 
 
-def _layer(found: Operations, costs: Costs) -> dict[str, Any]:
+def layer(line: Line, costs: Costs) -> dict[str, Any]:
+    """A line as plain data."""
     return {
-        "path": found.node.name,
-        "multiplies": found.real,
-        "steps": found.steps,
-        "dense": found.dense,
-        "events": found.events,
-        "accumulations": found.accumulations,
-        "breaks_even_at": found.break_even(costs),
+        "path": line.most.node.name,
+        "multiplies": line.most.real,
+        "steps": line.most.steps,
+        "dense": line.dense,
+        "events": line.events,
+        "accumulations": line.accumulations,
+        **({} if line.activity is None else {"activity": line.activity}),
+        "breaks_even_at": line.most.break_even(costs),
     }
 
 
-def _table(found: list[Operations], costs: Costs) -> Table:
+def _sums(lines: Sequence[Line], costs: Costs) -> tuple[float, float, float]:
+    """Energy of all layers, in J."""
+    dense, events, accumulations = zip(*(line.energies(costs) for line in lines), strict=True) if lines else [()] * 3
+    return sum(dense), sum(events), sum(accumulations)
+
+
+def _table(lines: Sequence[Line], costs: Costs) -> Table:
     table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", "total", footer_style="bold", no_wrap=True)
     table.add_column("path", overflow="fold", style="dim")
     table.add_column("input", no_wrap=True)
-    sums = {
-        "dense": (sum(o.dense for o in found), sum(o.dense_energy(costs) for o in found)),
-        "events": (sum(o.events for o in found), sum(o.energy(o.events, costs) for o in found)),
-        "accumulations": (sum(o.accumulations for o in found), sum(o.energy(o.accumulations, costs) for o in found)),
-    }
-    for name, (count, energy) in sums.items():
+    for name, energy in zip(("dense", "events", "accumulations"), _sums(lines, costs), strict=True):
+        count = round(sum(getattr(line, name) for line in lines))
         table.add_column(name, f"{count:,}\n{_joules(energy)}", justify="right", footer_style="bold", no_wrap=True)
-    table.add_column("breaks even at", justify="right", no_wrap=True)
-    for o in found:
-        kind = "real" if o.real else "binary" if o.upper == 1 else f"0..{o.upper}"
-        once = "" if o.steps > 1 else ", once"
-        counts = (f"{count:,}" for count in (o.dense, o.events, o.accumulations))
-        table.add_row(
-            str(o.node.op).split("(", maxsplit=1)[0], o.node.name, kind + once, *counts, _share(o.break_even(costs))
-        )
+    active = any(line.activity is not None for line in lines)
+    for name in (*(("activity",) if active else ()), "breaks even at"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        most = line.most
+        kind = "real" if most.real else "binary" if most.upper == 1 else f"0..{most.upper}"
+        once = "" if most.steps > 1 else ", once"
+        counts = (f"{round(count):,}" for count in (line.dense, line.events, line.accumulations))
+        activity = () if line.activity is None else (f"{line.activity:.1%}",)
+        name = str(most.node.op).split("(", maxsplit=1)[0]
+        table.add_row(name, most.node.name, kind + once, *counts, *activity, _share(most.break_even(costs)))
     return table
 
 

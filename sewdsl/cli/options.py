@@ -32,6 +32,10 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the data set, or of several; $SEWDSL_DATA unless given."),
 ]
+Prices = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--costs", metavar="MAC AC", min=0, help="With energy: pJ of each, not 4.6 and 0.9."),
+]
 Limit = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="NAME=N", help="Raise a limit: source, nesting, repeat, nodes, digits, imports."),

@@ -8,10 +8,10 @@ import typer
 
 from sewdsl.checks.expectation import computed, holds
 from sewdsl.cli.energy import as_json as energy_as_json
-from sewdsl.cli.energy import print_energy
+from sewdsl.cli.energy import at_most, print_energy
 from sewdsl.cli.memory import as_json as memory_as_json
 from sewdsl.cli.memory import predict, print_memory
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
+from sewdsl.cli.options import Input, Limit, Neuron, Prices, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
 from sewdsl.cli.printing import dump
 from sewdsl.cli.tables import Row, layer_rows, print_network
@@ -32,10 +32,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         int | None, typer.Option(metavar="N", min=1, help="With --memory: samples at once, not the recipe's.")
     ] = None,
     energy: Annotated[bool, typer.Option("--energy", help="Count operations and energy at most instead.")] = False,
-    costs: Annotated[
-        tuple[float, float] | None,
-        typer.Option("--costs", metavar="MAC AC", min=0, help="With --energy: pJ of each, not 4.6 and 0.9."),
-    ] = None,
+    costs: Prices = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON, always expanded.")] = False,
 ) -> None:
     """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
@@ -61,10 +58,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 
 def _energy(network: Network, costs: Costs, *, json_: bool) -> None:
+    lines = at_most(network)
     if json_:
-        typer.echo(dump(energy_as_json(network, costs)))
+        typer.echo(dump(energy_as_json(network, lines, costs)))
     else:
-        print_energy(network, costs)
+        T = network.settings.steps
+        title = f"{network.name}: operations of one sample, T = {T}, if every neuron fires at every time-step"
+        print_energy(lines, title, costs)
 
 
 def as_json(network: Network) -> dict[str, Any]:
