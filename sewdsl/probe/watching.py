@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,27 @@ def watching(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor]
     def show(name: str, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         see(name, output)
 
-    hooks = [model.get_submodule(name).register_forward_hook(partial(show, name)) for name in dict.fromkeys(names)]
-    try:
+    with ExitStack() as hooks:
+        for name in dict.fromkeys(names):
+            hooks.callback(model.get_submodule(name).register_forward_hook(partial(show, name)).remove)
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+
+
+@contextmanager
+def watching_inputs(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Shows the input of some nodes that have one, as :func:`watching` does their output.
+
+    Args:
+        model: The network.
+        names: Of the nodes.
+        see: Takes a name and the input: ``[T, N, *]``, or ``[1, N, *]`` where it is the same at all time-steps and the
+            node is computed once.
+    """
+
+    def show(name: str, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        see(name, inputs[0])
+
+    with ExitStack() as hooks:
+        for name in dict.fromkeys(names):
+            hooks.callback(model.get_submodule(name).register_forward_pre_hook(partial(show, name)).remove)
+        yield
