@@ -1,9 +1,9 @@
-"""``sewdsl probe``: what a network does before it is trained, block by block."""
+"""``sewdsl probe``: what a network does, block by block or layer by layer, before it is trained and after."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -13,17 +13,17 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options
-from sewdsl.cli.options import network as load_network
+from sewdsl.cli.energy import as_json as energy_as_json
+from sewdsl.cli.energy import layer as energy_of_layer
+from sewdsl.cli.energy import measured, print_energy
+from sewdsl.cli.options import Data, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
 from sewdsl.cli.printing import dump
-from sewdsl.cli.running import prepare
+from sewdsl.cli.probed import Amount, On, Probed, is_run, of_run, of_spec
+from sewdsl.cli.running import ends, prepare
 from sewdsl.cli.tables import console
+from sewdsl.passes.operations import Costs
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.ir.network import Network
-    from sewdsl.lower import SpikingNetwork
     from sewdsl.probe import Block
 
 
@@ -32,6 +32,7 @@ class Quantity(StrEnum):
 
     RATES = "rates"
     GRADIENTS = "gradients"
+    ENERGY = "energy"
 
 
 Asked = Annotated[
@@ -39,14 +40,26 @@ Asked = Annotated[
     typer.Argument(
         metavar="QUANTITY",
         help="rates: the firing rate of each block's branch A and the mean of its output O. gradients: the norm of the "
-        "loss's gradient by each block's input S.",
+        "loss's gradient by each block's input S. energy: the operations of each layer, counted.",
     ),
 ]
-Samples = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Samples of a batch.")]
-Batches = Annotated[int, typer.Option("--batches", metavar="N", min=1, help="How many batches.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the weights and of the input.")]
+Target = Annotated[
+    str, typer.Argument(metavar="SPEC|RUN", help="A network before training, or the folder of a run, trained.")
+]
+Shown = Annotated[
+    On | None, typer.Option("--on", help="What is shown: test samples, as to a RUN, or noise, as to a SPEC.")
+]
+Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
+Samples = Annotated[
+    int | None, typer.Option("--batch", metavar="N", min=1, help="Samples of a batch; 4, or the recipe's.")
+]
+Batches = Annotated[
+    int | None, typer.Option("--batches", metavar="N", min=1, help="How many batches; 1, or all test samples.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the weights, the noise, and the order of samples.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Also write QUANTITY.csv, .json and .png into this folder.")
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Also write QUANTITY.csv, .json and of blocks .png into this folder."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -62,39 +75,76 @@ Found = tuple["tuple[Block, ...]", Mapping[str, Sequence[float | None]]]
 
 def command(  # noqa: PLR0913 -- one parameter per option
     quantity: Asked,
-    spec: Spec,
+    target: Target,
+    on: Shown = None,
+    data: Data = None,
+    best: Best = False,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
-    batch: Samples = 4,
-    batches: Batches = 1,
+    batch: Samples = None,
+    batches: Batches = None,
     seed: Seed = 0,
+    costs: Prices = None,
     out: Out = None,
     json_: Json = False,
 ) -> None:
-    """Look into every residual block of a network that has not been trained, on random input (Fig. 4 to 8)."""
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    """Look into a network, before training or trained, on random input or on the test samples of its data set."""
+    run = is_run(target)
+    if run and (input or steps or neuron or settings or limit):
+        usage("a run is looked at as it was trained: --input, --steps, --neuron, --set and --limit go with a SPEC")
+    if best and not run:
+        usage("--best goes with the folder of a run")
+    if data is not None and on is On.NOISE:
+        usage("one of --data and --on noise")
+    if costs is not None and quantity is not Quantity.ENERGY:
+        usage("--costs goes with energy")
+    options, amount = compile_options(input, steps, neuron, settings, limit), Amount(batch, batches, seed)
     prepare()
-    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.probe import blocks, noise  # noqa: PLC0415 -- as above
+    with ends(lambda: None):
+        if run:
+            probed = of_run(Path(target), on, data, amount, best=best)
+        else:
+            probed = of_spec(target, options, on, data, amount)
+        if quantity is Quantity.ENERGY:
+            _energy(probed, Costs(*costs) if costs else Costs(), out, json_=json_)
+        else:
+            _curves(probed, quantity, out, json_=json_)
 
-    if not blocks(network):
-        typer.echo(f"error: '{network.name}' has no residual block to look at", err=True)
+
+def _energy(probed: Probed, costs: Costs, out: Path | None, *, json_: bool) -> None:
+    from sewdsl.probe import operations  # noqa: PLC0415 -- torch takes seconds
+
+    lines = measured(operations(probed.model, probed.shown.batches))
+    if not lines:
+        typer.echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
         raise typer.Exit(1)
-    model = compile_module(
-        network, seed=seed, optimize=0
-    ).train()  # with the statistics of each batch: it has no others
-    shown = noise(network, samples=batch, batches=batches, seed=seed)
-    found = _rates(model, shown) if quantity is Quantity.RATES else _gradients(model, shown)
-    _show(network, found, quantity, out, json_=json_)
+    found = {**energy_as_json(probed.network, lines, costs), **probed.as_json()}
+    if out is not None:
+        rows = [energy_of_layer(line, costs) for line in lines]
+        _write(out, Quantity.ENERGY, {"csv": _csv(rows).encode(), "json": (dump(found) + "\n").encode()})
+    if json_:
+        typer.echo(dump(found))
+    else:
+        T = probed.network.settings.steps
+        print_energy(lines, probed.title(f"operations of one sample, T = {T}"), costs)
 
 
-def _rates(model: SpikingNetwork, shown: Iterator[tuple[Tensor, Tensor]]) -> Found:
+def _curves(probed: Probed, quantity: Quantity, out: Path | None, *, json_: bool) -> None:
+    from sewdsl.probe import blocks  # noqa: PLC0415 -- torch takes seconds
+
+    if not blocks(probed.network):
+        typer.echo(f"error: '{probed.network.name}' has no residual block to look at", err=True)
+        raise typer.Exit(1)
+    _show(probed, _rates(probed) if quantity is Quantity.RATES else _gradients(probed), quantity, out, json_=json_)
+
+
+def _rates(probed: Probed) -> Found:
     from sewdsl.probe import rates  # noqa: PLC0415 -- torch takes seconds
 
-    found = rates(model, shown)
+    found = rates(probed.model, probed.shown.batches)
     curves: dict[str, Sequence[float | None]] = {
         "A": [rate.branch for rate in found],
         "O": [rate.output for rate in found],
@@ -102,14 +152,14 @@ def _rates(model: SpikingNetwork, shown: Iterator[tuple[Tensor, Tensor]]) -> Fou
     return tuple(rate.block for rate in found), curves
 
 
-def _gradients(model: SpikingNetwork, shown: Iterator[tuple[Tensor, Tensor]]) -> Found:
+def _gradients(probed: Probed) -> Found:
     from sewdsl.probe import gradients  # noqa: PLC0415 -- torch takes seconds
 
-    found = gradients(model, shown)
+    found = gradients(probed.model, probed.shown.batches)
     return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
 
 
-def _show(network: Network, found: Found, asked: Quantity, out: Path | None, *, json_: bool) -> None:
+def _show(probed: Probed, found: Found, asked: Quantity, out: Path | None, *, json_: bool) -> None:
     quantity, scale = SHOWN[asked]
     blocks, curves = found
     rows = [
@@ -121,33 +171,26 @@ def _show(network: Network, found: Found, asked: Quantity, out: Path | None, *, 
         }
         for i, b in enumerate(blocks)
     ]
+    plain = {"name": probed.network.name, "quantity": quantity, **probed.as_json(), "blocks": rows}
     if out is not None:
         from sewdsl.probe.figure import figure  # noqa: PLC0415 -- matplotlib takes a second
 
         picture = BytesIO()
-        figure(blocks, curves, quantity, network.name, scale).savefig(picture, dpi=150, format="png")
-        text = {"csv": _csv(rows), "json": dump(_as_json(network, quantity, rows)) + "\n"}
+        figure(blocks, curves, quantity, probed.title(quantity), scale).savefig(picture, dpi=150, format="png")
+        text = {"csv": _csv(rows), "json": dump(plain) + "\n"}
         _write(out, asked, {**{ending: each.encode() for ending, each in text.items()}, "png": picture.getvalue()})
     if json_:
-        typer.echo(dump(_as_json(network, quantity, rows)))
+        typer.echo(dump(plain))
     else:
-        console().print(_table(network, quantity, rows))
+        console().print(probed.title(quantity), style="bold")
+        console().print(_table(rows))
 
 
-def _write(folder: Path, name: str, files: dict[str, bytes]) -> None:
+def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
     from sewdsl.train import atomic  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
 
-    try:
-        for ending, data in files.items():
-            atomic.write(folder / f"{name}.{ending}", data)
-    except RunError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
-def _as_json(network: Network, quantity: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {"name": network.name, "quantity": quantity, "blocks": list(rows)}
+    for ending, data in files.items():
+        atomic.write(folder / f"{name}.{ending}", data)
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -158,9 +201,8 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _table(network: Network, quantity: str, rows: Sequence[dict[str, Any]]) -> Table:
-    title = f"{network.name}: {quantity}, before training, on random input"
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
     for column in rows[0]:
         table.add_column(column, justify="left" if column == "name" else "right")
     for row in rows:

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch import seed_everything
 
 from sewdsl import draw
-from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
 from sewdsl.snn.norm import synchronise
 from sewdsl.train import atomic, confusions, curves, metrics, report, resumption, weights
@@ -23,7 +23,7 @@ from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import with_validation
-from sewdsl.train.folder import Interrupted, RunError, RunFolder
+from sewdsl.train.folder import Interrupted, RunFolder
 from sewdsl.train.lock import locked
 from sewdsl.train.loop import Fitted, Way, fit, judge
 from sewdsl.train.machine import machine
@@ -32,6 +32,7 @@ from sewdsl.train.processes import rank
 from sewdsl.train.quiet import quiet
 from sewdsl.train.result import Result, versions
 from sewdsl.train.standalone import standalone
+from sewdsl.train.trained import specification
 from sewdsl.train.whereabouts import plan_again, remember
 
 
@@ -160,10 +161,7 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
         SewdslError: its spec has errors.
     """
     reported = folder.read_result()
-    if not folder.spec.is_file():
-        message = f"'{folder.spec}' is missing"
-        raise RunError(message)
-    network, recipe, data = plan_again(read(folder.spec), folder, data_folder)
+    network, recipe, data = plan_again(specification(folder), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     with quiet():
         scores, _ = _judge_both(Classifier(compile(network), recipe), folder, data.load().test)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
-from sewdsl.probe import blocks, gradients, noise, rates
+from sewdsl.probe import before_training, blocks, gradients, noise, operations, rates
 from sewdsl.probe.figure import figure
 
 SEW = "c4k3-BN-IF-SEW Block-SEW Block (c6s2)-SEW Block-GAP-FC3"
@@ -182,6 +182,7 @@ class TestCommand:
     def test_table(self) -> None:
         result = CliRunner().invoke(app, ["probe", "rates", SPIKING, "--input", "2x8x8", "--steps", "2"])
         assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("network: firing rates, before training, on 4 samples of random input\n")
         assert "spiking_block2" in result.stdout
         assert " yes " in result.stdout
 
@@ -197,3 +198,80 @@ class TestCommand:
         assert result.exit_code == 1
         assert "error: cannot write" in result.stderr
         assert (tmp_path / "file").read_text() == "mine"
+
+    def test_a_network_without_a_recipe_has_no_data(self) -> None:
+        result = CliRunner().invoke(app, ["probe", "rates", "tiny", "--on", "data"])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "error[missing-recipe]: 'Tiny' has no 'train' section" in result.stderr
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["rates", "tiny", "--best"],
+            ["rates", "tiny", "--costs", "1", "2"],
+            ["energy", "tiny", "--on", "noise", "--data", "."],
+            ["energy", "tiny", "--batches", "0"],
+        ],
+    )
+    def test_usage(self, words: list[str]) -> None:
+        assert CliRunner().invoke(app, ["probe", *words]).exit_code == 2
+
+
+class TestEnergy:
+    WORDS = ("probe", "energy", SEW, "--input", "2x8x8", "--steps", "3", "--seed", "5", "--batch", "3")
+
+    def test_json_is_what_is_counted(self, tmp_path: Path) -> None:
+        words = [*self.WORDS, "--costs", "3", "0.5", "--out", str(tmp_path), "--json"]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert found == json.loads((tmp_path / "energy.json").read_text())
+        module = before_training(sewdsl.compile(SEW, **{**OPTIONS, "seed": 5}, optimize=0))  # type: ignore[arg-type]
+        counted = operations(module, noise(module.network, samples=3, seed=5))
+        assert [layer["path"] for layer in found["layers"]] == [m.most.node.name for m in counted]
+        for layer, measured in zip(found["layers"], counted, strict=True):
+            assert layer["dense"] == measured.dense / 3 == measured.most.dense
+            assert layer["events"] == measured.events / 3
+            assert layer["accumulations"] == measured.accumulations / 3
+            assert layer["activity"] == measured.activity
+            assert layer["multiplies"] is measured.most.real
+        picojoules = [3 if m.most.real else 0.5 for m in counted]
+        assert found["costs_pj"] == {"mac": 3, "ac": 0.5}
+        assert found["dense_energy"] == pytest.approx(sum(3e-12 * m.dense / 3 for m in counted))
+        events, accumulations = (
+            sum(1e-12 * pj * getattr(m, name) / 3 for pj, m in zip(picojoules, counted, strict=True))
+            for name in ("events", "accumulations")
+        )
+        assert found["event_energy"] == pytest.approx(events)
+        assert found["accumulation_energy"] == pytest.approx(accumulations)
+        assert (found["samples"], found["mode"], found["weights"], found["steps"]) == (3, "training", "initial", 3)
+        with (tmp_path / "energy.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [float(row["events"]) for row in rows] == [layer["events"] for layer in found["layers"]]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["energy.csv", "energy.json"]
+
+    def test_table(self) -> None:
+        result = CliRunner().invoke(app, self.WORDS)
+        assert result.exit_code == 0, result.output
+        title = "network: operations of one sample, T = 3, before training, on 3 samples of random input"
+        assert result.stdout.startswith(title)
+        module = before_training(sewdsl.compile(SEW, **{**OPTIONS, "seed": 5}, optimize=0))  # type: ignore[arg-type]
+        counted = operations(module, noise(module.network, samples=3, seed=5))
+        lines = {line.split()[1]: line.split() for line in result.stdout.splitlines() if line.startswith((" c", " FC"))}
+        for m in counted:
+            figures = [f"{round(count / 3):,}" for count in (m.dense, m.events, m.accumulations)]
+            assert lines[m.most.node.name][-5:-1] == [*figures, f"{m.activity:.1%}"]
+        (total,) = [line.split() for line in result.stdout.splitlines() if line.startswith(" total")]
+        sums = [sum(getattr(m, name) for m in counted) / 3 for name in ("dense", "events", "accumulations")]
+        assert total[1:] == [f"{round(count):,}" for count in sums]
+
+    def test_a_string_longer_than_any_name_of_a_folder(self) -> None:
+        body = "-".join(["FC2-IF"] * 99)
+        result = CliRunner().invoke(app, ["probe", "energy", body, "--input", "3", "--json"])
+        assert result.exit_code == 0, result.output
+        assert len(json.loads(result.stdout)["layers"]) == 99
+
+    def test_nothing_to_look_at(self) -> None:
+        result = CliRunner().invoke(app, ["probe", "energy", "MPk2-GAP", "--input", "1x4x4"])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.splitlines()[-1] == "error: 'network' has no layer with weights to look at"

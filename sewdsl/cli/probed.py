@@ -1,0 +1,173 @@
+"""What ``sewdsl probe`` looks at: a network before training or that of a run, on random input or on test samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sewdsl.cli.options import require, text
+from sewdsl.compiler import Compilation, Options, read, shipped
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.ir.network import Network
+    from sewdsl.lower import SpikingNetwork
+    from sewdsl.train.folder import RunFolder
+    from sewdsl.train.plan import Plan
+
+
+class On(StrEnum):
+    """What is shown to a network."""
+
+    DATA = "data"
+    NOISE = "noise"
+
+
+class Shown(NamedTuple):
+    """What a network is shown.
+
+    Attributes:
+        batches: Inputs and classes.
+        data: Name of the data set; None: random input.
+        samples: How many there are in all batches together.
+        of: Test samples of the data set.
+    """
+
+    batches: Iterable[tuple[Tensor, Tensor]]
+    data: str | None
+    samples: int
+    of: int
+
+    def __str__(self) -> str:
+        if self.data is None:
+            return f"{self.samples:,} samples of random input"
+        share = f"all {self.of:,}" if self.samples == self.of else f"{self.samples:,} of {self.of:,}"
+        return f"{share} test samples of {self.data}"
+
+
+class Amount(NamedTuple):
+    """How much is shown, as far as the user said.
+
+    Attributes:
+        batch: Samples of a batch; None: of random input 4, of data as many as in the recipe.
+        batches: How many batches; None: of random input one, of data all that there are.
+        seed: Of random input, of the order of the samples, and of weights that are not trained.
+    """
+
+    batch: int | None
+    batches: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A network, and what it is shown.
+
+    Attributes:
+        model: In the mode in which it is to be looked at.
+        run: The folder of the run that has trained it; None: it is not trained.
+        best: Whether with the weights of the run's best epoch, not of its last.
+        shown: What it is shown.
+    """
+
+    model: SpikingNetwork
+    run: Path | None
+    best: bool
+    shown: Shown
+
+    @property
+    def network(self) -> Network:
+        """The network as data."""
+        return self.model.network
+
+    def title(self, quantity: str) -> str:
+        """One line that says what was found of what."""
+        epoch = "best" if self.best else "last"
+        state = "before training" if self.run is None else f"after the {epoch} epoch of {self.run}"
+        return f"{self.network.name}: {quantity}, {state}, on {self.shown}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "run": None if self.run is None else self.run.as_posix(),
+            "weights": "initial" if self.run is None else "best" if self.best else "last",
+            "mode": "training" if self.model.training else "evaluation",
+            "data": self.shown.data,
+            "samples": self.shown.samples,
+        }
+
+
+def is_run(target: str) -> bool:
+    """Whether it is a folder, and not the name of a shipped network, as everywhere else."""
+    return target not in shipped() and os.path.isdir(target)  # noqa: PTH112 -- Path's own fails on a long string
+
+
+def of_run(path: Path, on: On | None, data: Path | None, amount: Amount, *, best: bool) -> Probed:
+    """The trained network of a run, on its test samples unless random input is asked for.
+
+    Raises:
+        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
+    """
+    from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+
+    folder = RunFolder(path)
+    folder.read_result()  # says at once if this is no run
+    from sewdsl.train.trained import trained  # noqa: PLC0415 -- torch and Lightning take seconds
+
+    planned = None if on is On.NOISE else _plan_again(folder, data)
+    model = trained(folder, best=best)
+    return Probed(model, path, best, _noise(model.network, amount) if planned is None else _samples(planned, amount))
+
+
+def _plan_again(folder: RunFolder, data: Path | None) -> Plan:
+    from sewdsl.train.trained import specification  # noqa: PLC0415 -- as above
+    from sewdsl.train.whereabouts import plan_again  # noqa: PLC0415 -- as above
+
+    return plan_again(specification(folder), folder, data)
+
+
+def of_spec(spec: str, options: Options, on: On | None, data: Path | None, amount: Amount) -> Probed:
+    """A network that is not trained, on random input unless its recipe's data is asked for.
+
+    Batch norm takes the statistics of each batch: it has no others that are of use.
+
+    Raises:
+        DataError, SewdslError: the data is missing or damaged, or the spec has no recipe that says which.
+    """
+    compilation = read(text(spec), **options)
+    network = require(compilation)
+    planned = _plan(compilation, data) if on is On.DATA or data is not None else None
+    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe import before_training  # noqa: PLC0415 -- as above
+
+    model = before_training(compile_module(network, seed=amount.seed, optimize=0))
+    return Probed(model, None, False, _noise(network, amount) if planned is None else _samples(planned, amount))  # noqa: FBT003
+
+
+def _plan(compilation: Compilation, data: Path | None) -> Plan:
+    from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before it is needed
+
+    planned = plan(compilation, data)
+    planned.data.find()
+    return planned
+
+
+def _noise(network: Network, amount: Amount) -> Shown:
+    from sewdsl.probe import noise  # noqa: PLC0415 -- torch takes seconds
+
+    size, batches = amount.batch or 4, amount.batches or 1
+    return Shown(noise(network, samples=size, batches=batches, seed=amount.seed), None, size * batches, 0)
+
+
+def _samples(planned: Plan, amount: Amount) -> Shown:
+    from sewdsl.train.data.split import with_validation  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.trained import drawn  # noqa: PLC0415 -- as above
+
+    samples = with_validation(planned.data.load(), 0, planned.recipe.seed).test
+    batches = drawn(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
+    return Shown(batches, planned.data.name, len(batches.samples.y), len(samples.y))

@@ -1,0 +1,62 @@
+"""The network that a run has trained, and samples to show to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
+from sewdsl.lower import SpikingNetwork
+from sewdsl.train import weights
+from sewdsl.train.classifier import Classifier
+from sewdsl.train.data.batches import Batches
+from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.plan import plan
+
+
+def specification(folder: RunFolder) -> Compilation:
+    """What a run has trained, compiled.
+
+    Raises:
+        RunError: it is not in the folder.
+    """
+    if not folder.spec.is_file():
+        message = f"'{folder.spec}' is missing"
+        raise RunError(message)
+    return read(folder.spec)
+
+
+def trained(folder: RunFolder, *, best: bool = False) -> SpikingNetwork:
+    """The network of a run that has ended, in evaluation mode: with the running statistics that it has learned.
+
+    As many threads compute as did in the run, since another number rounds sums in another order.
+
+    Args:
+        folder: Of the run.
+        best: Whether with the weights of the best epoch; otherwise with those of the last.
+
+    Raises:
+        RunError: something in the folder is missing or damaged.
+        SewdslError: its spec has errors.
+    """
+    reported = folder.read_result()
+    network, recipe, _ = plan(specification(folder))
+    torch.set_num_threads(reported.threads)
+    module = Classifier(compile(network), recipe)
+    weights.load(module, folder.best if best else folder.last)
+    return module.model.eval()
+
+
+def drawn(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:
+    """Batches of samples in a random order, as they are; a data set may lie sorted by class.
+
+    Args:
+        samples: From which they are drawn, each at most once.
+        size: Samples in a batch; the last batch has what is left.
+        batches: How many at most; None: all that there are.
+        seed: Of the order.
+    """
+    order = np.random.default_rng(seed).permutation(len(samples.y))
+    chosen = torch.from_numpy(order if batches is None else order[: size * batches])
+    return Batches(samples.part(chosen), size)

@@ -1,0 +1,230 @@
+"""The network of a run, found again and looked into."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from sewdsl import probe
+from sewdsl.cli.app import app
+from sewdsl.compiler import read
+from sewdsl.train.data.dataset import Samples
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.loop import Way
+from sewdsl.train.plan import plan
+from sewdsl.train.run import train
+from sewdsl.train.trained import drawn, trained
+
+from .conftest import SMALL, Run
+from .made import unfinished
+
+BLOCKS = ("repeat1.1.sew_block1", "repeat1.2.sew_block1")
+
+
+def look(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["probe", *map(str, arguments)])
+
+
+def found(*arguments: object) -> Any:
+    result = look(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def other_best(run: Run, tmp_path: Path) -> RunFolder:
+    """A copy of the run whose best weights are twice the last."""
+    folder = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "copy")))
+    checkpoint = torch.load(folder.last, weights_only=True)
+    checkpoint["state_dict"]["model.bn1.weight"] *= 2
+    torch.save(checkpoint, folder.best)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on a folder of sequences, ``frames`` beside it."""
+    place = tmp_path_factory.mktemp("sequences")
+    random = np.random.default_rng(0)
+    for split, label, number in ((s, c, i) for s in ("train", "test") for c in (0, 1) for i in range(3)):
+        path = place / "frames" / split / str(label) / f"{number}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, random.integers(0, 2, (3, 1, 8, 8)).astype(np.float32))
+    text = SMALL.replace("encode  direct\n", "").replace("FC10", "FC2").replace("digits", "frame-folder")
+    (place / "frames.net").write_text(text.replace("epochs 2", "epochs 1"), "utf-8")
+    compilation = read(place / "frames.net")
+    folder = RunFolder(place / "run")
+    folder.path.mkdir()
+    return Run(folder, train(compilation, plan(compilation, place / "frames"), folder, Way()))
+
+
+class TestTrained:
+    def test_it_is_in_evaluation_mode_with_what_it_has_learned(self, run: Run) -> None:
+        model = trained(run.folder)
+        assert not any(module.training for module in model.modules())
+        weights = torch.load(run.folder.last, weights_only=True)["state_dict"]
+        assert all(torch.equal(value, weights[f"model.{name}"]) for name, value in model.state_dict().items())
+        assert model.state_dict()["bn1.running_var"].ne(1).any()
+
+    def test_the_best_weights(self, other_best: RunFolder) -> None:
+        last, best = (trained(other_best, best=best).state_dict()["bn1.weight"] for best in (False, True))
+        assert torch.equal(best, 2 * last)
+
+    def test_looking_changes_nothing(self, run: Run) -> None:
+        model = trained(run.folder)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        batches = list(probe.noise(model.network, samples=3, batches=2))
+        for quantity in (probe.rates, probe.gradients, probe.operations):
+            assert quantity(model, batches)
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+    def test_what_is_missing(self, run: Run, tmp_path: Path) -> None:
+        folder = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "copy")))
+        folder.best.unlink()
+        assert trained(folder)
+        with pytest.raises(RunError, match=r"the checkpoint '.*best.ckpt' is missing"):
+            trained(folder, best=True)
+        folder.spec.unlink()
+        with pytest.raises(RunError, match=r"'.*spec.net' is missing"):
+            trained(folder)
+
+
+class TestDrawn:
+    SAMPLES = Samples(torch.arange(23).float()[:, None], torch.arange(23))
+
+    def test_all_in_another_order(self) -> None:
+        batches = [y.tolist() for _, y in drawn(self.SAMPLES, 5, None, 0)]
+        assert list(map(len, batches)) == [5, 5, 5, 5, 3]
+        order = [label for batch in batches for label in batch]
+        assert order != sorted(order) == list(range(23))
+        assert [y.tolist() for _, y in drawn(self.SAMPLES, 5, None, 0)] == batches
+        assert [y.tolist() for _, y in drawn(self.SAMPLES, 5, None, 1)] != batches
+
+    def test_some(self) -> None:
+        first = [(x.flatten().tolist(), y.tolist()) for x, y in drawn(self.SAMPLES, 4, 2, 0)]
+        assert first == [(x.flatten().tolist(), y.tolist()) for x, y in drawn(self.SAMPLES, 4, None, 0)][:2]
+        assert all(x == y for x, y in first)
+
+
+class TestProbe:
+    def test_rates_are_those_of_the_run(self, run: Run) -> None:
+        rates = found("rates", run.folder.path)
+        reported = run.folder.read_result().firing_rates
+        assert [block["name"] for block in rates["blocks"]] == list(BLOCKS)
+        assert [block["A"] for block in rates["blocks"]] == [reported[f"{name}.branch.plif2"] for name in BLOCKS]
+        about = {key: rates[key] for key in ("name", "run", "weights", "mode", "data", "samples")}
+        assert about == {
+            "name": "Small",
+            "run": run.folder.path.as_posix(),
+            "weights": "last",
+            "mode": "evaluation",
+            "data": "digits",
+            "samples": 359,
+        }
+
+    def test_a_part_of_the_samples(self, run: Run) -> None:
+        part = found("rates", run.folder.path, "--batch", 7, "--batches", 2)
+        assert part["samples"] == 14
+        assert part["blocks"] != found("rates", run.folder.path)["blocks"]
+        assert part["blocks"] != found("rates", run.folder.path, "--batch", 7, "--batches", 2, "--seed", 1)["blocks"]
+        again = found("rates", run.folder.path, "--batch", 14, "--batches", 1, "--on", "data")
+        assert again["blocks"] == part["blocks"]
+
+    def test_best(self, other_best: RunFolder) -> None:
+        last, best = found("rates", other_best.path), found("rates", other_best.path, "--best")
+        assert (last["weights"], best["weights"]) == ("last", "best")
+        assert best["blocks"][0]["O"] > last["blocks"][0]["O"]
+        assert (
+            f"after the best epoch of {other_best.path}, on all 359" in look("rates", other_best.path, "--best").stdout
+        )
+
+    def test_gradients(self, run: Run) -> None:
+        data = plan(read(run.folder.spec)).data.load().test
+        expected = probe.gradients(trained(run.folder), drawn(data, 100, 2, 3))
+        gradients = found("gradients", run.folder.path, "--batches", 2, "--seed", 3)
+        assert [block["S"] for block in gradients["blocks"]] == [each.amplitude for each in expected]
+        assert gradients["samples"] == 200
+
+    def test_energy(self, run: Run) -> None:
+        data = plan(read(run.folder.spec)).data.load().test
+        expected = probe.operations(trained(run.folder), drawn(data, 100, None, 0))
+        energy = found("energy", run.folder.path)
+        assert [layer["events"] * 359 for layer in energy["layers"]] == pytest.approx([m.events for m in expected])
+        assert energy["data"] == "digits"
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ([], "after the last epoch of {run}, on all 359 test samples of digits"),
+            (["--batches", "1"], "after the last epoch of {run}, on 100 of 359 test samples of digits"),
+            (["--on", "noise"], "after the last epoch of {run}, on 4 samples of random input"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("quantity", "called"),
+        [("rates", "firing rates"), ("gradients", "gradient amplitude"), ("energy", "operations of one sample, T = 3")],
+    )
+    def test_titles(self, run: Run, quantity: str, called: str, arguments: list[str], said: str) -> None:
+        line = look(quantity, run.folder.path, *arguments).stdout.replace("\n", "").partition("   ")[0]
+        assert line.startswith(f"Small: {called}, {said.format(run=run.folder.path)}")
+
+    def test_before_training_on_the_recipe_s_data(self, small: Path) -> None:
+        before = found("rates", small, "--on", "data", "--batches", 1)
+        about = {key: before[key] for key in ("run", "weights", "mode", "data", "samples")}
+        assert about == {"run": None, "weights": "initial", "mode": "training", "data": "digits", "samples": 100}
+        text = look("rates", small, "--on", "data").stdout
+        assert text.startswith("Small: firing rates, before training, on all 359 test samples of digits\n")
+
+    def test_data_that_moved(self, frames: Run, tmp_path: Path) -> None:
+        assert found("rates", frames.folder.path)["samples"] == 6
+        lay = frames.folder.path.parent / "frames"
+        lay.rename(tmp_path / "here")
+        try:
+            result = look("rates", frames.folder.path)
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert result.stderr.startswith("error: ")
+            assert f"'{lay}' is where it lay when the run began; --data DIR says where it lies now" in result.stderr
+            assert found("rates", frames.folder.path, "--data", tmp_path / "here")["samples"] == 6
+            noise = found("rates", frames.folder.path, "--on", "noise", "--batch", 3, "--batches", 2)
+            assert (noise["data"], noise["samples"], noise["mode"]) == (None, 6, "evaluation")
+            spec = lay.with_name("frames.net")
+            assert found("energy", spec, "--data", tmp_path / "here")["data"] == "frame-folder"
+            result = look("rates", spec, "--on", "data")
+            assert (result.exit_code, result.stderr.splitlines()[0]) == (
+                1,
+                "error: where does frame-folder lie? Say --data DIR, or set SEWDSL_DATA to the folder of all data sets",
+            )
+        finally:
+            (tmp_path / "here").rename(lay)
+
+    def test_what_is_no_run(self, tmp_path: Path) -> None:
+        result = look("rates", tmp_path)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == f"error: '{tmp_path}' holds no result.json: is it that of a run?\n"
+
+    def test_a_run_that_has_not_ended(self, tmp_path: Path) -> None:
+        folder = unfinished(tmp_path / "run")
+        result = look("rates", folder.path)
+        assert result.exit_code == 1
+        assert "its run has not ended, 'sewdsl train --resume" in result.stderr
+
+    def test_a_folder_named_as_a_shipped_network(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The name is the network's, as for every command; './' makes it the folder's."""
+        shutil.copytree(run.folder.path, tmp_path / "tiny")
+        monkeypatch.chdir(tmp_path)
+        assert found("rates", "tiny")["name"] == "Tiny"
+        assert found("rates", "./tiny", "--batches", 1)["name"] == "Small"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--steps", "2"], ["--input", "1x8x8"], ["--neuron", "IF"], ["--set", "join=AND"], ["--limit", "nodes=9"]],
+    )
+    def test_a_run_is_looked_at_as_it_was_trained(self, run: Run, arguments: list[str]) -> None:
+        assert look("rates", run.folder.path, *arguments).exit_code == 2
