@@ -54,6 +54,11 @@ class TestHandMadeSpikes:
         found = seen(spikes).populations["0"]
         assert (found.dead_places, found.dead_channels, found.dead) == (7, 0, 36 - 5)
 
+    def test_saturated_channels(self) -> None:
+        """One at 90%, one of which a single neuron is over that, and one of which all are."""
+        found = population(torch.tensor([[90, 90], [90, 91], [91, 100]]), 100)
+        assert (found.saturated, found.always, found.saturated_channels) == (3, 1, 1)
+
     def test_batches_add_up(self) -> None:
         spikes = (torch.rand(3, 7, 4, 2, 2, generator=torch.Generator().manual_seed(0)) < 0.3).float()
         spikes[:, :2, 0] = 0
