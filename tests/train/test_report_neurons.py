@@ -59,6 +59,13 @@ class TestHistogram:
             assert text in page.words
         assert ("aria-label", "of 8 neurons, 1 never fire and 1 nearly always") in page.attributes
 
+    def test_ticks_are_where_bins_end(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run", firing_rates={STEM: 0.25}, neurons={STEM: MIXED})
+        written(folder)
+        ticks = re.findall(r'<text x="(\d+)" y="66">(.*?)</text>', folder.report.read_text("utf-8"))
+        ends = {"0.1%": 1, "1%": 3, "10%": 5, "50%": 9, "90%": 13}
+        assert ticks == [("7", "0"), *((str(14 * (end + 1)), text) for text, end in ends.items())]
+
     def test_a_bar_is_seen_however_low(self, tmp_path: Path) -> None:
         assert bars(tmp_path, layer(50, 0, 0, 0, channels=100))[0] == [52, 1]
 

@@ -73,11 +73,11 @@ def _saturated(layers: Mapping[str, Population], network: Network | None) -> Mar
 
 
 def _places(layers: Mapping[str, Population]) -> Markup:
-    """Places where nothing is to be seen; of a layer that has but one, there is nothing to say."""
+    """Places where nothing is to be seen; a layer that has but one is dead as a whole where that is."""
     found = {
         name: f"{layer.dead_places} of {layer.places}"
         for name, layer in layers.items()
-        if layer.places > 1 and layer.dead_places >= MANY * layer.places
+        if layer.dead_places >= MANY * layer.places
     }
     said = (
         f"Silent places in {listed(found)}: no channel ever fires there, as at a border that is empty in every sample. "
