@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sewdsl.cli.options import require, text
-from sewdsl.compiler import Compilation, Options, read, shipped
+from sewdsl.compiler import Options, read, shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,15 +70,15 @@ class Probed:
 
     Attributes:
         model: In the mode in which it is to be looked at.
+        shown: What it is shown.
         run: The folder of the run that has trained it; None: it is not trained.
         best: Whether with the weights of the run's best epoch, not of its last.
-        shown: What it is shown.
     """
 
     model: SpikingNetwork
-    run: Path | None
-    best: bool
     shown: Shown
+    run: Path | None = None
+    best: bool = False
 
     @property
     def network(self) -> Network:
@@ -119,9 +119,9 @@ def of_run(path: Path, on: On | None, data: Path | None, amount: Amount, *, best
     folder.read_result()  # says at once if this is no run
     from sewdsl.train.trained import trained  # noqa: PLC0415 -- torch and Lightning take seconds
 
-    planned = None if on is On.NOISE else _plan_again(folder, data)
+    shown = None if on is On.NOISE else _samples(_plan_again(folder, data), amount)
     model = trained(folder, best=best)
-    return Probed(model, path, best, _noise(model.network, amount) if planned is None else _samples(planned, amount))
+    return Probed(model, shown or _noise(model.network, amount), path, best)
 
 
 def _plan_again(folder: RunFolder, data: Path | None) -> Plan:
@@ -141,20 +141,14 @@ def of_spec(spec: str, options: Options, on: On | None, data: Path | None, amoun
     """
     compilation = read(text(spec), **options)
     network = require(compilation)
-    planned = _plan(compilation, data) if on is On.DATA or data is not None else None
-    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
     from sewdsl.probe import before_training  # noqa: PLC0415 -- as above
+    from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
 
+    wanted = on is On.DATA or data is not None
+    shown = _samples(plan(compilation, data), amount) if wanted else _noise(network, amount)
     model = before_training(compile_module(network, seed=amount.seed, optimize=0))
-    return Probed(model, None, False, _noise(network, amount) if planned is None else _samples(planned, amount))  # noqa: FBT003
-
-
-def _plan(compilation: Compilation, data: Path | None) -> Plan:
-    from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before it is needed
-
-    planned = plan(compilation, data)
-    planned.data.find()
-    return planned
+    return Probed(model, shown)
 
 
 def _noise(network: Network, amount: Amount) -> Shown:

@@ -265,6 +265,12 @@ class TestEnergy:
         sums = [sum(getattr(m, name) for m in counted) / 3 for name in ("dense", "events", "accumulations")]
         assert total[1:] == [f"{round(count):,}" for count in sums]
 
+    def test_nothing_is_dropped(self) -> None:
+        words = ["probe", "energy", "FC4-IF(v_threshold=0.1)-DP-FC2", "--input", "3", "--json"]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        assert [layer["multiplies"] for layer in json.loads(result.stdout)["layers"]] == [True, False]
+
     def test_a_string_longer_than_any_name_of_a_folder(self) -> None:
         body = "-".join(["FC2-IF"] * 99)
         result = CliRunner().invoke(app, ["probe", "energy", body, "--input", "3", "--json"])

@@ -75,6 +75,12 @@ class TestTrained:
         last, best = (trained(other_best, best=best).state_dict()["bn1.weight"] for best in (False, True))
         assert torch.equal(best, 2 * last)
 
+    def test_it_takes_as_many_threads_as_the_run(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[int] = []
+        monkeypatch.setattr(torch, "set_num_threads", asked.append)
+        trained(run.folder)
+        assert asked == [run.result.threads]
+
     def test_looking_changes_nothing(self, run: Run) -> None:
         model = trained(run.folder)
         before = {name: value.clone() for name, value in model.state_dict().items()}
