@@ -140,6 +140,14 @@ class TestAdvice:
         assert ("class", "warning") not in page.attributes
         assert "Silent neurons" not in page.words
 
+    def test_a_tenth_is_enough(self, tmp_path: Path) -> None:
+        """Also of 30, a tenth of which is more than 3 in floating point."""
+        spikes = torch.full((30, 30, 1), 10)
+        spikes[:3], spikes[:, :3] = 0, 0
+        page = said(tmp_path, {STEM: population(spikes, 100)})
+        assert f"Silent channels in {STEM} (3 of 30 channels)" in page.words
+        assert f"Silent places in {STEM} (3 of 30)" in page.words
+
     def test_scattered(self, tmp_path: Path) -> None:
         spikes = torch.full((10, 5, 5), 10)
         spikes[0], spikes[:, 0, 0] = 0, 0  # a channel and a place, which share one neuron

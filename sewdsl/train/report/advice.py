@@ -47,7 +47,7 @@ def _channels(layers: Mapping[str, Population], network: Network | None) -> Mark
     found = {
         name: f"{layer.dead_channels} of {layer.shape[0]} {'channels' if layer.shape[1:] else 'neurons'}"
         for name, layer in layers.items()
-        if layer.dead_channels >= MANY * layer.shape[0]
+        if layer.dead_channels / layer.shape[0] >= MANY
     }
     said = (
         f"Silent channels in {listed(found)}: whatever the sample, they never fire. {_held(found, network)} keeps "
@@ -77,7 +77,7 @@ def _places(layers: Mapping[str, Population]) -> Markup:
     found = {
         name: f"{layer.dead_places} of {layer.places}"
         for name, layer in layers.items()
-        if layer.dead_places >= MANY * layer.places
+        if layer.dead_places / layer.places >= MANY
     }
     said = (
         f"Silent places in {listed(found)}: no channel ever fires there, as at a border that is empty in every sample. "
