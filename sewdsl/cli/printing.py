@@ -1,11 +1,13 @@
-"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host."""
+"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host; JSON and CSV of the rest."""
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from io import StringIO
 from typing import Any
 
 from sewdsl.diagnostics import Diagnostic, Fix, Severity
@@ -136,3 +138,12 @@ def _fix(fix: Fix) -> dict[str, Any]:
 def dump(value: object) -> str:
     """JSON as the commands print it."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def as_csv(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows of the same keys, at least one, as a table for other programs."""
+    text = StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

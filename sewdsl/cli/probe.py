@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +16,7 @@ from sewdsl.cli.energy import as_json as energy_as_json
 from sewdsl.cli.energy import layer as energy_of_layer
 from sewdsl.cli.energy import measured, print_energy
 from sewdsl.cli.options import Data, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
-from sewdsl.cli.printing import dump
+from sewdsl.cli.printing import as_csv, dump
 from sewdsl.cli.probed import Amount, On, Probed, is_run, of_run, of_spec
 from sewdsl.cli.running import ends, prepare
 from sewdsl.cli.tables import console
@@ -124,7 +123,7 @@ def _energy(probed: Probed, costs: Costs, out: Path | None, *, json_: bool) -> N
     found = {**energy_as_json(probed.network, lines, costs), **probed.as_json()}
     if out is not None:
         rows = [energy_of_layer(line, costs) for line in lines]
-        _write(out, Quantity.ENERGY, {"csv": _csv(rows).encode(), "json": (dump(found) + "\n").encode()})
+        _write(out, Quantity.ENERGY, {"csv": as_csv(rows).encode(), "json": (dump(found) + "\n").encode()})
     if json_:
         typer.echo(dump(found))
     else:
@@ -177,7 +176,7 @@ def _show(probed: Probed, found: Found, asked: Quantity, out: Path | None, *, js
 
         picture = BytesIO()
         figure(blocks, curves, quantity, probed.title(quantity), scale).savefig(picture, dpi=150, format="png")
-        text = {"csv": _csv(rows), "json": dump(plain) + "\n"}
+        text = {"csv": as_csv(rows), "json": dump(plain) + "\n"}
         _write(out, asked, {**{ending: each.encode() for ending, each in text.items()}, "png": picture.getvalue()})
     if json_:
         typer.echo(dump(plain))
@@ -191,14 +190,6 @@ def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
 
     for ending, data in files.items():
         atomic.write(folder / f"{name}.{ending}", data)
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:

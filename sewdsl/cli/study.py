@@ -1,4 +1,4 @@
-"""``sewdsl study``: the variants of a network, trained one after another and compared."""
+"""``sewdsl study``: the variants of a network, trained or probed one after another and compared."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require
+from sewdsl.cli.compared import compare
+from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require, usage
 from sewdsl.cli.running import SaveEvery, ends, prepare, runners, way
 from sewdsl.cli.tables import console
 from sewdsl.compiler import Varied, variants
+from sewdsl.elaborate import Study
 
 if TYPE_CHECKING:
     from sewdsl.train.plan import Plan
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from sewdsl.train.study.places import StudyFolder
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/SPEC unless given.")]
-List = Annotated[bool, typer.Option("--list", help="Print the variants and their folders, and train nothing.")]
+List = Annotated[bool, typer.Option("--list", help="Print the variants and their folders, and do nothing else.")]
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -34,7 +36,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
     settings: Set = None,
     limit: Limit = None,
 ) -> None:
-    """Train every variant that the 'study' section of a file asks for; the same command goes on where it stopped."""
+    """Train or probe every variant that the 'study' section of a file asks for.
+
+    The same command goes on where a training stopped.
+    """
     options = compile_options(None, None, None, settings, limit)
     base, found = variants(spec, **options)
     require(base)
@@ -46,10 +51,16 @@ def command(  # noqa: PLR0913 -- one parameter per option
     assert base.found is not None  # noqa: S101 -- it has a network
     folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
     if list_:
-        _print_list(found, folder)
+        _print_list(base.study, found, folder)
         return
+    if base.study.probe and data is not None:
+        usage("a study that probes shows noise: it takes no --data")
     prepare()
-    _train(found, folder, data, save_every)
+    if base.study.probe:
+        with ends(lambda: None):
+            compare(base.study, found, folder.path)
+    else:
+        _train(found, folder, data, save_every)
 
 
 def _train(found: tuple[Varied, ...], folder: StudyFolder, data: Path | None, save_every: float) -> None:
@@ -77,13 +88,14 @@ def _announcement(folder: StudyFolder) -> Callable[[int, int, Varied, Plan], Non
     return announce
 
 
-def _print_list(found: tuple[Varied, ...], folder: StudyFolder) -> None:
+def _print_list(study: Study, found: tuple[Varied, ...], folder: StudyFolder) -> None:
     from sewdsl.train.study.places import folder_name  # noqa: PLC0415 -- not before it is needed
 
     for varied in found:
+        place = folder.path if study.probe else folder.path / folder_name(varied.variant)
         seeds = [one.result().recipe for one in varied.compilations]
-        runs = ", ".join(str(recipe.seed) for recipe in seeds if recipe is not None)
-        typer.echo(f"{folder.path / folder_name(varied.variant)}: {varied.variant.title}; seeds {runs or 'none'}")
+        runs = ", ".join(map(str, study.numbers or [recipe.seed for recipe in seeds if recipe is not None]))
+        typer.echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
 
 
 def table(outcome: Outcome) -> Table:

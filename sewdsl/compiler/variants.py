@@ -33,7 +33,7 @@ def variants(
 
     Args:
         spec: As for :func:`sewdsl.compiler.read`.
-        seeded: Whether to compile each variant once for each seed, or only once.
+        seeded: Whether to compile each variant of a training once for each seed, or only once.
         **options: Beneath those of the variants; see :class:`Options`.
 
     Returns:
@@ -45,9 +45,10 @@ def variants(
     said = Diagnostics(list(base.diagnostics))
     bounds, beneath = limits(options, Diagnostics()), overrides(options)
     found: list[Varied] = []
+    seeds = seeded and not base.study.probe  # a probe does not ask the recipe
     for variant in base.study.variants:
         compilations: list[Compilation] = []
-        for seed in base.study.seeds if seeded and base.study.seeds else (None,):
+        for seed in (base.study.seeds if seeds else None) or (None,):
             changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
             one = compiled(base.found, changes, Diagnostics(), bounds, variant=True)
             compilations.append(one)

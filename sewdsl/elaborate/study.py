@@ -18,8 +18,11 @@ VARIANT = "variant"
 """The column of the names of variants."""
 MOST = 10_000
 """Runs of one study."""
+PROBES = ("rates", "gradients")
+"""What a study may look at instead of training."""
 
 _EXAMPLE = "write 'vary join ADD AND IAND'"
+_LOOK = "write 'probe rates' or 'probe gradients'"
 _NAMED = """write 'variant "SEW AND" "join=AND" "train.optimizer.lr=0.03"'"""
 
 
@@ -65,10 +68,17 @@ class Study:
     Attributes:
         variants: In the order of the file, the last axis changing fastest.
         seeds: Overrides of the seed; empty: the recipe's.
+        probe: What is looked at in each network before it is trained, one of :data:`PROBES`; empty: it is trained.
     """
 
     variants: tuple[Variant, ...] = ()
     seeds: tuple[Override, ...] = ()
+    probe: str = ""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        return tuple(int(seed.text) for seed in self.seeds)
 
 
 def study(section: Section, diagnostics: Diagnostics) -> Study:
@@ -92,7 +102,7 @@ def study(section: Section, diagnostics: Diagnostics) -> Study:
         )
         for choices in product(*(axis.choices for axis in axes))
     )
-    return Study(variants, tuple(item for choice in seeds for item in choice.overrides))
+    return Study(variants, tuple(item for choice in seeds for item in choice.overrides), reader.probe)
 
 
 @dataclass
@@ -102,6 +112,7 @@ class _Reader:
     diagnostics: Diagnostics
     named: dict[str, Choice] = field(default_factory=dict)
     varied: dict[str, Axis] = field(default_factory=dict)
+    probe: str = ""
 
     def axes(self) -> tuple[list[Axis], tuple[Choice, ...]]:
         """The axes of the variants, and the choices of seeds."""
@@ -115,8 +126,10 @@ class _Reader:
                 self._vary(setting)
             case "variant":
                 self._variant(setting)
+            case "probe":
+                self._probe(setting)
             case other:
-                hint = did_you_mean(other, ("vary", "variant")) or f"{_EXAMPLE}, or {_NAMED}"
+                hint = did_you_mean(other, ("vary", "variant", "probe")) or f"{_EXAMPLE}, or {_NAMED}"
                 message = f"a study has no '{other}'"
                 self.diagnostics.report("unknown-setting", message, setting.key.span, help=hint)
 
@@ -141,8 +154,22 @@ class _Reader:
             if label in choices:
                 message = f"'{label}' stands twice among the values of '{name}'"
                 self.diagnostics.report("duplicate-argument", message, place, help="keep one")
+            if name == SEED and not (label.isascii() and label.isdigit()):
+                message = f"seed '{label}' is not a whole number"
+                self.diagnostics.report("invalid-argument", message, place, help="e.g. vary seed 0 1 2")
             choices[label] = Choice(label, (Override(name, place.text, within=place),))
         self.varied[name] = Axis(name, tuple(choices.values()))
+
+    def _probe(self, setting: Setting) -> None:
+        text = " ".join(value.span.text for value in setting.values)
+        if self.probe:
+            self.diagnostics.report("duplicate-setting", "'probe' is written twice", setting.span, help="keep one")
+        elif text in PROBES:
+            self.probe = text
+        else:
+            hint = did_you_mean(text, PROBES) or _LOOK
+            message = f"a study cannot probe '{text}'" if text else "'probe' does not say what"
+            self.diagnostics.report("invalid-argument", message, setting.span, help=hint)
 
     def _variant(self, setting: Setting) -> None:
         title, *changes = setting.values

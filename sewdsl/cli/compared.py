@@ -1,0 +1,123 @@
+"""What ``sewdsl study`` does with a study that probes: its networks beside one another, none of them trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from sewdsl.cli.printing import as_csv, dump
+from sewdsl.cli.tables import console
+from sewdsl.compiler import Varied
+from sewdsl.elaborate import Study
+from sewdsl.ir.network import Network
+
+if TYPE_CHECKING:
+    from sewdsl.probe.comparison import Curve
+
+
+def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
+    """Probes every variant, prints a table, and writes ``rates`` or ``gradients`` as CSV, JSON and PNG.
+
+    Args:
+        study: Says what is looked at.
+        found: Its variants, without errors.
+        folder: Where to write.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    from sewdsl.probe import blocks  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe.comparison import curves  # noqa: PLC0415 -- as above
+
+    networks = [varied.compilations[0].result() for varied in found]
+    for network, varied in zip(networks, found, strict=True):
+        if not blocks(network):
+            typer.echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
+            raise typer.Exit(1)
+    every: list[Curve] = []
+    seeds: tuple[int, ...] = ()
+    for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
+        typer.echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
+        seeds = study.numbers or (network.recipe.seed if network.recipe else 0,)
+        every += curves(network, varied.variant.labels, study.probe, seeds)
+    _write(study.probe, networks[0], seeds, every, folder)
+    console().print(_table(every))
+    typer.echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
+
+
+def _write(probe: str, network: Network, seeds: Sequence[int], every: Sequence[Curve], folder: Path) -> None:
+    from sewdsl.probe.panels import panels  # noqa: PLC0415 -- matplotlib takes a second
+    from sewdsl.train import atomic  # noqa: PLC0415 -- not before it is needed
+
+    picture = BytesIO()
+    panels(every, _title(network, seeds)).savefig(picture, dpi=130, format="png")
+    rows = [row for curve in every for row in _rows(curve, seeds)]
+    atomic.write_text(folder / f"{probe}.csv", as_csv(rows))
+    atomic.write_text(folder / f"{probe}.json", dump(_as_json(network, seeds, every)) + "\n")
+    atomic.write(folder / f"{probe}.png", picture.getvalue())
+
+
+def _title(network: Network, seeds: Sequence[int]) -> str:
+    from sewdsl.probe.comparison import SAMPLES  # noqa: PLC0415 -- torch takes seconds
+
+    shape, settings = "x".join(map(str, network.settings.input)), network.settings
+    mean = f", mean and range of {len(seeds)} seeds" if len(seeds) > 1 else ""
+    return f"{network.name}: before training, random input {shape}, T = {settings.steps}, N = {SAMPLES}{mean}"
+
+
+def _rows(curve: Curve, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {
+            **curve.labels,
+            "quantity": curve.quantity,
+            "block": block.index,
+            "name": block.name,
+            "downsample": block.downsample,
+            "mean": curve.values[i],
+            **{f"seed {seed}": run[i] for seed, run in zip(seeds, curve.runs, strict=True)},
+        }
+        for i, block in enumerate(curve.blocks)
+    ]
+
+
+def _as_json(network: Network, seeds: Sequence[int], every: Sequence[Curve]) -> dict[str, Any]:
+    from sewdsl.probe.comparison import SAMPLES  # noqa: PLC0415 -- torch takes seconds
+
+    return {
+        "name": network.name,
+        "input": list(network.settings.input),
+        "steps": network.settings.steps,
+        "samples": SAMPLES,
+        "seeds": list(seeds),
+        "curves": [
+            {
+                "labels": dict(curve.labels),
+                "quantity": curve.quantity,
+                "blocks": [block.name for block in curve.blocks],
+                "downsample": [block.downsample for block in curve.blocks],
+                "values": list(curve.values),
+                "runs": [list(run) for run in curve.runs],
+            }
+            for curve in every
+        ],
+    }
+
+
+def _table(every: Sequence[Curve]) -> Table:
+    """The ends of each curve, and how far it goes."""
+    grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for axis in every[0].labels:
+        grid.add_column(axis)
+    for column in ("", "first block", "last block", "least", "most"):
+        grid.add_column(column, justify="right" if column else "left")
+    for curve in every:
+        values = curve.values
+        figures = (values[0], values[-1], min(values), max(values))
+        grid.add_row(*curve.labels.values(), curve.quantity, *(f"{value:.3g}" for value in figures))
+    return grid

@@ -1,0 +1,76 @@
+"""Networks beside one another, before training, on random input: Figures 5 to 8 of Fang et al. 2021."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sewdsl.compiler import compile as compile_module
+from sewdsl.ir.network import Network
+from sewdsl.probe.block import Block
+from sewdsl.probe.gradients import gradients
+from sewdsl.probe.noise import noise
+from sewdsl.probe.rates import rates
+
+SAMPLES = 4
+"""Of the batch that is shown."""
+
+QUANTITIES = {
+    "O": "firing rate of the output O",
+    "A": "firing rate of the last neuron A",
+    "S": "gradient amplitude ‖∂L/∂S‖",
+}
+"""What a curve may be, in words."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over the blocks of one network.
+
+    Attributes:
+        labels: What makes the network another than the rest, by axis.
+        quantity: One of :data:`QUANTITIES`.
+        blocks: In order.
+        runs: For each seed a value for each block.
+    """
+
+    labels: Mapping[str, str]
+    quantity: str
+    blocks: tuple[Block, ...]
+    runs: tuple[tuple[float, ...], ...]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The mean over the seeds."""
+        return tuple(map(fmean, zip(*self.runs, strict=True)))
+
+
+def curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Sequence[int]) -> list[Curve]:
+    """Looks into a network with the weights and the noise of each seed, in training mode.
+
+    Args:
+        network: It has a residual block.
+        labels: What makes it another than the rest, by axis.
+        probe: ``rates`` or ``gradients``.
+        seeds: At least one.
+
+    Returns:
+        Of rates, O and A: where a block's last neuron is the one behind the addition, as in a Spiking block, A is O.
+    """
+    found: dict[str, list[tuple[float, ...]]] = {}
+    blocks: tuple[Block, ...] = ()
+    for seed in seeds:
+        model = compile_module(network, seed=seed).train()  # with the statistics of the batch: it has no others
+        shown = noise(network, samples=SAMPLES, seed=seed)
+        if probe == "rates":
+            seen = rates(model, shown)
+            blocks = tuple(rate.block for rate in seen)
+            found.setdefault("O", []).append(tuple(rate.output for rate in seen))
+            last = tuple(rate.output if rate.branch is None else rate.branch for rate in seen)
+            found.setdefault("A", []).append(last)
+        else:
+            amplitudes = gradients(model, shown)
+            blocks = tuple(each.block for each in amplitudes)
+            found.setdefault("S", []).append(tuple(each.amplitude for each in amplitudes))
+    return [Curve(labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]

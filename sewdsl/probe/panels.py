@@ -1,0 +1,91 @@
+"""The figure of a comparison, in the form of Figures 5 to 8 of Fang et al. 2021."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from sewdsl.probe.comparison import QUANTITIES, Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DASHES = ("-", "--", ":", "-.")
+COLUMNS = 2
+"""Panels side by side, where they are many."""
+
+
+def panels(curves: Sequence[Curve], title: str) -> Figure:
+    """Curves in panels of what can be compared, dotted lines at the downsample blocks.
+
+    Rates lie in one panel for each quantity, counts in one of their own; gradients, on a logarithmic scale that has no
+    zero, in one for each value of the first axis.
+
+    Args:
+        curves: At least one.
+        title: Over all panels.
+    """
+    groups: dict[str, list[Curve]] = {}
+    for curve in curves:
+        groups.setdefault(_panel(curve), []).append(curve)
+    columns = COLUMNS if len(groups) != 3 else 3  # noqa: PLR2004 -- two rows of two, or one of three
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(13, 0.8 + 3.4 * rows), layout="constrained")
+    figure.suptitle(title)
+    looks = _looks(curves)
+    for axes, (name, group) in zip(figure.subplots(rows, columns, squeeze=False).flat, groups.items(), strict=False):
+        _draw(axes, name, group, looks)
+    return figure
+
+
+def _panel(curve: Curve) -> str:
+    if curve.quantity != "S":
+        counts = ", counts" if max(curve.values) > 1 else ""
+        return QUANTITIES[curve.quantity] + counts
+    first = next(iter(curve.labels.values()), "")
+    return first if len(curve.labels) > 1 else QUANTITIES["S"]
+
+
+def _looks(curves: Sequence[Curve]) -> dict[str, tuple[tuple[float, ...], str]]:
+    """Colour and dash by label: a colour for each value of the first axis, a dash for each of the rest."""
+    keys = {_label(curve): [*curve.labels.values(), ""] for curve in curves}
+    first = list(dict.fromkeys(key[0] for key in keys.values()))
+    rest = list(dict.fromkeys(tuple(key[1:]) for key in keys.values()))
+    colours = colormaps["tab10"]
+    return {
+        label: (colours(first.index(key[0]) % colours.N), DASHES[rest.index(tuple(key[1:])) % len(DASHES)])
+        for label, key in keys.items()
+    }
+
+
+def _label(curve: Curve) -> str:
+    return ", ".join(curve.labels.values()) or "as written"
+
+
+def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, tuple[tuple[float, ...], str]]) -> None:
+    for block in max((curve.blocks for curve in group), key=len):
+        if block.downsample:
+            axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
+    for curve in group:
+        colour, dash = looks[_label(curve)]
+        index = [block.index for block in curve.blocks]
+        label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
+        axes.plot(index, curve.values, color=colour, linestyle=dash, label=label)
+        if len(curve.runs) > 1:
+            columns = [*zip(*curve.runs, strict=True)]
+            axes.fill_between(index, [*map(min, columns)], [*map(max, columns)], color=colour, alpha=0.15)
+    gradients = group[0].quantity == "S"
+    axes.set_title(name, fontsize="medium")
+    axes.set_ylabel(QUANTITIES["S"] if gradients else "spikes per neuron and time-step")
+    axes.set_xlabel("block (dotted: downsample blocks)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if gradients and any(value > 0 for curve in group for value in curve.values):
+        axes.set_yscale("log")
+    elif not gradients:
+        axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize="small")

@@ -1,0 +1,161 @@
+"""Studies that probe: curves are those of each network by itself, and what is written is what was found."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import sewdsl
+from sewdsl.cli.app import app
+from sewdsl.compiler import variants
+from sewdsl.probe import gradients, noise, rates
+from sewdsl.probe.comparison import SAMPLES, Curve, curves
+from sewdsl.probe.panels import panels
+
+NET = """\
+sewdsl 1
+network "Small"
+input 3x12x12
+steps 3
+body c4k3-BN-IF-SEW Block-SEW Block (c6s2)-{SEW Block}*2-GAP-FC3
+study {
+    probe rates
+    variant "Spiking" "block=Spiking Block"
+    variant "IAND" "join=IAND"
+    variant "ADD"
+    vary init kaiming "kaiming zero"
+    vary seed 1 2
+}
+"""
+
+
+def write(folder: Path, *changes: tuple[str, str]) -> Path:
+    text = NET
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "small.net"
+    path.write_text(text)
+    return path
+
+
+def found(probe: str) -> list[Curve]:
+    every = []
+    for join in ("ADD", "AND"):
+        network = sewdsl.load("c4k3-BN-IF-SEW Block-SEW Block (c6s2)-GAP-FC3", input="3x12x12", set={"join": join})
+        every += curves(network, {"join": join, "more": "x"}, probe, (1, 2))
+    return every
+
+
+def test_rates_are_those_of_each_seed() -> None:
+    output, branch = found("rates")[:2]
+    assert (output.quantity, branch.quantity) == ("O", "A")
+    network = sewdsl.load("c4k3-BN-IF-SEW Block-SEW Block (c6s2)-GAP-FC3", input="3x12x12")
+    for index, seed in enumerate((1, 2)):
+        model = sewdsl.compile(network, seed=seed, optimize=0).train()
+        expected = rates(model, noise(network, samples=SAMPLES, seed=seed))
+        assert output.runs[index] == pytest.approx([rate.output for rate in expected])
+        assert branch.runs[index] == pytest.approx([rate.branch for rate in expected])
+    assert output.values == pytest.approx([sum(pair) / 2 for pair in zip(*output.runs, strict=True)])
+    assert output.runs[0] != output.runs[1]
+
+
+def test_gradients_are_those_of_each_seed() -> None:
+    (curve, _) = found("gradients")
+    network = sewdsl.load("c4k3-BN-IF-SEW Block-SEW Block (c6s2)-GAP-FC3", input="3x12x12")
+    model = sewdsl.compile(network, seed=2, optimize=0).train()
+    expected = gradients(model, noise(network, samples=SAMPLES, seed=2))
+    assert curve.quantity == "S"
+    assert curve.runs[1] == pytest.approx([each.amplitude for each in expected], rel=1e-3)
+
+
+def test_panels() -> None:
+    """Gradients: a panel for each value of the first axis. Rates: one for each quantity, counts apart."""
+    figure = panels(found("gradients"), "G")
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["ADD", "AND"]
+    assert [axes.get_yscale() for axes in figure.axes[:2]] == ["log", "log"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["x"]  # type: ignore[union-attr]
+    every = found("rates")
+    counts = Curve({"join": "ADD", "more": "y"}, "O", every[0].blocks, ((1.5, 2.5),))
+    figure = panels([*every, counts], "R")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == [
+        "firing rate of the output O",
+        "firing rate of the last neuron A",
+        "firing rate of the output O, counts",
+    ]
+    marks = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert [str(line.get_xdata()) for line in marks] == ["[2, 2]"]
+    assert figure.axes[0].get_ylim()[0] == 0
+
+
+def test_a_study_that_probes(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["study", str(write(tmp_path)), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"rates.csv", "rates.json", "rates.png"}
+    told = json.loads((tmp_path / "o/rates.json").read_text())
+    assert (told["input"], told["steps"], told["samples"], told["seeds"]) == ([3, 12, 12], 3, SAMPLES, [1, 2])
+    by_name = {(*curve["labels"].values(), curve["quantity"]): curve["values"] for curve in told["curves"]}
+    assert len(by_name) == 3 * 2 * 2
+    zero = [by_name[variant, "kaiming zero", "O"] for variant in ("Spiking", "IAND", "ADD")]
+    assert zero[0] == zero[1] == zero[2]  # Sec. 4.1: with zero initialisation, all have the same rates
+    assert by_name["Spiking", "kaiming", "A"] == by_name["Spiking", "kaiming", "O"]
+    assert by_name["ADD", "kaiming zero", "A"] == [0, 0, 0, 0]
+    rows = list(csv.DictReader((tmp_path / "o/rates.csv").read_text().splitlines()))
+    assert len(rows) == 12 * 4
+    assert float(rows[0]["mean"]) == pytest.approx((float(rows[0]["seed 1"]) + float(rows[0]["seed 2"])) / 2)
+    assert [row["downsample"] for row in rows[:4]] == ["False", "True", "False", "False"]
+    assert done.stderr.splitlines()[0] == "network 1 of 6: Spiking, init kaiming"
+
+
+def test_without_variants_of_seeds(tmp_path: Path) -> None:
+    """The recipe's seed, or zero."""
+    path = write(tmp_path, ("    vary seed 1 2\n", ""), ("rates", "gradients"))
+    done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "o/gradients.json").read_text())["seeds"] == [0]
+    path.write_text(path.read_text() + "train on mnist5k {\n  seed 7\n  epochs 1\n  optimizer SGD(lr=0.1)\n}\n")
+    assert CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "p")]).exit_code == 0
+    assert json.loads((tmp_path / "p/gradients.json").read_text())["seeds"] == [7]
+
+
+def test_list(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["study", str(write(tmp_path)), "--out", "o", "--list"])
+    assert done.stdout.splitlines()[1] == "o: Spiking, init kaiming zero; seeds 1, 2"
+    assert not Path("o").exists()
+
+
+def test_data_is_of_no_use(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["study", str(write(tmp_path)), "--data", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "--data" in done.output
+
+
+def test_a_network_without_blocks(tmp_path: Path) -> None:
+    path = write(tmp_path, ('variant "ADD"', 'variant "Plain" "block=Plain Block"'))
+    done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 1
+    assert "error: 'Plain, init kaiming' has no residual block to look at" in done.output
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("probe rate", "invalid-argument", "a study cannot probe 'rate'"),
+        ("probe rates gradients", "invalid-argument", "a study cannot probe 'rates gradients'"),
+        ("probe rates\n    probe rates", "duplicate-setting", "'probe' is written twice"),
+        ("prob rates", "unknown-setting", "a study has no 'prob'"),
+        ("vary seed 1 x", "invalid-argument", "seed 'x' is not a whole number"),
+        ("vary seed -1", "invalid-argument", "seed '-1' is not a whole number"),
+    ],
+)
+def test_mistakes(tmp_path: Path, line: str, code: str, message: str) -> None:
+    old = "    vary seed 1 2" if "seed" in line else "    probe rates"
+    base, found = variants(write(tmp_path, (old, f"    {line}")))
+    assert [(d.code, d.message) for d in base.diagnostics] == [(code, message)]
+    assert found == ()
