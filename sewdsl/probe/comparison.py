@@ -10,6 +10,7 @@ from sewdsl.compiler import compile as compile_module
 from sewdsl.ir.network import Network
 from sewdsl.probe.block import Block
 from sewdsl.probe.gradients import gradients
+from sewdsl.probe.mode import before_training
 from sewdsl.probe.noise import noise
 from sewdsl.probe.rates import rates
 
@@ -61,7 +62,9 @@ def curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Seque
     found: dict[str, list[tuple[float, ...]]] = {}
     blocks: tuple[Block, ...] = ()
     for seed in seeds:
-        model = compile_module(network, seed=seed).train()  # with the statistics of the batch: it has no others
+        model = before_training(
+            compile_module(network, seed=seed, optimize=0)
+        )  # equal networks are equal to the last spike
         shown = noise(network, samples=SAMPLES, seed=seed)
         if probe == "rates":
             seen = rates(model, shown)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sewdsl.probe.comparison import QUANTITIES, Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import LineStyleType
 
-DASHES = ("-", "--", ":", "-.")
+DASHES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
 COLUMNS = 2
 """Panels side by side, where they are many."""
+
+
+class Look(NamedTuple):
+    """How the lines of one network look."""
+
+    colour: tuple[float, float, float, float]
+    dash: LineStyleType
 
 
 def panels(curves: Sequence[Curve], title: str) -> Figure:
@@ -30,15 +39,18 @@ def panels(curves: Sequence[Curve], title: str) -> Figure:
         title: Over all panels.
     """
     groups: dict[str, list[Curve]] = {}
-    for curve in curves:
+    for curve in sorted(curves, key=lambda curve: [*QUANTITIES].index(curve.quantity)):
         groups.setdefault(_panel(curve), []).append(curve)
     columns = COLUMNS if len(groups) != 3 else 3  # noqa: PLR2004 -- two rows of two, or one of three
     rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(13, 0.8 + 3.4 * rows), layout="constrained")
+    figure = Figure(figsize=(13, 1.2 + 3.4 * rows), layout="constrained")
     figure.suptitle(title)
     looks = _looks(curves)
     for axes, (name, group) in zip(figure.subplots(rows, columns, squeeze=False).flat, groups.items(), strict=False):
         _draw(axes, name, group, looks)
+    if curves[0].quantity != "S":  # the same networks in every panel
+        lines = {label: Line2D([], [], color=colour, linestyle=dash) for label, (colour, dash) in looks.items()}
+        figure.legend([*lines.values()], [*lines], loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     return figure
 
 
@@ -50,14 +62,14 @@ def _panel(curve: Curve) -> str:
     return first if len(curve.labels) > 1 else QUANTITIES["S"]
 
 
-def _looks(curves: Sequence[Curve]) -> dict[str, tuple[tuple[float, ...], str]]:
+def _looks(curves: Sequence[Curve]) -> dict[str, Look]:
     """Colour and dash by label: a colour for each value of the first axis, a dash for each of the rest."""
     keys = {_label(curve): [*curve.labels.values(), ""] for curve in curves}
     first = list(dict.fromkeys(key[0] for key in keys.values()))
     rest = list(dict.fromkeys(tuple(key[1:]) for key in keys.values()))
     colours = colormaps["tab10"]
     return {
-        label: (colours(first.index(key[0]) % colours.N), DASHES[rest.index(tuple(key[1:])) % len(DASHES)])
+        label: Look(colours(first.index(key[0]) % colours.N), DASHES[rest.index(tuple(key[1:])) % len(DASHES)])
         for label, key in keys.items()
     }
 
@@ -66,7 +78,7 @@ def _label(curve: Curve) -> str:
     return ", ".join(curve.labels.values()) or "as written"
 
 
-def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, tuple[tuple[float, ...], str]]) -> None:
+def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, Look]) -> None:
     for block in max((curve.blocks for curve in group), key=len):
         if block.downsample:
             axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
@@ -74,6 +86,7 @@ def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, tuple[
         colour, dash = looks[_label(curve)]
         index = [block.index for block in curve.blocks]
         label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
+        label += "" if any(curve.values) else ": zero"
         axes.plot(index, curve.values, color=colour, linestyle=dash, label=label)
         if len(curve.runs) > 1:
             columns = [*zip(*curve.runs, strict=True)]
@@ -88,4 +101,5 @@ def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, tuple[
     elif not gradients:
         axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="small")
+    if gradients:
+        axes.legend(frameon=False, fontsize="small")

@@ -85,8 +85,8 @@ def test_panels() -> None:
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [
         "firing rate of the output O",
-        "firing rate of the last neuron A",
         "firing rate of the output O, counts",
+        "firing rate of the last neuron A",
     ]
     marks = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
     assert [str(line.get_xdata()) for line in marks] == ["[2, 2]"]
