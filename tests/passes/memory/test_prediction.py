@@ -76,6 +76,22 @@ def test_by_hand() -> None:
     assert found.moment.unit == 1
 
 
+@pytest.mark.parametrize(("samples", "each"), [(64, 1), (4, 2)])
+def test_max_pooling_by_hand(samples: int, each: int) -> None:
+    """A byte for the place of each maximum where maps are large and the kernels run, else two of them."""
+    program = optimized(sewdsl.load("c4k3-MPk2s2-GAP", input="2x32x32", steps=4))
+    maxima = samples * 4 * 4 * 16 * 16
+    found = peak(program, Load(samples))
+    assert found.kept[2] == each * maxima
+    node_by_node = peak(Program.of(program.network), Load(samples))
+    assert node_by_node.kept[2] == 2 * maxima
+    scratch = {
+        name: max(size for place, backward, size in each.moments if place == 1 and backward)
+        for name, each in (("fast", found), ("torch's", node_by_node))
+    }
+    assert (scratch["torch's"] - scratch["fast"]) == (2 - each) * maxima + (8 * maxima if each == 1 else 0)
+
+
 def test_packed_by_hand() -> None:
     """Spikes in one bit once they are all that a convolution keeps, and nothing of a batch norm but its input."""
     network = sewdsl.load("c4k1-BN-IF-c4k1-BN-IF-GAP", input="2x16x16", steps=4)
