@@ -41,34 +41,42 @@ def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
             typer.echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
             raise typer.Exit(1)
     every: list[Curve] = []
-    seeds: tuple[int, ...] = ()
+    recipe = networks[0].recipe
+    seeds = study.numbers or (recipe.seed if recipe else 0,)
     for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
         typer.echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
-        seeds = study.numbers or (network.recipe.seed if network.recipe else 0,)
         every += curves(network, varied.variant.labels, study.probe, seeds)
-    _write(study.probe, networks[0], seeds, every, folder)
+    _write(study.probe, networks, seeds, every, folder)
     console().print(_table(every))
     typer.echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
 
 
-def _write(probe: str, network: Network, seeds: Sequence[int], every: Sequence[Curve], folder: Path) -> None:
+def _write(probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[Curve], folder: Path) -> None:
     from sewdsl.probe.panels import panels  # noqa: PLC0415 -- matplotlib takes a second
     from sewdsl.train import atomic  # noqa: PLC0415 -- not before it is needed
 
     picture = BytesIO()
-    panels(every, _title(network, seeds)).savefig(picture, dpi=130, format="png")
+    panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
     rows = [row for curve in every for row in _rows(curve, seeds)]
     atomic.write_text(folder / f"{probe}.csv", as_csv(rows))
-    atomic.write_text(folder / f"{probe}.json", dump(_as_json(network, seeds, every)) + "\n")
+    atomic.write_text(folder / f"{probe}.json", dump(_as_json(networks, seeds, every)) + "\n")
     atomic.write(folder / f"{probe}.png", picture.getvalue())
 
 
-def _title(network: Network, seeds: Sequence[int]) -> str:
+def _title(networks: Sequence[Network], seeds: Sequence[int]) -> str:
+    """What all of them share."""
     from sewdsl.probe.comparison import SAMPLES  # noqa: PLC0415 -- torch takes seconds
 
-    shape, settings = "x".join(map(str, network.settings.input)), network.settings
-    mean = f", mean and range of {len(seeds)} seeds" if len(seeds) > 1 else ""
-    return f"{network.name}: before training, random input {shape}, T = {settings.steps}, N = {SAMPLES}{mean}"
+    shapes = {"x".join(map(str, network.settings.input)) for network in networks}
+    steps = {network.settings.steps for network in networks}
+    said = [
+        f"{networks[0].name}: before training",
+        " ".join(["random input", *(shapes if len(shapes) == 1 else ())]),
+        *(f"T = {T}" for T in steps if len(steps) == 1),
+        f"N = {SAMPLES}",
+        *([f"mean and range of {len(seeds)} seeds"] if len(seeds) > 1 else []),
+    ]
+    return ", ".join(said)
 
 
 def _rows(curve: Curve, seeds: Sequence[int]) -> list[dict[str, Any]]:
@@ -86,18 +94,18 @@ def _rows(curve: Curve, seeds: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-def _as_json(network: Network, seeds: Sequence[int], every: Sequence[Curve]) -> dict[str, Any]:
+def _as_json(networks: Sequence[Network], seeds: Sequence[int], every: Sequence[Curve]) -> dict[str, Any]:
     from sewdsl.probe.comparison import SAMPLES  # noqa: PLC0415 -- torch takes seconds
 
     return {
-        "name": network.name,
-        "input": list(network.settings.input),
-        "steps": network.settings.steps,
+        "name": networks[0].name,
         "samples": SAMPLES,
         "seeds": list(seeds),
         "curves": [
             {
                 "labels": dict(curve.labels),
+                "input": list(curve.network.settings.input),
+                "steps": curve.network.settings.steps,
                 "quantity": curve.quantity,
                 "blocks": [block.name for block in curve.blocks],
                 "downsample": [block.downsample for block in curve.blocks],

@@ -30,12 +30,14 @@ class Curve:
     """One quantity over the blocks of one network.
 
     Attributes:
-        labels: What makes the network another than the rest, by axis.
+        network: Which one.
+        labels: What makes it another than the rest, by axis.
         quantity: One of :data:`QUANTITIES`.
         blocks: In order.
         runs: For each seed a value for each block.
     """
 
+    network: Network
     labels: Mapping[str, str]
     quantity: str
     blocks: tuple[Block, ...]
@@ -76,4 +78,4 @@ def curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Seque
             amplitudes = gradients(model, shown)
             blocks = tuple(each.block for each in amplitudes)
             found.setdefault("S", []).append(tuple(each.amplitude for each in amplitudes))
-    return [Curve(labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]
+    return [Curve(network, labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.typing import LineStyleType
 
 DASHES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
-COLUMNS = 2
-"""Panels side by side, where they are many."""
+WIDEST, COLUMNS = 3, 2
+"""Up to so many panels lie in one row, of more so many."""
 
 
 class Look(NamedTuple):
@@ -41,13 +41,16 @@ def panels(curves: Sequence[Curve], title: str) -> Figure:
     groups: dict[str, list[Curve]] = {}
     for curve in sorted(curves, key=lambda curve: [*QUANTITIES].index(curve.quantity)):
         groups.setdefault(_panel(curve), []).append(curve)
-    columns = COLUMNS if len(groups) != 3 else 3  # noqa: PLR2004 -- two rows of two, or one of three
+    columns = len(groups) if len(groups) <= WIDEST else COLUMNS
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(13, 1.2 + 3.4 * rows), layout="constrained")
     figure.suptitle(title)
     looks = _looks(curves)
-    for axes, (name, group) in zip(figure.subplots(rows, columns, squeeze=False).flat, groups.items(), strict=False):
+    grid = [*figure.subplots(rows, columns, squeeze=False).flat]
+    for axes, (name, group) in zip(grid, groups.items(), strict=False):
         _draw(axes, name, group, looks)
+    for axes in grid[len(groups) :]:
+        axes.remove()
     if curves[0].quantity != "S":  # the same networks in every panel
         lines = {label: Line2D([], [], color=colour, linestyle=dash) for label, (colour, dash) in looks.items()}
         figure.legend([*lines.values()], [*lines], loc="outside lower center", ncols=4, frameon=False, fontsize="small")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +18,9 @@ from sewdsl.compiler import variants
 from sewdsl.probe import gradients, noise, rates
 from sewdsl.probe.comparison import SAMPLES, Curve, curves
 from sewdsl.probe.panels import panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NET = """\
 sewdsl 1
@@ -80,7 +86,7 @@ def test_panels() -> None:
     assert [axes.get_yscale() for axes in figure.axes[:2]] == ["log", "log"]
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["x"]  # type: ignore[union-attr]
     every = found("rates")
-    counts = Curve({"join": "ADD", "more": "y"}, "O", every[0].blocks, ((1.5, 2.5),))
+    counts = Curve(every[0].network, {"join": "ADD", "more": "y"}, "O", every[0].blocks, ((1.5, 2.5),))
     figure = panels([*every, counts], "R")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [
@@ -98,7 +104,8 @@ def test_a_study_that_probes(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert {path.name for path in (tmp_path / "o").iterdir()} == {"rates.csv", "rates.json", "rates.png"}
     told = json.loads((tmp_path / "o/rates.json").read_text())
-    assert (told["input"], told["steps"], told["samples"], told["seeds"]) == ([3, 12, 12], 3, SAMPLES, [1, 2])
+    assert (told["samples"], told["seeds"]) == (SAMPLES, [1, 2])
+    assert {(*curve["input"], curve["steps"]) for curve in told["curves"]} == {(3, 12, 12, 3)}
     by_name = {(*curve["labels"].values(), curve["quantity"]): curve["values"] for curve in told["curves"]}
     assert len(by_name) == 3 * 2 * 2
     zero = [by_name[variant, "kaiming zero", "O"] for variant in ("Spiking", "IAND", "ADD")]
@@ -121,6 +128,40 @@ def test_without_variants_of_seeds(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "train on mnist5k {\n  seed 7\n  epochs 1\n  optimizer SGD(lr=0.1)\n}\n")
     assert CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "p")]).exit_code == 0
     assert json.loads((tmp_path / "p/gradients.json").read_text())["seeds"] == [7]
+
+
+def test_networks_that_share_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other steps, sizes and depths: the title says what all share, each curve has its own blocks."""
+    titles: list[str] = []
+
+    def note(every: Sequence[Curve], title: str) -> Figure:
+        titles.append(title)
+        return panels(every, title)
+
+    monkeypatch.setattr("sewdsl.probe.panels.panels", note)
+    variants_ = ('variant "IAND" "join=IAND"', 'variant "IAND" "join=IAND" "steps=2" "input=3x10x10"')
+    deeper = ('variant "ADD"', 'variant "ADD" "body=c4k3-BN-IF-{SEW Block}*5-GAP-FC3"')
+    path = write(tmp_path, variants_, deeper, ("probe rates", "probe gradients"), ("    vary seed 1 2\n", ""))
+    done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 0, done.output
+    assert titles == ["Small: before training, random input, N = 4"]
+    found = json.loads((tmp_path / "o/gradients.json").read_text())["curves"]
+    assert [(len(curve["values"]), curve["steps"], curve["input"][1]) for curve in found[::2]] == [
+        (4, 3, 12),
+        (4, 2, 10),
+        (5, 3, 12),
+    ]
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 2)])
+def test_no_panel_is_empty(count: int, columns: int) -> None:
+    (curve, _) = found("gradients")
+    every = [replace(curve, labels={"join": str(i), "more": "x"}) for i in range(count)]
+    figure = panels(every, "G")
+    assert [axes.get_title() for axes in figure.axes] == [str(i) for i in range(count)]
+    first = figure.axes[0].get_subplotspec()
+    assert first is not None
+    assert first.get_gridspec().ncols == columns
 
 
 def test_list(tmp_path: Path) -> None:
