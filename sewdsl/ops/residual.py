@@ -17,7 +17,8 @@ class Residual:
     Attributes:
         source: Index of the node that both branch and shortcut begin at: S.
         join: Index of the join.
-        activation: Index of what alone reads the join, where that is an activation: a Spiking block's neuron.
+        activation: Index of what alone reads the join, where that is an activation: a Spiking block's neuron, not one
+            that happens to follow a SEW block.
         identity: Whether the shortcut is S itself. Where it is not, it is a projection: a downsample block.
     """
 
@@ -36,12 +37,10 @@ def residuals(network: Network) -> Iterator[Residual]:
     """All blocks, in order of their joins."""
     for index, node in enumerate(network):
         if isinstance(node.op, Join):
-            readers = network.readers[index]
-            behind = isinstance(network.nodes[readers[0]].op, Activation) if len(readers) == 1 else False
             branch, shortcut = node.inputs
             identity = _reads(network, branch, shortcut)
             source = shortcut if identity else _outside(network, index)
-            yield Residual(source, index, readers[0] if behind else None, identity)
+            yield Residual(source, index, _behind(network, index), identity)
 
 
 def identities(network: Network) -> Iterator[Residual]:
@@ -61,6 +60,15 @@ def rows(network: Network, belongs: Callable[[Residual], bool]) -> Iterator[tupl
             row.append(block)
             ends[block.end] = row
     yield from map(tuple, ends.values())
+
+
+def _behind(network: Network, join: int) -> int | None:
+    """The activation behind a join, unless it is none of the block's: one outside it whose branch has its own."""
+    (branch, _), readers = network.nodes[join].inputs, network.readers[join]
+    if len(readers) != 1 or not isinstance(network.nodes[readers[0]].op, Activation):
+        return None
+    outside = network.nodes[readers[0]].path != network.nodes[join].path
+    return None if outside and isinstance(network.nodes[branch].op, Activation) else readers[0]
 
 
 def _reads(network: Network, node: int, source: int) -> bool:

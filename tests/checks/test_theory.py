@@ -149,6 +149,15 @@ def test_when_gradients_are_spoken_of(blocks: int) -> None:
     assert said(body.replace("Spiking", "SEW"), neuron=NEURONS["steep"]) == []
 
 
+@pytest.mark.parametrize("join", ["ADD", "AND", "IAND"])
+def test_a_neuron_behind_a_sew_block_is_none_of_it(join: str) -> None:
+    assert said("c4k3-BN-IF-SEW Block-LIF-GAP-FC3", neuron="IF", join=join) == []
+    (block,) = residuals(sewdsl.load("c4k3-BN-IF-SEW Block-LIF-GAP-FC3", input="2x8x8", set={"neuron": "IF"}))
+    assert block.end == block.join
+    (block,) = residuals(sewdsl.load("c4k3-BN-IF-{ADD[c4k3-BN | id]}*1-LIF-GAP-FC3", input="2x8x8"))
+    assert block.end == block.join + 1  # its branch has no neuron of its own
+
+
 def test_counts_are_no_spikes() -> None:
     (found,) = said("c4k3-BN-IF-SEW Block-Spiking Block-GAP-FC3", neuron="IF")
     assert (
@@ -171,3 +180,14 @@ def test_the_least_loss_of_rates() -> None:
     logits = torch.eye(11)[:1]
     least = torch.nn.functional.cross_entropy(logits, torch.tensor([0])).item()
     assert found.message.endswith(f"over 11 classes never falls below {least:.2f}")
+
+
+@pytest.mark.parametrize("surrogate", ["Triangle(alpha=1000.0)", "Sigmoid(alpha=100000.0)", "ATan(alpha=100000.0)"])
+def test_a_narrow_surrogate_falls_off_all_the_same(surrogate: str) -> None:
+    assert said("c4k3-BN-SN-GAP-FC3", neuron=f"IF(surrogate={surrogate})") == []
+
+
+@pytest.mark.parametrize("surrogate", ["Rectangular(width=0.001)", "Rectangular(width=100.0)", "Constant(value=2.0)"])
+def test_a_flat_surrogate_is_one_whatever_its_width(surrogate: str) -> None:
+    (found,) = said("c4k3-BN-SN-GAP-FC3", neuron=f"IF(surrogate={surrogate})")
+    assert found.code == "zero-one-gradient"
