@@ -9,8 +9,8 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron, Surrogate
 
-PLACES = [i / 20 for i in range(-80, 81)]
-"""Distances from the threshold at which a surrogate is looked at."""
+PLACES = [0.0, *(sign * 2.0**exponent for sign in (-1, 1) for exponent in range(-24, 3))]
+"""Distances from the threshold at which a surrogate is looked at, however narrow it is."""
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
