@@ -10,3 +10,8 @@ def in_words(value: object) -> str:
     if value is None or isinstance(value, bool):
         return _WORDS[value]
     return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def in_pictures(text: str) -> str:
+    """A text of somebody else's as matplotlib takes it, for which a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")

@@ -8,6 +8,7 @@ from typing import Literal
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sewdsl.ir.words import in_pictures
 from sewdsl.probe.block import Block
 
 Curve = Sequence[float | None]
@@ -35,7 +36,7 @@ def figure(
             (b.index, v) for b, v in zip(found, values, strict=True) if v is not None and (v or scale == "linear")
         ]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name) if points else None
-    axes.set_title(title)
+    axes.set_title(in_pictures(title))
     axes.set_xlabel("block (dotted: downsample blocks)")
     axes.set_ylabel(quantity)
     axes.set_yscale(scale)

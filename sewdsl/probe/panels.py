@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from sewdsl.ir.words import in_pictures
 from sewdsl.probe.comparison import QUANTITIES, Curve
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def panels(curves: Sequence[Curve], title: str) -> Figure:
     columns = len(groups) if len(groups) <= WIDEST else COLUMNS
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(13, 1.2 + 3.4 * rows), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(in_pictures(title))
     looks = _looks(curves)
     grid = [*figure.subplots(rows, columns, squeeze=False).flat]
     for axes, (name, group) in zip(grid, groups.items(), strict=False):
@@ -53,7 +54,14 @@ def panels(curves: Sequence[Curve], title: str) -> Figure:
         axes.remove()
     if curves[0].quantity != "S":  # the same networks in every panel
         lines = {label: Line2D([], [], color=colour, linestyle=dash) for label, (colour, dash) in looks.items()}
-        figure.legend([*lines.values()], [*lines], loc="outside lower center", ncols=4, frameon=False, fontsize="small")
+        figure.legend(
+            [*lines.values()],
+            [*map(in_pictures, lines)],
+            loc="outside lower center",
+            ncols=4,
+            frameon=False,
+            fontsize="small",
+        )
     return figure
 
 
@@ -90,12 +98,12 @@ def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, Look])
         index = [block.index for block in curve.blocks]
         label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
         label += "" if any(curve.values) else ": zero"
-        axes.plot(index, curve.values, color=colour, linestyle=dash, label=label)
+        axes.plot(index, curve.values, color=colour, linestyle=dash, label=in_pictures(label))
         if len(curve.runs) > 1:
             columns = [*zip(*curve.runs, strict=True)]
             axes.fill_between(index, [*map(min, columns)], [*map(max, columns)], color=colour, alpha=0.15)
     gradients = group[0].quantity == "S"
-    axes.set_title(name, fontsize="medium")
+    axes.set_title(in_pictures(name), fontsize="medium")
     axes.set_ylabel(QUANTITIES["S"] if gradients else "spikes per neuron and time-step")
     axes.set_xlabel("block (dotted: downsample blocks)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from sewdsl.ir.words import in_pictures
 from sewdsl.train import atomic
 from sewdsl.train.metrics import Epochs
 
@@ -25,7 +26,7 @@ def draw(epochs: Epochs, title: str, path: Path) -> None:
         RunError: it cannot be written.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(in_pictures(title))
     loss, accuracy = figure.subplots(1, 2)
     _panel(loss, epochs, "loss")
     _panel(accuracy, epochs, "accuracy")

@@ -1,10 +1,11 @@
 """Values as the language writes them: what is written is read as the same value."""
 
 import pytest
+from matplotlib.figure import Figure
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.values import python_value
-from sewdsl.ir.words import in_words
+from sewdsl.ir.words import in_pictures, in_words
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_value
 
@@ -16,3 +17,9 @@ def test_what_is_written_is_read_again(value: object) -> None:
     assert values is not None
     assert [python_value(item, diagnostics) for item in values] == [value]
     assert not diagnostics.found
+
+
+@pytest.mark.parametrize("text", [r"a $\frac$ b", "$5, $6", "$x$", r"\$", "$"])
+def test_matplotlib_finds_no_formula(text: str) -> None:
+    title = Figure().suptitle(in_pictures(text))
+    assert title._preprocess_math(title.get_text()) == (text, False)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,13 @@ def test_panels() -> None:
     marks = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
     assert [str(line.get_xdata()) for line in marks] == ["[2, 2]"]
     assert figure.axes[0].get_ylim()[0] == 0
+
+
+def test_names_are_no_formulas() -> None:
+    curve = found("rates")[0]
+    for quantity in ("S", "O"):
+        names = {"variant": r"$\frac$", "init": r"$\sqrt$"}
+        panels([replace(curve, labels=names, quantity=quantity)], r"$\frac$").savefig(BytesIO())
 
 
 def test_a_study_that_probes(tmp_path: Path) -> None:

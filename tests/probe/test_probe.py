@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,11 @@ def test_the_figure_marks_downsample_blocks_and_leaves_out_what_is_not_there() -
     drawn = {str(line.get_label()): list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "-"}  # type: ignore[arg-type]
     assert drawn == {"A": [3], "O": [1, 2, 3]}
     assert axes.get_yscale() == "log"
+
+
+def test_a_title_is_no_formula() -> None:
+    found = blocks(sewdsl.load(SEW, input="2x8x8"))
+    figure(found, {"S": [1.0, 2.0, 3.0]}, "gradients", r"a $\frac$ b", "log").savefig(BytesIO())
 
 
 class TestCommand:

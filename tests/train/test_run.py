@@ -12,7 +12,7 @@ import torch
 from matplotlib.image import imread
 
 from sewdsl.compiler import load, read
-from sewdsl.train import confusions, metrics
+from sewdsl.train import confusions, curves, metrics
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.folder import RunError, RunFolder
@@ -71,6 +71,10 @@ class TestFolder:
         height, width, _channels = imread(run.folder.curves).shape
         assert (width, height) == (1350, 540)
         assert ET.parse(run.folder.diagram).getroot().tag.endswith("svg")  # noqa: S314 -- written a moment ago
+
+    def test_names_are_no_formulas(self, run: Run, tmp_path: Path) -> None:
+        curves.draw(metrics.epochs(run.folder.metrics), r"a $\frac$ b", tmp_path / "c.png")
+        assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
     def test_result(self, run: Run, small: Path) -> None:
         result = run.folder.read_result()

@@ -174,6 +174,11 @@ class TestFigures:
         assert figures.numeric(outcome) == "train.batch"
         assert StudyFolder(tmp_path).trend.read_bytes().startswith(b"\x89PNG")
 
+    def test_names_are_no_formulas(self, tmp_path: Path) -> None:
+        study = 'study {\n    variant "$\\frac$" "join=ADD"\n    vary train.batch 10 20 100\n}\n'
+        outcome = Runs().all(tmp_path, STUDY[: STUDY.index("study")] + study)
+        figures.draw(outcome.model_copy(update={"network": r"$\frac$"}), StudyFolder(tmp_path))
+
     @pytest.mark.parametrize("labels", [["1", "2"], ["1", "2", "none"], ["1", "1", "2"]])
     def test_no_axis_of_numbers(self, labels: list[str]) -> None:
         rows = [Row(labels={"x": label}, folder=label, parameters=1) for label in labels]

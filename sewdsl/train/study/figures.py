@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 
 from sewdsl.elaborate.study import VARIANT
+from sewdsl.ir.words import in_pictures
 from sewdsl.train import metrics
 from sewdsl.train.folder import RunFolder
 from sewdsl.train.repeats import Spread
@@ -82,7 +83,7 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
         Look(
             colours(first.index(key[0] if two else label) % colours.N),
             DASHES[second.index(key[1])] if two else "-",
-            label,
+            in_pictures(label),
         )
         for key, label in zip(keys, labels, strict=True)
     ]
@@ -90,7 +91,7 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
 
 def _curves(outcome: Outcome, folder: StudyFolder) -> None:
     figure = Figure(figsize=(13, 4.2), layout="constrained")
-    figure.suptitle(outcome.title)
+    figure.suptitle(in_pictures(outcome.title))
     panels = figure.subplots(1, len(PANELS))
     for row, look in zip(outcome.rows, _looks([row.labels for row in outcome.rows]), strict=True):
         runs = [metrics.epochs(RunFolder(folder.path / row.folder / f"seed-{seed}").metrics) for seed in row.seeds]
@@ -120,7 +121,7 @@ def _band(axes: Axes, runs: Sequence[dict[int, float]], look: Look) -> None:
 
 def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    figure.suptitle(outcome.title)
+    figure.suptitle(in_pictures(outcome.title))
     panels = figure.subplots(1, 2, sharey=True)
     kinds: list[tuple[str, Callable[[Row], Spread | None]]] = [
         ("training accuracy in the last epoch", lambda row: row.train_accuracy),
