@@ -98,7 +98,8 @@ def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, Look])
         index = [block.index for block in curve.blocks]
         label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
         label += "" if any(curve.values) else ": zero"
-        axes.plot(index, curve.values, color=colour, linestyle=dash, label=in_pictures(label))
+        marker = "o" if len(index) == 1 else ""  # a line of one point cannot be seen
+        axes.plot(index, curve.values, color=colour, linestyle=dash, marker=marker, label=in_pictures(label))
         if len(curve.runs) > 1:
             columns = [*zip(*curve.runs, strict=True)]
             axes.fill_between(index, [*map(min, columns)], [*map(max, columns)], color=colour, alpha=0.15)

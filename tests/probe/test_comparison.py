@@ -100,6 +100,13 @@ def test_panels() -> None:
     assert figure.axes[0].get_ylim()[0] == 0
 
 
+def test_one_block_can_be_seen() -> None:
+    curve = found("gradients")[0]
+    short = replace(curve, labels={"n": "1"}, blocks=curve.blocks[:1], runs=((1.0,),))
+    drawn = panels([short, replace(curve, labels={"n": "2"})], "G").axes[0].get_lines()
+    assert [line.get_marker() for line in drawn if line.get_label() in {"1", "2"}] == ["o", ""]
+
+
 def test_names_are_no_formulas() -> None:
     curve = found("rates")[0]
     for quantity in ("S", "O"):
