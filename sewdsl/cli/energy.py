@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -80,7 +81,8 @@ def as_json(network: Network, lines: Sequence[Line], costs: Costs) -> dict[str, 
 
 
 def layer(line: Line, costs: Costs) -> dict[str, Any]:
-    """A line as plain data."""
+    """A line as plain data; None where events take less however many they are."""
+    even = line.most.break_even(costs)
     return {
         "path": line.most.node.name,
         "multiplies": line.most.real,
@@ -89,7 +91,7 @@ def layer(line: Line, costs: Costs) -> dict[str, Any]:
         "events": line.events,
         "accumulations": line.accumulations,
         **({} if line.activity is None else {"activity": line.activity}),
-        "breaks_even_at": line.most.break_even(costs),
+        "breaks_even_at": even if isfinite(even) else None,
     }
 
 

@@ -34,7 +34,7 @@ Data = Annotated[
 ]
 Prices = Annotated[
     tuple[float, float] | None,
-    typer.Option("--costs", metavar="MAC AC", min=0, help="With energy: pJ of each, not 4.6 and 0.9."),
+    typer.Option("--costs", metavar="MAC AC", min=0, max=1e9, help="With energy: pJ of each, not 4.6 and 0.9."),
 ]
 Limit = Annotated[
     list[str] | None,
