@@ -18,7 +18,7 @@ from sewdsl.cli.energy import measured, print_energy
 from sewdsl.cli.options import Data, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
 from sewdsl.cli.printing import as_csv, dump
 from sewdsl.cli.probed import Amount, On, Probed, is_run, of_run, of_spec
-from sewdsl.cli.running import ends, prepare
+from sewdsl.cli.running import ends, prepare, refusals
 from sewdsl.cli.tables import console
 from sewdsl.passes.operations import Costs
 
@@ -55,7 +55,9 @@ Samples = Annotated[
 Batches = Annotated[
     int | None, typer.Option("--batches", metavar="N", min=1, help="How many batches; 1, or all test samples.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the weights, the noise, and the order of samples.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the weights, the noise, and the order of samples.")
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Also write QUANTITY.csv, .json and of blocks .png into this folder."),
@@ -116,7 +118,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
 def _energy(probed: Probed, costs: Costs, out: Path | None, *, json_: bool) -> None:
     from sewdsl.probe import operations  # noqa: PLC0415 -- torch takes seconds
 
-    lines = measured(operations(probed.model, probed.shown.batches))
+    with refusals():
+        lines = measured(operations(probed.model, probed.shown.batches))
     if not lines:
         typer.echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
         raise typer.Exit(1)
@@ -143,7 +146,8 @@ def _curves(probed: Probed, quantity: Quantity, out: Path | None, *, json_: bool
 def _rates(probed: Probed) -> Found:
     from sewdsl.probe import rates  # noqa: PLC0415 -- torch takes seconds
 
-    found = rates(probed.model, probed.shown.batches)
+    with refusals():
+        found = rates(probed.model, probed.shown.batches)
     curves: dict[str, Sequence[float | None]] = {
         "A": [rate.branch for rate in found],
         "O": [rate.output for rate in found],
@@ -154,7 +158,8 @@ def _rates(probed: Probed) -> Found:
 def _gradients(probed: Probed) -> Found:
     from sewdsl.probe import gradients  # noqa: PLC0415 -- torch takes seconds
 
-    found = gradients(probed.model, probed.shown.batches)
+    with refusals():
+        found = gradients(probed.model, probed.shown.batches)
     return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
 
 

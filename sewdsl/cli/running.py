@@ -74,6 +74,16 @@ def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> I
         raise typer.Exit(code) from None
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Says why a network cannot be looked at."""
+    try:
+        yield
+    except ValueError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
 def _going_on(run: RunFolder) -> str:
     """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
     from sewdsl.train.data.places import told  # noqa: PLC0415 -- as above

@@ -40,8 +40,12 @@ def gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -
         batches: Inputs as for the network, and classes ``[N]``.
 
     Raises:
-        ValueError: there is no batch, or an input does not fit.
+        ValueError: there is no batch, an input does not fit, or what the network gives are no classes.
     """
+    output = model.network.nodes[model.network.output].output
+    if len(output.shape) > 1:
+        message = f"the network gives [{output.size}], of which there is no cross-entropy; end it in a layer such as FC"
+        raise ValueError(message)
     found = blocks(model.network)
     names = [block.source for block in found if block.source is not None]
     seen: dict[str, Tensor] = {}

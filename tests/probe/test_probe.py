@@ -217,10 +217,25 @@ class TestCommand:
             ["rates", "tiny", "--costs", "1", "2"],
             ["energy", "tiny", "--on", "noise", "--data", "."],
             ["energy", "tiny", "--batches", "0"],
+            ["energy", "tiny", "--costs", "inf", "1"],
+            ["energy", "tiny", "--costs", "1", "nan"],
+            ["rates", "tiny", "--seed", str(2**63)],
         ],
     )
     def test_usage(self, words: list[str]) -> None:
         assert CliRunner().invoke(app, ["probe", *words]).exit_code == 2
+
+    @pytest.mark.parametrize(
+        ("body", "options", "said"),
+        [
+            ("c4k3-BN-IF-SEW Block", (), "error: the network gives [4x8x8], of which there is no cross-entropy"),
+            ("c4k3-BN-IF-MPk8-SEW Block-FC3", ("--steps", "1", "--batch", "1"), "use a larger batch"),
+        ],
+    )
+    def test_a_network_that_cannot_be_looked_at(self, body: str, options: tuple[str, ...], said: str) -> None:
+        result = CliRunner().invoke(app, ["probe", "gradients", body, "--input", "2x8x8", *options])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert said in result.stderr
 
 
 class TestEnergy:
@@ -255,6 +270,14 @@ class TestEnergy:
             rows = list(csv.DictReader(file))
         assert [float(row["events"]) for row in rows] == [layer["events"] for layer in found["layers"]]
         assert sorted(path.name for path in tmp_path.iterdir()) == ["energy.csv", "energy.json"]
+
+    def test_where_additions_cost_nothing_no_number_is_infinite(self) -> None:
+        result = CliRunner().invoke(app, [*self.WORDS, "--costs", "4.6", "0", "--json"])
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout, parse_constant=pytest.fail)
+        assert [layer["breaks_even_at"] is None for layer in found["layers"]] == [
+            not layer["multiplies"] for layer in found["layers"]
+        ]
 
     def test_table(self) -> None:
         result = CliRunner().invoke(app, self.WORDS)
