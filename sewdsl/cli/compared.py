@@ -12,13 +12,18 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sewdsl.cli.printing import as_csv, dump
+from sewdsl.cli.running import refusals
 from sewdsl.cli.tables import console
 from sewdsl.compiler import Varied
 from sewdsl.elaborate import Study
+from sewdsl.elaborate.study import PROBES
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
     from sewdsl.probe.comparison import Curve
+
+FILES = {f"{probe}.{ending}" for probe in PROBES for ending in ("csv", "json", "png")}
+"""All that probes leave."""
 
 
 def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
@@ -27,28 +32,35 @@ def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
     Args:
         study: Says what is looked at.
         found: Its variants, without errors.
-        folder: Where to write.
+        folder: Where to write; it holds nothing but what probes leave.
 
     Raises:
-        RunError: a file cannot be written.
+        RunError: the folder holds something else, or a file cannot be written.
     """
     from sewdsl.probe import blocks  # noqa: PLC0415 -- torch takes seconds
     from sewdsl.probe.comparison import curves  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import open_group  # noqa: PLC0415 -- not before it is needed
 
     networks = [varied.compilations[0].result() for varied in found]
     for network, varied in zip(networks, found, strict=True):
         if not blocks(network):
             typer.echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
             raise typer.Exit(1)
+    open_group(folder, FILES.__contains__, "part of this study")
     every: list[Curve] = []
-    recipe = networks[0].recipe
-    seeds = study.numbers or (recipe.seed if recipe else 0,)
+    seeds = seeds_of(study, networks[0])
     for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
         typer.echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
-        every += curves(network, varied.variant.labels, study.probe, seeds)
+        with refusals():
+            every += curves(network, varied.variant.labels, study.probe, seeds)
     _write(study.probe, networks, seeds, every, folder)
     console().print(_table(every))
     typer.echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
+
+
+def seeds_of(study: Study, first: Network) -> tuple[int, ...]:
+    """Those of all networks: the study's, or the first one's, or zero."""
+    return study.numbers or (first.recipe.seed if first.recipe else 0,)
 
 
 def _write(probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[Curve], folder: Path) -> None:

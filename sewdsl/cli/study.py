@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.compared import compare
+from sewdsl.cli.compared import compare, seeds_of
 from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require, usage
 from sewdsl.cli.running import SaveEvery, ends, prepare, runners, way
 from sewdsl.cli.tables import console
@@ -91,10 +91,12 @@ def _announcement(folder: StudyFolder) -> Callable[[int, int, Varied, Plan], Non
 def _print_list(study: Study, found: tuple[Varied, ...], folder: StudyFolder) -> None:
     from sewdsl.train.study.places import folder_name  # noqa: PLC0415 -- not before it is needed
 
+    first = found[0].compilations[0].result()
     for varied in found:
         place = folder.path if study.probe else folder.path / folder_name(varied.variant)
-        seeds = [one.result().recipe for one in varied.compilations]
-        runs = ", ".join(map(str, study.numbers or [recipe.seed for recipe in seeds if recipe is not None]))
+        recipes = [one.result().recipe for one in varied.compilations]
+        trained = study.numbers or [recipe.seed for recipe in recipes if recipe is not None]
+        runs = ", ".join(map(str, seeds_of(study, first) if study.probe else trained))
         typer.echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
 
 

@@ -179,10 +179,35 @@ def test_no_panel_is_empty(count: int, columns: int) -> None:
     assert first.get_gridspec().ncols == columns
 
 
+def test_the_folder_of_another_study_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "o/join=ADD").mkdir(parents=True)
+    done = CliRunner().invoke(app, ["study", str(write(tmp_path)), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 1
+    assert "holds 'join=ADD', which is no part of this study" in done.output
+    assert [path.name for path in (tmp_path / "o").iterdir()] == ["join=ADD"]
+    for probe in ("rates", "gradients"):  # which go together
+        path = write(tmp_path, ("probe rates", f"probe {probe}"), ("    vary seed 1 2\n", ""))
+        done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "p")])
+        assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "p").iterdir())) == 6
+
+
+def test_a_network_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    path = write(tmp_path, ("-GAP-FC3", ""), ("rates", "gradients"))
+    done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 1
+    assert "error: the network gives [6x6x6], of which there is no cross-entropy" in done.stderr
+    assert list((tmp_path / "o").iterdir()) == []
+
+
 def test_list(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["study", str(write(tmp_path)), "--out", "o", "--list"])
     assert done.stdout.splitlines()[1] == "o: Spiking, init kaiming zero; seeds 1, 2"
     assert not Path("o").exists()
+    path = write(tmp_path, ("    vary seed 1 2\n", ""))
+    assert (
+        CliRunner().invoke(app, ["study", str(path), "--out", "o", "--list"]).stdout.splitlines()[0].endswith("seeds 0")
+    )
 
 
 def test_data_is_of_no_use(tmp_path: Path) -> None:
