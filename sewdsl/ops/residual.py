@@ -85,10 +85,13 @@ def _reads(network: Network, node: int, source: int) -> bool:
 
 
 def _outside(network: Network, join: int) -> int:
-    """The node that the branch of a join begins at: the first on the way back that is in neither of its operands."""
-    depth = len(network.nodes[join].path)
+    """The node that the branch of a join begins at: the first on the way back that is not in it."""
+    depth = len(network.nodes[join].path) + 1
     (index, *_) = network.nodes[join].inputs
-    while len(network.nodes[index].path) > depth and network.nodes[index].path[:depth] == network.nodes[join].path:
+    branch = network.nodes[index].path[:depth]
+    if len(branch) < depth or branch[-1].kind != "branch":
+        return index  # it is 'id'
+    while network.nodes[index].path[:depth] == branch:
         index = min(network.nodes[index].inputs)
     return index
 

@@ -52,6 +52,17 @@ def test_blocks_of_a_spiking_network() -> None:
     assert [b.source for b in found] == ["if1", "spiking_block1.if1", "spiking_block2.if1"]
 
 
+def test_a_projection_begins_where_its_branch_does() -> None:
+    """Not where a block does that stands before it."""
+    join = "ADD[c6k3-BN-IF-SEW Block | c6k1-BN-IF]"
+    found = blocks(sewdsl.load(f"c4k3-BN-IF-{{SEW Block}}*2-{join}-MPk2-{join}-ADD[id | c6k1-BN-IF]", input="2x8x8"))
+    assert [(b.name, b.source) for b in found if b.downsample] == [
+        ("add1", "repeat1.2.sew_block1.add1"),
+        ("add2", "max_pool1"),
+        ("add3", "add2"),
+    ]
+
+
 def test_a_block_that_begins_the_network() -> None:
     (found,) = blocks(sewdsl.load("ADD[c2k3-BN-IF | id]-GAP-FC3", input="2x8x8"))
     assert (found.source, found.name) == (None, "add1")
