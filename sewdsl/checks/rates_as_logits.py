@@ -30,7 +30,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
         f"the output is a rate from 0 to {most}: a cross-entropy over {classes} classes never falls below {least:.2f}",
         output.span,
         label="ends in neurons, or in a mean of theirs",
-        help="end the network in FC, or take 'readout sum'",
+        help="end the network in FC" + (", or take 'readout sum'" if recipe.loss == "mean" else ""),
         path=output.where,
     )
 

@@ -182,6 +182,13 @@ def test_the_least_loss_of_rates() -> None:
     assert found.message.endswith(f"over 11 classes never falls below {least:.2f}")
 
 
+@pytest.mark.parametrize(("loss", "help_"), [("mean", "FC, or take 'readout sum'"), ("tet", "FC")])
+def test_what_helps_goes_with_the_loss(loss: str, help_: str) -> None:
+    text = "sewdsl 1\ninput 2x16x16\nbody FC110-IF-APk10\ntrain on dvs128-gesture {\noptimizer Adam(lr=0.001)\n"
+    (found,) = sewdsl.read(f"{text}loss {loss}\n}}\n").diagnostics
+    assert found.help == f"end the network in {help_}"
+
+
 @pytest.mark.parametrize("surrogate", ["Triangle(alpha=1000.0)", "Sigmoid(alpha=100000.0)", "ATan(alpha=100000.0)"])
 def test_a_narrow_surrogate_falls_off_all_the_same(surrogate: str) -> None:
     assert said("c4k3-BN-SN-GAP-FC3", neuron=f"IF(surrogate={surrogate})") == []
