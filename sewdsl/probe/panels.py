@@ -74,13 +74,20 @@ def _panel(curve: Curve) -> str:
 
 
 def _looks(curves: Sequence[Curve]) -> dict[str, Look]:
-    """Colour and dash by label: a colour for each value of the first axis, a dash for each of the rest."""
+    """Colour and dash by label: a colour for each value of the first axis, a dash for each of the rest.
+
+    Where these are more than there are dashes, each network has a colour.
+    """
     keys = {_label(curve): [*curve.labels.values(), ""] for curve in curves}
-    first = list(dict.fromkeys(key[0] for key in keys.values()))
     rest = list(dict.fromkeys(tuple(key[1:]) for key in keys.values()))
-    colours = colormaps["tab10"]
+    dashed = len(rest) <= len(DASHES)
+    first = list(dict.fromkeys(key[0] if dashed else label for label, key in keys.items()))
+    colours = colormaps["tab10" if len(first) <= colormaps["tab10"].N else "tab20"]
     return {
-        label: Look(colours(first.index(key[0]) % colours.N), DASHES[rest.index(tuple(key[1:])) % len(DASHES)])
+        label: Look(
+            colours(first.index(key[0] if dashed else label) % colours.N),
+            DASHES[rest.index(tuple(key[1:]))] if dashed else "-",
+        )
         for label, key in keys.items()
     }
 

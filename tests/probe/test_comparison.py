@@ -100,6 +100,15 @@ def test_panels() -> None:
     assert figure.axes[0].get_ylim()[0] == 0
 
 
+@pytest.mark.parametrize(("first", "second", "colours"), [(2, 4, 2), (2, 6, 12), (12, 1, 12)])
+def test_no_two_networks_look_alike(first: int, second: int, colours: int) -> None:
+    curve = found("rates")[0]
+    every = [replace(curve, labels={"a": str(a), "b": str(b)}) for a in range(first) for b in range(second)]
+    lines = panels(every, "R").axes[0].get_lines()[1:]  # behind the mark of the downsample block
+    looks = {(str(line.get_color()), str(line.get_linestyle())) for line in lines}
+    assert (len(looks), len({colour for colour, _ in looks})) == (first * second, colours)
+
+
 def test_one_block_can_be_seen() -> None:
     curve = found("gradients")[0]
     short = replace(curve, labels={"n": "1"}, blocks=curve.blocks[:1], runs=((1.0,),))
