@@ -46,6 +46,9 @@ def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
         if not blocks(network):
             typer.echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
             raise typer.Exit(1)
+    if len({seeds_of(study, network) for network in networks}) > 1:
+        typer.echo("error: networks are compared with the same seeds: write 'vary seed', not 'train.seed'", err=True)
+        raise typer.Exit(1)
     open_group(folder, FILES.__contains__, "part of this study")
     every: list[Curve] = []
     seeds = seeds_of(study, networks[0])
@@ -58,9 +61,9 @@ def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
     typer.echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
 
 
-def seeds_of(study: Study, first: Network) -> tuple[int, ...]:
-    """Those of all networks: the study's, or the first one's, or zero."""
-    return study.numbers or (first.recipe.seed if first.recipe else 0,)
+def seeds_of(study: Study, network: Network) -> tuple[int, ...]:
+    """The study's, or the recipe's, or zero."""
+    return study.numbers or (network.recipe.seed if network.recipe else 0,)
 
 
 def _write(probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[Curve], folder: Path) -> None:

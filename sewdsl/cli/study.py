@@ -91,12 +91,11 @@ def _announcement(folder: StudyFolder) -> Callable[[int, int, Varied, Plan], Non
 def _print_list(study: Study, found: tuple[Varied, ...], folder: StudyFolder) -> None:
     from sewdsl.train.study.places import folder_name  # noqa: PLC0415 -- not before it is needed
 
-    first = found[0].compilations[0].result()
     for varied in found:
         place = folder.path if study.probe else folder.path / folder_name(varied.variant)
-        recipes = [one.result().recipe for one in varied.compilations]
-        trained = study.numbers or [recipe.seed for recipe in recipes if recipe is not None]
-        runs = ", ".join(map(str, seeds_of(study, first) if study.probe else trained))
+        networks = [one.result() for one in varied.compilations]
+        trained = study.numbers or [network.recipe.seed for network in networks if network.recipe is not None]
+        runs = ", ".join(map(str, seeds_of(study, networks[0]) if study.probe else trained))
         typer.echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
 
 

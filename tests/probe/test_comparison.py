@@ -201,6 +201,15 @@ def test_the_folder_of_another_study_is_left_alone(tmp_path: Path) -> None:
     assert len(list((tmp_path / "p").iterdir())) == 6
 
 
+def test_networks_have_the_same_seeds(tmp_path: Path) -> None:
+    path = write(tmp_path, ('"join=IAND"', '"train.seed=5"'), ("    vary seed 1 2\n", ""))
+    path.write_text(path.read_text() + "train on mnist5k {\n  epochs 1\n  optimizer SGD(lr=0.1)\n}\n")
+    done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "error: networks are compared with the same seeds" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_network_that_cannot_be_looked_at(tmp_path: Path) -> None:
     path = write(tmp_path, ("-GAP-FC3", ""), ("rates", "gradients"))
     done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
