@@ -53,7 +53,7 @@ def gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -
     count = 0
     with torch.enable_grad(), watching(model, names, seen.__setitem__):
         for inputs, y in batches:
-            x = inputs.detach().requires_grad_(inputs.is_floating_point())
+            x = _at_each_step(inputs.detach(), model).requires_grad_(inputs.is_floating_point())
             loss = functional.cross_entropy(model(x), y)
             sources = [x if block.source is None else seen[block.source] for block in found]
             for block, norm in zip(found, _norms(loss, sources), strict=True):
@@ -64,6 +64,15 @@ def gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -
         message = "there is no batch to look at"
         raise ValueError(message)
     return tuple(Amplitude(block, total / count) for block, total in sums.items())
+
+
+def _at_each_step(x: Tensor, model: SpikingNetwork) -> Tensor:
+    """A static input as a sequence, so that what follows from it is computed, and has a gradient, at each time-step.
+
+    In memory of its own: that time-steps are equal is seen where they share theirs.
+    """
+    settings = model.network.settings
+    return x.expand(settings.steps, *x.shape).contiguous() if x.ndim == len(settings.input) + 1 else x
 
 
 def _norms(loss: Tensor, sources: list[Tensor]) -> list[float]:

@@ -124,6 +124,21 @@ def test_gradients_by_finite_parts(body: str, optimize: int) -> None:
         assert amplitude.amplitude > 0
 
 
+@pytest.mark.parametrize("optimize", [0, 1, 2])
+@pytest.mark.parametrize("body", ["BN-ADD[c2k3-BN-IF | id]-GAP-FC3", "ADD[c2k3-BN-IF | id]-c4k3-IF-GAP-FC3"])
+def test_a_static_input_has_a_gradient_at_each_time_step(body: str, optimize: int) -> None:
+    """Whether what follows from it is computed once or T times."""
+    module = model(body, optimize=optimize, set={"encode": "direct"}).eval()
+    ((x, y),) = shown(module, 1)
+    sequence = x.repeat(3, 1, 1, 1, 1).requires_grad_()
+    s = sequence if body.startswith("ADD") else module.get_submodule("bn1")(sequence)
+    rest = model(body.removeprefix("BN-"), optimize=0, seed=0).eval()
+    rest.load_state_dict({k: v for k, v in module.state_dict().items() if not k.startswith("bn1")}, strict=False)
+    (expected,) = torch.autograd.grad(functional.cross_entropy(rest(s), y), s)
+    (amplitude,) = gradients(module, [(x, y)])
+    assert amplitude.amplitude == pytest.approx(expected.norm().item())
+
+
 def test_weights_have_no_gradient_and_no_hook_stays() -> None:
     module = model(SEW)
     rates(module, shown(module))
