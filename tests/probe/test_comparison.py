@@ -87,7 +87,7 @@ def test_panels() -> None:
     assert [axes.get_yscale() for axes in figure.axes[:2]] == ["log", "log"]
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["x"]  # type: ignore[union-attr]
     every = found("rates")
-    counts = Curve(every[0].network, {"join": "ADD", "more": "y"}, "O", every[0].blocks, ((1.5, 2.5),))
+    counts = Curve(every[0].network, {"join": "ADD", "more": "y"}, "O", every[0].blocks, ((0.5, 1.5),))
     figure = panels([*every, counts], "R")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [
