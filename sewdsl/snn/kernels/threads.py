@@ -28,17 +28,18 @@ def share(work: Callable[[int, int], object], neurons: int, block: int, *, paral
         work(0, neurons)
         return
     length = max(1, -(-neurons // (block * threads * PIECES))) * block
-    firsts = iter(range(0, neurons, length))
+    firsts, at_hand = iter(range(0, neurons, length)), [work]
 
     def take() -> None:
         for first in firsts:  # the next of a range is handed out once, whoever asks
-            work(first, min(first + length, neurons))
+            at_hand[0](first, min(first + length, neurons))
 
     helpers = [_pool(threads).submit(take) for _ in range(threads - 1)]
     try:
         take()
     finally:
-        wait([helper for helper in helpers if not helper.cancel()])  # who has not begun has nothing left to do
+        wait([helper for helper in helpers if not helper.cancel()])  # who has not begun has nothing left to do,
+        at_hand.clear()  # but waits in line until a thread wakes, and must not hold the work's memory so long
     for helper in helpers:
         if not helper.cancelled():
             helper.result()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -94,3 +96,24 @@ def test_a_forked_process_has_threads_of_its_own(restored: None) -> None:
         os._exit(0 if sorted(again) == sorted(seen) else 1)
     _, status = os.waitpid(child, 0)
     assert status == 0
+
+
+def test_a_thread_that_comes_late_holds_nothing(restored: None) -> None:
+    """Its turn stays in line until it wakes, and with it what it holds."""
+    torch.set_num_threads(2)
+    pool, free = threads._pool(2), threading.Event()
+    busy = [pool.submit(free.wait, 60) for _ in range(2)]
+    held = torch.zeros(8)
+    gone = weakref.ref(held)
+    try:
+        threads.share(partial(_touch, held), 10_000, 64, parallel=True)
+        del held
+        assert gone() is None
+    finally:
+        free.set()
+        for each in busy:
+            each.result()
+
+
+def _touch(held: torch.Tensor, _first: int, _last: int) -> None:
+    held += 1
