@@ -1,0 +1,1 @@
+"""What a network shares with other libraries."""

@@ -1,0 +1,26 @@
+"""Keys of the code for ImageNet that Fang et al. 2021 released: ``imagenet/`` in its repository."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sewdsl.export.weights.anatomy import Unit
+from sewdsl.export.weights.resnet import ResNet
+from sewdsl.export.weights.scheme import Names
+
+
+class Authors(ResNet):
+    """``layer2.0.conv1.module.0.weight``: a convolution and its norm share a container, in the stem they do not."""
+
+    name: ClassVar[str] = "authors"
+    scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
+
+    def branch(self, number: int) -> Names:
+        """``conv1.module.0``, ``conv1.module.1``, ``sn1``."""
+        return Names(f"conv{number}.module.0", f"conv{number}.module.1", f"sn{number}")
+
+    def shortcut(self, unit: Unit) -> Names:
+        """The container, or in a SEW block a row of the container and a neuron."""
+        if unit.activation is None:
+            return Names("downsample.module.0", "downsample.module.1", None)
+        return Names("downsample.0.module.0", "downsample.0.module.1", "downsample.1")
