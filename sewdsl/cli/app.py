@@ -25,6 +25,8 @@ COMMANDS = (
     "probe",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
+GROUPS = ("weights",)
+"""Behind them; each has several commands, in a ``group``."""
 
 app = typer.Typer(
     name="sewdsl",
@@ -56,6 +58,8 @@ def _root(
 
 for _name in COMMANDS:
     app.command(_name)(import_module(f"sewdsl.cli.{_name}").command)
+for _name in GROUPS:
+    app.add_typer(import_module(f"sewdsl.cli.{_name}").group, name=_name)
 
 
 def main() -> None:

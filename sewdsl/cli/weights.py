@@ -1,0 +1,131 @@
+"""``sewdsl weights``: weights of other libraries for networks of ours, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sewdsl.cli.options import Input, Neuron, Set, compile_options, network, usage
+from sewdsl.cli.running import prepare
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.export.weights.scheme import Scheme
+    from sewdsl.ir.network import Network
+
+
+class To(StrEnum):
+    """Whose keys are written."""
+
+    OURS = "sewdsl"
+    AUTHORS = "authors"
+    AUTHORS_DVS = "authors-dvs"
+    SPIKINGJELLY = "spikingjelly"
+    TORCHVISION = "torchvision"
+
+
+class From(StrEnum):
+    """Whose keys are read."""
+
+    AUTO = "auto"
+    OURS = "sewdsl"
+    AUTHORS = "authors"
+    AUTHORS_DVS = "authors-dvs"
+    SPIKINGJELLY = "spikingjelly"
+    TORCHVISION = "torchvision"
+
+
+In = Annotated[Path, typer.Argument(metavar="IN", help="A file of weights or a checkpoint, of safetensors or torch.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: .safetensors, .pt or .pth.")]
+Net = Annotated[str, typer.Option("--net", metavar="SPEC", help="The network that the weights are of.")]
+AnyNet = Annotated[str | None, typer.Option("--net", metavar="SPEC", help="The network that they may be of.")]
+Read = Annotated[From, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
+Written = Annotated[To, typer.Option("--to", help="Whose keys OUT gets.")]
+
+group = typer.Typer(help="Convert weights between the keys of several libraries.", no_args_is_help=True)
+
+
+@group.command("convert")
+def convert(  # noqa: PLR0913 -- one parameter per option
+    source: In,
+    out: Out,
+    net: Net,
+    from_: Read = From.AUTO,
+    to: Written = To.OURS,
+    input: Input = None,  # noqa: A002 -- the option's name
+    neuron: Neuron = None,
+    settings: Set = None,
+) -> None:
+    """Give the weights in a file other keys; every number stays as it is, and nothing is left out unsaid."""
+    if out.suffix not in (".safetensors", ".pt", ".pth"):
+        usage(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
+    prepare()
+    known = network(net, compile_options(input, None, neuron, settings, None))
+    with _refusals():
+        from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.train import atomic  # noqa: PLC0415 -- as above
+
+        found = weights.read(source)
+        read = weights.detect(found.tensors, known) if from_ is From.AUTO else (weights.SCHEMES[from_],)
+        tensors, notes = weights.convert(found.tensors, known, read[0], weights.SCHEMES[to])
+        atomic.write(out, weights.encode(tensors, out.suffix))
+    _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
+    _say(f"{out}: {_summary(tensors, (weights.SCHEMES[to],))}", [f"for {known.name}"])
+
+
+@group.command("show")
+def show(
+    source: In,
+    net: AnyNet = None,
+    input: Input = None,  # noqa: A002 -- the option's name
+    neuron: Neuron = None,
+    settings: Set = None,
+) -> None:
+    """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
+    prepare()
+    known = None if net is None else network(net, compile_options(input, None, neuron, settings, None))
+    with _refusals():
+        from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+
+        found = weights.read(source)
+        for key, value in found.tensors.items():
+            typer.echo(f"{key}  {str(value.dtype).removeprefix('torch.')} {list(value.shape)}")
+        read, notes = _fitting(found.tensors, known) if known else ((), [])
+    _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
+
+
+def _fitting(tensors: Mapping[str, Tensor], known: Network) -> tuple[tuple[Scheme, ...], list[str]]:
+    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+
+    read = weights.detect(tensors, known)
+    _, notes = weights.fit(tensors, known, read[0])
+    return read, [*notes, f"fits {known.name}"]
+
+
+def _summary(tensors: Mapping[str, Tensor], schemes: Iterable[Scheme]) -> str:
+    numbers = sum(value.numel() for value in tensors.values())
+    keys = " and ".join(scheme.name for scheme in schemes)
+    return f"{len(tensors):,} tensors of {numbers:,} numbers" + (f", by the keys of {keys}" if keys else "")
+
+
+def _say(line: str, notes: Iterable[str]) -> None:
+    typer.echo("\n  ".join([line, *notes]))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Says what cannot be done, and ends with exit code 1."""
+    from sewdsl.export.weights import WeightsError  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
+
+    try:
+        yield
+    except (WeightsError, RunError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
