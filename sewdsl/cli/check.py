@@ -106,10 +106,13 @@ def _verdict(spec: str, result: Compilation) -> None:
     if result.valid and result.network is not None:
         network = result.network
         size = f"{network.total_parameters:,} parameters, {len(network) - 1:,} nodes"
-        variants = f"; {len(result.study.variants)} variants" if result.study.variants else ""
+        count = len(result.study.variants)
+        variants = f"; {count} variant{'s' if count > 1 else ''}" if count else ""
         typer.echo(f"{network.name}: valid{tail}; {size}{variants}")
     elif result.valid and result.assembly is not None and result.found is not None:
-        typer.echo(f"{result.found.source.name}: valid{tail}; a library of {len(result.assembly.blocks)} blocks")
+        count = len(result.assembly.blocks)
+        blocks = f"{count} block{'' if count == 1 else 's'}"
+        typer.echo(f"{result.found.source.name}: valid{tail}; a library of {blocks}")
     else:
         source = result.found.source if result.found else None
         ours = [d for d in result.diagnostics if d.span.source == source and d.fixes and d.fixes[0].safe]

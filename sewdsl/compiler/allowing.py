@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.syntax.tree import Allow
 
 
@@ -24,14 +25,19 @@ def silence(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) 
     said = {d.code for d in diagnostics.found if d.severity is not Severity.ERROR}
     errors = {d.code for d in kept}
     diagnostics.found[:] = kept
+    seen: set[str] = set()
     for line in allowed:
         code = line.code.text
+        if code in seen:
+            diagnostics.report("duplicate-setting", f"'allow {code}' is written twice", line.span, help="keep one")
+        seen.add(code)
         if not line.reason.text.strip():
             message = f"'allow {code}' gives no reason"
             hint = 'say why in quotes, e.g. "as in Fig. 6"'
             diagnostics.report("invalid-argument", message, line.reason.span, help=hint)
         elif whole and code not in said:
-            hint = "an error cannot be allowed; mend it" if code in errors else "take the line out"
+            hint = did_you_mean(code, sorted(said - codes)) or "take the line out"
+            hint = "an error cannot be allowed; mend it" if code in errors else hint
             message = f"no warning '{code}' is given here"
             diagnostics.report("unused-allow", message, line.span, severity=Severity.WARNING, help=hint)
     return [line for line in allowed if line.code.text in said]

@@ -40,6 +40,18 @@ def test_what_allows_nothing_is_said() -> None:
     assert found.help == "take the line out"
 
 
+def test_a_misspelt_code() -> None:
+    found = sewdsl.read(FILE + ALLOWED.replace("identity", "identty")).diagnostics
+    assert [(d.code, d.help) for d in found if d.code == "unused-allow"] == [
+        ("unused-allow", "did you mean 'no-identity-mapping'?")
+    ]
+
+
+def test_a_code_is_allowed_once() -> None:
+    (found,) = sewdsl.read(FILE + ALLOWED + ALLOWED).diagnostics
+    assert (found.code, found.span.line, found.help) == ("duplicate-setting", 6, "keep one")
+
+
 def test_errors_cannot_be_allowed() -> None:
     text = FILE + ALLOWED + "expect parameters 3\n" + 'allow expectation-failed "later"\n'
     found = sewdsl.read(text)
