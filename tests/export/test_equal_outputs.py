@@ -55,6 +55,7 @@ def ours(network: Network, weights: Mapping[str, Tensor]) -> nn.Module:
     plain = network.settings.model_copy(update={"init": "default", "zero_init": False})
     with torch.device("meta"):
         model = sewdsl.compile(replace(network, settings=plain))
+    assert {key: value.shape for key, value in model.state_dict().items()} == {k: v.shape for k, v in weights.items()}
     model.load_state_dict(dict(weights), assign=True)
     return model.double().eval()
 
