@@ -140,6 +140,14 @@ class TestReads:
         assert convert(saved(half, tmp_path / "in.pth"), tmp_path / "out.pt", "--to", "authors").exit_code == 0
         assert same(tmp_path / "out.pt", half)
 
+    def test_maps_in_another_order_in_memory(self, tmp_path: Path) -> None:
+        last = {
+            key: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+            for key, value in weights().items()
+        }
+        assert convert(saved(last, tmp_path / "in.pth"), tmp_path / "out.safetensors").exit_code == 0
+        assert same(tmp_path / "out.safetensors", weights("sewdsl"))
+
     def test_the_same_file_twice(self, tmp_path: Path) -> None:
         source = saved(weights(), tmp_path / "in.pth")
         contents = []
