@@ -8,7 +8,7 @@ from sewdsl.compiler import shipped, variants
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture"}
+LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 NETWORKS = sorted(set(shipped()) - LIBRARIES)
 
 RESNETS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}

@@ -8,7 +8,7 @@ import sewdsl
 from sewdsl.compiler import shipped
 from sewdsl.passes import LEVELS, Program, Step, applied, optimized
 
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture"}
+LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 
 
 @pytest.mark.parametrize("level", LEVELS)
