@@ -30,5 +30,5 @@ def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork
         model = SpikingNetwork(program, modules)
         initialise(network, model)
     if program.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     return model

@@ -74,7 +74,7 @@ def frugal(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> 
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    y: Tensor = _Convolution.apply(x, weight, bias, window)  # type: ignore[no-untyped-call]
+    y: Tensor = _Convolution.apply(x, weight, bias, window)  # type: ignore[no-untyped-call, unused-ignore]
     return y
 
 

@@ -163,7 +163,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _sum(x: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call, unused-ignore]
     return total
 
 

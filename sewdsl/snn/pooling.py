@@ -29,7 +29,7 @@ class MaxPool2d(nn.MaxPool2d):
     def _pool(self, x: Tensor) -> Tensor:
         window = _window(self.kernel_size, self.stride, self.padding)
         if _learns(x):
-            y: Tensor = _MaxPool.apply(x, window)  # type: ignore[no-untyped-call]
+            y: Tensor = _MaxPool.apply(x, window)  # type: ignore[no-untyped-call, unused-ignore]
             return y
         suits = not torch.compiler.is_compiling() and pool.suits(x, window)
         return pool.forward(x, window)[0] if suits else super().forward(x)
@@ -42,7 +42,7 @@ class AvgPool2d(nn.AvgPool2d):
         return over_steps(self._pool if _learns(x_TN) else super().forward, x_TN)
 
     def _pool(self, x: Tensor) -> Tensor:
-        y: Tensor = _AvgPool.apply(x, _window(self.kernel_size, self.stride, self.padding))  # type: ignore[no-untyped-call]
+        y: Tensor = _AvgPool.apply(x, _window(self.kernel_size, self.stride, self.padding))  # type: ignore[no-untyped-call, unused-ignore]
         return y
 
 

@@ -42,7 +42,7 @@ def test_convolution(
     autocast: bool,  # noqa: FBT001
 ) -> None:
     torch.manual_seed(0)
-    layer = nn.Conv2d(*arguments).to(dtype).to(memory_format=layout)  # type: ignore[call-overload]
+    layer = nn.Conv2d(*arguments).to(dtype).to(memory_format=layout)  # type: ignore[call-overload, unused-ignore]
     x = torch.randn(4, arguments[0], size, size, dtype=dtype).to(memory_format=layout).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast and dtype is not torch.float64):
         expected = _gradients(layer, x, [*layer.parameters()])
@@ -89,7 +89,7 @@ def test_taps_that_meet_padding_alone(
 ) -> None:
     """Of a single column, for one: no gradient but 0 reaches the outer columns of the kernel."""
     layer = Conv2d(16, 16, kernel, stride, padding, bias=False)
-    layer.to(memory_format=layout)  # type: ignore[call-overload]
+    layer.to(memory_format=layout)  # type: ignore[call-overload, unused-ignore]
     layer = layer if autocast else layer.bfloat16()
     x_TN = torch.randn(3, 2, 16, 5, 1, dtype=layer.weight.dtype)
     same = nn.Conv2d(16, 16, kernel, stride, padding, bias=False).double()
