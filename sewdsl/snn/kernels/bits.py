@@ -28,7 +28,7 @@ class Packed:
         self._strides = layout.step_strides(x[None])
         groups = -(-x.numel() // (bits_source.LANES * 8 // bits))
         self._bytes = torch.empty(groups * bits_source.LANES, dtype=torch.uint8)
-        self._run(_pack(_format(x.dtype), bits), layout.aligned(x, self._strides))
+        self._run(_pack(layout.stored(x), bits), layout.aligned(x, self._strides))
 
     @property
     def nbytes(self) -> int:
@@ -38,17 +38,13 @@ class Packed:
     def unpack(self) -> Tensor:
         """The numbers."""
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
-        self._run(_unpack(_format(self._dtype), self._bits), x)
+        self._run(_unpack(layout.stored(x), self._bits), x)
         return x
 
     def _run(self, kernel: cpu.Kernel, x: Tensor) -> None:
         row, octets = layout.row(x), self._bytes.numpy()
         groups = len(octets) // bits_source.LANES
         threads.share(lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > FEW)
-
-
-def _format(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 @cache

@@ -49,6 +49,11 @@ def aligned(y: Tensor, strides: Strides) -> Tensor:
     return y.new_empty_strided(y.shape, (prod(y.shape[lead:]), *strides)[1 - lead :]).copy_(y)
 
 
+def stored(y: Tensor) -> str:
+    """The number format of a tensor, as kernels are called by: ``bfloat16``."""
+    return str(y.dtype).removeprefix("torch.")
+
+
 def row(y: Tensor) -> NDArray[Any]:
     """The memory behind a tensor, from its first element to its last, as one contiguous row of numbers.
 

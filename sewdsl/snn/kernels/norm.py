@@ -61,7 +61,7 @@ def statistics(x_TN: Tensor) -> Tensor:
     share = Share.of(x_TN)
     sums = np.zeros((share.groups, share.C, 2))
     arrays = *layout.sequence(x_TN, layout.step_strides(x_TN)), sums
-    share.run(_statistics(str(x_TN.dtype).removeprefix("torch.")), arrays)
+    share.run(_statistics(layout.stored(x_TN)), arrays)
     mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
     found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
     return found.to(torch.promote_types(x_TN.dtype, torch.float32))

@@ -27,7 +27,7 @@ def suits(x: Tensor, window: Window) -> bool:
         x.device.type == "cpu"
         and choice.fast()
         and choice.large(x)
-        and _format(x) in cpu_numbers.FORMATS
+        and layout.stored(x) in cpu_numbers.FORMATS
         and window[0] * window[1] <= pool_source.TAPS
         and x.is_contiguous(memory_format=torch.channels_last)
     )
@@ -48,7 +48,7 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     size = (H + 2 * ph - kh) // sh + 1, (W + 2 * pw - kw) // sw + 1
     y = torch.empty((samples, C, *size), dtype=x.dtype, memory_format=torch.channels_last)
     places = torch.empty(y.numel(), dtype=torch.uint8)
-    arrays, kernel = (layout.row(x), layout.row(y), places.numpy()), _forward(_format(x))
+    arrays, kernel = (layout.row(x), layout.row(y), places.numpy()), _forward(layout.stored(x))
     threads.share(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window), samples * size[0], 1, parallel=x.numel() > cpu.FEW
     )
@@ -66,14 +66,10 @@ def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
     """
     samples, C, H, W = g_x.shape
     g, size = g.contiguous(memory_format=torch.channels_last), g.shape[2:]
-    arrays, kernel = (layout.row(g), places.numpy(), layout.row(g_x)), _backward(_format(g), _apart(window))
+    arrays, kernel = (layout.row(g), places.numpy(), layout.row(g_x)), _backward(layout.stored(g), _apart(window))
     threads.share(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window), samples * H, 1, parallel=g_x.numel() > cpu.FEW
     )
-
-
-def _format(x: Tensor) -> str:
-    return str(x.dtype).removeprefix("torch.")
 
 
 def _apart(window: Window) -> bool:

@@ -63,7 +63,7 @@ class Work(NamedTuple):
     @property
     def stored(self) -> str:
         """The name of the number format of input and spikes."""
-        return str(self.x_TN.dtype).removeprefix("torch.")
+        return layout.stored(self.x_TN)
 
     def numbers(self) -> tuple[float, float, float]:
         """decay, gain and drift as numbers."""
