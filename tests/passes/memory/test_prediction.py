@@ -76,11 +76,11 @@ def test_by_hand() -> None:
     assert found.moment.unit == 1
 
 
-@pytest.mark.parametrize(("samples", "each"), [(64, 1), (4, 2)])
-def test_max_pooling_by_hand(samples: int, each: int) -> None:
+@pytest.mark.parametrize(("window", "samples", "each"), [("k2s2", 64, 1), ("k16s16", 64, 1), ("k2s2", 4, 2)])
+def test_max_pooling_by_hand(window: str, samples: int, each: int) -> None:
     """A byte for the place of each maximum where maps are large and the kernels run, else two of them."""
-    program = optimized(sewdsl.load("c4k3-MPk2s2-GAP", input="2x32x32", steps=4))
-    maxima = samples * 4 * 4 * 16 * 16
+    program = optimized(sewdsl.load(f"c4k3-MP{window}-GAP", input="2x32x32", steps=4))
+    maxima = samples * 4 * program.network.nodes[2].output.elements
     found = peak(program, Load(samples))
     assert found.kept[2] == each * maxima
     node_by_node = peak(Program.of(program.network), Load(samples))
@@ -90,6 +90,11 @@ def test_max_pooling_by_hand(samples: int, each: int) -> None:
         for name, each in (("fast", found), ("torch's", node_by_node))
     }
     assert (scratch["torch's"] - scratch["fast"]) == (2 - each) * maxima + (8 * maxima if each == 1 else 0)
+
+
+def test_max_pooling_in_windows_that_a_byte_does_not_count() -> None:
+    program = optimized(sewdsl.load("c4k3-MPk17s1-GAP", input="2x32x32", steps=4))
+    assert peak(program, Load(64)).kept[2] == 2 * 64 * 4 * 4 * 16 * 16
 
 
 def test_packed_by_hand() -> None:

@@ -131,3 +131,12 @@ def test_the_layer_without_gradients() -> None:
     with kernels.using("reference"):
         assert torch.equal(MaxPool2d(3, 2, 1)(x_TN).flatten(0, 1), expected)
     assert torch.equal(MaxPool2d(3, 2, 1)(x_TN).flatten(0, 1), expected)
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_torchs_compiler_sees_torchs_own_pooling(learns: bool) -> None:  # noqa: FBT001 -- a case
+    """A kernel would break its graph."""
+    x_TN = maps(6, 8, 9, 9).reshape(3, 2, 8, 9, 9).requires_grad_(learns)
+    pooling = MaxPool2d(2)
+    compiled = torch.compile(pooling, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(x_TN), pooling(x_TN))
