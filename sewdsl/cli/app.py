@@ -23,6 +23,7 @@ COMMANDS = (
     "report",
     "runs",
     "probe",
+    "export",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)

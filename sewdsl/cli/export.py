@@ -1,0 +1,153 @@
+"""``sewdsl export``: a network in the format of another library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, network, usage
+from sewdsl.cli.printing import report
+from sewdsl.cli.probed import is_run
+from sewdsl.cli.running import prepare
+from sewdsl.diagnostics import SewdslError
+from sewdsl.export.refusal import ExportError
+from sewdsl.export.target import ENDINGS, FORMATS, target
+
+if TYPE_CHECKING:
+    from sewdsl.export.target import Target
+    from sewdsl.ir.network import Network
+    from sewdsl.lower import SpikingNetwork
+
+Wanted = Annotated[
+    str, typer.Argument(metavar="SPEC|RUN", help="A network, or the folder of a run, with what it has learned.")
+]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written; its ending says the format.")]
+To = Annotated[str | None, typer.Option("--to", metavar="FORMAT", help=f"The format: {', '.join(FORMATS)}.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Weights of the SPEC, by our keys or another library's."),
+]
+Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of initial weights, and of what --check shows.")
+]
+Check = Annotated[bool, typer.Option("--check", help="Run what was written on random input, and compare.")]
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    wanted: Wanted,
+    out: Out,
+    to: To = None,
+    weights: Weights = None,
+    best: Best = False,
+    seed: Seed = 0,
+    check: Check = False,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    limit: Limit = None,
+) -> None:
+    """Write a network for another library: with the weights of a run, of a file, or initial ones."""
+    name = _format(out, to)
+    run = is_run(wanted)
+    if run and (weights or input or steps or neuron or settings or limit):
+        usage("a run is as it was trained: --weights, --input, --steps, --neuron, --set and --limit go with a SPEC")
+    if best and not run:
+        usage("--best goes with the folder of a run")
+    prepare()
+    with _refusals():
+        if run:
+            model = _trained(Path(wanted), best=best)
+        else:
+            model = _untrained(network(wanted, compile_options(input, steps, neuron, settings, limit)), seed)
+            if weights is not None:
+                _load(model, weights)
+        written = _write(model, target(name), out, trained=run or weights is not None)
+        typer.echo(f"{out}: {model.network.name} as {name}, {written:,} bytes")
+        if check:
+            typer.echo(_compared(model, target(name), out.read_bytes(), seed))
+
+
+def _format(out: Path, to: str | None) -> str:
+    if to is None:
+        if out.suffix not in ENDINGS:
+            usage(f"OUT ends with {', '.join(ENDINGS)}, unless --to says the format; it is '{out.name}'")
+        return ENDINGS[out.suffix]
+    if to not in FORMATS:
+        usage(f"--to takes {', '.join(FORMATS)}, not '{to}'")
+    return to
+
+
+def _trained(path: Path, *, best: bool) -> SpikingNetwork:
+    from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.trained import trained  # noqa: PLC0415 -- torch and Lightning take seconds
+
+    return trained(RunFolder(path), best=best)
+
+
+def _untrained(known: Network, seed: int) -> SpikingNetwork:
+    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
+
+    return compile_module(known, seed=seed, optimize=0).eval()
+
+
+def _load(model: SpikingNetwork, path: Path) -> None:
+    """Loads weights, by whatever scheme names them."""
+    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+
+    found = weights.read(path)
+    scheme, *_ = weights.detect(found.tensors, model.network)
+    tensors, notes = weights.fit(found.tensors, model.network, scheme)
+    model.load_state_dict(tensors)
+    typer.echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *found.notes, *notes]))
+
+
+def _write(model: SpikingNetwork, format_: Target, out: Path, *, trained: bool) -> int:
+    """Writes the file, and weights beside it where it does not hold them; the length of the file."""
+    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train import atomic  # noqa: PLC0415 -- as above
+
+    if out.suffix not in format_.endings:
+        usage(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
+    data = format_.write(model)
+    if trained and not format_.holds_weights:
+        beside = out.with_suffix(".safetensors")
+        atomic.write(beside, weights.encode(model.state_dict(), beside.suffix))
+        typer.echo(f"{beside}: its weights")
+    atomic.write(out, data)
+    return len(data)
+
+
+def _compared(model: SpikingNetwork, format_: Target, data: bytes, seed: int) -> str:
+    """What the file gives for random input, beside what the module gives."""
+    import torch  # noqa: PLC0415 -- torch takes seconds
+
+    from sewdsl.probe import noise  # noqa: PLC0415 -- as above
+
+    ((x_TN, _),) = noise(model.network, samples=2, batches=1, seed=seed)
+    with torch.no_grad():
+        ours, theirs = model(x_TN, return_sequence=format_.sequence), format_.run(data, x_TN)
+    difference = (ours - theirs).abs().max().item()
+    what = "outputs of all time-steps" if format_.sequence else "outputs"
+    return f"{what} differ by {difference:.1e} at most, of {ours.abs().max().item():.3g}"
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Says what cannot be done, and ends with exit code 1."""
+    from sewdsl.export.weights.error import WeightsError  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
+
+    try:
+        yield
+    except SewdslError as error:
+        report(error.diagnostics)
+        raise typer.Exit(1) from None
+    except (ExportError, WeightsError, RunError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,45 @@
+"""What a network can be exported to: one package per format, found by its name here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.lower import SpikingNetwork
+
+FORMATS: dict[str, str] = {}
+"""The package of each format; it has a ``target``."""
+ENDINGS: dict[str, str] = {}
+"""The format that a file's ending stands for, unless another one is asked for."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format.
+
+    Attributes:
+        endings: How its files end.
+        write: The file of a module in evaluation mode, in the number format of its parameters. Raises
+            :class:`~sewdsl.export.refusal.ExportError` where it cannot be.
+        run: What the file gives for an input, ``[T, N, *]`` or static, with the library that files of this format are
+            for; to see that it is the same.
+        sequence: Whether that is the output of each time-step, ``[T, N, *]``, and not one readout.
+        holds_weights: Whether the weights are in the file; if not, they are written beside it.
+    """
+
+    endings: tuple[str, ...]
+    write: Callable[[SpikingNetwork], bytes]
+    run: Callable[[bytes, Tensor], Tensor]
+    sequence: bool = False
+    holds_weights: bool = True
+
+
+def target(name: str) -> Target:
+    """A format by its name, one of ``FORMATS``."""
+    found: Target = import_module(FORMATS[name]).target
+    return found
