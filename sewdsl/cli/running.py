@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 SaveEvery = Annotated[
     float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
 ]
+
+_NO_MEMORY = re.compile("out of memory|allocate memory")
+"""How torch says it, on a GPU and elsewhere."""
 
 
 def prepare() -> None:
@@ -81,6 +85,11 @@ def refusals() -> Iterator[None]:
         yield
     except ValueError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
+            raise
+        typer.echo("error: out of memory; fewer samples at once take less", err=True)
         raise typer.Exit(1) from None
 
 

@@ -16,10 +16,11 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.excerpt import parse_excerpt
 from sewdsl.syntax.limits import STANDARD, Limits
 from sewdsl.syntax.parser import parse_value
-from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Value, Word
+from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Text, Value, Word
 
 _DATA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
+_DASHED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(-[A-Za-z0-9_]+)+")
+"""A text that a file has between quotes, which a shell would take away: ``bf16-mixed``."""
 
 BODY, BLOCK = "body", "block"
 """Keys that are no settings: the expression itself, and which block is called in it."""
@@ -80,7 +81,10 @@ def override(
 
 def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, limits: Limits) -> None:
     (head, *rest), span = item.key.split("."), item.place
-    values = parse_excerpt(span, parse_value, diagnostics, limits)
+    if item.within is None and _DASHED.fullmatch(item.text):
+        values: tuple[Value, ...] | None = (Text(item.text, span=span),)
+    else:
+        values = parse_excerpt(span, parse_value, diagnostics, limits)
     if values is None:
         return
     if head in SECTIONS and rest:

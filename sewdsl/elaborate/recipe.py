@@ -56,7 +56,8 @@ def _unknown(key: Word, diagnostics: Diagnostics) -> None:
 
 def _value(setting: Setting, diagnostics: Diagnostics) -> Given | None:
     if len(setting.values) != 1:
-        message = f"'{setting.key.text}' takes one value"
+        texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
+        message = f"'{setting.key.text}' takes one value, and this reads as {len(setting.values)}: {texts}"
         diagnostics.report("invalid-argument", message, setting.span, help=f"write '{setting.key.text} VALUE'")
         return None
     value = setting.values[0]

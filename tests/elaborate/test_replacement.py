@@ -114,3 +114,21 @@ def test_a_network_too_deep_to_follow_is_refused() -> None:
         Source("net.net", PLAIN.replace("SEW Block (c16)", deep)), set={"block": "Plain Block"}, limit={"nesting": 1000}
     )
     assert "nesting-too-deep" in {d.code for d in found.diagnostics}
+
+
+RECIPE = NET + "train on mnist5k {\n    epochs 1\n    batch 8\n    optimizer SGD(lr=0.1)\n}\n"
+
+
+def test_a_text_with_dashes_needs_no_quotes_where_a_shell_takes_them_away() -> None:
+    for text in ("bf16-mixed", '"bf16-mixed"'):
+        recipe = load(RECIPE, **{"train.precision": text}).recipe
+        assert recipe is not None
+        assert recipe.precision == "bf16-mixed"
+    assert load(RECIPE, init="zero").settings.zero_init
+    assert [code for code, _, _ in complaints(RECIPE, {"train.precision": "bf17-mixed"})] == ["invalid-argument"]
+    assert [code for code, _, _ in complaints(RECIPE, {"train.optimizer.lr": "-0.1-"})] == ["unexpected-token"]
+
+
+def test_what_reads_as_several_values_is_said() -> None:
+    ((_, message, _),) = complaints(RECIPE, {"train.memory": "2Gb"})
+    assert message == "'memory' takes one value, and this reads as 2: '2' and 'Gb'"
