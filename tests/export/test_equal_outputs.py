@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 import torchvision
-from spikingjelly.activation_based import functional, neuron, surrogate
+from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from spikingjelly.activation_based.model import sew_resnet, spiking_resnet
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 import sewdsl
-from sewdsl.export.weights import SCHEMES, convert, detect, fit, name
+from sewdsl.export.weights import SCHEMES, WeightsError, convert, detect, fit, name
 from sewdsl.ir.network import Network
 from tests.export.layouts import IF, PLIF, DVSNet, ImageNetNet
 
@@ -209,3 +209,20 @@ def test_weights_of_an_ann_start_a_spiking_network() -> None:
     network = sewdsl.load("spiking-resnet-18")
     weights, _ = fit(theirs, network, SCHEMES["torchvision"])
     assert torch.equal(weights["fc1.weight"], theirs["fc.weight"])
+
+
+@pytest.mark.parametrize(("net", "scheme"), [("sew-resnet-18", "authors"), ("7b-net", "authors-dvs")])
+def test_keys_of_containers_as_spikingjelly_names_them_now(net: str, scheme: str) -> None:
+    """Its own container, in place of the ``.module`` that the authors' code had."""
+    network = sewdsl.load(net)
+    weights = sewdsl.compile(network, seed=0).state_dict()
+    then = name(weights, network, SCHEMES[scheme])
+    now = {key.replace(".module", ""): value for key, value in then.items()}
+    container = layer.SeqToANNContainer(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4))
+    assert next(iter(container.state_dict())) == "0.weight"
+    assert now.keys() != then.keys()
+    assert [found.name for found in detect(now, network)] == [scheme]
+    back, _ = fit(now, network, SCHEMES[scheme])
+    assert all(torch.equal(back[key], value) for key, value in weights.items())
+    with pytest.raises(WeightsError, match="not of this network"):
+        fit(now | {next(key for key in then if ".module" in key): torch.ones(1)}, network, SCHEMES[scheme])

@@ -14,6 +14,7 @@ class Authors(ResNet):
 
     name: ClassVar[str] = "authors"
     scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
+    omitted: ClassVar[str] = ".module"  # its containers' since then
 
     def branch(self, number: int) -> Names:
         """``conv1.module.0``, ``conv1.module.1``, ``sn1``."""

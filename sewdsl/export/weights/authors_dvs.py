@@ -25,6 +25,7 @@ class AuthorsDVS(Scheme):
 
     name: ClassVar[str] = "authors-dvs"
     scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
+    omitted: ClassVar[str] = ".module"  # its containers' since then
 
     def places(self, network: Network) -> Iterator[Place]:
         """In order: ``conv.0``, ``conv.1`` and so on, ``out``."""

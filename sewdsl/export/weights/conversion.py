@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -67,6 +67,15 @@ def keys(network: Network, scheme: Scheme) -> dict[str, Key]:
     return {key.theirs: key for key in found}
 
 
+def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor]) -> dict[str, Key]:
+    """All tensors of a network by the keys of the library's version that has named the given ones."""
+    known = keys(network, scheme)
+    if not scheme.omitted or any(scheme.omitted in theirs for theirs in tensors):
+        return known
+    shorter = (replace(key, theirs=key.theirs.replace(scheme.omitted, "")) for key in known.values())
+    return {key.theirs: key for key in shorter}
+
+
 def _state(network: Network, node: Node) -> dict[str, Tensor]:
     """The tensors of a layer, without contents."""
     with torch.device("meta"):
@@ -89,7 +98,7 @@ def detect(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...
     refusals = []
     for name, scheme in SCHEMES.items():
         try:
-            known[name] = len(tensors.keys() & keys(network, scheme).keys())
+            known[name] = len(tensors.keys() & _as_spelled(network, scheme, tensors).keys())
         except WeightsError as error:
             refusals.append(str(error))
     most = max(known.values())
@@ -111,7 +120,7 @@ def fit(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> tupl
     Raises:
         WeightsError: the scheme has no place for a layer, or keys or shapes do not fit; all of them are listed.
     """
-    known = keys(network, scheme)
+    known = _as_spelled(network, scheme, tensors)
     missing = [key for theirs, key in known.items() if theirs not in tensors]
     uncounted = [key for key in missing if key.ours.endswith(f".{COUNTER}")]
     wrong = [

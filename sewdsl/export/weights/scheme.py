@@ -31,10 +31,12 @@ class Scheme(ABC):
     Attributes:
         name: On the command line.
         scalar: Shape in which it keeps a neuron's learned scalar.
+        omitted: Part of its keys that another version of the library leaves out, of all of them; read like that too.
     """
 
     name: ClassVar[str]
     scalar: ClassVar[tuple[int, ...]] = ()
+    omitted: ClassVar[str] = ""
 
     @abstractmethod
     def places(self, network: Network) -> Iterator[Place]:
