@@ -1,0 +1,1 @@
+"""Networks as graphs of the Neuromorphic Intermediate Representation (NIR); see ``docs/exchange.md``."""
