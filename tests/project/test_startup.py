@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = ("lightning", "matplotlib", "networkx", "torch")
 FRONT_END = (
-    "sewdsl.checks, sewdsl.diagnostics, sewdsl.draw, sewdsl.elaborate, sewdsl.ir, sewdsl.ops, "
-    "sewdsl.resources, sewdsl.source, sewdsl.syntax, sewdsl.compiler, sewdsl.cli.app"
+    "sewdsl.checks, sewdsl.diagnostics, sewdsl.draw, sewdsl.elaborate, sewdsl.ir, sewdsl.notation, "
+    "sewdsl.ops, sewdsl.resources, sewdsl.source, sewdsl.syntax, sewdsl.compiler, sewdsl.cli.app"
 )
 COMMANDS = [
     "check sew-resnet-152",

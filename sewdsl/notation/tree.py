@@ -1,0 +1,118 @@
+"""A network as the language writes it: layers, joins, calls of blocks and repeats, as a tree.
+
+Items are equal if their text is, so that copies of a sequence are equal wherever they stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sewdsl.ir.op import Join as JoinOp
+from sewdsl.ir.op import Op
+
+IDENTITY = "id"
+"""What an empty side of a join is written as."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer or an activation.
+
+    Attributes:
+        text: As the language writes it: ``c32k3s1``, ``LIF(tau=3.0)``.
+        op: What it is; inside a repeat, in the first copy.
+        node: Index of the node that it stands for; inside a repeat, in the first copy.
+    """
+
+    text: str
+    op: Op = field(compare=False, repr=False)
+    node: int = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Join:
+    """``ADD[ branch | shortcut ]``.
+
+    Attributes:
+        name: ``ADD``, or ``g`` for the join of the header.
+        branch: Operand A; empty: the identity.
+        shortcut: Operand S; empty: the identity.
+        op: What it is.
+        node: Index of the node that it stands for; inside a repeat, in the first copy.
+    """
+
+    name: str
+    branch: Items
+    shortcut: Items
+    op: JoinOp = field(compare=False, repr=False)
+    node: int = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A call of a named block: ``SEW Block (c32)``.
+
+    Attributes:
+        title: ``SEW Block``.
+        arguments: ``c128s2, g=IAND``; empty: there are none.
+        items: What it stands for; inside a repeat, in the first copy.
+    """
+
+    title: str
+    arguments: str
+    items: Items = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """``{ … }*n``.
+
+    Attributes:
+        items: The sequence that is repeated.
+        count: How often, at least twice.
+    """
+
+    items: Items
+    count: int
+
+
+Item = Layer | Join | Block | Repeat
+Items = tuple[Item, ...]
+
+
+def text(items: Items) -> str:
+    """A sequence as the language writes it, in one line; ``id`` where nothing is in it."""
+    return "-".join(map(text_of, items)) or IDENTITY
+
+
+def text_of(item: Item) -> str:
+    """An item as the language writes it."""
+    match item:
+        case Layer():
+            return item.text
+        case Join(name, branch, shortcut):
+            return f"{name}[{text(branch)} | {text(shortcut)}]"
+        case Block(title, arguments):
+            return f"{title} ({arguments})" if arguments else title
+        case Repeat(inner, count):
+            return f"{{{text(inner)}}}*{count}"
+
+
+def parts(item: Item) -> tuple[Items, ...]:
+    """The sequences that an item is made of: none for a layer, branch and shortcut for a join."""
+    match item:
+        case Layer():
+            return ()
+        case Join(_, branch, shortcut):
+            return branch, shortcut
+        case Block() | Repeat():
+            return (item.items,)
+
+
+def walk(items: Items) -> Iterator[Item]:
+    """All items, each before what is inside it."""
+    for item in items:
+        yield item
+        for inner in parts(item):
+            yield from walk(inner)
