@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from sewdsl.draw.geometry import text_width
 from sewdsl.draw.style import INK, MUTED, STROKES, Stroke
 from sewdsl.draw.tree import Layer
 from sewdsl.ir.network import Network
 
 LONGEST_NAME = 80
+NAME, FACTS = 17, 10
+"""Font sizes of the lines of a title."""
+SPARE = 1.2
+"""Room for a title, in widths of its text: the font that stands in for a missing one is up to a fifth wider, and as the
+renderer fixes where the text starts, it grows to the right alone."""
+BOLD = 1.08
+"""How much wider bold letters are."""
 
 
 def printable(text: str) -> str:
@@ -31,11 +39,12 @@ def facts(network: Network) -> str:
 
 def title(network: Network) -> str:
     """Name and facts as an HTML-like label."""
-    name, below = escape(name_of(network)), escape(facts(network))
+    name, below = name_of(network), facts(network)
+    room = SPARE * max(text_width(name, NAME * BOLD), text_width(below, FACTS))
     return (
         '<<table border="0" cellborder="0" cellspacing="2" cellpadding="0">'
-        f'<tr><td><font point-size="17" color="{INK}"><b>{name}</b></font></td></tr>'
-        f'<tr><td><font point-size="10" color="{MUTED}">{below}</font></td></tr></table>>'
+        f'<tr><td width="{room:.0f}"><font point-size="{NAME}" color="{INK}"><b>{escape(name)}</b></font></td></tr>'
+        f'<tr><td><font point-size="{FACTS}" color="{MUTED}">{escape(below)}</font></td></tr></table>>'
     )
 
 

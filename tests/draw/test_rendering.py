@@ -12,9 +12,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 import sewdsl
 from sewdsl.draw import RenderingError, dot, render
+from sewdsl.draw.words import LONGEST_NAME
 from sewdsl.ir.network import Network
 
 Networks = Callable[[str], Network]
@@ -69,6 +72,21 @@ def test_a_hostile_name_in_an_svg(renderer: str) -> None:
     network = replace(sewdsl.load("FC2", input="3"), name=name)
     root = ET.fromstring(render(dot(network), "svg"))  # noqa: S314 -- made right here
     assert name in {"".join(element.itertext()).strip() for element in root.iter(f"{SVG}text")}
+
+
+@pytest.mark.parametrize("name", ["mnist5k", "7b-net", "tiny", "sew-resnet-50", "m" * 80])
+def test_the_title_has_room_in_a_wider_font(renderer: str, name: str) -> None:
+    network = replace(sewdsl.load("mnist5k"), name=name) if len(name) == LONGEST_NAME else sewdsl.load(name)
+    root = ET.fromstring(render(dot(network), "svg"))  # noqa: S314 -- made right here
+    x, _, width, _ = map(float, root.attrib["viewBox"].split())
+    shifted = float(root[0].attrib["transform"].rpartition("translate(")[2].split()[0])
+    for element in list(root.iter(f"{SVG}text"))[:2]:
+        substitute = FontProperties(family="DejaVu Sans", weight=element.get("font-weight", "normal"))
+        text = TextPath((0, 0), element.text or "", size=float(element.attrib["font-size"]), prop=substitute)
+        start = shifted + float(element.attrib["x"])
+        assert element.get("text-anchor") == "start"
+        assert x <= start
+        assert start + text.get_extents().x1 <= x + width
 
 
 @pytest.mark.parametrize("name", ["seven", "plain", "sew-resnet-50"])
