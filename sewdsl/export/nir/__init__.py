@@ -1,1 +1,41 @@
 """Networks as graphs of the Neuromorphic Intermediate Representation (NIR); see ``docs/exchange.md``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.export.refusal import Missing
+from sewdsl.export.target import Target
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.lower import SpikingNetwork
+
+__all__ = ["target"]
+
+
+def _write(model: SpikingNetwork) -> bytes:
+    _need_nir()
+    from sewdsl.export.nir.writing import to_bytes  # noqa: PLC0415 -- needs nir
+
+    return to_bytes(model)
+
+
+def _run(data: bytes, x: Tensor) -> Tensor:
+    _need_nir()
+    from sewdsl.export.nir.executor import Executor  # noqa: PLC0415 -- needs nir
+    from sewdsl.export.nir.writing import from_bytes  # noqa: PLC0415 -- as above
+
+    return Executor(from_bytes(data)).run(x)
+
+
+def _need_nir() -> None:
+    try:
+        import nir  # noqa: F401, PLC0415 -- an extra that may not be there
+    except ImportError:
+        raise Missing("nir") from None
+
+
+target = Target(endings=(".nir",), write=_write, run=_run, sequence=True)
+"""NIR files; what runs them is the reference of this package."""

@@ -1,0 +1,205 @@
+"""Each layer as nodes of NIR."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from itertools import product
+from math import isclose
+from typing import NamedTuple
+
+import nir
+import torch
+
+from sewdsl.export.nir import nodes
+from sewdsl.export.nir.metadata import DT
+from sewdsl.export.nir.site import Site, factor_and_shift
+from sewdsl.export.refusal import Refused
+from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op
+from sewdsl.ir.op import Linear as Dynamics
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.neurons.relu import ReLU
+
+
+class Piece(NamedTuple):
+    """A node of NIR that a layer is made of.
+
+    Attributes:
+        part: Its name behind the layer's; empty: it gives what the layer gives.
+        node: It; None: the sum of what it reads.
+        reads: Operands of the layer by their places, other pieces by their parts; several are added up.
+    """
+
+    part: str
+    node: nir.NIRNode | None
+    reads: tuple[int | str, ...] = (0,)
+
+
+@singledispatch
+def pieces(op: Op, site: Site) -> list[Piece]:  # noqa: ARG001 -- dispatched by it
+    """The nodes of a layer, each behind those it reads; none where it gives what it reads.
+
+    Raises:
+        Refused: NIR cannot express it.
+    """
+    raise Refused(site.node, "has no form in NIR that is known here")
+
+
+@pieces.register
+def _(op: Conv, site: Site) -> list[Piece]:
+    weight, bias = site.folded()
+    if bias is None:  # nir 1.0.8 has no convolution without one
+        bias = site.array(torch.zeros(op.channels))
+    shapes = site.inputs[0].shape, site.node.output.shape
+    window = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
+    return [Piece("", nodes.conv2d(weight, bias, shapes, **window, groups=op.groups))]
+
+
+@pieces.register
+def _(op: Linear, site: Site) -> list[Piece]:  # noqa: ARG001
+    weight, bias = site.folded()
+    node = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
+    shape = site.inputs[0].shape
+    if len(shape) == 1:
+        return [Piece("", node)]
+    return [Piece("flatten", nodes.flatten(shape)), Piece("", node, ("flatten",))]
+
+
+@pieces.register
+def _(op: BatchNorm, site: Site) -> list[Piece]:
+    """By itself: a convolution of windows of one that mixes no channels, or a diagonal matrix.
+
+    Not of as many groups as channels: nir 1.0.8 takes files with groups for wrong, and SpikingJelly does not read them.
+    """
+    factor, shift = factor_and_shift(op, site.learned)
+    weight, bias, shape = site.array(factor.diag()), site.array(shift), site.inputs[0].shape
+    if len(shape) == 1:
+        return [Piece("", nir.Affine(weight, bias))]
+    return [Piece("", nodes.conv2d(weight[:, :, None, None], bias, (shape, shape)))]
+
+
+@pieces.register(Dropout)
+def _(op: Dropout, site: Site) -> list[Piece]:  # noqa: ARG001
+    return []
+
+
+@pieces.register
+def _(op: ReLU, site: Site) -> list[Piece]:  # noqa: ARG001
+    if site.inputs[0].values.upper is None:
+        raise Refused(site.node, "rectifies real values, and NIR has no node that does")
+    return []
+
+
+@pieces.register
+def _(op: Flatten, site: Site) -> list[Piece]:  # noqa: ARG001
+    shape = site.inputs[0].shape
+    return [] if len(shape) == 1 else [Piece("", nodes.flatten(shape))]
+
+
+@pieces.register
+def _(op: AvgPool, site: Site) -> list[Piece]:
+    if len(site.inputs[0].shape) == 1:
+        (classes,), voters = site.node.output.shape, op.kernel[0]
+        votes = torch.full((1, voters), 1 / voters, dtype=torch.float64)
+        return [Piece("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), votes))))]
+    return [Piece("", nodes.avg_pool(op.kernel, op.stride, op.padding))]
+
+
+@pieces.register
+def _(op: GlobalAvgPool, site: Site) -> list[Piece]:  # noqa: ARG001
+    c, h, w = site.inputs[0].shape
+    return [
+        Piece("pool", nodes.avg_pool((h, w), (h, w), (0, 0))),
+        Piece("", nodes.flatten((c, 1, 1)), ("pool",)),
+    ]
+
+
+@pieces.register
+def _(op: MaxPool, site: Site) -> list[Piece]:
+    """Of spikes, whether there is one in the window; of counts, how many levels 1, 2, … are reached in it."""
+    upper, before, after = site.inputs[0].values.upper, site.inputs[0].shape, site.node.output.shape
+    if upper is None:
+        raise Refused(site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only")
+    window = op.kernel, op.stride, op.padding
+    if upper == 1:
+        return [
+            Piece("sum", nodes.sum_pool(*window)),
+            Piece("", nodes.threshold(0.5, after, site.dtype), ("sum",)),
+        ]
+    found = []
+    for level in range(1, upper + 1):
+        found += [
+            Piece(f"level{level}", nodes.threshold(level - 0.5, before, site.dtype)),
+            Piece(f"sum{level}", nodes.sum_pool(*window), (f"level{level}",)),
+            Piece(f"any{level}", nodes.threshold(0.5, after, site.dtype), (f"sum{level}",)),
+        ]
+    return [*found, Piece("", nodes.identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]
+
+
+@pieces.register
+def _(op: Join, site: Site) -> list[Piece]:
+    """Of spikes: whether ±A ± S is above a number between two whole ones."""
+    found = _signs(op) if all(signal.values.binary for signal in site.inputs) else None
+    if found is None:
+        raise Refused(site.node, "is no threshold of a sum of spikes, as NIR can express")
+    *signs, least = found
+    shape = site.node.output.shape
+    negated = [
+        Piece(part, nodes.scale(-1.0, shape, site.dtype), (place,))
+        for place, (sign, part) in enumerate(zip(signs, ("branch", "identity"), strict=True))
+        if sign < 0
+    ]
+    reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(place, place) for place in (0, 1))
+    return [*negated, Piece("", nodes.threshold(least, shape, site.dtype), reads)]
+
+
+def _signs(op: Join) -> tuple[int, int, float] | None:
+    """The signs of A and S, and what their sum is to exceed for a spike; AND: (1, 1, 1.5), IAND: (-1, 1, 0.5)."""
+    branch, identity = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
+    wanted = op.combine(branch=branch, identity=identity)
+    for a, s, least in product((1, -1), (1, -1), (1.5, 0.5, -0.5, -1.5)):
+        if torch.equal((a * branch + s * identity > least).to(wanted.dtype), wanted):
+            return a, s, least
+    return None
+
+
+@pieces.register
+def _(op: Add, site: Site) -> list[Piece]:  # noqa: ARG001
+    return [Piece("", None, (0, 1))]
+
+
+@pieces.register
+def _(op: Neuron, site: Site) -> list[Piece]:
+    if op.v_reset is None:
+        raise Refused(
+            site.node, "subtracts its threshold where it fires (v_reset=none), and NIR's neurons are set to v_reset"
+        )
+    dynamics = op.dynamics(**site.learned) if isinstance(op, LinearNeuron) else None
+    found = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site.inputs[0].shape)
+    if found is None:
+        raise Refused(site.node, "charges in a way that neither IF nor LIF of NIR does")
+    return [Piece("", found)]
+
+
+def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNode | None:
+    """The differential equation whose Euler step of :data:`DT` seconds is H = decay · V + gain · X + drift.
+
+    IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times that.
+    """
+    decay, gain, drift = dynamics
+    rate, reset = 1 - decay, op.rest
+    if rate == 0 and drift == 0:
+        return nodes.integrate_and_fire(gain / DT, op.v_threshold, reset, shape)
+    if not 0 < rate <= 1:
+        return None
+    if isclose(rate, gain, rel_tol=1e-12):  # how LIF and PLIF charge; then r is 1 exactly
+        rate = gain
+    leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
+    return nodes.leaky(DT / rate, gain / rate, leak, op.v_threshold, reset, shape)

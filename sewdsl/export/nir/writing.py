@@ -1,0 +1,119 @@
+"""The graph of a network: nodes of NIR with an edge for each sum's operand."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import nir
+import numpy as np
+
+from sewdsl.export.nir import nodes
+from sewdsl.export.nir.metadata import Metadata, Origin
+from sewdsl.export.nir.pieces import pieces
+from sewdsl.export.nir.site import Site, number_format, sites
+
+if TYPE_CHECKING:
+    from sewdsl.lower import SpikingNetwork
+
+INPUT, SUM, OUTPUT = "input", "output.sum", "output"
+
+
+def to_graph(model: SpikingNetwork) -> nir.NIRGraph:
+    """A network in evaluation, with what it has learned, as a graph of NIR.
+
+    Each node is named as its layer is: ``repeat1.3.sew_block1.branch.conv2``. A batch norm is part of the layer before
+    it where it can be. Where a layer takes several nodes, the last one has its name, and the others a word behind it.
+
+    Raises:
+        Refused: a layer that NIR cannot express.
+    """
+    return _Graph(model).finished()
+
+
+def to_bytes(model: SpikingNetwork) -> bytes:
+    """The same as a file."""
+    buffer = io.BytesIO()
+    nir.write(buffer, to_graph(model))
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes) -> nir.NIRGraph:
+    """The graph in a file.
+
+    Its types are not looked at: nir 1.0.8 takes convolutions of several groups, or of kernels that are not square, for
+    wrong.
+    """
+    return nir.read(io.BytesIO(data), type_check=False)
+
+
+class _Graph:
+    """A graph that grows."""
+
+    def __init__(self, model: SpikingNetwork) -> None:
+        self._network = model.network
+        self._dtype = number_format(model)
+        self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
+        self._edges: list[tuple[str, str]] = []
+        self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
+        for index, site in sites(model):
+            self._write(index, site)
+
+    def finished(self) -> nir.NIRGraph:
+        """It, with its output."""
+        network = self._network
+        shape, sources = network.nodes[network.output].output.shape, self._place(network.output)
+        if len(sources) > 1:  # the readers of nirtorch add up what goes into any node but the last
+            self._add(SUM, nodes.identity(shape, self._dtype), sources, {})
+            sources = (SUM,)
+        self._add(OUTPUT, nir.Output(np.array(shape)), sources, {})
+        settings = network.settings
+        metadata = Metadata(
+            name=network.name,
+            steps=settings.steps,
+            encode=settings.encode,
+            readout=settings.readout,
+            spec=network.nodes[network.output].span.source.text,
+        )
+        return nir.NIRGraph(self._nodes, self._edges, metadata.to_dict())
+
+    def _write(self, index: int, site: Site) -> None:
+        name, operands, found = site.node.name, [self._place(i) for i in site.node.inputs], pieces(site.node.op, site)
+        if not found or (found[0].node is None and self._can_be_edges(index, operands)):
+            self._places[index] = tuple(source for operand in operands for source in operand)
+            return
+        origin = Origin(name, site.text).to_dict()
+        for piece in found:
+            reads = [operands[read] if isinstance(read, int) else (f"{name}.{read}",) for read in piece.reads]
+            node = piece.node or nodes.identity(site.inputs[0].shape, site.dtype)
+            part = f"{name}.{piece.part}" if piece.part else name
+            self._add(part, node, self._apart(part, site, reads), origin)
+        self._places[index] = (name,)
+
+    def _can_be_edges(self, index: int, operands: list[tuple[str, ...]]) -> bool:
+        """Whether a sum needs no node: one node alone adds it up, of no more than two addends that are not the same."""
+        sources = {source for operand in operands for source in operand}
+        return len(self._network.readers[index]) == 1 and len(sources) == sum(map(len, operands)) == len(operands)
+
+    def _apart(self, part: str, site: Site, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
+        """What a node reads; what it would read twice, the second time through a node that passes it on."""
+        found: list[str] = []
+        for source in (source for read in reads for source in read):
+            if source in found:
+                again = f"{part}.again"
+                self._add(again, nodes.identity(site.inputs[0].shape, site.dtype), (source,), {})
+                found.append(again)
+            else:
+                found.append(source)
+        return tuple(found)
+
+    def _add(self, name: str, node: nir.NIRNode, sources: tuple[str, ...], metadata: dict[str, Any]) -> None:
+        node.metadata = metadata
+        self._nodes[name] = node
+        self._edges += [(source, name) for source in sources]
+
+    def _place(self, index: int) -> tuple[str, ...]:
+        """The nodes whose sum a node of the network gives; a batch norm in a layer's weights is where that layer is."""
+        while index not in self._places:
+            (index,) = self._network.nodes[index].inputs
+        return self._places[index]
