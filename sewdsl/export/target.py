@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from sewdsl.lower import SpikingNetwork
 
-FORMATS: dict[str, str] = {}
+FORMATS: dict[str, str] = {"nir": "sewdsl.export.nir"}
 """The package of each format; it has a ``target``."""
-ENDINGS: dict[str, str] = {}
+ENDINGS: dict[str, str] = {".nir": "nir"}
 """The format that a file's ending stands for, unless another one is asked for."""
 
 

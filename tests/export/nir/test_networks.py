@@ -1,0 +1,54 @@
+"""Every shipped network as a graph of NIR gives the same, step by step, or is refused by the name of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import sewdsl
+from sewdsl.compiler import shipped
+from sewdsl.export.nir.writing import to_graph
+from sewdsl.export.refusal import Refused
+from sewdsl.ir.network import Network
+from tests.export.nir.settled import differences, noise, settled
+
+LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
+REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in (18, 34, 50, 101, 152)} | {
+    "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values"
+}
+SMALL = {224: "3x32x32", 64: "3x32x32"}
+"""The input in place of one of so many rows."""
+
+
+def _different() -> Iterator[tuple[str, Network]]:
+    """The networks that can be expressed, but one of those that are the same up to their names."""
+    seen = []
+    for name in sorted(set(shipped()) - LIBRARIES - set(REFUSED)):
+        network = sewdsl.load(name)
+        if network.settings.input[-1] in SMALL:
+            network = sewdsl.load(name, input=SMALL[network.settings.input[-1]])
+        if network.nodes not in seen:
+            seen.append(network.nodes)
+            yield name, network
+
+
+NETWORKS = dict(_different())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gives_the_same(name: str) -> None:
+    """The output of each time-step, and the spikes of each neuron, in float64."""
+    network = NETWORKS[name]
+    x = noise(network, N=1)
+    apart, neurons = differences(settled(network, x), x)
+    assert apart <= 1e-12
+    assert neurons == []
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_is_refused(name: str) -> None:
+    """With the name of the layer."""
+    with pytest.raises(Refused) as caught:
+        to_graph(sewdsl.compile(name, input=None if "lif" in name else "3x32x32"))
+    assert str(caught.value).startswith(REFUSED[name])
