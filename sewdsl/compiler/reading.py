@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Unpack
 
@@ -24,14 +23,14 @@ from sewdsl.elaborate import (
     override,
     study,
 )
+from sewdsl.elaborate.library import library
 from sewdsl.ir.figures import in_memory_units
 from sewdsl.ir.network import Network
 from sewdsl.passes import shortage
-from sewdsl.resources import folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact
-from sewdsl.syntax.tree import BlockDefinition, Document
+from sewdsl.syntax.tree import Document
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,6 @@ class Compilation:
             span = self.document.span
             said.report("missing-body", "this is a library: it has no network of its own", span, help="add 'body …'")
         raise SewdslError(said)
-
-
-@cache
-def _library() -> dict[str, BlockDefinition]:
-    """The blocks that every text may call, from ``nets/blocks.net``."""
-    path = folder("nets") / "blocks.net"
-    diagnostics = Diagnostics()
-    document = parse(Source("blocks.net", path.read_text(encoding="utf-8")), diagnostics)
-    blocks = assemble(document, diagnostics, lambda _: None).blocks
-    if diagnostics.errors:
-        raise SewdslError(diagnostics)
-    return blocks
 
 
 def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
@@ -130,9 +117,8 @@ def _stages(
     assembly = assemble(document, diagnostics, importer.use)
     if variant:
         assembly.figures.clear()
-    library = _library()
-    override(assembly, changes, diagnostics, bounds, library)
-    made = elaborate(assembly, document, Context(found.name, library, bounds), diagnostics)
+    override(assembly, changes, diagnostics, bounds, library())
+    made = elaborate(assembly, document, Context(found.name, library(), bounds), diagnostics)
     if made.network is not None:
         diagnostics.extend(check(made.network, whole=made.whole))
         if made.whole and not diagnostics.errors:

@@ -1,0 +1,30 @@
+"""The blocks that every text may call, from ``nets/blocks.net``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
+from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.elaborate.assembly import assemble
+from sewdsl.resources import folder
+from sewdsl.source import Source
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.tree import BlockDefinition
+
+
+@cache
+def library() -> Mapping[str, BlockDefinition]:
+    """Definitions by name without white space, in the order of the file.
+
+    Raises:
+        SewdslError: the file is damaged.
+    """
+    path = folder("nets") / "blocks.net"
+    diagnostics = Diagnostics()
+    document = parse(Source("blocks.net", path.read_text(encoding="utf-8")), diagnostics)
+    blocks = assemble(document, diagnostics, lambda _: None).blocks
+    if diagnostics.errors:
+        raise SewdslError(diagnostics)
+    return MappingProxyType(blocks)
