@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from sewdsl.elaborate.builder import Followers
+from sewdsl.elaborate.omission import goes_without_saying
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Misfit, Op
+from sewdsl.ir.op import Op
 from sewdsl.ir.words import in_words
 from sewdsl.ops.input import Input
 
@@ -48,7 +47,7 @@ def _label(op: Op, followers: Followers) -> Label:
         letter = letters.get(name)
         if value is None and letter is not None:
             continue
-        if letter not in ALWAYS and _goes_without_saying(op, name, followers):
+        if letter not in ALWAYS and goes_without_saying(op, name, lambda lacking: lacking.settle(followers)):
             continue
         if letter is None:
             details.append(_cut(f"{name} = {in_words(value)}"))
@@ -57,14 +56,6 @@ def _label(op: Op, followers: Followers) -> Label:
         else:
             title[0] += _compact(value)
     return Label(_cut(" ".join(title)), tuple(details))
-
-
-def _goes_without_saying(op: Op, name: str, followers: Followers) -> bool:
-    given = {key: value for key, value in op if key != name}
-    try:
-        return type(op).model_validate(given).settle(followers) == op
-    except (ValidationError, Misfit):  # it cannot be left out
-        return False
 
 
 def _compact(value: object) -> str:
