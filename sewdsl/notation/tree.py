@@ -94,7 +94,8 @@ def text_of(item: Item) -> str:
         case Join(name, branch, shortcut):
             return f"{name}[{text(branch)} | {text(shortcut)}]"
         case Block(title, arguments):
-            return f"{title} ({arguments})" if arguments else title
+            blank = " " if " " in title else ""
+            return f"{title}{blank}({arguments})" if arguments else title
         case Repeat(inner, count):
             return f"{{{text(inner)}}}*{count}"
 
@@ -116,3 +117,14 @@ def walk(items: Items) -> Iterator[Item]:
         yield item
         for inner in parts(item):
             yield from walk(inner)
+
+
+def first_node(item: Item) -> int:
+    """The node of an item that is written first."""
+    if isinstance(item, Layer):
+        return item.node
+    inside = next((inner[0] for inner in parts(item) if inner), None)
+    if inside is not None:
+        return first_node(inside)
+    assert isinstance(item, Join)  # noqa: S101 -- calls and repeats are never empty
+    return item.node

@@ -1,0 +1,137 @@
+"""Which parts of a network named blocks stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.builder import Builder
+from sewdsl.elaborate.calls import Calls
+from sewdsl.elaborate.expressions import TooLarge, Walker
+from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON, Vocabulary
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Activation
+from sewdsl.ir.op import Join as JoinOp
+from sewdsl.notation.shape import Shape
+from sewdsl.notation.structure import structure
+from sewdsl.notation.tree import Block, Item, Items, Join, Layer, first_node, text_of, walk
+from sewdsl.notation.wording import Wording
+from sewdsl.ops.input import Input
+from sewdsl.source import BUILTIN, Source
+from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.parser import parse_compact
+from sewdsl.syntax.tree import BlockDefinition, Body
+
+Surroundings = tuple[tuple[int, ...], Activation | None]
+"""What a call is expanded in: the shape of its input, and what ``SN`` means."""
+
+
+class Blocks:
+    """Finds what the blocks of a text could stand for in one network.
+
+    A block is tried for what looks like it, and stands for it if its call expands to the same text.
+    """
+
+    def __init__(self, network: Network, items: Items, definitions: Mapping[str, BlockDefinition]) -> None:
+        self._network, self._wording = network, Wording(network)
+        self._vocabulary = Vocabulary(library=definitions)
+        self._shapes = [Shape(block, self._vocabulary) for block in definitions.values()]
+        self._nearest = _activations(items)
+        self._calls: dict[tuple[Items, Surroundings], Block | None] = {}
+        self._expansions: dict[tuple[str, Surroundings], Items | None] = {}
+
+    def named(self, items: Items) -> Items:
+        """A sequence with calls in place of joins and of what belongs to them; other joins are looked into."""
+        shapes = [shape for shape in self._shapes if shape.joins]
+        found: list[Item] = []
+        at = 0
+        while at < len(items):
+            item = items[at]
+            block, length = self._best(shapes, items, at)
+            if block is not None:
+                found.append(block)
+            elif isinstance(item, Join):
+                found.append(replace(item, branch=self.named(item.branch), shortcut=self.named(item.shortcut)))
+            else:
+                found.append(item)
+            at += length
+        return tuple(found)
+
+    def calls(self, items: Items) -> Iterator[tuple[int, int, Block]]:
+        """What blocks without a join could stand for in a sequence: (begin, end, call)."""
+        shapes = [shape for shape in self._shapes if not shape.joins]
+        for at in range(len(items)):
+            block, length = self._best(shapes, items, at)
+            if block is not None:
+                yield at, at + length, block
+
+    def _best(self, shapes: list[Shape], items: Items, at: int) -> tuple[Block | None, int]:
+        """The call with the fewest arguments and least use of its surroundings, and how many items it stands for."""
+        found = []
+        for order, shape in enumerate(shapes):
+            part = items[at : at + shape.length]
+            if shape.may_be(part) and (block := self._call(shape, part)):
+                loose = shape.uses(OWN_NEURON) + shape.uses(OWN_JOIN)
+                found.append((block.arguments.count("="), loose, order, block, shape.length))
+        return min(found)[3:] if found else (None, 1)
+
+    def _call(self, shape: Shape, items: Items) -> Block | None:
+        """The call of a block that expands to some items."""
+        first = self._network.nodes[first_node(items[0])]
+        neuron = self._network.settings.neuron or self._nearest[first_node(items[0])]
+        surroundings = self._network.nodes[first.inputs[0]].output.shape, neuron
+        for values in shape.guesses(items):
+            own = self._own(shape, items, neuron)
+            block = Block(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
+            if self._expand(text_of(block), surroundings) == items:
+                return block
+        return None
+
+    def _own(self, shape: Shape, items: Items, neuron: Activation | None) -> Iterator[str]:
+        """``g=IAND`` and ``SN=LIF``, where the surroundings say otherwise."""
+        ops = [item.op for item in walk(items) if isinstance(item, Layer | Join)]
+        join = next((op for op in ops if isinstance(op, JoinOp)), None)
+        activation = next((op for op in ops if isinstance(op, Activation)), None)
+        if join is not None and shape.uses(OWN_JOIN) and join != self._network.settings.join:
+            yield f"{OWN_JOIN}={self._wording.alone(join)}"
+        if activation is not None and shape.uses(OWN_NEURON) and activation != neuron:
+            yield f"{OWN_NEURON}={self._wording.alone(activation)}"
+
+    def _expand(self, call: str, surroundings: Surroundings) -> Items | None:
+        """What a call stands for; None if there is something wrong with it."""
+        key = call, surroundings
+        if key not in self._expansions:
+            self._expansions[key] = self._expanded(call, *surroundings)
+        return self._expansions[key]
+
+    def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> Items | None:
+        diagnostics, builder = Diagnostics(), Builder()
+        settings = self._network.settings
+        builder.add("input", Input(shape=shape), (), (), BUILTIN)
+        calls = Calls(self._vocabulary, settings.neuron, diagnostics)
+        walker = Walker(builder, calls, self._vocabulary, diagnostics, STANDARD)
+        statements = parse_compact(Source("", call), diagnostics).statements
+        if not (statements and isinstance(statements[0], Body)):
+            return None
+        try:
+            place = walker.sequence(statements[0].expression, 0, Frame(settings.join, neuron, neuron))
+        except TooLarge:
+            return None
+        if diagnostics.errors or not place:
+            return None
+        inside = Network("", tuple(builder.nodes), place, settings)
+        return structure(inside, lambda index: self._wording.alone(builder.nodes[index].op))
+
+
+def _activations(items: Items) -> dict[int, Activation | None]:
+    """For each node that an item begins with, the activation that is written nearest before it."""
+    found: dict[int, Activation | None] = {}
+    nearest: Activation | None = None
+    for item in walk(items):
+        if isinstance(item, Layer | Join):
+            found[item.node] = nearest
+        if isinstance(item, Layer) and isinstance(item.op, Activation):
+            nearest = item.op
+    return found

@@ -1,0 +1,89 @@
+"""A network as the text of a ``.net`` file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sewdsl.ir.network import Network
+from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.notation.text import written
+from sewdsl.notation.tree import Items, Join, walk
+from sewdsl.notation.unwritable import Unwritable
+from sewdsl.notation.words import quoted, value_words
+from sewdsl.notation.wrap import wrap
+from sewdsl.ops.input import Input
+from sewdsl.source import Source
+from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.lexicon import COLUMN, VERSION
+from sewdsl.syntax.limits import Limits
+
+_ANY = Limits(source_bytes=10**9, nesting=1000, repeat=10**9, digits=18)
+"""However large a network is, its text can be laid out."""
+
+
+def net(network: Network, name: str | None = None) -> str:
+    """The text of a file that compiles to a network: the same layers, arguments, edges, settings, recipe and figures.
+
+    Names and paths of nodes, and with them the keys of a ``state_dict``, are those that the compiler gives.
+
+    Args:
+        network: Any network; names and paths of its nodes are not looked at.
+        name: What to call it; None: as it is called. Quotes and ends of line become blanks.
+
+    Raises:
+        Unwritable: no text of the language gives this network; the message names a node.
+    """
+    items = written(network)
+    try:
+        header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))
+        figures = "".join(f"{_figure(item)}\n" for item in network.expectations)
+        recipe = _recipe(network.recipe) if network.recipe is not None else ""
+    except ValueError as error:
+        raise Unwritable(None, str(error)) from error
+    body = f"body {wrap(items, COLUMN)}\n"
+    text = "\n".join(filter(None, (header + body, figures, recipe)))
+    return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), _ANY)
+
+
+def _header(network: Network, name: str, items: Items) -> Iterator[str]:
+    settings, source = network.settings, network.nodes[0].op
+    if source != Input(shape=settings.input, varies=settings.encode == "none"):
+        raise Unwritable(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
+    plain = "".join(" " if letter in '"\r\n' else letter for letter in name).strip()
+    if plain:
+        yield f"network {quoted(plain)}"
+    yield f"input {value_words(settings.input if len(settings.input) > 1 else settings.input[0])}"
+    yield f"steps {settings.steps}"
+    if settings.encode != "none":
+        yield f"encode {settings.encode}"
+    if settings.neuron is not None:
+        yield f"neuron {value_words(settings.neuron)}"
+    if settings.join != type(settings.join)() or settings.join.kind != "ADD" or _joins(items):
+        yield f"join {value_words(settings.join)}"
+    yield from _start(settings)
+    if settings.readout != "mean":
+        yield f"readout {settings.readout}"
+
+
+def _joins(items: Items) -> bool:
+    """Whether there is any join."""
+    return any(isinstance(item, Join) for item in walk(items))
+
+
+def _start(settings: Settings) -> Iterator[str]:
+    words = [word for word, said in (("kaiming", settings.init == "kaiming"), ("zero", settings.zero_init)) if said]
+    if words:
+        yield f"init {' '.join(words)}"
+
+
+def _figure(item: Expectation) -> str:
+    key = "expect" if item.binding else "claim"
+    source = f" {quoted(item.source)}" if item.source and not item.binding else ""
+    return f"{key} {item.quantity} {item.value}{source}"
+
+
+def _recipe(recipe: Recipe) -> str:
+    defaults = {name: field.get_default() for name, field in Recipe.model_fields.items()}
+    lines = [f"    {name} {value_words(value)}\n" for name, value in recipe if name != "on" and value != defaults[name]]
+    return f"train on {recipe.on} {{\n{''.join(lines)}}}\n"

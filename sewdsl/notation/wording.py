@@ -1,0 +1,69 @@
+"""The texts of the nodes of one network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sewdsl.elaborate.builder import Followers
+from sewdsl.elaborate.names import OWN_JOIN
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join, Op
+from sewdsl.notation.unwritable import Unwritable
+from sewdsl.notation.words import words
+from sewdsl.ops import find
+
+
+class Wording:
+    """Knows what the header and the surroundings of a node make superfluous."""
+
+    def __init__(self, network: Network) -> None:
+        self._network, self._header = network, network.settings
+        self._ops = [node.op for node in network]
+        self._known: dict[Op, str] = {}
+
+    def node(self, index: int) -> str:
+        """The text of the node at an index: ``c32k3s1``; the name of a join.
+
+        Raises:
+            Unwritable: there is none.
+        """
+        op = self._ops[index]
+        try:
+            if isinstance(op, Join):
+                return self.join(op)
+            if type(op).settle is Op.settle:
+                return self.alone(op)
+            followers = Followers(self._ops, self._network.readers, index)
+            return words(op, lambda lacking: lacking.settle(followers), self._default(op))
+        except ValueError as error:
+            raise Unwritable(self._network.nodes[index], str(error)) from error
+
+    def alone(self, op: Op) -> str:
+        """The text of an op wherever it stands, before anything is filled in that depends on what follows.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if op not in self._known:
+            if find(op.kind) is not type(op):
+                message = f"'{op.kind}' is not a name of the language"
+                raise ValueError(message)
+            self._known[op] = self.join(op) if isinstance(op, Join) else words(op, default=self._default(op))
+        return self._known[op]
+
+    def join(self, op: Join) -> str:
+        """``ADD``; ``g`` for the header's join with arguments of its own.
+
+        Raises:
+            ValueError: it is another join with arguments.
+        """
+        if find(op.kind) is type(op) and op == type(op)():
+            return op.kind
+        if op == self._header.join:
+            return OWN_JOIN
+        message = "a join takes no arguments where it stands, other than the header's"
+        raise ValueError(message)
+
+    def _default(self, op: Op) -> dict[str, Any]:
+        neuron = self._header.neuron
+        return dict(neuron) if neuron is not None and type(neuron) is type(op) else {}

@@ -1,0 +1,108 @@
+"""The text of a kind: as short as it can be without being read as another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from sewdsl.elaborate import compact
+from sewdsl.elaborate.omission import goes_without_saying, reads_as
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.words import in_words
+from sewdsl.ops import find
+
+ALWAYS = "s"
+"""The letter that is written even where the default holds: papers print ``c32k3s1`` and ``MPk2s2``."""
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_MEANT = frozenset({"on", "off", "none", "true", "false", "in", "or"})
+"""Words that stand for something else than themselves."""
+
+Some = TypeVar("Some", bound=Kind)
+
+
+def words(kind: Some, settle: Callable[[Some], Some] | None = None, default: Mapping[str, Any] | None = None) -> str:
+    """The text of a kind: ``c32k3s1``, ``DP0.25``, ``LIF(tau=3.0)``, ``ATan``.
+
+    Args:
+        kind: With all its arguments.
+        settle: Fills in what depends on the surroundings; what it fills in by itself is not written.
+        default: What the header says in place of arguments that are not written.
+
+    Raises:
+        ValueError: no text is read as this, or an argument has a value that cannot be written.
+    """
+    letters = {name: letter for letter, name in kind.letters().items()}
+    said = [
+        name for name, _ in kind if letters.get(name) == ALWAYS or not goes_without_saying(kind, name, settle, default)
+    ]
+    for names in (said, [name for name, _ in kind]):
+        given, shown = _written(kind, names, letters)
+        if reads_as(type(kind), {**(default or {}), **given}, settle) == kind:
+            return shown
+    message = f"{kind} is not what anything is read as here: an argument follows from its surroundings"
+    raise ValueError(message)
+
+
+def _written(kind: Kind, names: list[str], letters: Mapping[str, str]) -> tuple[dict[str, Any], str]:
+    """What is read, and the text that it is read from."""
+    given: dict[str, Any] = {}
+    tight, named = kind.kind, []
+    for name in names:
+        value, letter = getattr(kind, name), letters.get(name)
+        number = "" if letter is None else _number(value)
+        if number:
+            (piece,) = compact.pieces(number)
+            given[name] = piece.value
+            tight += f"{letter}{number}"
+        else:
+            given[name] = value
+            named.append(f"{name}={value_words(value)}")
+    return given, tight + (f"({', '.join(named)})" if named else "")
+
+
+def _number(value: object) -> str:
+    """A value as it stands behind a letter; empty where it cannot."""
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
+    text = str(int(value)) if isinstance(value, bool) else in_words(value)
+    return text if _NUMBER.fullmatch(text) else ""
+
+
+def value_words(value: object) -> str:
+    """A value as it stands behind ``=`` or a setting's key.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    match value:
+        case Kind():
+            return words(value)
+        case None | bool() | int() | float():
+            return in_words(value)
+        case tuple() if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
+            return in_words(value)
+        case str():
+            return value if _plain(value) else quoted(value)
+    message = f"{value!r} cannot be written"
+    raise ValueError(message)
+
+
+@cache
+def _plain(text: str) -> bool:
+    """Whether a text may stand without quotes."""
+    return bool(_WORD.fullmatch(text)) and text not in _MEANT and find(text) is None
+
+
+def quoted(text: str) -> str:
+    """A text between double quotes.
+
+    Raises:
+        ValueError: it has a quote or an end of line in it, for which there is no escape.
+    """
+    if set(text) & set('"\r\n'):
+        message = f"{text!r} cannot stand between quotes"
+        raise ValueError(message)
+    return f'"{text}"'

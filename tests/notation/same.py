@@ -1,0 +1,35 @@
+"""When two networks are the same, whatever their nodes are called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import sewdsl
+from sewdsl.ir.network import Network
+from sewdsl.source import Source
+
+
+def essence(network: Network) -> tuple[Any, ...]:
+    """All but names, paths and spans."""
+    nodes = [(node.op, node.inputs, node.output) for node in network]
+    return nodes, network.output, network.settings, network.recipe, network.expectations
+
+
+def anonymous(network: Network) -> Network:
+    """A network as somebody builds it by hand: nodes have numbers, and no paths."""
+    return network.with_nodes(tuple(replace(node, name=f"n{i}", path=()) for i, node in enumerate(network)))
+
+
+def compiled(text: str) -> Network:
+    """The network of the text of a file."""
+    return sewdsl.read(Source("text.net", text), limit={"nesting": 1000}).result()
+
+
+def options(network: Network) -> dict[str, Any]:
+    """The header of a network, for a bare expression."""
+    settings = network.settings
+    init = " ".join(filter(None, (settings.init, "zero" if settings.zero_init else "")))
+    header = {key: getattr(settings, key) for key in ("encode", "join", "readout")}
+    neuron = None if settings.neuron is None else str(settings.neuron)
+    return {"input": settings.input, "steps": settings.steps, "neuron": neuron, "set": {**header, "init": init}}
