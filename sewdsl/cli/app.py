@@ -15,6 +15,7 @@ COMMANDS = (
     "draw",
     "fmt",
     "nets",
+    "notation",
     "explain",
     "compile",
     "train",

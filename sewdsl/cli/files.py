@@ -9,7 +9,7 @@ import typer
 
 
 def replace(file: Path, text: str) -> None:
-    """Replaces a file whole: a reader sees the old text or the new one, never half. Its mode stays.
+    """Writes a file whole: a reader sees the old text or the new one, never half. The mode of an old one stays.
 
     Ends with exit code 1 and a sentence where the file cannot be written.
     """
@@ -24,7 +24,8 @@ def _replace(file: Path, text: str) -> None:
     fresh = file.with_name(f".sewdsl-{os.getpid()}")  # short, since a long name may be as long as names can be
     try:
         fresh.write_text(text, encoding="utf-8", newline="")
-        fresh.chmod(file.stat().st_mode)
+        if file.exists():
+            fresh.chmod(file.stat().st_mode)
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)

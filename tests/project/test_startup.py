@@ -22,6 +22,8 @@ COMMANDS = [
     "draw sew-resnet-152 -o {out}/net.dot",
     "fmt {out}/copy.net",
     "nets",
+    "notation sew-resnet-152",
+    "notation sew-resnet-152 --as net",
     "explain missing-hyphen",
     "runs {out}",
 ]

@@ -1,0 +1,52 @@
+"""``sewdsl notation``: a network as papers print it, or as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.files import replace
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
+from sewdsl.cli.options import network as load_network
+from sewdsl.notation.forms import ENDINGS, FORMS
+from sewdsl.notation.unwritable import Unwritable
+
+As = Annotated[str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; standard output unless given.")
+]
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    spec: Spec,
+    form: As = None,
+    out: Out = None,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    limit: Limit = None,
+) -> None:
+    """Write a network back: as papers print it, folded into repeats and named blocks, or as a whole .net file."""
+    name = _form(form, out)
+    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    try:
+        text = f"{FORMS[name](network).rstrip()}\n"
+    except Unwritable as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        replace(out, text)
+        typer.echo(f"{out}: {network.name} as {name}")
+
+
+def _form(form: str | None, out: Path | None) -> str:
+    if form is None:
+        return ENDINGS.get(out.suffix if out else "", next(iter(FORMS)))
+    if form not in FORMS:
+        usage(f"--as takes {', '.join(FORMS)}, not '{form}'")
+    return form

@@ -1,0 +1,14 @@
+"""The forms in which a network can be written: each is one function of a network, in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sewdsl.ir.network import Network
+from sewdsl.notation.net import net
+from sewdsl.notation.text import compact
+
+FORMS: dict[str, Callable[[Network], str]] = {"plain": compact, "net": net}
+"""By the name behind ``sewdsl notation --as``; the first is the default."""
+ENDINGS: dict[str, str] = {".net": "net"}
+"""The form that a file's ending stands for, unless another one is asked for."""
