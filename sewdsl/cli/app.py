@@ -25,6 +25,7 @@ COMMANDS = (
     "runs",
     "probe",
     "export",
+    "lsp",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)

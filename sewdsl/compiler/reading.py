@@ -18,6 +18,7 @@ from sewdsl.elaborate import (
     Importer,
     Override,
     Study,
+    Visit,
     assemble,
     elaborate,
     override,
@@ -44,6 +45,7 @@ class Compilation:
         network: The network; with errors it ends before what is broken, or is None.
         diagnostics: All that was said, sorted.
         study: The variants that the file asks for.
+        visits: What became of each item of the text and of the files that it uses.
     """
 
     found: Found | None
@@ -52,6 +54,7 @@ class Compilation:
     network: Network | None
     diagnostics: tuple[Diagnostic, ...]
     study: Study = field(default_factory=Study)
+    visits: tuple[Visit, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -109,12 +112,17 @@ def compiled(
         return Compilation(found, None, None, None, diagnostics.sorted)
 
 
+def assembled(found: Found, diagnostics: Diagnostics, bounds: Limits) -> tuple[Document, Assembly]:
+    """The tree of a text, and its statements with those of the files that it uses."""
+    document = (parse_compact if found.compact else parse)(found.source, diagnostics, bounds)
+    importer = Importer(found.file, found.source.name, diagnostics, bounds)
+    return document, assemble(document, diagnostics, importer.use)
+
+
 def _stages(
     found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
 ) -> Compilation:
-    document = (parse_compact if found.compact else parse)(found.source, diagnostics, bounds)
-    importer = Importer(found.file, found.source.name, diagnostics, bounds)
-    assembly = assemble(document, diagnostics, importer.use)
+    document, assembly = assembled(found, diagnostics, bounds)
     if variant:
         assembly.figures.clear()
     override(assembly, changes, diagnostics, bounds, library())
@@ -126,7 +134,7 @@ def _stages(
     asked = study(assembly.study, diagnostics) if assembly.study else Study()
     whole = made.whole and not (variant or asked.variants)
     assembly.allowed = silence(diagnostics, assembly.allowed, whole=whole)
-    return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked)
+    return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked, made.visits)
 
 
 def _check_memory(network: Network, assembly: Assembly, diagnostics: Diagnostics) -> None:

@@ -19,6 +19,7 @@ from sewdsl.elaborate.overrides import Override, override
 from sewdsl.elaborate.recipe import recipe
 from sewdsl.elaborate.study import Study, Variant, study
 from sewdsl.elaborate.uncalled import check_blocks
+from sewdsl.elaborate.visits import Visit
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ops.input import Input
@@ -33,6 +34,7 @@ __all__ = [
     "Override",
     "Study",
     "Variant",
+    "Visit",
     "assemble",
     "elaborate",
     "override",
@@ -63,10 +65,12 @@ class Elaboration:
         network: The network; None where there is no body, or no input to begin with.
         whole: Whether nothing is wrong with the network itself; else it ends before what is broken, and is only good
             for further checks.
+        visits: What became of each item of the user's own texts.
     """
 
     network: Network | None
     whole: bool
+    visits: tuple[Visit, ...] = ()
 
 
 def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Elaboration:
@@ -96,7 +100,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
         return Elaboration(None, whole=False)
     nodes = builder.settled() if complete else tuple(builder.nodes)
     network = Network(header.name(context.name), nodes, len(nodes) - 1, settings, how, _figures(assembly))
-    return Elaboration(network, whole)
+    return Elaboration(network, whole, tuple(builder.visits))
 
 
 def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -> None:

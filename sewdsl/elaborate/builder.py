@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+from sewdsl.elaborate.visits import Visit
 from sewdsl.ir.network import Node, Step, readers
 from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
+
+
+class Mark(NamedTuple):
+    """How much there is so far."""
+
+    nodes: int
+    visits: int
 
 
 class Builder:
@@ -17,11 +26,13 @@ class Builder:
 
     Attributes:
         nodes: The nodes so far.
+        visits: What became of each item of the user's own texts, in the order in which they end.
         called: Names of the blocks that were called.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.visits: list[Visit] = []
         self.called: set[str] = set()
 
     def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[Step, ...], span: Span) -> int:
@@ -38,9 +49,14 @@ class Builder:
         """What a node gives."""
         return self.nodes[index].output
 
-    def cut(self, length: int) -> None:
-        """Takes back all nodes from an index on."""
-        del self.nodes[length:]
+    def mark(self) -> Mark:
+        """A place to come back to."""
+        return Mark(len(self.nodes), len(self.visits))
+
+    def cut(self, mark: Mark) -> None:
+        """Takes back all that came behind a mark."""
+        del self.nodes[mark.nodes :]
+        del self.visits[mark.visits :]
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""

@@ -13,6 +13,7 @@ from sewdsl.elaborate.formulas import FormulaError, evaluate
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, Vocabulary
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.visits import Visit
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import Step
 from sewdsl.ir.op import Activation, Join, Misfit, Op
@@ -50,7 +51,11 @@ class Walker:
     def sequence(self, sequence: Sequence, at: Place, frame: Frame) -> Place:
         """Makes the nodes of a sequence behind a place; the place behind them."""
         for item in sequence.items:
+            before, begin = at, len(self._builder.nodes)
             at = self._item(item, at, frame)
+            if frame.site is None:
+                visit = Visit(item.span, frame.path, before, begin, len(self._builder.nodes), at)
+                self._builder.visits.append(visit)
         return at
 
     def _item(self, item: Item, at: Place, frame: Frame) -> Place:
@@ -135,12 +140,12 @@ class Walker:
         if branch is None or at is None:
             self.sequence(shortcut.second, None, frame)
             return None
-        mark, said, nearest = len(self._builder.nodes), len(self._diagnostics.found), self._nearest
+        mark, said, nearest = self._builder.mark(), len(self._diagnostics.found), self._nearest
         place = self.sequence(shortcut.first, at, replace(frame, ordinals=Counter(), taken=set()))
         fresh = self._diagnostics.found[said:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return None  # it is not that it does not fit: something is wrong with it
-        if place is not None and self._fits(place, branch, begin, mark):
+        if place is not None and self._fits(place, branch, begin, mark.nodes):
             return place
         self._diagnostics.take_back(said)
         self._builder.cut(mark)

@@ -1,0 +1,295 @@
+"""What can be written at a place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+from sewdsl.checks.expectation import QUANTITIES
+from sewdsl.editing import docs
+from sewdsl.editing.situation import Situation, situation
+from sewdsl.editing.view import View
+from sewdsl.elaborate.assembly import HEADER
+from sewdsl.elaborate.blocks import title
+from sewdsl.elaborate.imports import project_folder
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.recipe import Recipe
+from sewdsl.ops import catalogue, find
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Section
+
+FILES = 200
+"""Files that are offered at most."""
+
+
+class Proposal(NamedTuple):
+    """Something that can be written.
+
+    Attributes:
+        text: The text itself.
+        kind: What it is.
+        detail: A few words beside it.
+        about: What hovering over it would say, as Markdown.
+    """
+
+    text: str
+    kind: Literal["statement", "setting", "layer", "join", "block", "argument", "value", "code", "data", "file"]
+    detail: str = ""
+    about: str = ""
+
+
+class Proposals(NamedTuple):
+    """What can be written, and in place of which characters."""
+
+    span: Span
+    found: list[Proposal]
+
+
+def completion(view: View, offset: int, datasets: Collection[str] = ()) -> Proposals:
+    """What can be written at a place, for the editor to choose from by what is written already.
+
+    Args:
+        view: The text.
+        offset: The place.
+        datasets: Names of the data sets.
+    """
+    where = situation(view.source, offset)
+    if where is None:
+        return Proposals(Span(view.source, offset, offset), [])
+    return Proposals(where.written, list(_proposals(view, where, datasets)))
+
+
+def _proposals(view: View, where: Situation, datasets: Collection[str]) -> Iterator[Proposal]:  # noqa: PLR0911 -- one for each statement
+    if where.text is not None:
+        return _files(view) if where.first == "_USE" else iter(())
+    if where.section:
+        return _entries(view, where)
+    match where.first:
+        case "":
+            return _statements(view)
+        case "_BODY":
+            return _items(view, where)
+        case "_BLOCK":
+            return _items(view, where) if any(token.type == "_EQUAL" for token in where.statement) else iter(())
+        case "_ALLOW":
+            return _codes() if len(where.statement) == 1 else iter(())
+        case "_EXPECT" | "_CLAIM":
+            return (Proposal(name, "value") for name in QUANTITIES if len(where.statement) == 1)
+        case "SECTION":
+            return _data(where, datasets)
+        case "KEY":
+            return _setting(view, where)
+        case _:
+            return iter(())
+
+
+def _statements(view: View) -> Iterator[Proposal]:
+    assembly = view.compilation.assembly
+    said = docs.settings()
+    for key in HEADER:
+        if not assembly or key not in assembly.settings:
+            yield Proposal(key, "setting", about=said[key])
+    for word, about in docs.STATEMENTS.items():
+        yield Proposal(word, "statement", about=about)
+
+
+def _codes() -> Iterator[Proposal]:
+    return (Proposal(code, "code", about=page) for code, page in docs.codes().items())
+
+
+def _data(where: Situation, datasets: Collection[str]) -> Iterator[Proposal]:
+    if len(where.statement) == 1:
+        yield Proposal("on", "statement", about="On which data set.")
+    elif where.last == "_ON":
+        yield from (Proposal(name, "data") for name in datasets)
+
+
+def _files(view: View) -> Iterator[Proposal]:
+    """The files of the project that this one can use, by the way from it to them."""
+    if view.file is None:
+        return
+    folder, here = project_folder(view.file), view.file.resolve()
+    for path in sorted(folder.rglob("*.net"))[:FILES]:
+        if path.resolve() != here:
+            yield Proposal(_way(path, here.parent), "file")
+
+
+def _way(path: Path, folder: Path) -> str:
+    up = 0
+    while not path.is_relative_to(folder):
+        folder, up = folder.parent, up + 1
+    return "../" * up + path.relative_to(folder).as_posix()
+
+
+# --- expressions -------------------------------------------------------------------------------------------
+
+
+def _items(view: View, where: Situation) -> Iterator[Proposal]:
+    """What can stand at a place of an expression."""
+    bracket = where.opened[-1][0] if where.opened else ""
+    if bracket == "_OPEN":
+        yield from _parameters(where)
+    elif bracket == "_LPAR":
+        yield from _arguments(view, where)
+    elif where.last in {"_BODY", "_EQUAL", "_DASH", "LBRACE", "LESS", "_LSQB", "_BAR", "_OR"}:
+        yield from _layers(view)
+        if "_LSQB" in {kind for kind, _ in where.opened}:
+            yield Proposal("id", "value", about=docs.NAMES["id"])
+    elif where.last in {"WORD", "_RPAR"} and where.opened and any(token.type == "_BAR" for token in where.inner):
+        yield Proposal("or", "statement", about=docs.NAMES["id"])
+
+
+def _layers(view: View) -> Iterator[Proposal]:
+    for key, definition in view.vocabulary.blocks.items():
+        whose = "the file's own" if key in view.vocabulary.own else "a block"
+        yield Proposal(title(definition), "block", whose, f"```sewdsl\n{definition.span.text}\n```")
+    for name, kind in view.vocabulary.layers.items():
+        if kind.key != "input":
+            yield _of_kind(name, kind, "layer")
+    yield Proposal("SN", "layer", about=docs.NAMES["SN"])
+    yield Proposal("g[", "join", about=docs.NAMES["g"])
+    for name, kind in _family(Join):
+        yield Proposal(f"{name}[", "join", about=docs.description(kind))
+
+
+def _of_kind(name: str, kind: type[Kind], what: Literal["layer", "value", "join"]) -> Proposal:
+    return Proposal(name, what, docs.signature(kind), docs.description(kind))
+
+
+def _parameters(where: Situation) -> Iterator[Proposal]:
+    """The parameters of the block that is being defined, inside ``$(…)``."""
+    if where.first != "_BLOCK" or where.last not in {"_OPEN", "_LPAR", "_PLUS", "_DASH", "_STAR", "_SLASH"}:
+        return
+    head = where.statement[: [token.type for token in where.statement].index("_RPAR")]
+    for before, token in pairwise(head):
+        if before.type in {"_LPAR", "_COMMA"}:
+            yield Proposal(str(token), "argument")
+
+
+def _arguments(view: View, where: Situation) -> Iterator[Proposal]:
+    """Names of arguments behind a bracket or a comma, values behind their ``=``."""
+    name = _called(where)
+    inner = where.opened[-1][1]
+    if where.last in {"_LPAR", "_COMMA"}:
+        given = {str(a) for a, b in pairwise(inner) if b.type == "_EQUAL"}
+        yield from (p for p in _names(view, name) if p.text.removesuffix("=") not in given)
+    elif where.last == "_EQUAL" and len(where.statement) > 1:
+        yield from _values(view, name, str(where.statement[-2]))
+
+
+def _called(where: Situation) -> str:
+    """The name before the innermost bracket, without white space."""
+    before = where.statement[: len(where.statement) - len(where.inner) - 1]
+    words: list[str] = []
+    while before and before[-1].type == "WORD":
+        words.insert(0, str(before.pop()))
+    return "".join(words)
+
+
+def _names(view: View, name: str) -> Iterator[Proposal]:
+    block = view.vocabulary.blocks.get(name)
+    if block is not None:
+        for parameter in block.parameters:
+            default = parameter.default.span.text if parameter.default else ""
+            yield Proposal(parameter.name, "argument", default and f"{default} unless given")
+        yield Proposal("g=", "argument", about=docs.NAMES["g"])
+        yield Proposal("SN=", "argument", about=docs.NAMES["SN"])
+        return
+    kind = _kind(view, name)
+    if kind is not None:
+        letters = set(kind.letters().values())
+        for field, about in docs.arguments(kind).items():
+            if field not in letters:
+                yield Proposal(f"{field}=", "argument", about=about)
+
+
+def _kind(view: View, name: str) -> type[Kind] | None:
+    return find(name) or find(view.vocabulary.symbol(name) or "")
+
+
+def _values(view: View, name: str, argument: str) -> Iterator[Proposal]:
+    if name in view.vocabulary.blocks and argument in {"g", "SN"}:
+        return _kinds(Join if argument == "g" else Activation)
+    kind = _kind(view, name)
+    field = kind.model_fields.get(argument) if kind else None
+    return _of_type(field.annotation) if field else iter(())
+
+
+def _of_type(annotation: Any) -> Iterator[Proposal]:
+    """What a field can be set to, where that can be listed."""
+    if get_origin(annotation) is Literal:
+        yield from (Proposal(str(value), "value") for value in get_args(annotation))
+    elif annotation is bool:
+        yield from (Proposal(word, "value") for word in ("on", "off"))
+    elif annotation is NoneType:
+        yield Proposal("none", "value")
+    elif isinstance(annotation, type) and issubclass(annotation, Kind):
+        yield from _kinds(annotation)
+    else:
+        for part in get_args(annotation):
+            yield from _of_type(part)
+
+
+def _kinds(family: type[Kind]) -> Iterator[Proposal]:
+    return (_of_kind(name, kind, "value") for name, kind in _family(family))
+
+
+def _family(family: type[Kind]) -> Iterable[tuple[str, type[Kind]]]:
+    return ((name, kind) for name, kind in catalogue().items() if issubclass(kind, family))
+
+
+# --- settings ----------------------------------------------------------------------------------------------
+
+_HEADER: dict[str, Any] = {
+    "encode": Literal["none", "direct"],
+    "neuron": Activation,
+    "join": Join,
+    "init": Literal["default", "kaiming", "zero"],
+    "readout": Literal["mean", "sum", "last"],
+}
+"""What the keys of a header can be set to, where that can be listed."""
+
+
+def _setting(view: View, where: Situation) -> Iterator[Proposal]:
+    if where.opened:
+        return _arguments(view, where)
+    if len(where.statement) == 1 or where.key == "init":
+        return _of_type(_HEADER.get(where.key))
+    return iter(())
+
+
+def _entries(view: View, where: Situation) -> Iterator[Proposal]:
+    """Inside a section: its keys, and their values."""
+    if where.opened:
+        return _arguments(view, where)
+    if where.statement:
+        field = Recipe.model_fields.get(where.key) if where.name == "train" else None
+        if where.name == "study":
+            return _studied(where)
+        return _of_type(field.annotation) if field and len(where.statement) == 1 else iter(())
+    said = docs.STUDY if where.name == "study" else docs.recipe()
+    given = _given(view, where.name)
+    return (Proposal(key, "setting", about=about) for key, about in said.items() if key not in given)
+
+
+def _studied(where: Situation) -> Iterator[Proposal]:
+    if where.key == "probe":
+        yield from (Proposal(word, "value") for word in ("rates", "gradients"))
+    elif where.key == "vary" and len(where.statement) == 1:
+        yield from (Proposal(key, "setting", about=about) for key, about in docs.settings().items())
+
+
+def _given(view: View, section: str) -> set[str]:
+    """Keys that a section has already; a study may have its own several times."""
+    if section == "study":
+        return set()
+    return {
+        setting.key.text
+        for statement in view.document.statements
+        if isinstance(statement, Section) and statement.name.text == section
+        for setting in statement.settings
+    }

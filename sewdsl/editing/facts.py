@@ -1,0 +1,77 @@
+"""What became of an item of the text: its shapes, ranges and counts, over all its copies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sewdsl.editing.view import View
+from sewdsl.elaborate import Visit
+from sewdsl.ir.network import Network
+from sewdsl.ir.signal import Signal
+from sewdsl.syntax.tree import Item
+
+SHOWN = 4
+"""Different shapes of one item that are listed, the last among them."""
+
+
+class Flow(NamedTuple):
+    """What flows in and out of an item, in one or more of its copies.
+
+    Attributes:
+        before: What flows in.
+        after: What flows out.
+        copies: Which copies, counted from 1 in the order of computation.
+    """
+
+    before: Signal
+    after: Signal
+    copies: list[int]
+
+    def __str__(self) -> str:
+        return f"`{_size(self.before)}` → `{_size(self.after)}`"
+
+
+def flows(view: View, item: Item) -> list[Flow]:
+    """What flows in and out of an item, equal copies together, in order; none of what is broken."""
+    network = view.compilation.network
+    found: list[Flow] = []
+    for copy, visit in enumerate(view.visits.get((item.span.start, item.span.end), ()), 1):
+        if network is None or visit.before is None or visit.after is None:
+            continue
+        before, after = network.nodes[visit.before].output, network.nodes[visit.after].output
+        if found and (found[-1].before, found[-1].after) == (before, after):
+            found[-1].copies.append(copy)
+        else:
+            found.append(Flow(before, after, [copy]))
+    return found
+
+
+def facts(view: View, item: Item) -> str:
+    """Arguments in force, shapes, ranges, parameters and operations of an item; empty: nothing is known."""
+    network = view.compilation.network
+    visits = [visit for visit in view.visits.get((item.span.start, item.span.end), ()) if visit.after is not None]
+    found = flows(view, item)
+    if network is None or not found:
+        return ""
+    ops = dict.fromkeys(str(network.nodes[visit.begin].op) for visit in visits if visit.end == visit.begin + 1)
+    shapes = [str(flow) + (_copies(flow, len(visits)) if len(found) > 1 else "") for flow in found]
+    if len(shapes) > SHOWN:
+        shapes[SHOWN - 1 : -1] = ["…"]
+    return "  \n".join([*(f"`{op}`" for op in ops), *shapes, _counts(network, visits)])
+
+
+def _copies(flow: Flow, of: int) -> str:
+    first, last = flow.copies[0], flow.copies[-1]
+    return f" (copy {first} of {of})" if first == last else f" (copies {first} to {last} of {of})"
+
+
+def _counts(network: Network, visits: list[Visit]) -> str:
+    """Parameters and operations, of all copies together."""
+    nodes = [node for visit in visits for node in network.nodes[visit.begin : visit.end]]
+    parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
+    each = f" in {len(visits)} copies" if len(visits) > 1 else ""
+    return f"{parameters:,} parameters, {macs:,} MACs a time-step{each}"
+
+
+def _size(signal: Signal) -> str:
+    return f"{signal}" + ("" if signal.varies else ", static")

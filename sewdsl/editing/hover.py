@@ -1,0 +1,153 @@
+"""What is said of the thing under the cursor, as Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sewdsl.checks.expectation import QUANTITIES, computed
+from sewdsl.diagnostics import Severity
+from sewdsl.editing import docs
+from sewdsl.editing.facts import facts
+from sewdsl.editing.places import chain
+from sewdsl.editing.view import View
+from sewdsl.elaborate.blocks import title
+from sewdsl.elaborate.names import Vocabulary
+from sewdsl.ops import find
+from sewdsl.source import Span
+from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.tree import (
+    Allow,
+    Argument,
+    BlockDefinition,
+    Call,
+    Claim,
+    Expect,
+    JoinOf,
+    Node,
+    Repeat,
+    Section,
+    Setting,
+)
+
+if TYPE_CHECKING:
+    from lark import Token
+
+
+class Hover(NamedTuple):
+    """What is said, and of which characters."""
+
+    text: str
+    span: Span
+
+
+def hover(view: View, offset: int) -> Hover | None:
+    """What there is to say of a place; None: nothing.
+
+    In a statement that cannot be parsed, names alone are known.
+    """
+    nodes = chain(view.document, offset)
+    for depth in range(len(nodes) - 1, -1, -1):
+        said = _of(view, nodes[: depth + 1], offset)
+        if said is not None:
+            return said
+    return _of_token(view, offset)
+
+
+def _of(view: View, nodes: tuple[Node, ...], offset: int) -> Hover | None:  # noqa: PLR0911 -- one for each kind of node
+    *outer, node = nodes
+    match node:
+        case Call():
+            return _of_call(view, node)
+        case Repeat() | JoinOf():
+            return _of_item(view, node)
+        case Argument(name=str(name)) if offset <= node.span.start + len(name):
+            return _of_argument(view, name, outer, node.span.part(0, len(name)))
+        case Setting(key=key) if _touches(key.span, offset):
+            return _of_key(key.text, key.span, section=any(isinstance(above, Section) for above in outer))
+        case Allow(code=code) if _touches(code.span, offset) and code.text in docs.codes():
+            return Hover(docs.codes()[code.text], code.span)
+        case Expect(quantity=quantity) | Claim(quantity=quantity) if _touches(quantity.span, offset):
+            return _of_figure(view, quantity.text, quantity.span)
+        case BlockDefinition(name=name) if _touches(name.span, offset):
+            return Hover(_block(node), name.span)
+        case _:
+            return None
+
+
+def _touches(span: Span, offset: int) -> bool:
+    return span.start <= offset <= span.end
+
+
+def _of_call(view: View, call: Call) -> Hover | None:
+    name = call.name.plain
+    found = facts(view, call)
+    if name is not None and name in view.vocabulary.blocks:
+        text = _block(view.vocabulary.blocks[name])
+    else:
+        text = _kind(name or call.name.span.text, signature=not found)
+    return Hover("\n\n".join(filter(None, (found, text))), call.span) if found or text else None
+
+
+def _of_item(view: View, item: Repeat | JoinOf) -> Hover | None:
+    found = facts(view, item)
+    text = _kind(item.name.plain or "") if isinstance(item, JoinOf) else ""
+    return Hover("\n\n".join(filter(None, (found, text))), item.span) if found or text else None
+
+
+def _block(definition: BlockDefinition) -> str:
+    return f"```sewdsl\n{definition.span.text}\n```"
+
+
+def _kind(word: str, *, signature: bool = True) -> str:
+    """What a name means that is no block: a kind, with or without compact arguments, or a name of the language."""
+    if word in docs.NAMES:
+        return docs.NAMES[word]
+    kind = find(word) or find(Vocabulary().symbol(word) or "")
+    if kind is None or kind.key == "input":
+        return ""
+    arguments = [f"- `{name}`: {text}" for name, text in docs.arguments(kind).items()]
+    head = f"`{docs.signature(kind)}`" if signature else ""
+    return "\n\n".join(filter(None, (head, docs.description(kind), "\n".join(arguments))))
+
+
+def _of_argument(view: View, name: str, outer: list[Node], span: Span) -> Hover | None:
+    call = next((node for node in reversed(outer) if isinstance(node, Call)), None)
+    if call is None:
+        return None
+    plain = call.name.plain or ""
+    if plain in view.vocabulary.blocks:
+        text = docs.NAMES.get(name) or f"A parameter of {title(view.vocabulary.blocks[plain])}."
+        return Hover(text, span)
+    kind = find(plain)
+    text = docs.arguments(kind).get(name, "") if kind else ""
+    return Hover(text, span) if text else None
+
+
+def _of_key(key: str, span: Span, *, section: bool) -> Hover | None:
+    known = {**docs.recipe(), **docs.STUDY} if section else docs.settings()
+    return Hover(known[key], span) if key in known else None
+
+
+def _of_figure(view: View, quantity: str, span: Span) -> Hover | None:
+    network, said = view.compilation.network, view.compilation.diagnostics
+    broken = any(d.severity is Severity.ERROR and d.code != "expectation-failed" for d in said)
+    if quantity not in QUANTITIES or network is None or broken:
+        return None
+    value = computed(network, quantity)
+    return Hover(f"computed: {value:,}" if isinstance(value, int) else f"computed: {value}", span)
+
+
+def _of_token(view: View, offset: int) -> Hover | None:
+    """What a word means by itself: the keyword of a statement, or a name in one with syntax errors."""
+    for line in view.statements:
+        for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
+            if start(token) <= offset < end(token):
+                text = _word(token, first=bool(line.tokens) and token is line.tokens[0])
+                return Hover(text, Span(view.source, start(token), end(token))) if text else None
+    return None
+
+
+def _word(token: Token, *, first: bool) -> str:
+    if first and token in docs.STATEMENTS:
+        return docs.STATEMENTS[token]
+    return _kind(str(token)) if token.type == "WORD" else ""

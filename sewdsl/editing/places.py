@@ -1,0 +1,47 @@
+"""What stands at a place of a text: the way through the tree to the innermost thing there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from sewdsl.syntax.tree import Document, Node
+
+
+def children(node: Node) -> Iterator[Node]:
+    """What a node consists of, in the order of its fields."""
+    for field in fields(node):
+        value = getattr(node, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Node):
+                yield item
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and all that is in it, outermost first."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def chain(document: Document, offset: int, *, behind: bool = False) -> tuple[Node, ...]:
+    """The nodes around a character, outermost first, the document left out.
+
+    Args:
+        document: The tree.
+        offset: Of the character.
+        behind: Whether a place is meant, which belongs to the word that ends there too, unless another begins.
+    """
+    found: list[Node] = []
+    node: Node | None = document
+    while node is not None:
+        node = _around(node, offset, behind=behind)
+        if node is not None:
+            found.append(node)
+    return tuple(found)
+
+
+def _around(node: Node, offset: int, *, behind: bool) -> Node | None:
+    touched = [child for child in children(node) if child.span.start <= offset <= child.span.end]
+    inside = next((child for child in touched if offset < child.span.end), None)
+    return touched[-1] if behind and inside is None and touched else inside

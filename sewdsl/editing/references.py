@@ -1,0 +1,237 @@
+"""Where a block, a parameter or a file is defined, and where else it is meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sewdsl.diagnostics import Edit
+from sewdsl.editing.places import chain, walk
+from sewdsl.editing.view import View
+from sewdsl.elaborate.blocks import title
+from sewdsl.elaborate.compact import CompactError, pieces
+from sewdsl.elaborate.definitions import RESERVED
+from sewdsl.elaborate.names import Vocabulary
+from sewdsl.ops import find
+from sewdsl.resources import folder
+from sewdsl.source import Source, Span
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Node, Parameter, Use, Word
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*( [A-Za-z_][A-Za-z0-9_.]*)*")
+_LETTER = re.compile(r"[A-Za-z_]+")
+BETWEEN = "x"
+"""What stands between two lengths: in ``c4x1`` it cannot be a parameter."""
+
+
+class RenameProblem(Exception):  # noqa: N818 -- not a failure of the program
+    """Raised where a name cannot be given; the message says why."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a name at some place means.
+
+    Attributes:
+        definition: The block, or the block that the parameter is of.
+        parameter: The parameter; None: the block itself.
+        place: The name at that place.
+    """
+
+    definition: BlockDefinition
+    parameter: str | None
+    place: Span
+
+    @property
+    def key(self) -> str:
+        """The block's name without white space."""
+        return self.definition.name.plain or ""
+
+    @property
+    def name(self) -> str:
+        """What would be renamed."""
+        return title(self.definition) if self.parameter is None else self.parameter
+
+
+def target(view: View, offset: int) -> Target | None:
+    """The block or the parameter that is named at a place; None: neither is."""
+    nodes = chain(view.document, offset, behind=True)
+    for index, node in enumerate(nodes):
+        found = _target(view, node, nodes[:index], offset)
+        if found is not None:
+            return found
+    return None
+
+
+def _target(view: View, node: Node, outer: tuple[Node, ...], offset: int) -> Target | None:
+    match node:
+        case BlockDefinition(name=name) if name.span.start <= offset <= name.span.end:
+            return Target(node, None, name.span)
+        case BlockDefinition():
+            return next((Target(node, n, s) for n, s in _within(node) if s.start <= offset <= s.end), None)
+        case Call(name=name) if name.plain in view.vocabulary.blocks and name.span.start <= offset <= name.span.end:
+            return Target(view.vocabulary.blocks[name.plain], None, name.span)
+        case Argument():
+            call = next((above for above in reversed(outer) if isinstance(above, Call)), None)
+            definition = view.vocabulary.blocks.get(call.name.plain or "") if call else None
+            given = _given(node, definition) if definition else ()
+            return next((Target(definition, n, s) for n, s in given if definition and s.start <= offset <= s.end), None)
+        case _:
+            return None
+
+
+def definition(view: View, offset: int) -> tuple[Span, Path | None] | None:
+    """Where what is named at a place is defined, and in which file; None: nowhere that can be shown.
+
+    A ``use`` leads to the top of its file.
+    """
+    for node in chain(view.document, offset):
+        if isinstance(node, Use) and view.file is not None:
+            path = view.file.parent / node.path.text
+            return (Span(Source(str(path), ""), 0, 0), path) if path.is_file() else None
+    found = target(view, offset)
+    if found is None:
+        return None
+    spans = dict(reversed([*_within(found.definition)]))  # the first of each name is that in the head
+    span = found.definition.name.span if found.parameter is None else spans.get(found.parameter)
+    return None if span is None else (span, _file(view, span))
+
+
+def _file(view: View, span: Span) -> Path | None:
+    if span.source is view.source:
+        return view.file
+    shipped = folder("nets") / span.source.name
+    return shipped if shipped.is_file() and not Path(span.source.name).is_file() else Path(span.source.name)
+
+
+class Reference(NamedTuple):
+    """A place where something is meant.
+
+    Attributes:
+        span: The name there.
+        defines: Whether it is defined there.
+    """
+
+    span: Span
+    defines: bool = False
+
+
+def references(views: Iterable[View], found: Target) -> Iterator[Reference]:
+    """Every place in some texts where a block or a parameter is meant, its definition included.
+
+    Args:
+        views: The texts, that of the definition among them.
+        found: The block or the parameter.
+    """
+    for view in views:
+        for node in walk(view.document):
+            if isinstance(node, BlockDefinition) and _same(node, found.definition):
+                yield from _in_definition(node, found)
+            elif isinstance(node, Call) and node.name.plain == found.key and _meant(view, found):
+                yield from _in_call(node, found)
+
+
+def _in_definition(node: BlockDefinition, found: Target) -> Iterator[Reference]:
+    if found.parameter is None:
+        yield Reference(node.name.span, defines=True)
+        return
+    spans = [span for name, span in _within(node) if name == found.parameter]
+    yield from (Reference(span, defines=not number) for number, span in enumerate(spans))
+
+
+def _in_call(call: Call, found: Target) -> Iterator[Reference]:
+    if found.parameter is None:
+        yield Reference(call.name.span)
+        return
+    for argument in call.arguments:
+        yield from (Reference(span) for name, span in _given(argument, found.definition) if name == found.parameter)
+
+
+def _meant(view: View, found: Target) -> bool:
+    """Whether a name means the block in a text, and not another of that name."""
+    known = view.vocabulary.blocks.get(found.key)
+    return known is not None and _same(known, found.definition)
+
+
+def _same(one: BlockDefinition, other: BlockDefinition) -> bool:
+    """Whether two are the same definition, perhaps read twice."""
+    names = [Path(each.span.source.name).absolute() for each in (one, other)]
+    return names[0] == names[1] and one.span.start == other.span.start
+
+
+def _within(definition: BlockDefinition) -> Iterator[tuple[str, Span]]:
+    """The names of a block's parameters where they stand in its definition: first in its head, then in ``$(…)``."""
+    names = {parameter.name for parameter in definition.parameters}
+    for parameter in definition.parameters:
+        yield parameter.name, parameter.span.part(0, len(parameter.name))
+    for node in walk(definition.expression):
+        if isinstance(node, Interpolation):
+            for inner in walk(node.formula):
+                if isinstance(inner, Parameter) and inner.name in names:
+                    yield inner.name, inner.span
+
+
+def _given(argument: Argument, definition: BlockDefinition) -> Iterator[tuple[str, Span]]:
+    """The names of a block's parameters in an argument of its call: ``c`` and ``s`` of ``c32s2``, ``c`` of ``c=32``."""
+    names = {parameter.name for parameter in definition.parameters}
+    if argument.name is not None:
+        if argument.name in names:
+            yield argument.name, argument.span.part(0, len(argument.name))
+        return
+    value = argument.value
+    if isinstance(value, Call) and value.name.parts and isinstance(value.name.parts[0], Word):
+        yield from _compact(value, names)
+
+
+def _compact(value: Call, names: set[str]) -> Iterator[tuple[str, Span]]:
+    for number, part in enumerate(value.name.parts):
+        if not isinstance(part, Word):
+            continue
+        interpolated = number + 1 < len(value.name.parts)
+        try:
+            found = [(piece.letter, piece.start) for piece in pieces(f"{part.text}0" if interpolated else part.text)]
+        except CompactError:
+            continue
+        yield from ((name, part.span.part(at, at + len(name))) for name, at in found if name in names)
+
+
+def rename(views: Iterable[View], found: Target, name: str) -> list[Edit]:
+    """The edits that give a block or a parameter another name, everywhere in some texts.
+
+    Raises:
+        RenameProblem: it cannot be called so, or is not the user's.
+    """
+    if found.definition.span.source.name == "blocks.net":
+        message = f"'{title(found.definition)}' comes with sewdsl"
+        raise RenameProblem(message)
+    views = list(views)
+    if found.parameter is None:
+        _check_block(views, found, name)
+    else:
+        _check_parameter(found, name)
+    return [Edit(reference.span, name) for reference in references(views, found)]
+
+
+def _check_block(views: list[View], found: Target, name: str) -> None:
+    key = name.replace(" ", "")
+    if not _NAME.fullmatch(name):
+        message = f"a block's name is words of letters, digits and underscores, not '{name}'"
+        raise RenameProblem(message)
+    if key in RESERVED or find(key) or Vocabulary().complete(key):
+        message = f"'{name}' is a name of the language"
+        raise RenameProblem(message)
+    if key != found.key and any(key in view.vocabulary.own for view in views):
+        message = f"there is a block '{name}' already"
+        raise RenameProblem(message)
+
+
+def _check_parameter(found: Target, name: str) -> None:
+    taken = (*RESERVED, BETWEEN)
+    if not _LETTER.fullmatch(name) or name in taken:
+        message = f"a parameter's name is letters, and none of {', '.join(sorted(taken))}, unlike '{name}'"
+        raise RenameProblem(message)
+    if name != found.parameter and name in {parameter.name for parameter in found.definition.parameters}:
+        message = f"'{title(found.definition)}' has a parameter '{name}' already"
+        raise RenameProblem(message)

@@ -1,0 +1,127 @@
+"""Where in the language a place is: what has been written before it, half of a word or a bracket included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.source import Source, Span
+from sewdsl.syntax.brackets import match
+from sewdsl.syntax.layout import Lines, statements
+from sewdsl.syntax.lexicon import CLOSERS, CONTINUES, OPENERS
+from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.scanner import end, scan, start
+
+if TYPE_CHECKING:
+    from lark import Token
+
+_SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUES, "_COMMA", "_STAR", "_PLUS", "_SLASH", "STRING", "BAD"})
+"""Kinds of tokens behind which a new name begins."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What stands before a place.
+
+    Attributes:
+        written: The characters of the name that is being written there, from its first on.
+        statement: The tokens of the statement, without that name; none: a statement begins.
+        section: Whether the place is between the braces of a section; ``statement`` is then the entry.
+        sections: First word of that section.
+        opened: The brackets that are open there, outermost first, each with the tokens behind it.
+        text: Whether the place is between double quotes, and what stands there before it; None: it is not.
+    """
+
+    written: Span
+    statement: list[Token] = field(default_factory=list)
+    section: bool = False
+    name: str = ""
+    opened: list[tuple[str, list[Token]]] = field(default_factory=list)
+    text: str | None = None
+
+    @property
+    def first(self) -> str:
+        """The kind of the statement's first token; empty: it begins here."""
+        return self.statement[0].type if self.statement else ""
+
+    @property
+    def key(self) -> str:
+        """The statement's first word."""
+        return str(self.statement[0]) if self.statement else ""
+
+    @property
+    def last(self) -> str:
+        """The kind of the token before the name; empty: it is the first."""
+        return self.statement[-1].type if self.statement else ""
+
+    @property
+    def inner(self) -> list[Token]:
+        """The tokens behind the innermost bracket that is open."""
+        return self.opened[-1][1] if self.opened else self.statement
+
+
+def situation(source: Source, offset: int) -> Situation | None:
+    """What stands before a place; None where nothing can be written: in a comment, or in a text that is too long."""
+    if len(source.text) > STANDARD.source_bytes:
+        return None
+    before = Source(source.name, source.text[:offset])
+    tokens = scan(before)
+    if tokens and tokens[-1].type == "COMMENT" and end(tokens[-1]) == offset:
+        return None
+    text = None
+    if tokens and tokens[-1].type == "UNTERMINATED":
+        text = str(tokens.pop())[1:]
+    lines = statements(tokens, match(before, tokens, Diagnostics(), STANDARD))
+    open_ = [token.type for token in tokens if token.type != "COMMENT"]
+    fresh = bool(open_) and open_[-1] == "NEWLINE"
+    begin = offset - len(text) if text is not None else offset
+    statement, name, section = _entry(lines[-1], fresh=fresh) if lines else ([], "", False)
+    written = [] if text is not None else _name(statement, offset)
+    if written:
+        begin = start(written[0])
+    rest = statement[: len(statement) - len(written)]
+    return Situation(Span(source, begin, offset), rest, section, name, _opened(rest), text)
+
+
+def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
+    """The tokens that a place belongs to, and the section around them; fresh: a newline stands before the place."""
+    depth = sum((token.type in OPENERS) - (token.type in CLOSERS) for token in line.tokens)
+    if line.section and depth > 0:
+        entry = line.entries[-1] if line.entries else []
+        goes_on = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUES))
+        return entry if goes_on else [], str(line.tokens[0]), True
+    if fresh and depth <= 0 and not (line.tokens and line.tokens[-1].type in CONTINUES):
+        return [], "", False
+    return line.tokens, "", False
+
+
+def _depth(tokens: list[Token]) -> int:
+    return sum((token.type in OPENERS) - (token.type in CLOSERS) for token in tokens)
+
+
+def _name(statement: list[Token], offset: int) -> list[Token]:
+    """The tokens at the end of a statement that make one name: ``SEW Bl`` of a block, ``dvs128-ge`` of a data set."""
+    if not statement or end(statement[-1]) != offset or statement[-1].type in _SIGNS:
+        return []
+    place = next((i + 1 for i, token in enumerate(statement) if token.type in {"_ON", "_ALLOW"}), None)
+    if place is not None and statement[place:]:
+        return statement[place:]
+    found = [statement[-1]]
+    for token in reversed(statement[1:-1]):
+        if token.type != "WORD":
+            break
+        found.insert(0, token)
+    return found
+
+
+def _opened(tokens: list[Token]) -> list[tuple[str, list[Token]]]:
+    opened: list[tuple[str, list[Token]]] = []
+    for token in tokens:
+        for _, behind in opened:
+            behind.append(token)
+        if token.type in OPENERS:
+            opened.append((token.type, []))
+        elif token.type in CLOSERS and opened:
+            opened.pop()
+    return opened

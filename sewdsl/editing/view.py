@@ -1,0 +1,86 @@
+"""A text as it stands in an editor, half-typed more often than not, with all that the compiler knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sewdsl.compiler.reading import Compilation, assembled, compiled
+from sewdsl.compiler.spec import Found
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate import Visit
+from sewdsl.elaborate.library import library
+from sewdsl.elaborate.names import Vocabulary
+from sewdsl.source import Source, Span
+from sewdsl.syntax.brackets import match
+from sewdsl.syntax.layout import Lines, statements
+from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.scanner import scan
+from sewdsl.syntax.tree import Document
+
+
+@dataclass(frozen=True)
+class View:
+    """One version of a text.
+
+    Attributes:
+        source: The text.
+        file: Where it is saved; None: nowhere yet, so that it can use no other file.
+        compilation: What the compiler makes of it.
+    """
+
+    source: Source
+    file: Path | None
+    compilation: Compilation
+
+    @property
+    def document(self) -> Document:
+        """The tree; statements that have syntax errors are left out."""
+        return self.compilation.document or Document((), span=Span(self.source, 0, 0))
+
+    @cached_property
+    def statements(self) -> list[Lines]:
+        """The tokens of each statement, those with errors too; none of a text that is too long."""
+        if len(self.source.text) > STANDARD.source_bytes:
+            return []
+        tokens = scan(self.source)
+        return statements(tokens, match(self.source, tokens, Diagnostics(), STANDARD))
+
+    @cached_property
+    def visits(self) -> dict[tuple[int, int], list[Visit]]:
+        """What became of each item of this text, by the characters that it takes."""
+        found: dict[tuple[int, int], list[Visit]] = {}
+        for visit in self.compilation.visits:
+            if visit.span.source is self.source:
+                found.setdefault((visit.span.start, visit.span.end), []).append(visit)
+        return found
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The names that can be used here; all blocks by name without white space."""
+        assembly = self.compilation.assembly
+        return Vocabulary(assembly.blocks if assembly else {}, library())
+
+
+def view(text: str, name: str, file: Path | None = None) -> View:
+    """Compiles a text for an editor; raises nothing, whatever the text.
+
+    Args:
+        text: As it stands in the editor, saved or not.
+        name: What diagnostics call it.
+        file: Where it is saved: what it uses is looked for from there.
+    """
+    found = _found(text, name, file)
+    return View(found.source, file, compiled(found, (), Diagnostics(), STANDARD))
+
+
+def glance(text: str, name: str, file: Path | None = None) -> View:
+    """The same without a network: enough to see which names mean what, in a few milliseconds."""
+    found, diagnostics = _found(text, name, file), Diagnostics()
+    document, assembly = assembled(found, diagnostics, STANDARD)
+    return View(found.source, file, Compilation(found, document, assembly, None, diagnostics.sorted))
+
+
+def _found(text: str, name: str, file: Path | None) -> Found:
+    return Found(Source(name, text), file, file.stem if file else "network")

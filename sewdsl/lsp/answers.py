@@ -1,0 +1,264 @@
+"""What ``sewdsl.editing`` says, in the protocol's words; one function for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsprotocol import types
+
+from sewdsl.diagnostics import Diagnostic, Edit, Severity, SewdslError
+from sewdsl.editing import View
+from sewdsl.editing.completion import Proposal, completion
+from sewdsl.editing.hints import hints
+from sewdsl.editing.hover import hover
+from sewdsl.editing.outline import Symbol, folds, outline
+from sewdsl.editing.references import definition, references, rename, target
+from sewdsl.lsp.positions import Positions, Units
+from sewdsl.source import Source, Span
+from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.tree import Use
+
+_SEVERITY = {
+    Severity.ERROR: types.DiagnosticSeverity.Error,
+    Severity.WARNING: types.DiagnosticSeverity.Warning,
+    Severity.NOTE: types.DiagnosticSeverity.Information,
+}
+_SYMBOL = {
+    "body": types.SymbolKind.Module,
+    "block": types.SymbolKind.Class,
+    "section": types.SymbolKind.Namespace,
+    "setting": types.SymbolKind.Property,
+    "file": types.SymbolKind.File,
+    "figure": types.SymbolKind.Constant,
+}
+_PROPOSAL = {
+    "statement": types.CompletionItemKind.Keyword,
+    "setting": types.CompletionItemKind.Property,
+    "layer": types.CompletionItemKind.Function,
+    "join": types.CompletionItemKind.Operator,
+    "block": types.CompletionItemKind.Class,
+    "argument": types.CompletionItemKind.Field,
+    "value": types.CompletionItemKind.Value,
+    "code": types.CompletionItemKind.Constant,
+    "data": types.CompletionItemKind.EnumMember,
+    "file": types.CompletionItemKind.File,
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """An open text, and how it is spoken of.
+
+    Attributes:
+        uri: Its name in the protocol.
+        view: What is known of it.
+        units: In what columns are counted.
+    """
+
+    uri: str
+    view: View
+    units: Units = "utf-16"
+
+    @property
+    def at(self) -> Positions:
+        """The way between characters and positions."""
+        return Positions(self.view.source, self.units)
+
+
+def diagnostics(document: Document) -> list[types.Diagnostic]:
+    """All that the compiler says; what it says of a used file stands at the ``use`` of it."""
+    return [_diagnostic(document, said) for said in document.view.compilation.diagnostics]
+
+
+def _diagnostic(document: Document, said: Diagnostic) -> types.Diagnostic:
+    span, message = said.span, said.message
+    if span.source is not document.view.source:
+        message = f"{_shown(document.view, span.source)}:{span.line}:{span.column}: {message}"
+        span = _use(document.view, span.source)
+    lines = [message, *(f"{word}: {text}" for word, text in (("", said.label), ("help", said.help)) if text and word)]
+    if len(said.path) > 2:  # noqa: PLR2004 -- deeper than the body's own layers
+        lines.append(" > ".join(said.path))
+    return types.Diagnostic(
+        range=document.at.range(span),
+        message="\n".join(lines),
+        severity=_SEVERITY[said.severity],
+        code=said.code,
+        source="sewdsl",
+    )
+
+
+def _shown(view: View, source: Source) -> str:
+    """What another file is called: the way from this one to it, where it lies below."""
+    path = Path(source.name)
+    below = view.file is not None and path.is_relative_to(view.file.parent)
+    return str(path.relative_to(view.file.parent)) if below and view.file else source.name
+
+
+def _use(view: View, source: Source) -> Span:
+    """The ``use`` through which another file comes in; the text's beginning where there is none."""
+    uses = [statement for statement in view.document.statements if isinstance(statement, Use)]
+    named = [use for use in uses if Path(use.path.text).name == Path(source.name).name]
+    found = (named or uses)[:1]
+    return found[0].path.span if found else Span(view.source, 0, 0)
+
+
+def actions(document: Document, place: types.Range) -> list[types.CodeAction]:
+    """The fixes of what is said at a place; all that have one reading only, at once; and to allow a warning."""
+    at, found = document.at, []
+    first, last = at.offset(place.start), at.offset(place.end)
+    for said in document.view.compilation.diagnostics:
+        if said.span.source is not document.view.source or said.span.end < first or said.span.start > last:
+            continue
+        for number, fix in enumerate(said.fixes):
+            if all(edit.span.source is document.view.source for edit in fix.edits):
+                found.append(_action(document, fix.title, fix.edits, said, preferred=fix.safe and not number))
+        if said.severity is not Severity.ERROR and document.view.document.statements:
+            found.append(_allow(document, said))
+    return found
+
+
+def _action(
+    document: Document, title: str, edits: Iterable[Edit], said: Diagnostic, *, preferred: bool
+) -> types.CodeAction:
+    return types.CodeAction(
+        title=title,
+        kind=types.CodeActionKind.QuickFix,
+        diagnostics=[_diagnostic(document, said)],
+        is_preferred=preferred,
+        edit=types.WorkspaceEdit(changes={document.uri: [_edit(document.at, edit) for edit in edits]}),
+    )
+
+
+def _allow(document: Document, said: Diagnostic) -> types.CodeAction:
+    """Writes ``allow CODE "why"`` behind the last statement."""
+    source = document.view.source
+    end = document.view.document.statements[-1].span.end
+    edit = Edit(Span(source, end, end), f'{source.line_end}{source.line_end}allow {said.code} "why"')
+    return _action(document, f"allow {said.code} in this file", [edit], said, preferred=False)
+
+
+def _edit(at: Positions, edit: Edit) -> types.TextEdit:
+    return types.TextEdit(at.range(edit.span), edit.text)
+
+
+def hovered(document: Document, position: types.Position) -> types.Hover | None:
+    """What there is to say of the thing at a position."""
+    found = hover(document.view, document.at.offset(position))
+    if found is None:
+        return None
+    return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, found.text), document.at.range(found.span))
+
+
+def shapes(document: Document, place: types.Range) -> list[types.InlayHint]:
+    """The shapes behind layers, in a part of the text."""
+    at = document.at
+    first, last = at.offset(place.start), at.offset(place.end)
+    return [
+        types.InlayHint(
+            at.position(hint.offset), hint.label, types.InlayHintKind.Type, tooltip=hint.tooltip, padding_left=True
+        )
+        for hint in hints(document.view)
+        if first <= hint.offset <= last
+    ]
+
+
+def completed(document: Document, position: types.Position, datasets: Collection[str]) -> list[types.CompletionItem]:
+    """What can be written at a position."""
+    span, found = completion(document.view, document.at.offset(position), datasets)
+    place = document.at.range(span)
+    return [_completion(proposal, place, number) for number, proposal in enumerate(found)]
+
+
+def _completion(proposal: Proposal, place: types.Range, number: int) -> types.CompletionItem:
+    return types.CompletionItem(
+        label=proposal.text,
+        kind=_PROPOSAL[proposal.kind],
+        detail=proposal.detail or None,
+        documentation=types.MarkupContent(types.MarkupKind.Markdown, proposal.about) if proposal.about else None,
+        sort_text=f"{number:04}",
+        text_edit=types.TextEdit(place, proposal.text),
+    )
+
+
+def defined(document: Document, position: types.Position) -> types.Location | None:
+    """Where what is named at a position is defined."""
+    found = definition(document.view, document.at.offset(position))
+    if found is None:
+        return None
+    span, file = found
+    uri = document.uri if span.source is document.view.source or file is None else file.absolute().as_uri()
+    return types.Location(uri, Positions(span.source, document.units).range(span))
+
+
+def meant(
+    documents: Iterable[Document], document: Document, position: types.Position, *, defining: bool
+) -> list[types.Location]:
+    """Every place where the block or the parameter at a position is meant, its definition if that is asked for."""
+    found = target(document.view, document.at.offset(position))
+    if found is None:
+        return []
+    return [
+        types.Location(other.uri, other.at.range(reference.span))
+        for other in documents
+        for reference in references([other.view], found)
+        if defining or not reference.defines
+    ]
+
+
+def renamable(document: Document, position: types.Position) -> types.PrepareRenamePlaceholder | None:
+    """The name at a position, if it can be another."""
+    found = target(document.view, document.at.offset(position))
+    return types.PrepareRenamePlaceholder(document.at.range(found.place), found.name) if found else None
+
+
+def renamed(
+    documents: Iterable[Document], document: Document, position: types.Position, name: str
+) -> types.WorkspaceEdit | None:
+    """The edits that give the block or the parameter at a position another name.
+
+    Raises:
+        RenameProblem: it cannot be called so.
+    """
+    found = target(document.view, document.at.offset(position))
+    if found is None:
+        return None
+    by_source = {id(other.view.source): other for other in documents}
+    changes: dict[str, list[types.TextEdit]] = {}
+    for edit in rename([other.view for other in by_source.values()], found, name):
+        other = by_source[id(edit.span.source)]
+        changes.setdefault(other.uri, []).append(_edit(other.at, edit))
+    return types.WorkspaceEdit(changes=changes)
+
+
+def symbols(document: Document) -> list[types.DocumentSymbol]:
+    """What the text consists of."""
+    return [_symbol(document.at, symbol) for symbol in outline(document.view)]
+
+
+def _symbol(at: Positions, symbol: Symbol) -> types.DocumentSymbol:
+    return types.DocumentSymbol(
+        name=symbol.name,
+        detail=symbol.detail,
+        kind=_SYMBOL[symbol.kind],
+        range=at.range(symbol.span),
+        selection_range=at.range(symbol.head),
+        children=[_symbol(at, child) for child in symbol.children],
+    )
+
+
+def foldable(document: Document) -> list[types.FoldingRange]:
+    """The lines that can be folded away."""
+    kinds = {True: types.FoldingRangeKind.Comment, False: types.FoldingRangeKind.Region}
+    return [types.FoldingRange(f.first - 1, f.last - 1, kind=kinds[f.comment]) for f in folds(document.view)]
+
+
+def formatted(document: Document) -> list[types.TextEdit]:
+    """The text in canonical form, as one edit; none where it is, or where nobody knows how it should look."""
+    source = document.view.source
+    try:
+        text = format_source(source)
+    except SewdslError:
+        return []
+    return [] if text == source.text else [_edit(document.at, Edit(Span(source, 0, len(source.text)), text))]

@@ -1,0 +1,66 @@
+"""Whatever the text, half-typed above all, an editor gets an answer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sewdsl.compiler import shipped
+from sewdsl.editing import View, view
+from sewdsl.editing.completion import completion
+from sewdsl.editing.hints import hints
+from sewdsl.editing.hover import hover
+from sewdsl.editing.outline import folds, outline
+from sewdsl.editing.references import definition, references, target
+from tests.editing.marked import HEAD
+
+SIGNS = '-{}<>[]()|*=,.#"\n $0123456789x'
+WORDS = "$( or id g[ block body train on SEW Block c3k3 LIF( tau= allow study { use"
+PIECES = [*SIGNS, *(f"{word} " for word in WORDS.split()), *WORDS.split()]
+
+
+def ask(text: View, offset: int) -> None:
+    """Everything at a place; what is said is of characters of the text."""
+    size = len(text.source.text)
+    said = hover(text, offset)
+    assert said is None or (said.text and 0 <= said.span.start <= offset <= said.span.end <= size)
+    found = completion(text, offset)
+    assert 0 <= found.span.start <= found.span.end == offset
+    definition(text, offset)
+    meant = target(text, offset)
+    if meant is not None:
+        for reference in references([text], meant):
+            assert reference.span.text
+
+
+def whole(text: View) -> None:
+    for hint in hints(text):
+        assert 0 < hint.offset <= len(text.source.text)
+    for symbol in outline(text):
+        assert symbol.span.start <= symbol.head.start <= symbol.head.end <= symbol.span.end
+    last = len(text.source.line_starts)
+    assert all(1 <= fold.first < fold.last <= last for fold in folds(text))
+
+
+@pytest.mark.parametrize("name", ["7b-net", "blocks", "table-4", "tiny"])
+def test_every_beginning_of_a_file(name: str) -> None:
+    path = shipped()[name]
+    text = path.read_text(encoding="utf-8")
+    for end in range(0, len(text) + 1, 7 if name == "blocks" else 3):
+        typed = view(text[:end], str(path), path)
+        ask(typed, end)
+        ask(typed, end // 2)
+        whole(typed)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30), st.data())
+def test_pieces_of_the_language(pieces: list[str], data: st.DataObject) -> None:
+    text = view(HEAD + "".join(pieces), "x.net")
+    ask(text, data.draw(st.integers(0, len(text.source.text))))
+    whole(text)
+
+
+@given(st.text(max_size=60), st.data())
+def test_any_characters(characters: str, data: st.DataObject) -> None:
+    text = view(characters, "x.net")
+    ask(text, data.draw(st.integers(0, len(characters))))
+    whole(text)

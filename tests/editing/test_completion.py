@@ -1,0 +1,165 @@
+"""What can be written at a place."""
+
+from pathlib import Path
+
+import pytest
+
+from sewdsl.editing.completion import completion
+from tests.editing.marked import HEAD, at_cursor
+
+BLOCK_NAMES = (
+    "SEW Block, SEW Bottleneck, Spiking Block, Spiking Bottleneck, Plain Block, Basic Block, Bottleneck, RBA Block"
+)
+LAYERS = {
+    *BLOCK_NAMES.split(", "),
+    "My Net",
+    "c",
+    "BN",
+    "IF",
+    "LIF",
+    "PLIF",
+    "MP",
+    "AP",
+    "GAP",
+    "FC",
+    "SN",
+    "g[",
+    "ADD[",
+}
+STATEMENTS = {"sewdsl", "body", "block", "use", "expect", "claim", "allow", "train", "study"}
+DATA = ("mnist5k", "dvs128-gesture")
+
+
+def offered(text: str, file: Path | None = None) -> tuple[list[str], str]:
+    """What is offered, and in place of what."""
+    view, offset = at_cursor(text, file)
+    found = completion(view, offset, DATA)
+    return [proposal.text for proposal in found.found], found.span.text
+
+
+@pytest.mark.parametrize(
+    "text", ["body ‸", "body c3‸", "body c32k3-‸", "body c32k3-\n  ‸", "body c3-{BN-‸", "body c3-<‸", "body g[‸"]
+)
+def test_layers(text: str) -> None:
+    found, _ = offered(HEAD + text)
+    assert set(found) >= LAYERS
+    assert "input" not in found
+    assert ("id" in found) == ("g[" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "replaced"),
+    [("body c8k3-SEW B‸", "SEW B"), ("body {My‸ N}*3", "My"), ("body SEW Block (c32)-B‸", "B"), ("body ‸BN", "")],
+)
+def test_the_whole_name_is_replaced(text: str, replaced: str) -> None:
+    found, span = offered(HEAD + text)
+    assert set(found) >= LAYERS
+    assert span == replaced
+
+
+@pytest.mark.parametrize("text", ["", "sew‸", "sewdsl 1\n‸", "sewdsl 1\nbo‸"])
+def test_statements(text: str) -> None:
+    found, _ = offered(text if "‸" in text else "‸")
+    assert set(found) >= STATEMENTS | {"network", "input", "steps", "neuron", "join", "init", "readout", "encode"}
+
+
+def test_what_is_set_is_not_offered_again() -> None:
+    found, _ = offered(f"{HEAD}body BN\n‸")
+    assert {"join", "init"} <= set(found)
+    assert {"network", "steps", "neuron"}.isdisjoint(found)
+    found, _ = offered("sewdsl 1\ntrain on mnist5k {\n    epochs 3\n    ‸\n}")
+    assert {"batch", "optimizer", "memory"} <= set(found)
+    assert {"epochs", "on", "steps"}.isdisjoint(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "replaced"),
+    [
+        ("body g[c8k3-SN | i‸d]", "id", "i"),
+        ("body g[c8k3-SN | id ‸", "or", ""),
+        ("body LIF(‸", "v_threshold= v_reset= detach_reset= surrogate= tau=", ""),
+        ("body LIF(tau=2.0, ‸", "v_threshold= v_reset= detach_reset= surrogate=", ""),
+        ("body LIF(tau=2.0, su‸r", "v_threshold= v_reset= detach_reset= surrogate=", "su"),
+        ("body LIF(surrogate=‸", "ATan Constant Rectangular Sigmoid Triangle", ""),
+        ("body LIF(surrogate=ATan(‸", "alpha= scale=", ""),
+        ("body LIF(detach_reset=‸", "on off", ""),
+        ("body LIF(v_reset=‸", "none", ""),
+        ("body SEW Block (‸", "c s g= SN=", ""),
+        ("body My Net (c8, g=‸", "ADD AND IAND", ""),
+        ("body My Net (c8, SN=‸", "IF LIF PLIF ReLU", ""),
+        ("block X(width, n=2) = c$(‸", "width n", ""),
+        ("block X(width, n=2) = c$(2*wi‸", "width n", "wi"),
+        ("neuron ‸", "IF LIF PLIF ReLU", ""),
+        ("neuron PLIF(tau=3.0, surrogate=Sig‸", "ATan Constant Rectangular Sigmoid Triangle", "Sig"),
+        ("join ‸", "ADD AND IAND", ""),
+        ("encode ‸", "none direct", ""),
+        ("init ‸", "default kaiming zero", ""),
+        ("init kaiming ‸", "default kaiming zero", ""),
+        ("readout m‸", "mean sum last", "m"),
+        ("expect ‸", "parameters macs output", ""),
+        ("train ‸", "on", ""),
+        ("train on ‸", "mnist5k dvs128-gesture", ""),
+        ("train on dvs128-ge‸", "mnist5k dvs128-gesture", "dvs128-ge"),
+        ("train on mnist5k {\n optimizer ‸", "Adam AdamW SGD", ""),
+        ("train on mnist5k {\n optimizer SGD(‸", "lr= momentum= weight_decay= nesterov=", ""),
+        ("train on mnist5k {\n schedule ‸\n}", "Cosine Step none", ""),
+        ("train on mnist5k {\n loss ‸\n}", "mean tet", ""),
+        ("train on mnist5k {\n flip ‸\n}", "on off", ""),
+        ("study {\n‸\n}", "vary variant probe", ""),
+        ("study {\n probe ‸\n}", "rates gradients", ""),
+    ],
+)
+def test_exactly(text: str, expected: str, replaced: str) -> None:
+    found, span = offered(HEAD + text)
+    assert set(expected.split()) <= set(found)
+    if "| i‸" not in text:
+        assert found == expected.split()
+    assert span == replaced
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# bo‸dy",
+        "steps ‸",
+        "steps 4 ‸",
+        'network "‸',
+        "body c8k3 ‸",
+        "body {BN}‸",
+        "body {BN}*‸",
+        "expect parameters ‸",
+        "block ‸",
+        "block X(‸",
+        "body c$(‸",
+        "train on mnist5k {\n epochs ‸\n}",
+        "body LIF(tau=‸",
+        "allow growing-output ‸",
+        "use im‸",
+    ],
+)
+def test_nothing(text: str) -> None:
+    assert offered(HEAD + text)[0] == []
+
+
+def test_codes() -> None:
+    found, span = offered(f"{HEAD}allow vanishing-gr‸")
+    assert {"vanishing-gradient", "growing-output"} <= set(found)
+    assert span == "vanishing-gr"
+
+
+def test_files(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "nets").mkdir()
+    for name in ("nets/a.net", "nets/b.net", "c.net"):
+        (tmp_path / name).write_text("sewdsl 1\n")
+    assert offered('sewdsl 1\nuse "‸', tmp_path / "nets/a.net")[0] == ["../c.net", "b.net"]
+    assert offered('sewdsl 1\nuse "b‸', tmp_path / "nets/a.net") == (["../c.net", "b.net"], "b")
+    assert offered('sewdsl 1\nuse "‸', None)[0] == []
+
+
+def test_kinds_say_what_they_are() -> None:
+    view, offset = at_cursor(f"{HEAD}body ‸")
+    about = {proposal.text: proposal for proposal in completion(view, offset).found}
+    assert about["PLIF"].about.startswith("A LIF neuron (Eq. 5) whose layer learns")
+    assert about["SEW Block"].about.startswith("```sewdsl\nblock SEW Block(c=in, s=1)")
+    assert about["My Net"].detail == "the file's own"

@@ -1,0 +1,79 @@
+"""The outline of a file, its folds and the shapes in it."""
+
+from pathlib import Path
+
+import pytest
+
+from sewdsl.compiler import read, shipped
+from sewdsl.editing import view
+from sewdsl.editing.hints import hints
+from sewdsl.editing.outline import Fold, folds, outline
+from tests.editing.marked import HEAD
+
+NET = f"""\
+{HEAD}# a comment
+# of two lines
+body c8k3-BN-SN-
+     {{SEW Block-MPk2}}*3-FC5  # not alone
+expect output 5
+train on mnist5k {{
+    epochs 3
+    optimizer SGD(lr=0.1)
+}}
+"""
+
+
+def test_outline() -> None:
+    found = outline(view(NET, "x.net"))
+    assert [(symbol.name, symbol.detail, symbol.kind) for symbol in found] == [
+        ("network", '"A"', "setting"),
+        ("input", "2x32x32", "setting"),
+        ("steps", "4", "setting"),
+        ("neuron", "LIF(tau=3.0)", "setting"),
+        ("My Net", "c, s", "block"),
+        ("body", "c8k3-BN-SN- {SEW Block-MPk2}*3-FC5", "body"),
+        ("output", "5", "figure"),
+        ("train", "on mnist5k", "section"),
+    ]
+    assert [(child.name, child.detail) for child in found[-1].children] == [
+        ("epochs", "3"),
+        ("optimizer", "SGD(lr=0.1)"),
+    ]
+    for symbol in found:
+        assert symbol.span.start <= symbol.head.start <= symbol.head.end <= symbol.span.end
+
+
+def test_folds() -> None:
+    first = HEAD.count("\n") + 1
+    assert folds(view(NET, "x.net")) == [
+        Fold(first + 2, first + 3, comment=False),
+        Fold(first + 5, first + 7, comment=False),
+        Fold(first, first + 1, comment=True),
+    ]
+
+
+def test_hints() -> None:
+    found = hints(view(NET, "x.net"))
+    assert [(NET[: hint.offset].rsplit("-", maxsplit=1)[-1], hint.label, hint.tooltip) for hint in found] == [
+        ("SN\n# a comment\n# of two lines\nbody c8k3", "8×32×32", "real"),
+        ("MPk2", "8×16×16 … 8×4×4", "count 0..4"),
+        ("FC5", "5", "real"),
+    ]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_last_shape_is_the_output(name: str) -> None:
+    path = shipped()[name]
+    compilation = read(path)
+    found = hints(view(path.read_text(encoding="utf-8"), str(path), path))
+    if compilation.network is None:
+        assert not found
+    else:
+        output = compilation.network.nodes[compilation.network.output].output
+        assert found[-1].label.split(" … ")[-1] == "×".join(map(str, output.shape))
+
+
+def test_a_text_without_a_network(tmp_path: Path) -> None:
+    assert hints(view("sewdsl 1\n", "x.net", tmp_path / "x.net")) == []
+    assert outline(view("", "x.net")) == []
+    assert folds(view("", "x.net")) == []

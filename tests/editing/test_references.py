@@ -1,0 +1,158 @@
+"""Where names are defined and meant, and other names for them."""
+
+from pathlib import Path
+
+import pytest
+
+from sewdsl.compiler import read
+from sewdsl.diagnostics import Edit
+from sewdsl.editing import View, view
+from sewdsl.editing.references import RenameProblem, definition, references, rename, target
+from sewdsl.ir.network import Network
+from sewdsl.source import Source, Span
+from tests.editing.marked import at_cursor
+
+TEXT = """\
+sewdsl 1
+input 2x32x32
+neuron IF
+block Inner(c, s=1) = c$(c)k3s$(s)-BN-SN
+block My Net(c=in, n=2) = {Inner (c$(2*c)s1)}*$(n)-Inner (c=$(c+c), s=2)
+body c8k3-BN-SN-My Net (n3)-{MyNet(c4n1)}*2-GAP-FC5
+"""
+
+
+def applied(text: str, edits: list[Edit]) -> str:
+    for edit in sorted(edits, key=lambda edit: -edit.span.start):
+        text = text[: edit.span.start] + edit.text + text[edit.span.end :]
+    return text
+
+
+def marked(before: str, word: str) -> tuple[View, int]:
+    """The text with its cursor in a word behind some other text."""
+    place = TEXT.index(word, TEXT.index(before))
+    return at_cursor(f"{TEXT[:place]}‸{TEXT[place:]}")
+
+
+def places(before: str, word: str) -> list[tuple[str, int]]:
+    text, offset = marked(before, word)
+    found = target(text, offset)
+    return [] if found is None else [(r.span.text, r.span.line) for r in references([text], found)]
+
+
+def network(text: str) -> Network:
+    return read(Source("x.net", text)).result()
+
+
+@pytest.mark.parametrize("before", ["block My", "body"])
+def test_references_of_a_block(before: str) -> None:
+    assert places(before, "My") == [("My Net", 5), ("My Net", 6), ("MyNet", 6)]
+
+
+def test_references_of_a_parameter() -> None:
+    expected = [("c", 5), ("c", 5), ("c", 5), ("c", 5), ("c", 6)]
+    assert places("block My", "c=in") == expected
+    assert places("(2*", "c)") == expected
+    assert places("MyNet(", "c4") == expected
+    assert (
+        places("block My", "n=2")
+        == [("n", 5), ("n", 5), ("n", 6), ("n", 6)]
+        == places("body", "n3")
+        == places("c4", "n1")
+    )
+
+
+def test_names_of_another_block_are_other_names() -> None:
+    assert places("block Inner", "c,") == [("c", 4), ("c", 4), ("c", 5), ("c", 5)]
+    assert places("block Inner", "s=1") == [("s", 4), ("s", 4), ("s", 5), ("s", 5)]
+
+
+@pytest.mark.parametrize(("before", "word"), [("body", "c8k3"), ("body", "GAP"), ("input", "2x32"), ("neuron", "IF")])
+def test_what_is_no_name_of_the_file(before: str, word: str) -> None:
+    text, offset = marked(before, word)
+    assert target(text, offset) is None
+    assert definition(text, offset) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "name"),
+    [
+        ("body", "My", "Other"),
+        ("body", "My", "Two Words_2"),
+        ("block Inner", "Inner", "Outer"),
+        ("block My", "c=in", "width"),
+        ("block My", "n=2", "m"),
+        ("block Inner", "s=1", "stride"),
+        ("body", "My", "My Net"),
+    ],
+)
+def test_another_name_changes_nothing_else(before: str, word: str, name: str) -> None:
+    text, offset = marked(before, word)
+    found = target(text, offset)
+    assert found is not None
+    changed = applied(TEXT, rename([text], found, name))
+    assert (changed == TEXT.replace("MyNet(", "My Net(")) == (name == "My Net")
+    one, other = network(TEXT), network(changed)
+    assert [(n.op, n.inputs, n.output) for n in one] == [(n.op, n.inputs, n.output) for n in other]
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "name", "why"),
+    [
+        ("body", "My", "Inner", "there is a block 'Inner' already"),
+        ("body", "My", "BN", "'BN' is a name of the language"),
+        ("body", "My", "c3k3", "'c3k3' is a name of the language"),
+        ("body", "My", "ADD", "'ADD' is a name of the language"),
+        ("body", "My", "id", "'id' is a name of the language"),
+        ("body", "My", "a-b", "is words of letters"),
+        ("body", "My", "", "is words of letters"),
+        ("body", "My", "1x", "is words of letters"),
+        ("block My", "c=in", "n", "has a parameter 'n' already"),
+        ("block My", "c=in", "in", "none of"),
+        ("block My", "c=in", "x", "none of"),
+        ("block My", "c=in", "c2", "a parameter's name is letters"),
+    ],
+)
+def test_names_that_cannot_be(before: str, word: str, name: str, why: str) -> None:
+    text, offset = marked(before, word)
+    found = target(text, offset)
+    assert found is not None
+    with pytest.raises(RenameProblem, match=why):
+        rename([text], found, name)
+
+
+def test_what_ships_keeps_its_name() -> None:
+    text, offset = at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n")
+    found = target(text, offset)
+    assert found is not None
+    with pytest.raises(RenameProblem, match="'SEW Block' comes with sewdsl"):
+        rename([text], found, "X")
+
+
+def test_definition_of_a_shipped_block() -> None:
+    found = definition(*at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n"))
+    assert found is not None
+    span, path = found
+    assert path is not None
+    assert path.name == "blocks.net"
+    assert path.read_text(encoding="utf-8")[span.start : span.end] == "SEW Block"
+
+
+def test_files_that_use_each_other(tmp_path: Path) -> None:
+    (tmp_path / "lib.net").write_text("sewdsl 1\n# Mine\nblock Mine(c) = c$(c)k3-BN-IF\n")
+    body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-FC2\n'
+    (tmp_path / "a.net").write_text(body)
+    (tmp_path / "b.net").write_text("sewdsl 1\ninput 1x8x8\nblock Mine(c) = c$(c)k1\nbody Mine (c4)-FC2\n")
+    files = [tmp_path / name for name in ("a.net", "lib.net", "b.net")]
+    views = [view(path.read_text(), str(path), path) for path in files]
+    found = target(views[0], body.index("Mine"))
+    assert found is not None
+    spans = [reference.span for reference in references(views, found)]
+    assert [(Path(span.source.name).name, span.line) for span in spans] == [("a.net", 4), ("lib.net", 3)]
+    assert [reference.defines for reference in references(views, found)] == [False, True]
+    place = definition(views[0], body.index("Mine"))
+    assert place is not None
+    assert (place[1], place[0].line) == (tmp_path / "lib.net", 3)
+    assert definition(views[0], body.index("lib")) == (Span(Source(str(files[1]), ""), 0, 0), files[1])
+    edits = rename(views, found, "Yours")
+    assert {Path(edit.span.source.name).name for edit in edits} == {"a.net", "lib.net"}

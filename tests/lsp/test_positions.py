@@ -1,0 +1,35 @@
+"""Places as the protocol counts them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lsprotocol.types import Position
+
+from sewdsl.lsp.positions import Positions, Units
+from sewdsl.source import Source
+
+UNITS: tuple[Units, ...] = ("utf-8", "utf-16", "utf-32")
+
+
+@pytest.mark.parametrize(("units", "column"), [("utf-8", 6), ("utf-16", 3), ("utf-32", 2)])
+def test_columns(units: Units, column: int) -> None:
+    at = Positions(Source("x", "a\r\né😀b"), units)
+    assert at.position(5) == Position(1, column)
+    assert at.offset(Position(1, column)) == 5
+
+
+@given(st.text(alphabet="ab\n\ré😀\u2028\x0b", max_size=20), st.sampled_from(UNITS))
+def test_there_and_back(text: str, units: Units) -> None:
+    at = Positions(Source("x", text), units)
+    for offset in range(len(text) + 1):
+        if offset and text[offset - 1 : offset + 1] == "\r\n":
+            continue  # no place of the protocol's lies within a line's end
+        if (offset < len(text) and text[offset] in "\r\n") or text[offset : offset + 1]:
+            assert at.offset(at.position(offset)) == offset
+
+
+def test_places_outside() -> None:
+    at = Positions(Source("x", "ab\ncd"))
+    assert at.offset(Position(0, 99)) == 2
+    assert at.offset(Position(9, 0)) == 5
+    assert Positions(Source("x", "😀b")).offset(Position(0, 1)) == 0  # half of a character

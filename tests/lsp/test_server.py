@@ -1,0 +1,256 @@
+"""The server as an editor meets it: another process, spoken to over its standard input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol import types as lsp
+from pygls.exceptions import JsonRpcException
+from pygls.lsp.client import LanguageClient
+
+from sewdsl.compiler import shipped
+
+NET = """\
+sewdsl 1
+use "lib.net"
+input 2x32x32
+body c8k3-BN-PLIFMPk2-Mine (c16)-GAP-FC5
+"""
+LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
+
+
+class Editor:
+    """A client with a folder, and what the server has said of its texts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.client = LanguageClient("test", "1")
+        self.said: asyncio.Queue[lsp.PublishDiagnosticsParams] = asyncio.Queue()
+        self.texts: dict[str, str] = {}
+
+        @self.client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)  # type: ignore[untyped-decorator]
+        def _(params: lsp.PublishDiagnosticsParams) -> None:
+            self.said.put_nowait(params)
+
+    async def begin(self) -> lsp.InitializeResult:
+        await self.client.start_io(sys.executable, "-m", "sewdsl", "lsp")
+        capabilities = lsp.ClientCapabilities(
+            general=lsp.GeneralClientCapabilities(position_encodings=[lsp.PositionEncodingKind.Utf16])
+        )
+        result = await self.client.initialize_async(
+            lsp.InitializeParams(capabilities=capabilities, root_uri=self.folder.as_uri())
+        )
+        self.client.initialized(lsp.InitializedParams())
+        return result
+
+    async def end(self) -> None:
+        await self.client.shutdown_async(None)
+        self.client.exit(None)
+        await self.client.stop()  # type: ignore[no-untyped-call]
+
+    def uri(self, name: str) -> str:
+        return (self.folder / name).as_uri()
+
+    async def open(self, name: str, text: str) -> list[lsp.Diagnostic]:
+        self.texts[name] = text
+        item = lsp.TextDocumentItem(self.uri(name), "sewdsl", 1, text)
+        self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
+        return await self.heard(name)
+
+    def type(self, name: str, text: str, version: int) -> None:
+        self.texts[name] = text
+        self.client.text_document_did_change(
+            lsp.DidChangeTextDocumentParams(
+                lsp.VersionedTextDocumentIdentifier(uri=self.uri(name), version=version),
+                [lsp.TextDocumentContentChangeWholeDocument(text)],
+            )
+        )
+
+    async def heard(self, name: str) -> list[lsp.Diagnostic]:
+        params = await asyncio.wait_for(self.said.get(), 20)
+        assert params.uri == self.uri(name)
+        return list(params.diagnostics)
+
+    async def actions(self, name: str, said: lsp.Diagnostic) -> list[lsp.CodeAction]:
+        text, context = lsp.TextDocumentIdentifier(self.uri(name)), lsp.CodeActionContext([said])
+        found = await self.client.text_document_code_action_async(lsp.CodeActionParams(text, said.range, context))
+        return [action for action in found or () if isinstance(action, lsp.CodeAction)]
+
+    def at(self, name: str, word: str) -> dict[str, Any]:
+        before = self.texts[name][: self.texts[name].index(word)]
+        position = lsp.Position(before.count("\n"), len(before) - before.rfind("\n") - 1)
+        return {"text_document": lsp.TextDocumentIdentifier(self.uri(name)), "position": position}
+
+
+def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]]) -> None:
+    """Runs an editor against a server of its own."""
+    (folder / "pyproject.toml").touch()
+    (folder / "lib.net").write_text(LIBRARY)
+    (folder / "a.net").write_text(NET)
+
+    async def whole() -> None:
+        editor = Editor(folder)
+        await editor.begin()
+        try:
+            await what(editor)
+        finally:
+            await editor.end()
+
+    asyncio.run(whole())
+
+
+EVERYWHERE = lsp.Range(lsp.Position(0, 0), lsp.Position(999, 0))
+
+
+def test_diagnostics_and_their_fixes(tmp_path: Path) -> None:
+    async def what(editor: Editor) -> None:
+        (said,) = await editor.open("a.net", NET)
+        assert (said.code, said.source, said.severity) == ("missing-hyphen", "sewdsl", lsp.DiagnosticSeverity.Error)
+        assert said.message.startswith("'PLIFMPk2' is PLIF and MPk2 without the hyphen between")
+        (action,) = await editor.actions("a.net", said)
+        assert (action.title, action.is_preferred) == ("insert the missing '-'", True)
+        assert action.edit is not None
+        assert action.edit.changes is not None
+        (change,) = action.edit.changes[editor.uri("a.net")]
+        line = NET.split("\n")[3]
+        column = change.range.start.character
+        assert change.range.start == change.range.end
+        assert f"{line[:column]}{change.new_text}{line[column:]}" == line.replace("PLIFMPk2", "PLIF-MPk2")
+        editor.type("a.net", NET.replace("PLIFMP", "PLIF-MP"), 2)
+        assert await editor.heard("a.net") == []
+
+    edit(tmp_path, what)
+
+
+def test_what_a_used_file_gets_wrong_stands_at_its_use(tmp_path: Path) -> None:
+    async def what(editor: Editor) -> None:
+        good = NET.replace("PLIFMP", "PLIF-MP")
+        assert await editor.open("a.net", good) == []
+        (editor.folder / "lib.net").write_text(LIBRARY.replace("-SN", "-NS"))
+        identifier = lsp.TextDocumentIdentifier(editor.uri("lib.net"))
+        editor.client.text_document_did_save(lsp.DidSaveTextDocumentParams(identifier))
+        (said,) = await editor.heard("a.net")
+        assert said.range.start.line == 1
+        assert said.message.startswith("lib.net:3:28: unknown name 'NS'")
+
+    edit(tmp_path, what)
+
+
+def test_a_warning_can_be_allowed(tmp_path: Path) -> None:
+    text = "sewdsl 1\ninput 1x9x9\nbody c4k3-BN-IF-MPk2-FC2\n"
+
+    async def what(editor: Editor) -> None:
+        (said,) = await editor.open("w.net", text)
+        assert (said.code, said.severity) == ("cropped-input", lsp.DiagnosticSeverity.Warning)
+        *_, last = await editor.actions("w.net", said)
+        assert last.title == "allow cropped-input in this file"
+        assert last.edit is not None
+        assert last.edit.changes is not None
+        (change,) = last.edit.changes[editor.uri("w.net")]
+        lines = text.split("\n")
+        place_ = change.range.start
+        mended = "\n".join([*lines[: place_.line], lines[place_.line] + change.new_text, *lines[place_.line + 1 :]])
+        editor.type("w.net", mended, 2)
+        assert await editor.heard("w.net") == []
+
+    edit(tmp_path, what)
+
+
+def test_places_and_names(tmp_path: Path) -> None:
+    good = NET.replace("PLIFMP", "PLIF-MP")
+
+    async def what(editor: Editor) -> None:
+        client = editor.client
+        await editor.open("a.net", good)
+        await editor.open("lib.net", LIBRARY)
+        hover = await client.text_document_hover_async(lsp.HoverParams(**editor.at("a.net", "c8k3")))
+        assert hover is not None
+        assert isinstance(hover.contents, lsp.MarkupContent)
+        assert hover.contents.value.startswith("`c8k3s1p1d1g1b0`  \n`[2, 32, 32] real` → `[8, 32, 32] real`")
+        assert hover.range is not None
+        assert hover.range.start.character == 5
+        items = await client.text_document_completion_async(lsp.CompletionParams(**editor.at("a.net", "GAP")))
+        assert isinstance(items, list | tuple)
+        assert {"Mine", "SEW Block", "PLIF"} <= {item.label for item in items}
+        place = await client.text_document_definition_async(lsp.DefinitionParams(**editor.at("a.net", "Mine")))
+        assert isinstance(place, lsp.Location)
+        assert (place.uri, place.range.start) == (editor.uri("lib.net"), lsp.Position(2, 6))
+        found = await client.text_document_references_async(
+            lsp.ReferenceParams(context=lsp.ReferenceContext(include_declaration=True), **editor.at("lib.net", "Mine"))
+        )
+        assert found is not None
+        assert [(Path(f.uri).name, f.range.start.line) for f in found] == [("lib.net", 2), ("a.net", 3)]
+        mine = editor.at("a.net", "Mine")
+        renamed = await client.text_document_rename_async(lsp.RenameParams(new_name="Yours", **mine))
+        assert renamed is not None
+        assert renamed.changes is not None
+        assert {uri: [e.new_text for e in edits] for uri, edits in renamed.changes.items()} == {
+            editor.uri("a.net"): ["Yours"],
+            editor.uri("lib.net"): ["Yours"],
+        }
+        with pytest.raises(JsonRpcException, match="'BN' is a name of the language"):
+            await client.text_document_rename_async(lsp.RenameParams(new_name="BN", **mine))
+
+    edit(tmp_path, what)
+
+
+def test_whole_texts(tmp_path: Path) -> None:
+    good = NET.replace("PLIFMP", "PLIF-MP")
+
+    async def what(editor: Editor) -> None:
+        client = editor.client
+        await editor.open("a.net", good)
+        text = lsp.TextDocumentIdentifier(editor.uri("a.net"))
+        hints = await client.text_document_inlay_hint_async(lsp.InlayHintParams(text, EVERYWHERE))
+        assert hints is not None
+        assert [hint.label for hint in hints] == ["8×32×32", "8×16×16", "16×16×16", "16", "5"]
+        symbols = await client.text_document_document_symbol_async(lsp.DocumentSymbolParams(text))
+        assert symbols is not None
+        assert [symbol.name for symbol in symbols] == ["use", "input", "body"]
+        options = lsp.FormattingOptions(4, insert_spaces=True)
+        edits = await client.text_document_formatting_async(lsp.DocumentFormattingParams(text, options))
+        assert edits is not None
+        assert [change.new_text for change in edits] == [
+            'sewdsl 1\nuse     "lib.net"\ninput   2x32x32\nbody    c8k3-BN-PLIF-MPk2-Mine(c16)-GAP-FC5\n'
+        ]
+        editor.type("a.net", edits[0].new_text, 2)
+        assert not await client.text_document_formatting_async(lsp.DocumentFormattingParams(text, options))
+        editor.type("a.net", f"{good}train on mnist5k {{\n    epochs 3\n}}\n", 3)
+        folds = await client.text_document_folding_range_async(lsp.FoldingRangeParams(text))
+        assert folds is not None
+        assert [(fold.start_line, fold.end_line) for fold in folds] == [(4, 5)]
+
+    edit(tmp_path, what)
+
+
+def test_a_large_network_as_one_types(tmp_path: Path) -> None:
+    """Of many versions in a row the last is spoken about; prints how long an answer takes behind a keystroke."""
+    text = shipped()["sew-resnet-152"].read_text(encoding="utf-8")
+
+    async def what(editor: Editor) -> None:
+        (editor.folder / "imagenet.net").write_text(shipped()["imagenet"].read_text(encoding="utf-8"))
+        assert await editor.open("big.net", text) == []
+        times = []
+        for version in range(2, 22):
+            begin = time.perf_counter()
+            editor.type("big.net", text + "#" * version, version)
+            hover = lsp.HoverParams(lsp.TextDocumentIdentifier(editor.uri("big.net")), lsp.Position(8, 12))
+            assert await editor.client.text_document_hover_async(hover) is not None
+            times.append(time.perf_counter() - begin)
+        print(f"answer behind a keystroke: median {sorted(times)[len(times) // 2] * 1e3:.0f} ms")  # noqa: T201
+        for version in range(22, 42):
+            editor.type("big.net", text.replace("FC1000", "FC1000"[: version % 5]), version)
+        said = await editor.said.get()
+        while said.version != 41:
+            assert said.version in range(2, 22)
+            said = await asyncio.wait_for(editor.said.get(), 20)
+        (error,) = [d for d in said.diagnostics if d.code != "expectation-failed"]
+        assert error.message.startswith("'F'") or error.code == "unknown-name"
+
+    edit(tmp_path, what)
