@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sewdsl.elaborate.builder import Followers
-from sewdsl.elaborate.omission import goes_without_saying
+from sewdsl.elaborate.omission import omissible
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Op
 from sewdsl.ir.words import in_words
@@ -43,11 +43,12 @@ def _label(op: Op, followers: Followers) -> Label:
         return Label("input")
     letters = {name: letter for letter, name in op.letters().items()}
     title, details = [op.kind], []
+    unsaid = omissible(op, lambda left: left.settle(followers))
     for name, value in op:
         letter = letters.get(name)
         if value is None and letter is not None:
             continue
-        if letter not in ALWAYS and goes_without_saying(op, name, lambda lacking: lacking.settle(followers)):
+        if letter not in ALWAYS and name in unsaid:
             continue
         if letter is None:
             details.append(_cut(f"{name} = {in_words(value)}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -11,33 +12,41 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Misfit
 
 Some = TypeVar("Some", bound=Kind)
+KNOWN = 4096
+"""Kinds whose omissions are remembered; networks have a few dozen."""
 
 
-def goes_without_saying(
-    kind: Some, name: str, settle: Callable[[Some], Some] | None = None, default: Mapping[str, Any] | None = None
-) -> bool:
-    """Whether the same becomes of a kind if one of its arguments is left out.
+def omissible(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None) -> tuple[str, ...]:
+    """The arguments of which each can be left out, so that the same is read.
 
     Args:
         kind: With all its arguments.
-        name: The argument.
         settle: Fills in what depends on the surroundings.
-        default: What the header says in place of what is left out.
+        default: Whose arguments stand in for what is left out, where it is of the same kind: the header's neuron.
     """
-    given = {**(default or {}), **{key: value for key, value in kind if key != name}}
-    return reads_as(type(kind), given, settle) == kind
+    without: Mapping[str, Some | None] = _without(kind, default)
+    return tuple(name for name, left in without.items() if becomes(left, settle) == kind)
 
 
-def reads_as(family: type[Some], given: Mapping[str, Any], settle: Callable[[Some], Some] | None = None) -> Some | None:
-    """What becomes of arguments; None if they are not valid.
-
-    Args:
-        family: The class.
-        given: The arguments that are written.
-        settle: Fills in what depends on the surroundings.
-    """
+def becomes(read: Some | None, settle: Callable[[Some], Some] | None) -> Some | None:
+    """What becomes of what is read in its surroundings; None if nothing does."""
     try:
-        made = family.model_validate(given)
-        return made if settle is None else settle(made)
+        return read if read is None or settle is None else settle(read)
     except (ValidationError, Misfit):
+        return None
+
+
+@lru_cache(KNOWN)
+def _without(kind: Any, default: Kind | None) -> Mapping[str, Any]:
+    """For each argument, what is read if it is left out; None: it cannot be."""
+    values = dict(kind)
+    return {out: read(type(kind), {n: v for n, v in values.items() if n != out}, default) for out in values}
+
+
+def read(family: type[Some], given: Mapping[str, Any], default: Kind | None) -> Some | None:
+    """What becomes of the arguments that are written; None: they are not enough."""
+    standing_in = dict(default) if default is not None and type(default) is family else {}
+    try:
+        return family.model_validate({**standing_in, **given})
+    except ValidationError:
         return None

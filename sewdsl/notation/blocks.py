@@ -10,6 +10,7 @@ from sewdsl.elaborate.builder import Builder
 from sewdsl.elaborate.calls import Calls
 from sewdsl.elaborate.expressions import TooLarge, Walker
 from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.library import library
 from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
@@ -32,14 +33,22 @@ class Blocks:
     """Finds what the blocks of a text could stand for in one network.
 
     A block is tried for what looks like it, and stands for it if its call expands to the same text.
+
+    Args:
+        network: The network.
+        wording: The texts of its nodes.
+        items: Its body, without repeats and calls.
+        own: Blocks of the text's own, beside those that every text may call.
     """
 
-    def __init__(self, network: Network, items: Items, definitions: Mapping[str, BlockDefinition]) -> None:
-        self._network, self._wording = network, Wording(network)
-        self._vocabulary = Vocabulary(library=definitions)
-        self._shapes = [Shape(block, self._vocabulary) for block in definitions.values()]
+    def __init__(
+        self, network: Network, wording: Wording, items: Items, own: Mapping[str, BlockDefinition] | None = None
+    ) -> None:
+        self._network, self._wording = network, wording
+        self._vocabulary = Vocabulary(own or {}, library())
+        self._shapes = [Shape(block, self._vocabulary) for block in self._vocabulary.blocks.values()]
         self._nearest = _activations(items)
-        self._calls: dict[tuple[Items, Surroundings], Block | None] = {}
+        self._calls: dict[tuple[str, Items, Surroundings], Block | None] = {}
         self._expansions: dict[tuple[str, Surroundings], Items | None] = {}
 
     def named(self, items: Items) -> Items:
@@ -73,17 +82,25 @@ class Blocks:
         for order, shape in enumerate(shapes):
             part = items[at : at + shape.length]
             if shape.may_be(part) and (block := self._call(shape, part)):
-                loose = shape.uses(OWN_NEURON) + shape.uses(OWN_JOIN)
+                loose = len({OWN_NEURON, OWN_JOIN} & shape.names)
                 found.append((block.arguments.count("="), loose, order, block, shape.length))
         return min(found)[3:] if found else (None, 1)
 
     def _call(self, shape: Shape, items: Items) -> Block | None:
         """The call of a block that expands to some items."""
-        first = self._network.nodes[first_node(items[0])]
-        neuron = self._network.settings.neuron or self._nearest[first_node(items[0])]
-        surroundings = self._network.nodes[first.inputs[0]].output.shape, neuron
+        begin = first_node(items[0])
+        (source, *_) = self._network.nodes[begin].inputs
+        neuron = self._network.settings.neuron or self._nearest[begin]
+        surroundings = self._network.nodes[source].output.shape, neuron
+        key = shape.title, items, surroundings
+        if key not in self._calls:
+            self._calls[key] = self._tried(shape, items, surroundings)
+        known = self._calls[key]
+        return replace(known, items=items) if known is not None else None
+
+    def _tried(self, shape: Shape, items: Items, surroundings: Surroundings) -> Block | None:
+        own = tuple(self._own(shape, items, surroundings[1]))
         for values in shape.guesses(items):
-            own = self._own(shape, items, neuron)
             block = Block(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
             if self._expand(text_of(block), surroundings) == items:
                 return block
@@ -94,9 +111,9 @@ class Blocks:
         ops = [item.op for item in walk(items) if isinstance(item, Layer | Join)]
         join = next((op for op in ops if isinstance(op, JoinOp)), None)
         activation = next((op for op in ops if isinstance(op, Activation)), None)
-        if join is not None and shape.uses(OWN_JOIN) and join != self._network.settings.join:
+        if join is not None and OWN_JOIN in shape.names and join != self._network.settings.join:
             yield f"{OWN_JOIN}={self._wording.alone(join)}"
-        if activation is not None and shape.uses(OWN_NEURON) and activation != neuron:
+        if activation is not None and OWN_NEURON in shape.names and activation != neuron:
             yield f"{OWN_NEURON}={self._wording.alone(activation)}"
 
     def _expand(self, call: str, surroundings: Surroundings) -> Items | None:

@@ -11,8 +11,8 @@ from sewdsl.ir.op import Activation
 from sewdsl.notation.tree import Block, Item, Items, Join, Layer, Repeat, text_of
 from sewdsl.ops.layers.batch_norm import BatchNorm
 
-LONGEST = 256
-"""Items of a sequence that is looked for; the time to look grows with it, and no paper repeats more."""
+SHORTEST, WORK = 256, 4_000_000
+"""Periods up to so many items are looked for in any sequence; longer ones as far as so many comparisons go."""
 
 Calls = Callable[[Items], Iterator[tuple[int, int, Block]]]
 """Gives, for a sequence, what blocks can stand for: (begin, end, call)."""
@@ -51,16 +51,13 @@ class _Saving:
 class _Folding:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._joins: dict[Join, Join] = {}
 
     def sequence(self, items: Items) -> Items:
         """Folds joins first, since they are items of what is around them."""
         return self._row([self._inside(item) if isinstance(item, Join) else item for item in items])
 
     def _inside(self, join: Join) -> Join:
-        if join not in self._joins:
-            self._joins[join] = replace(join, branch=self.sequence(join.branch), shortcut=self.sequence(join.shortcut))
-        return replace(self._joins[join], op=join.op, node=join.node)
+        return replace(join, branch=self.sequence(join.branch), shortcut=self.sequence(join.shortcut))
 
     def _row(self, row: Sequence[Item]) -> Items:
         """Chooses among the savings; those that overlap with a better one make do with what it leaves."""
@@ -102,7 +99,8 @@ class _Folding:
         """All stretches in which every item is equal to the one a period later."""
         numbers: dict[Item, int] = {}
         ids = [numbers.setdefault(item, len(numbers)) for item in row]
-        for period in range(1, min(len(ids) // 2, LONGEST) + 1):
+        longest = min(len(ids) // 2, max(SHORTEST, WORK // max(1, len(ids))))
+        for period in range(1, longest + 1):
             same = bytes(map(eq, ids, ids[period:]))
             start = same.find(b"\1" * period)
             while start >= 0:

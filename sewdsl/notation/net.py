@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
-from sewdsl.notation.text import written
-from sewdsl.notation.tree import Items, Join, walk
+from sewdsl.notation.fold import fold
+from sewdsl.notation.text import ANY, defined
+from sewdsl.notation.tree import Definition, Items, Join, definition_head, walk
 from sewdsl.notation.unwritable import Unwritable
 from sewdsl.notation.words import quoted, value_words
 from sewdsl.notation.wrap import wrap
@@ -16,10 +17,6 @@ from sewdsl.ops.input import Input
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.lexicon import COLUMN, VERSION
-from sewdsl.syntax.limits import Limits
-
-_ANY = Limits(source_bytes=10**9, nesting=1000, repeat=10**9, digits=18)
-"""However large a network is, its text can be laid out."""
 
 
 def net(network: Network, name: str | None = None) -> str:
@@ -34,7 +31,7 @@ def net(network: Network, name: str | None = None) -> str:
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    items = written(network)
+    definitions, items = defined(network)
     try:
         header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))
         figures = "".join(f"{_figure(item)}\n" for item in network.expectations)
@@ -42,8 +39,13 @@ def net(network: Network, name: str | None = None) -> str:
     except ValueError as error:
         raise Unwritable(None, str(error)) from error
     body = f"body {wrap(items, COLUMN)}\n"
-    text = "\n".join(filter(None, (header + body, figures, recipe)))
-    return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), _ANY)
+    text = "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
+    return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), ANY)
+
+
+def _block(definition: Definition) -> str:
+    head = definition_head(definition)
+    return f"{head}{wrap(fold(definition.items), 0, len(head))}\n"
 
 
 def _header(network: Network, name: str, items: Items) -> Iterator[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 from sewdsl.elaborate.blocks import title
 from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.ir.op import Activation
 from sewdsl.notation.tree import Item, Items, Join, Layer, walk
-from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, JoinOf, Name, Number, Word
+from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, JoinOf, Number, Word
 from sewdsl.syntax.tree import Item as Written
 from sewdsl.syntax.tree import Sequence as WrittenSequence
 
@@ -27,7 +28,7 @@ class Shape:
     block: BlockDefinition
     vocabulary: Vocabulary
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The block's name."""
         return title(self.block)
@@ -37,18 +38,24 @@ class Shape:
         """Items of its sequence."""
         return len(self.block.expression.items)
 
-    @property
+    @cached_property
     def joins(self) -> bool:
         """Whether there is a join in it, outside of others."""
         return any(isinstance(item, JoinOf) for item in self.block.expression.items)
 
-    def uses(self, name: str) -> bool:
-        """Whether ``SN`` or ``g`` stands in it."""
-        return name in _names(self.block.expression)
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names in it: ``BN``, ``SN``, ``g``."""
+        return frozenset(_names(self.block.expression))
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The kinds of its items."""
+        return _pattern(self.block.expression, self.vocabulary)
 
     def may_be(self, items: Items) -> bool:
         """Whether the kinds of some items are those of the block."""
-        return self._row(self.block.expression, items)
+        return _alike(self.pattern, items)
 
     def guesses(self, items: Items) -> Iterator[dict[str, int]]:
         """Values for the parameters, from the numbers that stand in some items: c of ``c32k3``, s of ``s2``."""
@@ -71,45 +78,68 @@ class Shape:
         defaults = {p.name: p.default.value for p in self.block.parameters if isinstance(p.default, Number)}
         return "".join(f"{name}{value}" for name, value in values.items() if defaults.get(name) != value)
 
-    def _row(self, written: WrittenSequence, items: Sequence[Item]) -> bool:
-        expected = [item for item in written.items if not _is(item, IDENTITY)]
-        return len(expected) == len(items) and all(map(self._item, expected, items))
 
-    def _item(self, written: Written, item: Item) -> bool:
-        if isinstance(written, Call):
-            if not isinstance(item, Layer):
+@dataclass(frozen=True)
+class _Joined:
+    """A join whose shortcut may be one of several."""
+
+    name: str | None
+    branch: Pattern
+    shortcuts: tuple[Pattern, ...]
+
+
+Pattern = tuple[str | _Joined | None, ...]
+"""Kinds of layers, ``SN`` and joins, in order; None is like nothing."""
+
+
+def _pattern(written: WrittenSequence, vocabulary: Vocabulary) -> Pattern:
+    return tuple(
+        _kind(item, vocabulary)
+        for item in written.items
+        if not (isinstance(item, Call) and item.name.plain == IDENTITY)
+    )
+
+
+def _kind(item: Written, vocabulary: Vocabulary) -> str | _Joined | None:
+    match item:
+        case Call(name=name) if name.plain == OWN_NEURON:
+            return OWN_NEURON
+        case Call(name=name) if isinstance(name.parts[0], Word):
+            return vocabulary.symbol(name.parts[0].text)
+        case JoinOf(name=name, branch=branch, shortcut=shortcut):
+            ways = (shortcut.first, shortcut.second) if isinstance(shortcut, Alternative) else (shortcut,)
+            return _Joined(name.plain, _pattern(branch, vocabulary), tuple(_pattern(way, vocabulary) for way in ways))
+        case _:
+            return None
+
+
+def _alike(pattern: Pattern, items: Sequence[Item]) -> bool:
+    if len(pattern) != len(items):
+        return False
+    for kind, item in zip(pattern, items, strict=True):
+        if isinstance(item, Layer):
+            if kind != item.op.kind and not (kind == OWN_NEURON and isinstance(item.op, Activation)):
                 return False
-            return isinstance(item.op, Activation) if _is(written, OWN_NEURON) else item.op.kind == self._kind(written)
-        if not (isinstance(written, JoinOf) and isinstance(item, Join)):
+        elif not (
+            isinstance(kind, _Joined)
+            and isinstance(item, Join)
+            and kind.name in {OWN_JOIN, item.name}
+            and _alike(kind.branch, item.branch)
+            and any(_alike(shortcut, item.shortcut) for shortcut in kind.shortcuts)
+        ):
             return False
-        ways = written.shortcut
-        shortcuts = (ways.first, ways.second) if isinstance(ways, Alternative) else (ways,)
-        return (
-            written.name.plain in {OWN_JOIN, item.name}
-            and self._row(written.branch, item.branch)
-            and any(self._row(shortcut, item.shortcut) for shortcut in shortcuts)
-        )
-
-    def _kind(self, call: Call) -> str | None:
-        """The kind of layer that a call names: ``c`` for ``c$(c)k3``."""
-        first = call.name.parts[0]
-        return self.vocabulary.symbol(first.text) if isinstance(first, Word) else None
+    return True
 
 
-def _is(item: Written, name: str) -> bool:
-    return isinstance(item, Call) and item.name.plain == name
-
-
-def _names(node: WrittenSequence | Alternative | Written | Name) -> set[str | None]:
+def _names(node: WrittenSequence | Alternative | Written) -> Iterator[str]:
     """All names in an expression."""
     match node:
         case WrittenSequence(items=items):
-            return set().union(*map(_names, items))
+            for item in items:
+                yield from _names(item)
         case Alternative(first=one, second=other):
-            return _names(one) | _names(other)
+            yield from (*_names(one), *_names(other))
         case JoinOf(name=name, branch=branch, shortcut=shortcut):
-            return {name.plain} | _names(branch) | _names(shortcut)
+            yield from (name.plain or "", *_names(branch), *_names(shortcut))
         case Call(name=name):
-            return {name.plain}
-        case _:
-            return set()
+            yield name.plain or ""

@@ -16,7 +16,7 @@ DEEPEST = 100
 """Joins inside joins: beyond what --limit nesting lets anybody read with ease, and safe to recurse into."""
 
 
-def structure(network: Network, words: Callable[[int], str]) -> Items:
+def structure(network: Network, words: Callable[[int], str] = lambda _: "") -> Items:
     """What stands in the body of a network.
 
     A join's branch and shortcut begin at the last node that all ways to the join lead through. Walking up from a join's
@@ -24,7 +24,7 @@ def structure(network: Network, words: Callable[[int], str]) -> Items:
 
     Args:
         network: Its nodes; paths are not looked at.
-        words: The text of the node at an index: ``c32k3s1``, or the name of a join.
+        words: The text of the node at an index: ``c32k3s1``, or the name of a join; none where only the order counts.
 
     Raises:
         Unwritable: no text gives these nodes with these edges.

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from sewdsl.elaborate.library import library
+from collections.abc import Iterable
+
+from sewdsl.diagnostics import Diagnostics
 from sewdsl.ir.network import Network
 from sewdsl.notation.blocks import Blocks
+from sewdsl.notation.define import proposals
 from sewdsl.notation.fold import fold
 from sewdsl.notation.structure import structure
-from sewdsl.notation.tree import Items, text
+from sewdsl.notation.tree import Block, Definition, Items, definition_head, nodes, text, walk
 from sewdsl.notation.wording import Wording
+from sewdsl.source import Source
+from sewdsl.syntax.lexicon import VERSION
+from sewdsl.syntax.limits import Limits
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.tree import BlockDefinition
+
+ANY = Limits(source_bytes=10**9, nesting=1000, repeat=10**9, digits=18)
+"""However large a network is, its text can be read."""
 
 
 def compact(network: Network) -> str:
@@ -32,6 +43,41 @@ def written(network: Network) -> Items:
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    items = structure(network, Wording(network).node)
-    blocks = Blocks(network, items, library())
+    wording, items = _read(network)
+    return _folded(Blocks(network, wording, items), items)
+
+
+def defined(network: Network) -> tuple[tuple[Definition, ...], Items]:
+    """The body of a network as a tree, and the blocks of its own that it calls.
+
+    Raises:
+        Unwritable: no text of the language gives this network; the message names a node.
+    """
+    wording, items = _read(network)
+    plain = _folded(Blocks(network, wording, items), items)
+    found = proposals(network, items, plain)
+    while found:
+        folded = _folded(Blocks(network, wording, items, _parsed(found)), items)
+        called = {item.title for item in walk(folded) if isinstance(item, Block)}
+        kept = tuple(definition for definition in found if definition.title in called)
+        if kept == found:
+            return found, folded
+        found = kept
+    return (), plain
+
+
+def _read(network: Network) -> tuple[Wording, Items]:
+    """The body without repeats and calls; what is written of a node depends on where it stands, so it comes second."""
+    wording = Wording(network, nodes(structure(network)))
+    return wording, structure(network, wording.node)
+
+
+def _folded(blocks: Blocks, items: Items) -> Items:
     return fold(blocks.named(items), blocks.calls)
+
+
+def _parsed(definitions: Iterable[Definition]) -> dict[str, BlockDefinition]:
+    """Definitions as the compiler knows them."""
+    lines = "".join(f"{definition_head(one)}{text(one.items)}\n" for one in definitions)
+    statements = parse(Source("", f"sewdsl {VERSION}\n{lines}"), Diagnostics(), ANY).statements
+    return {one.name.plain or "": one for one in statements if isinstance(one, BlockDefinition)}

@@ -40,6 +40,7 @@ class Join:
         shortcut: Operand S; empty: the identity.
         op: What it is.
         node: Index of the node that it stands for; inside a repeat, in the first copy.
+        fitting: Whether the shortcut is the identity where that fits: ``id or …``; only in definitions.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Join:
     shortcut: Items
     op: JoinOp = field(compare=False, repr=False)
     node: int = field(compare=False, repr=False)
+    fitting: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,21 @@ class Repeat:
     count: int
 
 
+@dataclass(frozen=True)
+class Definition:
+    """``block NAME(c, s=1) = …``.
+
+    Attributes:
+        title: The block's name.
+        parameters: ``c, s=1``; empty: there are none.
+        items: What it stands for, with ``$(c)`` in the texts of layers.
+    """
+
+    title: str
+    parameters: str
+    items: Items
+
+
 Item = Layer | Join | Block | Repeat
 Items = tuple[Item, ...]
 
@@ -92,12 +109,23 @@ def text_of(item: Item) -> str:
         case Layer():
             return item.text
         case Join(name, branch, shortcut):
-            return f"{name}[{text(branch)} | {text(shortcut)}]"
+            return f"{name}[{text(branch)} | {shortcut_prefix(item)}{text(shortcut)}]"
         case Block(title, arguments):
             blank = " " if " " in title else ""
             return f"{title}{blank}({arguments})" if arguments else title
         case Repeat(inner, count):
             return f"{{{text(inner)}}}*{count}"
+
+
+def definition_head(definition: Definition) -> str:
+    """What stands in front of what a block stands for: ``block SEW Block(c, s=1) = ``."""
+    parameters = f"({definition.parameters})" if definition.parameters else ""
+    return f"block {definition.title}{parameters} = "
+
+
+def shortcut_prefix(join: Join) -> str:
+    """What stands in front of a shortcut that is taken only where the identity does not fit."""
+    return f"{IDENTITY} or " if join.fitting else ""
 
 
 def parts(item: Item) -> tuple[Items, ...]:
@@ -128,3 +156,12 @@ def first_node(item: Item) -> int:
         return first_node(inside)
     assert isinstance(item, Join)  # noqa: S101 -- calls and repeats are never empty
     return item.node
+
+
+def nodes(items: Items) -> Iterator[int]:
+    """The nodes of a sequence without repeats, in the order in which the compiler makes them."""
+    for item in items:
+        for inner in parts(item):
+            yield from nodes(inner)
+        if isinstance(item, Layer | Join):
+            yield item.node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 from sewdsl.elaborate.builder import Followers
 from sewdsl.elaborate.names import OWN_JOIN
@@ -14,11 +14,19 @@ from sewdsl.ops import find
 
 
 class Wording:
-    """Knows what the header and the surroundings of a node make superfluous."""
+    """Knows what the header and the surroundings of a node make superfluous.
 
-    def __init__(self, network: Network) -> None:
+    Args:
+        network: The network.
+        order: Its nodes but the input as the compiler will order them: where a node has several readers, what follows
+            from the nearest of them depends on it.
+    """
+
+    def __init__(self, network: Network, order: Iterable[int]) -> None:
         self._network, self._header = network, network.settings
         self._ops = [node.op for node in network]
+        rank = {index: place for place, index in enumerate(order)}
+        self._readers = [sorted(group, key=rank.__getitem__) for group in network.readers]
         self._known: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
@@ -33,8 +41,8 @@ class Wording:
                 return self.join(op)
             if type(op).settle is Op.settle:
                 return self.alone(op)
-            followers = Followers(self._ops, self._network.readers, index)
-            return words(op, lambda lacking: lacking.settle(followers), self._default(op))
+            followers = Followers(self._ops, self._readers, index)
+            return words(op, lambda left: left.settle(followers), self._header.neuron)
         except ValueError as error:
             raise Unwritable(self._network.nodes[index], str(error)) from error
 
@@ -48,7 +56,7 @@ class Wording:
             if find(op.kind) is not type(op):
                 message = f"'{op.kind}' is not a name of the language"
                 raise ValueError(message)
-            self._known[op] = self.join(op) if isinstance(op, Join) else words(op, default=self._default(op))
+            self._known[op] = self.join(op) if isinstance(op, Join) else words(op, default=self._header.neuron)
         return self._known[op]
 
     def join(self, op: Join) -> str:
@@ -63,7 +71,3 @@ class Wording:
             return OWN_JOIN
         message = "a join takes no arguments where it stands, other than the header's"
         raise ValueError(message)
-
-    def _default(self, op: Op) -> dict[str, Any]:
-        neuron = self._header.neuron
-        return dict(neuron) if neuron is not None and type(neuron) is type(op) else {}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from sewdsl.elaborate import compact
-from sewdsl.elaborate.omission import goes_without_saying, reads_as
+from sewdsl.elaborate.omission import KNOWN, becomes, omissible, read
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.words import in_words
 from sewdsl.ops import find
@@ -23,33 +23,41 @@ _MEANT = frozenset({"on", "off", "none", "true", "false", "in", "or"})
 Some = TypeVar("Some", bound=Kind)
 
 
-def words(kind: Some, settle: Callable[[Some], Some] | None = None, default: Mapping[str, Any] | None = None) -> str:
+def words(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None) -> str:
     """The text of a kind: ``c32k3s1``, ``DP0.25``, ``LIF(tau=3.0)``, ``ATan``.
 
     Args:
         kind: With all its arguments.
         settle: Fills in what depends on the surroundings; what it fills in by itself is not written.
-        default: What the header says in place of arguments that are not written.
+        default: Whose arguments stand in for those not written, where it is of the same kind: the header's neuron.
 
     Raises:
         ValueError: no text is read as this, or an argument has a value that cannot be written.
     """
-    letters = {name: letter for letter, name in kind.letters().items()}
-    said = [
-        name for name, _ in kind if letters.get(name) == ALWAYS or not goes_without_saying(kind, name, settle, default)
-    ]
-    for names in (said, [name for name, _ in kind]):
-        given, shown = _written(kind, names, letters)
-        if reads_as(type(kind), {**(default or {}), **given}, settle) == kind:
-            return shown
+    unsaid = omissible(kind, settle, default)
+    letters = _letters(type(kind))
+    shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS or name not in unsaid)
+    for names in (shortest, tuple(name for name, _ in kind)):
+        made: Some | None
+        made, text = _written(kind, names, default)
+        if becomes(made, settle) == kind:
+            return text
     message = f"{kind} is not what anything is read as here: an argument follows from its surroundings"
     raise ValueError(message)
 
 
-def _written(kind: Kind, names: list[str], letters: Mapping[str, str]) -> tuple[dict[str, Any], str]:
-    """What is read, and the text that it is read from."""
+@cache
+def _letters(kind: type[Kind]) -> dict[str, str]:
+    """The letters of arguments by their names."""
+    return {name: letter for letter, name in kind.letters().items()}
+
+
+@lru_cache(KNOWN)
+def _written(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[Any, str]:
+    """The text with some arguments, and what is read from it."""
     given: dict[str, Any] = {}
-    tight, named = kind.kind, []
+    family: type[Kind] = type(kind)
+    letters, tight, named = _letters(family), kind.kind, []
     for name in names:
         value, letter = getattr(kind, name), letters.get(name)
         number = "" if letter is None else _number(value)
@@ -60,7 +68,7 @@ def _written(kind: Kind, names: list[str], letters: Mapping[str, str]) -> tuple[
         else:
             given[name] = value
             named.append(f"{name}={value_words(value)}")
-    return given, tight + (f"({', '.join(named)})" if named else "")
+    return read(family, given, default), tight + (f"({', '.join(named)})" if named else "")
 
 
 def _number(value: object) -> str:

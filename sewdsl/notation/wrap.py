@@ -4,39 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.notation.tree import Item, Items, Join, Repeat, text, text_of
+from sewdsl.notation.tree import Item, Items, Join, Repeat, shortcut_prefix, text, text_of
 
 WIDTH = 120
 """Characters of a line."""
+LEAST = 40
+"""Characters of a line that stand behind its indentation, however deep that is."""
 STEP = 4
 """By how much the formatter indents what stands inside of brackets."""
 
 
-def wrap(items: Items, indent: int) -> str:
+def wrap(items: Items, indent: int, used: int = 0) -> str:
     """A sequence that goes on in the next line where a line is full, behind a ``-``; joins are opened up.
 
     Args:
         items: The sequence.
         indent: Blanks that the formatter will put in front of each line.
+        used: Characters that stand in front of the sequence in its first line; others are as short.
     """
-    whole = text(items)
-    if len(whole) + indent <= WIDTH:
-        return whole
-    return "\n".join(_lines(items, indent))
+    whole, room = text(items), max(WIDTH - indent - used, LEAST)
+    return whole if len(whole) <= room else "\n".join(_lines(items, indent, room))
 
 
-def _lines(items: Items, indent: int) -> Iterator[str]:
+def _lines(items: Items, indent: int, room: int) -> Iterator[str]:
     line = ""
     for place, item in enumerate(items):
         dash = "-" if place < len(items) - 1 else ""
         flat = text_of(item) + dash
-        if indent + len(line) + len(flat) <= WIDTH:
+        if len(line) + len(flat) <= room:
             line += flat
             continue
         if line:
             yield line
         line = flat
-        if indent + len(flat) > WIDTH:
+        if len(flat) > room:
             *full, last = _opened(item, indent)
             yield from full
             line = last + dash
@@ -48,7 +49,8 @@ def _opened(item: Item, indent: int) -> list[str]:
     """An item that is longer than a line, over several."""
     match item:
         case Join(name, branch, shortcut):
-            sides = wrap(branch, indent + STEP), f"| {wrap(shortcut, indent + STEP + len('| '))}"
+            bar = f"| {shortcut_prefix(item)}"
+            sides = wrap(branch, indent + STEP), bar + wrap(shortcut, indent + STEP, len(bar))
             return [f"{name}[", *(line for side in sides for line in side.split("\n")), "]"]
         case Repeat(inner, count):
             return ["{", *wrap(inner, indent + STEP).split("\n"), f"}}*{count}"]

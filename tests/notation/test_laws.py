@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import sewdsl
 from sewdsl.compiler import shipped
@@ -12,26 +13,38 @@ from sewdsl.notation import compact, net
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from tests.laws.drawn import Drawn, nets
+from tests.laws.strategies import NETWORKS
+from tests.notation.handmade import shuffled
 from tests.notation.same import anonymous, compiled, essence, options
 
 LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 
 
-def holds(network: Network) -> None:
-    """The laws of both forms, without and with the names of the nodes."""
-    text = net(network)
+def holds(network: Network, seed: int = 0) -> None:
+    """The laws of both forms, with the names of the nodes, without them, and in another order."""
+    text, line = net(network), compact(network)
     assert essence(compiled(text)) == essence(network)
+    assert essence(compiled(net(anonymous(network)))) == essence(network)
     assert format_source(Source("text.net", text)) == text
-    assert net(anonymous(network)) == text
-    line = compact(network)
     assert "\n" not in line
     assert essence(sewdsl.load(line, **options(network)))[:3] == essence(network)[:3]
+    assert compact(shuffled(network, seed)) == line
+    assert net(shuffled(network, seed)) == net(anonymous(network))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(nets())
 def test_random_networks(drawn: Drawn) -> None:
-    holds(drawn.network)
+    holds(drawn.network, drawn.seed)
+
+
+@settings(max_examples=120, deadline=None)
+@given(NETWORKS, st.sampled_from([None, "PLIF(tau=3.0)", "IF"]), st.integers(0, 99))
+def test_random_texts(text: str, neuron: str | None, seed: int) -> None:
+    """Also without a neuron in the header, so that ``SN`` is the one nearest before."""
+    compilation = sewdsl.read(text, input="2x16x16", neuron=neuron)
+    assume(compilation.valid)
+    holds(compilation.result(), seed)
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped()) - LIBRARIES))

@@ -1,0 +1,53 @@
+"""Networks built without a text, as importers build them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import sewdsl
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Activation, Op
+from sewdsl.ir.settings import Settings
+from sewdsl.ops import catalogue
+from sewdsl.ops.input import Input
+from sewdsl.ops.joins.add import Add
+
+SHAPE = (4, 8, 8)
+
+
+def op(text: str) -> Op:
+    """The op of a layer, or a join by its name, with nothing left open."""
+    made = catalogue()[text]() if text in catalogue() else sewdsl.load(text, input=SHAPE).nodes[1].op
+    assert isinstance(made, Op)
+    return made
+
+
+def network(*rows: tuple[str | Op, Sequence[int]], neuron: Activation | None = None, output: int = -1) -> Network:
+    """A network of layers and the nodes that each reads; node 0 is the input, of four channels."""
+    source = Input(shape=SHAPE)
+    nodes = [Node("n0", source, (), source.infer())]
+    for what, inputs in rows:
+        made = op(what) if isinstance(what, str) else what
+        signal = made.infer(*(nodes[i].output for i in inputs))
+        nodes.append(Node(f"n{len(nodes)}", made, tuple(inputs), signal))
+    settings = Settings(input=SHAPE, join=Add(), neuron=neuron)
+    return Network("handmade", tuple(nodes), output % len(nodes), settings).validate()
+
+
+def shuffled(network: Network, seed: int) -> Network:
+    """The same nodes in another order of computation, without names and paths."""
+    choice = random.Random(seed)  # noqa: S311 -- no secret
+    waiting, order, place = set(range(len(network))), list[int](), dict[int, int]()
+    while waiting:
+        ready = sorted(i for i in waiting if place.keys() >= set(network.nodes[i].inputs))
+        index = choice.choice(ready)
+        waiting.remove(index)
+        place[index] = len(order)
+        order.append(index)
+    nodes = tuple(
+        replace(network.nodes[i], name=f"n{place[i]}", path=(), inputs=tuple(place[j] for j in network.nodes[i].inputs))
+        for i in order
+    )
+    return replace(network, nodes=nodes, output=place[network.output]).validate()

@@ -1,0 +1,120 @@
+"""Networks built by hand: what no path tells, and what no text gives."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from sewdsl.ir.op import Op
+from sewdsl.ir.settings import Settings
+from sewdsl.notation import Unwritable, compact, net
+from sewdsl.ops.input import Input
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from tests.notation.handmade import network
+from tests.notation.same import compiled, essence
+
+WRITTEN = {
+    "id": (),
+    "BN": (("BN", [0]),),
+    "ADD[id | id]": (("ADD", [0, 0]),),
+    "ADD[BN | id]": (("BN", [0]), ("ADD", [1, 0])),
+    "ADD[id | BN]": (("BN", [0]), ("ADD", [0, 1])),
+    "BN-ADD[id | id]-ReLU": (("BN", [0]), ("ADD", [1, 1]), ("ReLU", [2])),
+    "IF-IAND[BN-IF | LIF]": (("IF", [0]), ("LIF", [1]), ("BN", [1]), ("IF", [3]), ("IAND", [4, 2])),
+    "IF-IAND[LIF | BN-IF]": (("IF", [0]), ("LIF", [1]), ("BN", [1]), ("IF", [3]), ("IAND", [2, 4])),
+    "ADD[ADD[BN | id] | ReLU]": (("BN", [0]), ("ADD", [1, 0]), ("ReLU", [0]), ("ADD", [2, 3])),
+    "ADD[id | ADD[id | BN]]": (("BN", [0]), ("ADD", [0, 1]), ("ADD", [0, 2])),
+    "ADD[id | ADD[id | id]]": (("ADD", [0, 0]), ("ADD", [0, 1])),
+    "{ADD[id | id]}*2": (("ADD", [0, 0]), ("ADD", [1, 1])),
+    "ADD[BN-ADD[ReLU | id] | id]": (("BN", [0]), ("ReLU", [1]), ("ADD", [2, 1]), ("ADD", [3, 0])),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_is_written(text: str) -> None:
+    """Both operands in their order, wherever they begin."""
+    made = network(*WRITTEN[text])
+    assert compact(made) == text
+    assert compact(compiled(net(made))) == text
+
+
+REFUSED = {
+    # a - b - join, and a reader of a on each side of b
+    "n1 (BN): the ways that part behind it do not meet in one join": (
+        *(("BN", [0]), ("ReLU", [1]), ("ReLU", [0]), ("ADD", [2, 3]), ("ADD", [1, 4])),
+    ),
+    # a ladder: the second join reads what the first one is still to join
+    "n2 (ReLU): the ways that part behind it do not meet in one join": (
+        *(("BN", [0]), ("ReLU", [0]), ("ADD", [1, 2]), ("ReLU", [2]), ("ADD", [3, 4])),
+    ),
+    "n2 (ReLU): what it gives does not reach the output": (("BN", [0]), ("ReLU", [1]), ("ReLU", [1])),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_is_refused(message: str) -> None:
+    with pytest.raises(Unwritable, match=f"^{re.escape(message)}$"):
+        compact(network(*REFUSED[message]))
+
+
+def test_output_that_is_not_last() -> None:
+    made = network(("BN", [0]), ("ReLU", [1]), output=1)
+    with pytest.raises(Unwritable, match=r"n2 \(ReLU\): what it gives does not reach the output"):
+        net(made)
+
+
+@pytest.mark.parametrize(
+    ("op", "message"),
+    [
+        (Conv(channels=4, kernel=(3, 3)), r"n1 \(c\): .*c4k3s1d1g1 is not what anything is read as here"),
+        (TdBatchNorm(), r"n1 \(tdBN\): tdBN\(.*\) is not what anything is read as here"),
+        (Input(shape=(4, 8, 8)), r"n1 \(input\): only layers, activations and joins stand behind the input"),
+    ],
+)
+def test_ops_that_are_never_read(op: Op, message: str) -> None:
+    with pytest.raises(Unwritable, match=message):
+        compact(network((op, [0])))
+
+
+def test_kinds_that_are_not_known() -> None:
+    class Own(BatchNorm):
+        """Not found under its name."""
+
+    with pytest.raises(Unwritable, match=r"n1 \(BN\): 'BN' is not a name of the language"):
+        compact(network((Own(), [0])))
+
+
+def test_input_that_the_settings_do_not_say() -> None:
+    made = replace(network(("BN", [0])), settings=Settings(input=(2, 8, 8), join=Add()))
+    with pytest.raises(Unwritable, match=r"n0 \(input\): it is not the input that the settings say"):
+        net(made)
+
+
+def test_joins_too_deep() -> None:
+    rows = [("BN", [0]), *(("ADD", [depth + 1, 0]) for depth in range(101))]
+    assert compact(network(*rows[:101])).count("ADD") == 100
+    with pytest.raises(Unwritable, match=r"n102 \(ADD\): joins nest more than 100 deep"):
+        compact(network(*rows))
+
+
+@pytest.mark.parametrize("threshold", [0.5, 2.0])
+def test_what_follows_is_what_the_text_will_have(threshold: float) -> None:
+    """Which of two neurons is nearest follows from the order of the text, not from that of the nodes."""
+    norm = TdBatchNorm(v_threshold=threshold)
+    made = network((norm, [0]), (IF(v_threshold=2.0), [1]), (IF(v_threshold=0.5), [1]), ("AND", [3, 2]))
+    stated = "" if threshold == 0.5 else "(v_threshold=2.0)"
+    assert compact(made) == f"tdBN{stated}-AND[IF(v_threshold=0.5) | IF(v_threshold=2.0)]"
+    assert [node.op for node in compiled(net(made))][1] == norm
+
+
+def test_equal_networks_in_spite_of_odd_names() -> None:
+    made = replace(network(("BN", [0])), name='a "quoted"\nname')
+    assert compiled(net(made)).name == "a  quoted  name"
+    assert compiled(net(made, name="Other")).name == "Other"
+    assert essence(compiled(net(replace(made, name="")))) == essence(made)
