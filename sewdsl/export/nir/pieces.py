@@ -178,9 +178,7 @@ def _(op: Add, site: Site) -> list[Piece]:  # noqa: ARG001
 @pieces.register
 def _(op: Neuron, site: Site) -> list[Piece]:
     if op.v_reset is None:
-        raise Refused(
-            site.node, "subtracts its threshold where it fires (v_reset=none), and NIR's neurons are set to v_reset"
-        )
+        raise Refused(site.node, "subtracts its threshold where it fires (v_reset=none), which no neuron of NIR does")
     dynamics = op.dynamics(**site.learned) if isinstance(op, LinearNeuron) else None
     found = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site.inputs[0].shape)
     if found is None:
@@ -199,7 +197,7 @@ def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNo
         return nodes.integrate_and_fire(gain / DT, op.v_threshold, reset, shape)
     if not 0 < rate <= 1:
         return None
-    if isclose(rate, gain, rel_tol=1e-12):  # how LIF and PLIF charge; then r is 1 exactly
+    if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF, apart from rounding: then r is 1
         rate = gain
     leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
     return nodes.leaky(DT / rate, gain / rate, leak, op.v_threshold, reset, shape)

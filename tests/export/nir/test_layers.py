@@ -28,7 +28,7 @@ SPECS = {
     "a norm whose convolution is read elsewhere": "c4k3-ADD[BN|id]-IF-FC5",
     "norms with no convolution before them": "BN-c4k3-IF-BN-LIF-Flatten-BN-tdBN-IF-FC5",
     "the last layer's norm": "c4k3-IF-FC5-BN",
-    "neurons that leak": "c4k3-LIF(tau=3.0)-c4k3-PLIF(tau=1.5)-FC9-LIF(tau=49.0)",
+    "neurons that leak": "c4k3-LIF(tau=3.0)-c4k3-PLIF(tau=1.5)-FC9-LIF(tau=49.0, v_threshold=0.01)",
     "another reset": "c4k3-IF(v_reset=-0.5)-c4k3-LIF(v_reset=0.25, v_threshold=0.5)-c4k3-PLIF(v_reset=-1.0)",
     "neurons that read whole numbers": "c4k3-BN-IF-IF-ADD[id|IF]-LIF-LIF(v_threshold=0.5)-FC5",
     "sums": "c4k3-BN-IF-{SEW Block}*2-Spiking Block (c6s2)-ADD[c6k3|c6k1]-ADD[ADD[c6k3|id]|c6k1-BN]-PLIF-FC5",
