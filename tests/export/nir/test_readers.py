@@ -10,13 +10,16 @@ import nir
 import nirtorch
 import numpy as np
 import pytest
+import snntorch
 import torch
+from snntorch.export_nir import export_to_nir as write_by_snntorch
 from snntorch.import_nir import import_from_nir as read_by_snntorch
 from spikingjelly.activation_based.nir_exchange import import_from_nir as read_by_spikingjelly
 from torch import Tensor, nn
 from torch.nn import functional
 
 import sewdsl
+from sewdsl.export.nir.executor import Executor
 from sewdsl.export.nir.metadata import DT
 from sewdsl.export.nir.writing import to_bytes
 from sewdsl.ir.network import Network
@@ -212,3 +215,23 @@ def test_a_whole_network() -> None:
     with redirect_stdout(io.StringIO()):
         module = read_by_snntorch(graph).float()
     assert float((run(module, x.float())[:, None] - y).abs().max()) <= 1e-5
+
+
+def test_at_the_threshold() -> None:
+    """A current of whole numbers: SpikingJelly's neurons fire as ours, snnTorch's as NIR defines."""
+    graph, x, y = written("c4k3-BN-LIF-LIF(v_threshold=0.5)-FC5", torch.float32)
+    above = Executor(graph, fires="above").run(x)
+    with redirect_stdout(io.StringIO()):
+        snntorch_s = run(read_by_snntorch(graph).float(), x)[:, None]
+    assert float((run(read_by_spikingjelly(graph), x) - y).abs().max()) <= 1e-5
+    assert float((snntorch_s - above).abs().max()) <= 1e-5
+    assert float((y - above).abs().max()) > 0.1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_snntorch_writes_none() -> None:
+    """1.0.0 beside nir 1.0.8, of the network in its own documentation: neurons without a shape."""
+    leaky = snntorch.Leaky(beta=0.9, init_hidden=True)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), leaky, nn.Linear(500, 10))
+    with pytest.raises(ValueError, match="type mismatch"):
+        write_by_snntorch(module, torch.randn(1, 784))
