@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sewdsl.syntax.brackets import Brackets
 
-_BEHIND_A_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "LBRACE", "LESS"})
+_BEHIND_A_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "SIZE", "LBRACE", "LESS"})
 """What follows a keyword but hardly the first word of a layer: ``-`` at a line's end, then ``expect parameters``."""
 
 
