@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MODULES = sorted(path for part in ("benchmarks", "sewdsl") for path in (ROOT / part).rglob("*.py"))
+MODULES = sorted(path for part in ("benchmarks", "editors", "sewdsl") for path in (ROOT / part).rglob("*.py"))
 MAX_MODULE, MAX_MEDIAN, MAX_FUNCTION = 300, 80, 40
 
 

@@ -82,5 +82,16 @@ def test_nets(scripts: Path, tmp_path: Path) -> None:
     assert "sew-resnet-152" in run(scripts / "sewdsl", "nets", cwd=tmp_path)
 
 
+@pytest.mark.parametrize(("alias", "text"), [("sewdsl", "body BN"), ("net", "body BN"), ("sewdsl-compact", "BN")])
+def test_pygments_finds_the_lexers(scripts: Path, tmp_path: Path, alias: str, text: str) -> None:
+    program = f"from pygments.lexers import get_lexer_by_name as get; print(*get({alias!r}).get_tokens({text!r}))"
+    assert "Token.Name.Function, 'BN'" in run(scripts / "python", "-c", program, cwd=tmp_path)
+
+
+def test_pygments_knows_the_files(scripts: Path, tmp_path: Path) -> None:
+    program = "from pygments.lexers import find_lexer_class_for_filename as find; print(find('7b.net').__name__)"
+    assert run(scripts / "python", "-c", program, cwd=tmp_path) == "NetLexer\n"
+
+
 def test_as_a_module(scripts: Path, tmp_path: Path) -> None:
     run(scripts / "python", "-m", "sewdsl", "check", "7b-net", cwd=tmp_path)

@@ -1,0 +1,56 @@
+"""Lexers for Pygments, over the compiler's own tokens: what they show is what the compiler reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+from pygments.lexer import Lexer
+from pygments.token import Whitespace, _TokenType, string_to_tokentype
+
+from sewdsl.highlight.looks import LOOKS
+from sewdsl.source import Source, Span
+from sewdsl.syntax.lexicon import VERSION
+from sewdsl.syntax.tokens import TokenType, compact_tokens, tokens
+
+_TOKENS = {kind: string_to_tokentype(look.pygments) for kind, look in LOOKS.items()}
+
+
+def _pieces(text: str, read: Callable[[Source], list[tuple[TokenType, Span]]]) -> Iterator[tuple[int, _TokenType, str]]:
+    """Every character of a text, in order: the tokens, and the white space between them."""
+    behind = 0
+    for kind, span in read(Source("<text>", text)):
+        if behind < span.start:
+            yield behind, Whitespace, text[behind : span.start]
+        yield span.start, _TOKENS[kind], span.text
+        behind = span.end
+    if behind < len(text):
+        yield behind, Whitespace, text[behind:]
+
+
+class NetLexer(Lexer):
+    """Files in the language."""
+
+    name = "sewdsl"
+    aliases: ClassVar[list[str]] = ["sewdsl", "net"]
+    filenames: ClassVar[list[str]] = ["*.net"]
+
+    def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
+        """Offset, token and text of each piece; the texts together are the whole, whatever it is."""
+        return _pieces(text, tokens)
+
+    @staticmethod
+    def analyse_text(text: str) -> float:
+        """Sure of a file that states the language's version, else 0."""
+        return float(text.startswith(f"sewdsl {VERSION}"))
+
+
+class CompactLexer(Lexer):
+    """Compact strings, as papers print them."""
+
+    name = "sewdsl compact"
+    aliases: ClassVar[list[str]] = ["sewdsl-compact"]
+
+    def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
+        """Likewise; newlines are white space."""
+        return _pieces(text, compact_tokens)

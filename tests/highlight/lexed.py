@@ -1,0 +1,61 @@
+"""What the compiler's own tokens say about each character of a text, apart from sewdsl/syntax/tokens.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.source import Source
+from sewdsl.syntax.brackets import match
+from sewdsl.syntax.layout import mark_alternatives, statements
+from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.scanner import end, scan, start
+
+if TYPE_CHECKING:
+    from lark import Token
+
+    from sewdsl.syntax.tokens import TokenType
+
+_MAY_BE: dict[str, set[TokenType]] = {
+    "_VERSION _BODY _BLOCK _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},
+    "KEY": {"key"},
+    "WORD": {"key", "name", "block", "argument", "number", "value"},
+    "INTEGER DECIMAL SIZE": {"number", "value"},
+    "QUANTITY": {"number", "unit", "value"},
+    "STRING UNTERMINATED": {"string"},
+    "COMMENT": {"comment"},
+    "_DASH": {"operator", "value"},
+    "_STAR _PLUS _SLASH _EQUAL _BAR": {"operator"},
+    "_COMMA": {"separator"},
+    "LBRACE RBRACE LESS MORE _LSQB _RSQB _LPAR": {"bracket"},
+    "_OPEN": {"formula"},
+    "_RPAR": {"bracket", "formula"},
+    "BAD": {"bad"},
+}
+MAY_BE = {kind: pieces for kinds, pieces in _MAY_BE.items() for kind in kinds.split()}
+"""What the pieces of a compiler's token may be, wherever it stands."""
+
+
+def in_a_file(text: str) -> list[str | None]:
+    """The kind of the token that each character belongs to; None: white space."""
+    source = Source("t", text)
+    found = scan(source)
+    for statement in statements(found, match(source, found, Diagnostics(), STANDARD)):
+        for entry in statement.entries:
+            mark_alternatives(entry)
+    return _kinds(text, found)
+
+
+def in_a_string(text: str) -> list[str | None]:
+    """Likewise, of a compact string."""
+    found = scan(Source("t", text))
+    mark_alternatives([token for token in found if token.type not in {"COMMENT", "NEWLINE"}])
+    return _kinds(text, found)
+
+
+def _kinds(text: str, found: list[Token]) -> list[str | None]:
+    kinds: list[str | None] = [None] * len(text)
+    for token in found:
+        if token.type != "NEWLINE":
+            kinds[start(token) : end(token)] = [token.type] * len(token)
+    return kinds
