@@ -1,0 +1,247 @@
+"""The TextMate grammar of ``.net`` files, made from the compiler's own tokens, keywords and looks.
+
+``python -m editors.textmate`` writes it anew. Its rules say what sewdsl/syntax/tokens.py says, as far as a grammar can
+that sees one line at a time and never how a bracket further down is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from sewdsl.highlight.looks import LOOKS
+from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
+from sewdsl.syntax.scanner import language
+from sewdsl.syntax.tokens import TokenType
+from sewdsl.syntax.words import ARGUMENTS, HEAD, LETTERED, NUMBER
+
+PATH = Path(__file__).parent / "vscode" / "syntaxes" / "sewdsl.tmLanguage.json"
+LANGUAGE = "sewdsl"
+
+Rule = dict[str, Any]
+
+
+def _terminal(name: str) -> str:
+    """The expression of a token of the grammar, without groups that capture."""
+    (pattern,) = (terminal.pattern.to_regexp() for terminal in language().terminals if terminal.name == name)
+    written = re.sub(r"\\u([0-9A-F]{4})", lambda found: chr(int(found[1], 16)), pattern)
+    return re.sub(r"(?<!\\)\((?!\?)", "(?:", written)
+
+
+def _scope(kind: TokenType) -> str:
+    return f"{LOOKS[kind].scope}.{LANGUAGE}"
+
+
+BLANKS = _terminal("_SPACE")
+BLANK = BLANKS.removeprefix("[").removesuffix("]+")
+GAP = f"(?>[{BLANK}]*)"
+WORD = f"(?>{_terminal('WORD')})"
+WORD_END = f"(?!{_terminal('WORD').removeprefix('[A-Za-z]').removesuffix('*')})"
+DASH, STAR, EQUAL, BAR = map(_terminal, ("_DASH", "_STAR", "_EQUAL", "_BAR"))
+SIZE, QUANTITY, DECIMAL, INTEGER = map(_terminal, ("SIZE", "QUANTITY", "DECIMAL", "INTEGER"))
+FORMULA_BEHIND = f"(?={_terminal('_OPEN')})"
+CALLED = rf"(?={GAP}[(\[])"
+
+_WORDS = "|".join([*KEYWORDS, *SETTINGS])
+_VALUE = r"[\"A-Za-z{<⟨]|[0-9]+(?:[x×][0-9]+)*(?![0-9.%A-Za-z_])"
+KNOWN = f"(?:{_WORDS}){WORD_END}{GAP}(?:{_VALUE})"
+"""How a line begins that is a statement of its own, also where the line before seems to go on."""
+STATEMENT_END = f"$|^(?={GAP}{KNOWN})"
+ANYWAY = f"^(?={KNOWN})"
+"""Ends what an unclosed bracket holds: a known statement that is not indented."""
+
+
+def _match(kind: TokenType, *expressions: str) -> Rule:
+    return {"match": "|".join(expressions), "name": _scope(kind)}
+
+
+def _include(name: str) -> Rule:
+    return {"include": f"#{name}"}
+
+
+def _first(kind: TokenType) -> Rule:
+    return {"0": {"name": _scope(kind)}}
+
+
+PARTS: Rule = {"patterns": [_match("argument", "[a-z]"), _match("number", NUMBER)]}
+"""The letters and numbers of compact arguments."""
+
+
+def _names(before: str = "", behind: str = "") -> list[Rule]:
+    """Names, cut into what they name and compact arguments, where it is possible."""
+    captures = {"1": {"name": _scope("name")}, "2": PARTS}
+    expressions = [
+        f"{before}({HEAD})({ARGUMENTS}[a-z]){WORD_END}{FORMULA_BEHIND}{behind}",
+        f"{before}({HEAD})({ARGUMENTS}){WORD_END}{behind}",
+    ]
+    return [*({"match": match, "captures": captures} for match in expressions), _match("name", before + WORD + behind)]
+
+
+def _bracket(begin: str, end: str, patterns: list[Rule]) -> Rule:
+    return {
+        "begin": _terminal(begin),
+        "beginCaptures": _first("bracket"),
+        "end": f"{_terminal(end)}|{ANYWAY}",
+        "endCaptures": _first("bracket"),
+        "patterns": patterns,
+    }
+
+
+def _expression_bracket(begin: str, end: str) -> Rule:
+    """A bracket with a sequence inside; behind a bar, ``or`` is a keyword."""
+    shortcut = {
+        "begin": BAR,
+        "beginCaptures": _first("operator"),
+        "end": f"(?={_terminal(end)})|{ANYWAY}",
+        "patterns": [
+            _match("keyword", f"or{WORD_END}"),
+            _match("block", f"{WORD}(?:{BLANKS}(?!or{WORD_END}){WORD})+"),
+            _include("items"),
+        ],
+    }
+    return _bracket(begin, end, [shortcut, _include("expression")])
+
+
+def _statement(begin: str, captures: dict[str, TokenType], patterns: list[Rule], end: str = STATEMENT_END) -> Rule:
+    return {
+        "begin": begin,
+        "beginCaptures": {group: {"name": _scope(kind)} for group, kind in captures.items()},
+        "end": end,
+        "patterns": patterns,
+    }
+
+
+def _keywords(*kinds: str) -> str:
+    words = [word for word, kind in KEYWORDS.items() if kind in kinds]
+    return f"({'|'.join(words)}){WORD_END}"
+
+
+def _tokens() -> dict[str, Rule]:
+    """What is the same wherever it stands."""
+    closers = [_terminal(name) for name in ("_RPAR", "_RSQB", "RBRACE", "MORE")]
+    operators = [DASH, STAR, EQUAL, BAR, _terminal("_PLUS"), _terminal("_SLASH")]
+    unit = [_match("number", "[0-9.]+"), _match("unit", ".+")]
+    return {
+        "comment": _match("comment", _terminal("COMMENT")),
+        "string": _match("string", _terminal("STRING"), _terminal("UNTERMINATED")),
+        "number": {
+            "patterns": [
+                _match("number", SIZE),
+                {"match": QUANTITY, "captures": {"0": {"patterns": unit}}},
+                _match("number", DECIMAL, INTEGER),
+            ]
+        },
+        "rest": {
+            "patterns": [
+                _match("separator", _terminal("_COMMA")),
+                _match("operator", *operators),
+                _match("bracket", *closers),
+                _match("bad", rf"[^{BLANK}\r\n]"),
+            ]
+        },
+        "continuation": {
+            "begin": f"(?:{DASH}|{EQUAL}|{BAR})(?={GAP}(?:#|$))",
+            "beginCaptures": _first("operator"),
+            "end": rf"^(?={GAP}[^#\r\n])",
+            "patterns": [_include("comment")],
+        },
+    }
+
+
+def _contexts() -> dict[str, Rule]:
+    """What the words in each place are."""
+    general = [*map(_include, ("comment", "brackets", "formula", "string", "number"))]
+    block = _match("block", f"{WORD}(?:{BLANKS}{WORD})+")
+    words = [*_names(before="(?=[A-Z])"), *_names(behind=CALLED), _match("value", WORD)]
+    lettered = [
+        {"match": f"({LETTERED}[a-z]){WORD_END}{FORMULA_BEHIND}", "captures": {"1": PARTS}},
+        {"match": f"((?:[a-z]{NUMBER})+){WORD_END}", "captures": {"1": PARTS}},
+    ]
+    named = _match("argument", f"{WORD}(?={GAP}{EQUAL})")
+    parameters = [*general, _match("argument", WORD), _include("rest")]
+    return {
+        "expression": {"patterns": [block, _include("items")]},
+        "items": {"patterns": [*general, *_names(), _include("rest")]},
+        "values": {"patterns": [*general, *words, _include("rest")]},
+        "arguments": {"patterns": [*general, named, block, *lettered, *words, _include("rest")]},
+        "parameters": {"patterns": parameters},
+        "in-formula": {"patterns": [_bracket("_LPAR", "_RPAR", [_include("in-formula")]), *parameters]},
+    }
+
+
+def _brackets() -> dict[str, Rule]:
+    """Brackets, each with what it holds."""
+    return {
+        "brackets": {
+            "patterns": [
+                _expression_bracket("LBRACE", "RBRACE"),
+                _expression_bracket("LESS", "MORE"),
+                _expression_bracket("_LSQB", "_RSQB"),
+                _bracket("_LPAR", "_RPAR", [_include("arguments")]),
+            ]
+        },
+        "formula": {
+            "begin": _terminal("_OPEN"),
+            "beginCaptures": _first("formula"),
+            "end": rf"({_terminal('_RPAR')})(?:(?=[a-z])({LETTERED}[a-z]?){WORD_END}|({WORD}))?|{ANYWAY}",
+            "endCaptures": {"1": {"name": _scope("formula")}, "2": PARTS, "3": {"name": _scope("name")}},
+            "patterns": [_include("in-formula")],
+        },
+    }
+
+
+def _statements() -> dict[str, Rule]:
+    """Statements by their first word, and the entries of sections."""
+    values = [_include("continuation"), _include("values")]
+    place = [
+        _match("value", WORD, SIZE, QUANTITY, DECIMAL, INTEGER, f"{DASH}(?=[A-Za-z0-9])"),
+        *map(_include, ("continuation", "comment", "brackets", "formula", "string", "rest")),
+    ]
+    header = [
+        {"begin": f"(?={EQUAL})", "end": STATEMENT_END, "patterns": [_include("continuation"), _include("expression")]},
+        _bracket("_LPAR", "_RPAR", [_include("parameters")]),
+        *map(_include, ("continuation", "comment", "brackets", "formula", "string", "number")),
+        _match("block", f"{WORD}(?:{BLANKS}{WORD})*"),
+        _include("rest"),
+    ]
+    body = [_include("continuation"), _include("expression")]
+    section_end = f"(?={_terminal('RBRACE')})|{STATEMENT_END}"
+    entry = _statement(WORD, {"0": "key"}, values, section_end)
+    other = _statement(rf"(?=[^{BLANK}\r\n#A-Za-z}}])", {}, values, section_end)
+    section = _bracket("LBRACE", "RBRACE", [_include("comment"), entry, other])
+    on = f"(?:{BLANKS}(on){WORD_END})?"
+    figure = f"(?:{BLANKS}({WORD}))?"
+    statements = [
+        _statement(_keywords("_VERSION", "_USE"), {"1": "keyword"}, values),
+        _statement(_keywords("_BODY"), {"1": "keyword"}, body),
+        _statement(_keywords("_BLOCK"), {"1": "keyword"}, header),
+        _statement(_keywords("_EXPECT", "_CLAIM") + figure, {"1": "keyword", "2": "key"}, values),
+        _statement(_keywords("_ALLOW"), {"1": "keyword"}, place),
+        _statement(_keywords("SECTION") + on, {"1": "keyword", "2": "keyword"}, [section, *place]),
+        _statement(WORD, {"0": "key"}, values),
+        _statement(rf"(?=[^{BLANK}\r\n#A-Za-z])", {}, values),
+    ]
+    return {"statement": {"patterns": statements}}
+
+
+def grammar() -> Rule:
+    """The whole grammar."""
+    return {
+        "name": LANGUAGE,
+        "scopeName": f"source.{LANGUAGE}",
+        "fileTypes": ["net"],
+        "firstLineMatch": "^sewdsl [0-9]",
+        "patterns": [_include("comment"), _include("statement")],
+        "repository": {**_statements(), **_contexts(), **_brackets(), **_tokens()},
+    }
+
+
+def text() -> str:
+    """The grammar as it is written."""
+    return json.dumps(grammar(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")

@@ -1,0 +1,77 @@
+"""The TextMate grammar agrees with the compiler: character by character, over every text in this repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+
+from editors.textmate import LANGUAGE, PATH, text
+from sewdsl.highlight.looks import LOOKS
+from sewdsl.source import Source
+from sewdsl.syntax.printer import print_document
+from sewdsl.syntax.tokens import tokens
+from tests.highlight.corpus import files, strings
+from tests.highlight.engine import BUILT, Scopes, python, vscode
+from tests.syntax.strategies import documents
+
+CORPUS = files() | {name: f"body {string}" for name, string in strings().items()}
+ENGINES = [
+    pytest.param(python, id="python"),
+    pytest.param(vscode, id="vscode", marks=pytest.mark.skipif(not BUILT, reason="editors/vscode is not built")),
+]
+
+
+def expected(written: str) -> Scopes:
+    """The scope of each character by the compiler's tokens."""
+    found: Scopes = [None] * len(written)
+    for kind, span in tokens(Source("t", written)):
+        found[span.start : span.end] = [f"{LOOKS[kind].scope}.{LANGUAGE}"] * (span.end - span.start)
+    return found
+
+
+def runs(written: str, scopes: Scopes) -> list[tuple[str, str | None]]:
+    """Neighbours of one scope together, so that a failure can be read."""
+    found: list[tuple[str, str | None]] = []
+    for character, scope in zip(written, scopes, strict=True):
+        if found and found[-1][1] == scope:
+            found[-1] = found[-1][0] + character, scope
+        else:
+            found.append((character, scope))
+    return found
+
+
+def test_the_grammar_is_as_generated() -> None:
+    assert PATH.read_text(encoding="utf-8") == text(), "python -m editors.textmate writes it anew"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_text_looks_as_the_compiler_reads_it(engine: Callable[[list[str]], list[Scopes]]) -> None:
+    assert len(CORPUS) > 300
+    for (name, written), scopes in zip(CORPUS.items(), engine(list(CORPUS.values())), strict=True):
+        assert runs(written, scopes) == runs(written, expected(written)), name
+
+
+@given(documents.map(print_document))
+@settings(max_examples=50)
+def test_every_file_in_canonical_form_does(written: str) -> None:
+    (scopes,) = python([written])
+    assert runs(written, scopes) == runs(written, expected(written))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("half", "whole"),
+    [
+        ("body {c32-", "body c32"),
+        ("block A(c = g[c$(", "block A(c) = g[c$(c)]"),
+        ("train on x {\n  optimizer SGD(", "train on x {\n  optimizer SGD()\n}"),
+        ("body c32-", "body c32"),
+        ("body a |", "body a"),
+    ],
+)
+def test_what_is_half_typed_does_not_spill(engine: Callable[[list[str]], list[Scopes]], half: str, whole: str) -> None:
+    rest = '\ninput 2x32x32\nexpect output 10\nblock B = a-b\ntrain on x {\n  epochs 3\n}\nuse "x.net"\n'
+    left, right = engine([half + rest, whole + rest])
+    assert left[-len(rest) :] == right[-len(rest) :] == expected(whole + rest)[-len(rest) :]
