@@ -1,0 +1,60 @@
+"""Text of anybody's as LaTeX source that typesets it, in text mode, by the kernel's own commands alone."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from unicodedata import combining, normalize
+
+_COMMANDS = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\char34{}", "`": r"\char96{}", "\u00a0": "~",
+    "×": r"$\times$", "·": r"$\cdot$", "±": r"$\pm$", "∧": r"$\wedge$", "¬": r"$\neg$", "→": r"$\to$",
+    "≤": r"$\leq$", "≥": r"$\geq$", "°": r"$^{\circ}$", "²": r"$^{2}$", "³": r"$^{3}$", "…": r"\dots{}",
+    "‐": "-", "–": "--", "—": "---", "−": "$-$", "’": "'", "“": "``", "”": "''",
+    "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}",
+    "ł": r"\l{}", "Ł": r"\L{}",
+    "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$", "θ": r"$\theta$",
+    "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
+    "φ": r"$\varphi$", "Δ": r"$\Delta$", "Θ": r"$\Theta$", "Σ": r"$\Sigma$", "Ω": r"$\Omega$",
+    "\N{MATHEMATICAL ITALIC SMALL C}": "$c$",
+}  # fmt: skip
+"""What is not written as it is."""
+_ACCENTS = {
+    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
+    "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
+}  # fmt: skip
+"""Commands by combining mark."""
+_LIGATURES, _AFTER = frozenset("-',!?"), frozenset("-',`")
+"""What would become another sign, before what."""
+
+
+def tex(text: str) -> str:
+    r"""A text as LaTeX source.
+
+    What only some engines and fonts can typeset is written as its code point; control characters become spaces.
+
+    >>> print(tex("50% of a_b--c{1}"), tex("Ångström 中"))
+    50\% of a\_b-{}-c\{1\} \r{A}ngstr\"{o}m U+4E2D
+    """
+    letters = [_letter(letter) for letter in normalize("NFC", text)]
+    following = [letter[0] for letter in letters[1:]]
+    parts = (
+        letter + "{}" if letter in _LIGATURES and after in _AFTER else letter
+        for letter, after in zip_longest(letters, following)
+    )
+    return "".join(parts)
+
+
+def _letter(letter: str) -> str:
+    """One character."""
+    if letter in _COMMANDS:
+        return _COMMANDS[letter]
+    if letter.isascii():
+        return letter if letter.isprintable() else " "
+    base, *marks = tuple(normalize("NFD", letter))
+    if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS:
+        return rf"\{_ACCENTS[marks[0]]}{{{base}}}"
+    if combining(letter) or not letter.isprintable():
+        return " "
+    return f"U+{ord(letter):04X}"
