@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sewdsl.ir.network import Network
+from sewdsl.notation.latex import latex
 from sewdsl.notation.net import net
 from sewdsl.notation.text import compact
+from sewdsl.notation.tikz import fragment, tikz
 
-FORMS: dict[str, Callable[[Network], str]] = {"plain": compact, "net": net}
+FORMS: dict[str, Callable[[Network], str]] = {
+    "plain": compact,
+    "net": net,
+    "latex": latex,
+    "tikz": tikz,
+    "tikz-fragment": fragment,
+}
 """By the name behind ``sewdsl notation --as``; the first is the default."""
 ENDINGS: dict[str, str] = {".net": "net"}
 """The form that a file's ending stands for, unless another one is asked for."""

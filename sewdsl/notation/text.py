@@ -43,7 +43,7 @@ def written(network: Network) -> Items:
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    wording, items = _read(network)
+    wording, items = unfolded(network)
     return _folded(Blocks(network, wording, items), items)
 
 
@@ -53,20 +53,39 @@ def defined(network: Network) -> tuple[tuple[Definition, ...], Items]:
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    wording, items = _read(network)
-    plain = _folded(Blocks(network, wording, items), items)
-    found = proposals(network, items, plain)
+    found, _, folded = _defined(network)
+    return found, folded
+
+
+def called(network: Network) -> tuple[Items, Items]:
+    """The body of a network with calls of blocks, those of its own too: without repeats, and with them.
+
+    Calls of blocks without a join are in the latter only.
+
+    Raises:
+        Unwritable: no text of the language gives this network; the message names a node.
+    """
+    _, named, folded = _defined(network)
+    return named, folded
+
+
+def _defined(network: Network) -> tuple[tuple[Definition, ...], Items, Items]:
+    """The blocks of its own; the body without repeats, but with calls of blocks that have a join; the body."""
+    wording, items = unfolded(network)
+    blocks = Blocks(network, wording, items)
+    found = proposals(network, items, _folded(blocks, items))
     while found:
-        folded = _folded(Blocks(network, wording, items, _parsed(found)), items)
-        called = {item.title for item in walk(folded) if isinstance(item, Block)}
-        kept = tuple(definition for definition in found if definition.title in called)
+        own = Blocks(network, wording, items, _parsed(found))
+        folded = _folded(own, items)
+        titles = {item.title for item in walk(folded) if isinstance(item, Block)}
+        kept = tuple(definition for definition in found if definition.title in titles)
         if kept == found:
-            return found, folded
+            return found, own.named(items), folded
         found = kept
-    return (), plain
+    return (), blocks.named(items), _folded(blocks, items)
 
 
-def _read(network: Network) -> tuple[Wording, Items]:
+def unfolded(network: Network) -> tuple[Wording, Items]:
     """The body without repeats and calls; what is written of a node depends on where it stands, so it comes second."""
     wording = Wording(network, nodes(structure(network)))
     return wording, structure(network, wording.node)

@@ -1,0 +1,257 @@
+"""One picture: boxes from top to bottom, each placed below what it reads, so that TeX finds the places.
+
+Nodes are named after their kinds, ``conv1``, for an author who adds to a picture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sewdsl.draw.geometry import text_width
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Neuron
+from sewdsl.notation.tex import tex
+from sewdsl.notation.tikz.look import BLOCK_STYLE, style_of
+from sewdsl.notation.tikz.variants import drawn
+from sewdsl.notation.tikz.words import Text
+from sewdsl.notation.tree import Block, Item, Items, Join, Layer, Repeat, first_node, walk
+
+BOX, GAP, LEAD, TO_JOIN, JOIN = 5.0, 4.0, 5.0, 8.0, 5.0
+"""Millimetres: height of a box, between boxes, behind a fork, from a side to its join, across a join."""
+ARC, SIDE, ALONE = 5.0, 6.0, 12.0
+"""Millimetres from a branch to the arc and to the boxes of the shortcut; from where there is no branch to the arc."""
+NARROWEST, BESIDE, SIZE, SERIF = 19.0, 4.0, 9.0, 0.9 * 25.4 / 72
+"""Of the boxes of a picture: least width and margins in millimetres, size of the text in points; millimetres in a point
+of a line of text, of which one with serifs needs less."""
+SYMBOLS = {"ADD": "$+$", "AND": r"$\wedge$", "IAND": r"$\wedge$"}
+"""What is in the circle of a join, if not its name."""
+NEGATING = frozenset({"IAND"})
+"""The joins whose branch ends in the small circle of a negation."""
+
+
+class Signals(NamedTuple):
+    """What a block's signals are called.
+
+    Attributes:
+        read: What it reads.
+        branch: What the branch of its join gives, if that is spikes.
+        given: What it gives.
+    """
+
+    read: str
+    branch: str
+    given: str
+
+
+SPIKES = Signals("S^l[t]", "A^l[t]", "O^l[t]")
+"""Of Figure 1(b) and (c)."""
+REALS = Signals("X^l", "", "Y^l")
+"""Of Figure 1(a)."""
+
+
+class _Start(NamedTuple):
+    """Where the next node goes.
+
+    Attributes:
+        node: What it reads.
+        place: ``below=of bn1``.
+        way: ``(bn1) --``.
+    """
+
+    node: str
+    place: str
+    way: str
+
+    @classmethod
+    def below(cls, node: str, note: str = "") -> _Start:
+        """Below a node, perhaps with a note at the line."""
+        label = f" node[sew note, right] {{{note}}}" if note else ""
+        return cls(node, f"below=of {node}", f"({node}) --{label}")
+
+
+class Picture:
+    """Writes one picture."""
+
+    def __init__(self, network: Network, items: Items, texts: Mapping[int, Text]) -> None:
+        self._nodes, self._network, self._items, self._texts = network.nodes, network, items, texts
+        longest = max((text_width(self._text(box).plain, SIZE) * SERIF for box in drawn(items)), default=0.0)
+        self._width = round(max(NARROWEST, longest + BESIDE))
+        self._lines: list[str] = []
+        self._edges: list[str] = []
+        self._names: Counter[str] = Counter()
+        self._inside: list[str] = []
+        self._shape: tuple[int, ...] | None = None
+        self._framed: Signals | None = None
+
+    def block(self, caption: str) -> str:
+        """The items as what a block is made of."""
+        signals = SPIKES if any(map(_spikes, walk(self._items))) else REALS
+        if sum(isinstance(item, Join) for item in self._items) == 1:
+            self._framed = signals
+        return self._whole(f"${signals.read}$", f"${signals.given}$", caption)
+
+    def net(self, caption: str) -> str:
+        """The items as a whole network, with shapes where they change."""
+        self._shape = self._nodes[0].output.shape
+        given = self._nodes[self._network.output].output.shape
+        return self._whole(f"Input {_size(self._shape)}", f"Output {_size(given)}", caption)
+
+    def _whole(self, read: str, given: str, caption: str) -> str:
+        self._lines.append(rf"\node[sew signal] (in) {{{read}}};")
+        end = self._flow(self._items, _Start.below("in"), None)
+        self._lines.append(rf"\node[sew signal, {end.place}] (out) {{{given}}};")
+        self._edges.append(rf"\draw[sew line] {end.way} (out);")
+        below = rf"\node[sew caption, anchor=north] at (current bounding box.south) {{{caption}}};"
+        lines = "\n  ".join([*self._lines, *self._edges, below])
+        wide = f"sew layer/.append style={{minimum width={self._width}mm}}"
+        return f"\\begin{{tikzpicture}}[sew, {wide}]\n  {lines}\n\\end{{tikzpicture}}\n"
+
+    def _flow(self, items: Items, start: _Start, gives: int | None) -> _Start:
+        """Writes a sequence; what follows it starts at the end that is returned.
+
+        Args:
+            items: The sequence.
+            start: Where it begins.
+            gives: The node whose output the sequence gives; None: that is not to be noted.
+        """
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            source = self._source(following) if following else gives
+            start = _Start.below(self._item(item, start), self._note(source))
+        return start
+
+    def _note(self, source: int | None) -> str:
+        """The shape of what a node gives, if it is another than was last said."""
+        if self._shape is None or source is None or self._nodes[source].output.shape == self._shape:
+            return ""
+        self._shape = self._nodes[source].output.shape
+        return _size(self._shape)
+
+    def _source(self, item: Item) -> int:
+        """The node that an item reads."""
+        return self._nodes[first_node(item)].inputs[0]
+
+    def _item(self, item: Item, start: _Start) -> str:
+        """Writes an item; the name of the node that gives its output."""
+        match item:
+            case Layer(op=op):
+                return self._box(_stem(op.key), style_of(op), self._text(item), start)
+            case Block():
+                return self._box("block", BLOCK_STYLE, self._text(item), start)
+            case Repeat():
+                return self._repeat(item, start)
+            case Join():
+                return self._join(item, start)
+
+    def _text(self, box: Layer | Block) -> Text:
+        return self._texts[first_node(box)]
+
+    def _box(self, stem: str, style: str, text: Text, start: _Start) -> str:
+        name = self._name(stem)
+        self._inside.append(name)
+        self._lines.append(rf"\node[{style}, {start.place}] ({name}) {{{text.source}}};")
+        self._edges.append(rf"\draw[sew line] {start.way} ({name});")
+        return name
+
+    def _repeat(self, repeat: Repeat, start: _Start) -> str:
+        """Writes one copy, and a brace that says how many there are; shapes differ from copy to copy."""
+        (outer, self._inside), (shape, self._shape) = (self._inside, []), (self._shape, None)
+        last = self._flow(repeat.items, start, None).node
+        self._shape = shape
+        extent = self._extent("repeat", "sew extent")
+        times = self._name("times")
+        low, high = (f"([xshift=-1.5mm]{extent}.{corner} west)" for corner in ("south", "north"))
+        label = rf"node[left=1.5mm] ({times}) {{$\times{repeat.count}$}}"
+        self._lines.append(rf"\draw[sew brace] {low} -- {label} {high};")
+        self._inside = [*outer, *self._inside, times]
+        return last
+
+    def _join(self, join: Join, start: _Start) -> str:
+        """Writes branch, shortcut and the circle where they meet."""
+        fork = self._name("fork")
+        self._lines.append(rf"\coordinate[{start.place}] ({fork});")
+        self._edges.append(rf"\draw[sew stem] {start.way} ({fork});")
+        outer, self._inside = self._inside, []
+        framed, self._framed = self._framed, None
+        branch, shortcut = self._nodes[join.node].inputs
+        first = _Start(fork, f"below={LEAD:g}mm of {fork}", f"({fork}) --")
+        a = self._flow(join.branch, first, branch)
+        edge = self._branch(framed) if join.branch else fork
+        s = self._side(join, fork, edge, shortcut)
+        circle = self._name(_stem(join.op.key))
+        place = f", below={TO_JOIN:g}mm of {a.node}] ({circle})"
+        if self._length(join.shortcut) > self._length(join.branch):
+            place = f", anchor=north] ({circle}) at ([yshift=-{TO_JOIN:g}mm]{s.node}.south -| {fork})"
+        symbol = SYMBOLS.get(join.op.kind, Text.of(join.op.kind).source)
+        self._lines.append(rf"\node[sew join{place} {{{symbol}}};")
+        style = "sew negated" if join.op.kind in NEGATING else "sew line"
+        spikes = framed and framed.branch and join.branch and _spikes(join.branch[-1])
+        label = rf" node[sew note, right, pos=0.7] {{${framed.branch}$}}" if framed and spikes else ""
+        self._edges.append(rf"\draw[{style}] {a.way}{label} ({circle});")
+        self._edges.append(rf"\draw[sew line] {s.way} ({circle});")
+        self._inside = [*outer, fork, *self._inside, circle]
+        return circle
+
+    def _branch(self, framed: Signals | None) -> str:
+        """What the shortcut passes by on its way: everything of the branch; a frame in the picture of a block."""
+        extent = self._extent("branch", "sew branch" if framed else "sew extent")
+        if framed:
+            label = self._name("function")
+            text = rf"$\mathcal{{F}}^l({framed.read})$"
+            self._lines.append(rf"\node[sew note, rotate=90, anchor=south] ({label}) at ({extent}.west) {{{text}}};")
+            self._inside += [extent, label]
+        return extent
+
+    def _side(self, join: Join, fork: str, edge: str, gives: int) -> _Start:
+        """Writes the shortcut, beside the middle of the branch; an arc, if it is the identity."""
+        corner = self._name("side" if join.shortcut else "arc")
+        if not join.shortcut:
+            away = f"{ARC:g}mm]{edge}.east" if join.branch else f"{ALONE:g}mm]{fork}"
+            self._lines.append(rf"\coordinate ({corner}) at ([xshift={away});")
+            self._inside.append(corner)
+            return _Start(corner, "", f"({fork}) -| ({corner}) |-")
+        east = f"{edge}.east |- {fork}" if join.branch else fork
+        self._lines.append(rf"\coordinate ({corner}) at ([xshift={SIDE + self._width / 2:g}mm]{east});")
+        drop = LEAD + max(0, (self._length(join.branch) - self._length(join.shortcut)) / 2)
+        start = _Start(fork, f"below={drop:g}mm of {corner}", f"({fork}) -|")
+        end = self._flow(join.shortcut, start, gives)
+        return end._replace(way=end.way.replace("--", "|-", 1))
+
+    def _length(self, items: Items) -> float:
+        """About how long a sequence is, in millimetres."""
+        lengths = [self._length_of(item) for item in items]
+        return sum(lengths) + GAP * max(0, len(lengths) - 1)
+
+    def _length_of(self, item: Item) -> float:
+        match item:
+            case Repeat(inner, _):
+                return self._length(inner)
+            case Join(_, branch, shortcut):
+                return LEAD + max(self._length(branch), self._length(shortcut)) + TO_JOIN + JOIN
+            case _:
+                return BOX
+
+    def _extent(self, stem: str, style: str) -> str:
+        """A node around everything since the last look."""
+        name = self._name(stem)
+        self._lines.append(rf"\node[{style}, fit={' '.join(f'({inner})' for inner in self._inside)}] ({name}) {{}};")
+        return name
+
+    def _name(self, stem: str) -> str:
+        self._names[stem] += 1
+        return f"{stem}{self._names[stem]}"
+
+
+def _stem(key: str) -> str:
+    """What TikZ takes in a node's name, of anybody's key."""
+    return re.sub("[^a-z]", "", key.lower()) or "layer"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return tex("×".join(map(str, shape)))
+
+
+def _spikes(item: Item) -> bool:
+    return isinstance(item, Layer) and isinstance(item.op, Neuron)

@@ -1,0 +1,242 @@
+"""TikZ pictures: that they show what the network is, that LaTeX takes them, and how some look."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+import sewdsl
+from sewdsl.compiler import shipped
+from sewdsl.ir.network import Network, Step
+from sewdsl.ir.op import Join as JoinOp
+from sewdsl.notation.latex import latex
+from sewdsl.notation.text import unfolded
+from sewdsl.notation.tikz import fragment, tikz
+from sewdsl.notation.tikz.look import look
+from sewdsl.notation.tikz.picture import Picture
+from sewdsl.notation.tikz.words import Words
+from sewdsl.notation.tree import Layer, nodes, walk
+from sewdsl.source import Source
+from tests.laws.drawn import Drawn, nets
+from tests.notation.figures import figures
+from tests.notation.same import anonymous
+from tests.notation.test_laws import LIBRARIES
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tikz"
+NAMES = sorted(set(shipped()) - LIBRARIES)
+OWN = """sewdsl 1
+block Stage(c) = {SEW Block (c$(c))}*2-MPk2
+block Odd One(c=in) = ADD[c$(c)k3-BN-SN-ADD[c$(c)k3-BN-SN | id]-c$(c)k1-BN | APk1-c$(c)k1]-SN
+network "50% of a_b #1 ~x^2 {y} & é"
+input 3x32x32
+steps 4
+neuron LIF(tau=2.0)
+body c16k3-BN-SN-Stage (c16)-Stage (c32)-{Odd One}*2-{{Odd One (c64)-APk3s1p1}*2-MPk2}*2-FC10
+"""
+HOSTILE = [
+    *("\\", "{", "}}", "a%b", "#1", "a_b^c", "$x$", "~", "&", '"', "a\nb\r\x00c\u2028d", "--", "?`", "[x]", "*", ""),
+    *("x \\end{tikzpicture}", "%", "中" * 90, "é ß \U0001f600", "w" * 300, " ".join(["name"] * 40), "a;b", "(in)"),
+]
+
+
+def own() -> Network:
+    return sewdsl.read(Source("own.net", OWN)).result()
+
+
+def shows(network: Network) -> None:
+    """Without repeats and blocks, a picture has a box for every node and a line for every edge."""
+    (_, items), words = unfolded(network), Words(network)
+    texts = {box.node: words.box(box) for box in walk(items) if isinstance(box, Layer)}
+    (figure,) = figures(f"{look()}% net\n{Picture(network, items, texts).net('')}")
+    order = list(nodes(items))
+    assert len(figure.boxes) == len(order) == len(network) - 1
+    numbers = {"in": 0, **dict(zip(figure.boxes, order, strict=True))}
+    drawn = Counter((numbers[source], numbers[target]) for source, target in figure.joined() if target != "out")
+    assert drawn == Counter((source, index) for index, node in enumerate(network) for source in node.inputs)
+    assert [numbers[source] for source, target in figure.joined() if target == "out"] == [network.output]
+    for name, index in list(numbers.items())[1:]:
+        assert (figure.boxes[name] == "sew join") == isinstance(network.nodes[index].op, JoinOp)
+    assert {numbers[name] for name in figure.negated} == {i for i, n in enumerate(network) if n.op.kind == "IAND"}
+
+
+@settings(max_examples=60)
+@given(nets())
+def test_random_networks(drawn: Drawn) -> None:
+    shows(drawn.network)
+    figures(tikz(drawn.network))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_networks(name: str) -> None:
+    network = sewdsl.load(name)
+    if len(network) < 300:  # deeper ones are only more of the same
+        shows(network)
+    *blocks, whole = figures(tikz(network))
+    assert whole.comment == network.name
+    named = (item for figure in (*blocks, whole) for item in figure.texts.items())
+    called = {text.split(" (")[0] for name, text in named if name.startswith("block")}
+    assert called == {block.comment.split(" (")[0] for block in blocks}
+    assert figures(fragment(network)) == [*blocks, whole]
+
+
+def test_a_block_is_drawn_once_for_all_widths_and_again_where_it_projects() -> None:
+    plain, projecting, whole = figures(tikz(sewdsl.load("sew-resnet-18")))
+    assert plain.comment == "SEW Block (c64), (c128), (c256), (c512)"
+    assert list(plain.texts.values()) == [*[r"Conv 3$\times$3, $c$", "BN", "IF"] * 2, "$+$"]
+    assert ("in", "add1") in plain.joined()
+    assert projecting.comment == "SEW Block (c128s2), (c256s2), (c512s2)"
+    assert projecting.texts["conv1"] == r"Conv 3$\times$3, $c$, /2"
+    assert projecting.texts["conv3"] == r"Conv 1$\times$1, $c$, /2"
+    assert ("in", "add1") not in projecting.joined()
+    assert ("if3", "add1") in projecting.joined()
+    assert whole.texts["block1"] == "SEW Block (c64)"
+    assert whole.copies == [2]
+
+
+def test_a_copy_that_projects_has_a_picture_though_all_copies_read_the_same() -> None:
+    first, others, whole = figures(tikz(sewdsl.load("c4k3-BN-IF-{SEW Bottleneck (c4)}*3-FC2", input="2x8x8")))
+    assert first.comment == others.comment == "SEW Bottleneck (c4)"
+    assert (first.texts["conv4"], others.texts["conv3"]) == (r"Conv 1$\times$1, 16",) * 2
+    assert "conv4" not in others.texts
+    assert whole.copies == [3]
+
+
+def test_widths_are_multiples_of_c() -> None:
+    _, block, *_ = figures(tikz(sewdsl.load("sew-resnet-50")))
+    assert [block.texts[f"conv{i}"].rpartition(", ")[2] for i in (1, 2, 3)] == ["$c$", "$c$", "4$c$"]
+
+
+def test_own_blocks_are_drawn_with_what_they_call() -> None:
+    stage, plain, projecting, odd, whole = figures(tikz(own()))
+    assert stage.comment == "Stage (c16), (c32)"
+    assert stage.texts == {
+        "block1": "SEW Block ($c$)",
+        "block2": "SEW Block ($c$)",
+        "maxpool1": r"MP 2$\times$2",
+    }
+    assert [figure.comment for figure in (plain, projecting)] == ["SEW Block (c16), (c32)", "SEW Block (c32)"]
+    assert odd.comment == "Odd One (c32), (c64)"
+    assert odd.copies == []
+    assert [text for name, text in whole.texts.items() if name.startswith("block")] == [
+        *("Stage (c16)", "Stage (c32)", "Odd One (c32)", "Odd One (c64)")
+    ]
+    assert whole.copies == [2, 2, 2]
+
+
+def test_without_paths_own_blocks_have_names_of_the_text() -> None:
+    *blocks, whole = figures(tikz(anonymous(own())))
+    comments = ["SEW Block (c16), (c32)", "SEW Block (c32)", "Block A (c32), (c64)"]
+    assert [block.comment for block in blocks] == comments
+    assert "Block A (c64)" in whole.texts.values()
+
+
+def test_shapes_are_said_where_they_change_and_not_inside_of_repeats() -> None:
+    (_, seven) = figures(tikz(sewdsl.load("7b-net")))
+    notes = [re.findall(r"note, right\] \{(.*?)\}.*\((\w+)\);", line) for line in seven.lines]
+    assert [note for found in notes for note in found] == [
+        (r"32$\times$128$\times$128", "bn1"),
+        (r"32$\times$1$\times$1", "fc1"),
+    ]
+    assert seven.lines[0].strip() == r"\node[sew signal] (in) {Input 2$\times$128$\times$128};"
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "negated"),
+    [("7b-net", "$+$", set()), ("7b-net-and", r"$\wedge$", set()), ("7b-net-iand", r"$\wedge$", {"iand1"})],
+)
+def test_joins(name: str, symbol: str, negated: set[str]) -> None:
+    block, _ = figures(tikz(sewdsl.load(name)))
+    (circle,) = (name for name, style in block.boxes.items() if style == "sew join")
+    assert (block.texts[circle], block.negated) == (symbol, negated)
+
+
+@pytest.mark.parametrize(
+    ("name", "signals"),
+    [
+        ("sew-resnet-18", ["S^l[t]", r"\mathcal{F}^l(S^l[t])", "A^l[t]", "O^l[t]"]),
+        ("spiking-resnet-18", ["S^l[t]", r"\mathcal{F}^l(S^l[t])", "O^l[t]"]),
+        ("resnet-18", ["X^l", r"\mathcal{F}^l(X^l)", "Y^l"]),
+        ("7b-net-plain", ["S^l[t]", "O^l[t]"]),
+    ],
+)
+def test_signals_have_the_papers_names(name: str, signals: list[str]) -> None:
+    block, *_ = figures(tikz(sewdsl.load(name)))
+    said = re.findall(r"\{\$([^$]*\^l.*?)\$\}", "\n".join(block.lines))
+    assert sorted(said) == sorted(signals)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "words"),
+    [
+        ("c4k3x5s2p1d2b1", "2x20x20", [r"Conv 3$\times$5, 4, /2, p1, d2"]),
+        ("BN-APk3s2p1-GAP", "2x8x8", ["BN", r"AP 3$\times$3, /2, p1", "GAP"]),
+        ("FC20-IF-APk10", "8", ["FC 20", "IF", "AP 10"]),
+        ("DP-FC4b0-DP0.25", "8", ["DP", "FC 4, b0", "DP 0.25"]),
+    ],
+)
+def test_words(text: str, shape: str, words: list[str]) -> None:
+    (figure,) = figures(tikz(sewdsl.load(text, input=shape)))
+    assert list(figure.texts.values()) == words
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_only_text(name: str) -> None:
+    network = own()
+
+    def renamed(step: Step) -> Step:
+        return replace(step, label=name, arguments=f"{step.arguments}, {name}") if step.label == "Stage" else step
+
+    other = tuple(replace(node, path=tuple(map(renamed, node.path))) for node in network)
+    expected, found = (figures(tikz(one)) for one in (network, replace(network, name=name, nodes=other)))
+    assert [figure.edges for figure in found] == [figure.edges for figure in expected]
+    assert all("\n" not in figure.comment for figure in found)
+
+
+@pytest.mark.parametrize("name", ["7b-net", "sew-resnet-50", "own"])
+def test_golden(name: str) -> None:
+    """The whole text; with UPDATE_GOLDEN=1 in the environment, the file is written anew."""
+    file, text = GOLDEN / f"{name}.tex", tikz(own() if name == "own" else sewdsl.load(name))
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8", newline="")
+    assert text == file.read_text(encoding="utf-8")
+
+
+def typesets() -> bool:
+    """Whether LaTeX is here, with what the pictures need."""
+    finder = shutil.which("kpsewhich")
+    if not (shutil.which("pdflatex") and finder):
+        return False
+    return subprocess.run([finder, "standalone.cls", "tikz.sty"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not typesets(), reason="no LaTeX here")
+class TestLatex:
+    def pages(self, folder: Path, text: str) -> int:
+        """The pages that LaTeX makes of a document, without any warning of what is missing."""
+        (folder / "x.tex").write_text(text, encoding="utf-8")
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "x.tex"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=60)
+        said = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, said
+        assert "Missing character" not in said
+        return int(re.findall(r"Output written on x.pdf \((\d+) page", said)[0])
+
+    @pytest.mark.parametrize("name", ["7b-net-iand", "sew-resnet-50", "resnet-18", "tdbn-resnet-19"])
+    def test_documents(self, tmp_path: Path, name: str) -> None:
+        text = tikz(sewdsl.load(name))
+        assert self.pages(tmp_path, text) == len(figures(text))
+
+    def test_every_name_in_one_paper(self, tmp_path: Path) -> None:
+        small = sewdsl.load("FC2", input="3")
+        bodies = [fragment(own()), *(fragment(replace(small, name=name)) for name in HOSTILE)]
+        preamble = bodies[0].split("\n")[0].removeprefix("% In the preamble: ")
+        source = [r"\documentclass[twocolumn]{article}", preamble, r"\begin{document}", *bodies, latex(own())]
+        assert self.pages(tmp_path, "\n\n".join([*source, r"\end{document}"])) > 1
