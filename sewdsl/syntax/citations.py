@@ -34,7 +34,7 @@ def without_citation(source: Source, tokens: list[Token], diagnostics: Diagnosti
     tail = tokens[-_LONGEST:]
     found = _CITATION.search("".join(_LETTERS.get(token.type, "x") for token in tail))
     first = len(tokens) - len(tail) + found.start() if found else 0
-    if first == 0:
+    if first == 0 or tokens[first - 1].type in {"_DASH", "TIMES"}:  # a layer belongs there, or a group of layers
         return tokens
     span = Span(source, start(tokens[first]), end(tokens[-1]))
     before = Span(source, end(tokens[first - 1]), span.end)

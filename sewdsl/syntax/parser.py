@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import Brackets, match
+from sewdsl.syntax.builder import Builder
 from sewdsl.syntax.characters import check_characters
 from sewdsl.syntax.citations import without_citation
 from sewdsl.syntax.layout import Lines, mark_alternatives, statements
 from sewdsl.syntax.limits import STANDARD, Limits, advice
 from sewdsl.syntax.pasted import add_body
-from sewdsl.syntax.scanner import scan, start
+from sewdsl.syntax.scanner import OURS, Language, scan, start
 from sewdsl.syntax.statement import StatementParser
 from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
 from sewdsl.syntax.version import check_version
@@ -37,14 +38,31 @@ def parse_value(source: Source, diagnostics: Diagnostics, limits: Limits = STAND
     return _Parser(source, diagnostics, limits).values()
 
 
+def parse_dialect(
+    source: Source, language: Language, builder: Builder, diagnostics: Diagnostics, limits: Limits = STANDARD
+) -> Document:
+    """The tree of a compact string in another language, as a document of one Body; of none if it has errors."""
+    return _Parser(source, diagnostics, limits, builder, language).compact()
+
+
 class _Parser:
     """The way through the stages of syntax for one source."""
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
+    def __init__(
+        self,
+        source: Source,
+        diagnostics: Diagnostics,
+        limits: Limits,
+        builder: Builder | None = None,
+        language: Language = OURS,
+    ) -> None:
         self.source, self.diagnostics, self.limits = source, diagnostics, limits
         self.whole = Span(source, 0, len(source.text))
         self.broken: set[int] = set()
-        self.statements = StatementParser(source, diagnostics, limits)
+        self.language = language
+        self.statements = StatementParser(
+            source, diagnostics, builder or Builder(source, diagnostics, limits), language
+        )
 
     def file(self) -> Document:
         tokens, brackets = self._scan()
@@ -76,7 +94,7 @@ class _Parser:
                 help=advice("source"),
             )
             return None, Brackets()
-        tokens = scan(self.source)
+        tokens = scan(self.source, self.language)
         self.broken = check_characters(self.source, tokens, self.diagnostics, self.limits)
         brackets = match(self.source, tokens, self.diagnostics, self.limits)
         self.broken |= brackets.broken

@@ -1,7 +1,8 @@
-"""Text to tokens, with the Lark parser that the grammar file describes."""
+"""Text to tokens, with the Lark parser that a grammar file describes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -15,10 +16,29 @@ if TYPE_CHECKING:
     from sewdsl.source import Source
 
 
-class _KeepAll:
+@dataclass(frozen=True)
+class Language:
+    """A grammar file, and what can be parsed by it.
+
+    Attributes:
+        name: The file's, without its suffix.
+        starts: Its start symbols.
+        unused: Kinds of tokens that no rule mentions.
+    """
+
+    name: str
+    starts: tuple[str, ...]
+    unused: tuple[str, ...] = ("COMMENT", "NEWLINE", "BAD")
+
+
+OURS = Language("sewdsl", ("statement", "setting", "compact", "values"), ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD"))
+
+
+class _Keep:
     """Has Lark's lexer give the tokens that no rule mentions too."""
 
-    always_accept = ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD")
+    def __init__(self, kinds: tuple[str, ...]) -> None:
+        self.always_accept = kinds
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         """The tokens, unchanged."""
@@ -26,22 +46,22 @@ class _KeepAll:
 
 
 @cache
-def language() -> Lark:
-    """The parser, built at first need (about 20 ms)."""
+def parser(language: Language = OURS) -> Lark:
+    """The parser of a language, built at first need (about 20 ms)."""
     return Lark(
-        (folder("grammars") / "sewdsl.lark").read_text(encoding="utf-8"),
+        (folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8"),
         parser="lalr",
         lexer="basic",
-        start=["statement", "setting", "compact", "values"],
+        start=list(language.starts),
         propagate_positions=True,
         maybe_placeholders=False,
-        postlex=_KeepAll(),
+        postlex=_Keep(language.unused),
     )
 
 
-def scan(source: Source) -> list[Token]:
+def scan(source: Source, language: Language = OURS) -> list[Token]:
     """All tokens of a text, comments and newlines included; never fails, since the last kind takes any character."""
-    return list(language().lex(source.text))
+    return list(parser(language).lex(source.text))
 
 
 def start(token: Token) -> int:

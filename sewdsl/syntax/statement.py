@@ -10,9 +10,9 @@ from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
 from sewdsl.syntax.builder import Builder
 from sewdsl.syntax.expectation import Situation, report_unexpected
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.repair import Repair, repair
-from sewdsl.syntax.scanner import end, language
+from sewdsl.syntax.scanner import OURS, Language, end
+from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.tree import Statement
 
 if TYPE_CHECKING:
@@ -23,16 +23,21 @@ _MOST_REPORTS = 1000
 
 
 class StatementParser:
-    """Parses the statements of one source, each by itself."""
+    """Parses the statements of one source, each by itself.
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
+    Attributes:
+        builder: Makes our tree of Lark's.
+        language: What the statements are written in.
+    """
+
+    def __init__(self, source: Source, diagnostics: Diagnostics, builder: Builder, language: Language = OURS) -> None:
         self.source, self.diagnostics = source, diagnostics
-        self.builder = Builder(source, diagnostics, limits)
+        self.builder, self.language = builder, language
         self.reports = 0
 
     def parse(self, tokens: list[Token], rule: str) -> Statement | None:
         """The tree of a statement's tokens; None, with something reported, if they do not follow the rule."""
-        parser = language().parse_interactive(start=rule)
+        parser = language_parser(self.language).parse_interactive(start=rule)
         before: Token | None = None
         faithful = True
         result: Any = None

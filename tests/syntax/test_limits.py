@@ -11,7 +11,7 @@ from sewdsl.diagnostics import Diagnostic, Diagnostics
 from sewdsl.source import Source
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
-from sewdsl.syntax.scanner import language
+from sewdsl.syntax.scanner import parser
 from sewdsl.syntax.tree import Document
 
 SIZE = 256 * 1024
@@ -112,7 +112,7 @@ def test_limits_hold_in_values() -> None:
     ],
 )
 def test_a_long_text_of_garbage_takes_little_time(piece: str, parse: Callable[[Source, Diagnostics], Document]) -> None:
-    language()
+    parser()
     text = piece * (SIZE // len(piece.encode()))
     began = process_time()
     parse(Source("t", text), Diagnostics())
