@@ -13,7 +13,7 @@ from typing import Any
 
 from sewdsl.highlight.looks import LOOKS
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
-from sewdsl.syntax.scanner import language
+from sewdsl.syntax.scanner import parser
 from sewdsl.syntax.tokens import TokenType
 from sewdsl.syntax.words import ARGUMENTS, HEAD, LETTERED, NUMBER
 
@@ -25,7 +25,7 @@ Rule = dict[str, Any]
 
 def _terminal(name: str) -> str:
     """The expression of a token of the grammar, without groups that capture."""
-    (pattern,) = (terminal.pattern.to_regexp() for terminal in language().terminals if terminal.name == name)
+    (pattern,) = (terminal.pattern.to_regexp() for terminal in parser().terminals if terminal.name == name)
     written = re.sub(r"\\u([0-9A-F]{4})", lambda found: chr(int(found[1], 16)), pattern)
     return re.sub(r"(?<!\\)\((?!\?)", "(?:", written)
 

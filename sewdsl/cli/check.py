@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.cli.files import replace
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, text, usage
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.printing import Format, as_json, concise, dump, github, report
 from sewdsl.compiler import Compilation, Options
 from sewdsl.compiler import variants as compile_variants
@@ -27,6 +27,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
     fix: Annotated[
         bool,
         typer.Option(
@@ -38,7 +39,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Check specs: syntax, names, shapes, value ranges and expectations. Exit code 1 where there are errors."""
-    options = compile_options(input, steps, neuron, settings, limit)
+    options = compile_options(input, steps, neuron, settings, limit, dialect)
     if unsafe_fixes and not fix:
         usage("--unsafe-fixes goes with --fix")
     results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else _read(spec, options) for spec in specs]

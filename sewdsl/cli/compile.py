@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, text
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, text
 from sewdsl.cli.printing import dump
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
@@ -36,10 +36,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
     optimize: Optimize = 1,
 ) -> None:
     """Compile a spec and print a stage: its whole text, the network as JSON, what passes did, the module, or DOT."""
-    compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit))
+    compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit, dialect))
     network = require(compilation)
     if emit is Stage.TREE:
         from sewdsl.train.standalone import standalone  # noqa: PLC0415 -- only this stage needs it

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
 from sewdsl.ir.network import Network
 
@@ -31,15 +31,17 @@ class Direction(StrEnum):
     LR = "LR"
 
 
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", metavar="FILE", help="Where to; '-' is standard output. NAME.svg by default."),
+]
+Form = Annotated[Format | None, typer.Option("--format", help="What to write; by default what the file's suffix says.")]
+
+
 def command(  # noqa: PLR0913 -- one parameter per option
     spec: Spec,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Where to; '-' is standard output. NAME.svg by default."),
-    ] = None,
-    form: Annotated[
-        Format | None, typer.Option("--format", help="What to write; by default what the file's suffix says.")
-    ] = None,
+    out: Out = None,
+    form: Form = None,
     expand: Annotated[bool, typer.Option("--expand", help="Draw every copy of a repeat.")] = False,
     direction: Annotated[
         Direction, typer.Option("--direction", help="Down or to the right.", case_sensitive=False)
@@ -49,10 +51,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
 ) -> None:
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
     _say_if_too_large(network, chosen, expand=expand)
     from sewdsl.draw import RenderingError, picture, write  # noqa: PLC0415 -- only this command draws
 

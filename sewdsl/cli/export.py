@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options, network, usage
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, network, usage
 from sewdsl.cli.printing import report
 from sewdsl.cli.probed import is_run
 from sewdsl.cli.running import prepare
@@ -37,6 +37,8 @@ Seed = Annotated[
 ]
 Check = Annotated[bool, typer.Option("--check", help="Run what was written on random input, and compare.")]
 
+_OF_A_SPEC = "--weights, --input, --steps, --neuron, --set, --limit and --dialect"
+
 
 def command(  # noqa: PLR0913 -- one parameter per option
     wanted: Wanted,
@@ -51,12 +53,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
 ) -> None:
     """Write a network for another library: with the weights of a run, of a file, or initial ones."""
     name = _format(out, to)
     run = is_run(wanted)
-    if run and (weights or input or steps or neuron or settings or limit):
-        usage("a run is as it was trained: --weights, --input, --steps, --neuron, --set and --limit go with a SPEC")
+    if run and (weights or input or steps or neuron or settings or limit or dialect):
+        usage(f"a run is as it was trained: {_OF_A_SPEC} go with a SPEC")
     if best and not run:
         usage("--best goes with the folder of a run")
     prepare()
@@ -64,7 +67,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         if run:
             model = _trained(Path(wanted), best=best)
         else:
-            model = _untrained(network(wanted, compile_options(input, steps, neuron, settings, limit)), seed)
+            model = _untrained(network(wanted, compile_options(input, steps, neuron, settings, limit, dialect)), seed)
             if weights is not None:
                 _load(model, weights)
         written = _write(model, target(name), out, trained=run or weights is not None)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import replace
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
 from sewdsl.notation.forms import ENDINGS, FORMS
 from sewdsl.notation.unwritable import Unwritable
@@ -28,10 +28,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
 ) -> None:
     """Write a network back: as papers print it, folded into repeats and named blocks, or as a whole .net file."""
     name = _form(form, out)
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
     try:
         text = f"{FORMS[name](network).rstrip()}\n"
     except Unwritable as error:

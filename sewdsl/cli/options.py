@@ -32,6 +32,10 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the data set, or of several; $SEWDSL_DATA unless given."),
 ]
+Dialect = Annotated[
+    str | None,
+    typer.Option("--dialect", metavar="NAME", help="What a string is written in: he, or e.g. 'he(norm=BN)'."),
+]
 Prices = Annotated[
     tuple[float, float] | None,
     typer.Option("--costs", metavar="MAC AC", min=0, max=1e9, help="With energy: pJ of each, not 4.6 and 0.9."),
@@ -57,12 +61,13 @@ def _pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]
     return pairs
 
 
-def compile_options(
+def compile_options(  # noqa: PLR0913 -- one parameter per option
     input: str | None,  # noqa: A002 -- the option's name
     steps: str | None,
     neuron: str | None,
     settings: list[str] | None,
     limit: list[str] | None,
+    dialect: str | None = None,
 ) -> Options:
     """The options of a compilation from those of the command line."""
     limits = _pairs(limit, "--limit", "nodes=1000000")
@@ -75,6 +80,7 @@ def compile_options(
         "neuron": neuron,
         "set": _pairs(settings, "--set", "steps=8"),
         "limit": {name: int(value) for name, value in limits.items()},
+        "dialect": dialect,
     }
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from sewdsl.cli.energy import as_json as energy_as_json
 from sewdsl.cli.energy import layer as energy_of_layer
 from sewdsl.cli.energy import measured, print_energy
-from sewdsl.cli.options import Data, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
+from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
 from sewdsl.cli.printing import as_csv, dump
 from sewdsl.cli.probed import Amount, On, Probed, is_run, of_run, of_spec
 from sewdsl.cli.running import ends, prepare, refusals
@@ -73,6 +73,8 @@ SHOWN: dict[Quantity, tuple[str, Literal["linear", "log"]]] = {
 Found = tuple["tuple[Block, ...]", Mapping[str, Sequence[float | None]]]
 """The blocks, and the curves by name."""
 
+_OF_A_SPEC = "--input, --steps, --neuron, --set, --limit and --dialect"
+
 
 def command(  # noqa: PLR0913 -- one parameter per option
     quantity: Asked,
@@ -85,6 +87,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
     batch: Samples = None,
     batches: Batches = None,
     seed: Seed = 0,
@@ -94,15 +97,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Look into a network, before training or trained, on random input or on the test samples of its data set."""
     run = is_run(target)
-    if run and (input or steps or neuron or settings or limit):
-        usage("a run is looked at as it was trained: --input, --steps, --neuron, --set and --limit go with a SPEC")
+    if run and (input or steps or neuron or settings or limit or dialect):
+        usage(f"a run is looked at as it was trained: {_OF_A_SPEC} go with a SPEC")
     if best and not run:
         usage("--best goes with the folder of a run")
     if data is not None and on is On.NOISE:
         usage("one of --data and --on noise")
     if costs is not None and quantity is not Quantity.ENERGY:
         usage("--costs goes with energy")
-    options, amount = compile_options(input, steps, neuron, settings, limit), Amount(batch, batches, seed)
+    options, amount = compile_options(input, steps, neuron, settings, limit, dialect), Amount(batch, batches, seed)
     prepare()
     with ends(lambda: None):
         if run:

@@ -11,7 +11,7 @@ from sewdsl.cli.energy import as_json as energy_as_json
 from sewdsl.cli.energy import at_most, print_energy
 from sewdsl.cli.memory import as_json as memory_as_json
 from sewdsl.cli.memory import predict, print_memory
-from sewdsl.cli.options import Input, Limit, Neuron, Prices, Set, Spec, Steps, compile_options, usage
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Prices, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
 from sewdsl.cli.printing import dump
 from sewdsl.cli.tables import Row, layer_rows, print_network
@@ -26,6 +26,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
     expand: Annotated[bool, typer.Option("--expand", help="Every layer, also those inside blocks.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="Predict the memory of a training step instead.")] = False,
     batch: Annotated[
@@ -42,7 +43,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage("--costs goes with --energy")
     if energy and memory:
         usage("one of --energy and --memory")
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit))
+    network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
     if memory:
         found = predict(network, batch)
         if json_:

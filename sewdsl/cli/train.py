@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from sewdsl.cli.options import Data, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
+from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
 from sewdsl.cli.repeat import repeated
 from sewdsl.cli.running import SaveEvery, ends, prepare, way
 from sewdsl.compiler import Options, read
@@ -53,30 +53,35 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
 ) -> None:
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
     if (spec is None) == (resume is None):
         usage("give a SPEC to train, or with --resume the folder of a run to go on with")
-    if resume and (out or overwrite or input or steps or neuron or limit):
+    if resume and any((out, overwrite, input, steps, neuron, limit, dialect)):
         usage("a run goes on as it began: beside --resume, only --set train.epochs=N changes what it does")
     if overwrite and not out:
         usage("--overwrite needs --out, the folder whose run is removed")
     if repeat > 1 and (resume or overwrite):
         usage("with --repeat, the same command with the same --out goes on with what has not ended")
-    options = compile_options(input, steps, neuron, settings, limit)
-    prepare()
-    from sewdsl.train.processes import Processes  # noqa: PLC0415 -- not before it is needed
-
-    processes = Processes(devices, nodes, strategy)
-    if repeat > 1 and processes.total > 1:
-        usage("--repeat trains one network after another in one process")
+    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    processes = _processes(devices, nodes, strategy)
     if resume:
         _resume(resume, options, data, processes, save_every)
+    elif repeat > 1 and processes.total > 1:
+        usage("--repeat trains one network after another in one process")
     elif repeat > 1:
         with ends(lambda: None):
             repeated(spec or "", options, out, data, repeat, lambda: way(processes, save_every))
     else:
         _start(spec or "", options, _Place(out, overwrite), data, processes, save_every)
+
+
+def _processes(devices: int | None, nodes: int | None, strategy: str) -> Processes:
+    prepare()
+    from sewdsl.train.processes import Processes  # noqa: PLC0415 -- not before it is needed
+
+    return Processes(devices, nodes, strategy)
 
 
 class _Place(NamedTuple):

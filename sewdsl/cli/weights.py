@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.cli.options import Input, Neuron, Set, compile_options, network, usage
+from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, network, usage
 from sewdsl.cli.running import prepare
 
 if TYPE_CHECKING:
@@ -61,12 +61,13 @@ def convert(  # noqa: PLR0913 -- one parameter per option
     input: Input = None,  # noqa: A002 -- the option's name
     neuron: Neuron = None,
     settings: Set = None,
+    dialect: Dialect = None,
 ) -> None:
     """Give the weights in a file other keys; every number stays as it is, and nothing is left out unsaid."""
     if out.suffix not in (".safetensors", ".pt", ".pth"):
         usage(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
     prepare()
-    known = network(net, compile_options(input, None, neuron, settings, None))
+    known = network(net, compile_options(input, None, neuron, settings, None, dialect))
     with _refusals():
         from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
         from sewdsl.train import atomic  # noqa: PLC0415 -- as above
@@ -80,16 +81,17 @@ def convert(  # noqa: PLR0913 -- one parameter per option
 
 
 @group.command("show")
-def show(
+def show(  # noqa: PLR0913 -- one parameter per option
     source: In,
     net: AnyNet = None,
     input: Input = None,  # noqa: A002 -- the option's name
     neuron: Neuron = None,
     settings: Set = None,
+    dialect: Dialect = None,
 ) -> None:
     """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
     prepare()
-    known = None if net is None else network(net, compile_options(input, None, neuron, settings, None))
+    known = None if net is None else network(net, compile_options(input, None, neuron, settings, None, dialect))
     with _refusals():
         from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
 

@@ -23,6 +23,7 @@ class Options(TypedDict, total=False):
         neuron: What ``SN`` means, ``"PLIF(tau=2.0)"``.
         set: Overrides by key: ``{"join": "IAND", "train.optimizer.lr": 0.03}``.
         limit: Limits by name: ``{"nodes": 1_000_000}``.
+        dialect: What a string is written in, ``"he"`` or ``"he(norm=BN)"``; None: in our own language.
     """
 
     input: str | tuple[int, ...] | None
@@ -30,6 +31,7 @@ class Options(TypedDict, total=False):
     neuron: str | None
     set: Mapping[str, object] | None
     limit: Mapping[str, int] | None
+    dialect: str | None
 
 
 MOST = {"source_bytes": 10**9, "nesting": 1000, "repeat": 10**9, "nodes": 10**9, "digits": 18, "imports": 1000}
@@ -42,7 +44,8 @@ def overrides(options: Options) -> list[Override]:
     Raises:
         TypeError: a key of ``set`` is no string.
     """
-    direct: dict[str, object] = {key: value for key, value in options.items() if key not in ("set", "limit")}
+    others = ("set", "limit", "dialect")
+    direct: dict[str, object] = {key: value for key, value in options.items() if key not in others}
     found = [Override(key, in_words(value), f"--{key}") for key, value in direct.items() if value is not None]
     for key, value in (options.get("set") or {}).items():
         if not isinstance(key, str):

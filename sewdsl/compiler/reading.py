@@ -12,6 +12,7 @@ from sewdsl.compiler.allowing import silence
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.spec import Found, find
 from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
+from sewdsl.dialects import Inputs, check_inputs, conventions, translate
 from sewdsl.elaborate import (
     Assembly,
     Context,
@@ -32,6 +33,8 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact
 from sewdsl.syntax.tree import Document
+
+Parsed = tuple[Document, Inputs]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,11 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     diagnostics = Diagnostics()
     bounds = limits(options, diagnostics)
     found = find(spec, diagnostics, bounds)
+    asked = options.get("dialect")
+    if found is not None and asked is not None:
+        found = found.spoken(conventions(asked, diagnostics, bounds), diagnostics)
+        if diagnostics.errors:
+            return Compilation(found, None, None, None, diagnostics.sorted)
     if found is None:
         return Compilation(None, None, None, None, diagnostics.sorted)
     return compiled(found, overrides(options), diagnostics, bounds)
@@ -114,20 +122,26 @@ def compiled(
 
 def assembled(found: Found, diagnostics: Diagnostics, bounds: Limits) -> tuple[Document, Assembly]:
     """The tree of a text, and its statements with those of the files that it uses."""
-    document = (parse_compact if found.compact else parse)(found.source, diagnostics, bounds)
+    document, _ = _parsed(found, (), diagnostics, bounds)
+    return document, _with_used(document, found, diagnostics, bounds)
+
+
+def _with_used(document: Document, found: Found, diagnostics: Diagnostics, bounds: Limits) -> Assembly:
     importer = Importer(found.file, found.source.name, diagnostics, bounds)
-    return document, assemble(document, diagnostics, importer.use)
+    return assemble(document, diagnostics, importer.use)
 
 
 def _stages(
     found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
 ) -> Compilation:
-    document, assembly = assembled(found, diagnostics, bounds)
+    document, stated = _parsed(found, changes, diagnostics, bounds)
+    assembly = _with_used(document, found, diagnostics, bounds)
     if variant:
         assembly.figures.clear()
     override(assembly, changes, diagnostics, bounds, library())
     made = elaborate(assembly, document, Context(found.name, library(), bounds), diagnostics)
     if made.network is not None:
+        check_inputs(made.network, stated, diagnostics)
         diagnostics.extend(check(made.network, whole=made.whole))
         if made.whole and not diagnostics.errors:
             _check_memory(made.network, assembly, diagnostics)
@@ -135,6 +149,15 @@ def _stages(
     whole = made.whole and not (variant or asked.variants)
     assembly.allowed = silence(diagnostics, assembly.allowed, whole=whole)
     return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked, made.visits)
+
+
+def _parsed(found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> Parsed:
+    """The tree of a text, whatever it is written in, and what it states of the inputs of its layers."""
+    if found.dialect is None:
+        return (parse_compact if found.compact else parse)(found.source, diagnostics, bounds), ()
+    neuron = any(change.key == "neuron" for change in changes)
+    translation = translate(found.source, found.dialect, diagnostics, bounds, neuron=neuron)
+    return translation.document, translation.inputs
 
 
 def _check_memory(network: Network, assembly: Assembly, diagnostics: Diagnostics) -> None:

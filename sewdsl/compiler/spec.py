@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
+from sewdsl.dialects import Conventions
 from sewdsl.elaborate.files import read_text
 from sewdsl.elaborate.suggestions import nearest
 from sewdsl.resources import folder
@@ -27,16 +28,31 @@ class Found:
         source: The text, named as the user typed it.
         file: Where it lies; None for a string.
         name: The network's name unless the text says one.
+        dialect: What a bare expression is written in; None: in our own language.
     """
 
     source: Source
     file: Path | None
     name: str
+    dialect: Conventions | None = None
 
     @property
     def compact(self) -> bool:
         """Whether it is a bare expression rather than a file."""
         return self.file is None and not _STATEMENT.search(self.source.text)
+
+    def spoken(self, dialect: Conventions | None, diagnostics: Diagnostics) -> Found:
+        """The same text, to be read in a dialect; that it has statements, which no dialect has, is reported."""
+        found = _STATEMENT.search(self.source.text) if dialect else None
+        if found is not None:
+            diagnostics.report(
+                "other-notation",
+                f"'{self.source.name}' is a file in sewdsl's own language, not in a dialect",
+                Span(self.source, found.start(), found.end() - 1),
+                label="a statement of ours",
+                help="leave out --dialect",
+            )
+        return replace(self, dialect=dialect)
 
 
 def shipped() -> dict[str, Path]:

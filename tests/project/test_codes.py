@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "codes").glob("*.md"))}
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+")
-STAGES = ("checks", "compiler", "elaborate", "ir", "ops", "syntax", "train")
+STAGES = ("checks", "compiler", "dialects", "elaborate", "ir", "ops", "syntax", "train")
 
 
 @dataclass(frozen=True)

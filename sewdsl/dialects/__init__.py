@@ -1,0 +1,10 @@
+"""The notations of other papers: each is a front end of its own that makes our tree, with every place kept.
+
+What a dialect leaves unsaid and a network needs is assumed in one stated way, and each assumption is a note.
+"""
+
+from __future__ import annotations
+
+from sewdsl.dialects.he import Conventions, Inputs, Translation, check_inputs, conventions, translate
+
+__all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "conventions", "translate"]

@@ -1,0 +1,9 @@
+"""The dialect ``he``, named after He et al. 2020: ``MP4-64C3-128C3-AP2-128C3-AP2-256FC-11``."""
+
+from __future__ import annotations
+
+from sewdsl.dialects.he.conventions import Conventions, conventions
+from sewdsl.dialects.he.inputs import Inputs, check_inputs
+from sewdsl.dialects.he.translation import Translation, translate
+
+__all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "conventions", "translate"]

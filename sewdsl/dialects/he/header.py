@@ -1,0 +1,92 @@
+"""What a text says before its first layer, and of its neurons: the header of a file of ours."""
+
+from __future__ import annotations
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.dialects.he.assumptions import Assumptions
+from sewdsl.dialects.he.resolving import Item, Shape, flat
+from sewdsl.dialects.he.words import Layer
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Call, Name, Setting, Size, Value, Word
+
+
+class Header:
+    """The header of one text."""
+
+    def __init__(self, assumed: Assumptions, diagnostics: Diagnostics) -> None:
+        self._assumed, self._diagnostics = assumed, diagnostics
+        self._input: tuple[tuple[int, ...], Span] | None = None
+
+    def without_start(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        """The layers alone, once the size in front of them is read; a size elsewhere is reported."""
+        rest = items[1:] if items and self._starts(items[0], more=len(items) > 1) else items
+        for layer in flat(rest):
+            if isinstance(layer, Shape) or layer.role == "start":
+                self._diagnostics.report(
+                    "unexpected-token",
+                    f"'{layer.span.text}' stands for the input, which is not here",
+                    layer.span,
+                    label="only in front of the first layer",
+                    help="write several copies as (64C3)*2 or 2x64C3" if isinstance(layer, Shape) else "remove it",
+                )
+        return rest
+
+    def _starts(self, first: Item, *, more: bool) -> bool:
+        """Reads what stands in front of the layers, if it stands for the input."""
+        if isinstance(first, Shape):
+            self._read(first)
+            return True
+        if not isinstance(first, Layer):
+            return False
+        bare = more and first.span.text.isdigit()
+        if bare:
+            self._input = (int(first.span.text),), first.span
+            self._assumed.features(first.span)
+        return bare or first.role == "start"
+
+    def _read(self, shape: Shape) -> None:
+        match shape.dims:
+            case (h, w):
+                found = (1, h, w)
+            case (h, w, c) if h == w:
+                found = (c, h, w)
+            case (c, h, w) if h == w:
+                found = (c, h, w)
+            case _:
+                self._diagnostics.report(
+                    "invalid-argument",
+                    f"it is not clear which number of {shape.span.text} is what",
+                    shape.span,
+                    label="channels, height or width",
+                    help="leave it out, and say --input CxHxW",
+                )
+                return
+        self._input = found, shape.span
+        self._assumed.size(shape.span, found)
+
+    def settings(self, layers: tuple[Item, ...], *, unnamed: Span | None) -> tuple[Setting, ...]:
+        """The lines of the header.
+
+        Args:
+            layers: Of the text.
+            unnamed: The first layer whose neurons nobody names.
+        """
+        found: list[Setting] = []
+        if self._input is not None:
+            dims, span = self._input
+            found.append(_setting("input", Size(dims, span=span), span))
+        encodes = next((layer.span for layer in flat(layers) if getattr(layer, "encodes", False)), None)
+        if encodes is not None:
+            found.append(_setting("encode", _word("direct", encodes), encodes))
+        if unnamed is not None:
+            self._assumed.kind(unnamed)
+            found.append(_setting("neuron", _word("LIF", unnamed), unnamed))
+        return tuple(found)
+
+
+def _setting(key: str, value: Value, span: Span) -> Setting:
+    return Setting(Word(key, span=span), (value,), span=span)
+
+
+def _word(text: str, span: Span) -> Call:
+    return Call(Name((Word(text, span=span),), (False,), span=span), span=span)

@@ -1,0 +1,175 @@
+"""The words of the dialect: ``128C3``, ``AP2``, ``1024FC``, ``10``, and what each stands for in ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from sewdsl.elaborate.suggestions import nearest
+from sewdsl.ir.op import Activation
+from sewdsl.ops import catalogue
+from sewdsl.source import Span
+
+Role = Literal["conv", "pool", "linear", "norm", "neuron", "other", "voting", "start", "loss"]
+"""What a layer is to its neighbours."""
+
+SN = "SN"
+LONGEST = 100
+"""Characters of a word that is tried to be read as several."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to write a layer.
+
+    Attributes:
+        role: What it is to its neighbours.
+        symbol: What ours begins with; empty where that depends on the conventions.
+        pattern: Of the word, in capitals or not. Its groups are named by the letters of our compact notation, with
+            ``n`` for the number behind the symbol; ``inputs`` is the number of values that a layer says to read.
+        told: What the word says beside its layer, or differs in from ours.
+    """
+
+    role: Role
+    symbol: str
+    pattern: re.Pattern[str]
+    told: str = ""
+
+
+def _form(role: Role, symbol: str, pattern: str, told: str = "") -> Form:
+    return Form(role, symbol, re.compile(pattern, re.IGNORECASE), told)
+
+
+_S = r"(?:S(?P<s>\d+))?"
+_SUM = "it sums each window, where ours takes the mean: the weights behind it differ by a factor"
+_LOSS = "what the network is trained with belongs into a recipe, and is left out"
+
+FORMS = (
+    _form("conv", "c", rf"(?P<n>\d+)C(?:onv)?(?P<k>\d+){_S}(?:P(?P<p>\d+))?"),
+    _form("pool", "AP", rf"(?:AP|AvgPool)(?P<k>\d+){_S}"),
+    _form("pool", "AP", r"(?P<k>\d+)(?:AP|S)"),
+    _form("pool", "AP", r"(?P<k>\d+)A", _SUM),
+    _form("pool", "MP", rf"(?:MP|MaxPool)(?P<k>\d+){_S}"),
+    _form("pool", "MP", r"(?P<k>\d+)MP"),
+    _form("pool", "", rf"P(?:ool)?(?P<k>\d+){_S}"),
+    _form("pool", "", r"(?P<k>\d+)P"),
+    _form("linear", "FC", r"(?P<n>\d+)(?:FC)?"),
+    _form("linear", "FC", r"FC(?P<n>\d+)?"),
+    _form("linear", "FC", r"(?P<inputs>\d+)FC(?P<n>\d+)"),
+    _form("linear", "FC", r"(?P<n>\d+)O"),
+    _form("linear", "FC", r"(?P<n>\d+)(?:SoftMax|SVM|SSE)", _LOSS),
+    _form("norm", "BN", r"BN"),
+    _form("norm", "tdBN", r"tdBN"),
+    _form("other", "GAP", r"GAP"),
+    _form("other", "DP", r"(?:DP|Dropout)(?P<n>0?\.\d+)?"),
+    _form("other", "DP", r"(?P<n>0?\.\d+)DP"),
+    _form("other", "Flatten", r"Flatten"),
+    _form("voting", "AP", r"Voting"),
+    _form("start", "", r"Input"),
+    _form("loss", "", r"SoftMax", _LOSS),
+)
+
+SPELLED = (
+    *("C", "Conv", "AP", "AvgPool", "MP", "MaxPool", "P", "Pool", "FC", "O", "BN", "tdBN", "GAP", "DP", "Dropout"),
+    *("Flatten", "Voting", "Input", "SoftMax", "SVM", "SSE", SN),
+)
+"""The letters of all words, for what may have been meant."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a word.
+
+    Attributes:
+        letter: That of our compact notation.
+        text: Its digits.
+        span: Where they stand.
+        place: Where they stand with the letter before them.
+    """
+
+    letter: str
+    text: str
+    span: Span
+    place: Span
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A word that was understood.
+
+    Attributes:
+        role: What it is to its neighbours.
+        symbol: What ours begins with.
+        numbers: Its numbers, by letter.
+        span: The whole word.
+        told: As in :class:`Form`.
+        encodes: Whether it is marked as the layer that makes spikes of an image.
+    """
+
+    role: Role
+    symbol: str
+    numbers: dict[str, Number]
+    span: Span
+    told: str = ""
+    encodes: bool = False
+
+
+@cache
+def _neurons(kinds: int) -> dict[str, str]:  # noqa: ARG001 -- the catalogue grows when other distributions are asked
+    known = [name for name, kind in catalogue().items() if issubclass(kind, Activation)]
+    return {name.casefold(): name for name in [*known, SN]}
+
+
+def neurons() -> dict[str, str]:
+    """Names of activations, by their small letters."""
+    return _neurons(len(catalogue()))
+
+
+def layer(span: Span) -> Layer | None:
+    """What the word at a place stands for; None if it is no word of the dialect."""
+    neuron = neurons().get(span.text.casefold())
+    if neuron is not None:
+        return Layer("neuron", neuron, {}, span)
+    for form in FORMS:
+        found = form.pattern.fullmatch(span.text)
+        if found:
+            return Layer(form.role, form.symbol, _numbers(found, span), span, form.told)
+    return None
+
+
+def _numbers(found: re.Match[str], span: Span) -> dict[str, Number]:
+    """The numbers of a word; the letters in front of one belong to it."""
+    numbers: dict[str, Number] = {}
+    behind = 0
+    for letter in sorted((key for key, text in found.groupdict().items() if text), key=found.start):
+        here = span.part(found.start(letter), found.end(letter))
+        place = span.part(behind, found.end(letter))
+        numbers[letter] = Number(letter, found[letter], here, place)
+        behind = found.end(letter)
+    return numbers
+
+
+def known(text: str) -> bool:
+    """Whether a text is a word of the dialect."""
+    return text.casefold() in neurons() or any(form.pattern.fullmatch(text) for form in FORMS)
+
+
+def splits(text: str) -> Iterator[int]:
+    """Every place where a text falls into two words, of which the first does not end within a number."""
+    if len(text) <= LONGEST:
+        for cut in range(1, len(text)):
+            if not text[cut - 1 : cut + 1].isdigit() and known(text[:cut]) and known(text[cut:]):
+                yield cut
+
+
+def meant(text: str) -> str | None:
+    """The nearest word, with the same numbers: ``AvPool2`` is ``AvgPool2``."""
+    letters = re.search(r"[A-Za-z_]+", text)
+    near = nearest(letters[0], [*SPELLED, *neurons().values()]) if letters else None
+    if letters is None or near is None:
+        return None
+    mended = text[: letters.start()] + near + text[letters.end() :]
+    return mended if mended != text and known(mended) else None

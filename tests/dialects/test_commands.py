@@ -1,0 +1,126 @@
+"""The dialect on the command line: every command that takes a SPEC, and ``fmt``, which prints ours."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sewdsl.cli.app import app
+
+TEXT = "4C3-AP2-8FC-10"
+BODY = "body    c4k3-SN-APk2-FC8-SN-FC10\n"
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=stdin)
+
+
+def test_fmt_prints_a_file_of_ours(tmp_path: Path) -> None:
+    result = run("fmt", "--dialect", "he(norm=none)", "28x28-12C5-P2-10")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == (
+        "sewdsl 1\n"
+        "# 28x28-12C5-P2-10 in the notation he(norm=none)\n"
+        "# assumed: the input 28x28 is read as 1 channel of 28x28\n"
+        "# assumed: no padding is written: each convolution keeps its size\n"
+        "# assumed: no neurons are written: they stand behind each convolution and each hidden layer\n"
+        "# assumed: the neurons are not named: SN is LIF\n"
+        "# assumed: 'P2' does not say whether it is an average or a maximum: it is read as an average\n"
+        "# assumed: the last layer is the output, and has no neurons\n"
+        "\n"
+        "input   1x28x28\n"
+        "neuron  LIF\n"
+        "body    c12k5-SN-APk2-FC10\n"
+    )
+    file = tmp_path / "x.net"
+    file.write_text(result.stdout)
+    assert run("fmt", "--check", str(file)).exit_code == 0
+    assert run("check", str(file)).exit_code == 0
+
+
+def test_fmt_reads_what_is_piped() -> None:
+    result = run("fmt", "--dialect", "he", "-", stdin="4C3-AP2\n-8FC-10\n")
+    assert result.stdout.splitlines()[1] == "# 4C3-AP2 -8FC-10 in the notation he"
+    assert result.stdout.endswith(BODY)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["4C3-FOO", "--dialect", "he"], 1, "error[unknown-name]: unknown layer 'FOO'"),
+        (["4C3-10", "--dialect", "she"], 1, "error[unknown-name]: there is no dialect 'she'"),
+        (["7b-net", "--dialect", "he"], 1, "error[other-notation]"),
+        (["4C3-10", "4C3-10", "--dialect", "he"], 2, "one string"),
+        (["4C3-10", "--dialect", "he", "--check"], 2, "one string"),
+        (["4C3-10", "--dialect", "he", "--diff"], 2, "one string"),
+    ],
+)
+def test_fmt_refuses(arguments: list[str], code: int, said: str) -> None:
+    result = run("fmt", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in " ".join(result.stderr.split()).replace("│ ", "")
+
+
+def test_fmt_warns_of_odd_characters() -> None:
+    result = run("fmt", "--dialect", "he", "4C3\u2013AP2-8FC-10")
+    assert result.stdout.endswith(BODY)
+    assert "warning[typographic-character]" in result.stderr
+
+
+def test_check_points_at_the_text() -> None:
+    result = run("check", "4C3-AP2-AP2-10", "--dialect", "he(norm=none)", "--input", "2x3x3")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    place = lines.index("<string>:1:9: error[spatial-size-exhausted]: average pooling k2 s2 does not fit a 1x1 input")
+    assert lines[place + 1 : place + 3] == [
+        "   1 | 4C3-AP2-AP2-10",
+        "     |         ^^^ input is [4, 1, 1]",
+    ]
+
+
+def test_check_mends_the_text() -> None:
+    result = run("check", "--fix", "{4C3-AP2}*2DP-10", "--dialect", "he", "--input", "2x8x8")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "{4C3-AP2}*2-DP-10"
+
+
+def test_check_mends_a_file_in_the_dialect(tmp_path: Path) -> None:
+    file = tmp_path / "network.txt"
+    file.write_text("4C3\u2013AP2-10\n")
+    assert run("check", "--fix", str(file), "--dialect", "he", "--input", "2x8x8").exit_code == 0
+    assert file.read_text() == "4C3-AP2-10\n"
+
+
+def test_show_says_what_is_assumed() -> None:
+    result = run("show", TEXT, "--dialect", "he", "--input", "2x8x8", "--json")
+    assert json.loads(result.stdout)["parameters"] == 76 + 65 * 8 + 9 * 10
+    assert result.stderr.count("note[dialect-assumption]") == 5
+
+
+def test_compile_prints_ours() -> None:
+    result = run("compile", TEXT, "--dialect", "he", "--input", "2x8x8", "--neuron", "PLIF", "--emit", "tree")
+    assert "input   2x8x8\n" in result.stdout
+    assert "neuron  PLIF\n" in result.stdout
+    assert result.stdout.endswith(BODY)
+
+
+def test_draw(tmp_path: Path) -> None:
+    out = tmp_path / "x.dot"
+    assert run("draw", TEXT, "--dialect", "he", "--input", "2x8x8", "--out", str(out)).exit_code == 0
+    assert "LIF" in out.read_text()
+
+
+def test_probe() -> None:
+    result = run("probe", "energy", TEXT, "--dialect", "he", "--input", "2x8x8", "--steps", "2", "--json")
+    assert result.exit_code == 0
+    assert '"conv1"' in result.stdout
+
+
+@pytest.mark.parametrize("command", [["probe", "rates"], ["export"]])
+def test_a_run_is_in_our_language(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "spec.net").write_text("sewdsl 1\n")
+    out = [] if command[0] == "probe" else [str(tmp_path / "x.nir")]
+    result = run(*command, str(tmp_path), *out, "--dialect", "he")
+    assert result.exit_code == 2
+    assert "--dialect" in result.stderr

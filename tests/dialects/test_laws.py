@@ -1,0 +1,135 @@
+"""What holds for every text in the dialect."""
+
+from collections.abc import Iterable
+from random import Random
+from time import perf_counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sewdsl import Compilation, load, read
+from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity
+from sewdsl.dialects import Conventions, translate
+from sewdsl.source import Source
+from sewdsl.syntax.parser import parse_compact
+from sewdsl.syntax.printer import print_expression
+from sewdsl.syntax.tree import Body
+
+TOKENS = (
+    *("128C3", "4c3", "4C1", "4C2", "0C3", "4C3S2P1", "4Conv3(Encoding)", "C3", "c32k3", "99999999999C3"),
+    *("AP2", "MP2", "P2", "2P", "2a", "2s", "AP0", "AP3S1", "GAP", "BN", "tdBN", "LIF", "SN", "PLIF", "DP", "DP(.5)"),
+    *("0.2DP", "DP1.0", "Flatten", "Input", "SoftMax", "Voting", "FC", "FC8", "16FC10", "10o", "10SVM", "10", "0"),
+    *("28x28", "6x6x2", "2x5x6x7", "x", "2x", "2*", "*2", "*0", "*", "*99999", "-", "-", "-", "--", "->", "\u2192"),
+    *("(", ")", "[", "]", "{", "}", "<", ">", "\u2013", "\u00d7", "\ufffe", " ", "\n", "#", '"', "\u00b2", "[8]", "="),
+)
+noise = st.lists(st.sampled_from(TOKENS), max_size=14).map("".join)
+layers = st.sampled_from(["4C3", "4C1", "4c3s2p1", "AP2", "P2", "2P", "BN", "LIF", "DP", "8FC", "16", "2x4C3", "GAP"])
+chains = st.recursive(
+    st.lists(layers, min_size=1, max_size=5).map("-".join),
+    lambda inner: st.tuples(inner, st.sampled_from(["({})*2-10", "{{{}}}*2", "2x({})-5FC", "[{}]-10o"])).map(
+        lambda pair: pair[1].format(pair[0])
+    ),
+    max_leaves=4,
+)
+asked = st.builds(
+    Conventions,
+    norm=st.sampled_from([None, "BN", "tdBN", "none"]),
+    padding=st.sampled_from([None, "same", "none"]),
+    pool=st.sampled_from([None, "AP", "MP"]),
+    neurons=st.sampled_from([None, "conv", "pool", "both"]),
+    output=st.sampled_from([None, "current", "spikes"]),
+    classes=st.sampled_from([None, 2, 10]),
+)
+
+
+def option(of: Conventions) -> str:
+    given = ", ".join(f"{name}={value}" for name, value in of if value is not None)
+    return f"he({given})" if given else "he"
+
+
+def check_places(diagnostics: Iterable[Diagnostic], source: Source) -> None:
+    """Everything that is said lies in the text."""
+    for found in diagnostics:
+        assert found.span.source == source
+        assert 0 <= found.span.start <= found.span.end <= len(source.text)
+        assert found.message
+        for fix in found.fixes:
+            for edit in fix.edits:
+                assert edit.span.source == source
+                assert 0 <= edit.span.start <= edit.span.end <= len(source.text)
+                assert edit.text != edit.span.text
+
+
+def check(compilation: Compilation, source: Source) -> None:
+    """There is a network, or an error says why."""
+    errors = [found for found in compilation.diagnostics if found.severity is Severity.ERROR]
+    assert (compilation.network is not None and compilation.valid) != bool(errors)
+    check_places(compilation.diagnostics, source)
+    for node in compilation.network or ():
+        assert node.span.source == source
+        assert 0 <= node.span.start <= node.span.end <= len(source.text)
+
+
+@given(st.randoms(use_true_random=True), asked)
+@settings(max_examples=20, deadline=None)
+def test_a_text_has_a_body_or_an_error(random: Random, conventions: Conventions) -> None:
+    """Of 10,000 texts of random tokens."""
+    for _ in range(500):
+        text = "".join(random.choices(TOKENS, k=random.randint(0, 14)))
+        source, diagnostics, began = Source("t", text), Diagnostics(), perf_counter()
+        document = translate(source, conventions, diagnostics).document
+        assert any(isinstance(found, Body) for found in document.statements) or diagnostics.errors, text
+        check_places(diagnostics, source)
+        assert perf_counter() - began < 5, text
+
+
+@given(noise | chains | st.text(max_size=40) | st.text("0123456789xC-*(){}", max_size=40), asked)
+@settings(max_examples=500, deadline=2000)
+def test_a_text_is_a_network_or_an_error(text: str, conventions: Conventions) -> None:
+    source = Source("t", text)
+    check(read(source, input="2x12x12", dialect=option(conventions)), source)
+
+
+@given(chains, asked)
+@settings(max_examples=300, deadline=None)
+def test_ours_is_the_same_network(text: str, conventions: Conventions) -> None:
+    """The translation, printed and read again, is what the text is."""
+    diagnostics = Diagnostics()
+    document = translate(Source("t", text), conventions, diagnostics).document
+    bodies = [found for found in document.statements if isinstance(found, Body)]
+    assert bool(bodies) != bool(diagnostics.errors)
+    for body in bodies:
+        printed, again = print_expression(body.expression), Diagnostics()
+        parsed = parse_compact(Source("ours", printed), again)
+        assert not list(again)
+        assert [print_expression(found.expression) for found in parsed.statements if isinstance(found, Body)] == [
+            printed
+        ]
+        one = read(text, input="2x12x12", neuron="LIF", dialect=option(conventions))
+        other = read(printed, input="2x12x12", neuron="LIF")
+        assert one.valid == other.valid
+        if one.valid:
+            assert [str(node.op) for node in one.result()] == [str(node.op) for node in other.result()]
+
+
+def test_hostile_texts_are_refused_at_once() -> None:
+    for text in (
+        "(" * 100_000,
+        "2x(" * 20_000 + "4C3" + ")" * 20_000,
+        "9999x(9999x(9999x(4C1)))",
+        "4C1-" * 3_000,
+        "1" * 200_000,
+        "C3" * 60_000,
+        "4C3P" * 40_000,
+        "2x" * 60_000,
+        "a.b" * 60_000,
+    ):
+        began = perf_counter()
+        compilation = read(Source("t", text), input="2x12x12", dialect="he")
+        assert not compilation.valid
+        assert perf_counter() - began < 5, text[:20]
+
+
+def test_python_takes_the_dialect() -> None:
+    network = load("4C3-AP2-10", dialect="he(norm=BN)", input="2x12x12", neuron="IF")
+    assert [node.op.kind for node in network] == ["input", "c", "BN", "IF", "AP", "FC"]
