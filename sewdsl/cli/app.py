@@ -16,6 +16,7 @@ COMMANDS = (
     "fmt",
     "nets",
     "notation",
+    "diff",
     "explain",
     "compile",
     "train",

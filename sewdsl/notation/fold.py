@@ -86,7 +86,9 @@ class _Folding:
         spare = (saving.stop - saving.start) % period
         begin = max(range(saving.start, saving.start + spare + 1), key=lambda at: (_begins(row[at]), at))
         count = (saving.stop - begin) // period
-        return begin, begin + count * period, Repeat(self._row(row[begin : begin + period]), count)
+        end = begin + count * period
+        copies = tuple(self._row(row[at : at + period]) for at in range(begin, end, period))
+        return begin, end, Repeat(copies[0], count, copies)
 
     def _blocks(self, row: Sequence[Item], lengths: Sequence[int]) -> Iterator[_Saving]:
         for start, stop, block in self._calls(tuple(row)):

@@ -71,12 +71,15 @@ class Repeat:
     """``{ … }*n``.
 
     Attributes:
-        items: The sequence that is repeated.
+        items: The sequence that is repeated; its nodes are those of the first copy.
         count: How often, at least twice.
+        copies: Each copy with its own nodes. A call may stand for more in one copy than in the next: where its input
+            has the width that it gives, its shortcut is the identity.
     """
 
     items: Items
     count: int
+    copies: tuple[Items, ...] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)

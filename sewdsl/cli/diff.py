@@ -1,0 +1,131 @@
+"""``sewdsl diff``: what makes one network another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Annotated, Any
+
+import typer
+
+from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options
+from sewdsl.cli.options import network as load_network
+from sewdsl.cli.printing import dump
+from sewdsl.compiler import Options
+from sewdsl.ir.network import Network
+from sewdsl.notation.changes import Change
+from sewdsl.notation.difference import Difference, Value, difference
+from sewdsl.notation.unwritable import Unwritable
+
+TROUBLE = 2
+"""Exit code where there is nothing to compare."""
+WIDEST = 60
+"""Characters of a change, behind which its place stands in the same column as the others'."""
+
+One = Annotated[str, typer.Argument(metavar="A", help="A .net file, a shipped network, a quoted compact string, or -.")]
+Other = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    one: One,
+    other: Other,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    limit: Limit = None,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say what makes network B another than network A: settings, layers, joins, blocks, recipe.
+
+    Exit code 0 where nothing does, 1 where something does, 2 where one of them cannot be read. What networks are
+    called, expect and claim does not count. Options go with both.
+    """
+    options = compile_options(input, steps, neuron, settings, limit)
+    before, after = _network(one, options), _network(other, options)
+    try:
+        found = difference(before, after)
+    except Unwritable as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(TROUBLE) from None
+    if json_:
+        typer.echo(dump(as_json(before, after, found)))
+    else:
+        typer.echo("\n".join(lines(before, after, found)))
+    raise typer.Exit(1 if found else 0)
+
+
+def _network(spec: str, options: Options) -> Network:
+    try:
+        return load_network(spec, options)
+    except typer.Exit:
+        raise typer.Exit(TROUBLE) from None
+
+
+def lines(before: Network, after: Network, found: Difference) -> Iterator[str]:
+    """A difference as text."""
+    yield f"{before.name} -> {after.name}" if found else f"{before.name}, {after.name}: no difference"
+    for title, values in (("settings", found.settings), ("layers", ()), ("recipe", found.recipe), ("", found.figures)):
+        if title == "layers" and found.changes:
+            yield from ("", title, *_changes(found.changes))
+        elif values and found:
+            yield from ("", title or "what follows", *_values(values))
+
+
+def _values(values: Sequence[Value]) -> Iterator[str]:
+    width = max(len(value.key) for value in values)
+    for value in values:
+        yield f"  {value.key:{width}}  {value.before} -> {value.after}"
+
+
+def _changes(changes: Sequence[Change]) -> Iterator[str]:
+    texts = [_change(change) for change in changes]
+    width = max((len(text) for text in texts if len(text) <= WIDEST), default=0)
+    for text, change in zip(texts, changes, strict=True):
+        copies = f", in {in_copies(change.copies)}" if change.copies else ""
+        yield f"{text:{width}}  {change.where} {change.node}{copies}"
+
+
+def _change(change: Change) -> str:
+    if change.before and change.after:
+        return f"  {change.before} -> {change.after}"
+    return f"- {change.before}" if change.before else f"+ {change.after}"
+
+
+def in_copies(copies: Sequence[Sequence[int]]) -> str:
+    """``copies 1 to 7``; of nested repeats ``copy 2 > copies 1 and 3``."""
+    return " > ".join(f"{'copies' if len(level) > 1 else 'copy'} {_numbers(level)}" for level in copies)
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """``1, 3 to 5 and 7``."""
+    words: list[str] = []
+    for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [str(number) for _, number in group]
+        words += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else run  # noqa: PLR2004 -- '1 and 2' is no longer
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def as_json(before: Network, after: Network, found: Difference) -> dict[str, Any]:
+    """A difference as plain data; None where nothing was or is."""
+    return {
+        "equal": not found,
+        "networks": [before.name, after.name],
+        "settings": [_value(value) for value in found.settings],
+        "layers": [
+            {
+                "before": change.before or None,
+                "after": change.after or None,
+                "where": change.where,
+                "node": change.node,
+                "copies": [list(level) for level in change.copies],
+            }
+            for change in found.changes
+        ],
+        "recipe": [_value(value) for value in found.recipe],
+        "figures": [_value(value) for value in found.figures],
+    }
+
+
+def _value(value: Value) -> dict[str, str]:
+    return {"key": value.key, "before": value.before, "after": value.after}

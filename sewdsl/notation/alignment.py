@@ -1,0 +1,170 @@
+"""Which items of one sequence have become which of another: the fewest and smallest changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sewdsl.ir.op import Activation
+from sewdsl.notation.part import Part, Parts
+from sewdsl.notation.tree import Block, Join, Layer
+
+CELLS, WINDOW = 1_000_000, 100
+"""Pairs of items that are tried for two sequences at most; for longer ones, so many items are looked ahead."""
+ARGUMENTS, KIND, NEVER = 0.5, 0.9, float("inf")
+"""What it costs that something has other arguments, or is of another kind; a layer more or less costs 1."""
+
+Pair = tuple[Part | None, Part | None]
+
+
+class Alignment:
+    """Aligns the parts of two networks; knows again what it has seen."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[object, int] = {}
+        self._ids: dict[int, tuple[Part, int]] = {}
+        self._sizes: dict[int, int] = {}
+        self._costs: dict[tuple[int, int], float] = {}
+
+    def equal(self, one: Part, other: Part) -> bool:
+        """Whether two parts are the same but for what calls are named."""
+        return self._id(one) == self._id(other)
+
+    def pairs(self, one: Parts, other: Parts) -> Iterator[Pair]:
+        """All items of both sequences in order, side by side where one has become the other."""
+        start, stop = self._common(one, other)
+        yield from zip(one[:start], other[:start], strict=True)
+        yield from self._between(one[start : len(one) - stop], other[start : len(other) - stop])
+        yield from zip(one[len(one) - stop :], other[len(other) - stop :], strict=True)
+
+    def _common(self, one: Parts, other: Parts) -> tuple[int, int]:
+        """How many items are equal at the beginning, and of the others at the end."""
+        shorter = min(len(one), len(other))
+        start = stop = 0
+        while start < shorter and self.equal(one[start], other[start]):
+            start += 1
+        while stop < shorter - start and self.equal(one[-1 - stop], other[-1 - stop]):
+            stop += 1
+        return start, stop
+
+    def _between(self, one: Parts, other: Parts) -> Iterator[Pair]:
+        while len(one) * len(other) > CELLS:
+            ahead = list(self._best(one[:WINDOW], other[:WINDOW]))
+            sure = ahead[: len(ahead) // 2]
+            yield from sure
+            one = one[sum(before is not None for before, _ in sure) :]
+            other = other[sum(after is not None for _, after in sure) :]
+        yield from self._best(one, other)
+
+    def _best(self, one: Parts, other: Parts) -> Sequence[Pair]:
+        """The cheapest alignment; calls beside no other call are compared by what they stand for, if that is less."""
+        pairs = list(self._cheapest(one, other))
+        lone = {id(part) for pair in pairs for part, beside in (pair, pair[::-1]) if _lone(part, beside)}
+        opened = _opened(one, lone), _opened(other, lone)
+        if not lone or len(opened[0]) * len(opened[1]) > CELLS:
+            return pairs
+        finer = list(self._cheapest(*opened))
+        return finer if sum(map(self._step, finer)) < sum(map(self._step, pairs)) else pairs
+
+    def _cheapest(self, one: Parts, other: Parts) -> Iterator[Pair]:
+        table = self._table(one, other)
+        row, column = 0, 0
+        while row < len(one) or column < len(other):
+            here, both = table[row][column], row < len(one) and column < len(other)
+            if both and here == self._cost(one[row], other[column]) + table[row + 1][column + 1]:
+                yield one[row], other[column]
+                row, column = row + 1, column + 1
+            elif row < len(one) and here == self._size(one[row]) + table[row + 1][column]:
+                yield one[row], None
+                row += 1
+            else:
+                yield None, other[column]
+                column += 1
+
+    def _table(self, one: Parts, other: Parts) -> list[list[float]]:
+        """What it costs at the least to get from the rest of one sequence to the rest of the other."""
+        more = [self._size(part) for part in other]
+        table = [[float(sum(more[column:])) for column in range(len(other) + 1)]]
+        for part in reversed(one):
+            size, below = self._size(part), table[-1]
+            row = [below[-1] + size]
+            for column in range(len(other) - 1, -1, -1):
+                changed = self._cost(part, other[column]) + below[column + 1]
+                row.append(min(changed, size + below[column], more[column] + row[-1]))
+            table.append(row[::-1])
+        return table[::-1]
+
+    def _total(self, one: Parts, other: Parts) -> float:
+        """What it costs to get from one sequence to the other."""
+        return sum(map(self._step, self.pairs(one, other)))
+
+    def _step(self, pair: Pair) -> float:
+        before, after = pair
+        if before is not None and after is not None:
+            return self._cost(before, after)
+        return sum(self._size(part) for part in pair if part is not None)
+
+    def _cost(self, one: Part, other: Part) -> float:
+        key = self._id(one), self._id(other)
+        if key[0] == key[1]:
+            return 0.0
+        if key not in self._costs:
+            self._costs[key] = self._changed(one, other)
+        return self._costs[key]
+
+    def _changed(self, one: Part, other: Part) -> float:
+        match one.item, other.item:
+            case Layer(op=before), Layer(op=after):
+                if type(before) is type(after):
+                    return ARGUMENTS
+                return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
+            case Join(name=before), Join(name=after):
+                sides = sum(self._total(*both) for both in zip(one.sides, other.sides, strict=True))
+                return sides + ARGUMENTS * (before != after)
+            case Block(title=before), Block(title=after):
+                return ARGUMENTS if before == after else KIND
+            case (Block(), Join()) | (Join(), Block()):
+                return self._total(inside(one), inside(other))
+            case _:
+                return NEVER
+
+    def _size(self, part: Part) -> int:
+        """Layers and joins of a part."""
+        number = self._id(part)
+        if number not in self._sizes:
+            own = not isinstance(part.item, Block)
+            self._sizes[number] = own + sum(self._size(inner) for side in part.sides for inner in side)
+        return self._sizes[number]
+
+    def _id(self, part: Part) -> int:
+        """A number that equal parts have in common."""
+        known = self._ids.get(id(part))
+        if known is None:
+            key = type(part.item), _said(part.item), *(tuple(map(self._id, side)) for side in part.sides)
+            known = self._ids[id(part)] = part, self._numbers.setdefault(key, len(self._numbers))
+        return known[1]
+
+
+def _said(item: Layer | Join | Block) -> str:
+    """What is compared of an item besides what is inside; what a call is named is not."""
+    match item:
+        case Layer(text=text):
+            return text
+        case Join(name=name):
+            return name
+        case Block():
+            return ""
+
+
+def _lone(part: Part | None, other: Part | None) -> bool:
+    """Whether a part is a call that no other call stands beside."""
+    return part is not None and isinstance(part.item, Block) and not (other and isinstance(other.item, Block))
+
+
+def _opened(parts: Parts, calls: set[int]) -> Parts:
+    """A sequence with what some calls stand for in their place."""
+    return tuple(inner for part in parts for inner in (inside(part) if id(part) in calls else (part,)))
+
+
+def inside(part: Part) -> Parts:
+    """What a call stands for; anything else by itself."""
+    return part.sides[0] if isinstance(part.item, Block) else (part,)

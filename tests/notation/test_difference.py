@@ -1,0 +1,268 @@
+"""What differs between two networks, and what does not."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+import sewdsl
+from sewdsl.cli.app import app
+from sewdsl.cli.diff import in_copies
+from sewdsl.ir.network import Network
+from sewdsl.notation import compact
+from sewdsl.notation.alignment import Alignment
+from sewdsl.notation.changes import nodes_of
+from sewdsl.notation.difference import difference
+from sewdsl.notation.part import parts_of
+from sewdsl.notation.text import written
+from tests.laws.drawn import Drawn, nets
+from tests.laws.strategies import CALLS, MAPS, NETWORKS, NEURONS, sequences
+from tests.notation.handmade import shuffled
+from tests.notation.same import anonymous
+
+ITEMS = st.lists(st.one_of(MAPS, NEURONS, CALLS, sequences()), min_size=1, max_size=7)
+
+
+def load(text: str, shape: str = "2x32x32") -> Network:
+    return sewdsl.load(text, input=shape)
+
+
+def body(one: Network, other: Network) -> list[tuple[str, str, str, str, tuple[tuple[int, ...], ...]]]:
+    """The changes of the body."""
+    found = difference(one, other).changes
+    return [(change.before, change.after, change.where, change.node, change.copies) for change in found]
+
+
+@settings(max_examples=40)
+@given(nets(), nets())
+def test_equal_networks(drawn: Drawn, another: Drawn) -> None:
+    """Nothing is said exactly where header, body and recipe are the same, whatever nodes are called."""
+    one, other = drawn.network, another.network
+    assert not difference(one, shuffled(one, drawn.seed))
+    assert not difference(anonymous(other), other)
+    same = one.settings == other.settings and compact(one) == compact(other)
+    assert bool(difference(one, other)) == bool(difference(other, one)) == (not same)
+
+
+@settings(max_examples=60)
+@given(NETWORKS, NETWORKS)
+def test_alignment_keeps_both(one: str, other: str) -> None:
+    """Side by side, both sequences are all there, in order; apart from calls that were opened."""
+    compilations = [sewdsl.read(text, input="2x16x16") for text in (one, other)]
+    assume(all(compilation.valid for compilation in compilations))
+    made = [compilation.result() for compilation in compilations]
+    before, after = (parts_of(written(network), lambda _: "same") for network in made)
+    pairs = list(Alignment().pairs(before, after))
+    for network, parts in zip(made, zip(*pairs, strict=True), strict=True):
+        nodes = [node for part in parts if part is not None for node in nodes_of(part)]
+        assert nodes == list(range(1, len(network)))
+
+
+@settings(max_examples=100)
+@given(ITEMS, st.data())
+def test_one_layer_more_is_one_change(items: list[str], data: st.DataObject) -> None:
+    """Wherever it comes in, also within what had a name, and whatever moves behind it."""
+    at = data.draw(st.integers(0, len(items)))
+    head = ["c4k3", "BN", "IF"]
+    texts = "-".join([*head, *items]), "-".join([*head, *items[:at], "DP0.125", *items[at:]])
+    compilations = [sewdsl.read(text, input="2x16x16") for text in texts]
+    assume(all(compilation.valid for compilation in compilations))
+    one, other = (compilation.result() for compilation in compilations)
+    assert [change[:2] for change in body(one, other)] == [("", "DP0.125")]
+    assert [change[:2] for change in body(other, one)] == [("DP0.125", "")]
+
+
+SEVEN = ((1, 2, 3, 4, 5, 6, 7),)
+PAIRS = {
+    ("7b-net", "7b-net-released"): [("c32k3s1", "c32k1s1", "at", "conv1", ())],
+    ("7b-net", "7b-net-iand"): [],
+    ("7b-net", "7b-net-plain"): [("SEW Block (c32)", "Plain Block (c32)", "at", "repeat1.1.sew_block1", SEVEN)],
+    ("7b-net", "7b-net-identity"): [("SEW Block (c32)", "", "at", "repeat1.1.sew_block1", SEVEN)],
+    ("cifar10-net", "cifar10-net-spiking"): [
+        ("SEW Block (c32)", "Spiking Block (c32)", "at", "repeat1.1.repeat1.1.sew_block1", ((1, 2, 3, 4, 5), (1, 2)))
+    ],
+    ("sew-resnet-18", "spiking-resnet-18"): [
+        ("SEW Block (c64)", "Spiking Block (c64)", "at", "repeat1.1.sew_block1", ((1, 2),)),
+        ("SEW Block (c128s2)", "Spiking Block (c128s2)", "at", "sew_block1", ()),
+        ("SEW Block (c128)", "Spiking Block (c128)", "at", "repeat2.1.sew_block1", ()),
+        ("SEW Block (c256s2)", "Spiking Block (c256s2)", "at", "sew_block2", ()),
+        ("SEW Block (c256)", "Spiking Block (c256)", "at", "repeat3.1.sew_block1", ()),
+        ("SEW Block (c512s2)", "Spiking Block (c512s2)", "at", "sew_block3", ()),
+        ("SEW Block (c512)", "Spiking Block (c512)", "at", "repeat4.1.sew_block1", ()),
+    ],
+    ("sew-resnet-50", "sew-resnet-152"): [
+        ("", "{SEW Bottleneck (c128)}*4", "behind", "repeat2.3.sew_bottleneck1", ()),
+        ("", "{SEW Bottleneck (c256)}*30", "behind", "sew_bottleneck3", ()),
+    ],
+    ("7b-net", "wide-7b-net"): [
+        ("c32k3s1", "c64k3s1", "at", "conv1", ()),
+        ("SEW Block (c32)", "SEW Block (c64)", "at", "repeat1.1.sew_block1", ((1, 2, 3, 4),)),
+        ("", "c128k3s1-BN-PLIF", "behind", "repeat1.4.max_pool1", ()),
+        ("SEW Block (c32)", "SEW Block (c128)", "at", "repeat1.5.sew_block1", ((5, 6, 7),)),
+        ("FC11", "FC10", "at", "fc1", ()),
+    ],
+}
+
+
+@pytest.mark.parametrize("names", PAIRS, ids=" ".join)
+def test_shipped_networks(names: tuple[str, str]) -> None:
+    assert body(*map(sewdsl.load, names)) == PAIRS[names]
+
+
+TEXTS = {
+    # an argument, a shortcut that was the identity, a layer more
+    ("c4k3-PLIF-{ADD[c4k3-BN-IF | id]-MPk2}*3-FC4", "c4k3-PLIF-{ADD[c4k5-BN-IF | BN]-MPk2}*3-DP-FC4"): [
+        ("c4k3s1", "c4k5s1", "at", "repeat1.1.branch.conv1", ((1, 2, 3),)),
+        ("", "BN", "in the shortcut of", "repeat1.1.add1", ((1, 2, 3),)),
+        ("", "DP", "behind", "repeat1.3.max_pool1", ()),
+    ],
+    # some copies only
+    ("c4k3-{BN-IF-c4k3-MPk2}*4", "c4k3-BN-IF-c4k3-MPk2-BN-LIF-c4k3-MPk2-BN-IF-c4k3-MPk2-BN-LIF-c4k3-MPk2"): [
+        ("IF", "LIF", "at", "repeat1.2.if1", ((2, 4),)),
+    ],
+    # the neuron before is what SN means: blocks change with it, and it is said of the layers in them
+    ("c4k3-PLIF-{SEW Block}*2", "c4k3-LIF-{SEW Block}*2"): [
+        ("PLIF", "LIF", "at", "plif1", ()),
+        ("PLIF", "LIF", "at", "repeat1.1.sew_block1.branch.plif1", ((1, 2),)),
+        ("PLIF", "LIF", "at", "repeat1.1.sew_block1.branch.plif2", ((1, 2),)),
+    ],
+    # another join, operands that change sides, items in front
+    ("IF-ADD[BN-IF | id]", "IF-IAND[id | BN-IF]"): [
+        ("ADD[…]", "IAND[…]", "at", "add1", ()),
+        ("BN-IF", "", "at", "branch.bn1", ()),
+        ("", "BN-IF", "in the shortcut of", "add1", ()),
+    ],
+    ("c4k3-IF", "BN-c4k3-IF"): [("", "BN", "before", "conv1", ())],
+    ("id", "BN"): [("", "BN", "behind", "input", ())],
+}
+
+
+@pytest.mark.parametrize("texts", TEXTS, ids=" to ".join)
+def test_texts(texts: tuple[str, str]) -> None:
+    assert body(*map(load, texts)) == TEXTS[texts]
+
+
+def test_headers() -> None:
+    """A neuron that changed in the header is said once; one beside it is said of the layer."""
+    one, other = (
+        sewdsl.load("c4k3-SN-c4k3-IF-c4k3-SN", input="2x8x8", neuron=neuron) for neuron in ("LIF", "LIF(tau=3.0)")
+    )
+    found = difference(one, other)
+    assert [(value.key, value.before, value.after) for value in found.settings] == [("neuron", "LIF", "LIF(tau=3.0)")]
+    assert found.changes == ()
+    inline = sewdsl.load("c4k3-LIF(tau=3.0)-c4k3-IF-c4k3-SN", input="2x8x8", neuron="LIF")
+    assert [change[:4] for change in body(one, inline)] == [("LIF", "LIF(tau=3.0)", "at", "lif1")]
+    assert [change[:4] for change in body(inline, other)] == [("LIF(tau=3.0)", "SN", "at", "lif1")]
+    none = sewdsl.load("c4k3-LIF-c4k3-IF-c4k3-LIF", input="2x8x8")
+    assert [change[:2] for change in body(none, other)] == [("LIF", "LIF(tau=3.0)")] * 2
+
+
+def test_recipes_and_figures() -> None:
+    one, other = sewdsl.load("7b-net"), sewdsl.load("wide-7b-net")
+    found = difference(one, other)
+    recipe = {value.key: (value.before, value.after) for value in found.recipe}
+    assert recipe["schedule"] == ("Step(size=64)", "Cosine(T_max=64)")
+    assert recipe["T_train"] == ("12", "none")
+    assert ("parameters", "130,938", "1,258,778") in [(v.key, v.before, v.after) for v in found.figures]
+    without = replace(one, recipe=None)
+    assert [(v.key, v.before, v.after) for v in difference(one, without).recipe] == [("data", "dvs128-gesture", "none")]
+
+
+def test_names_and_expectations_do_not_count() -> None:
+    one = sewdsl.load("7b-net")
+    assert not difference(one, replace(one, name="Other", expectations=()))
+
+
+def test_long_sequences() -> None:
+    """Thousands of layers, with a change at both ends and one layer more in the middle."""
+    limit = {"source": 10**7}
+    texts = ("IF-{c4k3-BN-IF}*1000-IF", "LIF-{c4k3-BN-IF}*500-DP-{c4k3-BN-IF}*500-LIF")
+    one, other = (sewdsl.load(text, input="2x4x4", limit=limit) for text in texts)
+    start = time.process_time()
+    assert [change[:2] for change in body(one, other)] == [("IF", "LIF"), ("", "DP"), ("IF", "LIF")]
+    assert time.process_time() - start < 20
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["diff", *arguments])
+
+
+def test_command() -> None:
+    result = run("mnist5k", "mnist5k-dvs")
+    assert result.exit_code == 1
+    assert (
+        result.stdout
+        == """\
+mnist5k -> mnist5k-dvs
+
+settings
+  input   1x28x28 -> 2x34x34
+  steps   4 -> 6
+  encode  direct -> none
+
+layers
+  c32k5s2 -> c16k5s2                    at conv1
+  SEW Block (c32) -> SEW Block (c32s2)  at repeat1.1.sew_block1
+- MPk3s2p1                              at repeat1.1.max_pool1
++ DP0.2                                 behind repeat1.2.max_pool1
+
+recipe
+  data       mnist5k -> mnist5k-dvs
+  optimizer  AdamW(lr=0.003) -> AdamW(lr=0.004)
+  shift      0 -> 1
+
+what follows
+  parameters  43,119 -> 41,936
+  macs        4,677,760 -> 2,893,408
+"""
+    )
+
+
+def test_no_difference() -> None:
+    result = run("c4k3-BN-IF", "c4k3s1-BN-SN", "--input", "2x8x8", "--neuron", "IF")
+    assert (result.exit_code, result.stdout) == (0, "network, network: no difference\n")
+
+
+def test_trouble() -> None:
+    assert run("7b-net", "c4k3-BNPLIF").exit_code == 2
+    assert run("nonsense-net", "7b-net").exit_code == 2
+    assert run("7b-net").exit_code == 2
+
+
+def test_json() -> None:
+    result = run("cifar10-net", "cifar10-net-spiking", "--json")
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert said["equal"] is False
+    assert said["layers"] == [
+        {
+            "before": "SEW Block (c32)",
+            "after": "Spiking Block (c32)",
+            "where": "at",
+            "node": "repeat1.1.repeat1.1.sew_block1",
+            "copies": [[1, 2, 3, 4, 5], [1, 2]],
+        }
+    ]
+    assert json.loads(run("tiny", "tiny", "--json").stdout)["equal"] is True
+
+
+@pytest.mark.parametrize(
+    ("copies", "text"),
+    [
+        (((1, 2, 3, 4, 5, 6, 7),), "copies 1 to 7"),
+        (((2, 4),), "copies 2 and 4"),
+        (((1, 3, 4, 5, 7),), "copies 1, 3 to 5 and 7"),
+        (((3,), (1, 2)), "copy 3 > copies 1 and 2"),
+    ],
+)
+def test_copies(copies: tuple[tuple[int, ...], ...], text: str) -> None:
+    assert in_copies(copies) == text
