@@ -24,6 +24,7 @@ COMMANDS = [
     "nets",
     "notation sew-resnet-152",
     "notation sew-resnet-152 --as net",
+    "diff sew-resnet-152 sew-resnet-152",
     "explain missing-hyphen",
     "runs {out}",
 ]
