@@ -41,14 +41,20 @@ steps 4
 neuron LIF(tau=2.0)
 body c16k3-BN-SN-Stage (c16)-Stage (c32)-{Odd One}*2-{{Odd One (c64)-APk3s1p1}*2-MPk2}*2-FC10
 """
+SMALL = """sewdsl 1
+block Stage(c) = ADD[c$(c)k1-BN-SN | id]-{SEW Block (c$(c))}*2
+input 2x2x2
+steps 2
+body c2k1-BN-LIF-Stage (c2)-Stage (c2)-FC2
+"""
 HOSTILE = [
     *("\\", "{", "}}", "a%b", "#1", "a_b^c", "$x$", "~", "&", '"', "a\nb\r\x00c\u2028d", "--", "?`", "[x]", "*", ""),
     *("x \\end{tikzpicture}", "%", "中" * 90, "é ß \U0001f600", "w" * 300, " ".join(["name"] * 40), "a;b", "(in)"),
 ]
 
 
-def own() -> Network:
-    return sewdsl.read(Source("own.net", OWN)).result()
+def own(text: str = OWN) -> Network:
+    return sewdsl.read(Source("own.net", text)).result()
 
 
 def shows(network: Network) -> None:
@@ -74,10 +80,24 @@ def test_random_networks(drawn: Drawn) -> None:
     figures(tikz(drawn.network))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "BN-ADD[id | BN]-ADD[id | id]-FC2",
+        "ADD[ADD[c2k3 | id] | ADD[id | c2k3-BN-ADD[BN | BN-BN]]]-GAP",
+        "IF-{{AND[BN-IF | id]-IAND[id | BN-IF]}*2-BN-IF-BN-IF}*2",
+    ],
+)
+def test_joins_of_every_form(text: str) -> None:
+    network = sewdsl.load(text, input="2x8x8")
+    shows(network)
+    figures(tikz(network))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_networks(name: str) -> None:
     network = sewdsl.load(name)
-    if len(network) < 300:  # deeper ones are only more of the same
+    if len(network) < 100:  # deeper ones are only more of the same
         shows(network)
     *blocks, whole = figures(tikz(network))
     assert whole.comment == network.name
@@ -129,6 +149,13 @@ def test_own_blocks_are_drawn_with_what_they_call() -> None:
         *("Stage (c16)", "Stage (c32)", "Odd One (c32)", "Odd One (c64)")
     ]
     assert whole.copies == [2, 2, 2]
+
+
+def test_a_network_that_is_one_call_is_drawn_as_what_it_calls() -> None:
+    block, whole = figures(tikz(sewdsl.load("degradation")))
+    assert block.comment == "SEW Block (c16)"
+    assert whole.texts["conv1"] == r"Conv 5$\times$5, 16, /2"
+    assert whole.copies == [4]
 
 
 def test_without_paths_own_blocks_have_names_of_the_text() -> None:
@@ -189,7 +216,7 @@ def test_words(text: str, shape: str, words: list[str]) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_are_only_text(name: str) -> None:
-    network = own()
+    network = own(SMALL)
 
     def renamed(step: Step) -> Step:
         return replace(step, label=name, arguments=f"{step.arguments}, {name}") if step.label == "Stage" else step

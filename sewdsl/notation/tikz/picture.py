@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import NamedTuple
 
 from sewdsl.draw.geometry import text_width
@@ -117,7 +118,7 @@ class Picture:
             start: Where it begins.
             gives: The node whose output the sequence gives; None: that is not to be noted.
         """
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in zip_longest(items, items[1:]):
             source = self._source(following) if following else gives
             start = _Start.below(self._item(item, start), self._note(source))
         return start
@@ -208,8 +209,8 @@ class Picture:
         """Writes the shortcut, beside the middle of the branch; an arc, if it is the identity."""
         corner = self._name("side" if join.shortcut else "arc")
         if not join.shortcut:
-            away = f"{ARC:g}mm]{edge}.east" if join.branch else f"{ALONE:g}mm]{fork}"
-            self._lines.append(rf"\coordinate ({corner}) at ([xshift={away});")
+            away = f"xshift={ARC:g}mm]{edge}.east" if join.branch else f"shift={{({ALONE:g}mm, {-LEAD:g}mm)}}]{fork}"
+            self._lines.append(rf"\coordinate ({corner}) at ([{away});")
             self._inside.append(corner)
             return _Start(corner, "", f"({fork}) -| ({corner}) |-")
         east = f"{edge}.east |- {fork}" if join.branch else fork
