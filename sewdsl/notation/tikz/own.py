@@ -23,9 +23,7 @@ def by_path(network: Network) -> tuple[Items, Items]:
     wording, items = unfolded(network)
     blocks = Blocks(network, wording, items)
     whole = _Paths(network, library()).sequence(blocks.named(items), 0)
-    while len(whole) == 1 and isinstance(
-        whole[0], Block
-    ):  # of a network that is one call, what it calls is the picture
+    while len(whole) == 1 and isinstance(whole[0], Block):  # a network that is one call shows what it calls
         whole = whole[0].items
     return whole, fold(whole, blocks.calls)
 
