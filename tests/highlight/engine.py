@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -16,8 +17,8 @@ from editors.textmate import PATH
 Scopes = list[str | None]
 """The innermost scope of each character; None where there is only that of the file."""
 
-VSCODE = Path(__file__).parents[2] / "editors" / "vscode"
-BUILT = shutil.which("node") is not None and (VSCODE / "node_modules" / "vscode-textmate").exists()
+MODULES = Path(__file__).parents[2] / "editors" / "vscode" / "node_modules"
+BUILT = shutil.which("node") is not None and (MODULES / "vscode-textmate").exists()
 
 
 def python(texts: list[str]) -> list[Scopes]:
@@ -42,7 +43,9 @@ def _python(compiler: Compiler, text: str) -> Scopes:
 
 def vscode(texts: list[str]) -> list[Scopes]:
     """By vscode-textmate."""
-    command = ["node", str(VSCODE / "scopes.js"), str(PATH)]
-    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=False)
+    command, environment = ["node", str(Path(__file__).with_name("scopes.js")), str(PATH)], {"NODE_PATH": str(MODULES)}
+    done = subprocess.run(
+        command, env=os.environ | environment, input=json.dumps(texts), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return cast("list[Scopes]", json.loads(done.stdout))
