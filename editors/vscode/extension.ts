@@ -1,38 +1,65 @@
 // Starts the language server, `sewdsl lsp`, and talks to it over its standard input and output.
 
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import * as vscode from "vscode";
 import { LanguageClient } from "vscode-languageclient/node";
 
 let client: LanguageClient | undefined;
 
+function command(): string {
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? "";
+  return vscode.workspace.getConfiguration("sewdsl").get("path", "sewdsl").replaceAll("${workspaceFolder}", folder);
+}
+
+async function launch(): Promise<ChildProcess> {
+  const server = spawn(command(), ["lsp"]);
+  await once(server, "spawn");
+  return server;
+}
+
 async function start(): Promise<void> {
-  const command = vscode.workspace.getConfiguration("sewdsl").get("path", "sewdsl");
-  client = new LanguageClient("sewdsl", { command, args: ["lsp"] }, { documentSelector: [{ language: "sewdsl" }] });
+  let launched: ChildProcess | undefined;
   try {
-    await client.start();
+    launched = await launch();
   } catch {
-    const settings = "Open the setting";
-    const message = `The command '${command} lsp' does not start: install sewdsl, or say in 'sewdsl.path' where it is.`;
-    if ((await vscode.window.showErrorMessage(message, settings)) === settings) {
-      await vscode.commands.executeCommand("workbench.action.openSettings", "sewdsl.path");
-    }
+    void complain();
+    return;
+  }
+  const server = async (): Promise<ChildProcess> => {
+    const first = launched ?? (await launch()); // a second one where the client starts a server that broke off again
+    launched = undefined;
+    return first;
+  };
+  client = new LanguageClient("sewdsl", "sewdsl", server, { documentSelector: [{ language: "sewdsl" }] });
+  await client.start().catch(() => undefined); // the client has said why
+}
+
+async function complain(): Promise<void> {
+  const message = `The command '${command()}' does not start: install sewdsl, or say in 'sewdsl.path' where it is.`;
+  const open = "Open the setting";
+  if ((await vscode.window.showErrorMessage(message, open)) === open) {
+    await vscode.commands.executeCommand("workbench.action.openSettings", "sewdsl.path");
   }
 }
 
 async function stop(): Promise<void> {
-  await client?.dispose();
+  const running = client;
   client = undefined;
+  if (running?.isRunning()) {
+    await running.dispose();
+  }
 }
 
-export function activate(context: vscode.ExtensionContext): void {
-  const changed = vscode.workspace.onDidChangeConfiguration(async (event) => {
+export function activate(context: vscode.ExtensionContext): Promise<void> {
+  let settled = start();
+  const changed = vscode.workspace.onDidChangeConfiguration((event) => {
     if (event.affectsConfiguration("sewdsl.path")) {
-      await stop();
-      await start();
+      settled = settled.then(stop).then(start);
     }
   });
   context.subscriptions.push(changed);
-  void start();
+  return settled;
 }
 
 export function deactivate(): Promise<void> {
