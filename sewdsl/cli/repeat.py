@@ -10,6 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.cli.beginning import beginning
 from sewdsl.cli.options import require
 from sewdsl.cli.running import runners
 from sewdsl.cli.tables import console
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 
 
 def repeated(  # noqa: PLR0913 -- what a run needs, and how often
-    spec: str, options: Options, out: Path | None, data: Path | None, times: int, way: Callable[[], Way]
+    spec: str,
+    options: Options,
+    out: Path | None,
+    data: Path | None,
+    weights: Path | None,
+    times: int,
+    way: Callable[[], Way],
 ) -> None:
     """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread.
 
@@ -39,11 +46,13 @@ def repeated(  # noqa: PLR0913 -- what a run needs, and how often
     first.data.find()
     seeds = [first.recipe.seed + index for index in range(times)]
     seeded = [read(spec, **_with_seed(options, seed)) for seed in seeds]
+    begin = beginning(weights, first.network)
     folder = out or make_numbered(name).path
     open_folder(folder)
-    start, go_on = runners(data, way, _announce)
+    start, go_on = runners(data, way, _announce, begin)
+    origin = None if begin is None else begin.origin
     try:
-        summary = repeat([(one, plan(one, data)) for one in seeded], folder, start, go_on)
+        summary = repeat([(one, plan(one, data)) for one in seeded], folder, start, go_on, origin)
     except Interrupted:
         typer.echo(f"the same command with --out {folder} goes on", err=True)
         raise

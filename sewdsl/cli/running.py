@@ -18,6 +18,7 @@ from sewdsl.train.allocator import keep_memory
 from sewdsl.train.threads import share_cores
 
 if TYPE_CHECKING:
+    from sewdsl.train.beginning import Beginning
     from sewdsl.train.folder import RunFolder
     from sewdsl.train.loop import Way
     from sewdsl.train.plan import Plan
@@ -104,7 +105,10 @@ def _going_on(run: RunFolder) -> str:
 
 
 def runners(
-    data: Path | None, how: Callable[[], Way], announce: Callable[[Plan], None] = lambda _: None
+    data: Path | None,
+    how: Callable[[], Way],
+    announce: Callable[[Plan], None] = lambda _: None,
+    begin: Beginning | None = None,
 ) -> tuple[Callable[[Compilation, Plan, RunFolder], Result], Callable[[RunFolder], Result]]:
     """What starts one of several runs, and what goes on with one.
 
@@ -112,12 +116,13 @@ def runners(
         data: Where the data lies.
         how: Made anew for each run.
         announce: Told of each run that starts.
+        begin: The weights that each starts with; None: random ones.
     """
     from sewdsl.train.run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
 
     def start(compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
         announce(planned)
-        return train(compilation, planned, folder, how())
+        return train(compilation, planned, folder, how(), begin)
 
     def go_on(folder: RunFolder) -> Result:
         typer.echo(f"going on in {folder.path}", err=True)

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from sewdsl.cli.beginning import Weights, beginning
 from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
 from sewdsl.cli.repeat import repeated
 from sewdsl.cli.running import SaveEvery, ends, prepare, way
@@ -44,6 +45,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     resume: Resume = None,
     repeat: Repeat = 1,
     data: Data = None,
+    weights: Weights = None,
     save_every: SaveEvery = 5.0,
     devices: Devices = None,
     nodes: Nodes = None,
@@ -58,7 +60,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
     if (spec is None) == (resume is None):
         usage("give a SPEC to train, or with --resume the folder of a run to go on with")
-    if resume and any((out, overwrite, input, steps, neuron, limit, dialect)):
+    if resume and any((out, overwrite, weights, input, steps, neuron, limit, dialect)):
         usage("a run goes on as it began: beside --resume, only --set train.epochs=N changes what it does")
     if overwrite and not out:
         usage("--overwrite needs --out, the folder whose run is removed")
@@ -72,9 +74,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage("--repeat trains one network after another in one process")
     elif repeat > 1:
         with ends(lambda: None):
-            repeated(spec or "", options, out, data, repeat, lambda: way(processes, save_every))
+            repeated(spec or "", options, out, data, weights, repeat, lambda: way(processes, save_every))
     else:
-        _start(spec or "", options, _Place(out, overwrite), data, processes, save_every)
+        _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, save_every)
 
 
 def _processes(devices: int | None, nodes: int | None, strategy: str) -> Processes:
@@ -82,6 +84,13 @@ def _processes(devices: int | None, nodes: int | None, strategy: str) -> Process
     from sewdsl.train.processes import Processes  # noqa: PLC0415 -- not before it is needed
 
     return Processes(devices, nodes, strategy)
+
+
+class _Given(NamedTuple):
+    """What a run is given beside its spec: where its data lies, and the weights that it begins with."""
+
+    data: Path | None
+    weights: Path | None
 
 
 class _Place(NamedTuple):
@@ -115,7 +124,7 @@ class _Place(NamedTuple):
 
 
 def _start(  # noqa: PLR0913 -- as above
-    spec: str, options: Options, place: _Place, data: Path | None, processes: Processes, save_every: float
+    spec: str, options: Options, place: _Place, given: _Given, processes: Processes, save_every: float
 ) -> None:
     compilation = read(spec, **options)
     name = require(compilation).name
@@ -123,13 +132,13 @@ def _start(  # noqa: PLR0913 -- as above
 
     folder = None
     with ends(lambda: folder):
-        planned = plan(compilation, data)
-        found = planned.data.find()
+        planned = plan(compilation, given.data)
+        found, begin = planned.data.find(), beginning(given.weights, planned.network)
         folder = place.folder(name, processes)
         _print_recipe(planned.network, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        _print_result(train(compilation, planned, folder, way(processes, save_every)), folder)
+        _print_result(train(compilation, planned, folder, way(processes, save_every), begin), folder)
 
 
 def _resume(run: Path, options: Options, data: Path | None, processes: Processes, save_every: float) -> None:

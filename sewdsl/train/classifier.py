@@ -41,6 +41,7 @@ class Classifier(LightningModule):
         history: The figures of each epoch so far, counted from 1.
         state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
         spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
+        start: Where the weights came from that it began with; None: they were random. Kept likewise.
     """
 
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
@@ -51,6 +52,7 @@ class Classifier(LightningModule):
         self.history: dict[int, dict[str, float]] = {}
         self.state: dict[str, Any] = {}
         self.spec = ""
+        self.start: dict[str, str] | None = None
         self._start = perf_counter()
         self._batch: Samples | None = None
 
@@ -78,6 +80,7 @@ class Classifier(LightningModule):
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
             "spec": self.spec,
+            "start": self.start,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -87,6 +90,7 @@ class Classifier(LightningModule):
             RunError: it was saved by another number of processes.
         """
         self.state = checkpoint["run"]
+        self.start = self.state.get("start")
         self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
         saved, now = len(self.state["processes"]), self.trainer.world_size
         if saved != now:

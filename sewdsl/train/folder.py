@@ -86,6 +86,11 @@ class RunFolder:
         return self.path / "checkpoints" / "previous.ckpt"
 
     @property
+    def start(self) -> Path:
+        """The weights that it began with, unless those were random."""
+        return self.path / "checkpoints" / "start.safetensors"
+
+    @property
     def lock(self) -> Path:
         """Says which process is at work here."""
         return self.path / "lock"

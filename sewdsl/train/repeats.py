@@ -9,8 +9,9 @@ from statistics import fmean, stdev
 from pydantic import BaseModel, ConfigDict
 
 from sewdsl.compiler import Compilation
-from sewdsl.train import atomic
+from sewdsl.train import atomic, beginning
 from sewdsl.train.folder import RunError, RunFolder, open_group
+from sewdsl.train.origin import Origin
 from sewdsl.train.plan import Plan
 from sewdsl.train.result import Result
 from sewdsl.train.standalone import standalone
@@ -82,7 +83,13 @@ def open_folder(folder: Path) -> None:
     open_group(folder, lambda name: name == summary or name.startswith("seed-"), "repeat")
 
 
-def repeat(planned: Sequence[tuple[Compilation, Plan]], folder: Path, start: Start, go_on: GoOn) -> Summary:
+def repeat(
+    planned: Sequence[tuple[Compilation, Plan]],
+    folder: Path,
+    start: Start,
+    go_on: GoOn,
+    origin: Origin | None = None,
+) -> Summary:
     """Trains each into a folder ``seed-N``; keeps those that have ended, goes on with those that have begun.
 
     Args:
@@ -90,13 +97,14 @@ def repeat(planned: Sequence[tuple[Compilation, Plan]], folder: Path, start: Sta
         folder: See :func:`open_folder`.
         start: Trains one into a new folder.
         go_on: Goes on with one.
+        origin: Where the weights come from that each begins with; None: they are random.
 
     Raises:
         RunError: a folder holds a run of another spec, or a run cannot go on.
     """
     places = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
     for compilation, _, place in places:
-        compare(compilation, place)
+        compare(compilation, place, origin)
     results: list[Result] = []
     for compilation, planned_one, place in places:
         results.append(ended(compilation, planned_one, place, start, go_on))
@@ -115,14 +123,18 @@ def ended(compilation: Compilation, planned: Plan, place: RunFolder, start: Star
     return start(compilation, planned, place)
 
 
-def compare(compilation: Compilation, place: RunFolder) -> None:
-    """Refuses a folder that holds a run of something else.
+def compare(compilation: Compilation, place: RunFolder, origin: Origin | None = None) -> None:
+    """Refuses a folder that holds a run of something else, or one that began with other weights.
 
     Raises:
         RunError: it does.
     """
     if place.spec.is_file() and place.spec.read_text(encoding="utf-8") != standalone(compilation):
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
+        raise RunError(message)
+    began = beginning.read(place) if place.spec.is_file() else None
+    if place.spec.is_file() and (began.origin.sha256 if began else None) != (origin.sha256 if origin else None):
+        message = f"'{place.path}' holds a run that began with other weights; choose another folder"
         raise RunError(message)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sewdsl.train.origin import Origin
 from sewdsl.train.watch.population import Population
 
 PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
@@ -32,6 +33,7 @@ class Result(BaseModel):
         parameters: Learnable parameters.
         seconds: Wall-clock time of the training, the test after each epoch included; all parts of it.
         seed: The recipe's.
+        start: Where the weights came from that it began with; None: they were random.
         device: ``cpu`` or ``cuda``.
         machine: What it ran on, in words.
         processes: How many trained together; with other numbers, other samples meet in a batch.
@@ -51,6 +53,7 @@ class Result(BaseModel):
     parameters: int
     seconds: float
     seed: int
+    start: Origin | None = None
     device: str
     machine: str = "unknown"
     processes: int = 1

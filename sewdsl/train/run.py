@@ -17,8 +17,9 @@ from sewdsl import draw
 from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
 from sewdsl.snn.norm import synchronise
-from sewdsl.train import atomic, confusions, curves, metrics, report, resumption, weights
+from sewdsl.train import atomic, beginning, confusions, curves, metrics, report, resumption, weights
 from sewdsl.train.allocator import return_memory
+from sewdsl.train.beginning import Beginning
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
@@ -27,6 +28,7 @@ from sewdsl.train.folder import Interrupted, RunFolder
 from sewdsl.train.lock import locked
 from sewdsl.train.loop import Fitted, Way, fit, judge
 from sewdsl.train.machine import machine
+from sewdsl.train.origin import Origin
 from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
 from sewdsl.train.quiet import quiet
@@ -36,7 +38,13 @@ from sewdsl.train.trained import specification
 from sewdsl.train.whereabouts import plan_again, remember
 
 
-def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way = Way()) -> Result:  # noqa: B008 -- frozen
+def train(
+    compilation: Compilation,
+    planned: Plan,
+    folder: RunFolder,
+    way: Way = Way(),  # noqa: B008 -- frozen
+    start: Beginning | None = None,
+) -> Result:
     """Trains the network of a spec as its recipe says.
 
     Of several processes only the first leaves anything in the folder, and only it returns.
@@ -46,6 +54,7 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way =
         planned: What :func:`sewdsl.train.plan.plan` found in it.
         folder: An empty folder for all that comes out.
         way: How it goes.
+        start: The weights to begin with; None: random ones, by the recipe's seed.
 
     Raises:
         Interrupted: it was asked to stop; what is needed to go on is in the folder.
@@ -53,7 +62,7 @@ def train(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way =
         DataError: the data is missing or damaged.
     """
     with _at_work(folder):
-        return _run(compilation, planned, folder, way)
+        return _run(compilation, planned, folder, way, start)
 
 
 def resume(
@@ -81,7 +90,7 @@ def resume(
         compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
-        return _run(compilation, planned, folder, way)
+        return _run(compilation, planned, folder, way, None if checkpoint else beginning.read(folder))
 
 
 @contextmanager
@@ -94,7 +103,7 @@ def _at_work(folder: RunFolder) -> Iterator[None]:
         raise Interrupted(signal.SIGINT) from None
 
 
-def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -> Result:
+def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way, start: Beginning | None) -> Result:
     """Trains, from where the folder's last checkpoint stands; what is there already stays until all is ready."""
     network, recipe, data = planned
     if recipe.memory:
@@ -103,13 +112,12 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -
     parts = with_validation(splits, recipe.validation, recipe.seed)
     with quiet():
         seed_everything(recipe.seed, verbose=False)
-        module = Classifier(compile(network), recipe)
-        module.spec = standalone(compilation)
-        if recipe.sync_bn:
-            synchronise(module.model)
+        module = _module(compilation, planned, start)
         if folder.last.exists():
             weights.load(module, folder.last)  # says at once if it does not fit
         if rank() == 0:
+            if start is not None:
+                beginning.write(folder, start)  # before the spec, which makes it the folder of a run
             _describe(compilation, planned, folder)
             folder.result.unlink(missing_ok=True)
         if recipe.compile:
@@ -121,21 +129,34 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way) -
     confusions.write(folder.confusion, confusion, data.names)
     metrics.write(module.history, folder.metrics)  # the last row may be missing, if that was when the run was killed
     curves.draw(module.history, network.name, folder.curves)
-    result = _result(planned, fitted, round(module.seconds, 1), scores)
+    result = _result(planned, fitted, module, scores)
     atomic.write_text(folder.result, result.model_dump_json(indent=2) + "\n")
     report.write(folder)
     return result
 
 
-def _result(planned: Plan, fitted: Fitted, seconds: float, scores: dict[str, Any]) -> Result:
+def _module(compilation: Compilation, planned: Plan, start: Beginning | None) -> Classifier:
+    """What is trained, with the weights that it begins with."""
+    module = Classifier(compile(planned.network), planned.recipe)
+    module.spec = standalone(compilation)
+    if start is not None:
+        beginning.put(module.model, start)
+        module.start = start.origin.model_dump()
+    if planned.recipe.sync_bn:
+        synchronise(module.model)
+    return module
+
+
+def _result(planned: Plan, fitted: Fitted, module: Classifier, scores: dict[str, Any]) -> Result:
     """What came out, and on what."""
     return Result(
         network=planned.network.name,
         data=planned.data.name,
         epochs=fitted.epochs,
         parameters=planned.network.total_parameters,
-        seconds=seconds,
+        seconds=round(module.seconds, 1),
         seed=planned.recipe.seed,
+        start=None if module.start is None else Origin(**module.start),
         device="cuda" if torch.cuda.is_available() else "cpu",
         machine=machine(),
         processes=fitted.processes,

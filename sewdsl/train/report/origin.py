@@ -31,7 +31,8 @@ def recipe(facts: Facts) -> list[Markup]:
 
 def section(facts: Facts) -> list[Markup]:
     """Versions, machine, seed, seconds: all of the result that stands nowhere else."""
-    rest = {name.replace("_", " "): value for name, value in facts.result.items() if name not in SHOWN_ELSEWHERE}
+    said = {name: value for name, value in facts.result.items() if value is not None}
+    rest = {name.replace("_", " "): value for name, value in said.items() if name not in SHOWN_ELSEWHERE}
     versions = facts.result.get("versions")
     found = {**rest, **(versions if isinstance(versions, dict) else {})}
     return [_list(found)] if found else []

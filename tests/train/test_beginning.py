@@ -1,0 +1,246 @@
+"""Runs that begin with the weights in a file: exactly these, whatever becomes of the file."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from typer.testing import CliRunner, Result
+
+from sewdsl.cli.app import app
+from sewdsl.cli.beginning import beginning
+from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.train.beginning import Beginning
+from sewdsl.train.beginning import read as read_beginning
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.loop import Way
+from sewdsl.train.origin import Origin
+from sewdsl.train.plan import plan
+from sewdsl.train.run import resume, train
+
+from .conftest import SMALL, Run
+from .test_survival import BATCHES, ROOT, At, assert_same
+
+ONE = ("--set", "train.epochs=1")
+
+
+@pytest.fixture
+def shared(run: Run) -> Run:
+    """The run of all tests, under a name of its own."""
+    return run
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def tensors(small: Path) -> dict[str, Tensor]:
+    """Weights of the small network that no seed gives, its running statistics and counts too."""
+    generator = torch.Generator().manual_seed(7)
+    state = compile(small, seed=3).state_dict()
+    return {
+        key: torch.rand(value.shape, generator=generator) + 0.1 if value.is_floating_point() else value + 5
+        for key, value in state.items()
+    }
+
+
+@pytest.fixture
+def file(tensors: dict[str, Tensor], tmp_path: Path) -> Path:
+    """A file of them."""
+    path = tmp_path / "given.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+def same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def begin(small: Path, folder: Path, tensors: dict[str, Tensor], *shown: At, save_every: float = 5) -> RunFolder:
+    compilation = read(small)
+    folder.mkdir()
+    start = Beginning(Origin(file="given", sha256="0" * 64), tensors)
+    train(compilation, plan(compilation), RunFolder(folder), Way(shown, save_every=save_every), start)
+    return RunFolder(folder)
+
+
+class Whole(NamedTuple):
+    """A run that nobody killed, and the weights that it had before its first step."""
+
+    folder: RunFolder
+    first: dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def whole(small: Path, tensors: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    first: dict[str, Tensor] = {}
+
+    def look(module: torch.nn.Module) -> None:
+        first.update({key: value.clone() for key, value in module.get_submodule("model").state_dict().items()})
+
+    return Whole(begin(small, tmp_path_factory.mktemp("whole") / "run", tensors, At(0, look)), first)
+
+
+def test_it_begins_with_exactly_these(whole: Whole, tensors: dict[str, Tensor]) -> None:
+    assert same(whole.first, tensors)
+    assert same(load_file(whole.folder.start), tensors)
+    assert not same(load_file(whole.folder.last.with_suffix(".safetensors")), tensors)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from safetensors.torch import load_file
+from tests.train.test_beginning import At, begin
+spec, weights, folder, batch, save_every = sys.argv[1:]
+kill = At(int(batch), lambda _: os.kill(os.getpid(), signal.SIGKILL))
+begin(Path(spec), Path(folder), load_file(weights), kill, save_every=float(save_every))
+"""
+
+
+@pytest.mark.parametrize(
+    ("batch", "saved"), [(4, False), (BATCHES + 4, True)], ids=["before the first save", "after it"]
+)
+def test_it_goes_on_bit_for_bit_without_the_file(
+    small: Path,
+    whole: Whole,
+    file: Path,
+    tmp_path: Path,
+    batch: int,
+    saved: bool,  # noqa: FBT001
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(small), str(file), str(tmp_path / "killed"), str(batch), "5"]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    killed = subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    file.unlink()
+    folder = RunFolder(tmp_path / "killed")
+    assert folder.last.exists() == saved
+    if saved:
+        folder.start.unlink()  # the checkpoint says where the weights came from
+    result = resume(folder)
+    assert_same(folder, whole.folder)
+    assert result.start == Origin(file="given", sha256="0" * 64)
+
+
+def test_random_weights_have_no_origin(small: Path, tmp_path: Path) -> None:
+    compilation = read(small, set={"train.epochs": 1})
+    result = train(compilation, plan(compilation), RunFolder(tmp_path))
+    assert result.start is None
+    assert not RunFolder(tmp_path).start.exists()
+    assert read_beginning(RunFolder(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda _: b""]
+)
+def test_a_damaged_copy_is_not_begun_with(whole: Whole, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(whole.folder.path, folder.path)
+    for path in (folder.last, folder.previous, folder.result):
+        path.unlink()
+    folder.start.write_bytes(damage(folder.start.read_bytes()))
+    with pytest.raises(RunError, match=r"the weights that the run began with, .*, are damaged"):
+        resume(folder)
+
+
+class TestCommand:
+    def test_it_says_with_what_it_begins(self, small: Path, file: Path, tmp_path: Path) -> None:
+        digest = sha256(file.read_bytes()).hexdigest()
+        done = run("train", small, "--out", tmp_path / "run", "--weights", file, *ONE)
+        assert done.exit_code == 0, done.output
+        assert f"beginning with the weights in {file}, sha256 {digest}\n" in done.stderr
+        folder = RunFolder(tmp_path / "run")
+        assert folder.read_result().start == Origin(file=str(file), sha256=digest)
+        assert digest in folder.report.read_text("utf-8")
+        assert same(load_file(folder.start), load_file(file))
+
+    def test_it_begins_where_another_run_ended(self, shared: Run, small: Path, tmp_path: Path) -> None:
+        done = run("train", small, "--out", tmp_path / "run", "--weights", shared.folder.last, *ONE)
+        assert done.exit_code == 0, done.output
+        ended = load_file(shared.folder.last.with_suffix(".safetensors"))
+        assert same(load_file(RunFolder(tmp_path / "run").start), ended)
+
+    def test_wider_numbers_are_rounded_and_that_is_said(
+        self, small: Path, tensors: dict[str, Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "wide.pt"
+        torch.save({**tensors, "conv1.weight": tensors["conv1.weight"].double()}, file)
+        found = beginning(file, read(small).result())
+        assert found is not None
+        assert found.origin == Origin(file=str(file), sha256=sha256(file.read_bytes()).hexdigest())
+        assert capsys.readouterr().err.endswith("\n  rounded from float64 to float32: conv1.weight\n")
+
+    def test_everything_that_does_not_fit_is_listed(
+        self, small: Path, tensors: dict[str, Tensor], tmp_path: Path
+    ) -> None:
+        others = {**tensors, "fc1.weight": torch.zeros(11, 4), "fc2.bias": torch.zeros(2)}
+        del others["fc1.bias"]
+        save_file(others, tmp_path / "other.safetensors")
+        done = run("train", small, "--out", tmp_path / "run", "--weights", tmp_path / "other.safetensors")
+        assert done.exit_code == 1
+        assert "missing: fc1.bias" in done.stderr
+        assert "not of this network: fc2.bias" in done.stderr
+        assert "fc1.weight is [11, 4], but fc1 (FC10b1) needs [10, 16]" in done.stderr
+        assert not (tmp_path / "run").exists()
+
+    def test_the_keys_of_others_are_to_be_converted(self, tmp_path: Path) -> None:
+        blocks = "c4k3-BN-IF-{SEW Block (c4)}*2-SEW Block (c8s2)-GAP-FC10"
+        spec = tmp_path / "r.net"
+        spec.write_text(SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", blocks), "utf-8")
+        state = {key: value.contiguous() for key, value in compile(spec, seed=0).state_dict().items()}
+        save_file(state, tmp_path / "ours.safetensors")
+        theirs = tmp_path / "theirs.safetensors"
+        done = run("weights", "convert", tmp_path / "ours.safetensors", theirs, "--net", spec, "--to", "torchvision")
+        assert done.exit_code == 0, done.output
+        refused = run("train", spec, "--out", tmp_path / "run", "--weights", theirs)
+        assert refused.exit_code == 1
+        assert "has the keys of spikingjelly and torchvision, and a training begins with ours" in refused.stderr
+        assert f"sewdsl weights convert {theirs} ours.safetensors --net SPEC" in refused.stderr
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (None, "cannot read"),
+            (b"no weights", "is damaged, or no file of weights"),
+            (b"", "is damaged, or no file of weights"),
+        ],
+    )
+    def test_a_file_without_weights(self, small: Path, tmp_path: Path, content: bytes | None, said: str) -> None:
+        file = tmp_path / "x.pt"
+        if content is not None:
+            file.write_bytes(content)
+        done = run("train", small, "--out", tmp_path / "run", "--weights", file)
+        assert done.exit_code == 1
+        assert said in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("error: ")
+
+    def test_beside_resume_it_is_refused(self, file: Path, tmp_path: Path) -> None:
+        done = run("train", "--resume", tmp_path, "--weights", file)
+        assert done.exit_code == 2
+
+    def test_repeats_all_begin_with_it(self, small: Path, file: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        command = ("train", small, "--out", out, "--repeat", 2, *ONE)
+        assert run(*command, "--weights", file).exit_code == 0
+        for seed in (0, 1):
+            folder = RunFolder(out / f"seed-{seed}")
+            assert same(load_file(folder.start), load_file(file))
+            assert json.loads(folder.result.read_text("utf-8"))["start"]["file"] == str(file)
+        assert run(*command, "--weights", file).exit_code == 0
+        refused = run(*command)
+        assert refused.exit_code == 1
+        assert "began with other weights" in refused.stderr
+        shutil.copy(file, tmp_path / "same.safetensors")
+        assert run(*command, "--weights", tmp_path / "same.safetensors").exit_code == 0
