@@ -1,0 +1,5 @@
+"""A file of plain PyTorch that makes a network."""
+
+from sewdsl.export.python.target import source, target
+
+__all__ = ["source", "target"]

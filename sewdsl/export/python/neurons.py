@@ -1,0 +1,194 @@
+"""Neurons in PyTorch: one class that fires and resets, and one for each way to charge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from sewdsl.export.python.surrogates import Surrogates
+from sewdsl.export.refusal import Refused
+from sewdsl.export.source.code import Arg, Call, Literal
+from sewdsl.export.source.text import signature
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Neuron
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.parametric_lif import PLIF
+
+SHARED = {
+    "v_threshold": "Potential at which a neuron fires.",
+    "v_reset": "Potential at rest and after a spike.",
+    "detach_reset": "Whether a reset is a constant to the gradient.",
+    "surrogate": "Stands for the derivative of the step function.",
+}
+"""What neurons of all kinds have."""
+TYPES = {"v_threshold": "float", "detach_reset": "bool", "surrogate": "Callable[[Tensor], Tensor]"}
+SOFT = "Potential at rest and after a spike; None: v_threshold is subtracted."
+FIRE = '''\
+def fire(u: Tensor{more}) -> Tensor:
+    """1 where u >= 0, else 0, with the gradient of {slope}(u) * u.
+
+    u - u.detach() is 0: it adds nothing to the value.
+    """
+    return (u >= 0).to(u.dtype) + (u - u.detach()) * {slope}(u.detach())
+'''
+KINDS: dict[type[Neuron], str] = {
+    IF: '''\
+class IF(Neuron):
+    """Integrate and fire: H[t] = V[t-1] + X[t]."""
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        return v + x
+''',
+    LIF: '''\
+class LIF(Neuron):
+    """Leaky integrate and fire: H[t] = (1 - 1/tau) V[t-1] + 1/tau X[t]{rest}."""
+
+    def __init__(self, tau: float = {tau}{more}) -> None:
+        super().__init__({given})
+        self.tau = tau
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        gain = 1 / self.tau
+        return (1 - gain) * v + {lif}
+''',
+    PLIF: '''\
+class PLIF(Neuron):
+    """A LIF neuron that learns its time constant: 1/tau = sigmoid(w)."""
+
+    def __init__(self, tau: float = {tau}{more}) -> None:
+        super().__init__({given})
+        self.w = nn.Parameter(torch.tensor(-math.log(tau - 1)))
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        gain = self.w.sigmoid()
+        return (1 - gain) * v + {plif}
+''',
+}
+"""How each kind charges."""
+NAMES = frozenset({"Neuron", "fire", *(kind.kind for kind in KINDS)})
+
+
+class Neurons:
+    """The neurons of a network."""
+
+    def __init__(self, network: Network) -> None:
+        ops = [node.op for node in network if isinstance(node.op, Neuron)]
+        self._surrogates = Surrogates(op.surrogate for op in ops)
+        self._found = {name: Counter(getattr(op, name) for op in ops) for name in SHARED}
+        self._taus: dict[type[Neuron], float | None] = {}
+
+    def made(self, node: Node, op: Neuron) -> Call:
+        """The call that makes a neuron.
+
+        Raises:
+            Refused: it is of somebody else's kind.
+        """
+        if type(op) not in KINDS:
+            raise Refused(node, "is a neuron whose charging no file can have")
+        values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
+        usual = {name: self._usual(node, name) for name in SHARED}
+        shared = tuple(Arg(name, Literal(values[name]), usual[name]) for name in SHARED if self._varies(name))
+        tau = op.tau if isinstance(op, LIF | PLIF) else None
+        usual_tau = self._taus.setdefault(type(op), tau)
+        own = () if tau is None else (Arg("tau", Literal(tau), usual_tau, positional=True),)
+        return Call(op.kind, (*own, *shared))
+
+    def definitions(self) -> Iterator[str]:
+        """Surrogates, what fires, and the kinds that were asked for."""
+        if not self._taus:
+            return
+        yield from self._surrogates.definitions()
+        several = self._varies("surrogate")
+        name = "surrogate" if several else next(iter(self._found["surrogate"])).kind.lower()
+        yield FIRE.format(slope=name, more=f", surrogate: {TYPES['surrogate']}" if several else "")
+        yield "\n".join([*self._head(), "", *self._forward(), ""])
+        rest = "self.rest" if self._hard and self._soft else "self.v_reset"
+        resting = any(self._found["v_reset"].keys() - {None, 0.0})
+        words = {
+            "more": ", **shared: Any" if any(map(self._varies, SHARED)) else "",
+            "given": "**shared" if any(map(self._varies, SHARED)) else "",
+            "rest": " + v_reset/tau" if resting else "",
+            "lif": f"(gain * x + {rest} / self.tau)" if resting else "gain * x",
+            "plif": f"(gain * x + {rest} * gain)" if resting else "gain * x",
+        }
+        for kind, tau in self._taus.items():
+            yield KINDS[kind].format(tau=tau, **words)
+
+    # --- what is the same everywhere -----------------------------------------------------------------------
+
+    def _varies(self, name: str) -> bool:
+        return len(self._found[name]) > 1
+
+    def _usual(self, node: Node, name: str) -> object:
+        """The commonest value: the default."""
+        value = self._found[name].most_common(1)[0][0]
+        return self._surrogates.name(node, value) if name == "surrogate" else value
+
+    @property
+    def _hard(self) -> bool:
+        return any(v_reset is not None for v_reset in self._found["v_reset"])
+
+    @property
+    def _soft(self) -> bool:
+        return None in self._found["v_reset"]
+
+    @property
+    def _names(self) -> list[str]:
+        """What the constructor takes."""
+        always = ["v_threshold", *(["v_reset"] if self._hard else [])]
+        return [name for name in SHARED if name in always or self._varies(name)]
+
+    # --- the class -----------------------------------------------------------------------------------------
+
+    def _head(self) -> Iterator[str]:
+        yield "class Neuron(nn.Module):"
+        yield '    """Spiking neurons, one per element: they charge, fire and reset at each time-step.'
+        yield from ("", "    No potential outlives a forward: each begins at rest.", "", "    Args:")
+        for name in self._names:
+            yield f"        {name}: {SOFT if name == 'v_reset' and self._soft else SHARED[name]}"
+        yield from ("", "    Shape: [T, N, *] input current to [T, N, *] spikes, each 0 or 1.", '    """', "")
+        types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
+        yield from signature("__init__", [f"{n}: {types[n]} = {self._default(n)}" for n in self._names], "None")
+        yield "        super().__init__()"
+        yield from (f"        self.{name} = {name}" for name in self._names)
+        if self._hard and self._soft:
+            yield "        self.rest = 0.0 if v_reset is None else v_reset"
+        yield from ("", "    def charge(self, v: Tensor, x: Tensor) -> Tensor:", '        """H[t] from V[t-1] and X[t]."""')
+        yield "        raise NotImplementedError"
+
+    def _default(self, name: str) -> str:
+        value = self._found[name].most_common(1)[0][0]
+        if name != "surrogate":
+            return repr(value)
+        return value.kind.lower()
+
+    def _forward(self) -> Iterator[str]:
+        yield "    def forward(self, x: Tensor) -> Tensor:"
+        yield '        """Spikes of all time-steps."""'
+        yield "        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast"
+        rest = "0.0" if not self._hard else "self.rest" if self._soft else "self.v_reset"
+        yield f"        v = torch.full_like(x[0], {rest}, dtype=wide)"
+        yield "        spikes = []"
+        yield "        for current in x.to(wide):"
+        yield "            h = self.charge(v, current)"
+        more = ", self.surrogate" if self._varies("surrogate") else ""
+        yield f"            spike = fire(h - self.v_threshold{more})"
+        yield f"            reset = {self._reset}"
+        hard, soft = "h * (1 - reset) + self.v_reset * reset", "h - self.v_threshold * reset"
+        if self._hard and self._soft:
+            yield from ("            if self.v_reset is None:", f"                v = {soft}")
+            yield from ("            else:", f"                v = {hard}")
+        else:
+            yield f"            v = {hard if self._hard else soft}"
+        yield from ("            spikes.append(spike)", "        return torch.stack(spikes).to(x.dtype)")
+
+    @property
+    def _reset(self) -> str:
+        detached = {True: "spike.detach()", False: "spike"}
+        if self._varies("detach_reset"):
+            return f"{detached[True]} if self.detach_reset else {detached[False]}"
+        return detached[next(iter(self._found["detach_reset"]))]

@@ -1,0 +1,35 @@
+"""Files of plain PyTorch."""
+
+from __future__ import annotations
+
+from sewdsl.export.python import layers, neurons, surrogates
+from sewdsl.export.source import Dialect, document
+from sewdsl.export.source.running import executed, neutral
+from sewdsl.export.target import Target
+from sewdsl.ir.network import Network
+
+DIALECT = Dialect(
+    title="plain PyTorch",
+    layers=layers.TorchLayers,
+    imports={},
+    reserved=frozenset({"each_step", *layers.TEXTS}) | neurons.NAMES | surrogates.NAMES,
+)
+
+
+def source(network: Network) -> str:
+    """A file that makes a network, of PyTorch alone.
+
+    The same network gives the same file. Its class is the last of the file, and has the ``state_dict`` of sewdsl's module.
+
+    Raises:
+        Refused: a layer, neuron, surrogate or join is of a kind that is not sewdsl's own.
+    """
+    return document(network, DIALECT, neutral)
+
+
+target = Target(
+    endings=(".py",),
+    write=lambda model: source(model.network).encode(),
+    run=executed,
+    holds_weights=False,
+)

@@ -1,0 +1,260 @@
+"""The classes of a file: one for all blocks that differ in numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from sewdsl.export.source.code import Arg, Call, Expr, Literal, Note, Unset, variables
+from sewdsl.export.source.dialect import Layers
+from sewdsl.export.source.names import class_name
+from sewdsl.export.source.notation import Notation
+from sewdsl.export.source.scope import IN, OUT, PROJECTION, STRIDE, Column, Scope
+from sewdsl.export.source.tree import Item, Leaf, Meet, Pass, Section, sections
+from sewdsl.export.source.unify import copies, skeleton, unify_args
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Activation, Join
+from sewdsl.ops.branches import branch_end
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.linear import Linear
+
+Neutral = Callable[[Activation | None, int], float]
+"""The constant current that makes an activation give a number at every time-step."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A class of the file.
+
+    Attributes:
+        name: Its name.
+        section: The first of its instances.
+        params: Its parameters, with the value of each instance.
+        attributes: Its modules, with the comment above each.
+        starts: Initial biases of batch norms, by the way to each; its weight is 0.
+        optional: Which of its modules are there with a projection only.
+        shapes: What goes in and what comes out.
+    """
+
+    name: str
+    section: Section
+    params: dict[str, Column]
+    attributes: tuple[Arg, ...]
+    starts: tuple[Arg, ...]
+    optional: frozenset[str]
+    shapes: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Instance:
+    section: Section
+    attributes: tuple[Arg, ...]
+    starts: tuple[Arg, ...]
+
+    @property
+    def shortcuts(self) -> frozenset[str]:
+        return frozenset(meet.shortcut for meet in self.section.meets if meet.shortcut)
+
+    def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
+        """What two instances of one class have in common; bare: whatever their shortcuts."""
+        left_out = self.shortcuts if bare else frozenset()
+        attributes = tuple((a.name, skeleton(a.value)) for a in self.attributes if a.name not in left_out)
+        flow = tuple(
+            step if isinstance(step, Pass) else (ops(step.join), step.branch, None if bare else step.shortcut)
+            for step in self.section.flow
+        )
+        starts = tuple(start.name for start in self.starts)
+        return self.section.kind, self.section.title, attributes, flow, starts
+
+
+class Classes:
+    """Finds the classes of a network.
+
+    Args:
+        network: The network.
+        root: The same as a tree.
+        layers: How its layers are made.
+        neutral: See ``Neutral``; asked where residual blocks begin as an identity.
+        taken: Names that no class may have.
+
+    Attributes:
+        made: The classes, each behind those that it needs; the last is the network's.
+    """
+
+    def __init__(self, network: Network, root: Section, layers: Layers, neutral: Neutral, taken: set[str]) -> None:
+        self._network, self._layers, self._neutral, self._taken = network, layers, neutral, taken
+        self._variables = {*taken, "self", "x"}
+        self._notation = Notation(network)
+        self._calls: dict[int, Call] = {}  # by identity: sections of equal contents are different places
+        self.made: list[Made] = []
+        root_name = class_name(network.name, "Network", taken)
+        heights: dict[int, list[Section]] = {}
+        self._height(root, heights)
+        for _, level in sorted(heights.items()):
+            for group in self._groups([self._instance(section) for section in level if section is not root]):
+                self._make(group, self._name(group[0].section))
+        self._make([self._instance(root)], root_name)
+
+    def _height(self, section: Section, found: dict[int, list[Section]]) -> int:
+        """How many classes there are inside, one in the other; notes those that become one."""
+        inner = [self._height(item, found) for item in section.items if isinstance(item, Section)]
+        height = max(inner, default=0)
+        if section.kind == "block" or (section.meets and section.kind != "network"):
+            found.setdefault(height, []).append(section)
+            return height + 1
+        return height
+
+    def _name(self, section: Section) -> str:
+        title = section.title or {"copy": "Repeat"}.get(section.kind, section.kind.title())
+        return class_name(title, "Block" if section.kind == "block" else "Part", self._taken)
+
+    # --- instances -----------------------------------------------------------------------------------------
+
+    def _instance(self, section: Section) -> _Instance:
+        return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
+
+    def _attributes(self, section: Section) -> Iterator[Arg]:
+        """The modules of a section, those that belong together under one comment."""
+        for group in _together(section.items, self._network):
+            last = group[-1]
+            output = last.index if isinstance(last, Leaf) else last.output
+            text = "" if isinstance(last, Section) and last.kind in {"branch", "shortcut"} else self._notation.of(*group)
+            note = Note(text, (self._network.nodes[output].output,))
+            for item in group:
+                yield Arg(item.key, self._expr(item), note=note if item is group[0] else None)
+
+    def _expr(self, item: Item) -> Expr:
+        if isinstance(item, Leaf):
+            return self._layers.made(self._network.nodes[item.index])
+        if id(item) in self._calls:
+            return self._calls[id(item)]
+        if item.kind == "repeat":
+            return copies([self._expr(copy) for copy in item.items])
+        return Call("layers", tuple(self._attributes(item)))
+
+    def _starts(self, section: Section) -> Iterator[Arg]:
+        """The batch norms that make branches neutral at the start."""
+        if not self._network.settings.zero_init:
+            return
+        for meet in section.meets:
+            node = self._network.nodes[meet.join]
+            end = branch_end(self._network, node)
+            if end.norm is not None and isinstance(node.op, Join):
+                way = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
+                yield Arg(way, Literal(self._neutral(end.activation, node.op.neutral_branch)))
+
+    # --- classes -------------------------------------------------------------------------------------------
+
+    def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
+        """Instances of one class; those with an identity and those with a projection for a shortcut belong together."""
+        alike: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
+        for instance in instances:
+            bare, full = (instance.form(self._op, bare=bare) for bare in (True, False))
+            alike.setdefault(bare, {}).setdefault(full, []).append(instance)
+        for groups in map(list, map(dict.values, alike.values())):
+            bare = [not group[0].shortcuts for group in groups]
+            if len(groups) == len({*bare}) and groups[0][0].section.kind == "block":
+                yield sorted(chain(*groups), key=lambda instance: instance.section.output)
+            else:
+                yield from groups
+
+    def _op(self, join: int) -> object:
+        return self._network.nodes[join].op
+
+    def _make(self, group: Sequence[_Instance], name: str) -> None:
+        """The class of a group, and the calls that make its instances."""
+        instances = [instance.section for instance in group]
+        optional = frozenset().union(*(i.shortcuts for i in group)) if {*map(_projects, group)} == {True, False} else frozenset()
+        full = [i for i, instance in enumerate(group) if not optional or instance.shortcuts]
+        bound = set().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
+        nodes = self._network.nodes
+        scope = Scope(
+            [nodes[s.source].output for s in instances], [s.arguments for s in instances], self._variables | bound
+        )
+        everywhere = range(len(group))
+        attributes = []
+        for arg in group[full[0]].attributes:
+            positions = full if arg.name in optional else everywhere
+            same = [next(a for a in group[i].attributes if a.name == arg.name) for i in positions]
+            attributes.append((unify_args(same, scope.at(positions)), positions))
+        starts = tuple(unify_args(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True))
+        if optional:
+            scope.add(PROJECTION, tuple(i in full for i in everywhere))
+        shapes = [scope.shape([nodes[i].output for i in ends], everywhere) for ends in zip(*((s.source, s.output) for s in instances))]
+        made = Made(
+            name,
+            instances[full[0]],
+            scope.params,
+            tuple(_commented(arg, scope, positions) for arg, positions in attributes),
+            starts,
+            optional,
+            (shapes[0], shapes[1]),
+        )
+        self.made.append(made)
+        for i, section in enumerate(instances):
+            self._calls[id(section)] = call(made, i)
+
+
+def _projects(instance: _Instance) -> bool:
+    return bool(instance.shortcuts)
+
+
+def _together(items: Iterable[Item], network: Network) -> Iterator[list[Item]]:
+    """Items in a row that one comment is for: a convolution with its norm and its neuron."""
+    group: list[Item] = []
+    for item in items:
+        op = network.nodes[item.index].op if isinstance(item, Leaf) else None
+        if group and not (isinstance(op, BatchNorm | Activation) and _open(group, network)):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
+
+
+def _open(group: Sequence[Item], network: Network) -> bool:
+    """Whether a norm or a neuron may join a group."""
+    ops = [network.nodes[item.index].op for item in group if isinstance(item, Leaf)]
+    return bool(ops) and isinstance(ops[0], Conv | Linear | BatchNorm) and not isinstance(ops[-1], Activation)
+
+
+def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
+    """An argument whose notes are what the comments will say."""
+    value = arg.value
+    if isinstance(value, Call):
+        value = replace(value, args=tuple(_commented(inner, scope, positions) for inner in value.args))
+    elif not isinstance(value, Literal):
+        value = replace(
+            value, runs=tuple(replace(run, body=_commented(Arg("", run.body), scope, positions).value) for run in value.runs)
+        )
+    if arg.note is None:
+        return replace(arg, value=value)
+    shape = scope.shape(arg.note.signals, positions)
+    return replace(arg, value=value, note=Note(f"{arg.note.text} -> {shape}" if arg.note.text else shape, ()))
+
+
+def order(params: Iterable[str]) -> list[str]:
+    """Parameters in the order of a signature."""
+    first = [name for name in (IN, OUT) if name in params]
+    return [*first, *(name for name in params if name not in first)]
+
+
+def default(made: Made, name: str) -> object:
+    """What a parameter is unless given."""
+    if name == PROJECTION:
+        return False
+    return 1 if name == STRIDE and 1 in made.params[name] else Unset.UNSET
+
+
+def call(made: Made, instance: int) -> Call:
+    """The call that makes one of a class's instances."""
+    channels = {IN: "in", OUT: "out"}
+    return Call(
+        made.name,
+        tuple(
+            Arg(name, Literal(made.params[name][instance]), default(made, name), name in channels, channels.get(name, ""))
+            for name in order(made.params)
+        ),
+    )

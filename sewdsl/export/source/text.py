@@ -1,0 +1,121 @@
+"""Classes as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sewdsl.export.source.classes import Made, default, order
+from sewdsl.export.source.code import Arg, Call, Code, Literal, Unset
+from sewdsl.export.source.layout import WIDTH, comment, statement
+from sewdsl.export.source.names import is_identifier, prose, quoted
+from sewdsl.export.source.scope import IN, OUT, PROJECTION, STRIDE
+from sewdsl.export.source.tree import Meet
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins.and_ import And
+from sewdsl.ops.joins.iand import IAnd
+
+FORMULAS: dict[type[Join], str] = {Add: "{} + {}", And: "{} * {}", IAnd: "(1 - {}) * {}"}
+"""What a join makes of branch and shortcut."""
+PARTS = {"copy": "What is repeated", "branch": "The branch of a join", "shortcut": "The shortcut of a join"}
+MEANINGS = {
+    IN: "Channels of the input.",
+    OUT: "Width of the block.",
+    STRIDE: "Step of the block: 2 halves height and width.",
+    PROJECTION: "Whether the shortcut is a projection, not the identity.",
+}
+
+
+def block(made: Made, network: Network) -> list[str]:
+    """The class of a block, or of a part with joins."""
+    title = f"{prose(made.section.title)}" if made.section.kind == "block" else PARTS[made.section.kind]
+    before, after = made.shapes
+    lines = [f"class {made.name}(nn.Module):", f'    """{title}.', ""]
+    if made.params:
+        lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order(made.params)), ""]
+    lines += [f"    Shape: {before} to {after}.", '    """', ""]
+    lines += [*_signature(made), "        super().__init__()", *modules(made, network), ""]
+    return [*lines, "    def forward(self, x: Tensor) -> Tensor:", '        """All time-steps."""', *flow(made, network)]
+
+
+def modules(made: Made, network: Network) -> Iterator[str]:
+    """The statements that make the modules of a class and give them their initial values."""
+    for attribute in made.attributes:
+        optional = attribute.name in made.optional
+        if optional:
+            yield f"        self.{attribute.name}: nn.Module = nn.Identity()"
+            yield f"        if {PROJECTION}:"
+        indent = 12 if optional else 8
+        if attribute.note is not None:
+            yield comment(attribute.note.text, indent)
+        yield from _assignment(attribute, indent)
+    if made.starts:
+        kinds = dict.fromkeys(network.nodes[meet.join].op.kind for meet in made.section.meets)
+        yield comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
+    for start in made.starts:
+        norm = f"self.{start.name}"
+        if not all(map(is_identifier, start.name.split("."))):
+            norm = f"self.get_submodule({quoted(start.name)})"
+        yield f"        nn.init.zeros_({norm}.weight)"
+        bias = repr(start.value.value) if isinstance(start.value, Literal) else ""
+        yield f"        nn.init.constant_({norm}.bias, {bias})"
+
+
+def flow(made: Made, network: Network) -> Iterator[str]:
+    """The statements of a forward, from ``x`` to what it returns."""
+    steps = []
+    for step in made.section.flow:
+        if isinstance(step, Meet):
+            op = network.nodes[step.join].op
+            formula = FORMULAS[type(op)] if isinstance(op, Join) else ""
+            steps.append(formula.format(*("x" if side is None else _through(side) for side in (step.branch, step.shortcut))))
+        else:
+            steps.append(_through(step.key))
+    *first, last = steps or ["x"]
+    yield from (f"        x = {step}" for step in first)
+    yield f"        return {last}"
+
+
+def _meaning(name: str) -> str:
+    return MEANINGS.get(name, "Differs from place to place.")
+
+
+def _assignment(attribute: Arg, indent: int) -> list[str]:
+    if is_identifier(attribute.name):
+        return statement(f"self.{attribute.name} = ", attribute.value, indent)
+    name = Arg("name", Literal(Code(quoted(attribute.name))), positional=True)
+    return statement("", Call("self.add_module", (name, Arg("module", attribute.value, positional=True))), indent)
+
+
+def _through(key: str) -> str:
+    return f"self.{key}(x)" if is_identifier(key) else f"self.get_submodule({quoted(key)})(x)"
+
+
+def _signature(made: Made) -> list[str]:
+    names = order(made.params)
+    positional = [name for name in names if name in {IN, OUT}]
+    parts = [_parameter(made, name) for name in positional]
+    if len(names) > len(positional):
+        parts += ["*", *(_parameter(made, name) for name in names if name not in positional)]
+    return signature("__init__", parts, "None")
+
+
+def signature(name: str, parts: Sequence[str], gives: str) -> list[str]:
+    """The head of a method."""
+    line = f"    def {name}({', '.join(['self', *parts])}) -> {gives}:"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"    def {name}(", "        self,", *(f"        {part}," for part in parts), f"    ) -> {gives}:"]
+
+
+def _parameter(made: Made, name: str) -> str:
+    kinds = sorted({_annotation(value) for value in made.params[name]}, key=lambda kind: (kind == "None", kind))
+    value = default(made, name)
+    return f"{name}: {' | '.join(kinds)}" + ("" if value is Unset.UNSET else f" = {value!r}")
+
+
+def _annotation(value: object) -> str:
+    if isinstance(value, tuple):
+        return "tuple[int, int]"
+    return "None" if value is None else type(value).__name__

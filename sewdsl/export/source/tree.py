@@ -1,0 +1,176 @@
+"""The network as its names nest: layers in blocks, repeats and branches, and how values pass from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Literal
+
+from sewdsl.export.refusal import Refused
+from sewdsl.ir.network import Network, Node, Step
+from sewdsl.ir.op import Join
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A layer; its index in the network, and the last part of its name."""
+
+    key: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The value goes through the item of that key."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Meet:
+    """The value is what a join makes of it.
+
+    Attributes:
+        join: Index of the join.
+        branch: Key of the branch; None: the value itself.
+        shortcut: Key of the shortcut; likewise.
+    """
+
+    join: int
+    branch: str | None
+    shortcut: str | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the network with a name of its own.
+
+    Attributes:
+        key: The part of its name that its siblings do not share.
+        kind: What it is; a ``repeat`` holds nothing but each ``copy``.
+        source: Index of the node whose value goes in.
+        output: Index of the node whose value comes out.
+        items: What it is made of.
+        flow: The way of a value through them.
+        title: Of a block: its name.
+        arguments: Of a block: ``c128s2``.
+    """
+
+    key: str
+    kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut"]
+    source: int
+    output: int
+    items: tuple[Item, ...] = ()
+    flow: tuple[Pass | Meet, ...] = ()
+    title: str = ""
+    arguments: str = ""
+
+    @property
+    def meets(self) -> tuple[Meet, ...]:
+        """Its joins, those in its own sections aside."""
+        return tuple(step for step in self.flow if isinstance(step, Meet))
+
+
+Item = Leaf | Section
+
+
+def tree(network: Network) -> Section:
+    """The network as one section.
+
+    Raises:
+        Refused: a node is not named after the way to it, or reads what does not flow to it.
+    """
+    for node in network:
+        way = [step.key for step in node.path]
+        if node.name != ".".join([*way, node.name.rpartition(".")[2]]):
+            raise Refused(node, "is not named after the repeats and blocks that it is in")
+    root = _Reader(network.nodes).section(Section("", "network", 0, 0), range(1, len(network)), 0)
+    if root.output != network.output:
+        raise Refused(network.nodes[network.output], "is read out, but is not the last layer")
+    return root
+
+
+def sections(section: Section) -> Iterator[Section]:
+    """All sections, those inside before those around them."""
+    for item in section.items:
+        if isinstance(item, Section):
+            yield from sections(item)
+    yield section
+
+
+@dataclass
+class _Growing:
+    """A section as far as it is read."""
+
+    place: int
+    items: list[Item] = field(default_factory=list)
+    flow: list[Pass | Meet] = field(default_factory=list)
+    sides: dict[int, str] = field(default_factory=dict)
+
+    def add(self, item: Item, output: int) -> None:
+        """One more item, which the value goes through."""
+        self.items.append(item)
+        self.flow.append(Pass(item.key))
+        self.place = output
+
+
+class _Reader:
+    def __init__(self, nodes: tuple[Node, ...]) -> None:
+        self._nodes = nodes
+
+    def section(self, empty: Section, indices: Sequence[int], depth: int) -> Section:
+        """A section with the items that these nodes make up, which share the first ``depth`` steps of their way."""
+        growing = _Growing(empty.source)
+        for step, group in self._groups(indices, depth):
+            if step is None:
+                self._layer(growing, group[0])
+            elif step.kind == "repeat":
+                self._copy(growing, step, group, depth)
+            else:
+                title, arguments = (step.label, step.arguments) if step.kind == "block" else ("", "")
+                begin = Section(step.key, step.kind, growing.place, 0, title=title, arguments=arguments)
+                inner = self.section(begin, group, depth + 1)
+                if step.kind == "block":
+                    growing.add(inner, inner.output)
+                else:
+                    growing.items.append(inner)
+                    growing.sides[inner.output] = inner.key
+        return replace(empty, output=growing.place, items=tuple(growing.items), flow=tuple(growing.flow))
+
+    def _groups(self, indices: Sequence[int], depth: int) -> Iterator[tuple[Step | None, list[int]]]:
+        def step(index: int) -> Step | int:
+            path = self._nodes[index].path
+            return path[depth] if depth < len(path) else index
+
+        for key, group in groupby(indices, step):
+            yield key if isinstance(key, Step) else None, list(group)
+
+    def _layer(self, growing: _Growing, index: int) -> None:
+        node = self._nodes[index]
+        if isinstance(node.op, Join):
+            branch, shortcut = (self._side(growing, node, source) for source in node.inputs)
+            growing.flow.append(Meet(index, branch, shortcut))
+            growing.place, growing.sides = index, {}
+        elif node.inputs != (growing.place,):
+            raise Refused(node, "reads something else than what is right before it")
+        else:
+            growing.add(Leaf(node.name.rpartition(".")[2], index), index)
+
+    def _side(self, growing: _Growing, node: Node, source: int) -> str | None:
+        if source == growing.place:
+            return None
+        if source not in growing.sides:
+            raise Refused(node, "reads something else than its branch, its shortcut and what is before them")
+        return growing.sides[source]
+
+    def _copy(self, growing: _Growing, step: Step, group: Sequence[int], depth: int) -> None:
+        """One more copy of a repeat, or the first of another one."""
+        key, _, number = step.key.rpartition(".")
+        copy = self.section(Section(number, "copy", growing.place, 0), group, depth + 1)
+        last = growing.items[-1] if growing.items else None
+        if isinstance(last, Section) and last.kind == "repeat" and last.key == key:
+            growing.items[-1] = replace(last, items=(*last.items, copy), output=copy.output)
+            growing.place = copy.output
+        else:
+            growing.add(Section(key, "repeat", growing.place, copy.output, (copy,)), copy.output)

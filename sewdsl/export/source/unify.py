@@ -1,0 +1,107 @@
+"""One expression for several that differ in their numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from sewdsl.export.source.code import Arg, Call, Code, Copies, Expr, Literal, Note, Run, variables
+
+Resolve = Callable[[tuple[Literal, ...], Arg], Literal]
+"""What stands for the values of an argument, one of each copy."""
+
+
+def skeleton(expr: Expr) -> Hashable:
+    """What is equal for two expressions exactly if they differ in their numbers only."""
+    match expr:
+        case Literal():
+            return expr.value if isinstance(expr.value, Code) else None
+        case Call():
+            return expr.callee, tuple((arg.name, skeleton(arg.value)) for arg in expr.args)
+        case Copies():
+            return tuple((run.count, run.names, skeleton(run.body)) for run in expr.runs)
+
+
+def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
+    """The expression that stands for all of them.
+
+    Args:
+        exprs: Of one skeleton.
+        resolve: What to write for a value.
+        arg: The argument whose values they are.
+    """
+    first = exprs[0]
+    match first:
+        case Literal():
+            return resolve(tuple(expr for expr in exprs if isinstance(expr, Literal)), arg)
+        case Call():
+            calls = [expr.args for expr in exprs if isinstance(expr, Call)]
+            return Call(first.callee, tuple(unify_args(args, resolve) for args in zip(*calls, strict=True)))
+        case Copies():
+            copies = [expr.runs for expr in exprs if isinstance(expr, Copies)]
+            return Copies(tuple(_unify_runs(runs, resolve, arg) for runs in zip(*copies, strict=True)))
+
+
+def unify_args(args: Sequence[Arg], resolve: Resolve) -> Arg:
+    """The argument that stands for all of them; its note tells of what flows in each."""
+    first = args[0]
+    notes = [arg.note for arg in args if arg.note is not None]
+    note = Note(notes[0].text, tuple(signal for note in notes for signal in note.signals)) if notes else None
+    return replace(first, value=unify([arg.value for arg in args], resolve, first), note=note)
+
+
+def _unify_runs(runs: Sequence[Run], resolve: Resolve, arg: Arg) -> Run:
+    first = runs[0]
+    rows = tuple(
+        tuple(
+            unify([run.rows[row][column] for run in runs], resolve, Arg(name, Literal(0)))
+            for column, name in enumerate(first.names)
+        )
+        for row in range(len(first.rows))
+    )
+    return replace(first, body=unify([run.body for run in runs], resolve, arg), rows=rows)
+
+
+def copies(exprs: Sequence[Expr]) -> Copies:
+    """The copies of a repeat, neighbours of one skeleton written once."""
+    return Copies(tuple(_run(list(run)) for _, run in groupby(exprs, skeleton)))
+
+
+def _run(exprs: Sequence[Expr]) -> Run:
+    loop = _Loop(variables(exprs[0]))
+    body = unify(exprs, loop, Arg("copy", Literal(0)))
+    rows = tuple(zip(*loop.columns.values(), strict=True))
+    return Run(body, len(exprs), tuple(loop.columns), rows)
+
+
+class _Loop:
+    """Gives variables to values that differ from copy to copy.
+
+    Attributes:
+        columns: The values of each variable.
+    """
+
+    def __init__(self, taken: set[str]) -> None:
+        self._taken = taken
+        self.columns: dict[str, tuple[Expr, ...]] = {}
+
+    def __call__(self, values: tuple[Literal, ...], arg: Arg) -> Literal:
+        if len(set(values)) == 1:
+            return values[0]
+        for name, column in self.columns.items():
+            if column == values:
+                return Literal(Code(name))
+        name = free(arg.name, {*self._taken, *self.columns})
+        self.columns[name] = values
+        return Literal(Code(name))
+
+
+def free(name: str, taken: set[str]) -> str:
+    """The name, with a number behind it if it is taken."""
+    number = 1
+    found = name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
