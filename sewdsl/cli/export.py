@@ -133,8 +133,9 @@ def _compared(model: SpikingNetwork, format_: Target, data: bytes, seed: int) ->
     from sewdsl.probe import noise  # noqa: PLC0415 -- as above
 
     ((x_TN, _),) = noise(model.network, samples=2, batches=1, seed=seed)
+    beside = () if format_.holds_weights else (model.state_dict(),)
     with torch.no_grad():
-        ours, theirs = model(x_TN, return_sequence=format_.sequence), format_.run(data, x_TN)
+        ours, theirs = model(x_TN, return_sequence=format_.sequence), format_.run(data, x_TN, *beside)
     difference = (ours - theirs).abs().max().item()
     what = "outputs of all time-steps" if format_.sequence else "outputs"
     return f"{what} differ by {difference:.1e} at most, of {ours.abs().max().item():.3g}"

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
     from sewdsl.lower import SpikingNetwork
 
-FORMATS: dict[str, str] = {"nir": "sewdsl.export.nir"}
+FORMATS: dict[str, str] = {
+    "nir": "sewdsl.export.nir",
+    "python": "sewdsl.export.python",
+    "spikingjelly": "sewdsl.export.spikingjelly",
+}
 """The package of each format; it has a ``target``."""
-ENDINGS: dict[str, str] = {".nir": "nir"}
+ENDINGS: dict[str, str] = {".nir": "nir", ".py": "python"}
 """The format that a file's ending stands for, unless another one is asked for."""
 
 
@@ -27,14 +31,14 @@ class Target:
         write: The file of a module in evaluation mode, in the number format of its parameters. Raises
             :class:`~sewdsl.export.refusal.ExportError` where it cannot be.
         run: What the file gives for an input, ``[T, N, *]`` or static, with the library that files of this format are
-            for; to see that it is the same.
+            for; to see that it is the same. Where the file does not hold the weights, it is given them too.
         sequence: Whether that is the output of each time-step, ``[T, N, *]``, and not one readout.
         holds_weights: Whether the weights are in the file; if not, they are written beside it.
     """
 
     endings: tuple[str, ...]
     write: Callable[[SpikingNetwork], bytes]
-    run: Callable[[bytes, Tensor], Tensor]
+    run: Callable[..., Tensor]
     sequence: bool = False
     holds_weights: bool = True
 

@@ -117,13 +117,19 @@ class Classes:
 
     def _attributes(self, section: Section) -> Iterator[Arg]:
         """The modules of a section, those that belong together under one comment."""
-        for group in _together(section.items, self._network):
-            last = group[-1]
-            output = last.index if isinstance(last, Leaf) else last.output
-            text = "" if isinstance(last, Section) and last.kind in {"branch", "shortcut"} else self._notation.of(*group)
-            note = Note(text, (self._network.nodes[output].output,))
+        groups = list(_together(section.items, self._network))
+        for group in groups:
+            note = None if section.kind == "copy" and len(groups) == 1 else self._note(group)
             for item in group:
                 yield Arg(item.key, self._expr(item), note=note if item is group[0] else None)
+
+    def _note(self, group: Sequence[Item]) -> Note | None:
+        """What is said of items in a row; nothing of branches, since their layers speak for themselves."""
+        last = group[-1]
+        if isinstance(last, Section) and last.kind in {"branch", "shortcut"}:
+            return None
+        output = last.index if isinstance(last, Leaf) else last.output
+        return Note(self._notation.of(*group), (self._network.nodes[output].output,))
 
     def _expr(self, item: Item) -> Expr:
         if isinstance(item, Leaf):
@@ -232,7 +238,7 @@ def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
     if arg.note is None:
         return replace(arg, value=value)
     shape = scope.shape(arg.note.signals, positions)
-    return replace(arg, value=value, note=Note(f"{arg.note.text} -> {shape}" if arg.note.text else shape, ()))
+    return replace(arg, value=value, note=Note(f"{arg.note.text} -> {shape}".lstrip(), ()))
 
 
 def order(params: Iterable[str]) -> list[str]:

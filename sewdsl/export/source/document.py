@@ -26,7 +26,8 @@ def layers(**named: nn.Module) -> nn.Sequential:
     "repeat": '''\
 def repeat(copies: Iterable[nn.Module]) -> nn.Sequential:
     """Copies in a row, counted from 1."""
-    return nn.Sequential(OrderedDict((str(i), copy) for i, copy in enumerate(copies, 1)))
+    numbered = {str(i): copy for i, copy in enumerate(copies, 1)}
+    return nn.Sequential(OrderedDict(numbered))
 ''',
 }
 STANDARD = {
@@ -145,6 +146,10 @@ def _root(made: Made, network: Network, dialect: Dialect) -> str:
 KAIMING = (
     "        for module in self.modules():",
     "            if isinstance(module, nn.Conv2d):",
-    '                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")',
+    "                nn.init.kaiming_normal_(",
+    "                    module.weight,",
+    '                    mode="fan_out",',
+    '                    nonlinearity="relu",',
+    "                )",
 )
 """Initial values of convolutions (He et al. 2015)."""

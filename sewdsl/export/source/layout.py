@@ -28,6 +28,11 @@ def statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
     line = f"{' ' * indent}{head}{flat(expr)}{tail}"
     if len(line) <= WIDTH and not _noted(expr):
         return [line]
+    return _exploded(head, expr, indent, tail)
+
+
+def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
+    """The lines of an expression that has more than one: with a comma behind every argument, so that they stay."""
     begin, end = f"{' ' * indent}{head}", f"{' ' * indent})"
     match expr:
         case Call() if expr.args:
@@ -39,7 +44,7 @@ def statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
             bracket = " " * (indent + STEP)
             return [f"{begin}repeat(", f"{bracket}[", *inner, f"{bracket}]", f"{end}{tail}"]
         case _:
-            return [line]
+            return [f"{begin}{flat(expr)}{tail}"]
 
 
 def comment(text: str, indent: int) -> str:
@@ -113,7 +118,7 @@ def _row(row: Sequence[Expr]) -> str:
 
 def _run(run: Run, indent: int) -> Iterator[str]:
     """Copies as the only argument of a call."""
-    yield from statement("", run.body, indent)
+    yield from _exploded("", run.body, indent)
     loop = f"{' ' * indent}{_loop(run)}"
     if len(loop) <= WIDTH or not run.names:
         yield loop
@@ -130,7 +135,7 @@ def _listed(run: Run, indent: int) -> Iterator[str]:
     if len(line) <= WIDTH and not _noted(run.body):
         yield line
     elif run.count == 1:
-        yield from statement("", run.body, indent, ",")
+        yield from _exploded("", run.body, indent, ",")
     else:
         yield f"{' ' * indent}*("
         yield from _run(run, indent + STEP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textwrap import dedent, wrap
 
+from sewdsl.elaborate.library import library
 from sewdsl.export.source.names import prose
 from sewdsl.export.source.tree import Item, Leaf, Meet, Section
 from sewdsl.ir.network import Network
@@ -52,7 +53,7 @@ class Notation:
                 inner = self._sequence(first) if isinstance(first, Section) else ""
                 return f"{{{inner}}}*{len(copies)}" if inner else ""
             case Section(kind="block"):
-                return prose(item.title) + (f" ({prose(item.arguments)})" if item.arguments else "")
+                return self._call(item)
             case Section():
                 return self._sequence(item)
 
@@ -73,9 +74,22 @@ class Notation:
     def _own(self, index: int) -> str:
         """The text of a layer itself; inside a block of the library, whose place is that of its call, there is none."""
         node = self._network.nodes[index]
-        called = "".join(node.span.text.partition("(")[0].split())
-        blocks = {"".join(step.label.split()) for step in node.path if step.kind == "block"}
-        return "" if called in blocks else prose(node.span.text)
+        blocks = {_word(step.label) for step in node.path if step.kind == "block"}
+        return "" if _word(node.span.text) in blocks else prose(node.span.text)
+
+    def _call(self, block: Section) -> str:
+        """The call of a block: as it is written, or with all arguments in force."""
+        text = self._network.nodes[_first(block)].span.text
+        if _word(text) == _word(block.title):
+            return prose(text)
+        return prose(block.title) + (f" ({prose(block.arguments)})" if block.arguments else "")
+
+    def formula(self, block: Section) -> list[str]:
+        """How the library defines a block; nothing for the user's own."""
+        name = _word(block.title)
+        if _word(self._network.nodes[_first(block)].span.text) != name or name not in library():
+            return []
+        return [prose(line) for line in dedent(f"    {library()[name].expression.span.text}").splitlines()]
 
     def _line(self, item: Item) -> str:
         span = self._span(item)
@@ -85,16 +99,21 @@ class Notation:
         return f"{file}line {span.line}: "
 
     def _span(self, item: Item) -> Span | None:
-        """Where it is written; for a block of the user's, only its inside is known."""
-        while isinstance(item, Section):
-            if not item.items or (item.kind == "block" and self._within(item)):
-                return None
-            item = item.items[0]
-        return self._network.nodes[item.index].span
+        """Where it is written; of a block of the user's, only its inside is known."""
+        if isinstance(item, Leaf):
+            return self._network.nodes[item.index].span
+        if not item.items or (item.kind == "block" and self._own(_first(item))):
+            return None
+        return self._span(item.items[0])
 
-    def _within(self, block: Section) -> bool:
-        """Whether the places of a block's layers are inside its definition."""
-        item: Item = block
-        while isinstance(item, Section):
-            item = item.items[0]
-        return bool(self._own(item.index))
+
+def _first(item: Item) -> int:
+    """The first layer of all."""
+    while isinstance(item, Section):
+        item = item.items[0]
+    return item.index
+
+
+def _word(text: str) -> str:
+    """The name in a call, without white space."""
+    return "".join(text.partition("(")[0].split())

@@ -28,7 +28,7 @@ def module(text: str) -> nn.Module:
 
 def executed(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     """What a file's network gives with these weights."""
-    model = module(data.decode())
+    model = module(data.decode()).to(x.dtype).eval()
     model.load_state_dict(dict(weights))
-    y: Tensor = model.to(x.dtype).eval()(x)
+    y: Tensor = model(x)
     return y

@@ -1,0 +1,61 @@
+"""Our neurons and surrogates as SpikingJelly's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sewdsl.export.refusal import Refused
+from sewdsl.export.source.code import Arg, Call, Code, Literal
+from sewdsl.ir.network import Node
+from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.surrogates.atan import ATan
+from sewdsl.ops.surrogates.constant import Constant
+from sewdsl.ops.surrogates.rectangular import Rectangular
+from sewdsl.ops.surrogates.sigmoid import Sigmoid
+from sewdsl.ops.surrogates.triangle import Triangle
+
+NODES: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", PLIF: "ParametricLIFNode"}
+"""Their neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, which is what ours do."""
+SURROGATES: dict[type[Surrogate], Callable[..., str]] = {
+    ATan: lambda op: f"ATan({op.alpha!r})",
+    Sigmoid: lambda op: f"Sigmoid({op.alpha!r})",
+    Triangle: lambda op: f"PiecewiseQuadratic({op.alpha!r})",  # alpha - alpha² |u| where |u| < 1 / alpha
+    Rectangular: lambda op: f"PiecewiseLeakyReLU(w={op.width / 2!r}, c=0.0)",  # 1 / (2 w) where |u| < w, else c
+    Constant: lambda op: f"LeakyKReLU(leak={op.value!r}, k={op.value!r})",  # leak where u < 0, else k
+}
+"""Their surrogates with the same derivative."""
+
+
+def neuron(node: Node, op: Neuron) -> Call:
+    """The call that makes a neuron.
+
+    Raises:
+        Refused: SpikingJelly has none such, or no such surrogate.
+    """
+    if type(op) not in NODES:
+        raise Refused(node, "is a neuron that SpikingJelly does not have")
+    tau: tuple[Arg, ...] = ()
+    if isinstance(op, LIF | PLIF):
+        name = "tau" if isinstance(op, LIF) else "init_tau"
+        tau = (Arg(name, Literal(op.tau), 2.0),)
+    return Call(
+        f"neuron.{NODES[type(op)]}",
+        (
+            *tau,
+            Arg("v_threshold", Literal(op.v_threshold), 1.0),
+            Arg("v_reset", Literal(op.v_reset), 0.0),
+            Arg("surrogate_function", Literal(_surrogate(node, op.surrogate))),
+            Arg("detach_reset", Literal(op.detach_reset), default=False),
+        ),
+    )
+
+
+def _surrogate(node: Node, surrogate: Surrogate) -> Code:
+    if type(surrogate) not in SURROGATES:
+        raise Refused(node, f"has the surrogate {surrogate.kind}, which SpikingJelly does not have")
+    if isinstance(surrogate, ATan) and surrogate.scale != 1:
+        raise Refused(node, f"has the surrogate ATan with scale {surrogate.scale}, and SpikingJelly's has none")
+    return Code(f"surrogate.{SURROGATES[type(surrogate)](surrogate)}")

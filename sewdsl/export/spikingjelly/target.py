@@ -1,0 +1,53 @@
+"""Files of SpikingJelly's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from sewdsl.export.refusal import ExportError
+from sewdsl.export.source import Dialect, document
+from sewdsl.export.source.running import executed, neutral
+from sewdsl.export.spikingjelly.layers import TEXTS, SpikingJellyLayers
+from sewdsl.export.target import Target
+from sewdsl.ir.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MODULES = ("functional", "layer", "neuron", "surrogate")
+DIALECT = Dialect(
+    title="SpikingJelly",
+    layers=SpikingJellyLayers,
+    imports={"spikingjelly.activation_based": MODULES},
+    reserved=frozenset({*MODULES, *TEXTS}),
+    ready=('functional.set_step_mode(self, "m")',),
+    begin=("functional.reset_net(self)  # no potential outlives a forward",),
+)
+
+
+def source(network: Network) -> str:
+    """A file that makes a network of SpikingJelly's layers.
+
+    The same network gives the same file. Its class is the last of the file, and has the ``state_dict`` of sewdsl's module.
+
+    Raises:
+        Refused: SpikingJelly has no such layer, neuron, surrogate or join.
+    """
+    return document(network, DIALECT, neutral)
+
+
+def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    if find_spec("spikingjelly") is None:
+        message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"
+        raise ExportError(message)
+    return executed(data, x, weights)
+
+
+target = Target(
+    endings=(".py",),
+    write=lambda model: source(model.network).encode(),
+    run=_run,
+    holds_weights=False,
+)
