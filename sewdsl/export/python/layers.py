@@ -80,7 +80,9 @@ class TdBatchNorm2d(nn.BatchNorm2d):
             self.eps,
         )
 ''',
-    "MaxPool2d": WRAPPED.format(name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."),
+    "MaxPool2d": WRAPPED.format(
+        name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."
+    ),
     "AvgPool2d": WRAPPED.format(name="AvgPool2d", what=f"The mean of each window: {SAME} to [T, N, C, H', W']."),
     "GlobalAvgPool": '''\
 class GlobalAvgPool(nn.Module):

@@ -10,7 +10,7 @@ from sewdsl.export.refusal import Refused
 from sewdsl.export.source.code import Arg, Call, Literal
 from sewdsl.export.source.text import signature
 from sewdsl.ir.network import Network, Node
-from sewdsl.ir.op import Neuron
+from sewdsl.ir.op import Neuron, Surrogate
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
 from sewdsl.ops.neurons.parametric_lif import PLIF
@@ -152,19 +152,24 @@ class Neurons:
             yield f"        {name}: {SOFT if name == 'v_reset' and self._soft else SHARED[name]}"
         yield from ("", "    Shape: [T, N, *] input current to [T, N, *] spikes, each 0 or 1.", '    """', "")
         types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
-        yield from signature("__init__", [f"{n}: {types[n]} = {self._default(n)}" for n in self._names], "None")
+        parts = [f"{name}: {types[name]} = {self._default(name)}" for name in self._names]
+        if "detach_reset" in self._names:
+            parts.insert(self._names.index("detach_reset"), "*")
+        yield from signature("__init__", parts, "None")
         yield "        super().__init__()"
         yield from (f"        self.{name} = {name}" for name in self._names)
         if self._hard and self._soft:
             yield "        self.rest = 0.0 if v_reset is None else v_reset"
-        yield from ("", "    def charge(self, v: Tensor, x: Tensor) -> Tensor:", '        """H[t] from V[t-1] and X[t]."""')
+        yield from (
+            "",
+            "    def charge(self, v: Tensor, x: Tensor) -> Tensor:",
+            '        """H[t] from V[t-1] and X[t]."""',
+        )
         yield "        raise NotImplementedError"
 
     def _default(self, name: str) -> str:
         value = self._found[name].most_common(1)[0][0]
-        if name != "surrogate":
-            return repr(value)
-        return value.kind.lower()
+        return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
 
     def _forward(self) -> Iterator[str]:
         yield "    def forward(self, x: Tensor) -> Tensor:"
@@ -178,12 +183,11 @@ class Neurons:
         more = ", self.surrogate" if self._varies("surrogate") else ""
         yield f"            spike = fire(h - self.v_threshold{more})"
         yield f"            reset = {self._reset}"
-        hard, soft = "h * (1 - reset) + self.v_reset * reset", "h - self.v_threshold * reset"
+        hard, soft = "v = h * (1 - reset) + self.v_reset * reset", "v = h - self.v_threshold * reset"
         if self._hard and self._soft:
-            yield from ("            if self.v_reset is None:", f"                v = {soft}")
-            yield from ("            else:", f"                v = {hard}")
+            yield from (f"            {soft}", "            if self.v_reset is not None:", f"                {hard}")
         else:
-            yield f"            v = {hard if self._hard else soft}"
+            yield f"            {hard if self._hard else soft}"
         yield from ("            spikes.append(spike)", "        return torch.stack(spikes).to(x.dtype)")
 
     @property

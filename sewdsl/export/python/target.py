@@ -19,7 +19,7 @@ DIALECT = Dialect(
 def source(network: Network) -> str:
     """A file that makes a network, of PyTorch alone.
 
-    The same network gives the same file. Its class is the last of the file, and has the ``state_dict`` of sewdsl's module.
+    The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of our module.
 
     Raises:
         Refused: a layer, neuron, surrogate or join is of a kind that is not sewdsl's own.

@@ -11,7 +11,7 @@ from sewdsl.export.source.dialect import Layers
 from sewdsl.export.source.names import class_name
 from sewdsl.export.source.notation import Notation
 from sewdsl.export.source.scope import IN, OUT, PROJECTION, STRIDE, Column, Scope
-from sewdsl.export.source.tree import Item, Leaf, Meet, Pass, Section, sections
+from sewdsl.export.source.tree import Item, Leaf, Pass, Section
 from sewdsl.export.source.unify import copies, skeleton, unify_args
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join
@@ -159,9 +159,10 @@ class Classes:
         for instance in instances:
             bare, full = (instance.form(self._op, bare=bare) for bare in (True, False))
             alike.setdefault(bare, {}).setdefault(full, []).append(instance)
-        for groups in map(list, map(dict.values, alike.values())):
-            bare = [not group[0].shortcuts for group in groups]
-            if len(groups) == len({*bare}) and groups[0][0].section.kind == "block":
+        for forms in alike.values():
+            groups = list(forms.values())
+            shortcuts = {bool(group[0].shortcuts) for group in groups}
+            if len(groups) == len(shortcuts) and groups[0][0].section.kind == "block":
                 yield sorted(chain(*groups), key=lambda instance: instance.section.output)
             else:
                 yield from groups
@@ -172,39 +173,39 @@ class Classes:
     def _make(self, group: Sequence[_Instance], name: str) -> None:
         """The class of a group, and the calls that make its instances."""
         instances = [instance.section for instance in group]
-        optional = frozenset().union(*(i.shortcuts for i in group)) if {*map(_projects, group)} == {True, False} else frozenset()
-        full = [i for i, instance in enumerate(group) if not optional or instance.shortcuts]
-        bound = set().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
-        nodes = self._network.nodes
-        scope = Scope(
-            [nodes[s.source].output for s in instances], [s.arguments for s in instances], self._variables | bound
-        )
-        everywhere = range(len(group))
-        attributes = []
-        for arg in group[full[0]].attributes:
-            positions = full if arg.name in optional else everywhere
-            same = [next(a for a in group[i].attributes if a.name == arg.name) for i in positions]
-            attributes.append((unify_args(same, scope.at(positions)), positions))
-        starts = tuple(unify_args(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True))
-        if optional:
-            scope.add(PROJECTION, tuple(i in full for i in everywhere))
-        shapes = [scope.shape([nodes[i].output for i in ends], everywhere) for ends in zip(*((s.source, s.output) for s in instances))]
-        made = Made(
-            name,
-            instances[full[0]],
-            scope.params,
-            tuple(_commented(arg, scope, positions) for arg, positions in attributes),
-            starts,
-            optional,
-            (shapes[0], shapes[1]),
-        )
+        with_shortcuts = [i for i, instance in enumerate(group) if instance.shortcuts]
+        everywhere = list(range(len(group)))
+        some = with_shortcuts not in ([], everywhere)
+        first = group[with_shortcuts[0] if some else 0]
+        scope = self._scope(group)
+        attributes = [
+            _attribute(arg.name, group, scope, with_shortcuts if some and arg.name in first.shortcuts else everywhere)
+            for arg in first.attributes
+        ]
+        starts = [unify_args(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True)]
+        if some:
+            scope.add(PROJECTION, tuple(i in with_shortcuts for i in everywhere))
+        ends = zip(*((section.source, section.output) for section in instances), strict=True)
+        before, after = (scope.shape([self._network.nodes[i].output for i in end], everywhere) for end in ends)
+        optional = first.shortcuts if some else frozenset()
+        commented = tuple(_commented(arg, scope, positions) for arg, positions in attributes)
+        made = Made(name, first.section, scope.params, commented, tuple(starts), optional, (before, after))
         self.made.append(made)
         for i, section in enumerate(instances):
             self._calls[id(section)] = call(made, i)
 
+    def _scope(self, group: Sequence[_Instance]) -> Scope:
+        bound = set[str]().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
+        sources = [self._network.nodes[instance.section.source].output for instance in group]
+        return Scope(sources, [instance.section.arguments for instance in group], self._variables | bound)
 
-def _projects(instance: _Instance) -> bool:
-    return bool(instance.shortcuts)
+
+def _attribute(
+    name: str, group: Sequence[_Instance], scope: Scope, positions: Sequence[int]
+) -> tuple[Arg, Sequence[int]]:
+    """A module that these instances have, and which they are."""
+    same = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
+    return unify_args(same, scope.at(positions)), positions
 
 
 def _together(items: Iterable[Item], network: Network) -> Iterator[list[Item]]:
@@ -233,7 +234,8 @@ def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
         value = replace(value, args=tuple(_commented(inner, scope, positions) for inner in value.args))
     elif not isinstance(value, Literal):
         value = replace(
-            value, runs=tuple(replace(run, body=_commented(Arg("", run.body), scope, positions).value) for run in value.runs)
+            value,
+            runs=tuple(replace(run, body=_commented(Arg("", run.body), scope, positions).value) for run in value.runs),
         )
     if arg.note is None:
         return replace(arg, value=value)
@@ -260,7 +262,13 @@ def call(made: Made, instance: int) -> Call:
     return Call(
         made.name,
         tuple(
-            Arg(name, Literal(made.params[name][instance]), default(made, name), name in channels, channels.get(name, ""))
+            Arg(
+                name,
+                Literal(made.params[name][instance]),
+                default(made, name),
+                name in channels,
+                channels.get(name, ""),
+            )
             for name in order(made.params)
         ),
     )

@@ -41,13 +41,13 @@ NAMES = frozenset({"INPUT", "STEPS", "math", "torch", "model", "parameters", "x"
     *STANDARD.values(), *TORCH.values()
 )
 """What every file may use."""
-DEMO = '''\
+DEMO = """\
 if __name__ == "__main__":
     model = {name}()
     x = torch.rand(STEPS, 2, *INPUT)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{{parameters:,}} parameters, {{list(x.shape)}} to {{list(model(x).shape)}}")
-'''
+"""
 
 
 def document(network: Network, dialect: Dialect, neutral: Neutral) -> str:
@@ -85,7 +85,13 @@ def _imports(used: set[str], dialect: Dialect) -> list[str]:
     lines = ["from __future__ import annotations", ""]
     lines += [f"import {name}" for name in ("math",) if name in used]
     standard = _taken(STANDARD, used)
-    return [*lines, *standard, *([""] if standard or "math" in used else []), "import torch", *_taken({**dialect.imports, **TORCH}, used)]
+    return [
+        *lines,
+        *standard,
+        *([""] if standard or "math" in used else []),
+        "import torch",
+        *_taken({**dialect.imports, **TORCH}, used),
+    ]
 
 
 def _taken(modules: dict[str, tuple[str, ...]], used: set[str]) -> list[str]:

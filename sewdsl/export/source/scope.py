@@ -52,7 +52,10 @@ class Scope:
         """A signal as ``[T, N, channels, H', W']``, in words that mean the same for each of these instances."""
         if len({len(signal.shape) for signal in signals}) > 1:
             return "[T, N, *]"
-        axes = [self._axis(axis, lengths, positions) for axis, lengths in enumerate(zip(*(s.shape for s in signals)))]
+        axes = [
+            self._axis(axis, lengths, positions)
+            for axis, lengths in enumerate(zip(*(s.shape for s in signals), strict=True))
+        ]
         return f"[{', '.join(['T', 'N', *axes])}]"
 
     def _axis(self, axis: int, lengths: Sequence[int], positions: Sequence[int]) -> str:
@@ -103,7 +106,9 @@ class Scope:
         if not constant:
             yield from self._equal([*self.params, *self._known], positions, values)
 
-    def _candidates(self, channels: str, positions: Sequence[int], values: Sequence[object]) -> Iterator[tuple[str, str]]:
+    def _candidates(
+        self, channels: str, positions: Sequence[int], values: Sequence[object]
+    ) -> Iterator[tuple[str, str]]:
         yield from self._equal([OUT], positions, values)
         if channels == "in":
             yield from self._equal([IN], positions, values)
@@ -132,7 +137,8 @@ def _same(one: object, other: object) -> bool:
 def _columns(arguments: Sequence[str], taken: set[str]) -> dict[str, Column]:
     """The values of each parameter of a block, by a name for it."""
     found = [dict(_ARGUMENT.findall(text)) for text in arguments]
-    names = {letter: _NAMES.get(letter, letter) for letter in found[0] if all(letter in values for values in found)}
+    letters: list[str] = [letter for letter in found[0] if all(letter in values for values in found)]
+    names = {letter: _NAMES.get(letter, letter) for letter in letters}
     return {
         name: tuple(int(values[letter]) for values in found)
         for letter, name in names.items()

@@ -36,7 +36,12 @@ def block(made: Made, network: Network) -> list[str]:
         lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order(made.params)), ""]
     lines += [f"    Shape: {before} to {after}.", '    """', ""]
     lines += [*_signature(made), "        super().__init__()", *modules(made, network), ""]
-    return [*lines, "    def forward(self, x: Tensor) -> Tensor:", '        """All time-steps."""', *flow(made, network)]
+    return [
+        *lines,
+        "    def forward(self, x: Tensor) -> Tensor:",
+        '        """All time-steps."""',
+        *flow(made, network),
+    ]
 
 
 def modules(made: Made, network: Network) -> Iterator[str]:
@@ -69,7 +74,9 @@ def flow(made: Made, network: Network) -> Iterator[str]:
         if isinstance(step, Meet):
             op = network.nodes[step.join].op
             formula = FORMULAS[type(op)] if isinstance(op, Join) else ""
-            steps.append(formula.format(*("x" if side is None else _through(side) for side in (step.branch, step.shortcut))))
+            steps.append(
+                formula.format(*("x" if side is None else _through(side) for side in (step.branch, step.shortcut)))
+            )
         else:
             steps.append(_through(step.key))
     *first, last = steps or ["x"]

@@ -20,7 +20,10 @@ def skeleton(expr: Expr) -> Hashable:
         case Call():
             return expr.callee, tuple((arg.name, skeleton(arg.value)) for arg in expr.args)
         case Copies():
-            return tuple((run.count, run.names, skeleton(run.body)) for run in expr.runs)
+            return tuple(
+                (run.count, run.names, skeleton(run.body), tuple(tuple(map(skeleton, row)) for row in run.rows))
+                for run in expr.runs
+            )
 
 
 def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sewdsl.export.python.layers import MADE
 from sewdsl.export.refusal import Refused
-from sewdsl.export.source.code import Arg, Call, Literal
+from sewdsl.export.source.code import Call
 from sewdsl.export.spikingjelly.neurons import neuron
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Neuron

@@ -30,7 +30,7 @@ DIALECT = Dialect(
 def source(network: Network) -> str:
     """A file that makes a network of SpikingJelly's layers.
 
-    The same network gives the same file. Its class is the last of the file, and has the ``state_dict`` of sewdsl's module.
+    The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of our module.
 
     Raises:
         Refused: SpikingJelly has no such layer, neuron, surrogate or join.

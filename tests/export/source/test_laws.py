@@ -21,12 +21,12 @@ from tests.laws.outcomes import DOUBLE, build, differences, expected, run
 class Sequence:
     """A file's network, asked for the outputs of all time-steps as ours is."""
 
-    def __init__(self, model: Any, steps: int) -> None:
-        self.model, self.steps = model, steps
+    def __init__(self, model: Any, drawn: Drawn) -> None:
+        self.model, self.steps, self.rank = model, drawn.T, len(drawn.network.settings.input)
 
     def __call__(self, x: Tensor, *, return_sequence: bool) -> Tensor:
         assert return_sequence
-        static = x.expand(self.steps, *x.shape) if x.ndim == len(self.model.input) + 1 else x
+        static = x.expand(self.steps, *x.shape) if x.ndim == self.rank + 1 else x
         y: Tensor = self.model.sequence(static)
         return y
 
@@ -44,13 +44,13 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
         assume(condition=False)
     model = module(text).to(DOUBLE.dtype)
     model.load_state_dict(build(drawn, Program.of(drawn.network)).state_dict())
-    model.train(training).input = drawn.network.settings.input
+    model.train(training)
     wanted, margin = expected(drawn, DOUBLE, training=training)
     if wanted.error:
         with pytest.raises(ValueError, match="more than 1 value per channel"):
             model(drawn.x)
         return
-    found = run(Sequence(model, drawn.T), drawn, DOUBLE)  # type: ignore[arg-type]
+    found = run(Sequence(model, drawn), drawn, DOUBLE)  # type: ignore[arg-type]
     wrong = list(differences(found, wanted, 1e-10))
     assume(not wrong or margin > 1e-9)
     assert not wrong
