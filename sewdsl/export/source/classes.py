@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from sewdsl.export.refusal import Refused
 from sewdsl.export.source.code import Arg, Call, Expr, Literal, Note, Unset, variables
 from sewdsl.export.source.dialect import Layers
 from sewdsl.export.source.names import class_name
@@ -147,9 +148,10 @@ class Classes:
         for meet in section.meets:
             node = self._network.nodes[meet.join]
             end = branch_end(self._network, node)
-            if end.norm is not None and isinstance(node.op, Join):
-                way = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
-                yield Arg(way, Literal(self._neutral(end.activation, node.op.neutral_branch)))
+            if end.norm is None or not isinstance(node.op, Join):
+                raise Refused(node, f"cannot be an identity at the start: its branch ends in {end.why}")
+            way = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
+            yield Arg(way, Literal(self._neutral(end.activation, node.op.neutral_branch)))
 
     # --- classes -------------------------------------------------------------------------------------------
 

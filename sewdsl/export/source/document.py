@@ -103,11 +103,15 @@ def _head(network: Network, dialect: Dialect) -> list[str]:
     """What the file is."""
     notation = Notation(network)
     origin = f" from {notation.file}" if notation.file else ""
-    lines = [f'"""{prose(network.name)} in {dialect.title}, written by sewdsl{origin}.']
+    lines = [f'"""{_title(network)} in {dialect.title}, written by sewdsl{origin}.']
     if body := notation.body():
         lines += ["", "In the notation::", "", *(f"    {line}" for line in body)]
     lines += ["", "Weights have the names and shapes that they have in sewdsl. A file of them is loaded by", ""]
     return [*lines, '    model.load_state_dict(safetensors.torch.load_file("net.safetensors"))', '"""']
+
+
+def _title(network: Network) -> str:
+    return prose(network.name) or "A network"
 
 
 def _root(made: Made, network: Network, dialect: Dialect) -> str:
@@ -118,7 +122,7 @@ def _root(made: Made, network: Network, dialect: Dialect) -> str:
     what, readout = READOUTS[settings.readout]
     lines = [
         f"class {made.name}(nn.Module):",
-        f'    """{prose(network.name)}.',
+        f'    """{_title(network)}.',
         "",
         "    Args:",
         "        steps: For how many time-steps T an input without them is shown.",

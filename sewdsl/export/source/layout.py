@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from sewdsl.export.source.code import Arg, Call, Copies, Expr, Literal, Run, Unset
 from sewdsl.export.source.names import is_identifier, quoted
@@ -10,6 +11,8 @@ from sewdsl.export.source.names import is_identifier, quoted
 WIDTH = 88
 """Columns: what both format to unless told otherwise."""
 STEP = 4
+MANY = 4
+"""Copies in a row with the same values that are all written out."""
 
 
 def flat(expr: Expr) -> str:
@@ -108,7 +111,14 @@ def _flat_listed(run: Run) -> str:
 def _loop(run: Run) -> str:
     if not run.names:
         return f"for _ in range({run.count})"
-    return f"for {', '.join(run.names)} in ({', '.join(map(_row, run.rows))}{',' if run.count == 1 else ''})"
+    rows = _rows(run)
+    return f"for {', '.join(run.names)} in ({', '.join(rows)}{',' if len(rows) == 1 else ''})"
+
+
+def _rows(run: Run) -> list[str]:
+    """The values of each copy; many that are the same, as ``*[4] * 39``."""
+    rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
+    return [part for text, count in rows for part in ([f"*[{text}] * {count}"] if count > MANY else [text] * count)]
 
 
 def _row(row: Sequence[Expr]) -> str:
@@ -124,8 +134,8 @@ def _run(run: Run, indent: int) -> Iterator[str]:
         yield loop
         return
     yield f"{' ' * indent}for {', '.join(run.names)} in ("
-    for row in run.rows:
-        yield f"{' ' * (indent + STEP)}{_row(row)},"
+    for row in _rows(run):
+        yield f"{' ' * (indent + STEP)}{row},"
     yield f"{' ' * indent})"
 
 

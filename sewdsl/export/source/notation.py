@@ -89,7 +89,8 @@ class Notation:
         name = _word(block.title)
         if _word(self._network.nodes[_first(block)].span.text) != name or name not in library():
             return []
-        return [prose(line) for line in dedent(f"    {library()[name].expression.span.text}").splitlines()]
+        text = prose(library()[name].expression.span.text).replace("[ ", "[").replace(" ]", "]")
+        return wrap(text, COLUMNS)
 
     def _line(self, item: Item) -> str:
         span = self._span(item)

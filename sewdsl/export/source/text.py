@@ -8,6 +8,7 @@ from sewdsl.export.source.classes import Made, default, order
 from sewdsl.export.source.code import Arg, Call, Code, Literal, Unset
 from sewdsl.export.source.layout import WIDTH, comment, statement
 from sewdsl.export.source.names import is_identifier, prose, quoted
+from sewdsl.export.source.notation import Notation
 from sewdsl.export.source.scope import IN, OUT, PROJECTION, STRIDE
 from sewdsl.export.source.tree import Meet
 from sewdsl.ir.network import Network
@@ -29,9 +30,11 @@ MEANINGS = {
 
 def block(made: Made, network: Network) -> list[str]:
     """The class of a block, or of a part with joins."""
-    title = f"{prose(made.section.title)}" if made.section.kind == "block" else PARTS[made.section.kind]
+    title = PARTS.get(made.section.kind) or prose(made.section.title) or "A block"
     before, after = made.shapes
     lines = [f"class {made.name}(nn.Module):", f'    """{title}.', ""]
+    if formula := Notation(network).formula(made.section):
+        lines += ["    In the notation::", "", *(f"        {line}" for line in formula), ""]
     if made.params:
         lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order(made.params)), ""]
     lines += [f"    Shape: {before} to {after}.", '    """', ""]

@@ -18,8 +18,33 @@ from sewdsl.source import Source, Span
 from tests.export.source.files import SOURCES
 
 HOSTILE = (
-    *('"""\nimport os\nos.abort()\n"""', "'''", '"', "\\", '\\"', "a\nb", "\r\x0cx", "\x00", "\u202e\u2066", "𝓒𝓵𝓪𝓼𝓼"),
-    *("None", "class", "x" * 500, "Conv2d", "nn", "torch", "Exception", "__main__", "Tensor", "LIF", "layers", "é", "7"),
+    *(
+        '"""\nimport os\nos.abort()\n"""',
+        "'''",
+        '"',
+        "\\",
+        '\\"',
+        "a\nb",
+        "\r\x0cx",
+        "\x00",
+        "\u202e\u2066",
+        "\U0001d4d2lass",
+    ),
+    *(
+        "None",
+        "class",
+        "x" * 500,
+        "Conv2d",
+        "nn",
+        "torch",
+        "Exception",
+        "__main__",
+        "Tensor",
+        "LIF",
+        "layers",
+        "é",
+        "7",
+    ),
     *("# coding: utf-7", "# fmt: off", "# ruff: noqa", "{name}", "{{}}", "%s", "blöck № 5", "", "import os"),
 )
 TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30))
@@ -57,7 +82,9 @@ def renamed(network: Network, label: str, key: str) -> Network:
     """The same with another name for its blocks."""
 
     def step(old: Step) -> Step:
-        return old if old.kind != "block" else replace(old, label=label, key=f"{key}{old.key.removeprefix('sew_block')}")
+        return (
+            old if old.kind != "block" else replace(old, label=label, key=f"{key}{old.key.removeprefix('sew_block')}")
+        )
 
     def node(old: Node) -> Node:
         path = tuple(map(step, old.path))

@@ -72,6 +72,18 @@ def test_same_network(name: str, narrow: Path) -> None:
             same(outcome(model.train(training), x), wanted)
 
 
+@pytest.mark.parametrize("dialect", SOURCES)
+@pytest.mark.parametrize("join", ["ADD", "AND", "IAND"])
+@pytest.mark.parametrize("body", ["c4k3-BN-SN-{SEW Block-g[{c4k3-BN-SN}*2 | id]}*2-SEW Block(SN=LIF(v_threshold=0.4))"])
+def test_blocks_that_begin_as_an_identity(body: str, join: str, dialect: str) -> None:
+    settings = {"join": join, "init": "kaiming zero", "neuron": "PLIF(tau=3.0, v_threshold=0.7)"}
+    network = sewdsl.load(body, input=(1, 8, 8), set=settings)
+    torch.manual_seed(3)
+    found, wanted = module(SOURCES[dialect](network)).state_dict(), sewdsl.compile(network, seed=3).state_dict()
+    assert [key for key, value in wanted.items() if not torch.equal(found[key], value)] == []
+    assert sum(not value.any() for key, value in wanted.items() if key.endswith(".weight")) == 5
+
+
 def _unsettle(model: torch.nn.Module) -> None:
     """Lets no bias be what another one is, no neuron as slow as another, and neurons fire."""
     generator = torch.Generator().manual_seed(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any, ClassVar
 
 import pytest
@@ -20,7 +21,13 @@ from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.surrogates.atan import ATan
 from tests.export.source.files import DOUBLE, SOURCES, made, outcome, same
 
-SURROGATES = ("ATan(alpha=3.0)", "Sigmoid(alpha=2.0)", "Triangle(alpha=0.7)", "Rectangular(width=1.5)", "Constant(value=0.6)")
+SURROGATES = (
+    "ATan(alpha=3.0)",
+    "Sigmoid(alpha=2.0)",
+    "Triangle(alpha=0.7)",
+    "Rectangular(width=1.5)",
+    "Constant(value=0.6)",
+)
 RESETS = ("0.0", "none", "-0.4", "0.3")
 
 
@@ -46,13 +53,12 @@ def test_one_style(dialect: str, surrogate: str, v_reset: str) -> None:
 
 @pytest.mark.parametrize("dialect", SOURCES)
 def test_several_styles(dialect: str) -> None:
-    styles = [
-        f"{kind}(v_reset={v_reset}, v_threshold={0.5 + i / 10}, detach_reset={('on', 'off')[i % 2]}, surrogate={surrogate})"
-        for i, (kind, v_reset, surrogate) in enumerate(
-            zip(("IF", "LIF", "PLIF", "LIF", "IF"), (*RESETS, "none"), SURROGATES, strict=True)
-        )
-    ]
-    check(sewdsl.load("-".join(f"FC9-{style}" for style in styles), input=(6,), steps=5), dialect)
+    columns = ("IF", "LIF", "PLIF", "LIF", "IF"), (*RESETS, "none"), (0.5, 0.6, 0.7, 0.8, 0.9), SURROGATES
+    body = "-".join(
+        f"FC9-{kind}(v_reset={v_reset}, v_threshold={threshold}, detach_reset={detach}, surrogate={surrogate})"
+        for kind, v_reset, threshold, surrogate, detach in zip(*columns, cycle(("on", "off")), strict=False)
+    )
+    check(sewdsl.load(body, input=(6,), steps=5), dialect)
 
 
 @pytest.mark.parametrize("rest", ["", ", scale=2.0"])
@@ -118,7 +124,7 @@ def own() -> Any:
             def infer(self, *inputs: Signal) -> Signal:
                 return inputs[0]
 
-            def build(self, runtime: Any, *inputs: Signal) -> Any:
+            def build(self, runtime: Any, *inputs: Signal) -> Any:  # noqa: ARG002
                 return runtime.Identity()
 
     yield Mine
