@@ -6,8 +6,36 @@
 130938
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
 from sewdsl.diagnostics import Diagnostic, SewdslError
 from sewdsl.ir.network import Network, Node
 
-__all__ = ["Compilation", "Diagnostic", "Network", "Node", "Options", "SewdslError", "compile", "load", "read"]
+if TYPE_CHECKING:
+    from sewdsl.export.incoming.modules import from_torch
+
+__all__ = [
+    "Compilation",
+    "Diagnostic",
+    "Network",
+    "Node",
+    "Options",
+    "SewdslError",
+    "compile",
+    "from_torch",
+    "load",
+    "read",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs torch, which takes seconds to import, and is looked up when it is asked for."""
+    if name == "from_torch":
+        from sewdsl.export.incoming.modules import from_torch  # noqa: PLC0415 -- as above
+
+        return from_torch
+    message = f"module 'sewdsl' has no attribute {name!r}"
+    raise AttributeError(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from keyword import iskeyword
 from typing import Annotated
 
 import typer
@@ -27,6 +28,7 @@ COMMANDS = (
     "probe",
     "export",
     "lsp",
+    "import",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)
@@ -61,7 +63,7 @@ def _root(
 
 
 for _name in COMMANDS:
-    app.command(_name)(import_module(f"sewdsl.cli.{_name}").command)
+    app.command(_name)(import_module(f"sewdsl.cli.{_name}{'_' * iskeyword(_name)}").command)
 for _name in GROUPS:
     app.add_typer(import_module(f"sewdsl.cli.{_name}").group, name=_name)
 

@@ -1,0 +1,139 @@
+"""``sewdsl import``: a model of another library as a network, with its weights beside it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sewdsl.cli.options import Input, usage
+from sewdsl.cli.running import prepare
+from sewdsl.export.refusal import ExportError
+
+if TYPE_CHECKING:
+    from sewdsl.export.incoming.network import Imported
+
+
+class Readout(StrEnum):
+    """How the outputs of the time-steps become one."""
+
+    MEAN = "mean"
+    SUM = "sum"
+    LAST = "last"
+
+
+Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="A file of NIR; with --python, MODULE:CALLABLE.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: a .net file; weights go beside it.")]
+Python = Annotated[
+    bool, typer.Option("--python", help="Import MODULE, from here or where Python finds it, and call CALLABLE.")
+]
+Seconds = Annotated[
+    float | None, typer.Option("--dt", metavar="SECONDS", help="Of NIR: length of a time-step, if the file is silent.")
+]
+Count = Annotated[int | None, typer.Option("--steps", metavar="T", min=1, help="Time-steps.")]
+Read = Annotated[Readout | None, typer.Option("--readout", help="How the time-steps become one output.")]
+Name = Annotated[str | None, typer.Option("--name", help="Of the network.")]
+
+
+def command(  # noqa: PLR0913 -- one parameter per option
+    source: Wanted,
+    out: Out,
+    python: Python = False,
+    dt: Seconds = None,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Count = None,
+    readout: Read = None,
+    name: Name = None,
+) -> None:
+    """Write a model of another library as a .net file, and its weights beside it as .safetensors."""
+    if out.suffix != ".net":
+        usage(f"OUT ends with .net, not with '{out.suffix}'")
+    if dt is not None and (python or not 0 < dt < float("inf")):
+        usage("--dt takes a number of seconds above 0, and goes with a file of NIR")
+    if python and input is None:
+        usage("with --python, --input says what the module reads, e.g. --input 2x128x128")
+    shape = _shape(input)
+    prepare()
+    with _refusals():
+        if python:
+            found = _from_python(source, shape or (), steps or 1, readout, name)
+        else:
+            from sewdsl.export.incoming import nir  # noqa: PLC0415 -- torch takes seconds
+
+            wanted = nir.Wanted(dt, shape, steps, None if readout is None else readout.value, name)
+            found = nir.read(Path(source), wanted)
+        _write(found, source, out)
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}x[1-9][0-9]{0,8})?", text):
+        usage(f"--input takes CxHxW, or a number of features, not '{text[:40]}'")
+    return tuple(map(int, text.split("x")))
+
+
+def _from_python(
+    source: str, shape: tuple[int, ...], steps: int, readout: Readout | None, name: str | None
+) -> Imported:
+    """Runs what the user named, as ``python -m`` would find it."""
+    from sewdsl.export.incoming import modules  # noqa: PLC0415 -- torch takes seconds
+
+    place, _, attribute = source.partition(":")
+    if not (place and attribute):
+        usage(f"with --python, SOURCE is MODULE:CALLABLE, not '{source}'")
+    sys.path.insert(0, "")
+    return modules.read(
+        _called(place, attribute), shape, steps, None if readout is None else readout.value, name or attribute
+    )
+
+
+def _called(place: str, attribute: str) -> Any:
+    """What a callable of a module gives, which is to be a module of torch."""
+    from torch import nn  # noqa: PLC0415 -- torch takes seconds
+
+    try:
+        made = getattr(import_module(place), attribute)()
+    except Exception as error:
+        message = f"{place}:{attribute} cannot be called: {type(error).__name__}: {error}"
+        raise ExportError(message) from error
+    if not isinstance(made, nn.Module):
+        message = f"{place}:{attribute} gives {type(made).__name__}, not a module of torch"
+        raise ExportError(message)
+    return made
+
+
+def _write(found: Imported, source: str, out: Path) -> None:
+    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train import atomic  # noqa: PLC0415 -- as above
+
+    beside = out.with_suffix(".safetensors")
+    first, rest = found.text.split("\n", 1)
+    comment = f"# Read from {Path(source).name}; its weights lie in {beside.name}."
+    atomic.write(beside, weights.encode(found.tensors, beside.suffix))
+    atomic.write(out, f"{first}\n{comment}\n{rest}".encode())
+    layers, parameters = len(found.network) - 1, found.network.total_parameters
+    typer.echo(f"{out}: {found.network.name}, {layers:,} layers of {parameters:,} parameters")
+    for note in found.notes:
+        typer.echo(f"  {note}")
+    numbers = sum(value.numel() for value in found.tensors.values())
+    typer.echo(f"{beside}: {len(found.tensors):,} tensors of {numbers:,} numbers")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Says what cannot be done, and ends with exit code 1."""
+    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- not before it is needed
+
+    try:
+        yield
+    except (ExportError, RunError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None

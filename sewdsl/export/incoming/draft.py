@@ -1,0 +1,119 @@
+"""A network as it is read from elsewhere: what its layers do, what they read, and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sewdsl.export.incoming.refusal import PartRefused
+from sewdsl.ir.op import Layer, Misfit, Op
+from sewdsl.ir.signal import Signal
+from sewdsl.ops import catalogue
+from sewdsl.ops.input import Input
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a part comes from.
+
+    Attributes:
+        name: As its library calls it.
+        kind: What it is there.
+    """
+
+    name: str
+    kind: str
+
+    def refusal(self, why: str) -> PartRefused:
+        """What says that it has no place here, in words that go on after its name."""
+        return PartRefused(self.name, self.kind, why)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One operation.
+
+    Attributes:
+        op: What it does.
+        inputs: Indices of the items that it reads, all smaller than its own; (branch, identity) for a join.
+        origin: Where it comes from.
+        output: The type of what it gives.
+        tensors: Its parameters and buffers, by their names in its module.
+    """
+
+    op: Op
+    inputs: tuple[int, ...]
+    origin: Origin
+    output: Signal
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Gain(Layer):
+    """Multiplies what it reads; it stands in no network, but becomes part of a layer before one is made of the draft.
+
+    Its tensor ``factor`` holds one number, or one for each channel.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the same shape."""
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """It is never built."""
+        raise NotImplementedError
+
+
+class Draft:
+    """Items in order of computation; the first is the input.
+
+    Attributes:
+        items: Those so far.
+    """
+
+    def __init__(self, shape: Sequence[int], *, varies: bool = True) -> None:
+        catalogue()  # defaults are found by name
+        op = Input(shape=tuple(shape), varies=varies)
+        self.items: list[Item] = [Item(op, (), Origin("input", "input"), op.infer())]
+
+    def add(self, op: Op, inputs: Iterable[int], origin: Origin, **tensors: Tensor | None) -> int:
+        """Appends an item; its index.
+
+        Raises:
+            PartRefused: it does not fit what it reads.
+        """
+        read = tuple(inputs)
+        try:
+            output = op.infer(*(self.items[i].output for i in read))
+        except Misfit as misfit:
+            raise origin.refusal(f"does not fit: {misfit}") from None
+        given = {name: value for name, value in tensors.items() if value is not None}
+        self.items.append(Item(op, read, origin, output, given))
+        return len(self.items) - 1
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """The shape that an item gives, ``(C, H, W)`` or ``(F,)``."""
+        return self.items[index].output.shape
+
+    def change(self, index: int, **changes: object) -> None:
+        """Gives an item other fields."""
+        self.items[index] = replace(self.items[index], **changes)  # type: ignore[arg-type]
+
+    def static(self) -> None:
+        """Makes the input one that is the same at every time-step."""
+        self.change(0, op=Input(shape=self.shape(0), varies=False))
+        for index, item in enumerate(self.items):
+            self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
+
+    def readers(self) -> list[list[int]]:
+        """For each item, the indices of those that read it."""
+        found: list[list[int]] = [[] for _ in self.items]
+        for index, item in enumerate(self.items):
+            for source in item.inputs:
+                found[source].append(index)
+        return found

@@ -1,0 +1,7 @@
+"""Modules of torch as networks."""
+
+from __future__ import annotations
+
+from sewdsl.export.incoming.modules.reading import from_torch, read
+
+__all__ = ["from_torch", "read"]

@@ -1,0 +1,179 @@
+"""Layers of torch and of SpikingJelly, as ours."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sewdsl.export.incoming.made import made
+from sewdsl.export.incoming.modules.trace import Form, Trace, Traced
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.max_pool import MaxPool
+
+
+class Window(NamedTuple):
+    """How a pooling slides; ``unusual``: it does something else besides."""
+
+    kernel: Any
+    stride: Any
+    padding: Any
+    dilation: Any = 1
+    ceil_mode: bool = False
+    unusual: bool = False
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Height and width."""
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+"""What a batch norm has learned."""
+
+
+def copied(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
+    """Weights and buffers of a layer as it computes with them, by torch's names."""
+    found = {name: getattr(module, name) for name in names}
+    return {name: value.detach().clone() for name, value in found.items() if value is not None}
+
+
+def unfolded(trace: Trace, a: Traced) -> Traced:
+    """What a layer of torch reads, if it takes the first axis for samples and the second for channels.
+
+    Raises:
+        PartRefused: time-steps have an axis of their own.
+    """
+    if a.form is Form.SEQUENCE:
+        raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
+    return a
+
+
+def stepwise(trace: Trace, module: Any, a: Traced) -> Traced:
+    """What a layer of SpikingJelly reads, as its step mode says."""
+    wanted = Form.SEQUENCE if getattr(module, "step_mode", "m") == "m" else Form.STEP
+    if a.form is not wanted and not (wanted is Form.STEP and a.form is Form.FOLDED):
+        mode = "multi-step" if wanted is Form.SEQUENCE else "single-step"
+        raise trace.refusal(f"is in {mode} mode, but reads {a.form.value}")
+    return a
+
+
+def conv(trace: Trace, module: nn.Conv2d, a: Traced) -> Traced:
+    """``Conv2d``."""
+    if module.padding_mode != "zeros":
+        raise trace.refusal(f"pads with '{module.padding_mode}'")
+    if isinstance(module.padding, str):
+        reach = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        if module.padding == "same" and any(each % 2 for each in reach):
+            raise trace.refusal("pads more on one side than on the other")
+        padding = tuple(each // 2 if module.padding == "same" else 0 for each in reach)
+    else:
+        padding = pair(module.padding)
+    op = made(
+        Conv,
+        trace.origin,
+        channels=module.out_channels,
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride),
+        padding=padding,
+        dilation=pair(module.dilation),
+        groups=module.groups,
+        bias=module.bias is not None,
+    )
+    _width(trace, a, module.in_channels)
+    return trace.add(op, a, **copied(module))
+
+
+def linear(trace: Trace, module: nn.Linear, a: Traced) -> Traced:
+    """``Linear``, of vectors."""
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("multiplies the last axis of a map")
+    _width(trace, a, module.in_features)
+    op = made(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
+    return trace.add(op, a, **copied(module))
+
+
+def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: Traced) -> Traced:
+    """``BatchNorm1d`` of vectors, ``BatchNorm2d`` of maps."""
+    if not module.track_running_stats or module.running_mean is None:
+        raise trace.refusal("has no running statistics")
+    if module.momentum is None:
+        raise trace.refusal("has no momentum: it weighs all batches equally")
+    _width(trace, a, module.num_features)
+    tensors = copied(module, NORM)
+    if not module.affine:
+        tensors |= {"weight": torch.ones_like(module.running_mean), "bias": torch.zeros_like(module.running_mean)}
+    return trace.add(made(BatchNorm, trace.origin, eps=module.eps, momentum=float(module.momentum)), a, **tensors)
+
+
+def max_pool(trace: Trace, a: Traced, window: Window) -> Traced:
+    """``MaxPool2d``."""
+    if pair(window.dilation) != (1, 1) or window.unusual:
+        raise trace.refusal("dilates its window, or gives indices too")
+    return _slide(trace, a, MaxPool, window)
+
+
+def avg_pool(trace: Trace, a: Traced, window: Window) -> Traced:
+    """``AvgPool2d``."""
+    if window.unusual:
+        raise trace.refusal("divides by another number than that of the window's elements")
+    return _slide(trace, a, AvgPool, window)
+
+
+def _slide(trace: Trace, a: Traced, kind: type[MaxPool | AvgPool], window: Window) -> Traced:
+    sizes = {"kernel": pair(window.kernel), "stride": pair(window.stride), "padding": pair(window.padding)}
+    shape = trace.draft.shape(a.place)
+    if window.ceil_mode and any(
+        (length + 2 * p - k) % s for length, k, s, p in zip(shape[1:], *sizes.values(), strict=True)
+    ):
+        raise trace.refusal(f"rounds up the size of {'x'.join(map(str, shape))}; ours round down")
+    return trace.add(made(kind, trace.origin, **sizes), unfolded_map(trace, a))
+
+
+def unfolded_map(trace: Trace, a: Traced) -> Traced:
+    """A map, ``[N, C, H, W]``."""
+    if len(trace.draft.shape(a.place)) != 3:  # noqa: PLR2004 -- C, H, W
+        raise trace.refusal("pools what is no map")
+    return a
+
+
+def average_whole(trace: Trace, a: Traced) -> Traced:
+    """The mean of each channel, as a map of one place."""
+    _, height, width = trace.draft.shape(a.place)
+    return trace.add(AvgPool(kernel=(height, width)), a)
+
+
+def adaptive(trace: Trace, a: Traced, output_size: Any) -> Traced:
+    """``AdaptiveAvgPool2d``, where all windows have one size."""
+    shape = trace.draft.shape(unfolded_map(trace, a).place)
+    sizes = (output_size,) * 2 if isinstance(output_size, int | None) else output_size
+    wanted = [have if want is None else want for want, have in zip(sizes, shape[1:], strict=True)]
+    if any(have % want for want, have in zip(wanted, shape[1:], strict=True)):
+        raise trace.refusal(
+            f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, wanted))}, in windows of several sizes"
+        )
+    kernel = tuple(have // want for want, have in zip(wanted, shape[1:], strict=True))
+    return a if kernel == (1, 1) else trace.add(made(AvgPool, trace.origin, kernel=kernel), a)
+
+
+def dropout(trace: Trace, module: nn.Dropout, a: Traced) -> Traced:
+    """``Dropout``."""
+    return trace.add(made(Dropout, trace.origin, p=float(module.p)), a)
+
+
+def voting(trace: Trace, module: Any, a: Traced) -> Traced:
+    """SpikingJelly's ``VotingLayer``."""
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("votes over a map")
+    return trace.add(made(AvgPool, trace.origin, kernel=(module.voting_size,) * 2), a)
+
+
+def _width(trace: Trace, a: Traced, wanted: int) -> None:
+    found = trace.draft.shape(a.place)[0]
+    if found != wanted:
+        raise trace.refusal(f"is made for {wanted} channels or features, but reads {found}")

@@ -1,0 +1,73 @@
+"""Neurons of SpikingJelly, as ours."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any
+
+import torch
+
+from sewdsl.export.incoming.draft import Gain
+from sewdsl.export.incoming.made import made
+from sewdsl.export.incoming.modules.trace import Form, Trace, Traced
+from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.surrogates.atan import ATan
+from sewdsl.ops.surrogates.constant import Constant
+from sewdsl.ops.surrogates.rectangular import Rectangular
+from sewdsl.ops.surrogates.sigmoid import Sigmoid
+from sewdsl.ops.surrogates.triangle import Triangle
+
+NEURONS = ("IFNode", "LIFNode", "ParametricLIFNode")
+
+
+def neuron(trace: Trace, module: Any, a: Traced) -> Traced:
+    """``IFNode``, ``LIFNode`` and ``ParametricLIFNode``.
+
+    One that does not divide its input by tau reads tau times as much.
+    """
+    if a.form is not (Form.SEQUENCE if module.step_mode == "m" else Form.STEP):
+        raise trace.refusal(f"is in step mode '{module.step_mode}', but reads {a.form.value}")
+    common = {
+        "v_threshold": float(module.v_threshold),
+        "v_reset": None if module.v_reset is None else float(module.v_reset),
+        "detach_reset": bool(module.detach_reset),
+        "surrogate": _surrogate(trace, module.surrogate_function),
+    }
+    learns, decays = hasattr(module, "w"), getattr(module, "decay_input", True)
+    if learns and not decays:
+        raise trace.refusal("learns tau, and does not divide its input by it (decay_input=False)")
+    if learns:
+        op: Neuron = made(PLIF, trace.origin, tau=_tau(module.w), **common)
+        return trace.add(op, a, w=module.w.detach().clone().reshape(()))
+    if not hasattr(module, "tau"):
+        return trace.add(made(IF, trace.origin, **common), a)
+    if not decays:
+        a = trace.add(Gain(), a, factor=torch.tensor([module.tau], dtype=torch.float64))
+    return trace.add(made(LIF, trace.origin, tau=float(module.tau), **common), a)
+
+
+def _tau(w: torch.Tensor) -> float:
+    """Time-steps; w is in float32, so that more digits than that would say nothing."""
+    return float(f"{1 + exp(-float(w.detach())):.6g}")
+
+
+def _surrogate(trace: Trace, function: Any) -> Surrogate:
+    name = type(function).__name__
+    if not getattr(function, "spiking", True):
+        raise trace.refusal(f"gives no spikes, but what {name} is the derivative of (spiking=False)")
+    alpha = float(getattr(function, "alpha", 1.0))
+    match name:
+        case "ATan":
+            return made(ATan, trace.origin, alpha=alpha)
+        case "Sigmoid":
+            return made(Sigmoid, trace.origin, alpha=alpha)
+        case "PiecewiseQuadratic":
+            return made(Triangle, trace.origin, alpha=alpha)
+        case "Rect":
+            return made(Rectangular, trace.origin, width=1 / alpha)
+        case "DeterministicPass":
+            return Constant()
+    raise trace.refusal(f"has the surrogate {name}, which the language does not have")

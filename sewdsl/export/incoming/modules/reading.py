@@ -1,0 +1,113 @@
+"""The way from a module of torch to a network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sewdsl.export.incoming.draft import Draft
+from sewdsl.export.incoming.modules.functions import VOCABULARY
+from sewdsl.export.incoming.modules.known import known
+from sewdsl.export.incoming.modules.trace import Form, Trace, Traced
+from sewdsl.export.incoming.network import Imported, finished
+from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.ir.network import Network
+from sewdsl.ir.settings import Settings
+from sewdsl.ops.joins.add import Add
+
+SAMPLES = (7, 11)
+"""Samples that a module is shown; not as many as time-steps, so that nobody takes the one for the other."""
+
+
+def from_torch(
+    model: nn.Module,
+    input: tuple[int, ...],  # noqa: A002 -- as everywhere
+    steps: int = 1,
+    readout: Literal["mean", "sum", "last"] | None = None,
+    name: str | None = None,
+) -> tuple[Network, dict[str, Tensor]]:
+    """The network of a module, and its weights by the keys of the network's own module.
+
+    See :func:`read`, which also gives the text of a ``.net`` file.
+    """
+    found = read(model, input, steps, readout, name)
+    return found.network, found.tensors
+
+
+def read(
+    model: nn.Module,
+    input: tuple[int, ...],  # noqa: A002 -- as everywhere
+    steps: int = 1,
+    readout: Literal["mean", "sum", "last"] | None = None,
+    name: str | None = None,
+) -> Imported:
+    """The network of a module, made of layers of torch and of layers and neurons of SpikingJelly.
+
+    The module's ``forward`` is run, with a tensor that has no numbers; nothing of the module is changed.
+
+    Args:
+        model: The module. It reads ``[T, N, *]``; ``[N, *]`` if it repeats that itself, has no neurons, or is called
+            once for each time-step (SpikingJelly's single-step mode).
+        input: Shape of one time-step of one sample, ``(C, H, W)`` or ``(F,)``.
+        steps: Time-steps.
+        readout: How the outputs of the time-steps become one, where the module does not say; None: ``mean``.
+        name: The network's; None: the name of the module's class.
+
+    Raises:
+        ImportRefused: it does something that the language has no word for; the message names the part.
+    """
+    modes = {getattr(module, "step_mode", None) for module in model.modules()}
+    forms = (Form.SEQUENCE, Form.STEP) if "m" in modes else (Form.STEP, Form.SEQUENCE)
+    refusals = []
+    for form in (Form.STEP,) if "s" in modes and "m" not in modes else forms:
+        try:
+            return _read(model, input, steps, form, readout, name or type(model).__name__)
+        except ImportRefused as refusal:
+            refusals.append(f"as {form.value}, {refusal}")
+    message = "; ".join(refusals) if len(set(refusals)) > 1 else refusals[0]
+    raise ImportRefused(message)
+
+
+def _read(  # noqa: PLR0913 -- all that was asked for
+    model: nn.Module,
+    shape: tuple[int, ...],
+    steps: int,
+    form: Form,
+    readout: Literal["mean", "sum", "last"] | None,
+    name: str,
+) -> Imported:
+    draft = Draft(shape)
+    samples = next(count for count in SAMPLES if count != steps)
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    trace = Trace(draft, (steps, samples), dtype, VOCABULARY)
+    output = _run(model, trace, form)
+    if trace.repeated:
+        draft.static()
+    said = trace.readout or readout or "mean"
+    if readout not in {None, said}:
+        message = f"the module takes the {said} over all time-steps, not the {readout}"
+        raise ImportRefused(message)
+    encode = "direct" if trace.repeated else "none"
+    settings = Settings(input=shape, steps=steps, encode=encode, readout=said, join=Add())  # type: ignore[arg-type]
+    return finished(draft, output.place, name, settings)
+
+
+def _run(model: nn.Module, trace: Trace, form: Form) -> Traced:
+    with trace.watching(model, known):
+        try:
+            output = model(trace.input(form))
+        except ImportRefused:
+            raise
+        except Exception as error:
+            message = f"the module does not run on a tensor without numbers: {type(error).__name__}: {error}"
+            raise ImportRefused(message) from error
+    if not isinstance(output, Traced):
+        message = f"the module gives {type(output).__name__}, not one tensor that is computed from its input"
+        raise ImportRefused(message)
+    if output.form is Form.FOLDED or output.complement:
+        message = "the module gives time-steps and samples as one axis, or 1 - x"
+        raise ImportRefused(message)
+    output.checked()
+    return output

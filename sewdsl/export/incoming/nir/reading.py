@@ -1,0 +1,170 @@
+"""The way from a graph of NIR to a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from sewdsl.export.incoming.draft import Draft, Gain
+from sewdsl.export.incoming.network import Imported, finished
+from sewdsl.export.incoming.nir.graph import Primitive, plain, primitives, tree
+from sewdsl.export.incoming.nir.hdf5 import opened
+from sewdsl.export.incoming.nir.layers import LAYERS
+from sewdsl.export.incoming.nir.neurons import NEURONS, neuron, step
+from sewdsl.export.incoming.nir.sums import Sums
+from sewdsl.export.incoming.nir.thresholds import threshold
+from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.export.nir.metadata import Metadata
+from sewdsl.ir.settings import Settings
+from sewdsl.ops.joins.add import Add
+
+if TYPE_CHECKING:
+    import nir
+
+PASSED = ("Input", "Output")
+ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
+"""Primitives that several together may stand for one layer; alone they are read when something reads them."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a graph need not say.
+
+    Attributes:
+        dt: Seconds of a time-step; None: as the graph says, or as its neurons let see.
+        input: Shape of one time-step of one sample; None: as its Input says.
+        steps: Time-steps; None: as the graph says, else 1.
+        readout: How the outputs of the time-steps become one; None: as the graph says, else ``mean``.
+        name: The network's; None: as the graph says.
+    """
+
+    dt: float | None = None
+    input: tuple[int, ...] | None = None
+    steps: int | None = None
+    readout: Literal["mean", "sum", "last"] | None = None
+    name: str | None = None
+
+
+def read(source: Path | nir.NIRGraph, wanted: Wanted | None = None) -> Imported:
+    """The network of a graph.
+
+    Args:
+        source: A file, or a graph in memory.
+        wanted: What to take for what the graph does not say; None: what :class:`Wanted` says.
+
+    Raises:
+        ImportRefused: it cannot be read, or has no place in the language; the message names the node.
+        Missing: it is a file, and h5py is not installed.
+    """
+    asked = wanted or Wanted()
+    if not isinstance(source, Path):
+        return _read(tree(source), asked, "graph")
+    with opened(source) as found:
+        return _read(found, asked, source.stem)
+
+
+def _read(graph: Mapping[str, Any], wanted: Wanted, name: str) -> Imported:
+    said = _metadata(graph)
+    nodes = primitives(graph)
+    dt = wanted.dt or (said.dt if said else step(nodes))
+    encode = said.encode if said else "none"
+    draft = Draft(wanted.input or _shape(nodes[0]), varies=encode == "none")
+    output = _Graph(draft, nodes, dt).output
+    settings = Settings(
+        input=draft.shape(0),
+        steps=wanted.steps or (said.steps if said else 1),
+        encode=encode,
+        readout=wanted.readout or (said.readout if said else "mean"),
+        join=Add(),
+    )
+    return finished(draft, output, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
+
+
+def _metadata(graph: Mapping[str, Any]) -> Metadata | None:
+    found = graph.get("metadata")
+    try:
+        return Metadata.of(plain(found)) if isinstance(found, Mapping) else None
+    except ValueError as error:
+        raise ImportRefused(str(error)) from None
+
+
+def _shape(node: Primitive) -> tuple[int, ...]:
+    """That of the Input, without an axis of samples, which some writers leave in it."""
+    found = node.array("shape").flatten()
+    shape = tuple(map(int, found))
+    if len(shape) in {2, 4} and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) not in {1, 3} or min(shape) < 1 or tuple(found)[-len(shape) :] != shape:
+        lengths = ", ".join(f"{length:g}" for length in found)
+        raise node.origin.refusal(f"has the shape [{lengths}]; a network reads [C, H, W] or [F]")
+    return shape
+
+
+def _notes(nodes: Sequence[Primitive], said: Metadata | None, dt: float) -> tuple[str, ...]:
+    notes = []
+    if any(node.kind in NEURONS for node in nodes):
+        if said is None:
+            notes.append(f"a time-step is {dt:g} s")
+        if said is None or said.fires == "above":
+            notes.append("a potential that just reaches its threshold fires; by NIR it must exceed it")
+    return tuple(notes)
+
+
+class _Graph:
+    """Reads node by node, in order."""
+
+    def __init__(self, draft: Draft, nodes: Sequence[Primitive], dt: float) -> None:
+        self._draft, self._dt = draft, dt
+        self._nodes = {node.name: node for node in nodes}
+        self._sums = Sums(draft, self._nodes, self._single)
+        self._items: dict[str, int] = {}
+        for node in nodes:
+            if node.kind not in ON_DEMAND:
+                self._items[node.name] = self._item(node)
+        self.output = self._items[nodes[-1].name]
+
+    def _single(self, name: str) -> int:
+        if name not in self._items:
+            self._items[name] = self._item(self._nodes[name])
+        return self._items[name]
+
+    def _item(self, node: Primitive) -> int:
+        if not node.reads:
+            return 0
+        if node.kind == "Threshold":
+            return threshold(self._draft, node, self._nodes, self._sums)
+        source = self._sums.of(node.reads)
+        if node.kind in PASSED or _passes_on(node):
+            return source
+        if node.kind == "Scale":
+            return self._scaled(node, source)
+        if node.kind in NEURONS:
+            return neuron(self._draft, node, source, self._dt)
+        if node.kind not in LAYERS:
+            raise node.origin.refusal("has no place in the language")
+        return LAYERS[node.kind](self._draft, node, source)
+
+    def _scaled(self, node: Primitive, source: int) -> int:
+        """A factor for all elements, or one for each channel."""
+        factor, shape = torch.from_numpy(node.array("scale").copy()), self._draft.shape(source)
+        if factor.numel() != 1:
+            if tuple(factor.shape) != shape:
+                raise node.origin.refusal(f"has factors of shape {list(factor.shape)}, but reads {list(shape)}")
+            factor = factor.reshape(shape[0], -1)
+            if (factor != factor[:, :1]).any():
+                raise node.origin.refusal("has factors that differ between the places of a channel")
+            factor = factor[:, 0] if (factor != factor[0, 0]).any() else factor[0, :1]
+        return self._draft.add(Gain(), (source,), node.origin, factor=factor.reshape(-1))
+
+
+def _passes_on(node: Primitive) -> bool:
+    """Whether it only stands for a sum: a factor of 1, an average over windows of one."""
+    if node.kind == "Scale":
+        scale = node.array("scale")
+        return scale.size > 0 and bool((scale == 1).all())
+    window = {"kernel_size": (1, 1), "stride": (1, 1), "padding": (0, 0)}
+    return node.kind == "AvgPool2d" and all(node.pair(key) == value for key, value in window.items())
