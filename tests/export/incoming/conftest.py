@@ -1,0 +1,15 @@
+"""Kernels are not compiled for the many neurons here, each of which runs once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sewdsl.snn import kernels
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _reference() -> Iterator[None]:
+    with kernels.using("reference"):
+        yield
