@@ -12,6 +12,7 @@ from sewdsl.export.nir import nodes
 from sewdsl.export.nir.metadata import Metadata, Origin
 from sewdsl.export.nir.pieces import pieces
 from sewdsl.export.nir.site import Site, number_format, sites
+from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
@@ -56,8 +57,10 @@ class _Graph:
         self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
         self._edges: list[tuple[str, str]] = []
         self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
+        needed = _needed(model.network)
         for index, site in sites(model):
-            self._write(index, site)
+            if index in needed:
+                self._write(index, site)
 
     def finished(self) -> nir.NIRGraph:
         """It, with its output."""
@@ -91,9 +94,8 @@ class _Graph:
         self._places[index] = (name,)
 
     def _can_be_edges(self, index: int, operands: list[tuple[str, ...]]) -> bool:
-        """Whether a sum needs no node: one node alone adds it up, of no more than two addends that are not the same."""
-        sources = {source for operand in operands for source in operand}
-        return len(self._network.readers[index]) == 1 and len(sources) == sum(map(len, operands)) == len(operands)
+        """Whether a sum needs no node: one node alone reads it, and it has no more than two addends."""
+        return len(self._network.readers[index]) == 1 and all(len(operand) == 1 for operand in operands)
 
     def _apart(self, part: str, site: Site, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
         """What a node reads; what it would read twice, the second time through a node that passes it on."""
@@ -117,3 +119,13 @@ class _Graph:
         while index not in self._places:
             (index,) = self._network.nodes[index].inputs
         return self._places[index]
+
+
+def _needed(network: Network) -> set[int]:
+    """The nodes that the output depends on: NIR takes whatever nobody reads for an output."""
+    found, todo = {network.output}, [network.output]
+    while todo:
+        new = set(network.nodes[todo.pop()].inputs) - found
+        found |= new
+        todo += new
+    return found

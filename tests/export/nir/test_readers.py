@@ -29,6 +29,7 @@ LEAKY = {
     "convolutions": "c4k3-BN-LIF-c6k3s2-BN-LIF(tau=3.0)-c4k3-BN-PLIF-FC5",
     "ADD": "c4k3-BN-PLIF-{SEW Block}*3-SEW Block (c6s2)-FC5",
     "ADD before a neuron": "c4k3-BN-LIF-{Spiking Block (c6s2)}*2-FC5",
+    "ADD at the end": "c4k3-BN-LIF-ADD[c4k3-BN-LIF|c4k1-BN-LIF]-DP",
     "pooling": "c4k3-BN-LIF-APk2-c6k3-BN-LIF-GAP-FC10-LIF(v_threshold=0.125)-APk2",
     "dropout": "c4k3-BN-LIF-DP-FC6b0-DP-LIF-FC5",
 }
@@ -93,7 +94,7 @@ def test_snntorch(spec: str) -> None:
     graph, x, y = written(spec, torch.float32)
     with redirect_stdout(io.StringIO()):  # it prints what it does
         module = read_by_snntorch(graph).float()
-    assert float((run(module, x)[:, None] - y).abs().max()) <= 1e-5
+    assert float((run(module, x).flatten(1) - y.flatten(1)).abs().max()) <= 1e-5
 
 
 @pytest.mark.parametrize(
