@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from sewdsl.cli.options import Input, Limit, Neuron, Set, Steps, compile_options
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options
 from sewdsl.cli.options import network as load_network
 from sewdsl.cli.printing import dump
 from sewdsl.compiler import Options
+from sewdsl.compiler.spec import find
+from sewdsl.diagnostics import Diagnostics
 from sewdsl.ir.network import Network
 from sewdsl.notation.changes import Change
 from sewdsl.notation.difference import Difference, Value, difference
@@ -34,14 +36,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     limit: Limit = None,
+    dialect: Dialect = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Say what makes network B another than network A: settings, layers, joins, blocks, recipe.
 
     Exit code 0 where nothing does, 1 where something does, 2 where one of them cannot be read. What networks are
-    called, expect and claim does not count. Options go with both.
+    called, expect and claim does not count. Options go with both, and --dialect with those that are strings.
     """
-    options = compile_options(input, steps, neuron, settings, limit)
+    options = compile_options(input, steps, neuron, settings, limit, dialect)
     before, after = _network(one, options), _network(other, options)
     try:
         found = difference(before, after)
@@ -56,6 +59,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 
 def _network(spec: str, options: Options) -> Network:
+    found = find(spec, Diagnostics())
+    if found is not None and found.file is not None:
+        options = {**options, "dialect": None}
     try:
         return load_network(spec, options)
     except typer.Exit:

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
+from typer.core import TyperGroup as Group
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
+from sewdsl import compile  # noqa: A004 -- what it does
 from sewdsl.cli.app import app
 
 TEXT = "4C3-AP2-8FC-10"
@@ -115,6 +119,54 @@ def test_probe() -> None:
     result = run("probe", "energy", TEXT, "--dialect", "he", "--input", "2x8x8", "--steps", "2", "--json")
     assert result.exit_code == 0
     assert '"conv1"' in result.stdout
+
+
+def test_notation_prints_ours() -> None:
+    result = run("notation", TEXT, "--dialect", "he", "--input", "2x8x8")
+    assert result.stdout == "c4k3s1-LIF-APk2s2-FC8-LIF-FC10\n"
+
+
+def test_export_goes_through_the_same_door(tmp_path: Path) -> None:
+    result = run("export", TEXT, str(tmp_path / "x.nir"), "--dialect", "he", "--input", "2x8x8", "--check")
+    assert result.exit_code == 0
+    assert "outputs of all time-steps differ by 0.0e+00" in result.stdout
+
+
+def test_weights_take_it(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    state = compile(TEXT, dialect="he", input="2x8x8").state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, file)
+    result = run("weights", "show", str(file), "--net", TEXT, "--dialect", "he", "--input", "2x8x8")
+    assert "fits network" in result.stdout
+
+
+def test_a_string_is_compared_with_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "x.net"
+    file.write_text("sewdsl 1\ninput 2x8x8\nneuron LIF\nbody c4k3-SN-APk2-FC8-SN-FC10\n")
+    assert run("diff", TEXT, str(file), "--dialect", "he", "--input", "2x8x8").exit_code == 0
+    assert run("diff", str(file), "4C3-AP2-9FC-10", "--dialect", "he", "--input", "2x8x8").exit_code == 1
+
+
+def test_every_command_that_takes_options_of_a_spec_takes_it() -> None:
+    command = get_command(app)
+    assert isinstance(command, Group)
+    groups = [child for child in command.commands.values() if isinstance(child, Group)]
+    for one in [*command.commands.values(), *(child for group in groups for child in group.commands.values())]:
+        names = {name for parameter in one.params for name in parameter.opts}
+        assert ("--dialect" in names) == ("--input" in names or one.name == "fmt"), one.name
+
+
+def test_a_run_keeps_ours(tmp_path: Path) -> None:
+    """What a run holds needs no dialect, so that it means the same for ever."""
+    settings = {"train.on": "digits", "train.epochs": 1, "train.batch": 100, "train.optimizer": "SGD(lr=0.1)"}
+    given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    out = tmp_path / "run"
+    text = "2C3(Encoding)-AP4-10"
+    result = run("train", text, "--dialect", "he", "--input", "1x8x8", *given, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    spec = (out / "spec.net").read_text()
+    assert "body    c2k3-SN-APk4-FC10\n" in spec
+    assert "encode  direct\n" in spec
 
 
 @pytest.mark.parametrize("command", [["probe", "rates"], ["export"]])

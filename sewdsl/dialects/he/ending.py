@@ -36,7 +36,7 @@ class Ending:
 
     def fires(self, layer: Layer) -> bool:
         """Whether a linear layer has neurons."""
-        return layer != self.last or self._voting or self._asked.output == "spikes"
+        return layer != self.last or self._asked.output == "spikes"
 
     def width(self, layer: Layer) -> list[Number]:
         """How many outputs a linear layer has; where neither it nor the option says so, that is reported."""
