@@ -75,7 +75,7 @@ PRINTED = (
     ),
     Printed(
         "Wu et al. 2018, STBP",
-        "28*28-15C5-P2-40C5-P2-300-10",
+        "15C5-P2-40C5-P2-300-10",
         "he(padding=none)",
         "1x28x28",
         26 * 15 + 376 * 40 + 641 * 300 + 301 * 10,
@@ -90,12 +90,12 @@ PRINTED = (
         "FC800-SN-FC10",
     ),
     Printed(
-        "Shrestha and Orchard 2018, SLAYER, DVS Gesture: height, width, channels; a is an aggregation",
-        "128x128x2-4a-16c5-2a-32c3-2a-512-11o",
-        "he",
-        "2x128x128",
-        51 * 16 + 145 * 32 + (8 * 8 * 32 + 1) * 512 + 513 * 11,
-        "APk4-c16k5-SN-APk2-c32k3-SN-APk2-FC512-SN-FC11",
+        "Shrestha and Orchard 2018, SLAYER: a is an aggregation",
+        "28x28-12c5-2a-64c5-2a-10o",
+        "he(padding=none, output=spikes)",
+        "1x28x28",
+        26 * 12 + 301 * 64 + 1025 * 10,
+        "c12k5p0-SN-APk2-c64k5p0-SN-APk2-FC10-SN",
     ),
     Printed(
         "Cheng et al. 2020, LISNN",

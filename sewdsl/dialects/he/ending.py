@@ -36,7 +36,7 @@ class Ending:
 
     def fires(self, layer: Layer) -> bool:
         """Whether a linear layer has neurons."""
-        return layer != self.last or self._asked.output == "spikes"
+        return layer != self.last or self._voting or self._asked.output == "spikes"
 
     def width(self, layer: Layer) -> list[Number]:
         """How many outputs a linear layer has; where neither it nor the option says so, that is reported."""
@@ -55,7 +55,7 @@ class Ending:
             self._unsaid(layer, "for how many classes its neurons vote")
             return []
         voters, over = divmod(int(width.text), classes)
-        if over or not voters:
+        if over:
             self._diagnostics.report(
                 "voting-mismatch",
                 f"{width.text} neurons cannot vote evenly for {classes} classes",
