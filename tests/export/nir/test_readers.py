@@ -21,7 +21,7 @@ from torch.nn import functional
 import sewdsl
 from sewdsl.export.nir.executor import Executor
 from sewdsl.export.nir.metadata import DT
-from sewdsl.export.nir.writing import to_bytes
+from sewdsl.export.nir.writing import from_bytes, to_bytes
 from sewdsl.ir.network import Network
 from tests.export.nir.settled import noise, settled
 
@@ -236,3 +236,15 @@ def test_snntorch_writes_none() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), leaky, nn.Linear(500, 10))
     with pytest.raises(ValueError, match="type mismatch"):
         write_by_snntorch(module, torch.randn(1, 784))
+
+
+@pytest.mark.parametrize("spec", ["c4k3-LIF-c4k3g4-FC5", "c6k3-LIF-c4k3g2-FC5"])
+def test_no_reader_knows_groups(spec: str) -> None:
+    """SpikingJelly says so; the others take the channels of a group for all of them, which torch then refuses."""
+    graph = from_bytes(to_bytes(settled(network(spec), noise(network(spec)))))
+    with pytest.raises(NotImplementedError, match="Grouped convolutions are not supported"):
+        read_by_spikingjelly(graph)
+    with redirect_stdout(io.StringIO()), pytest.raises(ValueError, match="must be divisible by groups"):
+        read_by_snntorch(graph)
+    with pytest.raises(ValueError, match="must be divisible by groups"):
+        nirtorch.nir_to_torch(graph, MODULES, dtype=torch.float64)
