@@ -36,7 +36,7 @@ class _Saving:
 
     Attributes:
         cost: Characters that it saves, negative.
-        period: Items that are repeated; 0 for the call of a block.
+        period: Items that are repeated, or that a call stands for.
         start: Where what it stands for begins.
         stop: Where it ends, with what is left over beside the last whole copy.
     """
@@ -94,7 +94,7 @@ class _Folding:
         for start, stop, block in self._calls(tuple(row)):
             cost = len(text_of(block)) + 1 - sum(lengths[start:stop])
             if cost < 0:
-                yield _Saving(cost, 0, start, stop, block)
+                yield _Saving(cost, stop - start, start, stop, block)
 
     @staticmethod
     def _repeats(row: Sequence[Item], lengths: Sequence[int]) -> Iterator[_Saving]:

@@ -1,0 +1,177 @@
+"""The text of a file: what of the header is said, blocks of its own, long lines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import sewdsl
+from sewdsl.ir.network import Step
+from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.settings import Expectation
+from sewdsl.notation import Unwritable, net
+from sewdsl.notation.words import value_words
+from sewdsl.ops.optimizers.adam import Adam
+from tests.notation.handmade import network
+from tests.notation.same import anonymous, compiled, essence
+
+
+def blocks(text: str) -> list[str]:
+    """The definitions of a file and its body, each in one line."""
+    return [
+        "".join(part.strip() for part in statement.split("\n"))
+        for statement in text.replace("\nbody ", "\n\nbody ").split("\n\n")
+        if statement.startswith(("block ", "body "))
+    ]
+
+
+def test_header() -> None:
+    options = {"join": "IAND", "encode": "direct", "readout": "last", "init": "kaiming zero"}
+    made = sewdsl.load("FC3-SN", input="7", steps=3, neuron="LIF(tau=3.0)", set=options)
+    assert net(made, name="Header").splitlines() == [
+        "sewdsl 1",
+        "",
+        'network "Header"',
+        "input   7",
+        "steps   3",
+        "encode  direct",
+        "neuron  LIF(tau=3.0)",
+        "join    IAND",
+        "init    kaiming zero",
+        "readout last",
+        "body    FC3-LIF",
+    ]
+
+
+def test_defaults_of_the_header() -> None:
+    assert net(network(("BN", [0]))).splitlines() == [
+        *("sewdsl 1", "", 'network "handmade"', "input   4x8x8", "steps   1", "body    BN")
+    ]
+
+
+def test_recipe() -> None:
+    recipe = Recipe(
+        on="cifar10-dvs",
+        epochs=3,
+        T_train=4,
+        optimizer=Adam(lr=1e-5),
+        loss="tet",
+        label_smoothing=0.1,
+        precision="32",
+        memory="1.5GB",
+        flip=True,
+    )
+    made = network(("BN", [0])).with_recipe(recipe)
+    assert net(made).split("\n\n")[2].splitlines() == [
+        "train on cifar10-dvs {",
+        "    epochs 3",
+        "    T_train 4",
+        "    optimizer Adam(lr=1e-05)",
+        "    loss tet",
+        "    label_smoothing 0.1",
+        '    memory "1.5GB"',
+        "    flip on",
+        "}",
+    ]
+    assert compiled(net(made)).recipe == recipe
+
+
+OWN = {
+    # in two widths and strides, once with a projection
+    "c4k3-IF-{ADD[c4k3-IF-c4k3 | id]-IF}*2-ADD[c8k3s2-IF-c8k3 | c8k1s2]-IF-ADD[c8k3-IF-c8k3 | id]-IF": [
+        "block Block A(c, s=1) = ADD[c$(c)k3s$(s)-IF-c$(c)k3s1 | id or c$(c)k1s$(s)]-IF",
+        "body    c4k3s1-IF-{Block A (c4)}*2-Block A (c8s2)-Block A (c8)",
+    ],
+    # always the same
+    "ADD[c4k5-IF | BN]-MPk2-ADD[c4k5-IF | BN]": [
+        "block Block A = ADD[c4k5s1-IF | BN]",
+        "body    Block A-MPk2s2-Block A",
+    ],
+    # widths that follow from the first
+    "c8k1-ADD[c4k1-IF-c8k3-IF | id]-DP-c16k1-ADD[c8k1-IF-c16k3-IF | id]": [
+        "block Block A(c) = ADD[c$(c)k1s1-IF-c$(2*c)k3s1-IF | id]",
+        "body    c8k1s1-Block A (c4)-DP-c16k1s1-Block A (c8)",
+    ],
+    # once only, though in several copies
+    "{ADD[c4k5-IF | BN]-MPk2}*2": ["body    {ADD[c4k5s1-IF | BN]-MPk2s2}*2"],
+    # of the same kinds, but not the same
+    "ADD[c4k5-IF | BN]-DP-ADD[c4k5-LIF | BN]": ["body    ADD[c4k5s1-IF | BN]-DP-ADD[c4k5s1-LIF | BN]"],
+    # an activation that is of the block, or not: the branch has one
+    "ADD[c4k5 | id]-IF-BN-ADD[c4k5 | id]-IF": ["block Block A = ADD[c4k5s1 | id]-IF", "body    Block A-BN-Block A"],
+    "ADD[c4k5-IF | id]-LIF-BN-ADD[c4k5-IF | id]": [
+        "block Block A = ADD[c4k5s1-IF | id]",
+        "body    Block A-LIF-BN-Block A",
+    ],
+    # two of them, one inside the other: the larger is enough
+    "ADD[ADD[BN | IF] | DP]-FC3-ADD[ADD[BN | IF] | DP]": [
+        "block Block A = ADD[ADD[BN | IF] | DP]",
+        "body    Block A-FC3-Block A",
+    ],
+}
+
+
+@pytest.mark.parametrize("text", OWN)
+def test_own_blocks(text: str) -> None:
+    made = sewdsl.load(text, input="4x16x16")
+    assert blocks(net(made)) == OWN[text]
+    assert essence(compiled(net(made))) == essence(made)
+
+
+def test_names_of_own_blocks() -> None:
+    """As the network has them, unless that is a name already."""
+    made = sewdsl.load("tdbn-resnet-19")
+    assert net(made).split("\n\n")[1].startswith("block tdBN Block(c, s=1) = ADD[\n    c$(c)k3s$(s)-tdBN-LIF-")
+    assert "".join(net(anonymous(made)).split()) == "".join(net(made).replace("tdBN Block", "Block A").split())
+
+
+@pytest.mark.parametrize("name", ["SEW Block", "c4k3", "body", "id", "SN"])
+def test_names_that_are_taken(name: str) -> None:
+    made = network(("BN", [0]), ("ADD", [1, 0]), ("DP", [2]), ("BN", [3]), ("ADD", [4, 3]))
+    path = (Step("block", name, "key"),)
+    named = made.with_nodes(tuple(replace(node, path=path) for node in made))
+    assert blocks(net(named)) == ["block Block A = ADD[BN | id]", "body    Block A-DP-Block A"]
+
+
+def test_long_lines() -> None:
+    """They end behind a hyphen, or within brackets; none is longer than 120 characters."""
+    branch = "-".join(f"c4k{2 * size + 1}-BN-LIF(tau={size + 2}.5)" for size in range(12))
+    text = f"{branch}-ADD[{branch} | {branch}]-{{{branch}-DP}}*2-FC3"
+    made = sewdsl.load(text, input="4x32x32")
+    written = net(made)
+    assert max(map(len, written.splitlines())) <= 120
+    assert len(written.splitlines()) > 12
+    assert "ADD[\n" in written
+    assert "\n        {\n            c4k1s1" in written
+    assert essence(compiled(written)) == essence(made)
+
+
+VALUES = {
+    "none": None,
+    "on": True,
+    "3": 3,
+    "1e-05": 1e-5,
+    "2x3": (2, 3),
+    "word": "word",
+    '"on"': "on",
+    '"IF"': "IF",
+    '"two words"': "two words",
+    "Adam(lr=0.1)": Adam(lr=0.1),
+}
+
+
+@pytest.mark.parametrize("text", VALUES)
+def test_values(text: str) -> None:
+    assert value_words(VALUES[text]) == text
+
+
+@pytest.mark.parametrize("value", ['a "quote"', "two\nlines", (1,), {}, (1, -1)])
+def test_values_that_cannot_be_written(value: object) -> None:
+    with pytest.raises(ValueError, match="cannot"):
+        value_words(value)
+
+
+def test_claims_that_cannot_be_written() -> None:
+    made = replace(network(("BN", [0])), expectations=(Expectation("parameters", "8", 'a "quote"', binding=False),))
+    with pytest.raises(Unwritable, match="cannot stand between quotes"):
+        net(made)
