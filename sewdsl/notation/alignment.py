@@ -10,8 +10,9 @@ from sewdsl.notation.tree import Block, Join, Layer
 
 CELLS, WINDOW = 1_000_000, 100
 """Pairs of items that are tried for two sequences at most; for longer ones, so many items are looked ahead."""
-ARGUMENTS, KIND, NEVER = 0.5, 0.9, float("inf")
-"""What it costs that something has other arguments, or is of another kind; a layer more or less costs 1."""
+JOIN, ARGUMENTS, KIND, SOME, NEVER = 0.5, 0.4, 0.8, 0.1, float("inf")
+"""What it costs that something is another join, has other arguments, or is of another kind, the more the more arguments
+differ; a layer more or less costs 1."""
 
 Pair = tuple[Part | None, Part | None]
 
@@ -115,13 +116,15 @@ class Alignment:
         match one.item, other.item:
             case Layer(op=before), Layer(op=after):
                 if type(before) is type(after):
-                    return ARGUMENTS
+                    differing = len([name for name, value in before if getattr(after, name) != value])
+                    return ARGUMENTS + SOME * differing / len(type(before).model_fields)
                 return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
             case Join(name=before), Join(name=after):
                 sides = sum(self._total(*both) for both in zip(one.sides, other.sides, strict=True))
-                return sides + ARGUMENTS * (before != after)
-            case Block(title=before), Block(title=after):
-                return ARGUMENTS if before == after else KIND
+                return sides + JOIN * (before != after)
+            case Block(), Block():
+                kind = ARGUMENTS if one.item.title == other.item.title else KIND
+                return kind + SOME * (one.item.arguments != other.item.arguments)
             case (Block(), Join()) | (Join(), Block()):
                 return self._total(inside(one), inside(other))
             case _:

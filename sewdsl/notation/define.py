@@ -17,10 +17,11 @@ from sewdsl.notation.tree import Block, Definition, Item, Items, Join, Layer, pa
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_]*( [A-Za-z][A-Za-z0-9_]*)*")
+_RESERVED = {*RESERVED, *KEYWORDS, *SETTINGS, "or", "on"}
 _STRIDE = re.compile(r"(?<=[0-9])s([0-9]+)(?![0-9x])")
 
 
-def proposals(network: Network, items: Items, folded: Items) -> tuple[Definition, ...]:
+def proposals(network: Network, items: Items, folded: Items, *, nameless: bool) -> tuple[Definition, ...]:
     """Definitions of blocks that would be called several times, the first 26 at most.
 
     Joins are alike if they differ in width and stride only; those with a projection and those without are alike too.
@@ -29,6 +30,7 @@ def proposals(network: Network, items: Items, folded: Items) -> tuple[Definition
         network: Its paths say what a block is called, if they name one.
         items: Its body without repeats and calls.
         folded: Its body with them.
+        nameless: Whether to make up names for blocks that have none.
     """
     joins = {item.node: item for item in walk(items) if isinstance(item, Join)}
     groups: dict[Hashable, list[_Unit]] = {}
@@ -37,7 +39,11 @@ def proposals(network: Network, items: Items, folded: Items) -> tuple[Definition
         groups.setdefault(unit.kind, []).append(unit)
     several = [group for group in groups.values() if len(group) > 1][: len(ascii_uppercase)]
     names = _names(network, several)
-    return tuple(_definition(name, group) for name, group in zip(names, several, strict=True))
+    return tuple(
+        _definition(name or f"Block {letter}", group)
+        for name, letter, group in zip(names, ascii_uppercase, several, strict=False)
+        if name or nameless
+    )
 
 
 @dataclass(frozen=True)
@@ -155,16 +161,16 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
 
 
 def _names(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str]:
-    """What the blocks are called in the network, where that may be; else ``Block A``, ``Block B``."""
+    """What the blocks are called in the network; empty where that may not be, or they have no name."""
     known = Vocabulary(library=library())
     taken: set[str] = set()
-    for letter, group in zip(ascii_uppercase, groups, strict=False):
+    for group in groups:
         label = _label(network, group[0])
         plain = label.replace(" ", "")
-        odd = not _WORDS.fullmatch(label) or {*label.split(), plain} & {*RESERVED, *KEYWORDS, *SETTINGS, "or", "on"}
-        name = f"Block {letter}" if odd or plain in taken or known.complete(plain) else label
-        taken.add(name.replace(" ", ""))
-        yield name
+        words = {*label.split(), plain}
+        good = bool(_WORDS.fullmatch(label)) and not words & _RESERVED and not known.complete(plain)
+        yield label if good and plain not in taken else ""
+        taken.add(plain)
 
 
 def _label(network: Network, unit: _Unit) -> str:

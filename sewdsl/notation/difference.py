@@ -13,7 +13,7 @@ from sewdsl.ir.words import in_words
 from sewdsl.notation.changes import Change, changes
 from sewdsl.notation.part import Parts, parts_of
 from sewdsl.notation.structure import structure
-from sewdsl.notation.text import written
+from sewdsl.notation.text import defined
 from sewdsl.notation.tree import nodes
 from sewdsl.notation.wording import Wording
 from sewdsl.notation.words import words
@@ -132,4 +132,4 @@ def _parts(network: Network, other: Network) -> Parts:
             return OWN_NEURON
         return named[op] if op in named else wording.node(node)
 
-    return parts_of(written(network), said)
+    return parts_of(defined(network, nameless=False)[1], said)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sewdsl.elaborate.header import RANKS
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.ir.words import in_words
 from sewdsl.notation.fold import fold
 from sewdsl.notation.text import ANY, defined
 from sewdsl.notation.tree import Definition, Items, Join, definition_head, walk
@@ -52,10 +54,12 @@ def _header(network: Network, name: str, items: Items) -> Iterator[str]:
     settings, source = network.settings, network.nodes[0].op
     if source != Input(shape=settings.input, varies=settings.encode == "none"):
         raise Unwritable(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
+    if len(settings.input) not in RANKS:
+        raise Unwritable(network.nodes[0], f"an input has 1 or 3 lengths, not {len(settings.input)}")
     plain = "".join(" " if letter in '"\r\n' else letter for letter in name).strip()
     if plain:
         yield f"network {quoted(plain)}"
-    yield f"input {value_words(settings.input if len(settings.input) > 1 else settings.input[0])}"
+    yield f"input {in_words(settings.input)}"
     yield f"steps {settings.steps}"
     if settings.encode != "none":
         yield f"encode {settings.encode}"

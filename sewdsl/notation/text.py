@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.ir.network import Network
@@ -47,13 +48,17 @@ def written(network: Network) -> Items:
     return _folded(Blocks(network, wording, items), items)
 
 
-def defined(network: Network) -> tuple[tuple[Definition, ...], Items]:
+def defined(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], Items]:
     """The body of a network as a tree, and the blocks of its own that it calls.
+
+    Args:
+        network: Any network.
+        nameless: Whether blocks that the network has no name for get one, such as ``Block A``.
 
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    found, _, folded = _defined(network)
+    found, _, folded = _defined(network, nameless=nameless)
     return found, folded
 
 
@@ -69,20 +74,28 @@ def called(network: Network) -> tuple[Items, Items]:
     return named, folded
 
 
-def _defined(network: Network) -> tuple[tuple[Definition, ...], Items, Items]:
+def _defined(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], Items, Items]:
     """The blocks of its own; the body without repeats, but with calls of blocks that have a join; the body."""
     wording, items = unfolded(network)
     blocks = Blocks(network, wording, items)
-    found = proposals(network, items, _folded(blocks, items))
+    plain = _folded(blocks, items)
+    found = proposals(network, items, plain, nameless=nameless)
     while found:
         own = Blocks(network, wording, items, _parsed(found))
         folded = _folded(own, items)
-        titles = {item.title for item in walk(folded) if isinstance(item, Block)}
-        kept = tuple(definition for definition in found if definition.title in titles)
+        kept = tuple(_worth_it(found, folded, plain))
         if kept == found:
             return found, own.named(items), folded
         found = kept
-    return (), blocks.named(items), _folded(blocks, items)
+    return (), blocks.named(items), plain
+
+
+def _worth_it(definitions: Sequence[Definition], folded: Items, plain: Items) -> Iterator[Definition]:
+    """Definitions that are called several times; or only once, where all is shorter so."""
+    calls = Counter(item.title for item in walk(folded) if isinstance(item, Block))
+    defined = sum(len(definition_head(one)) + len(text(one.items)) for one in definitions)
+    least = 1 if len(text(folded)) + defined < len(text(plain)) else 2
+    yield from (one for one in definitions if calls[one.title] >= least)
 
 
 def unfolded(network: Network) -> tuple[Wording, Items]:

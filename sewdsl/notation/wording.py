@@ -10,7 +10,6 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Op
 from sewdsl.notation.unwritable import Unwritable
 from sewdsl.notation.words import words
-from sewdsl.ops import find
 
 
 class Wording:
@@ -53,9 +52,6 @@ class Wording:
             ValueError: there is none.
         """
         if op not in self._known:
-            if find(op.kind) is not type(op):
-                message = f"'{op.kind}' is not a name of the language"
-                raise ValueError(message)
             self._known[op] = self.join(op) if isinstance(op, Join) else words(op, default=self._header.neuron)
         return self._known[op]
 
@@ -65,8 +61,8 @@ class Wording:
         Raises:
             ValueError: it is another join with arguments.
         """
-        if find(op.kind) is type(op) and op == type(op)():
-            return op.kind
+        if op == type(op)():
+            return words(op)
         if op == self._header.join:
             return OWN_JOIN
         message = "a join takes no arguments where it stands, other than the header's"

@@ -34,6 +34,9 @@ def words(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kin
     Raises:
         ValueError: no text is read as this, or an argument has a value that cannot be written.
     """
+    if find(kind.kind) is not type(kind):
+        message = f"'{kind.kind}' is not a name of the language"
+        raise ValueError(message)
     unsaid = omissible(kind, settle, default)
     letters = _letters(type(kind))
     shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS or name not in unsaid)

@@ -100,6 +100,22 @@ PAIRS = {
         ("", "{SEW Bottleneck (c128)}*4", "behind", "repeat2.3.sew_bottleneck1", ()),
         ("", "{SEW Bottleneck (c256)}*30", "behind", "sew_bottleneck3", ()),
     ],
+    ("tdbn-resnet-19", "spiking-resnet-34-large"): [  # blocks of their own, of one name
+        ("c128k3s1", "c128k7s2", "at", "conv1", ()),
+        ("", "MPk3s2p1", "behind", "lif1", ()),
+        ("", "tdBN Block (c256)", "behind", "repeat2.2.tdbn_block1", ()),
+        ("", "{tdBN Block (c512)}*5", "behind", "tdbn_block2", ()),
+        ("tdBN Block (c512)", "tdBN Block (c1024s2)", "at", "tdbn_block3", ()),
+        ("", "{tdBN Block (c1024)}*2", "behind", "tdbn_block3", ()),
+        ("FC256", "FC1000", "at", "fc1", ()),
+        ("LIF-FC10", "", "at", "lif2", ()),
+    ],
+    ("resnet-18", "resnet-34"): [
+        ("", "Basic Block (c64)", "behind", "repeat1.2.basic_block1", ()),
+        ("", "{Basic Block (c128)}*2", "behind", "repeat2.1.basic_block1", ()),
+        ("", "{Basic Block (c256)}*4", "behind", "repeat3.1.basic_block1", ()),
+        ("", "Basic Block (c512)", "behind", "basic_block3", ()),
+    ],
     ("7b-net", "wide-7b-net"): [
         ("c32k3s1", "c64k3s1", "at", "conv1", ()),
         ("SEW Block (c32)", "SEW Block (c64)", "at", "repeat1.1.sew_block1", ((1, 2, 3, 4),)),
@@ -137,6 +153,15 @@ TEXTS = {
         ("ADD[…]", "IAND[…]", "at", "add1", ()),
         ("BN-IF", "", "at", "branch.bn1", ()),
         ("", "BN-IF", "in the shortcut of", "add1", ()),
+    ],
+    # of two that could have become it, the one that is more alike
+    ("c4k3-c4k5-FC3", "c4k5b1s2-FC3"): [
+        ("c4k3s1", "", "at", "conv1", ()),
+        ("c4k5s1", "c4k5s2", "at", "conv2", ()),
+    ],
+    ("PLIF-Plain Block (c4)-SEW Block (c6)", "PLIF-Basic Block (c6)"): [
+        ("Plain Block (c4)", "", "at", "plain_block1", ()),
+        ("SEW Block (c6)", "Basic Block (c6)", "at", "sew_block1", ()),
     ],
     ("c4k3-IF", "BN-c4k3-IF"): [("", "BN", "before", "conv1", ())],
     ("id", "BN"): [("", "BN", "behind", "input", ())],

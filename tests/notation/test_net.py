@@ -93,6 +93,13 @@ OWN = {
         "block Block A(c) = ADD[c$(c)k1s1-IF-c$(2*c)k3s1-IF | id]",
         "body    c8k1s1-Block A (c4)-DP-c16k1s1-Block A (c8)",
     ],
+    # called once, in place of two that are written
+    "c8k3-IF-ADD[c4k3-IF-c4k3-DP-IF | c4k1-DP-IF]-{ADD[c4k3-IF-c4k3-DP-IF | id]-DP}*2": [
+        "block Block A = ADD[c4k3s1-IF-c4k3s1-DP-IF | id or c4k1s1-DP-IF]",
+        "body    c8k3s1-IF-Block A-{Block A-DP}*2",
+    ],
+    # not where that would make it longer
+    "ADD[id | ADD[id | ADD[id | BN]]]": ["body    ADD[id | ADD[id | ADD[id | BN]]]"],
     # once only, though in several copies
     "{ADD[c4k5-IF | BN]-MPk2}*2": ["body    {ADD[c4k5s1-IF | BN]-MPk2s2}*2"],
     # of the same kinds, but not the same

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from sewdsl.ir.op import Op
+from sewdsl.ir.kind import CATALOGUE
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Join, Op
 from sewdsl.ir.settings import Settings
 from sewdsl.notation import Unwritable, compact, net
 from sewdsl.ops.input import Input
@@ -90,15 +93,55 @@ def test_kinds_that_are_not_known() -> None:
         compact(network((Own(), [0])))
 
 
+def test_headers_that_are_not_known() -> None:
+    class Own(IF):
+        """Not found under its name."""
+
+    with pytest.raises(Unwritable, match="'IF' is not a name of the language"):
+        net(network(("BN", [0]), neuron=Own()))
+
+
+@pytest.fixture
+def scaled() -> Iterator[type[Join]]:
+    """A join with an argument."""
+
+    class Scaled(Add, kind="Scaled"):
+        factor: int = 1
+
+    yield Scaled
+    del CATALOGUE["Scaled"]
+
+
+def test_joins_with_arguments(scaled: type[Join]) -> None:
+    """Only the header can say them, and a call of a block."""
+    plain, twice = scaled(), scaled.model_validate({"factor": 2})
+    made = network((plain, [0, 0]), (twice, [1, 1]))
+    with pytest.raises(Unwritable, match=r"n2 \(Scaled\): a join takes no arguments where it stands"):
+        compact(made)
+    said = replace(made, settings=made.settings.model_copy(update={"join": twice}))
+    assert compact(said) == "Scaled[id | id]-g[id | id]"
+    assert "join    Scaled(factor=2)\n" in net(said)
+    assert essence(compiled(net(said))) == essence(said)
+
+
 def test_input_that_the_settings_do_not_say() -> None:
     made = replace(network(("BN", [0])), settings=Settings(input=(2, 8, 8), join=Add()))
     with pytest.raises(Unwritable, match=r"n0 \(input\): it is not the input that the settings say"):
         net(made)
 
 
-def test_joins_too_deep() -> None:
-    rows = [("BN", [0]), *(("ADD", [depth + 1, 0]) for depth in range(101))]
-    assert compact(network(*rows[:101])).count("ADD") == 100
+def test_input_of_two_lengths() -> None:
+    source = Input(shape=(4, 8))
+    made = Network("", (Node("n0", source, (), source.infer()),), 0, Settings(input=(4, 8), join=Add()))
+    with pytest.raises(Unwritable, match=r"n0 \(input\): an input has 1 or 3 lengths, not 2"):
+        net(made)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_joins_too_deep(order: int) -> None:
+    rows = [("BN", [0]), *(("ADD", [depth + 1, 0][::order]) for depth in range(101))]
+    assert compact(network(*rows[:101])).count("ADD[") == 100
+    assert net(network(*rows[:101])).count("ADD[") == 100
     with pytest.raises(Unwritable, match=r"n102 \(ADD\): joins nest more than 100 deep"):
         compact(network(*rows))
 
