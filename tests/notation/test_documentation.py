@@ -15,7 +15,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text(encoding="
 SECTION = re.search(r"^## Back to text\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", SECTION[1] if SECTION else "", re.MULTILINE | re.DOTALL)
 SHOWN = [text for language, text in BLOCKS if not language]
-EXAMPLES = [part.split("\n", 1) for text in SHOWN for part in re.split(r"^\$ sewdsl ", text, flags=re.MULTILINE)[1:]]
+COMMANDS = [part for text in SHOWN for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]]
+EXAMPLES = [part.removeprefix("sewdsl ").split("\n", 1) for part in COMMANDS if part.startswith("sewdsl ")]
 
 
 def test_there_are_some() -> None:
