@@ -1,0 +1,39 @@
+"""What a file says of the network in it."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from sewdsl.ir.network import Network
+from sewdsl.notation import Unwritable, net
+
+
+def stated(network: Network) -> dict[str, str]:
+    """Texts by name.
+
+    ``name``, ``steps``, ``encode`` and ``readout`` of the network; as ``spec`` the text of a ``.net`` file that
+    compiles to it, empty where there is none; and the ``version`` of sewdsl that wrote it, empty if not installed.
+    """
+    settings = network.settings
+    return {
+        "name": network.name,
+        "steps": str(settings.steps),
+        "encode": settings.encode,
+        "readout": settings.readout,
+        "spec": _spec(network),
+        "version": _version(),
+    }
+
+
+def _spec(network: Network) -> str:
+    try:
+        return net(network)
+    except Unwritable:
+        return ""
+
+
+def _version() -> str:
+    try:
+        return version("sewdsl")
+    except PackageNotFoundError:  # a checkout that is run without being installed
+        return ""
