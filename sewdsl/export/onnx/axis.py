@@ -1,0 +1,123 @@
+"""How a graph goes through time: what neurons need, and nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar, final
+
+import numpy as np
+from onnx import GraphProto, numpy_helper
+
+from sewdsl.export.onnx.graph import Graph
+from sewdsl.export.onnx.law import Law
+from sewdsl.export.onnx.place import Place
+from sewdsl.snn.neuron import Neuron
+
+
+class Axis(ABC):
+    """The time axis of a graph.
+
+    Args:
+        graph: The graph.
+        T: Time-steps of the network.
+        static: Whether its input is the same at all of them, and has no time axis.
+
+    Attributes:
+        any_length: Whether the graph can do with any number of time-steps.
+        T: Likewise.
+        free: Whether an input may have any other number of time-steps.
+    """
+
+    any_length: ClassVar[bool]
+
+    def __init__(self, graph: Graph, T: int, *, static: bool) -> None:
+        self.T, self.free = T, self.any_length and not static
+        self._graph = graph
+        self._known: dict[tuple[int, ...], str] = {}
+
+    @final
+    def neurons(self, place: Place, module: Neuron, x: str, *, once: bool) -> str:
+        """Puts a layer of neurons into the graph; the name of their spikes, ``[T·N, *]``.
+
+        Args:
+            place: Where they go.
+            module: The neurons.
+            x: Their input current, ``[T·N, *]``.
+            once: Whether that is one time-step, ``[N, *]``, which stands for all.
+
+        Raises:
+            Refused: they do not charge linearly.
+        """
+        law = Law.of(place, module)
+        return self.spikes(place, law, law.drive(place, x), once=once)
+
+    @abstractmethod
+    def spikes(self, place: Place, law: Law, drive: str, *, once: bool) -> str:
+        """The same, of what they are charged with."""
+
+    @final
+    def sizes(self, *behind: int) -> str:
+        """The name of the sizes ``[T, …]``."""
+        if not self.free:
+            return self._graph.sizes(self.T, *behind)
+        if not self._known:
+            self._known[()] = self._graph.add("Shape", ["input"], "sizes/T", start=0, end=1)
+        if behind not in self._known:
+            parts = [self._known[()], self._graph.sizes(*behind)]
+            self._known[behind] = self._graph.add("Concat", parts, f"sizes/Tx{'x'.join(map(str, behind))}", axis=0)
+        return self._known[behind]
+
+
+class Scanned(Axis):
+    """One operation for all time-steps of a layer, however many there are."""
+
+    any_length = True
+
+    def spikes(self, place: Place, law: Law, drive: str, *, once: bool) -> str:
+        """A ``Scan``, in which the neurons of all samples are one row."""
+        rows = place.add("Reshape", drive, self._graph.sizes(1, -1) if once else self.sizes(-1))
+        if once:
+            rows = place.add("Expand", rows, self.sizes(1))
+        rest = numpy_helper.from_array(np.array([law.rest], self._graph.dtype))
+        initial = place.add("ConstantOfShape", place.add("Shape", rows, start=1), value=rest)
+        outputs = [f"{place.name}/v_last", f"{place.name}/spikes"]
+        place.add("Scan", initial, rows, outputs=outputs, body=self._step(place, law), num_scan_inputs=1)
+        return place.last("Reshape", outputs[1], self._graph.sizes(-1, *place.shape))
+
+    def _step(self, place: Place, law: Law) -> GraphProto:
+        """What is done at each time-step, to a row of neurons."""
+        inner = replace(place, graph=Graph(self._graph.dtype), name=f"{place.name}/step")
+        before, x = f"{inner.name}/v", f"{inner.name}/x"
+        h = law.charge(inner, x, before)
+        fired, spikes = law.fire(inner, h)
+        after = law.reset(inner, h, fired, spikes)
+        row = partial(inner.graph.value, dims=[None])
+        return inner.graph.proto(inner.name, [row(before), row(x)], [row(after), row(spikes)])
+
+
+class Unrolled(Axis):
+    """The same operations again for every time-step, for readers of ONNX that know no loops; T is fixed."""
+
+    any_length = False
+
+    def spikes(self, place: Place, law: Law, drive: str, *, once: bool) -> str:
+        """One time-step behind the other."""
+        drives = [drive] * self.T if once or self.T == 1 else self._split(place, drive)
+        spikes, v = [], None
+        for t, each in enumerate(drives, 1):
+            h = law.charge(place, each, v)
+            fired, fires = law.fire(place, h)
+            spikes.append(fires)
+            if t < len(drives):
+                v = law.reset(place, h, fired, fires)
+        if once or len(spikes) == 1:
+            return place.last("Concat", *spikes, axis=0)
+        return place.last("Reshape", place.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *place.shape))
+
+    def _split(self, place: Place, drive: str) -> list[str]:
+        """Each time-step by itself, ``[1, N, *]``."""
+        names = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]
+        place.add("Split", place.add("Reshape", drive, self.sizes(-1, *place.shape)), outputs=names, axis=0)
+        return names
