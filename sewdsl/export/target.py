@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, str] = {
     "nir": "sewdsl.export.nir",
+    "onnx": "sewdsl.export.onnx",
+    "onnx-unrolled": "sewdsl.export.onnx.unrolled",
     "python": "sewdsl.export.python",
     "spikingjelly": "sewdsl.export.spikingjelly",
+    "torch-export": "sewdsl.export.archive",
 }
 """The package of each format; it has a ``target``."""
-ENDINGS: dict[str, str] = {".nir": "nir", ".py": "python"}
+ENDINGS: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
 """The format that a file's ending stands for, unless another one is asked for."""
 
 

@@ -1,0 +1,27 @@
+"""``torch.export`` archives: a graph of torch's own operations with its weights, which needs torch alone to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.export.target import Target
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.lower import SpikingNetwork
+
+
+def _write(model: SpikingNetwork) -> bytes:
+    from sewdsl.export.archive.program import archive  # noqa: PLC0415 -- torch takes seconds
+
+    return archive(model)
+
+
+def _run(data: bytes, x: Tensor) -> Tensor:
+    from sewdsl.export.archive.program import outputs  # noqa: PLC0415 -- as above
+
+    return outputs(data, x)
+
+
+target = Target(endings=(".pt2",), write=_write, run=_run)
