@@ -19,8 +19,8 @@ from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.source import Source
 from tests.export.incoming.run import given
+from tests.export.nir.expressible import NETWORKS, small
 from tests.export.nir.settled import noise, settled
-from tests.export.nir.test_networks import NETWORKS
 
 OTHERWISE = BatchNorm | Dropout | Flatten | GlobalAvgPool
 
@@ -48,7 +48,7 @@ def test_comes_back(name: str) -> None:
 
     What flattens may be another layer: a map of one place need not be averaged, and a linear layer flattens by itself.
     """
-    network = narrow(NETWORKS[name])
+    network = narrow(small(name))
     x = noise(network, N=1)
     model = settled(network, x)
     for module in model.modules():

@@ -5,29 +5,14 @@ from __future__ import annotations
 import pytest
 
 import sewdsl
-from sewdsl.compiler import shipped
 from sewdsl.export.nir.writing import to_graph
 from sewdsl.export.refusal import Refused
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Node
+from tests.export.nir.expressible import NETWORKS, REFUSED, small
 from tests.export.nir.settled import differences, noise, settled
 
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
-REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in (18, 34, 50, 101, 152)} | {
-    "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values"
-}
-SMALL = {224: "3x32x32", 64: "3x32x32"}
-"""The input in place of one of so many rows."""
-
-
-NETWORKS = sorted(set(shipped()) - LIBRARIES - set(REFUSED))
 PROVEN: list[tuple[Node, ...]] = []
 """The nodes of those that were compared: some networks are the same but for their recipes."""
-
-
-def small(name: str) -> Network:
-    network = sewdsl.load(name)
-    size = SMALL.get(network.settings.input[-1])
-    return sewdsl.load(name, input=size) if size else network
 
 
 @pytest.mark.parametrize("name", NETWORKS)
