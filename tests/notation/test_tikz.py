@@ -104,7 +104,14 @@ def test_shipped_networks(name: str) -> None:
     named = (item for figure in (*blocks, whole) for item in figure.texts.items())
     called = {text.split(" (")[0] for name, text in named if name.startswith("block")}
     assert called == {block.comment.split(" (")[0] for block in blocks}
-    assert figures(fragment(network)) == [*blocks, whole]
+
+
+def test_a_fragment_has_the_same_pictures() -> None:
+    network = sewdsl.load("sew-resnet-18")
+    text = fragment(network)
+    assert figures(text) == figures(tikz(network))
+    assert text.startswith("% In the preamble: \\usepackage{tikz}")
+    assert "document" not in text
 
 
 def test_a_block_is_drawn_once_for_all_widths_and_again_where_it_projects() -> None:
@@ -158,11 +165,61 @@ def test_a_network_that_is_one_call_is_drawn_as_what_it_calls() -> None:
     assert whole.copies == [4]
 
 
+def test_blocks_are_distinct_by_their_joins_too() -> None:
+    network = sewdsl.load("c4k3-BN-IF-SEW Block (c4, g=IAND)-IF-SEW Block (c4, g=AND)-FC2", input="2x8x8")
+    one, other, _ = figures(tikz(network))
+    assert (one.comment, other.comment) == ("SEW Block (c4, g=IAND)", "SEW Block (c4, g=AND)")
+
+
+def test_widths_that_are_no_multiples_are_left_out() -> None:
+    text = "sewdsl 1\nblock Odd(c) = c$(c)k1-c$(c+1)k1-c5k1\ninput 2x2x2\nbody Odd (c4)-Odd (c8)"
+    block, _ = figures(tikz(own(text)))
+    assert [block.texts[f"conv{i}"] for i in (1, 2, 3)] == [rf"Conv 1$\times$1{end}" for end in (", $c$", "", ", 5")]
+
+
+def test_a_stride_of_one_goes_without_saying() -> None:
+    plain, projecting, _ = figures(tikz(sewdsl.load("tdbn-resnet-19")))
+    assert plain.comment == "tdBN Block (c128), (c256), (c512)"
+    assert projecting.comment == "tdBN Block (c256s2), (c512s2)"
+
+
+def test_a_block_of_two_joins_has_no_frame() -> None:
+    one, two, _ = figures(
+        tikz(
+            own(
+                "sewdsl 1\nblock One = ADD[BN | id]\nblock Two = One-ADD[BN | id]-ADD[BN | id]\n"
+                "input 2x2x2\nbody BN-One-BN-Two-BN"
+            )
+        )
+    )
+    assert [sum("sew branch" in line for line in figure.lines) for figure in (one, two)] == [1, 0]
+
+
+def test_a_join_stands_below_the_longer_side() -> None:
+    (figure,) = figures(tikz(sewdsl.load("ADD[BN | id]-ADD[IF | BN-BN]", input="2x8x8")))
+    first, second = (line.strip() for line in figure.lines if "[sew join" in line)
+    assert first == r"\node[sew join, below=8mm of bn1] (add1) {$+$};"
+    assert second == r"\node[sew join, anchor=north] (add2) at ([yshift=-8mm]bn3.south -| fork2) {$+$};"
+
+
+@pytest.mark.parametrize(("steps", "caption"), [(1, "network"), (3, "network, $T=3$")])
+def test_time_steps_are_said_where_there_are_several(steps: int, caption: str) -> None:
+    (figure,) = figures(tikz(sewdsl.load("FC2", input="3", steps=steps)))
+    assert figure.lines[-1].endswith(f"{{{caption}}};")
+
+
 def test_without_paths_own_blocks_have_names_of_the_text() -> None:
     *blocks, whole = figures(tikz(anonymous(own())))
     comments = ["SEW Block (c16), (c32)", "SEW Block (c32)", "Block A (c32), (c64)"]
     assert [block.comment for block in blocks] == comments
     assert "Block A (c64)" in whole.texts.values()
+
+
+def test_a_copy_that_projects_has_a_picture_without_paths_too() -> None:
+    text = "sewdsl 1\nblock P(c) = ADD[c$(c)k3-tdBN-SN | id or c$(c)k1-tdBN]\ninput 2x2x2\nneuron IF\nbody {P (c4)}*3"
+    first, others, whole = figures(tikz(anonymous(own(text))))
+    assert first.comment == others.comment
+    assert ("conv2" in first.texts, "conv2" in others.texts, whole.copies) == (True, False, [3])
 
 
 def test_shapes_are_said_where_they_change_and_not_inside_of_repeats() -> None:
@@ -250,7 +307,7 @@ class TestLatex:
         """The pages that LaTeX makes of a document, without any warning of what is missing."""
         (folder / "x.tex").write_text(text, encoding="utf-8")
         command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "x.tex"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=60)
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=300)
         said = done.stdout.decode(errors="replace")
         assert done.returncode == 0, said
         assert "Missing character" not in said
