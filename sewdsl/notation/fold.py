@@ -84,7 +84,7 @@ class _Folding:
         if saving.block is not None:
             return saving.start, saving.stop, saving.block
         spare = (saving.stop - saving.start) % period
-        begin = max(range(saving.start, saving.start + spare + 1), key=lambda at: (_begins(row[at]), at))
+        begin = max(range(saving.start, saving.start + spare + 1), key=lambda at: (_begins(row[at]), -at))
         count = (saving.stop - begin) // period
         end = begin + count * period
         copies = tuple(self._row(row[at : at + period]) for at in range(begin, end, period))

@@ -18,6 +18,8 @@ FOLDED = {
     # a repeat begins with a layer that has weights, wherever that leaves something over
     "c4k3-BN-IF-MPk1-c4k3-BN-IF-MPk1-c4k3-BN-IF": "{c4k3s1-BN-IF-MPk1s1}*2-c4k3s1-BN-IF",
     "c2k3-BN-IF-c4k3-BN-IF-c4k3-BN-IF": "c2k3s1-BN-IF-{c4k3s1-BN-IF}*2",
+    # and otherwise as early as can be
+    "c4k3-c4k1-IF-c4k3-c4k1-IF-c4k3-FC3": "{c4k3s1-c4k1s1-IF}*2-c4k3s1-FC3",
     # two repeats that meet
     "{c4k3-IF}*3-{c4k3-LIF}*3": "{c4k3s1-IF}*3-{c4k3s1-LIF}*3",
     # what a bias follows from is not said, in the last copy neither
