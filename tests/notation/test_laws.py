@@ -10,6 +10,8 @@ import sewdsl
 from sewdsl.compiler import shipped
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact, net
+from sewdsl.notation.text import unfolded
+from sewdsl.notation.tree import text as text_of
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from tests.laws.drawn import Drawn, nets
@@ -27,6 +29,7 @@ def holds(network: Network, seed: int = 0) -> None:
         assert essence(compiled(each)) == essence(network)
         assert format_source(Source("text.net", each)) == each
     assert "\n" not in line
+    assert len(line) <= len(text_of(unfolded(network)[1]))
     assert essence(sewdsl.load(line, **options(network)))[:3] == essence(network)[:3]
     assert net(shuffled(network, seed)) == handmade
 

@@ -58,7 +58,7 @@ def test_recipe() -> None:
         optimizer=Adam(lr=1e-5),
         loss="tet",
         label_smoothing=0.1,
-        precision="32",
+        precision="bf16-mixed",
         memory="1.5GB",
         flip=True,
     )
@@ -70,6 +70,7 @@ def test_recipe() -> None:
         "    optimizer Adam(lr=1e-05)",
         "    loss tet",
         "    label_smoothing 0.1",
+        '    precision "bf16-mixed"',
         '    memory "1.5GB"',
         "    flip on",
         "}",
