@@ -18,6 +18,7 @@ from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_]*( [A-Za-z][A-Za-z0-9_]*)*")
 _RESERVED = {*RESERVED, *KEYWORDS, *SETTINGS, "or", "on"}
+_MADE_UP = [f"Block {letter}{other}" for other in ("", *ascii_uppercase) for letter in ascii_uppercase]
 _STRIDE = re.compile(r"(?<=[0-9])s([0-9]+)(?![0-9x])")
 
 
@@ -38,11 +39,12 @@ def proposals(network: Network, items: Items, folded: Items, *, nameless: bool) 
         unit = _Unit(joins[join.node], end)
         groups.setdefault(unit.kind, []).append(unit)
     several = [group for group in groups.values() if len(group) > 1][: len(ascii_uppercase)]
-    names = _names(network, several)
+    labels = list(_labels(network, several))
+    free = (name for name in _MADE_UP if name not in labels)
     return tuple(
-        _definition(name or f"Block {letter}", group)
-        for name, letter, group in zip(names, ascii_uppercase, several, strict=False)
-        if name or nameless
+        _definition(label or next(free), group)
+        for label, group in zip(labels, several, strict=True)
+        if label or nameless
     )
 
 
@@ -160,7 +162,7 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
     return Definition(name, parameters, (replace(join, fitting=fitting), *end))
 
 
-def _names(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str]:
+def _labels(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str]:
     """What the blocks are called in the network; empty where that may not be, or they have no name."""
     known = Vocabulary(library=library())
     taken: set[str] = set()

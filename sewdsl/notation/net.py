@@ -65,8 +65,9 @@ def _header(network: Network, name: str, items: Items) -> Iterator[str]:
         yield f"encode {settings.encode}"
     if settings.neuron is not None:
         yield f"neuron {value_words(settings.neuron)}"
-    if settings.join != type(settings.join)() or settings.join.kind != "ADD" or _joins(items):
-        yield f"join {value_words(settings.join)}"
+    join = value_words(settings.join)
+    if join != "ADD" or _joins(items):
+        yield f"join {join}"
     yield from _start(settings)
     if settings.readout != "mean":
         yield f"readout {settings.readout}"

@@ -61,8 +61,8 @@ class Wording:
         Raises:
             ValueError: it is another join with arguments.
         """
-        if op == type(op)():
-            return words(op)
+        if words(op) == op.kind:
+            return op.kind
         if op == self._header.join:
             return OWN_JOIN
         message = "a join takes no arguments where it stands, other than the header's"

@@ -66,13 +66,16 @@ NEURONS = {
     ("PLIF(tau=3.0)", "SN-PLIF-PLIF(tau=3.0)-LIF"): "{PLIF}*3-LIF",
     ("PLIF(tau=3.0)", "PLIF(tau=2.0)-LIF(tau=3.0)"): "PLIF(tau=2.0)-LIF(tau=3.0)",
     (None, "PLIF(tau=3.0)-SN"): "{PLIF(tau=3.0)}*2",
+    ("IF", "LIF-SEW Block-PLIF-SEW Block (SN=LIF)"): "LIF-SEW Block (c4)-PLIF-SEW Block (c4, SN=LIF)",
+    (None, "LIF-SEW Block-PLIF-SEW Block (SN=LIF)"): "LIF-SEW Block (c4)-PLIF-SEW Block (c4, SN=LIF)",
+    (None, "IF-ADD[BN-LIF | SEW Block]-SEW Block"): "IF-ADD[BN-LIF | SEW Block (c4)]-SEW Block (c4)",
 }
 
 
 @pytest.mark.parametrize("case", NEURONS)
 def test_neurons_of_the_header(case: tuple[str | None, str]) -> None:
     neuron, text = case
-    assert compact(sewdsl.load(text, input="4", neuron=neuron)) == NEURONS[case]
+    assert compact(sewdsl.load(text, input="4x8x8", neuron=neuron)) == NEURONS[case]
 
 
 BLOCKS = {

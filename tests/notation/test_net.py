@@ -141,6 +141,22 @@ def test_names_that_are_taken(name: str) -> None:
     assert blocks(net(named)) == ["block Block A = ADD[BN | id]", "body    Block A-DP-Block A"]
 
 
+def test_names_that_are_made_up() -> None:
+    """They are none that the network has."""
+    made = sewdsl.load("ADD[BN | id]-DP-ADD[BN | id]-BN-ADD[ReLU | id]-DP-ADD[ReLU | id]", input="4x8x8")
+    labelled = tuple(
+        replace(node, path=(Step("block", "Block A", "key"),)) if node.name in {"add3", "add4"} else node
+        for node in made
+    )
+    named = made.with_nodes(labelled)
+    assert blocks(net(named)) == [
+        "block Block B = ADD[BN | id]",
+        "block Block A = ADD[ReLU | id]",
+        "body    Block B-DP-Block B-BN-Block A-DP-Block A",
+    ]
+    assert essence(compiled(net(named))) == essence(made)
+
+
 def test_long_lines() -> None:
     """They end behind a hyphen, or within brackets; none is longer than 120 characters."""
     branch = "-".join(f"c4k{2 * size + 1}-BN-LIF(tau={size + 2}.5)" for size in range(12))
