@@ -101,7 +101,8 @@ def test_the_header(text: str, header: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "dialect"), [("8C3-25FC-Voting", "he(classes=10)"), ("8C3-5FC-Voting", "he(classes=10)")]
+    ("text", "dialect"),
+    [("8C3-25FC-Voting", "he(classes=10)"), ("8C3-5FC-Voting", "he(classes=10)"), ("8C3-0FC-Voting", "he(classes=10)")],
 )
 def test_votes_are_even_or_an_error(text: str, dialect: str) -> None:
     diagnostics = Diagnostics()

@@ -55,7 +55,7 @@ class Ending:
             self._unsaid(layer, "for how many classes its neurons vote")
             return []
         voters, over = divmod(int(width.text), classes)
-        if over:
+        if over or not voters:
             self._diagnostics.report(
                 "voting-mismatch",
                 f"{width.text} neurons cannot vote evenly for {classes} classes",
