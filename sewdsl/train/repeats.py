@@ -132,10 +132,21 @@ def compare(compilation: Compilation, place: RunFolder, origin: Origin | None = 
     if place.spec.is_file() and place.spec.read_text(encoding="utf-8") != standalone(compilation):
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
         raise RunError(message)
-    began = beginning.read(place) if place.spec.is_file() else None
-    if place.spec.is_file() and (began.origin.sha256 if began else None) != (origin.sha256 if origin else None):
+    if place.spec.is_file() and _digest(_began(place)) != _digest(origin):
         message = f"'{place.path}' holds a run that began with other weights; choose another folder"
         raise RunError(message)
+
+
+def _began(place: RunFolder) -> Origin | None:
+    """Where the weights came from that a run began with; None: they were random."""
+    if place.result.is_file():
+        return place.read_result().start
+    found = beginning.read(place)
+    return None if found is None else found.origin
+
+
+def _digest(origin: Origin | None) -> str | None:
+    return None if origin is None else origin.sha256
 
 
 def _summary(results: Sequence[Result], repeats: int) -> Summary:

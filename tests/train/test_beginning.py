@@ -243,4 +243,7 @@ class TestCommand:
         assert refused.exit_code == 1
         assert "began with other weights" in refused.stderr
         shutil.copy(file, tmp_path / "same.safetensors")
+        (out / "seed-1" / "result.json").unlink()
         assert run(*command, "--weights", tmp_path / "same.safetensors").exit_code == 0
+        (out / "seed-1" / "result.json").unlink()
+        assert "began with other weights" in run(*command).stderr
