@@ -160,14 +160,13 @@ def _contexts() -> dict[str, Rule]:
         {"match": f"((?:[a-z]{NUMBER})+){WORD_END}", "captures": {"1": PARTS}},
     ]
     named = _match("argument", f"{WORD}(?={GAP}{EQUAL})")
-    parameters = [*general, _match("argument", WORD), _include("rest")]
+    inner = _bracket("_LPAR", "_RPAR", [_include("parameters")])
     return {
         "expression": {"patterns": [block, _include("items")]},
         "items": {"patterns": [*general, *_names(), _include("rest")]},
         "values": {"patterns": [*general, *words, _include("rest")]},
         "arguments": {"patterns": [*general, named, block, *lettered, *words, _include("rest")]},
-        "parameters": {"patterns": parameters},
-        "in-formula": {"patterns": [_bracket("_LPAR", "_RPAR", [_include("in-formula")]), *parameters]},
+        "parameters": {"patterns": [inner, *general, _match("argument", WORD), _include("rest")]},
     }
 
 
@@ -187,7 +186,7 @@ def _brackets() -> dict[str, Rule]:
             "beginCaptures": _first("formula"),
             "end": rf"({_terminal('_RPAR')})(?:(?=[a-z])({LETTERED}[a-z]?){WORD_END}|({WORD}))?|{ANYWAY}",
             "endCaptures": {"1": {"name": _scope("formula")}, "2": PARTS, "3": {"name": _scope("name")}},
-            "patterns": [_include("in-formula")],
+            "patterns": [_include("parameters")],
         },
     }
 

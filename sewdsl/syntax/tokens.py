@@ -48,7 +48,7 @@ TokenType = Literal[
 """
 Piece = tuple[TokenType, int, int]
 """What the characters from an offset up to another are."""
-_Context = Literal["expression", "values", "arguments", "parameters", "formula", "block name", "place"]
+_Context = Literal["expression", "values", "arguments", "parameters", "block name", "place"]
 
 _KEYWORDS = frozenset({"SECTION", "_VERSION", "_BODY", "_BLOCK", "_USE", "_EXPECT", "_CLAIM", "_ALLOW", "_ON", "_OR"})
 _PLAIN: dict[str, TokenType] = {
@@ -63,7 +63,7 @@ _PLAIN: dict[str, TokenType] = {
     "BAD": "bad",
 }
 _OPENS: dict[str, _Context] = {
-    "_OPEN": "formula",
+    "_OPEN": "parameters",
     "_LPAR": "arguments",
     "_LSQB": "expression",
     "LBRACE": "expression",
@@ -126,8 +126,8 @@ class _Walk:
     def _enter(self, token: Token) -> None:
         """Notes what begins with a token."""
         opened = _OPENS.get(token.type)
-        if opened == "arguments" and self.context in {"formula", "block name"}:
-            opened = "formula" if self.context == "formula" else "parameters"
+        if opened == "arguments" and self.context in {"parameters", "block name"}:
+            opened = "parameters"
         if opened:
             self.open.append((token.type, opened))
         elif token.type == "_EQUAL" and self.context == "block name":
@@ -150,7 +150,7 @@ class _Walk:
     def _word(self, index: int) -> int:
         """Takes a word, with those behind it that are part of the same name."""
         token = self.tokens[index]
-        simple: dict[str, TokenType] = {"formula": "argument", "parameters": "argument", "place": "value"}
+        simple: dict[str, TokenType] = {"parameters": "argument", "place": "value"}
         if self._behind_formula(index):
             self.pieces += behind_formula(token, start(token))
         elif self.context in simple:

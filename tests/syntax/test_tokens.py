@@ -25,6 +25,7 @@ FILES = {
     'use "x.net"': 'keyword:use string:"x.net"',
     "expect parameters 0.13M": "keyword:expect key:parameters number:0.13 unit:M",
     'claim accuracy 97.5% "Tab"': 'keyword:claim key:accuracy number:97.5 unit:% string:"Tab"',
+    "expect 3": "keyword:expect number:3",
     "memory 2GB": "key:memory number:2 unit:GB",
     "init kaiming": "key:init value:kaiming",
     "join ADD": "key:join name:ADD",
@@ -42,8 +43,9 @@ FILES = {
     "body or{a or b}*2": "keyword:body name:or bracket:{ block:a or b bracket:} operator:* number:2",
     "block X\nbody A\nB": "keyword:block block:X keyword:body name:A key:B",
     '? "open': 'bad:? string:"open',
-    "train {\n a [a|b or c]\n}": (
-        "keyword:train bracket:{ key:a bracket:[ name:a operator:| name:b keyword:or name:c bracket:] bracket:}"
+    "vary x {A}*2 b c": "key:vary value:x bracket:{ name:A bracket:} operator:* number:2 value:b value:c",
+    "train {\n a g[a|b or c]\n}": (
+        "keyword:train bracket:{ key:a name:g bracket:[ name:a operator:| name:b keyword:or name:c bracket:] bracket:}"
     ),
 }
 STRINGS = {
@@ -66,12 +68,13 @@ STRINGS = {
         "block:SEW Block bracket:( argument:c number:128 argument:s number:2 separator:, "
         "argument:g operator:= name:IAND bracket:)"
     ),
+    "X(c32)k3": "name:X bracket:( argument:c number:32 bracket:) name:k number:3",
     "X (c$(c)s2)": "name:X bracket:( argument:c formula:$( argument:c formula:) argument:s number:2 bracket:)",
     "X (a=Y Z, b=c32)": (
         "name:X bracket:( argument:a operator:= block:Y Z separator:, "
         "argument:b operator:= argument:c number:32 bracket:)"
     ),
-    "{SEW\nBlock  x\r\ny}*2": "bracket:{ block:SEW block:Block  x block:y bracket:} operator:* number:2",
+    "{SEW\nBlock  x\r\ny\rz}*2": "bracket:{ block:SEW block:Block  x block:y block:z bracket:} operator:* number:2",
     "<a)>\u00d77": "bracket:< name:a bracket:) bracket:> operator:\u00d7 number:7",
     "a\u2013b # c\n": "name:a operator:\u2013 name:b comment:# c",
 }
