@@ -44,6 +44,7 @@ FILES = {
     "block X\nbody A\nB": "keyword:block block:X keyword:body name:A key:B",
     '? "open': 'bad:? string:"open',
     "vary x {A}*2 b c": "key:vary value:x bracket:{ name:A bracket:} operator:* number:2 value:b value:c",
+    "vary x \u27e8a\u27e9 b": "key:vary value:x bracket:\u27e8 name:a bracket:\u27e9 value:b",
     "train {\n a g[a|b or c]\n}": (
         "keyword:train bracket:{ key:a name:g bracket:[ name:a operator:| name:b keyword:or name:c bracket:] bracket:}"
     ),
