@@ -52,6 +52,7 @@ FILES = {
 STRINGS = {
     "c32k3s1": "name:c number:32 argument:k number:3 argument:s number:1",
     "MPk2-FC11-DP0.25": "name:MP argument:k number:2 operator:- name:FC number:11 operator:- name:DP number:0.25",
+    "conv32k3": "name:conv number:32 argument:k number:3",
     "c32k3x5": "name:c number:32 argument:k number:3x5",
     "ResNet152-T_train-a.b-tdBN-e3f": (
         "name:ResNet152 operator:- name:T_train operator:- name:a.b operator:- name:tdBN operator:- name:e3f"
