@@ -16,7 +16,12 @@ from tests.highlight.corpus import files, strings
 from tests.highlight.engine import BUILT, Scopes, python, vscode
 from tests.syntax.strategies import documents
 
-CORPUS = files() | {name: f"body {string}" for name, string in strings().items()}
+LAYOUT = {
+    "comments between": "body a- # why\n\n  # more\n  b-SEW Block # - \nsteps 3\n",
+    "bars and equals": "block A b(c) =  \n\tc$(c)|\n\n  # or\n  id or x\nsteps =\n# = \n 3\nencode direct\n",
+    "sections": "train on a-\nb-2k {\n lr = # x\n\n  0.1 Step(\n  a=1)\n (b)\n\n-b\n c <d-\ne>*2 f } g h\njoin g\n",
+}
+CORPUS = files() | {name: f"body {string}" for name, string in strings().items()} | LAYOUT
 ENGINES = [
     pytest.param(python, id="python"),
     pytest.param(vscode, id="vscode", marks=pytest.mark.skipif(not BUILT, reason="editors/vscode is not built")),
@@ -69,6 +74,7 @@ def test_every_file_in_canonical_form_does(written: str) -> None:
         ("train on x {\n  optimizer SGD(", "train on x {\n  optimizer SGD()\n}"),
         ("body c32-", "body c32"),
         ("body a |", "body a"),
+        ("block A = g[a | id or (c", "block A = g[a | id or (c)]"),
     ],
 )
 def test_what_is_half_typed_does_not_spill(engine: Callable[[list[str]], list[Scopes]], half: str, whole: str) -> None:
