@@ -45,6 +45,9 @@ def said(text: str, dialect: str = EXPLICIT, **options: object) -> list[Diagnost
         ("64C3-28x28-10", "unexpected-token", "28x28"),
         ("64C3-Input-10", "unexpected-token", "Input"),
         ("64C3(Encoder)-10", "unknown-argument", "Encoder"),
+        ("64C3-DP0.2(0.3)-10", "unknown-argument", "0.3"),
+        ("Input", "empty-sequence", "Input"),
+        ("28x28", "empty-sequence", "28x28"),
         ("64C3-FC-10", "missing-argument", "FC"),
         ("64C3-FC", "missing-argument", "FC"),
         ("64C3-512FC-Voting", "missing-argument", "Voting"),
@@ -111,6 +114,16 @@ def test_everything_wrong_is_said_at_once() -> None:
     assert [(one.code, one.span.text) for one in found] == [("unknown-name", "fooo"), ("unknown-name", "barr")]
 
 
+def test_what_is_mended_does_not_hide_what_is_wrong_behind_it() -> None:
+    found = said("{64C3-MP2}*6DP-10")
+    assert [one.code for one in found] == ["spatial-size-exhausted", "missing-hyphen"]
+
+
+def test_an_added_output_alone_is_no_network() -> None:
+    (found,) = (one for one in said("Input", "he(classes=10)") if one.severity is Severity.ERROR)
+    assert found.code == "empty-sequence"
+
+
 class TestAssumptions:
     def test_nothing_is_said_where_everything_is(self) -> None:
         assert said("128C3-P2-{256C3-MP2}*2-DP0.2-512FC-10") == []
@@ -141,12 +154,15 @@ class TestAssumptions:
         assert words in found.message
 
     def test_the_neuron_is_said_unless_it_is_given(self) -> None:
-        (found,) = said("64C3-10", neuron=None)
+        (found,) = said("64C3-128C3-10", neuron=None)
         assert (found.message, found.span.text) == ("the neurons are not named: SN is LIF", "64C3")
         assert said("64C3-10", neuron=None, set={"neuron": "PLIF"}) == []
         assert said("64C3-PLIF-10", neuron=None) == []
         (found,) = said("64C3-SN-10", neuron=None)
         assert found.span.text == "SN"
+
+    def test_a_text_with_a_norm_needs_no_word_on_others(self) -> None:
+        assert said("64C3-BN-64C3-10", EXPLICIT.replace("norm=none, ", "")) == []
 
     def test_each_is_said_once(self) -> None:
         found = said("64C3-P2-64C3-P2-10", "he", neuron=None)

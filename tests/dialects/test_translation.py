@@ -48,6 +48,8 @@ def ours(text: str, dialect: str = "he") -> tuple[str, dict[str, str]]:
         ("(8C3-(8C1))-[AP2]", "c8k3-SN-c8k1-SN-APk2"),
         ("{8C3}*1-1x8C3", "c8k3-SN-c8k3-SN"),
         ("2x(8C3-2x8C1)", "{c8k3-SN-{c8k1-SN}*2}*2"),
+        ("8C3-(8C1-8C1)", "c8k3-SN-c8k1-SN-c8k1-SN"),
+        ("8C3-AP2-2x(8C1-16)", "c8k3-SN-APk2-{c8k1-SN-FC16-SN}*2"),
         ("8C3 -> AP2 \u2192 10", "c8k3-SN-APk2-FC10"),
         ("2x(8FC)-(4FC)", "{FC8-SN}*2-FC4"),
         ("4FC-2x(8FC)", "FC4-SN-{FC8-SN}*2"),
