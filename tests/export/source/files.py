@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +53,3 @@ def same(found: Outcome, wanted: Outcome, tolerance: float = 1e-10) -> None:
     size = max(float(g.abs().max()) for g in wanted.gradients.values())
     for key, value in wanted.gradients.items():
         torch.testing.assert_close(found.gradients[key], value, rtol=tolerance, atol=tolerance * size)
-
-
-def arguments(model: Any) -> list[str]:
-    """The names of the parameters of a file's network."""
-    return [name for name, _ in model.named_parameters()]

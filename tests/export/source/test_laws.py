@@ -35,7 +35,7 @@ class Sequence:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(drawn=nets(), training=st.booleans())
 def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, training: bool) -> None:
     try:
@@ -56,7 +56,7 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
     assert not wrong
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(drawn=nets())
 def test_same_readout(drawn: Drawn) -> None:
     ours = build(drawn, Program.of(drawn.network)).eval()

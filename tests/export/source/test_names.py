@@ -67,7 +67,7 @@ def code(text: str) -> str:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(name=TEXTS, file=TEXTS)
 def test_the_name_of_a_network(dialect: str, name: str, file: str) -> None:
     source = Source(file, f"{name}\nbody c4k3")
@@ -94,7 +94,7 @@ def renamed(network: Network, label: str, key: str) -> Network:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(label=TEXTS, key=st.text(min_size=1, max_size=20).filter(lambda key: "." not in key))
 @example(label="Block", key="__class")
 @example(label="Block", key="3x3")
