@@ -27,8 +27,8 @@ COMMANDS = (
     "runs",
     "probe",
     "export",
-    "lsp",
     "import",
+    "lsp",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)

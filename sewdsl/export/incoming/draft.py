@@ -69,16 +69,22 @@ class Gain(Layer):
         raise NotImplementedError
 
 
+OUTPUT = -1
+"""Who reads the last item."""
+
+
 class Draft:
     """Items in order of computation; the first is the input.
 
     Attributes:
         items: Those so far.
+        output: Index of the one whose output is read out over time.
     """
 
     def __init__(self, shape: Sequence[int], *, varies: bool = True) -> None:
         catalogue()  # defaults are found by name
         op = Input(shape=tuple(shape), varies=varies)
+        self.output = 0
         self.items: list[Item] = [Item(op, (), Origin("input", "input"), op.infer())]
 
     def add(self, op: Op, inputs: Iterable[int], origin: Origin, **tensors: Tensor | None) -> int:
@@ -111,8 +117,9 @@ class Draft:
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
     def readers(self) -> list[list[int]]:
-        """For each item, the indices of those that read it."""
+        """For each item, the indices of those that read it; :data:`OUTPUT` stands for who reads the network."""
         found: list[list[int]] = [[] for _ in self.items]
+        found[self.output].append(OUTPUT)
         for index, item in enumerate(self.items):
             for source in item.inputs:
                 found[source].append(index)

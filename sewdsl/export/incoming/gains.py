@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sewdsl.export.incoming.draft import Draft, Gain
+from sewdsl.export.incoming.draft import OUTPUT, Draft, Gain
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -42,7 +42,9 @@ def absorb(draft: Draft) -> None:
         for place in places:
             _multiply(draft, place, factor)
         draft.change(index, inputs=())  # it reads nothing any more
-        for reader in set(readers[index]):
+        if index == draft.output:
+            draft.output = source
+        for reader in set(readers[index]) - {OUTPUT}:
             inputs = draft.items[reader].inputs
             draft.change(reader, inputs=tuple(source if i == index else i for i in inputs))
 

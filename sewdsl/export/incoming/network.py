@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
-from sewdsl.export.incoming.draft import Draft, Item
+from sewdsl.export.incoming.draft import OUTPUT, Draft, Item
 from sewdsl.export.incoming.gains import absorb
 from sewdsl.export.incoming.refusal import ImportRefused
 from sewdsl.ir.network import Network, Node
@@ -45,12 +45,11 @@ class Imported:
     notes: tuple[str, ...] = ()
 
 
-def finished(draft: Draft, output: int, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> Imported:
+def finished(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> Imported:
     """The network of a draft.
 
     Args:
         draft: What was read; it is changed.
-        output: The item whose output is read out over time.
         name: The network's.
         settings: Its header.
         notes: What to say of it.
@@ -62,7 +61,7 @@ def finished(draft: Draft, output: int, name: str, settings: Settings, notes: tu
     _one_start(draft)
     _global_pools(draft)
     _without_flattening(draft)
-    items = _in_order(draft, output)
+    items = _in_order(draft)
     network = _network(items, name, _named_once(items, settings))
     text, written = _written(network)
     tensors = {
@@ -97,12 +96,13 @@ def _without_flattening(draft: Draft) -> None:
     """A linear layer flattens what it reads."""
     readers = draft.readers()
     for index, item in enumerate(draft.items):
-        if isinstance(item.op, Flatten) and all(isinstance(draft.items[i].op, Linear) for i in readers[index]):
+        linear = (i != OUTPUT and isinstance(draft.items[i].op, Linear) for i in readers[index])
+        if isinstance(item.op, Flatten) and all(linear):
             for reader in readers[index]:
                 draft.change(reader, inputs=item.inputs)
 
 
-def _in_order(draft: Draft, output: int) -> list[Item]:
+def _in_order(draft: Draft) -> list[Item]:
     """The items that the output depends on, as a text has them: a join's branch, its shortcut, the join.
 
     Where it does not matter which operand of a join is the branch, it is the longer one.
@@ -117,7 +117,7 @@ def _in_order(draft: Draft, output: int) -> list[Item]:
 
     places: dict[int, int] = {}
     ordered: list[Item] = []
-    waiting = [output]
+    waiting = [draft.output]
     while waiting:
         index = waiting[-1]
         item = draft.items[index]

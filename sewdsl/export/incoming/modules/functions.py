@@ -76,7 +76,7 @@ def _divide(trace: Trace, a: Any, b: Any) -> Traced:
 
 
 def _factor(trace: Trace, a: Traced, factor: Any) -> Traced:
-    if isinstance(factor, torch.Tensor) and not isinstance(factor, torch.nn.Parameter) and factor.numel() == 1:
+    if isinstance(factor, torch.Tensor) and not factor.requires_grad and factor.numel() == 1:
         factor = factor.item()
     if not isinstance(factor, int | float):
         raise trace.refusal("multiplies by what is not computed from the input")

@@ -82,7 +82,7 @@ def _read(  # noqa: PLR0913 -- all that was asked for
     samples = next(count for count in SAMPLES if count != steps)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     trace = Trace(draft, (steps, samples), dtype, VOCABULARY)
-    output = _run(model, trace, form)
+    draft.output = _run(model, trace, form).place
     if trace.repeated:
         draft.static()
     said = trace.readout or readout or "mean"
@@ -91,7 +91,7 @@ def _read(  # noqa: PLR0913 -- all that was asked for
         raise ImportRefused(message)
     encode = "direct" if trace.repeated else "none"
     settings = Settings(input=shape, steps=steps, encode=encode, readout=said, join=Add())  # type: ignore[arg-type]
-    return finished(draft, output.place, name, settings)
+    return finished(draft, name, settings)
 
 
 def _run(model: nn.Module, trace: Trace, form: Form) -> Traced:

@@ -73,7 +73,7 @@ def _read(graph: Mapping[str, Any], wanted: Wanted, name: str) -> Imported:
     dt = wanted.dt or (said.dt if said else step(nodes))
     encode = said.encode if said else "none"
     draft = Draft(wanted.input or _shape(nodes[0]), varies=encode == "none")
-    output = _Graph(draft, nodes, dt).output
+    draft.output = _Graph(draft, nodes, dt).output
     settings = Settings(
         input=draft.shape(0),
         steps=wanted.steps or (said.steps if said else 1),
@@ -81,7 +81,7 @@ def _read(graph: Mapping[str, Any], wanted: Wanted, name: str) -> Imported:
         readout=wanted.readout or (said.readout if said else "mean"),
         join=Add(),
     )
-    return finished(draft, output, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
+    return finished(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
 
 
 def _metadata(graph: Mapping[str, Any]) -> Metadata | None:

@@ -1,0 +1,168 @@
+"""Files of NIR from anywhere: what is damaged, or made to harm, ends with a sentence."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from sewdsl.export.incoming.nir import hdf5, read, walk
+from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.export.refusal import ExportError, Missing
+from tests.export.incoming.graphs import conv, fires, flatten, graph, leaks, numbers
+from tests.export.incoming.run import reads
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "net.nir"
+    inner = graph(
+        (3, 8, 8),
+        {"c": conv(3, 3, input_shape=(8, 8)), "n": fires(3, 8, 8)},
+        "input c",
+        "c n",
+        "n output",
+        "input output",
+    )
+    nodes = {
+        "c": conv(2, 3, input_shape=(8, 8)),
+        "n": fires(3, 8, 8),
+        "block": inner,
+        "f": flatten(3, 8, 8),
+        "a": nir.Linear(numbers(4, 192)),
+    }
+    nir.write(path, graph((2, 8, 8), {**nodes, "o": leaks(4)}))
+    return path
+
+
+def test_is_read(file: Path) -> None:
+    """As the graph in memory is."""
+    found = read(file)
+    reads(found, "c3k3s1-IF-ADD[c3k3s1-IF | id]-FC4b0-LIF")
+    assert found.network.name == "net"
+
+
+def no_type(file: h5py.File) -> None:
+    del file["node/nodes/c/type"]
+
+
+def no_edges(file: h5py.File) -> None:
+    del file["node/edges"]
+
+
+def no_weight(file: h5py.File) -> None:
+    del file["node/nodes/c/weight"]
+
+
+def words(file: h5py.File) -> None:
+    del file["node/nodes/c/weight"]
+    file["node/nodes/c/weight"] = "many"
+
+
+def external(file: h5py.File) -> None:
+    del file["node/nodes/c/weight"]
+    file["node/nodes/c/weight"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def soft(file: h5py.File) -> None:
+    del file["node/nodes/c/weight"]
+    file["node/nodes/c/weight"] = h5py.SoftLink("/node/nodes/a/weight")
+
+
+def circle(file: h5py.File) -> None:
+    file["node/nodes/c/again"] = file["node"]
+
+
+def elsewhere(file: h5py.File) -> None:
+    del file["node/nodes/c/weight"]
+    file["node/nodes/c"].create_dataset("weight", (3, 2, 3, 3), "f8", external=[("/etc/passwd", 0, 432)])
+
+
+def huge(file: h5py.File) -> None:
+    del file["node/nodes/c/weight"]
+    file["node/nodes/c"].create_dataset("weight", (1 << 20, 1 << 20), "f8", chunks=(1, 1024), compression="gzip")
+
+
+DAMAGE: dict[Callable[[h5py.File], None], str] = {
+    no_type: r"^c is no node of NIR: it has no type$",
+    no_edges: r"^this is no graph of NIR: it lacks nodes or edges$",
+    no_weight: r"^c \(Conv2d\) has no weight$",
+    words: r"^c \(Conv2d\) has a weight that is not made of finite numbers$",
+    external: r"points elsewhere: /node/nodes/c/weight$",
+    soft: r"points elsewhere: /node/nodes/c/weight$",
+    circle: r"holds groups in groups without end$",
+    elsewhere: r"points elsewhere: /node/nodes/c/weight$",
+    huge: r"says that it holds 8,796,093,022,208 bytes where it does not: /node/nodes/c/weight$",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
+def test_damage(damage: Callable[[h5py.File], None], file: Path) -> None:
+    with h5py.File(file, "a") as found:
+        damage(found)
+    with pytest.raises(ImportRefused, match=DAMAGE[damage]):
+        read(file)
+
+
+def test_more_than_anybody_needs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "MOST", 40)
+    with h5py.File(file) as found, pytest.raises(walk.Damaged, match=r"^holds more than 40 groups and arrays$"):
+        walk.whole(found)
+
+
+@pytest.mark.parametrize(("script", "said"), [("while True: pass", "comes to no end"), ("exit(139)", "cannot read it")])
+def test_a_library_that_stops(script: str, said: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or does not: it does so elsewhere."""
+    other = file.with_name("other.py")
+    other.write_text(script)
+    monkeypatch.setattr(hdf5, "PATIENCE", 0.5)
+    monkeypatch.setattr(walk, "__file__", str(other))
+    with pytest.raises(ImportRefused, match=rf"net\.nir' is damaged: HDF5 {said}"):
+        read(file)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ImportRefused, match=r"^cannot read '.*none\.nir': No such file or directory$"):
+        read(tmp_path / "none.nir")
+    with pytest.raises(ImportRefused, match=r"^cannot read '.*': Is a directory$"):
+        read(tmp_path)
+    (tmp_path / "net.nir").write_text("sewdsl 1")
+    with pytest.raises(ImportRefused, match=r"net\.nir' is damaged, or no file of HDF5$"):
+        read(tmp_path / "net.nir")
+    with h5py.File(tmp_path / "other.nir", "w") as found:
+        found["node"] = np.zeros(3)
+    with pytest.raises(ImportRefused, match=r"other\.nir' is no graph of NIR$"):
+        read(tmp_path / "other.nir")
+
+
+def test_bytes_that_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever they are, it is read or refused."""
+    monkeypatch.setattr(hdf5, "PATIENCE", 3.0)
+    data, generator = file.read_bytes(), random.Random(0)  # noqa: S311 -- the same every time
+    said = []
+    for _ in range(10):
+        changed = bytearray(data)
+        for _ in range(generator.choice((1, 4, 64))):
+            changed[generator.randrange(len(data))] = generator.randrange(256)
+        if generator.random() < 0.2:
+            changed = changed[: generator.randrange(len(data))]
+        file.write_bytes(bytes(changed))
+        try:
+            read(file)
+        except ExportError as error:
+            said.append(str(error))
+    assert len(said) > 4
+    assert not any("\n" in message for message in said)
+
+
+def test_h5py_may_be_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes with nir; then it says how to get it."""
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(Missing, match=r"^this needs nir, which is not installed: pip install 'sewdsl\[exchange\]'$"):
+        read(file)
