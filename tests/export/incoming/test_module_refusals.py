@@ -79,6 +79,7 @@ CALLS: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
     "several": (lambda m, x: (m.a(x), x), "the module gives tuple, not one tensor that is computed from its input"),
     "shapes": (lambda m, x: m.a(x) + x.flatten(1), "does not fit: the branch gives [2x8x8] but the shortcut gives"),
     "two inputs": (lambda m, x: m.a(x, x), "reads what does not come from the input, or more than one tensor"),
+    "computed": (lambda m, x: nn.functional.linear(x, m.a.weight[0, 0] * 2), "multiplies by a matrix that is computed"),
     "aliased": (
         lambda m, x: (y := m.a(x), z := y.flatten(1), y.relu_(), z)[3] + 0,
         "reads what was changed in place, through another tensor that shares its memory",

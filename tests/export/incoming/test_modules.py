@@ -13,9 +13,12 @@ from spikingjelly.activation_based.model import parametric_lif_net, sew_resnet, 
 from torch import Tensor, nn
 
 import sewdsl
+from sewdsl.export import spikingjelly
 from sewdsl.export.incoming.modules import read
 from sewdsl.export.incoming.network import Imported
+from sewdsl.export.source.running import module as instance
 from sewdsl.export.weights import SCHEMES, fit
+from sewdsl.ops.layers.flatten import Flatten
 from tests.export.incoming.run import given, reads
 from tests.export.layouts import DVSNet, ImageNetNet
 from tests.export.test_equal_outputs import DVS, image
@@ -175,6 +178,8 @@ SURROGATES = {
     "Sigmoid(alpha=2.5)": surrogate.Sigmoid(alpha=2.5),
     "Triangle(alpha=0.75)": surrogate.PiecewiseQuadratic(alpha=0.75),
     "Rectangular(width=0.5)": surrogate.Rect(alpha=2.0),
+    "Rectangular(width=0.75)": surrogate.PiecewiseLeakyReLU(w=0.375, c=0.0),
+    "Constant(value=0.5)": surrogate.LeakyKReLU(leak=0.5, k=0.5),
     "Constant": surrogate.DeterministicPass(),
 }
 NEURONS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
@@ -304,13 +309,14 @@ def conv(before: int = 2, after: int = 2, **options: Any) -> nn.Conv2d:
         (lambda m, x: m.b(m.a(x) * 0.5), "{c2k3s1}*2"),
         (lambda m, x: m.b(m.a(x) / 4).contiguous(), "{c2k3s1}*2"),
         (lambda m, x: m.a(x) * 3, "c2k3s1"),
+        (lambda m, x: nn.functional.linear(m.a(x).flatten(1), m.f.weight, m.f.bias), "c2k3s1-FC4"),
         (lambda m, x: m.a(x).relu() * 3, "c2k3s1-ReLU-c2k1s1g2b0"),
         (lambda m, x: (y := m.a(x)) + m.b(y * 3), "c2k3s1-ADD[c2k1s1g2b0-c2k3s1 | id]"),
     ],
 )
 def test_what_a_forward_may_do(forward: Callable[[Any, Tensor], Tensor], text: str) -> None:
     torch.manual_seed(0)
-    module = Written(forward, a=conv(), b=conv()).double()
+    module = Written(forward, a=conv(), b=conv(), f=nn.Linear(128, 4)).double()
     reads(same(module, image(3, 2, 8, 8), steps=1), text)
 
 
@@ -344,6 +350,18 @@ def test_readouts(how: str) -> None:
     ours.load_state_dict(found.tensors)
     torch.testing.assert_close(ours(x), module(x))
     assert read(nn.Linear(4, 2), (4,), 5, readout=how).network.settings.readout == how
+
+
+@pytest.mark.parametrize("net", ["tiny", "7b-net-iand", "cifar10-net-spiking", "sew-resnet-18", "plif-net-dvs-gesture"])
+def test_files_for_spikingjelly(net: str) -> None:
+    """What ``--to spikingjelly`` writes is read back as the network that it was written of."""
+    network = sewdsl.load(net)
+    found = read(instance(spikingjelly.source(network)), network.settings.input, network.settings.steps)
+    ours, theirs = (
+        [node.op for node in each.nodes[1:] if not isinstance(node.op, Flatten)] for each in (found.network, network)
+    )
+    assert ours == theirs
+    assert found.network.settings.readout == network.settings.readout
 
 
 def test_from_the_package() -> None:

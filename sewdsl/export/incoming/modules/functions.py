@@ -148,9 +148,24 @@ class Unsqueezed:
 
 
 def _unsqueeze(trace: Trace, a: Traced, dim: int) -> Unsqueezed:
-    if dim != 0 or a.form is not Form.STEP or a.complement or trace.repeated:
+    if dim != 0:
         raise trace.refusal(f"puts an axis before the axis {dim} of {a.form.value}")
-    return Unsqueezed(a)
+    return Unsqueezed(_step(trace, a))
+
+
+def _step(trace: Trace, a: Traced) -> Traced:
+    """What can be repeated over time: it has no time-steps yet, and has not lost them."""
+    if a.form is not Form.STEP or a.complement or a.read or trace.repeated:
+        raise trace.refusal(f"repeats {a.form.value}, which has had its time-steps")
+    return a
+
+
+def _expand(trace: Trace, a: Traced, *sizes: Any) -> Traced:
+    """The same at every time-step, with an axis more."""
+    wanted = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    if wanted == tuple(a.shape) and not a.complement:
+        return _same(trace, a)
+    return Unsqueezed(_step(trace, a)).expand(*wanted)
 
 
 def _mean(trace: Trace, a: Traced, dim: Any = None, keepdim: bool = False, **_: Any) -> Traced:  # noqa: FBT001, FBT002 -- torch's signature
@@ -270,6 +285,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "adaptive_avg_pool2d": layers.adaptive,
     "contiguous": _same,
     "clone": _same,
+    "expand": _expand,
+    "linear": layers.matrix,
 }
 """By their names, as functions and as methods."""
 

@@ -98,6 +98,19 @@ def linear(trace: Trace, module: nn.Linear, a: Traced) -> Traced:
     return trace.add(op, a, **copied(module))
 
 
+def matrix(trace: Trace, a: Traced, weight: Tensor, bias: Tensor | None = None) -> Traced:
+    """The function that ``Linear`` calls, with parameters of the module at hand."""
+    if not all(isinstance(each, nn.Parameter) for each in (weight, bias) if each is not None):
+        raise trace.refusal("multiplies by a matrix that is computed")
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("multiplies the last axis of a map")
+    trace.once(weight)
+    _width(trace, a, weight.shape[1])
+    op = made(Linear, trace.origin, features=len(weight), bias=bias is not None)
+    tensors = {"weight": weight.detach().clone(), "bias": None if bias is None else bias.detach().clone()}
+    return trace.add(op, a, **tensors)
+
+
 def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: Traced) -> Traced:
     """``BatchNorm1d`` of vectors, ``BatchNorm2d`` of maps."""
     if not module.track_running_stats or module.running_mean is None:

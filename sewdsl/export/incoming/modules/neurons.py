@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import exp
 from typing import Any
 
@@ -58,16 +59,22 @@ def _surrogate(trace: Trace, function: Any) -> Surrogate:
     name = type(function).__name__
     if not getattr(function, "spiking", True):
         raise trace.refusal(f"gives no spikes, but what {name} is the derivative of (spiking=False)")
-    alpha = float(getattr(function, "alpha", 1.0))
-    match name:
-        case "ATan":
-            return made(ATan, trace.origin, alpha=alpha)
-        case "Sigmoid":
-            return made(Sigmoid, trace.origin, alpha=alpha)
-        case "PiecewiseQuadratic":
-            return made(Triangle, trace.origin, alpha=alpha)
-        case "Rect":
-            return made(Rectangular, trace.origin, width=1 / alpha)
-        case "DeterministicPass":
-            return Constant()
-    raise trace.refusal(f"has the surrogate {name}, which the language does not have")
+    found = SURROGATES[name](function) if name in SURROGATES else None
+    if found is None:
+        raise trace.refusal(f"has the surrogate {name}, which the language does not have")
+    kind, arguments = found
+    return made(kind, trace.origin, **arguments)
+
+
+Derivative = tuple[type[Surrogate], dict[str, float]]
+"""One of ours, and its arguments."""
+SURROGATES: dict[str, Callable[[Any], Derivative | None]] = {
+    "ATan": lambda f: (ATan, {"alpha": float(f.alpha)}),
+    "Sigmoid": lambda f: (Sigmoid, {"alpha": float(f.alpha)}),
+    "PiecewiseQuadratic": lambda f: (Triangle, {"alpha": float(f.alpha)}),
+    "Rect": lambda f: (Rectangular, {"width": 1 / float(f.alpha)}),
+    "PiecewiseLeakyReLU": lambda f: None if f.c else (Rectangular, {"width": 2 * float(f.w)}),
+    "LeakyKReLU": lambda f: (Constant, {"value": float(f.k)}) if f.k == f.leak else None,
+    "DeterministicPass": lambda _: (Constant, {"value": 1.0}),
+}
+"""Of SpikingJelly, by name; None: with these arguments it is none of ours."""

@@ -104,7 +104,7 @@ class Trace:
         self.repeated = False
         self._dtype = dtype
         self._way: list[Origin] = []
-        self._called: set[nn.Module] = set()
+        self._used: set[int] = set()
 
     def input(self, form: Form) -> Traced:
         """What the module is shown."""
@@ -171,6 +171,16 @@ class Trace:
             raise self.refusal(f"calls {_qualified(func)}, which has no place in the language")
         return self._vocabulary.functions[name](self, *args, **kwargs)
 
+    def once(self, owner: object) -> None:
+        """Notes that a module, or a parameter, was used.
+
+        Raises:
+            PartRefused: it was used before.
+        """
+        if id(owner) in self._used:
+            raise self.refusal("is called twice; its weights or its potential would be shared")
+        self._used.add(id(owner))
+
     @contextmanager
     def watching(self, model: nn.Module, known: Callable[[nn.Module], Leaf | None]) -> Iterator[None]:
         """While this lasts, known layers of a module are written down when they are called."""
@@ -207,9 +217,8 @@ class Trace:
     def _leaf(self, module: nn.Module, leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
         if len(args) != 1 or kwargs or not isinstance(args[0], Traced):
             raise self.refusal("reads what does not come from the input, or more than one tensor")
-        if module in self._called and (module.state_dict() or hasattr(module, "v_threshold")):
-            raise self.refusal("is called twice; its weights or its potential would be shared")
-        self._called.add(module)
+        if module.state_dict() or hasattr(module, "v_threshold"):
+            self.once(module)
         return leaf(self, module, args[0])
 
 
