@@ -162,11 +162,6 @@ def norm(op: BatchNorm, *inputs: Signal) -> Call:
     return Call(f"BatchNorm{1 if len(inputs[0].shape) == 1 else 2}d", (channels, *shared))
 
 
-def max_pool(op: MaxPool) -> Call:
-    """A max pooling."""
-    return pool("MaxPool2d", op)
-
-
 def pool(callee: str, op: MaxPool | AvgPool) -> Call:
     """A pooling."""
     kernel, stride = side(op.kernel), side(op.stride)

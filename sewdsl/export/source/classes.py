@@ -11,9 +11,9 @@ from sewdsl.export.source.code import Arg, Call, Expr, Literal, Note, Unset, var
 from sewdsl.export.source.dialect import Layers
 from sewdsl.export.source.names import class_name
 from sewdsl.export.source.notation import Notation
-from sewdsl.export.source.scope import IN, OUT, PROJECTION, STRIDE, Column, Scope
+from sewdsl.export.source.scope import IN, OUT, PARAMS, PROJECTION, STRIDE, Column, Scope
 from sewdsl.export.source.tree import Item, Leaf, Pass, Section
-from sewdsl.export.source.unify import copies, skeleton, unify_args
+from sewdsl.export.source.unify import Resolve, copies, skeleton, unify_args
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ops.branches import branch_end
@@ -88,6 +88,7 @@ class Classes:
         self._network, self._layers, self._neutral, self._taken = network, layers, neutral, taken
         self._variables = {*taken, "self", "x"}
         self._notation = Notation(network)
+        self._params: frozenset[str] = frozenset()
         self._calls: dict[int, Call] = {}  # by identity: sections of equal contents are different places
         self.made: list[Made] = []
         root_name = class_name(network.name, "Network", taken)
@@ -114,6 +115,7 @@ class Classes:
     # --- instances -----------------------------------------------------------------------------------------
 
     def _instance(self, section: Section) -> _Instance:
+        self._params = PARAMS if section.kind != "network" else frozenset()  # what no loop in it may call its variables
         return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
 
     def _attributes(self, section: Section) -> Iterator[Arg]:
@@ -138,7 +140,7 @@ class Classes:
         if id(item) in self._calls:
             return self._calls[id(item)]
         if item.kind == "repeat":
-            return copies([self._expr(copy) for copy in item.items])
+            return copies([self._expr(copy) for copy in item.items], self._params)
         return Call("layers", tuple(self._attributes(item)))
 
     def _starts(self, section: Section) -> Iterator[Arg]:
@@ -184,7 +186,7 @@ class Classes:
             _attribute(arg.name, group, scope, with_shortcuts if some and arg.name in first.shortcuts else everywhere)
             for arg in first.attributes
         ]
-        starts = [unify_args(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True)]
+        starts = [_start(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True)]
         if some:
             scope.add(PROJECTION, tuple(i in with_shortcuts for i in everywhere))
         ends = zip(*((section.source, section.output) for section in instances), strict=True)
@@ -208,6 +210,11 @@ def _attribute(
     """A module that these instances have, and which they are."""
     same = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
     return unify_args(same, scope.at(positions)), positions
+
+
+def _start(args: Sequence[Arg], resolve: Resolve) -> Arg:
+    """The initial bias of a batch norm; where it differs, the parameter is not named after the way to it."""
+    return replace(unify_args([replace(arg, name="start") for arg in args], resolve), name=args[0].name)
 
 
 def _together(items: Iterable[Item], network: Network) -> Iterator[list[Item]]:

@@ -14,6 +14,7 @@ from sewdsl.ir.signal import Signal
 Column = tuple[object, ...]
 """A value for each instance."""
 IN, OUT, STRIDE, PROJECTION = "in_channels", "channels", "stride", "projection"
+PARAMS = frozenset({IN, OUT, STRIDE, PROJECTION})
 _ARGUMENT = re.compile(r"([^\W\d]+)(-?\d+)")
 _NAMES = {"c": OUT, "s": STRIDE}
 LARGEST = 16

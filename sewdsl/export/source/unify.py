@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import groupby
 
@@ -66,13 +67,13 @@ def _unify_runs(runs: Sequence[Run], resolve: Resolve, arg: Arg) -> Run:
     return replace(first, body=unify([run.body for run in runs], resolve, arg), rows=rows)
 
 
-def copies(exprs: Sequence[Expr]) -> Copies:
-    """The copies of a repeat, neighbours of one skeleton written once."""
-    return Copies(tuple(_run(list(run)) for _, run in groupby(exprs, skeleton)))
+def copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
+    """The copies of a repeat, neighbours of one skeleton written once, with variables of other names than these."""
+    return Copies(tuple(_run(list(run), taken) for _, run in groupby(exprs, skeleton)))
 
 
-def _run(exprs: Sequence[Expr]) -> Run:
-    loop = _Loop(variables(exprs[0]))
+def _run(exprs: Sequence[Expr], taken: AbstractSet[str]) -> Run:
+    loop = _Loop(variables(exprs[0]) | taken)
     body = unify(exprs, loop, Arg("copy", Literal(0)))
     rows = tuple(zip(*loop.columns.values(), strict=True))
     return Run(body, len(exprs), tuple(loop.columns), rows)

@@ -23,9 +23,11 @@ block Odd One(c=in, k=3, stride=1) = ADD[c$(c)k$(k)s$(stride)-BN-SN | id or c$(c
 block Twice(c=in, n=2) = ADD[{Odd One (c$(c)k5)}*$(n)-Odd One (k=1) | id or Stem (c$(c))]
 block Wide(c, input=1, self=2, x=3, layers=4, projection=5) = Stem (c$(c))-c$(2*c)k$(x)-BN-SN-c$(c)k1g$(self)-BN-SN
 block Varied(w) = {Odd One (c$(w))-ADD[MPk3s1p1 | id]-SN}*2
+block Cross(c, d=in) = {c$(c)k3-c$(d)k3-c$(c)k1-BN-SN}*2
 block Votes(n) = FC$(n)b0-BN-SN
 body Stem (c4)-{Twice-Odd One (c6stride2)-Wide (c4)}*2-
-     {Wide (c8, x=1, self=4)-Twice (c4, n=3)-Odd One (c8)}*2-Odd One (SN=IF)-Varied (w6)-Varied (w5)-
+     {Wide (c8, x=1, self=4)-Twice (c4, n=3)-Odd One (c8)}*2-Odd One (SN=IF)-Cross (c3)-Cross (c5)-
+     Varied (w6)-Varied (w5)-
      Votes (n12)-Votes (n9)-Votes (n6)-APk3
 """
 
@@ -50,8 +52,8 @@ def test_same_network(dialect: str, text: Source) -> None:
 def test_classes(text: Source) -> None:
     file = SOURCES["spikingjelly"](sewdsl.read(text).result())
     found = {node.name: node for node in ast.parse(file).body if isinstance(node, ast.ClassDef)}
-    parts = ["Stem", "OddOne", "OddOneBlock", "Votes", "VotesBlock", "Twice", "Wide", "TwiceBlock", "Repeat", "Varied"]
-    assert list(found) == ["Linear", *parts, "Own"]
+    parts = ["Stem", "OddOne", "OddOneBlock", "Cross", "Votes", "VotesBlock", "Twice", "Wide", "TwiceBlock", "Repeat"]
+    assert list(found) == ["Linear", *parts, "Varied", "Own"]
     (maker,) = (node for node in found["OddOne"].body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
     assert [arg.arg for arg in maker.args.args + maker.args.kwonlyargs] == [
         *("self", "in_channels", "channels", "k", "stride", "padding", "projection"),

@@ -23,6 +23,10 @@ def test_values_that_go_together_are_one_variable() -> None:
     assert flat(copies([conv(2, 2), conv(4, 4), conv(8, 8)])) == "repeat(Conv(before, before) for before in (2, 4, 8))"
 
 
+def test_many_values_that_are_the_same_are_counted() -> None:
+    assert flat(copies([conv(2), *[conv(4)] * 5])) == "repeat(Conv(before, 4) for before in (2, *[4] * 5))"
+
+
 def test_values_that_do_not_are_several() -> None:
     made = copies([conv(2, 3), conv(3, 5), conv(5, 5, 2)])
     loop = "for before, after, stride in ((2, 3, 1), (3, 5, 1), (5, 5, 2))"
@@ -34,6 +38,10 @@ def test_copies_in_copies_have_variables_of_their_own() -> None:
     (run,) = copies(inner).runs
     assert run.names == ("before_2", "before_3")
     assert flat(run.body) == "repeat(Conv(before, 4) for before in (before_2, before_3))"
+
+
+def test_variables_that_are_taken() -> None:
+    assert flat(copies([conv(2), conv(3)], {"before"})) == "repeat(Conv(before_2, 4) for before_2 in (2, 3))"
 
 
 def test_copies_of_different_layers_are_listed() -> None:
