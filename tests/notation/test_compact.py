@@ -68,6 +68,8 @@ NEURONS = {
     (None, "PLIF(tau=3.0)-SN"): "{PLIF(tau=3.0)}*2",
     ("IF", "LIF-SEW Block-PLIF-SEW Block (SN=LIF)"): "LIF-SEW Block (c4)-PLIF-SEW Block (c4, SN=LIF)",
     (None, "LIF-SEW Block-PLIF-SEW Block (SN=LIF)"): "LIF-SEW Block (c4)-PLIF-SEW Block (c4, SN=LIF)",
+    # the same join, where SN means something else before it
+    (None, "LIF-SEW Block (SN=IF)-SEW Block (SN=IF)"): "LIF-SEW Block (c4, SN=IF)-SEW Block (c4)",
     (None, "IF-ADD[BN-LIF | SEW Block]-SEW Block"): "IF-ADD[BN-LIF | SEW Block (c4)]-SEW Block (c4)",
 }
 
@@ -101,6 +103,10 @@ BLOCKS = {
     "IF-ADD[c4k3-BN-IF-c4k3b1-BN-IF | id]": "IF-ADD[c4k3s1-BN-IF-c4k3s1b1-BN-IF | id]",
     "IF-ADD[c4k3-BN-IF-c4k3-BN(eps=0.1)-IF | id]": "IF-ADD[c4k3s1-BN-IF-c4k3s1-BN(eps=0.1)-IF | id]",
     "IF-ADD[c4k5-BN-IF-c4k3-BN-IF | id]": "IF-ADD[c4k5s1-BN-IF-c4k3s1-BN-IF | id]",
+    # the same join, where a projection is needed and where it is not
+    "c6k3-IF-ADD[c4k3-BN-IF-c4k3-BN-IF | c4k1-BN-IF]-ADD[c4k3-BN-IF-c4k3-BN-IF | c4k1-BN-IF]": (
+        "c6k3s1-IF-SEW Block (c4)-ADD[{c4k3s1-BN-IF}*2 | c4k1s1-BN-IF]"
+    ),
     # inside of others
     "IF-ADD[SEW Block-BN | SEW Block]": "IF-ADD[SEW Block (c4)-BN | SEW Block (c4)]",
 }

@@ -149,6 +149,8 @@ def test_names_that_are_made_up() -> None:
         for node in made
     )
     named = made.with_nodes(labelled)
+    same = made.with_nodes(tuple(replace(node, path=(Step("block", "Unit", "key"),)) for node in made))
+    assert blocks(net(same))[:2] == ["block Unit = ADD[BN | id]", "block Block A = ADD[ReLU | id]"]
     assert blocks(net(named)) == [
         "block Block B = ADD[BN | id]",
         "block Block A = ADD[ReLU | id]",
