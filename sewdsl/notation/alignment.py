@@ -30,12 +30,36 @@ class Alignment:
         """Whether two parts are the same but for what calls are named."""
         return self._id(one) == self._id(other)
 
-    def pairs(self, one: Parts, other: Parts) -> Iterator[Pair]:
-        """All items of both sequences in order, side by side where one has become the other."""
+    def pairs(self, one: Parts, other: Parts) -> list[Pair]:
+        """All items of both sequences in order, side by side where one has become the other.
+
+        Of several equal items, the last are those that went or came.
+        """
         start, stop = self._common(one, other)
-        yield from zip(one[:start], other[:start], strict=True)
-        yield from self._between(one[start : len(one) - stop], other[start : len(other) - stop])
-        yield from zip(one[len(one) - stop :], other[len(other) - stop :], strict=True)
+        found: list[Pair] = [*zip(one[:start], other[:start], strict=True)]
+        found += self._between(one[start : len(one) - stop], other[start : len(other) - stop])
+        found += zip(one[len(one) - stop :], other[len(other) - stop :], strict=True)
+        for start in range(len(found) - 1, -1, -1):
+            self._slide(found, start)
+        return found
+
+    def _slide(self, pairs: list[Pair], start: int) -> None:
+        """Moves a run of items that only went, or only came, behind equal items, if it begins at an index."""
+        side = next((side for side in (0, 1) if pairs[start][1 - side] is None), None)
+        if side is None or (start and pairs[start - 1][1 - side] is None):
+            return
+        stop = start
+        while stop < len(pairs) and pairs[stop][1 - side] is None:
+            stop += 1
+        while stop < len(pairs):
+            moved, (before, after) = pairs[start][side], pairs[stop]
+            if before is None or after is None or moved is None or not self.equal(before, after):
+                return
+            if not self.equal(moved, before):
+                return
+            pairs[start] = (moved, after) if side == 0 else (before, moved)
+            pairs[stop] = (before, None) if side == 0 else (None, after)
+            start, stop = start + 1, stop + 1
 
     def _common(self, one: Parts, other: Parts) -> tuple[int, int]:
         """How many items are equal at the beginning, and of the others at the end."""

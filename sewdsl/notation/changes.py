@@ -91,7 +91,7 @@ class _Comparison:
         """Items that went, and those that came in their place."""
         texts = _text(gone), _text(come)
         if gone:
-            return self._found(*texts, "at", gone[0], crossing=_crosses(gone))
+            return self._found(*texts, "at", gone[0])
         if behind is not None:
             return self._found(*texts, "behind", behind)
         if one:
@@ -115,10 +115,8 @@ class _Comparison:
             case _:
                 yield from self.sequences(inside(before), inside(after), self._found("", "", "at", before))
 
-    def _found(self, was: str, now: str, where: str, part: Part, *, crossing: bool = False) -> _Found:
-        place = Place((*part.place.way, *part.place.copies)) if crossing else part.place
-        place = replace(place, way=(*place.way, where))
-        return _Found(Change(was, now, where, self._name(part)), place)
+    def _found(self, was: str, now: str, where: str, part: Part) -> _Found:
+        return _Found(Change(was, now, where, self._name(part)), part.place)
 
     def _name(self, part: Part) -> str:
         """The name of a node; of a block, what the names of its nodes have in common."""
@@ -140,11 +138,6 @@ def nodes_of(part: Part) -> Iterator[int]:
 
 def _text(parts: Parts) -> str:
     return text(fold(tuple(part.item for part in parts))) if parts else ""
-
-
-def _crosses(parts: Parts) -> bool:
-    """Whether items are of several copies."""
-    return len({part.place.copies for part in parts}) > 1
 
 
 def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], ...]]:

@@ -98,7 +98,7 @@ PAIRS = {
     ],
     ("sew-resnet-50", "sew-resnet-152"): [
         ("", "{SEW Bottleneck (c128)}*4", "behind", "repeat2.3.sew_bottleneck1", ()),
-        ("", "{SEW Bottleneck (c256)}*30", "behind", "sew_bottleneck3", ()),
+        ("", "{SEW Bottleneck (c256)}*30", "behind", "repeat3.5.sew_bottleneck1", ()),
     ],
     ("tdbn-resnet-19", "spiking-resnet-34-large"): [  # blocks of their own, of one name
         ("c128k3s1", "c128k7s2", "at", "conv1", ()),
@@ -114,7 +114,7 @@ PAIRS = {
         ("", "Basic Block (c64)", "behind", "repeat1.2.basic_block1", ()),
         ("", "{Basic Block (c128)}*2", "behind", "repeat2.1.basic_block1", ()),
         ("", "{Basic Block (c256)}*4", "behind", "repeat3.1.basic_block1", ()),
-        ("", "Basic Block (c512)", "behind", "basic_block3", ()),
+        ("", "Basic Block (c512)", "behind", "repeat4.1.basic_block1", ()),
     ],
     ("7b-net", "wide-7b-net"): [
         ("c32k3s1", "c64k3s1", "at", "conv1", ()),
@@ -148,11 +148,29 @@ TEXTS = {
         ("PLIF", "LIF", "at", "repeat1.1.sew_block1.branch.plif1", ((1, 2),)),
         ("PLIF", "LIF", "at", "repeat1.1.sew_block1.branch.plif2", ((1, 2),)),
     ],
+    # only another join
+    ("IF-ADD[BN-IF | IF]-IF", "IF-AND[BN-IF | IF]-IF"): [("ADD[…]", "AND[…]", "at", "add1", ())],
     # another join, operands that change sides, items in front
     ("IF-ADD[BN-IF | id]", "IF-IAND[id | BN-IF]"): [
         ("ADD[…]", "IAND[…]", "at", "add1", ()),
         ("BN-IF", "", "at", "branch.bn1", ()),
         ("", "BN-IF", "in the shortcut of", "add1", ()),
+    ],
+    # copies of nested repeats, of which not every combination changed
+    (
+        "{{c4k3-IF-DP}*2-MPk1}*2-FC3",
+        "c4k3-LIF-DP-c4k3-IF-DP-MPk1-c4k3-IF-DP-c4k3-LIF-DP-MPk1-FC3",
+    ): [
+        ("IF", "LIF", "at", "repeat1.1.repeat1.1.if1", ()),
+        ("IF", "LIF", "at", "repeat1.2.repeat1.2.if1", ()),
+    ],
+    # fewer copies inside of each copy
+    ("{{c4k3-IF}*5-MPk1}*2-FC3", "{{c4k3-IF}*3-MPk1}*2-FC3"): [
+        ("{c4k3s1-IF}*2", "", "at", "repeat1.1.repeat1.4.conv1", ((1, 2), (4,))),
+    ],
+    # what is no call any more because of a layer within
+    ("c4k3-IF-Spiking Block (c4)", "c4k3-IF-ADD[c4k3-BN-IF-c4k3-BN | id]-DP-IF"): [
+        ("", "DP", "behind", "spiking_block1.add1", ()),
     ],
     # of two that could have become it, the one that is more alike
     ("c4k3-c4k5-FC3", "c4k5b1s2-FC3"): [
