@@ -1,0 +1,179 @@
+"""The pages that are made from the code: the catalogue, the networks, the claims, the index of codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sewdsl.checks.expectation import computed, holds
+from sewdsl.compiler import read, shipped
+from sewdsl.editing import docs
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Activation, Join, Layer, Surrogate
+from sewdsl.ir.recipe import Optimizer, Recipe, Schedule
+from sewdsl.ir.words import in_words
+from sewdsl.ops import catalogue
+from sewdsl.ops.layers.pool import Pool
+
+FAMILIES: dict[str, type[Kind]] = {
+    "Layers": Layer,
+    "Neurons and other activations": Activation,
+    "Joins": Join,
+    "Surrogates": Surrogate,
+    "Optimizers": Optimizer,
+    "Schedules": Schedule,
+}
+CATALOGUE = """\
+# Catalogue
+
+Everything that a name can mean, from the docstrings of the code. `sewdsl nets --kinds` lists it too.
+"""
+NETWORKS = """\
+# Networks
+
+`sewdsl nets NAME` prints a file, with what is known of its source. Printed figures that differ are on the page of
+[differences](differences.md).
+"""
+CODES = """\
+# Diagnostics
+
+The pages that `sewdsl explain CODE` prints, each with a text that has the problem and one that does not.
+"""
+_HEAD = re.compile(r"^\*(\w+) · ([^*]+)\*$", re.MULTILINE)
+
+
+def kinds() -> str:
+    """Every kind with its arguments, then the blocks, the settings and the keys of a recipe."""
+    parts = [CATALOGUE]
+    for title, family in FAMILIES.items():
+        parts.append(f"## {title}\n")
+        for name, kind in sorted(catalogue().items(), key=lambda item: item[0].casefold()):
+            if issubclass(kind, family) and name != "input":
+                parts.append(_kind(name, kind))
+    blocks = shipped()["blocks"].read_text(encoding="utf-8")
+    parts.append(f"## Blocks\n\nThe paper's blocks, in the language itself:\n\n```sewdsl\n{blocks}```\n")
+    parts.append("## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in docs.settings().items())))
+    parts.append("## Recipe\n\n" + _table(("key", "default", "meaning"), _recipe()))
+    parts.append("## Data sets\n\n[Data](data.md) says what is expected on disk.\n\n" + datasets())
+    return "\n".join(parts)
+
+
+def _kind(name: str, kind: type[Kind]) -> str:
+    letters = {field: letter for letter, field in kind.letters().items()}
+    rows = (
+        (_argument(name, field, letters), _default(kind, field), text) for field, text in docs.arguments(kind).items()
+    )
+    table = _table(("argument", "default", "meaning"), rows) if docs.arguments(kind) else ""
+    return f"### {name}\n\n{docs.description(kind)}\n\n{table}"
+
+
+def _argument(name: str, field: str, letters: dict[str, str]) -> str:
+    """How an argument is written: by its letter, right behind the name, or by its own name."""
+    return f"`{letters[field] or name}#`, {field}" if field in letters else f"`{field}`"
+
+
+def _default(kind: type[Kind | Recipe], name: str) -> str:
+    field = kind.model_fields[name]
+    if issubclass(kind, Pool) and name == "stride":
+        return "the kernel"
+    if field.is_required():
+        return "–"
+    return f"`{in_words(field.get_default(call_default_factory=True, validated_data={}))}`"
+
+
+def _recipe() -> Iterator[tuple[str, str, str]]:
+    return ((f"`{key}`", _default(Recipe, key), text) for key, text in docs.recipe().items())
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def datasets() -> str:
+    """Every data set by the name that a recipe gives it."""
+    from sewdsl.train.data import datasets as known  # noqa: PLC0415 -- torch takes seconds
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, data in sorted(known().items()):
+            shape = getattr(data, "shape", None)
+            size = "x".join(map(str, shape)) if isinstance(shape, tuple) else "–"
+            classes = getattr(data, "classes", None)
+            count = str(classes) if isinstance(classes, int) else "–"
+            yield f"`{name}`", size, count, (data.__doc__ or "").strip().splitlines()[0]
+
+    return _table(("name", "shape", "classes", "what it is"), rows())
+
+
+def networks() -> str:
+    """Every shipped network with its figures, and those that its source prints."""
+
+    def row(name: str, network: Network) -> tuple[str, ...]:
+        claims = [e for e in network.expectations if not e.binding and e.quantity == "parameters"]
+        printed = [f"{claim.value} ({claim.source})" for claim in claims]
+        macs = f"{network.total_macs:,}"
+        return f"`{name}`", network.name, f"{network.total_parameters:,}", macs, ", ".join(printed) or "–"
+
+    found = ((name, read(path).network) for name, path in shipped().items())
+    rows = (row(name, network) for name, network in found if network is not None)
+    head = ("name", "network", "parameters", "MACs a time-step", "printed")
+    return f"{NETWORKS}\n{_table(head, rows)}"
+
+
+def claims() -> str:
+    """Every figure that a source prints, beside the one that is computed."""
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, path in shipped().items():
+            network = read(path).network
+            for claim in network.expectations if network else ():
+                if network and not claim.binding:
+                    value = computed(network, claim.quantity)
+                    shown = f"{value:,}" if isinstance(value, int) else value
+                    verdict = "holds" if holds(claim, value) else "**differs**"
+                    yield f"`{name}`", claim.quantity, claim.source, claim.value, shown, verdict
+
+    return _table(("network", "quantity", "source", "printed", "computed", ""), rows())
+
+
+def codes() -> str:
+    """The diagnostics by what they are about."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    for code, page in docs.codes().items():
+        head = _HEAD.search(page)
+        severity, group = (head[1], head[2]) if head else ("", "other")
+        sentence = page[head.end() if head else 0 :].strip().split(". ")[0].replace("\n", " ").rstrip(".")
+        groups.setdefault(group.strip(), []).append((f"[{code}]({code}.md)", severity, sentence))
+    parts = [CODES]
+    head_ = ("code", "severity", "in short")
+    parts += [f"## {group}\n\n{_table(head_, iter(rows))}" for group, rows in sorted(groups.items())]
+    return "\n".join(parts)
+
+
+def decisions() -> str:
+    """The decisions by number."""
+    folder = Path(__file__).parents[1] / "decisions"
+    found = (
+        (path.name, path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")) for path in folder.glob("*.md")
+    )
+    lines = [f"- [{title}]({name})" for name, title in sorted(found)]
+    return "# Decisions\n\nWhy things are as they are.\n\n" + "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "catalogue.md": kinds,
+    "networks.md": networks,
+    "codes/index.md": codes,
+    "decisions/index.md": decisions,
+}
+"""Pages that are made whole."""
+PARTS: dict[str, Callable[[], str]] = {"claims": claims}
+"""What stands for ``<!-- made: NAME -->`` in a page that is written."""
+_PART = re.compile(r"<!-- made: (\w+) -->")
+
+
+def with_parts(text: str) -> str:
+    """A page with the parts that are made from the code."""
+    return _PART.sub(lambda match: PARTS[match[1]](), text)
