@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.draw import style, words
 from sewdsl.draw.columns import lay_out
-from sewdsl.draw.fold import picture_of
+from sewdsl.draw.fold import Unfolded, picture_of
 from sewdsl.draw.geometry import Point, rounded, shortened
 from sewdsl.draw.label import label
 from sewdsl.draw.measure import DETAIL, SMALL, TEXT, Measure
@@ -24,16 +24,17 @@ NODE = {"shape": "box", "style": "rounded,filled", "fixedsize": "true", "penwidt
 EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}", "fontcolor": style.MUTED}
 
 
-def dot(network: Network, *, expand: bool = False, direction: Direction = "TB") -> str:
+def dot(network: Network, *, expand: Unfolded = False, direction: Direction = "TB") -> str:
     """A network as DOT text, laid out.
 
     Every node carries its place, so that ``neato -n2`` draws it as meant (see :func:`sewdsl.draw.render`); plain
     ``dot`` ignores the places and finds others. A drawn layer's identifier is its node's name; where copies are
-    folded, that of the first. ``NAME/fork`` is the point where the input of the join ``NAME`` splits.
+    folded, that of the first. ``NAME/fork`` is the point where the input of the join ``NAME`` splits. The frame of
+    folded copies has the ``id`` ``fold:KEY``.
 
     Args:
         network: What to draw.
-        expand: Draw every copy of a repeat, rather than equal neighbours once.
+        expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
     """
     items = picture_of(network, expand=expand)
@@ -117,6 +118,8 @@ class _Writer:
             "fontcolor": style.INK,
             "fontsize": f"{TEXT:g}",
         }
+        # said of every frame, since one inside another would take over that of the outer
+        look["id"] = self._plain(f"fold:{frame.title.key}") if frame.title.key else f"frame:{self._frames}"
         with graph.subgraph(name=f"cluster_{self._frames}") as inner:
             bold = f"<b>{escape(words.printable(frame.title.title))}</b>"
             inner.attr(label=f"<{bold}{note if frame.title.note else ''}>", lp=self._place(frame.text), **look)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -10,21 +10,24 @@ from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual,
 from sewdsl.ir.network import Network, Node, Step
 from sewdsl.ir.op import Join
 
+Unfolded = bool | Collection[str]
+"""Which repeats are drawn copy by copy: all, none, or those with these keys."""
 
-def picture_of(network: Network, *, expand: bool = False) -> Items:
+
+def picture_of(network: Network, *, expand: Unfolded = False) -> Items:
     """The tree of a network, with its readout at the end.
 
     Args:
         network: What to show; its nodes stand in order of computation.
-        expand: Draw every copy of a repeat. Otherwise neighbouring copies of the same structure (the same ops, wired
-            the same way; shapes may differ) become one :class:`Fold`.
+        expand: Draw every copy of a repeat, or of those with these keys. Otherwise neighbouring copies of the same
+            structure (the same ops, wired the same way; shapes may differ) become one :class:`Fold`.
     """
     folder = _Folder(network.nodes, expand=expand)
     return (*folder.sequence(range(len(network)), 0), Readout(network.output))
 
 
 class _Folder:
-    def __init__(self, nodes: tuple[Node, ...], *, expand: bool) -> None:
+    def __init__(self, nodes: tuple[Node, ...], *, expand: Unfolded) -> None:
         self._nodes, self._expand = nodes, expand
 
     def sequence(self, indices: Sequence[int], depth: int) -> Items:
@@ -32,9 +35,10 @@ class _Folder:
         items: list[Item] = []
         sides: dict[str, Items] = {}
         copies: list[tuple[Step, Items]] = []
+        key = ""
         for step, group in self._groups(indices, depth):
             if copies and not (step and step.kind == "repeat" and step.copy == copies[-1][0].copy + 1):
-                items += self._repeat(copies)
+                items += self._repeat(copies, key)
                 copies = []
             if step is None:
                 items += self._layer(group[0], sides)
@@ -42,12 +46,13 @@ class _Folder:
                 continue
             inside = self.sequence(group, depth + 1)
             if step.kind == "repeat":
+                key = _key(self._nodes[group[0]].path[: depth + 1])
                 copies.append((step, inside))
             elif step.kind == "block":
                 items.append(Block(step.label, inside))
             else:
                 sides[step.kind] = inside
-        return (*items, *self._repeat(copies), *(item for side in sides.values() for item in side))
+        return (*items, *self._repeat(copies, key), *(item for side in sides.values() for item in side))
 
     def _groups(self, indices: Sequence[int], depth: int) -> Iterator[tuple[Step | None, list[int]]]:
         def step(index: int) -> Step | int:
@@ -63,11 +68,12 @@ class _Folder:
             return (Residual(sides.get("branch", ()), sides.get("shortcut", ()), layer),)
         return (*(item for side in sides.values() for item in side), layer)
 
-    def _repeat(self, copies: list[tuple[Step, Items]]) -> Items:
-        if self._expand or len(copies) <= 1:
+    def _repeat(self, copies: list[tuple[Step, Items]], key: str) -> Items:
+        expand = self._expand if isinstance(self._expand, bool) else key in self._expand
+        if expand or len(copies) <= 1:
             return tuple(item for _, items in copies for item in items)
         runs = [list(run) for _, run in groupby(copies, lambda copy: self._structure(copy[1]))]
-        return tuple(_folded(run) for run in runs)
+        return tuple(_folded(run, key) for run in runs)
 
     def _structure(self, items: Items) -> Hashable:
         """What must be equal for two copies to be drawn as one."""
@@ -88,11 +94,16 @@ class _Folder:
                 return source
 
 
-def _folded(run: Sequence[tuple[Step, Items]]) -> Fold:
+def _key(path: Sequence[Step]) -> str:
+    """The way to a repeat, without the number of the copy."""
+    return ".".join(step.key for step in path).rpartition(".")[0]
+
+
+def _folded(run: Sequence[tuple[Step, Items]], key: str) -> Fold:
     """Copies of one structure as one."""
     (begin, _), (end, _) = run[0], run[-1]
     outputs = tuple(last(items[-1]).nodes[-1] for _, items in run)
-    return Fold(begin.copy, end.copy, begin.copies, outputs, _merged([items for _, items in run]))
+    return Fold(begin.copy, end.copy, begin.copies, outputs, _merged([items for _, items in run]), key)
 
 
 def _merged(sequences: Sequence[Items]) -> Items:

@@ -33,6 +33,7 @@ class Title(NamedTuple):
     folds: bool
     block: bool
     items: Items
+    key: str = ""
 
     @property
     def height(self) -> float:
@@ -131,8 +132,8 @@ class Measure:
         match item.items:
             case (Block(name, items),):
                 both = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
-                return Title(both, note, folds=True, block=True, items=items)
-        return Title(copies, note, folds=True, block=False, items=item.items)
+                return Title(both, note, folds=True, block=True, items=items, key=item.key)
+        return Title(copies, note, folds=True, block=False, items=item.items, key=item.key)
 
     def _way(self, fold: Fold) -> str:
         """The way of the shape through the copies, if their outputs differ."""

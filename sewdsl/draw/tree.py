@@ -42,6 +42,7 @@ class Fold:
         copies: How many copies the repeat has in all.
         outputs: The last node of each copy; inside another fold, of those in the first copy of that.
         items: The sequence that is repeated.
+        key: The way to the repeat, ``repeat1``, by which it can be drawn unfolded; within a fold, in its first copy.
     """
 
     first: int
@@ -49,6 +50,7 @@ class Fold:
     copies: int
     outputs: tuple[int, ...]
     items: Items
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -71,3 +71,26 @@ def test_first_and_last_layer(networks: Networks) -> None:
     assert first(items[-1]) is None
     with pytest.raises(ValueError, match="nothing follows"):
         last(items[-1])
+
+
+def test_one_repeat_is_drawn_unfolded_by_its_key() -> None:
+    network = sewdsl.load("{c4k3-BN-IF}*2-{{c4k3-BN-IF}*3-MPk2}*2-FC5", input="2x16x16")
+    keys = [item.key for item in picture_of(network) if isinstance(item, Fold)]
+    assert keys == ["repeat1", "repeat2"]
+    items = picture_of(network, expand={"repeat2"})
+    folds = [item for item in items if isinstance(item, Fold)]
+    assert [(fold.key, fold.copies) for fold in folds] == [("repeat1", 2), ("repeat2.1.repeat1", 3), ("repeat2.2.repeat1", 3)]
+    one = picture_of(network, expand={"repeat2", "repeat2.2.repeat1"})
+    assert [fold.key for fold in one if isinstance(fold, Fold)] == ["repeat1", "repeat2.1.repeat1"]
+    assert picture_of(network, expand={"repeat1", "repeat2", "repeat2.1.repeat1", "repeat2.2.repeat1"}) == picture_of(
+        network, expand=True
+    )
+    assert picture_of(network, expand=()) == picture_of(network)
+
+
+def test_frames_of_folds_say_their_key() -> None:
+    network = sewdsl.load("{{SEW Block (c4)-MPk2}*2}*2-FC5", input="2x16x16", neuron="IF")
+    text = dot(network)
+    assert text.count('id="fold:repeat1"') == 1
+    assert text.count('id="fold:repeat1.1.repeat1"') == 1
+    assert text.count("id=") == text.count("subgraph cluster_")
