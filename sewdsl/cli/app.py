@@ -29,6 +29,7 @@ COMMANDS = (
     "export",
     "import",
     "lsp",
+    "serve",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)

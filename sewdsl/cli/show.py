@@ -14,7 +14,8 @@ from sewdsl.cli.memory import predict, print_memory
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Prices, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
 from sewdsl.cli.printing import dump
-from sewdsl.cli.tables import Row, layer_rows, print_network
+from sewdsl.cli.tables import print_network
+from sewdsl.ir.listing import Row, layer_rows
 from sewdsl.ir.network import Network
 from sewdsl.passes.operations import Costs
 

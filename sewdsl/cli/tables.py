@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.checks.expectation import computed, holds
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.listing import Row, block_rows, layer_rows
+from sewdsl.ir.network import Network
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.words import in_words
 
@@ -21,64 +19,9 @@ PIPE_WIDTH = 160
 """Columns where the output is no terminal."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: a layer, or a block with all that is in it.
-
-    Attributes:
-        path: The node's name, or the block's.
-        kind: The kind of layer, or the block's title.
-        text: With every argument in force.
-        label: Without those that need a name, which are listed once below the table.
-        signal: What it gives.
-        parameters: Learnable parameters.
-        macs: Multiply-accumulates per time-step and sample.
-    """
-
-    path: str
-    kind: str
-    text: str
-    label: str
-    signal: Signal
-    parameters: int
-    macs: int
-
-
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough where there is none."""
     return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-
-
-def layer_rows(network: Network) -> list[Row]:
-    """One row for each node."""
-    return [_row(network, node) for node in network]
-
-
-def _row(network: Network, node: Node) -> Row:
-    text = str(node.op)
-    label = text.split("(", maxsplit=1)[0] if node.op.kind != "input" else "input"
-    return Row(node.name, node.op.kind, text, label, node.output, network.parameters(node), network.macs(node))
-
-
-def block_rows(network: Network) -> Iterator[Row]:
-    """One row for each node outside blocks, and one for each call of a block."""
-    for block, group in groupby(network, key=outermost_block):
-        nodes = list(group)
-        if block is None:
-            yield from (_row(network, node) for node in nodes)
-        else:
-            path, title, text = block
-            parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
-            yield Row(path, title, text, text, nodes[-1].output, parameters, macs)
-
-
-def outermost_block(node: Node) -> tuple[str, str, str] | None:
-    """Path, title and call of the outermost block that a node is in."""
-    for index, step in enumerate(node.path):
-        if step.kind == "block":
-            arguments = f" ({step.arguments})" if step.arguments else ""
-            return ".".join(s.key for s in node.path[: index + 1]), step.label, f"{step.label}{arguments}"
-    return None
 
 
 def print_network(network: Network, *, expand: bool) -> None:

@@ -29,12 +29,14 @@ class Found:
         file: Where it lies; None for a string.
         name: The network's name unless the text says one.
         dialect: What a bare expression is written in; None: in our own language.
+        project: The folder in which the files lie that it may use; None: that of the project which the file is in.
     """
 
     source: Source
     file: Path | None
     name: str
     dialect: Conventions | None = None
+    project: Path | None = None
 
     @property
     def compact(self) -> bool:

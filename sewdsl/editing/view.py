@@ -15,7 +15,7 @@ from sewdsl.elaborate.names import Vocabulary
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match
 from sewdsl.syntax.layout import Lines, statements
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import STANDARD, Limits
 from sewdsl.syntax.scanner import scan
 from sewdsl.syntax.tree import Document
 
@@ -63,24 +63,28 @@ class View:
         return Vocabulary(assembly.blocks if assembly else {}, library())
 
 
-def view(text: str, name: str, file: Path | None = None) -> View:
+def view(
+    text: str, name: str, file: Path | None = None, *, project: Path | None = None, limits: Limits = STANDARD
+) -> View:
     """Compiles a text for an editor; raises nothing, whatever the text.
 
     Args:
         text: As it stands in the editor, saved or not.
         name: What diagnostics call it.
         file: Where it is saved: what it uses is looked for from there.
+        project: The folder that used files lie in; None: that of the file's project.
+        limits: How large it may become.
     """
-    found = _found(text, name, file)
-    return View(found.source, file, compiled(found, (), Diagnostics(), STANDARD))
+    found = Found(Source(name, text), file, _stem(file), project=project)
+    return View(found.source, file, compiled(found, (), Diagnostics(), limits))
 
 
 def glance(text: str, name: str, file: Path | None = None) -> View:
     """The same without a network: enough to see which names mean what, in a few milliseconds."""
-    found, diagnostics = _found(text, name, file), Diagnostics()
+    found, diagnostics = Found(Source(name, text), file, _stem(file)), Diagnostics()
     document, assembly = assembled(found, diagnostics, STANDARD)
     return View(found.source, file, Compilation(found, document, assembly, None, diagnostics.sorted))
 
 
-def _found(text: str, name: str, file: Path | None) -> Found:
-    return Found(Source(name, text), file, file.stem if file else "network")
+def _stem(file: Path | None) -> str:
+    return file.stem if file else "network"

@@ -30,11 +30,14 @@ class Importer:
         name: What diagnostics call it.
         diagnostics: Where to report.
         limits: How deep uses may nest.
+        project: The folder that used files lie in; None: that of the file's project.
     """
 
-    def __init__(self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits) -> None:
+    def __init__(
+        self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits, project: Path | None = None
+    ) -> None:
         self._diagnostics, self._limits = diagnostics, limits
-        self._project = project_folder(file) if file else None
+        self._project = (project.resolve() if project else project_folder(file)) if file else None
         self._chain = [(file.resolve(), name)] if file else []
         self._known: dict[Path, Assembly | None] = {}
 

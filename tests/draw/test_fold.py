@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+import sewdsl
+from sewdsl.draw import dot
 from sewdsl.draw.fold import picture_of
 from sewdsl.draw.tree import Block, Fold, Layer, Readout, Residual, first, last, layers
 from sewdsl.ir.network import Network
@@ -79,7 +81,11 @@ def test_one_repeat_is_drawn_unfolded_by_its_key() -> None:
     assert keys == ["repeat1", "repeat2"]
     items = picture_of(network, expand={"repeat2"})
     folds = [item for item in items if isinstance(item, Fold)]
-    assert [(fold.key, fold.copies) for fold in folds] == [("repeat1", 2), ("repeat2.1.repeat1", 3), ("repeat2.2.repeat1", 3)]
+    assert [(fold.key, fold.copies) for fold in folds] == [
+        ("repeat1", 2),
+        ("repeat2.1.repeat1", 3),
+        ("repeat2.2.repeat1", 3),
+    ]
     one = picture_of(network, expand={"repeat2", "repeat2.2.repeat1"})
     assert [fold.key for fold in one if isinstance(fold, Fold)] == ["repeat1", "repeat2.1.repeat1"]
     assert picture_of(network, expand={"repeat1", "repeat2", "repeat2.1.repeat1", "repeat2.2.repeat1"}) == picture_of(

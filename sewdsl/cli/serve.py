@@ -1,0 +1,98 @@
+"""``sewdsl serve``: a page in the browser, with an editor and what becomes of the text in it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sewdsl.cli.options import usage
+from sewdsl.compiler import shipped
+
+if TYPE_CHECKING:
+    from sewdsl.serve.app import Site
+
+FIRST = "mnist5k"
+"""The network that is shown where no file is opened."""
+BEGINNING = """\
+sewdsl 1
+network "untitled"
+input   1x28x28
+steps   4
+encode  direct
+neuron  PLIF(tau=2.0)
+body    c16k5s2-BN-PLIF-{SEW Block (c16)-MPk3s2p1}*2-FC10
+"""
+"""Of a file that is new."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def command(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A .net file to edit, made where it is missing; or a folder.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8765,
+    host: Annotated[
+        str, typer.Option("--host", help="Where to listen; others than this machine can then edit too.")
+    ] = "127.0.0.1",
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+) -> None:
+    """Edit a network in the browser: picture, shapes and problems as you type. Nothing is loaded from elsewhere."""
+    import uvicorn  # noqa: PLC0415 -- not before it is needed
+
+    from sewdsl.serve.app import app  # noqa: PLC0415 -- as above
+
+    site = _site(file)
+    listening = _listen(host, port)
+    address = f"http://{'localhost' if host in LOOPBACK else host}:{listening.getsockname()[1]}/"
+    typer.echo(f"{site.name} at {address} (Ctrl-C ends it)")
+    if open_:
+        threading.Timer(0.5, webbrowser.open, [address]).start()
+    hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
+    server = uvicorn.Server(uvicorn.Config(app(site, hosts), log_level="error"))
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _site(file: Path | None) -> Site:
+    from sewdsl.serve.app import Site  # noqa: PLC0415 -- as above
+    from sewdsl.serve.folder import Folder, Forbidden  # noqa: PLC0415 -- as above
+
+    if file is None or file.is_dir():
+        text = shipped()[FIRST].read_text(encoding="utf-8")
+        return Site(Folder(file or Path.cwd()), text, FIRST, _datasets)
+    if file.suffix != ".net":
+        usage(f"FILE ends with .net, unlike '{file}'")
+    folder = Folder(file.parent, file)
+    if not file.exists():
+        return Site(folder, BEGINNING, file.name, _datasets)
+    try:
+        return Site(folder, folder.read(file.name), file.name, _datasets)
+    except Forbidden as refusal:
+        typer.echo(f"error: {refusal}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket at that address; ends with exit code 1 where there is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        typer.echo(f"error: cannot listen at {host}:{port}: {error.strerror}; try --port 0", err=True)
+        raise typer.Exit(1) from None
+    return listening
+
+
+def _datasets() -> list[str]:
+    from sewdsl.train.data import datasets  # noqa: PLC0415 -- torch takes seconds
+
+    return list(datasets())

@@ -1,0 +1,179 @@
+"""The page's server: a few requests about a text, and the files that the page is made of."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request  # noqa: TC002 -- starlette reads annotations
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from sewdsl.compiler import shipped
+from sewdsl.diagnostics import SewdslError
+from sewdsl.draw import RenderingError
+from sewdsl.editing import View, view
+from sewdsl.editing.docs import codes
+from sewdsl.export.refusal import ExportError
+from sewdsl.serve import look
+from sewdsl.serve.folder import Folder, Forbidden
+from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.limits import STANDARD
+
+LIMITS = replace(STANDARD, nodes=20_000)
+"""Of what is compiled: a second's work at most."""
+BODY = 4 * STANDARD.source_bytes
+"""Bytes of a request at most: a text with every character escaped."""
+HERE = Path(__file__).parent / "assets"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self'"
+)
+"""What the page may load: nothing from elsewhere. Styles stand in the editor's and the picture's own elements."""
+
+Answer = Callable[["Site", dict[str, Any]], Any]
+
+
+class Site:
+    """What the server knows.
+
+    Args:
+        folder: The files that can be opened.
+        text: What the editor shows at first.
+        name: What it is called.
+        datasets: Gives the names of all data sets; asked once, beside everything else, since it takes a second.
+    """
+
+    def __init__(self, folder: Folder, text: str, name: str, datasets: Callable[[], list[str]]) -> None:
+        self.folder, self.text, self.name = folder, text, name
+        self.datasets: list[str] = []
+        self._ask = datasets
+
+    def learn(self) -> None:
+        """Begins to ask for the names of the data sets."""
+        threading.Thread(target=lambda: self.datasets.extend(self._ask()), daemon=True).start()
+
+    def view(self, asked: dict[str, Any]) -> View:
+        """What is known of the text of a request."""
+        text, name = str(asked.get("text", "")), str(asked.get("name", self.name))
+        try:
+            file = None if name in shipped() else self.folder.place(name)
+        except Forbidden:
+            file = None
+        if file is None:
+            file = self.folder.path / "untitled.net"
+        return view(text, name, file, project=self.folder.path, limits=LIMITS)
+
+
+def app(site: Site, hosts: list[str]) -> Starlette:
+    """The application.
+
+    Args:
+        site: What it knows.
+        hosts: The names under which it may be asked: no page elsewhere can get at it by a name of its own.
+    """
+    answers: dict[str, Answer] = {
+        "look": lambda s, asked: look.look(s.view(asked)),
+        "picture": _picture,
+        "hover": lambda s, asked: look.said_of(s.view(asked), _offset(asked)),
+        "complete": lambda s, asked: look.proposed(s.view(asked), _offset(asked), s.datasets),
+        "explain": _explain,
+        "format": _formatted,
+        "source": _source,
+        "open": lambda s, asked: {"name": asked.get("name"), "text": s.folder.read(str(asked.get("name", "")))},
+        "save": lambda s, asked: {"name": s.folder.write(str(asked.get("text", "")))},
+        "start": _start,
+    }
+    routes = [
+        *(Route(f"/api/{name}", _route(site, answer), methods=["POST"]) for name, answer in answers.items()),
+        Route("/", _page),
+        Mount("/", StaticFiles(directory=HERE)),
+    ]
+    application = Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+    site.learn()
+    return application
+
+
+def _route(site: Site, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        asked = await _body(request)
+        if isinstance(asked, Response):
+            return asked
+        try:
+            return JSONResponse(await run_sync(answer, site, asked))
+        except (Forbidden, ExportError) as refusal:
+            return JSONResponse({"error": str(refusal)}, status_code=409)
+
+    return respond
+
+
+async def _body(request: Request) -> dict[str, Any] | Response:
+    """The JSON of a request; only a script of the page itself can send such a one."""
+    if request.headers.get("content-type", "").split(";")[0] != "application/json":
+        return PlainTextResponse("send application/json", status_code=415)
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > BODY:
+            return PlainTextResponse(f"more than {BODY:,} bytes", status_code=413)
+    try:
+        asked = json.loads(data)
+    except (ValueError, RecursionError):
+        asked = None
+    return asked if isinstance(asked, dict) else PlainTextResponse("send a JSON object", status_code=400)
+
+
+async def _page(_request: Request) -> Response:
+    text = (HERE / "index.html").read_text(encoding="utf-8")
+    return Response(text, media_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+
+def _offset(asked: dict[str, Any]) -> int:
+    """A place in the text."""
+    at = asked.get("at")
+    return min(max(0, at), len(str(asked.get("text", "")))) if isinstance(at, int) else 0
+
+
+def _picture(site: Site, asked: dict[str, Any]) -> dict[str, str]:
+    unfolded = asked.get("unfolded")
+    keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
+    try:
+        return {"svg": look.picture(site.view(asked), keys, "LR" if asked.get("direction") == "LR" else "TB")}
+    except RenderingError as error:  # as common as a text with a mistake in it
+        return {"error": str(error)}
+
+
+def _explain(_site: Site, asked: dict[str, Any]) -> dict[str, str]:
+    return {"html": look.as_html(codes().get(str(asked.get("code")), ""))}
+
+
+def _formatted(site: Site, asked: dict[str, Any]) -> dict[str, str | None]:
+    try:
+        return {"text": format_source(site.view(asked).source)}
+    except SewdslError:
+        return {"text": None}
+
+
+def _source(site: Site, asked: dict[str, Any]) -> dict[str, str]:
+    compilation = site.view(asked).compilation
+    if compilation.network is None or not compilation.valid:
+        message = "there is no network to write"
+        raise Forbidden(message)
+    from sewdsl.export.python import source  # noqa: PLC0415 -- not before it is needed
+
+    return {"text": source(compilation.network)}
+
+
+def _start(site: Site, _asked: dict[str, Any]) -> dict[str, Any]:
+    saves = site.folder.file.relative_to(site.folder.path).as_posix() if site.folder.file else None
+    known = {"files": site.folder.names(), "shipped": list(shipped())}
+    return {"text": site.text, "name": site.name, "saves": saves, **known}

@@ -1,0 +1,362 @@
+// The live page: what is typed goes to the server, which compiles it; problems, shapes, table and picture come back.
+import {
+  Decoration, EditorState, EditorView, StateEffect, StateField, WidgetType, autocompletion, bracketMatching, closeBrackets,
+  closeBracketsKeymap, completionKeymap, defaultKeymap, drawSelection, dropCursor, highlightActiveLine,
+  highlightSelectionMatches, highlightSpecialChars, history, historyKeymap, hoverTooltip, keymap, lineNumbers, lintGutter,
+  lintKeymap, rectangularSelection, search, searchKeymap, setDiagnostics,
+} from "./codemirror.js";
+
+const $ = (id) => document.getElementById(id);
+const PAUSE = 25; // ms that typing must rest before the server is asked
+
+// --- the server ---------------------------------------------------------------------------------------------
+
+async function ask(what, asked = {}) {
+  const response = await fetch(`/api/${what}`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked),
+  });
+  if (response.status === 409) throw new Error((await response.json()).error);
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  return response.json();
+}
+
+const state = { name: "", saves: null, saved: "", unfolded: new Set(), direction: "TB", asked: 0, shown: null };
+const text = () => view.state.doc.toString();
+const asking = () => ({ text: text(), name: state.name });
+
+// Offsets on the server count characters; here, UTF-16 units. Beyond the basic plane they differ.
+function units(string) {
+  if (!/[\ud800-\udbff]/.test(string)) return { here: (n) => n, there: (n) => n };
+  const here = [0];
+  for (const character of string) here.push(here[here.length - 1] + character.length);
+  return { here: (n) => here[Math.min(n, here.length - 1)], there: (n) => here.findIndex((at) => at >= n) };
+}
+
+// --- the editor ---------------------------------------------------------------------------------------------
+
+class Shape extends WidgetType {
+  constructor(hint) { super(); this.hint = hint; }
+  eq(other) { return other.hint.text === this.hint.text; }
+  toDOM() {
+    const element = document.createElement("span");
+    element.className = "hint";
+    element.textContent = this.hint.text;
+    element.title = this.hint.about;
+    return element;
+  }
+}
+
+const setMarks = StateEffect.define();
+const marks = StateField.define({
+  create: () => Decoration.none,
+  update(found, transaction) {
+    found = found.map(transaction.changes);
+    for (const effect of transaction.effects) if (effect.is(setMarks)) found = effect.value;
+    return found;
+  },
+  provide: (field) => EditorView.decorations.from(field),
+});
+
+function decorations(found, here) {
+  const ranges = found.tokens
+    .filter(([kind, start, end]) => kind !== "word" && kind !== "punctuation" && end > start)
+    .map(([kind, start, end]) => Decoration.mark({ class: `t-${kind}` }).range(here(start), here(end)));
+  for (const hint of found.hints) {
+    ranges.push(Decoration.widget({ widget: new Shape(hint), side: 1 }).range(here(hint.at)));
+  }
+  return Decoration.set(ranges, true);
+}
+
+function about(html) {
+  const element = document.createElement("div");
+  element.className = "about";
+  element.innerHTML = html; // made by the server from Markdown, in which HTML stays text
+  return element;
+}
+
+const hover = hoverTooltip(async (editor, position) => {
+  const { here, there } = units(text());
+  const said = await ask("hover", { ...asking(), at: there(position) });
+  return said && { pos: here(said.start), end: here(said.end), above: true, create: () => ({ dom: about(said.html) }) };
+});
+
+async function complete(context) {
+  const before = context.matchBefore(/[\w"$.]+|[-{<[(|=, ]/);
+  if (!before && !context.explicit) return null;
+  const { here, there } = units(text());
+  const found = await ask("complete", { ...asking(), at: there(context.pos) });
+  if (!found.items.length) return null;
+  const types = { layer: "function", block: "class", join: "operator", setting: "property", statement: "keyword", argument: "variable" };
+  return {
+    from: here(found.start),
+    options: found.items.map((item, index) => ({
+      label: item.text, detail: item.detail.slice(0, 40), type: types[item.kind] || "constant", boost: -index,
+      info: item.html ? () => about(item.html) : undefined,
+    })),
+    validFor: /^[\w .-]*$/,
+  };
+}
+
+const view = new EditorView({
+  parent: $("editor"),
+  state: EditorState.create({
+    extensions: [
+      lineNumbers(), highlightSpecialChars(), history(), drawSelection(), dropCursor(), rectangularSelection(),
+      highlightActiveLine(), highlightSelectionMatches(), bracketMatching(), closeBrackets(), search({ top: true }),
+      lintGutter(), marks, hover, autocompletion({ override: [complete] }), EditorView.lineWrapping,
+      keymap.of([
+        { key: "Mod-s", preventDefault: true, run: () => { save(); return true; } },
+        ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap,
+      ]),
+      EditorView.updateListener.of((update) => { if (update.docChanged) typed(); }),
+    ],
+  }),
+});
+
+function put(content) {
+  view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: content } });
+}
+
+// --- what comes back ----------------------------------------------------------------------------------------
+
+let timer = 0;
+function typed() {
+  clearTimeout(timer);
+  timer = setTimeout(look, PAUSE);
+  $("save").classList.toggle("changed", text() !== state.saved);
+}
+
+async function look() {
+  const asked = ++state.asked;
+  const began = performance.now();
+  try {
+    const [found, drawn] = await Promise.all([ask("look", asking()), draw()]);
+    if (asked !== state.asked) return; // something newer is on its way
+    show(found, drawn);
+  } catch (error) {
+    $("summary").textContent = error.message;
+  }
+  document.body.dataset.answered = String(asked);
+  document.body.dataset.took = (performance.now() - began).toFixed(0);
+}
+
+const draw = () => ask("picture", { ...asking(), unfolded: [...state.unfolded], direction: state.direction });
+
+function show(found, drawn) {
+  const { here } = units(text());
+  const size = view.state.doc.length;
+  view.dispatch({ effects: setMarks.of(decorations(found, here)) });
+  view.dispatch(setDiagnostics(view.state, found.problems.map((problem) => ({
+    from: Math.min(here(problem.start), size), to: Math.min(here(problem.end), size),
+    severity: problem.severity === "note" ? "info" : problem.severity,
+    message: [problem.message, problem.help && `help: ${problem.help}`].filter(Boolean).join("\n"),
+    actions: problem.fixes.map((fix) => ({ name: fix.title, apply: () => apply(fix) })),
+  }))));
+  $("summary").textContent = found.summary;
+  list(found.problems);
+  $("table").classList.toggle("old", !found.table);
+  if (found.table) table(found.table);
+  $("picture").classList.toggle("old", Boolean(drawn.error) && !found.valid);
+  if (drawn.svg) {
+    state.shown = drawn.svg;
+    picture(drawn.svg);
+  } else if (found.valid) {
+    $("picture").replaceChildren(paragraph(drawn.error));
+  } else if (!state.shown) {
+    $("picture").replaceChildren(paragraph("The picture comes once nothing is wrong."));
+  }
+}
+
+function paragraph(words) {
+  const element = document.createElement("p");
+  element.textContent = words;
+  return element;
+}
+
+function apply(fix) {
+  const { here } = units(text());
+  view.dispatch({ changes: fix.edits.map(([start, end, insert]) => ({ from: here(start), to: here(end), insert })) });
+  view.focus();
+}
+
+function list(problems) {
+  $("problems").replaceChildren(...problems.map((problem) => {
+    const item = document.createElement("li");
+    const head = document.createElement("span");
+    head.className = problem.severity;
+    head.textContent = `${problem.severity}[${problem.code}] line ${problem.line}: `;
+    item.append(head, problem.message);
+    for (const more of [problem.path, problem.help]) {
+      if (!more) continue;
+      const small = document.createElement("small");
+      small.textContent = more;
+      item.append(small);
+    }
+    for (const fix of problem.fixes) {
+      const button = document.createElement("button");
+      button.textContent = fix.title;
+      button.onclick = (event) => { event.stopPropagation(); apply(fix); };
+      item.append(button);
+    }
+    item.onclick = () => {
+      const { here } = units(text());
+      view.dispatch({ selection: { anchor: here(problem.start), head: here(problem.end) }, scrollIntoView: true });
+      view.focus();
+    };
+    return item;
+  }));
+}
+
+function table(rows) {
+  const columns = [["layer", "text"], ["path", "path"], ["shape", "shape"], ["range", "range"], ["parameters", "parameters"], ["MACs/step", "macs"]];
+  const element = document.createElement("table");
+  const head = element.createTHead().insertRow();
+  for (const [title, key] of columns) {
+    const cell = document.createElement("th");
+    cell.textContent = title;
+    if (key === "parameters" || key === "macs") cell.className = "number";
+    head.append(cell);
+  }
+  const body = element.createTBody();
+  for (const row of rows) {
+    const line = body.insertRow();
+    for (const [, key] of columns) {
+      const cell = line.insertCell();
+      const value = row[key];
+      cell.textContent = typeof value === "number" ? (value ? value.toLocaleString("en") : "") : value;
+      if (typeof value === "number") cell.className = "number";
+    }
+  }
+  $("table").replaceChildren(element);
+}
+
+// --- the picture --------------------------------------------------------------------------------------------
+
+function picture(svg) {
+  const parsed = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
+  if (parsed.nodeName !== "svg") return;
+  for (const link of parsed.querySelectorAll("a")) { // Graphviz puts its tooltips there
+    const title = link.getAttributeNS("http://www.w3.org/1999/xlink", "title") || link.getAttribute("title");
+    link.closest("g.node")?.setAttribute("data-about", title || "");
+    link.replaceWith(...link.childNodes);
+  }
+  for (const title of parsed.querySelectorAll("title")) title.remove(); // names of nodes, which hovering would show
+  $("picture").replaceChildren(document.importNode(parsed, true));
+  for (const frame of $("picture").querySelectorAll('g[id^="fold:"]')) {
+    frame.addEventListener("click", () => toggle(frame.id.slice("fold:".length)));
+  }
+  $("folds").replaceChildren(...[...state.unfolded].map((key) => {
+    const button = document.createElement("button");
+    button.textContent = `fold ${key}`;
+    button.onclick = () => toggle(key);
+    return button;
+  }));
+}
+
+function toggle(key) {
+  if (!state.unfolded.delete(key)) state.unfolded.add(key);
+  look();
+}
+
+$("picture").addEventListener("mousemove", (event) => {
+  const words = event.target.closest?.("g.node")?.getAttribute("data-about");
+  const box = $("about");
+  box.hidden = !words;
+  if (!words) return;
+  box.textContent = words;
+  box.style.left = `${Math.min(event.clientX + 14, innerWidth - box.offsetWidth - 8)}px`;
+  box.style.top = `${Math.min(event.clientY + 14, innerHeight - box.offsetHeight - 8)}px`;
+});
+$("picture").addEventListener("mouseleave", () => { $("about").hidden = true; });
+
+$("direction").onclick = () => { state.direction = state.direction === "TB" ? "LR" : "TB"; look(); };
+for (const tab of ["picture", "table"]) {
+  $(`tab-${tab}`).onclick = () => {
+    for (const other of ["picture", "table"]) {
+      $(other).hidden = other !== tab;
+      $(`tab-${other}`).setAttribute("aria-selected", String(other === tab));
+    }
+  };
+}
+
+// --- files --------------------------------------------------------------------------------------------------
+
+async function save() {
+  if (!state.saves || state.name !== state.saves) return;
+  try {
+    const content = text();
+    const { name } = await ask("save", { text: content });
+    state.saved = content;
+    $("save").classList.remove("changed");
+    $("summary").textContent = `saved ${name}`;
+  } catch (error) {
+    $("summary").textContent = error.message;
+  }
+}
+
+function opened(name, content) {
+  state.name = name;
+  state.saved = content;
+  state.unfolded.clear();
+  state.shown = null;
+  $("name").textContent = name;
+  $("save").hidden = state.saves !== name;
+  put(content);
+}
+
+function download(name, content, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+$("download").onchange = async () => {
+  const kind = $("download").value;
+  $("download").value = "";
+  const stem = state.name.replace(/^.*\//, "").replace(/\.net$/, "") || "network";
+  try {
+    if (kind === "net") download(`${stem}.net`, text(), "text/plain");
+    if (kind === "svg") {
+      const drawn = await draw();
+      if (drawn.error) throw new Error(drawn.error);
+      download(`${stem}.svg`, drawn.svg, "image/svg+xml");
+    }
+    if (kind === "py") download(`${stem.replace(/\W/g, "_")}.py`, (await ask("source", asking())).text, "text/x-python");
+  } catch (error) {
+    $("summary").textContent = error.message;
+  }
+};
+
+$("format").onclick = async () => {
+  const { text: formatted } = await ask("format", asking());
+  if (formatted === null) $("summary").textContent = "mend the syntax first";
+  else if (formatted !== text()) put(formatted);
+};
+$("save").onclick = save;
+$("files").onchange = async () => {
+  const name = $("files").value;
+  $("files").value = "";
+  if (!name) return;
+  if (text() !== state.saved && !confirm("Leave what is not saved?")) return;
+  try {
+    const found = await ask("open", { name });
+    opened(found.name, found.text);
+  } catch (error) {
+    $("summary").textContent = error.message;
+  }
+};
+
+function choices(title, names) {
+  const group = document.createElement("optgroup");
+  group.label = title;
+  group.append(...names.map((name) => new Option(name, name)));
+  return group;
+}
+
+const start = await ask("start");
+state.saves = start.saves;
+$("files").append(new Option("…", ""), choices("this folder", start.files), choices("networks of the paper", start.shipped));
+opened(start.name, start.text);
+view.focus();

@@ -1,0 +1,127 @@
+"""What the page shows of a text: problems, shapes, the table, the picture; all as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import islice
+from typing import Any
+
+from markdown_it import MarkdownIt
+
+from sewdsl.diagnostics import Diagnostic
+from sewdsl.draw import Direction, RenderingError, dot, render
+from sewdsl.editing import View
+from sewdsl.editing.completion import completion
+from sewdsl.editing.hints import hints
+from sewdsl.editing.hover import hover
+from sewdsl.ir.listing import block_rows
+from sewdsl.ir.network import Network
+from sewdsl.syntax.tokens import tokens
+
+ROWS = 2000
+"""Lines of the table, and layers of a picture, at most."""
+SECONDS = 10.0
+"""A picture may take."""
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def look(view: View) -> dict[str, Any]:
+    """Everything but the picture."""
+    compilation = view.compilation
+    network = compilation.network if compilation.valid else None
+    return {
+        "valid": compilation.valid,
+        "summary": _summary(view),
+        "problems": [_problem(view, said) for said in compilation.diagnostics],
+        "hints": [{"at": hint.offset, "text": hint.label, "about": hint.tooltip} for hint in hints(view)],
+        "tokens": [[kind, span.start, span.end] for kind, span in tokens(view.source)],
+        "table": _table(network) if network else None,
+        "blocks": sorted(view.vocabulary.own),
+    }
+
+
+def _summary(view: View) -> str:
+    network = view.compilation.network
+    if network is None or not view.compilation.valid:
+        return ""
+    T = network.settings.steps
+    return f"{network.name}: {network.total_parameters:,} parameters, {network.total_macs:,} MACs a time-step, T = {T}"
+
+
+def _table(network: Network) -> list[dict[str, str | int]]:
+    return [
+        {
+            "path": row.path,
+            "text": row.label,
+            "shape": "×".join(map(str, row.signal.shape)),
+            "range": f"{row.signal.values}" + ("" if row.signal.varies else ", static"),
+            "parameters": row.parameters,
+            "macs": row.macs,
+        }
+        for row in islice(block_rows(network), ROWS)
+    ]
+
+
+def _problem(view: View, said: Diagnostic) -> dict[str, Any]:
+    ours = said.span.source is view.source
+    fixes = [
+        {"title": fix.title, "edits": [[e.span.start, e.span.end, e.text] for e in fix.edits]}
+        for fix in said.fixes
+        if all(edit.span.source is view.source for edit in fix.edits)
+    ]
+    return {
+        "code": said.code,
+        "severity": str(said.severity),
+        "message": said.message if ours else f"{said.span.source.name}:{said.span.line}: {said.message}",
+        "help": said.help,
+        "path": " > ".join(said.path) if len(said.path) > 1 else "",
+        "start": said.span.start if ours else 0,
+        "end": said.span.end if ours else 0,
+        "line": said.span.line if ours else 1,
+        "fixes": fixes,
+    }
+
+
+def picture(view: View, unfolded: Collection[str], direction: Direction) -> str:
+    """The network as SVG.
+
+    Args:
+        view: The text.
+        unfolded: Keys of the repeats that are drawn copy by copy.
+        direction: ``TB`` or ``LR``.
+
+    Raises:
+        RenderingError: there is no network to draw, it is too large to draw like this, or no renderer draws it.
+    """
+    network = view.compilation.network
+    if network is None or not view.compilation.valid:
+        message = "there is no network to draw"
+        raise RenderingError(message)
+    text = dot(network, expand=unfolded, direction=direction)
+    if text.count("\n") > 5 * ROWS:
+        message = f"this would be a picture of more than {ROWS:,} layers: fold some"
+        raise RenderingError(message)
+    return render(text, "svg", timeout=SECONDS).decode()
+
+
+def said_of(view: View, offset: int) -> dict[str, Any] | None:
+    """What hovering over a character says, as HTML without scripts."""
+    found = hover(view, offset)
+    if found is None:
+        return None
+    return {"start": found.span.start, "end": found.span.end, "html": as_html(found.text)}
+
+
+def as_html(text: str) -> str:
+    """Markdown as HTML; HTML in it stays text."""
+    return str(_MARKDOWN.render(text))
+
+
+def proposed(view: View, offset: int, datasets: Collection[str]) -> dict[str, Any]:
+    """What can be written at a place."""
+    found = completion(view, offset, datasets)
+    return {
+        "start": found.span.start,
+        "items": [{"text": p.text, "kind": p.kind, "detail": p.detail, "html": as_html(p.about)} for p in found.found],
+    }

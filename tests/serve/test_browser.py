@@ -1,0 +1,163 @@
+"""The page in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright import sync_api
+
+from sewdsl.compiler import shipped
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+NET = "sewdsl 1\ninput   2x16x16\nsteps   4\nbody    c8k3-BN-PLIF-{SEW Block-MPk2}*3-FC5\n"
+ANSWERED = "Number(document.body.dataset.answered) > {}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--force-color-profile=srgb"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: sync_api.Browser, tmp_path: Path) -> Iterator[sync_api.Page]:
+    """The page of a file, at a free port; no request may go elsewhere, and no error be left."""
+    (tmp_path / "a.net").write_text(NET)
+    (tmp_path / "other.net").write_text(NET.replace("c8", "c4"))
+    command = [sys.executable, "-m", "sewdsl", "serve", str(tmp_path / "a.net"), "--no-open", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = re.search(r"http://\S+", server.stdout.readline())
+        assert address is not None
+        page = browser.new_page(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+        errors: list[str] = []
+        asked: set[str] = set()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "request",
+            lambda request: errors.append(request.url) if not request.url.startswith(("blob:", address[0])) else None,
+        )
+        page.goto(address[0])
+        page.wait_for_selector("#picture svg")
+        yield page
+        page.close()
+        server.terminate()
+    assert errors == []
+    assert [url for url in asked if not url.startswith(("blob:", "data:", address[0]))] == []
+
+
+def put(page: sync_api.Page, text: str) -> None:
+    """Types over everything, and waits for the answer."""
+    before = page.evaluate("Number(document.body.dataset.answered)")
+    page.click(".cm-content")
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text)
+    page.wait_for_function(ANSWERED.format(before))
+
+
+def layers(page: sync_api.Page) -> int:
+    return int(page.locator("#picture svg g.node").count())
+
+
+def test_what_is_typed_is_compiled(page: sync_api.Page) -> None:
+    assert page.inner_text("#name") == "a.net"
+    assert page.inner_text("#summary").startswith("a: 1,")
+    assert [hint.inner_text() for hint in page.locator(".hint").all()] == ["8×16×16", "8×8×8 … 8×2×2", "5"]
+    assert page.locator(".t-keyword").first.inner_text() == "sewdsl"
+    put(page, NET.replace("BN-PLIF", "BNPLIF"))
+    page.wait_for_selector("#problems li")
+    assert "error[missing-hyphen] line 4" in page.inner_text("#problems")
+    assert page.locator(".cm-lintRange-error").count() == 1
+    assert "old" in (page.get_attribute("#picture", "class") or "")
+    page.click("#problems button")
+    page.wait_for_function("!document.querySelector('#problems li')")
+    assert "BN-PLIF" in page.inner_text(".cm-content")
+    page.wait_for_function("!document.querySelector('#picture').classList.contains('old')")
+
+
+def test_folding(page: sync_api.Page) -> None:
+    folded = layers(page)
+    page.locator('#picture g[id="fold:repeat1"] > :is(polygon, path)').first.click(position={"x": 12, "y": 12})
+    page.wait_for_selector("#folds button")
+    assert page.inner_text("#folds") == "fold repeat1"
+    assert layers(page) > 2 * folded
+    page.click("#folds button")
+    page.wait_for_function("!document.querySelector('#folds button')")
+    assert layers(page) == folded
+
+
+def test_hovering(page: sync_api.Page) -> None:
+    page.locator("#picture g.node", has_text="c8 k3 s1").first.hover()
+    page.wait_for_selector("#about:not([hidden])")
+    assert "conv1: c8k3s1p1d1g1b0 gives [8, 16, 16] real, 144 parameters" in page.inner_text("#about")
+    page.get_by_text("neuron").or_(page.locator(".cm-line", has_text="body")).last.hover(position={"x": 90, "y": 8})
+    page.wait_for_selector(".cm-tooltip .about")
+    assert "parameters" in page.inner_text(".cm-tooltip .about")
+
+
+def test_completion(page: sync_api.Page) -> None:
+    put(page, "sewdsl 1\ninput 2x16x16\nbody c8k3-BN-")
+    page.keyboard.type("SEW B")
+    page.wait_for_selector(".cm-tooltip-autocomplete li")
+    assert page.locator(".cm-tooltip-autocomplete li").first.inner_text().startswith("SEW B")
+    page.wait_for_timeout(100)  # an answer that comes at once is not taken for one that is meant
+    page.keyboard.press("Enter")
+    assert re.search(r"c8k3-BN-.*SEW B(lock|ottleneck)$", page.inner_text(".cm-content").replace("\n", ""))
+
+
+def test_table_direction_and_files(page: sync_api.Page, tmp_path: Path) -> None:
+    page.click("#tab-table")
+    assert page.locator("#table tbody tr").count() == 11
+    assert page.locator("#table tbody tr").nth(1).inner_text().split()[:3] == ["c8k3s1p1d1g1b0", "conv1", "8×16×16"]
+    page.click("#tab-picture")
+    tall = page.locator("#picture svg").get_attribute("viewBox")
+    page.click("#direction")
+    page.wait_for_function(f"document.querySelector('#picture svg').getAttribute('viewBox') !== '{tall}'")
+    page.select_option("#files", "other.net")
+    page.wait_for_function("document.querySelector('#name').textContent === 'other.net'")
+    assert not page.is_visible("#save")
+    page.select_option("#files", "a.net")
+    page.wait_for_function("document.querySelector('#name').textContent === 'a.net'")
+    put(page, NET.replace("c8", "c16"))
+    page.keyboard.press("Control+s")
+    page.wait_for_function("document.querySelector('#summary').textContent === 'saved a.net'")
+    assert (tmp_path / "a.net").read_text() == NET.replace("c8", "c16")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "held"), [("net", "a.net", "SEW Block"), ("svg", "a.svg", "<svg"), ("py", "a.py", "import torch")]
+)
+def test_downloads(page: sync_api.Page, tmp_path: Path, kind: str, name: str, held: str) -> None:
+    with page.expect_download() as waiting:
+        page.select_option("#download", kind)
+    assert waiting.value.suggested_filename == name
+    waiting.value.save_as(tmp_path / "got")
+    assert held in (tmp_path / "got").read_text()
+
+
+def test_a_large_network(page: sync_api.Page) -> None:
+    """Prints how long a keystroke takes from the browser's view, picture included."""
+    page.select_option("#files", "sew-resnet-152")
+    page.wait_for_function("document.querySelector('#summary').textContent.startsWith('SEW ResNet-152')")
+    page.click(".cm-content")
+    page.keyboard.press("Control+End")
+    times = []
+    for _ in range(10):
+        before = page.evaluate("Number(document.body.dataset.answered)")
+        page.keyboard.type("#")
+        page.wait_for_function(ANSWERED.format(before))
+        times.append(int(page.evaluate("document.body.dataset.took")))
+    print(f"a keystroke, picture included: median {sorted(times)[5]} ms")  # noqa: T201
+    assert "sew-resnet-152" in shipped()
