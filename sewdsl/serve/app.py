@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ LIMITS = replace(STANDARD, nodes=20_000)
 """Of what is compiled: a second's work at most."""
 BODY = 4 * STANDARD.source_bytes
 """Bytes of a request at most: a text with every character escaped."""
+FRESH = 1.0
+"""Seconds for which what is known of a text is good: a file that it uses may change."""
 HERE = Path(__file__).parent / "assets"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -57,19 +61,29 @@ class Site:
         self.folder, self.text, self.name = folder, text, name
         self.datasets: list[str] = []
         self._ask = datasets
+        self._lock = threading.Lock()
+        self._known: tuple[str, str, float, View] | None = None
 
     def learn(self) -> None:
         """Begins to ask for the names of the data sets."""
         threading.Thread(target=lambda: self.datasets.extend(self._ask()), daemon=True).start()
 
     def view(self, asked: dict[str, Any]) -> View:
-        """What is known of the text of a request."""
+        """What is known of the text of a request; compiled once for all that is asked about it."""
         text, name = str(asked.get("text", "")), str(asked.get("name", self.name))
+        with self._lock:
+            known = self._known
+            if known is None or known[:2] != (name, text) or time.monotonic() - known[2] > FRESH:
+                known = self._known = (name, text, time.monotonic(), self._compiled(text, name))
+        return known[3]
+
+    def _compiled(self, text: str, name: str) -> View:
+        if name in shipped():
+            file = shipped()[name]
+            return view(text, f"{name}.net", file, project=file.parent, limits=LIMITS)
         try:
-            file = None if name in shipped() else self.folder.place(name)
+            file = self.folder.place(name)
         except Forbidden:
-            file = None
-        if file is None:
             file = self.folder.path / "untitled.net"
         return view(text, name, file, project=self.folder.path, limits=LIMITS)
 
@@ -168,9 +182,7 @@ def _source(site: Site, asked: dict[str, Any]) -> dict[str, str]:
     if compilation.network is None or not compilation.valid:
         message = "there is no network to write"
         raise Forbidden(message)
-    from sewdsl.export.python import source  # noqa: PLC0415 -- not before it is needed
-
-    return {"text": source(compilation.network)}
+    return {"text": import_module("sewdsl.export.python").source(compilation.network)}
 
 
 def _start(site: Site, _asked: dict[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_one_repeat_is_drawn_unfolded_by_its_key() -> None:
 
 
 def test_frames_of_folds_say_their_key() -> None:
-    network = sewdsl.load("{{SEW Block (c4)-MPk2}*2}*2-FC5", input="2x16x16", neuron="IF")
+    network = sewdsl.load("c4k3-BN-IF-{{SEW Block}*2-MPk2}*2-FC5", input="2x16x16")
     text = dot(network)
     assert text.count('id="fold:repeat1"') == 1
     assert text.count('id="fold:repeat1.1.repeat1"') == 1

@@ -46,7 +46,7 @@ def ask(client: TestClient, what: str, **asked: Any) -> Any:
 def test_a_look(client: TestClient) -> None:
     found = ask(client, "look")
     assert (found["valid"], found["problems"]) == (True, [])
-    assert found["summary"].startswith("a: 1,")
+    assert found["summary"].startswith("a: 2,105 parameters")
     assert [hint["text"] for hint in found["hints"]] == ["8×16×16", "8×8×8 … 8×2×2", "5"]
     assert [row["path"] for row in found["table"]][:5] == ["input", "conv1", "bn1", "plif1", "repeat1.1.mine1"]
     assert sum(row["parameters"] for row in found["table"]) == int(found["summary"].split()[1].replace(",", ""))
@@ -92,15 +92,14 @@ def test_words_at_a_place(client: TestClient) -> None:
 
 
 def test_markdown_holds_no_html(client: TestClient) -> None:
-    text = (
-        "sewdsl 1\nblock <img>(c) = BN\n# </code><script>\nblock My(c) = c$(c)k3-BN  \ninput 2x8x8\nbody My (c3)-FC2\n"
-    )
+    text = "sewdsl 1\nblock My(c) = c$(c)k3-\n# </code><script>\n  BN # <img>\ninput 2x8x8\nbody My (c3)-FC2\n"
     said = ask(client, "hover", at=text.index("My (c3)"), text=text)
     assert "&lt;script&gt;" in said["html"]
     assert "<script" not in said["html"]
 
 
 def test_source(client: TestClient) -> None:
+    pytest.importorskip("sewdsl.export.python")
     text = ask(client, "source")["text"]
     assert "import torch" in text
     compile(text, "x.py", "exec")
@@ -148,7 +147,13 @@ class TestFiles:
 
     def test_a_name_that_is_none_of_its_files(self, client: TestClient) -> None:
         assert ask(client, "look", name="../../x.net")["valid"]
-        assert ask(client, "look", name="7b-net")["valid"]
+        shipped_text = shipped()["sew-resnet-18"].read_text(encoding="utf-8")
+        assert 'use     "imagenet.net"' in shipped_text
+        assert ask(client, "look", name="sew-resnet-18", text=shipped_text)["valid"]
+        assert not ask(client, "look", name="lib.net", text=shipped_text)["valid"]
+        outside = 'sewdsl 1\nuse "../pyproject.toml"\nbody BN\n'
+        problems = ask(client, "look", name="sew-resnet-18", text=outside)["problems"]
+        assert "use-outside-project" in [problem["code"] for problem in problems]
 
     def test_save(self, client: TestClient, home: Path) -> None:
         assert ask(client, "save", text="sewdsl 1\n") == {"name": "a.net"}
@@ -195,7 +200,7 @@ class TestRefusals:
         assert [problem["code"] for problem in ask(client, "look", text=text)["problems"]] == ["network-too-large"]
         long = ask(client, "look", text="# " + "x" * 300_000)
         assert [problem["code"] for problem in long["problems"]] == ["source-too-long"]
-        many = "sewdsl 1\ninput 2x8x8\nbody {BN-IF}*3000-FC2\n"
+        many = "sewdsl 1\ninput 2x8x8\nbody {BN-IF}*2100-FC2\n"
         assert len(ask(client, "look", text=many)["table"]) == 2000
         assert ask(client, "picture", text=many)["svg"]
         assert "fold some" in ask(client, "picture", text=many, unfolded=["repeat1"])["error"]
