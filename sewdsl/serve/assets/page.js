@@ -59,7 +59,7 @@ const marks = StateField.define({
 
 function decorations(found, here) {
   const ranges = found.tokens
-    .filter(([kind, start, end]) => kind !== "word" && kind !== "punctuation" && end > start)
+    .filter(([, start, end]) => end > start)
     .map(([kind, start, end]) => Decoration.mark({ class: `t-${kind}` }).range(here(start), here(end)));
   for (const hint of found.hints) {
     ranges.push(Decoration.widget({ widget: new Shape(hint), side: 1 }).range(here(hint.at)));
