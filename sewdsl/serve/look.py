@@ -10,6 +10,8 @@ from markdown_it import MarkdownIt
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.draw import Direction, RenderingError, dot, render
+from sewdsl.draw.fold import picture_of
+from sewdsl.draw.tree import layers
 from sewdsl.editing import View
 from sewdsl.editing.completion import completion
 from sewdsl.editing.hints import hints
@@ -18,7 +20,7 @@ from sewdsl.ir.listing import block_rows
 from sewdsl.ir.network import Network
 from sewdsl.syntax.tokens import tokens
 
-ROWS = 2000
+ROWS, BOXES = 2000, 1000
 """Lines of the table, and layers of a picture, at most."""
 SECONDS = 10.0
 """A picture may take."""
@@ -98,11 +100,11 @@ def picture(view: View, unfolded: Collection[str], direction: Direction) -> str:
     if network is None or not view.compilation.valid:
         message = "there is no network to draw"
         raise RenderingError(message)
-    text = dot(network, expand=unfolded, direction=direction)
-    if text.count("\n") > 5 * ROWS:
-        message = f"this would be a picture of more than {ROWS:,} layers: fold some"
+    drawn = sum(1 for _ in layers(picture_of(network, expand=unfolded)))
+    if drawn > BOXES:
+        message = f"this would be a picture of {drawn:,} layers, more than {BOXES:,}: fold some"
         raise RenderingError(message)
-    return render(text, "svg", timeout=SECONDS).decode()
+    return render(dot(network, expand=unfolded, direction=direction), "svg", timeout=SECONDS).decode()
 
 
 def said_of(view: View, offset: int) -> dict[str, Any] | None:
