@@ -1,0 +1,156 @@
+"""Networks and runs in a notebook: shown where they stand, trained with a bar.
+
+>>> from sewdsl import notebook  # doctest: +SKIP
+>>> notebook.train("tiny.net")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from html import escape
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from sewdsl.compiler import Options, read
+from sewdsl.draw import RenderingError, render
+from sewdsl.draw import dot as as_dot
+from sewdsl.ir.listing import block_rows
+from sewdsl.ir.network import Network
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+
+    from sewdsl.lower import SpikingNetwork
+    from sewdsl.train.result import Result
+
+ROWS = 200
+"""Lines of a table at most."""
+
+
+def network_html(network: Network) -> str:
+    """A network as its picture and its table, side by side; as its table alone where nothing draws it."""
+    T, name = network.settings.steps, escape(network.name)
+    head = f"<b>{name}</b>: {network.total_parameters:,} parameters, {network.total_macs:,} MACs a time-step, T = {T}"
+    picture = _picture(network)
+    columns = [f'<div style="flex: none">{picture}</div>'] if picture else []
+    columns.append(f'<div style="overflow: auto">{_table(network)}</div>')
+    return f'{head}<div style="display: flex; gap: 2em; align-items: flex-start">{"".join(columns)}</div>'
+
+
+def _picture(network: Network) -> str:
+    try:
+        svg = render(as_dot(network), "svg")
+    except RenderingError:
+        return ""
+    return f'<img alt="{escape(network.name)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
+
+
+def _table(network: Network) -> str:
+    lines = ["<tr><th>layer</th><th>path</th><th>shape</th><th>range</th><th>parameters</th><th>MACs/step</th></tr>"]
+    for row in islice(block_rows(network), ROWS):
+        cells = (row.label, row.path, row.signal.size, f"{row.signal.values}", f"{row.parameters:,}", f"{row.macs:,}")
+        lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    return f"<table>{''.join(lines)}</table>"
+
+
+class Run:
+    """A run that has ended: its result, its curves, its network.
+
+    Args:
+        path: The folder of the run.
+
+    Raises:
+        RunError: it is no folder of a run that has ended.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- torch takes seconds
+
+        self._folder = RunFolder(Path(path))
+        self.result: Result = self._folder.read_result()
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    def model(self, *, best: bool = False) -> SpikingNetwork:
+        """The trained network, in evaluation mode: of the last epoch, or of the best one."""
+        from sewdsl.train.trained import trained  # noqa: PLC0415 -- as above
+
+        return trained(self._folder, best=best)
+
+    def __repr__(self) -> str:
+        result = self.result
+        scores = f"{result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best"
+        return f"{result.network} on {result.data}: {scores} of {result.epochs}, {result.seconds:g} s; {self.path}"
+
+    def _repr_html_(self) -> str:
+        curves = b64encode(self._folder.curves.read_bytes()).decode()
+        return (
+            f'{escape(repr(self))}<br><img alt="curves" style="max-width: 100%" src="data:image/png;base64,{curves}">'
+        )
+
+
+def train(
+    spec: str | Path, out: str | Path | None = None, *, data: str | Path | None = None, **options: Unpack[Options]
+) -> Run:
+    """Trains the network of a spec as its recipe says, with a bar; the same as ``sewdsl train``.
+
+    Args:
+        spec: A path, the name of a shipped network, or the text of one.
+        out: A new folder for the run; None: the next free one below ``runs``.
+        data: The folder of the data set, or of several.
+        **options: As for :func:`sewdsl.load`: ``set={"train.epochs": "3"}``.
+
+    Raises:
+        SewdslError: the spec has errors, or no recipe.
+        RunError: the folder cannot be used, or the run cannot go on.
+        DataError: the data is missing or damaged.
+    """
+    compilation = read(spec, **options)
+    network = compilation.result()
+    from sewdsl.train import run  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.folder import make, make_numbered  # noqa: PLC0415 -- as above
+    from sewdsl.train.loop import Way  # noqa: PLC0415 -- as above
+    from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
+
+    planned = plan(compilation, Path(data) if data else None)
+    planned.data.find()
+    folder = make(Path(out)) if out else make_numbered(network.name)
+    run.train(compilation, planned, folder, Way(tuple(_callbacks())))
+    return Run(folder.path)
+
+
+def _callbacks() -> Iterator[Callback]:
+    """A line for each epoch, and in a notebook a bar over all of them."""
+    from sewdsl.train.progress import EpochLines  # noqa: PLC0415 -- as above
+
+    bar = _bar()
+    if bar is not None:
+        yield bar
+    yield EpochLines()
+
+
+def _bar() -> Callback | None:
+    """A bar that fills as the batches go by; None outside a notebook."""
+    try:
+        from IPython import get_ipython  # noqa: PLC0415 -- there in notebooks alone
+        from IPython.display import ProgressBar  # noqa: PLC0415 -- as above
+    except ImportError:
+        return None
+    if get_ipython() is None:
+        return None
+    from lightning.pytorch import Callback  # noqa: PLC0415 -- as above
+
+    class Bar(Callback):
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 -- a hook
+            self._bar = ProgressBar(int(trainer.estimated_stepping_batches))  # type: ignore[no-untyped-call]
+            self._bar.display()  # type: ignore[no-untyped-call]
+
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            self._bar.progress = min(trainer.global_step, self._bar.total)
+
+    return Bar()

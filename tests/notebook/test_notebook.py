@@ -1,0 +1,72 @@
+"""Networks and runs as a notebook shows them, and the example notebook, executed."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import sewdsl
+from sewdsl import notebook
+from sewdsl.draw import RenderingError
+from sewdsl.train.folder import RunError
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
+
+
+def test_a_network() -> None:
+    network = sewdsl.load("c4k3-BN-PLIF-{SEW Block-MPk2}*2-FC10", input="2x8x8")
+    html = network._repr_html_()  # type: ignore[attr-defined]
+    assert f"<b>network</b>: {network.total_parameters:,} parameters" in html
+    picture = b64decode(re.findall(r"data:image/svg\+xml;base64,([^\"]+)", html)[0]).decode()
+    assert picture.count("PLIF</text>") == 2 + 1
+    assert "<td>SEW Block (c4s1)</td><td>repeat1.2.sew_block1</td><td>4x4x4</td><td>count 0..3</td>" in html
+    assert html.count("<tr>") == 10
+
+
+def test_a_network_whose_name_is_html() -> None:
+    network = sewdsl.load("BN-FC2", input="2x8x8")
+    named = replace(network, name="<script>")
+    assert "<script>" not in notebook.network_html(named)
+
+
+def test_without_a_renderer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> bytes:
+        raise RenderingError
+
+    monkeypatch.setattr(notebook, "render", fails)
+    html = notebook.network_html(sewdsl.load("BN-FC2", input="2x8x8"))
+    assert "<img" not in html
+    assert "<td>FC2b1</td>" in html
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError):
+        notebook.Run(tmp_path)
+
+
+def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell runs; the network, the bar and the run show what they should."""
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parents[1]))  # the notebook runs in another folder
+    example = nbformat.read(EXAMPLE, as_version=4)  # type: ignore[no-untyped-call]
+    assert not any(cell.get("outputs") for cell in example.cells), "without outputs, which the test makes anew"
+    client = NotebookClient(example, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    shown = {cell["id"]: cell.get("outputs", []) for cell in example.cells}
+    html = ["".join(o["data"].get("text/html", "") for o in outs if "data" in o) for outs in shown.values()]
+    assert "data:image/svg+xml" in html[1]
+    printed = "".join(output.get("text", "") for output in shown["cell-4"])
+    assert re.search(r"epoch 3/3 +loss", printed)
+    bars = [output for output in shown["cell-4"] if "progress" in str(output.get("data", ""))]
+    assert bars
+    assert re.search(r"<progress[^>]* max='(\d+)' value='\1'", str(bars[0]["data"]))
+    assert "data:image/png" in html[4]
+    assert "digits 8x8 on digits: " in html[4]
+    assert "torch.Size([2, 10])" in str(shown["cell-6"])
+    assert "repeat1.2.sew_block1: A " in str(shown["cell-7"])
+    assert (tmp_path / "digits8-run" / "result.json").is_file()
