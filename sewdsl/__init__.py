@@ -39,8 +39,12 @@ def __getattr__(name: str) -> Any:
         return from_torch
     message = f"module 'sewdsl' has no attribute {name!r}"
     raise AttributeError(message)
+
+
 def _html(network: Network) -> str:
     from sewdsl.notebook import network_html  # noqa: PLC0415 -- only notebooks ask for it
+
     return network_html(network)
+
+
 Network._repr_html_ = _html  # type: ignore[attr-defined]
-__all__ = ["Compilation", "Diagnostic", "Network", "Node", "Options", "SewdslError", "compile", "load", "read"]

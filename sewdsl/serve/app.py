@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +181,9 @@ def _source(site: Site, asked: dict[str, Any]) -> dict[str, str]:
     if compilation.network is None or not compilation.valid:
         message = "there is no network to write"
         raise Forbidden(message)
-    return {"text": import_module("sewdsl.export.python").source(compilation.network)}
+    from sewdsl.export.python import source  # noqa: PLC0415 -- not before it is needed
+
+    return {"text": source(compilation.network)}
 
 
 def _start(site: Site, _asked: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,6 @@ def test_markdown_holds_no_html(client: TestClient) -> None:
 
 
 def test_source(client: TestClient) -> None:
-    pytest.importorskip("sewdsl.export.python")
     text = ask(client, "source")["text"]
     assert "import torch" in text
     compile(text, "x.py", "exec")

@@ -140,7 +140,6 @@ def test_table_direction_and_files(page: sync_api.Page, tmp_path: Path) -> None:
     ("kind", "name", "held"), [("net", "a.net", "SEW Block"), ("svg", "a.svg", "<svg"), ("py", "a.py", "import torch")]
 )
 def test_downloads(page: sync_api.Page, tmp_path: Path, kind: str, name: str, held: str) -> None:
-    pytest.importorskip("sewdsl.export.python")
     with page.expect_download() as waiting:
         page.select_option("#download", kind)
     assert waiting.value.suggested_filename == name
