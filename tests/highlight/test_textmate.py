@@ -19,7 +19,9 @@ from tests.syntax.strategies import documents
 LAYOUT = {
     "comments between": "body a- # why\n\n  # more\n  b-SEW Block # - \nsteps 3\n",
     "bars and equals": "block A b(c) =  \n\tc$(c)|\n\n  # or\n  id or x\nsteps =\n# = \n 3\nencode direct\n",
-    "sections": "train on a-\nb-2k {\n # a-b\n lr = # x\n\n  0.1 Step(\n  a=1)\n (b)\n\n-b\n c <d-\ne>*2 f } g h\nbody g\n",
+    "keywords": "body a-\nexpect output 3\nbody {b\nblock A B(c) = d\n",
+    "sections": "train on a-\nb-2k {\n # a-b\n lr = # x\n\n  0.1 Step(\n  a=1)\n}\n",
+    "entries": "data {\n (b)\n\n-b\n c <d-\ne>*2 f } g h\n body g\n",
 }
 CORPUS = files() | {name: f"body {string}" for name, string in strings().items()} | LAYOUT
 ENGINES = [
