@@ -44,9 +44,7 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] == "sewdsl"
 """A process that cannot have sewdsl."""
 NETWORKS = {
     "7b-net-iand": None,
-    "cifar10-net": None,
     "nmnist": None,
-    "resnet-18": "3x32x32",
     "sew-resnet-18": "3x32x32",
 }
 """With another input, where theirs is large."""

@@ -48,7 +48,7 @@ class Unlike(Spikes):
     """Every instruction that a join may have."""
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
-        return (1.0 - branch / 2) * identity + abs(-branch) * (identity < branch) * (branch >= 0.5)
+        return (1.0 - branch / 2) * identity + abs(-branch) * (identity < branch) * (branch >= 1)
 
 
 class Largest(Spikes):
