@@ -119,6 +119,11 @@ TWO = ("input a", "a s", "s b", "b t")
             "IAND[id | c2k3s1-IF]",
         ),
         (
+            {"n": nir.Scale(np.full(SHAPE, -1.0)), "j": above(0.5, *SHAPE)},
+            ("t j", "s n", "n j", "j output"),
+            "IAND[id | c2k3s1-IF]",
+        ),
+        (
             {"p": pool(nir.SumPool2d, 2), "m": above(0.5, 2, 2, 2)},
             ("t p", "p m", "m output"),
             "c2k3s1-IF-MPk2s2",
@@ -160,6 +165,21 @@ def test_a_sum_in_a_sum() -> None:
         out.append(f"i{k}")
     found = same(graph(SHAPE, nodes, *edges, *(f"{name} output" for name in out)))
     reads(found, "c2k3s1-IF-{ADD[c2k3s1-IF | id]}*3")
+
+
+def test_a_block_in_a_block() -> None:
+    """B(H) + H + S, without a layer between the two sums."""
+    nodes = {"c": conv(2, 2), "s": fires(*SHAPE), "h": conv(2, 2), "b": conv(2, 2, 1)}
+    found = same(graph(SHAPE, nodes, "input c", "c s", "s h", "h b", "h output", "s output", "b output"))
+    reads(found, "c2k3s1-IF-ADD[c2k3s1-ADD[c2k1s1 | id] | id]")
+
+
+def test_a_part_that_is_read_by_itself() -> None:
+    """T(S) + U(P + Q) + P + Q, where only U reads P + Q."""
+    names = {"c": conv(2, 2), "s": fires(*SHAPE), "t": conv(2, 2), "p": conv(2, 2), "q": conv(2, 2, 1), "u": conv(2, 2)}
+    edges = ("input c", "c s", "s t", "s p", "s q", "p u", "q u", *(f"{name} output" for name in "tpqu"))
+    found = same(graph(SHAPE, names, *edges))
+    reads(found, "c2k3s1-IF-ADD[ADD[c2k3s1 | c2k1s1]-ADD[c2k3s1 | id] | c2k3s1]")
 
 
 def test_three_addends() -> None:

@@ -77,7 +77,7 @@ SHAPE = (2, 4, 4)
         (
             {"a": conv(2, 2), "b": conv(2, 3)},
             "input a, input b, a output, b output",
-            r"b \(Conv2d\) does not fit: the branch gives \[3x4x4\] but the shortcut gives \[2x4x4\]",
+            r"b \(Conv2d\) does not fit: the branch gives \[2x4x4\] but the shortcut gives \[3x4x4\]",
         ),
         (
             {"a": conv(2, 2), "s": fires(*SHAPE), "b": conv(2, 2), "c": conv(2, 2), "d": conv(2, 2), "e": conv(2, 2)},
@@ -133,6 +133,17 @@ def test_what_a_node_says_of_its_origin_is_not_believed() -> None:
         node = fires(4)
         node.metadata = {"sewdsl": {"node": "if1", "op": text}}
         reads(read(graph((4,), {"a": nir.Linear(numbers(4, 4)), "n": node})), f"FC4b0-{kept}")
+
+
+def test_a_text_that_reads_as_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never handed out."""
+    monkeypatch.setattr(
+        "sewdsl.export.incoming.network.net", lambda network: f"sewdsl 1\ninput 4\nbody FC{len(network)}\n"
+    )
+    with pytest.raises(
+        ImportRefused, match=r"^graph has no text of its own: what was written reads as another network$"
+    ):
+        read(graph((4,), {"a": nir.Linear(numbers(3, 4))}))
 
 
 def test_a_plif_keeps_what_it_learned() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import combinations
 from math import floor
 
 from sewdsl.export.incoming.draft import Draft
@@ -20,7 +21,8 @@ class Sums:
     """The sums of a graph.
 
     A residual network reads A2 + A1 + S behind its second block, and A1 + S in that block's branch: a sum that is part
-    of another one is not computed twice.
+    of another one is not computed twice. Of several, those are added first whose ways parted last: in B(H) + H + S, the
+    first two.
 
     Args:
         draft: Where joins are added.
@@ -48,14 +50,18 @@ class Sums:
             return pooled[names]
         if len(names) == 1:
             return self._single(*names)
-        part = next((known for known in self._known if known < names), None)
-        if part is None and pooled:
-            part = next(iter(pooled))
-        if part is None:
-            part = names - {max(names, key=self._order.__getitem__)}
-        joined = self.of(names - part), self.of(part)
+        units, rest = [], names
+        for part in (*pooled, *self._known):
+            if part < names and part <= rest:
+                units.append(self.of(part))
+                rest -= part
+        units += [self.of((name,)) for name in sorted(rest, key=self._order.__getitem__)]
         last = max(names, key=self._order.__getitem__)
-        return self._draft.add(Add(), joined, self._nodes[last].origin)
+        while len(units) > 1:
+            pair = max(combinations(units, 2), key=lambda two: self._draft.depth(self._draft.meet(*two)))
+            units = [unit for unit in units if unit not in pair]
+            units.append(self._draft.add(Add(), pair, self._nodes[last].origin))
+        return units[0]
 
     def _pooled(self, names: frozenset[str]) -> dict[frozenset[str], int]:
         """Which of the nodes are, as a sum, the max pooling of counts: [max x >= 1] + [max x >= 2] + …."""
