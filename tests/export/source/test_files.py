@@ -71,13 +71,16 @@ def test_a_forward_leaves_nothing_behind() -> None:
 
 
 def test_potentials_are_kept_in_32_bits() -> None:
-    network = sewdsl.load("c4k3-BN-PLIF-FC3", input=(1, 8, 8), steps=3)
+    network = sewdsl.load("c16k3-BN-PLIF(v_threshold=0.3)-FC20-PLIF(v_threshold=0.1)", input=(1, 8, 8), steps=3)
     ours = sewdsl.compile(network, seed=0, optimize=0)
     model = module(SOURCES["python"](network))
     model.load_state_dict(ours.state_dict())
-    x = torch.rand(3, 2, 1, 8, 8)
+    x = 3 * torch.rand(8, 8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(model(x), ours(x))
+        found, wanted = model(x), ours(x)
+    assert found.dtype is wanted.dtype is torch.bfloat16
+    assert wanted.any()
+    assert torch.equal(found, wanted)
 
 
 @pytest.mark.parametrize(("dialect", "arguments"), [("python", ()), ("spikingjelly", ("--to", "spikingjelly"))])
