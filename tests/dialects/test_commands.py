@@ -153,7 +153,7 @@ def test_every_command_that_takes_options_of_a_spec_takes_it() -> None:
     groups = [child for child in command.commands.values() if isinstance(child, Group)]
     for one in [*command.commands.values(), *(child for group in groups for child in group.commands.values())]:
         names = {name for parameter in one.params for name in parameter.opts}
-        assert ("--dialect" in names) == ("--input" in names or one.name == "fmt"), one.name
+        assert ("--dialect" in names) == ("--neuron" in names or one.name == "fmt"), one.name
 
 
 def test_a_run_keeps_ours(tmp_path: Path) -> None:
