@@ -120,6 +120,10 @@ def test_what_may_stand_behind_a_readout() -> None:
     fires = Written(lambda m, x: m.b(m.n(m.a(x)).mean(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.ReLU())
     with pytest.raises(ImportRefused, match=r"b \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
         read(fires, (4,), 4)
+    linear = Written(lambda m, x: m.c(m.b(m.n(m.a(x)).mean(0))), **dict(fires.named_children()), c=nn.ReLU())
+    linear.b = nn.Linear(8, 2)
+    with pytest.raises(ImportRefused, match=r"c \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
+        read(linear, (4,), 4)
     biased = Written(lambda m, x: m.b(m.n(m.a(x)).sum(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.Linear(8, 2))
     with pytest.raises(ImportRefused, match=r"b \(torch.*Linear\) is FC behind the sum over all time-steps"):
         read(biased, (4,), 4)
