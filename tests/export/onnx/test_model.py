@@ -39,6 +39,8 @@ def build(body: str = BODY, neuron: str = "LIF", **settings: object) -> SpikingN
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.mul_(3 if parameter.ndim > 1 and "fc" not in name else 1)  # so that there are spikes
+        for name, buffer in model.named_buffers():
+            buffer.fill_({"running_mean": 0.1, "running_var": 0.4}.get(name.rpartition(".")[2], 0))
     return model
 
 
@@ -104,6 +106,24 @@ def test_what_does_not_depend_on_time_is_computed_once() -> None:
     exported = to_onnx(model, Scanned)
     assert [node.name for node in exported.graph.node if node.op_type == "Tile"] == ["bn1/Tile"]
     agree(model, exported, random(2, 2, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "c6k3x5s2x1p0x2g2-FC3",
+        "c4k3d2p2x1b0-BN-SN-GAP-FC3b0",
+        "MPk3x2s2x1p1x0-FC3",
+        "APk3x2s1x2p1x0-FC3",
+        "BN-FC60b1-BN-SN-APk3",
+        "c4k3b1-BN-ReLU-FC6b1-BN",
+        "Flatten-FC6-ReLU-DP-FC3",
+    ],
+)
+def test_arguments_of_layers(body: str) -> None:
+    """Height and width one by one, with groups, gaps and biases."""
+    model = build(body, "IF")
+    agree(model, to_onnx(model, Scanned), random(2, 2, 8, 8))
 
 
 OWN = {
