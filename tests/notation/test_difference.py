@@ -116,6 +116,19 @@ PAIRS = {
         ("", "{Basic Block (c256)}*4", "behind", "repeat3.1.basic_block1", ()),
         ("", "Basic Block (c512)", "behind", "repeat4.1.basic_block1", ()),
     ],
+    ("resnet-18", "resnet-50"): [  # of the widths of each stage, not of the next
+        ("Basic Block (c64)", "Bottleneck(c64)", "at", "repeat1.1.basic_block1", ((1, 2),)),
+        ("", "Bottleneck(c64)", "behind", "repeat1.2.basic_block1", ()),
+        ("Basic Block (c128s2)", "Bottleneck(c128s2)", "at", "basic_block1", ()),
+        ("Basic Block (c128)", "Bottleneck(c128)", "at", "repeat2.1.basic_block1", ()),
+        ("", "{Bottleneck(c128)}*2", "behind", "repeat2.1.basic_block1", ()),
+        ("Basic Block (c256s2)", "Bottleneck(c256s2)", "at", "basic_block2", ()),
+        ("Basic Block (c256)", "Bottleneck(c256)", "at", "repeat3.1.basic_block1", ()),
+        ("", "{Bottleneck(c256)}*4", "behind", "repeat3.1.basic_block1", ()),
+        ("Basic Block (c512s2)", "Bottleneck(c512s2)", "at", "basic_block3", ()),
+        ("Basic Block (c512)", "Bottleneck(c512)", "at", "repeat4.1.basic_block1", ()),
+        ("", "Bottleneck(c512)", "behind", "repeat4.1.basic_block1", ()),
+    ],
     ("7b-net", "wide-7b-net"): [
         ("c32k3s1", "c64k3s1", "at", "conv1", ()),
         ("SEW Block (c32)", "SEW Block (c64)", "at", "repeat1.1.sew_block1", ((1, 2, 3, 4),)),
@@ -181,6 +194,17 @@ TEXTS = {
         ("Plain Block (c4)", "", "at", "plain_block1", ()),
         ("SEW Block (c6)", "Basic Block (c6)", "at", "sew_block1", ()),
     ],
+    ("c4k5-PLIF-SEW Block (g=IAND)-Spiking Block (c4)-FC3", "c4k3-PLIF-SEW Block-FC4"): [
+        ("c4k5s1", "c4k3s1", "at", "conv1", ()),
+        ("SEW Block (c4, g=IAND)", "SEW Block (c4)", "at", "sew_block1", ()),
+        ("Spiking Block (c4)", "", "at", "spiking_block1", ()),
+        ("FC3", "FC4", "at", "fc1", ()),
+    ],
+    ("c5k3-IF-ADD[BN-IF | id]-IF-IAND[BN-IF | id]-FC3", "c7k3-IF-IAND[BN-IF | id]-FC4"): [
+        ("c5k3s1", "c7k3s1", "at", "conv1", ()),
+        ("ADD[BN-IF | id]-IF", "", "at", "add1", ()),
+        ("FC3", "FC4", "at", "fc1", ()),
+    ],
     ("c4k3-IF", "BN-c4k3-IF"): [("", "BN", "before", "conv1", ())],
     ("id", "BN"): [("", "BN", "behind", "input", ())],
 }
@@ -214,6 +238,7 @@ def test_recipes_and_figures() -> None:
     assert recipe["T_train"] == ("12", "none")
     assert ("parameters", "130,938", "1,258,778") in [(v.key, v.before, v.after) for v in found.figures]
     without = replace(one, recipe=None)
+    assert difference(one, without)
     assert [(v.key, v.before, v.after) for v in difference(one, without).recipe] == [("data", "dvs128-gesture", "none")]
 
 
