@@ -309,6 +309,7 @@ def conv(before: int = 2, after: int = 2, **options: Any) -> nn.Conv2d:
         (lambda m, x: m.b(m.a(x) * 0.5), "{c2k3s1}*2"),
         (lambda m, x: m.b(m.a(x) / 4).contiguous(), "{c2k3s1}*2"),
         (lambda m, x: m.a(x) * 3, "c2k3s1"),
+        (lambda m, x: (y := m.a(x), y * 3)[0], "c2k3s1"),  # a product that nobody reads
         (lambda m, x: nn.functional.linear(m.a(x).flatten(1), m.f.weight, m.f.bias), "c2k3s1-FC4"),
         (lambda m, x: m.a(x).relu() * 3, "c2k3s1-ReLU-c2k1s1g2b0"),
         (lambda m, x: (y := m.a(x)) + m.b(y * 3), "c2k3s1-ADD[c2k1s1g2b0-c2k3s1 | id]"),
