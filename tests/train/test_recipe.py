@@ -49,7 +49,7 @@ def test_nesterov_needs_momentum() -> None:
         (Cosine(), lambda optimizer: CosineAnnealingLR(optimizer, 12)),
         (Cosine(T_max=5), lambda optimizer: CosineAnnealingLR(optimizer, 5)),
     ],
-    ids=str,
+    ids=["step", "cosine", "cosine to 5"],
 )
 def test_schedules_are_those_of_torch(schedule: Schedule, theirs: type[LRScheduler]) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
