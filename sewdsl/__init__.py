@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
@@ -32,11 +33,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What needs torch, which takes seconds to import, and is looked up when it is asked for."""
+    """What takes time to import, as torch does, and is looked up when it is asked for."""
     if name == "from_torch":
         from sewdsl.export.incoming.modules import from_torch  # noqa: PLC0415 -- as above
 
         return from_torch
+    if name in {"notation", "notebook"}:
+        return import_module(f"sewdsl.{name}")
     message = f"module 'sewdsl' has no attribute {name!r}"
     raise AttributeError(message)
 

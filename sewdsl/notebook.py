@@ -68,7 +68,7 @@ class Run:
     def __init__(self, path: str | Path) -> None:
         from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- torch takes seconds
 
-        self._folder = RunFolder(Path(path))
+        self._folder = RunFolder(Path(path).absolute())
         self.result: Result = self._folder.read_result()
 
     @property

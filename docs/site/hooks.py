@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # mkdocs runs this file by itsel
 
 import pages
 
-_OUT = re.compile(r"\[([^\]]+)\]\((?:\.\./)+([^)]+)\)")
+_OUT = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 _NET = re.compile(r"^```net (?:in)?valid$", re.MULTILINE)
 
 
@@ -28,4 +29,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 -- mkdocs's hook
     """Puts in the parts that are made; what links to a file of the repository outside docs/ says which one."""
     text = _NET.sub("```sewdsl", pages.with_parts(markdown))
-    return _OUT.sub(lambda match: f"{match[1]} (`{match[2]}` in the repository)", text)
+    here = posixpath.dirname(page.file.src_uri)
+
+    def link(match: re.Match[str]) -> str:
+        way = posixpath.normpath(posixpath.join(here, match[2]))
+        return f"{match[1]} (`{way[3:]}` in the repository)" if way.startswith("../") else match[0]
+
+    return _OUT.sub(link, text)

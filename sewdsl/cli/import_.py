@@ -39,6 +39,7 @@ Seconds = Annotated[
 ]
 Count = Annotated[int | None, typer.Option("--steps", metavar="T", min=1, help="Time-steps.")]
 Read = Annotated[Readout | None, typer.Option("--readout", help="How the time-steps become one output.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT and its weights if they are there.")]
 Name = Annotated[str | None, typer.Option("--name", help="Of the network.")]
 
 
@@ -51,10 +52,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
     steps: Count = None,
     readout: Read = None,
     name: Name = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a model of another library as a .net file, and its weights beside it as .safetensors."""
     if out.suffix != ".net":
         usage(f"OUT ends with .net, not with '{out.suffix}'")
+    if not overwrite and any(path.exists() for path in (out, out.with_suffix(".safetensors"))):
+        usage(f"'{out}' or its weights are there already; --overwrite replaces them, with what was added to them")
     if dt is not None and (python or not 0 < dt < float("inf")):
         usage("--dt takes a number of seconds above 0, and goes with a file of NIR")
     if python and input is None:

@@ -52,8 +52,8 @@ def command(
     typer.echo(f"{site.name} at {address} (Ctrl-C ends it)")
     if open_:
         threading.Timer(0.5, webbrowser.open, [address]).start()
-    hosts = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
-    server = uvicorn.Server(uvicorn.Config(app(site, hosts), log_level="error"))
+    names = ["localhost"] if host in LOOPBACK else ["localhost", host, socket.gethostname(), socket.getfqdn()]
+    server = uvicorn.Server(uvicorn.Config(app(site, names), log_level="error"))
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -69,11 +69,12 @@ def _site(file: Path | None) -> Site:
         return Site(Folder(file or Path.cwd()), text, FIRST, _datasets)
     if file.suffix != ".net":
         usage(f"FILE ends with .net, unlike '{file}'")
+    file = file.resolve()  # what a link leads to is what is edited
     folder = Folder(file.parent, file)
     if not file.exists():
         return Site(folder, BEGINNING, file.name, _datasets)
     try:
-        return Site(folder, folder.read(file.name), file.name, _datasets)
+        return Site(folder, folder.read(file.name).text, file.name, _datasets)
     except Forbidden as refusal:
         typer.echo(f"error: {refusal}", err=True)
         raise typer.Exit(1) from None

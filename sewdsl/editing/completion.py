@@ -112,7 +112,7 @@ def _files(view: View) -> Iterator[Proposal]:
     """The files of the project that this one can use, by the way from it to them."""
     if view.file is None:
         return
-    folder, here = project_folder(view.file), view.file.resolve()
+    folder, here = view.project or project_folder(view.file), view.file.resolve()
     for path in sorted(folder.rglob("*.net"))[:FILES]:
         if path.resolve() != here:
             yield Proposal(_way(path, here.parent), "file")
@@ -173,7 +173,7 @@ def _parameters(where: Situation) -> Iterator[Proposal]:
 def _arguments(view: View, where: Situation) -> Iterator[Proposal]:
     """Names of arguments behind a bracket or a comma, values behind their ``=``."""
     name = _called(where)
-    inner = where.opened[-1][1]
+    inner = where.inner
     if where.last in {"_LPAR", "_COMMA"}:
         given = {str(a) for a, b in pairwise(inner) if b.type == "_EQUAL"}
         yield from (p for p in _names(view, name) if p.text.removesuffix("=") not in given)
@@ -239,7 +239,7 @@ def _kinds(family: type[Kind]) -> Iterator[Proposal]:
 
 
 def _family(family: type[Kind]) -> Iterable[tuple[str, type[Kind]]]:
-    return ((name, kind) for name, kind in catalogue().items() if issubclass(kind, family))
+    return ((name, kind) for name, kind in sorted(catalogue().items()) if issubclass(kind, family))
 
 
 # --- settings ----------------------------------------------------------------------------------------------

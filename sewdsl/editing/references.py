@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sewdsl.diagnostics import Edit
 from sewdsl.editing.places import chain, walk
 from sewdsl.editing.view import View
+from sewdsl.elaborate.assembly import STUDY
 from sewdsl.elaborate.blocks import title
 from sewdsl.elaborate.compact import CompactError, pieces
 from sewdsl.elaborate.definitions import RESERVED
@@ -18,10 +19,10 @@ from sewdsl.elaborate.names import Vocabulary
 from sewdsl.ops import find
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Node, Parameter, Use, Word
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Node, Parameter, Section, Use, Word
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*( [A-Za-z_][A-Za-z0-9_.]*)*")
-_LETTER = re.compile(r"[A-Za-z_]+")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*")
+_LETTER = re.compile(r"[A-Za-z][A-Za-z_]*")
 BETWEEN = "x"
 """What stands between two lengths: in ``c4x1`` it cannot be a parameter."""
 
@@ -102,8 +103,7 @@ def definition(view: View, offset: int) -> tuple[Span, Path | None] | None:
 def _file(view: View, span: Span) -> Path | None:
     if span.source is view.source:
         return view.file
-    shipped = folder("nets") / span.source.name
-    return shipped if shipped.is_file() and not Path(span.source.name).is_file() else Path(span.source.name)
+    return folder("nets") / "blocks.net" if _shipped(span) else Path(span.source.name).resolve()
 
 
 class Reference(NamedTuple):
@@ -157,7 +157,7 @@ def _meant(view: View, found: Target) -> bool:
 
 def _same(one: BlockDefinition, other: BlockDefinition) -> bool:
     """Whether two are the same definition, perhaps read twice."""
-    names = [Path(each.span.source.name).absolute() for each in (one, other)]
+    names = [_path(each.span.source.name) for each in (one, other)]
     return names[0] == names[1] and one.span.start == other.span.start
 
 
@@ -203,10 +203,11 @@ def rename(views: Iterable[View], found: Target, name: str) -> list[Edit]:
     Raises:
         RenameProblem: it cannot be called so, or is not the user's.
     """
-    if found.definition.span.source.name == "blocks.net":
+    if _shipped(found.definition.span):
         message = f"'{title(found.definition)}' comes with sewdsl"
         raise RenameProblem(message)
     views = list(views)
+    _check_elsewhere(views, found)
     if found.parameter is None:
         _check_block(views, found, name)
     else:
@@ -214,15 +215,47 @@ def rename(views: Iterable[View], found: Target, name: str) -> list[Edit]:
     return [Edit(reference.span, name) for reference in references(views, found)]
 
 
+def _check_elsewhere(views: list[View], found: Target) -> None:
+    """Refuses what other places would not follow: another block of the name, and a study that says it in a text."""
+    place = _path(found.definition.span.source.name)
+    seen = {path for view in views if _path(view.source.name) == place for path in _sources(view)}
+    for view in views:
+        own = view.vocabulary.own.get(found.key)
+        together = place in _sources(view) or _path(view.source.name) in seen
+        if own is not None and together and not _same(own, found.definition):
+            message = f"{Path(view.source.name).name} sees another block '{title(own)}', which this one would become"
+            raise RenameProblem(message)
+        for statement in view.document.statements:
+            study = isinstance(statement, Section) and statement.name.text == STUDY
+            if study and re.search(rf"\b{re.escape(found.name.split()[0])}\b", statement.span.text):
+                message = f"the study in {Path(view.source.name).name} says '{found.name}' too: change that first"
+                raise RenameProblem(message)
+
+
+def _sources(view: View) -> set[Path]:
+    """The files that the blocks of a text, and of what it uses, are from."""
+    return {_path(block.span.source.name) for block in view.vocabulary.own.values()}
+
+
+def _path(name: str) -> Path:
+    return Path(name).resolve()
+
+
+def _shipped(span: Span) -> bool:
+    """Whether a place is in the library that comes with sewdsl."""
+    name = span.source.name
+    return name == "blocks.net" or Path(name).resolve() == (folder("nets") / "blocks.net").resolve()
+
+
 def _check_block(views: list[View], found: Target, name: str) -> None:
     key = name.replace(" ", "")
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or "or" in name.split():
         message = f"a block's name is words of letters, digits and underscores, not '{name}'"
         raise RenameProblem(message)
     if key in RESERVED or find(key) or Vocabulary().complete(key):
         message = f"'{name}' is a name of the language"
         raise RenameProblem(message)
-    if key != found.key and any(key in view.vocabulary.own for view in views):
+    if key != found.key and any(key in view.vocabulary.blocks for view in views):
         message = f"there is a block '{name}' already"
         raise RenameProblem(message)
 

@@ -29,7 +29,7 @@ class Situation:
         statement: The tokens of the statement, without that name; none: a statement begins.
         section: Whether the place is between the braces of a section; ``statement`` is then the entry.
         sections: First word of that section.
-        opened: The brackets that are open there, outermost first, each with the tokens behind it.
+        opened: The brackets that are open there, outermost first, each with its place in the statement.
         text: Whether the place is between double quotes, and what stands there before it; None: it is not.
     """
 
@@ -37,7 +37,7 @@ class Situation:
     statement: list[Token] = field(default_factory=list)
     section: bool = False
     name: str = ""
-    opened: list[tuple[str, list[Token]]] = field(default_factory=list)
+    opened: list[tuple[str, int]] = field(default_factory=list)
     text: str | None = None
 
     @property
@@ -58,7 +58,7 @@ class Situation:
     @property
     def inner(self) -> list[Token]:
         """The tokens behind the innermost bracket that is open."""
-        return self.opened[-1][1] if self.opened else self.statement
+        return self.statement[self.opened[-1][1] + 1 :] if self.opened else self.statement
 
 
 def situation(source: Source, offset: int) -> Situation | None:
@@ -115,13 +115,11 @@ def _name(statement: list[Token], offset: int) -> list[Token]:
     return found
 
 
-def _opened(tokens: list[Token]) -> list[tuple[str, list[Token]]]:
-    opened: list[tuple[str, list[Token]]] = []
-    for token in tokens:
-        for _, behind in opened:
-            behind.append(token)
+def _opened(tokens: list[Token]) -> list[tuple[str, int]]:
+    opened: list[tuple[str, int]] = []
+    for place, token in enumerate(tokens):
         if token.type in OPENERS:
-            opened.append((token.type, []))
+            opened.append((token.type, place))
         elif token.type in CLOSERS and opened:
             opened.pop()
     return opened

@@ -28,11 +28,13 @@ class View:
         source: The text.
         file: Where it is saved; None: nowhere yet, so that it can use no other file.
         compilation: What the compiler makes of it.
+        project: The folder that used files lie in; None: that of the file's project.
     """
 
     source: Source
     file: Path | None
     compilation: Compilation
+    project: Path | None = None
 
     @property
     def document(self) -> Document:
@@ -76,7 +78,7 @@ def view(
         limits: How large it may become.
     """
     found = Found(Source(name, text), file, _stem(file), project=project)
-    return View(found.source, file, compiled(found, (), Diagnostics(), limits))
+    return View(found.source, file, compiled(found, (), Diagnostics(), limits), project)
 
 
 def glance(text: str, name: str, file: Path | None = None) -> View:

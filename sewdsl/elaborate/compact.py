@@ -63,7 +63,8 @@ def _value(text: str) -> Value:
 
 def symbol(text: str, symbols: Collection[str]) -> str | None:
     """The longest symbol that a word begins with and that arguments, or nothing, follow; None: no such."""
-    for length in range(len(text), 0, -1):
+    longest = max(map(len, symbols), default=0)
+    for length in range(min(len(text), longest), 0, -1):
         head, rest = text[:length], text[length:]
         if head in symbols and (not rest or _STARTS_LIKE_ARGUMENTS.match(rest)):
             return head

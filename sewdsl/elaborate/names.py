@@ -135,6 +135,8 @@ def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagn
 
 def _meant(text: str, vocabulary: Vocabulary) -> str | None:
     """A near name with the arguments kept: ``C32k3`` is ``c32k3``, ``conv32k3`` too."""
+    if len(text) > LONGEST:
+        return None
     names = {*vocabulary.layers, OWN_NEURON, IDENTITY}
     blocks = {
         key: " ".join(w.text for w in block.name.parts if hasattr(w, "text"))

@@ -32,6 +32,8 @@ class Positions:
         if position.line >= len(starts):
             return len(self.source.text)
         line, column = self.source.line(position.line + 1), position.character
+        if line.isascii():
+            return starts[position.line] + min(column, len(line))
         for index, character in enumerate(line):
             column -= self._width(character)
             if column < 0:
@@ -42,7 +44,8 @@ class Positions:
         """The position of a character."""
         line, column = self.source.position(offset)
         before = self.source.text[offset - column + 1 : offset]
-        return types.Position(line - 1, sum(map(self._width, before)))
+        width = len(before) if before.isascii() else sum(map(self._width, before))
+        return types.Position(line - 1, width)
 
     def range(self, span: Span) -> types.Range:
         """The positions of a span's ends."""

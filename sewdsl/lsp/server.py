@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from lsprotocol import types
@@ -63,10 +63,14 @@ class Server(LanguageServer):
         """What is known of an open text."""
         text = self.workspace.get_text_document(uri)
         known = self._known.get(uri)
-        if known is None or known[0] != text.version or known[1].view.source.text != text.source:
+        try:
+            content = text.source
+        except OSError:  # closed, and saved nowhere
+            content = ""
+        if known is None or known[0] != text.version or known[1].view.source.text != content:
             path = to_fs_path(uri)
             file = Path(path) if path and uri.startswith("file:") else None
-            made = view(text.source, str(file or uri), file)
+            made = view(content, str(file or uri), file)
             known = (text.version, Document(uri, made, self._units))
             self._known[uri] = known
         return known[1]
@@ -99,8 +103,8 @@ class Server(LanguageServer):
         if text is not None and text.version == version:
             self.tell(uri)
 
-    def project(self, document: Document, word: str) -> Iterator[Document]:
-        """A text, and the files of its project that hold a word; open ones as they stand in the editor."""
+    def project(self, document: Document, words: Collection[str]) -> Iterator[Document]:
+        """A text, and the files of its project that hold a word, white space aside; open ones as they are there."""
         yield document
         if document.view.file is None:
             return
@@ -110,16 +114,18 @@ class Server(LanguageServer):
             place = path.resolve()
             if place in opened and place != here:
                 yield self.document(opened[place])
-            elif place != here and (saved := self._saved(path, word)):
+            elif place != here and (saved := self._saved(path, words)):
                 yield saved
 
-    def _saved(self, path: Path, word: str) -> Document | None:
-        """A file as it is saved, if it holds a word."""
+    def _saved(self, path: Path, words: Collection[str]) -> Document | None:
+        """A file as it is saved, if it holds one of some words."""
         try:
-            text = path.read_text(encoding="utf-8-sig") if path.stat().st_size <= STANDARD.source_bytes else ""
+            fits = path.is_file() and path.stat().st_size <= STANDARD.source_bytes
+            text = path.read_bytes().decode("utf-8-sig") if fits else ""  # line ends as they are: they count
         except (OSError, UnicodeDecodeError):
             return None
-        if word not in text:
+        together = "".join(text.split())
+        if not any(word in together for word in words):
             return None
         known = self._files.get(path)
         if known is None or known.view.source.text != text:
@@ -188,10 +194,11 @@ def _answer_about_places(server: Server) -> None:
 
 
 def _answer_about_names(server: Server) -> None:
-    def around(uri: str, position: types.Position) -> tuple[Document, list[Document]]:
+    def around(uri: str, position: types.Position, *new: str) -> tuple[Document, list[Document]]:
         document = server.document(uri)
         found = target(document.view, document.at.offset(position))
-        return document, [document] if found is None else list(server.project(document, found.name.split(" ")[0]))
+        words = [found.key, *(name.replace(" ", "") for name in new if name)] if found else []
+        return document, list(server.project(document, words)) if found else [document]
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     def _(params: types.DefinitionParams) -> types.Location | None:
@@ -208,7 +215,7 @@ def _answer_about_names(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
     def _(params: types.RenameParams) -> types.WorkspaceEdit | None:
-        document, others = around(params.text_document.uri, params.position)
+        document, others = around(params.text_document.uri, params.position, params.new_name)
         try:
             return answers.renamed(others, document, params.position, params.new_name)
         except RenameProblem as problem:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request  # noqa: TC002 -- starlette reads annotations
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC002 -- as above
 
 from sewdsl.compiler import shipped
 from sewdsl.diagnostics import SewdslError
@@ -26,7 +28,7 @@ from sewdsl.editing import View, view
 from sewdsl.editing.docs import codes
 from sewdsl.export.refusal import ExportError
 from sewdsl.serve import look
-from sewdsl.serve.folder import Folder, Forbidden
+from sewdsl.serve.folder import Changed, Folder, Forbidden
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.limits import STANDARD
 
@@ -39,9 +41,51 @@ FRESH = 1.0
 HERE = Path(__file__).parent / "assets"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "connect-src 'self'"
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 """What the page may load: nothing from elsewhere. Styles stand in the editor's and the picture's own elements."""
+
+
+class Guard:
+    """Lets in who asks by an address or by a name of this machine, and tells browsers what the page may do.
+
+    A page elsewhere can let a name of its own lead here, but it cannot ask by an address: that would be another site.
+
+    Args:
+        app: What answers.
+        hosts: Names that are known.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app, self._hosts = app, {host.casefold() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        host = Headers(scope=scope).get("host", "")
+        if not self._known(host):
+            await PlainTextResponse(f"'{host}' is no name of this machine", status_code=400)(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+    def _known(self, host: str) -> bool:
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        try:
+            ip_address(name.strip("[]"))
+        except ValueError:
+            return name.casefold() in self._hosts
+        return True
+
 
 Answer = Callable[["Site", dict[str, Any]], Any]
 
@@ -102,8 +146,8 @@ def app(site: Site, hosts: list[str]) -> Starlette:
         "explain": _explain,
         "format": _formatted,
         "source": _source,
-        "open": lambda s, asked: {"name": asked.get("name"), "text": s.folder.read(str(asked.get("name", "")))},
-        "save": lambda s, asked: {"name": s.folder.write(str(asked.get("text", "")))},
+        "open": lambda s, asked: s.folder.read(str(asked.get("name", "")))._asdict(),
+        "save": _save,
         "start": _start,
     }
     routes = [
@@ -111,7 +155,7 @@ def app(site: Site, hosts: list[str]) -> Starlette:
         Route("/", _page),
         Mount("/", StaticFiles(directory=HERE)),
     ]
-    application = Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
+    application = Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)])
     site.learn()
     return application
 
@@ -124,7 +168,7 @@ def _route(site: Site, answer: Answer) -> Callable[[Request], Awaitable[Response
         try:
             return JSONResponse(await run_sync(answer, site, asked))
         except (Forbidden, ExportError) as refusal:
-            return JSONResponse({"error": str(refusal)}, status_code=409)
+            return JSONResponse({"error": str(refusal), "changed": isinstance(refusal, Changed)}, 409)
 
     return respond
 
@@ -140,14 +184,14 @@ async def _body(request: Request) -> dict[str, Any] | Response:
             return PlainTextResponse(f"more than {BODY:,} bytes", status_code=413)
     try:
         asked = json.loads(data)
+        json.dumps(asked, ensure_ascii=False).encode()  # half a character is none
     except (ValueError, RecursionError):
         asked = None
     return asked if isinstance(asked, dict) else PlainTextResponse("send a JSON object", status_code=400)
 
 
 async def _page(_request: Request) -> Response:
-    text = (HERE / "index.html").read_text(encoding="utf-8")
-    return Response(text, media_type="text/html", headers={"Content-Security-Policy": POLICY})
+    return Response((HERE / "index.html").read_text(encoding="utf-8"), media_type="text/html")
 
 
 def _offset(asked: dict[str, Any]) -> int:
@@ -186,7 +230,21 @@ def _source(site: Site, asked: dict[str, Any]) -> dict[str, str]:
     return {"text": source(compilation.network)}
 
 
+def _save(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
+    text, mark = asked.get("text"), asked.get("mark")
+    if not isinstance(text, str):
+        message = "there is no text to save"
+        raise Forbidden(message)
+    known = mark if isinstance(mark, str) else None
+    return site.folder.write(text, known, anyway=asked.get("anyway") is True)._asdict()
+
+
 def _start(site: Site, _asked: dict[str, Any]) -> dict[str, Any]:
-    saves = site.folder.file.relative_to(site.folder.path).as_posix() if site.folder.file else None
-    known = {"files": site.folder.names(), "shipped": list(shipped())}
-    return {"text": site.text, "name": site.name, "saves": saves, **known}
+    """What the page begins with: the file as it is on the disk now."""
+    folder = site.folder
+    known: dict[str, Any] = {"files": folder.names(), "shipped": list(shipped()), "saves": None, "mark": None}
+    if folder.file is not None:
+        known["saves"] = folder.file.relative_to(folder.path).as_posix()
+        if folder.file.exists():
+            return {**known, **folder.read(known["saves"])._asdict()}
+    return {**known, "text": site.text, "name": site.name}

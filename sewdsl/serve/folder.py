@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
+import hashlib
+import os
+import tempfile
+import threading
 from pathlib import Path
+from typing import NamedTuple
 
 from sewdsl.compiler import shipped
 from sewdsl.syntax.limits import STANDARD
@@ -13,6 +20,44 @@ LISTED = 500
 
 class Forbidden(Exception):  # noqa: N818 -- a refusal, not a failure
     """Raised where a file is none of the folder's, or cannot be read or written; the message says why."""
+
+
+class Changed(Forbidden):
+    """Raised where the file on the disk is not what was opened.
+
+    Args:
+        name: Of the file.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"'{name}' has changed on the disk since it was opened")
+
+
+class Opened(NamedTuple):
+    """A text from a file.
+
+    Attributes:
+        name: The way to it from the folder, or a shipped network's name.
+        text: What it holds.
+        mark: Of its bytes, by which a change is seen.
+    """
+
+    name: str
+    text: str
+    mark: str
+
+
+def _mark(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _like(text: str, before: bytes | None) -> bytes:
+    """A text with the line ends and the byte order mark of what it replaces; an editor in a browser knows neither."""
+    lines = text.replace("\r\n", "\n")
+    if before is not None and b"\r\n" in before:
+        lines = lines.replace("\n", "\r\n")
+    begin = codecs.BOM_UTF8 if before is not None and before.startswith(codecs.BOM_UTF8) else b""
+    return begin + lines.encode()
 
 
 class Folder:
@@ -26,6 +71,7 @@ class Folder:
     def __init__(self, path: Path, file: Path | None = None) -> None:
         self.path = path.resolve()
         self.file = file.resolve() if file else None
+        self._lock = threading.Lock()
 
     def names(self) -> list[str]:
         """The ``.net`` files of the folder, by the way to them."""
@@ -44,41 +90,70 @@ class Folder:
             raise Forbidden(message)
         return path
 
-    def read(self, name: str) -> str:
-        """The text of a file, or of a shipped network by its name.
+    def read(self, name: str) -> Opened:
+        """A file, or a shipped network by its name.
 
         Raises:
             Forbidden: there is none, or it is no text of a reasonable size.
         """
         path = shipped()[name] if name in shipped() else self.place(name)
         try:
+            if not path.is_file():
+                raise FileNotFoundError
             if path.stat().st_size > STANDARD.source_bytes:
                 message = f"'{name}' is larger than {STANDARD.source_bytes:,} bytes"
                 raise Forbidden(message)
-            return path.read_bytes().decode("utf-8-sig")
+            data = path.read_bytes()
+            return Opened(name, data.decode("utf-8-sig"), _mark(data))
         except (OSError, UnicodeDecodeError):
             message = f"'{name}' cannot be read"
             raise Forbidden(message) from None
 
-    def write(self, text: str) -> str:
-        """Saves the one file, as a whole or not at all; its name.
+    def write(self, text: str, mark: str | None, *, anyway: bool = False) -> Opened:
+        """Saves the one file, as a whole or not at all, with the line ends and the permissions that it had.
+
+        Args:
+            text: What to save.
+            mark: Of what the file held when it was opened; None: it was not there.
+            anyway: Whether to save also where something else has changed the file since.
 
         Raises:
-            Forbidden: there is none, or it cannot be written.
+            Forbidden: there is no such file, something else has changed it, or it cannot be written.
         """
         if self.file is None:
             message = "no file was opened: download the text instead"
             raise Forbidden(message)
-        fresh = self.file.with_name(f".{self.file.name}.partial")
+        with self._lock:
+            before = self._bytes()
+            if not anyway and mark != (None if before is None else _mark(before)):
+                raise Changed(self.file.name)
+            data = _like(text, before)
+            try:
+                self._replace(self.file, data)
+            except OSError as error:
+                message = f"cannot save '{self.file.name}': {error.strerror}"
+                raise Forbidden(message) from None
+        return Opened(self.file.name, text, _mark(data))
+
+    def _bytes(self) -> bytes | None:
+        """What the one file holds; None: it is not there."""
         try:
-            fresh.write_bytes(text.encode())
-            fresh.replace(self.file)
+            return self.file.read_bytes() if self.file and self.file.is_file() else None
         except OSError as error:
-            message = f"cannot save '{self.file.name}': {error.strerror}"
+            message = f"cannot read '{self.file.name if self.file else ''}': {error.strerror}"
             raise Forbidden(message) from None
+
+    def _replace(self, file: Path, data: bytes) -> None:
+        if file.exists() and not os.access(file, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        handle, fresh = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(data)
+            Path(fresh).chmod(file.stat().st_mode & 0o777 if file.exists() else 0o644)
+            Path(fresh).replace(file)
         finally:
-            fresh.unlink(missing_ok=True)
-        return self.file.name
+            Path(fresh).unlink(missing_ok=True)
 
     def _inside(self, path: Path) -> bool:
         """Whether it lies in the folder once links are followed."""

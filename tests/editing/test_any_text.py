@@ -59,6 +59,13 @@ def test_pieces_of_the_language(pieces: list[str], data: st.DataObject) -> None:
     whole(text)
 
 
+@pytest.mark.parametrize("text", ["body " + "{" * 20_000, "body " + "a" * 50_000, "body " + "BN-" * 20_000])
+def test_long_texts_take_no_more_than_their_length(text: str) -> None:
+    """What grows with the square of the length would take minutes here."""
+    whole_text = view(f"{HEAD}{text}", "x.net")
+    ask(whole_text, len(whole_text.source.text))
+
+
 @given(st.text(max_size=60), st.data())
 def test_any_characters(characters: str, data: st.DataObject) -> None:
     text = view(characters, "x.net")

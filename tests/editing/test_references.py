@@ -100,6 +100,8 @@ def test_another_name_changes_nothing_else(before: str, word: str, name: str) ->
     ("before", "word", "name", "why"),
     [
         ("body", "My", "Inner", "there is a block 'Inner' already"),
+        ("body", "My", "SEW Block", "there is a block 'SEW Block' already"),
+        ("body", "My", "or b", "is words of letters"),
         ("body", "My", "BN", "'BN' is a name of the language"),
         ("body", "My", "c3k3", "'c3k3' is a name of the language"),
         ("body", "My", "ADD", "'ADD' is a name of the language"),
@@ -119,6 +121,45 @@ def test_names_that_cannot_be(before: str, word: str, name: str, why: str) -> No
     assert found is not None
     with pytest.raises(RenameProblem, match=why):
         rename([text], found, name)
+
+
+def test_a_study_that_says_a_name_stands_against_another() -> None:
+    text, offset = at_cursor(
+        TEXT.replace("block My", "block ‸My") + 'study {\n    vary block.MyNet "My Net" "Inner"\n}\n'
+    )
+    found = target(text, offset)
+    assert found is not None
+    with pytest.raises(RenameProblem, match=r"the study in x\.net says 'My Net' too"):
+        rename([text], found, "Other")
+
+
+def test_files_named_in_two_ways_are_one(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "sub").mkdir()
+    library = "sewdsl 1\nblock Mine(c) = c$(c)k3-BN-IF\n"
+    (tmp_path / "lib.net").write_text(library)
+    body = 'sewdsl 1\nuse "../lib.net"\ninput 1x8x8\nbody Mine (c4)-FC2\n'
+    using = view(body, str(tmp_path / "sub/a.net"), tmp_path / "sub/a.net")
+    defining = view(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
+    for text, place in ((using, body.index("Mine")), (defining, library.index("Mine"))):
+        found = target(text, place)
+        assert found is not None
+        assert [edit.span.line for edit in rename([using, defining], found, "Yours")] == [4, 2]
+
+
+def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
+    """What calls it would find the other one."""
+    library = "sewdsl 1\nblock Mine(c) = c$(c)k3-BN-IF\nblock Two(c) = Mine(c$(c))\n"
+    (tmp_path / "lib.net").write_text(library)
+    body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nblock Mine(c) = c$(c)k1\nbody Two (c4)-FC2\n'
+    views = [
+        view(text, str(tmp_path / name), tmp_path / name) for name, text in (("a.net", body), ("lib.net", library))
+    ]
+    for text in views:
+        found = target(text, text.source.text.index("Mine"))
+        assert found is not None
+        with pytest.raises(RenameProblem, match="another block 'Mine'"):
+            rename(views, found, "Yours")
 
 
 def test_what_ships_keeps_its_name() -> None:

@@ -103,7 +103,7 @@ def test_source(client: TestClient) -> None:
     assert "import torch" in text
     compile(text, "x.py", "exec")
     response = client.post("/api/source", json={"text": "sewdsl 1\nbody BN\n"})
-    assert (response.status_code, response.json()) == (409, {"error": "there is no network to write"})
+    assert (response.status_code, response.json()["error"]) == (409, "there is no network to write")
 
 
 class TestFiles:
@@ -112,7 +112,8 @@ class TestFiles:
         assert found["files"] == ["a.net", "deep/b.net", "lib.net"]
         assert found["shipped"] == list(shipped())
         assert (found["name"], found["saves"], found["text"]) == ("a.net", "a.net", NET)
-        assert ask(client, "open", name="lib.net") == {"name": "lib.net", "text": LIBRARY}
+        opened = ask(client, "open", name="lib.net")
+        assert (opened["name"], opened["text"]) == ("lib.net", LIBRARY)
         assert "Tab. 5" in ask(client, "open", name="7b-net")["text"]
 
     @pytest.mark.parametrize(
@@ -155,9 +156,42 @@ class TestFiles:
         assert "use-outside-project" in [problem["code"] for problem in problems]
 
     def test_save(self, client: TestClient, home: Path) -> None:
-        assert ask(client, "save", text="sewdsl 1\n") == {"name": "a.net"}
+        mark = ask(client, "start")["mark"]
+        saved = ask(client, "save", text="sewdsl 1\n", mark=mark)
+        assert (saved["name"], saved["text"]) == ("a.net", "sewdsl 1\n")
         assert (home / "a.net").read_text() == "sewdsl 1\n"
+        assert ask(client, "start")["text"] == "sewdsl 1\n"
         assert sorted(path.name for path in home.iterdir()) == ["a.net", "deep", "lib.net", "link.net", "note.txt"]
+
+    def test_what_something_else_has_changed_is_not_lost(self, client: TestClient, home: Path) -> None:
+        mark = ask(client, "start")["mark"]
+        (home / "a.net").write_text("changed elsewhere")
+        response = client.post("/api/save", json={"text": "mine", "mark": mark})
+        assert (response.status_code, response.json()["changed"]) == (409, True)
+        assert (home / "a.net").read_text() == "changed elsewhere"
+        ask(client, "save", text="mine", mark=mark, anyway=True)
+        assert (home / "a.net").read_text() == "mine"
+        for text in ({}, {"text": None}, {"text": 5}):
+            assert client.post("/api/save", json=text).status_code == 409
+        assert (home / "a.net").read_text() == "mine"
+
+    def test_line_ends_and_permissions_stay(self, client: TestClient, home: Path) -> None:
+        file = home / "a.net"
+        file.write_bytes(b"\xef\xbb\xbfsewdsl 1\r\nsteps 4\r\n")
+        file.chmod(0o600)
+        opened = ask(client, "open", name="a.net")
+        assert opened["text"] == "sewdsl 1\r\nsteps 4\r\n"
+        ask(client, "save", text="sewdsl 1\nsteps 5\n", mark=opened["mark"])
+        assert file.read_bytes() == b"\xef\xbb\xbfsewdsl 1\r\nsteps 5\r\n"
+        assert file.stat().st_mode & 0o777 == 0o600
+
+    def test_a_link_that_waits_for_a_save_is_not_followed(self, client: TestClient, home: Path) -> None:
+        victim = home.parent / "victim"
+        victim.write_text("mine")
+        (home / ".a.net.partial").symlink_to(victim)
+        ask(client, "save", text="x", mark=ask(client, "start")["mark"])
+        assert victim.read_text() == "mine"
+        assert (home / "a.net").read_text() == "x"
 
     def test_nothing_to_save(self, home: Path) -> None:
         client = TestClient(app(Site(Folder(home), NET, "tiny", list), ["localhost"]), base_url="http://localhost")
@@ -173,6 +207,8 @@ class TestRefusals:
         """A page of somebody else's whose name leads here gets nothing."""
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
         assert client.post("/api/start", json={}, headers={"host": "evil.example"}).status_code == 400
+        for host in ("localhost:99", "127.0.0.1:8765", "[::1]:80", "192.168.0.7"):
+            assert client.post("/api/start", json={}, headers={"host": host}).status_code == 200
 
     def test_a_form_of_another_page(self, client: TestClient) -> None:
         """Only a script of the page itself may send JSON."""
@@ -181,7 +217,8 @@ class TestRefusals:
             assert response.status_code == 415
 
     @pytest.mark.parametrize(
-        ("content", "status"), [(b"[1]", 400), (b"{", 400), (b"[" * 100_000, 400), (b" " * (BODY + 1), 413)]
+        ("content", "status"),
+        [(b"[1]", 400), (b"{", 400), (b'{"text": "\\ud800"}', 400), (b"[" * 100_000, 400), (b" " * (BODY + 1), 413)],
     )
     def test_what_is_no_request(self, client: TestClient, content: bytes, status: int) -> None:
         response = client.post("/api/look", content=content, headers={"content-type": "application/json"})
@@ -206,7 +243,10 @@ class TestRefusals:
 
     def test_the_page_loads_nothing_from_elsewhere(self, client: TestClient) -> None:
         response = client.get("/")
-        assert "default-src 'none'" in response.headers["content-security-policy"]
+        for way in ("/", "/index.html", "/page.js"):
+            policy = client.get(way).headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "frame-ancestors 'none'" in policy
         assert "http" not in response.text.replace("http-equiv", "")
         for name in ("page.js", "page.css", "codemirror.js", "icon.svg"):
             assert client.get(f"/{name}").status_code == 200

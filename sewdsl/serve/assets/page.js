@@ -15,12 +15,15 @@ async function ask(what, asked = {}) {
   const response = await fetch(`/api/${what}`, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked),
   });
-  if (response.status === 409) throw new Error((await response.json()).error);
+  if (response.status === 409) {
+    const { error, changed } = await response.json();
+    throw Object.assign(new Error(error), { changed });
+  }
   if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   return response.json();
 }
 
-const state = { name: "", saves: null, saved: "", unfolded: new Set(), direction: "TB", asked: 0, shown: null };
+const state = { name: "", saves: null, saved: "", mark: null, unfolded: new Set(), direction: "TB", asked: 0, shown: null };
 const text = () => view.state.doc.toString();
 const asking = () => ({ text: text(), name: state.name });
 
@@ -97,10 +100,8 @@ async function complete(context) {
   };
 }
 
-const view = new EditorView({
-  parent: $("editor"),
-  state: EditorState.create({
-    extensions: [
+const fresh = (doc) => EditorState.create({
+    doc, extensions: [
       lineNumbers(), highlightSpecialChars(), history(), drawSelection(), dropCursor(), rectangularSelection(),
       highlightActiveLine(), highlightSelectionMatches(), bracketMatching(), closeBrackets(), search({ top: true }),
       lintGutter(), marks, hover, autocompletion({ override: [complete] }), EditorView.lineWrapping,
@@ -110,8 +111,8 @@ const view = new EditorView({
       ]),
       EditorView.updateListener.of((update) => { if (update.docChanged) typed(); }),
     ],
-  }),
 });
+const view = new EditorView({ parent: $("editor"), state: fresh("") });
 
 function put(content) {
   view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: content } });
@@ -130,9 +131,13 @@ async function look() {
   const asked = ++state.asked;
   const began = performance.now();
   try {
-    const [found, drawn] = await Promise.all([ask("look", asking()), draw()]);
+    const of = text();
+    const picture = draw();
+    const found = await ask("look", asking());
     if (asked !== state.asked) return; // something newer is on its way
-    show(found, drawn);
+    show(found, of);
+    const drawn = await picture;
+    if (asked === state.asked) showPicture(found, drawn);
   } catch (error) {
     $("summary").textContent = error.message;
   }
@@ -142,7 +147,7 @@ async function look() {
 
 const draw = () => ask("picture", { ...asking(), unfolded: [...state.unfolded], direction: state.direction });
 
-function show(found, drawn) {
+function show(found, of) {
   const { here } = units(text());
   const size = view.state.doc.length;
   view.dispatch({ effects: setMarks.of(decorations(found, here)) });
@@ -150,12 +155,15 @@ function show(found, drawn) {
     from: Math.min(here(problem.start), size), to: Math.min(here(problem.end), size),
     severity: problem.severity === "note" ? "info" : problem.severity,
     message: [problem.message, problem.help && `help: ${problem.help}`].filter(Boolean).join("\n"),
-    actions: problem.fixes.map((fix) => ({ name: fix.title, apply: () => apply(fix) })),
+    actions: problem.fixes.map((fix) => ({ name: fix.title, apply: () => apply(fix, of) })),
   }))));
   $("summary").textContent = found.summary;
-  list(found.problems);
+  list(found.problems, of);
   $("table").classList.toggle("old", !found.table);
   if (found.table) table(found.table);
+}
+
+function showPicture(found, drawn) {
   $("picture").classList.toggle("old", Boolean(drawn.error) && !found.valid);
   if (drawn.svg) {
     state.shown = drawn.svg;
@@ -173,13 +181,14 @@ function paragraph(words) {
   return element;
 }
 
-function apply(fix) {
+function apply(fix, of) {
+  if (text() !== of) return; // it was found in another text, and a newer answer is on its way
   const { here } = units(text());
   view.dispatch({ changes: fix.edits.map(([start, end, insert]) => ({ from: here(start), to: here(end), insert })) });
   view.focus();
 }
 
-function list(problems) {
+function list(problems, of) {
   $("problems").replaceChildren(...problems.map((problem) => {
     const item = document.createElement("li");
     const head = document.createElement("span");
@@ -195,7 +204,7 @@ function list(problems) {
     for (const fix of problem.fixes) {
       const button = document.createElement("button");
       button.textContent = fix.title;
-      button.onclick = (event) => { event.stopPropagation(); apply(fix); };
+      button.onclick = (event) => { event.stopPropagation(); apply(fix, of); };
       item.append(button);
     }
     item.onclick = () => {
@@ -281,27 +290,35 @@ for (const tab of ["picture", "table"]) {
 
 // --- files --------------------------------------------------------------------------------------------------
 
-async function save() {
-  if (!state.saves || state.name !== state.saves) return;
+async function save(event, anyway = false) {
+  if (!state.saves || state.name !== state.saves) {
+    $("summary").textContent = `only ${state.saves ?? "a file given to sewdsl serve"} is saved here: download ${state.name}`;
+    return;
+  }
   try {
     const content = text();
-    const { name } = await ask("save", { text: content });
-    state.saved = content;
+    const { name, mark } = await ask("save", { text: content, mark: state.mark, anyway });
+    Object.assign(state, { saved: content, mark });
     $("save").classList.remove("changed");
     $("summary").textContent = `saved ${name}`;
   } catch (error) {
     $("summary").textContent = error.message;
+    if (error.changed && confirm(`${error.message}. Save over it?`)) await save(event, true);
   }
 }
 
-function opened(name, content) {
+addEventListener("beforeunload", (event) => { if (text() !== state.saved) event.preventDefault(); });
+
+function opened(name, content, mark) {
   state.name = name;
-  state.saved = content;
+  state.mark = mark;
   state.unfolded.clear();
   state.shown = null;
   $("name").textContent = name;
   $("save").hidden = state.saves !== name;
-  put(content);
+  view.setState(fresh(content)); // with a history of its own
+  state.saved = text(); // the editor has line ends of its own
+  typed();
 }
 
 function download(name, content, type) {
@@ -342,7 +359,7 @@ $("files").onchange = async () => {
   if (text() !== state.saved && !confirm("Leave what is not saved?")) return;
   try {
     const found = await ask("open", { name });
-    opened(found.name, found.text);
+    opened(found.name, found.text, found.mark);
   } catch (error) {
     $("summary").textContent = error.message;
   }
@@ -358,5 +375,5 @@ function choices(title, names) {
 const start = await ask("start");
 state.saves = start.saves;
 $("files").append(new Option("…", ""), choices("this folder", start.files), choices("networks of the paper", start.shipped));
-opened(start.name, start.text);
+opened(start.name, start.text, start.mark);
 view.focus();

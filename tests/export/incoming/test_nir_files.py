@@ -133,7 +133,7 @@ def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match=r"^cannot read '.*': Is a directory$"):
         read(tmp_path)
     (tmp_path / "net.nir").write_text("sewdsl 1")
-    with pytest.raises(ImportRefused, match=r"net\.nir' is damaged, or no file of HDF5$"):
+    with pytest.raises(ImportRefused, match=r"net\.nir' is damaged, or no file of NIR, which is HDF5$"):
         read(tmp_path / "net.nir")
     with h5py.File(tmp_path / "other.nir", "w") as found:
         found["node"] = np.zeros(3)

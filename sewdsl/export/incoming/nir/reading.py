@@ -49,7 +49,7 @@ class Wanted:
     name: str | None = None
 
 
-def read(source: Path | nir.NIRGraph, wanted: Wanted | None = None) -> Imported:
+def read(source: str | Path | nir.NIRGraph, wanted: Wanted | None = None) -> Imported:
     """The network of a graph.
 
     Args:
@@ -61,10 +61,10 @@ def read(source: Path | nir.NIRGraph, wanted: Wanted | None = None) -> Imported:
         Missing: it is a file, and h5py is not installed.
     """
     asked = wanted or Wanted()
-    if not isinstance(source, Path):
+    if not isinstance(source, str | Path):
         return _read(tree(source), asked, "graph")
-    with opened(source) as found:
-        return _read(found, asked, source.stem)
+    with opened(Path(source)) as found:
+        return _read(found, asked, Path(source).stem)
 
 
 def _read(graph: Mapping[str, Any], wanted: Wanted, name: str) -> Imported:
