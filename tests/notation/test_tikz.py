@@ -216,10 +216,11 @@ def test_without_paths_own_blocks_have_names_of_the_text() -> None:
 
 
 def test_a_copy_that_projects_has_a_picture_without_paths_too() -> None:
-    text = "sewdsl 1\nblock P(c) = ADD[c$(c)k3-tdBN-SN | id or c$(c)k1-tdBN]\ninput 2x2x2\nneuron IF\nbody {P (c4)}*3"
+    block = "block P(c) = ADD[c$(c)k3-tdBN-SN-c$(c)k5-tdBN-SN-c$(c)k3-tdBN-SN | id or c$(c)k1-tdBN]"
+    text = f"sewdsl 1\n{block}\ninput 2x2x2\nneuron IF\nbody {{P (c4)}}*3"
     first, others, whole = figures(tikz(anonymous(own(text))))
     assert first.comment == others.comment
-    assert ("conv2" in first.texts, "conv2" in others.texts, whole.copies) == (True, False, [3])
+    assert ("conv4" in first.texts, "conv4" in others.texts, whole.copies) == (True, False, [3])
 
 
 def test_shapes_are_said_where_they_change_and_not_inside_of_repeats() -> None:

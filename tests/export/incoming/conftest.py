@@ -1,4 +1,4 @@
-"""Kernels are not compiled for the many neurons here, each of which runs once."""
+"""Kernels are not compiled for the many neurons here, each of which runs once; elsewhere they are as ever."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sewdsl.snn import kernels
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _reference() -> Iterator[None]:
     with kernels.using("reference"):
         yield
