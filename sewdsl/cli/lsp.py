@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 from importlib.metadata import version
 
+from sewdsl.cli.datasets import names
+
 
 def command() -> None:
     """Answer an editor over standard input and output, as the Language Server Protocol says."""
     from sewdsl.lsp.server import serve  # noqa: PLC0415 -- not before it is needed
 
     logging.getLogger("pygls").setLevel(logging.ERROR)  # a text that changes while it is asked about is no news
-    serve(version("sewdsl"), _datasets).start_io()
-
-
-def _datasets() -> list[str]:
-    from sewdsl.train.data import datasets  # noqa: PLC0415 -- torch takes seconds
-
-    return list(datasets())
+    serve(version("sewdsl"), names).start_io()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewdsl.cli.datasets import names
 from sewdsl.cli.options import usage
 from sewdsl.compiler import shipped
 
@@ -28,6 +29,8 @@ neuron  PLIF(tau=2.0)
 body    c16k5s2-BN-PLIF-{SEW Block (c16)-MPk3s2p1}*2-FC10
 """
 """Of a file that is new."""
+SECONDS = 1
+"""After which the end is no longer waited for: browsers keep connections open that say nothing."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -52,8 +55,8 @@ def command(
     typer.echo(f"{site.name} at {address} (Ctrl-C ends it)")
     if open_:
         threading.Timer(0.5, webbrowser.open, [address]).start()
-    names = ["localhost"] if host in LOOPBACK else ["localhost", host, socket.gethostname(), socket.getfqdn()]
-    server = uvicorn.Server(uvicorn.Config(app(site, names), log_level="error"))
+    hosts = ["localhost"] if host in LOOPBACK else ["localhost", host, socket.gethostname(), socket.getfqdn()]
+    server = uvicorn.Server(uvicorn.Config(app(site, hosts), log_level="error", timeout_graceful_shutdown=SECONDS))
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -66,15 +69,15 @@ def _site(file: Path | None) -> Site:
 
     if file is None or file.is_dir():
         text = shipped()[FIRST].read_text(encoding="utf-8")
-        return Site(Folder(file or Path.cwd()), text, FIRST, _datasets)
+        return Site(Folder(file or Path.cwd()), text, FIRST, names)
     if file.suffix != ".net":
         usage(f"FILE ends with .net, unlike '{file}'")
     file = file.resolve()  # what a link leads to is what is edited
     folder = Folder(file.parent, file)
     if not file.exists():
-        return Site(folder, BEGINNING, file.name, _datasets)
+        return Site(folder, BEGINNING, file.name, names)
     try:
-        return Site(folder, folder.read(file.name).text, file.name, _datasets)
+        return Site(folder, folder.read(file.name).text, file.name, names)
     except Forbidden as refusal:
         typer.echo(f"error: {refusal}", err=True)
         raise typer.Exit(1) from None
@@ -87,13 +90,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # from here on a browser waits, and is not turned away
     except OSError as error:
         typer.echo(f"error: cannot listen at {host}:{port}: {error.strerror}; try --port 0", err=True)
         raise typer.Exit(1) from None
     return listening
-
-
-def _datasets() -> list[str]:
-    from sewdsl.train.data import datasets  # noqa: PLC0415 -- torch takes seconds
-
-    return list(datasets())

@@ -37,23 +37,22 @@ def page(browser: sync_api.Browser, tmp_path: Path) -> Iterator[sync_api.Page]:
     (tmp_path / "a.net").write_text(NET)
     (tmp_path / "other.net").write_text(NET.replace("c8", "c4"))
     command = [sys.executable, "-m", "sewdsl", "serve", str(tmp_path / "a.net"), "--no-open", "--port", "0"]
+    errors: list[str] = []
+    asked: set[str] = set()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        address = re.search(r"http://\S+", server.stdout.readline())
-        assert address is not None
-        page = browser.new_page(viewport={"width": 1400, "height": 900}, accept_downloads=True, bypass_csp=True)
-        errors: list[str] = []
-        asked: set[str] = set()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "request",
-            lambda request: errors.append(request.url) if not request.url.startswith(("blob:", address[0])) else None,
-        )
-        page.goto(address[0])
-        page.wait_for_selector("#picture svg")
-        yield page
-        page.close()
-        server.terminate()
+        try:
+            assert server.stdout is not None
+            address = re.search(r"http://\S+", server.stdout.readline())
+            assert address is not None
+            page = browser.new_page(viewport={"width": 1400, "height": 900}, accept_downloads=True, bypass_csp=True)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("request", lambda request: asked.add(request.url))
+            page.goto(address[0])
+            page.wait_for_selector("#picture svg")
+            yield page
+            page.close()
+        finally:
+            server.terminate()
     assert errors == []
     assert [url for url in asked if not url.startswith(("blob:", "data:", address[0]))] == []
 
