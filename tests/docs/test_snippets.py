@@ -1,7 +1,7 @@
 """Every example of the documentation, run as it says.
 
 What a fence holds is said behind it: ``console``: commands and what they print; ``sh``: commands alone, of which only
-the words are checked; ``sewdsl``: a whole file; ``python``: run, or a session.
+the words are checked; ``sewdsl``: a whole file; ``python``: run, or a session; ``py``: of a file that other tests run.
 """
 
 from __future__ import annotations
@@ -45,21 +45,7 @@ def snippets(page: Path) -> Iterator[Snippet]:
         yield Snippet(found[2], found[3] or "", text.count("\n", 0, found.start()) + 1, inside)
 
 
-LANGUAGES = {
-    "",
-    "console",
-    "lua",
-    "mermaid",
-    "net",
-    "python",
-    "sewdsl",
-    "sewdsl-compact",
-    "sh",
-    "toml",
-    "latex",
-    "tex",
-    "json",
-}
+LANGUAGES = {*["", "console", "json", "latex", "lua", "net", "py", "python", "sewdsl", "sewdsl-compact", "sh", "toml"]}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
