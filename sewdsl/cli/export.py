@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, network, usage
-from sewdsl.cli.printing import report
 from sewdsl.cli.probed import is_run
-from sewdsl.cli.running import prepare
-from sewdsl.diagnostics import SewdslError
-from sewdsl.export.refusal import ExportError
+from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.target import ENDINGS, FORMATS, target
 
 if TYPE_CHECKING:
@@ -63,7 +58,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if best and not run:
         usage("--best goes with the folder of a run")
     prepare()
-    with _refusals():
+    with exchange():
         if run:
             model = _trained(Path(wanted), best=best)
         else:
@@ -139,19 +134,3 @@ def _compared(model: SpikingNetwork, format_: Target, data: bytes, seed: int) ->
     difference = (ours - theirs).abs().max().item()
     what = "outputs of all time-steps" if format_.sequence else "outputs"
     return f"{what} differ by {difference:.1e} at most, of {ours.abs().max().item():.3g}"
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Says what cannot be done, and ends with exit code 1."""
-    from sewdsl.export.weights.error import WeightsError  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
-
-    try:
-        yield
-    except SewdslError as error:
-        report(error.diagnostics)
-        raise typer.Exit(1) from None
-    except (ExportError, WeightsError, RunError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None

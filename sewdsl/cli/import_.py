@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sewdsl.cli.options import Input, usage
-from sewdsl.cli.running import prepare
+from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.refusal import ExportError
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage("with --python, --input says what the module reads, e.g. --input 2x128x128")
     shape = _shape(input)
     prepare()
-    with _refusals():
+    with exchange():
         if python:
             found = _from_python(source, shape or (), steps or 1, readout, name)
         else:
@@ -129,15 +127,3 @@ def _write(found: Imported, source: str, out: Path) -> None:
         typer.echo(f"  {note}")
     numbers = sum(value.numel() for value in found.tensors.values())
     typer.echo(f"{beside}: {len(found.tensors):,} tensors of {numbers:,} numbers")
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Says what cannot be done, and ends with exit code 1."""
-    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- not before it is needed
-
-    try:
-        yield
-    except (ExportError, RunError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None

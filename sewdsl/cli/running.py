@@ -80,6 +80,23 @@ def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> I
 
 
 @contextmanager
+def exchange() -> Iterator[None]:
+    """Says what cannot be written for, or read from, another library, and ends with exit code 1."""
+    from sewdsl.export.refusal import ExportError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.export.weights.error import WeightsError  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
+
+    try:
+        yield
+    except SewdslError as error:
+        report(error.diagnostics)
+        raise typer.Exit(1) from None
+    except (ExportError, WeightsError, RunError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
 def refusals() -> Iterator[None]:
     """Says why a network cannot be looked at."""
     try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, network, usage
-from sewdsl.cli.running import prepare
+from sewdsl.cli.running import exchange, prepare
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +67,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
         usage(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
     prepare()
     known = network(net, compile_options(input, None, neuron, settings, None, dialect))
-    with _refusals():
+    with exchange():
         from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
         from sewdsl.train import atomic  # noqa: PLC0415 -- as above
 
@@ -92,7 +91,7 @@ def show(  # noqa: PLR0913 -- one parameter per option
     """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
     prepare()
     known = None if net is None else network(net, compile_options(input, None, neuron, settings, None, dialect))
-    with _refusals():
+    with exchange():
         from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
 
         found = weights.read(source)
@@ -118,16 +117,3 @@ def _summary(tensors: Mapping[str, Tensor], schemes: Iterable[Scheme]) -> str:
 
 def _say(line: str, notes: Iterable[str]) -> None:
     typer.echo("\n  ".join([line, *notes]))
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Says what cannot be done, and ends with exit code 1."""
-    from sewdsl.export.weights import WeightsError  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
-
-    try:
-        yield
-    except (WeightsError, RunError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual, last
-from sewdsl.ir.network import Network, Node, Step
+from sewdsl.ir.network import Network, Node, Step, by_step
 from sewdsl.ir.op import Join
 
 Unfolded = bool | Collection[str]
@@ -36,7 +36,7 @@ class _Folder:
         sides: dict[str, Items] = {}
         copies: list[tuple[Step, Items]] = []
         key = ""
-        for step, group in self._groups(indices, depth):
+        for step, group in by_step(self._nodes, indices, depth):
             if copies and not (step and step.kind == "repeat" and step.copy == copies[-1][0].copy + 1):
                 items += self._repeat(copies, key)
                 copies = []
@@ -53,14 +53,6 @@ class _Folder:
             else:
                 sides[step.kind] = inside
         return (*items, *self._repeat(copies, key), *(item for side in sides.values() for item in side))
-
-    def _groups(self, indices: Sequence[int], depth: int) -> Iterator[tuple[Step | None, list[int]]]:
-        def step(index: int) -> Step | int:
-            path = self._nodes[index].path
-            return path[depth] if depth < len(path) else index
-
-        for key, group in groupby(indices, step):
-            yield key if isinstance(key, Step) else None, list(group)
 
     def _layer(self, index: int, sides: dict[str, Items]) -> Items:
         layer = Layer((index,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from sewdsl.ir.op import Op
@@ -66,6 +67,17 @@ class Node:
     def where(self) -> tuple[str, ...]:
         """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
         return ("body", *map(str, self.path), str(self.op).split("(", maxsplit=1)[0])
+
+
+def by_step(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Iterator[tuple[Step | None, list[int]]]:
+    """Nodes in a row by the step of their ways at a depth; one whose way ends there is by itself."""
+
+    def step(index: int) -> Step | int:
+        path = nodes[index].path
+        return path[depth] if depth < len(path) else index
+
+    for key, group in groupby(indices, step):
+        yield key if isinstance(key, Step) else None, list(group)
 
 
 def readers(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:

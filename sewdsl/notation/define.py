@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from string import ascii_uppercase
 
+from sewdsl.elaborate.compact import pieces
 from sewdsl.elaborate.definitions import RESERVED
 from sewdsl.elaborate.library import library
 from sewdsl.elaborate.names import Vocabulary
@@ -36,7 +37,7 @@ def proposals(network: Network, items: Items, folded: Items, *, nameless: bool) 
     joins = {item.node: item for item in walk(items) if isinstance(item, Join)}
     groups: dict[Hashable, list[_Unit]] = {}
     for join, end in _joins(folded):
-        unit = _Unit(joins[join.node], end)
+        unit = _Unit(joins[join.node], end, _stated(network, join.node))
         groups.setdefault(unit.kind, []).append(unit)
     several = [group for group in groups.values() if len(group) > 1][: len(ascii_uppercase)]
     labels = list(_labels(network, several))
@@ -50,10 +51,17 @@ def proposals(network: Network, items: Items, folded: Items, *, nameless: bool) 
 
 @dataclass(frozen=True)
 class _Unit:
-    """A join, and the activation that alone reads it and belongs to it: that of a Spiking block."""
+    """A join, and the activation that alone reads it and belongs to it: that of a Spiking block.
+
+    Attributes:
+        join: The join.
+        end: The activation, if there is one.
+        stated: The c of the call that the network's paths say it comes from; None: they say none.
+    """
 
     join: Join
     end: Items
+    stated: int | None = None
 
     @property
     def items(self) -> Items:
@@ -132,7 +140,7 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
     template = next((unit for unit in group if unit.join.shortcut), group[0])
     fitting = bool(template.join.shortcut) and not all(unit.join.shortcut for unit in group)
     widths, strides = {unit.width for unit in group}, {unit.stride for unit in group}
-    base = template.width if len(widths) > 1 else None
+    base = _base(template, group) if len(widths) > 1 else None
     step = template.stride if len(strides) > 1 and template.stride > 1 else None
 
     def width(number: int) -> str:
@@ -160,6 +168,21 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
     assert isinstance(join, Join)  # noqa: S101 -- units begin with one
     parameters = ", ".join([*(["c"] if base is not None else []), *(["s=1"] if step is not None else [])])
     return Definition(name, parameters, (replace(join, fitting=fitting), *end))
+
+
+def _base(template: _Unit, group: Sequence[_Unit]) -> int | None:
+    """What c is in the template: what its own call states, if all calls mean the same by it; else its width."""
+    meant = {Fraction(unit.width, unit.stated) if unit.width and unit.stated else None for unit in group}
+    return template.width if None in meant or len(meant) > 1 else template.stated
+
+
+def _stated(network: Network, join: int) -> int | None:
+    """The c of the call of the innermost block that a join is in."""
+    path = network.nodes[join].path
+    arguments = path[-1].arguments if path and path[-1].kind == "block" else ""
+    values = {piece.letter: piece.value for piece in pieces(arguments)}
+    value = values.get("c")
+    return value if type(value) is int and value else None
 
 
 def _labels(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str]:

@@ -14,13 +14,15 @@ from typer.testing import CliRunner, Result
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.cli.diff import in_copies
+from sewdsl.compiler import read
 from sewdsl.ir.network import Network
-from sewdsl.notation import compact
+from sewdsl.notation import compact, net
 from sewdsl.notation.alignment import Alignment
 from sewdsl.notation.changes import nodes_of
 from sewdsl.notation.difference import difference
 from sewdsl.notation.part import parts_of
 from sewdsl.notation.text import written
+from sewdsl.source import Source
 from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import CALLS, MAPS, NETWORKS, NEURONS, sequences
 from tests.notation.handmade import shuffled
@@ -334,3 +336,13 @@ def test_json() -> None:
 )
 def test_copies(copies: tuple[tuple[int, ...], ...], text: str) -> None:
     assert in_copies(copies) == text
+
+
+def test_blocks_are_called_as_their_file_calls_them() -> None:
+    """Also where the parameter is not the width of the first layer."""
+    block = "block Pinch(c=in, s=1) = g[c$(c/2)k1-BN-SN-c$(c)k3s$(s)-BN-SN | id or c$(c)k1s$(s)-BN-SN]"
+    text = f"sewdsl 1\n{block}\ninput 2x16x16\nneuron IF\nbody c16k3-BN-SN-{{Pinch}}*2-Pinch (c32s2)-Pinch (c32)-FC10\n"
+    one, other = (read(Source("x.net", each)).result() for each in (text, text.replace("(c32)", "(c48s2)")))
+    assert [change[:2] for change in body(one, other)] == [("Pinch(c32)", "Pinch(c48s2)")]
+    assert "{Pinch(c16)}*2-Pinch(c32s2)-Pinch(c32)" in net(one)
+    assert "c$(c/2)k1" in net(one)

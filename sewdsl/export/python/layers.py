@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from sewdsl.export.python.neurons import Neurons
 from sewdsl.export.refusal import Refused
 from sewdsl.export.source.code import Arg, Call, Literal
+from sewdsl.export.source.tdbn import td_batch_norm
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Neuron, Op
 from sewdsl.ir.signal import Signal
@@ -39,47 +40,11 @@ TEXTS = {
     "Conv2d": WRAPPED.format(name="Conv2d", what=f"A convolution of each time-step: {SAME} to [T, N, C', H', W']."),
     "BatchNorm2d": WRAPPED.format(name="BatchNorm2d", what=f"Batch norm of {SAME}, over T, N, H and W jointly."),
     "BatchNorm1d": WRAPPED.format(name="BatchNorm1d", what="Batch norm of [T, N, F], over T and N jointly."),
-    "TdBatchNorm2d": '''\
-class TdBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm that brings a current to a threshold (tdBN, Zheng et al. 2021).
-
-    weight * scale * (x - mean) / sqrt(var + eps) + bias, over all but the channels.
-
-    Args:
-        channels: Channels of the input.
-        scale: alpha times the threshold of the neurons behind it.
-        eps: Added to the variance.
-        momentum: Weight of the newest batch in the running statistics.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        scale: float = 1.0,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-    ) -> None:
-        super().__init__(channels, eps, momentum)
-        self.scale = scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        return each_step(self._normalise, x)
-
-    def _normalise(self, x: Tensor) -> Tensor:
-        if self.training:
-            self.num_batches_tracked.add_(1)
-        return nn.functional.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight * self.scale,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
-''',
+    "TdBatchNorm2d": td_batch_norm(
+        "nn.BatchNorm2d",
+        "each_step(self._normalise, x)",
+        "weight * scale * (x - mean) / sqrt(var + eps) + bias, over all but the channels.",
+    ),
     "MaxPool2d": WRAPPED.format(
         name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."
     ),

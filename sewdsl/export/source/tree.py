@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Literal
 
 from sewdsl.export.refusal import Refused
-from sewdsl.ir.network import Network, Node, Step
+from sewdsl.ir.network import Network, Node, Step, by_step
 from sewdsl.ir.op import Join
 
 
@@ -122,7 +121,7 @@ class _Reader:
     def section(self, empty: Section, indices: Sequence[int], depth: int) -> Section:
         """A section with the items that these nodes make up, which share the first ``depth`` steps of their way."""
         growing = _Growing(empty.source)
-        for step, group in self._groups(indices, depth):
+        for step, group in by_step(self._nodes, indices, depth):
             if step is None:
                 self._layer(growing, group[0])
             elif step.kind == "repeat":
@@ -137,14 +136,6 @@ class _Reader:
                     growing.items.append(inner)
                     growing.sides[inner.output] = inner.key
         return replace(empty, output=growing.place, items=tuple(growing.items), flow=tuple(growing.flow))
-
-    def _groups(self, indices: Sequence[int], depth: int) -> Iterator[tuple[Step | None, list[int]]]:
-        def step(index: int) -> Step | int:
-            path = self._nodes[index].path
-            return path[depth] if depth < len(path) else index
-
-        for key, group in groupby(indices, step):
-            yield key if isinstance(key, Step) else None, list(group)
 
     def _layer(self, growing: _Growing, index: int) -> None:
         node = self._nodes[index]

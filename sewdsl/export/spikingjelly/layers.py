@@ -8,53 +8,18 @@ from dataclasses import replace
 from sewdsl.export.python.layers import MADE
 from sewdsl.export.refusal import Refused
 from sewdsl.export.source.code import Call
+from sewdsl.export.source.tdbn import td_batch_norm
 from sewdsl.export.spikingjelly.neurons import neuron
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Neuron
 
 TEXTS = {
-    "TdBatchNorm2d": '''\
-class TdBatchNorm2d(layer.BatchNorm2d):
-    """Batch norm that brings a current to a threshold (tdBN, Zheng et al. 2021).
-
-    weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's own keeps
-    weight * scale as its weight, and so learns at another rate.
-
-    Args:
-        channels: Channels of the input.
-        scale: alpha times the threshold of the neurons behind it.
-        eps: Added to the variance.
-        momentum: Weight of the newest batch in the running statistics.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        scale: float = 1.0,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-    ) -> None:
-        super().__init__(channels, eps, momentum)
-        self.scale = scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        return functional.seq_to_ann_forward(x, self._normalise)
-
-    def _normalise(self, x: Tensor) -> Tensor:
-        if self.training:
-            self.num_batches_tracked.add_(1)
-        return nn.functional.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight * self.scale,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
-''',
+    "TdBatchNorm2d": td_batch_norm(
+        "layer.BatchNorm2d",
+        "functional.seq_to_ann_forward(x, self._normalise)",
+        "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's own keeps\n"
+        "    weight * scale as its weight, and so learns at another rate.",
+    ),
     "GlobalAvgPool": '''\
 class GlobalAvgPool(layer.AdaptiveAvgPool2d):
     """The mean of each channel: [T, N, C, H, W] to [T, N, C]."""

@@ -57,9 +57,11 @@ def watched(model: SpikingNetwork) -> Iterator[Mapping[str, Tensor]]:
 
     names = [node.name for node in model.network if isinstance(node.op, Neuron)]
     hooks = [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
-    yield found
-    for hook in hooks:
-        hook.remove()
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def differences(model: SpikingNetwork, x: Tensor, **options: Any) -> tuple[float, list[tuple[int, str]]]:

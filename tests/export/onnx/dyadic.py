@@ -6,12 +6,8 @@ same or the network is another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from math import log2
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,18 +57,3 @@ def noise(network: Network, T: int, N: int = 2) -> Tensor:
     settings = network.settings
     shape = [N, *settings.input] if settings.encode == "direct" else [T, N, *settings.input]
     return torch.randint(-8, 17, shape, generator=torch.Generator().manual_seed(2)) / 8
-
-
-@contextmanager
-def watched(model: SpikingNetwork) -> Iterator[Mapping[str, Tensor]]:
-    """What its neurons give in a forward pass, ``[T, N, *]`` by the names of their nodes."""
-    found: dict[str, Tensor] = {}
-
-    def keep(name: str, _: nn.Module, __: Any, spikes: Tensor) -> None:
-        found[name] = spikes
-
-    names = [node.name for node in model.network if isinstance(node.op, Neuron)]
-    hooks = [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
-    yield found
-    for hook in hooks:
-        hook.remove()

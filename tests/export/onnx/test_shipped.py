@@ -18,7 +18,8 @@ from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.snn.norm import BatchNorm
-from tests.export.onnx.dyadic import dyadic, noise, watched
+from tests.export.nir.settled import watched
+from tests.export.onnx.dyadic import dyadic, noise
 from tests.export.onnx.running import run
 
 LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}

@@ -13,7 +13,7 @@ SECTION = PAGE.partition("## Source\n")[2].partition("## ONNX\n")[0]
 
 
 def test_the_class_shown_is_that_of_the_file() -> None:
-    shown = SECTION.partition("```python\n")[2].partition("```")[0]
+    shown = SECTION.partition("```py\n")[2].partition("```")[0]
     assert "class SEWBlock" in shown
     assert shown in SOURCES["python"](sewdsl.load("sew-resnet-18"))
 
