@@ -92,6 +92,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
         listening.listen()  # from here on a browser waits, and is not turned away
     except OSError as error:
+        listening.close()
         typer.echo(f"error: cannot listen at {host}:{port}: {error.strerror}; try --port 0", err=True)
         raise typer.Exit(1) from None
     return listening

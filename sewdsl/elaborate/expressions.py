@@ -53,7 +53,7 @@ class Walker:
         for item in sequence.items:
             before, begin = at, len(self._builder.nodes)
             at = self._item(item, at, frame)
-            if frame.site is None:
+            if frame.site is None:  # nobody edits the library, and most items of a large network are in it
                 visit = Visit(item.span, frame.path, before, begin, len(self._builder.nodes), at)
                 self._builder.visits.append(visit)
         return at

@@ -79,6 +79,8 @@ def test_what_is_set_is_not_offered_again() -> None:
         ("body g[c8k3-SN | id ‸", "or", ""),
         ("body LIF(‸", "v_threshold= v_reset= detach_reset= surrogate= tau=", ""),
         ("body LIF(tau=2.0, ‸", "v_threshold= v_reset= detach_reset= surrogate=", ""),
+        ("body LIF(tau=2.0,\n  ‸", "v_threshold= v_reset= detach_reset= surrogate=", ""),
+        ("train on mnist5k {\n optimizer SGD(lr=0.1,\n ‸", "momentum= weight_decay= nesterov=", ""),
         ("body LIF(tau=2.0, su‸r", "v_threshold= v_reset= detach_reset= surrogate=", "su"),
         ("body LIF(surrogate=‸", "ATan Constant Rectangular Sigmoid Triangle", ""),
         ("body LIF(surrogate=ATan(‸", "alpha= scale=", ""),

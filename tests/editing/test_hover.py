@@ -93,7 +93,8 @@ def test_a_projection_that_was_not_taken_is_not_counted() -> None:
     assert found.split("  \n")[:2] == ["`c16k1s1p0d1g1b0`", "`[8, 32, 32] count 0..2` → `[16, 32, 32] real`"]
     identity, of = said(text.replace("‸", "").replace("| id", "| ‸id"))
     assert of == "id"
-    assert identity.startswith("`[8, 32, 32] binary` → `[8, 32, 32] binary`")
+    facts = identity.split("\n\n")[0].split("  \n")
+    assert facts == ["`[8, 32, 32] binary` → `[8, 32, 32] binary`", "0 parameters, 0 MACs a time-step"]
 
 
 def test_a_join() -> None:

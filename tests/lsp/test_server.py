@@ -186,6 +186,11 @@ def test_places_and_names(tmp_path: Path) -> None:
         )
         assert found is not None
         assert [(Path(f.uri).name, f.range.start.line) for f in found] == [("lib.net", 2), ("a.net", 3)]
+        calls = await client.text_document_references_async(
+            lsp.ReferenceParams(context=lsp.ReferenceContext(include_declaration=False), **editor.at("a.net", "Mine"))
+        )
+        assert calls is not None
+        assert [Path(f.uri).name for f in calls] == ["a.net"]
         mine = editor.at("a.net", "Mine")
         renamed = await client.text_document_rename_async(lsp.RenameParams(new_name="Yours", **mine))
         assert renamed is not None
@@ -250,6 +255,8 @@ def test_a_large_network_as_one_types(tmp_path: Path) -> None:
         while said.version != 41:
             assert said.version in range(2, 22)
             said = await asyncio.wait_for(editor.said.get(), 20)
+        await asyncio.sleep(0.5)
+        assert editor.said.empty(), "what rests is spoken about once"
         (error,) = [d for d in said.diagnostics if d.code != "expectation-failed"]
         assert error.message.startswith("'F'") or error.code == "unknown-name"
 

@@ -346,3 +346,10 @@ def test_blocks_are_called_as_their_file_calls_them() -> None:
     assert [change[:2] for change in body(one, other)] == [("Pinch(c32)", "Pinch(c48s2)")]
     assert "{Pinch(c16)}*2-Pinch(c32s2)-Pinch(c32)" in net(one)
     assert "c$(c/2)k1" in net(one)
+
+
+def test_blocks_whose_calls_mean_different_things_go_by_their_width() -> None:
+    """c is 4 in both calls, and says nothing of the widths 8 and 16."""
+    block = "block P(c, d=8) = ADD[c$(d)k3-BN-SN-c$(d)k5-BN-SN-c$(d)k3-BN-SN | c$(d)k1-BN-SN]"
+    text = f"sewdsl 1\n{block}\ninput 2x16x16\nneuron IF\nbody P (c4)-P (c4d16)-FC10\n"
+    assert "P(c8)-P(c16)-FC10" in net(read(Source("x.net", text)).result())

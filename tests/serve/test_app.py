@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from sewdsl.compiler import shipped
 from sewdsl.serve.app import BODY, Site, app
 from sewdsl.serve.folder import Folder
+from sewdsl.serve.look import as_html
 
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x16x16\nsteps 4\nbody c8k3-BN-PLIF-{Mine-MPk2}*3-FC5\n'
 LIBRARY = "sewdsl 1\nblock Mine(c=in) = ADD[c$(c)k3-BN-SN | id]\n"
@@ -96,6 +97,12 @@ def test_markdown_holds_no_html(client: TestClient) -> None:
     said = ask(client, "hover", at=text.index("My (c3)"), text=text)
     assert "&lt;script&gt;" in said["html"]
     assert "<script" not in said["html"]
+
+
+def test_html_in_markdown_stays_text() -> None:
+    assert as_html("a <img src=x onerror=y> `<b>` [c](javascript:d)") == (
+        "<p>a &lt;img src=x onerror=y&gt; <code>&lt;b&gt;</code> [c](javascript:d)</p>\n"
+    )
 
 
 def test_source(client: TestClient) -> None:
