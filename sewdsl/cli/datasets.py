@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-_ASK = "from sewdsl.train.data import datasets; print(*datasets(), sep='\\n')"
+_ASK = "from sewdsl.train.data import datasets; print(*sorted(datasets()), sep='\\n')"
 
 
 def names() -> list[str]:
-    """All that a recipe can name; none if they cannot be known.
+    """All that a recipe can name, sorted; none if they cannot be known.
 
     They are asked for in another process: it imports torch, and a process that ends while one of its threads does so
     may wait for ever.
