@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal, get_args
 
+from sewdsl import whole
 from sewdsl.draw.dot_text import dot
 from sewdsl.draw.mermaid_text import mermaid
 from sewdsl.draw.rendering import render
@@ -75,12 +76,7 @@ def write(
     target = path.resolve()  # what a link points to, not the link
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    fresh = target.with_name(f".sewdsl-{os.getpid()}")
-    try:
-        fresh.write_bytes(content)
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    whole.write(target, content)
     return path
 
 

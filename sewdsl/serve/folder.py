@@ -6,11 +6,11 @@ import codecs
 import errno
 import hashlib
 import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from sewdsl import whole
 from sewdsl.compiler import shipped
 from sewdsl.syntax.limits import STANDARD
 
@@ -146,14 +146,7 @@ class Folder:
     def _replace(self, file: Path, data: bytes) -> None:
         if file.exists() and not os.access(file, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        handle, fresh = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(data)
-            Path(fresh).chmod(file.stat().st_mode & 0o777 if file.exists() else 0o644)
-            Path(fresh).replace(file)
-        finally:
-            Path(fresh).unlink(missing_ok=True)
+        whole.write(file, data)
 
     def _inside(self, path: Path) -> bool:
         """Whether it lies in the folder once links are followed."""

@@ -11,10 +11,9 @@ import linecache
 import sys
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import ModuleType
 
-from sewdsl import resources
+from sewdsl import resources, whole
 
 
 def load(text: str, versions: str) -> ModuleType:
@@ -42,23 +41,10 @@ def _stored(name: str, text: str) -> Path | None:
         path = resources.cache() / "kernels" / f"{name}.py"
         if not (path.is_file() and path.read_text(encoding="utf-8") == text):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, text)
+            whole.write(path, text.encode())
     except (OSError, RuntimeError, UnicodeError):  # no room, no right, no home, no text
         return None
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    """Puts a file under its name in one step."""
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        try:
-            file.write(text)
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def _forget(path: Path) -> None:

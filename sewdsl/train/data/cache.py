@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from sewdsl import resources
+from sewdsl import resources, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,14 +56,8 @@ def _write(path: Path, made: NDArray[Any]) -> None:
     """Puts an array under its name in one step; where there is no room, it is left out."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-            try:
-                np.savez_compressed(file, frames=made)
-                file.close()
-                Path(file.name).replace(path)
-            except BaseException:
-                file.close()
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        packed = io.BytesIO()
+        np.savez_compressed(packed, frames=made)
+        whole.write(path, packed.getvalue())
     except OSError as error:
         warnings.warn(f"cannot keep frames in '{folder()}', so they are made anew: {error.strerror}", stacklevel=2)
