@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from sewdsl.compiler import Options, read
 from sewdsl.draw import RenderingError, render
 from sewdsl.draw import dot as as_dot
+from sewdsl.draw.fold import picture_of
+from sewdsl.draw.tree import layers
 from sewdsl.ir.listing import block_rows
 from sewdsl.ir.network import Network
 
@@ -23,23 +25,31 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
     from sewdsl.lower import SpikingNetwork
+    from sewdsl.train.folder import RunFolder
     from sewdsl.train.result import Result
 
-ROWS = 200
-"""Lines of a table at most."""
+ROWS, BOXES, NODES = 200, 200, 20_000
+"""Lines of a table, layers of a picture, and nodes of a network that is drawn at all, at most."""
 
 
 def network_html(network: Network) -> str:
-    """A network as its picture and its table, side by side; as its table alone where nothing draws it."""
+    """A network as its picture and its table, side by side; as its table alone where nothing draws it.
+
+    A page stays small: of a table there are :data:`ROWS` lines, and a picture of more than :data:`BOXES` layers is left
+    out. What is left out is said.
+    """
     T, name = network.settings.steps, escape(network.name)
     head = f"<b>{name}</b>: {network.total_parameters:,} parameters, {network.total_macs:,} MACs a time-step, T = {T}"
-    picture = _picture(network)
-    columns = [f'<div style="flex: none">{picture}</div>'] if picture else []
-    columns.append(f'<div style="overflow: auto">{_table(network)}</div>')
-    return f'{head}<div style="display: flex; gap: 2em; align-items: flex-start">{"".join(columns)}</div>'
+    columns = f'<div style="flex: none">{_picture(network)}</div><div style="overflow: auto">{_table(network)}</div>'
+    return f'{head}<div style="display: flex; gap: 2em; align-items: flex-start">{columns}</div>'
 
 
 def _picture(network: Network) -> str:
+    if len(network) > NODES:
+        return f"not drawn: more than {NODES:,} nodes"
+    drawn = sum(1 for _ in layers(picture_of(network)))
+    if drawn > BOXES:
+        return f"not drawn: {drawn:,} layers, more than {BOXES:,}; <code>sewdsl draw</code> draws them"
     try:
         svg = render(as_dot(network), "svg")
     except RenderingError:
@@ -49,10 +59,13 @@ def _picture(network: Network) -> str:
 
 def _table(network: Network) -> str:
     lines = ["<tr><th>layer</th><th>path</th><th>shape</th><th>range</th><th>parameters</th><th>MACs/step</th></tr>"]
-    for row in islice(block_rows(network), ROWS):
+    rows = block_rows(network)
+    for row in islice(rows, ROWS):
         cells = (row.label, row.path, row.signal.size, f"{row.signal.values}", f"{row.parameters:,}", f"{row.macs:,}")
         lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<table>{''.join(lines)}</table>"
+    left = sum(1 for _ in rows)
+    more = f"{left:,} lines more; <code>sewdsl show</code> prints them" if left else ""
+    return f"<table>{''.join(lines)}</table>{more}"
 
 
 class Run:
@@ -95,13 +108,19 @@ class Run:
 
 
 def train(
-    spec: str | Path, out: str | Path | None = None, *, data: str | Path | None = None, **options: Unpack[Options]
+    spec: str | Path,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    data: str | Path | None = None,
+    **options: Unpack[Options],
 ) -> Run:
     """Trains the network of a spec as its recipe says, with a bar; the same as ``sewdsl train``.
 
     Args:
         spec: A path, the name of a shipped network, or the text of one.
         out: A new folder for the run; None: the next free one below ``runs``.
+        overwrite: Whether a run that is in the folder already is removed, so that a cell can be run again.
         data: The folder of the data set, or of several.
         **options: As for :func:`sewdsl.load`: ``set={"train.epochs": "3"}``.
 
@@ -111,17 +130,37 @@ def train(
         DataError: the data is missing or damaged.
     """
     compilation = read(spec, **options)
-    network = compilation.result()
+    name = compilation.result().name
     from sewdsl.train import run  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.folder import make, make_numbered  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import make_numbered  # noqa: PLC0415 -- as above
     from sewdsl.train.loop import Way  # noqa: PLC0415 -- as above
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
 
     planned = plan(compilation, Path(data) if data else None)
     planned.data.find()
-    folder = make(Path(out)) if out else make_numbered(network.name)
+    folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
     run.train(compilation, planned, folder, Way(tuple(_callbacks())))
     return Run(folder.path)
+
+
+def _folder(path: Path, *, overwrite: bool) -> RunFolder:
+    """A folder for a run, in which there is none, or none any more.
+
+    Raises:
+        RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
+    """
+    from sewdsl.train.folder import RunError, RunFolder, clear, make  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.lock import locked  # noqa: PLC0415 -- as above
+
+    folder = RunFolder(path)
+    if not folder.spec.is_file():
+        return make(path)
+    if not overwrite:
+        message = f"'{path}' already holds a run; overwrite=True removes it, and without a folder there is a new one"
+        raise RunError(message)
+    with locked(folder):
+        clear(folder)
+    return folder
 
 
 def _callbacks() -> Iterator[Callback]:

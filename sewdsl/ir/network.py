@@ -141,6 +141,11 @@ class Network:
         """For each node, the indices of those that read it."""
         return readers(self.nodes)
 
+    def __repr__(self) -> str:
+        size, T = "x".join(map(str, self.settings.input)), self.settings.steps
+        counts = f"{self.total_parameters:,} parameters, {len(self) - 1:,} nodes"
+        return f"<Network {self.name!r}: {size}, T = {T}, {counts}>"
+
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 

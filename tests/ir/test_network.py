@@ -21,6 +21,12 @@ def network(request: pytest.FixtureRequest) -> Network:
     return sewdsl.load(request.param)
 
 
+def test_printed_in_one_line() -> None:
+    network = sewdsl.load("7b-net")
+    assert str(network) == "<Network '7B-Net': 2x128x128, T = 16, 130,938 parameters, 60 nodes>"
+    assert repr(network) == str(network)
+
+
 def test_json_without_loss(network: Network) -> None:
     """Everything comes back equal, spans and source texts included."""
     back = from_json(json.loads(json.dumps(to_json(network))), catalogue())

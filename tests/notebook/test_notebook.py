@@ -16,6 +16,19 @@ from sewdsl import notebook
 from sewdsl.draw import RenderingError
 from sewdsl.train.folder import RunError
 
+SMALL = """\
+sewdsl 1
+input   1x8x8
+steps   2
+encode  direct
+body    c4k3-BN-PLIF-MPk4-FC10
+
+train on digits {
+    epochs 1
+    batch 256
+    optimizer SGD(lr=0.1)
+}
+"""
 EXAMPLE = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 
 
@@ -43,6 +56,50 @@ def test_without_a_renderer(monkeypatch: pytest.MonkeyPatch) -> None:
     html = notebook.network_html(sewdsl.load("BN-FC2", input="2x8x8"))
     assert "<img" not in html
     assert "<td>FC2b1</td>" in html
+
+
+def test_a_network_of_many_layers_is_not_drawn() -> None:
+    text = "-".join(f"c{4 + i % 7}k3-BN-PLIF" for i in range(300)) + "-FC2"
+    html = notebook.network_html(sewdsl.load(text, input="2x8x8"))
+    assert "not drawn: 902 layers, more than 200" in html
+    assert html.count("<tr>") == 1 + 200
+    assert "702 lines more" in html
+    assert len(html) < 100_000
+
+
+def test_many_copies_are_not_even_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notebook, "NODES", 20)
+    monkeypatch.delattr(notebook, "picture_of")
+    html = notebook.network_html(sewdsl.load("c4k3-BN-IF-{SEW Block}*3-FC2", input="2x8x8"))
+    assert "not drawn: more than 20 nodes" in html
+
+
+def test_a_deep_network_is_drawn_folded_and_without_a_word_more() -> None:
+    html = notebook.network_html(sewdsl.load("sew-resnet-152"))
+    assert "data:image/svg+xml" in html
+    assert "not drawn" not in html
+    assert "lines more" not in html
+    assert len(html) < 250_000
+
+
+def test_a_cell_that_trains_runs_again(tmp_path: Path) -> None:
+    spec = tmp_path / "small.net"
+    spec.write_text(SMALL, encoding="utf-8")
+    out = tmp_path / "run"
+    first = notebook.train(spec, out, overwrite=True)
+    (out / "notes.md").touch()
+    with pytest.raises(RunError, match="overwrite=True"):
+        notebook.train(spec, out)
+    assert first.result == notebook.Run(out).result
+    again = notebook.train(str(spec), str(out), overwrite=True, set={"train.epochs": "2"})
+    assert again.result.epochs == 2
+    assert (out / "notes.md").exists()  # nothing is removed but what a run has left
+
+
+def test_overwriting_removes_no_other_folder(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RunError, match="already holds files"):
+        notebook.train("mnist5k", tmp_path, overwrite=True)
 
 
 def test_no_run(tmp_path: Path) -> None:
