@@ -1,4 +1,8 @@
-"""The pages that are made from the code: the catalogue, the networks, the claims, the index of codes."""
+"""The pages that are made from the code: the catalogue, the networks, the claims, the diagnostics, the decisions.
+
+They are files as all others, so that they can be read in a checkout too. ``python -m docs.site.pages`` writes them
+anew; a test compares.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +29,25 @@ FAMILIES: dict[str, type[Kind]] = {
     "Optimizers": Optimizer,
     "Schedules": Schedule,
 }
+DOCS = Path(__file__).parents[1]
 CATALOGUE = """\
+<!-- made by python -m docs.site.pages -->
+
 # Catalogue
 
 Everything that a name can mean, from the docstrings of the code. `sewdsl nets --kinds` lists it too.
 """
 NETWORKS = """\
+<!-- made by python -m docs.site.pages -->
+
 # Networks
 
 `sewdsl nets NAME` prints a file, with what is known of its source. Printed figures that differ are on the page of
 [differences](differences.md).
 """
 CODES = """\
+<!-- made by python -m docs.site.pages -->
+
 # Diagnostics
 
 The pages that `sewdsl explain CODE` prints, each with a text that has the problem and one that does not.
@@ -145,7 +156,7 @@ def codes() -> str:
         head = _HEAD.search(page)
         severity, group = (head[1], head[2]) if head else ("", "other")
         sentence = page[head.end() if head else 0 :].strip().split(". ")[0].replace("\n", " ").rstrip(".")
-        groups.setdefault(group.strip(), []).append((f"[{code}]({code}.md)", severity, sentence))
+        groups.setdefault(group.strip(), []).append((f"[{code}](codes/{code}.md)", severity, sentence))
     parts = [CODES]
     head_ = ("code", "severity", "in short")
     parts += [f"## {group}\n\n{_table(head_, iter(rows))}" for group, rows in sorted(groups.items())]
@@ -154,26 +165,38 @@ def codes() -> str:
 
 def decisions() -> str:
     """The decisions by number."""
-    folder = Path(__file__).parents[1] / "decisions"
-    found = (
-        (path.name, path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")) for path in folder.glob("*.md")
+    found = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "index.md")
+    titles = ((path.name, path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")) for path in found)
+    lines = [f"- [{title}]({name})" for name, title in titles]
+    return (
+        "<!-- made by python -m docs.site.pages -->\n\n# Decisions\n\nWhy things are as they are.\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
-    lines = [f"- [{title}]({name})" for name, title in sorted(found)]
-    return "# Decisions\n\nWhy things are as they are.\n\n" + "\n".join(lines) + "\n"
 
 
+def differences() -> str:
+    """The page as it is written, with the claims as they are now."""
+    text = (DOCS / "differences.md").read_text(encoding="utf-8")
+    return _CLAIMS.sub(lambda found: f"{found[1]}{claims()}{found[2]}", text)
+
+
+_CLAIMS = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 PAGES: dict[str, Callable[[], str]] = {
     "catalogue.md": kinds,
     "networks.md": networks,
-    "codes/index.md": codes,
+    "diagnostics.md": codes,
+    "differences.md": differences,
     "decisions/index.md": decisions,
 }
-"""Pages that are made whole."""
-PARTS: dict[str, Callable[[], str]] = {"claims": claims}
-"""What stands for ``<!-- made: NAME -->`` in a page that is written."""
-_PART = re.compile(r"<!-- made: (\w+) -->")
+"""By their way from docs/."""
 
 
-def with_parts(text: str) -> str:
-    """A page with the parts that are made from the code."""
-    return _PART.sub(lambda match: PARTS[match[1]](), text)
+def made(name: str) -> str:
+    """A page as it should be, with one empty line where there are several."""
+    return re.sub(r"\n{3,}", "\n\n", PAGES[name]())
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        (DOCS / name).write_text(made(name), encoding="utf-8")
