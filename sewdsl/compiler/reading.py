@@ -127,7 +127,7 @@ def assembled(found: Found, diagnostics: Diagnostics, bounds: Limits) -> tuple[D
 
 
 def _with_used(document: Document, found: Found, diagnostics: Diagnostics, bounds: Limits) -> Assembly:
-    importer = Importer(found.file, found.source.name, diagnostics, bounds, found.project)
+    importer = Importer(found.file, found.source.name, diagnostics, bounds, found.reach)
     return assemble(document, diagnostics, importer.use)
 
 

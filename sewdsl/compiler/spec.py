@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import Conventions
-from sewdsl.elaborate.files import read_text
+from sewdsl.elaborate.files import SAVED, Reach, read_text
 from sewdsl.elaborate.suggestions import nearest
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
@@ -29,14 +29,14 @@ class Found:
         file: Where it lies; None for a string.
         name: The network's name unless the text says one.
         dialect: What a bare expression is written in; None: in our own language.
-        project: The folder in which the files lie that it may use; None: that of the project which the file is in.
+        reach: Where the files lie that it may use.
     """
 
     source: Source
     file: Path | None
     name: str
     dialect: Conventions | None = None
-    project: Path | None = None
+    reach: Reach = SAVED
 
     @property
     def compact(self) -> bool:

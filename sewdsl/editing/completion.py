@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from sewdsl.checks.expectation import QUANTITIES
 from sewdsl.editing import docs
+from sewdsl.editing.project import net_files
 from sewdsl.editing.situation import Situation, situation
 from sewdsl.editing.view import View
 from sewdsl.elaborate.assembly import HEADER
@@ -112,8 +113,8 @@ def _files(view: View) -> Iterator[Proposal]:
     """The files of the project that this one can use, by the way from it to them."""
     if view.file is None:
         return
-    folder, here = view.project or project_folder(view.file), view.file.resolve()
-    for path in sorted(folder.rglob("*.net"))[:FILES]:
+    folder, here = view.reach.project or project_folder(view.file), view.file.resolve()
+    for path in net_files(folder, FILES):
         if path.resolve() != here:
             yield Proposal(_way(path, here.parent), "file")
 

@@ -91,13 +91,20 @@ def definition(view: View, offset: int) -> tuple[Span, Path | None] | None:
     for node in chain(view.document, offset):
         if isinstance(node, Use) and view.file is not None:
             path = view.file.parent / node.path.text
-            return (Span(Source(str(path), ""), 0, 0), path) if path.is_file() else None
+            return (Span(Source(str(path), ""), 0, 0), path) if _is_there(view, path) else None
     found = target(view, offset)
     if found is None:
         return None
     spans = dict(reversed([*_within(found.definition)]))  # the first of each name is that in the head
     span = found.definition.name.span if found.parameter is None else spans.get(found.parameter)
     return None if span is None else (span, _file(view, span))
+
+
+def _is_there(view: View, path: Path) -> bool:
+    try:
+        return path.is_file() or view.reach.opened(path.resolve()) is not None
+    except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL
+        return False
 
 
 def _file(view: View, span: Span) -> Path | None:

@@ -10,6 +10,7 @@ from sewdsl.compiler.reading import Compilation, assembled, compiled
 from sewdsl.compiler.spec import Found
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import Visit
+from sewdsl.elaborate.files import SAVED, Reach
 from sewdsl.elaborate.library import library
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.source import Source, Span
@@ -28,13 +29,13 @@ class View:
         source: The text.
         file: Where it is saved; None: nowhere yet, so that it can use no other file.
         compilation: What the compiler makes of it.
-        project: The folder that used files lie in; None: that of the file's project.
+        reach: Where the files lie that it may use, and what counts as their text.
     """
 
     source: Source
     file: Path | None
     compilation: Compilation
-    project: Path | None = None
+    reach: Reach = SAVED
 
     @property
     def document(self) -> Document:
@@ -65,27 +66,25 @@ class View:
         return Vocabulary(assembly.blocks if assembly else {}, library())
 
 
-def view(
-    text: str, name: str, file: Path | None = None, *, project: Path | None = None, limits: Limits = STANDARD
-) -> View:
+def view(text: str, name: str, file: Path | None = None, *, reach: Reach = SAVED, limits: Limits = STANDARD) -> View:
     """Compiles a text for an editor; raises nothing, whatever the text.
 
     Args:
         text: As it stands in the editor, saved or not.
         name: What diagnostics call it.
         file: Where it is saved: what it uses is looked for from there.
-        project: The folder that used files lie in; None: that of the file's project.
+        reach: Where the files lie that it may use, and what counts as their text.
         limits: How large it may become.
     """
-    found = Found(Source(name, text), file, _stem(file), project=project)
-    return View(found.source, file, compiled(found, (), Diagnostics(), limits), project)
+    found = Found(Source(name, text), file, _stem(file), reach=reach)
+    return View(found.source, file, compiled(found, (), Diagnostics(), limits), reach)
 
 
-def glance(text: str, name: str, file: Path | None = None) -> View:
+def glance(text: str, name: str, file: Path | None = None, *, reach: Reach = SAVED) -> View:
     """The same without a network: enough to see which names mean what, in a few milliseconds."""
-    found, diagnostics = Found(Source(name, text), file, _stem(file)), Diagnostics()
+    found, diagnostics = Found(Source(name, text), file, _stem(file), reach=reach), Diagnostics()
     document, assembly = assembled(found, diagnostics, STANDARD)
-    return View(found.source, file, Compilation(found, document, assembly, None, diagnostics.sorted))
+    return View(found.source, file, Compilation(found, document, assembly, None, diagnostics.sorted), reach)
 
 
 def _stem(file: Path | None) -> str:

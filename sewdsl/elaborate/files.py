@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
@@ -9,6 +11,24 @@ from sewdsl.source import Span
 from sewdsl.syntax.limits import Limits, advice
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where the files lie that a file may use, and what counts as their text.
+
+    Attributes:
+        project: The folder that they must be in; None: that of the file's project.
+        opened: The text of one of them as it stands in an editor, which counts instead of what is saved; None where it
+            is not open there. Asked once for each file, by its resolved path.
+    """
+
+    project: Path | None = None
+    opened: Callable[[Path], str | None] = lambda _: None
+
+
+SAVED = Reach()
+"""Files of the project, as they are saved."""
 
 
 def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limits: Limits) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
-from sewdsl.elaborate.files import read_text
+from sewdsl.elaborate.files import SAVED, Reach, read_text
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
@@ -30,14 +30,14 @@ class Importer:
         name: What diagnostics call it.
         diagnostics: Where to report.
         limits: How deep uses may nest.
-        project: The folder that used files lie in; None: that of the file's project.
+        reach: Where used files lie, and what counts as their text.
     """
 
     def __init__(
-        self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits, project: Path | None = None
+        self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits, reach: Reach = SAVED
     ) -> None:
-        self._diagnostics, self._limits = diagnostics, limits
-        self._project = (project.resolve() if project else project_folder(file)) if file else None
+        self._diagnostics, self._limits, self._reach = diagnostics, limits, reach
+        self._project = (reach.project.resolve() if reach.project else project_folder(file)) if file else None
         self._chain = [(file.resolve(), name)] if file else []
         self._known: dict[Path, Assembly | None] = {}
 
@@ -84,7 +84,9 @@ class Importer:
         name = span.text.strip('"')
         shown = str(Path(self._chain[-1][1]).parent / name)
         try:
-            text = read_text(path, name, span, self._diagnostics, self._limits)
+            text = self._reach.opened(path)
+            if text is None:
+                text = read_text(path, name, span, self._diagnostics, self._limits)
         except OSError as error:
             reason = (error.strerror or "unreadable").lower()
             hint = "the path is relative to the file that uses it"

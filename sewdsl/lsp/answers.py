@@ -99,7 +99,8 @@ def _shown(view: View, source: Source) -> str:
 def _use(view: View, source: Source) -> Span:
     """The ``use`` through which another file comes in; the text's beginning where there is none."""
     uses = [statement for statement in view.document.statements if isinstance(statement, Use)]
-    named = [use for use in uses if Path(use.path.text).name == Path(source.name).name]
+    folder = Path(view.source.name).parent
+    named = [use for use in uses if str(folder / use.path.text) == source.name]
     found = (named or uses)[:1]
     return found[0].path.span if found else Span(view.source, 0, 0)
 

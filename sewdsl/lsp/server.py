@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
-from pygls.uris import to_fs_path
 
 from sewdsl.editing.references import RenameProblem, target
-from sewdsl.editing.view import glance, view
-from sewdsl.elaborate.imports import project_folder
 from sewdsl.lsp import answers
 from sewdsl.lsp.answers import Document
-from sewdsl.lsp.positions import Units
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.lsp.documents import Documents
 
 PAUSE = 0.05
 """Seconds that a text must rest before the compiler speaks about it."""
-FILES = 500
-"""Files of a project that are searched for a name."""
-
-_UNITS: dict[types.PositionEncodingKind, Units] = {
-    types.PositionEncodingKind.Utf8: "utf-8",
-    types.PositionEncodingKind.Utf32: "utf-32",
-}
+BREATH = 0.01
+"""Seconds between two texts that are checked again, in which what was asked meanwhile is answered."""
 
 
 class Server(LanguageServer):
-    """Keeps what is known of each open text until it changes.
+    """Says what is wrong with the open texts, whenever they or the files that they use change.
 
     Args:
         version: Of sewdsl.
@@ -41,8 +33,7 @@ class Server(LanguageServer):
 
     def __init__(self, version: str, datasets: Callable[[], list[str]]) -> None:
         super().__init__("sewdsl", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
-        self._known: dict[str, tuple[int | None, Document]] = {}
-        self._files: dict[Path, Document] = {}
+        self._told: dict[str, Document] = {}
         self._names: list[str] = []
         self._ask = datasets
 
@@ -59,37 +50,14 @@ class Server(LanguageServer):
 
         threading.Thread(target=ask, daemon=True).start()
 
-    def document(self, uri: str) -> Document:
-        """What is known of an open text."""
-        text = self.workspace.get_text_document(uri)
-        known = self._known.get(uri)
-        try:
-            content = text.source
-        except OSError:  # closed, and saved nowhere
-            content = ""
-        if known is None or known[0] != text.version or known[1].view.source.text != content:
-            path = to_fs_path(uri)
-            file = Path(path) if path and uri.startswith("file:") else None
-            made = view(content, str(file or uri), file)
-            known = (text.version, Document(uri, made, self._units))
-            self._known[uri] = known
-        return known[1]
-
-    @property
-    def _units(self) -> Units:
-        return _UNITS.get(types.PositionEncodingKind(self.workspace.position_encoding), "utf-16")
-
-    def forget(self, uri: str | None = None) -> None:
-        """Drops what is known of a text, or of all of them, since a file that they use has changed."""
-        if uri is None:
-            self._known.clear()
-            self._files.clear()
-        else:
-            self._known.pop(uri, None)
+    @cached_property
+    def documents(self) -> Documents:
+        """What is known of the open texts."""
+        return Documents(self.workspace)
 
     def tell(self, uri: str) -> None:
         """Sends what the compiler says of a text."""
-        document = self.document(uri)
+        document = self._told[uri] = self.documents[uri]
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(uri, answers.diagnostics(document), version)
@@ -97,41 +65,34 @@ class Server(LanguageServer):
 
     async def tell_soon(self, uri: str) -> None:
         """The same, once the text rests."""
+        self._told.pop(uri, None)
         version = self.workspace.get_text_document(uri).version
         await asyncio.sleep(PAUSE)
-        text = self.workspace.text_documents.get(uri)
-        if text is not None and text.version == version:
+        if self.workspace.get_text_document(uri).version == version:  # neither changed again nor closed
             self.tell(uri)
+            await self.tell_again()
 
-    def project(self, document: Document, words: Collection[str]) -> Iterator[Document]:
-        """A text, and the files of its project that hold a word, white space aside; open ones as they are there."""
-        yield document
-        if document.view.file is None:
-            return
-        opened = {Path(to_fs_path(uri) or uri).resolve(): uri for uri in self.workspace.text_documents}
-        here = document.view.file.resolve()
-        for path in sorted(project_folder(document.view.file).rglob("*.net"))[:FILES]:
-            place = path.resolve()
-            if place in opened and place != here:
-                yield self.document(opened[place])
-            elif place != here and (saved := self._saved(path, words)):
-                yield saved
+    async def tell_again(self) -> None:
+        """The same of each text that uses something which has changed; what is being typed is spoken about anyway."""
+        for uri in list(self._told):
+            if uri in self._told and self._told[uri] is not self.documents[uri]:
+                self.tell(uri)
+                await asyncio.sleep(BREATH)
 
-    def _saved(self, path: Path, words: Collection[str]) -> Document | None:
-        """A file as it is saved, if it holds one of some words."""
-        try:
-            fits = path.is_file() and path.stat().st_size <= STANDARD.source_bytes
-            text = path.read_bytes().decode("utf-8-sig") if fits else ""  # line ends as they are: they count
-        except (OSError, UnicodeDecodeError):
-            return None
-        together = "".join(text.split())
-        if not any(word in together for word in words):
-            return None
-        known = self._files.get(path)
-        if known is None or known.view.source.text != text:
-            known = Document(path.absolute().as_uri(), glance(text, str(path), path), self._units)
-            self._files[path] = known
-        return known
+    def close(self, uri: str) -> None:
+        """Takes back what was said of a text."""
+        self._told.pop(uri, None)
+        self.documents.forget(uri)
+        self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
+
+    async def watch(self) -> None:
+        """Asks to hear of each file that changes on the disk, where the editor can be asked."""
+        can = self.client_capabilities.workspace
+        if can and can.did_change_watched_files and can.did_change_watched_files.dynamic_registration:
+            options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.net")])
+            watching = types.Registration("net-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+            with suppress(JsonRpcException):  # then it watches nothing
+                await self.client_register_capability_async(types.RegistrationParams([watching]))
 
 
 def serve(version: str, datasets: Callable[[], list[str]]) -> Server:
@@ -146,63 +107,66 @@ def serve(version: str, datasets: Callable[[], list[str]]) -> Server:
 
 def _follow_texts(server: Server) -> None:
     @server.feature(types.INITIALIZED)
-    def _(_params: types.InitializedParams) -> None:
+    async def _(_params: types.InitializedParams) -> None:
         server.learn()
+        await server.watch()
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
-    def _(params: types.DidOpenTextDocumentParams) -> None:
+    async def _(params: types.DidOpenTextDocumentParams) -> None:
         server.tell(params.text_document.uri)
+        await server.tell_again()
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     async def _(params: types.DidChangeTextDocumentParams) -> None:
         await server.tell_soon(params.text_document.uri)
 
-    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
-    def _(_params: types.DidSaveTextDocumentParams) -> None:
-        server.forget()
-        for uri in list(server.workspace.text_documents):
-            server.tell(uri)
-
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
-    def _(params: types.DidCloseTextDocumentParams) -> None:
-        uri = params.text_document.uri
-        server.forget(uri)
-        server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
+    async def _(params: types.DidCloseTextDocumentParams) -> None:
+        server.close(params.text_document.uri)
+        await server.tell_again()
+
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    async def _(_params: types.DidSaveTextDocumentParams) -> None:
+        await server.tell_again()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    async def _(_params: types.DidChangeWatchedFilesParams) -> None:
+        await server.tell_again()
 
 
 def _answer_about_places(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def _(params: types.HoverParams) -> types.Hover | None:
-        return answers.hovered(server.document(params.text_document.uri), params.position)
+        return answers.hovered(server.documents[params.text_document.uri], params.position)
 
     @server.feature(
         types.TEXT_DOCUMENT_COMPLETION,
         types.CompletionOptions(trigger_characters=["-", "{", "<", "[", "|", "(", "=", ",", " ", '"']),
     )
     def _(params: types.CompletionParams) -> list[types.CompletionItem]:
-        return answers.completed(server.document(params.text_document.uri), params.position, server.datasets)
+        return answers.completed(server.documents[params.text_document.uri], params.position, server.datasets)
 
     @server.feature(
         types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix])
     )
     def _(params: types.CodeActionParams) -> list[types.CodeAction]:
-        return answers.actions(server.document(params.text_document.uri), params.range)
+        return answers.actions(server.documents[params.text_document.uri], params.range)
 
     @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
     def _(params: types.InlayHintParams) -> list[types.InlayHint]:
-        return answers.shapes(server.document(params.text_document.uri), params.range)
+        return answers.shapes(server.documents[params.text_document.uri], params.range)
 
 
 def _answer_about_names(server: Server) -> None:
     def around(uri: str, position: types.Position, *new: str) -> tuple[Document, list[Document]]:
-        document = server.document(uri)
+        document = server.documents[uri]
         found = target(document.view, document.at.offset(position))
         words = [found.key, *(name.replace(" ", "") for name in new if name)] if found else []
-        return document, list(server.project(document, words)) if found else [document]
+        return document, list(server.documents.around(uri, words)) if found else [document]
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     def _(params: types.DefinitionParams) -> types.Location | None:
-        return answers.defined(server.document(params.text_document.uri), params.position)
+        return answers.defined(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_REFERENCES)
     def _(params: types.ReferenceParams) -> list[types.Location]:
@@ -211,7 +175,7 @@ def _answer_about_names(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
     def _(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
-        return answers.renamable(server.document(params.text_document.uri), params.position)
+        return answers.renamable(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
     def _(params: types.RenameParams) -> types.WorkspaceEdit | None:
@@ -225,12 +189,12 @@ def _answer_about_names(server: Server) -> None:
 def _answer_about_texts(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     def _(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
-        return answers.symbols(server.document(params.text_document.uri))
+        return answers.symbols(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
     def _(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
-        return answers.foldable(server.document(params.text_document.uri))
+        return answers.foldable(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FORMATTING)
     def _(params: types.DocumentFormattingParams) -> list[types.TextEdit]:
-        return answers.formatted(server.document(params.text_document.uri))
+        return answers.formatted(server.documents[params.text_document.uri])

@@ -26,6 +26,7 @@ from sewdsl.diagnostics import SewdslError
 from sewdsl.draw import RenderingError
 from sewdsl.editing import View, view
 from sewdsl.editing.docs import codes
+from sewdsl.elaborate.files import Reach
 from sewdsl.export.refusal import ExportError
 from sewdsl.serve import look
 from sewdsl.serve.folder import Changed, Folder, Forbidden
@@ -123,12 +124,12 @@ class Site:
     def _compiled(self, text: str, name: str) -> View:
         if name in shipped():
             file = shipped()[name]
-            return view(text, f"{name}.net", file, project=file.parent, limits=LIMITS)
+            return view(text, f"{name}.net", file, reach=Reach(file.parent), limits=LIMITS)
         try:
             file = self.folder.place(name)
         except Forbidden:
             file = self.folder.path / "untitled.net"
-        return view(text, name, file, project=self.folder.path, limits=LIMITS)
+        return view(text, name, file, reach=Reach(self.folder.path), limits=LIMITS)
 
 
 def app(site: Site, hosts: list[str]) -> Starlette:

@@ -3,107 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
-from pygls.lsp.client import LanguageClient
 
 from sewdsl.compiler import shipped
-
-NET = """\
-sewdsl 1
-use "lib.net"
-input 2x32x32
-body c8k3-BN-PLIFMPk2-Mine (c16)-GAP-FC5
-"""
-LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
-
-
-class Editor:
-    """A client with a folder, and what the server has said of its texts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.client = LanguageClient("test", "1")
-        self.said: asyncio.Queue[lsp.PublishDiagnosticsParams] = asyncio.Queue()
-        self.texts: dict[str, str] = {}
-
-        @self.client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)  # type: ignore[untyped-decorator]
-        def _(params: lsp.PublishDiagnosticsParams) -> None:
-            self.said.put_nowait(params)
-
-    async def begin(self) -> lsp.InitializeResult:
-        await self.client.start_io(sys.executable, "-m", "sewdsl", "lsp")
-        capabilities = lsp.ClientCapabilities(
-            general=lsp.GeneralClientCapabilities(position_encodings=[lsp.PositionEncodingKind.Utf16])
-        )
-        result = await self.client.initialize_async(
-            lsp.InitializeParams(capabilities=capabilities, root_uri=self.folder.as_uri())
-        )
-        self.client.initialized(lsp.InitializedParams())
-        return result
-
-    async def end(self) -> None:
-        await self.client.shutdown_async(None)
-        self.client.exit(None)
-        await self.client.stop()  # type: ignore[no-untyped-call]
-
-    def uri(self, name: str) -> str:
-        return (self.folder / name).as_uri()
-
-    async def open(self, name: str, text: str) -> list[lsp.Diagnostic]:
-        self.texts[name] = text
-        item = lsp.TextDocumentItem(self.uri(name), "sewdsl", 1, text)
-        self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
-        return await self.heard(name)
-
-    def type(self, name: str, text: str, version: int) -> None:
-        self.texts[name] = text
-        self.client.text_document_did_change(
-            lsp.DidChangeTextDocumentParams(
-                lsp.VersionedTextDocumentIdentifier(uri=self.uri(name), version=version),
-                [lsp.TextDocumentContentChangeWholeDocument(text)],
-            )
-        )
-
-    async def heard(self, name: str) -> list[lsp.Diagnostic]:
-        params = await asyncio.wait_for(self.said.get(), 20)
-        assert params.uri == self.uri(name)
-        return list(params.diagnostics)
-
-    async def actions(self, name: str, said: lsp.Diagnostic) -> list[lsp.CodeAction]:
-        text, context = lsp.TextDocumentIdentifier(self.uri(name)), lsp.CodeActionContext([said])
-        found = await self.client.text_document_code_action_async(lsp.CodeActionParams(text, said.range, context))
-        return [action for action in found or () if isinstance(action, lsp.CodeAction)]
-
-    def at(self, name: str, word: str) -> dict[str, Any]:
-        before = self.texts[name][: self.texts[name].index(word)]
-        position = lsp.Position(before.count("\n"), len(before) - before.rfind("\n") - 1)
-        return {"text_document": lsp.TextDocumentIdentifier(self.uri(name)), "position": position}
-
-
-def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]]) -> None:
-    """Runs an editor against a server of its own."""
-    (folder / "pyproject.toml").touch()
-    (folder / "lib.net").write_text(LIBRARY)
-    (folder / "a.net").write_text(NET)
-
-    async def whole() -> None:
-        editor = Editor(folder)
-        await editor.begin()
-        try:
-            await what(editor)
-        finally:
-            await editor.end()
-
-    asyncio.run(whole())
-
+from tests.lsp.editor import LIBRARY, NET, Editor, edit
 
 EVERYWHERE = lsp.Range(lsp.Position(0, 0), lsp.Position(999, 0))
 
@@ -251,12 +159,13 @@ def test_a_large_network_as_one_types(tmp_path: Path) -> None:
         print(f"answer behind a keystroke: median {sorted(times)[len(times) // 2] * 1e3:.0f} ms")  # noqa: T201
         for version in range(22, 42):
             editor.type("big.net", text.replace("FC1000", "FC1000"[: version % 5]), version)
-        said = await editor.said.get()
+        queue = editor.said[editor.uri("big.net")]
+        said = await queue.get()
         while said.version != 41:
             assert said.version in range(2, 22)
-            said = await asyncio.wait_for(editor.said.get(), 20)
+            said = await asyncio.wait_for(queue.get(), 20)
         await asyncio.sleep(0.5)
-        assert editor.said.empty(), "what rests is spoken about once"
+        assert queue.empty(), "what rests is spoken about once"
         (error,) = [d for d in said.diagnostics if d.code != "expectation-failed"]
         assert error.message.startswith("'F'") or error.code == "unknown-name"
 

@@ -1,0 +1,26 @@
+"""The files of a project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FOLDERS = 2000
+"""Folders that are looked into at most: a project can be a whole home."""
+
+
+def net_files(folder: Path, most: int) -> list[Path]:
+    """The ``.net`` files in and below a folder, sorted; hidden folders and those of installed packages are left out.
+
+    Args:
+        folder: The folder.
+        most: How many are given at most, those further up first.
+    """
+    found: list[Path] = []
+    for number, (here, folders, names) in enumerate(os.walk(folder)):
+        if number >= FOLDERS or len(found) >= most:
+            break
+        packages = "pyvenv.cfg" in names
+        folders[:] = [] if packages else sorted(f for f in folders if f != "node_modules" and not f.startswith("."))
+        found += [Path(here, name) for name in sorted(names) if name.endswith(".net")]
+    return sorted(found[:most])

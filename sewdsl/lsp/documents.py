@@ -1,0 +1,152 @@
+"""What is known of texts, for as long as neither they nor what they use changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from lsprotocol import types
+from pygls.uris import to_fs_path
+
+from sewdsl.editing.project import net_files
+from sewdsl.editing.view import View, glance, view
+from sewdsl.elaborate.files import Reach
+from sewdsl.elaborate.imports import project_folder
+from sewdsl.lsp.answers import Document
+from sewdsl.lsp.positions import Units
+from sewdsl.syntax.limits import STANDARD
+
+if TYPE_CHECKING:
+    from pygls.workspace import TextDocument, Workspace
+
+FILES = 500
+"""Files of a project that are searched for a name."""
+
+_UNITS: dict[types.PositionEncodingKind, Units] = {
+    types.PositionEncodingKind.Utf8: "utf-8",
+    types.PositionEncodingKind.Utf32: "utf-32",
+}
+
+Held = str | tuple[int, int, int] | None
+"""What a file holds: the text in the editor, else time, size and number of what is saved; None: there is none."""
+
+
+class _Known(NamedTuple):
+    """A text as it was read.
+
+    Attributes:
+        document: What is known of it.
+        used: What the files held that it uses, through others too, before they were read.
+    """
+
+    document: Document
+    used: dict[Path, Held]
+
+
+class Documents:
+    """The open texts, and the files beside them.
+
+    Args:
+        workspace: What the editor says is open.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._open: dict[str, _Known] = {}
+        self._saved: dict[Path, _Known] = {}
+
+    def __getitem__(self, uri: str) -> Document:
+        """What is known of an open text; of one that is not, what is known of the file."""
+        text = self._workspace.get_text_document(uri)
+        try:
+            content = text.source
+        except (OSError, ValueError):  # closed, and not saved as text
+            content = ""
+        known = self._open.get(uri)
+        if known is None or not self._holds(known, content):
+            file = _file(uri)
+            known = self._open[uri] = self._read(uri, str(file or uri), content, file, view)
+        return known.document
+
+    def forget(self, uri: str) -> None:
+        """Drops what is known of a text that was closed."""
+        self._open.pop(uri, None)
+
+    def around(self, uri: str, words: Collection[str]) -> Iterator[Document]:
+        """A text, and the files of its project that hold a word, white space aside; open ones as they are there."""
+        document = self[uri]
+        yield document
+        if document.view.file is None:
+            return
+        here = document.view.file.resolve()
+        opened = {place: text.uri for text in self._texts() if (place := _place(text.uri)) is not None}
+        for path in net_files(project_folder(document.view.file), FILES):
+            place = path.resolve()
+            if place in opened and place != here:
+                yield self[opened[place]]
+            elif place != here and (saved := self._of_file(path, words)):
+                yield saved
+
+    def _of_file(self, path: Path, words: Collection[str]) -> Document | None:
+        """A file as it is saved, if it holds one of some words."""
+        try:
+            fits = path.is_file() and path.stat().st_size <= STANDARD.source_bytes
+            text = path.read_bytes().decode("utf-8-sig") if fits else ""  # line ends as they are: they count
+        except (OSError, UnicodeDecodeError):
+            return None
+        together = "".join(text.split())
+        if not any(word in together for word in words):
+            return None
+        known = self._saved.get(path)
+        if known is None or not self._holds(known, text):
+            known = self._saved[path] = self._read(path.absolute().as_uri(), str(path), text, path, glance)
+        return known.document
+
+    def _read(self, uri: str, name: str, text: str, file: Path | None, read: Callable[..., View]) -> _Known:
+        used: dict[Path, Held] = {}
+
+        def opened(path: Path) -> str | None:
+            held = used[path] = self._held(path)
+            return held if isinstance(held, str) else None
+
+        return _Known(Document(uri, read(text, name, file, reach=Reach(opened=opened)), self._units), used)
+
+    def _holds(self, known: _Known, text: str) -> bool:
+        """Whether what is known of a text is what would be found out again."""
+        same = known.document.view.source.text == text
+        return same and all(self._held(path) == held for path, held in known.used.items())
+
+    def _held(self, path: Path) -> Held:
+        opened = next((text for text in self._texts() if _place(text.uri) == path), None)
+        if opened is not None:
+            return opened.source
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _texts(self) -> list[TextDocument]:
+        return list(self._workspace.text_documents.values())
+
+    @property
+    def _units(self) -> Units:
+        return _UNITS.get(types.PositionEncodingKind(self._workspace.position_encoding), "utf-16")
+
+
+def _file(uri: str) -> Path | None:
+    """Where a text is saved; None: nowhere that can be said as a path."""
+    path = to_fs_path(uri.replace(";", "%3B"))  # which a path may hold, but which begins parameters elsewhere
+    return Path(path) if path and "\0" not in path else None
+
+
+@lru_cache(maxsize=1024)
+def _place(uri: str) -> Path | None:
+    """The same with links resolved, which is how used files are known."""
+    file = _file(uri)
+    try:
+        return file.resolve() if file else None
+    except (OSError, RuntimeError):  # a link to itself
+        return file

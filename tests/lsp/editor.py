@@ -1,0 +1,108 @@
+"""An editor for tests: a client of a server that runs as another process, spoken to over its input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types as lsp
+from pygls.lsp.client import LanguageClient
+
+NET = """\
+sewdsl 1
+use "lib.net"
+input 2x32x32
+body c8k3-BN-PLIFMPk2-Mine (c16)-GAP-FC5
+"""
+LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
+
+
+class Editor:
+    """A client with a folder, and what the server has said of its texts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.client = LanguageClient("test", "1")
+        self.said: defaultdict[str, asyncio.Queue[lsp.PublishDiagnosticsParams]] = defaultdict(asyncio.Queue)
+        self.watched: list[lsp.Registration] = []
+        self.texts: dict[str, str] = {}
+
+        @self.client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)  # type: ignore[untyped-decorator]
+        def _(params: lsp.PublishDiagnosticsParams) -> None:
+            self.said[params.uri].put_nowait(params)
+
+        @self.client.feature(lsp.CLIENT_REGISTER_CAPABILITY)  # type: ignore[untyped-decorator]
+        def _(params: lsp.RegistrationParams) -> None:
+            self.watched += params.registrations
+
+    async def begin(self) -> lsp.InitializeResult:
+        await self.client.start_io(sys.executable, "-m", "sewdsl", "lsp")
+        capabilities = lsp.ClientCapabilities(
+            general=lsp.GeneralClientCapabilities(position_encodings=[lsp.PositionEncodingKind.Utf16]),
+            workspace=lsp.WorkspaceClientCapabilities(
+                did_change_watched_files=lsp.DidChangeWatchedFilesClientCapabilities(dynamic_registration=True)
+            ),
+        )
+        result = await self.client.initialize_async(
+            lsp.InitializeParams(capabilities=capabilities, root_uri=self.folder.as_uri())
+        )
+        self.client.initialized(lsp.InitializedParams())
+        return result
+
+    async def end(self) -> None:
+        await self.client.shutdown_async(None)
+        self.client.exit(None)
+        await self.client.stop()  # type: ignore[no-untyped-call]
+
+    def uri(self, name: str) -> str:
+        return (self.folder / name).as_uri()
+
+    async def open(self, name: str, text: str) -> list[lsp.Diagnostic]:
+        self.texts[name] = text
+        item = lsp.TextDocumentItem(self.uri(name), "sewdsl", 1, text)
+        self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
+        return await self.heard(name)
+
+    def type(self, name: str, text: str, version: int) -> None:
+        self.texts[name] = text
+        self.client.text_document_did_change(
+            lsp.DidChangeTextDocumentParams(
+                lsp.VersionedTextDocumentIdentifier(uri=self.uri(name), version=version),
+                [lsp.TextDocumentContentChangeWholeDocument(text)],
+            )
+        )
+
+    async def heard(self, name: str) -> list[lsp.Diagnostic]:
+        params = await asyncio.wait_for(self.said[self.uri(name)].get(), 20)
+        return list(params.diagnostics)
+
+    async def actions(self, name: str, said: lsp.Diagnostic) -> list[lsp.CodeAction]:
+        text, context = lsp.TextDocumentIdentifier(self.uri(name)), lsp.CodeActionContext([said])
+        found = await self.client.text_document_code_action_async(lsp.CodeActionParams(text, said.range, context))
+        return [action for action in found or () if isinstance(action, lsp.CodeAction)]
+
+    def at(self, name: str, word: str) -> dict[str, Any]:
+        before = self.texts[name][: self.texts[name].index(word)]
+        position = lsp.Position(before.count("\n"), len(before) - before.rfind("\n") - 1)
+        return {"text_document": lsp.TextDocumentIdentifier(self.uri(name)), "position": position}
+
+
+def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]]) -> None:
+    """Runs an editor against a server of its own."""
+    (folder / "pyproject.toml").touch()
+    (folder / "lib.net").write_text(LIBRARY)
+    (folder / "a.net").write_text(NET)
+
+    async def whole() -> None:
+        editor = Editor(folder)
+        await editor.begin()
+        try:
+            await what(editor)
+        finally:
+            await editor.end()
+
+    asyncio.run(whole())
