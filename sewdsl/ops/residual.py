@@ -38,7 +38,7 @@ def residuals(network: Network) -> Iterator[Residual]:
     for index, node in enumerate(network):
         if isinstance(node.op, Join):
             branch, shortcut = node.inputs
-            identity = _reads(network, branch, shortcut)
+            identity = reads(network, branch, shortcut)
             source = shortcut if identity else _outside(network, index)
             yield Residual(source, index, _behind(network, index), identity)
 
@@ -71,7 +71,7 @@ def _behind(network: Network, join: int) -> int | None:
     return None if outside and isinstance(network.nodes[branch].op, Activation) else readers[0]
 
 
-def _reads(network: Network, node: int, source: int) -> bool:
+def reads(network: Network, node: int, source: int) -> bool:
     """Whether a node depends on another one, nodes between them alone considered."""
     todo, seen = [node], {node}
     while todo:

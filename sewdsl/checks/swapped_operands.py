@@ -1,0 +1,28 @@
+"""A shortcut that stands in the place of the branch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join
+from sewdsl.ops.residual import reads
+
+
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+    """Table 1: g(A, S) takes the branch A first. IAND is another function of them swapped."""
+    for node in network:
+        if not isinstance(node.op, Join):
+            continue
+        branch, shortcut = node.inputs
+        if branch != shortcut and reads(network, shortcut, branch):
+            yield Diagnostic(
+                "swapped-operands",
+                Severity.WARNING,
+                f"the branch of {node.op.kind} is 'id', and what computes is its shortcut",
+                node.span,
+                label="the branch stands first, the shortcut second",
+                help=f"write {node.op.kind}[branch | id]: with 'id' as branch, no rule sees a residual block here",
+                path=node.where,
+            )
