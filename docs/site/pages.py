@@ -155,12 +155,17 @@ def codes() -> str:
     for code, page in docs.codes().items():
         head = _HEAD.search(page)
         severity, group = (head[1], head[2]) if head else ("", "other")
-        sentence = page[head.end() if head else 0 :].strip().split(". ")[0].replace("\n", " ").rstrip(".")
-        groups.setdefault(group.strip(), []).append((f"[{code}](codes/{code}.md)", severity, sentence))
+        text = page[head.end() if head else 0 :].split("\n```")[0].strip().replace("\n", " ")
+        groups.setdefault(group.strip(), []).append((f"[{code}](codes/{code}.md)", severity, _sentence(text)))
     parts = [CODES]
     head_ = ("code", "severity", "in short")
     parts += [f"## {group}\n\n{_table(head_, iter(rows))}" for group, rows in sorted(groups.items())]
     return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    """The first of a text. 'Fang et al. 2021' and 'Sec. 3' are no ends of one."""
+    return re.split(r"\.\s+(?=[A-Z`'])", text)[0].rstrip(".")
 
 
 def decisions() -> str:
