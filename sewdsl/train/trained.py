@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -27,19 +29,20 @@ def specification(folder: RunFolder) -> Compilation:
     return read(folder.spec)
 
 
-def trained(folder: RunFolder, *, best: bool = False) -> SpikingNetwork:
+def trained(folder: RunFolder | str | Path, *, best: bool = False) -> SpikingNetwork:
     """The network of a run that has ended, in evaluation mode: with the running statistics that it has learned.
 
     As many threads compute as did in the run, since another number rounds sums in another order.
 
     Args:
-        folder: Of the run.
+        folder: Of the run, or the way to it.
         best: Whether with the weights of the best epoch; otherwise with those of the last.
 
     Raises:
         RunError: something in the folder is missing or damaged.
         SewdslError: its spec has errors.
     """
+    folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder))
     reported = folder.read_result()
     network, recipe, _ = plan(specification(folder))
     torch.set_num_threads(reported.threads)

@@ -1,118 +1,156 @@
-"""Every example of the documentation, run as it says.
-
-What a fence holds is said behind it: ``console``: commands and what they print; ``sh``: commands alone, of which only
-the words are checked; ``sewdsl``: a whole file; ``python``: run, or a session; ``py``: of a file that other tests run.
-"""
+"""Every example of the documentation, run or compared as CONTRIBUTING.md says of its kind."""
 
 from __future__ import annotations
 
 import contextlib
 import doctest
 import io
-import re
+import json
 import shlex
-from collections.abc import Iterator
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-import typer
-from typer.testing import CliRunner
+from pygments.lexers import LuaLexer
+from pygments.token import Error
 
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.source import Source
+from tests.docs.commands import understood
+from tests.docs.fences import Fence, agrees, fences, session, shell
+from tests.docs.given import GIVEN
+from tests.project.test_contributing import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_FENCE = re.compile(r"^( *)```(\S*)(?: title=\"([^\"]*)\")?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MADE = {"catalogue.md"}
+"""From docstrings, whose formulas are indented."""
+LEEWAY = 0.25
+"""By which figures of a trained network may differ: another machine rounds otherwise, and learns another network."""
 
 
-class Snippet(NamedTuple):
-    """A fence of a page: its language, the name of the file that it is, its line, and its text."""
+class Page:
+    """What has been run of a page so far, in the folder that is the current one.
 
-    language: str
-    title: str
-    line: int
-    text: str
+    Args:
+        path: The page.
+    """
 
+    def __init__(self, path: Path) -> None:
+        self.path, self.fences = path, fences(path)
+        self.names: dict[str, object] = {}
+        self.file = ""
+        self.trained = False
 
-def snippets(page: Path) -> Iterator[Snippet]:
-    text = page.read_text(encoding="utf-8")
-    for found in _FENCE.finditer(text):
-        inside = re.sub(f"^{found[1]}", "", found[4], flags=re.MULTILINE)
-        yield Snippet(found[2], found[3] or "", text.count("\n", 0, found.start()) + 1, inside)
-
-
-LANGUAGES = {*["", "console", "json", "latex", "lua", "net", "py", "python", "sewdsl", "sewdsl-compact", "sh", "toml"]}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one folder, in order: a file that is shown is there for the commands behind it."""
-    monkeypatch.chdir(tmp_path)
-    session: dict[str, object] = {}
-    for snippet in snippets(page):
-        where = f"{page.name}:{snippet.line}"
-        assert snippet.language in LANGUAGES, where
-        if snippet.title:
-            Path(snippet.title).write_text(snippet.text, encoding="utf-8")
-        if snippet.language == "console":
-            _console(snippet, where)
-        elif snippet.language == "sh":
-            _words(snippet, where)
-        elif snippet.language == "sewdsl":
-            _compiles(snippet, where)
-        elif snippet.language == "python":
-            _python(snippet, where, session)
+    def run(self, fence: Fence) -> None:
+        """Runs or compares one fence, as its kind asks for."""
+        if fence.kind or self.path.name not in MADE:
+            KINDS[fence.kind](self, fence)
 
 
-def _compiles(snippet: Snippet, where: str) -> None:
-    found = sewdsl.read(Path(snippet.title) if snippet.title else Source("snippet.net", snippet.text))
-    assert found.valid, (where, [str(d) for d in found.diagnostics])
+def _console(page: Page, fence: Fence) -> None:
+    """Commands, and what they print."""
+    for command, wanted in session(fence.text):
+        program, *words = shlex.split(command)
+        page.trained |= (program, *words[:1]) == ("sewdsl", "train")
+        printed = _printed(program, words)
+        shown = f"{command}\nprinted:\n{printed}\nexpected:\n{wanted}"
+        assert agrees(wanted, printed, leeway=LEEWAY if page.trained else 0), shown
 
 
-def _console(snippet: Snippet, where: str) -> None:
-    for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n?)*)", snippet.text, re.MULTILINE):
-        words = shlex.split(command)
-        assert words[0] == "sewdsl", f"{where}: {command}"
-        result = CliRunner().invoke(app, words[1:])
-        printed = "\n".join(line.rstrip() for line in result.output.splitlines()) + "\n"
-        wanted = "\n".join(line.rstrip() for line in expected.splitlines()) + "\n"
-        checker = doctest.OutputChecker()
-        assert checker.check_output(wanted, printed, _FLAGS), (
-            f"{where}: {command}\nprinted:\n{printed}\nexpected:\n{wanted}"
-        )
+def _printed(program: str, words: list[str]) -> str:
+    """What a terminal shows, in the order in which it is written."""
+    if program == "python":
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+    assert program == "sewdsl", program
+    screen = io.StringIO()
+    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen), contextlib.suppress(SystemExit):
+        app(words)
+    return screen.getvalue()
 
 
-def _words(snippet: Snippet, where: str) -> None:
-    """Commands whose running would take too long, or data: they and their options are there."""
-    for line in snippet.text.replace("\\\n", " ").splitlines():
-        for command in line.split("&&"):
-            words = shlex.split(command, comments=True)
-            if words[:1] == ["sewdsl"]:
-                _parse(typer.main.get_command(app), words[1:], f"{where}: {command}")
+def _sh(page: Page, fence: Fence) -> None:
+    """Commands that take too long, or data, or a terminal: only read."""
+    for command in shell(fence.text):
+        understood(command)
 
 
-def _parse(command: Any, words: list[str], where: str) -> None:
-    """The command and every option are there; commands of a group too."""
-    if hasattr(command, "commands"):
-        assert words[0] in command.commands, where
-        _parse(command.commands[words[0]], words[1:], where)
-        return
-    options = {name for parameter in command.params for name in parameter.opts}
-    asked = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
-    assert asked <= options, f"{where}: {asked - options}"
+def _sewdsl(page: Page, fence: Fence) -> None:
+    """A file; or what is to be added to the last one before it that has a name."""
+    whole = fence.text.startswith("sewdsl ")
+    text = fence.text if whole else page.file + fence.text
+    if fence.title:
+        assert whole, "a file begins with its version"
+        page.file = text
+        Path(fence.title).write_text(text, encoding="utf-8")
+    found = sewdsl.read(Path(fence.title) if fence.title else Source("snippet.net", text))
+    assert found.valid, [str(said) for said in found.diagnostics]
 
 
-def _python(snippet: Snippet, where: str, session: dict[str, object]) -> None:
-    if ">>>" not in snippet.text:
+def _compact(page: Page, fence: Fence) -> None:
+    """Strings as papers print them, each on its line."""
+    for line in fence.text.splitlines():
+        assert sewdsl.read(line, input="2x128x128").valid, line
+
+
+def _python(page: Page, fence: Fence) -> None:
+    """A session, a program, or with a name a piece of a file that there is."""
+    if page.path.name == "CONTRIBUTING.md":
+        assert fence.text in EXAMPLES.values(), "tests/project runs those of CONTRIBUTING.md"
+    elif fence.title:
+        assert fence.text in Path(fence.title).read_text(encoding="utf-8")
+    elif ">>>" not in fence.text:
         with contextlib.redirect_stdout(io.StringIO()):
-            exec(compile(snippet.text, where, "exec"), session)  # noqa: S102 -- the page's own code
-        return
-    test = doctest.DocTestParser().get_doctest(snippet.text, session, where, None, 0)
-    said: list[str] = []
-    doctest.DocTestRunner(optionflags=_FLAGS).run(test, out=said.append, clear_globs=False)
-    session.update(test.globs)
-    assert not said, "".join(said)
+            exec(compile(fence.text, page.path.name, "exec"), page.names)  # noqa: S102 -- the page's own code
+    else:
+        test = doctest.DocTestParser().get_doctest(fence.text, page.names, page.path.name, None, 0)
+        said: list[str] = []
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+        runner.run(test, out=said.append, clear_globs=False)
+        page.names.update(test.globs)
+        assert not said, "".join(said)
+
+
+def _text(page: Page, fence: Fence) -> None:
+    """What stands in a console of the page too."""
+    shown = "".join(other.text for other in page.fences if other.kind == "console")
+    for line in fence.text.splitlines():
+        assert line in shown, line
+
+
+def _lua(page: Page, fence: Fence) -> None:
+    assert all(token is not Error for token, _ in LuaLexer().get_tokens(fence.text))
+
+
+KINDS: dict[str, Callable[[Page, Fence], object]] = {
+    "console": _console,
+    "sh": _sh,
+    "sewdsl": _sewdsl,
+    "sewdsl-compact": _compact,
+    "python": _python,
+    "text": _text,
+    "json": lambda _, fence: json.loads(fence.text),
+    "toml": lambda _, fence: tomllib.loads(fence.text),
+    "lua": _lua,
+}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one folder, in order: a file that is shown or made is there for what comes behind it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for programs that a page starts
+    GIVEN.get(path.name, lambda: None)()
+    page = Page(path)
+    for fence in page.fences:
+        try:
+            page.run(fence)
+        except Exception as error:
+            error.add_note(f"in {path.relative_to(ROOT)}, line {fence.line}")
+            raise

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```([\w-]*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _wrong() -> dict[str, str]:
@@ -32,12 +32,16 @@ def files() -> dict[str, str]:
     found |= {
         name: text
         for name, (language, text) in _documented().items()
-        if language == "net" or (not language and text.startswith("sewdsl 1"))
+        if language == "net" or (language == "sewdsl" and text.startswith("sewdsl 1"))
     }
     return found | {name: text for name, text in _wrong().items() if text.startswith("sewdsl")}
 
 
 def strings() -> dict[str, str]:
     """Compact strings by where they stand."""
-    found = {name: text.strip() for name, (language, text) in _documented().items() if language == "compact"}
+    found = {
+        name: text.strip()
+        for name, (language, text) in _documented().items()
+        if language in {"compact", "sewdsl-compact"}
+    }
     return found | {name: text for name, text in _wrong().items() if not text.startswith("sewdsl")}

@@ -71,6 +71,12 @@ class TestTrained:
         assert all(torch.equal(value, weights[f"model.{name}"]) for name, value in model.state_dict().items())
         assert model.state_dict()["bn1.running_var"].ne(1).any()
 
+    def test_a_folder_by_its_path(self, run: Run) -> None:
+        weights = trained(run.folder).state_dict()
+        for way in (run.folder.path, str(run.folder.path)):
+            found = trained(way).state_dict()
+            assert all(torch.equal(value, weights[name]) for name, value in found.items())
+
     def test_the_best_weights(self, other_best: RunFolder) -> None:
         last, best = (trained(other_best, best=best).state_dict()["bn1.weight"] for best in (False, True))
         assert torch.equal(best, 2 * last)

@@ -1,0 +1,59 @@
+"""Files that a page takes for given: small, in their true form."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+MODELS = """\
+from spikingjelly.activation_based import neuron
+from spikingjelly.activation_based.model import sew_resnet
+
+
+def iand50():
+    return sew_resnet.sew_resnet50(cnf="IAND", spiking_neuron=neuron.IFNode)
+"""
+"""A module of a user who has SpikingJelly."""
+
+
+def weights_() -> None:
+    """A checkpoint as the paper's authors save them, and weights of torchvision."""
+    import torch  # noqa: PLC0415 -- only this page needs it
+    import torchvision  # noqa: PLC0415 -- as above
+
+    import sewdsl  # noqa: PLC0415 -- as above
+    from sewdsl.export import weights  # noqa: PLC0415 -- as above
+
+    network = sewdsl.load("sew-resnet-18")
+    ours = sewdsl.compile(network).state_dict()
+    model, _ = weights.convert(ours, network, weights.SCHEMES["sewdsl"], weights.SCHEMES["authors"])
+    about = {"optimizer": {}, "lr_scheduler": {}, "epoch": 319, "args": argparse.Namespace(T=4)}
+    scores = {"max_test_acc1": 63.18, "test_acc5_at_max_test_acc1": 84.53}
+    torch.save({"model": model, **about, **scores}, "checkpoint_319.pth")
+    torch.save(torchvision.models.resnet18().state_dict(), "resnet18.pth")
+
+
+def models() -> None:
+    """A model of SpikingJelly."""
+    Path("models.py").write_text(MODELS, encoding="utf-8")
+
+
+def circle() -> None:
+    """A recurrent graph of NIR."""
+    import nir  # noqa: PLC0415 -- only this page needs it
+    import numpy as np  # noqa: PLC0415 -- as above
+
+    one = np.ones(2)
+    nodes = {
+        "input": nir.Input({"input": np.array([2])}),
+        "n": nir.IF(r=one, v_threshold=one),
+        "r": nir.Linear(weight=np.eye(2)),
+        "output": nir.Output({"output": np.array([2])}),
+    }
+    edges = [("input", "n"), ("n", "r"), ("r", "n"), ("n", "output")]
+    nir.write("loop.nir", nir.NIRGraph(nodes=nodes, edges=edges))
+
+
+GIVEN: dict[str, Callable[[], None]] = {"nir.md": circle, "source.md": models, "weights.md": weights_}
+"""By the page that takes them for given."""
