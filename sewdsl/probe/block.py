@@ -15,7 +15,7 @@ class Block:
 
     Attributes:
         index: From 1, in order of computation.
-        name: Of its place in the network.
+        name: Of its place in the network; where several joins share it, of the join.
         source: Name of the node that gives its input S; None: the network's input.
         branch: Name of the neuron that ends its branch, whose spikes are A; None: none does, as in a Spiking block.
         output: Name of the node that gives its output O.
@@ -33,16 +33,19 @@ class Block:
 
 def blocks(network: Network) -> tuple[Block, ...]:
     """All of them."""
+    found = tuple(residuals(network))
+    names = [network.nodes[block.join].name for block in found]
+    places = [name.rpartition(".")[0] or name for name in names]
     return tuple(
         Block(
             index,
-            network.nodes[found.join].name.rpartition(".")[0] or network.nodes[found.join].name,
-            network.nodes[found.source].name if found.source else None,
-            _neuron(network, network.nodes[found.join].inputs[0]),
-            network.nodes[found.end].name,
-            not found.identity,
+            place if places.count(place) == 1 else name,
+            network.nodes[block.source].name if block.source else None,
+            _neuron(network, network.nodes[block.join].inputs[0]),
+            network.nodes[block.end].name,
+            not block.identity,
         )
-        for index, found in enumerate(residuals(network), start=1)
+        for index, (block, name, place) in enumerate(zip(found, names, places, strict=True), start=1)
     )
 
 

@@ -52,6 +52,12 @@ def test_blocks_of_a_spiking_network() -> None:
     assert [b.source for b in found] == ["if1", "spiking_block1.if1", "spiking_block2.if1"]
 
 
+def test_joins_in_one_block_have_names_of_their_own() -> None:
+    text = "sewdsl 1\ninput 2x8x8\nblock Two = ADD[c2k3-BN-IF | id]-ADD[c2k3-BN-IF | id]\nbody Two-SEW Block-FC3\n"
+    names = [b.name for b in blocks(sewdsl.load(text))]
+    assert names == ["two1.add1", "two1.add2", "sew_block1"]
+
+
 def test_a_projection_begins_where_its_branch_does() -> None:
     """Not where a block does that stands before it."""
     join = "ADD[c6k3-BN-IF-SEW Block | c6k1-BN-IF]"
