@@ -11,6 +11,7 @@ from sewdsl.checks import check
 from sewdsl.compiler.allowing import silence
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.spec import Found, find
+from sewdsl.compiler.written import differing, set_aside
 from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
 from sewdsl.dialects import Inputs, check_inputs, conventions, translate
 from sewdsl.elaborate import (
@@ -140,15 +141,28 @@ def _stages(
         assembly.figures.clear()
     override(assembly, changes, diagnostics, bounds, library())
     made = elaborate(assembly, document, Context(found.name, library(), bounds), diagnostics)
-    if made.network is not None:
-        check_inputs(made.network, stated, diagnostics)
-        diagnostics.extend(check(made.network, whole=made.whole))
+    network = made.network
+    if network is not None:
+        check_inputs(network, stated, diagnostics)
+        diagnostics.extend(check(network, whole=made.whole))
+        lines = _only_written(found, changes, diagnostics, bounds)
+        if lines:
+            network = set_aside(lines, network, assembly, changes, diagnostics)
         if made.whole and not diagnostics.errors:
-            _check_memory(made.network, assembly, diagnostics)
+            _check_memory(network, assembly, diagnostics)
     asked = study(assembly.study, diagnostics) if assembly.study else Study()
-    whole = made.whole and not (variant or asked.variants)
+    whole = made.whole and not (variant or asked.variants or changes)  # what is allowed is what the file itself gives
     assembly.allowed = silence(diagnostics, assembly.allowed, whole=whole)
-    return Compilation(found, document, assembly, made.network, diagnostics.sorted, asked, made.visits)
+    return Compilation(found, document, assembly, network, diagnostics.sorted, asked, made.visits)
+
+
+def _only_written(found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> set[Span]:
+    """The lines of figures that hold for the file as written, and not with the changes."""
+    lines = differing(diagnostics)
+    if not (lines and changes):
+        return set()
+    written = compiled(found, (), Diagnostics(), bounds)
+    return lines - differing(written.diagnostics) if written.valid and written.network else set()
 
 
 def _parsed(found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> Parsed:

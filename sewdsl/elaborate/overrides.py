@@ -50,6 +50,11 @@ class Override:
         name = f"{self.option} {self.key}" if self.option == "--set" else self.option
         return self.within or Span(Source(name, self.text), 0, len(self.text))
 
+    @property
+    def typed(self) -> str:
+        """The option and its value: ``--set steps=8``, ``--input 2x128x128``."""
+        return f"{self.option} {self.key}={self.text}" if self.option == "--set" else f"{self.option} {self.text}"
+
 
 def override(
     assembly: Assembly,

@@ -1,0 +1,53 @@
+"""``expect`` and ``claim`` lines are about a file as written: what becomes of them where options change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sewdsl.checks.expectation import computed
+from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity
+from sewdsl.elaborate import Assembly, Override
+from sewdsl.elaborate.assembly import SECTIONS
+from sewdsl.ir.network import Network
+from sewdsl.source import Span
+
+DIFFERS = ("expectation-failed", "claim-differs")
+"""What is said of a figure that is not the network's."""
+
+
+def differing(diagnostics: Iterable[Diagnostic]) -> set[Span]:
+    """The lines whose figures are not those of the network."""
+    return {said.span for said in diagnostics if said.code in DIFFERS}
+
+
+def set_aside(
+    lines: set[Span], network: Network, assembly: Assembly, changes: Sequence[Override], diagnostics: Diagnostics
+) -> Network:
+    """Notes of figures that they are no longer this network's, which is no error.
+
+    Args:
+        lines: Those of figures that hold for the file as written, and not with the changes.
+        network: With the changes.
+        assembly: Loses the lines.
+        changes: What the user has put over the file.
+        diagnostics: Has what was said of the lines, in place of which there is a note.
+
+    Returns:
+        The network without these figures.
+    """
+    diagnostics.found[:] = [d for d in diagnostics.found if not (d.span in lines and d.code in DIFFERS)]
+    put = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]
+    for figure in network.expectations:
+        if figure.span in lines:
+            value = computed(network, figure.quantity)
+            shown = f"{value:,}" if isinstance(value, int) else value
+            diagnostics.report(
+                "figure-overridden",
+                f"{figure.quantity}: {figure.value} holds for the file as written; with {' '.join(put)} it is {shown}",
+                figure.span,
+                severity=Severity.NOTE,
+                label=f"computed: {shown}",
+            )
+    assembly.figures = [figure for figure in assembly.figures if figure.span not in lines]
+    return replace(network, expectations=tuple(f for f in network.expectations if f.span not in lines))

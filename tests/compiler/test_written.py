@@ -1,0 +1,63 @@
+"""Figures of a file are about the file: what options put over it is another network, and no error."""
+
+from __future__ import annotations
+
+import pytest
+
+from sewdsl.compiler import Options, read
+from sewdsl.diagnostics import Severity
+from sewdsl.train.standalone import standalone
+
+FILE = "sewdsl 1\ninput 2x16x16\nneuron PLIF\nbody c4k3-BN-SN-GAP-FC3\n"
+FIGURE = "expect parameters 96\n"
+"""72 of the convolution, 8 of the norm, 1 of the neuron, 15 of the linear layer."""
+LIF: Options = {"neuron": "LIF"}
+
+
+def codes(text: str, options: Options) -> list[tuple[str, Severity]]:
+    return [(d.code, d.severity) for d in read(text, **options).diagnostics]
+
+
+def test_an_option_sets_a_figure_aside() -> None:
+    (said,) = read(
+        FILE + FIGURE, neuron="LIF", set={"train.on": "mnist5k", "train.optimizer": "SGD(lr=0.1)"}
+    ).diagnostics
+    assert (said.code, said.severity) == ("figure-overridden", Severity.NOTE)
+    assert said.message == "parameters: 96 holds for the file as written; with --neuron LIF it is 95"
+    assert (said.span.text, said.label) == (FIGURE.strip(), "computed: 95")
+
+
+def test_a_claim_too() -> None:
+    (said,) = read(FILE + 'claim output 3 "Tab. 1"\n', set={"body": "FC7"}).diagnostics
+    assert said.message == "output: 3 holds for the file as written; with --set body=FC7 it is 7"
+
+
+def test_what_still_holds_is_not_spoken_of() -> None:
+    found = read(FILE + FIGURE + "expect output 3\n", **LIF)
+    assert [d.span.text for d in found.diagnostics] == [FIGURE.strip()]
+    assert [figure.quantity for figure in found.result().expectations] == ["output"]
+
+
+def test_what_never_held_is_an_error() -> None:
+    assert codes(FILE + "expect parameters 42\n", LIF) == [("expectation-failed", Severity.ERROR)]
+    assert codes(FILE + 'claim parameters 42 "Tab. 1"\n', LIF) == [("claim-differs", Severity.NOTE)]
+
+
+def test_a_file_that_is_no_network_by_itself_says_nothing() -> None:
+    text = (FILE + FIGURE).replace("input 2x16x16\n", "")
+    assert codes(text, {"input": "1x16x16"}) == [("expectation-failed", Severity.ERROR)]
+
+
+@pytest.mark.parametrize("options", [{"neuron": "IF"}, {"set": {"neuron": "IF"}}])
+def test_nothing_is_said_of_warnings_that_only_the_file_has(options: Options) -> None:
+    text = FILE.replace("GAP", "Spiking Block-GAP") + 'allow no-identity-mapping "as in Tab. 4"\n'
+    assert codes(text, {}) == []
+    assert codes(text, options) == []
+
+
+def test_a_run_keeps_no_figure_that_is_not_its_own() -> None:
+    found = read(FILE + FIGURE + "expect output 3\n", **LIF)
+    text = standalone(found)
+    assert "expect  output 3" in text
+    assert read(text).diagnostics == ()
+    assert read(text).result().total_parameters == 95
