@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.options import Data
-from sewdsl.cli.printing import report
-from sewdsl.cli.running import prepare
-from sewdsl.diagnostics import SewdslError
+from sewdsl.cli.running import ends, prepare
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
 
@@ -18,22 +16,16 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, a
 def command(run: Run, data: Data = None) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
     prepare()
-    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- as above
+    with ends(lambda: None):
+        from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
-    try:
         folder = RunFolder(run)
         folder.read_result()  # says at once if this is no run
         from sewdsl.train.run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        reported, found = evaluate(folder, data)
-    except SewdslError as error:
-        report(error.diagnostics)
-        raise typer.Exit(1) from None
-    except (DataError, RunError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best")
+        reported, found, samples = evaluate(folder, data)
+    accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"
+    typer.echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
         was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
         typer.echo(f"error: the run reported {was}, with {_versions(reported.versions)}", err=True)

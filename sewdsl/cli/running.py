@@ -57,7 +57,7 @@ def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> I
         resuming: Whether the run was asked to go on: if that is refused, asking again helps nobody.
     """
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.folder import Ended, Interrupted, RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import Ended, Interrupted, RunError, Unfinished  # noqa: PLC0415 -- as above
     from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
 
     try:
@@ -70,12 +70,12 @@ def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> I
         raise typer.Exit(0) from None
     except (DataError, RunError) as error:
         code, prefix = (error.code, "") if isinstance(error, Interrupted) else (1, "error: ")
-        run = folder()
+        run = error.folder if isinstance(error, Unfinished) else folder()
         if rank() == 0 or code == 1:
             typer.echo(f"{prefix}{error}", err=True)
-        helps = isinstance(error, Interrupted) or not resuming
-        if rank() == 0 and helps and run and run.last.exists() and not run.result.exists():
-            typer.echo(f"what was saved goes on with: {_going_on(run)}", err=True)
+        helps = isinstance(error, Interrupted | Unfinished) or not resuming
+        if rank() == 0 and helps and run and not run.result.exists():
+            _say_ways_on(run)
         raise typer.Exit(code) from None
 
 
@@ -84,7 +84,7 @@ def exchange() -> Iterator[None]:
     """Says what cannot be written for, or read from, another library, and ends with exit code 1."""
     from sewdsl.export.refusal import ExportError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.export.weights.error import WeightsError  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import RunError, Unfinished  # noqa: PLC0415 -- as above
 
     try:
         yield
@@ -93,6 +93,8 @@ def exchange() -> Iterator[None]:
         raise typer.Exit(1) from None
     except (ExportError, WeightsError, RunError) as error:
         typer.echo(f"error: {error}", err=True)
+        if isinstance(error, Unfinished):
+            _say_ways_on(error.folder)
         raise typer.Exit(1) from None
 
 
@@ -109,6 +111,26 @@ def refusals() -> Iterator[None]:
             raise
         typer.echo("error: out of memory; fewer samples at once take less", err=True)
         raise typer.Exit(1) from None
+
+
+def _say_ways_on(run: RunFolder) -> None:
+    """The commands that make something of a run that has not ended: only those that would do."""
+    from sewdsl.train.finding import is_run  # noqa: PLC0415 -- as above
+    from sewdsl.train.resumption import CHANGEABLE, fewest_epochs  # noqa: PLC0415 -- torch takes seconds
+
+    going_on = _going_on(run)
+    if not run.last.exists():
+        if is_run(run.path):
+            typer.echo(f"nothing was saved yet; it begins again with: {going_on}", err=True)
+        return
+    typer.echo(f"what was saved goes on with: {going_on}", err=True)
+    fewest = fewest_epochs(run)
+    if fewest is not None:
+        typer.echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE}={fewest}", err=True)
+    best = run.best.with_suffix(".safetensors")
+    if best.exists():
+        way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(best)])
+        typer.echo(f"the weights of its best epoch so far: {way}", err=True)
 
 
 def _going_on(run: RunFolder) -> str:

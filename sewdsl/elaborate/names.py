@@ -8,16 +8,14 @@ from functools import cache, cached_property
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate import compact
+from sewdsl.elaborate.meant import LONGEST, meant
 from sewdsl.elaborate.spelling import Spelled
-from sewdsl.elaborate.suggestions import nearest
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Layer
 from sewdsl.ops import catalogue, plugins
 from sewdsl.source import Span
 from sewdsl.syntax.tree import BlockDefinition
 
-LONGEST = 200
-"""Characters of a word that is tried to be read as several."""
 IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
 """Names that the language itself gives a meaning."""
 
@@ -102,14 +100,14 @@ def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnosti
         hint = "write it without the white space"
         diagnostics.report("unknown-name", f"white space inside '{name.span.text}'", name.span, help=hint, path=path)
         return
-    meant = _meant(name.text, vocabulary) if whole else None
-    fixes = (Fix(f"write '{meant}'", (Edit(name.span, meant),), safe=False),) if meant else ()
+    found = meant(name.text, vocabulary.layers, vocabulary.blocks) if whole else None
+    fixes = (Fix(f"write '{found.text}'", (Edit(name.span, found.text),), safe=False),) if found and found.text else ()
     diagnostics.report(
         "unknown-name",
         f"unknown name '{name.span.text}'",
         name.span,
         label="not a layer, a neuron or a block",
-        help=f"did you mean '{meant}'?" if meant else "'sewdsl nets --kinds' lists all names",
+        help=found.help if found else "'sewdsl nets --kinds' lists all names",
         path=path,
         fixes=fixes,
     )
@@ -131,33 +129,6 @@ def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagn
         path=path,
         fixes=(Fix("insert the missing '-'", tuple(edits)),),
     )
-
-
-def _meant(text: str, vocabulary: Vocabulary) -> str | None:
-    """A near name with the arguments kept: ``C32k3`` is ``c32k3``, ``conv32k3`` too."""
-    if len(text) > LONGEST:
-        return None
-    names = {*vocabulary.layers, OWN_NEURON, IDENTITY}
-    blocks = {
-        key: " ".join(w.text for w in block.name.parts if hasattr(w, "text"))
-        for key, block in vocabulary.blocks.items()
-    }
-    near = nearest(text, {*names, *blocks})
-    letters = len(text) - len(text.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"))
-    head, rest = text[:letters], text[letters:]
-    spoken = (
-        {kind.__name__: name for name, kind in vocabulary.layers.items()}
-        | {kind.key: name for name, kind in vocabulary.layers.items()}
-        | {name: name for name in names}
-    )
-    candidates = [spoken[k] for k in spoken if k.casefold() == head.casefold()]
-    for cut in range(1, len(head) + 1):  # c in C32k3, MP in Mpk2
-        candidates += [name for name in vocabulary.layers if name.casefold() == head[:cut].casefold()]
-    for candidate in candidates:
-        for tail in {rest, text[len(candidate) :]}:
-            if vocabulary.complete(candidate + tail):
-                return candidate + tail
-    return blocks.get(near, near) if near else None
 
 
 def _article(word: str) -> str:

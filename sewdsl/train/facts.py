@@ -14,6 +14,7 @@ from sewdsl.compiler import read
 from sewdsl.ir.network import Network
 from sewdsl.source import Source
 from sewdsl.train import confusions, metrics
+from sewdsl.train.finding import no_run
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.watch.names import FIRING_RATE
 from sewdsl.train.watch.population import Population
@@ -85,12 +86,8 @@ def gather(folder: RunFolder) -> Facts:
     Raises:
         RunError: there is no folder, or no file of a run in it.
     """
-    if not folder.path.is_dir():
-        message = f"'{folder.path}' is not a folder"
-        raise RunError(message)
     if not any(path.is_file() for path in (folder.spec, folder.recipe, folder.result)):
-        message = f"'{folder.path}' holds neither spec.net nor recipe.json nor result.json: is it the folder of a run?"
-        raise RunError(message)
+        raise RunError(no_run(folder.path))
     return Facts(
         name=folder.path.resolve().name,
         spec=_text(folder.spec),

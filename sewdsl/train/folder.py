@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sewdsl.train.finding import is_run, no_run
 from sewdsl.train.result import Result, complaint
 
 
@@ -38,6 +39,18 @@ class Diverged(RunError):  # noqa: N818 -- the field's word
 
 class Ended(RunError):  # noqa: N818 -- nothing went wrong
     """A run that is to go on, but has nothing left to do."""
+
+
+class Unfinished(RunError):  # noqa: N818 -- nothing went wrong
+    """A run that is to be looked at before it has ended.
+
+    Attributes:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(f"the run in '{folder.path}' has not ended")
+        self.folder = folder
 
 
 @dataclass(frozen=True)
@@ -124,17 +137,13 @@ class RunFolder:
         """What came out.
 
         Raises:
-            RunError: there is no such folder, no result in it, or none that can be read.
+            Unfinished: the run has not ended.
+            RunError: it is no run, or the result cannot be read.
         """
-        if not self.path.is_dir():
-            message = f"'{self.path}' is not a folder"
-            raise RunError(message)
         try:
             text = self.result.read_bytes()
         except OSError:
-            ended = f"its run has not ended, 'sewdsl train --resume {self.path}' goes on with it"
-            message = f"'{self.path}' holds no result.json: {ended if _is_run(self.path) else 'is it that of a run?'}"
-            raise RunError(message) from None
+            raise Unfinished(self) if is_run(self.path) else RunError(no_run(self.path)) from None
         try:
             return Result.model_validate_json(text)
         except ValidationError as error:
@@ -152,8 +161,8 @@ def make(path: Path) -> RunFolder:
         str(path).encode()
         path.mkdir(parents=True, exist_ok=True)
         if not all(entry.name == RunFolder(path).lock.name or _cut_short(entry.name) for entry in path.iterdir()):
-            hint = "--resume goes on with it, --overwrite starts over" if _is_run(path) else "choose another folder"
-            message = f"'{path}' already holds {'a run' if _is_run(path) else 'files'}; {hint}"
+            hint = "--resume goes on with it, --overwrite starts over" if is_run(path) else "choose another folder"
+            message = f"'{path}' already holds {'a run' if is_run(path) else 'files'}; {hint}"
             raise RunError(message)
     except UnicodeEncodeError:
         message = f"cannot make the folder '{path}': its name is not UTF-8, and TensorBoard takes no other"
@@ -186,7 +195,7 @@ def clear(folder: RunFolder) -> None:
     Raises:
         RunError: the folder holds something else than a run, or it cannot be removed.
     """
-    if not _is_run(folder.path):
+    if not is_run(folder.path):
         message = f"'{folder.path}' is not the folder of a run: nothing was removed"
         raise RunError(message)
     try:
@@ -199,12 +208,6 @@ def clear(folder: RunFolder) -> None:
     except OSError as error:
         message = f"cannot remove '{error.filename}': {error.strerror}"
         raise RunError(message) from None
-
-
-def _is_run(path: Path) -> bool:
-    """Whether two files of a run are there; one that was killed at once has left no recipe."""
-    folder = RunFolder(path)
-    return folder.spec.is_file() and (folder.recipe.is_file() or folder.lock.is_file())
 
 
 def _cut_short(name: str) -> bool:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sewdsl.compiler import Compilation, read
+from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.source import Source
 from sewdsl.train import atomic, weights
+from sewdsl.train.data.problem import DataError
 from sewdsl.train.folder import Ended, RunError, RunFolder
 from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
@@ -85,16 +87,28 @@ def _bare(network: Network) -> Network:
 
 def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
     begun = checkpoint["epoch"] + 1 if checkpoint else 0
-    done = len(checkpoint["run"]["history"]) if checkpoint else 0
-    if new.epochs < done:
-        message = f"{done} epochs are done already: {CHANGEABLE} cannot be {new.epochs}"
+    if new.epochs < begun:
+        message = f"{begun} epochs are done or begun already: {CHANGEABLE} cannot be {new.epochs}"
         raise RunError(message)
-    if any(old.factor(epoch) != new.factor(epoch) for epoch in range(min(begun, new.epochs))):
+    if any(old.factor(epoch) != new.factor(epoch) for epoch in range(begun)):
         message = (
             f"the schedule {new.schedule} depends on the number of epochs: with {new.epochs}, the learning rate would "
-            "have been another from the start; train anew, or give such a schedule its length when you first train"
+            f"have been another from the start; train anew, with its length said, such as 'schedule "
+            f"Cosine(T_max={old.epochs - old.warmup})', and the number of epochs can change"
         )
         raise RunError(message)
+
+
+def fewest_epochs(folder: RunFolder) -> int | None:
+    """With how many epochs a run can end soonest, where that is fewer than planned; None where it is not."""
+    try:
+        checkpoint = _whole(folder.last)
+        begun = checkpoint["epoch"] + 1
+        check(folder, checkpoint, None, {CHANGEABLE: str(begun)})
+        recipe = read(folder.spec).result().recipe
+    except (RunError, DataError, SewdslError):
+        return None
+    return begun if recipe is not None and begun < recipe.epochs else None
 
 
 def _whole(path: Path) -> dict[str, Any]:
@@ -114,11 +128,8 @@ def standing(folder: RunFolder) -> dict[str, Any]:
     """The last checkpoint; where it is damaged, the one before it takes its place. Empty before the first.
 
     Raises:
-        RunError: there is no such run, or both are damaged.
+        RunError: both are damaged.
     """
-    if not folder.spec.is_file():
-        message = f"'{folder.path}' is not the folder of a run: it holds no {folder.spec.name}"
-        raise RunError(message)
     if not folder.last.exists() and not folder.previous.exists():
         return {}
     try:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import seed_everything
@@ -24,7 +24,8 @@ from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import with_validation
-from sewdsl.train.folder import Interrupted, RunFolder
+from sewdsl.train.finding import no_run
+from sewdsl.train.folder import Interrupted, RunError, RunFolder
 from sewdsl.train.lock import locked
 from sewdsl.train.loop import Fitted, Way, fit, judge
 from sewdsl.train.machine import machine
@@ -85,6 +86,8 @@ def resume(
         Interrupted, DataError: as for :func:`train`.
         SewdslError: its spec has errors.
     """
+    if not folder.spec.is_file():
+        raise RunError(no_run(folder.path))  # before there is a lock in it
     with _at_work(folder):
         checkpoint = resumption.standing(folder)
         compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
@@ -166,15 +169,26 @@ def _result(planned: Plan, fitted: Fitted, module: Classifier, scores: dict[str,
     )
 
 
-def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result, Result]:
+class Evaluation(NamedTuple):
+    """What a run's networks do, found again.
+
+    Attributes:
+        reported: What the run reported.
+        found: The same with the accuracies, the firing rates and the neurons found now.
+        samples: Test samples on which they were judged.
+    """
+
+    reported: Result
+    found: Result
+    samples: int
+
+
+def evaluate(folder: RunFolder, data_folder: Path | None = None) -> Evaluation:
     """Judges the networks of a run again, from its folder and the data alone.
 
     Args:
         folder: Of the run.
         data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
-
-    Returns:
-        What the run reported, and the same with the accuracies, the firing rates and the neurons found now.
 
     Raises:
         RunError: something in the folder is missing or damaged.
@@ -184,9 +198,10 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> tuple[Result
     reported = folder.read_result()
     network, recipe, data = plan_again(specification(folder), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
+    samples = data.load().test
     with quiet():
-        scores, _ = _judge_both(Classifier(compile(network), recipe), folder, data.load().test)
-    return reported, reported.model_copy(update=scores)
+        scores, _ = _judge_both(Classifier(compile(network), recipe), folder, samples)
+    return Evaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
 def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> None:

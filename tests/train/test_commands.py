@@ -39,12 +39,13 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     assert where.startswith("1 epoch in ")
     assert where.endswith(f"is in {out}")
     again = run("eval", out)
-    assert (again.exit_code, again.stdout.strip(), again.stderr) == (0, accuracy, "")
+    judged = f"{accuracy}, on all 359 test samples of digits"
+    assert (again.exit_code, again.stdout.strip(), again.stderr) == (0, judged, "")
 
     reported = json.loads((out / "result.json").read_text("utf-8"))
     (out / "result.json").write_text(json.dumps({**reported, "accuracy": 0.5}), "utf-8")
     differs = run("eval", out)
-    assert (differs.exit_code, differs.stdout.strip()) == (1, accuracy)
+    assert (differs.exit_code, differs.stdout.strip()) == (1, judged)
     assert differs.stderr.startswith("error: the run reported 50.00% and ")
 
     refused = run("train", small, "--out", out)
@@ -79,7 +80,7 @@ def test_a_spec_that_does_not_fit(tmp_path: Path) -> None:
 def test_eval_of_what_is_no_run(tmp_path: Path) -> None:
     done = run("eval", tmp_path)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == (f"error: '{tmp_path}' holds no result.json: is it that of a run?\n")
+    assert done.stderr == f"error: '{tmp_path}' is not the folder of a run: it holds no spec.net\n"
 
 
 def test_out_is_a_file(small: Path) -> None:

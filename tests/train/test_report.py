@@ -223,9 +223,9 @@ class TestMissing:
         assert written(folder).headings == ["Recipe", "Layers", "Specification"]
 
     def test_no_run(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match="is not a folder"):
+        with pytest.raises(RunError, match="there is no folder"):
             report.write(RunFolder(tmp_path / "nowhere"))
-        with pytest.raises(RunError, match="is it the folder of a run"):
+        with pytest.raises(RunError, match=r"is not the folder of a run: it holds no spec\.net"):
             report.write(RunFolder(tmp_path))
         assert list(tmp_path.iterdir()) == []
 

@@ -109,8 +109,9 @@ class TestRepeats:
         assert not torch.equal(*(weights(one.folder.last)["model.conv1.weight"] for one in (run, other)))
 
     def test_evaluation_finds_the_same(self, run: Run) -> None:
-        reported, found = evaluate(run.folder)
+        reported, found, samples = evaluate(run.folder)
         assert reported == found == run.result
+        assert samples == 359
 
     def test_evaluation_in_mixed_precision_with_deleted_steps(self, trained: Callable[..., Run]) -> None:
         mixed = trained(epochs=1, precision="mixed", T_train=2)
@@ -163,7 +164,7 @@ class TestDamage:
         return RunFolder(tmp_path / "run")
 
     def test_no_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match=r"'.*nowhere' is not a folder"):
+        with pytest.raises(RunError, match=r"there is no folder '.*nowhere'"):
             evaluate(RunFolder(tmp_path / "nowhere"))
 
     @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ class TestDamage:
         found = json.loads(copy.result.read_text("utf-8"))
         del found["neurons"]
         copy.result.write_text(json.dumps(found), "utf-8")
-        reported, again = evaluate(copy)
+        reported, again, _ = evaluate(copy)
         assert (reported.neurons, again) == ({}, run.result)
 
     @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.ckpt", "last.ckpt"])

@@ -217,13 +217,13 @@ class TestProbe:
     def test_what_is_no_run(self, tmp_path: Path) -> None:
         result = look("rates", tmp_path)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert result.stderr == f"error: '{tmp_path}' holds no result.json: is it that of a run?\n"
+        assert result.stderr == f"error: '{tmp_path}' is not the folder of a run: it holds no spec.net\n"
 
     def test_a_run_that_has_not_ended(self, tmp_path: Path) -> None:
         folder = unfinished(tmp_path / "run")
         result = look("rates", folder.path)
         assert result.exit_code == 1
-        assert "its run has not ended, 'sewdsl train --resume" in result.stderr
+        assert result.stderr.splitlines()[0] == f"error: the run in '{folder.path}' has not ended"
 
     def test_a_folder_named_as_a_shipped_network(
         self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

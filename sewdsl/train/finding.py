@@ -1,0 +1,62 @@
+"""Where the folder of a run was expected and is none: what is there instead, and what may have been meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from sewdsl.compiler import shipped
+from sewdsl.elaborate.suggestions import nearest
+
+RUNS = Path("runs")
+"""Where runs lie unless somebody says otherwise."""
+LOOKED_AT = 1000
+"""Names of a folder that are looked at: what is said about a typing error may not take long."""
+SHOWN = 3
+"""Runs that are named."""
+
+
+def is_run(path: Path) -> bool:
+    """Whether two files of a run are there; one that was killed at once has left no recipe."""
+    return (path / "spec.net").is_file() and any((path / name).is_file() for name in ("recipe.json", "lock"))
+
+
+def no_run(path: Path) -> str:
+    """A sentence about a path that is not the folder of a run."""
+    above = next((folder for folder in path.parents if is_run(folder)), None)
+    if above is not None and path.exists():
+        return f"'{path}' lies in the folder of a run: give that, '{above}'"
+    if path.is_dir():
+        return _other_folder(path)
+    if path.exists():
+        makes = f": 'sewdsl train {path}' makes one" if path.suffix == ".net" else ""
+        return f"'{path}' is a file, not the folder of a run{makes}"
+    return f"there is no folder '{path}'{_meant(path)}"
+
+
+def _other_folder(path: Path) -> str:
+    inside = list(islice(_runs(path), SHOWN + 1))
+    if not inside:
+        missing = "recipe.json" if (path / "spec.net").is_file() else "spec.net"
+        return f"'{path}' is not the folder of a run: it holds no {missing}"
+    named = ", ".join(f"'{run}'" for run in inside[:SHOWN]) + (", …" if len(inside) > SHOWN else "")
+    return f"'{path}' is not the folder of a run, but holds some: {named}"
+
+
+def _meant(path: Path) -> str:
+    places = dict.fromkeys((path.parent, RUNS))
+    known = {run.name: run for place in reversed(places) for run in _runs(place)}
+    near = nearest(path.name, known)
+    if near is not None:
+        return f": did you mean '{known[near]}'?"
+    if str(path) in shipped():
+        return f", but a network of that name: 'sewdsl train {path}' makes a run"
+    return f"; 'sewdsl runs' lists the runs in '{RUNS}'" if RUNS.is_dir() else ""
+
+
+def _runs(place: Path) -> Iterator[Path]:
+    """The runs that lie in a folder itself, by name."""
+    with suppress(OSError):
+        yield from filter(is_run, sorted(islice(place.iterdir(), LOOKED_AT)))

@@ -1,0 +1,133 @@
+"""Runs that have not ended, and folders that are none: what is said of them is true, and says how to go on."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sewdsl.cli.app import app
+from sewdsl.compiler import read
+from sewdsl.train.folder import Interrupted, RunError, RunFolder
+from sewdsl.train.loop import Way
+from sewdsl.train.plan import plan
+from sewdsl.train.run import resume, train
+
+from .conftest import SMALL, Run
+from .test_survival import BATCHES, At, stop
+
+PLANNED = 4
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def interrupted(folder: Path, batch: int, **changes: object) -> RunFolder:
+    """A run that was stopped before a batch."""
+    settings = {"epochs": PLANNED, **changes}
+    folder.mkdir()
+    (folder.parent / "small.net").write_text(SMALL, "utf-8")
+    compilation = read(folder.parent / "small.net", set={f"train.{key}": value for key, value in settings.items()})
+    with pytest.raises(Interrupted):
+        train(compilation, plan(compilation), RunFolder(folder), Way([At(batch, stop(signal.SIGINT))]))
+    return RunFolder(folder)
+
+
+def commands(result: Result) -> list[list[str]]:
+    """What is said to go on with."""
+    return [shlex.split(line.partition(": ")[2])[1:] for line in result.stderr.splitlines()[1:]]
+
+
+class TestTheWaysOn:
+    @pytest.fixture
+    def within(self, tmp_path: Path) -> RunFolder:
+        """Stopped within the second epoch."""
+        return interrupted(tmp_path / "run", BATCHES + 3)
+
+    @pytest.mark.parametrize("command", [["eval"], ["probe", "rates"], ["export"]])
+    def test_they_are_named(self, within: RunFolder, command: list[str], tmp_path: Path) -> None:
+        asked = run(*command, within.path, *([tmp_path / "x.nir"] if command == ["export"] else []))
+        path = within.path
+        best = f"{path}/checkpoints/best.safetensors"
+        assert asked.exit_code == 1
+        assert asked.stderr.splitlines() == [
+            f"error: the run in '{path}' has not ended",
+            f"what was saved goes on with: sewdsl train --resume {path}",
+            f"it ends after epoch 2 with: sewdsl train --resume {path} --set train.epochs=2",
+            f"the weights of its best epoch so far: sewdsl export {path}/spec.net OUT --weights {best}",
+        ]
+
+    def test_all_of_them_work(self, within: RunFolder, tmp_path: Path) -> None:
+        whole, sooner, best = commands(run("eval", within.path))
+        out = tmp_path / "out.nir"
+        assert run(*[str(out) if word == "OUT" else word for word in best]).exit_code == 0
+        assert out.exists()
+        shutil.copytree(within.path, tmp_path / "other")
+        assert run(*sooner).exit_code == 0
+        assert within.read_result().epochs == 2
+        assert run(*[word.replace(str(within.path), str(tmp_path / "other")) for word in whole]).exit_code == 0
+        assert RunFolder(tmp_path / "other").read_result().epochs == PLANNED
+
+    def test_it_cannot_end_with_an_epoch_that_is_half_done(self, within: RunFolder) -> None:
+        with pytest.raises(RunError, match=r"^2 epochs are done or begun already: train\.epochs cannot be 1$"):
+            resume(within, changes={"train.epochs": "1"})
+
+    def test_a_schedule_that_needs_all_epochs(self, tmp_path: Path) -> None:
+        folder = interrupted(tmp_path / "run", 2 * BATCHES + 3, schedule="Cosine", warmup=1)
+        assert [words[:2] for words in commands(run("eval", folder.path))] == [
+            ["train", "--resume"],
+            ["export", f"{folder.spec}"],
+        ]
+        with pytest.raises(RunError, match=r"such as 'schedule Cosine\(T_max=3\)'"):
+            resume(folder, changes={"train.epochs": "3"})
+
+    def test_the_last_epoch_needs_no_other_number(self, tmp_path: Path) -> None:
+        folder = interrupted(tmp_path / "run", BATCHES + 3, epochs=2)
+        assert "train.epochs" not in run("eval", folder.path).stderr
+
+    def test_nothing_was_saved(self, tmp_path: Path, run: Run) -> None:
+        shutil.copytree(run.folder.path, tmp_path / "run")
+        folder = RunFolder(tmp_path / "run")
+        folder.result.unlink()
+        shutil.rmtree(folder.last.parent)
+        said = CliRunner().invoke(app, ["eval", str(folder.path)]).stderr.splitlines()
+        assert said[1:] == [f"nothing was saved yet; it begins again with: sewdsl train --resume {folder.path}"]
+
+
+class TestNoRun:
+    @pytest.fixture(autouse=True)
+    def _here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for name in ("runs/mnist5k-1", "runs/wide-2"):
+            (tmp_path / name / "checkpoints").mkdir(parents=True)
+            for file in ("spec.net", "recipe.json"):
+                (tmp_path / name / file).touch()
+        (tmp_path / "mine.net").touch()
+        (tmp_path / "empty").mkdir()
+
+    @pytest.mark.parametrize(
+        ("path", "said"),
+        [
+            ("mnist5k-1", "there is no folder 'mnist5k-1': did you mean 'runs/mnist5k-1'?"),
+            ("runs/wide-3", "there is no folder 'runs/wide-3': did you mean 'runs/wide-2'?"),
+            ("tiny", "there is no folder 'tiny', but a network of that name: 'sewdsl train tiny' makes a run"),
+            ("zzz", "there is no folder 'zzz'; 'sewdsl runs' lists the runs in 'runs'"),
+            ("mine.net", "'mine.net' is a file, not the folder of a run: 'sewdsl train mine.net' makes one"),
+            ("runs", "'runs' is not the folder of a run, but holds some: 'runs/mnist5k-1', 'runs/wide-2'"),
+            ("runs/wide-2/spec.net", "'runs/wide-2/spec.net' lies in the folder of a run: give that, 'runs/wide-2'"),
+            ("empty", "'empty' is not the folder of a run: it holds no spec.net"),
+        ],
+    )
+    @pytest.mark.parametrize("command", [["eval"], ["train", "--resume"], ["report"]])
+    def test_what_is_said(self, path: str, said: str, command: list[str]) -> None:
+        result = run(*command, path)
+        assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"error: {said}\n")
+
+    def test_nothing_is_left_there(self, tmp_path: Path) -> None:
+        run("train", "--resume", "empty")
+        assert list((tmp_path / "empty").iterdir()) == []
