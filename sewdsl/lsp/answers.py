@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from lsprotocol import types
@@ -19,6 +21,9 @@ from sewdsl.lsp.positions import Positions, Units
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.tree import Use
+
+MOST = 200
+"""Problems that are sent of one text, and fixes of one place: more cannot be read, but take their time."""
 
 _SEVERITY = {
     Severity.ERROR: types.DiagnosticSeverity.Error,
@@ -61,15 +66,21 @@ class Document:
     view: View
     units: Units = "utf-16"
 
-    @property
+    @cached_property
     def at(self) -> Positions:
         """The way between characters and positions."""
         return Positions(self.view.source, self.units)
 
 
 def diagnostics(document: Document) -> list[types.Diagnostic]:
-    """All that the compiler says; what it says of a used file stands at the ``use`` of it."""
-    return [_diagnostic(document, said) for said in document.view.compilation.diagnostics]
+    """What the compiler says, or the worst of it; what is wrong in a used file stands at the ``use`` of it."""
+    said = sorted(document.view.compilation.diagnostics, key=lambda each: -each.severity)
+    shown = [_diagnostic(document, each) for each in said[:MOST]]
+    if said[MOST:]:
+        message = f"{len(said) - MOST:,} more problems are not shown: mend some of the others first"
+        rest = _diagnostic(document, said[MOST])
+        shown.append(types.Diagnostic(rest.range, message, severity=rest.severity, source=rest.source))
+    return shown
 
 
 def _diagnostic(document: Document, said: Diagnostic) -> types.Diagnostic:
@@ -107,17 +118,21 @@ def _use(view: View, source: Source) -> Span:
 
 def actions(document: Document, place: types.Range) -> list[types.CodeAction]:
     """The fixes of what is said at a place; all that have one reading only, at once; and to allow a warning."""
-    at, found = document.at, []
-    first, last = at.offset(place.start), at.offset(place.end)
-    for said in document.view.compilation.diagnostics:
-        if said.span.source is not document.view.source or said.span.end < first or said.span.start > last:
-            continue
-        for number, fix in enumerate(said.fixes):
-            if all(edit.span.source is document.view.source for edit in fix.edits):
-                found.append(_action(document, fix.title, fix.edits, said, preferred=fix.safe and not number))
-        if said.severity is not Severity.ERROR and document.view.document.statements:
-            found.append(_allow(document, said))
-    return found
+    first, last = document.at.offset(place.start), document.at.offset(place.end)
+    here = (
+        said
+        for said in document.view.compilation.diagnostics
+        if said.span.source is document.view.source and said.span.start <= last and first <= said.span.end
+    )
+    return list(islice((action for said in here for action in _actions(document, said)), MOST))
+
+
+def _actions(document: Document, said: Diagnostic) -> Iterator[types.CodeAction]:
+    for number, fix in enumerate(said.fixes):
+        if all(edit.span.source is document.view.source for edit in fix.edits):
+            yield _action(document, fix.title, fix.edits, said, preferred=fix.safe and not number)
+    if said.severity is not Severity.ERROR and document.view.document.statements:
+        yield _allow(document, said)
 
 
 def _action(

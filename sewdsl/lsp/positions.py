@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal
 
 from lsprotocol import types
@@ -25,31 +28,32 @@ class Positions:
 
     source: Source
     units: Units = "utf-16"
+    _lines: dict[int, Sequence[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def offset(self, position: types.Position) -> int:
         """The character at a position."""
         starts = self.source.line_starts
         if position.line >= len(starts):
             return len(self.source.text)
-        line, column = self.source.line(position.line + 1), position.character
-        if line.isascii():
-            return starts[position.line] + min(column, len(line))
-        for index, character in enumerate(line):
-            column -= self._width(character)
-            if column < 0:
-                return starts[position.line] + index
-        return starts[position.line] + len(line)
+        return starts[position.line] + bisect_right(self._columns(position.line), position.character) - 1
 
     def position(self, offset: int) -> types.Position:
         """The position of a character."""
         line, column = self.source.position(offset)
-        before = self.source.text[offset - column + 1 : offset]
-        width = len(before) if before.isascii() else sum(map(self._width, before))
-        return types.Position(line - 1, width)
+        columns = self._columns(line - 1)
+        return types.Position(line - 1, columns[min(column, len(columns)) - 1])
 
     def range(self, span: Span) -> types.Range:
         """The positions of a span's ends."""
         return types.Range(self.position(span.start), self.position(span.end))
+
+    def _columns(self, number: int) -> Sequence[int]:
+        """The column at which each character of a line (counted from 0) begins, and that at which the last one ends."""
+        if number not in self._lines:
+            line = self.source.line(number + 1)
+            ascii_ = line.isascii()
+            self._lines[number] = range(len(line) + 1) if ascii_ else [0, *accumulate(map(self._width, line))]
+        return self._lines[number]
 
     def _width(self, character: str) -> int:
         if self.units == "utf-32":

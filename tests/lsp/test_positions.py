@@ -33,3 +33,22 @@ def test_places_outside() -> None:
     assert at.offset(Position(0, 99)) == 2
     assert at.offset(Position(9, 0)) == 5
     assert Positions(Source("x", "😀b")).offset(Position(0, 1)) == 0  # half of a character
+
+
+@given(
+    st.text(alphabet="ab\n\ré😀\u2028\x0b", max_size=20), st.integers(0, 5), st.integers(0, 30), st.sampled_from(UNITS)
+)
+def test_any_position_is_that_of_the_character_it_lies_in(text: str, line: int, column: int, units: Units) -> None:
+    at = Positions(Source("x", text), units)
+    found = at.position(at.offset(Position(line, column)))
+    assert found <= Position(line, column)
+    if found < Position(line, column) and line < len(at.source.line_starts):
+        following = at.offset(found) + 1
+        inside = following <= len(text) and at.position(following) > Position(line, column)
+        assert inside or found.character == sum(map(at._width, at.source.line(line + 1)))
+
+
+def test_many_places_in_a_long_line() -> None:
+    """Where each took as long as the line before it, this would take minutes."""
+    at = Positions(Source("x", "é😀" * 50_000))
+    assert [at.offset(at.position(offset)) for offset in range(0, 100_000, 2)] == list(range(0, 100_000, 2))

@@ -1,0 +1,23 @@
+"""What is said in the protocol's words."""
+
+from lsprotocol.types import DiagnosticSeverity, Position, Range
+
+from sewdsl.editing import view
+from sewdsl.lsp.answers import MOST, Document, actions, diagnostics
+
+
+def test_of_very_many_problems_the_worst_are_shown() -> None:
+    dashes = "BN–" * (MOST + 800)
+    worst, *others, rest = diagnostics(Document("x", view(f"sewdsl 1\ninput 2x9x9\nbody {dashes}q\n", "x.net")))
+    assert (worst.code, worst.severity) == ("unknown-name", DiagnosticSeverity.Error)
+    assert [each.code for each in others] == ["typographic-character"] * (MOST - 1)
+    assert rest.message == "801 more problems are not shown: mend some of the others first"
+    assert rest.severity == DiagnosticSeverity.Warning
+    assert rest.range.start > others[-1].range.start
+
+
+def test_of_very_many_fixes_the_first_are_offered() -> None:
+    document = Document("x", view(f"sewdsl 1\ninput 2x9x9\nbody {'BN–' * (MOST + 800)}BN\n", "x.net"))
+    offered = actions(document, Range(Position(2, 0), Position(2, 9999)))
+    assert len(offered) == MOST
+    assert offered[0].edit is not None
