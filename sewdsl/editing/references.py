@@ -133,10 +133,11 @@ def references(views: Iterable[View], found: Target) -> Iterator[Reference]:
         found: The block or the parameter.
     """
     for view in views:
+        meant = _meant(view, found)
         for node in walk(view.document):
             if isinstance(node, BlockDefinition) and _same(node, found.definition):
                 yield from _in_definition(node, found)
-            elif isinstance(node, Call) and node.name.plain == found.key and _meant(view, found):
+            elif meant and isinstance(node, Call) and node.name.plain == found.key:
                 yield from _in_call(node, found)
 
 
@@ -164,8 +165,8 @@ def _meant(view: View, found: Target) -> bool:
 
 def _same(one: BlockDefinition, other: BlockDefinition) -> bool:
     """Whether two are the same definition, perhaps read twice."""
-    names = [_path(each.span.source.name) for each in (one, other)]
-    return names[0] == names[1] and one.span.start == other.span.start
+    places = (_path(each.span.source.name) for each in (one, other))
+    return one.span.start == other.span.start and next(places) == next(places)
 
 
 def _within(definition: BlockDefinition) -> Iterator[tuple[str, Span]]:

@@ -56,6 +56,7 @@ class Documents:
         self._workspace = workspace
         self._open: dict[str, _Known] = {}
         self._saved: dict[Path, _Known] = {}
+        self._searched: set[Path] = set()
 
     def __getitem__(self, uri: str) -> Document:
         """What is known of an open text; of one that is not, what is known of the file."""
@@ -73,6 +74,14 @@ class Documents:
     def forget(self, uri: str) -> None:
         """Drops what is known of a text that was closed."""
         self._open.pop(uri, None)
+
+    def beside(self, uri: str) -> Iterator[Document]:
+        """All files of its project, in as many steps, so that a later search finds them read; once for each project."""
+        file = _file(uri)
+        folder = project_folder(file) if file else None
+        if folder is not None and folder not in self._searched:
+            self._searched.add(folder)
+            yield from self.around(uri, [""])
 
     def around(self, uri: str, words: Collection[str]) -> Iterator[Document]:
         """A text, and the files of its project that hold a word, white space aside; open ones as they are there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from sewdsl.lsp.documents import Documents
 PAUSE = 0.05
 """Seconds that a text must rest before the compiler speaks about it."""
 BREATH = 0.01
-"""Seconds between two texts that are checked again, in which what was asked meanwhile is answered."""
+"""Seconds between two texts that are read unasked, in which what was asked meanwhile is answered."""
 
 
 class Server(LanguageServer):
@@ -47,6 +48,7 @@ class Server(LanguageServer):
 
         def ask() -> None:
             self._names = self._ask()
+            gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
 
         threading.Thread(target=ask, daemon=True).start()
 
@@ -78,6 +80,12 @@ class Server(LanguageServer):
             if uri in self._told and self._told[uri] is not self.documents[uri]:
                 self.tell(uri)
                 await asyncio.sleep(BREATH)
+
+    async def look_around(self, uri: str) -> None:
+        """Reads the files beside a text, so that the first search for a name finds them read."""
+        for _ in self.documents.beside(uri):
+            await asyncio.sleep(BREATH)
+        gc.freeze()  # as above
 
     def close(self, uri: str) -> None:
         """Takes back what was said of a text."""
@@ -113,8 +121,10 @@ def _follow_texts(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     async def _(params: types.DidOpenTextDocumentParams) -> None:
-        server.tell(params.text_document.uri)
+        uri = params.text_document.uri
+        server.tell(uri)
         await server.tell_again()
+        await server.look_around(uri)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     async def _(params: types.DidChangeTextDocumentParams) -> None:
