@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
-from functools import cache
 
 from sewdsl.syntax.tree import Document, Node
 
 
 def children(node: Node) -> Iterator[Node]:
     """What a node consists of, in the order of its fields."""
-    for name in _names(type(node)):
+    for name in node.__dataclass_fields__:
         value = getattr(node, name)
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, Node):
                 yield item
-
-
-@cache
-def _names(kind: type[Node]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 def walk(node: Node) -> Iterator[Node]:
