@@ -5,6 +5,9 @@ import { once } from "node:events";
 import * as vscode from "vscode";
 import { LanguageClient } from "vscode-languageclient/node";
 
+// Files and texts that are not saved yet, but no older versions beside a comparison, whose used files are not at hand.
+const TEXTS = ["file", "untitled"].map((scheme) => ({ language: "sewdsl", scheme }));
+
 let client: LanguageClient | undefined;
 
 function command(): string {
@@ -31,7 +34,7 @@ async function start(): Promise<void> {
     launched = undefined;
     return first;
   };
-  client = new LanguageClient("sewdsl", "sewdsl", server, { documentSelector: [{ language: "sewdsl" }] });
+  client = new LanguageClient("sewdsl", "sewdsl", server, { documentSelector: TEXTS });
   await client.start().catch(() => undefined); // the client has said why
 }
 
