@@ -27,7 +27,7 @@ class Readout(StrEnum):
     LAST = "last"
 
 
-Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="A file of NIR; with --python, MODULE:CALLABLE.")]
+Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="A graph of NIR; with --python, MODULE:CALLABLE.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: a .net file; weights go beside it.")]
 Python = Annotated[
     bool, typer.Option("--python", help="Import MODULE, from here or where Python finds it, and call CALLABLE.")
@@ -53,6 +53,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     overwrite: Overwrite = False,
 ) -> None:
     """Write a model of another library as a .net file, and its weights beside it as .safetensors."""
+    _check_source(source, python=python)
     if out.suffix != ".net":
         usage(f"OUT ends with .net, not with '{out.suffix}'")
     if not overwrite and any(path.exists() for path in (out, out.with_suffix(".safetensors"))):
@@ -74,6 +75,21 @@ def command(  # noqa: PLR0913 -- one parameter per option
         _write(found, source, out)
 
 
+def _check_source(source: str, *, python: bool) -> None:
+    """Ends with a usage error where it is said how Python is imported, or that Python is to be, and not both."""
+    place, _, attribute = source.partition(":")
+    if place.endswith(".py") and not (python and attribute):
+        named = Path(place).with_suffix("").name
+        called = f"{named}:{attribute or 'CALLABLE'}"
+        usage(f"of Python, what a callable gives is imported: sewdsl import --python {called} OUT.net --input CxHxW")
+    if python and place.endswith(".py"):
+        folder = Path(place).parent
+        where = f", from the folder {folder}" if str(folder) != "." else ""
+        usage(f"--python takes a module, not a file: {Path(place).stem}:{attribute}{where}")
+    if python and not (place and attribute):
+        usage(f"with --python, SOURCE is MODULE:CALLABLE, not '{source}'")
+
+
 def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
@@ -89,12 +105,16 @@ def _from_python(
     from sewdsl.export.incoming import modules  # noqa: PLC0415 -- torch takes seconds
 
     place, _, attribute = source.partition(":")
-    if not (place and attribute):
-        usage(f"with --python, SOURCE is MODULE:CALLABLE, not '{source}'")
     sys.path.insert(0, "")
-    return modules.read(
-        _called(place, attribute), shape, steps, None if readout is None else readout.value, name or attribute
-    )
+    made = _called(place, attribute)
+    try:
+        return modules.read(made, shape, steps, None if readout is None else readout.value, name or attribute)
+    except ExportError as refusal:
+        written = re.match(r".* in plain PyTorch, written by sewdsl from (.+)\.\n", sys.modules[place].__doc__ or "")
+        if written is None:
+            raise
+        message = f"{place} was written by sewdsl from {written[1]}: that is its network. It cannot be read: {refusal}"
+        raise ExportError(message) from None
 
 
 def _called(place: str, attribute: str) -> Any:

@@ -9,6 +9,9 @@ from pathlib import Path
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import Conventions
 from sewdsl.elaborate.files import SAVED, Reach, read_text
+from sewdsl.elaborate.foreign import beside
+from sewdsl.elaborate.library import library
+from sewdsl.elaborate.names import Vocabulary
 from sewdsl.elaborate.suggestions import nearest
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
@@ -17,7 +20,11 @@ from sewdsl.syntax.limits import STANDARD, Limits
 _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""
 _NOTATION = re.compile(r"[{}<>()\[\]|*]")
-_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")
+"""Of a file's name; in the notation, numbers stand behind dots."""
+_NAME = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
+LONGEST_NAME = 200
+"""Characters of a string that may be the name of a file or a network."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +83,30 @@ def find(spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = S
     known = shipped()
     if text in known:
         return _read(known[text], spec, f"{text}.net", diagnostics, limits)
-    near = nearest(text, known) if _NAME.fullmatch(text) and "-" in text else None
-    if near is not None:
-        _missing(
-            text, f"no network '{text}' is shipped", f"did you mean '{near}'? 'sewdsl nets' lists all", diagnostics
-        )
-        return None
-    return Found(Source("<string>", text), None, "network")
+    return None if _is_misspelt(text, diagnostics) else Found(Source("<string>", text), None, "network")
+
+
+def _is_misspelt(text: str, diagnostics: Diagnostics) -> bool:
+    """Reports a string that is no notation, and like the name of a file or of a shipped network."""
+    if not _NAME.fullmatch(text) or len(text) > LONGEST_NAME:
+        return False
+    vocabulary = Vocabulary(library=library())
+    if all(vocabulary.complete(part) for part in text.split("-")):
+        return False
+    file = Path(f"{text}.net")
+    near = nearest(text, shipped(), 0.6 if "-" in text else 0.8)  # a word alone is more often a layer
+    if file.is_file():
+        _missing(text, f"there is no '{text}'", f"did you mean '{file}'?", diagnostics)
+    elif near is not None:
+        hint = f"did you mean '{near}'? 'sewdsl nets' lists all"
+        _missing(text, f"no network '{text}' is shipped", hint, diagnostics)
+    return near is not None or file.is_file()
 
 
 def _looks_like_path(text: str) -> bool:
     if not text or "\n" in text or len(text) > 4096:  # noqa: PLR2004 -- longer than any path
         return False
-    if text.endswith(".net") or ("/" in text and not _NOTATION.search(text)):
+    if text.endswith(".net") or (not _NOTATION.search(text) and ("/" in text or _ENDING.search(text))):
         return True
     try:
         path = Path(text)
@@ -102,15 +120,27 @@ def _read(path: Path, spec: str | Path, shown: str, diagnostics: Diagnostics, li
         text = read_text(path, shown, _nowhere(shown), diagnostics, limits)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no path"
-        near = nearest(path.name.removesuffix(".net"), shipped()) if isinstance(spec, str) else None
-        hint = (
-            f"a network named '{near}' is shipped: use the name alone"
-            if near
-            else "see 'sewdsl nets' for what is shipped"
-        )
+        hint = _hint(path, known=isinstance(spec, str))
         _missing(shown, f"cannot read '{shown}': {reason.lower()}", hint, diagnostics)
         return None
     return None if text is None else Found(Source(shown, text), path, path.stem)
+
+
+def _hint(path: Path, *, known: bool) -> str:
+    """What to give in place of a path that cannot be read, where shipped networks are known by name or not."""
+    if path.is_dir():
+        run = path / "spec.net"
+        return f"the network of a run: '{run}'" if run.is_file() else _files_in(path)
+    lies = beside(path, lambda other: other.is_dir() or other.suffix == ".net")
+    if lies is not None:
+        return f"did you mean '{lies}'?"
+    near = nearest(path.name.removesuffix(".net"), shipped()) if known else None
+    return f"a network named '{near}' is shipped: use the name alone" if near else "'sewdsl nets' lists what is shipped"
+
+
+def _files_in(folder: Path) -> str:
+    found = [str(file) for file in sorted(folder.glob("*.net"))[:4]]
+    return f"give one of its files: {', '.join(found[:3])}{', …' if found[3:] else ''}" if found else "give a .net file"
 
 
 def _missing(shown: str, message: str, hint: str, diagnostics: Diagnostics) -> None:

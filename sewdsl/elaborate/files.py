@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.foreign import HDF5, HEAD, binary, foreign
 from sewdsl.source import Span
 from sewdsl.syntax.limits import Limits, advice
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,13 @@ def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limi
     """
     if not path.is_file():
         if path.exists():
-            raise OSError(0, "it is not a regular file")
+            raise OSError(0, "it is a folder" if path.is_dir() else "it is not a regular file")
         raise FileNotFoundError(2, "there is no such file")
     size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if binary(head) and decode(head, shown, span, diagnostics) is None:
+        return None
     if size > limits.source_bytes:
         message = f"'{shown}' has {size:,} bytes, over the limit of {limits.source_bytes:,}"
         diagnostics.report("source-too-long", message, span, help=advice("source"))
@@ -58,10 +61,15 @@ def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limi
 
 def decode(data: bytes, shown: str, span: Span, diagnostics: Diagnostics) -> str | None:
     """Bytes as text, without a byte order mark; None where they are none, which is reported."""
-    if data.startswith(_HDF5):
+    if data.startswith(HDF5) and shown.endswith(".net"):
         message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"
         hint = "both end in .net; sewdsl reads text files that begin with 'sewdsl 1'"
         diagnostics.report("lava-file", message, span, help=hint)
+        return None
+    kind = foreign(shown, data[:HEAD])
+    if kind is not None:
+        message = f"'{shown}' is {kind.what}, not a text of the language"
+        diagnostics.report("not-utf8", message, span, help=kind.use.replace("FILE", shown))
         return None
     try:
         return data.decode("utf-8-sig")

@@ -163,7 +163,7 @@ class TestRefuses:
         del wrong["fc.bias"], wrong["layer1.0.conv2.module.0.weight"]
         wrong |= {"layer9.0.sn1.w": torch.ones(1), "head.weight": torch.ones(2)}
         said = refused(saved(wrong, tmp_path / "in.pth")).splitlines()
-        assert said[0].endswith("by the keys of authors:")
+        assert said[0].endswith("by the keys of authors (2 missing, 2 not of this network):")
         assert sorted(said[1:]) == [
             "  missing: fc.bias, which is fc1.bias",
             "  missing: layer1.0.conv2.module.0.weight, which is sew_block1.branch.conv2.weight",

@@ -123,18 +123,31 @@ def fit(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> tupl
     known = _as_spelled(network, scheme, tensors)
     missing = [key for theirs, key in known.items() if theirs not in tensors]
     uncounted = [key for key in missing if key.ours.endswith(f".{COUNTER}")]
-    wrong = [
-        *(f"missing: {key}" for key in missing if key not in uncounted),
-        *(f"not of this network: {theirs}" for theirs in tensors if theirs not in known),
-        *filter(None, (known[theirs].misfit(value) for theirs, value in tensors.items() if theirs in known)),
-    ]
-    if wrong:
-        message = "\n  ".join([f"the weights do not fit {network.name} by the keys of {scheme.name}:", *wrong])
-        raise WeightsError(message)
+    wrong = {
+        "missing": [str(key) for key in missing if key not in uncounted],
+        "not of this network": [theirs for theirs in tensors if theirs not in known],
+        "of another shape or kind": [
+            *filter(None, (known[key].misfit(x) for key, x in tensors.items() if key in known))
+        ],
+    }
+    if any(wrong.values()):
+        raise WeightsError(_misfits(network, scheme, wrong))
     zeros = {key.theirs: torch.zeros_like(key.like, device="cpu") for key in uncounted}
     given = {**tensors, **zeros}
     found = {key.ours: given[theirs].reshape(key.like.shape) for theirs, key in known.items()}
     return found, [f"{COUNTER} was missing and is 0: {', '.join(zeros)}"] if zeros else []
+
+
+def _misfits(network: Network, scheme: Scheme, wrong: Mapping[str, list[str]]) -> str:
+    """How much does not fit, and then all of it."""
+    counts = ", ".join(f"{len(items):,} {what}" for what, items in wrong.items() if items)
+    lines = [
+        *(f"missing: {item}" for item in wrong["missing"]),
+        *(f"not of this network: {item}" for item in wrong["not of this network"]),
+        *wrong["of another shape or kind"],
+    ]
+    first = f"the weights do not fit {network.name} by the keys of {scheme.name} ({counts}):"
+    return "\n  ".join([first, *lines])
 
 
 def name(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:

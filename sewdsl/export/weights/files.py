@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from sewdsl.elaborate.foreign import beside
 from sewdsl.export.weights.error import WeightsError
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -52,13 +53,22 @@ def read(path: Path) -> Found:
     try:
         data = path.read_bytes()
     except OSError as error:
-        message = f"cannot read '{path}': {error.strerror}"
+        message = f"cannot read '{path}': {error.strerror}{_instead(path)}"
         raise WeightsError(message) from None
     try:
         return _safetensors(data) if data[8:9] == b"{" else _unwrapped(_loaded(data))
     except WeightsError as error:
         message = f"'{path}' {error}"
         raise WeightsError(message) from None
+
+
+def _instead(path: Path) -> str:
+    """What to give in place of a path that cannot be read."""
+    inside = [*path.glob("checkpoints/*.safetensors"), *path.glob("*.safetensors")] if path.is_dir() else []
+    if inside:
+        return f"; the weights in it: {', '.join(map(str, sorted(inside)))}"
+    near = beside(path, lambda other: other.suffix in (*SUFFIXES, ".ckpt"))
+    return f"; did you mean '{near}'?" if near else ""
 
 
 def _safetensors(data: bytes) -> Found:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sewdsl.elaborate.foreign import HDF5, HEAD, beside, foreign
 from sewdsl.export.incoming.nir import walk
 from sewdsl.export.incoming.refusal import ImportRefused
 from sewdsl.export.refusal import Missing
@@ -42,10 +43,15 @@ def _try_elsewhere(path: Path) -> None:
     """Reads it in a process of its own first: what is damaged can stop HDF5's library, or keep it busy forever."""
     try:
         with path.open("rb") as file:
-            size = file.seek(0, 2)
+            head, size = file.read(HEAD), file.seek(0, 2)
     except OSError as error:
-        message = f"cannot read '{path}': {error.strerror}"
+        near = beside(path, lambda other: other.suffix == ".nir")
+        message = f"cannot read '{path}': {error.strerror}" + (f"; did you mean '{near}'?" if near else "")
         raise ImportRefused(message) from None
+    kind = foreign(path.name, head)
+    if kind is not None and not head.startswith(HDF5):
+        message = f"'{path}' is {kind.what}, not a graph of NIR: {kind.use.replace('FILE', str(path))}"
+        raise ImportRefused(message)
     command = [sys.executable, "-I", str(Path(walk.__file__)), str(path.absolute())]
     try:
         tried = subprocess.run(  # noqa: S603 -- a script of ours

@@ -1,0 +1,85 @@
+"""Files that are not what was asked for: what they are, what they are good for, and which was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePath
+
+from sewdsl.elaborate.suggestions import nearest
+
+HEAD = 512
+"""Bytes by which a file is known."""
+LOOKED_AT = 1000
+"""Names of a folder that are looked at: what is said about a typing error may not take long."""
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A file of another kind.
+
+    Attributes:
+        what: What it is: ``a PDF file``.
+        use: What can be done with it.
+    """
+
+    what: str
+    use: str
+
+
+_WEIGHTS = Foreign(
+    "a file of weights",
+    "weights go with a network: train and export take '--weights FILE', 'sewdsl weights show' lists",
+)
+_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import' reads NIR and models of torch"
+_SUFFIXES = {
+    ".nir": Foreign("a graph of NIR", "'sewdsl import FILE OUT.net' makes a network of it"),
+    ".onnx": Foreign("a model of ONNX", _WRITTEN),
+    ".pt2": Foreign("an archive of torch.export", _WRITTEN),
+    ".safetensors": _WEIGHTS,
+    ".ckpt": _WEIGHTS,
+    ".pt": _WEIGHTS,
+    ".pth": _WEIGHTS,
+}
+_BEGINNINGS = {
+    HDF5: Foreign("a file of HDF5", "'sewdsl import FILE OUT.net' makes a network of a graph of NIR"),
+    b"%PDF": Foreign("a PDF file", "copy the line out of it, and give it in quotes"),
+    b"\x89PNG": Foreign("a picture", "give the file that it was drawn from"),
+    b"PK\x03\x04": Foreign("an archive", "give the file of a network"),
+    b"\x1f\x8b": Foreign("an archive", "give the file of a network"),
+}
+
+
+def binary(head: bytes) -> bool:
+    """Whether a file that begins so is no text."""
+    return b"\0" in head or head.startswith(tuple(_BEGINNINGS))
+
+
+def foreign(name: str, head: bytes) -> Foreign | None:
+    """What a binary file is; None where it is text, or nothing that is known here.
+
+    Args:
+        name: Its name, of which the ending counts.
+        head: Its first bytes.
+    """
+    if not binary(head):
+        return None
+    begun = next((kind for start, kind in _BEGINNINGS.items() if head.startswith(start)), None)
+    return _SUFFIXES.get(PurePath(name).suffix.lower(), begun)
+
+
+def beside(path: Path, fits: Callable[[Path], bool] = lambda _: True) -> Path | None:
+    """What lies where a path leads, and has a name like its last part.
+
+    Args:
+        path: Where nothing is.
+        fits: Whether something can be meant.
+    """
+    with suppress(OSError, ValueError):
+        known = {other.stem: other for other in islice(path.parent.iterdir(), LOOKED_AT) if fits(other)}
+        near = nearest(path.stem, known, 0.7)
+        return known[near] if near else None
+    return None

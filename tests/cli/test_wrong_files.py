@@ -1,0 +1,150 @@
+"""Files and folders of the wrong kind, and names with typing errors: what is there is named, and what was meant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sewdsl.cli.app import app
+
+NET = "sewdsl 1\ninput 1x8x8\nbody c4k3-BN-IF-GAP-FC3\n"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.net").write_text(NET, "utf-8")
+    Path("run/checkpoints").mkdir(parents=True)
+    Path("run/spec.net").write_text(NET, "utf-8")
+    Path("run/checkpoints/best.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
+    Path("empty").mkdir()
+    Path("x.nir").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300_000))
+    Path("x.onnx").write_bytes(b"\x08\x08\x12\0")
+    Path("x.pt2").write_bytes(b"PK\x03\x04\0")
+    Path("paper.pdf").write_bytes(b"%PDF-1.4\n")
+    Path("x.ckpt").write_bytes(b"PK\x03\x04\0")
+    Path("code.py").write_text("def Model(): ...\n", "utf-8")
+    Path("zeros").write_bytes(bytes(300_000))
+
+
+ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import' reads NIR and models of torch"
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "said", "hint"),
+    [
+        ("x.nir", "not-utf8", "'x.nir' is a graph of NIR, not", "'sewdsl import x.nir OUT.net' makes a network of it"),
+        ("x.onnx", "not-utf8", "'x.onnx' is a model of ONNX, not", ONLY_WRITTEN),
+        ("x.pt2", "not-utf8", "'x.pt2' is an archive of torch.export, not", ONLY_WRITTEN),
+        (
+            "x.ckpt",
+            "not-utf8",
+            "'x.ckpt' is a file of weights, not",
+            "weights go with a network: train and export take",
+        ),
+        ("paper.pdf", "not-utf8", "'paper.pdf' is a PDF file, not", "copy the line out of it, and give it in quotes"),
+        ("run", "spec-not-found", "cannot read 'run': it is a folder", "the network of a run: 'run/spec.net'"),
+        (".", "spec-not-found", "cannot read '.': it is a folder", "give one of its files: mine.net"),
+        ("empty", "spec-not-found", "cannot read 'empty': it is a folder", "give a .net file"),
+        ("mine", "spec-not-found", "there is no 'mine'", "did you mean 'mine.net'?"),
+        ("mine.ne", "spec-not-found", "cannot read 'mine.ne': there is no such file", "did you mean 'mine.net'?"),
+        ("mime.net", "spec-not-found", "cannot read 'mime.net': there is no such file", "did you mean 'mine.net'?"),
+        ("tinny", "spec-not-found", "no network 'tinny' is shipped", "did you mean 'tiny'?"),
+        ("zzzz.net", "spec-not-found", "cannot read 'zzzz.net'", "'sewdsl nets' lists what is shipped"),
+    ],
+)
+@pytest.mark.parametrize("command", [["check"], ["show"], ["probe", "rates"], ["train"]])
+def test_a_spec(command: list[str], spec: str, code: str, said: str, hint: str) -> None:
+    if command[0] == "probe" and Path(spec).is_dir():
+        pytest.skip("it takes the folder of a run")
+    result = run(*command, spec)
+    head, help_, *_ = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert head.startswith(f"{spec}:1:1: error[{code}]: {said}")
+    assert help_.startswith(f"   help: {hint}")
+
+
+def test_what_is_large_and_no_text_is_not_called_too_long() -> None:
+    assert "error[source-too-long]" in run("check", "zeros").stderr
+    assert "error[not-utf8]" in run("check", "x.nir").stderr
+
+
+@pytest.mark.parametrize("text", ["c4k3", "c4k3-BN-IF", "gap", "DP0.25"])
+def test_a_layer_is_no_file(text: str) -> None:
+    Path(f"{text}.net").write_text(NET, "utf-8")
+    assert "spec-not-found" not in run("check", text, "--input", "1x8x8").stderr or text == "gap"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x.onnx", f"'x.onnx' is a model of ONNX, not a graph of NIR: {ONLY_WRITTEN}"),
+        ("x.pt2", f"'x.pt2' is an archive of torch.export, not a graph of NIR: {ONLY_WRITTEN}"),
+        ("y.nir", "cannot read 'y.nir': No such file or directory"),
+        ("x.nr", "cannot read 'x.nr': No such file or directory; did you mean 'x.nir'?"),
+    ],
+)
+def test_import(source: str, said: str) -> None:
+    pytest.importorskip("h5py")
+    result = run("import", source, "out.net")
+    assert (result.exit_code, result.stderr) == (1, f"error: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["code.py:Model"], "sewdsl import --python code:Model OUT.net --input CxHxW"),
+        (["code.py"], "sewdsl import --python code:CALLABLE OUT.net --input CxHxW"),
+        (["code.py:Model", "--python"], "--python takes a module, not a file: code:Model"),
+        (["lib/code.py:Model", "--python"], "--python takes a module, not a file: code:Model, from the folder lib"),
+        (["code", "--python"], "with --python, SOURCE is MODULE:CALLABLE, not 'code'"),
+    ],
+)
+def test_import_of_python(arguments: list[str], said: str) -> None:
+    result = run("import", arguments[0], "out.net", *arguments[1:])
+    words = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, said in words) == (2, True), words
+
+
+def test_our_own_text_in_pytorch_names_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    assert run("export", "mine.net", "ours_as_text.py").exit_code == 0
+    result = run("import", "--python", "ours_as_text:Mine", "out.net", "--input", "1x8x8")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ours_as_text was written by sewdsl from mine.net: that is its network. ")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("run", "cannot read 'run': Is a directory; the weights in it: run/checkpoints/best.safetensors"),
+        ("y.ckpt", "cannot read 'y.ckpt': No such file or directory"),
+        ("x.ckp", "cannot read 'x.ckp': No such file or directory; did you mean 'x.ckpt'?"),
+    ],
+)
+def test_weights(source: str, said: str) -> None:
+    if source == "x.ckp":
+        Path("x.pt2").unlink()
+    result = run("weights", "convert", source, "out.pt", "--net", "mine.net")
+    assert (result.exit_code, result.stderr) == (1, f"error: {said}\n")
+
+
+def test_weights_of_another_network_are_counted_first(tmp_path: Path) -> None:
+    (tmp_path / "other.net").write_text(NET.replace("c4k3", "c8k3"), "utf-8")
+    assert run("export", "other.net", "other.py", "--seed", "3").exit_code == 0
+    from safetensors.torch import save_file  # noqa: PLC0415 -- with torch
+
+    import sewdsl  # noqa: PLC0415 -- as above
+
+    save_file(sewdsl.compile("other.net").state_dict(), "other.safetensors")
+    result = run("export", "mine.net", "out.py", "--weights", "other.safetensors")
+    first, *rest = result.stderr.splitlines()
+    assert first == "error: the weights do not fit mine by the keys of sewdsl (6 of another shape or kind):"
+    assert len(rest) == 6
