@@ -84,6 +84,8 @@ class Fold(NamedTuple):
 
 def folds(view: View) -> list[Fold]:
     """Statements and brackets over several lines, and comments of several lines."""
+    if view.too_long:
+        return []
     source = view.source
     found = _brackets(view)
     found |= {
@@ -107,7 +109,7 @@ def _brackets(view: View) -> dict[int, int]:
     """The lines of pairs of brackets, that of the closing one left out, by their first."""
     found: dict[int, int] = {}
     opened: list[tuple[str, int]] = []
-    for token in scan(view.source) if view.statements else ():
+    for token in scan(view.source):
         line = view.source.position(start(token))[0]
         if token.type in OPENERS:
             opened.append((token.type, line))

@@ -22,5 +22,13 @@ def net_files(folder: Path, most: int) -> list[Path]:
             break
         packages = "pyvenv.cfg" in names
         folders[:] = [] if packages else sorted(f for f in folders if f != "node_modules" and not f.startswith("."))
-        found += [Path(here, name) for name in sorted(names) if name.endswith(".net")]
+        found += [Path(here, name) for name in sorted(names) if name.endswith(".net") and _is_file(Path(here, name))]
     return sorted(found[:most])
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file that can be read as text: not a link to itself, and nothing that one waits for."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -42,10 +42,15 @@ class View:
         """The tree; statements that have syntax errors are left out."""
         return self.compilation.document or Document((), span=Span(self.source, 0, 0))
 
+    @property
+    def too_long(self) -> bool:
+        """Whether the text is over the limit, so that it is not read at all."""
+        return len(self.source.text) > STANDARD.source_bytes
+
     @cached_property
     def statements(self) -> list[Lines]:
         """The tokens of each statement, those with errors too; none of a text that is too long."""
-        if len(self.source.text) > STANDARD.source_bytes:
+        if self.too_long:
             return []
         tokens = scan(self.source)
         return statements(tokens, match(self.source, tokens, Diagnostics(), STANDARD))

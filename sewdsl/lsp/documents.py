@@ -67,7 +67,7 @@ class Documents:
             content = ""
         known = self._open.get(uri)
         if known is None or not self._holds(known, content):
-            file = _file(uri)
+            file = _file(uri) if _place(uri) else None
             known = self._open[uri] = self._read(uri, str(file or uri), content, file, view)
         return known.document
 
@@ -77,7 +77,7 @@ class Documents:
 
     def beside(self, uri: str) -> Iterator[Document]:
         """All files of its project, in as many steps, so that a later search finds them read; once for each project."""
-        file = _file(uri)
+        file = self[uri].view.file
         folder = project_folder(file) if file else None
         if folder is not None and folder not in self._searched:
             self._searched.add(folder)
@@ -153,9 +153,11 @@ def _file(uri: str) -> Path | None:
 
 @lru_cache(maxsize=1024)
 def _place(uri: str) -> Path | None:
-    """The same with links resolved, which is how used files are known."""
+    """The same with links resolved, which is how used files are known; None where there can be no such file."""
     file = _file(uri)
     try:
+        if file is not None:
+            file.exists()  # complains of a name that is too long
         return file.resolve() if file else None
-    except (OSError, RuntimeError):  # a link to itself
-        return file
+    except (OSError, RuntimeError):  # that, or a link to itself
+        return None

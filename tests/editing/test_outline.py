@@ -77,3 +77,4 @@ def test_a_text_without_a_network(tmp_path: Path) -> None:
     assert hints(view("sewdsl 1\n", "x.net", tmp_path / "x.net")) == []
     assert outline(view("", "x.net")) == []
     assert folds(view("", "x.net")) == []
+    assert folds(view("# too long to be read\n" * 20_000, "x.net")) == []

@@ -18,6 +18,7 @@ use "lib.net"
 input 2x32x32
 body c8k3-BN-PLIFMPk2-Mine (c16)-GAP-FC5
 """
+EVERYWHERE = lsp.Range(lsp.Position(0, 0), lsp.Position(999, 0))
 LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
 
 
@@ -29,11 +30,17 @@ class Editor:
         self.client = LanguageClient("test", "1")
         self.said: defaultdict[str, asyncio.Queue[lsp.PublishDiagnosticsParams]] = defaultdict(asyncio.Queue)
         self.watched: list[lsp.Registration] = []
+        self.shown: list[str] = []
         self.texts: dict[str, str] = {}
+        self.versions: dict[str, int] = {}
 
         @self.client.feature(lsp.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)  # type: ignore[untyped-decorator]
         def _(params: lsp.PublishDiagnosticsParams) -> None:
             self.said[params.uri].put_nowait(params)
+
+        @self.client.feature(lsp.WINDOW_SHOW_MESSAGE)  # type: ignore[untyped-decorator]
+        def _(params: lsp.ShowMessageParams) -> None:
+            self.shown.append(params.message)
 
         @self.client.feature(lsp.CLIENT_REGISTER_CAPABILITY)  # type: ignore[untyped-decorator]
         def _(params: lsp.RegistrationParams) -> None:
@@ -62,13 +69,13 @@ class Editor:
         return (self.folder / name).as_uri()
 
     async def open(self, name: str, text: str) -> list[lsp.Diagnostic]:
-        self.texts[name] = text
+        self.texts[name], self.versions[name] = text, 1
         item = lsp.TextDocumentItem(self.uri(name), "sewdsl", 1, text)
         self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
         return await self.heard(name)
 
     def type(self, name: str, text: str, version: int) -> None:
-        self.texts[name] = text
+        self.texts[name], self.versions[name] = text, version
         self.client.text_document_did_change(
             lsp.DidChangeTextDocumentParams(
                 lsp.VersionedTextDocumentIdentifier(uri=self.uri(name), version=version),

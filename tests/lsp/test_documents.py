@@ -68,13 +68,25 @@ def test_names_that_a_uri_writes_otherwise(tmp_path: Path, name: str) -> None:
     assert "Mine" in documents[uri].view.vocabulary.own
 
 
-@pytest.mark.parametrize("uri", ["untitled:Untitled-1", "file:///a%00b.net", "file:", "", "git:/a.net?x", "\u2028"])
+@pytest.mark.parametrize(
+    "uri",
+    ["untitled:Untitled-1", "file:///a%00b.net", "file:", "", "git:/a.net?x", "\u2028", f"file:///{'a' * 300}/b.net"],
+)
 def test_names_of_no_file(tmp_path: Path, uri: str) -> None:
     workspace, documents = opened(tmp_path)
     assert documents[uri].view.source.text == ""
     workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
     assert documents[uri].view.file is None
     assert documents[uri].view.compilation.diagnostics[0].code == "use-not-found"
+    assert list(documents.beside(uri)) == []
+
+
+def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
+    workspace, documents = opened(tmp_path)
+    (tmp_path / "c.net").symlink_to("c.net")
+    uri = (tmp_path / "c.net").as_uri()
+    workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
+    assert documents[uri].view.file is None
     assert list(documents.beside(uri)) == []
 
 

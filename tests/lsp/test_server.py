@@ -11,9 +11,7 @@ from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
 from sewdsl.compiler import shipped
-from tests.lsp.editor import LIBRARY, NET, Editor, edit
-
-EVERYWHERE = lsp.Range(lsp.Position(0, 0), lsp.Position(999, 0))
+from tests.lsp.editor import EVERYWHERE, LIBRARY, NET, Editor, edit
 
 
 def test_diagnostics_and_their_fixes(tmp_path: Path) -> None:
