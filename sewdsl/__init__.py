@@ -11,12 +11,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
-from sewdsl.diagnostics import Diagnostic, SewdslError
-from sewdsl.ir.network import Network, Node
-
 if TYPE_CHECKING:
+    from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
+    from sewdsl.diagnostics import Diagnostic, SewdslError
     from sewdsl.export.incoming.modules import from_torch
+    from sewdsl.ir.network import Network, Node
 
 __all__ = [
     "Compilation",
@@ -31,23 +30,42 @@ __all__ = [
     "read",
 ]
 
+_COMPILER = dict.fromkeys(("Compilation", "Options", "compile", "load", "read"), "sewdsl.compiler")
+_PLACES = {
+    **_COMPILER,
+    "Diagnostic": "sewdsl.diagnostics",
+    "SewdslError": "sewdsl.diagnostics",
+    "Network": "sewdsl.ir.network",
+    "Node": "sewdsl.ir.network",
+    "from_torch": "sewdsl.export.incoming.modules",
+}
+_MODULES = ("notation", "notebook")
+
 
 def __getattr__(name: str) -> Any:
-    """What takes time to import, as torch does, and is looked up when it is asked for."""
-    if name == "from_torch":
-        from sewdsl.export.incoming.modules import from_torch  # noqa: PLC0415 -- as above
-
-        return from_torch
-    if name in {"notation", "notebook"}:
+    """Looks a name up when it is asked for: the compiler takes a moment to import, and torch takes seconds."""
+    if name in _MODULES:
         return import_module(f"sewdsl.{name}")
-    message = f"module 'sewdsl' has no attribute {name!r}"
-    raise AttributeError(message)
+    if name not in _PLACES:
+        message = f"module 'sewdsl' has no attribute {name!r}"
+        raise AttributeError(message)
+    _show_networks()
+    found = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})
+
+
+def _show_networks() -> None:
+    """Lets notebooks show a network as a picture and a table."""
+    from sewdsl.ir.network import Network  # noqa: PLC0415 -- as above
+
+    Network._repr_html_ = _html  # type: ignore[attr-defined]
 
 
 def _html(network: Network) -> str:
     from sewdsl.notebook import network_html  # noqa: PLC0415 -- only notebooks ask for it
 
     return network_html(network)
-
-
-Network._repr_html_ = _html  # type: ignore[attr-defined]

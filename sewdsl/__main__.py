@@ -1,6 +1,20 @@
-"""``python -m sewdsl``: the command line, also where its script is not on the path."""
+"""The command ``sewdsl``, also as ``python -m sewdsl`` where its script is not on the path."""
 
-from sewdsl.cli.app import main
+from __future__ import annotations
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as a shell has it."""
+
+
+def main() -> None:
+    """Runs the command line. Ctrl-C ends it without a traceback, also while it is still loading."""
+    try:
+        from sewdsl.cli.app import main as run  # noqa: PLC0415 -- it takes half a second
+
+        run()
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
 
 if __name__ == "__main__":
     main()

@@ -5,6 +5,7 @@ Words only: the rules that decide *when* something is said live beside what they
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -146,8 +147,33 @@ def _key(diagnostic: Diagnostic) -> tuple[str, str, str, int, int]:
     return diagnostic.code, diagnostic.message, span.source.name, span.start, span.end
 
 
+_OPTION = re.compile(
+    r"(?<!fmt )--(?:(?P<table>set|limit) (?P<key>[\w.]+)(?:=(?P<item>\S*[^\s,;:.)]))?"
+    r"|(?P<name>input|steps|neuron|dialect)(?: (?P<value>'[^']*'|\w+(?:\((?:[^()]|\([^()]*\))*\))?))?)"
+)
+"""An option of the command line, as diagnostics speak of it, but not in a whole command."""
+
+
+def in_python(text: str) -> str:
+    """A sentence about options with the arguments of :func:`sewdsl.load` in their place.
+
+    >>> in_python("add --input CxHxW, or raise it with --limit nodes=N; leave out --dialect")
+    'add input="CxHxW", or raise it with limit={"nodes": N}; leave out dialect='
+    """
+
+    def argument(found: re.Match[str]) -> str:
+        table, key, item, name, value = found.group("table", "key", "item", "name", "value")
+        if table == "limit":
+            return f'limit={{"{key}": {item or "…"}}}'
+        if table == "set":
+            return f'set={{"{key}": "{item or "…"}"}}'
+        return f'{name}="{value.strip(chr(39))}"' if value else f"{name}="
+
+    return _OPTION.sub(argument, text)
+
+
 class SewdslError(Exception):
-    """A spec that has errors.
+    """A spec that has errors. Its text names arguments of Python, the diagnostics the options of the command line.
 
     Attributes:
         diagnostics: All that was found, warnings and notes included, sorted by place.
@@ -157,4 +183,4 @@ class SewdslError(Exception):
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         errors = [d for d in self.diagnostics if d.severity is Severity.ERROR]
         lines = [f"{d}{f' (help: {d.help})' if d.help else ''}" for d in errors or self.diagnostics]
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(in_python(line.removeprefix("--")) for line in lines))

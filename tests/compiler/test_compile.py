@@ -150,6 +150,30 @@ class TestSpecs:
         assert sewdsl.load("sewdsl 1\ninput 3\nbody FC2\n").name == "network"
 
 
+@pytest.mark.parametrize(
+    ("spec", "options", "said"),
+    [
+        ("c4k3", {}, """or input="CxHxW", e.g. input="2x128x128\")"""),
+        ("c4k3-SN", {"input": "1x8x8"}, """or neuron="PLIF")"""),
+        ("{BN}*100", {"input": "3", "limit": {"nodes": 50}}, """raise it with limit={"nodes": N})"""),
+        ("tiny", {"dialect": "he"}, "leave out dialect=)"),
+        ("tiny", {"steps": "many"}, "steps:1:1: error[invalid-argument]"),
+        ("tiny", {"set": {"jion": "ADD"}}, "set jion:1:1: error[unknown-setting]"),
+        (
+            "64C3-10FC",
+            {"input": "1x8x8"},
+            """add dialect="he" to read a string so; for a file, sewdsl fmt --dialect he """,
+        ),
+        ("8C3-Voting", {"input": "1x8x8", "dialect": "he"}, """: dialect="he(classes=10)", behind"""),
+    ],
+)
+def test_errors_name_arguments_of_python(spec: str, options: sewdsl.Options, said: str) -> None:
+    with pytest.raises(sewdsl.SewdslError) as caught:
+        sewdsl.load(spec, **options)
+    assert said in str(caught.value)
+    assert "--" not in str(caught.value).replace("fmt --", "")
+
+
 class TestFixes:
     def diagnostic(self, source: Source, *edits: tuple[int, int, str], safe: bool = True) -> Diagnostic:
         changes = tuple(Edit(Span(source, start, end), text) for start, end, text in edits)

@@ -1,0 +1,52 @@
+"""Ctrl-C while the command line is still loading."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from typing import NoReturn
+
+import pytest
+
+import sewdsl
+from sewdsl.__main__ import main
+
+
+class Stopping:
+    """Interrupts the import of a module."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002
+        """Raises where the command line is to be imported."""
+        if name == "sewdsl.cli.app":
+            raise KeyboardInterrupt
+        return None
+
+
+def test_while_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sewdsl.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Stopping(), *sys.meta_path])
+    with pytest.raises(SystemExit, match="130") as caught:
+        main()
+    assert caught.value.__suppress_context__
+
+
+def test_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sewdsl.cli.app.app", stop)
+    with pytest.raises(SystemExit, match="130"):
+        main()
+
+
+def test_nothing_that_takes_time_is_loaded_before() -> None:
+    code = "import sys, sewdsl, sewdsl.__main__; print([name for name in sys.modules if name.startswith('sewdsl.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['sewdsl.__main__']\n"
+
+
+def test_every_public_name_is_found() -> None:
+    for name in sewdsl.__all__:
+        assert getattr(sewdsl, name).__name__ == name
+    assert {*sewdsl.__all__, "notation", "notebook"} <= set(dir(sewdsl))
