@@ -7,15 +7,23 @@ import re
 from typing import Any
 
 _OUT = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
-_NET = re.compile(r"^```net (?:in)?valid$", re.MULTILINE)
+_EXAMPLE = re.compile(r"^```(net|compact|spec)( [^\n]+)?$", re.MULTILINE)
+_LEXERS = {"net": "sewdsl", "compact": "sewdsl-compact", "spec": "text"}
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 -- mkdocs's hook
-    """Names the language as Pygments does; what links to a file of the repository outside docs/ says which one."""
+    """Shows the examples of a diagnostic, and says which file of the repository a link out of docs/ leads to."""
     here = posixpath.dirname(page.file.src_uri)
 
     def link(match: re.Match[str]) -> str:
         way = posixpath.normpath(posixpath.join(here, match[2]))
         return f"{match[1]} (`{way[3:]}` in the repository)" if way.startswith("../") else match[0]
 
-    return _OUT.sub(link, _NET.sub("```sewdsl", markdown))
+    return _OUT.sub(link, _EXAMPLE.sub(_example, markdown))
+
+
+def _example(match: re.Match[str]) -> str:
+    """The language by the name that Pygments has for it, and what is said of the example as its title."""
+    words = (match[2] or "").split()
+    title = f' title="{", ".join(words)}"' if words else ""
+    return f"```{_LEXERS[match[1]]}{title}"

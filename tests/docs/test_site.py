@@ -53,6 +53,11 @@ def test_what_it_holds(site: Path, page: str, held: list[str]) -> None:
         assert words.casefold() in text.casefold(), words
 
 
+def test_every_fence_is_one(site: Path) -> None:
+    """Where mkdocs does not know what stands behind one, it takes it for prose."""
+    assert [path for path in site.rglob("*.html") if "```" in path.read_text(encoding="utf-8")] == []
+
+
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for path in site.rglob("*.html"):
         html = path.read_text(encoding="utf-8")
