@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
+from html import escape
 from typing import Any
 
 _OUT = re.compile(r"\[([^\]]+)\]\((\.\./[^)]+)\)")
 _EXAMPLE = re.compile(r"^```(net|compact|spec)( [^\n]+)?$", re.MULTILINE)
+_BAR = re.compile(r"`([^`\n]*\\\|[^`\n]*)`")
 _LEXERS = {"net": "sewdsl", "compact": "sewdsl-compact", "spec": "text"}
 
 
@@ -19,7 +21,12 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
         way = posixpath.normpath(posixpath.join(here, match[2]))
         return f"{match[1]} (`{way[3:]}` in the repository)" if way.startswith("../") else match[0]
 
-    return _OUT.sub(link, _EXAMPLE.sub(_example, markdown))
+    return _BAR.sub(_bar, _OUT.sub(link, _EXAMPLE.sub(_example, markdown)))
+
+
+def _bar(match: re.Match[str]) -> str:
+    """A bar within a cell of a table, whose backslash GitHub takes away and Python's Markdown does not."""
+    return f"<code>{escape(match[1]).replace(chr(92) + '|', '&#124;')}</code>"
 
 
 def _example(match: re.Match[str]) -> str:

@@ -58,6 +58,12 @@ def test_every_fence_is_one(site: Path) -> None:
     assert [path for path in site.rglob("*.html") if "```" in path.read_text(encoding="utf-8")] == []
 
 
+def test_bars_in_tables(site: Path) -> None:
+    html = (site / "language" / "index.html").read_text(encoding="utf-8")
+    assert "<code>ADD[ branch | shortcut ]</code>" in html.replace("&#124;", "|")
+    assert "\\|" not in html
+
+
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     for path in site.rglob("*.html"):
         html = path.read_text(encoding="utf-8")
