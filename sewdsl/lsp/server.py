@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import cached_property
 
@@ -35,6 +35,7 @@ class Server(LanguageServer):
     def __init__(self, version: str, datasets: Callable[[], list[str]]) -> None:
         super().__init__("sewdsl", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
         self._told: dict[str, Document] = {}
+        self._turn = 0
         self._names: list[str] = []
         self._ask = datasets
 
@@ -68,6 +69,7 @@ class Server(LanguageServer):
     async def tell_soon(self, uri: str) -> None:
         """The same, once the text rests."""
         self._told.pop(uri, None)
+        self._turn += 1
         version = self.workspace.get_text_document(uri).version
         await asyncio.sleep(PAUSE)
         if self.workspace.get_text_document(uri).version == version:  # neither changed again nor closed
@@ -76,10 +78,14 @@ class Server(LanguageServer):
 
     async def tell_again(self) -> None:
         """The same of each text that uses something which has changed; what is being typed is spoken about anyway."""
+        self._turn += 1
+        turn = self._turn
         for uri in list(self._told):
             if uri in self._told and self._told[uri] is not self.documents[uri]:
                 self.tell(uri)
                 await asyncio.sleep(BREATH)
+                if self._turn != turn:  # something else has changed, behind which this is done anew
+                    return
 
     async def look_around(self, uri: str) -> None:
         """Reads the files beside a text, so that the first search for a name finds them read."""
@@ -87,11 +93,18 @@ class Server(LanguageServer):
             await asyncio.sleep(BREATH)
         gc.freeze()  # as above
 
-    def close(self, uri: str) -> None:
-        """Takes back what was said of a text."""
+    async def begin(self, uri: str) -> None:
+        """Speaks about a text that was opened."""
+        self.tell(uri)
+        await self.tell_again()
+        await self.look_around(uri)
+
+    async def end(self, uri: str) -> None:
+        """Takes back what was said of a text that was closed."""
         self._told.pop(uri, None)
         self.documents.forget(uri)
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
+        await self.tell_again()
 
     async def watch(self) -> None:
         """Asks to hear of each file that changes on the disk, where the editor can be asked."""
@@ -117,31 +130,33 @@ def _follow_texts(server: Server) -> None:
     @server.feature(types.INITIALIZED)
     async def _(_params: types.InitializedParams) -> None:
         server.learn()
-        await server.watch()
+        await _while_connected(server.watch())
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     async def _(params: types.DidOpenTextDocumentParams) -> None:
-        uri = params.text_document.uri
-        server.tell(uri)
-        await server.tell_again()
-        await server.look_around(uri)
+        await _while_connected(server.begin(params.text_document.uri))
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     async def _(params: types.DidChangeTextDocumentParams) -> None:
-        await server.tell_soon(params.text_document.uri)
+        await _while_connected(server.tell_soon(params.text_document.uri))
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     async def _(params: types.DidCloseTextDocumentParams) -> None:
-        server.close(params.text_document.uri)
-        await server.tell_again()
+        await _while_connected(server.end(params.text_document.uri))
 
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
     async def _(_params: types.DidSaveTextDocumentParams) -> None:
-        await server.tell_again()
+        await _while_connected(server.tell_again())
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     async def _(_params: types.DidChangeWatchedFilesParams) -> None:
-        await server.tell_again()
+        await _while_connected(server.tell_again())
+
+
+async def _while_connected(what: Coroutine[None, None, None]) -> None:
+    """Does something unasked, up to the end of the connection: that it ends then is no failure."""
+    with suppress(asyncio.CancelledError):
+        await what
 
 
 def _answer_about_places(server: Server) -> None:
