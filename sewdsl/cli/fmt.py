@@ -10,19 +10,23 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import replace
-from sewdsl.cli.options import Dialect, Limit, compile_options, text, usage
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.printing import report
+from sewdsl.compiler import Options, read
 from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find
-from sewdsl.diagnostics import Diagnostics, Severity, SewdslError
-from sewdsl.dialects import conventions, translate
+from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.elaborate import Assembly
 from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.printer import print_document
-from sewdsl.syntax.tree import Document, Number, Version
+from sewdsl.syntax.tree import Document, Number, Statement, Version
+
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="With --dialect: where to write it.")]
 
 
-def command(
+def command(  # noqa: PLR0913 -- one parameter per option
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Files to format in place, or - for a filter.")],
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")
@@ -30,42 +34,63 @@ def command(
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
     limit: Limit = None,
     dialect: Dialect = None,
+    input: Input = None,  # noqa: A002 -- the option's name
+    steps: Steps = None,
+    neuron: Neuron = None,
+    settings: Set = None,
+    out: Out = None,
 ) -> None:
     """Format .net files, or with --dialect print a string of other papers as a file of ours.
 
     Comments are kept as they are; a file with syntax errors is never touched.
     """
+    options = compile_options(input, steps, neuron, settings, limit, dialect)
     problems = Diagnostics()
-    bounds = limits(compile_options(None, None, None, None, limit), problems)
+    bounds = limits(options, problems)
     report(problems)
     if dialect is not None and (check or diff or len(files) > 1):
         usage("--dialect prints one string as a file of ours, without --check and --diff")
+    if dialect is None and (input or steps or neuron or settings or out):
+        usage("--input, --steps, --neuron, --set and --out go with --dialect: a file is formatted in place")
     if problems.errors:
         raise typer.Exit(1)
     if dialect is not None:
-        _print_ours(files[0], dialect, bounds)
+        _write(_ours(files[0], options), out)
         return
     results = [_format(name, bounds, check=check, diff=diff) for name in files]
     broken, changed = "broken" in results, "changed" in results
     raise typer.Exit(1 if broken or (changed and (check or diff)) else 0)
 
 
-def _print_ours(spec: str, dialect: str, bounds: Limits) -> None:
-    """Prints a text in another notation as a file of ours, with what is assumed in comments."""
-    diagnostics = Diagnostics()
-    asked, found = conventions(dialect, diagnostics, bounds), find(text(spec), diagnostics, bounds)
-    if asked is None or found is None:
-        report(diagnostics)
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        replace(out, text)
+        typer.echo(str(out))
+
+
+def _ours(spec: str, options: Options) -> str:
+    """A text in another notation as a file of ours, with what is assumed in comments; it need not say its input."""
+    compilation = read(text(spec), **options)
+    said = [found for found in compilation.diagnostics if found.code not in {"missing-input", "dialect-assumption"}]
+    report(said)
+    if Diagnostics(said).errors or compilation.assembly is None or compilation.found is None:
         raise typer.Exit(1)
-    document = translate(found.spoken(asked, diagnostics).source, asked, diagnostics, bounds).document
-    if diagnostics.errors:
-        report(diagnostics)
-        raise typer.Exit(1)
-    report([said for said in diagnostics if said.severity is not Severity.NOTE])
-    notes = [f"assumed: {said.message}" for said in diagnostics if said.severity is Severity.NOTE]
-    comments = [f"{' '.join(found.source.text.split())} in the notation {' '.join(dialect.split())}", *notes]
-    first, rest = print_document(Document((Version(Number("1")), *document.statements))).split("\n", 1)
-    typer.echo("\n".join([first, *(f"# {comment}" for comment in comments), rest]), nl=False)
+    assembly, notation = compilation.assembly, " ".join(str(options["dialect"]).split())
+    assumed = [found.message for found in compilation.diagnostics if found.code == "dialect-assumption"]
+    if "steps" not in assembly.settings:
+        assumed.append("no time-steps are written: steps is 1")
+    comments = [f"{' '.join(compilation.found.source.text.split())} in the notation {notation}"]
+    comments += [f"assumed: {message}" for message in assumed]
+    first, rest = print_document(Document(tuple(_statements(assembly)))).split("\n", 1)
+    return "\n".join([first, *(f"# {comment}" for comment in comments), rest])
+
+
+def _statements(assembly: Assembly) -> list[Statement]:
+    settings = sorted(assembly.settings.values(), key=lambda setting: SETTINGS.index(setting.key.text))
+    body = [] if assembly.body is None else [assembly.body]
+    return [Version(Number("1")), *settings, *body, *assembly.sections.values()]
 
 
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:

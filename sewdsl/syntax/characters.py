@@ -94,6 +94,8 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
         help_ = "digits are 0 to 9"
     elif token in "'\u201c\u201d\u2018\u2019":
         help_ = "a string stands between straight double quotes"
+    elif "…" in span.text or ".." in span.text:
+        help_ = "the text was shortened here: write the layers that the dots stand for"
     elif token == "$":
         help_ = "a block's parameter is written '$(name)'"
     elif token in ".;" and _LINE_END.match(text, stop):

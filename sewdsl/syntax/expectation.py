@@ -130,6 +130,8 @@ def _advice(situation: Situation) -> tuple[str, tuple[Fix, ...]]:
         advice = f"a number that belongs to '{before}' stands right behind it: '{before}{token}'"
         gap = Span(situation.source, end(before), start(token))
         fixes = (Fix("remove the space", (Edit(gap, ""),), safe=False),)
+    elif token.type in {"_STAR", "TIMES"} and before.type == "WORD":
+        advice = f"a count stands behind braces: {{{before}}}*2; in a layer, sizes stand between 'x', as in k3x5"
     elif token.type == "LBRACE" and situation.tokens[0].type == "KEY":
         advice = "only a section, such as 'train', has entries in braces"
     elif [token.type for token in situation.tokens[:2]] == ["KEY", "_DASH"]:

@@ -32,6 +32,7 @@ def test_fmt_prints_a_file_of_ours(tmp_path: Path) -> None:
         "# assumed: the neurons are not named: SN is LIF\n"
         "# assumed: 'P2' does not say whether it is an average or a maximum: it is read as an average\n"
         "# assumed: the last layer is the output, and has no neurons\n"
+        "# assumed: no time-steps are written: steps is 1\n"
         "\n"
         "input   1x28x28\n"
         "neuron  LIF\n"
@@ -41,6 +42,26 @@ def test_fmt_prints_a_file_of_ours(tmp_path: Path) -> None:
     file.write_text(result.stdout)
     assert run("fmt", "--check", str(file)).exit_code == 0
     assert run("check", str(file)).exit_code == 0
+
+
+def test_fmt_writes_what_the_options_say(tmp_path: Path) -> None:
+    file = tmp_path / "ours.net"
+    options = ["--input", "1x28x28", "--steps", "8", "--neuron", "PLIF(tau=3.0)", "--set", "join=AND"]
+    result = run("fmt", "--dialect", "he", TEXT, *options, "--out", str(file))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{file}\n", "")
+    text = file.read_text()
+    assert "steps is 1" not in text
+    assert "SN is LIF" not in text
+    settings = "input   1x28x28\nsteps   8\nneuron  PLIF(tau=3.0)\njoin    AND\n"
+    assert text.endswith(f"\n\n{settings}{BODY}")
+    assert run("check", str(file)).stderr == ""
+
+
+def test_fmt_says_what_is_wrong_with_an_option() -> None:
+    result = run("fmt", "--dialect", "he", TEXT, "--input", "wide")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("--input:1:1: error[invalid-argument]")
+    assert run("fmt", "x.net", "--input", "3").exit_code == 2
 
 
 def test_fmt_reads_what_is_piped() -> None:
