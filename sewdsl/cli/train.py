@@ -127,14 +127,17 @@ def _start(  # noqa: PLR0913 -- as above
     spec: str, options: Options, place: _Place, given: _Given, processes: Processes, save_every: float
 ) -> None:
     compilation = read(spec, **options)
-    name = require(compilation).name
+    network = require(compilation)
+    if compilation.study.variants and network.recipe is not None:
+        count = len(compilation.study.variants)
+        typer.echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before the spec is known to be good
 
     folder = None
     with ends(lambda: folder):
         planned = plan(compilation, given.data)
         found, begin = planned.data.find(), beginning(given.weights, planned.network)
-        folder = place.folder(name, processes)
+        folder = place.folder(network.name, processes)
         _print_recipe(planned.network, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 

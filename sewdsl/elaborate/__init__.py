@@ -10,6 +10,7 @@ from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.builder import Builder
 from sewdsl.elaborate.calls import Calls
 from sewdsl.elaborate.counting import Counter
+from sewdsl.elaborate.definitions import check_shadows
 from sewdsl.elaborate.expressions import TooLarge, Walker
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.header import Header
@@ -81,6 +82,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
     header = Header(assembly, diagnostics)
     settings = header.settings()
     vocabulary = Vocabulary(assembly.blocks, context.library)
+    check_shadows(assembly.blocks, context.library, diagnostics)
     body, train = assembly.body, assembly.sections.get("train")
     if body is None:
         _no_body(assembly, document, diagnostics)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.ops import catalogue
 from sewdsl.syntax.tree import BlockDefinition, BlockParameter, Number, Parameter
@@ -25,6 +25,32 @@ def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostic
         for parameter in block.parameters:
             _check_parameter(parameter, seen, diagnostics)
             seen.add(parameter.name)
+
+
+def check_shadows(
+    blocks: Mapping[str, BlockDefinition], library: Mapping[str, BlockDefinition], diagnostics: Diagnostics
+) -> None:
+    """Warns of blocks that stand in place of shipped ones, and are others.
+
+    Args:
+        blocks: Those of the file and of what it uses, by name without white space.
+        library: The shipped ones.
+        diagnostics: Where to report.
+    """
+    for name, block in blocks.items():
+        if name in library and _meaning(block) != _meaning(library[name]):
+            diagnostics.report(
+                "shadowed-block",
+                f"'{block.name.span.text}' stands in place of the shipped block of this name",
+                block.name.span,
+                severity=Severity.WARNING,
+                label="defined otherwise here",
+                help="choose another name, or say 'allow shadowed-block \"why\"'",
+            )
+
+
+def _meaning(block: BlockDefinition) -> tuple[object, ...]:
+    return block.parameters, block.expression
 
 
 def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Diagnostics) -> None:

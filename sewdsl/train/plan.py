@@ -39,7 +39,7 @@ def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
     place = _Places(compilation)
     recipe = network.recipe
     if recipe is None:
-        hint = "add 'train on mnist5k { … }', or train a shipped network that has one"
+        hint = _how(compilation, network)
         diagnostics.report("missing-recipe", f"'{network.name}' has no 'train' section", place.body, help=hint)
         raise SewdslError(diagnostics)
     known = datasets()
@@ -52,6 +52,21 @@ def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
     if diagnostics.errors:
         raise SewdslError(diagnostics)
     return Plan(network, recipe, data)
+
+
+def _how(compilation: Compilation, network: Network) -> str:
+    """How a network without a recipe is trained."""
+    if compilation.study.variants:
+        return "what its 'study' section asks for is done by 'sewdsl study'"
+    output = network.nodes[network.output].output
+    fits = [
+        name
+        for name, data in sorted(datasets().items())
+        if data.shape == network.settings.input and output.shape == (data.classes,)
+    ]
+    optimizer = "Adam(lr=0.001)"
+    add = f"add 'train on DATA {{ optimizer {optimizer} }}', or --set train.on=DATA --set 'train.optimizer={optimizer}'"
+    return f"{add}; DATA that fits: {', '.join(fits)}" if fits else f"{add}; 'sewdsl nets' has networks with a recipe"
 
 
 def _setup(network: Network, recipe: Recipe, folder: Path | None) -> Setup:

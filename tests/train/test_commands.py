@@ -98,3 +98,12 @@ def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "runs" / "wide-7b-net-3").symlink_to("nowhere")  # taken, as by a process that was faster
     assert make_numbered("Wide-7B-Net").path.name == "wide-7b-net-4"
     assert make_numbered("../é").path.as_posix() == "runs/run-1"
+
+
+def test_train_names_the_study_that_it_does_not_do(small: Path, tmp_path: Path) -> None:
+    file = tmp_path / "varied.net"
+    file.write_text(SMALL + "\nstudy {\n    vary join ADD AND\n}\n", "utf-8")
+    said = f"this trains the file's own network; 'sewdsl study {file}' does its 2 variants"
+    options = ["--set", "train.epochs=1", "--set", "train.batch=1000"]
+    assert said in run("train", file, "--out", tmp_path / "a", *options).stderr.splitlines()
+    assert said not in run("train", small, "--out", tmp_path / "b", *options).stderr.splitlines()

@@ -27,14 +27,29 @@ def test_errors_of_the_spec_come_first() -> None:
 
 
 def test_no_recipe() -> None:
+    recipe = "'train on DATA { optimizer Adam(lr=0.001) }'"
+    options = "--set train.on=DATA --set 'train.optimizer=Adam(lr=0.001)'"
+    hint = f"add {recipe}, or {options}; DATA that fits: digits"
     assert complaints(SMALL[: SMALL.index("train on")]) == [
         (
             "missing-recipe",
             "body    c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10",
             "'Small' has no 'train' section",
-            "add 'train on mnist5k { … }', or train a shipped network that has one",
+            hint,
         )
     ]
+    assert read(SMALL[: SMALL.index("train on")], set={"train.on": "digits", "train.optimizer": "Adam(lr=0.001)"}).valid
+
+
+def test_no_recipe_where_no_data_fits() -> None:
+    ((_, _, _, hint),) = complaints(SMALL[: SMALL.index("train on")].replace("1x8x8", "1x9x9"))
+    assert hint.endswith("; 'sewdsl nets' has networks with a recipe")
+
+
+def test_a_study_is_not_trained() -> None:
+    text = SMALL[: SMALL.index("train on")] + "study {\n probe rates\n vary join ADD AND\n}\n"
+    ((code, _, _, hint),) = complaints(text)
+    assert (code, hint) == ("missing-recipe", "what its 'study' section asks for is done by 'sewdsl study'")
 
 
 @pytest.mark.parametrize(
