@@ -10,8 +10,20 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
-from sewdsl.cli.options import network as load_network
+from sewdsl.cli.options import (
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Set,
+    Spec,
+    Steps,
+    compile_options,
+    require,
+    text,
+    usage,
+)
+from sewdsl.compiler import Compilation, read
 from sewdsl.ir.network import Network
 
 
@@ -33,7 +45,9 @@ class Direction(StrEnum):
 
 Out = Annotated[
     str | None,
-    typer.Option("--out", "-o", metavar="FILE", help="Where to; '-' is standard output. NAME.svg by default."),
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="Where to; '-' is standard output. By default here, named after SPEC."
+    ),
 ]
 Form = Annotated[Format | None, typer.Option("--format", help="What to write; by default what the file's suffix says.")]
 
@@ -55,7 +69,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
+    compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit, dialect))
+    network = require(compilation)
     _say_if_too_large(network, chosen, expand=expand)
     from sewdsl.draw import RenderingError, picture, write  # noqa: PLC0415 -- only this command draws
 
@@ -64,7 +79,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
             sys.stdout.buffer.write(picture(network, chosen.value, expand=expand, direction=direction.value))
             sys.stdout.buffer.flush()
         else:
-            path = Path(out or _file_name(network.name, chosen))
+            path = Path(out or _file_name(compilation, chosen))
             typer.echo(str(write(network, path, chosen.value, expand=expand, direction=direction.value)))
     except BrokenPipeError:
         raise
@@ -99,7 +114,8 @@ def _format(out: str | None, form: Format | None) -> Format:
     return Format(found)
 
 
-def _file_name(name: str, form: Format) -> str:
-    """A file in the current folder for a network of any name."""
-    plain = re.sub(r"[^\w.+-]+", "-", name).strip(".-")
-    return f"{plain or 'network'}.{form.value}"
+def _file_name(compilation: Compilation, form: Format) -> str:
+    """A file in the current folder, named after that of the network or, of a string, after the network."""
+    file = compilation.found.file if compilation.found else None
+    plain = re.sub(r"[^\w.+-]+", "-", compilation.result().name).strip(".-")
+    return f"{file.stem if file else plain or 'network'}.{form.value}"

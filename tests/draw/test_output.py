@@ -60,14 +60,19 @@ def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monke
 
 def test_default_file(draw: Callable[..., Result], tmp_path: Path) -> None:
     result = draw("7b-net")
-    assert (result.exit_code, result.stdout) == (0, "7B-Net.svg\n")
-    assert (tmp_path / "7B-Net.svg").read_bytes().startswith(b"<?xml")
+    assert (result.exit_code, result.stdout) == (0, "7b-net.svg\n")
+    assert (tmp_path / "7b-net.svg").read_bytes().startswith(b"<?xml")
 
 
-def test_a_name_is_no_path(draw: Callable[..., Result], tmp_path: Path) -> None:
-    spec = tmp_path / "x.net"
-    spec.write_text('sewdsl 1\nnetwork "../a b/c"\ninput 3\nbody FC2\n')
-    result = draw("x.net", "--format", "png")
+def test_a_picture_has_the_name_of_its_file(draw: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "x.net").write_text('sewdsl 1\nnetwork "Other"\ninput 3\nbody FC2\n')
+    assert draw("sub/x.net").stdout == "x.svg\n"
+    assert (tmp_path / "x.svg").exists()
+
+
+def test_a_name_is_no_path(draw: Callable[..., Result]) -> None:
+    result = draw('sewdsl 1\nnetwork "../a b/c"\ninput 3\nbody FC2\n', "--format", "png")
     assert (result.exit_code, result.stdout) == (0, "a-b-c.png\n")
 
 
