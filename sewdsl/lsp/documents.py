@@ -89,20 +89,22 @@ class Documents:
         yield document
         if document.view.file is None:
             return
-        here = document.view.file.resolve()
         opened = {place: text.uri for text in self._texts() if (place := _place(text.uri)) is not None}
-        for path in net_files(project_folder(document.view.file), FILES):
-            place = path.resolve()
-            if place in opened and place != here:
+        files = {path: path for path in self._open[uri].used}  # which may lie where nothing is searched
+        files |= {path.resolve(): path for path in net_files(project_folder(document.view.file), FILES)}
+        files.pop(document.view.file.resolve(), None)
+        for place, path in sorted(files.items()):
+            if place in opened:
                 yield self[opened[place]]
-            elif place != here and (saved := self._of_file(path, words)):
+            elif saved := self._of_file(path, words):
                 yield saved
 
     def _of_file(self, path: Path, words: Collection[str]) -> Document | None:
         """A file as it is saved, if it holds one of some words."""
         try:
-            fits = path.is_file() and path.stat().st_size <= STANDARD.source_bytes
-            text = path.read_bytes().decode("utf-8-sig") if fits else ""  # line ends as they are: they count
+            if not path.is_file() or path.stat().st_size > STANDARD.source_bytes:
+                return None
+            text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: they count
         except (OSError, UnicodeDecodeError):
             return None
         together = "".join(text.split())

@@ -37,6 +37,17 @@ def test_nothing_is_read_twice(tmp_path: Path) -> None:
     assert list(documents.beside(uri)) == []
 
 
+def test_used_files_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    workspace, documents = opened(tmp_path)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden/between.net").write_text('sewdsl 1\nuse "lib.net"\n')
+    (tmp_path / ".hidden/lib.net").write_text(LIBRARY)
+    uri = (tmp_path / "c.net").as_uri()
+    text = NET.replace("lib.net", ".hidden/between.net")
+    workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, text))
+    assert (tmp_path / ".hidden/lib.net").as_uri() in [each.uri for each in documents.around(uri, ["Mine"])]
+
+
 def test_files_without_the_word_are_left_out(tmp_path: Path) -> None:
     _, documents = opened(tmp_path, "a.net")
     (tmp_path / "b.net").write_text("sewdsl 1\n")
