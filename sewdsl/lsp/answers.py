@@ -84,8 +84,10 @@ def diagnostics(document: Document) -> list[types.Diagnostic]:
 
 
 def _diagnostic(document: Document, said: Diagnostic) -> types.Diagnostic:
-    span, message = said.span, said.message
+    span, message, related = said.span, said.message, None
     if span.source is not document.view.source:
+        place = types.Location(_uri(Path(span.source.name)), Positions(span.source, document.units).range(span))
+        related = (types.DiagnosticRelatedInformation(place, message),)
         message = f"{_shown(document.view, span.source)}:{span.line}:{span.column}: {message}"
         span = _use(document.view, span.source)
     lines = [message, *(f"{word}: {text}" for word, text in (("", said.label), ("help", said.help)) if text and word)]
@@ -97,7 +99,12 @@ def _diagnostic(document: Document, said: Diagnostic) -> types.Diagnostic:
         severity=_SEVERITY[said.severity],
         code=said.code,
         source="sewdsl",
+        related_information=related,
     )
+
+
+def _uri(path: Path) -> str:
+    return path.absolute().as_uri()
 
 
 def _shown(view: View, source: Source) -> str:
@@ -204,7 +211,7 @@ def defined(document: Document, position: types.Position) -> types.Location | No
     if found is None:
         return None
     span, file = found
-    uri = document.uri if span.source is document.view.source or file is None else file.absolute().as_uri()
+    uri = document.uri if span.source is document.view.source or file is None else _uri(file)
     return types.Location(uri, Positions(span.source, document.units).range(span))
 
 

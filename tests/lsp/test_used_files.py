@@ -34,6 +34,12 @@ def test_what_is_not_saved_counts(tmp_path: Path) -> None:
         assert await editor.open("lib.net", BROKEN)
         (said,) = await editor.open("a.net", GOOD)
         assert said.message.startswith("lib.net:3:28: unknown name 'NS'")
+        assert said.related_information is not None
+        (there,) = said.related_information
+        assert there.location == lsp.Location(
+            editor.uri("lib.net"), lsp.Range(lsp.Position(2, 27), lsp.Position(2, 29))
+        )
+        assert there.message.startswith("unknown name 'NS'")
         editor.type("lib.net", LIBRARY, 2)
         assert await editor.heard("lib.net") == []
         assert await editor.heard("a.net") == []
