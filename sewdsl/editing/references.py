@@ -216,6 +216,8 @@ def rename(views: Iterable[View], found: Target, name: str) -> list[Edit]:
         raise RenameProblem(message)
     views = list(views)
     _check_elsewhere(views, found)
+    for view in views:
+        _check_read(view, found)
     if found.parameter is None:
         _check_block(views, found, name)
     else:
@@ -238,6 +240,16 @@ def _check_elsewhere(views: list[View], found: Target) -> None:
             if study and re.search(rf"\b{re.escape(found.name.split()[0])}\b", statement.span.text):
                 message = f"the study in {Path(view.source.name).name} says '{found.name}' too: change that first"
                 raise RenameProblem(message)
+
+
+def _check_read(view: View, found: Target) -> None:
+    """Refuses where a statement with syntax errors says the block's name: what else it says is not known."""
+    words = r"\s*".join(map(re.escape, title(found.definition).split()))
+    for span in view.unread if _meant(view, found) else ():
+        if re.search(rf"\b{words}\b", span.text):
+            where = f"line {span.line} of {Path(view.source.name).name}"
+            message = f"{where} has a syntax error, and says '{title(found.definition)}': mend it first"
+            raise RenameProblem(message)
 
 
 def _sources(view: View) -> set[Path]:

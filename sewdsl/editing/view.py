@@ -17,7 +17,7 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match
 from sewdsl.syntax.layout import Lines, statements
 from sewdsl.syntax.limits import STANDARD, Limits
-from sewdsl.syntax.scanner import scan
+from sewdsl.syntax.scanner import end, scan, start
 from sewdsl.syntax.tree import Document
 
 
@@ -54,6 +54,15 @@ class View:
             return []
         tokens = scan(self.source)
         return statements(tokens, match(self.source, tokens, Diagnostics(), STANDARD))
+
+    @property
+    def unread(self) -> list[Span]:
+        """The statements with syntax errors, which the tree is without."""
+        if self.compilation.valid:
+            return []
+        read = {statement.span.start for statement in self.document.statements}
+        ends = ((start(line.tokens[0]), end(line.tokens[-1])) for line in self.statements if line.tokens)
+        return [Span(self.source, first, last) for first, last in ends if first not in read]
 
     @cached_property
     def visits(self) -> dict[tuple[int, int], list[Visit]]:

@@ -162,6 +162,21 @@ def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
             rename(views, found, "Yours")
 
 
+def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: Path) -> None:
+    library = "sewdsl 1\nblock Mine(c) = c$(c)k3-BN-IF\n"
+    (tmp_path / "lib.net").write_text(library)
+    defining = view(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
+    found = target(defining, library.index("Mine"))
+    assert found is not None
+    body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-{FC2\n'
+    half = view(body, str(tmp_path / "a.net"), tmp_path / "a.net")
+    with pytest.raises(RenameProblem, match=r"line 4 of a\.net has a syntax error, and says 'Mine': mend it first"):
+        rename([defining, half], found, "Yours")
+    for harmless in (body.replace("Mine", "Miner"), body.replace('use "lib.net"\n', "")):
+        other = view(harmless, str(tmp_path / "a.net"), tmp_path / "a.net")
+        assert len(rename([defining, other], found, "Yours")) == 1
+
+
 def test_what_ships_keeps_its_name() -> None:
     text, offset = at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n")
     found = target(text, offset)
