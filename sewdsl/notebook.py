@@ -98,7 +98,9 @@ class Run:
     def __repr__(self) -> str:
         result = self.result
         scores = f"{result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best"
-        return f"{result.network} on {result.data}: {scores} of {result.epochs}, {result.seconds:g} s; {self.path}"
+        here = Path.cwd()
+        where = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
+        return f"{result.network} on {result.data}: {scores} of {result.epochs}, {result.seconds:g} s; {where}"
 
     def _repr_html_(self) -> str:
         curves = b64encode(self._folder.curves.read_bytes()).decode()

@@ -23,8 +23,9 @@ from tests.docs.test_snippets import Page
         ("1,000 of 2", "1,001 of 2", 0, False),
         ("1,000 of 2.0e-3", "1,100 of 2.1e-3", 0.1, True),
         ("1,000 of 2.0e-3", "1,100 of 3e-3", 0.1, False),
-        ("rate  10%", "rate 9.5%", 0.1, True),
-        ("rate 10%", "share 10%", 0.1, False),
+        ("rate  10.0%", "rate 9.5%", 0.1, True),
+        ("rate 10.0%", "share 10.0%", 0.1, False),
+        ("...\nepoch 2/2 9.5%", "epoch 1/2 5.0%\nepoch 2/2 9.6%", 0.1, True),
     ],
 )
 def test_what_agrees(shown: str, printed: str, leeway: float, agree: bool) -> None:  # noqa: FBT001 -- a table

@@ -82,7 +82,7 @@ def test_a_deep_network_is_drawn_folded_and_without_a_word_more() -> None:
     assert len(html) < 250_000
 
 
-def test_a_cell_that_trains_runs_again(tmp_path: Path) -> None:
+def test_a_cell_that_trains_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = tmp_path / "small.net"
     spec.write_text(SMALL, encoding="utf-8")
     out = tmp_path / "run"
@@ -93,6 +93,9 @@ def test_a_cell_that_trains_runs_again(tmp_path: Path) -> None:
     assert first.result == notebook.Run(out).result
     again = notebook.train(str(spec), str(out), overwrite=True, set={"train.epochs": "2"})
     assert again.result.epochs == 2
+    assert repr(again).endswith(f"s; {out}")
+    monkeypatch.chdir(tmp_path)
+    assert repr(again).endswith("s; run")
     assert (out / "notes.md").exists()  # nothing is removed but what a run has left
 
 
