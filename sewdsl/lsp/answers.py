@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
 from lsprotocol import types
@@ -23,7 +22,7 @@ from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.tree import Use
 
 MOST = 200
-"""Problems that are sent of one text, and fixes of one place: more cannot be read, but take their time."""
+"""Problems that are sent of one text: more cannot be read, but take their time."""
 
 _SEVERITY = {
     Severity.ERROR: types.DiagnosticSeverity.Error,
@@ -75,15 +74,16 @@ class Document:
 def diagnostics(document: Document) -> list[types.Diagnostic]:
     """What the compiler says, or the worst of it; what is wrong in a used file stands at the ``use`` of it."""
     said = sorted(document.view.compilation.diagnostics, key=lambda each: -each.severity)
-    shown = [_diagnostic(document, each) for each in said[:MOST]]
+    shown = [told(document, each) for each in said[:MOST]]
     if said[MOST:]:
         message = f"{len(said) - MOST:,} more problems are not shown: mend some of the others first"
-        rest = _diagnostic(document, said[MOST])
+        rest = told(document, said[MOST])
         shown.append(types.Diagnostic(rest.range, message, severity=rest.severity, source=rest.source))
     return shown
 
 
-def _diagnostic(document: Document, said: Diagnostic) -> types.Diagnostic:
+def told(document: Document, said: Diagnostic) -> types.Diagnostic:
+    """One thing that the compiler says."""
     span, message, related = said.span, said.message, None
     if span.source is not document.view.source:
         place = types.Location(_uri(Path(span.source.name)), Positions(span.source, document.units).range(span))
@@ -123,46 +123,8 @@ def _use(view: View, source: Source) -> Span:
     return found[0].path.span if found else Span(view.source, 0, 0)
 
 
-def actions(document: Document, place: types.Range) -> list[types.CodeAction]:
-    """The fixes of what is said at a place; all that have one reading only, at once; and to allow a warning."""
-    first, last = document.at.offset(place.start), document.at.offset(place.end)
-    here = (
-        said
-        for said in document.view.compilation.diagnostics
-        if said.span.source is document.view.source and said.span.start <= last and first <= said.span.end
-    )
-    return list(islice((action for said in here for action in _actions(document, said)), MOST))
-
-
-def _actions(document: Document, said: Diagnostic) -> Iterator[types.CodeAction]:
-    for number, fix in enumerate(said.fixes):
-        if all(edit.span.source is document.view.source for edit in fix.edits):
-            yield _action(document, fix.title, fix.edits, said, preferred=fix.safe and not number)
-    if said.severity is not Severity.ERROR and document.view.document.statements:
-        yield _allow(document, said)
-
-
-def _action(
-    document: Document, title: str, edits: Iterable[Edit], said: Diagnostic, *, preferred: bool
-) -> types.CodeAction:
-    return types.CodeAction(
-        title=title,
-        kind=types.CodeActionKind.QuickFix,
-        diagnostics=[_diagnostic(document, said)],
-        is_preferred=preferred,
-        edit=types.WorkspaceEdit(changes={document.uri: [_edit(document.at, edit) for edit in edits]}),
-    )
-
-
-def _allow(document: Document, said: Diagnostic) -> types.CodeAction:
-    """Writes ``allow CODE "why"`` behind the last statement."""
-    source = document.view.source
-    end = document.view.document.statements[-1].span.end
-    edit = Edit(Span(source, end, end), f'{source.line_end}{source.line_end}allow {said.code} "why"')
-    return _action(document, f"allow {said.code} in this file", [edit], said, preferred=False)
-
-
-def _edit(at: Positions, edit: Edit) -> types.TextEdit:
+def changed(at: Positions, edit: Edit) -> types.TextEdit:
+    """An edit of a text."""
     return types.TextEdit(at.range(edit.span), edit.text)
 
 
@@ -251,7 +213,7 @@ def renamed(
     changes: dict[str, list[types.TextEdit]] = {}
     for edit in rename([other.view for other in by_source.values()], found, name):
         other = by_source[id(edit.span.source)]
-        changes.setdefault(other.uri, []).append(_edit(other.at, edit))
+        changes.setdefault(other.uri, []).append(changed(other.at, edit))
     return types.WorkspaceEdit(changes=changes)
 
 
@@ -284,4 +246,4 @@ def formatted(document: Document) -> list[types.TextEdit]:
         text = format_source(source)
     except SewdslError:
         return []
-    return [] if text == source.text else [_edit(document.at, Edit(Span(source, 0, len(source.text)), text))]
+    return [] if text == source.text else [changed(document.at, Edit(Span(source, 0, len(source.text)), text))]

@@ -14,7 +14,7 @@ from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
 from sewdsl.editing.references import RenameProblem, target
-from sewdsl.lsp import answers
+from sewdsl.lsp import actions, answers
 from sewdsl.lsp.answers import Document
 from sewdsl.lsp.documents import Documents
 
@@ -172,14 +172,23 @@ def _answer_about_places(server: Server) -> None:
         return answers.completed(server.documents[params.text_document.uri], params.position, server.datasets)
 
     @server.feature(
-        types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix])
+        types.TEXT_DOCUMENT_CODE_ACTION,
+        types.CodeActionOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]),
     )
     def _(params: types.CodeActionParams) -> list[types.CodeAction]:
-        return answers.actions(server.documents[params.text_document.uri], params.range)
+        document = server.documents[params.text_document.uri]
+        found = [*actions.at(document, params.range), *actions.all_at_once(document)]
+        only = params.context.only
+        return [each for each in found if only is None or any(_is_kind(each, kind) for kind in only)]
 
     @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
     def _(params: types.InlayHintParams) -> list[types.InlayHint]:
         return answers.shapes(server.documents[params.text_document.uri], params.range)
+
+
+def _is_kind(action: types.CodeAction, kind: str) -> bool:
+    """Whether an action is of a kind: ``source.fixAll`` is of ``source`` too, and everything of the empty kind."""
+    return not kind or ((action.kind or "") + ".").startswith(kind + ".")
 
 
 def _answer_about_names(server: Server) -> None:

@@ -87,8 +87,8 @@ class Editor:
         params = await asyncio.wait_for(self.said[self.uri(name)].get(), 20)
         return list(params.diagnostics)
 
-    async def actions(self, name: str, said: lsp.Diagnostic) -> list[lsp.CodeAction]:
-        text, context = lsp.TextDocumentIdentifier(self.uri(name)), lsp.CodeActionContext([said])
+    async def actions(self, name: str, said: lsp.Diagnostic, *only: str) -> list[lsp.CodeAction]:
+        text, context = lsp.TextDocumentIdentifier(self.uri(name)), lsp.CodeActionContext([said], only=only or None)
         found = await self.client.text_document_code_action_async(lsp.CodeActionParams(text, said.range, context))
         return [action for action in found or () if isinstance(action, lsp.CodeAction)]
 

@@ -1,9 +1,9 @@
 """What is said in the protocol's words."""
 
-from lsprotocol.types import DiagnosticSeverity, Position, Range
+from lsprotocol.types import DiagnosticSeverity
 
 from sewdsl.editing import view
-from sewdsl.lsp.answers import MOST, Document, actions, diagnostics
+from sewdsl.lsp.answers import MOST, Document, diagnostics
 
 
 def test_of_very_many_problems_the_worst_are_shown() -> None:
@@ -14,10 +14,3 @@ def test_of_very_many_problems_the_worst_are_shown() -> None:
     assert rest.message == "801 more problems are not shown: mend some of the others first"
     assert rest.severity == DiagnosticSeverity.Warning
     assert rest.range.start > others[-1].range.start
-
-
-def test_of_very_many_fixes_the_first_are_offered() -> None:
-    document = Document("x", view(f"sewdsl 1\ninput 2x9x9\nbody {'BN–' * (MOST + 800)}BN\n", "x.net"))
-    offered = actions(document, Range(Position(2, 0), Position(2, 9999)))
-    assert len(offered) == MOST
-    assert offered[0].edit is not None

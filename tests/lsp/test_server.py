@@ -19,7 +19,12 @@ def test_diagnostics_and_their_fixes(tmp_path: Path) -> None:
         (said,) = await editor.open("a.net", NET)
         assert (said.code, said.source, said.severity) == ("missing-hyphen", "sewdsl", lsp.DiagnosticSeverity.Error)
         assert said.message.startswith("'PLIFMPk2' is PLIF and MPk2 without the hyphen between")
-        (action,) = await editor.actions("a.net", said)
+        action, every = await editor.actions("a.net", said)
+        assert (action.kind, every.kind) == (lsp.CodeActionKind.QuickFix, lsp.CodeActionKind.SourceFixAll)
+        for only in ("source", "source.fixAll", ""):
+            assert every in await editor.actions("a.net", said, only)
+        assert await editor.actions("a.net", said, "quickfix") == [action]
+        assert await editor.actions("a.net", said, "refactor", "source.fix") == []
         assert (action.title, action.is_preferred) == ("insert the missing '-'", True)
         assert action.edit is not None
         assert action.edit.changes is not None

@@ -1,0 +1,66 @@
+"""What can be done about problems: their fixes, one by one or all at once, and ``allow``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from lsprotocol import types
+
+from sewdsl.compiler.fixing import fixed
+from sewdsl.diagnostics import Diagnostic, Edit, Severity
+from sewdsl.lsp.answers import Document, changed, told
+from sewdsl.source import Span
+
+MOST = 200
+"""Actions that are offered at one place, and problems that are mended at once."""
+
+
+def at(document: Document, place: types.Range) -> list[types.CodeAction]:
+    """The fixes of what is said at a place, and to allow a warning."""
+    first, last = document.at.offset(place.start), document.at.offset(place.end)
+    here = (
+        said
+        for said in document.view.compilation.diagnostics
+        if said.span.source is document.view.source and said.span.start <= last and first <= said.span.end
+    )
+    return list(islice((action for said in here for action in _actions(document, said)), MOST))
+
+
+def _actions(document: Document, said: Diagnostic) -> Iterator[types.CodeAction]:
+    for number, fix in enumerate(said.fixes):
+        if all(edit.span.source is document.view.source for edit in fix.edits):
+            yield _action(document, fix.title, fix.edits, said, preferred=fix.safe and not number)
+    if said.severity is not Severity.ERROR and document.view.document.statements:
+        yield _allow(document, said)
+
+
+def _action(
+    document: Document, title: str, edits: Iterable[Edit], said: Diagnostic, *, preferred: bool
+) -> types.CodeAction:
+    return types.CodeAction(
+        title=title,
+        kind=types.CodeActionKind.QuickFix,
+        diagnostics=[told(document, said)],
+        is_preferred=preferred,
+        edit=types.WorkspaceEdit(changes={document.uri: [changed(document.at, edit) for edit in edits]}),
+    )
+
+
+def _allow(document: Document, said: Diagnostic) -> types.CodeAction:
+    """Writes ``allow CODE "why"`` behind the last statement."""
+    source = document.view.source
+    end = document.view.document.statements[-1].span.end
+    edit = Edit(Span(source, end, end), f'{source.line_end}{source.line_end}allow {said.code} "why"')
+    return _action(document, f"allow {said.code} in this file", [edit], said, preferred=False)
+
+
+def all_at_once(document: Document) -> list[types.CodeAction]:
+    """The fixes of the whole text that have one reading only, as one action; none where there is no such fix."""
+    source = document.view.source
+    text = fixed(document.view.compilation.diagnostics[:MOST], source)
+    if text == source.text:
+        return []
+    edit = changed(document.at, Edit(Span(source, 0, len(source.text)), text))
+    title, kind = "mend all that has one reading only", types.CodeActionKind.SourceFixAll
+    return [types.CodeAction(title, kind, edit=types.WorkspaceEdit(changes={document.uri: [edit]}))]
