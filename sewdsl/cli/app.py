@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.unknown import Command
+
 COMMANDS = (
     "check",
     "show",
@@ -64,7 +66,7 @@ def _root(
 
 
 for _name in COMMANDS:
-    app.command(_name)(import_module(f"sewdsl.cli.{_name}{'_' * iskeyword(_name)}").command)
+    app.command(_name, cls=Command)(import_module(f"sewdsl.cli.{_name}{'_' * iskeyword(_name)}").command)
 for _name in GROUPS:
     app.add_typer(import_module(f"sewdsl.cli.{_name}").group, name=_name)
 

@@ -1,0 +1,42 @@
+"""Options that no command has."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from sewdsl.cli.app import app
+
+
+def said(*arguments: str) -> str:
+    """The usage error, in one line."""
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 2
+    return " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "key"),
+    [
+        ("check", "--join", "join"),
+        ("train", "--epochs", "train.epochs"),
+        ("train", "--lr", "train.optimizer.lr"),
+        ("train", "--T-train", "train.T_train"),
+        ("show", "--batch-size", "train.batch"),
+        ("export", "--tau", "neuron.tau"),
+    ],
+)
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_setting_is_no_option(command: str, option: str, key: str, joined: bool) -> None:  # noqa: FBT001
+    given = [f"{option}=3"] if joined else [option, "3"]
+    assert f"there is no option {option}: a setting is changed by --set {key}=VALUE" in said(command, "tiny", *given)
+
+
+def test_what_takes_no_settings_does_not_speak_of_them() -> None:
+    assert "No such option: --epochs" in said("runs", "--epochs", "3")
+
+
+def test_other_usage_errors_stay() -> None:
+    assert "No such option: --inputs" in said("check", "tiny", "--inputs", "3")
+    assert "--input" in said("check", "tiny", "--input")
+    assert "no option" not in said("check", "tiny", "--input")
