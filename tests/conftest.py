@@ -1,11 +1,23 @@
 """What every test shares: settings that depend neither on how busy the machine is nor on who started the tests."""
 
+import os
 import signal
 
+import pytest
 from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, and threads that
+# wait for each other take more time than they save, most of all beside other processes
 
 settings.register_profile("sewdsl", deadline=None, derandomize=True)
 settings.load_profile("sewdsl")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts so what it runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and children of the tests would inherit it
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests have recorded with ``record_property``: figures that depend on the machine."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
