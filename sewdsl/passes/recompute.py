@@ -31,5 +31,6 @@ def _said(choice: Choice, budget: int) -> str:
         words.append("less is stored of small tensors too")
     if program.again:
         share = peak.again / max(3 * sum(map(peak.sizes.macs, peak.sizes.units)), 1)
-        words.append(f"{len(program.again)} values are computed again, {share:.1%} of a step's work")
+        values = "1 value is" if len(program.again) == 1 else f"{len(program.again)} values are"
+        words.append(f"{values} computed again, {share:.1%} of a step's work")
     return "; ".join(words)

@@ -98,13 +98,17 @@ def test_torch_does_not_compile_what_is_planned(tmp_path: Path) -> None:
     assert "'memory' goes with 'compile off'" in said.message
 
 
-def test_what_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("budget", "again"), [("700 kB", "2 values are"), ("800 kB", "1 value is")])
+def test_what_is_said(tmp_path: Path, budget: str, again: str) -> None:
     path = tmp_path / "some.net"
-    path.write_text(net(BODIES["ADD"], "700kB"), encoding="utf-8")
+    path.write_text(net(BODIES["ADD"], budget.replace(" ", "")), encoding="utf-8")
     done = CliRunner().invoke(app, ["compile", str(path), "--emit", "passes"])
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("recompute:")]
-    assert "fits into 700 kB" in line
-    assert "values are computed again" in line
+    assert f"fits into {budget}" in line
+    assert f"{again} computed again" in line
+
+
+def test_what_is_said_where_nothing_is_done() -> None:
     done = CliRunner().invoke(app, ["compile", "mnist5k", "--emit", "passes"])
     assert "recompute: nothing to do" in done.stdout.splitlines()
 
