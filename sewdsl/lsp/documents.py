@@ -74,6 +74,7 @@ class Documents:
     def forget(self, uri: str) -> None:
         """Drops what is known of a text that was closed."""
         self._open.pop(uri, None)
+        _place.cache_clear()  # links may lead elsewhere when it is opened again
 
     def beside(self, uri: str) -> Iterator[Document]:
         """All files of its project, in as many steps, so that a later search finds them read; once for each project."""

@@ -99,6 +99,11 @@ def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
     workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
     assert documents[uri].view.file is None
     assert list(documents.beside(uri)) == []
+    workspace.remove_text_document(uri)
+    documents.forget(uri)
+    (tmp_path / "c.net").unlink()
+    workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
+    assert documents[uri].view.file == tmp_path / "c.net"
 
 
 def test_a_closed_file_that_is_no_text(tmp_path: Path) -> None:
