@@ -35,6 +35,9 @@ def beginning(path: Path | None, network: Network) -> Beginning | None:
     ours = weights.SCHEMES["sewdsl"]
     try:
         found = weights.read(path)
+    except weights.WeightsError as error:
+        raise RunError(str(error)) from None
+    try:
         names = [scheme.name for scheme in weights.detect(found.tensors, network)]
         if ours.name not in names:
             message = (

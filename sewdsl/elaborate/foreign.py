@@ -30,26 +30,27 @@ class Foreign:
     use: str
 
 
-_WEIGHTS = Foreign(
+WEIGHTS = Foreign(
     "a file of weights",
     "weights go with a network: train and export take '--weights FILE', 'sewdsl weights show' lists",
 )
+ARCHIVE = Foreign("an archive", "give the file of a network")
 _WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import' reads NIR and models of torch"
 _SUFFIXES = {
     ".nir": Foreign("a graph of NIR", "'sewdsl import FILE OUT.net' makes a network of it"),
     ".onnx": Foreign("a model of ONNX", _WRITTEN),
     ".pt2": Foreign("an archive of torch.export", _WRITTEN),
-    ".safetensors": _WEIGHTS,
-    ".ckpt": _WEIGHTS,
-    ".pt": _WEIGHTS,
-    ".pth": _WEIGHTS,
+    ".safetensors": WEIGHTS,
+    ".ckpt": WEIGHTS,
+    ".pt": WEIGHTS,
+    ".pth": WEIGHTS,
 }
 _BEGINNINGS = {
     HDF5: Foreign("a file of HDF5", "'sewdsl import FILE OUT.net' makes a network of a graph of NIR"),
     b"%PDF": Foreign("a PDF file", "copy the line out of it, and give it in quotes"),
     b"\x89PNG": Foreign("a picture", "give the file that it was drawn from"),
-    b"PK\x03\x04": Foreign("an archive", "give the file of a network"),
-    b"\x1f\x8b": Foreign("an archive", "give the file of a network"),
+    b"PK\x03\x04": ARCHIVE,
+    b"\x1f\x8b": ARCHIVE,
 }
 
 

@@ -127,6 +127,10 @@ def test_our_own_text_in_pytorch_names_its_network(tmp_path: Path, monkeypatch: 
         ("run", "cannot read 'run': Is a directory; the weights in it: run/checkpoints/best.safetensors"),
         ("y.ckpt", "cannot read 'y.ckpt': No such file or directory"),
         ("x.ckp", "cannot read 'x.ckp': No such file or directory; did you mean 'x.ckpt'?"),
+        ("x.onnx", "'x.onnx' is a model of ONNX, not a file of weights"),
+        ("paper.pdf", "'paper.pdf' is a PDF file, not a file of weights"),
+        ("mine.net", "'mine.net' is the text of a network, not a file of weights"),
+        ("x.ckpt", "'x.ckpt' is damaged, or no file of weights"),
     ],
 )
 def test_weights(source: str, said: str) -> None:
@@ -134,6 +138,10 @@ def test_weights(source: str, said: str) -> None:
         Path("x.pt2").unlink()
     result = run("weights", "convert", source, "out.pt", "--net", "mine.net")
     assert (result.exit_code, result.stderr) == (1, f"error: {said}\n")
+    trained = run(
+        "train", "tiny", "--set", "train.on=digits", "--set", "train.optimizer=SGD(lr=1)", "--weights", source
+    )
+    assert (trained.exit_code, trained.stderr) == (1, f"error: {said}\n")
 
 
 def test_weights_of_another_network_are_counted_first(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from sewdsl.elaborate.foreign import beside
+from sewdsl.elaborate.foreign import ARCHIVE, HEAD, WEIGHTS, beside, foreign
 from sewdsl.export.weights.error import WeightsError
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -56,6 +56,8 @@ def read(path: Path) -> Found:
         message = f"cannot read '{path}': {error.strerror}{_instead(path)}"
         raise WeightsError(message) from None
     try:
+        if other := _other(path, data[:HEAD]):
+            raise WeightsError(other)  # noqa: TRY301 -- its name goes before it, as before the others
         return _safetensors(data) if data[8:9] == b"{" else _unwrapped(_loaded(data))
     except WeightsError as error:
         message = f"'{path}' {error}"
@@ -95,6 +97,14 @@ def _loaded(data: bytes) -> Any:
         forbidden = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
         would = f"holds {forbidden[1]}, which is no weight and might run code: it was not loaded" if forbidden else ""
         raise WeightsError(would or "is damaged, or no file of weights") from None
+
+
+def _other(path: Path, head: bytes) -> str:
+    """What a file is that cannot hold weights; empty where it may."""
+    kind = foreign(path.name, head)
+    if kind is not None and kind.what not in {WEIGHTS.what, ARCHIVE.what}:
+        return f"is {kind.what}, not a file of weights"
+    return "is the text of a network, not a file of weights" if path.suffix == ".net" and kind is None else ""
 
 
 def _unwrapped(found: Any) -> Found:
