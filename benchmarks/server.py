@@ -3,7 +3,7 @@
 A server of its own is asked over its standard input and output, as an editor asks; the file lies in a folder with all
 shipped networks and a hundred more that call the same block. ``first``: the first answer of its kind. ``typed``: behind
 a keystroke, the median and the longest of many; what is said of the text comes after a pause of 50 ms, which counts.
-``again``: of a text that has not changed. The server has some seconds before the first question.
+``again``: of a text that has not changed. The server has some seconds between the opening and the first question.
 """
 
 from __future__ import annotations
@@ -126,10 +126,10 @@ async def measure(file: Path, rounds: int) -> dict[str, Times]:
     session = Session(file)
     await session.begin()
     opened = await _timed(session.open)
+    await asyncio.sleep(REST)
     found: dict[str, Times] = {
         "publishDiagnostics": (opened, [await _typed(session, session.said) for _ in range(rounds)], [])
     }
-    await asyncio.sleep(REST)
     for name, question in session.questions().items():
         first = await _timed(question)
         typed = [await _typed(session, question) for _ in range(rounds)]

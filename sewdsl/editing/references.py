@@ -134,7 +134,7 @@ def references(views: Iterable[View], found: Target) -> Iterator[Reference]:
     """
     for view in views:
         meant = _meant(view, found)
-        for node in walk(view.document):
+        for node in view.named:
             if isinstance(node, BlockDefinition) and _same(node, found.definition):
                 yield from _in_definition(node, found)
             elif meant and isinstance(node, Call) and node.name.plain == found.key:

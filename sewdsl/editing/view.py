@@ -9,6 +9,7 @@ from pathlib import Path
 from sewdsl.compiler.reading import Compilation, assembled, compiled
 from sewdsl.compiler.spec import Found
 from sewdsl.diagnostics import Diagnostics
+from sewdsl.editing.places import walk
 from sewdsl.elaborate import Visit
 from sewdsl.elaborate.files import SAVED, Reach
 from sewdsl.elaborate.library import library
@@ -18,7 +19,7 @@ from sewdsl.syntax.brackets import match
 from sewdsl.syntax.layout import Lines, statements
 from sewdsl.syntax.limits import STANDARD, Limits
 from sewdsl.syntax.scanner import end, scan, start
-from sewdsl.syntax.tree import Document
+from sewdsl.syntax.tree import BlockDefinition, Call, Document
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class View:
             return []
         tokens = scan(self.source)
         return statements(tokens, match(self.source, tokens, Diagnostics(), STANDARD))
+
+    @cached_property
+    def named(self) -> list[BlockDefinition | Call]:
+        """Every definition of a block, and everything that may call one."""
+        return [node for node in walk(self.document) if isinstance(node, BlockDefinition | Call)]
 
     @property
     def unread(self) -> list[Span]:
