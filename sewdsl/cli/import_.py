@@ -55,7 +55,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Write a model of another library as a .net file, and its weights beside it as .safetensors."""
     _check_source(source, python=python)
     if out.suffix != ".net":
-        usage(f"OUT ends with .net, not with '{out.suffix}'")
+        usage(f"OUT ends with .net, unlike '{out}'")
     if not overwrite and any(path.exists() for path in (out, out.with_suffix(".safetensors"))):
         usage(f"'{out}' or its weights are there already; --overwrite replaces them, with what was added to them")
     if dt is not None and (python or not 0 < dt < float("inf")):

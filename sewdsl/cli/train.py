@@ -137,6 +137,8 @@ def _start(  # noqa: PLR0913 -- as above
     with ends(lambda: folder):
         planned = plan(compilation, given.data)
         found, begin = planned.data.find(), beginning(given.weights, planned.network)
+        if given.data and not found:
+            found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
         folder = place.folder(network.name, processes)
         _print_recipe(planned.network, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds

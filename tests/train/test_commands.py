@@ -19,12 +19,13 @@ def run(*arguments: object) -> Result:
 
 def test_there_and_back(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = run("train", small, "--out", out, "--set", "train.epochs=1", "--steps", "2")
+    done = run("train", small, "--out", out, "--set", "train.epochs=1", "--steps", "2", "--data", "elsewhere")
     assert done.exit_code == 0, done.output
     said = done.stderr.splitlines()
     assert said[0].startswith(
         "training Small on digits: epochs 1, batch 100, accumulate 1, T_train none, optimizer Adam(lr=0.01, "
     )
+    assert said[1] == "data: digits comes with a package, so that nothing is read from 'elsewhere'"
     assert any(line.startswith("epoch 1/1   loss ") for line in said)
     rows = {row[0]: row[1:] for row in map(str.split, done.stdout.splitlines()) if row}
     assert rows["neurons"] == ["firing", "rate", "never", "fire", "over", "90%"]

@@ -85,7 +85,7 @@ def test_a_module_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["net.nir", "out.txt"], "OUT ends with .net, not with '.txt'"),
+        (["net.nir", "out.txt"], "OUT ends with .net, unlike 'out.txt'"),
         (["net.nir", "out.net", "--dt", "0"], "--dt takes a number of seconds above 0"),
         (["a:b", "out.net", "--python"], "with --python, --input says what the module reads"),
         (["ab", "out.net", "--python", "--input", "4"], "with --python, SOURCE is MODULE:CALLABLE, not 'ab'"),
