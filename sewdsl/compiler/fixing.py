@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 
 from sewdsl.diagnostics import Diagnostic, Edit
@@ -19,20 +20,28 @@ def fixed(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bool = F
         source: The text to change.
         unsafe: Also apply fixes that are only likely to be meant.
     """
-    taken: list[Edit] = []
+    taken: list[Edit] = []  # by place; no two meet
     for diagnostic in diagnostics:
         for fix in diagnostic.fixes[:1]:
             ours = all(edit.span.source == source for edit in fix.edits)
-            if ours and (fix.safe or unsafe) and not any(_meet(edit, other) for edit in fix.edits for other in taken):
-                taken += fix.edits
-    text = source.text
-    for edit in sorted(taken, key=lambda edit: edit.span.start, reverse=True):
-        text = text[: edit.span.start] + edit.text + text[edit.span.end :]
-    return text
+            if ours and (fix.safe or unsafe) and not any(_meets(edit, taken) for edit in fix.edits):
+                for edit in fix.edits:
+                    insort(taken, edit, key=_start)
+    pieces, done = [], 0
+    for edit in taken:
+        pieces += [source.text[done : edit.span.start], edit.text]
+        done = edit.span.end
+    return "".join([*pieces, source.text[done:]])
 
 
-def _meet(one: Edit, other: Edit) -> bool:
-    """Whether two edits touch the same characters, or insert at the same place."""
-    if one.span.start == other.span.start:
-        return True
-    return one.span.start < other.span.end and other.span.start < one.span.end
+def _start(edit: Edit) -> int:
+    return edit.span.start
+
+
+def _meets(edit: Edit, taken: list[Edit]) -> bool:
+    """Whether an edit touches the characters of one of them, or inserts at the same place: its neighbours tell."""
+    place = bisect_right(taken, edit.span.start, key=_start)
+    before, behind = taken[max(place - 1, 0) : place], taken[place : place + 1]
+    return any(_start(other) == _start(edit) or _start(edit) < other.span.end for other in before) or any(
+        _start(other) < edit.span.end for other in behind
+    )

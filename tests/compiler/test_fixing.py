@@ -1,0 +1,39 @@
+"""Fixes are applied together where none touches what another one changes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sewdsl.compiler.fixing import fixed
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.source import Source, Span
+
+SOURCE = Source("t", "abcdefghij")
+spans = st.tuples(st.integers(0, 10), st.integers(0, 3)).map(lambda at: (at[0], min(sum(at), 10)))
+
+
+def said(span: tuple[int, int], text: str, *, safe: bool = True) -> Diagnostic:
+    place = Span(SOURCE, *span)
+    fix = Fix("mend", (Edit(place, text),), safe=safe)
+    return Diagnostic("some-code", Severity.ERROR, "wrong", place, fixes=(fix,))
+
+
+@given(st.lists(spans, max_size=8))
+def test_of_fixes_that_meet_the_first_is_applied(places: list[tuple[int, int]]) -> None:
+    taken: list[tuple[int, int, int]] = []
+    for number, (start, end) in enumerate(places):
+        if all(start != low and (end <= low or high <= start) for low, high, _ in taken):
+            taken.append((start, end, number))
+    wanted = SOURCE.text
+    for start, end, number in sorted(taken, reverse=True):
+        wanted = f"{wanted[:start]}<{number}>{wanted[end:]}"
+    assert fixed([said(place, f"<{number}>") for number, place in enumerate(places)], SOURCE) == wanted
+
+
+def test_what_is_only_likely_waits_to_be_asked_for() -> None:
+    likely = [said((0, 1), "A", safe=False), said((1, 2), "B")]
+    assert fixed(likely, SOURCE) == "aBcdefghij"
+    assert fixed(likely, SOURCE, unsafe=True) == "ABcdefghij"
+
+
+def test_other_files_are_left_alone() -> None:
+    assert fixed([said((0, 1), "A")], Source("u", SOURCE.text)) == SOURCE.text
