@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+
+SHOWN = 5
+"""Most classes that a message names."""
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
@@ -61,3 +64,39 @@ def files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[
         for entry in sorted(os.listdir(path))  # noqa: PTH208 -- a tenth of the time, of a million files
         if Path(entry).suffix.lower() in suffixes and entry[0] != "."
     ]
+
+
+def misfit(
+    place: Path, parts: Mapping[str, Collection[int]], label: Mapping[str, int], count: int | None, *, subset: bool
+) -> str:
+    """What is wrong with the classes in a folder of one's own; empty where nothing is.
+
+    Args:
+        place: The folder.
+        parts: The classes that have samples, by the name of each part of the data.
+        label: The class of each folder's name.
+        count: How many classes the network tells apart; None: as many as there are.
+        subset: Whether classes may be without samples.
+    """
+    total = max(label.values()) + 1
+    called = {number: name for name, number in label.items()}
+    lacking = {n: [part for part, there in parts.items() if n not in there] for n in range(total)}
+    torn = {n: where for n, where in lacking.items() if where and (len(where) < len(parts) or not subset)}
+    numbers = "; a number is its own class, from 0" if _numbers(label) else ""
+    if torn and not (subset and (count is None or total <= count)):
+        said = [f"class '{called.get(n, n)}' has no samples in {' and '.join(where)}" for n, where in torn.items()]
+        return (
+            f"in '{place}', {_some(said)}\n  each class has a folder of one name, with samples, in every part{numbers}"
+        )
+    if count is None or total == count or (subset and total < count):
+        return ""
+    found = (
+        f"{total} class{'es' if total > 1 else ''} ({_some([called.get(n, str(n)) for n in range(total)])}{numbers})"
+    )
+    part = "; if outputs without samples are meant, say 'subset on' in the train section" if total < count else ""
+    return f"'{place}' has {found}, but the network tells {count} apart\n  let it end in FC{total}{part}"
+
+
+def _some(words: Sequence[str]) -> str:
+    more = f", and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more

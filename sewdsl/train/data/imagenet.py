@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from sewdsl.train.data import classes, places
 from sewdsl.train.data.dataset import DataSet, Splits
@@ -13,6 +14,22 @@ from sewdsl.train.data.problem import DataError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 SPLITS = (("train",), ("val", "test"))
+
+
+class _Found(NamedTuple):
+    """The images of a folder.
+
+    Attributes:
+        place: The folder.
+        parts: The names of the folders for training and for the test in it.
+        label: The class of each folder's name.
+        files: Class and path of each image, for training and for the test.
+    """
+
+    place: Path
+    parts: Sequence[str]
+    label: Mapping[str, int]
+    files: Sequence[Sequence[tuple[int, Path]]]
 
 
 class ImageFolder(DataSet, name="image-folder"):
@@ -42,34 +59,35 @@ class ImageFolder(DataSet, name="image-folder"):
         if self.setup.augmentation.shift:
             message = f"'shift' is not for {self.name}: its training images are random parts of photographs already"
             raise DataError(message)
-        for label, path in (file for files in self._files for file in files):
-            if count and label >= count:
-                message = f"'{path}' is of class {label}, but the classes are 0 to {count - 1}"
-                raise DataError(message)
-        found = (len(self._files[0]), len(self._files[1]))
+        train, test = self._found.files
+        found = (len(train), len(test))
         if self.counts not in (None, found) and not self.setup.subset:
             shares = " and ".join(f"{there:,} of {all_:,}" for there, all_ in zip(found, self.counts, strict=True))
             message = f"{self.name} is not all there: {shares} images for training and for validation\n"
             hint = "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on"
             raise DataError(message + hint)
-        return f"{found[0]:,} images for training and {found[1]:,} for the test in '{self._files[0][0][1].parents[2]}'"
+        place, label = self._found.place, self._found.label
+        there = {name: {n for n, _path in files} for name, files in zip(self._found.parts, (train, test), strict=True)}
+        if wrong := classes.misfit(place, there, label, count, subset=self.setup.subset):
+            raise DataError(wrong)
+        return f"{found[0]:,} images for training and {found[1]:,} for the test in '{place}'"
 
     def load(self) -> Splits:
         """The images; none is read before it is needed."""
         self.find()
         shape = self.setup.shape or self.shape or ()
-        self.names = classes.names(file for files in self._files for file in files)
-        train, test = (ImageFiles(files, shape, self.setup.augmentation.flip) for files in self._files)
+        self.names = classes.names(file for files in self._found.files for file in files)
+        train, test = (ImageFiles(files, shape, self.setup.augmentation.flip) for files in self._found.files)
         return Splits(train, test)
 
     @cached_property
-    def _files(self) -> tuple[list[tuple[int, Path]], ...]:
+    def _found(self) -> _Found:
         for place in places.candidates(self.setup.folder, (self.name,)):
-            parts = [classes.child(place, *names) for names in SPLITS]
-            label = classes.labels(name for part in parts if part for name in classes.subfolders(part))
-            files = tuple(classes.files(part, SUFFIXES, label) if part else [] for part in parts)
-            if all(files):
-                return files
+            parts = [part for names in SPLITS if (part := classes.child(place, *names))]
+            label = classes.labels(name for part in parts for name in classes.subfolders(part))
+            files = [classes.files(part, SUFFIXES, label) for part in parts]
+            if len(parts) == len(SPLITS) and all(files):
+                return _Found(place, [part.name for part in parts], label, files)
         patterns = [("{train,val}/<class>/*.{jpeg,jpg,png,bmp,webp}", "with a folder for each class in both")]
         raise DataError(places.missing(self.name, self.setup.folder, (self.name,), patterns, self.source))
 

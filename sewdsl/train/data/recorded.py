@@ -84,17 +84,23 @@ class RecordedDataSet(DataSet):
         return train, test
 
     def _check(self, listing: Listing) -> None:
-        count = self.classes or self.setup.classes
+        if self.classes is None:
+            parts = {"train": listing.train, "test": listing.test} if listing.test else {"it": listing.train}
+            there = {name: {recording.label for recording in part} for name, part in parts.items()}
+            wrong = classes.misfit(listing.place, there, listing.label, self.setup.classes, subset=self.setup.subset)
+            if wrong:
+                raise DataError(wrong)
         for recording in (*listing.train, *listing.test):
-            if count and recording.label >= count:
-                message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {count - 1}"
+            if self.classes and recording.label >= self.classes:
+                last = self.classes - 1
+                message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}"
                 raise DataError(message)
         if not self.part(listing)[0]:
             message = f"no recordings for training in '{listing.place}'"
             raise DataError(message)
 
     def _incomplete(self, layout: Layout, found: Listing) -> str:
-        parts = zip(("training", "test"), found[1:], layout.counts or (), strict=True)
+        parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)
         shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
         return (
             f"{self.name} is not all there: '{found.place}' holds {shares} recordings\n"

@@ -159,10 +159,50 @@ class TestImageFolder:
         with pytest.raises(DataError, match=r"^image-folder is not in .*\n(.*\n)*.*{train,val}/<class>"):
             self.data(tmp_path).find()
         photographs(tmp_path, ("a", "b", "c"))
-        with pytest.raises(DataError, match="is of class 2, but the classes are 0 to 1"):
+        with pytest.raises(DataError, match=r"has 3 classes \(a, b, c\), .* tells 2 apart\n  let it end in FC3$"):
             self.data(tmp_path).find()
         with pytest.raises(DataError, match="the network's input is 2x24x24"):
             self.data(tmp_path, (2, 24, 24)).find()
+
+    def test_classes_that_differ(self, tmp_path: Path) -> None:
+        photographs(tmp_path, ("one", "two", "zero"))
+        (tmp_path / "val" / "one").rename(tmp_path / "val" / "uno")
+        wanted = (
+            f"^in '{tmp_path}', class 'one' has no samples in val, class 'uno' has no samples in train\n  each class"
+        )
+        for count in (3, 4):
+            with pytest.raises(DataError, match=wanted):
+                self.classes(tmp_path, count)
+        with pytest.raises(DataError, match=wanted):
+            self.classes(tmp_path, 3, subset=True)
+        self.classes(tmp_path, 4, subset=True)
+        self.classes(tmp_path, None, subset=True)
+        (tmp_path / "val" / "uno").rename(tmp_path / "val" / "one")
+        self.classes(tmp_path, 3)
+
+    def test_class_without_samples(self, tmp_path: Path) -> None:
+        photographs(tmp_path, ("a", "b"))
+        for path in (tmp_path / "val" / "b").iterdir():
+            path.unlink()
+        with pytest.raises(DataError, match="class 'b' has no samples in val\n"):
+            self.classes(tmp_path, 2)
+        (tmp_path / "train" / "c").mkdir()
+        with pytest.raises(DataError, match="in val, class 'c' has no samples in train and val\n"):
+            self.classes(tmp_path, 3)
+
+    def test_more_outputs_than_classes(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        with pytest.raises(DataError, match=r"has 2 classes .* tells 10 apart\n  let it end in FC2; .* 'subset on'"):
+            self.classes(tmp_path, 10)
+        self.classes(tmp_path, 10, subset=True)
+
+    def test_many_classes_are_not_all_named(self, tmp_path: Path) -> None:
+        photographs(tmp_path, tuple("abcdefgh"))
+        with pytest.raises(DataError, match=r"has 8 classes \(a, b, c, d, e, and 3 more\)"):
+            self.classes(tmp_path, 7)
+
+    def classes(self, root: Path, count: int | None, *, subset: bool = False) -> None:
+        datasets()["image-folder"](Setup(root, shape=(3, 24, 24), classes=count, subset=subset)).find()
 
     def test_no_shift(self, tmp_path: Path) -> None:
         setup = Setup(tmp_path, shape=(3, 24, 24), classes=2, augmentation=Augmentation(shift=2))

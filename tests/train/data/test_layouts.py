@@ -184,7 +184,9 @@ class TestFolders:
                 writers.structured_npy(tmp_path / split / str(label) / "b.npy", events)
                 writers.nmnist_bin(tmp_path / split / str(label) / "c.bin", events)
                 writers.aedat3(tmp_path / split / str(label) / "d.aedat", events)
-        set_ = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11, subset=False)
+        with pytest.raises(DataError, match=r"class '1' has no samples in train and test, (.*\n)*.*; a number is"):
+            data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11, subset=False).find()
+        set_ = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11)
         train, test = set_.load()
         assert set_.names == [], "numbers are no names"
         assert train.y.tolist() == [0] * 4 + [2] * 4 + [10] * 4
@@ -199,6 +201,19 @@ class TestFolders:
         train, test = set_.load()
         assert (train.y.tolist(), test.y.tolist()) == ([0] * 4 + [1] * 4, [0, 1])
         assert set_.names == ["left", "right"]
+
+    @pytest.mark.parametrize("name", ["event-folder", "frame-folder"])
+    def test_classes_that_differ(self, name: str, tmp_path: Path) -> None:
+        for place in ("train/left", "train/right", "test/left", "test/rigth"):
+            writers.npz(folder(tmp_path / place / "0.npz"), some_events(30, 20))
+        with pytest.raises(DataError, match=r"class 'right' has no samples in test, class 'rigth' has .* in train\n"):
+            data(name, tmp_path, shape=(2, 20, 20), classes=3, subset=False).find()
+
+    def test_class_without_samples(self, tmp_path: Path) -> None:
+        writers.npz(folder(tmp_path / "left" / "0.npz"), some_events(30, 20))
+        (tmp_path / "right").mkdir()
+        with pytest.raises(DataError, match=f"^in '{tmp_path}', class 'right' has no samples in it\n"):
+            data("event-folder", tmp_path, shape=(2, 20, 20), classes=2, subset=False).find()
 
     @pytest.mark.parametrize("suffix", [".npy", ".npz"])
     @pytest.mark.parametrize("scale", [1.0, 0.5])
@@ -215,7 +230,9 @@ class TestFolders:
     def test_what_does_not_fit(self, tmp_path: Path) -> None:
         writers.npz(folder(tmp_path / "7" / "a.npz"), some_events(30, 20))
         writers.npz(tmp_path / "7" / "b.npz", some_events(30, 20))
-        with pytest.raises(DataError, match="is of class 7, but the classes are 0 to 6"):
+        with pytest.raises(
+            DataError, match=r"has 8 classes \(0, .*; a number is its own class.* 7 apart\n  let it end in FC8"
+        ):
             data("event-folder", tmp_path, shape=(2, 20, 20), classes=7).find()
         with pytest.raises(DataError, match=r"frames of events have 2 channels.* has 3"):
             data("event-folder", tmp_path, shape=(3, 20, 20), classes=8).find()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sewdsl.train.data import classes
@@ -22,11 +23,13 @@ class Listing(NamedTuple):
         place: The folder.
         train: For training, or all where the folder has no split.
         test: For the test.
+        label: The class of each folder's name, where folders are classes.
     """
 
     place: Path
     train: Sequence[Recording]
     test: Sequence[Recording]
+    label: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,7 @@ class ClassFolders(Layout):
         names = {name for part in parts if part for name in classes.subfolders(part)}
         label = classes.labels(names, self.known)
         train, test = ([self._recording(*file) for file in self._files(part, label)] for part in parts)
-        return Listing(base, train, test) if train or test else None
+        return Listing(base, train, test, label) if train or test else None
 
     def pattern(self, steps: int) -> str:
         """Such as ``events_np/{train,test}/<class>/*.npz``."""
