@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from sewdsl.train.study.places import StudyFolder
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/SPEC unless given.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", metavar="TEXT", help="Only variants with this in their name; repeatable.")
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, metavar="N", help="Only the first N of the seeds.")]
 List = Annotated[bool, typer.Option("--list", help="Print the variants and their folders, and do nothing else.")]
 
 
@@ -31,6 +36,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     spec: Annotated[str, Spec.__metadata__[0]],
     out: Out = None,
     data: Data = None,
+    only: Only = None,
+    seeds: Seeds = None,
     list_: List = False,
     save_every: SaveEvery = 5.0,
     settings: Set = None,
@@ -50,26 +57,37 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
     assert base.found is not None  # noqa: S101 -- it has a network
     folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
+    found = _chosen(found, only, seeds)
+    study = replace(base.study, variants=tuple(one.variant for one in found), seeds=base.study.seeds[:seeds])
     if list_:
-        _print_list(base.study, found, folder)
+        _print_list(study, found, folder)
         return
     if base.study.probe and data is not None:
         usage("a study that probes shows noise: it takes no --data")
     prepare()
     if base.study.probe:
         with ends(lambda: None):
-            compare(base.study, found, folder.path)
+            compare(study, found, folder.path)
     else:
-        _train(found, folder, data, save_every)
+        _train(found, folder, data, save_every, base.study)
 
 
-def _train(found: tuple[Varied, ...], folder: StudyFolder, data: Path | None, save_every: float) -> None:
+def _chosen(found: tuple[Varied, ...], only: list[str] | None, seeds: int | None) -> tuple[Varied, ...]:
+    """The variants whose names hold one of some texts, with so many of their seeds."""
+    texts = [text.casefold() for text in only or [""]]
+    chosen = [one for one in found if any(text in one.variant.title.casefold() for text in texts)]
+    if not chosen:
+        usage(f"no variant has {' or '.join(map(repr, only or ()))} in its name; --list prints them")
+    return tuple(replace(one, compilations=one.compilations[:seeds]) for one in chosen)
+
+
+def _train(found: tuple[Varied, ...], folder: StudyFolder, data: Path | None, save_every: float, study: Study) -> None:
     from sewdsl.train.folder import Interrupted  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.processes import Processes  # noqa: PLC0415 -- as above
     from sewdsl.train.study.running import groups, run  # noqa: PLC0415 -- as above
 
     with ends(lambda: None):
-        planned = groups(found, folder, data)
+        planned = groups(found, folder, data, study.variants)
         start, go_on = runners(data, lambda: way(Processes(), save_every))
         try:
             outcome = run(planned, folder, start, go_on, _announcement(folder))

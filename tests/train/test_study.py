@@ -224,6 +224,29 @@ class TestCommand:
         assert study()[:-1] == lines[:-1]
         assert stamps == [path.stat().st_mtime_ns for path in sorted(out.glob("*/*/result.json"))]
 
+    def test_a_part_of_it(self, spec: Path, tmp_path: Path) -> None:
+        """And then the rest, in the same folder."""
+        out = tmp_path / "out"
+        command = ["study", str(spec), "--out", str(out)]
+        listed = CliRunner().invoke(app, [*command, "--only", "iand", "--seeds", "1", "--list"])
+        assert listed.stdout.splitlines() == [f"{out}/join=IAND: join IAND; seeds 1"]
+        done = CliRunner().invoke(app, [*command, "--only", "join iand", "--seeds", "1"])
+        assert done.exit_code == 0, done.output
+        assert sorted(path.parent.relative_to(out).as_posix() for path in out.glob("*/*/result.json")) == [
+            "join=IAND/seed-1"
+        ]
+        done = CliRunner().invoke(app, [*command, "--only", "ADD", "--only", "AND", "--seeds", "1"])
+        assert done.exit_code == 0, done.output
+        assert len(list(out.glob("*/*/result.json"))) == 2
+        done = CliRunner().invoke(app, [*command, "--only", "ADD", "--seeds", "1"])
+        assert done.exit_code == 0, done.output
+        assert [row["labels"] for row in json.loads((out / "study.json").read_text("utf-8"))["rows"]] == [
+            {"join": "ADD"}
+        ]
+        none = CliRunner().invoke(app, [*command, "--only", "OR"])
+        assert none.exit_code == 2
+        assert "no variant has 'OR' in its name; --list prints them" in none.stderr
+
     def test_no_variants(self) -> None:
         done = CliRunner().invoke(app, ["study", "mnist5k"])
         assert done.exit_code == 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sewdsl.compiler import Compilation, Varied
+from sewdsl.elaborate import Variant
 from sewdsl.train import metrics
 from sewdsl.train.folder import Diverged, RunFolder
 from sewdsl.train.machine import machine
@@ -52,8 +53,16 @@ class Group:
         return Row.of(labels, self.folder.name, parameters, self.results, last, self.diverged)
 
 
-def groups(variants: Sequence[Varied], folder: StudyFolder, data: Path | None) -> list[Group]:
+def groups(
+    variants: Sequence[Varied], folder: StudyFolder, data: Path | None, others: Iterable[Variant] = ()
+) -> list[Group]:
     """Every run of a study, planned and checked before the first begins.
+
+    Args:
+        variants: What is to be trained.
+        folder: Where to.
+        data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
+        others: Variants of the same study that are left out this time, and whose folders may be there.
 
     Raises:
         SewdslError: a variant has errors, or does not fit its data.
@@ -66,7 +75,7 @@ def groups(variants: Sequence[Varied], folder: StudyFolder, data: Path | None) -
     ]
     for place in {planned.data.name: planned.data for group in found for _, planned in group.plans}.values():
         place.find()
-    folder.open(group.folder.name for group in found)
+    folder.open([*(group.folder.name for group in found), *map(folder_name, others)])
     for group in found:
         for compilation, planned in group.plans:
             compare(compilation, group.place(planned.recipe.seed))
