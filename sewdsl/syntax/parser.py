@@ -14,6 +14,7 @@ from sewdsl.syntax.citations import without_citation
 from sewdsl.syntax.foreign import report_foreign
 from sewdsl.syntax.layout import Lines, mark_alternatives, statements
 from sewdsl.syntax.limits import STANDARD, Limits, advice
+from sewdsl.syntax.lost import join_lines
 from sewdsl.syntax.pasted import add_body
 from sewdsl.syntax.scanner import OURS, Language, scan, start
 from sewdsl.syntax.statement import StatementParser
@@ -69,7 +70,7 @@ class _Parser:
         tokens, brackets = self._scan()
         if tokens is None:
             return Document((), span=self.whole)
-        lines = statements(tokens, brackets)
+        lines = join_lines(self.source, statements(tokens, brackets), self._reads, self.diagnostics)
         check_version(self.source, lines, self.diagnostics)
         add_body(self.source, lines, self.diagnostics)
         found = [statement for line in lines if (statement := self._statement(line))]
@@ -117,6 +118,14 @@ class _Parser:
             entries = tuple(entry for entry in settings if isinstance(entry, Setting))
             return replace(statement, settings=entries)
         return statement
+
+    def _reads(self, tokens: list[Token], rule: str) -> bool:
+        """Whether tokens follow a rule once mended, of which nothing is said."""
+        if any(start(token) in self.broken for token in tokens):
+            return False
+        quiet = Diagnostics()
+        builder = Builder(self.source, quiet, self.limits)
+        return StatementParser(self.source, quiet, builder).parse(tokens, rule) is not None
 
     def _parse(self, tokens: list[Token], rule: str) -> Statement | None:
         """The tree of one statement, unless its tokens were already found to be broken."""

@@ -46,6 +46,7 @@ def value(text: str, *expected: object, **more: object) -> Case:
 
 V = "sewdsl 1\n"
 BODY = "a layer, a block or '{'"
+LOST = "a '-' is missing at the end of this line, since the next one is no statement"
 
 CASES = [
     # --- a hyphen too few
@@ -61,6 +62,14 @@ CASES = [
     compact("{a}*2 # c\nb", "missing-hyphen", 2, 1, "a '-' is missing before 'b'", fixed="{a}*2- # c\nb"),
     file("body {a}*5DP", "missing-hyphen", 2, 11, "a '-' is missing before 'DP'", fixed=V + "body {a}*5-DP"),
     file("block A = f(x)b", "missing-hyphen", 2, 15, "a '-' is missing before 'b'", fixed=V + "block A = f(x)-b"),
+    # --- a hyphen lost at the end of a line
+    file("body a-b\n        {c}*2-d", "missing-hyphen", 2, 9, LOST, fixed=V + "body a-b-\n        {c}*2-d"),
+    file("body a-b\n{c}*2\nsteps 4", "missing-hyphen", 2, 9, LOST, fixed=V + "body a-b-\n{c}*2\nsteps 4"),
+    file("body a-GAP\n        FC10", "missing-hyphen", 2, 11, LOST, fixed=V + "body a-GAP-\n        FC10"),
+    file("body {a}*2 # x\n My B (c3)-d", "missing-hyphen", 2, 11, LOST, fixed=V + "body {a}*2- # x\n My B (c3)-d"),
+    file("body a\nb-c", "missing-hyphen", 2, 7, LOST, fixed=V + "body a-\nb-c"),
+    file("block A(c=in) = g[x|id]\n  b", "missing-hyphen", 2, 24, LOST, fixed=V + "block A(c=in) = g[x|id]-\n  b"),
+    file("block A = x\nb-c\nbody A", "missing-hyphen", 2, 12, LOST, fixed=V + "block A = x-\nb-c\nbody A"),
     # --- a hyphen too many
     compact("a-b-", "trailing-hyphen", 1, 4, "nothing follows this '-'", fixed="a-b"),
     compact("{a-}*2", "trailing-hyphen", 1, 3, "nothing follows this '-'", fixed="{a}*2"),
@@ -297,7 +306,7 @@ def test_message_and_fix(case: Case) -> None:
         (file("network 7B-Net", "", 0, 0, ""), "between double quotes"),
         (file("use a.net", "", 0, 0, ""), "between double quotes"),
         (file("body a\n-b", "", 0, 0, ""), "end of the line before"),
-        (file("body a\nb-c", "", 0, 0, ""), "behind 'body'"),
+        (file("a-b\nb-c", "", 0, 0, ""), "behind 'body'"),
         (file("test on x { a 1 }", "", 0, 0, ""), "only a section, such as 'train'"),
     ],
 )
@@ -311,6 +320,36 @@ def codes(parse: Parse, text: str) -> list[tuple[str, int, int]]:
     diagnostics = Diagnostics()
     parse(Source("t", text), diagnostics)
     return [(d.code, d.span.line, d.span.column) for d in diagnostics]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nueron PLIF",
+        "  init kaiming",
+        "Neuron PLIF",
+        "Body b-c",
+        "schedule Cosine",
+        "  schedule Cosine",
+        "c d = e",
+        "{",
+    ],
+)
+def test_what_may_be_meant_as_a_statement_goes_on_with_no_body(line: str) -> None:
+    assert "missing-hyphen" not in [code for code, _, _ in codes(parse, f"{V}body a-b\n{line}\n")]
+
+
+@pytest.mark.parametrize("text", ["block A = a\nb-c", "body 32C3\n  a", "body a $ b\n  c", "steps 4\n  c-d"])
+def test_only_behind_a_complete_network_is_a_hyphen_lost(text: str) -> None:
+    assert "missing-hyphen" not in [code for code, _, _ in codes(parse, V + text)]
+
+
+def test_every_line_of_a_network_may_have_lost_its_hyphen() -> None:
+    lines = "\n        ".join(["body    a-b", *["c"] * 5000])
+    diagnostics = Diagnostics()
+    document = parse(Source("t", f"{V}{lines}\nsteps 4"), diagnostics)
+    assert len(document.statements) == 3
+    assert [(d.code, d.span.line) for d in diagnostics] == [("missing-hyphen", line) for line in range(2, 5002)]
 
 
 def test_several_problems_of_one_expression() -> None:
