@@ -18,6 +18,7 @@ from sewdsl.elaborate import (
     Assembly,
     Context,
     Importer,
+    Neighbours,
     Override,
     Study,
     Visit,
@@ -140,7 +141,8 @@ def _stages(
     if variant:
         assembly.figures.clear()
     override(assembly, changes, diagnostics, bounds, library())
-    made = elaborate(assembly, document, Context(found.name, library(), bounds), diagnostics)
+    beside = Neighbours(found.file, bounds.source_bytes) if found.file else None
+    made = elaborate(assembly, document, Context(found.name, library(), bounds, beside), diagnostics)
     network = made.network
     if network is not None:
         check_inputs(network, stated, diagnostics)

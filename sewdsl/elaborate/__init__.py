@@ -16,6 +16,7 @@ from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.header import Header
 from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.names import Vocabulary
+from sewdsl.elaborate.neighbours import Neighbours
 from sewdsl.elaborate.overrides import Override, override
 from sewdsl.elaborate.recipe import recipe
 from sewdsl.elaborate.study import Study, Variant, study
@@ -32,6 +33,7 @@ __all__ = [
     "Context",
     "Elaboration",
     "Importer",
+    "Neighbours",
     "Override",
     "Study",
     "Variant",
@@ -51,11 +53,13 @@ class Context:
         name: The network's name unless the file says one.
         library: Blocks that every file may call, by name without white space.
         limits: How large it may become.
+        beside: What lies beside the file; None for a string.
     """
 
     name: str
     library: Mapping[str, BlockDefinition]
     limits: Limits
+    beside: Neighbours | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
     """
     header = Header(assembly, diagnostics)
     settings = header.settings()
-    vocabulary = Vocabulary(assembly.blocks, context.library)
+    vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside)
     check_shadows(assembly.blocks, context.library, diagnostics)
     body, train = assembly.body, assembly.sections.get("train")
     if body is None:

@@ -53,6 +53,7 @@ class Assembly:
         figures: ``expect`` and ``claim`` lines.
         allowed: ``allow`` lines of the file itself; in the end, those that took something back.
         own: Names of the blocks of the file itself, used files aside.
+        unread: Names of the blocks whose definitions have syntax errors: nothing is known of them.
         study: The ``study`` section of the file itself.
     """
 
@@ -63,6 +64,7 @@ class Assembly:
     figures: list[Expect | Claim] = field(default_factory=list)
     allowed: list[Allow] = field(default_factory=list)
     own: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
     study: Section | None = None
 
 
@@ -80,12 +82,14 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
             result.settings.update({key: value for key, value in used.settings.items() if key != "network"})
             result.blocks.update(used.blocks)
             result.sections.update(used.sections)
+            result.unread |= used.unread
     own = Assembly()
     for statement in document.statements:
         _collect(statement, own, diagnostics)
     check_definitions(own.blocks.values(), diagnostics)
     result.settings.update(own.settings)
     result.blocks.update(own.blocks)
+    result.unread = (result.unread | document.unread) - own.blocks.keys()
     result.study = own.sections.pop(STUDY, None)
     for name, section in own.sections.items():
         result.sections[name] = _over(result.sections.get(name), section)

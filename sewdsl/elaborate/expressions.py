@@ -164,6 +164,9 @@ class Walker:
         plain = call.name.plain
         if plain == IDENTITY:
             return self._identity(call, at, frame)
+        if plain in self._vocabulary.unread:
+            self._unsure = True
+            return None
         if plain is not None and plain in self._vocabulary.blocks:
             return self._block(call, plain, at, frame)
         op = self._op(call, frame)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate import compact
-from sewdsl.elaborate.meant import LONGEST, meant
+from sewdsl.elaborate.meant import LONGEST, Meant, meant
+from sewdsl.elaborate.neighbours import Neighbours
 from sewdsl.elaborate.spelling import Spelled
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Layer
 from sewdsl.ops import catalogue, plugins
 from sewdsl.source import Span
 from sewdsl.syntax.tree import BlockDefinition
+from sewdsl.syntax.words import LETTERED
 
 IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
 """Names that the language itself gives a meaning."""
@@ -27,10 +30,14 @@ class Vocabulary:
     Attributes:
         own: The user's blocks by name without white space.
         library: The shipped ones.
+        unread: Names of blocks whose definitions have syntax errors: of their calls nothing is said.
+        beside: What lies beside the user's file; None for a string, which can use nothing.
     """
 
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
     library: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    beside: Neighbours | None = None
 
     @cached_property
     def blocks(self) -> dict[str, BlockDefinition]:
@@ -95,12 +102,13 @@ def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnosti
         message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
         diagnostics.report("wrong-kind", message, name.span, path=path, help=help_text)
         return
+    otherwise = _other_form(name, vocabulary, path)
     whole = all(own for _, _, own in name.pieces)
-    if not whole and name.gaps and vocabulary.complete(name.text):
+    if otherwise is None and not whole and name.gaps and vocabulary.complete(name.text):
         hint = "write it without the white space"
         diagnostics.report("unknown-name", f"white space inside '{name.span.text}'", name.span, help=hint, path=path)
         return
-    found = meant(name.text, vocabulary.layers, vocabulary.blocks) if whole else None
+    found = otherwise or (_meant(name, vocabulary) if whole else None)
     fixes = (Fix(f"write '{found.text}'", (Edit(name.span, found.text),), safe=False),) if found and found.text else ()
     diagnostics.report(
         "unknown-name",
@@ -111,6 +119,34 @@ def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnosti
         path=path,
         fixes=fixes,
     )
+
+
+def _other_form(name: Spelled, vocabulary: Vocabulary, path: tuple[str, ...]) -> Meant | None:
+    """What is written otherwise: a block's arguments without parentheses, a shortcut's ``or`` left out."""
+    if not name.gaps:
+        return None
+    first, last = name.gaps[0], name.gaps[-1]
+    if name.text[:first] == IDENTITY and path[-2:-1] == ("shortcut",):
+        return _write(f"{IDENTITY} or {name.at(first, len(name.text)).text}")
+    if name.text[:last] in vocabulary.blocks and re.fullmatch(LETTERED, name.text[last:]):
+        return _write(f"{name.at(0, last).text} ({name.at(last, len(name.text)).text})")
+    return None
+
+
+def _write(text: str) -> Meant:
+    return Meant(text, f"write '{text}'")
+
+
+def _meant(name: Spelled, vocabulary: Vocabulary) -> Meant | None:
+    """A name that is nearly the same, unless a file beside defines this very one."""
+    elsewhere = vocabulary.beside.blocks.get(name.text) if vocabulary.beside else None
+    if elsewhere is not None:
+        return Meant("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
+    found = meant(name.text, vocabulary.layers, vocabulary.blocks)
+    if vocabulary.beside is None or not name.gaps:  # names of several words are those of blocks
+        return found
+    use = "a block of another file needs 'use \"file.net\"'"
+    return Meant(found.text, f"{found.help} If not: {use}") if found else Meant("", use)
 
 
 def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagnostics, path: tuple[str, ...]) -> None:

@@ -79,7 +79,8 @@ def override(
         elif head == BODY and not rest:
             replace_body(assembly, item.place, diagnostics, limits)
         elif head == BLOCK and len(rest) <= 1:
-            replace_block(assembly, "".join(rest), item.place, {*library, *assembly.blocks}, diagnostics, limits)
+            known = {*library, *assembly.blocks, *assembly.unread}
+            replace_block(assembly, "".join(rest), item.place, known, diagnostics, limits)
         else:
             _set_values(assembly, item, diagnostics, limits)
 

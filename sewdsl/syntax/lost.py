@@ -60,7 +60,7 @@ def _may_go_on(before: list[Token], tokens: list[Token], *, with_body: bool) -> 
 
 
 def _like_a_setting(first: Token, rest: list[Token], *, deeper: bool) -> bool:
-    """Whether a line begins as a setting does, if only one that stands elsewhere or is misspelt: ``schedule Cosine``."""
+    """Whether a line begins as a setting does, if only as a misspelt one, or one of a section: ``schedule Cosine``."""
     if first.casefold() in {*KEYWORDS, *SETTINGS}:
         return True
     joined = deeper and (not rest or any(token.type == "_DASH" for token in rest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics
@@ -73,8 +74,9 @@ class _Parser:
         lines = join_lines(self.source, statements(tokens, brackets), self._reads, self.diagnostics)
         check_version(self.source, lines, self.diagnostics)
         add_body(self.source, lines, self.diagnostics)
-        found = [statement for line in lines if (statement := self._statement(line))]
-        return Document(tuple(found), span=self.whole)
+        found = [(line, self._statement(line)) for line in lines]
+        unread = frozenset(_defined(line.tokens) for line, statement in found if statement is None) - {""}
+        return Document(tuple(statement for _, statement in found if statement), unread, span=self.whole)
 
     def compact(self) -> Document:
         body = self._single("compact")
@@ -136,3 +138,9 @@ class _Parser:
                 return None
             tokens = without_citation(self.source, tokens, self.diagnostics)
         return self.statements.parse(tokens, rule)
+
+
+def _defined(tokens: list[Token]) -> str:
+    """The name of the block that a statement defines, without white space; empty for other statements."""
+    words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
+    return "".join(words) if tokens[0].type == "_BLOCK" else ""

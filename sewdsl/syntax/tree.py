@@ -255,6 +255,12 @@ Statement = Version | Setting | Body | BlockDefinition | Use | Expect | Claim | 
 
 @dataclass(frozen=True)
 class Document(Node):
-    """A whole file, or a compact string as a document of one Body."""
+    """A whole file, or a compact string as a document of one Body.
+
+    Attributes:
+        statements: Those without syntax errors.
+        unread: Names, without white space, of the blocks whose definitions have some.
+    """
 
     statements: tuple[Statement, ...]
+    unread: frozenset[str] = frozenset()

@@ -47,6 +47,23 @@ def test_where_numbers_are_wanting(name: str, said: str) -> None:
     assert help_of(name) == (said, [])
 
 
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        ("My Block c32", "My Block (c32)"),
+        ("My Block c$(4*c)s2", "My Block (c$(4*c)s2)"),
+        ("SEW Block c4", "SEW Block (c4)"),
+        ("ADD[BN | id c4k1]", "id or c4k1"),
+        ("ADD[BN | id c$(c)k1]", "id or c$(c)k1"),
+    ],
+)
+def test_a_call_in_another_form(call: str, meant: str) -> None:
+    text = f"sewdsl 1\ninput 4x8x8\nblock My Block(c) = c$(c)k3\nblock Net(c=4) = {call}\nbody IF-Net\n"
+    (said,) = sewdsl.read(text).diagnostics
+    assert (said.code, said.help) == ("unknown-name", f"write '{meant}'")
+    assert [edit.text for edit in said.fixes[0].edits] == [meant]
+
+
 @pytest.mark.parametrize("name", ["ResBlock(128)", "ResidualBlock", "res_block"])
 def test_a_block_with_a_shortcut_is_one_of_several(name: str) -> None:
     said, written = help_of(name)

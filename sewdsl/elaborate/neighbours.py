@@ -1,0 +1,47 @@
+"""Blocks that other files of the same folder define, for a file that calls one and does not use it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from sewdsl.elaborate.foreign import LOOKED_AT
+
+_DEFINITION = re.compile(r"^[ \t]*block[ \t]+([A-Za-z][A-Za-z0-9_ \t]*?)[ \t]*[(=]", re.MULTILINE)
+MOST = 100
+"""Files that are looked into."""
+
+
+class Neighbours:
+    """The other ``.net`` files in the folder of a file; looked into once, when first asked.
+
+    Args:
+        file: The file, as it is saved.
+        size: The most bytes of a file that is looked into.
+    """
+
+    def __init__(self, file: Path, size: int) -> None:
+        self._file, self._size = file, size
+
+    @cached_property
+    def blocks(self) -> dict[str, str]:
+        """The names of files by those of the blocks that they define, without white space."""
+        found: dict[str, str] = {}
+        for path in islice(self._files(), MOST):
+            with suppress(OSError):
+                text = path.read_text(encoding="utf-8", errors="replace")
+                found |= {"".join(name.split()): path.name for name in _DEFINITION.findall(text)}
+        return found
+
+    def _files(self) -> Iterator[Path]:
+        """Regular files, not too large, and no links: they may lead out of the project."""
+        with suppress(OSError):
+            for path in sorted(islice(self._file.parent.iterdir(), LOOKED_AT)):
+                if path.suffix != ".net" or path.name == self._file.name or path.is_symlink():
+                    continue
+                if path.is_file() and path.stat().st_size <= self._size:
+                    yield path

@@ -1,0 +1,63 @@
+"""A block that another file of the folder defines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import sewdsl
+from sewdsl.elaborate.neighbours import MOST, Neighbours
+
+BODY = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-My Block (c4)-FC10\n"
+MINE = "sewdsl 1\nblock Other(c) = BN\n  block  My  Block (c=in) = BN\n"
+
+
+def help_of(file: Path | str) -> str:
+    (said,) = sewdsl.read(file).diagnostics
+    assert said.code == "unknown-name"
+    return said.help
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "a.net").write_text(BODY)
+    return tmp_path / "a.net"
+
+
+def test_the_file_that_defines_it_is_named(file: Path) -> None:
+    file.with_name("mine.net").write_text(MINE)
+    assert help_of(file) == "'mine.net' defines it: add 'use \"mine.net\"' to the file"
+    file.write_text(BODY.replace("body", 'use "mine.net"\nbody'))
+    assert sewdsl.read(file).diagnostics == ()
+
+
+def test_without_one_the_statement_is_named(file: Path) -> None:
+    use = "a block of another file needs 'use \"file.net\"'"
+    assert help_of(file) == f"did you mean 'SEW Block'? If not: {use}"
+    file.write_text(BODY.replace("My Block (c4)", "Quux Quux"))
+    assert help_of(file) == use
+
+
+def test_a_string_uses_nothing() -> None:
+    assert help_of(BODY) == "did you mean 'SEW Block'?"
+
+
+def test_what_cannot_be_read_is_passed_over(file: Path) -> None:
+    os.mkfifo(file.with_name("b.net"))
+    file.with_name("c.net").mkdir()
+    file.with_name("d.net").write_bytes(b"\xff\x00")
+    file.with_name("large.net").write_text(MINE + "#" * 300_000)
+    (file.parent / "below").mkdir()
+    (file.parent / "below" / "mine.txt").write_text(MINE)
+    file.with_name("link.net").symlink_to("below/mine.txt")
+    assert "use" in help_of(file)
+    assert Neighbours(file, 300_000).blocks == {}
+    assert Neighbours(file.parent / "away" / "a.net", 300_000).blocks == {}
+
+
+def test_not_all_files_are_looked_into(file: Path) -> None:
+    for number in range(MOST + 1):
+        file.with_name(f"n{number:03}.net").write_text(f"block N{number}(c) = BN")
+    assert len(Neighbours(file, 300_000).blocks) == MOST
