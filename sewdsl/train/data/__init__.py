@@ -1,4 +1,8 @@
-"""Data sets by name: one file per data set, found by looking, never listed."""
+"""Data sets by name: one file per data set, found by looking, never listed.
+
+Its shape and its classes are known before its samples are read, and ``sewdsl check`` asks for them: the modules here
+import torch and numpy inside the functions that need them.
+"""
 
 from __future__ import annotations
 

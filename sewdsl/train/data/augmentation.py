@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 
 class Draw(NamedTuple):
@@ -23,6 +23,8 @@ class Draw(NamedTuple):
 
     def generator(self, index: int) -> np.random.Generator:
         """The random numbers of one sample in this epoch, whatever was drawn elsewhere."""
+        import numpy as np
+
         return np.random.default_rng((self.seed, self.epoch, index))
 
 
@@ -47,6 +49,8 @@ class Augmentation:
             indices: Of the samples in their set, ``[N]``.
             draw: Where random numbers come from; None: nothing is changed.
         """
+        import torch
+
         if draw is None or not (self.shift or self.flip):
             return x
         changed = torch.zeros_like(x)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sewdsl.train.data.augmentation import Draw
 from sewdsl.train.data.dataset import Samples, SampleSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -43,9 +43,13 @@ class Batches:
     given: int = 0
 
     def __len__(self) -> int:
+        import torch
+
         return ceil(len(self._share(torch.arange(len(self.samples.y)))) / self.size)
 
     def __iter__(self) -> Iterator[Samples]:
+        import torch
+
         first, self.first = self.first, 0
         draw = None if self.seed is None else Draw(self.seed, self.epoch)
         chunks = torch.split(self._share(self._order()), self.size)[first:]
@@ -63,6 +67,9 @@ class Batches:
         self.epoch, self.first = state["epoch"], state["given"]
 
     def _order(self) -> Tensor:
+        import numpy as np
+        import torch
+
         length = len(self.samples.y)
         if self.seed is None:
             return torch.arange(length)

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-import numpy as np
-
 from sewdsl import resources, whole
 
 if TYPE_CHECKING:
@@ -40,6 +38,8 @@ def cached(key: tuple[object, ...], make: Callable[[], NDArray[Any]]) -> NDArray
         key: All that the array depends on.
         make: What to do where there is none.
     """
+    import numpy as np
+
     name = hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()
     path = folder() / "frames" / name[:2] / f"{name}.npz"
     try:
@@ -54,6 +54,8 @@ def cached(key: tuple[object, ...], make: Callable[[], NDArray[Any]]) -> NDArray
 
 def _write(path: Path, made: NDArray[Any]) -> None:
     """Puts an array under its name in one step; where there is no room, it is left out."""
+    import numpy as np
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         packed = io.BytesIO()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.images import Images
 from sewdsl.train.data.split import stratified
@@ -21,7 +18,9 @@ class Digits(DataSet, name="digits"):
 
     def load(self) -> Splits:
         """The digits."""
-        from sklearn.datasets import load_digits  # noqa: PLC0415 -- a second, which no other data set needs
+        import numpy as np
+        import torch
+        from sklearn.datasets import load_digits
 
         found = load_digits()
         x = torch.from_numpy(found.images.astype(np.uint8)).reshape(-1, *self.shape)

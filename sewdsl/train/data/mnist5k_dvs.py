@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sewdsl.train.data.cache import cached
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events import framing
-from sewdsl.train.data.events.recording import Frames, Recording, Shape
+from sewdsl.train.data.events.recording import Recording, Shape
 from sewdsl.train.data.events.saccades import Sensor
 from sewdsl.train.data.events.stream import Events
 from sewdsl.train.data.mnist5k import read
@@ -19,7 +17,10 @@ from sewdsl.train.data.recordings import Recordings
 from sewdsl.train.data.split import stratified
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+
+    from sewdsl.train.data.events.recording import Frames
 
 SENSOR = Sensor()
 
@@ -38,6 +39,8 @@ class SimulatedDigit(Recording):
 
     def events(self) -> Events:
         """The same events every time and everywhere."""
+        import numpy as np
+
         return SENSOR.record(self.pixels / 255, np.random.default_rng((2021, self.index)))
 
     def frames(self, steps: int, shape: Shape) -> Frames:

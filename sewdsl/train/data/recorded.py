@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
-
 from sewdsl.train.data import classes, places
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events.layouts import Layout, Listing
@@ -74,6 +72,8 @@ class RecordedDataSet(DataSet):
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
         """Recordings for training and for the test: the folder's split, or a fifth of each class held out."""
+        import numpy as np
+
         if listing.test:
             return listing.train, listing.test
         chosen = drawn(np.array([recording.label for recording in listing.train]), HELD_OUT)

@@ -8,16 +8,13 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from sewdsl.train.data.augmentation import Augmentation, Draw
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.events.recording import Recording
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
 SMALL = 512 * 2**20
 """Bytes that a split may take in memory, at a byte per pixel; of larger ones nothing is kept."""
@@ -47,6 +44,8 @@ class Recordings:
     @cached_property
     def y(self) -> Tensor:
         """Classes ``[N]``."""
+        import torch
+
         return torch.tensor([recording.label for recording in self.recordings], dtype=torch.int64)
 
     def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
@@ -55,6 +54,9 @@ class Recordings:
         Raises:
             DataError: a recording is damaged, or has another shape.
         """
+        import numpy as np
+        import torch
+
         chosen = [self.recordings[index] for index in indices.tolist()]
         x_NT = torch.stack([torch.from_numpy(self._frames(recording).astype(np.float32)) for recording in chosen])
         x_NT = self.augmentation(x_NT, indices, draw)

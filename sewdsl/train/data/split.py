@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-import torch
-
 from sewdsl.train.data.dataset import SampleSet, Splits
 from sewdsl.train.data.problem import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 SEED = 2021
@@ -68,6 +66,8 @@ def drawn(labels: NDArray[np.int64], share: float, seed: int = SEED) -> NDArray[
         share: In (0, 1).
         seed: Of the draw.
     """
+    import numpy as np
+
     generator = np.random.default_rng(seed)
     classes, sizes = np.unique(labels, return_counts=True)
     exact = share * sizes
@@ -83,5 +83,7 @@ def drawn(labels: NDArray[np.int64], share: float, seed: int = SEED) -> NDArray[
 
 def _parted(samples: SampleSet, share: float, seed: int) -> tuple[SampleSet, SampleSet]:
     """What is left, and the share; both in the order of the samples."""
+    import torch
+
     chosen = torch.from_numpy(drawn(samples.y.numpy(), share, seed))
     return samples.part(torch.nonzero(~chosen).flatten()), samples.part(torch.nonzero(chosen).flatten())

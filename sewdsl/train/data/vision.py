@@ -8,9 +8,6 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
-
 from sewdsl.train.data import places
 from sewdsl.train.data.cache import DAMAGED
 from sewdsl.train.data.dataset import DataSet, Splits
@@ -68,11 +65,14 @@ class VisionDataSet(DataSet):
 
     def _read(self, *, train: bool) -> Any:
         """torchvision's data set of this class's name."""
-        from torchvision import datasets  # noqa: PLC0415 -- a second, which no other data set needs
+        from torchvision import datasets
 
         return getattr(datasets, type(self).__name__)(self._root, train)
 
     def _images(self, *, train: bool) -> Images:
+        import numpy as np
+        import torch
+
         place = self._root / self.marker
         try:
             found = self._read(train=train)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from sewdsl.train.data.events.stream import Events
 
 LAST = 127
@@ -22,6 +20,8 @@ def read(path: Path) -> Events:
         ValueError: the file ends within an event.
         OSError: it cannot be read.
     """
+    import numpy as np
+
     data = path.read_bytes()
     start = 0
     while data.startswith(b"#", start):

@@ -8,11 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sewdsl.train.data.events.stream import Events
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 END = b"#!END-HEADER\r\n"
@@ -31,6 +30,8 @@ def read(path: Path) -> Events:
         ValueError: it is no AEDAT 3.1, or ends within a packet.
         OSError: it cannot be read.
     """
+    import numpy as np
+
     data = path.read_bytes()
     if not data.startswith(b"#!AER-DAT3") or END not in data:
         message = "it is no AEDAT 3.1"
@@ -42,6 +43,8 @@ def read(path: Path) -> Events:
 
 def _packets(data: bytes, start: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Addresses and times of each packet's events of polarity, at least one pair."""
+    import numpy as np
+
     yield np.zeros(0, np.int64), np.zeros(0, np.int64)
     while start < len(data):
         if start + PACKET.size > len(data):

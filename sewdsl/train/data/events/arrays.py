@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from sewdsl.train.data.events.stream import Events
 
 COLUMNS = ("x", "y", "p", "t")
@@ -24,6 +22,8 @@ def read(path: Path) -> Events:
         BadZipFile: it is damaged.
         OSError: it cannot be read.
     """
+    import numpy as np
+
     with path.open("rb") as file:
         if path.suffix == ".npz":
             with np.load(file) as arrays:

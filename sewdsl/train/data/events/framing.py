@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from sewdsl.train.data.events.stream import Events
 
-Counts = NDArray[Any]
-"""``[T, 2, H, W]``, the smallest unsigned format that holds the counts."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Counts = NDArray[Any]
 
 
 def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
@@ -25,11 +25,14 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
         size: Height and width of the sensor.
 
     Returns:
-        ``[T, 2, H, W]``; the first channel counts where it became darker, the second where brighter.
+        ``[T, 2, H, W]`` in the smallest unsigned format that holds the counts; the first channel counts where it became
+        darker, the second where brighter.
 
     Raises:
         ValueError: an event lies outside the sensor.
     """
+    import numpy as np
+
     H, W = size
     for name, values, length in (("x", events.x, W), ("y", events.y, H)):
         outside = (values < 0) | (values >= length)
@@ -44,6 +47,8 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
 
 def _slices(length: int, steps: int) -> NDArray[np.int64]:
     """The frame of each event."""
+    import numpy as np
+
     if length < steps:
         return np.full(length, steps - 1)
     return np.minimum(np.arange(length) // (length // steps), steps - 1)

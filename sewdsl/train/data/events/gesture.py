@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sewdsl.train.data import classes
 from sewdsl.train.data.cache import DAMAGED
 from sewdsl.train.data.events.layouts import Layout, Listing
@@ -69,6 +67,8 @@ class RawGesture(Layout):
 
 def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
     """The trials of a recording, named as SpikingJelly names them; none where it or its table is missing."""
+    import numpy as np
+
     table = path.with_name(f"{path.stem}_labels.csv")
     if not (path.is_file() and table.is_file()):
         return

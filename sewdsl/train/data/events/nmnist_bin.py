@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from sewdsl.train.data.events.stream import Events
 
 BYTES = 5
@@ -20,6 +18,8 @@ def read(path: Path) -> Events:
         ValueError: the file ends within an event.
         OSError: it cannot be read.
     """
+    import numpy as np
+
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     if len(data) % BYTES:
         message = f"its {len(data)} bytes are not a multiple of {BYTES}"

@@ -6,10 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from sewdsl.train.data.cache import DAMAGED, cached
 from sewdsl.train.data.events import framing
@@ -17,8 +14,10 @@ from sewdsl.train.data.events.formats import read
 from sewdsl.train.data.events.stream import Events
 from sewdsl.train.data.problem import DataError
 
-Frames = NDArray[Any]
-"""``[T, C, H, W]``."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Frames = NDArray[Any]
 Shape = tuple[int, ...]
 
 
@@ -36,7 +35,7 @@ class Recording(ABC):
 
     @abstractmethod
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """The sample as so many frames of the shape ``(C, H, W)``.
+        """The sample as so many frames of the shape ``(C, H, W)``, ``[T, C, H, W]``.
 
         Raises:
             DataError: it is damaged, or has another shape.
@@ -83,6 +82,8 @@ class FrameFile(Recording):
 
     def frames(self, steps: int, shape: Shape) -> Frames:
         """The frames, counts or real numbers, as they are."""
+        import numpy as np
+
         try:
             found = _load(self.path)
         except DAMAGED as error:
@@ -99,6 +100,8 @@ class FrameFile(Recording):
 
 
 def _load(path: Path) -> Frames:
+    import numpy as np
+
     with path.open("rb") as file:
         loaded = np.load(file)
         frames: Frames = loaded["frames"] if path.suffix == ".npz" else loaded

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sewdsl.train.data.events.stream import Events
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -49,6 +48,8 @@ class Sensor:
             image: Brightness from 0 to 1, ``[h, w]``, smaller than the sensor by the size of the movement.
             generator: Draws the pixels' thresholds, and how far they are from their last report.
         """
+        import numpy as np
+
         count = self.size[0] * self.size[1]
         mismatch = (self.mismatch * generator.standard_normal(count)).clip(-0.5, 0.5)
         threshold = self.threshold * (1 + mismatch)
@@ -62,6 +63,8 @@ class Sensor:
 
     def _moved(self, image: Floats) -> Floats:
         """The image before the sensor at each time, ``[T, H, W]``."""
+        import numpy as np
+
         legs = zip(CORNERS, CORNERS[1:] + CORNERS[:1], strict=True)
         way = [np.linspace(start, end, self.steps, endpoint=False) for start, end in legs]
         start = (np.array(self.size) - image.shape - np.max(CORNERS, axis=0)) / 2
@@ -70,6 +73,8 @@ class Sensor:
 
 def _placed(image: Floats, size: tuple[int, int], down: float, right: float) -> Floats:
     """The image on a black field; between pixels, brightness is interpolated linearly."""
+    import numpy as np
+
     field = np.zeros(size)
     h, w = image.shape
     top, left = int(down), int(right)
@@ -84,6 +89,8 @@ def _crossings(
     log_TP: Floats, threshold_P: Floats, reference_P: Floats
 ) -> list[tuple[Floats, NDArray[np.int64], NDArray[np.int64]]]:
     """When which pixel crosses its threshold, in steps, and whether upwards; sorted by nothing."""
+    import numpy as np
+
     found = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for step, (before, after) in enumerate(pairwise(log_TP)):
         crossed = np.trunc((after - reference_P) / threshold_P)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
 def _whole(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
     """Whole numbers; numpy makes some of nan and of infinity, too."""
+    import numpy as np
+
     kind = values.dtype.kind
     if kind not in "biuf" or (kind in "uf" and not (np.abs(values) < 2.0**63).all()):
         message = f"{name} holds what is no whole number"
@@ -41,6 +42,8 @@ class Events(NamedTuple):
         Raises:
             ValueError: they are not one list of events, or hold what is no number.
         """
+        import numpy as np
+
         arrays = [_whole(name, np.asarray(values)) for name, values in zip("txyp", (t, x, y, p), strict=True)]
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1 or arrays[0].ndim != 1:
