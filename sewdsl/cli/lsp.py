@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from importlib.metadata import version
 
-from sewdsl.cli.datasets import names
-
 
 def command() -> None:
     """Answer an editor over standard input and output, as the Language Server Protocol says."""
     from sewdsl.lsp.server import serve  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data import datasets  # noqa: PLC0415 -- as above
 
     logging.getLogger("pygls").setLevel(logging.ERROR)  # a text that changes while it is asked about is no news
-    serve(version("sewdsl"), names).start_io()
+    serve(version("sewdsl"), sorted(datasets())).start_io()

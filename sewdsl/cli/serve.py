@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.cli.datasets import names
 from sewdsl.cli.options import usage
 from sewdsl.compiler import shipped
 
@@ -66,7 +65,9 @@ def command(
 def _site(file: Path | None) -> Site:
     from sewdsl.serve.app import Site  # noqa: PLC0415 -- as above
     from sewdsl.serve.folder import Folder, Forbidden  # noqa: PLC0415 -- as above
+    from sewdsl.train.data import datasets  # noqa: PLC0415 -- as above
 
+    names = sorted(datasets())
     if file is None or file.is_dir():
         text = shipped()[FIRST].read_text(encoding="utf-8")
         return Site(Folder(file or Path.cwd()), text, FIRST, names)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from functools import cached_property
 
@@ -29,29 +28,14 @@ class Server(LanguageServer):
 
     Args:
         version: Of sewdsl.
-        datasets: Gives the names of all data sets; asked once, beside everything else, since it takes a second.
+        datasets: Names of the data sets.
     """
 
-    def __init__(self, version: str, datasets: Callable[[], list[str]]) -> None:
+    def __init__(self, version: str, datasets: Collection[str]) -> None:
         super().__init__("sewdsl", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
         self._told: dict[str, Document] = {}
         self._turn = 0
-        self._names: list[str] = []
-        self._ask = datasets
-
-    @property
-    def datasets(self) -> list[str]:
-        """Names of the data sets; empty until they are known."""
-        return self._names
-
-    def learn(self) -> None:
-        """Begins to ask for the names of the data sets."""
-
-        def ask() -> None:
-            self._names = self._ask()
-            gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
-
-        threading.Thread(target=ask, daemon=True).start()
+        self.datasets = datasets
 
     @cached_property
     def documents(self) -> Documents:
@@ -116,7 +100,7 @@ class Server(LanguageServer):
                 await self.client_register_capability_async(types.RegistrationParams([watching]))
 
 
-def serve(version: str, datasets: Callable[[], list[str]]) -> Server:
+def serve(version: str, datasets: Collection[str]) -> Server:
     """A server that answers everything it can be asked."""
     server = Server(version, datasets)
     _follow_texts(server)
@@ -129,7 +113,7 @@ def serve(version: str, datasets: Callable[[], list[str]]) -> Server:
 def _follow_texts(server: Server) -> None:
     @server.feature(types.INITIALIZED)
     async def _(_params: types.InitializedParams) -> None:
-        server.learn()
+        gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
         await _while_connected(server.watch())
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)

@@ -98,19 +98,13 @@ class Site:
         folder: The files that can be opened.
         text: What the editor shows at first.
         name: What it is called.
-        datasets: Gives the names of all data sets; asked once, beside everything else, since it takes a second.
+        datasets: Names of the data sets.
     """
 
-    def __init__(self, folder: Folder, text: str, name: str, datasets: Callable[[], list[str]]) -> None:
-        self.folder, self.text, self.name = folder, text, name
-        self.datasets: list[str] = []
-        self._ask = datasets
+    def __init__(self, folder: Folder, text: str, name: str, datasets: Collection[str]) -> None:
+        self.folder, self.text, self.name, self.datasets = folder, text, name, datasets
         self._lock = threading.Lock()
         self._known: tuple[str, str, float, View] | None = None
-
-    def learn(self) -> None:
-        """Begins to ask for the names of the data sets."""
-        threading.Thread(target=lambda: self.datasets.extend(self._ask()), daemon=True).start()
 
     def view(self, asked: dict[str, Any]) -> View:
         """What is known of the text of a request; compiled once for all that is asked about it."""
@@ -156,9 +150,7 @@ def app(site: Site, hosts: list[str]) -> Starlette:
         Route("/", _page),
         Mount("/", StaticFiles(directory=HERE)),
     ]
-    application = Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)])
-    site.learn()
-    return application
+    return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)])
 
 
 def _route(site: Site, answer: Answer) -> Callable[[Request], Awaitable[Response]]:

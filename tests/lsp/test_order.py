@@ -26,7 +26,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_what_is_typed_interrupts_what_is_checked_again(tmp_path: Path, said: list[str]) -> None:
-    server = serve("0", list)
+    server = serve("0", [])
     workspace = server.protocol._workspace = Workspace(tmp_path.as_uri(), lsp.TextDocumentSyncKind.Full)
     texts = {"lib.net": LIBRARY, "a.net": NET, "b.net": NET, "c.net": NET}
     for name, text in texts.items():

@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(home: Path) -> TestClient:
-    site = Site(Folder(home, home / "a.net"), NET, "a.net", lambda: ["mnist5k"])
+    site = Site(Folder(home, home / "a.net"), NET, "a.net", ["mnist5k"])
     return TestClient(app(site, ["localhost"]), base_url="http://localhost")
 
 
@@ -201,7 +201,7 @@ class TestFiles:
         assert (home / "a.net").read_text() == "x"
 
     def test_nothing_to_save(self, home: Path) -> None:
-        client = TestClient(app(Site(Folder(home), NET, "tiny", list), ["localhost"]), base_url="http://localhost")
+        client = TestClient(app(Site(Folder(home), NET, "tiny", []), ["localhost"]), base_url="http://localhost")
         response = client.post("/api/save", json={"text": "x"})
         assert (response.status_code, response.json()["error"]) == (
             409,
