@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
 
-from sewdsl.cli.files import replace
+from sewdsl.cli import files
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.printing import Format, as_json, concise, dump, github, report
 from sewdsl.compiler import Compilation, Options
@@ -38,7 +38,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     as_format: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.TEXT,
     json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Check specs: syntax, names, shapes, value ranges and expectations. Exit code 1 where there are errors."""
+    """Check specs: syntax, names, shapes, ranges, figures, data sets of recipes. Exit code 1 where there are errors."""
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     if unsafe_fixes and not fix:
         usage("--unsafe-fixes goes with --fix")
@@ -67,8 +67,18 @@ def _read(spec: str, options: Options) -> Checked:
 
 
 def _said(spec: str | Source, options: Options) -> Compilation:
-    """What is known of a spec, with what was said of the variants of its study."""
-    return compile_variants(spec, seeded=False, **options)[0]
+    """What is known of a spec, with what is said of the variants of its study, and of each recipe and its data set."""
+    base, varied = compile_variants(spec, seeded=False, **options)
+    if base.network is None or base.study.probe:  # a probe does not ask the recipe
+        return base
+    from sewdsl.train.plan import misfits  # noqa: PLC0415 -- not before it is needed
+
+    said, own = Diagnostics(list(base.diagnostics)), misfits(base)
+    said.extend(own)
+    for one in varied:
+        found = (d for compilation in one.compilations for d in misfits(compilation) if d not in own)
+        said.extend(replace(d, path=(one.variant.title, *d.path)) for d in found)
+    return replace(base, diagnostics=said.sorted)
 
 
 def _print(results: list[Checked], form: Format) -> None:
@@ -135,7 +145,7 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
             break
         seen.add(mended)
         if file is not None:
-            replace(file, mended)
+            files.replace(file, mended)
         result = _said(spec if file is not None else Source(result.found.source.name, mended), options)
     else:
         typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)

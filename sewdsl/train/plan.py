@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.compiler import Compilation
-from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity, SewdslError
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
@@ -42,16 +43,32 @@ def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
         hint = _how(compilation, network)
         diagnostics.report("missing-recipe", f"'{network.name}' has no 'train' section", place.body, help=hint)
         raise SewdslError(diagnostics)
+    data = _fitting(network, recipe, folder, place, diagnostics)
+    if data is None or diagnostics.errors:
+        raise SewdslError(diagnostics)
+    return Plan(network, recipe, data)
+
+
+def misfits(compilation: Compilation) -> tuple[Diagnostic, ...]:
+    """What :func:`plan` refuses in a valid network with a recipe, as warnings: a data set may be defined elsewhere."""
+    network, diagnostics = compilation.network, Diagnostics()
+    if network is not None and network.recipe is not None and compilation.valid:
+        _fitting(network, network.recipe, None, _Places(compilation), diagnostics)
+    return tuple(replace(said, severity=Severity.WARNING) for said in diagnostics)
+
+
+def _fitting(
+    network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Diagnostics
+) -> DataSet | None:
+    """The data set of a recipe, held against the network; None where there is none of its name."""
     known = datasets()
     if recipe.on not in known:
         hint = did_you_mean(recipe.on, known) or f"data sets: {', '.join(sorted(known))}"
         diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", place.data(recipe.on), help=hint)
-        raise SewdslError(diagnostics)
+        return None
     data = known[recipe.on](_setup(network, recipe, folder))
     _compare(network, recipe, data, place, diagnostics)
-    if diagnostics.errors:
-        raise SewdslError(diagnostics)
-    return Plan(network, recipe, data)
+    return data
 
 
 def _how(compilation: Compilation, network: Network) -> str:

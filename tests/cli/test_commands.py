@@ -51,6 +51,32 @@ class TestCheck:
         assert lines[3] == "     in: body > copy 8 of 8 > MPk2s2"
         assert lines[4] == "   help: the input lasts for 7 copies; use *7 or a larger input"
 
+    def test_a_recipe_that_does_not_fit_its_data(self) -> None:
+        result = run("check", "mnist5k", "--set", "train.on=mnist5")
+        assert (result.exit_code, result.stdout) == (0, "mnist5k: valid (1 warning); 43,119 parameters, 20 nodes\n")
+        assert "warning[unknown-name]: unknown data set 'mnist5'" in result.stderr
+        assert "help: did you mean 'mnist5k'?" in result.stderr
+
+    def test_a_variant_that_does_not_fit_its_data(self) -> None:
+        text = """\
+sewdsl 1
+input 1x28x28
+steps 4
+encode direct
+body  c8k3s2-BN-PLIF-GAP-FC10
+
+train on mnist5k {
+    optimizer Adam(lr=0.001)
+}
+
+study {
+    vary encode direct none
+}
+"""
+        result = run("check", "-", stdin=text)
+        assert result.exit_code == 0
+        assert result.stderr.count("warning[data-mismatch]: the samples of mnist5k do not change over time") == 1
+
     def test_several_specs(self) -> None:
         result = run("check", "7b-net", "tiny", "blocks", "nonsense-net")
         assert result.exit_code == 1

@@ -16,6 +16,7 @@ FRONT_END = (
 )
 COMMANDS = [
     "check sew-resnet-152",
+    "check mnist5k",
     "show sew-resnet-152",
     "show sew-resnet-152 --json",
     "draw sew-resnet-152 -o {out}/net.svg",
@@ -51,6 +52,12 @@ def loaded(program: str, *arguments: str) -> list[str]:
 def test_importing_the_front_end() -> None:
     program = f"import sys, {FRONT_END}\nprint(*(n for n in {{heavy}} if n in sys.modules), file=sys.stderr)"
     assert loaded(program) == []
+
+
+def test_facts_of_data_sets() -> None:
+    program = "import sys, sewdsl.train.plan\nassert sewdsl.train.plan.datasets()\n"
+    heavy = (*HEAVY, "numpy", "sklearn", "torchvision")
+    assert loaded(f"{program}print(*(n for n in {heavy} if n in sys.modules), file=sys.stderr)") == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

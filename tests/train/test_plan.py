@@ -3,9 +3,9 @@
 import pytest
 
 from sewdsl.compiler import read
-from sewdsl.diagnostics import SewdslError
+from sewdsl.diagnostics import Severity, SewdslError
 from sewdsl.train.data import datasets
-from sewdsl.train.plan import plan
+from sewdsl.train.plan import misfits, plan
 
 from .conftest import SMALL
 
@@ -122,3 +122,25 @@ def test_misfit(old: str, new: str, complaint: tuple[str, str, str, str]) -> Non
 def test_all_misfits_at_once() -> None:
     text = SMALL.replace("1x8x8", "2x8x8").replace("FC10", "FC11").replace("encode  direct\n", "")
     assert [code for code, *_ in complaints(text)] == ["data-mismatch"] * 3
+
+
+class TestMisfits:
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("on digits", "on digit"),
+            ("1x8x8", "2x8x8"),
+            ("FC10", "FC11"),
+            ("encode  direct\n", ""),
+            ("batch 100", "shift 8"),
+        ],
+    )
+    def test_warnings_are_what_training_refuses(self, old: str, new: str) -> None:
+        text = SMALL.replace(old, new)
+        found = misfits(read(text))
+        assert [(d.code, d.span.text, d.message, d.help) for d in found] == complaints(text)
+        assert [d.severity for d in found] == [Severity.WARNING] * len(found)
+
+    @pytest.mark.parametrize("text", [SMALL, SMALL[: SMALL.index("train on")], SMALL.replace("PLIF", "PLIFF")])
+    def test_nothing_where_all_fits_or_nothing_is_trained(self, text: str) -> None:
+        assert misfits(read(text)) == ()
