@@ -18,12 +18,14 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         rows, columns = node.op.cropped(signal)
         if rows or columns:
             parts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((rows, "row"), (columns, "column")) if n]
+            pad = ", add a padding such as p1" if min(node.op.kernel) > 1 else ""
             yield Diagnostic(
                 "cropped-input",
                 Severity.WARNING,
                 f"pooling {node.op.short} does not reach the last {' and '.join(parts)} of [{signal.size}]",
                 node.span,
                 label=f"input is [{', '.join(map(str, signal.shape))}]",
-                help="sizes are rounded down; choose an input or a window that divides",
+                help=f"sizes are rounded down; choose an input or a window that divides{pad}, "
+                "or say 'allow cropped-input \"why\"'",
                 path=node.where,
             )

@@ -7,20 +7,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from sewdsl.cli.options import usage
-from sewdsl.ir.recipe import Recipe
-from sewdsl.syntax.lexicon import SETTINGS
-
-KEYS = {
-    **{name: f"train.{name}" for name in Recipe.model_fields},
-    **{name: name for name in SETTINGS},
-    "lr": "train.optimizer.lr",
-    "learning_rate": "train.optimizer.lr",
-    "batch_size": "train.batch",
-    "dataset": "train.on",
-    "tau": "neuron.tau",
-    "surrogate": "neuron.surrogate",
-}
-"""What ``--set`` sets, by the names that somebody may give to an option."""
+from sewdsl.elaborate.keys import meant_key
 
 
 class Command(TyperCommand):
@@ -33,7 +20,7 @@ class Command(TyperCommand):
         except Exception as error:
             unknown = type(error).__name__ == "NoSuchOption"  # click's, or that of the copy of click in newer typers
             option = str(getattr(error, "option_name", "")) if unknown else ""
-            key = KEYS.get(option.lstrip("-").replace("-", "_"))
+            key = meant_key(option)
             if key is not None and any(parameter.name == "settings" for parameter in self.params):
                 usage(f"there is no option {option}: a setting is changed by --set {key}=VALUE")
             raise

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reading import Compilation, compiled, read
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Diagnostics
 from sewdsl.elaborate import Override, Variant
-from sewdsl.source import Source
+from sewdsl.source import Source, Span
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def variants(
     said = Diagnostics(list(base.diagnostics))
     bounds, beneath = limits(options, Diagnostics()), overrides(options)
     found: list[Varied] = []
+    varied = {item.within for variant in base.study.variants for item in variant.overrides}
     seeds = seeded and not base.study.probe  # a probe does not ask the recipe
     for variant in base.study.variants:
         compilations: list[Compilation] = []
@@ -55,6 +57,13 @@ def variants(
             if not one.valid:
                 break
         found.append(Varied(variant, tuple(compilations)))
-        for one in compilations:
-            said.extend(replace(d, path=(variant.title, *d.path)) for d in one.diagnostics if d not in base.diagnostics)
+        fresh = [d for one in compilations for d in one.diagnostics if d not in base.diagnostics]
+        said.extend(replace(d, path=(variant.title, *d.path)) for d in fresh if not _said_of_another(d, said, varied))
     return replace(base, diagnostics=said.sorted), tuple(found)
+
+
+def _said_of_another(diagnostic: Diagnostic, said: Diagnostics, varied: Collection[Span | None]) -> bool:
+    """Whether the same, word by word, was said of another value: then it is wrong whatever the value."""
+    words = (diagnostic.message, diagnostic.label)
+    alike = (other.span for other in said.found if (other.message, other.label) == words)
+    return diagnostic.span in varied and any(span in varied and span != diagnostic.span for span in alike)

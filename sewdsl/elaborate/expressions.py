@@ -236,7 +236,10 @@ class Walker:
         label = f"input is [{', '.join(map(str, signal.shape))}]" if len(inputs) == 1 else "branch and shortcut differ"
         help_text = misfit.help
         if copy is not None and copy.copy > 1 and misfit.code == "spatial-size-exhausted":
-            help_text = f"the input lasts for {copy.copy - 1} copies; use *{copy.copy - 1} or a larger input"
+            lasts = copy.copy - 1
+            help_text = (
+                f"the input lasts for {lasts} {'copy' if lasts == 1 else 'copies'}; use *{lasts} or a larger input"
+            )
         count = len(self._diagnostics.found)
         self._diagnostics.report(
             misfit.code,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
+from sewdsl.elaborate.keys import meant_key
 from sewdsl.elaborate.replacement import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.kind import Kind
@@ -81,8 +82,16 @@ def override(
         elif head == BLOCK and len(rest) <= 1:
             known = {*library, *assembly.blocks, *assembly.unread}
             replace_block(assembly, "".join(rest), item.place, known, diagnostics, limits)
-        else:
+        elif is_key(item.key):
             _set_values(assembly, item, diagnostics, limits)
+        else:
+            report_unknown_key(item.key, item.place, diagnostics)
+
+
+def is_key(key: str) -> bool:
+    """Whether something can be set by a key, as far as its first part tells."""
+    head, *rest = key.split(".")
+    return head in {*HEADER, BODY, BLOCK} or (head in SECTIONS and bool(rest))
 
 
 def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, limits: Limits) -> None:
@@ -93,7 +102,7 @@ def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, li
         values = parse_excerpt(span, parse_value, diagnostics, limits)
     if values is None:
         return
-    if head in SECTIONS and rest:
+    if head in SECTIONS:
         _into_section(assembly, head, rest, values, span, diagnostics)
     elif head == BODY and len(rest) == 1:
         set_parameter(assembly, rest[0], values, span, diagnostics)
@@ -102,7 +111,7 @@ def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, li
         if changed is not None:
             assembly.settings[head] = changed
     else:
-        _unknown(item.key, span, diagnostics)
+        report_unknown_key(item.key, span, diagnostics)
 
 
 def _set_data(assembly: Assembly, name: str, data: str, span: Span, diagnostics: Diagnostics) -> None:
@@ -124,13 +133,15 @@ def _into_section(  # noqa: PLR0913 -- where to, what, and where to say what fai
         assembly.sections[name] = replace(section, settings=tuple(settings.values()))
 
 
-def _unknown(key: str, span: Span, diagnostics: Diagnostics) -> None:
+def report_unknown_key(key: str, span: Span, diagnostics: Diagnostics) -> None:
+    """Says that nothing is set by a key, and which may be meant."""
+    meant = meant_key(key)
     known = [*HEADER, BODY, BLOCK, *(f"{section}.epochs" for section in SECTIONS)]
     diagnostics.report(
         "unknown-setting",
         f"unknown key '{key}'",
         span,
-        help=did_you_mean(key, known)
+        help=(f"did you mean '{meant}'?" if meant else did_you_mean(key, known))
         or f"keys: {', '.join((*HEADER, BODY, BLOCK))}, {', '.join(f'{s}.…' for s in SECTIONS)}",
     )
 

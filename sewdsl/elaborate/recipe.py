@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate.arguments import Given, validate
+from sewdsl.elaborate.keys import meant_key
 from sewdsl.elaborate.suggestions import nearest
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.recipe import Recipe
@@ -44,13 +45,20 @@ def recipe(section: Section, diagnostics: Diagnostics, *, library: bool = False)
 
 
 def _unknown(key: Word, diagnostics: Diagnostics) -> None:
-    meant = nearest(key.text, KEYS)
+    """Says that the recipe has no such key, and which is meant; on the command line, where only the value stands."""
+    spoken = meant_key(key.text) or ""
+    name, _, argument = spoken.removeprefix("train.").partition(".")
+    meant = name if name in KEYS and not argument else nearest(key.text, KEYS)
+    written = key.span.text == key.text
+    hint = f"did you mean '{meant if written else f'train.{meant}'}'?" if meant else f"its keys: {', '.join(KEYS)}"
+    if name in KEYS and argument:
+        meant, hint = None, f"write '{name} …({argument}=…)'" if written else f"did you mean '{spoken}'?"
     diagnostics.report(
         "unknown-setting",
         f"the recipe has no '{key.text}'",
         key.span,
-        help=f"did you mean '{meant}'?" if meant else f"its keys: {', '.join(KEYS)}",
-        fixes=(Fix(f"write '{meant}'", (Edit(key.span, meant),), safe=False),) if meant else (),
+        help=hint,
+        fixes=(Fix(f"write '{meant}'", (Edit(key.span, meant),), safe=False),) if meant and written else (),
     )
 
 

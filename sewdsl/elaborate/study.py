@@ -7,7 +7,7 @@ from itertools import product
 from math import prod
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.overrides import Override
+from sewdsl.elaborate.overrides import Override, is_key, report_unknown_key
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Section, Setting, Text, Value
@@ -141,6 +141,9 @@ class _Reader:
             return
         name = key.name.plain or ""
         name = SEED if name == "seed" else name
+        if not is_key(name):
+            report_unknown_key(name, key.span, self.diagnostics)
+            return
         if not values:
             message = f"'{name}' has no values to vary over"
             self.diagnostics.report("missing-argument", message, setting.span, help=_EXAMPLE)
@@ -154,11 +157,17 @@ class _Reader:
             if label in choices:
                 message = f"'{label}' stands twice among the values of '{name}'"
                 self.diagnostics.report("duplicate-argument", message, place, help="keep one")
-            if name == SEED and not (label.isascii() and label.isdigit()):
-                message = f"seed '{label}' is not a whole number"
-                self.diagnostics.report("invalid-argument", message, place, help="e.g. vary seed 0 1 2")
+            if name == SEED:
+                self._check_seed(label, place)
             choices[label] = Choice(label, (Override(name, place.text, within=place),))
         self.varied[name] = Axis(name, tuple(choices.values()))
+
+    def _check_seed(self, label: str, place: Span) -> None:
+        if label.isascii() and label.isdigit():
+            return
+        negative = label[:1] in "-\u2212" and label[1:].isdigit()
+        message = f"seed '{label}' {'may not be negative' if negative else 'is not a whole number'}"
+        self.diagnostics.report("invalid-argument", message, place, help="values stand apart: vary seed 0 1 2")
 
     def _probe(self, setting: Setting) -> None:
         text = " ".join(value.span.text for value in setting.values)

@@ -69,3 +69,11 @@ def test_range_errors_inside_a_block_name_the_way() -> None:
 def test_nothing_is_expected_of_a_broken_network() -> None:
     text = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-Foo-FC10\nexpect parameters 3\n"
     assert [d.code for d in sewdsl.read(text).diagnostics] == ["unknown-name"]
+
+
+def test_what_is_not_reached_can_be_padded_or_allowed() -> None:
+    (found,) = sewdsl.read("IF-MPk2s2-FC2", input="2x9x9").diagnostics
+    assert "p1, or say 'allow cropped-input \"why\"'" in found.help
+    assert sewdsl.read("IF-MPk2s2p1-FC2", input="2x9x9").diagnostics == ()
+    (found,) = sewdsl.read("IF-MPk1s2-FC2", input="2x8x8").diagnostics
+    assert "padding" not in found.help

@@ -53,6 +53,22 @@ def test_defaults(text: str, layers: list[str]) -> None:
     assert ops(text) == layers
 
 
+@pytest.mark.parametrize(
+    ("layer", "padding"),
+    [("c16k4s2", "p1"), ("c16k2s2", "p0"), ("c16k6s3", "p2"), ("c16k2x4s2", "p0x1"), ("c16k4d2s4", "p2")],
+)
+def test_an_even_kernel_with_a_stride_is_told_what_divides(layer: str, padding: str) -> None:
+    (said,) = sewdsl.read(layer, input="2x48x48").diagnostics
+    stride = int(layer[-1])
+    assert said.help == f"state the padding, e.g. {padding}, which divides the size by {stride}"
+    assert load(layer + padding, input="2x48x48").nodes[1].output.shape == (16, 48 // stride, 48 // stride)
+
+
+def test_a_single_copy() -> None:
+    (said,) = sewdsl.read("{MPk3s3p0-c2k3p0}*2", input="2x9x9").diagnostics
+    assert said.help == "the input lasts for 1 copy; use *1 or a larger input"
+
+
 def test_bias_across_a_block_boundary() -> None:
     """What follows is what computes next, not what is written next."""
     text = HEAD + "block Lone(c) = c$(c)k3\nbody Lone (c8)-BN-IF\n"

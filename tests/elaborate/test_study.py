@@ -111,11 +111,14 @@ def test_used_files_keep_their_study_to_themselves() -> None:
 SEVERAL = [
     ("vary join ADD XOR", (15, 19, "invalid-argument")),
     ("vary join ADD IF", (15, 19, "invalid-argument")),
-    ("vary jion ADD", (15, 15, "unknown-setting")),
+    ("vary jion ADD AND", (15, 10, "unknown-setting")),
     ("vary steps 2 0", (15, 18, "invalid-argument")),
     ('vary body "c8k3-XX-FC10"', (15, 21, "unknown-name")),
     ('variant "A" "join=XOR"', (15, 23, "invalid-argument")),
     ('variant "A" "train.epoch=3"', (15, 30, "unknown-setting")),
+    ("vary tau 2 3", (15, 10, "unknown-setting")),
+    ("vary train.lr 2 3", (15, 19, "unknown-setting")),
+    ("vary neuron.taux 2 3", (15, 22, "unknown-argument")),
     ('vary block "Spiky Block"', (15, 17, "unknown-name")),
 ]
 
@@ -125,6 +128,25 @@ def test_a_wrong_value_is_said_where_it_stands(line: str, where: tuple[int, int,
     base, _ = variants(study(line))
     assert [(d.span.line, d.span.column, d.code) for d in base.diagnostics] == [where]
     assert base.diagnostics[0].span.source.name == "s.net"
+
+
+@pytest.mark.parametrize("key", ["encode", "steps", "train.batch"])
+def test_each_wrong_value_is_said(key: str) -> None:
+    base, _ = variants(study(f"vary {key} -1 -2"))
+    assert [d.span.text for d in base.diagnostics] == ["-1", "-2"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("vary seed 0-2", "seed '-2' may not be negative"),
+        ("vary seed 1.5", "seed '1.5' is not a whole number"),
+        ("vary seed two", "seed 'two' is not a whole number"),
+    ],
+)
+def test_seeds_are_numbers_from_zero(line: str, message: str) -> None:
+    (said,) = read(study(line)).diagnostics
+    assert (said.message, said.help) == (message, "values stand apart: vary seed 0 1 2")
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,19 @@ class Conv(Layer, kind="c", key="conv"):
             raise Misfit(
                 "even-kernel",
                 f"an even kernel (k{size}) has no symmetric padding that keeps the size",
-                f"state the padding, e.g. p{min(self.kernel) // 2} or p0",
+                self._paddings(),
             )
         height, width = (d * (k - 1) // 2 for k, d in zip(self.kernel, self.dilation, strict=True))
         return height, width
+
+    def _paddings(self) -> str:
+        """What padding can be stated: with a stride, what divides a size by it."""
+        if min(self.stride) == 1:
+            return f"state the padding, e.g. p{min(self.kernel) // 2} or p0"
+        each = zip(self.kernel, self.stride, self.dilation, strict=True)
+        padding = dict.fromkeys(max(0, (d * (k - 1) + 2 - s) // 2) for k, s, d in each)
+        stride = "x".join(map(str, dict.fromkeys(self.stride)))
+        return f"state the padding, e.g. p{'x'.join(map(str, padding))}, which divides the size by {stride}"
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
