@@ -69,6 +69,7 @@ class Keeper(Checkpoint):
         """Notes the figures of the epoch; saves, the best epoch apart."""
         module = cast("Classifier", pl_module)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in BATCH}
+        figures.update(module.figures)
         history = module.history
         best = max((row[module.monitor] for row in history.values()), default=-1.0)
         history[trainer.current_epoch + 1] = figures

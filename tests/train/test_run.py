@@ -56,6 +56,14 @@ class TestFolder:
             "subset": False,
         }
 
+    def test_metrics_are_exact(self, run: Run) -> None:
+        found = metrics.epochs(run.folder.metrics)
+        assert found[max(found)]["test_accuracy"] == run.result.accuracy
+        assert max(row["test_accuracy"] for row in found.values()) == run.result.best_accuracy
+        for row in found.values():
+            right = row["train_accuracy"] * 1438
+            assert row["train_accuracy"] == round(right) / 1438
+
     def test_metrics(self, run: Run) -> None:
         found = metrics.epochs(run.folder.metrics)
         figures = {"train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"}
