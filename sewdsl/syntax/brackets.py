@@ -43,6 +43,8 @@ class _Matcher:
         self.formulas = 0
         self.operators = 0
         self.too_deep = False
+        self.mixed: list[tuple[Token, Token, str]] = []  # opener, closer, what kind the closer is as written
+        self.left_over: set[str] = set()
 
     def take(self, token: Token, following: Token | None) -> None:
         """Goes on by one token; a closer of the wrong kind is turned into the right one once reported."""
@@ -103,6 +105,7 @@ class _Matcher:
             self._mixed(self._pop(), token)
         else:
             self.brackets.broken.add(start(token))
+            self.left_over.add(token.type)
             self._report(
                 "unmatched-bracket",
                 f"'{CLOSERS[token.type]}' closes nothing",
@@ -123,10 +126,13 @@ class _Matcher:
         return opener
 
     def _mixed(self, opener: Token, closer: Token) -> None:
-        right = CLOSERS[OPENERS[opener.type]]
-        closer_type, closer.type = closer.type, OPENERS[opener.type]
-        if self.too_deep:
-            return
+        if not self.too_deep:
+            self.mixed.append((opener, closer, closer.type))
+        closer.type = OPENERS[opener.type]
+
+    def _report_mixed(self, opener: Token, closer: Token, closer_type: str) -> None:
+        """The fix is safe unless the right closer is left over further down: then this one may be too much."""
+        right = CLOSERS[closer.type]
         span = self._span(closer)
         self.diagnostics.report(
             "unmatched-bracket",
@@ -134,7 +140,7 @@ class _Matcher:
             span,
             label=f"expected '{right}'",
             help=f"close it with '{right}'",
-            fixes=(Fix(f"write '{right}'", (Edit(span, right),)),),
+            fixes=(Fix(f"write '{right}'", (Edit(span, right),), safe=closer.type not in self.left_over),),
         )
 
     def _unclosed(self, opener: Token) -> None:
@@ -153,6 +159,8 @@ class _Matcher:
         """The result, once every token is taken."""
         for opener in self.open:
             self._unclosed(opener)
+        for opener, closer, closer_type in self.mixed:
+            self._report_mixed(opener, closer, closer_type)
         return self.brackets
 
     def _report(self, code: str, message: str, token: Token, *, label: str, help: str) -> None:  # noqa: A002

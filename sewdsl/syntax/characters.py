@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
 from sewdsl.source import Source, Span
+from sewdsl.syntax.arrows import is_arrow
 from sewdsl.syntax.lexicon import TYPOGRAPHIC
 from sewdsl.syntax.limits import Limits, advice
 from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scripts import small_digits
 
 if TYPE_CHECKING:
     from lark import Token
@@ -47,17 +49,25 @@ def check_characters(source: Source, tokens: list[Token], diagnostics: Diagnosti
     return broken
 
 
-def plain(character: str, before: str, after: str) -> str:
-    """The ASCII text that a typographic character stands for between its neighbours."""
+def plain(character: str, before: str, after: str, *, dash: bool = False) -> str:
+    """The ASCII text that a typographic character stands for between its neighbours.
+
+    Args:
+        character: The character.
+        before: What stands before it.
+        after: What stands behind it.
+        dash: Whether it is read as a dash there.
+    """
     if character == "\u00d7" and before.isdecimal() and after.isdecimal():
         return "x"
-    return TYPOGRAPHIC[character]
+    return "" if character == "\u00ad" and not dash else TYPOGRAPHIC[character]
 
 
 def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
     """One warning for each odd dash, space or sign outside strings and comments."""
     text = source.text
-    verbatim = [token for token in tokens if token.type in _VERBATIM]
+    verbatim = [token for token in tokens if token.type in _VERBATIM or is_arrow(token)]
+    dashes = {start(token) for token in tokens if token.type == "_DASH"}
     starts = [start(token) for token in verbatim]
     for found in _TYPOGRAPHIC.finditer(text):
         offset = found.start()
@@ -65,7 +75,7 @@ def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagno
         if index >= 0 and offset < end(verbatim[index]):
             continue
         character = found.group()
-        ascii_text = plain(character, text[offset - 1 : offset], text[offset + 1 : offset + 2])
+        ascii_text = plain(character, text[offset - 1 : offset], text[offset + 1 : offset + 2], dash=offset in dashes)
         span = Span(source, offset, offset + 1)
         fix = Fix(f"write {ascii_text!r}" if ascii_text else "remove it", (Edit(span, ascii_text),))
         reading = f"read as {ascii_text!r}" if ascii_text else "ignored"
@@ -87,10 +97,12 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
         run = _SYMBOLS.match(text, stop)
         stop = run.end() if run else stop
     span = Span(source, start(token), stop)
-    shown = ascii(span.text[:20]) if not span.text.isprintable() else repr(span.text[:20])
     help_ = "remove it; only strings and comments may hold any character"
     fixes: tuple[Fix, ...] = ()
-    if token.isdecimal():
+    raised = small_digits(source, start(token))
+    if raised is not None:
+        span, help_, fixes = raised
+    elif token.isdecimal():
         help_ = "digits are 0 to 9"
     elif token in "'\u201c\u201d\u2018\u2019":
         help_ = "a string stands between straight double quotes"
@@ -101,6 +113,7 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
     elif token in ".;" and _LINE_END.match(text, stop):
         help_ = "nothing stands behind a statement's last word"
         fixes = (Fix("remove it", (Edit(span, ""),)),)
+    shown = ascii(span.text[:20]) if not span.text.isprintable() else repr(span.text[:20])
     kind = "characters" if len(span.text) > 1 else "character"
     diagnostics.report(
         "unexpected-character",

@@ -30,11 +30,18 @@ TYPOGRAPHIC = {
     **dict.fromkeys(_SPACES, " "),
     "\ufeff": "",
     "\u00d7": "*",
+    "\u204e": "*",
     "\u2217": "*",
     "\u27e8": "<",
     "\u27e9": ">",
 }
-"""Characters that stand for others, as PDF files and word processors leave them; ``×`` between digits is an ``x``."""
+"""Characters that stand for others, as PDF files and word processors leave them.
+
+``×`` between digits is an ``x``. A soft hyphen is a ``-`` at a line's end only: elsewhere it is not even seen.
+"""
+
+ARROWS = ">\u27e9\u2192\u27f6"
+"""Characters that an arrow between layers ends with."""
 
 OPENERS = {"LBRACE": "RBRACE", "LESS": "MORE", "_LSQB": "_RSQB", "_LPAR": "_RPAR", "_OPEN": "_RPAR"}
 """Kinds of opening brackets, each with the kind that closes it."""

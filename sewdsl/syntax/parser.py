@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
+from sewdsl.syntax.arrows import report_arrows
 from sewdsl.syntax.brackets import Brackets, match
 from sewdsl.syntax.builder import Builder
 from sewdsl.syntax.characters import check_characters
@@ -102,6 +103,8 @@ class _Parser:
         self.broken = check_characters(self.source, tokens, self.diagnostics, self.limits)
         brackets = match(self.source, tokens, self.diagnostics, self.limits)
         self.broken |= brackets.broken
+        if self.language is OURS:
+            report_arrows(self.source, tokens, brackets, self.diagnostics)
         return tokens, brackets
 
     def _single(self, rule: str) -> Statement | None:

@@ -45,6 +45,17 @@ def test_fixed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_safe_fixes_make_nothing_worse(name: str) -> None:
+    """What is applied unasked leaves no more errors than there were."""
+    case = CASES[name]
+    compilation = read(case)
+    assert compilation.found is not None
+    again = sewdsl.read(fixed(compilation.diagnostics, compilation.found.source), **case.get("options", {}))
+    errors = [[d for d in said.diagnostics if d.severity is Severity.ERROR] for said in (compilation, again)]
+    assert len(errors[1]) <= len(errors[0])
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_readable(name: str) -> None:
     """Every message is one line without a full stop, and every error says how to mend it or what it got."""
     for diagnostic in read(CASES[name]).diagnostics:

@@ -149,6 +149,13 @@ CASES = [
     value("2\u00d7128x128", "typographic-character", 1, 2, "the character U+00D7 is read as 'x'", fixed="2x128x128"),
     value("\u22120.5", "typographic-character", 1, 1, "the character U+2212 is read as '-'", fixed="-0.5"),
     value("1e\u22123", "typographic-character", 1, 3, "the character U+2212 is read as '-'", fixed="1e-3"),
+    compact("a \u2192 b", "typographic-character", 1, 3, "the arrow '\u2192' is read as '-'", fixed="a - b"),
+    compact("a-->{b}*2", "typographic-character", 1, 2, "the arrow '-->' is read as '-'", fixed="a-{b}*2"),
+    compact("{a}\u204e7", "typographic-character", 1, 4, "the character U+204E is read as '*'", fixed="{a}*7"),
+    compact("SEW\u00adBlock", "typographic-character", 1, 4, "the character U+00AD is ignored", fixed="SEWBlock"),
+    compact("a\u00ad\nb", "typographic-character", 1, 2, "the character U+00AD is read as '-'", fixed="a-\nb"),
+    compact("c\u2083\u2082k3", "unexpected-character", 1, 2, "unexpected characters '\u2083\u2082'", fixed="c32k3"),
+    compact("{a}\u00b2", "unexpected-character", 1, 4, "unexpected character '\u00b2'", fixed="{a}*2"),
     compact("c32\u00a7k3", "unexpected-character", 1, 4, "unexpected character '\u00a7'"),
     compact("a-?!?-b", "unexpected-character", 1, 3, "unexpected characters '?!?'"),
     compact("c\u0663\u0664", "unexpected-character", 1, 2, "unexpected character '\u0663'"),
@@ -361,6 +368,20 @@ def test_several_problems_of_one_expression() -> None:
         ("missing-hyphen", 1, 23),
         ("trailing-hyphen", 1, 28),
     ]
+
+
+@pytest.mark.parametrize("text", ["{a>b}*7", "<a->b"])
+def test_a_fix_of_a_bracket_waits_where_another_reading_is_left(text: str) -> None:
+    diagnostics = Diagnostics()
+    parse_compact(Source("t", text), diagnostics)
+    assert [fix.safe for found in diagnostics for fix in found.fixes] == [False]
+
+
+def test_a_count_below_the_line_is_only_likely() -> None:
+    diagnostics = Diagnostics()
+    parse_compact(Source("t", "{a}\u2082"), diagnostics)
+    (found,) = diagnostics
+    assert [(fix.title, fix.safe) for fix in found.fixes] == [("write '*2'", False)]
 
 
 def test_a_layer_at_the_start_is_no_misspelt_version() -> None:

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
@@ -10,6 +11,9 @@ from sewdsl.syntax.printer import print_document
 from sewdsl.syntax.tokens import tokens
 from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import fragments
+
+MARKS = {"unmatched-bracket", "unclosed-bracket", "unexpected-character", "unterminated-string"}
+"""Errors of single characters: what they hide is not known before they are mended."""
 
 anything = st.one_of(
     fragments,
@@ -64,9 +68,9 @@ def test_a_value_is_reported_on_or_parsed(text: str) -> None:
 def test_tokens_leave_out_nothing_but_white_space(text: str) -> None:
     behind = 0
     for _, span in tokens(Source("t", text)):
-        assert not text[behind : span.start].strip(" \t\r\n\f\v\u00a0\u2007\u2009\u202f\ufeff")
+        assert not text[behind : span.start].strip(" \t\r\n\f\v\u00a0\u2007\u2009\u202f\ufeff\u00ad")
         behind = span.end
-    assert not text[behind:].strip(" \t\r\n\f\v\u00a0\u2007\u2009\u202f\ufeff")
+    assert not text[behind:].strip(" \t\r\n\f\v\u00a0\u2007\u2009\u202f\ufeff\u00ad")
 
 
 @given(fragments)
@@ -79,3 +83,21 @@ def test_safe_fixes_come_to_an_end(text: str) -> None:
             return
         text = apply_fix(text, safe[0])
     raise AssertionError(text)
+
+
+def marks(text: str) -> int:
+    """How many characters have no place in a text."""
+    diagnostics = Diagnostics()
+    parse_compact(Source("t", text), diagnostics)
+    return sum(found.code in MARKS for found in diagnostics)
+
+
+@given(fragments)
+@settings(max_examples=2000)
+def test_no_safe_fix_makes_a_text_worse(text: str) -> None:
+    """One by one, and all of them at once as ``check --fix`` applies them."""
+    source, diagnostics = Source("t", text), Diagnostics()
+    parse_compact(source, diagnostics)
+    safe = [fix for found in diagnostics for fix in found.fixes if fix.safe]
+    for mended in [*(apply_fix(text, fix) for fix in safe), fixed(diagnostics, source)]:
+        assert marks(mended) <= marks(text), mended

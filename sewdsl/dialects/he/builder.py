@@ -32,7 +32,7 @@ class HeBuilder(Builder):
 
     def _times(self, children: Children, span: Span) -> tree.Repeat:
         times, item = children
-        digits = times.rstrip(" \t\u00a0\u2009x*\u00d7\u2217")
+        digits = times.rstrip(" \t\u00a0\u2009x*\u00d7\u204e\u2217")
         count = tree.Number(digits, span=self._span(times).part(0, len(digits)))
         return self._repeated(tree.Sequence((self.build(item),), span=self._span(item)), count, span)
 
