@@ -94,7 +94,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
         if train is not None:
             recipe(train, diagnostics, library=True)
         return Elaboration(None, whole=False)
-    if "input" not in assembly.settings:
+    if "input" not in {*assembly.settings, *assembly.unread}:
         _missing_input(body, diagnostics)
     builder = Builder()
     complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits)

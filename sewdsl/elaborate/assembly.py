@@ -53,7 +53,7 @@ class Assembly:
         figures: ``expect`` and ``claim`` lines.
         allowed: ``allow`` lines of the file itself; in the end, those that took something back.
         own: Names of the blocks of the file itself, used files aside.
-        unread: Names of the blocks whose definitions have syntax errors: nothing is known of them.
+        unread: Names of blocks and keys of settings whose statements have syntax errors: nothing is known of them.
         study: The ``study`` section of the file itself.
     """
 

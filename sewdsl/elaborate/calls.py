@@ -67,6 +67,8 @@ class Calls:
 
     def _own_neuron(self, call: Call, frame: Frame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
         neuron = frame.neuron or nearest
+        if neuron is None and "neuron" in self._vocabulary.unread:
+            return None
         if neuron is None:
             self._diagnostics.report(
                 "missing-neuron",

@@ -30,7 +30,7 @@ class Vocabulary:
     Attributes:
         own: The user's blocks by name without white space.
         library: The shipped ones.
-        unread: Names of blocks whose definitions have syntax errors: of their calls nothing is said.
+        unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
         beside: What lies beside the user's file; None for a string, which can use nothing.
     """
 

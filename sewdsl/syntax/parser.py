@@ -15,6 +15,7 @@ from sewdsl.syntax.characters import check_characters
 from sewdsl.syntax.citations import without_citation
 from sewdsl.syntax.foreign import report_foreign
 from sewdsl.syntax.layout import Lines, mark_alternatives, statements
+from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.limits import STANDARD, Limits, advice
 from sewdsl.syntax.lost import join_lines
 from sewdsl.syntax.pasted import add_body
@@ -144,6 +145,8 @@ class _Parser:
 
 
 def _defined(tokens: list[Token]) -> str:
-    """The name of the block that a statement defines, without white space; empty for other statements."""
+    """The setting's key or the name of the block that a statement defines; empty for other statements."""
+    if tokens[0].type == "KEY":
+        return str(tokens[0]) if tokens[0] in SETTINGS else ""
     words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
     return "".join(words) if tokens[0].type == "_BLOCK" else ""

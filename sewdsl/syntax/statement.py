@@ -8,8 +8,9 @@ from lark import Token, UnexpectedToken
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
+from sewdsl.syntax.advice import Situation
 from sewdsl.syntax.builder import Builder
-from sewdsl.syntax.expectation import Situation, report_unexpected
+from sewdsl.syntax.expectation import report_unexpected
 from sewdsl.syntax.repair import Repair, repair
 from sewdsl.syntax.scanner import OURS, Language, end
 from sewdsl.syntax.scanner import parser as language_parser

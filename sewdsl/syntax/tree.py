@@ -259,7 +259,7 @@ class Document(Node):
 
     Attributes:
         statements: Those without syntax errors.
-        unread: Names, without white space, of the blocks whose definitions have some.
+        unread: Keys of the settings, and names, without white space, of the blocks whose statements have some.
     """
 
     statements: tuple[Statement, ...]

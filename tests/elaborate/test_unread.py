@@ -36,6 +36,15 @@ def test_one_of_a_used_file(tmp_path: Path) -> None:
     assert [d.code for d in sewdsl.read(file).diagnostics] == ["unexpected-character"]
 
 
+@pytest.mark.parametrize("setting", ["input 2,8,8", "input", "neuron IF(", "neuron IF x-y"])
+def test_a_setting_that_is_there_is_not_missing(setting: str) -> None:
+    key = setting.split(" ", maxsplit=1)[0]
+    lines = ["sewdsl 1", "body c4k3-BN-SN-FC10", setting, *({"input 2x8x8", "neuron IF"} - {key})]
+    lines = [line for line in lines if line == setting or not line.startswith(key)]
+    (found,) = sewdsl.read("\n".join([*lines, ""])).diagnostics
+    assert found.span.line == 3
+
+
 def test_other_names_stay_unknown() -> None:
     text = "sewdsl 1\ninput 2x8x8\nblock My Block(c) = |\nbody c4k3-BN-IF-My Blok (q3)-FC10\n"
     assert [d.code for d in sewdsl.read(text).diagnostics] == ["empty-sequence", "unknown-name"]

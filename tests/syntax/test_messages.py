@@ -312,6 +312,17 @@ def test_message_and_fix(case: Case) -> None:
         (compact("FC11 (7B-Net)", "", 0, 0, ""), 'network "…"'),
         (file("network 7B-Net", "", 0, 0, ""), "between double quotes"),
         (file("use a.net", "", 0, 0, ""), "between double quotes"),
+        (compact("a-(b-c)*2", "", 0, 0, ""), "{…}*2"),
+        (compact("(b-c)", "", 0, 0, ""), "{…}*2"),
+        (compact("a-My Block[c32]", "", 0, 0, ""), "write My Block (c32)"),
+        (compact("Block[c32s2]-b", "", 0, 0, ""), "write Block (c32s2)"),
+        (compact("a-g[c32]", "", 0, 0, ""), "g[ branch | shortcut ]"),
+        (compact("ADD[c-d]", "", 0, 0, ""), "ADD[ branch | shortcut ]"),
+        (file("input 1,28,28", "", 0, 0, ""), "input 1x28x28"),
+        (file("input (1, 28, 28)", "", 0, 0, ""), "input 1x28x28"),
+        (file("study {\n  vary neuron.tau 2.0, 3.0\n}", "", 0, 0, ""), "without commas"),
+        (file('study {\n  variant "x" join=ADD\n}', "", 0, 0, ""), '"join=ADD"'),
+        (file("train mnist5k {\n}", "", 0, 0, ""), "train on mnist5k"),
         (file("body a\n-b", "", 0, 0, ""), "end of the line before"),
         (file("a-b\nb-c", "", 0, 0, ""), "behind 'body'"),
         (file("test on x { a 1 }", "", 0, 0, ""), "only a section, such as 'train'"),
@@ -321,6 +332,25 @@ def test_help_says_how_to_mend_it(case: Case, words: str) -> None:
     diagnostics = Diagnostics()
     case.parse(Source("t", case.text), diagnostics)
     assert words in next(iter(diagnostics)).help
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "fixed"),
+    [
+        (parse_compact, "a-(b-(c))*2-d", "a-{b-(c)}*2-d"),
+        (parse_compact, "a-My Block [c32] -d", "a-My Block (c32) -d"),
+        (parse, f"{V}input 1, 28,28", f"{V}input 1x28x28"),
+        (parse, f"{V}input [1,28]", f"{V}input 1x28"),
+        (parse, f"{V}study {{ vary a 2.0, L(b=1,c=2),3 }}", f"{V}study {{ vary a 2.0 L(b=1,c=2) 3 }}"),
+        (parse, f"{V}train cifar10-dvs {{\n}}", f"{V}train on cifar10-dvs {{\n}}"),
+    ],
+)
+def test_what_is_likely_to_be_meant(parse: Parse, text: str, fixed: str) -> None:
+    diagnostics = Diagnostics()
+    parse(Source("t", text), diagnostics)
+    (fix,) = (fix for found in diagnostics for fix in found.fixes)
+    assert not fix.safe
+    assert apply_fix(text, fix) == fixed
 
 
 def codes(parse: Parse, text: str) -> list[tuple[str, int, int]]:
