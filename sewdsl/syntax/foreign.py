@@ -1,4 +1,4 @@
-"""A network in the notation of other papers, 128C3-AP2-10FC, where ours is expected."""
+"""A network in the notation of other papers, 128C3-AP2-10FC, where ours is expected; and ours where theirs is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import end, start
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 _LAYERS = re.compile(r"(?:C|Conv)[0-9]+\w*|FC[0-9]*|[ox][0-9]*C?[0-9]*", re.IGNORECASE)
 """What stands right behind a number there, and behind none in ours."""
-_OURS = re.compile(r"c[0-9]+k[0-9].*")
+_OURS = re.compile(r"c[0-9]+k[0-9]\w*|[MA]Pk[0-9]\w*|SEW\w*")
+"""What only our own notation has."""
+_CONVOLUTION = re.compile(r"C(?:onv)?([0-9]+)", re.IGNORECASE)
 _NUMBERS = ["INTEGER", "_DASH", "INTEGER"]
 
 
@@ -30,8 +32,11 @@ def report_foreign(source: Source, tokens: list[Token], diagnostics: Diagnostics
     Returns:
         Whether it is one: then nothing else is to be said of it.
     """
-    place = _place(source, [token for token in tokens if token.type != "_BODY"])
-    if place is None or any(_OURS.fullmatch(token) for token in tokens):
+    body = [token for token in tokens if token.type != "_BODY"]
+    if _ours(tokens) is not None:
+        return _report_layers(source, body, diagnostics)
+    place = _place(source, body)
+    if place is None:
         return False
     diagnostics.report(
         "other-notation",
@@ -41,6 +46,54 @@ def report_foreign(source: Source, tokens: list[Token], diagnostics: Diagnostics
         help="add --dialect he to read a string so; for a file, sewdsl fmt --dialect he 'STRING' prints it in ours",
     )
     return True
+
+
+def report_ours(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
+    """Reports a network of ours where one in another notation is expected; whether it is one."""
+    ours = _ours(tokens)
+    if ours is not None:
+        diagnostics.report(
+            "other-notation",
+            f"'{ours}' is sewdsl's own notation, not that of the dialect",
+            Span(source, start(ours), end(ours)),
+            label="our own notation",
+            help="leave out --dialect",
+        )
+    return ours is not None
+
+
+def _ours(tokens: list[Token]) -> Token | None:
+    """The first layer or block that only our notation has."""
+    return next((token for token in tokens if _OURS.fullmatch(token)), None)
+
+
+def _report_layers(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
+    """Reports the single layers of the other notation in a network of ours; whether there are any."""
+    found = False
+    for before, (number, word) in zip([None, *tokens], pairwise(tokens), strict=False):
+        counts = before is not None and before.type == "_STAR"
+        ours = _in_ours(number, word) if number.type == "INTEGER" and end(number) == start(word) else None
+        if ours is None or counts:
+            continue
+        found = True
+        place = Span(source, start(number), end(word))
+        diagnostics.report(
+            "other-notation",
+            f"'{place.text}' is the notation of other papers",
+            place,
+            label="not our notation",
+            help=f"write '{ours}'",
+            fixes=(Fix(f"write '{ours}'", (Edit(place, ours),)),),
+        )
+    return found
+
+
+def _in_ours(number: Token, word: Token) -> str | None:
+    """``c32k3`` for ``32C3``, ``FC10`` for ``10FC``; None: it is neither. Kernels are small, channels are many."""
+    convolution = _CONVOLUTION.fullmatch(word)
+    if convolution is not None and int(convolution[1]) < int(number):
+        return f"c{number}k{convolution[1]}"
+    return f"FC{number}" if word.casefold() == "fc" else None
 
 
 def _place(source: Source, tokens: list[Token]) -> Span | None:

@@ -13,7 +13,7 @@ from sewdsl.syntax.brackets import Brackets, match
 from sewdsl.syntax.builder import Builder
 from sewdsl.syntax.characters import check_characters
 from sewdsl.syntax.citations import without_citation
-from sewdsl.syntax.foreign import report_foreign
+from sewdsl.syntax.foreign import report_foreign, report_ours
 from sewdsl.syntax.layout import Lines, mark_alternatives, statements
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.limits import STANDARD, Limits, advice
@@ -138,7 +138,8 @@ class _Parser:
         if any(start(token) in self.broken for token in tokens):
             return None
         if rule == "compact" or (tokens and tokens[0].type == "_BODY"):
-            if self.language is OURS and report_foreign(self.source, tokens, self.diagnostics):
+            elsewhere = report_foreign if self.language is OURS else report_ours
+            if elsewhere(self.source, tokens, self.diagnostics):
                 return None
             tokens = without_citation(self.source, tokens, self.diagnostics)
         return self.statements.parse(tokens, rule)

@@ -97,6 +97,16 @@ def test_what_may_be_meant(text: str, meant: str) -> None:
     assert fixed([found], Source("t", text), unsafe=True) == text.replace(found.span.text, meant)
 
 
+def test_of_a_network_in_ours_nothing_else_is_said() -> None:
+    (found,) = said("32c3-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11")
+    assert (found.code, found.span.text, found.help, found.fixes) == (
+        "other-notation",
+        "SEW",
+        "leave out --dialect",
+        (),
+    )
+
+
 def test_a_word_of_several_readings_is_only_unknown() -> None:
     (found,) = said("64C3-AP2256C3-10")
     assert (found.code, found.fixes) == ("unknown-name", ())

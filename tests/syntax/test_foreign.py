@@ -2,6 +2,7 @@
 
 import pytest
 
+from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact
@@ -20,6 +21,8 @@ OURS = [
     "c32k3-2FC11",  # ours, with a number too many
     "c32k3-BN-10",
     "DP-5",
+    "c32k3-2c64-MPk2",  # a number too many
+    "{SEW Block}*2FC-BN",  # a lost hyphen
     "$(4-1)",
 ]
 
@@ -38,6 +41,24 @@ def test_mistakes_in_ours_are_not(text: str) -> None:
     diagnostics = Diagnostics()
     parse_compact(Source("t", text), diagnostics)
     assert "other-notation" not in {found.code for found in diagnostics}
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("32c3-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11", "c32k3-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11"),
+        ("c32k3-BN-64Conv5-MPk2-{BN}*2-10FC", "c32k3-BN-c64k5-MPk2-{BN}*2-FC10"),
+    ],
+)
+def test_single_layers_in_ours_are_written_in_ours(text: str, ours: str) -> None:
+    diagnostics, source = Diagnostics(), Source("t", text)
+    parse_compact(source, diagnostics)
+    assert {found.code for found in diagnostics} == {"other-notation"}
+    assert all(found.help.startswith("write '") for found in diagnostics)
+    assert fixed(diagnostics, source) == ours
+    after = Diagnostics()
+    assert parse_compact(Source("t", ours), after).statements
+    assert not list(after)
 
 
 def test_a_body_is_known_and_the_rest_of_the_file_is_read() -> None:

@@ -11,8 +11,6 @@ from sewdsl.dialects.he.words import Layer, Number, layer, meant, splits
 from sewdsl.source import Span
 from sewdsl.syntax import tree
 
-_OURS = re.compile(r"c\d+k\d+\w*|[MA]Pk\d+\w*|SEW\w*")
-"""What only our own notation has."""
 _SIZE = re.compile(r"\d+([x\u00d7*]\d+)+")
 _RATE = re.compile(r"0?\.\d+")
 
@@ -100,15 +98,6 @@ class Resolver:
 
     def _unknown(self, word: Span) -> None:
         """Reports a word that means nothing, and what may have been meant."""
-        if _OURS.fullmatch(word.text):
-            self._diagnostics.report(
-                "other-notation",
-                f"'{word.text}' is sewdsl's own notation, not that of the dialect",
-                word,
-                label="our own notation",
-                help="leave out --dialect",
-            )
-            return
         cuts = list(splits(word.text))
         if len(cuts) == 1:
             self._lost_hyphen(word, cuts[0])
