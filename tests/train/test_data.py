@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import pytest
 import torch
 
-from sewdsl.train.data import datasets
+from sewdsl.train.data import datasets, load
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, DataSet, Samples, SampleSet, Splits
+from sewdsl.train.data.problem import DataError
 from sewdsl.train.data.split import stratified
+from tests.train.data import trees
+
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def numbered(length: int) -> Samples:
@@ -40,6 +46,22 @@ class TestDataSets:
         test = whole(datasets()["digits"]().load().test)
         assert len(test.y) == 359
         assert test.x.sum().item() == -8911.125
+
+    @pytest.mark.parametrize("name", datasets())
+    def test_scaling_is_documented(self, name: str) -> None:
+        said = datasets()[name]().scaling()
+        assert said
+        assert any(f"`{name}`" in line for line in DOCUMENTED.splitlines() if line.endswith(f"| {said} |"))
+
+    @pytest.mark.parametrize(
+        ("name", "said"), [("digits", "less 0.5, over 0.5"), ("mnist5k", "less 0.1307, over 0.3081")]
+    )
+    def test_scaling_is_as_said(self, name: str, said: str) -> None:
+        data = datasets()[name]()
+        less, over = (float(part.split()[-1]) for part in data.scaling().split(",")[1:])
+        assert data.scaling() == f"pixels from 0 to 1, {said}"
+        x = whole(data.load().train).x
+        assert (x.min().item(), x.max().item()) == pytest.approx((-less / over, (1 - less) / over))
 
     def test_two_of_one_name(self) -> None:
         with pytest.raises(TypeError, match=r"data set 'digits' is defined twice: Digits and .*Other"):
@@ -80,3 +102,25 @@ class TestBatches:
 
         assert order(1, 2) == order(1, 2)
         assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+class TestLoad:
+    def test_the_split_of_a_run(self) -> None:
+        found, same = load("digits"), datasets()["digits"]().load()
+        assert torch.equal(whole(found.train).x, whole(same.train).x)
+        assert torch.equal(found.test.y, same.test.y)
+
+    def test_steps_and_place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        trees.nmnist(tmp_path, {"Train": 1, "Test": 1})
+        x, _ = whole(load("nmnist", tmp_path, steps=3, subset=True).test)
+        assert x.shape == (3, 10, 2, 34, 34)
+        monkeypatch.setenv("SEWDSL_DATA", str(tmp_path))
+        assert torch.equal(whole(load("nmnist", steps=3, subset=True).test).x, x)
+
+    def test_what_cannot_be_loaded(self, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match=r"^unknown data set 'mnist5'; did you mean 'mnist5k'"):
+            load("mnist5")
+        with pytest.raises(ValueError, match=r"^image-folder has samples of any size; say which, as shape=\(C, H, W\)"):
+            load("image-folder", tmp_path)
+        with pytest.raises(DataError, match=r"^image-folder is not in"):
+            load("image-folder", tmp_path, shape=(3, 8, 8))

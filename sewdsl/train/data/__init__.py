@@ -9,8 +9,14 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from pathlib import Path
 
-from sewdsl.train.data.dataset import DATASETS, DataSet
+from sewdsl.train.data import places
+from sewdsl.train.data.batches import Batches
+from sewdsl.train.data.dataset import DATASETS, DataSet, Setup, Splits
+from sewdsl.train.data.problem import DataError
+
+__all__ = ["Batches", "DataError", "DataSet", "Setup", "Splits", "datasets", "load"]
 
 
 @functools.cache
@@ -19,3 +25,41 @@ def datasets() -> dict[str, type[DataSet]]:
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(module.name)
     return DATASETS
+
+
+def load(
+    name: str,
+    folder: str | Path | None = None,
+    *,
+    steps: int = 1,
+    shape: tuple[int, ...] | None = None,
+    subset: bool = False,
+) -> Splits:
+    """The samples of a data set, for a training loop of one's own; see :class:`Batches`.
+
+    Args:
+        name: As behind ``train on``.
+        folder: Where it lies; None: where the environment variable ``SEWDSL_DATA`` says. Some travel with a package.
+        steps: Time-steps T of sequences.
+        shape: ``(C, H, W)`` of a sample, for data sets that have none of their own.
+        subset: Whether only a part of the data may be there.
+
+    Returns:
+        ``train`` and ``test``, the same split as that of ``sewdsl train``.
+
+    Raises:
+        ValueError: there is no such data set, or it needs a shape.
+        DataError: its samples are missing, not all there, or damaged.
+    """
+    from sewdsl.elaborate.suggestions import did_you_mean
+
+    known = datasets()
+    if name not in known:
+        hint = did_you_mean(name, known) or f"there are: {', '.join(sorted(known))}"
+        message = f"unknown data set '{name}'; {hint}"
+        raise ValueError(message)
+    if known[name].shape is None and shape is None:
+        message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
+        raise ValueError(message)
+    place = Path(folder) if folder is not None else places.told()
+    return known[name](Setup(place, steps, shape, subset=subset)).load()

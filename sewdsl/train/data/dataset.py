@@ -140,6 +140,10 @@ class DataSet(ABC):
         """
         return ""
 
+    def scaling(self) -> str:
+        """How a sample is made of what is stored, in words: a network that is trained on it wants all inputs so."""
+        return ""
+
     @abstractmethod
     def load(self) -> Splits:
         """Its samples; the split is the same every time and everywhere.

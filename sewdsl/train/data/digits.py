@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.images import Images
+from sewdsl.train.data.images import Images, scaling
 from sewdsl.train.data.split import stratified
+
+MIDDLE = (0.5,)
+"""Subtracted from pixels on the scale from 0 to 1, which are then divided by it."""
 
 
 class Digits(DataSet, name="digits"):
@@ -16,6 +19,10 @@ class Digits(DataSet, name="digits"):
     shape = (1, 8, 8)
     classes = 10
 
+    def scaling(self) -> str:
+        """To [-1, 1]; the whitest pixel is 16."""
+        return scaling(MIDDLE, MIDDLE)
+
     def load(self) -> Splits:
         """The digits."""
         import numpy as np
@@ -25,5 +32,5 @@ class Digits(DataSet, name="digits"):
         found = load_digits()
         x = torch.from_numpy(found.images.astype(np.uint8)).reshape(-1, *self.shape)
         y = torch.from_numpy(found.target.astype(np.int64))
-        images = Images(x, y, (0.5,), (0.5,), white=16, augmentation=self.setup.augmentation)
+        images = Images(x, y, MIDDLE, MIDDLE, white=16, augmentation=self.setup.augmentation)
         return stratified(images, test=0.2)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the channels of ImageNet's training images, on the scale from 0 to 1."""
+GREY_MEAN, GREY_DEVIATION = (0.449,), (0.226,)
 MARGIN = 256 / 224
 """By how much the short side is longer than what is cut out of the middle."""
 AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
@@ -65,7 +66,7 @@ class ImageFiles:
         import torch
         from torchvision.transforms import functional
 
-        mean, deviation = (MEAN, DEVIATION) if self.shape[0] > 1 else ((0.449,), (0.226,))
+        mean, deviation = of_channels(self.shape[0])
         images = []
         for index in indices.tolist():
             image = self._open(self.files[index][1])
@@ -103,6 +104,11 @@ class ImageFiles:
         cut: Image = functional.resized_crop(image, top, left, height, width, list(self.shape[1:]))
         mirror = self.flip and generator.random() < 1 / 2
         return functional.hflip(cut) if mirror else cut
+
+
+def of_channels(channels: int) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation of three channels, or of a grey one."""
+    return (MEAN, DEVIATION) if channels > 1 else (GREY_MEAN, GREY_DEVIATION)
 
 
 def random_part(height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:

@@ -9,7 +9,8 @@ from typing import ClassVar, NamedTuple
 
 from sewdsl.train.data import classes, places
 from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.image_files import ImageFiles
+from sewdsl.train.data.image_files import ImageFiles, of_channels
+from sewdsl.train.data.images import scaling
 from sewdsl.train.data.problem import DataError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
@@ -71,6 +72,10 @@ class ImageFolder(DataSet, name="image-folder"):
         if wrong := classes.misfit(place, there, label, count, subset=self.setup.subset):
             raise DataError(wrong)
         return f"{found[0]:,} images for training and {found[1]:,} for the test in '{place}'"
+
+    def scaling(self) -> str:
+        """As ImageNet, also for photographs of one's own."""
+        return scaling(*of_channels((self.setup.shape or self.shape or (3,))[0]))
 
     def load(self) -> Splits:
         """The images; none is read before it is needed."""

@@ -46,3 +46,10 @@ class Images:
     def part(self, indices: Tensor) -> Images:
         """A set of some of the images, in this order."""
         return replace(self, pixels=self.pixels[indices], y=self.y[indices])
+
+
+def scaling(mean: Sequence[float], deviation: Sequence[float]) -> str:
+    """What becomes of a pixel, in words; one figure for each channel."""
+    less, over = (", ".join(f"{value:g}" for value in values) for values in (mean, deviation))
+    by_channel = " by channel" if len(mean) > 1 else ""
+    return f"pixels from 0 to 1, less {less}{by_channel}, over {over}"

@@ -6,7 +6,7 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.images import Images
+from sewdsl.train.data.images import Images, scaling
 from sewdsl.train.data.split import stratified
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Mnist5k(DataSet, name="mnist5k"):
 
     shape = (1, 28, 28)
     classes = 10
+
+    def scaling(self) -> str:
+        """As all of MNIST."""
+        return scaling((MEAN,), (DEVIATION,))
 
     def load(self) -> Splits:
         """The digits."""

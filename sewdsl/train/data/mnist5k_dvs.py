@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sewdsl.train.data.cache import cached
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events import framing
+from sewdsl.train.data.events.framing import COUNTS
 from sewdsl.train.data.events.recording import Recording, Shape
 from sewdsl.train.data.events.saccades import Sensor
 from sewdsl.train.data.events.stream import Events
@@ -59,6 +60,10 @@ class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
     shape = (2, *SENSOR.size)
     classes = 10
     varies = True
+
+    def scaling(self) -> str:
+        """Not at all."""
+        return COUNTS
 
     def load(self) -> Splits:
         """The recordings."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from sewdsl.train.data import classes, places
 from sewdsl.train.data.dataset import DataSet, Splits
+from sewdsl.train.data.events.framing import COUNTS
 from sewdsl.train.data.events.layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording
 from sewdsl.train.data.problem import DataError
@@ -43,6 +44,10 @@ class RecordedDataSet(DataSet):
         self._check(self.listing)
         train, test = map(len, self.part(self.listing))
         return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
+
+    def scaling(self) -> str:
+        """Not at all."""
+        return COUNTS
 
     def load(self) -> Splits:
         """The recordings; none is read before it is needed."""

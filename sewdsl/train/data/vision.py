@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from sewdsl.train.data import places
 from sewdsl.train.data.cache import DAMAGED
 from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.images import Images
+from sewdsl.train.data.images import Images, scaling
 from sewdsl.train.data.problem import DataError
 
 
@@ -43,6 +43,10 @@ class VisionDataSet(DataSet):
             DataError: there is none.
         """
         return f"'{self._root / self.marker}'"
+
+    def scaling(self) -> str:
+        """Less the mean, over the standard deviation."""
+        return scaling(self.mean, self.deviation)
 
     def load(self) -> Splits:
         """The images, a byte per pixel and channel."""

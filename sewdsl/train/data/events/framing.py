@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     Counts = NDArray[Any]
 
+COUNTS = "counts of events, darker first, as they are"
+"""What frames hold, in words."""
+
 
 def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
     """Counts the events of each pixel and polarity in each of T slices with the same number of events.
