@@ -42,7 +42,7 @@ def measure(spec: str, samples: int, rounds: int) -> dict[str, float]:
 def _session(model: SpikingNetwork, name: str, feed: dict[str, object]) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
-    session = onnxruntime.InferenceSession(target(name).write(model), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(target(name).write(model, ""), options, providers=["CPUExecutionProvider"])
     return lambda: session.run(["logits"], feed)
 
 

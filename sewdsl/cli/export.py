@@ -112,13 +112,22 @@ def _write(model: SpikingNetwork, format_: Target, out: Path, *, trained: bool) 
 
     if out.suffix not in format_.endings:
         usage(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
-    data = format_.write(model)
+    data = format_.write(model, _inputs(model.network) if trained else "")
     if trained and not format_.holds_weights:
         beside = out.with_suffix(".safetensors")
         atomic.write(beside, weights.encode(model.state_dict(), beside.suffix))
         typer.echo(f"{beside}: its weights")
     atomic.write(out, data)
     return len(data)
+
+
+def _inputs(network: Network) -> str:
+    """How inputs are scaled, by the recipe's data set; empty where that is not known."""
+    from sewdsl.train.data import Setup, datasets  # noqa: PLC0415 -- not before it is needed
+
+    known = datasets().get(network.recipe.on) if network.recipe else None
+    scaling = known(Setup(shape=network.settings.input)).scaling() if known else ""
+    return f"{scaling}, as in {known.name}" if known and scaling else ""
 
 
 def _compared(model: SpikingNetwork, format_: Target, data: bytes, seed: int) -> str:

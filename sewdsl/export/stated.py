@@ -8,11 +8,12 @@ from sewdsl.ir.network import Network
 from sewdsl.notation import Unwritable, net
 
 
-def stated(network: Network) -> dict[str, str]:
+def stated(network: Network, inputs: str) -> dict[str, str]:
     """Texts by name.
 
     ``name``, ``steps``, ``encode`` and ``readout`` of the network; as ``spec`` the text of a ``.net`` file that
-    compiles to it, empty where there is none; and the ``version`` of sewdsl that wrote it, empty if not installed.
+    compiles to it, empty where there is none; as ``inputs`` how they are scaled, empty where unknown; and the
+    ``version`` of sewdsl that wrote it, empty if not installed.
     """
     settings = network.settings
     return {
@@ -21,6 +22,7 @@ def stated(network: Network) -> dict[str, str]:
         "encode": settings.encode,
         "readout": settings.readout,
         "spec": _spec(network),
+        "inputs": inputs,
         "version": _version(),
     }
 

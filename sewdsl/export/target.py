@@ -31,8 +31,9 @@ class Target:
 
     Attributes:
         endings: How its files end.
-        write: The file of a module in evaluation mode, in the number format of its parameters. Raises
-            :class:`~sewdsl.export.refusal.ExportError` where it cannot be.
+        write: The file of a module in evaluation mode, in the number format of its parameters, which says how inputs
+            are scaled; an empty text where that is not known. Raises :class:`~sewdsl.export.refusal.ExportError` where
+            it cannot be.
         run: What the file gives for an input, ``[T, N, *]`` or static, with the library that files of this format are
             for; to see that it is the same. Where the file does not hold the weights, it is given them too.
         sequence: Whether that is the output of each time-step, ``[T, N, *]``, and not one readout.
@@ -40,7 +41,7 @@ class Target:
     """
 
     endings: tuple[str, ...]
-    write: Callable[[SpikingNetwork], bytes]
+    write: Callable[[SpikingNetwork, str], bytes]
     run: Callable[..., Tensor]
     sequence: bool = False
     holds_weights: bool = True

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 
-def _write(model: SpikingNetwork) -> bytes:
+def _write(model: SpikingNetwork, inputs: str) -> bytes:
     from sewdsl.export.archive.program import archive  # noqa: PLC0415 -- torch takes seconds
 
-    return archive(model)
+    return archive(model, inputs)
 
 
 def _run(data: bytes, x: Tensor) -> Tensor:

@@ -76,10 +76,10 @@ def exported(model: SpikingNetwork) -> ExportedProgram:
         raise ExportError(message) from error
 
 
-def archive(model: SpikingNetwork) -> bytes:
-    """The file of :func:`exported`, with what it is of as ``sewdsl.json``."""
+def archive(model: SpikingNetwork, inputs: str = "") -> bytes:
+    """The file of :func:`exported`, with what it is of, and how inputs are scaled, as ``sewdsl.json``."""
     file = BytesIO()
-    torch.export.save(exported(model), file, extra_files={STATED: json.dumps(stated(model.network))})
+    torch.export.save(exported(model), file, extra_files={STATED: json.dumps(stated(model.network, inputs))})
     return file.getvalue()
 
 

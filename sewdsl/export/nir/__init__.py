@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["target"]
 
 
-def _write(model: SpikingNetwork) -> bytes:
+def _write(model: SpikingNetwork, inputs: str) -> bytes:
     _need_nir()
     from sewdsl.export.nir.writing import to_bytes  # noqa: PLC0415 -- needs nir
 
-    return to_bytes(model)
+    return to_bytes(model, inputs)
 
 
 def _run(data: bytes, x: Tensor) -> Tensor:

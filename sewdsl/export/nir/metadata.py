@@ -7,7 +7,7 @@ file, numbers come back as NumPy's and text as text; :meth:`Metadata.of` and :me
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 KEY = "sewdsl"
@@ -34,7 +34,8 @@ class _Entry:
         if said is None:
             return None
         try:
-            return cls(**{field.name: _read(said[field.name], str(field.type)) for field in fields(cls)})  # type: ignore[arg-type]
+            known = [f for f in fields(cls) if f.name in said or f.default is MISSING]  # type: ignore[arg-type]
+            return cls(**{field.name: _read(said[field.name], str(field.type)) for field in known})
         except (KeyError, TypeError, ValueError) as error:
             message = f"metadata[{KEY!r}] is not what sewdsl writes: {error}"
             raise ValueError(message) from error
@@ -58,6 +59,7 @@ class Metadata(_Entry):
         fires: ``at``: a neuron whose potential has reached its threshold fires. ``above``: it must exceed it. For
             ``Threshold`` it is always ``above``.
         spec: The text that the network was written in, without what it was changed by: for readers, not for programs.
+        inputs: How they are scaled, in words; empty: unknown.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Metadata(_Entry):
     dt: float = DT
     fires: Literal["at", "above"] = "at"
     spec: str = ""
+    inputs: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,22 +20,26 @@ if TYPE_CHECKING:
 INPUT, SUM, OUTPUT = "input", "output.sum", "output"
 
 
-def to_graph(model: SpikingNetwork) -> nir.NIRGraph:
+def to_graph(model: SpikingNetwork, inputs: str = "") -> nir.NIRGraph:
     """A network in evaluation, with what it has learned, as a graph of NIR.
 
     Each node is named as its layer is: ``repeat1.3.sew_block1.branch.conv2``. A batch norm is part of the layer before
     it where it can be. Where a layer takes several nodes, the last one has its name, and the others a word behind it.
 
+    Args:
+        model: The network.
+        inputs: How they are scaled, in words.
+
     Raises:
         Refused: a layer that NIR cannot express.
     """
-    return _Graph(model).finished()
+    return _Graph(model).finished(inputs)
 
 
-def to_bytes(model: SpikingNetwork) -> bytes:
+def to_bytes(model: SpikingNetwork, inputs: str = "") -> bytes:
     """The same as a file."""
     buffer = io.BytesIO()
-    nir.write(buffer, to_graph(model))
+    nir.write(buffer, to_graph(model, inputs))
     return buffer.getvalue()
 
 
@@ -62,8 +66,8 @@ class _Graph:
             if index in needed:
                 self._write(index, site)
 
-    def finished(self) -> nir.NIRGraph:
-        """It, with its output."""
+    def finished(self, inputs: str) -> nir.NIRGraph:
+        """It, with its output, and how inputs are scaled."""
         network = self._network
         shape, sources = network.nodes[network.output].output.shape, self._place(network.output)
         if len(sources) > 1:  # the readers of nirtorch add up what goes into any node but the last
@@ -77,6 +81,7 @@ class _Graph:
             encode=settings.encode,
             readout=settings.readout,
             spec=network.nodes[network.output].span.source.text,
+            inputs=inputs,
         )
         return nir.NIRGraph(self._nodes, self._edges, metadata.to_dict())
 

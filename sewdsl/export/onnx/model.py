@@ -36,12 +36,13 @@ LIMIT = 2**31 - 2**20
 FORMATS: dict[torch.dtype, np.dtype[Any]] = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
 
-def to_onnx(model: SpikingNetwork, axis: type[Axis]) -> ModelProto:
+def to_onnx(model: SpikingNetwork, axis: type[Axis], inputs: str = "") -> ModelProto:
     """The model of a module in evaluation, in the number format of its parameters.
 
     Args:
         model: The module.
         axis: How the graph goes through time.
+        inputs: How they are scaled, in words.
 
     Raises:
         ExportError: it has a layer that cannot be translated, other numbers than float32 or float64, or too many.
@@ -49,7 +50,7 @@ def to_onnx(model: SpikingNetwork, axis: type[Axis]) -> ModelProto:
     writer = Writer(model, axis)
     for step in writer.program.steps:
         writer.write(step)
-    return writer.model()
+    return writer.model(inputs)
 
 
 class Writer:
@@ -95,8 +96,8 @@ class Writer:
         else:
             self._values[step.gives] = translate(place, module, operands[0])
 
-    def model(self) -> ModelProto:
-        """The model of what was written, read out as the network says."""
+    def model(self, inputs: str) -> ModelProto:
+        """The model of what was written, read out as the network says, and how inputs are scaled."""
         settings, shape = self._network.settings, self._network.nodes[self._network.output].output.shape
         y_TN = self._graph.add(
             "Reshape", [self._at_all_steps(self._network.output), self._axis.sizes(-1, *shape)], "sequence"
@@ -114,7 +115,7 @@ class Writer:
         steps = "T" if self._axis.free else self._axis.T
         x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
         outputs = [self._graph.value("logits", ["N", *shape]), self._graph.value("sequence", [steps, "N", *shape])]
-        return _stated(self._network, self._graph.proto(self._network.name, [x], outputs))
+        return _stated(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
 
     def _at_all_steps(self, index: int) -> str:
         """A node's value ``[T·N, *]``."""
@@ -134,9 +135,9 @@ def _format(model: SpikingNetwork) -> np.dtype[Any]:
     return FORMATS[dtype]
 
 
-def _stated(network: Network, graph: GraphProto) -> ModelProto:
+def _stated(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
     """A model that says what it is of."""
-    props = stated(network)
+    props = stated(network, inputs)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sewdsl")
     model.producer_version = props["version"]

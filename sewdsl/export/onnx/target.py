@@ -19,13 +19,13 @@ def of(axis: Literal["Scanned", "Unrolled"]) -> Target:
     return Target(endings=(".onnx",), write=partial(_write, axis), run=_run)
 
 
-def _write(axis: str, model: SpikingNetwork) -> bytes:
+def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
     try:
         from sewdsl.export.onnx import axis as axes  # noqa: PLC0415 -- onnx need not be installed
         from sewdsl.export.onnx.model import to_onnx  # noqa: PLC0415 -- as above
     except ModuleNotFoundError as error:
         raise Missing(error.name or "onnx") from None
-    data: bytes = to_onnx(model, getattr(axes, axis)).SerializeToString(deterministic=True)
+    data: bytes = to_onnx(model, getattr(axes, axis), inputs).SerializeToString(deterministic=True)
     return data
 
 

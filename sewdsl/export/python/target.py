@@ -16,20 +16,24 @@ DIALECT = Dialect(
 )
 
 
-def source(network: Network) -> str:
+def source(network: Network, inputs: str = "") -> str:
     """A file that makes a network, of PyTorch alone.
 
     The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of our module.
 
+    Args:
+        network: The network.
+        inputs: How they are scaled, in words.
+
     Raises:
         Refused: a layer, neuron, surrogate or join is of a kind that is not sewdsl's own.
     """
-    return document(network, DIALECT, neutral)
+    return document(network, DIALECT, neutral, inputs)
 
 
 target = Target(
     endings=(".py",),
-    write=lambda model: source(model.network).encode(),
+    write=lambda model, inputs: source(model.network, inputs).encode(),
     run=executed,
     holds_weights=False,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from textwrap import wrap
 
 from sewdsl.export.refusal import Refused
 from sewdsl.export.source import text
@@ -15,6 +16,8 @@ from sewdsl.export.source.tree import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 
+WIDTH = 88
+"""Of a line of text."""
 READOUTS = {"mean": ("the mean", ".mean(0)"), "sum": ("the sum", ".sum(0)"), "last": ("the last", "[-1]")}
 """What comes of the outputs of all time-steps."""
 HELPERS = {
@@ -50,13 +53,14 @@ if __name__ == "__main__":
 """
 
 
-def document(network: Network, dialect: Dialect, neutral: Neutral) -> str:
+def document(network: Network, dialect: Dialect, neutral: Neutral, inputs: str) -> str:
     """A file that makes a network.
 
     Args:
         network: The network.
         dialect: Whose layers it is made of.
         neutral: See :data:`~sewdsl.export.source.classes.Neutral`.
+        inputs: How they are scaled, in words; empty: unknown.
 
     Raises:
         Refused: there is no such layer, or the network is no row of layers, repeats, blocks and joins.
@@ -72,7 +76,7 @@ def document(network: Network, dialect: Dialect, neutral: Neutral) -> str:
     parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
     parts.append(DEMO.format(name=root.name))
     constants = f"STEPS = {network.settings.steps}\nINPUT = {network.settings.input!r}\n"
-    head = "\n".join([*_head(network, dialect), "", *_imports(_used(parts), dialect), "", constants])
+    head = "\n".join([*_head(network, dialect, inputs), "", *_imports(_used(parts), dialect), "", constants])
     return "\n\n".join([head, *parts])
 
 
@@ -99,13 +103,15 @@ def _taken(modules: dict[str, tuple[str, ...]], used: set[str]) -> list[str]:
     return [f"from {module} import {', '.join(names)}" for module, names in taken.items() if names]
 
 
-def _head(network: Network, dialect: Dialect) -> list[str]:
+def _head(network: Network, dialect: Dialect, inputs: str) -> list[str]:
     """What the file is."""
     notation = Notation(network)
     origin = f" from {notation.file}" if notation.file else ""
     lines = [f'"""{_title(network)} in {dialect.title}, written by sewdsl{origin}.']
     if body := notation.body():
         lines += ["", "In the notation::", "", *(f"    {line}" for line in body)]
+    if inputs:
+        lines += ["", *wrap(f"Inputs: {prose(inputs)}.", WIDTH)]
     lines += ["", "Weights have the names and shapes that they have in sewdsl. A file of them is loaded by", ""]
     return [*lines, '    model.load_state_dict(safetensors.torch.load_file("net.safetensors"))', '"""']
 

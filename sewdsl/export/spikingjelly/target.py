@@ -27,15 +27,19 @@ DIALECT = Dialect(
 )
 
 
-def source(network: Network) -> str:
+def source(network: Network, inputs: str = "") -> str:
     """A file that makes a network of SpikingJelly's layers.
 
     The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of our module.
 
+    Args:
+        network: The network.
+        inputs: How they are scaled, in words.
+
     Raises:
         Refused: SpikingJelly has no such layer, neuron, surrogate or join.
     """
-    return document(network, DIALECT, neutral)
+    return document(network, DIALECT, neutral, inputs)
 
 
 def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
@@ -47,7 +51,7 @@ def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
 
 target = Target(
     endings=(".py",),
-    write=lambda model: source(model.network).encode(),
+    write=lambda model, inputs: source(model.network, inputs).encode(),
     run=_run,
     holds_weights=False,
 )

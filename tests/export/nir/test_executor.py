@@ -129,3 +129,7 @@ def test_metadata_of_somebody_else() -> None:
     assert Metadata.of({"version": "1"}) is None
     with pytest.raises(ValueError, match=r"^metadata\['sewdsl'\] is not what sewdsl writes: 'name'"):
         Metadata.of({"sewdsl": {"steps": 4}})
+    early = {"name": "a net", "steps": 2, "encode": "none", "readout": "sum"}
+    assert Metadata.of({"sewdsl": early}) == Metadata("a net", 2, "none", "sum"), (
+        "what was written before there was more"
+    )

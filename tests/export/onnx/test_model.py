@@ -201,12 +201,12 @@ def test_command(format_: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
 def test_a_library_that_is_missing(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = onnx_target.write(build())
+    data = onnx_target.write(build(), "")
     monkeypatch.setitem(sys.modules, library, None)
     for name in ("axis", "model"):
         monkeypatch.delitem(sys.modules, f"sewdsl.export.onnx.{name}")
     ask: dict[str, Callable[[], object]] = {
-        "onnx": lambda: onnx_target.write(build()),
+        "onnx": lambda: onnx_target.write(build(), ""),
         "onnxruntime": lambda: onnx_target.run(data, random(2, 2, 8, 8)),
     }
     with pytest.raises(Missing, match=rf"^this needs {library}, which is not installed: pip install 'sewdsl\[exch"):
