@@ -93,14 +93,15 @@ def _is_misspelt(text: str, diagnostics: Diagnostics) -> bool:
     vocabulary = Vocabulary(library=library())
     if all(vocabulary.complete(part) for part in text.split("-")):
         return False
-    file = Path(f"{text}.net")
-    near = nearest(text, shipped(), 0.6 if "-" in text else 0.8)  # a word alone is more often a layer
-    if file.is_file():
+    cutoff = 0.6 if "-" in text else 0.8  # a word alone is more often a layer
+    near = nearest(text, shipped(), cutoff)
+    file = beside(Path(f"{text}.net"), lambda other: other.suffix == ".net" and other.is_file(), cutoff)
+    if file is not None:
         _missing(text, f"there is no '{text}'", f"did you mean '{file}'?", diagnostics)
     elif near is not None:
         hint = f"did you mean '{near}'? 'sewdsl nets' lists all"
         _missing(text, f"no network '{text}' is shipped", hint, diagnostics)
-    return near is not None or file.is_file()
+    return near is not None or file is not None
 
 
 def _looks_like_path(text: str) -> bool:

@@ -72,15 +72,16 @@ def foreign(name: str, head: bytes) -> Foreign | None:
     return _SUFFIXES.get(PurePath(name).suffix.lower(), begun)
 
 
-def beside(path: Path, fits: Callable[[Path], bool] = lambda _: True) -> Path | None:
+def beside(path: Path, fits: Callable[[Path], bool] = lambda _: True, cutoff: float = 0.7) -> Path | None:
     """What lies where a path leads, and has a name like its last part.
 
     Args:
         path: Where nothing is.
         fits: Whether something can be meant.
+        cutoff: How similar the names must be, from 0 to 1.
     """
     with suppress(OSError, ValueError):
         known = {other.stem: other for other in islice(path.parent.iterdir(), LOOKED_AT) if fits(other)}
-        near = nearest(path.stem, known, 0.7)
+        near = nearest(path.stem, known, cutoff)
         return known[near] if near else None
     return None

@@ -56,6 +56,7 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
         ("mine", "spec-not-found", "there is no 'mine'", "did you mean 'mine.net'?"),
         ("mine.ne", "spec-not-found", "cannot read 'mine.ne': there is no such file", "did you mean 'mine.net'?"),
         ("mime.net", "spec-not-found", "cannot read 'mime.net': there is no such file", "did you mean 'mine.net'?"),
+        ("minee", "spec-not-found", "there is no 'minee'", "did you mean 'mine.net'?"),
         ("tinny", "spec-not-found", "no network 'tinny' is shipped", "did you mean 'tiny'?"),
         ("zzzz.net", "spec-not-found", "cannot read 'zzzz.net'", "'sewdsl nets' lists what is shipped"),
     ],
