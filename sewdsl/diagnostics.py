@@ -132,9 +132,13 @@ class Diagnostics:
 
     @property
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """By place, source by source, in the order of the text; the worse first where they share a place."""
+        """By place, source by source, in the order of the text; where they begin together, worse and shorter first."""
         order = {name: i for i, name in enumerate(dict.fromkeys(d.span.source.name for d in self.found))}
-        return tuple(sorted(self.found, key=lambda d: (order[d.span.source.name], d.span.start, -d.severity, d.code)))
+
+        def place(d: Diagnostic) -> tuple[int, int, int, int, str]:
+            return order[d.span.source.name], d.span.start, -d.severity, d.span.end, d.code
+
+        return tuple(sorted(self.found, key=place))
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

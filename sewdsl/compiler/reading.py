@@ -77,8 +77,17 @@ class Compilation:
         said = Diagnostics(list(self.diagnostics))
         if self.valid and self.document is not None:
             span = self.document.span
-            said.report("missing-body", "this is a library: it has no network of its own", span, help="add 'body …'")
+            said.report("missing-body", "this is a library: it has no network of its own", span, help=self._body())
         raise SewdslError(said)
+
+    def _body(self) -> str:
+        """How a library gets a network, or what to give in its place."""
+        if self.found is None or self.assembly is None or not self.assembly.networks:
+            return "add 'body …'"
+        text = self.assembly.networks[0]
+        file = Path(self.found.source.name).parent / text
+        taken = f"'use' takes blocks, settings and the recipe of '{text}', not its body"
+        return f"{taken}: add a 'body …', or give '{file}' itself, with e.g. --set train.epochs=3 for what differs"
 
 
 def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:

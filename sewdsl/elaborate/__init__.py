@@ -85,7 +85,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
     """
     header = Header(assembly, diagnostics)
     settings = header.settings()
-    vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside)
+    vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside, assembly.whole)
     check_shadows(assembly.blocks, context.library, diagnostics)
     body, train = assembly.body, assembly.sections.get("train")
     if body is None:
@@ -94,10 +94,10 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
         if train is not None:
             recipe(train, diagnostics, library=True)
         return Elaboration(None, whole=False)
-    if "input" not in {*assembly.settings, *assembly.unread}:
-        _missing_input(body, diagnostics)
     builder = Builder()
     complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits)
+    if "input" not in {*assembly.settings, *assembly.unread} and not _nothing_known(builder, diagnostics):
+        _missing_input(body, diagnostics)
     whole = complete and not diagnostics.errors
     uncalled = [name for name in assembly.own if name not in builder.called]
     check_blocks(uncalled, vocabulary, header, diagnostics, context.limits)
@@ -115,6 +115,11 @@ def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -
     if diagnostics.errors or not (empty or "network" in assembly.settings or assembly.figures):
         return
     diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
+
+
+def _nothing_known(builder: Builder, diagnostics: Diagnostics) -> bool:
+    """Whether a body has unknown names only: then it is hardly a network, and its input is no matter."""
+    return not builder.understood and any(found.code == "unknown-name" for found in diagnostics.found)
 
 
 def _missing_input(body: Body, diagnostics: Diagnostics) -> None:

@@ -55,6 +55,8 @@ class Assembly:
         own: Names of the blocks of the file itself, used files aside.
         unread: Names of blocks and keys of settings whose statements have syntax errors: nothing is known of them.
         study: The ``study`` section of the file itself.
+        networks: Paths, as written, of used files with a body, which is not taken over.
+        whole: Whether all used files can be had; if not, what is not known may stand in one of them.
     """
 
     settings: dict[str, Setting] = field(default_factory=dict)
@@ -66,6 +68,8 @@ class Assembly:
     own: tuple[str, ...] = ()
     unread: frozenset[str] = frozenset()
     study: Section | None = None
+    networks: tuple[str, ...] = ()
+    whole: bool = True
 
 
 def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], Assembly | None]) -> Assembly:
@@ -78,11 +82,8 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
     """
     result = Assembly()
     for statement in document.statements:
-        if isinstance(statement, Use) and (used := use(statement)) is not None:
-            result.settings.update({key: value for key, value in used.settings.items() if key != "network"})
-            result.blocks.update(used.blocks)
-            result.sections.update(used.sections)
-            result.unread |= used.unread
+        if isinstance(statement, Use):
+            _take_over(result, use(statement), statement.path.text)
     own = Assembly()
     for statement in document.statements:
         _collect(statement, own, diagnostics)
@@ -96,6 +97,19 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
     result.body, result.figures, result.own = own.body, own.figures, tuple(own.blocks)
     result.allowed = own.allowed
     return result
+
+
+def _take_over(result: Assembly, used: Assembly | None, path: str) -> None:
+    """Adds what a used file gives; where it cannot be had, none of its settings is known."""
+    if used is None:
+        result.whole, result.unread = False, result.unread.union(HEADER)
+        return
+    result.settings.update({key: value for key, value in used.settings.items() if key != "network"})
+    result.blocks.update(used.blocks)
+    result.sections.update(used.sections)
+    result.unread |= used.unread
+    result.whole = result.whole and used.whole
+    result.networks += (path,) if used.body is not None else ()
 
 
 def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> None:

@@ -28,12 +28,14 @@ class Builder:
         nodes: The nodes so far.
         visits: What became of each item of the user's own texts, in the order in which they end.
         called: Names of the blocks that were called.
+        understood: Whether any call named a layer or a block.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.visits: list[Visit] = []
         self.called: set[str] = set()
+        self.understood = False
 
     def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[Step, ...], span: Span) -> int:
         """Appends a node; its index.

@@ -197,11 +197,13 @@ class Walker:
             self._ops[key] = (op, neuron, nearest)  # kept, so that their ids are not given to others
         op = self._ops[key][0]
         self._unsure = self._unsure or op is None
+        self._builder.understood = self._builder.understood or op is not None
         return op
 
     def _block(self, call: Call, key: str, at: Place, frame: Frame) -> Place:
         definition = self._vocabulary.blocks[key]
         self._builder.called.add(key)
+        self._builder.understood = True
         before = None if at is None else self._builder.signal(at)
         if len(frame.calls) >= self._limits.nesting:
             self._too_deep(call, frame)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.files import SAVED, Reach, read_text
+from sewdsl.resources import folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
@@ -20,6 +21,13 @@ def project_folder(file: Path) -> Path:
     """The nearest folder above a file that is the top of a project; else the file's own."""
     folder = file.resolve().parent
     return next((above for above in (folder, *folder.parents) if any((above / m).exists() for m in MARKERS)), folder)
+
+
+def _hint(path: Path, shown: str) -> str:
+    """How a file that cannot be read comes to lie where it is looked for."""
+    if path.name == str(path) and (folder("nets") / path).is_file():
+        return f"a file of this name is shipped: 'sewdsl nets {path.stem} > {shown}' writes it there"
+    return "the path is relative to the file that uses it"
 
 
 class Importer:
@@ -89,7 +97,7 @@ class Importer:
                 text = read_text(path, name, span, self._diagnostics, self._limits)
         except OSError as error:
             reason = (error.strerror or "unreadable").lower()
-            hint = "the path is relative to the file that uses it"
+            hint = _hint(Path(name), shown)
             self._say("use-not-found", f"cannot read '{name}': {reason}", span, hint)
             return None
         if text is None:

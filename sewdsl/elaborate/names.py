@@ -32,12 +32,14 @@ class Vocabulary:
         library: The shipped ones.
         unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
         beside: What lies beside the user's file; None for a string, which can use nothing.
+        whole: Whether all used files can be had; if not, one of them may define what is not known.
     """
 
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
     library: Mapping[str, BlockDefinition] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     beside: Neighbours | None = None
+    whole: bool = True
 
     @cached_property
     def blocks(self) -> dict[str, BlockDefinition]:
@@ -101,6 +103,8 @@ def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnosti
         family = next(base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir"))
         message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
         diagnostics.report("wrong-kind", message, name.span, path=path, help=help_text)
+        return
+    if not vocabulary.whole:
         return
     otherwise = _other_form(name, vocabulary, path)
     whole = all(own for _, _, own in name.pieces)

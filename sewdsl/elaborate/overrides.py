@@ -101,6 +101,7 @@ def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, li
     else:
         values = parse_excerpt(span, parse_value, diagnostics, limits)
     if values is None:
+        assembly.unread |= {head}
         return
     if head in SECTIONS:
         _into_section(assembly, head, rest, values, span, diagnostics)

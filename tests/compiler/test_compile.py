@@ -101,6 +101,12 @@ class TestErrors:
         with pytest.raises(sewdsl.SewdslError, match="missing-body"):
             sewdsl.load("blocks")
 
+    def test_a_library_does_not_take_a_body_over(self, tmp_path: Path) -> None:
+        (tmp_path / "whole.net").write_text("sewdsl 1\ninput 7\nbody FC2\n")
+        (tmp_path / "recipe.net").write_text('sewdsl 1\nuse "whole.net"\ntrain on digits {\n    epochs 3\n}\n')
+        with pytest.raises(sewdsl.SewdslError, match=r"not its body: add a 'body …', or give '.*whole\.net' itself"):
+            sewdsl.load(tmp_path / "recipe.net")
+
     def test_warnings_do_not_raise(self) -> None:
         assert sewdsl.load("c4k3\u2013BN", input="2x8x8") == sewdsl.load("c4k3-BN", input="2x8x8")
 

@@ -335,6 +335,19 @@ class TestUse:
         self.write(tmp_path, a='use "nowhere.net"\ninput 2\nbody FC2\n')
         assert self.codes(tmp_path / "a.net") == ["use-not-found"]
 
+    def test_of_what_a_missing_file_may_say_nothing_is_said(self, tmp_path: Path) -> None:
+        self.write(tmp_path, a='use "nowhere.net"\nbody c4k3-My Block-SN-Other(c4)-FC2\n', b='use "a.net"\nbody Mine\n')
+        assert self.codes(tmp_path / "a.net") == ["use-not-found"]
+        assert self.codes(tmp_path / "b.net") == ["use-not-found"]
+
+    def test_a_shipped_file_is_said_to_be_one(self, tmp_path: Path) -> None:
+        self.write(
+            tmp_path, a='use "imagenet.net"\ninput 2\nbody FC2\n', b='use "mine/imagenet.net"\ninput 2\nbody FC2\n'
+        )
+        (shipped,), (other,) = (sewdsl.read(tmp_path / name).diagnostics for name in ("a.net", "b.net"))
+        assert f"'sewdsl nets imagenet > {tmp_path / 'imagenet.net'}'" in shipped.help
+        assert other.help == "the path is relative to the file that uses it"
+
     def test_not_text(self, tmp_path: Path) -> None:
         self.write(tmp_path, a='use "b.net"\ninput 2\nbody FC2\n')
         (tmp_path / "b.net").write_bytes(b"\xff\xfe\x00")
