@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from keyword import iskeyword
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.unknown import Command
+from sewdsl.plugins import BrokenPackage
 
 COMMANDS = (
     "check",
@@ -36,6 +38,8 @@ COMMANDS = (
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)
 """Behind them; each has several commands, in a ``group``."""
+
+_usual = warnings.formatwarning
 
 app = typer.Typer(
     name="sewdsl",
@@ -71,8 +75,18 @@ for _name in GROUPS:
     app.add_typer(import_module(f"sewdsl.cli.{_name}").group, name=_name)
 
 
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What is wrong with somebody's package, in a line as all else is said; other warnings as Python has them."""
+    if issubclass(category, BrokenPackage):
+        return f"warning: {message}\n"
+    return _usual(message, category, filename, lineno, line)
+
+
 def main() -> None:
     """Runs the command line; a closed pipe (``sewdsl show … | head``) is no error."""
+    warnings.formatwarning = _warning
     try:
         app()
     except BrokenPipeError:

@@ -67,7 +67,7 @@ def _print_kinds() -> None:
     table = Table("name", "family", "what it is", header_style="bold", box=None)
     kinds = [(_family(kind), name, kind) for name, kind in catalogue().items() if name != "input"]
     for family, name, kind in sorted(kinds, key=lambda item: item[:2]):
-        table.add_row(name, family, (kind.__doc__ or "").strip().splitlines()[0])
+        table.add_row(name, family, (kind.__doc__ or "").strip().partition("\n")[0])
     for name, meaning in OWN_NAMES.items():
         table.add_row(name, "language", meaning)
     for path in shipped().values():

@@ -63,7 +63,9 @@ class Kind(BaseModel):
         super().__init_subclass__(**kwargs)
         if kind:
             if kind in CATALOGUE:
-                message = f"kind {kind!r} is defined twice: {CATALOGUE[kind].__qualname__} and {cls.__qualname__}"
+                first = CATALOGUE[kind]
+                places = f"{first.__module__}.{first.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                message = f"kind {kind!r} is defined twice: {places}"
                 raise TypeError(message)
             cls.kind = kind
             cls.key = key or kind.lower()

@@ -6,26 +6,20 @@ Kinds of other packages are found through the entry-point group ``sewdsl.kinds``
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import sys
 from functools import cache
-from importlib.metadata import entry_points
-from types import ModuleType
 
 from sewdsl.ir.kind import CATALOGUE, Kind
+from sewdsl.plugins import announced, below, warn
 
 GROUP = "sewdsl.kinds"
-
-
-def discover(package: ModuleType) -> None:
-    """Imports every module below a package, so that the kinds defined there are registered."""
-    for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}."):
-        importlib.import_module(module.name)
 
 
 @cache
 def catalogue() -> dict[str, type[Kind]]:
     """Every kind that ships with sewdsl, by name."""
-    discover(importlib.import_module(__name__))
+    for name in below(sys.modules[__name__]):
+        importlib.import_module(name)
     return CATALOGUE
 
 
@@ -37,10 +31,13 @@ def plugins() -> tuple[str, ...]:
     distribution costs more than compiling a small network.
     """
     catalogue()
-    found = entry_points(group=GROUP)
-    for entry in found:
-        discover(entry.load())
-    return tuple(entry.name for entry in found)
+    packages = {module.__name__: package for package, module in announced(GROUP)}
+    for name, kind in list(CATALOGUE.items()):
+        lacking = sorted(kind.__abstractmethods__)
+        if lacking:
+            warn(packages.get(kind.__module__, name), kind.__module__, f"{name} does not define {', '.join(lacking)}")
+            del CATALOGUE[name]
+    return tuple(dict.fromkeys(packages.values()))
 
 
 def find(name: str) -> type[Kind] | None:

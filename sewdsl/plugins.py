@@ -1,0 +1,52 @@
+"""Packages that other distributions announce by entry points; one that is broken is warned of, and left out."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+
+
+class BrokenPackage(UserWarning):
+    """What another distribution announces cannot be used; the message names the package and the module."""
+
+
+def announced(group: str) -> Iterator[tuple[str, ModuleType]]:
+    """Every module that the packages of a group have, with the package's name; warns of those that do not import.
+
+    Args:
+        group: Of entry points, each of which names a package or a module.
+    """
+    for entry in entry_points(group=group):
+        package = entry.dist.name if entry.dist else entry.name
+        for module in _modules(entry, package):
+            yield package, module
+
+
+def warn(package: str, module: str, why: object) -> None:
+    """Says that a module of a package cannot be used."""
+    warnings.warn(f"the package '{package}' is broken: {module}: {why}", BrokenPackage, stacklevel=2)
+
+
+def below(package: ModuleType) -> Iterator[str]:
+    """The names of all modules below a package."""
+    for found in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}.", lambda _: None):
+        yield found.name
+
+
+def _modules(entry: EntryPoint, package: str) -> Iterator[ModuleType]:
+    first = _imported(entry.module, package)
+    if first is not None:
+        yield first
+        yield from filter(None, (_imported(name, package) for name in below(first)))
+
+
+def _imported(name: str, package: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 -- whatever the code of others does
+        warn(package, name, f"{type(error).__name__}: {error}")
+        return None
