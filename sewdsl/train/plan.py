@@ -11,6 +11,7 @@ from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity, SewdslError
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
+from sewdsl.ops import plugins
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import datasets, places
 from sewdsl.train.data.augmentation import Augmentation
@@ -62,6 +63,8 @@ def _fitting(
 ) -> DataSet | None:
     """The data set of a recipe, held against the network; None where there is none of its name."""
     known = datasets()
+    if recipe.on not in known:
+        plugins()  # which may have it
     if recipe.on not in known:
         hint = did_you_mean(recipe.on, known) or f"data sets: {', '.join(sorted(known))}"
         diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", place.data(recipe.on), help=hint)

@@ -34,16 +34,17 @@ print(sorted(name for name in gradients if name.endswith(".w")))
 
 
 RULE = """
-import sys, sewdsl, sewdsl.checks
-sewdsl.checks.__path__.append(sys.argv[1])
+import sewdsl
 for text in ("c8k3-BN-PLIF-PLIF-FC3", "c8k3-BN-PLIF-FC5-PLIF-FC3", "c8k3-BN-PLIF-DP-PLIF-FC3"):
     print(*(f"{d.code}:{d.span.column}" for d in sewdsl.read(text, input="2x8x8").diagnostics))
 """
 
 DATA = """
-import sys, sewdsl.train.data
-sewdsl.train.data.__path__.append(sys.argv[1])
-data = sewdsl.train.data.datasets()["stripes"]()
+import sewdsl
+from sewdsl.source import Source
+from sewdsl.train.plan import plan
+text = "sewdsl 1\\ninput 1x8x8\\nbody c4k3-BN-PLIF-FC2\\ntrain on stripes { optimizer SGD(lr=0.1) }\\n"
+data = plan(sewdsl.read(Source("mine.net", text))).data
 train, test = data.load()
 print(len(train.y), len(test.y), tuple(test.x.shape[1:]) == data.shape, sorted(set(test.y.tolist())))
 """
@@ -53,25 +54,25 @@ print(len(train.y), len(test.y), tuple(test.x.shape[1:]) == data.shape, sorted(s
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds an installed package with the examples, announced as CONTRIBUTING.md says."""
     announced = tomllib.loads(re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)[0])
-    ((name, package),) = announced["project"]["entry-points"]["sewdsl.kinds"].items()
+    groups = announced["project"]["entry-points"]
+    (package,) = groups["sewdsl.kinds"].values()
     site = tmp_path_factory.mktemp("site")
-    for path, code in EXAMPLES.items():
-        stage = path.split("/")[1]
-        target = site / (package if stage == "ops" else stage) / Path(path).name
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(code, encoding="utf-8")
+    (site / package).mkdir()
     (site / package / "__init__.py").write_text('"""Kinds of somebody\'s own."""\n', encoding="utf-8")
+    for path, code in EXAMPLES.items():
+        (site / package / Path(path).name).write_text(code, encoding="utf-8")
     metadata = site / "mine-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n", encoding="utf-8")
-    (metadata / "entry_points.txt").write_text(f"[sewdsl.kinds]\n{name} = {package}\n", encoding="utf-8")
+    lines = [line for group, entries in groups.items() for line in (f"[{group}]", *map(" = ".join, entries.items()))]
+    (metadata / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     return site
 
 
-def run(program: str, site: Path, *arguments: str) -> list[str]:
+def run(program: str, site: Path) -> list[str]:
     """What a program prints that has the examples installed; a process of its own keeps our catalogue clean."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
-    command = [sys.executable, "-c", program, *arguments]
+    command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -95,11 +96,11 @@ print(torch.equal(Or().combine(branch=torch.zeros(4), identity=s), s))
 
 
 def test_rule_is_found_and_applied(home: Path) -> None:
-    assert run(RULE, home, str(home / "checks")) == ["neuron-after-neuron:14", "", ""]
+    assert run(RULE, home) == ["neuron-after-neuron:14", "", ""]
 
 
 def test_data_set_is_found_and_loaded(home: Path) -> None:
-    assert run(DATA, home, str(home / "train")) == ["160 40 True [0, 1]"]
+    assert run(DATA, home) == ["160 40 True [0, 1]"]
 
 
 def test_examples_are_in_style(home: Path) -> None:
