@@ -64,7 +64,4 @@ def _rounded(tensors: dict[str, Tensor]) -> list[str]:
 
 def _say(path: Path, digest: str, notes: list[str]) -> None:
     """What a training begins with, on the standard error."""
-    from sewdsl.train.processes import rank  # noqa: PLC0415 -- not before it is needed
-
-    if rank() == 0:
-        typer.echo("\n  ".join([f"beginning with the weights in {path}, sha256 {digest}", *notes]), err=True)
+    typer.echo("\n  ".join([f"beginning with the weights in {path}, sha256 {digest}", *notes]), err=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +48,27 @@ def way(processes: Processes, save_every: float) -> Way:
     from sewdsl.train.progress import callbacks  # noqa: PLC0415 -- as above
 
     return Way(callbacks() if rank() == 0 else (), processes, save_every)
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """Lets only the first process say what all find alike; what ends one is said by the first on its machine too."""
+    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.processes import first_here, rank  # noqa: PLC0415 -- as above
+
+    if rank() == 0:
+        yield
+        return
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except (typer.Exit, SewdslError, DataError, RunError) as end:
+        if not first_here():
+            raise typer.Exit(1) from None
+        sys.stderr.write(said.getvalue() if isinstance(end, typer.Exit) else "")
+        raise
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.table import Table
 from sewdsl.cli.beginning import Weights, beginning
 from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
 from sewdsl.cli.repeat import repeated
-from sewdsl.cli.running import SaveEvery, ends, prepare, way
+from sewdsl.cli.running import SaveEvery, ends, once, prepare, way
 from sewdsl.compiler import Options, read
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
@@ -126,21 +126,23 @@ class _Place(NamedTuple):
 def _start(  # noqa: PLR0913 -- as above
     spec: str, options: Options, place: _Place, given: _Given, processes: Processes, save_every: float
 ) -> None:
-    compilation = read(spec, **options)
-    network = require(compilation)
-    if compilation.study.variants and network.recipe is not None:
-        count = len(compilation.study.variants)
-        typer.echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
+    with once():
+        compilation = read(spec, **options)
+        network = require(compilation)
+        if compilation.study.variants and network.recipe is not None:
+            count = len(compilation.study.variants)
+            typer.echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before the spec is known to be good
 
     folder = None
     with ends(lambda: folder):
-        planned = plan(compilation, given.data)
-        found, begin = planned.data.find(), beginning(given.weights, planned.network)
-        if given.data and not found:
-            found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
-        folder = place.folder(network.name, processes)
-        _print_recipe(planned.network, planned.recipe, processes, found)
+        with once():
+            planned = plan(compilation, given.data)
+            found, begin = planned.data.find(), beginning(given.weights, planned.network)
+            if given.data and not found:
+                found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
+            folder = place.folder(network.name, processes)
+            _print_recipe(planned.network, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
         _print_result(train(compilation, planned, folder, way(processes, save_every), begin), folder)
@@ -159,10 +161,6 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str) -> None:
     """Every value in force, and what data was found, on the standard error: the answer is still to come."""
-    from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
-
-    if rank():
-        return
     values = ", ".join(f"{key} {in_words(value)}" for key, value in recipe if key != "on")
     typer.echo(f"training {network.name} on {recipe.on}: {values}", err=True)
     if data:

@@ -16,6 +16,12 @@ def rank() -> int:
     return next((int(text) for text in told if text and text.isdigit()), 0)
 
 
+def first_here() -> bool:
+    """Whether this is the first of the processes on its machine."""
+    told = (os.environ.get(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
+    return next((int(text) for text in told if text and text.isdigit()), 0) == 0
+
+
 @dataclass(frozen=True)
 class Processes:
     """What a run asks for; everything is Lightning's.

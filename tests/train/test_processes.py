@@ -10,7 +10,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
+from typer.testing import CliRunner
 
+from sewdsl.cli.app import app
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.recipe import Recipe
 from sewdsl.snn.norm import synchronise
@@ -145,6 +147,25 @@ def test_the_command(two: Two) -> None:
     result = RunFolder(two.folder / "out").read_result()
     assert (result.epochs, result.processes) == (1, 2)
     assert result.accuracy * 359 == pytest.approx(round(result.accuracy * 359))
+
+
+@pytest.mark.parametrize(("spec", "wrong"), [("CROPS", "several processes need one folder"), ("c4k3-BN-PLlF", "PLlF")])
+@pytest.mark.parametrize(("rank", "local"), [(0, 0), (1, 1), (8, 0)])
+def test_what_all_find_is_said_once(
+    spec: str, wrong: str, rank: int, local: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warning by the first process; what ends them by the first on each machine."""
+    recipe = "train on digits {\n optimizer SGD(lr=0.1)\n}\n"
+    text = f"sewdsl 1\ninput 1x8x8\nbody c4k3-BN-PLIF-MPk3s2-FC10\n{recipe}"
+    (tmp_path / "crops.net").write_text(text, "utf-8")
+    told = {"RANK": rank, "LOCAL_RANK": local, "LOCAL_WORLD_SIZE": 8, "WORLD_SIZE": 16}
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+    done = CliRunner().invoke(app, ["train", str(tmp_path / "crops.net") if spec == "CROPS" else spec])
+    assert done.exit_code == 1
+    assert ("cropped-input" in done.stderr) == (spec == "CROPS" and rank == 0)
+    assert (wrong in done.stderr) == (local == 0)
+    assert bool(done.stderr) == (local == 0)
 
 
 def test_shares() -> None:
