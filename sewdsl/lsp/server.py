@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from functools import cached_property
@@ -21,6 +22,15 @@ PAUSE = 0.05
 """Seconds that a text must rest before the compiler speaks about it."""
 BREATH = 0.01
 """Seconds between two texts that are read unasked, in which what was asked meanwhile is answered."""
+
+
+class Refused(JsonRpcInvalidParams):
+    """What was asked cannot be done, and the answer says why: nothing has gone wrong in the server."""
+
+
+def is_failure(record: logging.LogRecord) -> bool:
+    """Whether a record of the log tells of more than a refusal."""
+    return not (record.exc_info and isinstance(record.exc_info[1], Refused))
 
 
 class Server(LanguageServer):
@@ -201,7 +211,7 @@ def _answer_about_names(server: Server) -> None:
         try:
             return answers.renamed(others, document, params.position, params.new_name)
         except RenameProblem as problem:
-            raise JsonRpcInvalidParams(str(problem)) from None
+            raise Refused(str(problem)) from None
 
 
 def _answer_about_texts(server: Server) -> None:
