@@ -13,6 +13,7 @@ import typer
 
 from sewdsl.cli.options import Input, usage
 from sewdsl.cli.running import exchange, prepare
+from sewdsl.export.incoming.sizes import sizes
 from sewdsl.export.refusal import ExportError
 
 if TYPE_CHECKING:
@@ -93,9 +94,10 @@ def _check_source(source: str, *, python: bool) -> None:
 def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    if not re.fullmatch(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}x[1-9][0-9]{0,8})?", text):
+    try:
+        return sizes(text)
+    except ValueError:
         usage(f"--input takes CxHxW, or a number of features, not '{text[:40]}'")
-    return tuple(map(int, text.split("x")))
 
 
 def _from_python(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import snntorch
 import torch
 from spikingjelly.activation_based import layer, neuron, surrogate
 from spikingjelly.activation_based.model import sew_resnet
@@ -32,7 +33,8 @@ LAYERS: dict[str, tuple[nn.Module, str]] = {
     "flatten": (nn.Flatten(1, 2), "flattens the axes 1 to 2 of [N, *], which are not those of a map"),
     "probability": (nn.Dropout(1.0), "has a value that DP does not take: p: Input should be less than 1"),
     "large": (nn.Conv2d(2, 2, 11), "does not fit: convolution k11 does not fit an 8x8 input"),
-    "neuron": (neuron.QIFNode(), "calls "),
+    "neuron": (neuron.QIFNode(), "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"),
+    "snntorch": (snntorch.Leaky(0.9), "is not covered: of snnTorch, what its export_to_nir writes can be imported"),
     "gaussian": (neuron.IFNode(surrogate_function=surrogate.Erf()), "has the surrogate Erf, which the language does"),
     "primitive": (neuron.IFNode(surrogate_function=surrogate.ATan(spiking=False)), "gives no spikes, but what ATan is"),
     "undivided": (neuron.ParametricLIFNode(decay_input=False, **ATAN), "learns tau, and does not divide its input"),
@@ -138,3 +140,33 @@ def test_a_resnext_has_no_place_for_what_it_lacks() -> None:
     with pytest.raises(ImportRefused, match=r"sn1 \(spikingjelly\.activation_based\.neuron\.nonlinear_if\.QIFNode\)"):
         read(module, (3, 32, 32), 2)
     assert [set(vars(each)) for each in module.modules()] == kept
+
+
+class Derived(neuron.LIFNode):  # type: ignore[misc]
+    def neuronal_charge(self, x: Tensor) -> None:
+        self.v = x.relu()
+
+
+@pytest.mark.parametrize("module", [neuron.KLIFNode(step_mode="m"), neuron.NonSpikingLIFNode(), Derived()])
+def test_a_neuron_of_another_kind_is_named_and_not_looked_into(module: nn.Module) -> None:
+    name = f"{type(module).__module__}.{type(module).__qualname__}"
+    with pytest.raises(ImportRefused) as caught:
+        read(nn.Sequential(nn.Flatten(), module) if name.endswith("Derived") else module, SHAPE, 4)
+    where = "1" if name.endswith("Derived") else "the model itself"
+    of_these = "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"
+    assert str(caught.value) == f"{where} ({name}) is not covered: {of_these}"
+
+
+LOOPS: dict[str, Callable[[Any, Tensor], Any]] = {
+    "index": lambda m, x: sum(m.net(x[t]) for t in range(4)),
+    "iteration": lambda m, x: torch.stack([m.net(step) for step in x]).mean(0),
+    "unbound": lambda m, x: sum(m.net(step) for step in x.unbind(0)),
+    "the same": lambda m, x: sum(m.net(x) for _ in range(4)),
+}
+
+
+@pytest.mark.parametrize(("name", "mode"), [*((name, "s") for name in LOOPS), ("index", "m")])
+def test_a_loop_over_time_steps(name: str, mode: str) -> None:
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(128, 3), neuron.IFNode(step_mode=mode, **ATAN))
+    with pytest.raises(ImportRefused, match=r"loop.* over .*give the inner network, which .* for each, and steps"):
+        read(Written(LOOPS[name], net=inner), SHAPE, 4)

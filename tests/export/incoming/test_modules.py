@@ -371,3 +371,19 @@ def test_from_the_package() -> None:
     assert (network.name, list(tensors)) == ("A net", ["fc1.weight", "fc1.bias"])
     with pytest.raises(AttributeError, match="has no attribute 'from_tensorflow'"):
         _ = sewdsl.from_tensorflow
+
+
+@pytest.mark.parametrize("said", ["2x8x8", (2, 8, 8), [2, 8, 8]])
+def test_a_shape_is_said_as_everywhere(said: Any) -> None:
+    network, _ = sewdsl.from_torch(nn.Sequential(nn.Conv2d(2, 3, 3)), said)
+    assert network.settings.input == (2, 8, 8)
+
+
+@pytest.mark.parametrize("said", ["2x8", "", "2x8x0", (2, 8), (2.0, 8, 8), 784, None])
+def test_what_is_no_shape(said: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"^input takes a shape, '2x128x128' or \(2, 128, 128\), or a number of features"
+    ):
+        sewdsl.from_torch(nn.Sequential(nn.Linear(784, 3)), said)
+    with pytest.raises(ValueError, match=r"^steps is a number of time-steps, at least 1, not '4'"):
+        sewdsl.from_torch(nn.Sequential(nn.Linear(784, 3)), "784", steps="4")  # type: ignore[arg-type]

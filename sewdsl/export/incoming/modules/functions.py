@@ -191,7 +191,13 @@ def _sum(trace: Trace, a: Traced, dim: Any = None, keepdim: bool = False, **_: A
 def _item(trace: Trace, a: Traced, index: Any) -> Traced:
     if index == -1 and a.form is Form.SEQUENCE:
         return _read(trace, a, "last")
+    if isinstance(index, int):
+        raise trace.looping()
     raise trace.refusal("takes a part of a tensor, other than the last time-step")
+
+
+def _unbind(trace: Trace, *_: Any) -> Traced:
+    raise trace.looping()
 
 
 def _read(trace: Trace, a: Traced, how: str) -> Traced:
@@ -276,6 +282,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "mean": _mean,
     "sum": _sum,
     "__getitem__": _item,
+    "unbind": _unbind,
     "relu": _relu,
     "relu_": _relu_in_place,
     "dropout": _dropout,

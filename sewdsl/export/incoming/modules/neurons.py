@@ -23,6 +23,21 @@ from sewdsl.ops.surrogates.triangle import Triangle
 
 NEURONS = ("IFNode", "LIFNode", "ParametricLIFNode")
 
+LIBRARIES = {
+    "spikingjelly.": f"is not covered: of SpikingJelly's neurons, {', '.join(NEURONS[:-1])} and {NEURONS[-1]} are",
+    "snntorch.": "is not covered: of snnTorch, what its export_to_nir writes can be imported",
+}
+"""What is said of a neuron of another library that is none of them, by what the names of its modules begin with."""
+
+
+def uncovered(module: Any) -> str:
+    """What is to be said of a module that is a neuron of another library; empty for one that is none."""
+    for cls in type(module).__mro__:
+        for library, said in LIBRARIES.items():
+            if cls.__module__.startswith(library) and ".neuron" in cls.__module__.replace("._", "."):
+                return said
+    return ""
+
 
 def neuron(trace: Trace, module: Any, a: Traced) -> Traced:
     """``IFNode``, ``LIFNode`` and ``ParametricLIFNode``.

@@ -7,12 +7,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sewdsl.export.incoming.draft import Draft
+from sewdsl.export.incoming.draft import Draft, Origin
 from sewdsl.export.incoming.modules.functions import VOCABULARY
 from sewdsl.export.incoming.modules.known import known
+from sewdsl.export.incoming.modules.neurons import uncovered
 from sewdsl.export.incoming.modules.trace import Form, Trace, Traced
 from sewdsl.export.incoming.network import Imported, finished
 from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.export.incoming.sizes import sizes
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Settings
 from sewdsl.ops.joins.add import Add
@@ -23,7 +25,7 @@ SAMPLES = (7, 11)
 
 def from_torch(
     model: nn.Module,
-    input: tuple[int, ...],  # noqa: A002 -- as everywhere
+    input: str | tuple[int, ...],  # noqa: A002 -- as everywhere
     steps: int = 1,
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
@@ -31,8 +33,22 @@ def from_torch(
     """The network of a module, and its weights by the keys of the network's own module.
 
     See :func:`read`, which also gives the text of a ``.net`` file.
+
+    Args:
+        model: As there.
+        input: As there, or as text: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"``.
+        steps: As there.
+        readout: As there.
+        name: As there.
+
+    Raises:
+        ImportRefused: as there.
+        ValueError: the input is no shape, or the steps are no number of at least 1.
     """
-    found = read(model, input, steps, readout, name)
+    if type(steps) is not int or steps < 1:
+        message = f"steps is a number of time-steps, at least 1, not {steps!r}"
+        raise ValueError(message)
+    found = read(model, sizes(input), steps, readout, name)
     return found.network, found.tensors
 
 
@@ -58,16 +74,19 @@ def read(
     Raises:
         ImportRefused: it does something that the language has no word for; the message names the part.
     """
+    for part, module in model.named_modules():
+        said = uncovered(module)
+        if said and known(module) is None:
+            raise Origin(part, f"{type(module).__module__}.{type(module).__qualname__}").refusal(said)
     modes = {getattr(module, "step_mode", None) for module in model.modules()}
     forms = (Form.SEQUENCE, Form.STEP) if "m" in modes else (Form.STEP, Form.SEQUENCE)
-    refusals = []
+    refusals: dict[str, str] = {}
     for form in (Form.STEP,) if "s" in modes and "m" not in modes else forms:
         try:
             return _read(model, input, steps, form, readout, name or type(model).__name__)
         except ImportRefused as refusal:
-            refusals.append(f"as {form.value}, {refusal}")
-    message = "; ".join(refusals) if len(set(refusals)) > 1 else refusals[0]
-    raise ImportRefused(message)
+            refusals.setdefault(str(refusal), f"as {form.value}, {refusal}")
+    raise ImportRefused("; ".join(refusals.values()))
 
 
 def _read(  # noqa: PLR0913 -- all that was asked for

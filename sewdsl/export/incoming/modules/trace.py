@@ -159,6 +159,11 @@ class Trace:
         """What says that the module at hand has no place here, in words that go on after its name."""
         return self.origin.refusal(why)
 
+    def looping(self) -> PartRefused:
+        """What says so where the module takes one time-step after the other."""
+        inner = "give the inner network, which it calls for each, and steps"
+        return self.refusal(f"takes single time-steps: if it loops over them itself, {inner}")
+
     def function(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a function of torch gives for tensors of this run."""
         name = getattr(func, "__name__", str(func))
@@ -178,7 +183,9 @@ class Trace:
             PartRefused: it was used before.
         """
         if id(owner) in self._used:
-            raise self.refusal("is called twice; its weights or its potential would be shared")
+            shared = "is called twice; its weights or its potential would be shared"
+            loop = "if that is a loop over time-steps, give the inner network, which is called for each, and steps"
+            raise self.refusal(f"{shared} ({loop})")
         self._used.add(id(owner))
 
     @contextmanager
