@@ -141,5 +141,7 @@ def _compared(model: SpikingNetwork, format_: Target, data: bytes, seed: int) ->
     with torch.no_grad():
         ours, theirs = model(x_TN, return_sequence=format_.sequence), format_.run(data, x_TN, *beside)
     difference = (ours - theirs).abs().max().item()
+    if not ours.any():
+        typer.echo("note: the output is zero for this input, so that the comparison shows nothing", err=True)
     what = "outputs of all time-steps" if format_.sequence else "outputs"
     return f"{what} differ by {difference:.1e} at most, of {ours.abs().max().item():.3g}"

@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     prepare()
     with exchange():
         if python:
-            found = _from_python(source, shape or (), steps or 1, readout, name)
+            found = _from_python(source, shape or (), steps, readout, name)
         else:
             from sewdsl.export.incoming import nir  # noqa: PLC0415 -- torch takes seconds
 
@@ -101,7 +101,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
 
 
 def _from_python(
-    source: str, shape: tuple[int, ...], steps: int, readout: Readout | None, name: str | None
+    source: str, shape: tuple[int, ...], steps: int | None, readout: Readout | None, name: str | None
 ) -> Imported:
     """Runs what the user named, as ``python -m`` would find it."""
     from sewdsl.export.incoming import modules  # noqa: PLC0415 -- torch takes seconds
@@ -140,7 +140,8 @@ def _write(found: Imported, source: str, out: Path) -> None:
 
     beside = out.with_suffix(".safetensors")
     first, rest = found.text.split("\n", 1)
-    comment = f"# Read from {Path(source).name}; its weights lie in {beside.name}."
+    said = [f"Read from {Path(source).name}; its weights lie in {beside.name}.", *found.assumed]
+    comment = "\n".join(f"# {line}" for line in said)
     atomic.write(beside, weights.encode(found.tensors, beside.suffix))
     atomic.write(out, f"{first}\n{comment}\n{rest}".encode())
     layers, parameters = len(found.network) - 1, found.network.total_parameters
@@ -149,3 +150,5 @@ def _write(found: Imported, source: str, out: Path) -> None:
         typer.echo(f"  {note}")
     numbers = sum(value.numel() for value in found.tensors.values())
     typer.echo(f"{beside}: {len(found.tensors):,} tensors of {numbers:,} numbers")
+    for assumption in found.assumed:
+        typer.echo(f"note: {assumption}", err=True)

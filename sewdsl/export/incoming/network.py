@@ -37,12 +37,14 @@ class Imported:
         tensors: Its weights, by the keys of its module's ``state_dict``.
         text: What a ``.net`` file holds of it.
         notes: What a reader should know of how it was read.
+        assumed: What of the header was made up, since nothing says it.
     """
 
     network: Network
     tensors: dict[str, Tensor]
     text: str
     notes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 def finished(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> Imported:

@@ -53,6 +53,14 @@ def net():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
 
+def spiking(mode="m"):
+    from spikingjelly.activation_based.neuron import IFNode
+    from spikingjelly.activation_based.surrogate import ATan
+    return nn.Sequential(nn.Flatten(2 if mode == "m" else 1), IFNode(step_mode=mode, surrogate_function=ATan()))
+
+def stepwise():
+    return spiking("s")
+
 def none():
     return 3
 
@@ -80,6 +88,35 @@ def test_a_module_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith(message)
     assert not Path("other.net").exists()
+
+
+STEPS = "steps is 1, since nothing says how many time-steps there are; --steps says it"
+READOUT = "readout is mean, since nothing says how the time-steps become one output; --readout says it"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "assumed"),
+    [
+        ("spiking", [], [STEPS, READOUT]),
+        ("stepwise", ["--steps", "4"], [READOUT]),
+        ("spiking", ["--readout", "mean"], [STEPS]),
+        ("spiking", ["--steps", "1", "--readout", "sum"], []),
+        ("net", [], []),
+    ],
+)
+def test_what_is_assumed_is_said(
+    name: str, options: list[str], assumed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("mine_for_assumptions.py").write_text(MODULE)
+    source = f"mine_for_assumptions:{name}"
+    result = run("import", source, "out.net", "--python", "--input", "2x8x8", *options)
+    assert result.exit_code == 0
+    assert result.stderr == "".join(f"note: {line}\n" for line in assumed)
+    comments = [line[2:] for line in Path("out.net").read_text().splitlines() if line.startswith("#")]
+    assert comments == [f"Read from {source}; its weights lie in out.safetensors.", *assumed]
+    assert run("check", "out.net").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from sewdsl.export.incoming.assumed import assumptions
 from sewdsl.export.incoming.draft import Draft, Origin
 from sewdsl.export.incoming.modules.functions import VOCABULARY
 from sewdsl.export.incoming.modules.known import known
@@ -55,7 +57,7 @@ def from_torch(
 def read(
     model: nn.Module,
     input: tuple[int, ...],  # noqa: A002 -- as everywhere
-    steps: int = 1,
+    steps: int | None = None,
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
 ) -> Imported:
@@ -67,7 +69,7 @@ def read(
         model: The module. It reads ``[T, N, *]``; ``[N, *]`` if it repeats that itself, has no neurons, or is called
             once for each time-step (SpikingJelly's single-step mode).
         input: Shape of one time-step of one sample, ``(C, H, W)`` or ``(F,)``.
-        steps: Time-steps.
+        steps: Time-steps; None: 1.
         readout: How the outputs of the time-steps become one, where the module does not say; None: ``mean``.
         name: The network's; None: the name of the module's class.
 
@@ -83,7 +85,8 @@ def read(
     refusals: dict[str, str] = {}
     for form in (Form.STEP,) if "s" in modes and "m" not in modes else forms:
         try:
-            return _read(model, input, steps, form, readout, name or type(model).__name__)
+            found, told = _read(model, input, steps or 1, form, readout, name or type(model).__name__)
+            return replace(found, assumed=assumptions(found.network, steps=steps is None, readout=not told))
         except ImportRefused as refusal:
             refusals.setdefault(str(refusal), f"as {form.value}, {refusal}")
     raise ImportRefused("; ".join(refusals.values()))
@@ -96,7 +99,8 @@ def _read(  # noqa: PLR0913 -- all that was asked for
     form: Form,
     readout: Literal["mean", "sum", "last"] | None,
     name: str,
-) -> Imported:
+) -> tuple[Imported, bool]:
+    """What is read, and whether it was said how the time-steps become one."""
     draft = Draft(shape)
     samples = next(count for count in SAMPLES if count != steps)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
@@ -110,7 +114,7 @@ def _read(  # noqa: PLR0913 -- all that was asked for
         raise ImportRefused(message)
     encode = "direct" if trace.repeated else "none"
     settings = Settings(input=shape, steps=steps, encode=encode, readout=said, join=Add())  # type: ignore[arg-type]
-    return finished(draft, name, settings)
+    return finished(draft, name, settings), bool(trace.readout or readout)
 
 
 def _run(model: nn.Module, trace: Trace, form: Form) -> Traced:

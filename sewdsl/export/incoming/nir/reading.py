@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from sewdsl.export.incoming.assumed import assumptions
 from sewdsl.export.incoming.draft import Draft, Gain
 from sewdsl.export.incoming.network import Imported, finished
 from sewdsl.export.incoming.nir.graph import Primitive, plain, primitives, tree
@@ -81,7 +82,9 @@ def _read(graph: Mapping[str, Any], wanted: Wanted, name: str) -> Imported:
         readout=wanted.readout or (said.readout if said else "mean"),
         join=Add(),
     )
-    return finished(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
+    found = finished(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
+    steps, readout = wanted.steps is None and said is None, wanted.readout is None and said is None
+    return replace(found, assumed=assumptions(found.network, steps=steps, readout=readout))
 
 
 def _metadata(graph: Mapping[str, Any]) -> Metadata | None:
