@@ -11,9 +11,8 @@ from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity, SewdslError
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
-from sewdsl.ops import plugins
 from sewdsl.source import BUILTIN, Span
-from sewdsl.train.data import datasets, places
+from sewdsl.train.data import datasets, find, places
 from sewdsl.train.data.augmentation import Augmentation
 from sewdsl.train.data.dataset import DataSet, Setup
 
@@ -62,14 +61,12 @@ def _fitting(
     network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Diagnostics
 ) -> DataSet | None:
     """The data set of a recipe, held against the network; None where there is none of its name."""
-    known = datasets()
-    if recipe.on not in known:
-        plugins()  # which may have it
-    if recipe.on not in known:
-        hint = did_you_mean(recipe.on, known) or f"data sets: {', '.join(sorted(known))}"
+    kind = find(recipe.on)
+    if kind is None:
+        hint = did_you_mean(recipe.on, datasets()) or f"data sets: {', '.join(sorted(datasets()))}"
         diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", place.data(recipe.on), help=hint)
         return None
-    data = known[recipe.on](_setup(network, recipe, folder))
+    data = kind(_setup(network, recipe, folder))
     _compare(network, recipe, data, place, diagnostics)
     return data
 

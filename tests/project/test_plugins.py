@@ -71,3 +71,19 @@ def test_a_broken_rule_is_left_out(tmp_path: Path) -> None:
     found = sewdsl(site, "check", "c8k3-BN-LIF-FC3", "--input", "2x8x8")
     said = "warning: the package 'mine' is broken: my_package.bad: ModuleNotFoundError: No module named 'nosuch'\n"
     assert (found.returncode, found.stderr) == (0, said)
+
+
+def test_a_broken_data_set_is_left_out(tmp_path: Path) -> None:
+    data = (
+        "from sewdsl.train.data.dataset import DataSet\nclass Bad(DataSet, name='bad'): shape, classes = (2, 8, 8), 3\n"
+    )
+    site = installed(tmp_path, data, "sewdsl.kinds")
+    (site / "net.net").write_text(
+        "sewdsl 1\ninput 2x8x8\nbody FC3\ntrain on bad {\n optimizer SGD(lr=0.1)\n}\n", "utf-8"
+    )
+    found = sewdsl(site, "train", "net.net")
+    assert found.returncode == 1
+    assert found.stderr.startswith(
+        "warning: the package 'my_package' is broken: my_package.bad: bad does not define load"
+    )
+    assert "error[unknown-name]: unknown data set 'bad'" in found.stderr

@@ -11,12 +11,13 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+from sewdsl.plugins import warn
 from sewdsl.train.data import places
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, DataSet, Setup, Splits
 from sewdsl.train.data.problem import DataError
 
-__all__ = ["Batches", "DataError", "DataSet", "Setup", "Splits", "datasets", "load"]
+__all__ = ["Batches", "DataError", "DataSet", "Setup", "Splits", "datasets", "find", "load"]
 
 
 @functools.cache
@@ -25,6 +26,20 @@ def datasets() -> dict[str, type[DataSet]]:
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(module.name)
     return DATASETS
+
+
+def find(name: str) -> type[DataSet] | None:
+    """The data set of that name; other distributions are asked only for a name that sewdsl does not have."""
+    from sewdsl.ops import plugins
+
+    if name not in datasets():
+        plugins()
+    found = DATASETS.get(name)
+    if found is not None and found.__abstractmethods__:
+        module, lacking = found.__module__, ", ".join(sorted(found.__abstractmethods__))
+        warn(module.partition(".")[0], module, f"{name} does not define {lacking}")
+        return None
+    return found
 
 
 def load(
@@ -53,13 +68,13 @@ def load(
     """
     from sewdsl.elaborate.suggestions import did_you_mean
 
-    known = datasets()
-    if name not in known:
-        hint = did_you_mean(name, known) or f"there are: {', '.join(sorted(known))}"
+    kind = find(name)
+    if kind is None:
+        hint = did_you_mean(name, datasets()) or f"there are: {', '.join(sorted(datasets()))}"
         message = f"unknown data set '{name}'; {hint}"
         raise ValueError(message)
-    if known[name].shape is None and shape is None:
+    if kind.shape is None and shape is None:
         message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
         raise ValueError(message)
     place = Path(folder) if folder is not None else places.told()
-    return known[name](Setup(place, steps, shape, subset=subset)).load()
+    return kind(Setup(place, steps, shape, subset=subset)).load()
