@@ -214,6 +214,9 @@ class Walker:
         if inner is None:
             return None
         inner = replace(inner, neuron=inner.stated or self._nearest)
+        if frame.site is None and key in self._vocabulary.own:
+            called = replace(inner.path[-1], line=call.span.line)
+            inner = replace(inner, path=(*inner.path[:-1], called))
         if frame.site is not None or key in self._vocabulary.own:
             return self.sequence(definition.expression, at, inner)
         self._diagnostics.site = call.span

@@ -66,4 +66,4 @@ class Frame:
 
     def where(self, text: str) -> tuple[str, ...]:
         """The way to a text, as diagnostics print it."""
-        return ("body", *map(str, self.path), text)
+        return ("body", *(step.where for step in self.path), text)

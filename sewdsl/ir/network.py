@@ -29,6 +29,7 @@ class Step:
         copy: Which copy, from 1, of a repeat.
         copies: How many copies.
         arguments: The values of a block's parameters, ``c128s2``.
+        line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
     """
 
     kind: Literal["repeat", "block", "branch", "shortcut"]
@@ -37,9 +38,15 @@ class Step:
     copy: int = 0
     copies: int = 0
     arguments: str = ""
+    line: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return f"copy {self.copy} of {self.copies}" if self.kind == "repeat" else self.label
+
+    @property
+    def where(self) -> str:
+        """The step as diagnostics print it: ``My Block (line 9)`` for one of the user's own."""
+        return f"{self} (line {self.line})" if self.line else str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class Node:
     @property
     def where(self) -> tuple[str, ...]:
         """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
-        return ("body", *map(str, self.path), str(self.op).split("(", maxsplit=1)[0])
+        return ("body", *(step.where for step in self.path), str(self.op).split("(", maxsplit=1)[0])
 
 
 def by_step(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Iterator[tuple[Step | None, list[int]]]:

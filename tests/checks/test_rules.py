@@ -44,6 +44,21 @@ def test_rules_are_found() -> None:
     assert len(checks.rules()) == len(RULES) == len(CODES)
 
 
+def test_what_is_wrong_in_a_block_of_ones_own_names_its_call() -> None:
+    text = (
+        "sewdsl 1\ninput 4x8x8\njoin IAND\nblock Unit(c=in) = g[c$(c)k3-BN-IF | id]\nblock Outer = Unit\n"
+        "body IF-Unit-ADD[BN-IF | id]-\n{Outer}*1-GAP-FC3\n"
+    )
+    (found,) = sewdsl.read(text).diagnostics
+    assert (found.code, found.span.line) == ("join-needs-spikes", 4)
+    assert found.path == ("body", "copy 1 of 1", "Outer (line 7)", "Unit (line 5)", "IAND")
+
+
+def test_what_does_not_fit_in_a_block_of_ones_own_names_its_call() -> None:
+    (found,) = sewdsl.read("sewdsl 1\ninput 4x9x9\nblock Unit = MPk9\nbody IF-\nUnit-Unit-FC3\n").diagnostics
+    assert found.path == ("body", "Unit (line 5)", "MPk9")
+
+
 def test_claims_are_notes() -> None:
     text = 'sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-FC10\nclaim parameters 9.9M "Tab. 1"\nclaim parameters 2.7k\n'
     compilation = sewdsl.read(text)
