@@ -11,6 +11,7 @@ from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events.framing import COUNTS
 from sewdsl.train.data.events.layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording
+from sewdsl.train.data.near import near
 from sewdsl.train.data.problem import DataError
 from sewdsl.train.data.recordings import Recordings
 from sewdsl.train.data.split import drawn
@@ -71,9 +72,10 @@ class RecordedDataSet(DataSet):
         if partial and self.setup.subset:
             return max((found for _layout, found in partial), key=lambda found: len(found.train) + len(found.test))
         if partial:
-            raise DataError(self._incomplete(*partial[0]))
+            raise DataError("\n".join([self._incomplete(*partial[0]), *self._near()]))
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
-        raise DataError(places.missing(self.name, self.setup.folder, self.folders, patterns, self.source))
+        missing = places.missing(self.name, self.setup.folder, self.folders, patterns, self.source)
+        raise DataError("\n".join([missing, *self._near()]))
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
         """Recordings for training and for the test: the folder's split, or a fifth of each class held out."""
@@ -103,6 +105,9 @@ class RecordedDataSet(DataSet):
         if not self.part(listing)[0]:
             message = f"no recordings for training in '{listing.place}'"
             raise DataError(message)
+
+    def _near(self) -> list[str]:
+        return near(places.candidates(self.setup.folder, self.folders), self.setup.steps)
 
     def _incomplete(self, layout: Layout, found: Listing) -> str:
         parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)

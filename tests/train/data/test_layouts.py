@@ -11,6 +11,7 @@ from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, Draw
 from sewdsl.train.data.dataset import DataSet, Samples, SampleSet, Setup
 from sewdsl.train.data.events import framing
+from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.problem import DataError
 from sewdsl.train.data.recorded import RecordedDataSet
 from sewdsl.train.data.recordings import Recordings
@@ -64,6 +65,41 @@ def test_frames_of_another_number_are_not_taken(tmp_path: Path) -> None:
         data("dvs128-gesture", tmp_path).find()
     trees.gesture_events_np(tmp_path)
     assert whole(data("dvs128-gesture", tmp_path).load().test).x.shape == (4, 11, 2, 128, 128)
+
+
+def test_what_is_nearly_there_is_named(tmp_path: Path) -> None:
+    trees.gesture_frames(tmp_path, 20)
+    (tmp_path / "events_np" / "train").mkdir(parents=True)
+    (tmp_path / "DvsGesture.tar.gz").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        data("dvs128-gesture", tmp_path, 16).find()
+    assert str(caught.value).splitlines()[-3:] == [
+        f"  there: '{tmp_path}/DvsGesture.tar.gz', which has to be unpacked",
+        f"  there: '{tmp_path}/events_np' with a folder 'train', but none 'test'",
+        f"  there: frames for T = 20 in '{tmp_path}/frames_number_20_split_by_number', but the network has steps 16",
+    ]
+    trees.gesture_events_np(tmp_path)
+    shutil.rmtree(tmp_path / "events_np" / "test")
+    with pytest.raises(
+        DataError, match=r"holds 11 of 1,176 training and 0 of 288 test.*\n.*\n.*\n.*tar.gz.*\n.*none 'test'"
+    ):
+        data("dvs128-gesture", tmp_path, 16, subset=False).find()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+@pytest.mark.parametrize("kind", [EventFile, FrameFile])
+def test_no_advice_to_load_unsafely(kind: type[EventFile | FrameFile], suffix: str, tmp_path: Path) -> None:
+    """Of a file that is no archive, and of one that holds Python objects."""
+    garbage, objects = tmp_path / f"garbage{suffix}", tmp_path / f"objects{suffix}"
+    garbage.write_bytes(b"garbage")
+    content: Any = np.array([{}], dtype=object)
+    if suffix == ".npz":
+        np.savez(objects, t=content, x=content, y=content, p=content, frames=content)
+    else:
+        np.save(objects, content)
+    for path in (garbage, objects):
+        with pytest.raises(DataError, match=r"says: it holds no arrays of numbers as numpy keeps them$"):
+            kind(0, path).frames(4, (2, 8, 8))
 
 
 def test_complete_layout_is_taken_before_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,4 +111,6 @@ def _load(path: Path) -> Frames:
 def _damaged(path: Path, error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) else str(error.args[0]) if error.args else ""
     reason = reason or type(error).__name__
+    if "pickle" in reason:  # numpy advises to load such a file unsafely
+        reason = "it holds no arrays of numbers as numpy keeps them"
     return f"'{path}' is damaged, or not what its place says: {reason}"
