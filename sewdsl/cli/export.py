@@ -123,9 +123,9 @@ def _write(model: SpikingNetwork, format_: Target, out: Path, *, trained: bool) 
 
 def _inputs(network: Network) -> str:
     """How inputs are scaled, by the recipe's data set; empty where that is not known."""
-    from sewdsl.train.data import Setup, datasets  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data import Setup, find  # noqa: PLC0415 -- not before it is needed
 
-    known = datasets().get(network.recipe.on) if network.recipe else None
+    known = find(network.recipe.on) if network.recipe else None
     scaling = known(Setup(shape=network.settings.input)).scaling() if known else ""
     return f"{scaling}, as in {known.name}" if known and scaling else ""
 
