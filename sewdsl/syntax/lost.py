@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from lark import Token
@@ -29,11 +30,13 @@ def join_lines(source: Source, statements: list[Lines], reads: Reads, diagnostic
         diagnostics: Where each lost hyphen is reported.
     """
     with_body = any(lines.tokens[0].type == "_BODY" for lines in statements)
+    names = {pair for lines in statements if lines.tokens[0].type == "_BLOCK" for pair in _within_name(lines.tokens)}
     joined: list[Lines] = []
     complete: bool | None = None  # whether the last one could end where it does; None: not known yet
     for lines in statements:
         before = joined[-1].tokens if joined else []
-        if before and _may_go_on(before, lines.tokens, with_body=with_body):
+        broken_name = bool(before) and (str(before[-1]), str(lines.tokens[0])) in names
+        if before and not broken_name and _may_go_on(before, lines.tokens, with_body=with_body):
             complete = reads(before, "statement") if complete is None else complete
             onward = [_as_item(lines.tokens[0]), *lines.tokens[1:]]
             if complete and reads(onward, "compact"):
@@ -42,6 +45,11 @@ def join_lines(source: Source, statements: list[Lines], reads: Reads, diagnostic
         joined.append(lines)
         complete = None
     return joined
+
+
+def _within_name(tokens: list[Token]) -> Iterator[tuple[str, str]]:
+    """The words that follow each other in the name of a block's definition."""
+    return pairwise(map(str, takewhile(lambda token: token.type == "WORD", tokens[1:])))
 
 
 def _may_go_on(before: list[Token], tokens: list[Token], *, with_body: bool) -> bool:

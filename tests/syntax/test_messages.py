@@ -381,6 +381,12 @@ def test_only_behind_a_complete_network_is_a_hyphen_lost(text: str) -> None:
     assert "missing-hyphen" not in [code for code, _, _ in codes(parse, V + text)]
 
 
+def test_a_name_broken_at_its_blank_has_lost_no_hyphen() -> None:
+    text = f"{V}block My Unit(c) = a\nbody a-My\n  Unit (c3)-{{b}}*2\n"
+    assert "missing-hyphen" not in [code for code, _, _ in codes(parse, text)]
+    assert "missing-hyphen" in [code for code, _, _ in codes(parse, text.replace("-My\n", "-b\n"))]
+
+
 def test_every_line_of_a_network_may_have_lost_its_hyphen() -> None:
     lines = "\n        ".join(["body    a-b", *["c"] * 5000])
     diagnostics = Diagnostics()
