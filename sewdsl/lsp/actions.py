@@ -21,7 +21,7 @@ def at(document: Document, place: types.Range) -> list[types.CodeAction]:
     first, last = document.at.offset(place.start), document.at.offset(place.end)
     here = (
         said
-        for said in document.view.compilation.diagnostics
+        for said in document.said
         if said.span.source is document.view.source and said.span.start <= last and first <= said.span.end
     )
     return list(islice((action for said in here for action in _actions(document, said)), MOST))
@@ -31,7 +31,8 @@ def _actions(document: Document, said: Diagnostic) -> Iterator[types.CodeAction]
     for number, fix in enumerate(said.fixes):
         if all(edit.span.source is document.view.source for edit in fix.edits):
             yield _action(document, fix.title, fix.edits, said, preferred=fix.safe and not number)
-    if said.severity is not Severity.ERROR and document.view.document.statements:
+    allowable = said.severity is not Severity.ERROR and said in document.view.compilation.diagnostics
+    if allowable and document.view.document.statements:
         yield _allow(document, said)
 
 
@@ -58,7 +59,7 @@ def _allow(document: Document, said: Diagnostic) -> types.CodeAction:
 def all_at_once(document: Document) -> list[types.CodeAction]:
     """The fixes of the whole text that have one reading only, as one action; none where there is no such fix."""
     source = document.view.source
-    text = fixed(document.view.compilation.diagnostics[:MOST], source)
+    text = fixed(document.said[:MOST], source)
     if text == source.text:
         return []
     edit = changed(document.at, Edit(Span(source, 0, len(source.text)), text))

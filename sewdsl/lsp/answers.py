@@ -20,6 +20,7 @@ from sewdsl.lsp.positions import Positions, Units
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.tree import Use
+from sewdsl.train.plan import misfits
 
 MOST = 200
 """Problems that are sent of one text: more cannot be read, but take their time."""
@@ -70,10 +71,15 @@ class Document:
         """The way between characters and positions."""
         return Positions(self.view.source, self.units)
 
+    @cached_property
+    def said(self) -> tuple[Diagnostic, ...]:
+        """What the compiler says, and what does not fit the recipe's data set."""
+        return (*self.view.compilation.diagnostics, *misfits(self.view.compilation))
+
 
 def diagnostics(document: Document) -> list[types.Diagnostic]:
     """What the compiler says, or the worst of it; what is wrong in a used file stands at the ``use`` of it."""
-    said = sorted(document.view.compilation.diagnostics, key=lambda each: -each.severity)
+    said = sorted(document.said, key=lambda each: -each.severity)
     shown = [told(document, each) for each in said[:MOST]]
     if said[MOST:]:
         message = f"{len(said) - MOST:,} more problems are not shown: mend some of the others first"

@@ -19,6 +19,7 @@ from sewdsl.editing.hover import hover
 from sewdsl.ir.listing import block_rows
 from sewdsl.ir.network import Network
 from sewdsl.syntax.tokens import tokens
+from sewdsl.train.plan import misfits
 
 ROWS, BOXES = 2000, 1000
 """Lines of the table, and layers of a picture, at most."""
@@ -35,7 +36,7 @@ def look(view: View) -> dict[str, Any]:
     return {
         "valid": compilation.valid,
         "summary": _summary(view),
-        "problems": [_problem(view, said) for said in compilation.diagnostics],
+        "problems": [_problem(view, said) for said in (*compilation.diagnostics, *misfits(compilation))],
         "hints": [{"at": hint.offset, "text": hint.label, "about": hint.tooltip} for hint in hints(view)],
         "tokens": [[kind, span.start, span.end] for kind, span in tokens(view.source)],
         "table": _table(network) if network else None,
