@@ -25,7 +25,7 @@ def project_folder(file: Path) -> Path:
 
 def _hint(path: Path, shown: str) -> str:
     """How a file that cannot be read comes to lie where it is looked for."""
-    if path.name == str(path) and (folder("nets") / path).is_file():
+    if (folder("nets") / path).is_file():
         return f"a file of this name is shipped: 'sewdsl nets {path.stem} > {shown}' writes it there"
     return "the path is relative to the file that uses it"
 

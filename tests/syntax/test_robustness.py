@@ -1,6 +1,6 @@
 """No text makes syntax raise, and what it reports is usable."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sewdsl.compiler.fixing import fixed
@@ -85,19 +85,25 @@ def test_safe_fixes_come_to_an_end(text: str) -> None:
     raise AssertionError(text)
 
 
-def marks(text: str) -> int:
-    """How many characters have no place in a text."""
+def said(text: str, *, file: bool) -> Diagnostics:
+    """What is said of a text, read as a file or as a compact string."""
     diagnostics = Diagnostics()
-    parse_compact(Source("t", text), diagnostics)
+    (parse if file else parse_compact)(Source("t", text), diagnostics)
+    return diagnostics
+
+
+def marks(diagnostics: Diagnostics) -> int:
+    """How many characters have no place in a text."""
     return sum(found.code in MARKS for found in diagnostics)
 
 
-@given(fragments)
+@given(fragments, st.booleans())
+@example("<\u2192>c32", False)  # noqa: FBT003
+@example("<-\u00ad>c32", False)  # noqa: FBT003
 @settings(max_examples=2000)
-def test_no_safe_fix_makes_a_text_worse(text: str) -> None:
+def test_no_safe_fix_makes_a_text_worse(text: str, file: bool) -> None:  # noqa: FBT001 -- drawn
     """One by one, and all of them at once as ``check --fix`` applies them."""
-    source, diagnostics = Source("t", text), Diagnostics()
-    parse_compact(source, diagnostics)
-    safe = [fix for found in diagnostics for fix in found.fixes if fix.safe]
-    for mended in [*(apply_fix(text, fix) for fix in safe), fixed(diagnostics, source)]:
-        assert marks(mended) <= marks(text), mended
+    found = said(text, file=file)
+    safe = [fix for diagnostic in found for fix in diagnostic.fixes if fix.safe]
+    for mended in [*(apply_fix(text, fix) for fix in safe), fixed(found, Source("t", text))]:
+        assert marks(said(mended, file=file)) <= marks(found), mended
