@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 SaveEvery = Annotated[
     float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
 ]
+
+GRACE = 10.0
+"""Seconds in which the process that says why can do so: torchrun ends all of them when one has failed."""
 
 _NO_MEMORY = re.compile("out of memory|allocate memory")
 """How torch says it, on a GPU and elsewhere."""
@@ -66,6 +70,7 @@ def once() -> Iterator[None]:
             yield
     except (typer.Exit, SewdslError, DataError, RunError) as end:
         if not first_here():
+            time.sleep(GRACE)
             raise typer.Exit(1) from None
         sys.stderr.write(said.getvalue() if isinstance(end, typer.Exit) else "")
         raise

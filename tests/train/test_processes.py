@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
+from sewdsl.cli.running import GRACE
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.recipe import Recipe
 from sewdsl.snn.norm import synchronise
@@ -87,6 +88,7 @@ from pathlib import Path
 from pytest import MonkeyPatch
 from torch import distributed
 from sewdsl.cli.app import app
+from sewdsl.cli.running import GRACE
 from sewdsl.train.quiet import quiet
 from tests.train.test_processes import noted
 spec, folder = map(Path, sys.argv[1:])
@@ -158,6 +160,8 @@ def test_what_all_find_is_said_once(
     recipe = "train on digits {\n optimizer SGD(lr=0.1)\n}\n"
     text = f"sewdsl 1\ninput 1x8x8\nbody c4k3-BN-PLIF-MPk3s2-FC10\n{recipe}"
     (tmp_path / "crops.net").write_text(text, "utf-8")
+    waited: list[float] = []
+    monkeypatch.setattr("sewdsl.cli.running.time.sleep", waited.append)
     told = {"RANK": rank, "LOCAL_RANK": local, "LOCAL_WORLD_SIZE": 8, "WORLD_SIZE": 16}
     for name, value in told.items():
         monkeypatch.setenv(name, str(value))
@@ -166,6 +170,7 @@ def test_what_all_find_is_said_once(
     assert ("cropped-input" in done.stderr) == (spec == "CROPS" and rank == 0)
     assert (wrong in done.stderr) == (local == 0)
     assert bool(done.stderr) == (local == 0)
+    assert waited == ([] if local == 0 else [GRACE])  # the one that speaks must not be ended by the one that does not
 
 
 def test_shares() -> None:
