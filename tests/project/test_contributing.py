@@ -50,6 +50,43 @@ print(len(train.y), len(test.y), tuple(test.x.shape[1:]) == data.shape, sorted(s
 """
 
 
+FAMILIES = """
+import torch
+from torch import nn
+import sewdsl
+from sewdsl.ir.op import Layer, Neuron
+
+shapes = []
+
+class Quadratic(Neuron, kind="QIF"):
+    def learnable(self):
+        return {"a": 0.5}
+
+    def charge(self, v, x, **learned):
+        shapes.append((list(v.shape), list(x.shape), [*learned]))
+        return v + learned["a"] * v * (v - 1) + x
+
+class Noticed(nn.Module):
+    def forward(self, x):
+        shapes.append(list(x.shape))
+        return x
+
+class Same(Layer, kind="SAME"):
+    def infer(self, *inputs):
+        shapes.append(list(inputs[0].shape))
+        return inputs[0]
+
+    def build(self, runtime, *inputs):
+        return Noticed()
+
+model = sewdsl.compile("SAME-c4k3-QIF-SAME-FC3", input="2x8x8", steps=6, optimize=0)
+given, *_ = shapes
+shapes.clear()
+model(torch.rand(6, 5, 2, 8, 8)).sum().backward()
+print(given, shapes[0], shapes[1], shapes[-1], len(shapes), model.qif1.a.grad is not None)
+"""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds an installed package with the examples, announced as CONTRIBUTING.md says."""
@@ -82,6 +119,12 @@ def test_kinds_are_found_and_run(home: Path) -> None:
     values, learned = run(KINDS, home)
     assert values == "['binary']"
     assert learned.count("fif") == 2
+
+
+def test_families_are_handed_what_is_said(home: Path) -> None:
+    (said,) = run(FAMILIES, home)
+    step = [5, 4, 8, 8]
+    assert said == f"[2, 8, 8] [6, 5, 2, 8, 8] {(step, step, ['a'])} [6, 5, 4, 8, 8] 8 True"
 
 
 def test_or_is_a_disjunction(home: Path) -> None:
