@@ -250,7 +250,7 @@ def test_a_network_without_blocks(tmp_path: Path) -> None:
         ("probe rates\n    probe rates", "duplicate-setting", "'probe' is written twice"),
         ("prob rates", "unknown-setting", "a study has no 'prob'"),
         ("vary seed 1 x", "invalid-argument", "seed 'x' is not a whole number"),
-        ("vary seed -1", "invalid-argument", "seed '-1' is not a whole number"),
+        ("vary seed -1", "invalid-argument", "seed '-1' may not be negative"),
     ],
 )
 def test_mistakes(tmp_path: Path, line: str, code: str, message: str) -> None:
