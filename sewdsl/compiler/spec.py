@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import Conventions
+from sewdsl.elaborate.file_kinds import beside
 from sewdsl.elaborate.files import SAVED, Reach, read_text
-from sewdsl.elaborate.foreign import beside
 from sewdsl.elaborate.library import library
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.elaborate.suggestions import nearest

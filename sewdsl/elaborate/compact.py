@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sewdsl.ir.kind import Kind
 
 _PIECE = re.compile(r"([A-Za-z_]*)([0-9]+(?:\.[0-9]+)?(?:x[0-9]+)?)")
 _STARTS_LIKE_ARGUMENTS = re.compile(r"[A-Za-z]?[0-9]")
@@ -71,8 +75,10 @@ def symbol(text: str, symbols: Collection[str]) -> str | None:
     return None
 
 
-def complete(text: str, letters: Mapping[str, str], required: Collection[str]) -> bool:
-    """Whether a text is made of known letters, each once, and has all that are required."""
+def complete(text: str, kind: type[Kind]) -> bool:
+    """Whether a text behind a kind's name is made of its letters, each once, and has all that are required."""
+    letters = kind.letters()
+    required = [argument for argument in letters.values() if kind.model_fields[argument].is_required()]
     try:
         found = pieces(text)
     except CompactError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.foreign import HDF5, HEAD, binary, foreign
+from sewdsl.elaborate.file_kinds import HDF5, HEAD, binary, foreign
 from sewdsl.source import Span
 from sewdsl.syntax.limits import Limits, advice
 

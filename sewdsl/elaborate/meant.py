@@ -101,10 +101,7 @@ def _written_here(text: str, layers: Mapping[str, type[Kind]]) -> str | None:
 
 def _complete(text: str, name: str, layers: Mapping[str, type[Kind]]) -> bool:
     """Whether these are all arguments that the kind needs, and no others."""
-    kind = layers[name]
-    letters = kind.letters()
-    required = [argument for argument in letters.values() if kind.model_fields[argument].is_required()]
-    return compact.complete(text[len(name) :], letters, required)
+    return compact.complete(text[len(name) :], layers[name])
 
 
 def _like(name: str, layers: Mapping[str, type[Kind]]) -> Meant:

@@ -61,12 +61,7 @@ class Vocabulary:
         if text in self.blocks or text == OWN_NEURON:
             return True
         head = self.symbol(text)
-        if head is None:
-            return False
-        kind = self.layers[head]
-        letters = kind.letters()
-        required = [n for n in letters.values() if kind.model_fields[n].is_required()]
-        return compact.complete(text[len(head) :], letters, required)
+        return head is not None and compact.complete(text[len(head) :], self.layers[head])
 
     def splits(self, text: str) -> Iterator[tuple[int, ...]]:
         """Every way to read a word as two or more whole names: the offsets between them."""

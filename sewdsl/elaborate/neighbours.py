@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from sewdsl.elaborate.foreign import LOOKED_AT
+from sewdsl.elaborate.file_kinds import LOOKED_AT
 
 _DEFINITION = re.compile(r"^[ \t]*block[ \t]+([A-Za-z][A-Za-z0-9_ \t]*?)[ \t]*[(=]", re.MULTILINE)
 MOST = 100

@@ -8,12 +8,11 @@ from itertools import islice
 from pathlib import Path
 
 from sewdsl.compiler import shipped
+from sewdsl.elaborate.file_kinds import LOOKED_AT
 from sewdsl.elaborate.suggestions import nearest
 
 RUNS = Path("runs")
 """Where runs lie unless somebody says otherwise."""
-LOOKED_AT = 1000
-"""Names of a folder that are looked at: what is said about a typing error may not take long."""
 SHOWN = 3
 """Runs that are named."""
 

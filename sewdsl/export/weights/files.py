@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from sewdsl.elaborate.foreign import ARCHIVE, HEAD, WEIGHTS, beside, foreign
+from sewdsl.elaborate.file_kinds import ARCHIVE, HEAD, WEIGHTS, beside, foreign
 from sewdsl.export.weights.error import WeightsError
 
 SUFFIXES = (".safetensors", ".pt", ".pth")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sewdsl.elaborate.foreign import HDF5, HEAD, beside, foreign
+from sewdsl.elaborate.file_kinds import HDF5, HEAD, beside, foreign
 from sewdsl.export.incoming.nir import walk
 from sewdsl.export.incoming.refusal import ImportRefused
 from sewdsl.export.refusal import Missing
