@@ -151,18 +151,15 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
     Raises:
         RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
     """
-    from sewdsl.train.folder import RunError, RunFolder, clear, make  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.lock import locked  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import RunError, RunFolder, make  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.lock import cleared  # noqa: PLC0415 -- as above
 
-    folder = RunFolder(path)
-    if not folder.spec.is_file():
+    if not RunFolder(path).spec.is_file():
         return make(path)
     if not overwrite:
         message = f"'{path}' already holds a run; overwrite=True removes it, and without a folder there is a new one"
         raise RunError(message)
-    with locked(folder):
-        clear(folder)
-    return folder
+    return cleared(path)
 
 
 def _callbacks() -> Iterator[Callback]:

@@ -105,8 +105,8 @@ class _Place(NamedTuple):
         Raises:
             RunError: there is something already, it cannot be made, or processes would make one each.
         """
-        from sewdsl.train.folder import RunError, RunFolder, clear, make, make_numbered  # noqa: PLC0415 -- as above
-        from sewdsl.train.lock import locked  # noqa: PLC0415 -- as above
+        from sewdsl.train.folder import RunError, RunFolder, make, make_numbered  # noqa: PLC0415 -- as above
+        from sewdsl.train.lock import cleared  # noqa: PLC0415 -- as above
         from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
 
         if self.out is None:
@@ -117,9 +117,7 @@ class _Place(NamedTuple):
         if rank():
             return RunFolder(self.out)
         if self.overwrite and self.out.exists():
-            with locked(RunFolder(self.out)):
-                clear(RunFolder(self.out))
-            return RunFolder(self.out)
+            return cleared(self.out)
         return make(self.out)
 
 

@@ -6,8 +6,9 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.folder import RunError, RunFolder, clear
 
 
 @contextmanager
@@ -33,3 +34,15 @@ def locked(folder: RunFolder) -> Iterator[None]:
         with suppress(OSError):  # a full disk: the lock holds without its number
             os.write(file.fileno(), f"{os.getpid()}\n".encode())
         yield
+
+
+def cleared(path: Path) -> RunFolder:
+    """The folder of a run, of which nothing is left.
+
+    Raises:
+        RunError: another process is at work there, it holds something else than a run, or it cannot be removed.
+    """
+    folder = RunFolder(path)
+    with locked(folder):
+        clear(folder)
+    return folder
