@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given
 from sewdsl.elaborate.compact import CompactError, pieces
+from sewdsl.elaborate.definitions import INPUT, default_number
 from sewdsl.elaborate.formulas import FormulaError, evaluate
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON
@@ -22,7 +23,7 @@ from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.source import Span
-from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Number, Parameter, Value, Word
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
 
@@ -63,7 +64,8 @@ class BlockCalls:
             before: What flows into the block; None where that is broken.
 
         Returns:
-            None where ``c=in`` cannot be known because what comes before is broken.
+            None where a default has no value: that of ``c=in`` if what comes before is broken, or one that is reported
+            in the definition.
 
         Raises:
             BlockProblem: an argument is wrong, or the block calls itself; reported.
@@ -96,12 +98,14 @@ class BlockCalls:
         for parameter in definition.parameters:
             if parameter.name in given:
                 values[parameter.name] = self._whole(parameter.name, given[parameter.name], path)
-            elif isinstance(parameter.default, Number):
-                values[parameter.name] = int(parameter.default.value)
-            elif isinstance(parameter.default, Parameter):
+            elif (number := default_number(parameter)) is not None:
+                values[parameter.name] = number
+            elif parameter.default == Parameter(INPUT):
                 if before is None:
                     return None
                 values[parameter.name] = before.channels
+            elif parameter.default is not None:
+                return None  # the definition is wrong, which is reported there
             else:
                 message = f"{title(definition)} needs its '{parameter.name}'"
                 raise self._complain(

@@ -7,13 +7,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sewdsl.syntax.words import NUMBER
+
 if TYPE_CHECKING:
     from sewdsl.ir.kind import Kind
 
-_PIECE = re.compile(r"([A-Za-z_]*)([0-9]+(?:\.[0-9]+)?(?:x[0-9]+)?)")
+_PIECE = re.compile(rf"([A-Za-z_]*)({NUMBER})")
 _STARTS_LIKE_ARGUMENTS = re.compile(r"[A-Za-z]?[0-9]")
 
-Value = int | float | tuple[int, int]
+Value = int | float | tuple[int | float, int | float]
+"""A number, or two as in ``3x5``; which of them an argument takes is what its kind says."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,11 @@ def pieces(text: str, start: int = 0) -> list[Piece]:
 
 
 def _value(text: str) -> Value:
-    if "x" in text:
-        height, width = text.split("x")
-        return int(height), int(width)
+    height, *width = map(_number, text.split("x"))
+    return (height, width[0]) if width else height
+
+
+def _number(text: str) -> int | float:
     return float(text) if "." in text else int(text)
 
 

@@ -49,6 +49,12 @@ def check_shadows(
             )
 
 
+def default_number(parameter: BlockParameter) -> int | None:
+    """The default of a parameter where that is a whole number from 0 up; None where it is anything else, or is none."""
+    value = parameter.default.value if isinstance(parameter.default, Number) else None
+    return value if isinstance(value, int) and value >= 0 else None
+
+
 def _meaning(block: BlockDefinition) -> tuple[object, ...]:
     return block.parameters, block.expression
 
@@ -62,7 +68,6 @@ def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Dia
         diagnostics.report(
             "invalid-argument", f"'{name}' cannot be a parameter: it has a meaning already", span, help=hint
         )
-    whole = isinstance(default, Number) and isinstance(default.value, int) and default.value >= 0
-    if not (default is None or whole or default == Parameter(INPUT)):
+    if not (default is None or default_number(parameter) is not None or default == Parameter(INPUT)):
         message = f"the default of '{name}' must be a whole number or '{INPUT}'"
         diagnostics.report("invalid-argument", message, default.span, label=f"got {default.span.text}")

@@ -8,6 +8,7 @@ import sewdsl
 from sewdsl.cli.printing import lines
 from sewdsl.compiler.fixing import fixed
 from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.op import Op
 from sewdsl.ops import catalogue
 from tests.laws.strategies import NETWORKS, TOKENS
 
@@ -45,6 +46,41 @@ def test_random_files(tokens: list[str], keyword: str) -> None:
 @given(st.text(max_size=60))
 def test_random_text(text: str) -> None:
     holds("c4k3-" + text, input="2x16x16")
+
+
+NUMBERS = st.sampled_from(["0", "1", "2", "7", "00", "999999999", "0.5", "1.5", "0.0", "1e3", "1e400", "-1", "9.9.9"])
+VALUES = st.one_of(
+    NUMBERS,
+    st.lists(NUMBERS, min_size=2, max_size=3).flatmap(lambda n: st.sampled_from("x\u00d7*").map(lambda x: x.join(n))),
+)
+"""Numbers and sizes of all forms, most of which no argument takes."""
+
+
+@settings(max_examples=1_000)
+@given(
+    st.sampled_from(
+        [(n, letter) for n, kind in catalogue().items() if issubclass(kind, Op) for letter in kind.letters()]
+    ),
+    VALUES,
+    st.sampled_from(["", "4", "4k3"]),
+)
+def test_compact_arguments(argument: tuple[str, str], value: str, first: str) -> None:
+    kind, letter = argument
+    holds(f"c4k3-{kind}{first}{letter}{value}-FC2", input="2x8x8")
+
+
+@settings(max_examples=1_000)
+@given(
+    VALUES,
+    st.sampled_from(["default", "compact", "named", "formula", "override"]),
+    st.sampled_from(["c4k3s$(s)-BN-IF", "{c4k3-BN-IF}*$(s)", "c$(s*2)k3-BN-IF", "LIF(tau=$(s))", "Inner (s$(s))"]),
+)
+def test_values_of_a_parameter(value: str, given_as: str, expression: str) -> None:
+    default = f"={value}" if given_as == "default" else "=1"
+    call = {"compact": f"(s{value})", "named": f"(s={value})", "formula": f"(s$({value}))"}.get(given_as, "(c4)")
+    blocks = f"block Inner(s=1) = MPk$(s)\nblock B(c=in, s{default}) = {expression}"
+    changes = {"body.s": value} if given_as == "override" else {}
+    holds(f"sewdsl 1\ninput 2x8x8\nneuron IF\n{blocks}\nbody B {call}\n", set=changes)
 
 
 @settings(max_examples=300)
