@@ -1,0 +1,24 @@
+"""A target that hangs inside of a regular expression, dies, and raises: what the runner has to survive."""
+
+from __future__ import annotations
+
+import os
+import re
+from random import Random
+
+from tests.fuzz.texts import numbered_text
+
+SECONDS = 1.0
+_NUMBERS = {numbered_text(1, number): number for number in range(6)}
+
+
+def ask(text: str, random: Random) -> None:
+    """Wrong for three of the first six texts."""
+    match _NUMBERS.get(text):
+        case 1:
+            re.fullmatch("(a|a)*b", "a" * 60)
+        case 3:
+            os._exit(7)
+        case 4:
+            message = "as is tested"
+            raise ValueError(message)

@@ -1,0 +1,48 @@
+"""Each target over a small count of texts, and the runner itself over one that hangs, dies and raises."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.fuzz.running import Outcome, run
+from tests.fuzz.texts import MAX_BYTES, numbered_text
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the limit of processor time is POSIX's")
+
+
+def outcome(target: str, count: int, bound: float | None = None) -> Outcome:
+    *_, found = run(target, 1, 0, count, bound=bound)
+    return found
+
+
+@pytest.mark.parametrize(("target", "count"), [("check", 100)])
+def test_a_target_holds(target: str, count: int) -> None:
+    found = outcome(target, count)
+    assert not found.failures, "\n\n".join(map(str, found.failures))
+    assert found.asked == count
+
+
+def test_a_text_that_hangs_or_raises_is_named_and_the_rest_is_asked() -> None:
+    found = outcome("broken_target", 6, bound=1)
+    assert found.asked == 6
+    hangs, dies, raises = found.failures
+    assert (hangs.number, dies.number, raises.number) == (1, 3, 4)
+    assert "broken_target.py" in hangs.reason
+    assert "ended with 7" in dies.reason
+    assert "ValueError: as is tested" in raises.reason
+    assert "--seed 1 --first 1 --count 1" in str(hangs)
+
+
+def test_texts_follow_from_two_numbers() -> None:
+    texts = [numbered_text(1, number) for number in range(300)]
+    assert texts == [numbered_text(1, number) for number in range(300)]
+    assert texts != [numbered_text(2, number) for number in range(300)]
+    assert len(set(texts)) > 270
+
+
+def test_no_text_is_longer_than_the_language_allows() -> None:
+    lengths = [len(numbered_text(1, number).encode("utf-8", "surrogatepass")) for number in range(999, 10_000, 1000)]
+    assert max(lengths) <= MAX_BYTES
+    assert sum(length > MAX_BYTES // 2 for length in lengths) >= 3

@@ -1,0 +1,402 @@
+"""Hostile texts: what may make a program over the language slow, and what it may not expect. The same for a seed.
+
+``hostile_text(random, size)`` is one text; ``numbered_text(seed, number)`` is the text of a number, whatever was drawn
+before, so that a text can be named by two integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from random import Random
+
+from sewdsl.ops import catalogue
+
+MAX_BYTES = 256 * 1024
+"""Length of a text in UTF-8, the limit of the language."""
+NETS = Path(__file__).parents[2] / "nets"
+
+Generator = Callable[[Random, int], str]
+"""A text of at most some bytes, or a little more: it is cut."""
+
+HEADS = (
+    "",
+    "body ",
+    "sewdsl 1\n",
+    "sewdsl 1\nbody ",
+    "sewdsl 1\ninput 2x32x32\nneuron PLIF\nbody ",
+    'sewdsl 1\nnetwork "N"\ninput 3x16x16\nsteps 4\nneuron LIF(tau=2.0)\njoin ADD\nbody c4k3-BN-SN-',
+    "sewdsl 1\ninput 100\nneuron IF\nbody FC10\n",
+    "sewdsl 1\ninput 2x8x8\nneuron IF\nbody c4k3-BN-SN\nblock B(n=1) = ",
+    "sewdsl 1\nblock B(c=in, s=1, g=ADD) = ",
+    "sewdsl 1\ninput 2x8x8\nbody BN\ntrain on mnist5k {\n",
+    "sewdsl 1\ninput 2x8x8\nbody BN\nstudy {\n",
+    "sewdsl 1\ninput 2x8x8\nbody LIF(",
+    "sewdsl 1\ninput 2x8x8\nbody c8k3-SEW Block (",
+    "sewdsl 1\ninput 2x8x8\nbody g[BN | ",
+    "sewdsl 1\ninput 2x8x8\nbody c$(",
+)
+"""What stands before a hostile part, so that it is reached in every context."""
+
+_SIGNS = (
+    *(
+        "-",
+        "{",
+        "}",
+        "<",
+        ">",
+        "[",
+        "]",
+        "(",
+        ")",
+        "|",
+        "*",
+        "=",
+        ",",
+        "+",
+        "/",
+        "$(",
+        "$",
+        "#",
+        '"',
+        ".",
+        ";",
+        "?",
+        "%",
+    ),
+    *(" ", "\n", "\r\n", "\t", "\\", "'", "_", "@", "\0"),
+)
+_NUMBERS = (
+    "0",
+    "1",
+    "2",
+    "7",
+    "9" * 9,
+    "9" * 10,
+    "1.5",
+    "1e9",
+    "1e-9",
+    "2x3",
+    "1x",
+    "0.13M",
+    "2GB",
+    "50%",
+    "00",
+    "3x5x7",
+)
+_WORDS = (
+    *("body", "block", "use", "expect", "claim", "allow", "train", "study", "data", "on", "or", "id", "SN", "g", "in"),
+    *("network", "input", "steps", "encode", "neuron", "join", "init", "readout", "sewdsl", "sewdsl 1\n"),
+    *("vary", "variant", "probe", "epochs", "batch", "optimizer", "schedule", "memory", "none", "kaiming", "zero"),
+    *("c8k3", "c8k3s2p1", "BN", "MPk2", "APk2", "FC10", "DP0.5", "PLIF", "LIF(tau=2.0)", "SEW Block", "SEW Block (c8)"),
+    *("SEWBlock", "SEWBlok", "Plif", "conv2d", "ConvBn", "BNSN", "c3BN", "c12k", "C8K3", "res_block", "voting", "tau"),
+    *(
+        "c$(n)k3",
+        "$(n*2)",
+        "c$(c)",
+        "g[BN | id]",
+        "g[ BN | id or c8k1 ]",
+        "{BN}*2",
+        "{c4k3-BN-SN}*3",
+        "<BN>*2",
+        "X(c2s2)",
+    ),
+    *("c8k3-BN-SN", "id or ", "B(n=2)", "B(n2)", "LIF(surrogate=ATan(alpha=2.0))", "a.b.c", "Block", "CAT", "IAND"),
+    *("128C3", "AP2", "10FC", "[8]", "(7B-Net)", "->", "*3", "*0", "*10000", '"x"', '"steps=3"', "#\n", "1x28x28"),
+)
+_UNUSUAL = (
+    *("\u2013", "\u2212", "\u00ad", "\ufffe", "\uff0d", "\u2192", "\u27f6", "\u27e8", "\u27e9", "\u00d7", "\u2217"),
+    *("\u00a0", "\u2009", "\u202f", "\ufeff", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1f", "\r"),
+    *("\u2083", "\u2077", "\u00b2", "\u0663", "\uff11", "\U0001d7d9", "\u2160", "\u00bd", "\u0130", "\u017f", "\u00df"),
+    *(
+        "\u0301",
+        "e\u0301",
+        "\u200b",
+        "\u200d",
+        "\u202e",
+        "\U0001f600",
+        "\U0001f1e9",
+        "\ud800",
+        "\udfff",
+        "\x7f",
+        "\x1b[31m",
+    ),
+    *(
+        "\u4e2d",
+        "\u05d0",
+        "\u03c3",
+        "\u03c2",
+        "\u2026",
+        "\u201c",
+        "\u201d",
+        "\u2018",
+        "\u2044",
+        "\ufb01",
+        "\U0010ffff",
+        "\u0001",
+    ),
+)
+
+
+@cache
+def _kinds() -> tuple[str, ...]:
+    """Names of sewdsl's own kinds: what other tests add to the catalogue may not change a text."""
+    return tuple(sorted(name for name, kind in catalogue().items() if kind.__module__.startswith("sewdsl.ops.")))
+
+
+@cache
+def _shipped() -> tuple[str, ...]:
+    return tuple(path.read_text(encoding="utf-8") for path in sorted(NETS.glob("*.net")))
+
+
+def piece(random: Random) -> str:
+    """A short piece of the language, or of what looks like it."""
+    draw = random.random()
+    if draw < 0.3:
+        return random.choice(_SIGNS)
+    if draw < 0.65:
+        return random.choice(_WORDS)
+    if draw < 0.75:
+        return random.choice(_NUMBERS)
+    if draw < 0.85:
+        return random.choice(_kinds()) + random.choice(("", "", "3", "k3", "(a=1)", "32k3s2", "x"))
+    if draw < 0.92:
+        return random.choice(_UNUSUAL)
+    return digits(random, 40)
+
+
+def phrase(random: Random, most: int = 4) -> str:
+    """A few pieces, with blanks between some."""
+    return "".join(piece(random) + random.choice(("", "", " ", "-")) for _ in range(random.randint(1, most)))
+
+
+# --- one generator for each kind of text
+
+
+def fragments(random: Random, size: int) -> str:
+    """Pieces in any order."""
+    found = [random.choice(HEADS)]
+    length = len(found[0])
+    while length < size:
+        found.append(piece(random) + random.choice(("", "", " ", "-", "\n")))
+        length += len(found[-1])
+    return "".join(found)
+
+
+def digits(random: Random, size: int) -> str:
+    """A word of letters and many digits: one way to read it, or exponentially many."""
+    letters = random.choice(("c", "FC", "C", "MP", "x", "k", "e", "", "Block", "c$(n)", "a.", "1."))
+    unit = random.choice(("1", "9", "0", "12", "1x1", "1.1", "k3", "3k", "1e1", ".1", "1x", "x1", "\u00d71", "_1"))
+    tail = random.choice(("", "e", "k", "x", ".", "e-", "E", "$(n)", "(", "[", "\u00d7", "-", "_", "A"))
+    return letters + unit * max(1, size // max(1, len(unit))) + tail
+
+
+def pumped(random: Random, size: int) -> str:
+    """A head, a short piece again and again, and a tail."""
+    head, unit, tail = random.choice(HEADS), phrase(random), phrase(random)
+    if random.random() < 0.5:  # one that joins well, so that more than the parser sees it
+        unit = random.choice(
+            ("{u}-", "-{u}", "{u}\n", "{u}, ", "{u} ", "g[{u} | id]-", "{{{u}}}*2-", "x={u}, ")
+        ).format(u=unit)
+    return head + unit * max(1, (size - len(head) - len(tail)) // len(unit)) + tail
+
+
+def pumped_pair(random: Random, size: int) -> str:
+    """``a a a … b b b``: what opens again and again, and what closes."""
+    head, first, middle, second = random.choice(HEADS), phrase(random, 3), phrase(random, 2), phrase(random, 3)
+    count = max(1, (size - len(head) - len(middle)) // (len(first) + len(second)))
+    return head + first * count + middle + second * count
+
+
+_NAMED = (
+    "block Block{i} = BN\n",
+    "block Block{i}(n=1) = c$(n)k3-BN\n",
+    "block My Block{i} = Block{j}-BN\n",
+    "block B{i} = Blok{i}-My Block {i}\n",
+    "block B{i}(n{i}=1) = B{j}(n{i}=2)\n",
+    "expect Quantity{i} {i}\n",
+    "claim parameters {i}\n",
+    'allow code-{i} "why"\n',
+    "steps{i} 3\n",
+    "steps 3\n",
+    'use "file{i}.net"\n',
+    "body BN\n",
+    "    epochs{i} 3\n",
+    "    vary key{i} 1\n",
+    "    vary seed {i}\n",
+    '    variant "name {i}" "steps={i}"\n',
+    "Blok{i}-",
+    "My Block{i}-",
+    "c{i}k3-",
+    "LIF(tau{i}=2.0)-",
+    "SEW Block (c{i}s{j})-",
+    "SEW Block (c=$({i}+{j}))-",
+    "{{BN}}*{i}-",
+    "{{c{i}k3-BN}}*2-",
+    "g[c{i}k3 | id or c{i}k1]-",
+    "ADD[BN | Blok{i}]-",
+    "name{i}=$({i}+1), ",
+    "Convv{i}d-",
+    "CamelCaseName{i}Conv-",
+)
+
+
+def named(random: Random, size: int) -> str:
+    """Many names that differ in a number: definitions, then calls, or each by itself."""
+    found = [random.choice(HEADS)]
+    share = size // random.choice((1, 2, 2, 3))
+    while sum(map(len, found)) < size:
+        template = random.choice(_NAMED)
+        count, offset = max(1, share // len(template)), random.choice((0, 0, 1, 10_000))
+        step = random.choice((1, -1))
+        found.append("".join(template.format(i=offset + i, j=max(0, offset + i - step)) for i in range(count)))
+        found.append(random.choice(("", "\n", "body ", "\nbody ", "}\n", ")")))
+    return "".join(found)
+
+
+def nested(random: Random, size: int) -> str:
+    """Brackets in brackets, up to the limit of the nesting or far beyond, alone or many times over."""
+    ways = (
+        ("{", "}*2"),
+        ("<", ">*3"),
+        ("g[", " | id]"),
+        ("ADD[BN | ", "]"),
+        ("g[id | id or ", "]"),
+        ("SEW Block (g=", ")"),
+        ("LIF(surrogate=", ")"),
+        ("{BN-", "}*9999"),
+        ("{id-", "}*10000"),
+        ("$(", ")"),
+        ("c$((1+", "))"),
+        ("(", ")"),
+        ("[", "]"),
+    )
+    depth = random.choice((2, 5, 16, 31, 32, 33, size // 8 + 1))
+    kinds = random.choices(ways, k=random.choice((1, 1, 2, 4)))
+    chosen = [random.choice(kinds) for _ in range(min(depth, size // 8 + 1))]
+    inner = random.choice(("BN", "id", "c8k3", "", "SN", "SEW Block", "Blok", "c$(n)k3", phrase(random)))
+    one = "".join(a for a, _ in chosen) + inner + "".join(b for _, b in reversed(chosen))
+    head = random.choice(HEADS)
+    return head + "-".join([one] * max(1, (size - len(head)) // (len(one) + 1)))
+
+
+def doubling(random: Random, size: int) -> str:
+    """Blocks that call each other more than once: a short text that stands for exponentially many layers."""
+    leaf = random.choice(
+        ("BN", "id", "{BN}*$(n)", "c$(n)k3", "Blok$(n)", "SN", "g[BN | id]", "{id}*9999", "c$(n-1)k1", "X")
+    )
+    call = random.choice(("B{j}", "B{j}(n$(n))", "B{j}(n$(n+1))", "B{j}(n2)", "B{j}(n=$(n*2))", "{{B{j}}}*$(n)"))
+    way = random.choice(
+        ("{a}-{a}", "{a}-BN-{a}", "g[{a} | {a}]", "g[BN | {a} or {a}]", "{{{a}}}*2", "g[{a} | id or {a}]")
+    )
+    levels = random.choice((3, 12, 25, 31, 40, 200))
+    calls = (way.format(a=call.format(j=i - 1)) for i in range(1, levels))
+    lines = [f"block B0(n=1) = {leaf}\n", *(f"block B{i}(n=1) = {c}\n" for i, c in enumerate(calls, 1))]
+    if random.random() < 0.3:
+        random.shuffle(lines)
+    body = random.choice(
+        ("", "body BN\n", f"body B{levels - 1}\n", f"body {{B{levels - 1}}}*9999\n", "body B2(n9999)\n")
+    )
+    text = "sewdsl 1\ninput 4x8x8\nneuron IF\n" + "".join(lines) + body
+    return text if random.random() < 0.7 else text + "".join(lines) * (size // max(1, 2 * len("".join(lines))))
+
+
+def formulas(random: Random, size: int) -> str:
+    """Arithmetic: long, deep, of huge or broken values, in every place that takes it."""
+    atoms = ("1", "n", "0", "999999999", "m", "(n+1)", "1.5", "n n")
+    length = random.choice((1, 3, 31, 32, 33, 200))
+    formula = random.choice(atoms) + "".join(random.choice("+-*/") + random.choice(atoms) for _ in range(length))
+    place = random.choice(("c$({f})k3-", "{{BN}}*$({f})-", "B($({f}))-", "B(n=$({f}))-", "$({f})-", "LIF(tau=$({f}))-"))
+    unit = place.format(f=formula)
+    defined = random.choice(("", "block B(n=1) = c$(n)k1\n"))
+    head = f"sewdsl 1\ninput 4x8x8\nneuron IF\n{defined}{random.choice(('body ', 'block C(n=3) = '))}"
+    return head + unit * max(1, (size - len(head)) // len(unit)) + "BN\n"
+
+
+def unusual(random: Random, size: int) -> str:
+    """Characters that few texts have, between the usual ones, or one of them again and again."""
+    if random.random() < 0.3:
+        return pumped(random, size // 2) + random.choice(_UNUSUAL) * (size // 8)
+    found = [random.choice(HEADS)]
+    length = 0
+    while length < size:
+        found.append(random.choice(_UNUSUAL) if random.random() < 0.5 else piece(random))
+        length += len(found[-1])
+    return "".join(found)
+
+
+def mutated(random: Random, size: int) -> str:
+    """A shipped network with some changes."""
+    text = random.choice(_shipped())
+    for _ in range(random.choice((1, 1, 2, 4, 16))):
+        begin = random.randint(0, len(text))
+        end = min(len(text), begin + random.choice((0, 0, 1, 3, 20, 200)))
+        other = random.choice(_shipped())
+        cut = random.randint(0, len(other))
+        fresh = random.choice(
+            ("", piece(random), phrase(random), text[begin:end] * 2, other[cut : cut + end - begin + 10])
+        )
+        text = text[:begin] + fresh + text[end:]
+    if random.random() < 0.2:
+        text = text[: random.randint(0, len(text))]
+    if random.random() < 0.2:  # one of its lines again and again
+        line = random.choice(text.splitlines(keepends=True) or ["\n"])
+        text += line * max(0, (size - len(text)) // max(1, len(line)))
+    return text
+
+
+def mixed(random: Random, size: int) -> str:
+    """Lines of several such texts."""
+    lines = [line for _ in range(3) for line in random.choice(GENERATORS)(random, size // 3).splitlines(keepends=True)]
+    if random.random() < 0.5:
+        random.shuffle(lines)
+    return "".join(lines)
+
+
+GENERATORS: tuple[Generator, ...] = (
+    fragments,
+    digits,
+    pumped,
+    pumped,
+    pumped_pair,
+    named,
+    named,
+    nested,
+    doubling,
+    formulas,
+    unusual,
+    mutated,
+    mutated,
+    mutated,
+)
+
+
+def hostile_text(random: Random, size: int) -> str:
+    """A text of any kind, of at most some bytes in UTF-8."""
+    return cut(random.choice((*GENERATORS, mixed))(random, size), size)
+
+
+def cut(text: str, size: int) -> str:
+    """The beginning of a text that has at most some bytes in UTF-8."""
+    data = text.encode("utf-8", "surrogatepass")
+    return text if len(data) <= size else data[:size].decode("utf-8", "ignore")
+
+
+SIZES = (20, 60, 200, 200, 500, 500, 2_000)
+"""Bytes of most texts."""
+LONG = ((1_000, MAX_BYTES), (100, 16_384))
+"""One of so many texts is as long as this."""
+
+
+def numbered_text(seed: int, number: int) -> str:
+    """The text of a number; most are short, one of a thousand has the most bytes that the language allows."""
+    random = Random(f"{seed}/{number}")  # noqa: S311 -- the same for a seed is what is wanted
+    size = next((size for share, size in LONG if number % share == share - 1), random.choice(SIZES))
+    return hostile_text(random, size)
+
+
+def hostile_texts(seed: int, numbers: Sequence[int]) -> Iterator[str]:
+    """The texts of some numbers."""
+    for number in numbers:
+        yield numbered_text(seed, number)
