@@ -157,7 +157,7 @@ def _contexts() -> dict[str, Rule]:
     words = [*_names(before="(?=[A-Z])"), *_names(behind=CALLED), _match("value", WORD)]
     lettered = [
         {"match": f"({LETTERED}[a-z]){WORD_END}{FORMULA_BEHIND}", "captures": {"1": PARTS}},
-        {"match": f"((?:[a-z]{NUMBER})+){WORD_END}", "captures": {"1": PARTS}},
+        {"match": f"((?>(?:[a-z]{NUMBER})+)){WORD_END}", "captures": {"1": PARTS}},
     ]
     named = _match("argument", f"{WORD}(?={GAP}{EQUAL})")
     inner = _bracket("_LPAR", "_RPAR", [_include("parameters")])

@@ -2,6 +2,8 @@ r"""What the parts of single words and quantities are, by their letters alone: t
 
 ``c32k3s1`` is a name with compact arguments. A name that begins with upper-case letters, as ``MPk2``, ends with them;
 one in lower case ends at the first digit. Words of any other form, as ``ResNet152``, are names as a whole.
+
+Whatever a group below has matched it keeps: there is one way to read a word, and it takes time in proportion.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sewdsl.syntax.tokens import Piece
 
-NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[x×][0-9]+)?"
+NUMBER = r"(?>[0-9]+(?:\.[0-9]+)?(?:[x×][0-9]+)?)"
 """The value of a compact argument."""
 HEAD = r"(?>[A-Z]+|[a-z]+)"
 """A name that compact arguments may follow."""
-ARGUMENTS = rf"(?:[a-z]?{NUMBER})*"
+ARGUMENTS = rf"(?>{NUMBER}?(?:[a-z]{NUMBER})*)"
 """Compact arguments behind a name; the first may have no letter."""
-LETTERED = rf"(?:[a-z]{NUMBER})*"
+LETTERED = rf"(?>(?:[a-z]{NUMBER})*)"
 """Compact arguments that all have a letter."""
 
 _NAME = re.compile(rf"({HEAD})({ARGUMENTS})")

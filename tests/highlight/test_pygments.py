@@ -84,6 +84,38 @@ def test_the_version_tells_the_language() -> None:
     assert NetLexer.analyse_text("network { }") == 0
 
 
+@pytest.mark.parametrize(
+    ("word", "pieces"),
+    [
+        ("c32k3s1", ["c", "32", "k", "3", "s", "1"]),
+        ("c3x5k1.5", ["c", "3x5", "k", "1.5"]),
+        ("FC3\u00d75x7", ["FC", "3\u00d75", "x", "7"]),
+        ("c1x1.5", ["c1x1.5"]),  # no number goes on so: then it is a name as a whole
+        ("c1\u00d711\u00d71", ["c1\u00d711\u00d71"]),
+    ],
+)
+def test_a_word_is_read_in_one_way(word: str, pieces: list[str]) -> None:
+    assert [value for _, _, value in CompactLexer().get_tokens_unprocessed(word)] == pieces
+
+
+LONG_WORDS = [
+    "c" + "1" * 60_000 + "e",
+    "c" + "1x1" * 20_000 + "_",
+    "FC" + "k3" * 30_000 + "A",
+    "c" + "1.1" * 20_000 + "e",
+]
+"""None is a name with compact arguments, which shows at the end only."""
+
+
+@pytest.mark.parametrize("word", LONG_WORDS)
+@pytest.mark.parametrize("frame", ["{}", "X({})", "{}$(n)", "X({}$(n))", "c$(n){}"])
+def test_a_long_word_takes_time_in_proportion(word: str, frame: str) -> None:
+    start = process_time()
+    classes(CompactLexer(), frame.format(word))
+    classes(NetLexer(), f"sewdsl 1\nbody {frame.format(word)}\n")
+    assert process_time() - start < 5
+
+
 @pytest.mark.parametrize("text", ["{" * 60_000, ")" * 60_000, "c$(c)" * 12_000, '"' * 60_000, "1x" * 30_000 + "a"])
 def test_long_lines_take_time_in_proportion(text: str) -> None:
     start = process_time()

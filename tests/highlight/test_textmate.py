@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -83,3 +84,18 @@ def test_what_is_half_typed_does_not_spill(engine: Callable[[list[str]], list[Sc
     rest = '\ninput 2x32x32\nexpect output 10\nblock B = a-b\ntrain on x {\n  epochs 3\n}\nuse "x.net"\n'
     left, right = engine([half + rest, whole + rest])
     assert left[-len(rest) :] == right[-len(rest) :] == expected(whole + rest)[-len(rest) :]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "frame", ["body {}", "body X({})", "body {}$(n)", "body X({}$(n))", "steps {}", "body c$(n){}"]
+)
+@pytest.mark.parametrize("word", ["c" + "1" * 1000 + "e", "c" + "1x1" * 300 + "_", "FC" + "k3" * 400 + "A"])
+def test_a_long_word_takes_time_in_proportion(
+    engine: Callable[[list[str]], list[Scopes]], frame: str, word: str
+) -> None:
+    """Read in all ways that there are, 1000 digits would take forever."""
+    start = process_time()
+    (scopes,) = engine([frame.format(word)])
+    assert process_time() - start < 5
+    assert scopes[-1] is not None
