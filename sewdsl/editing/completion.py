@@ -64,7 +64,7 @@ def completion(view: View, offset: int, datasets: Collection[str] = ()) -> Propo
     return Proposals(where.written, list(_proposals(view, where, datasets)))
 
 
-def _proposals(view: View, where: Situation, datasets: Collection[str]) -> Iterator[Proposal]:  # noqa: PLR0911 -- one for each statement
+def _proposals(view: View, where: Situation, datasets: Collection[str]) -> Iterator[Proposal]:
     if where.text is not None:
         return _files(view) if where.first == "_USE" else iter(())
     if where.section:

@@ -53,7 +53,7 @@ def hover(view: View, offset: int) -> Hover | None:
     return _of_token(view, offset)
 
 
-def _of(view: View, nodes: tuple[Node, ...], offset: int) -> Hover | None:  # noqa: PLR0911 -- one for each kind of node
+def _of(view: View, nodes: tuple[Node, ...], offset: int) -> Hover | None:
     *outer, node = nodes
     match node:
         case Call():

@@ -38,7 +38,7 @@ def outline(view: View) -> list[Symbol]:
     return [symbol for statement in view.document.statements if (symbol := _symbol(statement))]
 
 
-def _symbol(statement: Statement) -> Symbol | None:  # noqa: PLR0911 -- one for each statement
+def _symbol(statement: Statement) -> Symbol | None:
     span = statement.span
     match statement:
         case Body(expression=expression):

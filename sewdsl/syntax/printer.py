@@ -18,7 +18,7 @@ def print_document(document: tree.Document) -> str:
     return "".join(f"{line}\n" + ("\n" if blank else "") for line, blank in zip(lines, [*apart, False], strict=False))
 
 
-def print_expression(node: tree.Node) -> str:  # noqa: PLR0911 -- one for each kind of node
+def print_expression(node: tree.Node) -> str:
     """The text of a sequence, one of its items, a name, or a value.
 
     Raises:
