@@ -60,8 +60,8 @@ def live(browser: Browser, folder: Path) -> None:
         page.screenshot(path=PICTURES / "page.png")
     with served(nets / "sew-resnet-18.net", browser) as page:
         page.click("#tab-table")
-        page.get_by_text("-BN-IF-MP").first.wait_for()
-        text = (nets / "sew-resnet-18.net").read_text(encoding="utf-8").replace("-BN-IF-", "-BNIF-")
+        page.get_by_text("-BN-SN-MP").first.wait_for()
+        text = (nets / "sew-resnet-18.net").read_text(encoding="utf-8").replace("-BN-SN-", "-BNSN-")
         page.click(".cm-content")
         page.keyboard.press("Control+a")
         page.keyboard.insert_text(text)

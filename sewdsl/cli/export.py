@@ -11,6 +11,7 @@ from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compil
 from sewdsl.cli.probed import is_run
 from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.target import ENDINGS, FORMATS, target
+from sewdsl.notation.neurons import mixture
 
 if TYPE_CHECKING:
     from sewdsl.export.target import Target
@@ -102,7 +103,9 @@ def _load(model: SpikingNetwork, path: Path) -> None:
     scheme, *_ = weights.detect(found.tensors, model.network)
     tensors, notes = weights.fit(found.tensors, model.network, scheme)
     model.load_state_dict(tensors)
-    typer.echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *found.notes, *notes]))
+    mixed = mixture(model.network)
+    said = [*found.notes, *notes, *([f"{mixed}; whether these weights are, no key says"] if mixed else [])]
+    typer.echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *said]))
 
 
 def _write(model: SpikingNetwork, format_: Target, out: Path, *, trained: bool) -> int:

@@ -15,6 +15,7 @@ from sewdsl.cli.options import Input, usage
 from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.incoming.sizes import sizes
 from sewdsl.export.refusal import ExportError
+from sewdsl.notation.neurons import mixture
 
 if TYPE_CHECKING:
     from sewdsl.export.incoming.network import Imported
@@ -146,7 +147,7 @@ def _write(found: Imported, source: str, out: Path) -> None:
     atomic.write(out, f"{first}\n{comment}\n{rest}".encode())
     layers, parameters = len(found.network) - 1, found.network.total_parameters
     typer.echo(f"{out}: {found.network.name}, {layers:,} layers of {parameters:,} parameters")
-    for note in found.notes:
+    for note in filter(None, (*found.notes, mixture(found.network))):
         typer.echo(f"  {note}")
     numbers = sum(value.numel() for value in found.tensors.values())
     typer.echo(f"{beside}: {len(found.tensors):,} tensors of {numbers:,} numbers")

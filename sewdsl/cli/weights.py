@@ -11,6 +11,7 @@ import typer
 
 from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, network, usage
 from sewdsl.cli.running import exchange, prepare
+from sewdsl.notation.neurons import mixture, neurons
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +77,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
         tensors, notes = weights.convert(found.tensors, known, read[0], weights.SCHEMES[to])
         atomic.write(out, weights.encode(tensors, out.suffix))
     _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
-    _say(f"{out}: {_summary(tensors, (weights.SCHEMES[to],))}", [f"for {known.name}"])
+    _say(f"{out}: {_summary(tensors, (weights.SCHEMES[to],))}", _whose("for", known))
 
 
 @group.command("show")
@@ -106,7 +107,14 @@ def _fitting(tensors: Mapping[str, Tensor], known: Network) -> tuple[tuple[Schem
 
     read = weights.detect(tensors, known)
     _, notes = weights.fit(tensors, known, read[0])
-    return read, [*notes, f"fits {known.name}"]
+    return read, [*notes, *_whose("fits", known)]
+
+
+def _whose(how: str, known: Network) -> list[str]:
+    """Of which network weights are, and with which neurons, of which most keys say nothing."""
+    mixed = mixture(known)
+    with_ = f" with {neurons(known)}" if neurons(known) else ""
+    return [f"{how} {known.name}{with_}", *([f"{mixed}; whether these weights are, no key says"] if mixed else [])]
 
 
 def _summary(tensors: Mapping[str, Tensor], schemes: Iterable[Scheme]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from sewdsl.checks import check
 from sewdsl.compiler.allowing import silence
 from sewdsl.compiler.options import Options, limits, overrides
+from sewdsl.compiler.reaching import check_reach
 from sewdsl.compiler.spec import Found, find
 from sewdsl.compiler.written import differing, set_aside
 from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
@@ -17,6 +19,7 @@ from sewdsl.dialects import Inputs, check_inputs, conventions, translate
 from sewdsl.elaborate import (
     Assembly,
     Context,
+    Elaboration,
     Importer,
     Neighbours,
     Override,
@@ -145,13 +148,7 @@ def _with_used(document: Document, found: Found, diagnostics: Diagnostics, bound
 def _stages(
     found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
 ) -> Compilation:
-    document, stated = _parsed(found, changes, diagnostics, bounds)
-    assembly = _with_used(document, found, diagnostics, bounds)
-    if variant:
-        assembly.figures.clear()
-    override(assembly, changes, diagnostics, bounds, library())
-    beside = Neighbours(found.file, bounds.source_bytes) if found.file else None
-    made = elaborate(assembly, document, Context(found.name, library(), bounds, beside), diagnostics)
+    document, stated, assembly, made = _elaborated(found, changes, diagnostics, bounds, variant=variant)
     network = made.network
     if network is not None:
         check_inputs(network, stated, diagnostics)
@@ -159,12 +156,34 @@ def _stages(
         lines = _only_written(found, changes, diagnostics, bounds)
         if lines:
             network = set_aside(lines, network, assembly, changes, diagnostics)
+        if made.whole:
+            check_reach(network, made.named, changes, assembly.body, partial(_recompiled, found, bounds), diagnostics)
         if made.whole and not diagnostics.errors:
             _check_memory(network, assembly, diagnostics)
     asked = study(assembly.study, diagnostics) if assembly.study else Study()
     whole = made.whole and not (variant or asked.variants or changes)  # what is allowed is what the file itself gives
     assembly.allowed = silence(diagnostics, assembly.allowed, whole=whole)
     return Compilation(found, document, assembly, network, diagnostics.sorted, asked, made.visits)
+
+
+def _elaborated(
+    found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
+) -> tuple[Document, Inputs, Assembly, Elaboration]:
+    """A text with overrides put over it, up to its network."""
+    document, stated = _parsed(found, changes, diagnostics, bounds)
+    assembly = _with_used(document, found, diagnostics, bounds)
+    if variant:
+        assembly.figures.clear()
+    override(assembly, changes, diagnostics, bounds, library())
+    beside = Neighbours(found.file, bounds.source_bytes) if found.file else None
+    made = elaborate(assembly, document, Context(found.name, library(), bounds, beside), diagnostics)
+    return document, stated, assembly, made
+
+
+def _recompiled(found: Found, bounds: Limits, changes: Sequence[Override]) -> Network | None:
+    """The whole network of a text with other overrides, of which nothing is said."""
+    *_, made = _elaborated(found, changes, Diagnostics(), bounds, variant=True)
+    return made.network if made.whole else None
 
 
 def _only_written(found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> set[Span]:

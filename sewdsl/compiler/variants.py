@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from sewdsl.compiler.options import Options, limits, overrides
+from sewdsl.compiler.reaching import check_variants
 from sewdsl.compiler.reading import Compilation, compiled, read
 from sewdsl.diagnostics import Diagnostic, Diagnostics
 from sewdsl.elaborate import Override, Variant
@@ -46,6 +47,7 @@ def variants(
     said = Diagnostics(list(base.diagnostics))
     bounds, beneath = limits(options, Diagnostics()), overrides(options)
     found: list[Varied] = []
+    check_variants(beneath, [[*one.overrides, *base.study.seeds[:1]] for one in base.study.variants], said)
     varied = {item.within for variant in base.study.variants for item in variant.overrides}
     seeds = seeded and not base.study.probe  # a probe does not ask the recipe
     for variant in base.study.variants:

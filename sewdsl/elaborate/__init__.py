@@ -71,11 +71,13 @@ class Elaboration:
         whole: Whether nothing is wrong with the network itself; else it ends before what is broken, and is only good
             for further checks.
         visits: What became of each item of the user's own texts.
+        named: Indices of neurons that a text names, where it could say ``SN``.
     """
 
     network: Network | None
     whole: bool
     visits: tuple[Visit, ...] = ()
+    named: tuple[int, ...] = ()
 
 
 def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Elaboration:
@@ -106,7 +108,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
         return Elaboration(None, whole=False)
     nodes = builder.settled() if complete else tuple(builder.nodes)
     network = Network(header.name(context.name), nodes, len(nodes) - 1, settings, how, _figures(assembly))
-    return Elaboration(network, whole, tuple(builder.visits))
+    return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
 
 
 def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -> None:

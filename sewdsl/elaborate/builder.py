@@ -28,6 +28,7 @@ class Builder:
         nodes: The nodes so far.
         visits: What became of each item of the user's own texts, in the order in which they end.
         called: Names of the blocks that were called.
+        named: Indices of neurons that a text names, where it could say ``SN``.
         understood: Whether any call named a layer or a block.
     """
 
@@ -35,6 +36,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.visits: list[Visit] = []
         self.called: set[str] = set()
+        self.named: list[int] = []
         self.understood = False
 
     def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[Step, ...], span: Span) -> int:
@@ -59,6 +61,8 @@ class Builder:
         """Takes back all that came behind a mark."""
         del self.nodes[mark.nodes :]
         del self.visits[mark.visits :]
+        while self.named and self.named[-1] >= mark.nodes:
+            self.named.pop()
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""

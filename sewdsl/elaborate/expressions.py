@@ -11,7 +11,7 @@ from sewdsl.elaborate.builder import Builder
 from sewdsl.elaborate.calls import Calls
 from sewdsl.elaborate.formulas import FormulaError, evaluate
 from sewdsl.elaborate.frame import Frame
-from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, Vocabulary
+from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.visits import Visit
 from sewdsl.ir.kind import CATALOGUE
@@ -174,7 +174,10 @@ class Walker:
             self._nearest = op  # behind something broken too: what 'SN' means is known all the same
         if op is None or at is None:
             return None
-        return self._add(op, (at,), call.span, call.span.text, frame)
+        made = self._add(op, (at,), call.span, call.span.text, frame)
+        if made is not None and isinstance(op, Activation) and plain != OWN_NEURON:
+            self._builder.named.append(made)
+        return made
 
     def _identity(self, call: Call, at: Place, frame: Frame) -> Place:
         if call.arguments:

@@ -30,9 +30,9 @@ OPTIONS = ("--net", NET, "--input", "2x8x8")
 TOUCHED = Path("touched-by-a-pickle")
 
 
-def weights(scheme: str = "authors") -> dict[str, Tensor]:
+def weights(scheme: str = "authors", net: str = NET) -> dict[str, Tensor]:
     """Those of a small ResNet, by a scheme's keys."""
-    network = sewdsl.load(NET, input=(2, 8, 8))
+    network = sewdsl.load(net, input=(2, 8, 8))
     ours = sewdsl.compile(network, seed=0).state_dict()
     return {key: value.contiguous() for key, value in name(ours, network, SCHEMES[scheme]).items()}
 
@@ -171,6 +171,23 @@ class TestRefuses:
             "  not of this network: layer9.0.sn1.w",
         ]
 
+    @pytest.mark.parametrize(
+        ("theirs", "ours", "advice"),
+        [
+            ("PLIF", "IF", "keys that end with .w are of PLIF neurons: --neuron PLIF, where the network says SN"),
+            ("IF", "PLIF", "no key ends with .w, as those of PLIF neurons do: --neuron IF, or whichever these had"),
+        ],
+    )
+    def test_weights_of_neurons_that_learn_and_of_others(
+        self, theirs: str, ours: str, advice: str, tmp_path: Path
+    ) -> None:
+        source = saved(weights(net=NET.replace("PLIF", theirs)), tmp_path / "in.pth")
+        result = run(
+            "convert", source, tmp_path / "out.pth", "--net", NET.replace("PLIF", "SN"), *OPTIONS[2:], "--neuron", ours
+        )
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.splitlines()[-1] == f"  {advice}"
+
     def test_shapes_with_the_names_of_the_nodes(self, tmp_path: Path) -> None:
         wrong = weights() | {"layer2.0.conv1.module.0.weight": torch.ones(8, 4, 5, 5), "fc.weight": torch.ones(3)}
         said = refused(saved(wrong, tmp_path / "in.pth"))
@@ -274,6 +291,36 @@ class TestRefuses:
         assert "not with '.bin'" in result.stderr
 
 
+class TestNeurons:
+    """Most keys say nothing of neurons, so the command says which ones the network has."""
+
+    def test_of_one_kind(self, tmp_path: Path) -> None:
+        net = NET.replace("PLIF", "SN")
+        source = saved(weights(net=NET.replace("PLIF", "IF")), tmp_path / "in.pth")
+        result = run("convert", source, tmp_path / "out.pth", "--net", net, *OPTIONS[2:], "--neuron", "LIF(tau=3.0)")
+        assert result.stdout.splitlines()[-1] == "  for network with 6 LIF(tau=3.0)"
+
+    def test_of_several(self, tmp_path: Path) -> None:
+        net = NET.replace("PLIF", "IF")
+        source = saved(weights(net=net), tmp_path / "in.pth")
+        result = run("convert", source, tmp_path / "out.pth", "--net", net, *OPTIONS[2:], "--neuron", "LIF")
+        assert result.stdout.splitlines()[-2:] == [
+            "  for network with 1 IF and 5 LIF",
+            (
+                "  its neurons are of 2 kinds: 1 IF (if1), 5 LIF (sew_block1.branch.lif1, …); "
+                "whether these weights are, no key says"
+            ),
+        ]
+
+    def test_of_a_shipped_network_all_follow_the_option(self, tmp_path: Path) -> None:
+        """Its body once named the neuron of the stem, which stayed an IF without a word."""
+        options = {"input": (3, 32, 32), "neuron": "LIF"}
+        model = sewdsl.compile("sew-resnet-18", **options)  # type: ignore[arg-type]
+        source = saved(name(model.state_dict(), model.network, SCHEMES["spikingjelly"]), tmp_path / "in.pth")
+        result = run("convert", source, tmp_path / "out.pth", "--net", "sew-resnet-18", "--neuron", "LIF")
+        assert result.stdout.splitlines()[-1] == "  for SEW ResNet-18 with 20 LIF"
+
+
 class TestShows:
     def test_what_is_in_a_file(self, tmp_path: Path) -> None:
         source = saved({"net": weights()}, tmp_path / "in.pth")
@@ -283,7 +330,7 @@ class TestShows:
 
     def test_whose_keys(self, tmp_path: Path) -> None:
         result = run("show", saved(weights("spikingjelly"), tmp_path / "in.pth"), *OPTIONS)
-        assert result.stdout.endswith(f"by the keys of spikingjelly\n  fits {sewdsl.load(NET, input=(2, 8, 8)).name}\n")
+        assert result.stdout.endswith("by the keys of spikingjelly\n  fits network with 6 PLIF\n")
 
     def test_that_they_do_not_fit(self, tmp_path: Path) -> None:
         result = run("show", saved(weights() | {"more": torch.ones(1)}, tmp_path / "in.pth"), *OPTIONS)

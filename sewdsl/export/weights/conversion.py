@@ -12,6 +12,7 @@ from sewdsl.export.weights.error import NoPlaceError, WeightsError
 from sewdsl.export.weights.scheme import Scheme
 from sewdsl.export.weights.schemes import SCHEMES
 from sewdsl.ir.network import Network, Node
+from sewdsl.ops.neurons.parametric_lif import PLIF
 from sewdsl.snn.runtime import Runtime
 
 COUNTER = "num_batches_tracked"
@@ -131,14 +132,14 @@ def fit(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> tupl
         ],
     }
     if any(wrong.values()):
-        raise WeightsError(_misfits(network, scheme, wrong))
+        raise WeightsError(_misfits(network, scheme, known, wrong))
     zeros = {key.theirs: torch.zeros_like(key.like, device="cpu") for key in uncounted}
     given = {**tensors, **zeros}
     found = {key.ours: given[theirs].reshape(key.like.shape) for theirs, key in known.items()}
     return found, [f"{COUNTER} was missing and is 0: {', '.join(zeros)}"] if zeros else []
 
 
-def _misfits(network: Network, scheme: Scheme, wrong: Mapping[str, list[str]]) -> str:
+def _misfits(network: Network, scheme: Scheme, known: Mapping[str, Key], wrong: Mapping[str, list[str]]) -> str:
     """How much does not fit, and then all of it."""
     counts = ", ".join(f"{len(items):,} {what}" for what, items in wrong.items() if items)
     lines = [
@@ -147,7 +148,18 @@ def _misfits(network: Network, scheme: Scheme, wrong: Mapping[str, list[str]]) -
         *wrong["of another shape or kind"],
     ]
     first = f"the weights do not fit {network.name} by the keys of {scheme.name} ({counts}):"
-    return "\n  ".join([first, *lines])
+    return "\n  ".join([first, *lines, *filter(None, [_neurons_meant(known, wrong)])])
+
+
+def _neurons_meant(known: Mapping[str, Key], wrong: Mapping[str, list[str]]) -> str:
+    """What to do where the weights are of neurons that learn and the network's do not, or the other way round."""
+    learned = tuple(f".{name}" for name in PLIF().learnable())
+    ours = [str(key) for theirs, key in known.items() if theirs.endswith(learned)]
+    if not ours and any(theirs.endswith(learned) for theirs in wrong["not of this network"]):
+        return f"keys that end with {learned[0]} are of PLIF neurons: --neuron PLIF, where the network says SN"
+    if ours and {*ours} <= {*wrong["missing"]}:
+        return f"no key ends with {learned[0]}, as those of PLIF neurons do: --neuron IF, or whichever these had"
+    return ""
 
 
 def name(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:

@@ -58,6 +58,10 @@ def spiking(mode="m"):
     from spikingjelly.activation_based.surrogate import ATan
     return nn.Sequential(nn.Flatten(2 if mode == "m" else 1), IFNode(step_mode=mode, surrogate_function=ATan()))
 
+def mixed():
+    from spikingjelly.activation_based.neuron import LIFNode
+    return nn.Sequential(*spiking(), nn.Linear(8, 4), LIFNode(tau=3.0, step_mode="m"))
+
 def stepwise():
     return spiking("s")
 
@@ -67,6 +71,19 @@ def none():
 def broken():
     raise KeyError("oh")
 """
+
+
+def test_neurons_of_several_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, since the text names them all and its ``neuron`` line would be of none."""
+    pytest.importorskip("spikingjelly")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("mixed_for_import.py").write_text(MODULE)
+    result = run("import", "mixed_for_import:mixed", "out.net", "--python", "--input", "2x2x2", "--steps", "2")
+    assert result.stdout.splitlines()[1].startswith("  its neurons are of 2 kinds: 1 IF")
+    result = run("import", "mixed_for_import:spiking", "one.net", "--python", "--input", "2x2x2", "--steps", "2")
+    assert result.exit_code == 0
+    assert "kinds" not in result.stdout
 
 
 def test_a_module_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
