@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, network, usage
+from sewdsl.cli.exported import Origin, compare
+from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Set, Steps, compile_options, network, usage
 from sewdsl.cli.probed import is_run
 from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.target import ENDINGS, FORMATS, target
@@ -31,7 +32,10 @@ Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of i
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of initial weights, and of what --check shows.")
 ]
-Check = Annotated[bool, typer.Option("--check", help="Run what was written on random input, and compare.")]
+Check = Annotated[
+    bool,
+    typer.Option("--check", help="Run what was written on test samples of the RUN, else on random input, and compare."),
+]
 
 _OF_A_SPEC = "--weights, --input, --steps, --neuron, --set, --limit and --dialect"
 
@@ -44,6 +48,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     best: Best = False,
     seed: Seed = 0,
     check: Check = False,
+    data: Data = None,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -58,6 +63,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage(f"a run is as it was trained: {_OF_A_SPEC} go with a SPEC")
     if best and not run:
         usage("--best goes with the folder of a run")
+    if data and not (run and check):
+        usage("--data goes with --check and the folder of a run")
     prepare()
     with exchange():
         if run:
@@ -69,7 +76,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
         written = _write(model, target(name), out, trained=run or weights is not None)
         typer.echo(f"{out}: {model.network.name} as {name}, {written:,} bytes")
         if check:
-            typer.echo(_compared(model, target(name), out.read_bytes(), seed))
+            origin = Origin(Path(wanted)) if run else Origin(file=weights)
+            compare(model, target(name), out.read_bytes(), origin, data, seed)
 
 
 def _format(out: Path, to: str | None) -> str:
@@ -131,20 +139,3 @@ def _inputs(network: Network) -> str:
     known = find(network.recipe.on) if network.recipe else None
     scaling = known(Setup(shape=network.settings.input)).scaling() if known else ""
     return f"{scaling}, as in {known.name}" if known and scaling else ""
-
-
-def _compared(model: SpikingNetwork, format_: Target, data: bytes, seed: int) -> str:
-    """What the file gives for random input, beside what the module gives."""
-    import torch  # noqa: PLC0415 -- torch takes seconds
-
-    from sewdsl.probe import noise  # noqa: PLC0415 -- as above
-
-    ((x_TN, _),) = noise(model.network, samples=2, batches=1, seed=seed)
-    beside = () if format_.holds_weights else (model.state_dict(),)
-    with torch.no_grad():
-        ours, theirs = model(x_TN, return_sequence=format_.sequence), format_.run(data, x_TN, *beside)
-    difference = (ours - theirs).abs().max().item()
-    if not ours.any():
-        typer.echo("note: the output is zero for this input, so that the comparison shows nothing", err=True)
-    what = "outputs of all time-steps" if format_.sequence else "outputs"
-    return f"{what} differ by {difference:.1e} at most, of {ours.abs().max().item():.3g}"

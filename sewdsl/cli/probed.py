@@ -121,7 +121,18 @@ def of_run(path: Path, on: On | None, data: Path | None, amount: Amount, *, best
 
     shown = None if on is On.NOISE else _samples(_plan_again(folder, data), amount)
     model = trained(folder, best=best)
-    return Probed(model, shown or _noise(model.network, amount), path, best)
+    return Probed(model, shown or random_input(model.network, amount), path, best)
+
+
+def samples_of_run(path: Path, data: Path | None, amount: Amount) -> Shown:
+    """Test samples of a run.
+
+    Raises:
+        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
+    """
+    from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+
+    return _samples(_plan_again(RunFolder(path), data), amount)
 
 
 def _plan_again(folder: RunFolder, data: Path | None) -> Plan:
@@ -146,12 +157,13 @@ def of_spec(spec: str, options: Options, on: On | None, data: Path | None, amoun
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
 
     wanted = on is On.DATA or data is not None
-    shown = _samples(plan(compilation, data), amount) if wanted else _noise(network, amount)
+    shown = _samples(plan(compilation, data), amount) if wanted else random_input(network, amount)
     model = before_training(compile_module(network, seed=amount.seed, optimize=0))
     return Probed(model, shown)
 
 
-def _noise(network: Network, amount: Amount) -> Shown:
+def random_input(network: Network, amount: Amount) -> Shown:
+    """Random input for a network."""
     from sewdsl.probe import noise  # noqa: PLC0415 -- torch takes seconds
 
     size, batches = amount.batch or 4, amount.batches or 1

@@ -112,6 +112,7 @@ def exchange() -> Iterator[None]:
     """Says what cannot be written for, or read from, another library, and ends with exit code 1."""
     from sewdsl.export.refusal import ExportError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.export.weights.error import WeightsError  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- as above
     from sewdsl.train.folder import RunError, Unfinished  # noqa: PLC0415 -- as above
 
     try:
@@ -119,7 +120,7 @@ def exchange() -> Iterator[None]:
     except SewdslError as error:
         report(error.diagnostics)
         raise typer.Exit(1) from None
-    except (ExportError, WeightsError, RunError) as error:
+    except (DataError, ExportError, WeightsError, RunError) as error:
         typer.echo(f"error: {error}", err=True)
         if isinstance(error, Unfinished):
             _say_ways_on(error.folder)

@@ -152,9 +152,9 @@ def test_notation_prints_ours() -> None:
 
 
 def test_export_goes_through_the_same_door(tmp_path: Path) -> None:
-    result = run("export", TEXT, str(tmp_path / "x.nir"), "--dialect", "he", "--input", "2x8x8", "--check")
+    result = run("export", TEXT, str(tmp_path / "x.nir"), "--dialect", "he", "--input", "2x8x8", "--seed", "1")
     assert result.exit_code == 0
-    assert "outputs of all time-steps differ by 0.0e+00" in result.stdout
+    assert result.stdout.startswith(f"{tmp_path / 'x.nir'}: network as nir, ")
 
 
 def test_weights_take_it(tmp_path: Path) -> None:

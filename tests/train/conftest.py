@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from sewdsl.compiler import read
 from sewdsl.train.folder import RunFolder
+from sewdsl.train.loop import Way
 from sewdsl.train.plan import plan
 from sewdsl.train.result import Result
 from sewdsl.train.run import train
@@ -60,3 +62,20 @@ def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
 def run(trained: Callable[..., Run]) -> Run:
     """One run, shared: leave its folder as it is."""
     return trained()
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on a folder of sequences, ``frames`` beside it."""
+    place = tmp_path_factory.mktemp("sequences")
+    random = np.random.default_rng(0)
+    for split, label, number in ((s, c, i) for s in ("train", "test") for c in (0, 1) for i in range(3)):
+        path = place / "frames" / split / str(label) / f"{number}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, random.integers(0, 2, (3, 1, 8, 8)).astype(np.float32))
+    text = SMALL.replace("encode  direct\n", "").replace("FC10", "FC2").replace("digits", "frame-folder")
+    (place / "frames.net").write_text(text.replace("epochs 2", "epochs 1"), "utf-8")
+    compilation = read(place / "frames.net")
+    folder = RunFolder(place / "run")
+    folder.path.mkdir()
+    return Run(folder, train(compilation, plan(compilation, place / "frames"), folder, Way()))

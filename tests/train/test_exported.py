@@ -1,13 +1,14 @@
 """What the files of a trained network say of its data set."""
 
 import json
+import re
 from pathlib import Path
 
 import nir
 import onnx
 import pytest
 import torch
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 
@@ -51,3 +52,41 @@ def test_scaling_of_inputs(name: str, run: Run, small: Path, tmp_path: Path) -> 
         result = CliRunner().invoke(app, ["export", str(spec), str(tmp_path / name), "--to", form])
         assert result.exit_code == 0, result.output
         assert read(tmp_path / name) == wanted
+
+
+def checked(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["export", *map(str, arguments), "--check"])
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_run_is_checked_on_its_test_samples(name: str, run: Run, tmp_path: Path) -> None:
+    result = checked(run.folder.path, tmp_path / name, "--to", READ[name][1])
+    assert (result.exit_code, result.stderr) == (0, "")
+    difference, on, fired = result.stdout.splitlines()[-3:]
+    assert float(re.findall(r"differ by (\S+) at most", difference)[0]) < 1e-4
+    assert on == "  for 4 of 359 test samples of digits"
+    assert fired == "  all 5 layers of neurons fired"
+
+
+def test_which_samples_follows_the_seed(run: Run, tmp_path: Path) -> None:
+    sizes = {checked(run.folder.path, tmp_path / "n.py", "--seed", seed).stdout.splitlines()[-3] for seed in (0, 0, 1)}
+    assert len(sizes) == 2
+
+
+def test_data_of_a_run_that_is_gone(frames: Run, tmp_path: Path) -> None:
+    """Random input takes its place, which is said."""
+    lay = frames.folder.path.parent / "frames"
+    lay.rename(tmp_path / "here")
+    try:
+        result = checked(frames.folder.path, tmp_path / "net.py")
+        assert result.stderr.startswith("note: random input is shown, since the test samples of the run are missing: ")
+        assert "--data DIR says where they lie" in result.stderr
+        assert "2 samples of random input" in result.output
+        result = checked(frames.folder.path, tmp_path / "net.py", "--data", tmp_path / "here")
+        assert "note" not in result.stderr
+        assert "4 of 6 test samples of frame-folder" in result.output
+        result = checked(frames.folder.path, tmp_path / "net.py", "--data", tmp_path / "nowhere")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: ")
+    finally:
+        (tmp_path / "here").rename(lay)

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -15,12 +14,10 @@ from sewdsl.cli.app import app
 from sewdsl.compiler import read
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.loop import Way
 from sewdsl.train.plan import plan
-from sewdsl.train.run import train
 from sewdsl.train.trained import drawn, trained
 
-from .conftest import SMALL, Run
+from .conftest import Run
 from .made import unfinished
 
 BLOCKS = ("repeat1.1.sew_block1", "repeat1.2.sew_block1")
@@ -44,23 +41,6 @@ def other_best(run: Run, tmp_path: Path) -> RunFolder:
     checkpoint["state_dict"]["model.bn1.weight"] *= 2
     torch.save(checkpoint, folder.best)
     return folder
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run on a folder of sequences, ``frames`` beside it."""
-    place = tmp_path_factory.mktemp("sequences")
-    random = np.random.default_rng(0)
-    for split, label, number in ((s, c, i) for s in ("train", "test") for c in (0, 1) for i in range(3)):
-        path = place / "frames" / split / str(label) / f"{number}.npy"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, random.integers(0, 2, (3, 1, 8, 8)).astype(np.float32))
-    text = SMALL.replace("encode  direct\n", "").replace("FC10", "FC2").replace("digits", "frame-folder")
-    (place / "frames.net").write_text(text.replace("epochs 2", "epochs 1"), "utf-8")
-    compilation = read(place / "frames.net")
-    folder = RunFolder(place / "run")
-    folder.path.mkdir()
-    return Run(folder, train(compilation, plan(compilation, place / "frames"), folder, Way()))
 
 
 class TestTrained:

@@ -20,7 +20,9 @@ from sewdsl.export.nir.metadata import Metadata, Origin
 from sewdsl.export.nir.writing import from_bytes, to_bytes, to_graph
 from tests.export.nir.settled import noise, settled
 
-SAID = re.compile(r"^(\S+): (.+) as nir, [\d,]+ bytes\noutputs of all time-steps differ by (\S+) at most, of (\S+)\n$")
+SAID = re.compile(
+    r"^(\S+): (.+) as nir, [\d,]+ bytes\noutputs of all time-steps differ by (\S+) at most, of (\S+)\n  for "
+)
 
 
 def export(*arguments: object) -> Result:
@@ -38,12 +40,6 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     assert float(found[3]) <= 1e-5 < float(found[4])
     assert result.stderr == ""
     assert nir.read(out).nodes.keys() == to_graph(sewdsl.compile("tiny")).nodes.keys()
-
-
-def test_a_check_on_zeros_shows_nothing(tmp_path: Path) -> None:
-    result = export("FC8-LIF(v_threshold=1000.0)-FC3b0-IF", tmp_path / "net.nir", "--input", "16", "--check")
-    assert (result.exit_code, result.stdout.splitlines()[1][-5:]) == (0, " of 0")
-    assert result.stderr == "note: the output is zero for this input, so that the comparison shows nothing\n"
 
 
 def test_the_check_sees_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
