@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from sewdsl.source import Span
+from sewdsl.terminal import escape_controls
 
 
 class Severity(IntEnum):
@@ -187,4 +188,4 @@ class SewdslError(Exception):
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         errors = [d for d in self.diagnostics if d.severity is Severity.ERROR]
         lines = [f"{d}{f' (help: {d.help})' if d.help else ''}" for d in errors or self.diagnostics]
-        super().__init__("\n".join(in_python(line.removeprefix("--")) for line in lines))
+        super().__init__(escape_controls("\n".join(in_python(line.removeprefix("--")) for line in lines)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from keyword import iskeyword
@@ -11,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.unknown import Command
-from sewdsl.plugins import BrokenPackage
+from sewdsl.cli.output import standard_streams
+from sewdsl.cli.usage_errors import Command, Group
+from sewdsl.terminal import echo
 
 COMMANDS = (
     "check",
@@ -39,10 +38,9 @@ COMMANDS = (
 GROUPS = ("weights",)
 """Behind them; each has several commands, in a ``group``."""
 
-_usual = warnings.formatwarning
-
 app = typer.Typer(
     name="sewdsl",
+    cls=Group,
     help="Compile, check, draw and train spiking networks from the notation that papers print.",
     no_args_is_help=True,
     add_completion=False,
@@ -54,9 +52,9 @@ app = typer.Typer(
 def _version(asked: bool) -> None:
     if asked:
         try:
-            typer.echo(f"sewdsl {version('sewdsl')}")
+            echo(f"sewdsl {version('sewdsl')}")
         except PackageNotFoundError:
-            typer.echo("sewdsl, not installed: run from its sources")
+            echo("sewdsl, not installed: run from its sources")
         raise typer.Exit
 
 
@@ -75,20 +73,7 @@ for _name in GROUPS:
     app.add_typer(import_module(f"sewdsl.cli.{_name}").group, name=_name)
 
 
-def _warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-) -> str:
-    """What is wrong with somebody's package, in a line as all else is said; other warnings as Python has them."""
-    if issubclass(category, BrokenPackage):
-        return f"warning: {message}\n"
-    return _usual(message, category, filename, lineno, line)
-
-
 def main() -> None:
-    """Runs the command line; a closed pipe (``sewdsl show … | head``) is no error."""
-    warnings.formatwarning = _warning
-    try:
+    """Runs the command line."""
+    with standard_streams():
         app()
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None

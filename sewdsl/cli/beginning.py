@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewdsl.terminal import echo
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -64,4 +66,4 @@ def _rounded(tensors: dict[str, Tensor]) -> list[str]:
 
 def _say(path: Path, digest: str, notes: list[str]) -> None:
     """What a training begins with, on the standard error."""
-    typer.echo("\n  ".join([f"beginning with the weights in {path}, sha256 {digest}", *notes]), err=True)
+    echo("\n  ".join([f"beginning with the weights in {path}, sha256 {digest}", *notes]), err=True)

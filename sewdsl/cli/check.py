@@ -9,12 +9,14 @@ import typer
 
 from sewdsl.cli import files
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
-from sewdsl.cli.printing import Format, as_json, concise, dump, github, report
+from sewdsl.cli.output import echo_json
+from sewdsl.cli.printing import Format, as_json, concise, github, report
 from sewdsl.compiler import Compilation, Options
 from sewdsl.compiler import variants as compile_variants
 from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.source import Source
+from sewdsl.terminal import echo
 
 ROUNDS = 20
 """Most times that fixes are applied: one fix can bring to light what another then mends."""
@@ -83,16 +85,16 @@ def _said(spec: str | Source, options: Options) -> Compilation:
 
 def _print(results: list[Checked], form: Format) -> None:
     if form is Format.JSON:
-        typer.echo(dump(_as_json(results)))
+        echo_json(_as_json(results))
         return
     for result in results:
         if form is Format.TEXT:
             report(result.compilation.diagnostics)
         else:
             for diagnostic in result.compilation.diagnostics:
-                typer.echo(github(diagnostic) if form is Format.GITHUB else concise(diagnostic))
+                echo(github(diagnostic) if form is Format.GITHUB else concise(diagnostic))
         if result.mended is not None:
-            typer.echo(result.mended)
+            echo(result.mended)
         if form is not Format.GITHUB:
             _verdict(result.spec, result.compilation)
 
@@ -119,17 +121,17 @@ def _verdict(spec: str, result: Compilation) -> None:
         size = f"{network.total_parameters:,} parameters, {len(network) - 1:,} nodes"
         count = len(result.study.variants)
         variants = f"; {count} variant{'s' if count > 1 else ''}" if count else ""
-        typer.echo(f"{network.name}: valid{tail}; {size}{variants}")
+        echo(f"{network.name}: valid{tail}; {size}{variants}")
     elif result.valid and result.assembly is not None and result.found is not None:
         count = len(result.assembly.blocks)
         blocks = f"{count} block{'' if count == 1 else 's'}"
-        typer.echo(f"{result.found.source.name}: valid{tail}; a library of {blocks}")
+        echo(f"{result.found.source.name}: valid{tail}; a library of {blocks}")
     else:
         source = result.found.source if result.found else None
         ours = [d for d in result.diagnostics if d.span.source == source and d.fixes and d.fixes[0].safe]
         hint = f"; {len(ours)} fixable with --fix" if ours else ""
         name = source.name if source else spec
-        typer.echo(f"{name}: invalid{tail}{hint}", err=True)
+        echo(f"{name}: invalid{tail}{hint}", err=True)
 
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
@@ -148,5 +150,5 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
             files.replace(file, mended)
         result = _said(spec if file is not None else Source(result.found.source.name, mended), options)
     else:
-        typer.echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
+        echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
     return Checked(spec, result, mended if file is None and mended != original else None)

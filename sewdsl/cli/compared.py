@@ -11,13 +11,14 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.printing import as_csv, dump
+from sewdsl.cli.output import console, dump
+from sewdsl.cli.printing import as_csv
 from sewdsl.cli.running import refusals
-from sewdsl.cli.tables import console
 from sewdsl.compiler import Varied
 from sewdsl.elaborate import Study
 from sewdsl.elaborate.study import PROBES
 from sewdsl.ir.network import Network
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.probe.comparison import Curve
@@ -44,21 +45,21 @@ def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
     networks = [varied.compilations[0].result() for varied in found]
     for network, varied in zip(networks, found, strict=True):
         if not blocks(network):
-            typer.echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
+            echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
             raise typer.Exit(1)
     if len({seeds_of(study, network) for network in networks}) > 1:
-        typer.echo("error: networks are compared with the same seeds: write 'vary seed', not 'train.seed'", err=True)
+        echo("error: networks are compared with the same seeds: write 'vary seed', not 'train.seed'", err=True)
         raise typer.Exit(1)
     open_group(folder, FILES.__contains__, "part of this study")
     every: list[Curve] = []
     seeds = seeds_of(study, networks[0])
     for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
-        typer.echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
+        echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
         with refusals():
             every += curves(network, varied.variant.labels, study.probe, seeds)
     _write(study.probe, networks, seeds, every, folder)
     console().print(_table(every))
-    typer.echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
+    echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
 
 
 def seeds_of(study: Study, network: Network) -> tuple[int, ...]:

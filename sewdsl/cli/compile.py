@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, text
-from sewdsl.cli.printing import dump
+from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
 from sewdsl.passes import LEVELS, applied
+from sewdsl.terminal import echo
 
 Optimize = Annotated[
     int, typer.Option(metavar="LEVEL", min=LEVELS[0], max=LEVELS[-1], help="0: as written, 1: faster, 2: everything.")
@@ -45,21 +46,21 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if emit is Stage.TREE:
         from sewdsl.train.standalone import standalone  # noqa: PLC0415 -- only this stage needs it
 
-        typer.echo(standalone(compilation), nl=False)
+        write_output(standalone(compilation))
     elif emit is Stage.DOT:
         from sewdsl.draw import dot  # noqa: PLC0415 -- only this stage needs it
 
-        typer.echo(dot(network), nl=False)
+        write_output(dot(network))
     elif emit is Stage.PASSES:
         for done in applied(network, optimize):
-            typer.echo(f"{done.name}: {done.said or 'nothing to do'}")
+            echo(f"{done.name}: {done.said or 'nothing to do'}")
     elif emit is Stage.MODULE:
         try:
-            typer.echo(str(compile_module(network, optimize=optimize)))
+            echo(str(compile_module(network, optimize=optimize)))
         except ValueError as error:
-            typer.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
     else:
         from sewdsl.ir.json import to_json  # noqa: PLC0415 -- only this stage needs it
 
-        typer.echo(dump(to_json(network)))
+        echo_json(to_json(network))

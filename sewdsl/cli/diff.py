@@ -10,7 +10,7 @@ import typer
 
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options
 from sewdsl.cli.options import network as load_network
-from sewdsl.cli.printing import dump
+from sewdsl.cli.output import echo_json
 from sewdsl.compiler import Options
 from sewdsl.compiler.spec import find
 from sewdsl.diagnostics import Diagnostics
@@ -18,6 +18,7 @@ from sewdsl.ir.network import Network
 from sewdsl.notation.changes import Change
 from sewdsl.notation.difference import Difference, Value, difference
 from sewdsl.notation.unwritable import Unwritable
+from sewdsl.terminal import echo
 
 TROUBLE = 2
 """Exit code where there is nothing to compare."""
@@ -49,12 +50,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
     try:
         found = difference(before, after)
     except Unwritable as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         raise typer.Exit(TROUBLE) from None
     if json_:
-        typer.echo(dump(as_json(before, after, found)))
+        echo_json(as_json(before, after, found))
     else:
-        typer.echo("\n".join(lines(before, after, found)))
+        echo("\n".join(lines(before, after, found)))
     raise typer.Exit(1 if found else 0)
 
 

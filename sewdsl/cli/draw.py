@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -23,8 +22,10 @@ from sewdsl.cli.options import (
     text,
     usage,
 )
+from sewdsl.cli.output import write_output
 from sewdsl.compiler import Compilation, read
 from sewdsl.ir.network import Network
+from sewdsl.terminal import echo
 
 
 class Format(StrEnum):
@@ -76,18 +77,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
     try:
         if out == "-" or (out is None and chosen in {Format.DOT, Format.MERMAID}):
-            sys.stdout.buffer.write(picture(network, chosen.value, expand=expand, direction=direction.value))
-            sys.stdout.buffer.flush()
+            write_output(picture(network, chosen.value, expand=expand, direction=direction.value))
         else:
             path = Path(out or _file_name(compilation, chosen))
-            typer.echo(str(write(network, path, chosen.value, expand=expand, direction=direction.value)))
-    except BrokenPipeError:
-        raise
+            echo(str(write(network, path, chosen.value, expand=expand, direction=direction.value)))
     except RenderingError as error:
-        typer.echo(f"cannot draw {network.name}: {error}", err=True)
+        echo(f"cannot draw {network.name}: {error}", err=True)
         raise typer.Exit(1) from None
     except OSError as error:
-        typer.echo(f"cannot write '{out or network.name}': {error.strerror or error}", err=True)
+        echo(f"cannot write '{out or network.name}': {error.strerror or error}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -97,7 +95,7 @@ def _say_if_too_large(network: Network, form: Format, *, expand: bool) -> None:
 
     if form is Format.MERMAID and not drawable(mermaid(network, expand=expand)):
         most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
-        typer.echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
+        echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 
 
 def _format(out: str | None, form: Format | None) -> Format:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.tables import console
+from sewdsl.cli.output import console
 from sewdsl.ir.network import Network
 from sewdsl.passes.operations import Costs, Operations, operations
 

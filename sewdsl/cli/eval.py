@@ -9,6 +9,7 @@ import typer
 
 from sewdsl.cli.options import Data
 from sewdsl.cli.running import ends, prepare
+from sewdsl.terminal import echo
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
 
@@ -25,10 +26,10 @@ def command(run: Run, data: Data = None) -> None:
 
         reported, found, samples = evaluate(folder, data)
     accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"
-    typer.echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
+    echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
         was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
-        typer.echo(f"error: the run reported {was}, with {_versions(reported.versions)}", err=True)
+        echo(f"error: the run reported {was}, with {_versions(reported.versions)}", err=True)
         raise typer.Exit(1)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from sewdsl.cli.options import usage
+from sewdsl.cli.output import console, write_output
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.resources import folder
+from sewdsl.terminal import echo, is_terminal
 
 
 def command(
@@ -20,7 +21,7 @@ def command(
     """Explain a diagnostic code, or list all codes."""
     pages = {path.stem: path for path in sorted(folder("codes").glob("*.md"))}
     if code is None:
-        typer.echo("\n".join(pages))
+        echo("\n".join(pages))
     elif code not in pages:
         usage(f"no code '{code}'; {did_you_mean(code, pages) or 'sewdsl explain lists all'}")
     else:
@@ -28,10 +29,9 @@ def command(
 
 
 def _print(page: str) -> None:
-    if not sys.stdout.isatty():
-        typer.echo(page, nl=False)
+    if not is_terminal():
+        write_output(page)
         return
-    from rich.console import Console  # noqa: PLC0415 -- only a terminal shows it
-    from rich.markdown import Markdown  # noqa: PLC0415
+    from rich.markdown import Markdown  # noqa: PLC0415 -- only a terminal shows it
 
-    Console().print(Markdown(page))
+    console().print(Markdown(page))

@@ -8,11 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.exported import Origin, compare
-from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Set, Steps, compile_options, network, usage
+from sewdsl.cli.options import (
+    Data,
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Set,
+    Steps,
+    compile_options,
+    network,
+    not_among,
+    usage,
+)
 from sewdsl.cli.probed import is_run
 from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.target import ENDINGS, FORMATS, target
 from sewdsl.notation.neurons import mixture
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.export.target import Target
@@ -74,7 +87,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
             if weights is not None:
                 _load(model, weights)
         written = _write(model, target(name), out, trained=run or weights is not None)
-        typer.echo(f"{out}: {model.network.name} as {name}, {written:,} bytes")
+        echo(f"{out}: {model.network.name} as {name}, {written:,} bytes")
         if check:
             origin = Origin(Path(wanted)) if run else Origin(file=weights)
             compare(model, target(name), out.read_bytes(), origin, data, seed)
@@ -86,7 +99,7 @@ def _format(out: Path, to: str | None) -> str:
             usage(f"OUT ends with {', '.join(ENDINGS)}, unless --to says the format; it is '{out.name}'")
         return ENDINGS[out.suffix]
     if to not in FORMATS:
-        usage(f"--to takes {', '.join(FORMATS)}, not '{to}'")
+        not_among("--to", list(FORMATS), to)
     return to
 
 
@@ -113,7 +126,7 @@ def _load(model: SpikingNetwork, path: Path) -> None:
     model.load_state_dict(tensors)
     mixed = mixture(model.network)
     said = [*found.notes, *notes, *([f"{mixed}; whether these weights are, no key says"] if mixed else [])]
-    typer.echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *said]))
+    echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *said]))
 
 
 def _write(model: SpikingNetwork, format_: Target, out: Path, *, trained: bool) -> int:
@@ -127,7 +140,7 @@ def _write(model: SpikingNetwork, format_: Target, out: Path, *, trained: bool) 
     if trained and not format_.holds_weights:
         beside = out.with_suffix(".safetensors")
         atomic.write(beside, weights.encode(model.state_dict(), beside.suffix))
-        typer.echo(f"{beside}: its weights")
+        echo(f"{beside}: its weights")
     atomic.write(out, data)
     return len(data)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from sewdsl.cli.probed import Amount, Shown, random_input, samples_of_run
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.export.target import Target
@@ -67,11 +68,11 @@ def compare(  # noqa: PLR0913 -- what is compared, and what is shown
     if torch.equal(ours, blank):
         message = f"the comparison shows nothing: the output is the same for {shown} as for an input of zeros"
         lines = [message, *_layers(silent, len(fired.rates)), _advice(shown, origin)]
-        typer.echo("error: " + "\n  ".join(lines), err=True)
+        echo("error: " + "\n  ".join(lines), err=True)
         raise typer.Exit(1)
     what = "outputs of all time-steps" if format_.sequence else "outputs"
     difference = f"{what} differ by {(ours - theirs).abs().max().item():.1e} at most, of {ours.abs().max().item():.3g}"
-    typer.echo("\n  ".join([difference, f"for {shown}", *_layers(silent, len(fired.rates))]))
+    echo("\n  ".join([difference, f"for {shown}", *_layers(silent, len(fired.rates))]))
 
 
 def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> Shown:
@@ -85,7 +86,7 @@ def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) 
             if data is not None:
                 raise
             lines = [f"note: random input is shown, since the test samples of the run are missing: {error}"]
-            typer.echo("\n  ".join([*lines, "--data DIR says where they lie"]), err=True)
+            echo("\n  ".join([*lines, "--data DIR says where they lie"]), err=True)
     return random_input(model.network, Amount(NOISE, 1, seed))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from sewdsl import whole
+from sewdsl.terminal import echo
 
 
 def replace(file: Path, text: str) -> None:
@@ -17,5 +18,5 @@ def replace(file: Path, text: str) -> None:
     try:
         whole.write(file.resolve(), text.encode())
     except OSError as error:
-        typer.echo(f"cannot write '{file}': {error.strerror or error}", err=True)
+        echo(f"cannot write '{file}': {error.strerror or error}", err=True)
         raise typer.Exit(1) from None

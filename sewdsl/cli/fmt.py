@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from sewdsl.cli.files import replace
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
+from sewdsl.cli.output import write_output
 from sewdsl.cli.printing import report
 from sewdsl.compiler import Options, read
 from sewdsl.compiler.options import limits
@@ -22,6 +22,7 @@ from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.printer import print_document
 from sewdsl.syntax.tree import Document, Number, Statement, Version
+from sewdsl.terminal import echo
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="With --dialect: where to write it.")]
 
@@ -64,10 +65,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 def _write(text: str, out: Path | None) -> None:
     if out is None:
-        typer.echo(text, nl=False)
+        write_output(text)
     else:
         replace(out, text)
-        typer.echo(str(out))
+        echo(str(out))
 
 
 def _ours(spec: str, options: Options) -> str:
@@ -108,12 +109,12 @@ def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
     changed = laid_out != found.source.text
     if diff and changed:
         before, after = (t.splitlines(keepends=True) for t in (found.source.text, laid_out))
-        sys.stdout.writelines(difflib.unified_diff(before, after, f"{name} before", f"{name} after"))
+        write_output("".join(difflib.unified_diff(before, after, f"{name} before", f"{name} after")))
     if check and changed:
-        typer.echo(f"{name}: would change", err=True)
+        echo(f"{name}: would change", err=True)
     if found.file is None and not (check or diff):
-        sys.stdout.write(laid_out)
+        write_output(laid_out)
     elif changed and found.file is not None and not (check or diff):
         replace(found.file, laid_out)
-        typer.echo(f"{name}: formatted")
+        echo(f"{name}: formatted")
     return "changed" if changed else "same"

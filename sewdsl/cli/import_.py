@@ -16,6 +16,7 @@ from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.incoming.sizes import sizes
 from sewdsl.export.refusal import ExportError
 from sewdsl.notation.neurons import mixture
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.export.incoming.network import Imported
@@ -146,10 +147,10 @@ def _write(found: Imported, source: str, out: Path) -> None:
     atomic.write(beside, weights.encode(found.tensors, beside.suffix))
     atomic.write(out, f"{first}\n{comment}\n{rest}".encode())
     layers, parameters = len(found.network) - 1, found.network.total_parameters
-    typer.echo(f"{out}: {found.network.name}, {layers:,} layers of {parameters:,} parameters")
+    echo(f"{out}: {found.network.name}, {layers:,} layers of {parameters:,} parameters")
     for note in filter(None, (*found.notes, mixture(found.network))):
-        typer.echo(f"  {note}")
+        echo(f"  {note}")
     numbers = sum(value.numel() for value in found.tensors.values())
-    typer.echo(f"{beside}: {len(found.tensors):,} tensors of {numbers:,} numbers")
+    echo(f"{beside}: {len(found.tensors):,} tensors of {numbers:,} numbers")
     for assumption in found.assumed:
-        typer.echo(f"note: {assumption}", err=True)
+        echo(f"note: {assumption}", err=True)

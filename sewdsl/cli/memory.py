@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.tables import console
+from sewdsl.cli.output import console
 from sewdsl.ir.figures import in_memory_units
 from sewdsl.ir.listing import outermost_block
 from sewdsl.ir.network import Network, Node

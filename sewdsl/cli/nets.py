@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from sewdsl.cli.options import usage
-from sewdsl.cli.tables import console
+from sewdsl.cli.output import console, write_output
 from sewdsl.compiler import shipped
 from sewdsl.elaborate.suggestions import did_you_mean
 
@@ -38,7 +38,7 @@ def command(
         files = shipped()
         if name not in files:
             usage(f"no network '{name}' is shipped; {did_you_mean(name, files) or 'see sewdsl nets'}")
-        typer.echo(files[name].read_text(encoding="utf-8"), nl=False)
+        write_output(files[name].read_text(encoding="utf-8"))
     else:
         _print_networks(shipped())
 

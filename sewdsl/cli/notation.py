@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import replace
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, usage
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, not_among
 from sewdsl.cli.options import network as load_network
+from sewdsl.cli.output import write_output
 from sewdsl.notation.forms import ENDINGS, FORMS
 from sewdsl.notation.unwritable import Unwritable
+from sewdsl.terminal import echo
 
 As = Annotated[str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.")]
 Out = Annotated[
@@ -36,18 +38,18 @@ def command(  # noqa: PLR0913 -- one parameter per option
     try:
         text = f"{FORMS[name](network).rstrip()}\n"
     except Unwritable as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     if out is None:
-        typer.echo(text, nl=False)
+        write_output(text)
     else:
         replace(out, text)
-        typer.echo(f"{out}: {network.name} as {name}")
+        echo(f"{out}: {network.name} as {name}")
 
 
 def _form(form: str | None, out: Path | None) -> str:
     if form is None:
         return ENDINGS.get(out.suffix if out else "", next(iter(FORMS)))
     if form not in FORMS:
-        usage(f"--as takes {', '.join(FORMS)}, not '{form}'")
+        not_among("--as", list(FORMS), form)
     return form

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -12,6 +13,7 @@ from sewdsl.cli.printing import report
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import Diagnostics, SewdslError
 from sewdsl.elaborate.files import decode
+from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.source import Source, Span
 
@@ -46,9 +48,25 @@ Limit = Annotated[
 ]
 
 
-def usage(message: str) -> NoReturn:
-    """Ends with a usage error, exit code 2."""
-    raise typer.BadParameter(message)
+def usage(message: str, hint: str = "", context: Any = None) -> NoReturn:
+    """Ends with a usage error, exit code 2.
+
+    Args:
+        message: One sentence.
+        hint: What follows it, such as what may be meant.
+        context: Of a command that is not running yet.
+    """
+    raise typer.BadParameter(f"{message}; {hint}" if hint else message, ctx=context)
+
+
+def not_among(what: str, choices: Sequence[str], found: str, context: Any = None) -> NoReturn:
+    """Ends with a usage error that lists the choices of an option or argument, and names the nearest one."""
+    usage(f"{what} takes {listed(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context)
+
+
+def listed(choices: Sequence[str]) -> str:
+    """``a, b or c``."""
+    return f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else "".join(choices)
 
 
 def _pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]:
@@ -99,6 +117,8 @@ def text(spec: str) -> str | Source:
     """The spec, or for ``-`` what the standard input holds; ends with exit code 1 where that is no text."""
     if spec != "-":
         return spec
+    if sys.stdin is None:
+        usage("the standard input is closed, and '-' reads it")
     diagnostics = Diagnostics()
     nowhere = Span(Source("<stdin>", ""), 0, 0)
     content = decode(sys.stdin.buffer.read(), "<stdin>", nowhere, diagnostics)

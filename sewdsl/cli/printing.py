@@ -1,10 +1,8 @@
-"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host; JSON and CSV of the rest."""
+"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host; and rows as CSV."""
 
 from __future__ import annotations
 
 import csv
-import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from io import StringIO
@@ -12,6 +10,7 @@ from typing import Any
 
 from sewdsl.diagnostics import Diagnostic, Fix, Severity
 from sewdsl.source import Span
+from sewdsl.terminal import echo, echo_styled, escape_controls, is_terminal
 
 MOST = 200
 """Diagnostics of one spec that are printed as text."""
@@ -39,27 +38,30 @@ def report(diagnostics: Iterable[Diagnostic]) -> None:
     """Prints diagnostics to the standard error, in colour only on a terminal, and not more than can be read."""
     said = list(diagnostics)
     for diagnostic in said[:MOST]:
-        sys.stderr.write("\n".join([*lines(diagnostic, colour=sys.stderr.isatty()), ""]))
-
+        echo_styled("\n".join(lines(diagnostic, colour=is_terminal(err=True))), err=True)
     if len(said) > MOST:
-        sys.stderr.write(f"… and {len(said) - MOST:,} more; --json has all\n")
+        echo(f"… and {len(said) - MOST:,} more; --json has all", err=True)
 
 
 def lines(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:
     """A diagnostic as text: where and what, the line with carets, the way there, and help."""
     span, tone = diagnostic.span, _COLOURS[diagnostic.severity]
+    name, message, label, help_ = (
+        escape_controls(text, keep="")
+        for text in (span.source.name, diagnostic.message, diagnostic.label, diagnostic.help)
+    )
     head = _paint(f"{diagnostic.severity}[{diagnostic.code}]", tone, colour=colour)
-    yield f"{span.source.name}:{span.line}:{span.column}: {head}: {_paint(diagnostic.message, '1', colour=colour)}"
+    yield f"{name}:{span.line}:{span.column}: {head}: {_paint(message, '1', colour=colour)}"
     if span.source.text:
         excerpt, start, length = _excerpt(span)
         number = str(span.line).rjust(4)
         yield f"{number} | {excerpt}"
-        carets = _paint("^" * length + (f" {diagnostic.label}" if diagnostic.label else ""), tone, colour=colour)
+        carets = _paint("^" * length + (f" {label}" if label else ""), tone, colour=colour)
         yield f"{' ' * len(number)} | {' ' * start}{carets}"
     if len(diagnostic.path) > 2:  # noqa: PLR2004 -- more than 'body > this'
         yield f"{_paint('     in:', '1', colour=colour)} {' > '.join(map(_printable, diagnostic.path))}"
-    if diagnostic.help:
-        yield f"{_paint('   help:', '1', colour=colour)} {diagnostic.help}"
+    if help_:
+        yield f"{_paint('   help:', '1', colour=colour)} {help_}"
 
 
 def _excerpt(span: Span) -> tuple[str, int, int]:
@@ -82,7 +84,7 @@ def _printable(text: str) -> str:
 
 def concise(diagnostic: Diagnostic) -> str:
     """One line."""
-    return str(diagnostic)
+    return escape_controls(str(diagnostic), keep="")
 
 
 def github(diagnostic: Diagnostic) -> str:
@@ -133,11 +135,6 @@ def _place(span: Span) -> dict[str, Any]:
 def _fix(fix: Fix) -> dict[str, Any]:
     edits = [{**_place(edit.span), "text": edit.text} for edit in fix.edits]
     return {"title": fix.title, "safe": fix.safe, "edits": edits}
-
-
-def dump(value: object) -> str:
-    """JSON as the commands print it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def as_csv(rows: Sequence[Mapping[str, object]]) -> str:

@@ -16,11 +16,12 @@ from sewdsl.cli.energy import as_json as energy_as_json
 from sewdsl.cli.energy import layer as energy_of_layer
 from sewdsl.cli.energy import measured, print_energy
 from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
-from sewdsl.cli.printing import as_csv, dump
+from sewdsl.cli.output import console, dump, echo_json
+from sewdsl.cli.printing import as_csv
 from sewdsl.cli.probed import Amount, On, Probed, is_run, of_run, of_spec
 from sewdsl.cli.running import ends, prepare, refusals
-from sewdsl.cli.tables import console
 from sewdsl.passes.operations import Costs
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.probe import Block
@@ -124,14 +125,14 @@ def _energy(probed: Probed, costs: Costs, out: Path | None, *, json_: bool) -> N
     with refusals():
         lines = measured(operations(probed.model, probed.shown.batches))
     if not lines:
-        typer.echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
+        echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
         raise typer.Exit(1)
     found = {**energy_as_json(probed.network, lines, costs), **probed.as_json()}
     if out is not None:
         rows = [energy_of_layer(line, costs) for line in lines]
         _write(out, Quantity.ENERGY, {"csv": as_csv(rows).encode(), "json": (dump(found) + "\n").encode()})
     if json_:
-        typer.echo(dump(found))
+        echo_json(found)
     else:
         T = probed.network.settings.steps
         print_energy(lines, probed.title(f"operations of one sample, T = {T}"), costs)
@@ -141,7 +142,7 @@ def _curves(probed: Probed, quantity: Quantity, out: Path | None, *, json_: bool
     from sewdsl.probe import blocks  # noqa: PLC0415 -- torch takes seconds
 
     if not blocks(probed.network):
-        typer.echo(f"error: '{probed.network.name}' has no residual block to look at", err=True)
+        echo(f"error: '{probed.network.name}' has no residual block to look at", err=True)
         raise typer.Exit(1)
     _show(probed, _rates(probed) if quantity is Quantity.RATES else _gradients(probed), quantity, out, json_=json_)
 
@@ -187,7 +188,7 @@ def _show(probed: Probed, found: Found, asked: Quantity, out: Path | None, *, js
         text = {"csv": as_csv(rows), "json": dump(plain) + "\n"}
         _write(out, asked, {**{ending: each.encode() for ending, each in text.items()}, "png": picture.getvalue()})
     if json_:
-        typer.echo(dump(plain))
+        echo_json(plain)
     else:
         console().print(probed.title(quantity), style="bold")
         console().print(_table(rows))

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sewdsl.cli.beginning import beginning
 from sewdsl.cli.options import require
+from sewdsl.cli.output import console
 from sewdsl.cli.running import runners
-from sewdsl.cli.tables import console
 from sewdsl.compiler import Options, read
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.train.loop import Way
@@ -54,15 +54,15 @@ def repeated(  # noqa: PLR0913 -- what a run needs, and how often
     try:
         summary = repeat([(one, plan(one, data)) for one in seeded], folder, start, go_on, origin)
     except Interrupted:
-        typer.echo(f"the same command with --out {folder} goes on", err=True)
+        echo(f"the same command with --out {folder} goes on", err=True)
         raise
     console().print(table(summary))
-    typer.echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
-    typer.echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
+    echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
+    echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
 
 
 def _announce(planned: Plan) -> None:
-    typer.echo(f"training {planned.network.name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
+    echo(f"training {planned.network.name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
 
 
 def _with_seed(options: Options, seed: int) -> Options:

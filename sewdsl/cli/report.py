@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from sewdsl.cli.eval import Run
+from sewdsl.terminal import echo
 
 
 def command(run: Run) -> None:
@@ -16,6 +17,6 @@ def command(run: Run) -> None:
     try:
         write(folder)
     except RunError as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(str(folder.report))
+    echo(str(folder.report))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -17,6 +16,7 @@ import typer
 from sewdsl.cli.printing import report
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
+from sewdsl.terminal import echo
 from sewdsl.train.allocator import keep_memory
 from sewdsl.train.threads import share_cores
 
@@ -72,7 +72,7 @@ def once() -> Iterator[None]:
         if not first_here():
             time.sleep(GRACE)
             raise typer.Exit(1) from None
-        sys.stderr.write(said.getvalue() if isinstance(end, typer.Exit) else "")
+        echo(said.getvalue() if isinstance(end, typer.Exit) else "", err=True, end="")
         raise
 
 
@@ -94,13 +94,13 @@ def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> I
         report(error.diagnostics)
         raise typer.Exit(1) from None
     except Ended as error:
-        typer.echo(str(error), err=True)
+        echo(str(error), err=True)
         raise typer.Exit(0) from None
     except (DataError, RunError) as error:
         code, prefix = (error.code, "") if isinstance(error, Interrupted) else (1, "error: ")
         run = error.folder if isinstance(error, Unfinished) else folder()
         if rank() == 0 or code == 1:
-            typer.echo(f"{prefix}{error}", err=True)
+            echo(f"{prefix}{error}", err=True)
         helps = isinstance(error, Interrupted | Unfinished) or not resuming
         if rank() == 0 and helps and run and not run.result.exists():
             _say_ways_on(run)
@@ -121,7 +121,7 @@ def exchange() -> Iterator[None]:
         report(error.diagnostics)
         raise typer.Exit(1) from None
     except (DataError, ExportError, WeightsError, RunError) as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         if isinstance(error, Unfinished):
             _say_ways_on(error.folder)
         raise typer.Exit(1) from None
@@ -133,12 +133,12 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
             raise
-        typer.echo("error: out of memory; fewer samples at once take less", err=True)
+        echo("error: out of memory; fewer samples at once take less", err=True)
         raise typer.Exit(1) from None
 
 
@@ -150,16 +150,16 @@ def _say_ways_on(run: RunFolder) -> None:
     going_on = _going_on(run)
     if not run.last.exists():
         if is_run(run.path):
-            typer.echo(f"nothing was saved yet; it begins again with: {going_on}", err=True)
+            echo(f"nothing was saved yet; it begins again with: {going_on}", err=True)
         return
-    typer.echo(f"what was saved goes on with: {going_on}", err=True)
+    echo(f"what was saved goes on with: {going_on}", err=True)
     fewest = fewest_epochs(run)
     if fewest is not None:
-        typer.echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE}={fewest}", err=True)
+        echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE}={fewest}", err=True)
     best = run.best.with_suffix(".safetensors")
     if best.exists():
         way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(best)])
-        typer.echo(f"the weights of its best epoch so far: {way}", err=True)
+        echo(f"the weights of its best epoch so far: {way}", err=True)
 
 
 def _going_on(run: RunFolder) -> str:
@@ -193,7 +193,7 @@ def runners(
         return train(compilation, planned, folder, how(), begin)
 
     def go_on(folder: RunFolder) -> Result:
-        typer.echo(f"going on in {folder.path}", err=True)
+        echo(f"going on in {folder.path}", err=True)
         return resume(folder, data, None, how())
 
     return start, go_on

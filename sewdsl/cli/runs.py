@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.printing import dump
-from sewdsl.cli.tables import console
+from sewdsl.cli.output import console, echo_json
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.train.survey import Run
@@ -67,17 +67,17 @@ def command(
     try:
         found = in_order(list(runs(folder)), sort)
     except RunError as error:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     if json_:
-        typer.echo(dump([{**asdict(run), "path": run.path.as_posix()} for run in found]))
+        echo_json([{**asdict(run), "path": run.path.as_posix()} for run in found])
     elif found:
         console().print(table(found, folder))
         for run in found:
             if run.problem:
-                typer.echo(f"{run.path}: {run.problem}", err=True)
+                echo(f"{run.path}: {run.problem}", err=True)
     else:
-        typer.echo(f"no run in '{folder}'", err=True)
+        echo(f"no run in '{folder}'", err=True)
 
 
 def in_order(found: list[Run], by: Column) -> list[Run]:

@@ -12,6 +12,7 @@ import typer
 
 from sewdsl.cli.options import usage
 from sewdsl.compiler import shipped
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.serve.app import Site
@@ -51,7 +52,7 @@ def command(
     site = _site(file)
     listening = _listen(host, port)
     address = f"http://{'localhost' if host in LOOPBACK else host}:{listening.getsockname()[1]}/"
-    typer.echo(f"{site.name} at {address} (Ctrl-C ends it)")
+    echo(f"{site.name} at {address} (Ctrl-C ends it)")
     if open_:
         threading.Timer(0.5, webbrowser.open, [address]).start()
     hosts = ["localhost"] if host in LOOPBACK else ["localhost", host, socket.gethostname(), socket.getfqdn()]
@@ -80,7 +81,7 @@ def _site(file: Path | None) -> Site:
     try:
         return Site(folder, folder.read(file.name).text, file.name, names)
     except Forbidden as refusal:
-        typer.echo(f"error: {refusal}", err=True)
+        echo(f"error: {refusal}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -94,6 +95,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen()  # from here on a browser waits, and is not turned away
     except OSError as error:
         listening.close()
-        typer.echo(f"error: cannot listen at {host}:{port}: {error.strerror}; try --port 0", err=True)
+        echo(f"error: cannot listen at {host}:{port}: {error.strerror}; try --port 0", err=True)
         raise typer.Exit(1) from None
     return listening

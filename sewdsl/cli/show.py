@@ -13,7 +13,7 @@ from sewdsl.cli.memory import as_json as memory_as_json
 from sewdsl.cli.memory import predict, print_memory
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Prices, Set, Spec, Steps, compile_options, usage
 from sewdsl.cli.options import network as load_network
-from sewdsl.cli.printing import dump
+from sewdsl.cli.output import echo_json
 from sewdsl.cli.tables import print_network
 from sewdsl.ir.listing import Row, layer_rows
 from sewdsl.ir.network import Network
@@ -48,13 +48,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if memory:
         found = predict(network, batch)
         if json_:
-            typer.echo(dump(memory_as_json(network, found)))
+            echo_json(memory_as_json(network, found))
         else:
             print_memory(network, found, expand=expand)
     elif energy:
         _energy(network, Costs(*costs) if costs else Costs(), json_=json_)
     elif json_:
-        typer.echo(dump(as_json(network)))
+        echo_json(as_json(network))
     else:
         print_network(network, expand=expand)
 
@@ -62,7 +62,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
 def _energy(network: Network, costs: Costs, *, json_: bool) -> None:
     lines = at_most(network)
     if json_:
-        typer.echo(dump(energy_as_json(network, lines, costs)))
+        echo_json(energy_as_json(network, lines, costs))
     else:
         T = network.settings.steps
         title = f"{network.name}: operations of one sample, T = {T}, if every neuron fires at every time-step"

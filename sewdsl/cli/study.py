@@ -14,10 +14,11 @@ from rich.text import Text
 
 from sewdsl.cli.compared import compare, seeds_of
 from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require, usage
+from sewdsl.cli.output import console
 from sewdsl.cli.running import SaveEvery, ends, prepare, runners, way
-from sewdsl.cli.tables import console
 from sewdsl.compiler import Varied, variants
 from sewdsl.elaborate import Study
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.train.plan import Plan
@@ -51,7 +52,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     base, found = variants(spec, **options)
     require(base)
     if not base.study.variants:
-        typer.echo(f"error: {spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file", err=True)
+        echo(f"error: {spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file", err=True)
         raise typer.Exit(1)
     from sewdsl.train.study.places import StudyFolder  # noqa: PLC0415 -- not before it is needed
 
@@ -92,7 +93,7 @@ def _train(found: tuple[Varied, ...], folder: StudyFolder, data: Path | None, sa
         try:
             outcome = run(planned, folder, start, go_on, _announcement(folder))
         except Interrupted:
-            typer.echo("the same command goes on", err=True)
+            echo("the same command goes on", err=True)
             raise
     console().print(table(outcome))
     _print_end(outcome, folder)
@@ -101,7 +102,7 @@ def _train(found: tuple[Varied, ...], folder: StudyFolder, data: Path | None, sa
 def _announcement(folder: StudyFolder) -> Callable[[int, int, Varied, Plan], None]:
     def announce(number: int, total: int, varied: Varied, planned: Plan) -> None:
         where = f"{varied.variant.title}, seed {planned.recipe.seed}"
-        typer.echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
+        echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
 
     return announce
 
@@ -114,7 +115,7 @@ def _print_list(study: Study, found: tuple[Varied, ...], folder: StudyFolder) ->
         networks = [one.result() for one in varied.compilations]
         trained = study.numbers or [network.recipe.seed for network in networks if network.recipe is not None]
         runs = ", ".join(map(str, seeds_of(study, networks[0]) if study.probe else trained))
-        typer.echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
+        echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
 
 
 def table(outcome: Outcome) -> Table:
@@ -132,6 +133,6 @@ def table(outcome: Outcome) -> Table:
 def _print_end(outcome: Outcome, folder: StudyFolder) -> None:
     for row in outcome.rows:
         for seed, where in row.diverged.items():
-            typer.echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
+            echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
     pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
-    typer.echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")
+    echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")

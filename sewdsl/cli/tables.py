@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sewdsl.checks.expectation import computed, holds
+from sewdsl.cli.output import console
 from sewdsl.ir.listing import Row, block_rows, layer_rows
 from sewdsl.ir.network import Network
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.words import in_words
-
-PIPE_WIDTH = 160
-"""Columns where the output is no terminal."""
-
-
-def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough where there is none."""
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def print_network(network: Network, *, expand: bool) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from sewdsl.cli.beginning import Weights, beginning
 from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
+from sewdsl.cli.output import console
 from sewdsl.cli.repeat import repeated
 from sewdsl.cli.running import SaveEvery, ends, once, prepare, way
 from sewdsl.compiler import Options, read
@@ -19,6 +19,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.words import in_words
 from sewdsl.passes import applied
+from sewdsl.terminal import echo
 from sewdsl.train.watch.names import SATURATED
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _start(  # noqa: PLR0913 -- as above
         network = require(compilation)
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
-            typer.echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
+            echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
     from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before the spec is known to be good
 
     folder = None
@@ -160,15 +161,15 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str) -> None:
     """Every value in force, and what data was found, on the standard error: the answer is still to come."""
     values = ", ".join(f"{key} {in_words(value)}" for key, value in recipe if key != "on")
-    typer.echo(f"training {network.name} on {recipe.on}: {values}", err=True)
+    echo(f"training {network.name} on {recipe.on}: {values}", err=True)
     if data:
-        typer.echo(f"data: {data}", err=True)
+        echo(f"data: {data}", err=True)
     if recipe.memory:
         said = {name: text for name, text, _ in applied(network)}
-        typer.echo(f"memory: {said['recompute']}", err=True)
+        echo(f"memory: {said['recompute']}", err=True)
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
-        typer.echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
+        echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
 
 
 def _print_result(result: Result, folder: RunFolder) -> None:
@@ -178,7 +179,7 @@ def _print_result(result: Result, folder: RunFolder) -> None:
     for name, rate in result.firing_rates.items():
         found = result.neurons[name]
         table.add_row(name, *(f"{share:.2%}" for share in (rate, found.dead_share, found.saturated_share)))
-    Console().print(table)
-    typer.echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
+    console().print(table)
+    echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
     epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
-    typer.echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")
+    echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")

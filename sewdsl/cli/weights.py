@@ -11,7 +11,9 @@ import typer
 
 from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, network, usage
 from sewdsl.cli.running import exchange, prepare
+from sewdsl.cli.usage_errors import Command, Group
 from sewdsl.notation.neurons import mixture, neurons
+from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,10 +50,10 @@ AnyNet = Annotated[str | None, typer.Option("--net", metavar="SPEC", help="The n
 Read = Annotated[From, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
 Written = Annotated[To, typer.Option("--to", help="Whose keys OUT gets.")]
 
-group = typer.Typer(help="Convert weights between the keys of several libraries.", no_args_is_help=True)
+group = typer.Typer(cls=Group, help="Convert weights between the keys of several libraries.", no_args_is_help=True)
 
 
-@group.command("convert")
+@group.command("convert", cls=Command)
 def convert(  # noqa: PLR0913 -- one parameter per option
     source: In,
     out: Out,
@@ -80,7 +82,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
     _say(f"{out}: {_summary(tensors, (weights.SCHEMES[to],))}", _whose("for", known))
 
 
-@group.command("show")
+@group.command("show", cls=Command)
 def show(  # noqa: PLR0913 -- one parameter per option
     source: In,
     net: AnyNet = None,
@@ -97,7 +99,7 @@ def show(  # noqa: PLR0913 -- one parameter per option
 
         found = weights.read(source)
         for key, value in found.tensors.items():
-            typer.echo(f"{key}  {str(value.dtype).removeprefix('torch.')} {list(value.shape)}")
+            echo(f"{key}  {str(value.dtype).removeprefix('torch.')} {list(value.shape)}")
         read, notes = _fitting(found.tensors, known) if known else ((), [])
     _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
 
@@ -124,4 +126,4 @@ def _summary(tensors: Mapping[str, Tensor], schemes: Iterable[Scheme]) -> str:
 
 
 def _say(line: str, notes: Iterable[str]) -> None:
-    typer.echo("\n  ".join([line, *notes]))
+    echo("\n  ".join([line, *notes]))

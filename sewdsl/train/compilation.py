@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from importlib.util import find_spec
 
 from sewdsl.lower import SpikingNetwork
+from sewdsl.terminal import echo
 
 
 def compile_in_place(model: SpikingNetwork, *, gpu: bool) -> None:
@@ -21,7 +21,7 @@ def compile_in_place(model: SpikingNetwork, *, gpu: bool) -> None:
     """
     missing = _missing(gpu=gpu)
     if missing:
-        sys.stderr.write(f"note: the network is not compiled, for there is no {missing} here\n")
+        echo(f"note: the network is not compiled, for there is no {missing} here", err=True)
     else:
         model.compile()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from contextlib import suppress
 from time import monotonic
 from types import FrameType
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch.callbacks import Checkpoint
 
+from sewdsl.terminal import echo
 from sewdsl.train import metrics
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.folder import Interrupted, RunFolder
@@ -94,4 +94,4 @@ class Keeper(Checkpoint):
             raise Interrupted(number)
         self.signal = number
         if rank() == 0:
-            sys.stderr.write("\nstopping when this step, or the test behind it, is done; once more stops at once\n")
+            echo("\nstopping when this step, or the test behind it, is done; once more stops at once", err=True)

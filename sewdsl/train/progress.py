@@ -8,8 +8,8 @@ from typing import Any, cast
 import rich
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
-from rich.console import Console
 
+from sewdsl.terminal import is_terminal
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.watch.firing import DeadLayers
 
@@ -82,5 +82,5 @@ class Bar(RichProgressBar):
 def callbacks() -> list[Callback]:
     """A line for each epoch, warnings of layers that hardly fire, and on a terminal a bar with the last batch."""
     rich.reconfigure(stderr=True)
-    bar = [Bar(console_kwargs={"stderr": True})] if Console(stderr=True).is_terminal else []
+    bar = [Bar(console_kwargs={"stderr": True})] if is_terminal(err=True) else []
     return [*bar, EpochLines(), DeadLayers()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.source import Source
+from sewdsl.terminal import echo
 from sewdsl.train import atomic, weights
 from sewdsl.train.data.problem import DataError
 from sewdsl.train.folder import Ended, RunError, RunFolder
@@ -139,7 +139,7 @@ def standing(folder: RunFolder) -> dict[str, Any]:
             raise
         found = _whole(folder.previous)
         if rank() == 0:
-            sys.stderr.write(f"warning: {error}; going on from '{folder.previous}', one save before\n")
+            echo(f"warning: {error}; going on from '{folder.previous}', one save before", err=True)
             if folder.last.exists():
                 folder.last.replace(folder.last.with_suffix(".damaged"))
             atomic.write(folder.last, folder.previous.read_bytes())

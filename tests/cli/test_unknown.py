@@ -12,7 +12,7 @@ def said(*arguments: str) -> str:
     """The usage error, in one line."""
     result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == 2
-    return " ".join(result.stderr.replace("│", " ").split())
+    return " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,11 @@ def test_a_setting_is_no_option(command: str, option: str, key: str, joined: boo
 
 
 def test_what_takes_no_settings_does_not_speak_of_them() -> None:
-    assert "No such option: --epochs" in said("runs", "--epochs", "3")
+    assert said("runs", "--epochs", "3").endswith("error: there is no option --epochs")
 
 
 def test_other_usage_errors_stay() -> None:
-    assert "No such option: --inputs" in said("check", "tiny", "--inputs", "3")
-    assert "--input" in said("check", "tiny", "--input")
-    assert "no option" not in said("check", "tiny", "--input")
+    assert said("check", "tiny", "--inputs", "3").endswith(
+        "error: there is no option --inputs; did you mean '--input'?"
+    )
+    assert said("check", "tiny", "--input").endswith("error: option '--input' requires an argument")

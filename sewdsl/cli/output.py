@@ -1,0 +1,199 @@
+"""What goes to the standard output beside messages, and what becomes of standard streams that cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from rich.console import Console, ConsoleOptions, RenderableType
+
+from sewdsl.plugins import BrokenPackage
+from sewdsl.terminal import echo, escape_controls, is_terminal
+
+if TYPE_CHECKING:
+    from rich.segment import Segment
+    from rich.text import Text
+
+PIPE_WIDTH = 160
+"""Columns of a table where the output is no terminal."""
+BROKEN_PIPE = 141
+"""The exit code after the reader of the output has gone, as a shell has it: 128 and the number of SIGPIPE."""
+
+_format_usual = warnings.formatwarning
+
+
+# --- contents of files, JSON and tables --------------------------------------------------------------------
+
+
+def write_output(content: str | bytes) -> None:
+    """Writes the contents of a file to the standard output: in UTF-8 and unchanged, but to a terminal as a message."""
+    data = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
+    buffer = getattr(sys.stdout, "buffer", None)
+    if is_terminal():
+        echo(data.decode(errors="backslashreplace"), end="")
+    elif buffer is None:  # a stream of text alone, as a program may have put in its place
+        sys.stdout.write(data.decode(errors="backslashreplace"))
+    else:
+        sys.stdout.flush()
+        with _failing():
+            buffer.write(data)
+            buffer.flush()
+
+
+def dump(value: object) -> str:
+    """JSON as the commands print it; control characters are escaped as JSON has it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text if escape_controls(text) == text else json.dumps(value, indent=2)
+
+
+def echo_json(value: object) -> None:
+    """Prints JSON, which is valid whatever the encoding of the output."""
+    text = dump(value)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    echo(text)
+
+
+class _Console(Console):
+    """A console that escapes control characters in everything that it is given."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """A string as rich has it, escaped before its width is taken."""
+        return super().render_str(escape_controls(text), **how)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of anything else, each escaped."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough where there is none."""
+    return _Console(highlight=False, markup=False, emoji=False, width=None if is_terminal() else PIPE_WIDTH)
+
+
+# --- the standard streams ----------------------------------------------------------------------------------
+
+
+class OutputError(Exception):
+    """A standard stream cannot be written. No OSError, which typer and rich would handle in their own ways.
+
+    Attributes:
+        broken_pipe: Whether its reader has gone, as in ``sewdsl nets | head -1``: no reason to say anything.
+    """
+
+    def __init__(self, error: OSError | None) -> None:
+        reason = "it is closed" if error is None else error.strerror or str(error)
+        super().__init__(f"cannot write to the standard output: {reason}")
+        self.broken_pipe = isinstance(error, BrokenPipeError)
+
+
+@contextmanager
+def _failing(*, optional: bool = False) -> Iterator[None]:
+    """Raises an OutputError where a stream cannot be written; if that is optional, only where its reader has gone."""
+    try:
+        yield
+    except OSError as error:
+        if not optional or isinstance(error, BrokenPipeError):
+            raise OutputError(error) from None
+
+
+class _Stream:
+    """A standard stream whose failures are errors of their own."""
+
+    def __init__(self, stream: TextIO, *, optional: bool, closed: bool) -> None:
+        self._stream, self._optional, self._closed = stream, optional, closed
+
+    def write(self, text: str) -> int:
+        """Writes a text."""
+        if self._closed and not self._optional:
+            raise OutputError(None)
+        with _failing(optional=self._optional):
+            self._stream.write(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes several texts."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Writes what is kept in memory."""
+        with _failing(optional=self._optional):
+            self._stream.flush()
+
+    @property
+    def buffer(self) -> Any:
+        """The stream of bytes below."""
+        if self._closed and not self._optional:
+            raise OutputError(None)
+        return self._stream.buffer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _guarded(stream: TextIO | None, *, optional: bool) -> TextIO:
+    """A stream that takes any text: characters that its encoding lacks become escapes."""
+    closed = stream is None
+    if stream is None:  # its number is free: it would be that of the first file that is opened
+        stream = os.fdopen(os.open(os.devnull, os.O_RDWR), "w", encoding="utf-8", closefd=False)
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return cast("TextIO", _Stream(stream, optional=optional, closed=closed))
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Guards the standard streams of a command.
+
+    If the output cannot be written, the command ends with a sentence and exit code 1; if its reader has gone, silently
+    and with that of a shell. The traceback of an unexpected error is a message as any other.
+    """
+    before, usual = (sys.stdout, sys.stderr), warnings.formatwarning
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+    sys.stdout, sys.stderr = _guarded(sys.stdout, optional=False), _guarded(sys.stderr, optional=True)
+    warnings.formatwarning = _format_warning
+    try:
+        try:
+            yield
+        except OutputError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is printed
+            echo("".join(traceback.format_exception(error)), err=True, end="")
+            raise SystemExit(1) from None
+        finally:
+            sys.stdout.flush()
+    except OutputError as error:
+        _discard_output()
+        if error.broken_pipe:
+            raise SystemExit(BROKEN_PIPE) from None
+        echo(f"error: {error}", err=True)
+        raise SystemExit(1) from None
+    finally:
+        (sys.stdout, sys.stderr), warnings.formatwarning = before, usual
+
+
+def _discard_output() -> None:
+    """Has Python write nowhere what it still keeps for the standard output, which it would try when it ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What is wrong with a package, in a line as other messages; further warnings as Python has them."""
+    if issubclass(category, BrokenPackage):
+        return escape_controls(f"warning: {message}\n")
+    return escape_controls(_format_usual(message, category, filename, lineno, line))

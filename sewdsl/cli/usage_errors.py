@@ -1,0 +1,115 @@
+"""Errors in how a command is called: one sentence each, from what its parameters are declared to be."""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import StrEnum
+from inspect import unwrap
+from types import NoneType
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import ArgumentInfo, ParameterInfo
+
+from sewdsl.cli.options import listed, not_among, usage
+from sewdsl.elaborate.keys import meant_key
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.terminal import echo
+
+_CLICK_EXCEPTION: type[Exception] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+"""click's, or that of the copy of click in newer typers."""
+_EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
+
+
+class Command(TyperCommand):
+    """A command whose usage errors say what is expected, what was found and what may be meant."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the arguments; with a usage error in our words where something is wrong with them."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except _CLICK_EXCEPTION as error:
+            kind, parameter = type(error).__name__, getattr(error, "param", None)
+            if kind == "NoSuchOption":
+                self._no_such_option(str(getattr(error, "option_name", "")), ctx)
+            if kind in {"BadParameter", "MissingParameter"} and parameter is not None:
+                found = self.make_parser(ctx).parse_args(given)[0].get(parameter.name)
+                self._bad_value(parameter, found if kind == "BadParameter" else None, ctx)
+            if extra := _EXTRA.fullmatch(str(error)):
+                usage(f"found '{extra[1][:40]}', expected no further argument", "quote text that has spaces", ctx)
+            raise
+
+    def _no_such_option(self, option: str, ctx: Any) -> NoReturn:
+        key = meant_key(option)
+        if key is not None and any(parameter.name == "settings" for parameter in self.params):
+            usage(f"there is no option {option}: a setting is changed by --set {key}=VALUE", context=ctx)
+        names = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
+        usage(f"there is no option {option}", did_you_mean(option, [*names, "--help"]), ctx)
+
+    def _bad_value(self, parameter: Any, found: Any, ctx: Any) -> None:
+        """Ends with what a parameter takes, where its declaration tells; nothing found means that it is missing."""
+        kind, info = _declared(self.callback, parameter.name)
+        name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]
+        choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
+        if found is None:
+            usage(f"{name} is missing{': ' if choices else ''}{listed(choices)}", context=ctx)
+        written = " ".join(found) if isinstance(found, tuple | list) else str(found)
+        if choices:
+            not_among(name, choices, written, ctx)
+        expected = "two numbers" if get_origin(kind) is tuple else {int: "an integer", float: "a number"}.get(kind)
+        if expected is not None:
+            usage(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
+
+
+def _declared(command: Any, name: str) -> tuple[Any, Any]:
+    """The type of a parameter, that it may be None aside, and what typer is told of it."""
+    kind, info = get_args(get_type_hints(unwrap(command), include_extras=True)[name])[:2]
+    return next((each for each in get_args(kind) if NoneType in get_args(kind)), kind), info
+
+
+def _range(info: ParameterInfo) -> str:
+    """The numbers that are allowed."""
+    low, high = (
+        f"{bound:,.15g}" if isinstance(bound, float) else f"{bound:,}" for bound in (info.min or 0, info.max or 0)
+    )
+    if info.max is not None:
+        return f" from {low} to {high}"
+    return f" of at least {low}" if info.min is not None else ""
+
+
+class Group(TyperGroup):
+    """Several commands, whose usage errors are printed as other messages are."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is named first; with a usage error where there is none."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            usage(f"there is no command '{args[0][:40]}'", did_you_mean(args[0], self.commands), ctx)
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Runs a command and ends with its exit code."""
+        try:
+            code = super().main(*args, **{**options, "standalone_mode": False})
+        except _CLICK_EXCEPTION as error:
+            _print(error)
+            sys.exit(getattr(error, "exit_code", 2))
+        except typer.Abort:
+            raise KeyboardInterrupt from None
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print(error: Any) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return  # the help is printed already
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        echo(context.get_usage().strip(), err=True)
+        echo(f"Try '{context.command_path} {context.help_option_names[0]}' for help.", err=True)
+    ours = type(error).__name__ == "BadParameter" and error.param is None
+    sentence = error.message if ours else error.format_message().strip().rstrip(".")
+    echo(f"error: {sentence if ours else sentence[:1].lower() + sentence[1:]}", err=True)

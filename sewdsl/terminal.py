@@ -1,0 +1,49 @@
+"""Messages on the standard streams, in which text from files and other programs is shown and never obeyed."""
+
+from __future__ import annotations
+
+import sys
+from unicodedata import category
+
+_JOINERS = "\u200c\u200d"
+"""Format characters that are part of how words are written, in Persian and in emoji."""
+
+
+def escape_controls(text: str, keep: str = "\n\t") -> str:
+    r"""Writes what would control a terminal, or hide or reorder what it shows, as ``\x1b`` or ``\u202e``.
+
+    Args:
+        text: Any text.
+        keep: Control characters that stay.
+
+    >>> print(escape_controls("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if _is_shown(c) or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character in _JOINERS or category(character) == "Zs"
+
+
+def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
+    """Prints a message with its control characters escaped.
+
+    Args:
+        text: The message.
+        err: Whether it goes to the standard error.
+        end: What follows it.
+    """
+    echo_styled(escape_controls(text), err=err, end=end)
+
+
+def echo_styled(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Prints a message with colours, the other parts of which are escaped already."""
+    (sys.stderr if err else sys.stdout).write(text + end)
+
+
+def is_terminal(*, err: bool = False) -> bool:
+    """Whether the standard output, or the standard error, is shown to a user rather than kept or read by a program."""
+    return (sys.stderr if err else sys.stdout).isatty()
