@@ -1,0 +1,83 @@
+"""The command line in this process, since starting one for each of thousands of commands would take hours."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Printed(NamedTuple):
+    """What a command left behind: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def __str__(self) -> str:
+        parts = [self.out]
+        if self.err:
+            parts.append(f"--- standard error\n{self.err}")
+        return "\n".join(part.removesuffix("\n") for part in parts if part) + f"\n--- exit code {self.code}\n"
+
+
+def sewdsl(*arguments: str, stdin: str = "") -> Printed:
+    """Runs the command ``sewdsl``; an exception that gets out of it counts as exit code 70."""
+    from sewdsl.__main__ import main  # noqa: PLC0415 -- which sewdsl that is depends on how the process was started
+
+    streams = [TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+    before = sys.stdin, sys.stdout, sys.stderr, sys.argv
+    program = sys.modules["__main__"]
+    package, program.__package__ = program.__package__, None  # else it would be called 'python -m …'
+    sys.stdin = TextIOWrapper(BytesIO(stdin.encode(errors="surrogateescape")), encoding="utf-8")
+    sys.stdout, sys.stderr = streams
+    sys.argv = ["sewdsl", *arguments]
+    try:
+        main()
+        code = 0
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else 0 if ending.code is None else 1
+    except Exception:  # noqa: BLE001 -- it is written down
+        code = 70
+        sys.stderr.write("".join(traceback.format_exception_only(*sys.exc_info()[:2])))
+    finally:
+        sys.stdin, sys.stdout, sys.stderr, sys.argv = before
+        program.__package__ = package
+    out, err = (stream.buffer.getvalue().decode(errors="replace") for stream in streams)
+    return Printed(code, plain(out), plain(err))
+
+
+def shown(*arguments: str, stdin: str = "") -> str:
+    """A command and what it prints, as a part of a file."""
+    return f"$ sewdsl {' '.join(_quoted(each) for each in arguments)}\n{sewdsl(*arguments, stdin=stdin)}"
+
+
+def _quoted(argument: str) -> str:
+    return argument if re.fullmatch(r"[\w./=,:-]+", argument) else repr(argument)
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[Path]:
+    """Works in a folder for a while."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+def plain(text: str) -> str:
+    """A text without blanks at ends of lines, and without the folders of the checkout and of the scratch files."""
+    for variable in ("SNAPSHOT_SCRATCH", "SNAPSHOT_TREE"):
+        place = os.environ.get(variable)
+        if place:
+            text = text.replace(place, f"<{variable.removeprefix('SNAPSHOT_').lower()}>")
+    return re.sub(r"[ \t]+$", "", text.replace("\r\n", "\n"), flags=re.MULTILINE)

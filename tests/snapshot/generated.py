@@ -1,0 +1,279 @@
+"""Random networks as text, made without the compiler: what is written here follows shapes and ranges by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+NEURONS = ("IF", "LIF", "PLIF")
+JOINS = ("ADD", "AND", "IAND")
+SURROGATES = (
+    "ATan", "ATan(alpha=3.0, scale=1.5)", "Constant", "Constant(value=0.5)", "Rectangular", "Rectangular(width=2.0)",
+    "Sigmoid", "Sigmoid(alpha=2.0)", "Triangle", "Triangle(alpha=0.5)",
+)  # fmt: skip
+SIZES = ((2, 16, 16), (1, 8, 8), (3, 12, 10), (4, 5, 3), (1, 7, 4), (2, 32, 32), (4, 1, 1), (4, 2, 8), (6,), (32,))
+OWN_BLOCKS = {
+    "Narrow Block": """block Narrow Block(c=in, s=1) = g[
+    c$(c/2)k1-BN-SN-c$(c/2)k3s$(s)-BN-SN-c$(c)k1-BN-SN
+    | id or c$(c)k1s$(s)-BN-SN
+]""",
+    "Row": "block Row(c, n=2, k=3) = {c$(c)k$(k)-BN-SN}*$(n)",
+    "Twice": "block Twice(c=in) = Row (c=$(c), n=2, k=1)-ADD[ c$(c)k$(2*1+1)-tdBN-SN | id ]",
+}
+"""Each uses only those before it, and needs an even number of channels."""
+RECIPES = (
+    "",
+    "",
+    "train on digits { epochs 2; batch 16; optimizer SGD(lr=0.1, momentum=0.9); schedule Cosine }",
+    "train on digits { optimizer AdamW(lr=0.004); memory 200MB; batch 4 }",
+    "train on mnist5k { epochs 3; optimizer Adam(lr=0.001, weight_decay=0.1); schedule Step(size=2, gamma=0.5) }",
+    "train on mnist5k { epochs 3; optimizer Adam; warmup 1; clip 1.0; loss tet; label_smoothing 0.1; precision mixed }",
+    "train on frame-folder { epochs 4; T_train 2; accumulate 2; optimizer SGD(lr=0.05, nesterov=on, momentum=0.5) }",
+    "train on frame-folder { optimizer Adam(lr=0.1); validation 0.2; shift 2; flip on; subset on }",
+)
+STUDIES = (
+    *("", "", ""),
+    "study { vary steps 1 2; vary seed 0 1 2 }",
+    'study { probe gradients; variant "soft reset" "neuron.v_reset=none"; vary init kaiming "kaiming zero" }',
+    "study { probe rates; vary neuron.surrogate ATan Sigmoid }",
+)
+"""Sections with a semicolon where a line ends."""
+
+
+class Values(NamedTuple):
+    """What is known of an edge: its shape, and the largest count, None of real numbers."""
+
+    shape: tuple[int, ...]
+    upper: int | None
+
+
+class Network(NamedTuple):
+    """A text, and the options that it takes."""
+
+    text: str
+    options: dict[str, str]
+
+
+def network(index: int, seed: int = 0) -> Network:
+    """The network of that index: every second or third a string with options, all others files."""
+    random = Random(f"{seed}:{index}")  # noqa: S311 -- not for secrets
+    shape = SIZES[index % len(SIZES)]
+    is_file = index % 5 not in {1, 3}
+    grown = _Growth(random, index, is_file=is_file)
+    body = grown.body(Values(shape, None))
+    size = "x".join(map(str, shape))
+    steps = str(1 + index % 4)
+    if not is_file:
+        options = {"input": size, "steps": steps, "neuron": grown.neuron}
+        return Network(body, options)
+    join = JOINS[index % 3] if not grown.own else "ADD"
+    lines = ["sewdsl 1", f'network "Drawn {index}"', f"input {size}", f"steps {steps}"]
+    lines += [f"encode {random.choice(('none', 'direct'))}", f"neuron {grown.neuron}", f"join {join}"]
+    lines += [f"init {random.choice(('default', 'kaiming', 'kaiming zero', 'default zero'))}"]
+    lines += [f"readout {random.choice(('mean', 'sum', 'last'))}"]
+    lines += [text for name, text in OWN_BLOCKS.items() if name in grown.own]
+    lines += ["# what is grown", f"body {body}"]
+    lines += [f"expect output {'x'.join(map(str, grown.end.shape))}"] if random.random() < 0.5 else []
+    lines += ['claim parameters 1.5K "Tab. 1"', 'claim macs 20M "Sec. 2"'] if random.random() < 0.3 else []
+    lines += ['allow claim-differs "rounded"', 'allow cropped-input "small"'] if random.random() < 0.3 else []
+    recipe = RECIPES[random.randrange(len(RECIPES))]
+    study = STUDIES[random.randrange(len(STUDIES))] if recipe else ""
+    sections = f"{recipe}\n{study}\n".replace("{ ", "{\n    ").replace("; ", "\n    ").replace(" }", "\n}")
+    return Network("\n".join(lines) + "\n" + sections, {})
+
+
+Maker = Callable[[Values, int], tuple[str, Values]]
+
+
+class _Growth:
+    """A body that grows item by item."""
+
+    def __init__(self, random: Random, index: int, *, is_file: bool) -> None:
+        self.random, self.is_file, self.own = random, is_file, set[str]()
+        style = index % len(SURROGATES)  # few together, since each has kernels compiled for it
+        v_reset, detach = ("0.0", "none", "-0.4")[style % 3], ("on", "off")[style // 2 % 2]
+        self.arguments = f"v_reset={v_reset}, detach_reset={detach}, surrogate={SURROGATES[style]}"
+        self.neuron = self._neuron(NEURONS[index % 3])
+        self.end = Values((1,), None)
+
+    def _neuron(self, kind: str) -> str:
+        threshold = self.random.choice(("1.0", "0.6"))
+        tau = f"tau={self.random.choice(('2.0', '1.5', '4.0'))}, " if kind != "IF" else ""
+        return f"{kind}({tau}v_threshold={threshold}, {self.arguments})"
+
+    def body(self, start: Values) -> str:
+        """An expression of a few items and an end."""
+        items, value = [], start
+        if len(start.shape) == 3:
+            text, value = self._convolution(value, 4)
+            items += [text, self._norm(), "SN"]
+            value = Values(value.shape, 1)
+        else:
+            items += ["FC8", "BN", "SN"]
+            value = Values((8,), 1)
+        for _ in range(self.random.randint(1, 6)):
+            text, value = self._item(value, 2)
+            items.append(text)
+        text, self.end = self._ending(value)
+        return "-".join([*items, text] if text else items)
+
+    def _norm(self) -> str:
+        return self.random.choice(("BN", "BN", "tdBN", "tdBN(alpha=0.7071)", "BN(eps=0.001, momentum=0.3)"))
+
+    def _convolution(self, value: Values, channels: int | None = None) -> tuple[str, Values]:
+        c, h, w = value.shape
+        out = channels or self.random.choice((4, 4, 4, 2, 6, 8))
+        k = self.random.choice(((3, 3), (3, 3), (1, 1), (5, 5), (3, 1), (2, 2)))
+        s = self.random.choice(((1, 1), (1, 1), (1, 1), (2, 2), (1, 2)))
+        d = 2 if k == (3, 3) and self.random.random() < 0.15 else 1
+        p: tuple[int, int] | None = None
+        if k == (2, 2) or self.random.random() < 0.15:
+            p = self.random.choice(((1, 1), (0, 0), (2, 2)))
+        q = p or ((k[0] - 1) * d // 2, (k[1] - 1) * d // 2)
+        size = [(n + 2 * q[i] - d * (k[i] - 1) - 1) // s[i] + 1 for i, n in enumerate((h, w))]
+        if min(size) < 1 or max(size) > 40:
+            return self._convolution(value, channels)
+        g = self.random.choice([n for n in (1, 1, 2, 4) if c % n == 0 and out % n == 0])
+        text = f"c{out}k{_pair(k)}" + (f"s{_pair(s)}" if s != (1, 1) else "") + (f"p{_pair(p)}" if p else "")
+        text += (f"d{d}" if d > 1 else "") + (f"g{g}" if g > 1 else "") + self.random.choice(("", "", "b0", "b1"))
+        return text, Values((out, *size), None)
+
+    def _item(self, value: Values, depth: int) -> tuple[str, Values]:
+        makers: list[Maker] = [self._layered, self._layered, self._small, self._residual, self._residual]
+        if len(value.shape) == 3:
+            makers += [self._block, self._block, self._pool, self._own]
+        if depth:
+            makers += [self._repeat] * 2
+        if depth and value.upper == 1:
+            makers += [self._nested]
+        return self.random.choice(makers)(value, depth)
+
+    def _layered(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """Weights, a norm and neurons."""
+        neuron = self.random.choice(("SN", "SN", self._neuron(self.random.choice(NEURONS))))
+        if len(value.shape) == 1:
+            n = self.random.choice((4, 8, 12))
+            return f"FC{n}{self.random.choice(('', 'b0'))}-{self._norm()}-{neuron}", Values((n,), 1)
+        text, after = self._convolution(value)
+        return f"{text}-{self._norm()}-{neuron}", Values(after.shape, 1)
+
+    def _small(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """One layer that keeps the shape."""
+        text = self.random.choice(("SN", "BN", "tdBN", "ReLU", "DP", "DP0.25", "DP0", "BN-ReLU"))
+        upper = {"SN": 1, "ReLU": value.upper, "DP": value.upper, "DP0.25": value.upper, "DP0": value.upper}.get(text)
+        if text.startswith("DP") and value.upper is not None:
+            upper = None if text != "DP0" else value.upper
+        return text, Values(value.shape, upper)
+
+    def _pool(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        c, h, w = value.shape
+        kind = self.random.choice(("MP", "AP"))
+        k, s, p = self.random.choice(((2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 1, 0)))
+        size = [(n + 2 * p - k) // s + 1 for n in (h, w)]
+        if min(size) < 1:
+            k, s, p, size = 1, 1, 0, [h, w]
+        text = f"{kind}k{k}" + (f"s{s}" if s != k else "") + (f"p{p}" if p else "")
+        return text, Values((c, *size), value.upper if kind == "MP" else None)
+
+    def _block(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """One of the shipped blocks."""
+        c, h, w = value.shape
+        kind = self.random.choice(
+            ("SEW Block", "SEW Block", "SEW Bottleneck", "Spiking Block", "Spiking Bottleneck", "Plain Block",
+             "Basic Block", "Bottleneck", "RBA Block")
+        )  # fmt: skip
+        s, width = self.random.choice((1, 1, 2)), self.random.choice((c, c, 4, 6))
+        spiking = self.random.choice(("", "", f", SN={self._neuron(self.random.choice(NEURONS))}"))
+        if kind.startswith("SEW"):
+            spiking += ", g=ADD" if value.upper != 1 else self.random.choice(("", ", g=IAND", ", g=AND", ", g=ADD"))
+            spiking = spiking if "g=" in spiking else f"{spiking}, g=ADD"
+        if kind in {"Basic Block", "Bottleneck", "RBA Block"}:
+            spiking = ""
+        deep = "ottleneck" in kind
+        out = 4 * width if deep else width
+        text = f"{kind} (c{width}{'s2' if s > 1 else ''}{spiking})"
+        if kind == "SEW Block" and width == c and s == 1 and value.upper is None:
+            text, out = "SEW Block (g=ADD)", c
+        same = s == 1 and out == c
+        upper = {"SEW": 1, "Spi": 1, "Pla": 1}.get(kind[:3])
+        if kind.startswith("SEW") and "g=ADD" in text:
+            upper = (None if value.upper is None else value.upper + 1) if same else 2
+        elif kind.startswith("SEW") and not same and "AND" not in text:
+            upper = 2
+        return text, Values((out, (h - 1) // s + 1, (w - 1) // s + 1), upper)
+
+    def _own(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """One of the blocks of a file's own."""
+        c, h, w = value.shape
+        if c % 2 or value.upper is None or not self.is_file:
+            return self._layered(value)
+        name = self.random.choice(list(OWN_BLOCKS))
+        self.own |= {"Row", name} if name == "Twice" else {name}
+        if name == "Row":
+            n = self.random.choice((1, 2))
+            return f"Row (c={c}, n={n})", Values(value.shape, 1)
+        if name == "Twice":
+            return "Twice", Values(value.shape, 2)
+        if self.random.random() < 0.5:
+            return "Narrow Block", Values(value.shape, value.upper + 1)
+        return f"Narrow Block (c{c}s2)", Values((c, (h - 1) // 2 + 1, (w - 1) // 2 + 1), 2)
+
+    def _residual(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """A join of two ways that keep the shape."""
+        branch, one = self._way(value)
+        shortcut, two = self._way(value) if self.random.random() < 0.4 else ("id", value)
+        binary = one.upper == 1 and two.upper == 1
+        kind = self.random.choice((*JOINS, "ADD")) if binary else "ADD"
+        upper = 1 if kind != "ADD" else None
+        if kind == "ADD" and one.upper is not None and two.upper is not None:
+            upper = one.upper + two.upper
+        return f"{kind}[ {branch} | {shortcut} ]", Values(value.shape, upper)
+
+    def _way(self, value: Values) -> tuple[str, Values]:
+        c = value.shape[0]
+        weights = f"FC{c}" if len(value.shape) == 1 else self.random.choice((f"c{c}k3", f"c{c}k1", f"c{c}k3d2"))
+        ending = self.random.choice(("SN", "SN", "SN", "ReLU", ""))
+        text = f"{weights}-{self._norm()}" + (f"-{ending}" if ending else "")
+        return text, Values(value.shape, 1 if ending == "SN" else None)
+
+    def _repeat(self, value: Values, depth: int) -> tuple[str, Values]:
+        """Copies of items that keep the shape; one of a few that need not, once."""
+        n, items, after = self.random.choice((1, 2, 3)), [], value
+        for _ in range(self.random.randint(1, 2)):
+            text, after = self._residual(after) if self.random.random() < 0.7 else self._item(after, depth - 1)
+            items.append(text)
+        if after.shape != value.shape or "AND[" in "".join(items) or "g=" in "".join(items) or self._own_in(items):
+            n = 1
+        inner, upper = "-".join(items), after.upper
+        opened, closed = self.random.choice(("{}", "{}", "<>"))
+        if n > 1:
+            upper = after.upper if after.upper == 1 and inner.endswith("SN") else None
+        return f"{opened}{inner}{closed}*{n}", Values(after.shape, upper)
+
+    def _own_in(self, items: list[str]) -> bool:
+        return any(name in item for item in items for name in OWN_BLOCKS)
+
+    def _nested(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """Repeats inside repeats."""
+        c = value.shape[0]
+        way = f"FC{c}" if len(value.shape) == 1 else f"c{c}k3"
+        n, m = self.random.choice((1, 2)), self.random.choice((2, 3))
+        return f"{{{{{way}-{self._norm()}-SN}}*{n}-IAND[ {way}-BN-SN | id ]}}*{m}", Values(value.shape, 1)
+
+    def _ending(self, value: Values) -> tuple[str, Values]:
+        out = self.random.choice((3, 5, 10))
+        if len(value.shape) == 3:
+            text = self.random.choice(
+                ("", "GAP", "Flatten", f"FC{out}", f"GAP-FC{out}", f"Flatten-FC{4 * out}-BN-SN-APk4")
+            )
+            flat = value.shape[0] * value.shape[1] * value.shape[2]
+            shape = {"": value.shape, "GAP": value.shape[:1], "Flatten": (flat,)}.get(text, (out,))
+        else:
+            text = self.random.choice(("", f"FC{out}", f"FC{2 * out}-SN-APk2", f"FC{4 * out}-BN-SN-APk4s4"))
+            shape = value.shape if not text else (out,)
+        return text, Values(shape, None)
+
+
+def _pair(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
