@@ -17,30 +17,31 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     A SEW block needs no such neuron: its join gives S where the branch is neutral (Sec. 3.3).
     """
     for block in identities(network):
-        neuron = network.nodes[block.end].op
+        neuron, join = network.nodes[block.end].op, network.nodes[block.join]
         if block.activation is None or not isinstance(neuron, Neuron):
             continue
-        why = _why_not(neuron, counts=not network.nodes[block.source].output.values.binary)
-        if why:
-            join = network.nodes[block.join]
-            yield Diagnostic(
-                "no-identity-mapping",
-                Severity.WARNING,
-                f"this block cannot be an identity: {why} (Sec. 3.2)",
-                join.span,
-                label=f"{neuron.kind} stands behind the addition",
-                help="use a SEW block, whose neuron stands before it, or IF with 0 < v_threshold <= 1",
-                path=join.where,
-            )
-
-
-def _why_not(neuron: Neuron, *, counts: bool) -> str:
-    """Why SN(S) is not S; empty where it is, or where nothing is known."""
-    if counts:
-        return f"its input is no spikes, and {neuron.kind} gives nothing else"
-    wrong = failure(neuron)
-    if wrong is not None:
-        sent = "sent a spike" if wrong.spike else "sent none"
-        return f"{sent} at V = {wrong.v:.3g}, {neuron.kind} reaches H = {wrong.h:.3g} of {neuron.v_threshold:.3g}"
-    learned = ", ".join(neuron.learnable())
-    return f"{neuron.kind} learns {learned}, and with it which spikes it passes on" if learned else ""
+        values = network.nodes[block.source].output.values
+        wrong = failure(neuron, network.settings.steps)
+        learned = ", ".join(neuron.learnable())
+        outcome = "is not an identity"
+        help_ = "use a SEW block, which is one with any neuron, or IF with v_reset=0.0 and 0 < v_threshold <= 1"
+        if not values.binary:
+            reason = f"its input is {values}, and {neuron.kind} outputs spikes only"
+            help_ = "put a neuron before the block, or use a SEW block"
+        elif wrong is not None:
+            sent = "sent a spike" if wrong.spike else "sent none"
+            reason = f"{sent} at V = {wrong.v:.3g}, {neuron.kind} reaches H = {wrong.h:.3g} of {neuron.v_threshold:.3g}"
+        elif learned:
+            outcome = "may cease to be an identity"
+            reason = f"{neuron.kind} learns {learned}, and with it which spikes it passes on"
+        else:
+            continue
+        yield Diagnostic(
+            "no-identity-mapping",
+            Severity.WARNING,
+            f"with a neutral branch, this block {outcome}: {reason} (Sec. 3.2)",
+            join.span,
+            label=f"{neuron.kind} follows the {join.op.kind}",
+            help=help_,
+            path=join.where,
+        )

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from sewdsl.ir.op import LinearNeuron, Neuron
 
-STATES = 1000
-"""How many potentials are followed before it is given up; a neuron that passes spikes on has a few."""
+MAX_POTENTIALS = 1000
+"""How many potentials :func:`failure` follows; if a neuron has more, nothing is known of it."""
+MARGIN = 1e-6
+"""A potential that is nearer to the threshold without being equal to it may be on its other side in float32."""
 
 
 class Slopes(NamedTuple):
@@ -36,12 +38,12 @@ def slopes(neuron: Neuron) -> Slopes | None:
 
 
 class Failure(NamedTuple):
-    """A time-step at which a neuron does not do as it is told.
+    """A time-step at which a neuron does not fire exactly if it is sent a spike.
 
     Attributes:
         v: The potential before it.
         spike: What it is sent, 0 or 1.
-        h: The potential that this leads to: not v_threshold, or against the will v_threshold and more.
+        h: The charged potential: below v_threshold in spite of a spike, or not below it without one.
     """
 
     v: float
@@ -50,30 +52,33 @@ class Failure(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def failure(neuron: Neuron) -> Failure | None:
-    """Where a neuron does not fire exactly when it is sent a spike, SN(S) = S, so that it passes spikes on.
+def failure(neuron: Neuron, steps: int) -> Failure | None:
+    """Where a neuron first does not fire exactly when it is sent a spike, SN(S) = S.
 
-    Every potential is followed that it can have. None: it never fails, or that cannot be said, since it does not charge
-    linearly or has too many potentials. Of a neuron that learns, it is said as it is before that.
+    Every potential is followed that it can have within so many time-steps. None: it never fails, or that is not known,
+    since it does not charge linearly, has too many potentials, or one that is the threshold but for rounding. A neuron
+    that learns is taken as it is before that.
     """
     dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
     if dynamics is None:
         return None
     decay, gain, drift = dynamics
-    todo, seen = deque([neuron.rest]), {neuron.rest}
-    while todo and len(seen) <= STATES:
-        v = todo.popleft()
+    todo, seen = deque([(neuron.rest, 1)]), {neuron.rest}
+    while todo and len(seen) <= MAX_POTENTIALS:
+        v, step = todo.popleft()
         for spike in (1, 0):
             h = decay * v + gain * spike + drift
+            if 0 < abs(h - neuron.v_threshold) < MARGIN:
+                return None
             if (h >= neuron.v_threshold) != bool(spike):
                 return Failure(v, spike, h)
             after = _after(neuron, h) if spike else h
-            if after not in seen:
+            if after not in seen and step < steps:
                 seen.add(after)
-                todo.append(after)
+                todo.append((after, step + 1))
     return None
 
 
 def _after(neuron: Neuron, h: float) -> float:
-    """The potential behind a spike (Eq. 3)."""
+    """The potential after a spike (Eq. 3)."""
     return h - neuron.v_threshold if neuron.v_reset is None else neuron.v_reset
