@@ -29,8 +29,8 @@ neuron  PLIF(tau=2.0)
 body    c16k5s2-BN-PLIF-{SEW Block (c16)-MPk3s2p1}*2-FC10
 """
 """Of a file that is new."""
-SECONDS = 1
-"""After which the end is no longer waited for: browsers keep connections open that say nothing."""
+SECONDS = 10.0
+"""That the answer to a request may take, unless an option says otherwise."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -42,23 +42,25 @@ def command(
     host: Annotated[
         str, typer.Option("--host", help="Where to listen; others than this machine can then edit too.")
     ] = "127.0.0.1",
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, max=86_400, help="Seconds that compiling or drawing a text may take.")
+    ] = SECONDS,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:
     """Edit a network in the browser: picture, shapes and problems as you type. Nothing is loaded from elsewhere."""
-    import uvicorn  # noqa: PLC0415 -- not before it is needed
-
-    from sewdsl.serve.app import app  # noqa: PLC0415 -- as above
+    from sewdsl.serve.server import run  # noqa: PLC0415 -- not before it is needed
 
     site = _site(file)
     listening = _listen(host, port)
     address = f"http://{'localhost' if host in LOOPBACK else host}:{listening.getsockname()[1]}/"
     echo(f"{site.name} at {address} (Ctrl-C ends it)")
     if open_:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
+        opening = threading.Timer(0.5, webbrowser.open, [address])
+        opening.daemon = True  # a browser in the terminal does not keep the server
+        opening.start()
     hosts = ["localhost"] if host in LOOPBACK else ["localhost", host, socket.gethostname(), socket.getfqdn()]
-    server = uvicorn.Server(uvicorn.Config(app(site, hosts), log_level="error", timeout_graceful_shutdown=SECONDS))
     try:
-        server.run(sockets=[listening])
+        run(site, hosts, listening, timeout)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -66,20 +68,18 @@ def command(
 def _site(file: Path | None) -> Site:
     from sewdsl.serve.app import Site  # noqa: PLC0415 -- as above
     from sewdsl.serve.folder import Folder, Forbidden  # noqa: PLC0415 -- as above
-    from sewdsl.train.data import datasets  # noqa: PLC0415 -- as above
 
-    names = sorted(datasets())
     if file is None or file.is_dir():
         text = shipped()[FIRST].read_text(encoding="utf-8")
-        return Site(Folder(file or Path.cwd()), text, FIRST, names)
+        return Site(Folder(file or Path.cwd()), text, FIRST)
     if file.suffix != ".net":
         usage(f"FILE ends with .net, unlike '{file}'")
     file = file.resolve()  # what a link leads to is what is edited
     folder = Folder(file.parent, file)
     if not file.exists():
-        return Site(folder, BEGINNING, file.name, names)
+        return Site(folder, BEGINNING, file.name)
     try:
-        return Site(folder, folder.read(file.name).text, file.name, names)
+        return Site(folder, folder.read(file.name).text, file.name)
     except Forbidden as refusal:
         echo(f"error: {refusal}", err=True)
         raise typer.Exit(1) from None

@@ -1,12 +1,14 @@
-"""The page's server: a few requests about a text, and the files that the page is made of."""
+"""The page's server: the files of a folder, those that the page is made of, and requests that processes answer.
+
+Nothing here reads what a text says: that takes any time, and is done by processes that can be killed.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import threading
-import time
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,30 +17,19 @@ from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request  # noqa: TC002 -- starlette reads annotations
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC002 -- as above
 
 from sewdsl.compiler import shipped
-from sewdsl.diagnostics import SewdslError
-from sewdsl.draw import RenderingError
-from sewdsl.editing import View, view
-from sewdsl.editing.docs import codes
-from sewdsl.elaborate.files import Reach
-from sewdsl.export.refusal import ExportError
-from sewdsl.serve import look
 from sewdsl.serve.folder import Changed, Folder, Forbidden
-from sewdsl.syntax.formatter import format_source
+from sewdsl.serve.pool import Pool, Problem
 from sewdsl.syntax.limits import STANDARD
 
-LIMITS = replace(STANDARD, nodes=20_000)
-"""Of what is compiled: a second's work at most."""
 BODY = 4 * STANDARD.source_bytes
 """Bytes of a request at most: a text with every character escaped."""
-FRESH = 1.0
-"""Seconds for which what is known of a text is good: a file that it uses may change."""
 HERE = Path(__file__).parent / "assets"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -88,7 +79,16 @@ class Guard:
         return True
 
 
-Answer = Callable[["Site", dict[str, Any]], Any]
+DOING = {
+    "look": "compiling the text",
+    "picture": "drawing the network",
+    "hover": "looking up what is there",
+    "complete": "looking up what fits",
+    "format": "formatting the text",
+    "source": "writing the PyTorch source",
+    "explain": "looking up the code",
+}
+"""What is asked of processes, and what is being done meanwhile."""
 
 
 class Site:
@@ -98,59 +98,84 @@ class Site:
         folder: The files that can be opened.
         text: What the editor shows at first.
         name: What it is called.
-        datasets: Names of the data sets.
     """
 
-    def __init__(self, folder: Folder, text: str, name: str, datasets: Collection[str]) -> None:
-        self.folder, self.text, self.name, self.datasets = folder, text, name, datasets
-        self._lock = threading.Lock()
-        self._known: tuple[str, str, float, View] | None = None
-
-    def view(self, asked: dict[str, Any]) -> View:
-        """What is known of the text of a request; compiled once for all that is asked about it."""
-        text, name = str(asked.get("text", "")), str(asked.get("name", self.name))
-        with self._lock:
-            known = self._known
-            if known is None or known[:2] != (name, text) or time.monotonic() - known[2] > FRESH:
-                known = self._known = (name, text, time.monotonic(), self._compiled(text, name))
-        return known[3]
-
-    def _compiled(self, text: str, name: str) -> View:
-        if name in shipped():
-            file = shipped()[name]
-            return view(text, f"{name}.net", file, reach=Reach(file.parent), limits=LIMITS)
-        try:
-            file = self.folder.place(name)
-        except Forbidden:
-            file = self.folder.path / "untitled.net"
-        return view(text, name, file, reach=Reach(self.folder.path), limits=LIMITS)
+    def __init__(self, folder: Folder, text: str, name: str) -> None:
+        self.folder, self.text, self.name = folder, text, name
 
 
-def app(site: Site, hosts: list[str]) -> Starlette:
+Answer = Callable[[Site, dict[str, Any]], Any]
+
+
+def app(site: Site, hosts: list[str], pool: Pool) -> Starlette:
     """The application.
 
     Args:
         site: What it knows.
         hosts: The names under which it may be asked: no page elsewhere can get at it by a name of its own.
+        pool: The processes that answer about texts; they run as long as the application does.
     """
-    answers: dict[str, Answer] = {
-        "look": lambda s, asked: look.look(s.view(asked)),
-        "picture": _picture,
-        "hover": lambda s, asked: look.said_of(s.view(asked), _offset(asked)),
-        "complete": lambda s, asked: look.proposed(s.view(asked), _offset(asked), s.datasets),
-        "explain": _explain,
-        "format": _formatted,
-        "source": _source,
-        "open": lambda s, asked: s.folder.read(str(asked.get("name", "")))._asdict(),
-        "save": _save,
-        "start": _start,
-    }
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with pool:
+            yield
+
     routes = [
-        *(Route(f"/api/{name}", _route(site, answer), methods=["POST"]) for name, answer in answers.items()),
+        *(Route(f"/api/{name}", _route_to_pool(site, pool, name), methods=["POST"]) for name in DOING),
+        *(Route(f"/api/{name}", _route(site, answer), methods=["POST"]) for name, answer in _OF_FILES.items()),
         Route("/", _page),
         Mount("/", StaticFiles(directory=HERE)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)])
+    return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], lifespan=lifespan)
+
+
+def _route_to_pool(site: Site, pool: Pool, what: str) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        asked = await _body(request)
+        if isinstance(asked, Response):
+            return asked
+        text, name = _string(asked, "text", ""), _string(asked, "name", site.name)
+        head = {"what": what, "folder": str(site.folder.path)}
+        body = json.dumps({**asked, "text": text, "name": name}, ensure_ascii=False).encode()
+        work = asyncio.create_task(pool.ask(head, body, None if what == "explain" else (name, text)))
+        gone = asyncio.create_task(_disconnected(request))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return _NOBODY
+            status, answer = work.result()
+            return Response(answer, status, media_type="application/json")
+        except TimeoutError:
+            message = f"{DOING[what]} took more than {pool.seconds:g} seconds, so it was stopped"
+            return _error(message, _ADVICE.format(2 * pool.seconds), 504)
+        except Problem as problem:
+            return _error(str(problem), problem.advice, problem.status)
+        finally:
+            work.cancel()
+            gone.cancel()
+
+    return respond
+
+
+def _string(asked: dict[str, Any], key: str, default: str) -> str:
+    found = asked.get(key)
+    return found if isinstance(found, str) else default
+
+
+_NOBODY = Response(status_code=499)
+"""What is answered if the other side has closed the connection; it is not sent."""
+_ADVICE = "shorten the text, lower its repeats, or allow more with 'sewdsl serve --timeout {:g}'"
+
+
+async def _disconnected(request: Request) -> None:
+    """Waits until the other side closes the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _error(message: str, advice: str, status: int) -> Response:
+    return JSONResponse({"error": message, "help": advice}, status)
 
 
 def _route(site: Site, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -160,7 +185,7 @@ def _route(site: Site, answer: Answer) -> Callable[[Request], Awaitable[Response
             return asked
         try:
             return JSONResponse(await run_sync(answer, site, asked))
-        except (Forbidden, ExportError) as refusal:
+        except Forbidden as refusal:
             return JSONResponse({"error": str(refusal), "changed": isinstance(refusal, Changed)}, 409)
 
     return respond
@@ -170,11 +195,14 @@ async def _body(request: Request) -> dict[str, Any] | Response:
     """The JSON of a request; only a script of the page itself can send such a one."""
     if request.headers.get("content-type", "").split(";")[0] != "application/json":
         return PlainTextResponse("send application/json", status_code=415)
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > BODY:
-            return PlainTextResponse(f"more than {BODY:,} bytes", status_code=413)
+    data = bytearray()
+    try:
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > BODY:
+                return PlainTextResponse(f"more than {BODY:,} bytes", status_code=413)
+    except ClientDisconnect:
+        return _NOBODY
     try:
         asked = json.loads(data)
         json.dumps(asked, ensure_ascii=False).encode()  # half a character is none
@@ -185,42 +213,6 @@ async def _body(request: Request) -> dict[str, Any] | Response:
 
 async def _page(_request: Request) -> Response:
     return Response((HERE / "index.html").read_text(encoding="utf-8"), media_type="text/html")
-
-
-def _offset(asked: dict[str, Any]) -> int:
-    """A place in the text."""
-    at = asked.get("at")
-    return min(max(0, at), len(str(asked.get("text", "")))) if isinstance(at, int) else 0
-
-
-def _picture(site: Site, asked: dict[str, Any]) -> dict[str, str]:
-    unfolded = asked.get("unfolded")
-    keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
-    try:
-        return {"svg": look.picture(site.view(asked), keys, "LR" if asked.get("direction") == "LR" else "TB")}
-    except RenderingError as error:  # as common as a text with a mistake in it
-        return {"error": str(error)}
-
-
-def _explain(_site: Site, asked: dict[str, Any]) -> dict[str, str]:
-    return {"html": look.as_html(codes().get(str(asked.get("code")), ""))}
-
-
-def _formatted(site: Site, asked: dict[str, Any]) -> dict[str, str | None]:
-    try:
-        return {"text": format_source(site.view(asked).source)}
-    except SewdslError:
-        return {"text": None}
-
-
-def _source(site: Site, asked: dict[str, Any]) -> dict[str, str]:
-    compilation = site.view(asked).compilation
-    if compilation.network is None or not compilation.valid:
-        message = "there is no network to write"
-        raise Forbidden(message)
-    from sewdsl.export.python import source  # noqa: PLC0415 -- not before it is needed
-
-    return {"text": source(compilation.network)}
 
 
 def _save(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
@@ -241,3 +233,10 @@ def _start(site: Site, _asked: dict[str, Any]) -> dict[str, Any]:
         if folder.file.exists():
             return {**known, **folder.read(known["saves"])._asdict()}
     return {**known, "text": site.text, "name": site.name}
+
+
+_OF_FILES: dict[str, Answer] = {
+    "open": lambda site, asked: site.folder.read(_string(asked, "name", ""))._asdict(),
+    "save": _save,
+    "start": _start,
+}

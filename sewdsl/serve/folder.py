@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sewdsl import whole
 from sewdsl.compiler import shipped
+from sewdsl.editing.project import net_files
 from sewdsl.syntax.limits import STANDARD
 
 LISTED = 500
@@ -75,8 +76,8 @@ class Folder:
 
     def names(self) -> list[str]:
         """The ``.net`` files of the folder, by the way to them."""
-        found = sorted(path for path in self.path.rglob("*.net") if path.is_file() and self._inside(path))
-        return [path.relative_to(self.path).as_posix() for path in found[:LISTED]]
+        found = net_files(self.path, LISTED)
+        return [path.relative_to(self.path).as_posix() for path in found if self._inside(path)]
 
     def place(self, name: str) -> Path:
         """Where a file of that name lies.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sewdsl.compiler import shipped
 from sewdsl.serve.app import BODY, Site, app
 from sewdsl.serve.folder import Folder
 from sewdsl.serve.look import as_html
+from sewdsl.serve.pool import Pool
 
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x16x16\nsteps 4\nbody c8k3-BN-PLIF-{Mine-MPk2}*3-FC5\n'
 LIBRARY = "sewdsl 1\nblock Mine(c=in) = ADD[c$(c)k3-BN-SN | id]\n"
@@ -32,10 +34,19 @@ def home(tmp_path: Path) -> Path:
     return served
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Site, TestClient]]:
+    """A server, whose processes answer all tests; each test has a folder of its own."""
+    site = Site(Folder(Path()), NET, "a.net")
+    with TestClient(app(site, ["localhost"], Pool(30)), base_url="http://localhost") as client:
+        yield site, client
+
+
 @pytest.fixture
-def client(home: Path) -> TestClient:
-    site = Site(Folder(home, home / "a.net"), NET, "a.net", ["mnist5k"])
-    return TestClient(app(site, ["localhost"]), base_url="http://localhost")
+def client(served: tuple[Site, TestClient], home: Path) -> TestClient:
+    site, client = served
+    site.folder = Folder(home, home / "a.net")
+    return client
 
 
 def ask(client: TestClient, what: str, **asked: Any) -> Any:
@@ -206,8 +217,8 @@ class TestFiles:
         assert victim.read_text() == "mine"
         assert (home / "a.net").read_text() == "x"
 
-    def test_nothing_to_save(self, home: Path) -> None:
-        client = TestClient(app(Site(Folder(home), NET, "tiny", []), ["localhost"]), base_url="http://localhost")
+    def test_nothing_to_save(self, client: TestClient, served: tuple[Site, TestClient], home: Path) -> None:
+        served[0].folder = Folder(home)
         response = client.post("/api/save", json={"text": "x"})
         assert (response.status_code, response.json()["error"]) == (
             409,

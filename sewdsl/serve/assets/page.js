@@ -7,25 +7,43 @@ import {
 } from "./codemirror.js";
 
 const $ = (id) => document.getElementById(id);
-const PAUSE = 25; // ms that typing must rest before the server is asked
+const PAUSE = 25, MAX_PAUSE = 500; // ms that typing must rest before the server is asked: a quarter of the last answer's
 
 // --- the server ---------------------------------------------------------------------------------------------
 
-async function ask(what, asked = {}) {
-  const response = await fetch(`/api/${what}`, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked),
+async function ask(what, asked = {}, signal = undefined) {
+  const request = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked), signal };
+  const response = await fetch(`/api/${what}`, request).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw Object.assign(new Error("the server does not answer"), { help: "start 'sewdsl serve' again" });
   });
-  if (response.status === 409) {
-    const { error, changed } = await response.json();
-    throw Object.assign(new Error(error), { changed });
+  if (response.ok) return response.json();
+  if (!response.headers.get("Content-Type")?.startsWith("application/json")) {
+    throw new Error(`${response.status}: ${await response.text()}`);
   }
-  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-  return response.json();
+  const { error, help, changed } = await response.json();
+  throw Object.assign(new Error(error), { help, changed });
 }
 
-const state = { name: "", saves: null, saved: "", mark: null, unfolded: new Set(), direction: "TB", asked: 0, shown: null };
+const state = {
+  name: "", saves: null, saved: "", mark: null, unfolded: new Set(), direction: "TB", asked: 0, shown: null, took: 0,
+  looking: new AbortController(), asking: new AbortController(), // of look() and of the rest that is asked about this text
+  stopped: null, // a text that the server has given up
+};
 const text = () => view.state.doc.toString();
 const asking = () => ({ text: text(), name: state.name });
+const words = (error) => [error.message, error.help].filter(Boolean).join(": ");
+
+// The same while someone points or types: without an answer where the text changes or is hopeless.
+async function askInPassing(what, at) {
+  if (text() === state.stopped) return null;
+  try {
+    return await ask(what, { ...asking(), at }, state.asking.signal);
+  } catch (error) {
+    if (error.name !== "AbortError") $("summary").textContent = words(error);
+    return null;
+  }
+}
 
 // Offsets on the server count characters; here, UTF-16 units. Beyond the basic plane they differ.
 function units(string) {
@@ -79,7 +97,7 @@ function about(html) {
 
 const hover = hoverTooltip(async (editor, position) => {
   const { here, there } = units(text());
-  const said = await ask("hover", { ...asking(), at: there(position) });
+  const said = await askInPassing("hover", there(position));
   return said && { pos: here(said.start), end: here(said.end), above: true, create: () => ({ dom: about(said.html) }) };
 });
 
@@ -87,8 +105,8 @@ async function complete(context) {
   const before = context.matchBefore(/[\w"$.]+|[-{<[(|=, ]/);
   if (!before && !context.explicit) return null;
   const { here, there } = units(text());
-  const found = await ask("complete", { ...asking(), at: there(context.pos) });
-  if (!found.items.length) return null;
+  const found = await askInPassing("complete", there(context.pos));
+  if (!found?.items.length) return null;
   const types = { layer: "function", block: "class", join: "operator", setting: "property", statement: "keyword", argument: "variable" };
   return {
     from: here(found.start),
@@ -123,31 +141,66 @@ function put(content) {
 let timer = 0;
 function typed() {
   clearTimeout(timer);
-  timer = setTimeout(look, PAUSE);
+  state.looking.abort(); // so that the server stops
+  state.asking.abort();
+  state.asking = new AbortController();
+  timer = setTimeout(look, Math.min(Math.max(state.took / 4, PAUSE), MAX_PAUSE));
   $("save").classList.toggle("changed", text() !== state.saved);
 }
 
 async function look() {
   const asked = ++state.asked;
   const began = performance.now();
+  state.looking.abort();
+  state.looking = new AbortController();
+  const { signal } = state.looking;
+  const of = text();
   try {
-    const of = text();
-    const picture = draw();
-    const found = await ask("look", asking());
-    if (asked !== state.asked) return; // something newer is on its way
+    const found = await ask("look", asking(), signal);
+    if (text() !== of) return; // something newer is on its way
+    const picture = found.valid ? draw(signal) : {}; // which the server draws while the rest is shown
     show(found, of);
-    const drawn = await picture;
-    if (asked === state.asked) showPicture(found, drawn);
+    showPicture(found, await picture);
   } catch (error) {
-    $("summary").textContent = error.message;
+    if (error.name === "AbortError") return;
+    stopped(error, of);
   }
+  state.took = performance.now() - began;
   document.body.dataset.answered = String(asked);
-  document.body.dataset.took = (performance.now() - began).toFixed(0);
+  document.body.dataset.took = state.took.toFixed(0);
 }
 
-const draw = () => ask("picture", { ...asking(), unfolded: [...state.unfolded], direction: state.direction });
+async function draw(signal) {
+  try {
+    const asked = { ...asking(), unfolded: [...state.unfolded], direction: state.direction };
+    return await ask("picture", asked, signal);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return { error: words(error) };
+  }
+}
+
+// Says why there is no answer, and marks what is shown as that of another text.
+function stopped(error, of) {
+  state.stopped = of;
+  $("summary").textContent = "";
+  view.dispatch(setDiagnostics(view.state, []));
+  for (const panel of ["picture", "table"]) $(panel).classList.add("old");
+  const item = document.createElement("li");
+  const head = document.createElement("span");
+  head.className = "error";
+  head.textContent = "no answer: ";
+  const small = document.createElement("small");
+  small.textContent = error.help ?? "";
+  const again = document.createElement("button");
+  again.textContent = "try again";
+  again.onclick = look;
+  item.append(head, error.message, small, again);
+  $("problems").replaceChildren(item);
+}
 
 function show(found, of) {
+  state.stopped = null;
   const { here } = units(text());
   const size = view.state.doc.length;
   view.dispatch({ effects: setMarks.of(decorations(found, here)) });
@@ -164,7 +217,7 @@ function show(found, of) {
 }
 
 function showPicture(found, drawn) {
-  $("picture").classList.toggle("old", Boolean(drawn.error) && !found.valid);
+  $("picture").classList.toggle("old", !found.valid);
   if (drawn.svg) {
     state.shown = drawn.svg;
     picture(drawn.svg);
@@ -302,7 +355,7 @@ async function save(event, anyway = false) {
     $("save").classList.remove("changed");
     $("summary").textContent = `saved ${name}`;
   } catch (error) {
-    $("summary").textContent = error.message;
+    $("summary").textContent = words(error);
     if (error.changed && confirm(`${error.message}. Save over it?`)) await save(event, true);
   }
 }
@@ -342,14 +395,19 @@ $("download").onchange = async () => {
     }
     if (kind === "py") download(`${stem.replace(/\W/g, "_")}.py`, (await ask("source", asking())).text, "text/x-python");
   } catch (error) {
-    $("summary").textContent = error.message;
+    $("summary").textContent = words(error);
   }
 };
 
 $("format").onclick = async () => {
-  const { text: formatted } = await ask("format", asking());
-  if (formatted === null) $("summary").textContent = "mend the syntax first";
-  else if (formatted !== text()) put(formatted);
+  const of = text();
+  try {
+    const { text: formatted } = await ask("format", asking());
+    if (formatted === null) $("summary").textContent = "mend the syntax first";
+    else if (text() === of && formatted !== of) put(formatted);
+  } catch (error) {
+    $("summary").textContent = words(error);
+  }
 };
 $("save").onclick = save;
 $("files").onchange = async () => {
@@ -361,7 +419,7 @@ $("files").onchange = async () => {
     const found = await ask("open", { name });
     opened(found.name, found.text, found.mark);
   } catch (error) {
-    $("summary").textContent = error.message;
+    $("summary").textContent = words(error);
   }
 };
 

@@ -1,0 +1,140 @@
+"""What the page asks about a text, answered as plain data. A worker process runs this, since it may take any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sewdsl.compiler import shipped
+from sewdsl.diagnostics import SewdslError
+from sewdsl.draw import RenderingError
+from sewdsl.editing import View, view
+from sewdsl.editing.docs import codes
+from sewdsl.elaborate.files import Reach
+from sewdsl.export.python import source
+from sewdsl.export.refusal import ExportError
+from sewdsl.serve import look
+from sewdsl.serve.folder import Folder, Forbidden
+from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.limits import STANDARD
+from sewdsl.train.data import datasets
+
+LIMITS = replace(STANDARD, nodes=20_000)
+"""Of what is compiled: a second's work for most texts."""
+
+Stamp = tuple[int, int, int] | None
+"""Time, size and number of a file; None: it is missing."""
+
+
+class Texts:
+    """The newest text of a page, compiled once for everything that is asked about it."""
+
+    def __init__(self) -> None:
+        self._known: tuple[str, str, str] | None = None
+        self._used: dict[Path, Stamp] = {}
+        self._view: View | None = None
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Names of the datasets."""
+        return sorted(datasets())
+
+    def view(self, asked: dict[str, Any]) -> View:
+        """Returns what is known of the text of a request.
+
+        Args:
+            asked: The request: the ``text``, its file's ``name``, and the ``folder`` whose files it may use.
+        """
+        wanted = asked["folder"], asked["name"], asked["text"]
+        unchanged = all(_stamp(path) == stamp for path, stamp in self._used.items())
+        if self._view is None or self._known != wanted or not unchanged:
+            self._view, self._used = None, {}
+            self._view, self._known = self._compile(*wanted), wanted
+        return self._view
+
+    def _compile(self, folder: str, name: str, text: str) -> View:
+        def note(path: Path) -> None:
+            self._used[path] = _stamp(path)
+
+        if name in shipped():
+            file = shipped()[name]
+            return view(text, f"{name}.net", file, reach=Reach(file.parent, note), limits=LIMITS)
+        files = Folder(Path(folder))
+        try:
+            file = files.place(name)
+        except Forbidden:
+            file = files.path / "untitled.net"
+        return view(text, name, file, reach=Reach(files.path, note), limits=LIMITS)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
+    """Returns the answer to a request, as plain data.
+
+    Args:
+        texts: What is known already.
+        what: The name of the request.
+        asked: The request.
+
+    Raises:
+        Refusal: The request cannot be answered, and the message says why.
+    """
+    try:
+        return ANSWERS[what](texts, asked)
+    except (Forbidden, ExportError) as refusal:
+        raise Refusal(str(refusal)) from None
+
+
+class Refusal(Exception):  # noqa: N818 -- not a failure
+    """Raised if a request cannot be answered; the message says why."""
+
+
+def _offset(asked: dict[str, Any]) -> int:
+    """A place in the text."""
+    at = asked.get("at")
+    return min(max(0, at), len(asked["text"])) if isinstance(at, int) else 0
+
+
+def _picture(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
+    unfolded = asked.get("unfolded")
+    keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
+    try:
+        return {"svg": look.picture(texts.view(asked), keys, "LR" if asked.get("direction") == "LR" else "TB")}
+    except RenderingError as error:  # as common as a text with a mistake in it
+        return {"error": str(error)}
+
+
+def _format(texts: Texts, asked: dict[str, Any]) -> dict[str, str | None]:
+    try:
+        return {"text": format_source(texts.view(asked).source)}
+    except SewdslError:
+        return {"text": None}
+
+
+def _source(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
+    compilation = texts.view(asked).compilation
+    if compilation.network is None or not compilation.valid:
+        message = "there is no network to write"
+        raise Refusal(message)
+    return {"text": source(compilation.network)}
+
+
+ANSWERS: dict[str, Callable[[Texts, dict[str, Any]], Any]] = {
+    "look": lambda texts, asked: look.look(texts.view(asked)),
+    "picture": _picture,
+    "hover": lambda texts, asked: look.said_of(texts.view(asked), _offset(asked)),
+    "complete": lambda texts, asked: look.proposed(texts.view(asked), _offset(asked), texts.datasets),
+    "format": _format,
+    "source": _source,
+    "explain": lambda _, asked: {"html": look.as_html(codes().get(str(asked.get("code")), ""))},
+}
