@@ -10,7 +10,7 @@ from typing import Any
 
 from sewdsl.compiler import shipped
 from sewdsl.diagnostics import SewdslError
-from sewdsl.draw import RenderingError
+from sewdsl.draw import Direction, RenderingError
 from sewdsl.editing import View, view
 from sewdsl.editing.docs import codes
 from sewdsl.elaborate.files import Reach
@@ -84,7 +84,7 @@ def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
     Args:
         texts: What is known already.
         what: The name of the request.
-        asked: The request.
+        asked: The request, with the ``folder`` whose files count and the ``seconds`` that the answer may take.
 
     Raises:
         Refusal: The request cannot be answered, and the message says why.
@@ -108,8 +108,9 @@ def _offset(asked: dict[str, Any]) -> int:
 def _picture(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
     unfolded = asked.get("unfolded")
     keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
+    direction: Direction = "LR" if asked.get("direction") == "LR" else "TB"
     try:
-        return {"svg": look.picture(texts.view(asked), keys, "LR" if asked.get("direction") == "LR" else "TB")}
+        return {"svg": look.picture(texts.view(asked), keys, direction, asked["seconds"])}
     except RenderingError as error:  # as common as a text with a mistake in it
         return {"error": str(error)}
 

@@ -147,7 +147,7 @@ def _route_to_pool(site: Site, pool: Pool, what: str) -> Callable[[Request], Awa
             status, answer = work.result()
             return Response(answer, status, media_type="application/json")
         except TimeoutError:
-            message = f"{DOING[what]} took more than {pool.seconds:g} seconds, so it was stopped"
+            message = f"{DOING[what]} took more than {pool.seconds:g} s, so it was stopped"
             return _error(message, _ADVICE.format(2 * pool.seconds), 504)
         except Problem as problem:
             return _error(str(problem), problem.advice, problem.status)

@@ -23,8 +23,6 @@ from sewdsl.train.plan import misfits
 
 ROWS, BOXES = 2000, 1000
 """Lines of the table, and layers of a picture, at most."""
-SECONDS = 10.0
-"""A picture may take."""
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
@@ -86,13 +84,14 @@ def _problem(view: View, said: Diagnostic) -> dict[str, Any]:
     }
 
 
-def picture(view: View, unfolded: Collection[str], direction: Direction) -> str:
+def picture(view: View, unfolded: Collection[str], direction: Direction, seconds: float) -> str:
     """The network as SVG.
 
     Args:
         view: The text.
         unfolded: Keys of the repeats that are drawn copy by copy.
         direction: ``TB`` or ``LR``.
+        seconds: How long a renderer may take.
 
     Raises:
         RenderingError: there is no network to draw, it is too large to draw like this, or no renderer draws it.
@@ -105,7 +104,7 @@ def picture(view: View, unfolded: Collection[str], direction: Direction) -> str:
     if drawn > BOXES:
         message = f"this would be a picture of {drawn:,} layers, more than {BOXES:,}: fold some"
         raise RenderingError(message)
-    return render(dot(network, expand=unfolded, direction=direction), "svg", timeout=SECONDS).decode()
+    return render(dot(network, expand=unfolded, direction=direction), "svg", timeout=seconds).decode()
 
 
 def said_of(view: View, offset: int) -> dict[str, Any] | None:

@@ -120,7 +120,7 @@ def _limit(what: int, amount: int) -> None:
 def _warm_up(texts: Texts) -> None:
     """Does what takes longer for the first text than for others, such as reading the grammar."""
     text = "sewdsl 1\ninput 2x8x8\nneuron IF\nbody c4k3-BN-SN-FC2\n"
-    asked = {"folder": os.curdir, "name": "", "text": text, "at": text.index("c4")}
+    asked = {"folder": os.curdir, "seconds": 60, "name": "", "text": text, "at": text.index("c4")}
     for what in ("look", "picture", "hover", "complete"):
         answer(texts, what, asked)
     gc.collect()
@@ -131,7 +131,7 @@ def _answer(texts: Texts, request: Message) -> Answer:
     """Returns the answer to a request, whatever goes wrong."""
     what = request.head["what"]
     try:
-        asked = json.loads(request.body) | {"folder": request.head["folder"]}
+        asked = json.loads(request.body) | request.head
         found = answer(texts, what, asked)
         body = json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except Refusal as refusal:

@@ -15,7 +15,10 @@ BEGIN = "import sys; sys.path[:] = {path!r}; from tests.serve.misbehaving import
 """What takes the place of ``sewdsl.serve.pool.BEGIN``."""
 
 
-def _look(texts: answers.Texts, asked: dict[str, Any]) -> Any:  # noqa: C901 -- one case after the other
+LOOK = answers.ANSWERS["look"]
+
+
+def _look(texts: answers.Texts, asked: dict[str, Any]) -> Any:
     match asked["text"].split("#")[0]:
         case "hang":
             while True:
@@ -37,10 +40,12 @@ def _look(texts: answers.Texts, asked: dict[str, Any]) -> Any:  # noqa: C901 -- 
             print("{}")  # noqa: T201 -- which must not be read as an answer
         case "long":
             return "x" * (worker.MAX_ANSWER + 1)
+        case text if text.startswith("sewdsl"):
+            return LOOK(texts, asked)
     return os.getpid()
 
 
 def main() -> None:
-    """Answers requests; ``look`` does what the text says, and answers with the number of the process."""
+    """Answers requests. ``look`` does what a text says that is none of the language, and gives the process's number."""
     answers.ANSWERS["look"] = _look
     worker.main()

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright import sync_api
 
 from sewdsl.compiler import shipped
+from tests.serve import misbehaving
+from tests.serve.test_end import SERVE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -33,10 +36,17 @@ def browser() -> Iterator[sync_api.Browser]:
 
 @pytest.fixture
 def page(browser: sync_api.Browser, tmp_path: Path) -> Iterator[sync_api.Page]:
-    """The page of a file, at a free port; no request may go elsewhere, and no error be left."""
+    """The page of a file."""
     (tmp_path / "a.net").write_text(NET)
     (tmp_path / "other.net").write_text(NET.replace("c8", "c4"))
-    command = [sys.executable, "-m", "sewdsl", "serve", str(tmp_path / "a.net"), "--no-open", "--port", "0"]
+    with opened(browser, [sys.executable, "-m", "sewdsl", "serve", str(tmp_path / "a.net")]) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser: sync_api.Browser, command: list[str]) -> Iterator[sync_api.Page]:
+    """The page of a server at a free port; no request may go elsewhere, and no error be left."""
+    command = [*command, "--no-open", "--port", "0"]
     errors: list[str] = []
     asked: set[str] = set()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -160,3 +170,45 @@ def test_a_large_network(page: sync_api.Page) -> None:
         times.append(int(page.evaluate("document.body.dataset.took")))
     print(f"a keystroke, picture included: median {sorted(times)[5]} ms")  # noqa: T201
     assert "sew-resnet-152" in shipped()
+
+
+def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -> None:
+    """The page says so, and what to do; the next text is answered, and so is another page meanwhile."""
+    (tmp_path / "a.net").write_text(NET)
+    command = [sys.executable, "-c", SERVE.format(begin=misbehaving.BEGIN), "serve", str(tmp_path / "a.net")]
+    with opened(browser, [*command, "--timeout", "5"]) as page:
+        other = browser.new_page(bypass_csp=True)
+        other.goto(page.url)
+        other.wait_for_selector("#picture svg")
+        page.click(".cm-content")
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text("hang")
+        put(other, NET.replace("c8", "c16"))
+        assert page.locator("#problems button").count() == 0
+        page.wait_for_selector("#problems button")
+        assert page.inner_text("#problems").split("\n") == [
+            "no answer: compiling the text took more than 5 s, so it was stopped",
+            "shorten the text, lower its repeats, or allow more with 'sewdsl serve --timeout 10'",
+            "try again",
+        ]
+        assert "old" in (page.get_attribute("#picture", "class") or "")
+        page.keyboard.press("Control+Space")  # which would take as long
+        put(page, NET)
+        assert page.locator("#problems li").count() == 0
+        page.wait_for_function("!document.querySelector('#picture').classList.contains('old')")
+        other.close()
+
+
+def test_a_server_that_has_ended(browser: sync_api.Browser, tmp_path: Path) -> None:
+    (tmp_path / "a.net").write_text(NET)
+    with opened(browser, [sys.executable, "-m", "sewdsl", "serve", str(tmp_path / "a.net")]) as page:
+        page.route("**/api/look", lambda route: route.abort())
+        page.click(".cm-content")
+        page.keyboard.type("#")
+        page.wait_for_selector("#problems button")
+        assert page.inner_text("#problems").startswith(
+            "no answer: the server does not answer\nstart 'sewdsl serve' again"
+        )
+        page.unroute("**/api/look")
+        page.click("#problems button")
+        page.wait_for_function("!document.querySelector('#problems button')")

@@ -142,6 +142,6 @@ def test_what_takes_too_long_is_said_with_what_to_do(tmp_path: Path) -> None:
         response = browser.ask("hang").getresponse()
         assert response.status == 504
         assert response.read().decode() == (
-            '{"error":"compiling the text took more than 1 seconds, so it was stopped",'
+            '{"error":"compiling the text took more than 1 s, so it was stopped",'
             '"help":"shorten the text, lower its repeats, or allow more with \'sewdsl serve --timeout 2\'"}'
         )

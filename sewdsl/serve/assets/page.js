@@ -28,7 +28,7 @@ async function ask(what, asked = {}, signal = undefined) {
 const state = {
   name: "", saves: null, saved: "", mark: null, unfolded: new Set(), direction: "TB", asked: 0, shown: null, took: 0,
   looking: new AbortController(), asking: new AbortController(), // of look() and of the rest that is asked about this text
-  stopped: null, // a text that the server has given up
+  known: null, stopped: null, // the text that the server has answered about, and one that it has given up
 };
 const text = () => view.state.doc.toString();
 const asking = () => ({ text: text(), name: state.name });
@@ -36,11 +36,12 @@ const words = (error) => [error.message, error.help].filter(Boolean).join(": ");
 
 // The same while someone points or types: without an answer where the text changes or is hopeless.
 async function askInPassing(what, at) {
-  if (text() === state.stopped) return null;
+  const of = text();
+  if (of === state.stopped) return null;
   try {
     return await ask(what, { ...asking(), at }, state.asking.signal);
   } catch (error) {
-    if (error.name !== "AbortError") $("summary").textContent = words(error);
+    if (error.name !== "AbortError" && of === state.known) $("summary").textContent = words(error); // else look() says so
     return null;
   }
 }
@@ -182,7 +183,7 @@ async function draw(signal) {
 
 // Says why there is no answer, and marks what is shown as that of another text.
 function stopped(error, of) {
-  state.stopped = of;
+  Object.assign(state, { known: null, stopped: of });
   $("summary").textContent = "";
   view.dispatch(setDiagnostics(view.state, []));
   for (const panel of ["picture", "table"]) $(panel).classList.add("old");
@@ -200,7 +201,7 @@ function stopped(error, of) {
 }
 
 function show(found, of) {
-  state.stopped = null;
+  Object.assign(state, { known: of, stopped: null });
   const { here } = units(text());
   const size = view.state.doc.length;
   view.dispatch({ effects: setMarks.of(decorations(found, here)) });
