@@ -13,4 +13,4 @@ def command() -> None:
 
     logging.getLogger("pygls").setLevel(logging.ERROR)  # a text that changes while it is asked about is no news
     logging.getLogger("pygls.protocol.json_rpc").addFilter(is_failure)
-    serve(version("sewdsl"), sorted(datasets())).start_io()
+    serve(version("sewdsl"), sorted(datasets())).run()

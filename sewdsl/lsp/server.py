@@ -17,6 +17,7 @@ from sewdsl.editing.references import RenameProblem, target
 from sewdsl.lsp import actions, answers
 from sewdsl.lsp.answers import Document
 from sewdsl.lsp.documents import Documents
+from sewdsl.lsp.protocol import Protocol, strict_converter
 
 PAUSE = 0.05
 """Seconds that a text must rest before the compiler speaks about it."""
@@ -29,8 +30,8 @@ class Refused(JsonRpcInvalidParams):
 
 
 def is_failure(record: logging.LogRecord) -> bool:
-    """Whether a record of the log tells of more than a refusal."""
-    return not (record.exc_info and isinstance(record.exc_info[1], Refused))
+    """Whether a record of the log tells of more than a refusal, or than an editor that is gone."""
+    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException | BrokenPipeError))
 
 
 class Server(LanguageServer):
@@ -41,11 +42,23 @@ class Server(LanguageServer):
         datasets: Names of the data sets.
     """
 
+    protocol: Protocol
+
     def __init__(self, version: str, datasets: Collection[str]) -> None:
-        super().__init__("sewdsl", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
+        super().__init__(
+            *("sewdsl", version),
+            text_document_sync_kind=types.TextDocumentSyncKind.Full,
+            protocol_cls=Protocol,
+            converter_factory=strict_converter,
+        )
         self._told: dict[str, Document] = {}
         self._turn = 0
         self.datasets = datasets
+
+    def run(self) -> None:
+        """Answers over the standard input and output, up to the end of the connection."""
+        with suppress(KeyboardInterrupt):
+            asyncio.run(self.protocol.run())
 
     @cached_property
     def documents(self) -> Documents:
@@ -60,11 +73,10 @@ class Server(LanguageServer):
             types.PublishDiagnosticsParams(uri, answers.diagnostics(document), version)
         )
 
-    async def tell_soon(self, uri: str) -> None:
-        """The same, once the text rests."""
+    async def tell_soon(self, uri: str, version: int) -> None:
+        """The same of a version of a text, once it rests; nothing if a newer one comes before."""
         self._told.pop(uri, None)
         self._turn += 1
-        version = self.workspace.get_text_document(uri).version
         await asyncio.sleep(PAUSE)
         if self.workspace.get_text_document(uri).version == version:  # neither changed again nor closed
             self.tell(uri)
@@ -132,7 +144,7 @@ def _follow_texts(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     async def _(params: types.DidChangeTextDocumentParams) -> None:
-        await _while_connected(server.tell_soon(params.text_document.uri))
+        await _while_connected(server.tell_soon(params.text_document.uri, params.text_document.version))
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     async def _(params: types.DidCloseTextDocumentParams) -> None:

@@ -47,7 +47,7 @@ def test_what_is_typed_interrupts_what_is_checked_again(tmp_path: Path, said: li
         checking = asyncio.create_task(server.tell_again())
         await asyncio.sleep(0)
         change(3)
-        typing = asyncio.create_task(server.tell_soon(library))
+        typing = asyncio.create_task(server.tell_soon(library, 3))
         await checking
         assert said == ["lib.net", "a.net"]
         await typing

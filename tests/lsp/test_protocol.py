@@ -1,0 +1,281 @@
+"""Every request has one answer: a wrong one an error that says what is wrong, and others in turn."""
+
+from __future__ import annotations
+
+import io
+from types import ModuleType
+from typing import Any
+
+import pytest
+from lsprotocol import types
+
+from sewdsl.lsp import answers, documents
+from sewdsl.lsp.protocol import MAX_MESSAGE, read_messages
+from tests.lsp.wire import NET, URI, Wire, talk
+
+TEXT = {"uri": URI}
+PLACE = {"line": 1, "character": 7}
+AT = {"textDocument": TEXT, "position": PLACE}
+ALL = {"start": {"line": 0, "character": 0}, "end": {"line": 9, "character": 0}}
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "said"),
+    [
+        ("hover", None, "params: wrong value"),
+        ("hover", {}, "textDocument: missing; position: missing"),
+        ("hover", {**AT, "textDocument": 5}, "textDocument.uri: wrong value"),
+        ("hover", {**AT, "textDocument": {"uri": 5}}, "textDocument.uri: expected a string, found 5"),
+        ("hover", {**AT, "textDocument": {"uri": None}}, "textDocument.uri: expected a string, found null"),
+        ("hover", {**AT, "textDocument": {"uri": "http://["}}, "textDocument.uri: no URI"),
+        ("hover", {**AT, "position": {"line": "1", "character": 0}}, 'position.line: expected an integer, found "1"'),
+        ("hover", {**AT, "position": {"line": 1.5, "character": 0}}, "position.line: expected an integer, found 1.5"),
+        ("hover", {**AT, "position": {"line": True, "character": 0}}, "position.line: expected an integer, found true"),
+        ("hover", {**AT, "position": {"line": -1, "character": 0}}, "position: wrong value"),
+        ("hover", {**AT, "position": {"line": 0, "character": 2**31}}, "position: wrong value"),
+        ("completion", {**AT, "context": {"triggerKind": 99}}, "context.triggerKind: wrong value"),
+        ("rename", AT, "newName: missing"),
+        ("rename", {**AT, "newName": None}, "newName: expected a string, found null"),
+        ("references", AT, "context: missing"),
+        ("inlayHint", {"textDocument": TEXT, "range": {}}, "range.start: missing; range.end: missing"),
+        (
+            "codeAction",
+            {"textDocument": TEXT, "range": ALL, "context": {"diagnostics": 5}},
+            "context.diagnostics: wrong",
+        ),
+        (
+            "formatting",
+            {"textDocument": TEXT, "options": {}},
+            "options.tabSize: missing; options.insertSpaces: missing",
+        ),
+        ("documentSymbol", [1], "textDocument: wrong value"),
+    ],
+)
+def test_wrong_parameters(method: str, params: Any, said: str) -> None:
+    async def what(wire: Wire) -> None:
+        wire.open()
+        wire.ask(f"textDocument/{method}", params, id=1)
+        error = (await wire.answer(1))["error"]
+        assert error["code"] == -32602
+        assert error["message"].startswith(f"wrong parameters of 'textDocument/{method}': {said}")
+
+    talk(what)
+
+
+@pytest.mark.parametrize(
+    ("message", "id_", "code", "said"),
+    [
+        (b"{", None, -32700, "the message is no JSON"),
+        (b"[" * 100_000, None, -32700, "the message is no JSON"),
+        (b"\xff", None, -32700, "the message is no JSON"),
+        ([], None, -32600, "a message is an object"),
+        ({"id": 1, "method": "textDocument/hover", "params": AT}, 1, -32600, "a message is an object"),
+        ({"jsonrpc": "2.0", "id": [], "method": "textDocument/hover", "params": AT}, None, -32600, "an id is a string"),
+        ({"jsonrpc": "2.0", "id": None, "method": "shutdown"}, None, -32600, "an id is a string"),
+        ({"jsonrpc": "2.0", "id": 1, "method": 5}, 1, -32601, "there is no method 5"),
+        ({"jsonrpc": "2.0", "id": 1, "method": "textDocument/none"}, 1, -32601, "there is no method"),
+        ({"jsonrpc": "2.0", "id": 1, "method": "textDocument/moniker", "params": AT}, 1, -32601, "Method Not Found"),
+        (
+            {"jsonrpc": "2.0", "id": 1, "method": "initialized", "params": {}},
+            1,
+            -32600,
+            "'initialized' is a notification",
+        ),
+        (
+            {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}},
+            1,
+            -32600,
+            "the server was initialized alre",
+        ),
+        (
+            *({"jsonrpc": "2.0", "id": 1, "method": "workspace/executeCommand", "params": {"command": "x"}}, 1, -32602),
+            "Invalid Params: Command name 'x'",
+        ),
+    ],
+)
+def test_what_is_no_request(message: Any, id_: Any, code: int, said: str) -> None:
+    async def what(wire: Wire) -> None:
+        wire.send(message)
+        error = (await wire.answer(id_))["error"]
+        assert (error["code"], error["message"][: len(said)]) == (code, said)
+        wire.open()
+        wire.ask("textDocument/hover", AT, id=2)
+        assert (await wire.answer(2))["result"]
+
+    talk(what)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "said"),
+    [
+        ("didChange", {"textDocument": TEXT, "contentChanges": []}, "textDocument.version: missing"),
+        ("didChange", {"textDocument": {"uri": "untitled:b", "version": 2}, "contentChanges": []}, "not open"),
+        (
+            "didChange",
+            {"textDocument": {**TEXT, "version": 2}, "contentChanges": [{"range": ALL, "text": ""}]},
+            "a part",
+        ),
+        ("didOpen", {"textDocument": TEXT}, "textDocument.languageId: missing"),
+        ("hover", AT, "'textDocument/hover' is a request"),
+    ],
+)
+def test_what_is_ignored_is_logged(method: str, params: Any, said: str) -> None:
+    """It has no answer, but the editor keeps a log."""
+
+    async def what(wire: Wire) -> None:
+        wire.open()
+        wire.ask(f"textDocument/{method}", params)
+        (logged,) = [each["params"] for each in wire.sent if each.get("method") == "window/logMessage"]
+        assert logged["message"].startswith("ignored: ")
+        assert said in logged["message"]
+        wire.ask(
+            "textDocument/formatting", {"textDocument": TEXT, "options": {"tabSize": 4, "insertSpaces": True}}, id=1
+        )
+        assert (await wire.answer(1))["result"]
+        assert not [each for each in wire.sent if each.get("method") == "window/showMessage"]
+
+    talk(what)
+
+
+def test_what_later_versions_may_send_is_ignored() -> None:
+    async def what(wire: Wire) -> None:
+        wire.ask("$/future", {"any": [{"thing": 1}] * 1000})
+        wire.send({"jsonrpc": "2.0", "id": "of nothing", "result": 5})
+        assert len(wire.sent) == 1
+
+    talk(what)
+
+
+def test_too_early_and_too_late() -> None:
+    async def what(wire: Wire) -> None:
+        wire.open()
+        wire.ask("textDocument/hover", AT, id=1)
+        assert (await wire.answer(1))["error"]["code"] == -32002
+        wire.ask("initialize", {"processId": None, "rootUri": None, "capabilities": {}}, id=2)
+        assert "capabilities" in (await wire.answer(2))["result"]
+        wire.ask("shutdown", id=3)
+        assert (await wire.answer(3))["result"] is None
+        wire.ask("textDocument/hover", AT, id=4)
+        assert (await wire.answer(4))["error"]["code"] == -32600
+
+    talk(what, initialize=False)
+
+
+def test_an_answer_that_the_server_cannot_read_is_an_error() -> None:
+    async def what(wire: Wire) -> None:
+        edit = types.ApplyWorkspaceEditParams(types.WorkspaceEdit())
+        asked = wire.server.protocol.send_request_async(types.WORKSPACE_APPLY_EDIT, edit)
+        (request,) = [each for each in wire.sent if each.get("method") == types.WORKSPACE_APPLY_EDIT]
+        wire.send({"jsonrpc": "2.0", "id": request["id"], "result": {"applied": "no"}})
+        with pytest.raises(Exception, match='expected true or false, found "no"'):
+            await asked
+
+    talk(what)
+
+
+def noted(monkeypatch: pytest.MonkeyPatch, where: ModuleType, name: str) -> list[Any]:
+    """The first arguments of the calls of a function."""
+    found: list[Any] = []
+    function = getattr(where, name)
+
+    def note(first: Any, *arguments: Any, **named: Any) -> Any:
+        found.append(first)
+        return function(first, *arguments, **named)
+
+    monkeypatch.setattr(where, name, note)
+    return found
+
+
+def test_what_comes_while_one_types_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is about the newest text."""
+    compiled = noted(monkeypatch, documents, "view")
+
+    async def what(wire: Wire) -> None:
+        wire.open()
+        for version in range(2, 52):
+            wire.change(version, f"{NET}#{version}\n")
+            wire.ask("textDocument/hover", AT, id=version)
+        for version in range(2, 52):
+            assert (await wire.answer(version))["result"]
+
+    talk(what)
+    assert set(compiled) == {f"{NET}#51\n"}
+
+
+def test_what_is_cancelled_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = noted(monkeypatch, answers, "symbols")
+
+    async def what(wire: Wire) -> None:
+        wire.open()
+        for number in range(20):
+            wire.ask("textDocument/documentSymbol", {"textDocument": TEXT}, id=number)
+        for number in range(1, 20):
+            wire.ask("$/cancelRequest", {"id": number})
+        assert (await wire.answer(0))["result"]
+        for number in range(1, 20):
+            assert (await wire.answer(number))["error"]["code"] == -32800
+
+    talk(what)
+    assert len(computed) == 1
+
+
+def test_a_new_name_is_not_given_in_another_text_than_it_was_asked_for() -> None:
+    async def what(wire: Wire) -> None:
+        wire.open()
+        wire.ask("textDocument/rename", {**AT, "newName": "Yours"}, id=1)
+        wire.change(2, NET.replace("sewdsl 1\n", "sewdsl 1\nblock Other(c) = BN\n"))
+        assert (await wire.answer(1))["error"]["code"] == -32801
+        wire.ask("textDocument/rename", {**AT, "position": {"line": 2, "character": 7}, "newName": "Yours"}, id=2)
+        (edits,) = (await wire.answer(2))["result"]["changes"].values()
+        assert [edit["range"]["start"]["line"] for edit in edits] == [2, 4]
+
+    talk(what)
+
+
+def test_the_end_comes_after_what_was_asked_before() -> None:
+    async def what(wire: Wire) -> None:
+        wire.open()
+        wire.ask("textDocument/hover", AT, id=1)
+        wire.ask("shutdown", id=2)
+        assert (await wire.answer(2))["result"] is None
+        assert wire.answers(1)[0]["result"]
+
+    talk(what)
+
+
+class TestHeaders:
+    def test_messages(self) -> None:
+        stream = b"Content-Length: 2\r\n\r\n{}content-length:3\r\nContent-Type: any\r\n\r\n[1]"
+        assert list(read_messages(io.BytesIO(stream))) == [b"{}", b"[1]"]
+
+    def test_what_is_none_is_skipped(self) -> None:
+        assert list(read_messages(io.BytesIO(b"x\r\n\r\nContent-Length: x\r\n\r\nContent-Length: 1\r\n\r\n5"))) == [
+            b"5"
+        ]
+        assert list(read_messages(io.BytesIO(b"Content-Length: 9\r\n\r\n{}"))) == []
+        assert list(read_messages(io.BytesIO(b"x" * 200_000))) == []
+
+    def test_a_message_that_is_too_long(self) -> None:
+        length = MAX_MESSAGE + 1
+        stream = io.BytesIO(b"Content-Length: %d\r\n\r\n%bContent-Length: 2\r\n\r\n{}" % (length, b" " * length))
+        assert list(read_messages(stream)) == [None, b"{}"]
+
+        async def what(wire: Wire) -> None:
+            wire.server.protocol._receive(None)
+            assert (await wire.answer(None))["error"]["message"] == "the message has more than 16,777,216 bytes"
+
+        talk(what)
+
+    def test_the_end_of_the_input_while_a_length_is_huge(self) -> None:
+        assert list(read_messages(io.BytesIO(b"Content-Length: 999999999999999999\r\n\r\n{}"))) == [None]
+
+
+def test_numbers_are_numbers() -> None:
+    """JSON has one kind of them."""
+
+    async def what(wire: Wire) -> None:
+        wire.open()
+        wire.ask("textDocument/hover", {**AT, "position": {"line": 1.0, "character": 7.0}}, id=1)
+        assert (await wire.answer(1))["result"]
+
+    talk(what)
