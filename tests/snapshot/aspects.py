@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ FORMATS = {
     "onnx-unrolled": "onnx",
     "torch-export": "pt2",
 }
-SLOW = {"onnx-unrolled": 10, "torch-export": 10, "onnx": 2}
-"""Of the generated networks, every so-manieth is written in these formats."""
+ARCHIVE = "torch-export"
+EVERY = {"onnx-unrolled": 10, ARCHIVE: 10, "onnx": 2}
+"""Of the generated networks, one of so many is written in these formats, which take long."""
+LARGE = 3_000_000
+"""Parameters from which on a network is written as a file of Python alone: the others would be many megabytes."""
 
 
 def codes(text: Text) -> str:
@@ -37,7 +40,7 @@ def codes(text: Text) -> str:
 
 def messages(text: Text) -> str:
     """Diagnostics in words, in each form."""
-    forms = (["--format", each] for each in ("text", "concise", "json", "github"))
+    forms = (["--format", each] for each in ("text", "json", "github"))
     return "\n".join(shown("check", text.spec, *text.arguments, *form) for form in forms)
 
 
@@ -74,7 +77,7 @@ def tables(text: Text) -> str:
 
 def memory(text: Text) -> str:
     """What a training step takes."""
-    parts: list[list[str]] = [[], ["--json"], ["--batch", "4", "--json"]]
+    parts: list[list[str]] = [[], ["--batch", "4", "--json"]]
     return "\n".join(shown("show", text.spec, *text.arguments, "--memory", *extra) for extra in parts)
 
 
@@ -97,16 +100,22 @@ def notation(text: Text) -> str:
 
 
 def stages(text: Text) -> str:
-    """What ``compile`` prints of each stage."""
-    forms = (*(["tree"], ["network"], ["module"], ["dot"]), *(["passes", "--optimize", level] for level in "012"))
+    """What ``compile`` prints of each stage but the module."""
+    forms = (*(["tree"], ["network"], ["dot"]), *(["passes", "--optimize", level] for level in "012"))
     return "\n".join(shown("compile", text.spec, *text.arguments, "--emit", *form) for form in forms)
 
 
+def modules(text: Text) -> str:
+    """The module of torch as it prints itself, with the names of the classes in it."""
+    return "\n".join(
+        shown("compile", text.spec, *text.arguments, "--emit", "module", "--optimize", level) for level in "01"
+    )
+
+
 def difference(text: Text) -> str:
-    """What makes it another network than a few that it could be."""
-    others = (["tiny", text.spec], [text.spec, "7b-net"], [text.spec, text.spec])
-    parts = [shown("diff", *pair, *text.arguments) + shown("diff", *pair, *text.arguments, "--json") for pair in others]
-    return "\n".join(parts)
+    """What makes it another network than one that is quite another, and than itself."""
+    uses = (["tiny", text.spec], [text.spec, "tiny", "--json"], [text.spec, text.spec])
+    return "\n".join(shown("diff", *words, *text.arguments) for words in uses)
 
 
 def weights(text: Text) -> str:
@@ -126,15 +135,24 @@ def outputs(text: Text) -> str:
 
 def exports(text: Text) -> str:
     """What is written for other libraries: every file as a hash, and as far as it goes as text."""
+    return _exported(text, [form for form in FORMATS if form != ARCHIVE])
+
+
+def archives(text: Text) -> str:
+    """The same as an archive of ``torch.export``, which has the names of classes in it."""
+    return _exported(text, [ARCHIVE])
+
+
+def _exported(text: Text, forms: Iterable[str]) -> str:
     known, parts = _known(text), []
     if not known:
         return ""
-    large = known["parameters"] > 3_000_000
-    for form, ending in FORMATS.items():
-        every = SLOW.get(form, 1)
-        if (text.group == "generated" and int(text.name[1:]) % every) or (large and form not in {"python", "nir"}):
+    large = known["parameters"] > LARGE
+    for form in forms:
+        every = EVERY.get(form, 1)
+        if (text.group == "generated" and int(text.name[1:]) % every) or (large and form != "python"):
             continue
-        out = Path("exported") / f"net.{ending}"
+        out = Path("exported") / f"net.{FORMATS[form]}"
         out.parent.mkdir(exist_ok=True)
         parts.append(shown("export", text.spec, str(out), *text.arguments, "--to", form, "--seed", "3"))
         for file in sorted(out.parent.iterdir()):
@@ -207,10 +225,12 @@ ASPECTS: dict[str, Callable[[Text], str]] = {
     "drawings": drawings,
     "notation": notation,
     "stages": stages,
+    "modules": modules,
     "diff": difference,
     "weights": weights,
     "outputs": outputs,
     "exports": exports,
+    "archives": archives,
 }
 OF_WRONG_TEXTS = ("codes", "messages", "fixes", "format")
 """What is worth writing down of a text that is no network."""

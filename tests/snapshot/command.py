@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tomllib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +32,7 @@ class Printed(NamedTuple):
 
 def sewdsl(*arguments: str, stdin: str = "") -> Printed:
     """Runs the command ``sewdsl``; an exception that gets out of it counts as exit code 70."""
-    from sewdsl.__main__ import main  # noqa: PLC0415 -- which sewdsl that is depends on how the process was started
-
+    main = _entry_point()
     streams = [TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
     before = sys.stdin, sys.stdout, sys.stderr, sys.argv
     program = sys.modules["__main__"]
@@ -51,6 +53,15 @@ def sewdsl(*arguments: str, stdin: str = "") -> Printed:
         program.__package__ = package
     out, err = (stream.buffer.getvalue().decode(errors="replace") for stream in streams)
     return Printed(code, plain(out), plain(err))
+
+
+@cache
+def _entry_point() -> Callable[[], None]:
+    """What an installed ``sewdsl`` calls, by the name that the project itself gives."""
+    project = tomllib.loads(Path(os.environ["SNAPSHOT_TREE"], "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, name = project["scripts"]["sewdsl"].partition(":")
+    found: Callable[[], None] = getattr(import_module(module), name)
+    return found
 
 
 def shown(*arguments: str, stdin: str = "") -> str:

@@ -67,10 +67,10 @@ def network(index: int, seed: int = 0) -> Network:
     if not is_file:
         options = {"input": size, "steps": steps, "neuron": grown.neuron}
         return Network(body, options)
-    join = JOINS[index % 3] if not grown.own else "ADD"
     lines = ["sewdsl 1", f'network "Drawn {index}"', f"input {size}", f"steps {steps}"]
-    lines += [f"encode {random.choice(('none', 'direct'))}", f"neuron {grown.neuron}", f"join {join}"]
-    lines += [f"init {random.choice(('default', 'kaiming', 'kaiming zero', 'default zero'))}"]
+    lines += [f"encode {random.choice(('none', 'direct'))}", f"neuron {grown.neuron}", f"join {grown.join}"]
+    inits = ("default", "kaiming", *(("kaiming zero", "default zero") if grown.can_begin_as_identities else ()))
+    lines += [f"init {random.choice(inits)}"]
     lines += [f"readout {random.choice(('mean', 'sum', 'last'))}"]
     lines += [text for name, text in OWN_BLOCKS.items() if name in grown.own]
     lines += ["# what is grown", f"body {body}"]
@@ -95,7 +95,8 @@ class _Growth:
         v_reset, detach = ("0.0", "none", "-0.4")[style % 3], ("on", "off")[style // 2 % 2]
         self.arguments = f"v_reset={v_reset}, detach_reset={detach}, surrogate={SURROGATES[style]}"
         self.neuron = self._neuron(NEURONS[index % 3])
-        self.end = Values((1,), None)
+        self.join = JOINS[index // 2 % 3] if is_file else "ADD"
+        self.end, self.can_begin_as_identities = Values((1,), None), True
 
     def _neuron(self, kind: str) -> str:
         threshold = self.random.choice(("1.0", "0.6"))
@@ -105,7 +106,10 @@ class _Growth:
     def body(self, start: Values) -> str:
         """An expression of a few items and an end."""
         items, value = [], start
-        if len(start.shape) == 3:
+        if self.random.random() < 0.15:
+            text, value = self._small(start)
+            items.append(text)
+        elif len(start.shape) == 3:
             text, value = self._convolution(value, 4)
             items += [text, self._norm(), "SN"]
             value = Values(value.shape, 1)
@@ -119,13 +123,15 @@ class _Growth:
         return "-".join([*items, text] if text else items)
 
     def _norm(self) -> str:
-        return self.random.choice(("BN", "BN", "tdBN", "tdBN(alpha=0.7071)", "BN(eps=0.001, momentum=0.3)"))
+        return self.random.choice(
+            ("BN", "BN", "tdBN", "tdBN(alpha=0.7071)", "tdBN(v_threshold=0.5)", "BN(eps=0.001, momentum=0.3)")
+        )
 
     def _convolution(self, value: Values, channels: int | None = None) -> tuple[str, Values]:
         c, h, w = value.shape
         out = channels or self.random.choice((4, 4, 4, 2, 6, 8))
-        k = self.random.choice(((3, 3), (3, 3), (1, 1), (5, 5), (3, 1), (2, 2)))
-        s = self.random.choice(((1, 1), (1, 1), (1, 1), (2, 2), (1, 2)))
+        k = self.random.choice(((3, 3), (3, 3), (1, 1), (5, 5), (3, 1), (3, 5), (2, 2)))
+        s = self.random.choice(((1, 1), (1, 1), (1, 1), (2, 2), (1, 2), (3, 2)))
         d = 2 if k == (3, 3) and self.random.random() < 0.15 else 1
         p: tuple[int, int] | None = None
         if k == (2, 2) or self.random.random() < 0.15:
@@ -142,7 +148,7 @@ class _Growth:
     def _item(self, value: Values, depth: int) -> tuple[str, Values]:
         makers: list[Maker] = [self._layered, self._layered, self._small, self._residual, self._residual]
         if len(value.shape) == 3:
-            makers += [self._block, self._block, self._pool, self._own]
+            makers += [self._block, self._block, self._pool, self._own, self._projected]
         if depth:
             makers += [self._repeat] * 2
         if depth and value.upper == 1:
@@ -154,7 +160,9 @@ class _Growth:
         neuron = self.random.choice(("SN", "SN", self._neuron(self.random.choice(NEURONS))))
         if len(value.shape) == 1:
             n = self.random.choice((4, 8, 12))
-            return f"FC{n}{self.random.choice(('', 'b0'))}-{self._norm()}-{neuron}", Values((n,), 1)
+            return f"FC{n}{self.random.choice(('', 'b0', 'b1'))}-{self._norm()}-{neuron}", Values((n,), 1)
+        if self.random.random() < 0.03:
+            return f"{self.random.choice(('', 'Flatten-', 'GAP-'))}FC8-{self._norm()}-{neuron}", Values((8,), 1)
         text, after = self._convolution(value)
         return f"{text}-{self._norm()}-{neuron}", Values(after.shape, 1)
 
@@ -169,11 +177,14 @@ class _Growth:
     def _pool(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
         c, h, w = value.shape
         kind = self.random.choice(("MP", "AP"))
-        k, s, p = self.random.choice(((2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 1, 0)))
-        size = [(n + 2 * p - k) // s + 1 for n in (h, w)]
+        k, s, p = self.random.choice(
+            (((2, 2), (2, 2), (0, 0)), ((3, 3), (2, 2), (1, 1)), ((3, 3), (1, 1), (1, 1)), ((2, 2), (1, 1), (0, 0)),
+             ((2, 1), (2, 1), (0, 0)), ((3, 2), (1, 2), (1, 1)))
+        )  # fmt: skip
+        size = [(n + 2 * p[i] - k[i]) // s[i] + 1 for i, n in enumerate((h, w))]
         if min(size) < 1:
-            k, s, p, size = 1, 1, 0, [h, w]
-        text = f"{kind}k{k}" + (f"s{s}" if s != k else "") + (f"p{p}" if p else "")
+            k, s, p, size = (1, 1), (1, 1), (0, 0), [h, w]
+        text = f"{kind}k{_pair(k)}" + (f"s{_pair(s)}" if s != k else "") + (f"p{_pair(p)}" if p != (0, 0) else "")
         return text, Values((c, *size), value.upper if kind == "MP" else None)
 
     def _block(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
@@ -185,28 +196,27 @@ class _Growth:
         )  # fmt: skip
         s, width = self.random.choice((1, 1, 2)), self.random.choice((c, c, 4, 6))
         spiking = self.random.choice(("", "", f", SN={self._neuron(self.random.choice(NEURONS))}"))
+        join = self.join if self.join == "ADD" or value.upper == 1 else "ADD"
         if kind.startswith("SEW"):
-            spiking += ", g=ADD" if value.upper != 1 else self.random.choice(("", ", g=IAND", ", g=AND", ", g=ADD"))
-            spiking = spiking if "g=" in spiking else f"{spiking}, g=ADD"
+            join = self.random.choice((join, *JOINS)) if value.upper == 1 else "ADD"
+            spiking += f", g={join}" if join != self.join or self.random.random() < 0.5 else ""
         if kind in {"Basic Block", "Bottleneck", "RBA Block"}:
             spiking = ""
         deep = "ottleneck" in kind
         out = 4 * width if deep else width
         text = f"{kind} (c{width}{'s2' if s > 1 else ''}{spiking})"
-        if kind == "SEW Block" and width == c and s == 1 and value.upper is None:
-            text, out = "SEW Block (g=ADD)", c
+        if not deep and width == c and s == 1 and self.random.random() < 0.5:
+            text = f"{kind} ({spiking[2:]})" if spiking else kind
         same = s == 1 and out == c
         upper = {"SEW": 1, "Spi": 1, "Pla": 1}.get(kind[:3])
-        if kind.startswith("SEW") and "g=ADD" in text:
-            upper = (None if value.upper is None else value.upper + 1) if same else 2
-        elif kind.startswith("SEW") and not same and "AND" not in text:
-            upper = 2
+        if kind.startswith("SEW") and join == "ADD":
+            upper = 2 if not same else None if value.upper is None else value.upper + 1
         return text, Values((out, (h - 1) // s + 1, (w - 1) // s + 1), upper)
 
     def _own(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
         """One of the blocks of a file's own."""
         c, h, w = value.shape
-        if c % 2 or value.upper is None or not self.is_file:
+        if c % 2 or value.upper is None or not self.is_file or (self.join != "ADD" and value.upper != 1):
             return self._layered(value)
         name = self.random.choice(list(OWN_BLOCKS))
         self.own |= {"Row", name} if name == "Twice" else {name}
@@ -216,34 +226,71 @@ class _Growth:
         if name == "Twice":
             return "Twice", Values(value.shape, 2)
         if self.random.random() < 0.5:
-            return "Narrow Block", Values(value.shape, value.upper + 1)
-        return f"Narrow Block (c{c}s2)", Values((c, (h - 1) // 2 + 1, (w - 1) // 2 + 1), 2)
+            return "Narrow Block", Values(value.shape, value.upper + 1 if self.join == "ADD" else 1)
+        return f"Narrow Block (c{c}s2)", Values((c, (h - 1) // 2 + 1, (w - 1) // 2 + 1), 2 if self.join == "ADD" else 1)
 
-    def _residual(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+    def _residual(self, value: Values, depth: int = 0) -> tuple[str, Values]:
         """A join of two ways that keep the shape."""
-        branch, one = self._way(value)
-        shortcut, two = self._way(value) if self.random.random() < 0.4 else ("id", value)
-        binary = one.upper == 1 and two.upper == 1
-        kind = self.random.choice((*JOINS, "ADD")) if binary else "ADD"
-        upper = 1 if kind != "ADD" else None
-        if kind == "ADD" and one.upper is not None and two.upper is not None:
-            upper = one.upper + two.upper
-        return f"{kind}[ {branch} | {shortcut} ]", Values(value.shape, upper)
+        branch, one = self._way(value, depth)
+        shortcut, two = self._way(value, depth) if self.random.random() < 0.4 else ("id", value)
+        return self._joined(branch, one, shortcut, two)
 
-    def _way(self, value: Values) -> tuple[str, Values]:
-        c = value.shape[0]
-        weights = f"FC{c}" if len(value.shape) == 1 else self.random.choice((f"c{c}k3", f"c{c}k1", f"c{c}k3d2"))
-        ending = self.random.choice(("SN", "SN", "SN", "ReLU", ""))
+    def _projected(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """A join whose shortcut is an identity only where that fits."""
+        c, h, w = value.shape
+        out, s = self.random.choice((c, c, 4, 6)), self.random.choice((1, 2))
+        ending, ended = self.random.choice(("", "-SN")), self.random.choice(("", "-SN"))
+        same = out == c and s == 1
+        shape = (out, (h - 1) // s + 1, (w - 1) // s + 1)
+        one = Values(shape, 1 if ending else None)
+        two = value if same else Values(shape, 1 if ended else None)
+        branch = f"c{out}k3s{s}-{self._norm()}-SN-c{out}k3-BN{ending}"
+        return self._joined(branch, one, f"id or c{out}k1s{s}-BN{ended}", two)
+
+    def _joined(self, branch: str, one: Values, shortcut: str, two: Values) -> tuple[str, Values]:
+        """Two ways and a join that may take them."""
+        kind = self.random.choice((*JOINS, "ADD")) if one.upper == 1 and two.upper == 1 else "ADD"
+        upper = None if one.upper is None or two.upper is None else one.upper + two.upper
+        text = "g" if kind == self.join and self.random.random() < 0.4 else kind
+        return f"{text}[ {branch} | {shortcut} ]", Values(one.shape, upper if kind == "ADD" else 1)
+
+    def _way(self, value: Values, depth: int = 0) -> tuple[str, Values]:
+        """Layers that keep the shape; sometimes one without weights, repeats, or a join inside."""
+        c, is_map = value.shape[0], len(value.shape) == 3
+        chance = self.random.random()
+        if chance < 0.1:
+            self.can_begin_as_identities = False
+            text = self.random.choice(("SN", "BN", "ReLU", "DP0", *(("MPk3s1p1", "APk3s1p1") if is_map else ())))
+            upper = {"SN": 1, "ReLU": value.upper, "DP0": value.upper, "MPk3s1p1": value.upper}.get(text)
+            return text, Values(value.shape, upper)
+        weights = self.random.choice((f"c{c}k3", f"c{c}k1", f"c{c}k3d2", f"c{c}k3x1g{c}")) if is_map else f"FC{c}"
+        if depth and chance < 0.3:
+            inner, after = self._residual(value, depth - 1)
+            return f"{inner}-{weights}-{self._norm()}-SN", Values(after.shape, 1)
+        if chance < 0.4:
+            return f"{{{weights}-{self._norm()}-SN}}*{self.random.choice((2, 3))}", Values(value.shape, 1)
+        ending = self.random.choice(("SN", "SN", "SN", "ReLU", "DP-SN", ""))
+        self.can_begin_as_identities &= ending != "DP-SN"
         text = f"{weights}-{self._norm()}" + (f"-{ending}" if ending else "")
-        return text, Values(value.shape, 1 if ending == "SN" else None)
+        return text, Values(value.shape, 1 if ending.endswith("SN") else None)
 
     def _repeat(self, value: Values, depth: int) -> tuple[str, Values]:
         """Copies of items that keep the shape; one of a few that need not, once."""
         n, items, after = self.random.choice((1, 2, 3)), [], value
         for _ in range(self.random.randint(1, 2)):
-            text, after = self._residual(after) if self.random.random() < 0.7 else self._item(after, depth - 1)
+            text, after = (
+                self._residual(after, depth - 1) if self.random.random() < 0.7 else self._item(after, depth - 1)
+            )
             items.append(text)
-        if after.shape != value.shape or "AND[" in "".join(items) or "g=" in "".join(items) or self._own_in(items):
+        if (
+            after.shape != value.shape
+            or "AND[" in "".join(items)
+            or "g[" in "".join(items)
+            or "g=" in "".join(items)
+            or self._own_in(items)
+        ):
+            n = 1
+        if self.join != "ADD" and "SEW" in "".join(items):
             n = 1
         inner, upper = "-".join(items), after.upper
         opened, closed = self.random.choice(("{}", "{}", "<>"))

@@ -251,7 +251,13 @@ def api(_tree: Path) -> Parts:
     network = package.load("tiny")
     yield "network", f"{network!r}\n{network._repr_html_()}\n"
     compilation = package.read("c4k3-BNIF", input="2x8x8")
-    yield "diagnostics", "".join(f"{each}\n{each!r}\n" for each in compilation.diagnostics)
+    yield (
+        "diagnostics",
+        "".join(
+            f"{each}\n{each.code}, {each.message}, {each.label}, {each.help}, {each.path}\n"
+            for each in compilation.diagnostics
+        ),
+    )
     mistakes: dict[str, Callable[[], Any]] = {
         "nothing": lambda: package.load("c4k3-foo", input="2x8x8"),
         "options": lambda: package.load("c4k3", inputs="2x8x8"),

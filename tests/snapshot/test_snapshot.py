@@ -48,7 +48,7 @@ def test_wrong_texts_have_every_code(tmp_path: Path) -> None:
 
 def run(out: Path, tree: Path) -> None:
     command = [sys.executable, "-m", "tests.snapshot", "run", str(out), "--tree", str(tree), "--jobs", "1"]
-    command += ["--nets", "g005", "--only", "network", "--only", "messages"]
+    command += ["--nets", "tiny", "--only", "network", "--only", "messages"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
@@ -57,6 +57,7 @@ def test_a_change_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     tree = tmp_path / "tree"
     for part in ("sewdsl", "grammars", "nets", "docs/codes", "tests/invalid"):
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tree)
     run(tmp_path / "one", ROOT)
     run(tmp_path / "two", tree)
     assert compare(tmp_path / "one", tmp_path / "two") == 0
@@ -66,7 +67,7 @@ def test_a_change_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     run(tmp_path / "two", tree)
     assert compare(tmp_path / "one", tmp_path / "two") == 1
     said = capsys.readouterr().out
-    assert "=== network/g005.txt" in said
+    assert "=== network/tiny.txt" in said
     assert "2 files: 2 differ" in said
 
 
