@@ -2,7 +2,8 @@
 
 A target is a module of this folder with a number ``SECONDS`` and a function ``ask(text, random)``, which raises where
 something does not hold. It runs in a process of its own (``worker``), which the system ends where a text takes more
-than ``SECONDS`` of processor time, also inside of a regular expression.
+than ``SECONDS`` of processor time, also inside of a regular expression. Where it has a function
+``numbered_text(seed, number)`` of its own, it is asked about those texts and not about hostile ones.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import heapq
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,12 @@ SLOWEST = 10
 """Texts of which the time is remembered."""
 
 
+def text_for(target: str) -> Callable[[int, int], str]:
+    """What gives a target the text of a seed and a number."""
+    found: Callable[[int, int], str] = getattr(import_module(f"tests.fuzz.{target}"), "numbered_text", numbered_text)
+    return found
+
+
 @dataclass(frozen=True)
 class Failure:
     """A text for which something does not hold."""
@@ -36,7 +43,7 @@ class Failure:
     reason: str
 
     def __str__(self) -> str:
-        text = numbered_text(self.seed, self.number)
+        text = text_for(self.target)(self.seed, self.number)
         shown = repr(text[:300]) + (f" … {len(text):,} characters" if len(text) > 300 else "")
         command = f"python -m tests.fuzz {self.target} --seed {self.seed} --first {self.number} --count 1"
         return f"{command}\n{shown}\n{self.reason}"

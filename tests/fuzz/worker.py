@@ -16,17 +16,17 @@ import traceback
 from random import Random
 from time import process_time
 
-from tests.fuzz.texts import numbered_text
+from tests.fuzz.running import text_for
 
 
 def main(target: str, seed: int, first: int, stop: int, seconds: float) -> None:
     """Asks about the texts of the numbers from ``first`` up to ``stop``."""
-    ask = importlib.import_module(f"tests.fuzz.{target}").ask
+    ask, texts = importlib.import_module(f"tests.fuzz.{target}").ask, text_for(target)
     ask("", Random(0))  # noqa: S311 -- what is built at first need is no text's fault
     faulthandler.register(signal.SIGXCPU, file=sys.stderr, all_threads=False, chain=True)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     for number in range(first, stop):
-        text, random = numbered_text(seed, number), Random(f"{target}/{seed}/{number}")  # noqa: S311 -- the same for a seed
+        text, random = texts(seed, number), Random(f"{target}/{seed}/{number}")  # noqa: S311 -- the same for a seed
         began = process_time()
         resource.setrlimit(resource.RLIMIT_CPU, (int(began + seconds) + 2, hard))
         _say(number=number)

@@ -1,0 +1,189 @@
+"""Random networks, each compared with what torch really computes: sizes, counts, ranges, passes, streams, texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+import sewdsl
+from sewdsl.draw import dot, mermaid
+from sewdsl.export.refusal import Refused
+from sewdsl.export.source.running import module
+from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.network import Network
+from sewdsl.notation import net
+from sewdsl.ops import catalogue
+from sewdsl.passes import Program, optimized
+from sewdsl.passes.memory import load_of, peak
+from sewdsl.snn import kernels
+from sewdsl.snn.kernels import choice
+from sewdsl.source import Source
+from tests.export.source.files import SOURCES
+from tests.laws.drawn import Drawn
+from tests.laws.outcomes import DOUBLE, Outcome, build, differences, expected, run
+from tests.notation.same import compiled, essence
+from tests.snapshot.generated import network as generated
+
+SECONDS = 120.0
+"""Processor time for each network, with the kernels that it is the first to need."""
+TOLERANCE = 1e-9
+"""Parts of the size of what is compared; also how near a decision may be to another one."""
+
+
+def numbered_text(seed: int, number: int) -> str:
+    """The network of a number, as a file."""
+    text, options = generated(number, seed)
+    header = "".join(f"{key} {value}\n" for key, value in options.items())
+    return f"sewdsl 1\n{header}body {text}\n" if options else text
+
+
+class _Case(Drawn):
+    """A network by its text, and what it is shown."""
+
+    @property
+    def network(self) -> Network:
+        return _network(self.body)
+
+
+@lru_cache(8)
+def _network(text: str) -> Network:
+    return sewdsl.read(Source("random.net", text)).result()
+
+
+def ask(text: str, random: Random) -> None:
+    """Everything about a network."""
+    if not text:
+        return
+    network = _network(text)
+    static = random.random() < 0.5
+    T = network.settings.steps if static else random.randint(1, 5)
+    case = _Case(text, (), T, random.randint(1, 3), static, random.randrange(1000))
+    _texts(network)
+    _counts(network)
+    with kernels.using("reference"):
+        _values(case)
+        _work(case)
+    with pytest.MonkeyPatch.context() as patch:
+        if random.random() < 0.5:  # what pays for large tensors only is done for these
+            patch.setattr(choice, "LARGE", 0)
+        for training in (True, False):
+            _passes(case, random, training=training)
+        _stream(case, random)
+    if random.random() < 0.3:
+        _exports(case)
+
+
+def _texts(network: Network) -> None:
+    """A network is the same when it has been written and read, and can be drawn."""
+    assert essence(compiled(net(network))) == essence(network)
+    assert from_json(to_json(network), catalogue()) == network
+    for expand in (False, True):
+        assert dot(network, expand=expand).rstrip().endswith("}")
+        assert mermaid(network, expand=expand)
+
+
+def _counts(network: Network) -> None:
+    """Parameters are those of the modules, keys are unique, and the memory of a training step can be predicted."""
+    model = sewdsl.compile(network, seed=0)
+    assert len({node.name for node in network}) == len(network)
+    parts = [model.get_submodule(node.name) for node in network.nodes[1:]]
+    assert len(set(map(id, parts))) == len(parts)
+    for node, part in zip(network.nodes[1:], parts, strict=True):
+        assert sum(p.numel() for p in part.parameters()) == network.parameters(node), node
+    assert sum(p.numel() for p in model.parameters()) == network.total_parameters
+    assert len(model.state_dict()) == sum(len(part.state_dict()) for part in parts)
+    for level in (0, 1, 2):
+        found = peak(optimized(network, level), load_of(network.recipe, 2))
+        assert found.bytes >= 4 * network.total_parameters
+
+
+def _values(case: Drawn) -> None:
+    """Shapes, ranges and dependence on time are as inferred, at every node."""
+    network = case.network
+    model = build(case, Program.of(network)).eval()
+    seen: dict[str, Tensor] = {}
+
+    def keeper(name: str) -> Callable[..., None]:
+        return lambda _module, _inputs, out: seen.__setitem__(name, out.detach())
+
+    for node in network.nodes[1:]:
+        model.get_submodule(node.name).register_forward_hook(keeper(node.name))
+    y = model(case.x, return_sequence=True)
+    assert y.shape == (case.T, case.N, *network.nodes[network.output].output.shape)
+    for node in network.nodes[1:]:
+        out, signal = seen[node.name], node.output
+        assert out.shape[-len(signal.shape) :] == signal.shape, node
+        assert out.shape[: -len(signal.shape)] in {(case.T, case.N), (1, case.N)}, node
+        assert case.static or out.shape[0] == case.T, node
+        if signal.values.upper is not None:
+            assert torch.equal(out, out.round()), node
+            assert 0 <= out.min() <= out.max() <= signal.values.upper, node
+        if case.static and not signal.varies:
+            assert all(torch.equal(out[0], later) for later in out), node
+
+
+def _work(case: Drawn) -> None:
+    """Multiply-accumulates are those of the convolutions and products that torch does."""
+    x = case.x.expand(case.T, case.N, *case.network.settings.input).contiguous()
+    model = build(case, Program.of(case.network)).eval()
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        model(x)
+    assert counted.get_total_flops() == 2 * case.network.total_macs * case.T * case.N
+
+
+def _passes(case: Drawn, random: Random, *, training: bool) -> None:
+    """Whatever the passes make of a network: the same outputs, gradients and statistics."""
+    wanted, margin = expected(case, DOUBLE, training=training)
+    for name, program in _programs(case.network, random):
+        found = run(build(case, program).train(training), case, DOUBLE)
+        _agree(f"{name}, {'training' if training else 'evaluation'}", found, wanted, margin)
+
+
+def _programs(network: Network, random: Random) -> Iterator[tuple[str, Program]]:
+    for level in (0, 1, 2):
+        yield f"level {level}", optimized(network, level)
+    program = replace(optimized(network, random.choice((1, 2))), lean=random.random() < 0.5)
+    steps = [step for step in program.steps if all(network.nodes[i].op.repeatable for i in step.nodes)]
+    again = frozenset(step.gives for step in steps if random.random() < 0.5)
+    yield f"computed again: {sorted(again)}", replace(program, again=again)
+
+
+def _stream(case: Drawn, random: Random) -> None:
+    """One time-step at a time, too."""
+    wanted, margin = expected(case, DOUBLE, training=False)
+    level = random.choice((0, 1, 2))
+    stream, state, found = build(case, optimized(case.network, level)).eval().stream(), None, []
+    for x_N in case.x.expand(case.T, case.N, *case.network.settings.input):
+        y_N, state = stream(x_N, state)
+        found.append(y_N.detach())
+    _agree(f"stream at level {level}", wanted._replace(y=torch.stack(found)), wanted, margin)
+
+
+def _exports(case: Drawn) -> None:
+    """The files for other libraries compute the same."""
+    wanted, margin = expected(case, DOUBLE, training=False)
+    for name, source in SOURCES.items():
+        try:
+            text = source(case.network)
+        except Refused:
+            continue
+        model: Any = module(text).to(DOUBLE.dtype)
+        model.load_state_dict(build(case, Program.of(case.network)).state_dict())
+        x = case.x.expand(case.T, case.N, *case.network.settings.input)
+        with torch.no_grad():
+            y = model.eval().sequence(x)
+        _agree(name, wanted._replace(y=y), wanted, margin)
+
+
+def _agree(what: str, found: Outcome, wanted: Outcome, margin: float) -> None:
+    """Nothing differs, unless sums in another order may have decided otherwise."""
+    wrong = list(differences(found, wanted, TOLERANCE))
+    assert not wrong or margin <= TOLERANCE, f"{what}: {'; '.join(wrong[:5])} (margin {margin:.3g})"
