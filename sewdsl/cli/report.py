@@ -15,8 +15,10 @@ def command(run: Run) -> None:
 
     folder = RunFolder(run)
     try:
-        write(folder)
+        wrong = write(folder)
     except RunError as error:
         echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
+    for name, what in wrong.items():
+        echo(f"warning: '{folder.path / name}' is damaged, and left out: {what}", err=True)
     echo(str(folder.report))

@@ -6,7 +6,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -165,9 +165,12 @@ def _say_ways_on(run: RunFolder) -> None:
 def _going_on(run: RunFolder) -> str:
     """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
     from sewdsl.train.data.places import told  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
     from sewdsl.train.whereabouts import remembered  # noqa: PLC0415 -- as above
 
-    lay, variable = remembered(run), told()
+    lay, variable = None, told()
+    with suppress(RunError):
+        lay = remembered(run)
     data = ["--data", str(lay)] if lay and variable and variable.absolute() != lay else []
     return shlex.join(["sewdsl", "train", "--resume", str(run.path), *data])
 

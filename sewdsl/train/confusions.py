@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, BaseModel
 
 from sewdsl.train import atomic
+from sewdsl.train.records import STRICT, Count, Text, salvage
 
 
 class Confusions(NamedTuple):
@@ -35,28 +38,31 @@ def write(path: Path, counts: list[list[int]], names: Sequence[str]) -> None:
     atomic.write_text(path, json.dumps(found._asdict()) + "\n")
 
 
-def read(path: Path) -> Confusions:
-    """What a file says; nothing where it cannot be read. Files of the first version hold the counts alone."""
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return NONE
-    if not isinstance(found, dict):
-        found = {"counts": found}
-    counts: Any = found.get("counts")
-    names: Any = found.get("classes")
-    if not _square(counts):
-        return NONE
-    good = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return Confusions(_named(len(counts), names if good else ()), counts)
+def parse(data: bytes) -> tuple[Confusions, list[str]]:
+    """What the contents of a file say, and what is wrong with them.
+
+    Files of the first version hold the counts alone.
+    """
+    if data.lstrip().startswith(b"["):
+        data = b'{"counts": ' + data + b"}"
+    found, wrong = salvage(data, _File)
+    counts = found.get("counts", [])
+    return Confusions(_named(len(counts), found.get("classes", [])), counts), wrong
 
 
 def _named(count: int, names: Sequence[str]) -> list[str]:
     return [*names[:count], *map(str, range(len(names), count))]
 
 
-def _square(found: Any) -> bool:
-    """Whether it is a square of whole numbers."""
-    if not isinstance(found, list) or not all(isinstance(row, list) and len(row) == len(found) for row in found):
-        return False
-    return all(type(count) is int and count >= 0 for row in found for count in row)
+def _square(counts: list[list[int]]) -> list[list[int]]:
+    if any(len(row) != len(counts) for row in counts):
+        message = f"expected {len(counts)} counts in each of its {len(counts)} rows"
+        raise ValueError(message)
+    return counts
+
+
+class _File(BaseModel):
+    model_config = STRICT
+
+    classes: list[Text] = []
+    counts: Annotated[list[list[Count]], AfterValidator(_square)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
@@ -16,10 +16,25 @@ from sewdsl.source import Source
 from sewdsl.train import confusions, metrics
 from sewdsl.train.finding import no_run
 from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.records import STRICT, Positive, RecordError, Seed, Text, contents, salvage
+from sewdsl.train.result import Result
 from sewdsl.train.watch.names import FIRING_RATE
 from sewdsl.train.watch.population import Population
 
-POPULATIONS = TypeAdapter(dict[str, Population])
+Found = TypeVar("Found")
+SHOWN = 3
+"""Complaints about one file that are listed."""
+
+
+class _Recipe(BaseModel):
+    """The contents of ``recipe.json``, as far as anything but their text is used."""
+
+    model_config = ConfigDict(**{**STRICT, "extra": "allow"})
+
+    on: Text
+    epochs: Positive
+    seed: Seed
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,7 @@ class Facts:
         epochs: The figures of each epoch.
         confusion: Which classes the test samples are taken for.
         diagram: SVG.
+        wrong: What is wrong with a file, by the file's name; what it concerns is left out above.
     """
 
     name: str
@@ -43,6 +59,7 @@ class Facts:
     epochs: metrics.Epochs
     confusion: confusions.Confusions
     diagram: str
+    wrong: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def network(self) -> Network | None:
@@ -63,13 +80,10 @@ class Facts:
         rows = [self.rates(epoch) for epoch in self.epochs]
         return next((row for row in reversed(rows) if row), {})
 
-    @cached_property
+    @property
     def populations(self) -> dict[str, Population]:
         """The neurons of each layer by how much they fire; empty where that was not counted or cannot be read."""
-        try:
-            return POPULATIONS.validate_python(self.result.get("neurons", {}))
-        except ValidationError:
-            return {}
+        return dict(self.result.get("neurons", {}))
 
     def rates(self, epoch: int) -> dict[str, float]:
         """Firing rates after an epoch, by layer, in order of computation."""
@@ -88,38 +102,33 @@ def gather(folder: RunFolder) -> Facts:
     """
     if not any(path.is_file() for path in (folder.spec, folder.recipe, folder.result)):
         raise RunError(no_run(folder.path))
+    wrong: dict[str, str] = {}
+
+    def found(path: Path, nothing: Found, parse: Callable[[bytes], tuple[Found, Sequence[str]]]) -> Found:
+        """What a file says; nothing where it is missing or cannot be read."""
+        try:
+            said, complaints = parse(contents(path))
+        except FileNotFoundError:
+            return nothing
+        except OSError as error:
+            said, complaints = nothing, [error.strerror or type(error).__name__]
+        except (RecordError, UnicodeDecodeError) as error:
+            said, complaints = nothing, [str(error)]
+        if complaints:
+            wrong[path.name] = "; ".join(complaints[:SHOWN]) + ("; …" if len(complaints) > SHOWN else "")
+        return said
+
     return Facts(
         name=folder.path.resolve().name,
-        spec=_text(folder.spec),
-        recipe=_object(folder.recipe),
-        result=_object(folder.result),
-        epochs=_epochs(folder.metrics),
-        confusion=confusions.read(folder.confusion),
-        diagram=_text(folder.diagram),
+        spec=found(folder.spec, "", _text),
+        recipe=found(folder.recipe, {}, lambda data: salvage(data, _Recipe)),
+        result=found(folder.result, {}, lambda data: salvage(data, Result)),
+        epochs=found(folder.metrics, {}, lambda data: (metrics.parse(data), ())),
+        confusion=found(folder.confusion, confusions.NONE, confusions.parse),
+        diagram=found(folder.diagram, "", _text),
+        wrong=wrong,
     )
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(_text(path))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _object(path: Path) -> dict[str, Any]:
-    found = _json(path)
-    return found if isinstance(found, dict) else {}
-
-
-def _epochs(path: Path) -> metrics.Epochs:
-    try:
-        return metrics.epochs(path)
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+def _text(data: bytes) -> tuple[str, Sequence[str]]:
+    return data.decode(), ()

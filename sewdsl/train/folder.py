@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from sewdsl.train import result
 from sewdsl.train.finding import is_run, no_run
-from sewdsl.train.result import Result, complaint
+from sewdsl.train.records import RecordError, contents
+from sewdsl.train.result import Result
 
 
 class RunError(Exception):
@@ -141,13 +141,11 @@ class RunFolder:
             RunError: it is no run, or the result cannot be read.
         """
         try:
-            text = self.result.read_bytes()
+            return result.read(contents(self.result))
         except OSError:
             raise Unfinished(self) if is_run(self.path) else RunError(no_run(self.path)) from None
-        try:
-            return Result.model_validate_json(text)
-        except ValidationError as error:
-            message = f"'{self.result}' is damaged, or of another version: {complaint(error, text)}"
+        except RecordError as error:
+            message = f"'{self.result}' is damaged, or of another version: {error}"
             raise RunError(message) from None
 
 

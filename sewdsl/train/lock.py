@@ -19,7 +19,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
         RunError: another process is at work there, or the lock cannot be made.
     """
     try:
-        file = folder.lock.open("a+", encoding="utf-8")
+        file = folder.lock.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         message = f"cannot write to the folder '{folder.path}': {error.strerror}"
         raise RunError(message) from None
@@ -28,7 +28,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            message = f"'{folder.path}' is in use by process {file.read().strip() or 'unknown'}"
+            message = f"'{folder.path}' is in use by process {file.read(20).strip() or 'unknown'}"
             raise RunError(message) from None
         os.ftruncate(file.fileno(), 0)
         with suppress(OSError):  # a full disk: the lock holds without its number

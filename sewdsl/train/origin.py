@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+from sewdsl.train.records import STRICT, Digest, Text
 
 
 class Origin(BaseModel):
@@ -13,7 +15,7 @@ class Origin(BaseModel):
         sha256: Of its contents.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STRICT
 
-    file: str
-    sha256: str
+    file: Text
+    sha256: Digest

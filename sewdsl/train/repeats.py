@@ -129,7 +129,7 @@ def compare(compilation: Compilation, place: RunFolder, origin: Origin | None = 
     Raises:
         RunError: it does.
     """
-    if place.spec.is_file() and place.spec.read_text(encoding="utf-8") != standalone(compilation):
+    if place.spec.is_file() and place.spec.read_bytes() != standalone(compilation).encode():
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
         raise RunError(message)
     if place.spec.is_file() and _digest(_began(place)) != _digest(origin):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 
 from sewdsl.train.origin import Origin
+from sewdsl.train.records import STRICT, Count, Positive, RecordError, Seconds, Seed, Share, Text, Threads, Word, parse
 from sewdsl.train.watch.population import Population
 
 PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
@@ -17,11 +19,9 @@ PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
 UNKNOWN = "unknown"
 """The version of a package that is not installed."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
 
 class Result(BaseModel):
-    """The contents of ``result.json``.
+    """The contents of ``result.json``; every field has bounds, also where one is read that another program wrote.
 
     Attributes:
         network: The network's name.
@@ -43,37 +43,46 @@ class Result(BaseModel):
         neurons: How many of each such layer never fire, nearly always, or in between; empty where it was not counted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STRICT
 
-    network: str
-    data: str
+    network: Text
+    data: Word
     accuracy: Share
     best_accuracy: Share
-    epochs: int
-    parameters: int
-    seconds: float
-    seed: int
+    epochs: Count
+    parameters: Count
+    seconds: Seconds
+    seed: Seed
     start: Origin | None = None
-    device: str
-    machine: str = "unknown"
-    processes: int = 1
-    threads: int
-    versions: dict[str, str]
-    firing_rates: dict[str, Share]
-    neurons: dict[str, Population] = Field(default_factory=dict)
+    device: Literal["cpu", "cuda"]
+    machine: Word = "unknown"
+    processes: Positive = 1
+    threads: Threads
+    versions: dict[Word, Word]
+    firing_rates: dict[Text, Share]
+    neurons: dict[Text, Population] = {}
 
 
-def complaint(error: ValidationError, text: bytes) -> str:
-    """What is wrong with a text that should be a result, and which version wrote it if it says so."""
-    first = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
-    said = {"missing": f"'{field}' is missing", "extra_forbidden": f"'{field}' is unknown"}
-    what = said.get(first["type"], f"{field}: {first['msg']}" if field else first["msg"])
+def read(data: bytes) -> Result:
+    """The result that a text of JSON holds.
+
+    Raises:
+        RecordError: it holds none; the message says which version wrote it, if the text does.
+    """
     try:
-        wrote = json.loads(text)["versions"]["sewdsl"]
+        return parse(data, Result)
+    except RecordError as error:
+        wrote = _wrote(data)
+        raise RecordError(f"{error}; sewdsl {wrote} wrote it") if wrote else error from None
+
+
+def _wrote(data: bytes) -> str:
+    """The version of sewdsl that a text names; empty where it names none."""
+    try:
+        wrote = json.loads(data)["versions"]["sewdsl"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return what
-    return what if wrote == UNKNOWN else f"{what}; sewdsl {wrote} wrote it"
+        return ""
+    return wrote if isinstance(wrote, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", wrote) else ""
 
 
 def versions() -> dict[str, str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from sewdsl.compiler import Compilation, read
 from sewdsl.diagnostics import SewdslError
@@ -16,8 +18,10 @@ from sewdsl.terminal import echo
 from sewdsl.train import atomic, weights
 from sewdsl.train.data.problem import DataError
 from sewdsl.train.folder import Ended, RunError, RunFolder
+from sewdsl.train.origin import Origin
 from sewdsl.train.plan import Plan
 from sewdsl.train.processes import rank
+from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
 from sewdsl.train.whereabouts import plan_again
 
 CHANGEABLE = "train.epochs"
@@ -26,6 +30,35 @@ CHANGEABLE = "train.epochs"
 
 NEEDED = {"epoch", "state_dict", "loops", "optimizer_states", "lr_schedulers", "run"}
 """Parts of a checkpoint that a run goes on from."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Tally(BaseModel):
+    right: Count
+    seen: Count
+    total_loss: Finite
+
+
+class _Process(BaseModel):
+    tally: _Tally
+    random: dict[str, Any]
+
+
+class _Run(BaseModel):
+    """What :meth:`sewdsl.train.classifier.Classifier.on_save_checkpoint` adds to a checkpoint."""
+
+    processes: Annotated[list[_Process], Field(min_length=1)]
+    history: dict[Positive, dict[str, float]]
+    seconds: Seconds
+    threads: Threads
+    spec: Text = ""
+    start: Origin | None = None
+
+
+class _Standing(BaseModel):
+    epoch: Count
+    run: _Run
 
 
 def check(
@@ -121,6 +154,11 @@ def _whole(path: Path) -> dict[str, Any]:
     if not found.keys() >= NEEDED:
         message = f"a run cannot go on from the checkpoint '{path}', which holds little more than weights"
         raise RunError(message)
+    try:
+        _Standing.model_validate(found)
+    except ValidationError as error:
+        message = f"the checkpoint '{path}' is damaged: {complaint(error.errors()[0])}"
+        raise RunError(message) from None
     return found
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from sewdsl.train.facts import Facts, gather
 from sewdsl.train.folder import RunError, RunFolder
@@ -79,19 +79,21 @@ def look(folder: RunFolder) -> Run:
         facts = gather(folder)
     except RunError as error:
         return Run(folder.path, problem=str(error))
-    result, recipe, last = facts.result, facts.recipe, _last(facts)
+    result, recipe = facts.result, facts.recipe
+    # of a run that did not end; none where a validation part was judged instead of the test samples
+    accuracies = [row["test_accuracy"] for row in facts.epochs.values() if "test_accuracy" in row]
     problem = _problem(folder, facts)
     return Run(
         path=folder.path,
-        network=_str(result.get("network")) or (facts.network.name if facts.network else None),
-        data=_str(result.get("data")) or _str(recipe.get("on")),
-        epochs=_int(result.get("epochs")) or len(facts.epochs),
-        planned=_int(recipe.get("epochs")),
-        accuracy=_float(result.get("accuracy", last)),
-        best_accuracy=_float(result.get("best_accuracy", _best(facts))),
-        parameters=_int(result.get("parameters")) or (facts.network.total_parameters if facts.network else None),
-        seconds=_float(result.get("seconds")),
-        seed=_int(result.get("seed", recipe.get("seed"))),
+        network=result.get("network") or (facts.network.name if facts.network else None),
+        data=result.get("data") or recipe.get("on"),
+        epochs=result.get("epochs") or len(facts.epochs),
+        planned=recipe.get("epochs"),
+        accuracy=result.get("accuracy", accuracies[-1] if accuracies else None),
+        best_accuracy=result.get("best_accuracy", max(accuracies, default=None)),
+        parameters=result.get("parameters") or (facts.network.total_parameters if facts.network else None),
+        seconds=result.get("seconds"),
+        seed=result.get("seed", recipe.get("seed")),
         state=_state(folder, problem),
         problem=problem,
     )
@@ -119,8 +121,10 @@ def in_use(folder: RunFolder) -> bool:
 
 def _problem(folder: RunFolder, facts: Facts) -> str | None:
     for path, read in ((folder.spec, facts.spec), (folder.recipe, facts.recipe)):
+        if path.name in facts.wrong:
+            return f"{path.name} is damaged: {facts.wrong[path.name]}"
         if not read:
-            return f"{path.name} is {'damaged' if path.is_file() else 'missing'}"
+            return f"{path.name} is {'damaged: it is empty' if path.is_file() else 'missing'}"
     if folder.result.is_file():
         try:
             folder.read_result()
@@ -128,30 +132,6 @@ def _problem(folder: RunFolder, facts: Facts) -> str | None:
             return str(error)
     elif facts.network is None:
         return f"{folder.spec.name} has errors: 'sewdsl check' lists them"
+    elif folder.metrics.name in facts.wrong:
+        return f"{folder.metrics.name} is damaged: {facts.wrong[folder.metrics.name]}"
     return None
-
-
-def _accuracies(facts: Facts) -> list[float]:
-    return [row["test_accuracy"] for row in facts.epochs.values() if "test_accuracy" in row]
-
-
-def _last(facts: Facts) -> float | None:
-    """Of a run that did not end; None where a validation part was judged instead of the test samples."""
-    found = _accuracies(facts)
-    return found[-1] if found else None
-
-
-def _best(facts: Facts) -> float | None:
-    return max(_accuracies(facts), default=None)
-
-
-def _str(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _float(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

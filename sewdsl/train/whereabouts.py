@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from sewdsl.compiler import Compilation
 from sewdsl.train import atomic
 from sewdsl.train.data import places
 from sewdsl.train.data.problem import DataError
-from sewdsl.train.folder import RunFolder
+from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.plan import Plan, plan
+from sewdsl.train.records import STRICT, RecordError, contents, parse
 
-KEY = "folder"
-"""Of the one value in ``data.json``."""
+
+class Lay(BaseModel):
+    """The contents of ``data.json``.
+
+    Attributes:
+        folder: Where the data lay when the run began.
+    """
+
+    model_config = STRICT
+
+    folder: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
 
 
 def remember(folder: RunFolder, planned: Plan) -> None:
@@ -25,16 +38,25 @@ def remember(folder: RunFolder, planned: Plan) -> None:
     """
     place = planned.data.setup.folder
     if place is not None and planned.data.find():
-        atomic.write_text(folder.data, json.dumps({KEY: str(place.absolute())}, indent=2) + "\n")
+        atomic.write_text(folder.data, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
 
 
 def remembered(folder: RunFolder) -> Path | None:
-    """Where the data lay; None where that was not noted, or cannot be read."""
+    """Where the data lay; None where that was not noted.
+
+    Raises:
+        RunError: the note cannot be read.
+    """
     try:
-        found = json.loads(folder.data.read_text(encoding="utf-8"))[KEY]
-    except (OSError, ValueError, KeyError, TypeError):
+        return Path(parse(contents(folder.data), Lay).folder)
+    except FileNotFoundError:
         return None
-    return Path(found) if isinstance(found, str) and found else None
+    except OSError as error:
+        message = f"cannot read '{folder.data}': {error.strerror}"
+        raise RunError(message) from None
+    except RecordError as error:
+        message = f"'{folder.data}', which says where the data lay, is damaged: {error}"
+        raise RunError(message) from None
 
 
 def plan_again(compilation: Compilation, folder: RunFolder, said: Path | None) -> Plan:
@@ -49,13 +71,19 @@ def plan_again(compilation: Compilation, folder: RunFolder, said: Path | None) -
         SewdslError: see :func:`sewdsl.train.plan.plan`.
         DataError: the data is not there.
     """
-    lay = None if said or places.told() else remembered(folder)
+    lay, note = None, ""
+    if not (said or places.told()):
+        try:
+            lay = remembered(folder)
+            note = f"'{lay}' is where it lay when the run began" if lay else ""
+        except RunError as error:
+            note = str(error)
     planned = plan(compilation, said or lay)
     try:
         planned.data.find()
     except DataError as error:
-        if lay is None:
+        if not note:
             raise
-        message = f"{error}\n  '{lay}' is where it lay when the run began; --data DIR says where it lies now"
+        message = f"{error}\n  {note}; --data DIR says where it lies now"
         raise DataError(message) from None
     return planned

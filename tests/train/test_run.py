@@ -97,7 +97,8 @@ class TestFolder:
         assert round(result.accuracy * 359, 9).is_integer()
 
     def test_confusion(self, run: Run) -> None:
-        classes, counts = confusions.read(run.folder.confusion)
+        (classes, counts), wrong = confusions.parse(run.folder.confusion.read_bytes())
+        assert wrong == []
         assert classes == [str(digit) for digit in range(10)]
         assert sum(map(sum, counts)) == 359
         assert sum(counts[label][label] for label in range(10)) == round(run.result.accuracy * 359)
@@ -196,9 +197,9 @@ class TestDamage:
         ("changes", "said"),
         [
             ({"energy": 3}, "'energy' is unknown; sewdsl 9.1 wrote it"),
-            ({"accuracy": 2}, "accuracy: Input should be less than or equal to 1; sewdsl 9.1 wrote it"),
+            ({"accuracy": 2}, "accuracy is 2, expected at most 1; sewdsl 9.1 wrote it"),
             ({"neurons": {"if1": {}}}, "'neurons.if1.shape' is missing; sewdsl 9.1 wrote it"),
-            ({"firing_rates": {"if1": -1}}, "firing_rates.if1: Input should be greater than or equal to 0; sewdsl 9.1"),
+            ({"firing_rates": {"if1": -1}}, "firing_rates.if1 is -1, expected at least 0; sewdsl 9.1"),
         ],
     )
     def test_result_of_another_version(self, copy: RunFolder, changes: dict[str, object], said: str) -> None:

@@ -20,7 +20,12 @@ def candidates(folder: Path | None, names: Sequence[str]) -> list[Path]:
     """The folder itself, and the folders in it that bear one of the names."""
     if folder is None:
         return []
-    return [place for place in (folder, *(folder / name for name in names)) if place.is_dir()]
+    return [place for place in (folder, *(folder / name for name in names)) if is_folder(place)]
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, whatever the path holds: Path's own fails on a long one."""
+    return os.path.isdir(path)  # noqa: PTH112 -- see above
 
 
 def missing(
@@ -37,7 +42,7 @@ def missing(
     """
     if folder is None:
         first = f"where does {name} lie? Say --data DIR, or set {VARIABLE} to the folder of all data sets"
-    elif not folder.is_dir():
+    elif not is_folder(folder):
         first = f"{name} is not there: '{folder}' is not a folder"
     else:
         inside = f", nor in a folder {' or '.join(names)} there" if names else ""

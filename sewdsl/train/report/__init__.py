@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sewdsl.train import atomic
 from sewdsl.train.facts import gather
 from sewdsl.train.folder import RunFolder
@@ -10,12 +12,17 @@ from sewdsl.train.report.page import page
 __all__ = ["write"]
 
 
-def write(folder: RunFolder) -> None:
+def write(folder: RunFolder) -> Mapping[str, str]:
     """Writes the page of a run, whole or not at all; the same files always give the same page.
 
-    What a run that did not end has not written is left out of the page.
+    What a run that did not end has not written is left out of the page, and so is what cannot be read.
+
+    Returns:
+        What is wrong with a file, by the file's name.
 
     Raises:
         RunError: the folder holds no run, or the page cannot be written.
     """
-    atomic.write_text(folder.report, page(gather(folder)))
+    facts = gather(folder)
+    atomic.write_text(folder.report, page(facts))
+    return facts.wrong

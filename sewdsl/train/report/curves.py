@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib as mpl
@@ -78,7 +79,8 @@ def pictures(epochs: Epochs) -> list[Markup]:
 
 
 def _points(epochs: Epochs, figure: str) -> dict[int, float]:
-    return {epoch: row[figure] for epoch, row in epochs.items() if figure in row}
+    """A figure of each epoch in which it was finite."""
+    return {epoch: row[figure] for epoch, row in epochs.items() if figure in row and isfinite(row[figure])}
 
 
 def _draw(panel: Panel, lines: dict[Line, dict[int, float]]) -> str:

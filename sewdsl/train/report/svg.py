@@ -9,7 +9,7 @@ from sewdsl.train.report.markup import Markup
 
 DROPPED = {"defs/style", "foreignObject", "image", "metadata", "script", "style"}
 """Elements that are no shapes: a style would hold for the whole page, and a script runs."""
-ELEMENT_TREE_ERRORS = (ET.ParseError, ValueError)
+ELEMENT_TREE_ERRORS = (ET.ParseError, ValueError, RecursionError)
 
 
 def inline(svg: str, prefix: str, title: str) -> Markup:
@@ -21,19 +21,19 @@ def inline(svg: str, prefix: str, title: str) -> Markup:
         title: What it shows, for those who cannot see it.
 
     Returns:
-        The element; nothing where the document cannot be read.
+        The element; nothing where the document cannot be read, or its elements are nested too deep.
     """
     try:
         root = ET.fromstring(svg)  # noqa: S314 -- expat refuses entities that grow; it is a file of the run's own
+        _clean(root, prefix)
+        for name in ("width", "height"):
+            if name in root.attrib:
+                root.set(name, root.attrib[name].removesuffix("pt"))
+        root.set("role", "img")
+        root.set("aria-label", title)
+        return Markup(ET.tostring(root, encoding="unicode"))
     except ELEMENT_TREE_ERRORS:
         return Markup()
-    _clean(root, prefix)
-    for name in ("width", "height"):
-        if name in root.attrib:
-            root.set(name, root.attrib[name].removesuffix("pt"))
-    root.set("role", "img")
-    root.set("aria-label", title)
-    return Markup(ET.tostring(root, encoding="unicode"))
 
 
 def _clean(element: ET.Element, prefix: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sewdsl.train.facts import Facts
-from sewdsl.train.report.markup import Markup, tag
+from sewdsl.train.report.markup import Markup, join, tag
 
 
 def header(facts: Facts) -> Markup:
@@ -36,9 +36,13 @@ def _summary(facts: Facts) -> str:
 
 
 def _state(facts: Facts) -> Markup:
-    if not facts.result:
-        return tag("p", "This run has not ended: the page shows what it has written so far.", class_="warning")
-    return Markup()
+    """Whether the run has ended, and what could not be read of its files."""
+    said = [
+        tag("p", f"Left out, since {name} is damaged: {what}", class_="warning") for name, what in facts.wrong.items()
+    ]
+    if not facts.result and "result.json" not in facts.wrong:
+        said.append(tag("p", "This run has not ended: the page shows what it has written so far.", class_="warning"))
+    return join(*said)
 
 
 def _figures(facts: Facts) -> list[Markup]:

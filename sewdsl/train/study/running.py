@@ -47,7 +47,7 @@ class Group:
     def row(self) -> Row:
         """Its figures so far."""
         epochs = [metrics.epochs(self.place(result.seed).metrics) for result in self.results]
-        last = [found[max(found)]["train_accuracy"] for found in epochs]
+        last = [row["train_accuracy"] for row in (found[max(found)] for found in epochs) if "train_accuracy" in row]
         parameters = self.plans[0][1].network.total_parameters
         labels = self.varied.variant.labels
         return Row.of(labels, self.folder.name, parameters, self.results, last, self.diverged)

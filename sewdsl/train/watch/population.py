@@ -5,14 +5,18 @@ from __future__ import annotations
 from math import prod
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from sewdsl.train.records import STRICT, Count, Positive
 from sewdsl.train.watch.names import DEAD, SATURATED
 
 EDGES = (0.001, 0.003, DEAD, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, SATURATED)
 """The highest rate of each bin: half decades where most neurons of spiking networks are, then tenths.
 
 The first bin begins above 0, each other one above the edge before it."""
+
+MAX_AXES = 8
+"""Axes of a layer's output; those of the language have at most three."""
 
 
 class Population(BaseModel):
@@ -33,22 +37,32 @@ class Population(BaseModel):
             0.1, 0.2, … 0.9; an edge belongs to the bin that it ends.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = STRICT
 
-    shape: tuple[NonNegativeInt, ...] = Field(min_length=1)
-    dead: NonNegativeInt
-    saturated: NonNegativeInt
-    always: NonNegativeInt
-    dead_channels: NonNegativeInt
-    dead_places: NonNegativeInt
-    saturated_channels: NonNegativeInt
-    histogram: tuple[NonNegativeInt, ...] = Field(min_length=len(EDGES), max_length=len(EDGES))
+    shape: tuple[Positive, ...] = Field(min_length=1, max_length=MAX_AXES)
+    dead: Count
+    saturated: Count
+    always: Count
+    dead_channels: Count
+    dead_places: Count
+    saturated_channels: Count
+    histogram: tuple[Count, ...] = Field(min_length=len(EDGES), max_length=len(EDGES))
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if not self.neurons or sum(self.bins) != self.neurons:
+        if sum(self.bins) != self.neurons:
             message = f"{sum(self.bins)} neurons are counted of {self.neurons}"
             raise ValueError(message)
+        parts = {
+            "always": (self.always, self.saturated),
+            "dead_channels": (self.dead_channels, self.shape[0]),
+            "saturated_channels": (self.saturated_channels, self.shape[0]),
+            "dead_places": (self.dead_places, self.places),
+        }
+        for name, (part, of) in parts.items():
+            if part > of:
+                message = f"{name} is {part}, expected at most {of}"
+                raise ValueError(message)
         return self
 
     @property
