@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sewdsl.train import atomic
 from sewdsl.train.folder import RunError
-from sewdsl.train.records import MAX_COUNT, RecordError, contents, quoted
+from sewdsl.train.records import MAX_COUNT, RecordError, contents, named, quoted
 from sewdsl.train.watch.names import FIRING_RATE
 
 Epochs = dict[int, dict[str, float]]
@@ -87,7 +87,7 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
         except ValueError:
             value = -1.0
         if not 0 <= value <= most and (share or isfinite(value)):
-            message = f"{name} is {quoted(text)}, expected a number from 0 to {most:g}"
+            message = f"{named(name)} is {quoted(text)}, expected a number from 0 to {most:g}"
             raise RecordError(message)
         yield name, value
 

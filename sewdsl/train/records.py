@@ -105,7 +105,7 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
     for name, value in found.items():
         field = fields.get(name) or (_SCALAR if model.model_config.get("extra") == "allow" else None)
         if field is None:
-            wrong.append(f"'{name}' is unknown")
+            wrong.append(f"'{named(name)}' is unknown")
             continue
         try:
             good[name] = field.validate_json(to_json(value, inf_nan_mode="constants"))
@@ -132,7 +132,7 @@ _SCALAR = TypeAdapter[Any](Scalar, config=STRICT)
 
 def complaint(error: ErrorDetails) -> str:
     """Which field is wrong, what it holds, and what it should hold."""
-    field = ".".join(map(str, error["loc"]))
+    field = named(".".join(map(str, error["loc"])))
     kind, message = error["type"], error["msg"]
     if kind in _EXPECTED:
         limits = {name: f"{limit:.15g}" if isinstance(limit, float) else limit for name, limit in error["ctx"].items()}
@@ -150,3 +150,9 @@ def quoted(value: Any) -> str:
     """A value as Python writes it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def named(field: str) -> str:
+    """The name of a field as a message has it: short, and of one line."""
+    text = field if field.isprintable() else ascii(field)
+    return text if len(text) <= 2 * MAX_SHOWN else f"{text[: 2 * MAX_SHOWN]}…"
