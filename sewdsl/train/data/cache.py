@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 from sewdsl import resources, whole
+from sewdsl.train.data.numpy_files import read_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,16 +18,13 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Part of each key; to be raised when what is made from the same source changes."""
 
-DAMAGED = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error)
-"""What numpy raises of a file that is not what it should be."""
-
 
 def folder() -> Path:
     """Where the arrays lie; it can be removed at any time."""
     return resources.cache()
 
 
-def cached(key: tuple[object, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def cached(key: tuple[object, ...], shape: tuple[int, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """An array by its key; where it is not in the cache, or damaged there, it is made and put there.
 
     A file appears under its name only when it is whole, so several processes may make the same array at once. Its
@@ -36,17 +32,14 @@ def cached(key: tuple[object, ...], make: Callable[[], NDArray[Any]]) -> NDArray
 
     Args:
         key: All that the array depends on.
+        shape: Of the array.
         make: What to do where there is none.
     """
-    import numpy as np
-
     name = hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()
     path = folder() / "frames" / name[:2] / f"{name}.npz"
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            found: NDArray[Any] = arrays["frames"]
-            return found
-    except DAMAGED:
+        return read_arrays(path, ["frames"], shape)[0]
+    except (OSError, ValueError):
         made = make()
         _write(path, made)
         return made

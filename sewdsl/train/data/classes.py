@@ -8,6 +8,10 @@ from pathlib import Path
 
 SHOWN = 5
 """Most classes that a message names."""
+SHOWN_DIGITS = 20
+"""Most digits of a folder's name that a message quotes."""
+MAX_CLASSES = 100_000
+"""Classes of a data set; folders whose names are larger numbers are an error."""
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
@@ -80,6 +84,12 @@ def misfit(
     """
     total = max(label.values()) + 1
     called = {number: name for name, number in label.items()}
+    if total > MAX_CLASSES:
+        name = called[total - 1][:SHOWN_DIGITS]
+        return (
+            f"in '{place}', the folder '{name}' is a number, which is its own class, from 0, but there are at most "
+            f"{MAX_CLASSES:,} classes\n  give the folders names that are not all numbers"
+        )
     lacking = {n: [part for part, there in parts.items() if n not in there] for n in range(total)}
     torn = {n: where for n, where in lacking.items() if where and (len(where) < len(parts) or not subset)}
     numbers = "; a number is its own class, from 0" if _numbers(label) else ""

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the channels of ImageNet's training images, on the scale from 0 to 1."""
 GREY_MEAN, GREY_DEVIATION = (0.449,), (0.226,)
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF")
+"""What a file may hold, whatever its name: of others, some start programs."""
+MAX_PIXELS = 2**26
+"""Of an image; at three bytes each they are 200 MB."""
 MARGIN = 256 / 224
 """By how much the short side is longer than what is cut out of the middle."""
 AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
@@ -79,12 +83,17 @@ class ImageFiles:
         return replace(self, files=[self.files[index] for index in indices.tolist()])
 
     def _open(self, path: Path) -> Image:
-        from PIL.Image import DecompressionBombError
-        from torchvision.datasets.folder import pil_loader
+        import PIL.Image
 
         try:
-            image: Image = pil_loader(str(path))
-        except (OSError, SyntaxError, ValueError, DecompressionBombError) as error:
+            with PIL.Image.open(path, formats=FORMATS) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    message = f"it has {opened.width}x{opened.height} pixels, expected at most {MAX_PIXELS:,}"
+                    raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
+                image: Image = opened.convert("RGB")
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a damaged image can end in any of them
             message = f"'{path}' is damaged, or no image: {error}"
             raise DataError(message) from None
         return image if self.shape[0] > 1 else image.convert("L")

@@ -47,7 +47,7 @@ class SimulatedDigit(Recording):
     def frames(self, steps: int, shape: Shape) -> Frames:
         """Frames with the same number of events each."""
         key = ("mnist5k-dvs", SENSOR, self.pixels.tobytes(), self.index, steps, shape)
-        return cached(key, lambda: framing.frames(self.events(), steps, SENSOR.size))
+        return cached(key, (steps, *shape), lambda: framing.frames(self.events(), steps, SENSOR.size))
 
 
 class Mnist5kDvs(DataSet, name="mnist5k-dvs"):

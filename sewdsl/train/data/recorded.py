@@ -98,7 +98,7 @@ class RecordedDataSet(DataSet):
             if wrong:
                 raise DataError(wrong)
         for recording in (*listing.train, *listing.test):
-            if self.classes and recording.label >= self.classes:
+            if self.classes and not 0 <= recording.label < self.classes:
                 last = self.classes - 1
                 message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}"
                 raise DataError(message)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, ClassVar
 
 from sewdsl.train.data import places
-from sewdsl.train.data.cache import DAMAGED
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.images import Images, scaling
 from sewdsl.train.data.problem import DataError
@@ -28,6 +26,8 @@ class VisionDataSet(DataSet):
         named: Whether torchvision knows names of the classes that say more than their numbers.
     """
 
+    shape: ClassVar[tuple[int, int, int]]
+    classes: ClassVar[int]
     marker: ClassVar[str]
     files: ClassVar[str]
     counts: ClassVar[tuple[int, int]]
@@ -80,18 +80,46 @@ class VisionDataSet(DataSet):
         place = self._root / self.marker
         try:
             found = self._read(train=train)
-        except (*DAMAGED, AssertionError, RuntimeError, UnpicklingError) as error:
-            message = (
-                f"'{place}' is damaged, or not all there: {str(error) or 'a file has not the size that it states'}"
-            )
+            pixels, y = np.asarray(found.data), np.asarray(found.targets)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a damaged file can end in any of them
+            said = str(error).partition(" You can use download")[0]  # which is torchvision's option, not ours
+            reason = self._file_at_fault() or said or "a file has not the size that it states"
+            message = f"'{place}' is damaged, or not all there: {reason}"
             raise DataError(message) from None
         wanted = self.counts[0 if train else 1]
-        if len(found.data) != wanted and not self.setup.subset:
-            part = "training" if train else "test"
-            message = f"'{place}' holds {len(found.data):,} of {wanted:,} {part} images; 'subset on' if that will do"
+        part = "training" if train else "test"
+        channels, *size = self.shape
+        expected = (len(y), *size, channels) if channels > 1 else (len(y), *size)
+        if pixels.shape != expected or not ((y >= 0) & (y < self.classes)).all():
+            message = (
+                f"'{place}' is damaged: its {part} images have the shape {pixels.shape}, expected {expected}, and "
+                f"their classes are {y.min(initial=0)} to {y.max(initial=0)}, expected 0 to {self.classes - 1}"
+            )
+            raise DataError(message)
+        if len(y) != wanted and not self.setup.subset:
+            message = f"'{place}' holds {len(y):,} of {wanted:,} {part} images; 'subset on' if that will do"
             raise DataError(message)
         self.names = tuple(found.classes) if self.named else ()
-        pixels = torch.as_tensor(np.asarray(found.data))
-        pixels = pixels.movedim(-1, 1) if pixels.ndim > 3 else pixels[:, None]  # noqa: PLR2004 -- [N, H, W, C] or [N, H, W]
-        y = torch.as_tensor(found.targets, dtype=torch.int64)
-        return Images(pixels, y, self.mean, self.deviation, augmentation=self.setup.augmentation)
+        x = torch.as_tensor(pixels)
+        x = x.movedim(-1, 1) if channels > 1 else x[:, None]
+        labels = torch.as_tensor(y, dtype=torch.int64)
+        return Images(x, labels, self.mean, self.deviation, augmentation=self.setup.augmentation)
+
+    def _file_at_fault(self) -> str:
+        """The first file that is missing, or not as published; empty where none is known to be."""
+        from torchvision import datasets
+        from torchvision.datasets.utils import check_integrity
+
+        kind = getattr(datasets, type(self).__name__)
+        place = self._root / self.marker
+        known = [*getattr(kind, "train_list", []), *getattr(kind, "test_list", [])]  # of CIFAR, with their digests
+        known += [(meta["filename"], meta["md5"]) for meta in [getattr(kind, "meta", None)] if meta]
+        known += [(f"raw/{Path(url).stem}", None) for url, _ in getattr(kind, "resources", [])]  # of MNIST
+        for name, digest in known:
+            if not (place / name).is_file():
+                return f"'{name}' is missing"
+            if not check_integrity(str(place / name), digest):
+                return f"'{name}' is not the file that was published"
+        return ""

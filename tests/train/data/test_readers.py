@@ -80,7 +80,7 @@ def test_cut_short(format_: str, cut: int, tmp_path: Path) -> None:
 
 def test_other_contents(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=[0], x=[0], y=[0])
-    with pytest.raises(KeyError, match="p"):
+    with pytest.raises(ValueError, match=r"^it has t, x, y; p is missing$"):
         read(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", t=[0], x=[0], y=[0], p=[0, 1])
     with pytest.raises(ValueError, match=r"t, x, y and p have the shapes"):
@@ -106,7 +106,7 @@ def test_what_is_no_number(name: str, value: object, tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=[0], x=[0], p=[0])
-    with pytest.raises(DataError, match=r"what its place says: y is not a file in the archive$"):
+    with pytest.raises(DataError, match=r"what its place says: it has t, x, p; y is missing$"):
         EventFile(0, tmp_path / "a.npz").frames(1, (2, 8, 8))
     (tmp_path / "b.npz").symlink_to("nowhere")
     with pytest.raises(DataError, match=r"b\.npz' is damaged, or not what its place says: No such file or directory$"):

@@ -56,7 +56,10 @@ def _packets(data: bytes, start: int) -> Iterator[tuple[NDArray[np.int64], NDArr
         if end > len(data) or number > capacity:
             message = "it ends within a packet"
             raise ValueError(message)
-        if kind == POLARITY:
+        if kind == POLARITY and number:
+            if size < 8 or size % 4 or offset % 4 or offset + 4 > size:  # noqa: PLR2004 -- an address and a time
+                message = f"a packet says that each event has {size} bytes, and its time is at byte {offset}"
+                raise ValueError(message)
             words = np.frombuffer(data, "<u4", number * size // 4, start).reshape(number, -1).astype(np.int64)
             words = words[words[:, 0] & 1 == 1]
             yield words[:, 0], words[:, offset // 4] | overflows << 31

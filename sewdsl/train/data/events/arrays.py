@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.numpy_files import read_array, read_arrays
 
 COLUMNS = ("x", "y", "p", "t")
 """Of a plain table, as tonic keeps DVS128 Gesture; t in ms there."""
@@ -18,18 +19,16 @@ def read(path: Path) -> Events:
 
     Raises:
         ValueError: it holds something else, or is damaged.
-        KeyError: an array is missing.
-        BadZipFile: it is damaged.
         OSError: it cannot be read.
     """
-    import numpy as np
-
-    with path.open("rb") as file:
-        if path.suffix == ".npz":
-            with np.load(file) as arrays:
-                return Events.of(*(arrays[name] for name in Events._fields))
-        table = np.load(file)
+    if path.suffix.lower() == ".npz":
+        return Events.of(*read_arrays(path, Events._fields))
+    table = read_array(path)
     if table.dtype.names:
+        missing = ", ".join(name for name in Events._fields if name not in table.dtype.names)
+        if missing:
+            message = f"it has {', '.join(table.dtype.names)}; {missing} is missing"
+            raise ValueError(message)
         return Events.of(*(table[name] for name in Events._fields))
     if table.ndim != 2 or table.shape[1] != len(COLUMNS):  # noqa: PLR2004 -- rows and columns
         message = f"an array of the shape {table.shape} is no table of events: its columns are x, y, p and t"

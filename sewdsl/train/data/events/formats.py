@@ -13,7 +13,7 @@ def read(path: Path) -> Events:
     """The events of a file.
 
     Raises:
-        ValueError, KeyError, BadZipFile: it is damaged, or something else.
+        ValueError: it is damaged, or something else.
         OSError: it cannot be read.
     """
     return READERS[path.suffix.lower()](path)

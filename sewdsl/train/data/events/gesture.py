@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.train.data import classes
-from sewdsl.train.data.cache import DAMAGED
 from sewdsl.train.data.events.layouts import Layout, Listing
 from sewdsl.train.data.events.recording import EventFile, Recording
 from sewdsl.train.data.problem import DataError
 
 TONIC = ("ibmGestureTrain", "ibmGestureTest")
+ROW = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,18})\s*,\s*([0-9]{1,18})\s*", re.ASCII)
+"""Of the table of trials: class, start and end."""
 TRIALS = ("trials_to_train.txt", "trials_to_test.txt")
 
 
@@ -60,24 +62,42 @@ class RawGesture(Layout):
         return "[DvsGesture/]{<user>_<light>.aedat,<user>_<light>_labels.csv,trials_to_train.txt,trials_to_test.txt}"
 
     def _recordings(self, names: Path) -> list[Recording]:
-        lines = names.read_text(encoding="utf-8").split() if names.is_file() else []
-        trials = [trial for line in lines for trial in _trials(names.with_name(line))]
+        try:
+            lines = names.read_text(encoding="utf-8").split() if names.is_file() else []
+            paths = [names.with_name(line) for line in lines]
+        except (OSError, ValueError) as error:
+            message = f"'{names}' is damaged: {error}"
+            raise DataError(message) from None
+        trials = [trial for path in paths for trial in _trials(path)]
         return [recording for _name, recording in sorted(trials, key=lambda trial: (trial[1].label, trial[0]))]
 
 
 def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
     """The trials of a recording, named as SpikingJelly names them; none where it or its table is missing."""
-    import numpy as np
-
     table = path.with_name(f"{path.stem}_labels.csv")
     if not (path.is_file() and table.is_file()):
         return
+    seen: Counter[int] = Counter()
+    for label, start, end in _rows(table):
+        yield f"{path.stem}_{seen[label]}", EventFile(label - 1, path, start, end)
+        seen[label] += 1
+
+
+def _rows(table: Path) -> list[tuple[int, int, int]]:
+    """Class, start and end of each trial.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    found = []
     try:
-        rows = np.loadtxt(table, dtype=np.int64, delimiter=",", skiprows=1, ndmin=2)
-        seen: Counter[int] = Counter()
-        for label, start, end in rows.tolist():
-            yield f"{path.stem}_{seen[label]}", EventFile(label - 1, path, start, end)
-            seen[label] += 1
-    except DAMAGED as error:
+        for number, line in enumerate(table.read_text(encoding="utf-8").splitlines()[1:], start=2):
+            row = ROW.fullmatch(line)
+            if row is None:
+                message = f"line {number} is {line[:40]!r}, expected three numbers: class, start and end"
+                raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
+            found.append((int(row[1]), int(row[2]), int(row[3])))
+    except (OSError, ValueError) as error:
         message = f"'{table}' is damaged: {error}"
         raise DataError(message) from None
+    return found

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sewdsl.train.data.cache import DAMAGED, cached
+from sewdsl.train.data.cache import cached
 from sewdsl.train.data.events import framing
 from sewdsl.train.data.events.formats import read
 from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.numpy_files import ShapeError, read_array, read_arrays
 from sewdsl.train.data.problem import DataError
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ class EventFile(Recording):
         try:
             stat = self.path.stat()
             source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
-            return cached((*source, self.start, self.end, steps, shape), lambda: self._make(steps, shape))
-        except DAMAGED as error:
+            key = (*source, self.start, self.end, steps, shape)
+            return cached(key, (steps, *shape), lambda: self._make(steps, shape))
+        except (OSError, ValueError) as error:
             raise DataError(_damaged(self.path, error)) from None
 
     def events(self) -> Events:
@@ -84,33 +86,28 @@ class FrameFile(Recording):
         """The frames, counts or real numbers, as they are."""
         import numpy as np
 
+        wanted = (steps, *shape)
         try:
-            found = _load(self.path)
-        except DAMAGED as error:
+            if self.path.suffix.lower() == ".npz":
+                (found,) = read_arrays(self.path, ["frames"], wanted)
+            else:
+                found = read_array(self.path, wanted)
+        except ShapeError as error:
+            message = (
+                f"'{self.path}' has frames of the shape {error.shape}, but the network's input is {wanted}, time-steps "
+                "first"
+            )
+            raise DataError(message) from None
+        except (OSError, ValueError) as error:
             raise DataError(_damaged(self.path, error)) from None
-        if found.shape != (steps, *shape):
-            wanted = f"but the network's input is {(steps, *shape)}, time-steps first"
-            message = f"'{self.path}' has frames of the shape {found.shape}, {wanted}"
-            raise DataError(message)
-        if found.dtype.kind not in "biuf" or not np.isfinite(found).all():
+        if found.dtype.kind not in "biuf" or not (np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all():
             message = f"'{self.path}' has frames that hold what is no number"
             raise DataError(message)
         counts = np.issubdtype(found.dtype, np.floating) and found.min() >= 0 and bool((found == np.rint(found)).all())
-        return found.astype(np.min_scalar_type(int(found.max()))) if counts else found
-
-
-def _load(path: Path) -> Frames:
-    import numpy as np
-
-    with path.open("rb") as file:
-        loaded = np.load(file)
-        frames: Frames = loaded["frames"] if path.suffix == ".npz" else loaded
-        return frames
+        small = counts and found.max() < 2**63
+        return found.astype(np.min_scalar_type(int(found.max()))) if small else found
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) else str(error.args[0]) if error.args else ""
-    reason = reason or type(error).__name__
-    if "pickle" in reason:  # numpy advises to load such a file unsafely
-        reason = "it holds no arrays of numbers as numpy keeps them"
-    return f"'{path}' is damaged, or not what its place says: {reason}"
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"'{path}' is damaged, or not what its place says: {reason or type(error).__name__}"

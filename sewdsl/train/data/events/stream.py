@@ -8,16 +8,35 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+SHOWN = 4
+"""Polarities that a message lists."""
+
 
 def _whole(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Whole numbers; numpy makes some of nan and of infinity, too."""
+    """Whole numbers; numpy makes some of nan and of infinity, too. Fractions of times are cut: their order counts."""
     import numpy as np
 
     kind = values.dtype.kind
     if kind not in "biuf" or (kind in "uf" and not (np.abs(values) < 2.0**63).all()):
         message = f"{name} holds what is no whole number"
         raise ValueError(message)
-    return values.astype(np.int64)
+    whole = values.astype(np.int64)
+    if kind == "f" and name != "t" and (whole != values).any():
+        message = f"{name} holds {values[whole != values][0]}, which is no whole number"
+        raise ValueError(message)
+    return whole
+
+
+def _bits(p: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Polarities as 0 and 1, of -1 and 1 too."""
+    import numpy as np
+
+    if p.size and not (((p == 0) | (p == 1)).all() or (np.abs(p) == 1).all()):
+        found = np.unique(p)
+        more = ", …" if len(found) > SHOWN else ""
+        message = f"p holds {', '.join(map(str, found[:SHOWN]))}{more}, expected 0 and 1, or -1 and 1"
+        raise ValueError(message)
+    return (p > 0).astype(np.int64)
 
 
 class Events(NamedTuple):
@@ -37,10 +56,10 @@ class Events(NamedTuple):
 
     @classmethod
     def of(cls, t: Any, x: Any, y: Any, p: Any) -> Self:
-        """From arrays of any number format and byte order; a polarity above 0 is a 1.
+        """From arrays of any number format and byte order; polarities are 0 and 1, or -1 and 1.
 
         Raises:
-            ValueError: they are not one list of events, or hold what is no number.
+            ValueError: they are not one list of events, or hold what is no number, coordinate or polarity.
         """
         import numpy as np
 
@@ -49,7 +68,7 @@ class Events(NamedTuple):
         if len(shapes) > 1 or arrays[0].ndim != 1:
             message = f"t, x, y and p have the shapes {', '.join(str(array.shape) for array in arrays)}"
             raise ValueError(message)
-        return cls(arrays[0], arrays[1], arrays[2], (arrays[3] > 0).astype(np.int64))
+        return cls(arrays[0], arrays[1], arrays[2], _bits(arrays[3]))
 
     def between(self, start: int, end: int) -> Events:
         """Those with start <= t < end."""

@@ -1,0 +1,187 @@
+"""Arrays of numbers in files of numpy, ``.npy`` and ``.npz``, which may come from anywhere.
+
+What a file takes in memory is bounded by its size: numpy's own reader believes a header that claims 32 GB, and unpacks
+whatever an archive holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_UNPACKED = 64 * 2**20
+"""Bytes that the arrays of any archive may unpack to."""
+MAX_RATIO = 64
+"""Bytes that a byte of a larger archive may unpack to; of recordings, it is ten."""
+MAX_HEADER = 10_000
+"""Bytes of an array's header, as in numpy's own reader."""
+MAX_AXES = 32
+"""Axes of an array, as in numpy's own reader."""
+MAX_NAMES = 5
+"""Names of arrays that a message lists."""
+
+_MAGIC = b"\x93NUMPY"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """An array whose header has been read.
+
+    Attributes:
+        shape: Of the array.
+        dtype: Of its elements.
+        fortran: Whether the first axis changes fastest.
+        file: Where its elements follow.
+        follow: Bytes that follow.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+    file: IO[bytes]
+    follow: int
+
+    def read(self, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+        """The array.
+
+        Args:
+            shape: What its shape has to be; None: any.
+        """
+        import numpy as np
+
+        if shape not in (None, self.shape):
+            raise ShapeError(self.shape)
+        size = prod(self.shape) * self.dtype.itemsize
+        if size != self.follow:
+            message = f"by its header, an array has {size:,} bytes, but {self.follow:,} follow"
+            raise ValueError(message)
+        data = self.file.read(size)
+        self.file.read(1)  # at the end of a file in an archive, its checksum is compared
+        return np.frombuffer(data, self.dtype).reshape(self.shape, order="F" if self.fortran else "C")
+
+
+class ShapeError(ValueError):
+    """An array of another shape than expected.
+
+    Attributes:
+        shape: Of the array.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(f"an array has the shape {shape}")
+        self.shape = shape
+
+
+def read_array(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """The array in a ``.npy``.
+
+    Args:
+        path: The file.
+        shape: What its shape has to be; None: any.
+
+    Raises:
+        ValueError: it is damaged, or holds anything but numbers.
+        ShapeError: it has another shape.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return _header(file, os.fstat(file.fileno()).st_size).read(shape)
+
+
+def read_arrays(path: Path, names: Sequence[str], shape: tuple[int, ...] | None = None) -> list[NDArray[Any]]:
+    """Arrays in a ``.npz``, by their names.
+
+    Args:
+        path: The file.
+        names: Of the arrays.
+        shape: What the shape of each has to be, which bounds what the file takes in memory; None: any, as long as the
+            arrays do not unpack to more than :data:`MAX_UNPACKED` or :data:`MAX_RATIO` allow.
+
+    Raises:
+        ValueError: an array is missing, or as for :func:`read_array`.
+        ShapeError, OSError: as for :func:`read_array`.
+    """
+    with _archive(path) as archive:
+        members = [_member(archive, name) for name in names]
+        total, stored = sum(member.file_size for member in members), path.stat().st_size
+        most = max(MAX_UNPACKED, MAX_RATIO * stored)
+        if shape is None and total > most:
+            message = f"its {stored:,} bytes unpack to {total:,}, expected at most {most:,}"
+            raise ValueError(message)
+        found = []
+        for member in members:
+            with archive.open(member) as file:
+                found.append(_header(file, member.file_size).read(shape))
+        return found
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[ZipFile]:
+    try:
+        with ZipFile(path) as archive:
+            yield archive
+    except (OSError, ValueError, MemoryError):
+        raise
+    except BadZipFile as error:
+        said = str(error)  # of a file in it, or that it is none
+        raise ValueError(said if "CRC" in said else "it is no archive of arrays, or has been cut") from None
+    except Exception as error:  # noqa: BLE001 -- a damaged archive can end in any of them
+        raise ValueError(str(error) or type(error).__name__) from None
+
+
+def _member(archive: ZipFile, name: str) -> ZipInfo:
+    """The file of an array in an archive."""
+    members = {member.filename: member for member in archive.infolist()}
+    found = members.get(f"{name}.npy")
+    if found is None:
+        there = [other.removesuffix(".npy") for other in members]
+        more = ", …" if len(there) > MAX_NAMES else ""
+        has = f"has {', '.join(there[:MAX_NAMES])}{more}" if there else "has no array"
+        message = f"it {has}; {name} is missing"
+        raise ValueError(message)
+    if found.compress_type not in {ZIP_STORED, ZIP_DEFLATED} or found.flag_bits & 1:
+        message = f"{name} is packed in a way that numpy does not use"
+        raise ValueError(message)
+    return found
+
+
+def _header(file: IO[bytes], size: int) -> _Stored:
+    """Reads the header of an array.
+
+    Args:
+        file: Where it begins.
+        size: Bytes of the file.
+    """
+    import numpy as np
+
+    start = file.read(8)
+    if start[:6] != _MAGIC or start[6:7] not in {b"\1", b"\2", b"\3"}:
+        message = "it holds no arrays of numbers as numpy keeps them"
+        raise ValueError(message)
+    width, encoding = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}[start[6]]
+    length = int.from_bytes(file.read(width), "little")
+    text = file.read(min(length, MAX_HEADER)).decode(encoding, errors="replace")
+    try:
+        fields = ast.literal_eval(re.sub(r"(?<=[0-9])L\b", "", text))  # Python 2 wrote 128L
+        shape, dtype = fields["shape"], np.lib.format.descr_to_dtype(fields["descr"])
+        fortran = fields["fortran_order"]
+    except Exception:  # noqa: BLE001 -- a damaged literal can end in any of them
+        shape, dtype, fortran = None, np.dtype(object), None
+    axes = isinstance(shape, tuple) and len(shape) <= MAX_AXES
+    good = axes and all(type(axis) is int and 0 <= axis < 2**63 for axis in shape) and isinstance(fortran, bool)
+    if not good or length > MAX_HEADER or dtype.hasobject or not dtype.itemsize:
+        message = "it holds no arrays of numbers as numpy keeps them"
+        raise ValueError(message)
+    return _Stored(shape, dtype, fortran, file, size - len(start) - width - length)
