@@ -17,6 +17,7 @@ from sewdsl.compiler import Options, read
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from sewdsl.ir.recipe import Recipe
     from sewdsl.train.loop import Way
     from sewdsl.train.plan import Plan
     from sewdsl.train.repeats import Summary
@@ -29,6 +30,7 @@ def repeated(  # noqa: PLR0913 -- what a run needs, and how often
     data: Path | None,
     weights: Path | None,
     times: int,
+    check: Callable[[Recipe], None],
     way: Callable[[], Way],
 ) -> None:
     """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread.
@@ -44,6 +46,7 @@ def repeated(  # noqa: PLR0913 -- what a run needs, and how often
 
     first = plan(compilation, data)
     first.data.find()
+    check(first.recipe)
     seeds = [first.recipe.seed + index for index in range(times)]
     seeded = [read(spec, **_with_seed(options, seed)) for seed in seeds]
     begin = beginning(weights, first.network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -34,7 +35,10 @@ Out = Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for what c
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run that is in the folder of --out.")]
 Devices = Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes on each machine, one a device.")]
 Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Machines.")]
-Strategy = Annotated[str, typer.Option(metavar="NAME", help="How processes share the work: auto, ddp, fsdp.")]
+Strategy = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="How processes share the work: auto, ddp or fsdp; with --resume, as before."),
+]
 
 Repeat = Annotated[int, typer.Option(metavar="N", min=1, help="Train with N seeds, and print mean and spread.")]
 
@@ -50,7 +54,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     save_every: SaveEvery = 5.0,
     devices: Devices = None,
     nodes: Nodes = None,
-    strategy: Strategy = "auto",
+    strategy: Strategy = None,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -75,16 +79,32 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage("--repeat trains one network after another in one process")
     elif repeat > 1:
         with ends(lambda: None):
-            repeated(spec or "", options, out, data, weights, repeat, lambda: way(processes, save_every))
+            check = partial(_check, processes=processes)
+            repeated(spec or "", options, out, data, weights, repeat, check, lambda: way(processes, save_every))
     else:
         _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, save_every)
 
 
-def _processes(devices: int | None, nodes: int | None, strategy: str) -> Processes:
+def _processes(devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
     prepare()
-    from sewdsl.train.processes import Processes  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.processes import STRATEGIES, Processes  # noqa: PLC0415 -- not before it is needed
 
-    return Processes(devices, nodes, strategy)
+    known = next((name for name in STRATEGIES if name == strategy), None)
+    if strategy is not None and known is None:
+        usage(f"--strategy takes {', '.join(STRATEGIES)}, not '{strategy}'")
+    return Processes(devices, nodes, known)
+
+
+def _check(recipe: Recipe, processes: Processes) -> None:
+    """Looks whether devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
+    from sewdsl.train.processes import Processes as Usual  # noqa: PLC0415 -- as above
+
+    if processes != Usual() or recipe.precision == "16-mixed":
+        from sewdsl.train.loop import check  # noqa: PLC0415 -- as above
+        from sewdsl.train.quiet import quiet  # noqa: PLC0415 -- as above
+
+        with quiet():
+            check(recipe, processes)
 
 
 class _Given(NamedTuple):
@@ -140,6 +160,7 @@ def _start(  # noqa: PLR0913 -- as above
             found, begin = planned.data.find(), beginning(given.weights, planned.network)
             if given.data and not found:
                 found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
+            _check(planned.recipe, processes)
             folder = place.folder(network.name, processes)
             _print_recipe(planned.network, planned.recipe, processes, found)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds

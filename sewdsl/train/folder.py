@@ -79,6 +79,11 @@ class RunFolder:
         return self.path / "data.json"
 
     @property
+    def processes(self) -> Path:
+        """How several processes share the work, unless in the usual way."""
+        return self.path / "processes.json"
+
+    @property
     def result(self) -> Path:
         """What came out; see :class:`Result`."""
         return self.path / "result.json"
@@ -181,6 +186,7 @@ LEFT = (
     "metrics.csv",
     "diagram.svg",
     "data.json",
+    "processes.json",
     "recipe.json",
     "spec.net",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -117,24 +117,25 @@ def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tupl
     return training, Batches(judged, recipe.batch, process=process, processes=processes)
 
 
-def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:
-    """The loop; Lightning says what it cannot do here in many sentences, of which the first says what.
+def check(recipe: Recipe, processes: Processes) -> None:
+    """Looks whether the devices of a run are there, and work as they are asked to, before anything is made.
 
     Raises:
-        RunError: the devices are not there, or the strategy does not work on them.
+        RunError: they are not, or do not.
     """
-    try:
-        return _lightning(module, folder, keeper, way)
-    except (ValueError, MisconfigurationException) as error:
-        message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
-        raise RunError(message) from None
+    _lightning(recipe, processes, logger=False, enable_checkpointing=False)
 
 
-def _lightning(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:
+def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:
+    """The loop.
+
+    Raises:
+        RunError: as for :func:`check`.
+    """
     recipe = module.recipe
-    return Trainer(
-        **way.processes.options,
-        precision=precision(recipe, gpu=torch.cuda.is_available()),
+    return _lightning(
+        recipe,
+        way.processes,
         max_epochs=recipe.epochs,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip,
@@ -143,9 +144,22 @@ def _lightning(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) 
         plugins=WholeFiles(folder),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in way.shown),
     )
+
+
+def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
+    """Lightning's loop; it says what it cannot do here in many sentences, of which the first says what.
+
+    Raises:
+        RunError: as for :func:`check`.
+    """
+    number_format = precision(recipe, gpu=torch.cuda.is_available())
+    try:
+        return Trainer(**processes.options, precision=number_format, enable_model_summary=False, **options)
+    except (ValueError, MisconfigurationException) as error:
+        message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
+        raise RunError(message) from None
 
 
 def judge(module: Classifier, samples: SampleSet) -> Score:

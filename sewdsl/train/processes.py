@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel
 
 from sewdsl.ir.recipe import Recipe
-from sewdsl.train.folder import RunError
+from sewdsl.train import atomic
+from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.records import STRICT, RecordError, contents, parse
+
+Strategy = Literal["auto", "ddp", "fsdp"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+"""How processes share the work, by Lightning's names; ``auto`` is ddp where there are several."""
 
 
 def rank() -> int:
@@ -29,12 +38,12 @@ class Processes:
     Attributes:
         devices: Processes on each node, one a device; None: as many as torchrun started there, or one.
         nodes: Machines; None: as many as torchrun runs on, or one.
-        strategy: How they share the work: ``auto``, ``ddp``, ``fsdp``.
+        strategy: How they share the work; None: as before, in a run that goes on, else ``auto``.
     """
 
     devices: int | None = None
     nodes: int | None = None
-    strategy: str = "auto"
+    strategy: Strategy | None = None
 
     @property
     def total(self) -> int:
@@ -51,8 +60,46 @@ class Processes:
             "accelerator": "auto",
             "devices": self.devices or here,
             "num_nodes": self.nodes or everywhere // here,
-            "strategy": self.strategy,
+            "strategy": self.strategy or "auto",
         }
+
+
+class _Shared(BaseModel):
+    """The contents of ``processes.json``."""
+
+    model_config = STRICT
+
+    strategy: Strategy
+
+
+def remember(folder: RunFolder, processes: Processes) -> None:
+    """Notes how the processes of a run share the work, unless that is ``auto``.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    if processes.strategy not in {None, "auto"}:
+        atomic.write_text(folder.processes, json.dumps({"strategy": processes.strategy}) + "\n")
+
+
+def as_before(folder: RunFolder, processes: Processes) -> Processes:
+    """Processes that share the work of a run as they did, unless another strategy is asked for.
+
+    Raises:
+        RunError: what was noted cannot be read.
+    """
+    if processes.strategy is not None:
+        return processes
+    try:
+        return replace(processes, strategy=parse(contents(folder.processes), _Shared).strategy)
+    except FileNotFoundError:
+        return processes
+    except OSError as error:
+        message = f"cannot read '{folder.processes}': {error.strerror}"
+        raise RunError(message) from None
+    except RecordError as error:
+        message = f"'{folder.processes}' is damaged: {error}; --strategy NAME takes its place"
+        raise RunError(message) from None
 
 
 def precision(recipe: Recipe, *, gpu: bool) -> Literal["32-true", "16-mixed", "bf16-mixed"]:

@@ -27,11 +27,12 @@ from sewdsl.train.data.split import with_validation
 from sewdsl.train.finding import no_run
 from sewdsl.train.folder import Interrupted, RunError, RunFolder
 from sewdsl.train.lock import locked
-from sewdsl.train.loop import Fitted, Way, fit, judge
+from sewdsl.train.loop import Fitted, Way, check, fit, judge
 from sewdsl.train.machine import machine
 from sewdsl.train.origin import Origin
 from sewdsl.train.plan import Plan
-from sewdsl.train.processes import rank
+from sewdsl.train.processes import Processes, as_before, rank
+from sewdsl.train.processes import remember as remember_processes
 from sewdsl.train.quiet import quiet
 from sewdsl.train.result import Result, versions
 from sewdsl.train.standalone import standalone
@@ -93,6 +94,7 @@ def resume(
         compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
+        way = way._replace(processes=as_before(folder, way.processes))
         return _run(compilation, planned, folder, way, None if checkpoint else beginning.read(folder))
 
 
@@ -114,6 +116,7 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way, s
     splits = data.load()
     parts = with_validation(splits, recipe.validation, recipe.seed)
     with quiet():
+        check(recipe, way.processes)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
         if folder.last.exists():
@@ -121,7 +124,7 @@ def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way, s
         if rank() == 0:
             if start is not None:
                 beginning.write(folder, start)  # before the spec, which makes it the folder of a run
-            _describe(compilation, planned, folder)
+            _describe(compilation, planned, folder, way.processes)
             folder.result.unlink(missing_ok=True)
         if recipe.compile:
             compile_in_place(module.model, gpu=torch.cuda.is_available())
@@ -204,8 +207,9 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> Evaluation:
     return Evaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
-def _describe(compilation: Compilation, planned: Plan, folder: RunFolder) -> None:
+def _describe(compilation: Compilation, planned: Plan, folder: RunFolder, processes: Processes) -> None:
     """Writes down what is going to be trained, how, and on which data."""
+    remember_processes(folder, processes)
     atomic.write_text(folder.spec, standalone(compilation))
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
     atomic.write_text(folder.recipe, json.dumps(recipe, indent=2) + "\n")

@@ -23,6 +23,7 @@ from sewdsl.cli.app import app
 from sewdsl.train import records
 from sewdsl.train.facts import gather
 from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.processes import Processes, as_before
 from sewdsl.train.records import MAX_THREADS
 from sewdsl.train.survey import look
 from sewdsl.train.whereabouts import remembered
@@ -39,7 +40,17 @@ CELLS = (
     "", "nan", "inf", "-inf", "1e308", "1e-320", "-1", "0", "1.5", "9" * 400, "9" * 5000, "x", '"', "a,b",
     "\0", "²", "\n",
 )  # fmt: skip
-NAMES = ("result.json", "recipe.json", "data.json", "confusion.json", "metrics.csv", "spec.net", "diagram.svg", "lock")
+NAMES = (
+    "result.json",
+    "recipe.json",
+    "data.json",
+    "confusion.json",
+    "metrics.csv",
+    "processes.json",
+    "spec.net",
+    "diagram.svg",
+    "lock",
+)
 COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "eval": lambda path: ["eval", str(path)],
     "probe": lambda path: ["probe", "rates", str(path), "--batches", "1"],
@@ -153,6 +164,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made") / "run"
     folder = finished(path, start={"file": "a.safetensors", "sha256": "0" * 64})
     folder.data.write_text('{"folder": "/data"}', "utf-8")
+    folder.processes.write_text('{"strategy": "ddp"}', "utf-8")
     folder.lock.write_text("12\n", "utf-8")
     return path
 
@@ -188,6 +200,7 @@ class TestFiles:
             found = gather(folder)
             assert all(sane(value) for value in (*found.result.values(), *found.recipe.values()))
             remembered(folder)
+            as_before(folder, Processes())
             folder.read_result()
         except RunError as error:
             said = str(error)
@@ -319,11 +332,12 @@ class TestCommands:
     @settings(max_examples=20 * FUZZ)
     @given(data=st.data())
     def test_a_result_or_a_sentence(
-        self, run: Run, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+        self, run: Run, made: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
     ) -> None:
         path = tmp_path_factory.mktemp("x") / "run"
         shutil.copytree(run.folder.path, path, ignore=shutil.ignore_patterns("tensorboard"))
-        (path / "data.json").write_text('{"folder": "/data"}', "utf-8")
+        for name in ("data.json", "processes.json"):
+            shutil.copy(made / name, path)
         name, contents = data.draw(foreign(path))
         (path / name).write_bytes(contents)
         asked = data.draw(st.sampled_from(sorted(COMMANDS)))

@@ -1,6 +1,7 @@
 """Several processes agree on the gradients that one process would find."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,9 @@ from sewdsl.train.data.split import Parts
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.loop import Way, fit
 from sewdsl.train.losses import training_loss
-from sewdsl.train.processes import Processes, precision
+from sewdsl.train.processes import Processes, as_before, precision, remember
+
+from .conftest import Run
 
 ROOT = Path(__file__).parents[2]
 Gradients = dict[str, torch.Tensor]
@@ -190,8 +193,58 @@ def test_float16_needs_a_gpu(small: Path) -> None:
         precision(recipe, gpu=False)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what holds without a GPU")
-def test_fsdp_needs_a_gpu(small: Path, tmp_path: Path) -> None:
-    module, samples = case(small)
-    with pytest.raises(RunError, match=r"(?i)fsdp.* requires a GPU"):
-        fit(module, Parts(samples, None, samples), RunFolder(tmp_path), Way(processes=Processes(1, strategy="fsdp")))
+class TestStrategy:
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="says what holds without a GPU")
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--strategy", "fsdp"], "error: The strategy 'fsdp' requires a GPU"),
+            (["--strategy", "fsdp", "--repeat", "2"], "error: The strategy 'fsdp' requires a GPU"),
+            (["--set", 'train.precision="16-mixed"'], "error: precision 16-mixed needs a GPU"),
+        ],
+    )
+    def test_it_needs_a_gpu(self, small: Path, tmp_path: Path, options: list[str], said: str) -> None:
+        """Which is said before there is a folder."""
+        done = CliRunner().invoke(app, ["train", str(small), "--out", str(tmp_path / "out"), *options])
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith(said)
+        assert not (tmp_path / "out").exists()
+
+    def test_an_unknown_one(self, small: Path, tmp_path: Path) -> None:
+        done = CliRunner().invoke(app, ["train", str(small), "--out", str(tmp_path / "out"), "--strategy", "banana"])
+        assert done.exit_code == 2
+        assert "--strategy takes auto, ddp, fsdp, not 'banana'" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_a_run_that_goes_on_keeps_its_own(self, tmp_path: Path) -> None:
+        folder = RunFolder(tmp_path)
+        remember(folder, Processes())
+        assert not folder.processes.exists()
+        assert as_before(folder, Processes(2)) == Processes(2)
+        remember(folder, Processes(2, strategy="fsdp"))
+        assert as_before(folder, Processes(2)) == Processes(2, strategy="fsdp")
+        assert as_before(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp")
+        folder.processes.write_text('{"strategy": "banana"}', "utf-8")
+        with pytest.raises(RunError, match=r"strategy is 'banana', expected 'auto', 'ddp' or 'fsdp'; --strategy NAME"):
+            as_before(folder, Processes())
+
+    def test_from_the_command_to_the_run(
+        self, run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sewdsl.train.loop.check", lambda *_: None)
+        asked: list[Processes] = []
+
+        def note(_recipe: Recipe, processes: Processes) -> None:
+            asked.append(processes)
+            message = "enough"
+            raise RunError(message)
+
+        copy = RunFolder(shutil.copytree(run.folder.path, tmp_path / "run"))
+        remember(copy, Processes(strategy="ddp"))
+        monkeypatch.setattr("sewdsl.train.run.check", note)
+        for arguments in (
+            ["--resume", str(copy.path), "--set", "train.epochs=3"],
+            [str(small), "--out", str(tmp_path / "out"), "--strategy", "fsdp"],
+        ):
+            assert CliRunner().invoke(app, ["train", *arguments]).stderr.startswith(("error: enough", "training"))
+        assert [processes.strategy for processes in asked] == ["ddp", "fsdp"]
