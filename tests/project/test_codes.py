@@ -68,7 +68,7 @@ def examples(code: str) -> list[Example]:
 def codes_in(module: Path) -> set[str]:
     """Strings of a module that can only be codes; in the training stage, where others look alike, those reported."""
     nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
-    if "train" in module.parts:
+    if "train" in module.relative_to(ROOT).parts:
         calls = [node for node in nodes if isinstance(node, ast.Call)]
         said = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "report"]
         nodes = [argument for call in said for argument in call.args[:1]]
