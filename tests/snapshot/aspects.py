@@ -26,6 +26,8 @@ EVERY = {"onnx-unrolled": 10, ARCHIVE: 10, "onnx": 2}
 """Of the generated networks, one of so many is written in these formats, which take long."""
 LARGE = 3_000_000
 """Parameters from which on a network is written as a file of Python alone: the others would be many megabytes."""
+FEW = 4
+"""Numbers that are written out."""
 
 
 def codes(text: Text) -> str:
@@ -186,12 +188,13 @@ def contents(file: Path) -> Iterator[str]:
 
 
 def _dataset(item: Any) -> str:
+    """Shape and bits of an array of an HDF5 file, or what it holds where that is little or text."""
     if not hasattr(item, "shape"):
         return ""
     value = item[()]
-    if isinstance(value, bytes):
-        return repr(value.decode())
-    return f"{value.shape} {value.dtype} {_hash(value.tobytes())}" if getattr(value, "size", 1) > 4 else f"{value}"
+    if isinstance(value, bytes) or value.dtype == object or value.size <= FEW:
+        return repr(value.tolist() if hasattr(value, "tolist") else value)
+    return f"{value.shape} {value.dtype} {_hash(value.tobytes())}"
 
 
 def _hash(data: bytes) -> str:
