@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
@@ -19,11 +20,12 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     for row in rows(network, conjoined):
         if len(row) > 1:
             join = network.nodes[row[-1].join]
+            pooled = any(block.source != before.end for before, block in pairwise(row))
+            left = f"at a firing rate of 1/2 in each branch, {0.5 ** len(row):.2g} of the spikes are left"
             yield Diagnostic(
                 "and-in-a-row",
                 Severity.WARNING,
-                f"{len(row)} AND blocks in a row: at a firing rate of 1/2 in each branch, "
-                f"{0.5 ** len(row):.2g} of the spikes are left (Sec. 4.1)",
+                f"{len(row)} AND blocks in a row: {'each can only lose spikes' if pooled else left} (Sec. 4.1)",
                 join.span,
                 label="each keeps only spikes at which its branch fires too",
                 help="use ADD or IAND, which are identities where the branch is silent",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation, Neuron
 from sewdsl.ops.joins.add import Add
+from sewdsl.ops.neurons.relu import ReLU
 from sewdsl.ops.residual import Residual, rows
 
 
@@ -20,8 +20,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     def grows(block: Residual) -> bool:
         join = network.nodes[block.join]
         end = network.nodes[join.inputs[0]].op
-        real = isinstance(end, Activation) and not isinstance(end, Neuron)
-        return block.activation is None and real and isinstance(join.op, Add)
+        return block.activation is None and isinstance(end, ReLU) and isinstance(join.op, Add)
 
     for row in rows(network, grows):
         if len(row) > 1:
@@ -32,6 +31,6 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
                 f"{len(row)} blocks in a row add what is never negative: the output grows without bound (Eq. 10)",
                 join.span,
                 label="its branch ends in ReLU",
-                help="put the ReLU behind the addition, as in a Basic Block",
+                help="put the ReLU after the addition, as in a Basic Block",
                 path=join.where,
             )

@@ -12,6 +12,8 @@ from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.max_pool import MaxPool
 
+LEAST = 0.1
+"""A loss that can fall below this is not kept from falling."""
 MEANS = (AvgPool, GlobalAvgPool, MaxPool, Flatten)
 """Layers whose output is never greater than their input's."""
 
@@ -24,6 +26,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
         return
     classes = output.output.elements
     least = log1p((classes - 1) * e**-most)
+    if least < LEAST:
+        return
     yield Diagnostic(
         "rates-as-logits",
         Severity.WARNING,
