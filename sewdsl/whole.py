@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def write(path: Path, data: bytes) -> None:
     try:
         with fresh.open("xb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # a full disk is known here at the latest
         if path.exists():
             fresh.chmod(path.stat().st_mode)
         fresh.replace(path)

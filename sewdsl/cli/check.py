@@ -147,7 +147,7 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
             break
         seen.add(mended)
         if file is not None:
-            files.replace(file, mended)
+            files.write_file(file, mended.encode(), "")
         result = _said(spec if file is not None else Source(result.found.source.name, mended), options)
     else:
         echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.files import Overwrite, fail, require_free, write_file
 from sewdsl.cli.options import (
     Dialect,
     Input,
@@ -22,7 +23,6 @@ from sewdsl.cli.options import (
     text,
     usage,
 )
-from sewdsl.cli.output import write_output
 from sewdsl.compiler import Compilation, read
 from sewdsl.ir.network import Network
 from sewdsl.terminal import echo
@@ -67,26 +67,23 @@ def command(  # noqa: PLR0913 -- one parameter per option
     settings: Set = None,
     limit: Limit = None,
     dialect: Dialect = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
     compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit, dialect))
     network = require(compilation)
     _say_if_too_large(network, chosen, expand=expand)
-    from sewdsl.draw import RenderingError, picture, write  # noqa: PLC0415 -- only this command draws
+    shown_as_text = out is None and chosen in {Format.DOT, Format.MERMAID}
+    path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
+    require_free(path, overwrite=overwrite)
+    from sewdsl.draw import RenderingError, picture  # noqa: PLC0415 -- only this command draws
 
     try:
-        if out == "-" or (out is None and chosen in {Format.DOT, Format.MERMAID}):
-            write_output(picture(network, chosen.value, expand=expand, direction=direction.value))
-        else:
-            path = Path(out or _file_name(compilation, chosen))
-            echo(str(write(network, path, chosen.value, expand=expand, direction=direction.value)))
+        content = picture(network, chosen.value, expand=expand, direction=direction.value)
     except RenderingError as error:
-        echo(f"cannot draw {network.name}: {error}", err=True)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        echo(f"cannot write '{out or network.name}': {error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
+        fail(f"cannot draw {network.name}: {error}")
+    write_file(path, content, str(path))
 
 
 def _say_if_too_large(network: Network, form: Format, *, expand: bool) -> None:

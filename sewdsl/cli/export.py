@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.exported import Origin, compare
+from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import (
     Data,
     Dialect,
@@ -28,7 +29,6 @@ from sewdsl.notation.neurons import mixture
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.export.target import Target
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
 
@@ -68,6 +68,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     settings: Set = None,
     limit: Limit = None,
     dialect: Dialect = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a network for another library: with the weights of a run, of a file, or initial ones."""
     name = _format(out, to)
@@ -80,17 +81,27 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage("--data goes with --check and the folder of a run")
     prepare()
     with exchange():
+        format_ = target(name)
+        if out.suffix not in format_.endings:
+            usage(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
+        trained = run or weights is not None
+        beside = out.with_suffix(".safetensors") if trained and not format_.holds_weights else None
+        require_free(*filter(None, (out, beside)), overwrite=overwrite)
         if run:
             model = _trained(Path(wanted), best=best)
         else:
             model = _untrained(network(wanted, compile_options(input, steps, neuron, settings, limit, dialect)), seed)
             if weights is not None:
                 _load(model, weights)
-        written = _write(model, target(name), out, trained=run or weights is not None)
-        echo(f"{out}: {model.network.name} as {name}, {written:,} bytes")
+        written = format_.write(model, _inputs(model.network) if trained else "")
+        if beside is not None:
+            from sewdsl.export.weights import encode  # noqa: PLC0415 -- torch takes seconds
+
+            write_file(beside, encode(model.state_dict(), beside.suffix), f"{beside}: its weights")
+        write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
         if check:
             origin = Origin(Path(wanted)) if run else Origin(file=weights)
-            compare(model, target(name), out.read_bytes(), origin, data, seed)
+            compare(model, format_, written, origin, data, seed)
 
 
 def _format(out: Path, to: str | None) -> str:
@@ -127,22 +138,6 @@ def _load(model: SpikingNetwork, path: Path) -> None:
     mixed = mixture(model.network)
     said = [*found.notes, *notes, *([f"{mixed}; whether these weights are, no key says"] if mixed else [])]
     echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *said]))
-
-
-def _write(model: SpikingNetwork, format_: Target, out: Path, *, trained: bool) -> int:
-    """Writes the file, and weights beside it where it does not hold them; the length of the file."""
-    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train import atomic  # noqa: PLC0415 -- as above
-
-    if out.suffix not in format_.endings:
-        usage(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
-    data = format_.write(model, _inputs(model.network) if trained else "")
-    if trained and not format_.holds_weights:
-        beside = out.with_suffix(".safetensors")
-        atomic.write(beside, weights.encode(model.state_dict(), beside.suffix))
-        echo(f"{beside}: its weights")
-    atomic.write(out, data)
-    return len(data)
 
 
 def _inputs(network: Network) -> str:

@@ -1,22 +1,72 @@
-"""Files that commands write."""
+"""Files that commands write: none is replaced without being asked for, and none is left half written."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
 from sewdsl import whole
+from sewdsl.cli.output import write_output
+from sewdsl.paths import explain, is_file, is_there, write_stream
 from sewdsl.terminal import echo
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
+STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Names of the standard output among files."""
 
-def replace(file: Path, text: str) -> None:
-    """Writes a file whole: a reader sees the old text or the new one, never half. The mode of an old one stays.
 
-    Ends with exit code 1 and a sentence where the file cannot be written.
-    """
+def fail(message: str) -> NoReturn:
+    """Ends with an error, exit code 1."""
+    echo(f"error: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def require_free(*paths: Path, overwrite: bool) -> None:
+    """Ends with exit code 1 where a file is there already that may not be replaced."""
+    found = [str(path) for path in paths if is_file(path) and str(path) not in STANDARD_OUTPUT]
+    if found and not overwrite:
+        fail(f"'{found[0]}' exists; --overwrite replaces it")
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, with those that it is in; ends with exit code 1 where that fails."""
     try:
-        whole.write(file.resolve(), text.encode())
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        echo(f"cannot write '{file}': {error.strerror or error}", err=True)
-        raise typer.Exit(1) from None
+        fail(f"cannot make the folder '{path}': {explain(error, path)}")
+
+
+def write_file(path: Path, content: bytes, message: str) -> None:
+    """Writes a file whole: a reader sees the old contents or the new ones, never half. Its mode stays.
+
+    What is no regular file, such as a FIFO, is written into; with the standard output there is no message.
+    Ends with exit code 1 and a sentence where the file cannot be written.
+
+    Args:
+        path: The file; of a link, what it leads to.
+        content: All of it.
+        message: What is printed after that; may be empty.
+    """
+    if str(path) in STANDARD_OUTPUT:
+        write_output(content)
+        return
+    target = Path(os.path.realpath(path))
+    try:
+        kind = target.stat().st_mode if is_there(target) else stat.S_IFREG  # that of a link to itself fails
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, "")
+        if not stat.S_ISREG(kind):
+            write_stream(target, content)
+        elif is_there(target) and not os.access(target, os.W_OK):  # its folder alone would let it be replaced
+            raise PermissionError(errno.EACCES, "")
+        else:
+            whole.write(target, content)
+    except OSError as error:
+        fail(f"cannot write '{path}': {explain(error, path)}")
+    if message:
+        echo(message)

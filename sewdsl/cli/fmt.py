@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.files import replace
+from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.output import write_output
 from sewdsl.cli.printing import report
@@ -40,6 +40,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     out: Out = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Format .net files, or with --dialect print a string of other papers as a file of ours.
 
@@ -51,24 +52,21 @@ def command(  # noqa: PLR0913 -- one parameter per option
     report(problems)
     if dialect is not None and (check or diff or len(files) > 1):
         usage("--dialect prints one string as a file of ours, without --check and --diff")
-    if dialect is None and (input or steps or neuron or settings or out):
-        usage("--input, --steps, --neuron, --set and --out go with --dialect: a file is formatted in place")
+    if dialect is None and (input or steps or neuron or settings or out or overwrite):
+        usage(
+            "--input, --steps, --neuron, --set, --out and --overwrite go with --dialect: a file is formatted in place"
+        )
     if problems.errors:
         raise typer.Exit(1)
     if dialect is not None:
-        _write(_ours(files[0], options), out)
+        if out is not None:
+            require_free(out, overwrite=overwrite)
+        written = _ours(files[0], options)
+        write_file(out or Path("-"), written.encode(), str(out))
         return
     results = [_format(name, bounds, check=check, diff=diff) for name in files]
     broken, changed = "broken" in results, "changed" in results
     raise typer.Exit(1 if broken or (changed and (check or diff)) else 0)
-
-
-def _write(text: str, out: Path | None) -> None:
-    if out is None:
-        write_output(text)
-    else:
-        replace(out, text)
-        echo(str(out))
 
 
 def _ours(spec: str, options: Options) -> str:
@@ -115,6 +113,5 @@ def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
     if found.file is None and not (check or diff):
         write_output(laid_out)
     elif changed and found.file is not None and not (check or diff):
-        replace(found.file, laid_out)
-        echo(f"{name}: formatted")
+        write_file(found.file, laid_out.encode(), f"{name}: formatted")
     return "changed" if changed else "same"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Input, usage
 from sewdsl.cli.running import exchange, prepare
 from sewdsl.export.incoming.sizes import sizes
@@ -40,7 +41,6 @@ Seconds = Annotated[
 ]
 Count = Annotated[int | None, typer.Option("--steps", metavar="T", min=1, help="Time-steps.")]
 Read = Annotated[Readout | None, typer.Option("--readout", help="How the time-steps become one output.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT and its weights if they are there.")]
 Name = Annotated[str | None, typer.Option("--name", help="Of the network.")]
 
 
@@ -59,8 +59,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     _check_source(source, python=python)
     if out.suffix != ".net":
         usage(f"OUT ends with .net, unlike '{out}'")
-    if not overwrite and any(path.exists() for path in (out, out.with_suffix(".safetensors"))):
-        usage(f"'{out}' or its weights are there already; --overwrite replaces them, with what was added to them")
+    require_free(out, out.with_suffix(".safetensors"), overwrite=overwrite)
     if dt is not None and (python or not 0 < dt < float("inf")):
         usage("--dt takes a number of seconds above 0, and goes with a file of NIR")
     if python and input is None:
@@ -138,14 +137,13 @@ def _called(place: str, attribute: str) -> Any:
 
 def _write(found: Imported, source: str, out: Path) -> None:
     from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train import atomic  # noqa: PLC0415 -- as above
 
     beside = out.with_suffix(".safetensors")
     first, rest = found.text.split("\n", 1)
     said = [f"Read from {Path(source).name}; its weights lie in {beside.name}.", *found.assumed]
     comment = "\n".join(f"# {line}" for line in said)
-    atomic.write(beside, weights.encode(found.tensors, beside.suffix))
-    atomic.write(out, f"{first}\n{comment}\n{rest}".encode())
+    write_file(beside, weights.encode(found.tensors, beside.suffix), "")
+    write_file(out, f"{first}\n{comment}\n{rest}".encode(), "")
     layers, parameters = len(found.network) - 1, found.network.total_parameters
     echo(f"{out}: {found.network.name}, {layers:,} layers of {parameters:,} parameters")
     for note in filter(None, (*found.notes, mixture(found.network))):

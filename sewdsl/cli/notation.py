@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.files import replace
+from sewdsl.cli.files import Overwrite, fail, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, not_among
 from sewdsl.cli.options import network as load_network
-from sewdsl.cli.output import write_output
 from sewdsl.notation.forms import ENDINGS, FORMS
 from sewdsl.notation.unwritable import Unwritable
-from sewdsl.terminal import echo
 
 As = Annotated[str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.")]
 Out = Annotated[
@@ -25,6 +23,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     spec: Spec,
     form: As = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -34,17 +33,14 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Write a network back: as papers print it, folded into repeats and named blocks, or as a whole .net file."""
     name = _form(form, out)
+    if out is not None:
+        require_free(out, overwrite=overwrite)
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
     try:
         text = f"{FORMS[name](network).rstrip()}\n"
     except Unwritable as error:
-        echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    if out is None:
-        write_output(text)
-    else:
-        replace(out, text)
-        echo(f"{out}: {network.name} as {name}")
+        fail(str(error))
+    write_file(out or Path("-"), text.encode(), f"{out}: {network.name} as {name}")
 
 
 def _form(form: str | None, out: Path | None) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from sewdsl.cli.energy import as_json as energy_as_json
 from sewdsl.cli.energy import layer as energy_of_layer
 from sewdsl.cli.energy import measured, print_energy
+from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
 from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
 from sewdsl.cli.output import console, dump, echo_json
 from sewdsl.cli.printing import as_csv
@@ -71,6 +72,9 @@ SHOWN: dict[Quantity, tuple[str, Literal["linear", "log"]]] = {
 }
 """What each is called, and the scale of its figure."""
 
+ENDINGS = ("csv", "json", "png")
+"""Of the files that are written."""
+
 Found = tuple["tuple[Block, ...]", Mapping[str, Sequence[float | None]]]
 """The blocks, and the curves by name."""
 
@@ -94,6 +98,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     seed: Seed = 0,
     costs: Prices = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
     """Look into a network, before training or trained, on random input or on the test samples of its data set."""
@@ -106,6 +111,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
         usage("one of --data and --on noise")
     if costs is not None and quantity is not Quantity.ENERGY:
         usage("--costs goes with energy")
+    if out is not None:
+        require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)
     options, amount = compile_options(input, steps, neuron, settings, limit, dialect), Amount(batch, batches, seed)
     prepare()
     with ends(lambda: None):
@@ -195,10 +202,9 @@ def _show(probed: Probed, found: Found, asked: Quantity, out: Path | None, *, js
 
 
 def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
-    from sewdsl.train import atomic  # noqa: PLC0415 -- not before it is needed
-
+    make_folder(folder)
     for ending, data in files.items():
-        atomic.write(folder / f"{name}.{ending}", data)
+        write_file(folder / f"{name}.{ending}", data, "")
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sewdsl.cli.options import require, text
 from sewdsl.compiler import Options, read, shipped
+from sewdsl.paths import is_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +104,7 @@ class Probed:
 
 def is_run(target: str) -> bool:
     """Whether it is a folder, and not the name of a shipped network, as everywhere else."""
-    return target not in shipped() and os.path.isdir(target)  # noqa: PTH112 -- Path's own fails on a long string
+    return target not in shipped() and is_folder(Path(target))
 
 
 def of_run(path: Path, on: On | None, data: Path | None, amount: Amount, *, best: bool) -> Probed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import webbrowser
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewdsl.cli.files import fail
 from sewdsl.cli.options import usage
 from sewdsl.compiler import shipped
+from sewdsl.paths import is_folder, is_there, open_file
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
@@ -69,20 +72,26 @@ def _site(file: Path | None) -> Site:
     from sewdsl.serve.app import Site  # noqa: PLC0415 -- as above
     from sewdsl.serve.folder import Folder, Forbidden  # noqa: PLC0415 -- as above
 
-    if file is None or file.is_dir():
+    if file is None or is_folder(file):
         text = shipped()[FIRST].read_text(encoding="utf-8")
         return Site(Folder(file or Path.cwd()), text, FIRST)
     if file.suffix != ".net":
         usage(f"FILE ends with .net, unlike '{file}'")
-    file = file.resolve()  # what a link leads to is what is edited
+    if is_there(file):
+        try:
+            open_file(file).close()
+        except OSError as error:
+            fail(f"cannot read '{file}': {error.strerror}")
+    if not is_folder(file.parent):
+        fail(f"there is no folder '{file.parent}'")
+    file = Path(os.path.realpath(file))  # what a link leads to is what is edited
     folder = Folder(file.parent, file)
-    if not file.exists():
+    if not is_there(file):
         return Site(folder, BEGINNING, file.name)
     try:
         return Site(folder, folder.read(file.name).text, file.name)
     except Forbidden as refusal:
-        echo(f"error: {refusal}", err=True)
-        raise typer.Exit(1) from None
+        fail(str(refusal))
 
 
 def _listen(host: str, port: int) -> socket.socket:

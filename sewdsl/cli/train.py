@@ -20,6 +20,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.words import in_words
 from sewdsl.passes import applied
+from sewdsl.paths import is_there
 from sewdsl.terminal import echo
 from sewdsl.train.watch.names import SATURATED
 
@@ -137,7 +138,7 @@ class _Place(NamedTuple):
             return make_numbered(name)
         if rank():
             return RunFolder(self.out)
-        if self.overwrite and self.out.exists():
+        if self.overwrite and is_there(self.out):
             return cleared(self.out)
         return make(self.out)
 

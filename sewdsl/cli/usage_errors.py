@@ -92,7 +92,9 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Runs a command and ends with its exit code."""
+        """Runs a command and ends with its exit code, or as a part of a program returns it."""
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **options)
         try:
             code = super().main(*args, **{**options, "standalone_mode": False})
         except _CLICK_EXCEPTION as error:

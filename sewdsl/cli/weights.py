@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, network, usage
 from sewdsl.cli.running import exchange, prepare
 from sewdsl.cli.usage_errors import Command, Group
@@ -64,20 +65,21 @@ def convert(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     dialect: Dialect = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Give the weights in a file other keys; every number stays as it is, and nothing is left out unsaid."""
     if out.suffix not in (".safetensors", ".pt", ".pth"):
         usage(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
+    require_free(out, overwrite=overwrite)
     prepare()
     known = network(net, compile_options(input, None, neuron, settings, None, dialect))
     with exchange():
         from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
-        from sewdsl.train import atomic  # noqa: PLC0415 -- as above
 
         found = weights.read(source)
         read = weights.detect(found.tensors, known) if from_ is From.AUTO else (weights.SCHEMES[from_],)
         tensors, notes = weights.convert(found.tensors, known, read[0], weights.SCHEMES[to])
-        atomic.write(out, weights.encode(tensors, out.suffix))
+        write_file(out, weights.encode(tensors, out.suffix), "")
     _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
     _say(f"{out}: {_summary(tensors, (weights.SCHEMES[to],))}", _whose("for", known))
 

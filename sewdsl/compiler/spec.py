@@ -13,6 +13,7 @@ from sewdsl.elaborate.files import SAVED, Reach, read_text
 from sewdsl.elaborate.library import library
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.elaborate.suggestions import nearest
+from sewdsl.paths import is_file, is_folder, is_link, is_there
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import STANDARD, Limits
@@ -109,29 +110,29 @@ def _looks_like_path(text: str) -> bool:
         return False
     if text.endswith(".net") or (not _NOTATION.search(text) and ("/" in text or _ENDING.search(text))):
         return True
-    try:
-        path = Path(text)
-        return path.exists() and not (path.is_dir() and text in shipped())  # such as the folder of a run of that name
-    except (OSError, ValueError):
-        return False
+    path = Path(text)
+    return is_there(path) and not (is_folder(path) and text in shipped())  # such as the folder of a run of that name
 
 
 def _read(path: Path, spec: str | Path, shown: str, diagnostics: Diagnostics, limits: Limits) -> Found | None:
     try:
         text = read_text(path, shown, _nowhere(shown), diagnostics, limits)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no path"
+    except OSError as error:
         hint = _hint(path, known=isinstance(spec, str))
-        _missing(shown, f"cannot read '{shown}': {reason.lower()}", hint, diagnostics)
+        _missing(shown, f"cannot read '{shown}': {error.strerror}", hint, diagnostics)
         return None
     return None if text is None else Found(Source(shown, text), path, path.stem)
 
 
 def _hint(path: Path, *, known: bool) -> str:
     """What to give in place of a path that cannot be read, where shipped networks are known by name or not."""
-    if path.is_dir():
+    if is_folder(path):
         run = path / "spec.net"
-        return f"the network of a run: '{run}'" if run.is_file() else _files_in(path)
+        return f"the network of a run: '{run}'" if is_file(run) else _files_in(path)
+    if is_link(path):
+        return "give the file itself"
+    if is_there(path) and not is_file(path):
+        return "give a file, or '-' for the standard input"
     lies = beside(path, lambda other: other.is_dir() or other.suffix == ".net")
     if lies is not None:
         return f"did you mean '{lies}'?"

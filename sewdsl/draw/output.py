@@ -46,15 +46,16 @@ def picture(
     return text.encode() if format == "dot" else render(text, format)
 
 
-def write(
+def write(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     network: Network,
     path: Path,
     format: PictureFormat | None = None,  # noqa: A002 -- the option's name
     *,
     expand: bool = False,
     direction: Direction = "TB",
+    overwrite: bool = False,
 ) -> Path:
-    """Draws a network into a file, which is replaced whole or not at all; its path.
+    """Draws a network into a file, which is written whole or not at all; its path.
 
     Args:
         network: What to draw.
@@ -62,21 +63,24 @@ def write(
         format: As for :func:`picture`; None: what the suffix of the path says.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
+        overwrite: Whether a file that is there already is replaced.
 
     Raises:
         ValueError: no format is given and the suffix stands for none.
         RenderingError: no renderer is there, or it fails.
+        FileExistsError: the file is there already.
         OSError: the file cannot be written.
     """
     chosen = format or format_of(path)
     if chosen is None:
         message = f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format"
         raise ValueError(message)
-    content = picture(network, chosen, expand=expand, direction=direction)
-    target = path.resolve()  # what a link points to, not the link
+    target = Path(os.path.realpath(path))  # what a link points to, not the link
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    whole.write(target, content)
+    if target.exists() and not overwrite:
+        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
+    whole.write(target, picture(network, chosen, expand=expand, direction=direction))
     return path
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.file_kinds import HDF5, HEAD, binary, foreign
+from sewdsl.paths import open_file
 from sewdsl.source import Span
 from sewdsl.syntax.limits import Limits, advice
 
@@ -41,22 +43,18 @@ def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limi
         limits: How large it may be: a larger file is not even read.
 
     Raises:
-        OSError: it cannot be read, or is no regular file.
+        OSError: it cannot be read, or is no regular file; ``strerror`` says why.
     """
-    if not path.is_file():
-        if path.exists():
-            raise OSError(0, "it is a folder" if path.is_dir() else "it is not a regular file")
-        raise FileNotFoundError(2, "there is no such file")
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(HEAD)
-    if binary(head) and decode(head, shown, span, diagnostics) is None:
-        return None
-    if size > limits.source_bytes:
-        message = f"'{shown}' has {size:,} bytes, over the limit of {limits.source_bytes:,}"
-        diagnostics.report("source-too-long", message, span, help=advice("source"))
-        return None
-    return decode(path.read_bytes(), shown, span, diagnostics)
+        if binary(head) and decode(head, shown, span, diagnostics) is None:
+            return None
+        size = os.fstat(file.fileno()).st_size
+        if size > limits.source_bytes:
+            message = f"'{shown}' has {size:,} bytes, over the limit of {limits.source_bytes:,}"
+            diagnostics.report("source-too-long", message, span, help=advice("source"))
+            return None
+        return decode(head + file.read(), shown, span, diagnostics)
 
 
 def decode(data: bytes, shown: str, span: Span, diagnostics: Diagnostics) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
@@ -64,8 +65,8 @@ class Importer:
             self._say("use-not-found", "a string cannot use files", span, "write it to a .net file")
             return None
         try:
-            path = (self._chain[-1][0].parent / text).resolve()
-        except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL
+            path = Path(os.path.realpath(self._chain[-1][0].parent / text))
+        except ValueError:  # a NUL
             self._say("use-not-found", f"'{text}' is no path", span, "the path is relative to the file that uses it")
             return None
         if Path(text).is_absolute() or not path.is_relative_to(self._project):
@@ -96,9 +97,8 @@ class Importer:
             if text is None:
                 text = read_text(path, name, span, self._diagnostics, self._limits)
         except OSError as error:
-            reason = (error.strerror or "unreadable").lower()
             hint = _hint(Path(name), shown)
-            self._say("use-not-found", f"cannot read '{name}': {reason}", span, hint)
+            self._say("use-not-found", f"cannot read '{name}': {error.strerror}", span, hint)
             return None
         if text is None:
             return None

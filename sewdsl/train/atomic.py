@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from sewdsl.paths import explain
 from sewdsl.train.folder import RunError
 
 
@@ -34,7 +35,7 @@ def write(path: Path, data: bytes, previous: Path | None = None) -> None:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        message = f"cannot write '{path}': {error.strerror}"
+        message = f"cannot write '{path}': {explain(error, path)}"
         raise RunError(message) from None
     finally:
         with suppress(OSError):  # where no folder can be, no file is either

@@ -10,6 +10,7 @@ from pathlib import Path
 from sewdsl.compiler import shipped
 from sewdsl.elaborate.file_kinds import LOOKED_AT
 from sewdsl.elaborate.suggestions import nearest
+from sewdsl.paths import is_file, is_folder, is_link, is_there
 
 RUNS = Path("runs")
 """Where runs lie unless somebody says otherwise."""
@@ -19,17 +20,19 @@ SHOWN = 3
 
 def is_run(path: Path) -> bool:
     """Whether two files of a run are there; one that was killed at once has left no recipe."""
-    return (path / "spec.net").is_file() and any((path / name).is_file() for name in ("recipe.json", "lock"))
+    return is_file(path / "spec.net") and any(is_file(path / name) for name in ("recipe.json", "lock"))
 
 
 def no_run(path: Path) -> str:
     """A sentence about a path that is not the folder of a run."""
     above = next((folder for folder in path.parents if is_run(folder)), None)
-    if above is not None and path.exists():
+    if above is not None and is_there(path):
         return f"'{path}' lies in the folder of a run: give that, '{above}'"
-    if path.is_dir():
+    if is_folder(path):
         return _other_folder(path)
-    if path.exists():
+    if is_link(path) and not path.exists():
+        return f"'{path}' is a link that leads nowhere"
+    if is_there(path):
         makes = f": 'sewdsl train {path}' makes one" if path.suffix == ".net" else ""
         return f"'{path}' is a file, not the folder of a run{makes}"
     return f"there is no folder '{path}'{_meant(path)}"
@@ -38,7 +41,7 @@ def no_run(path: Path) -> str:
 def _other_folder(path: Path) -> str:
     inside = list(islice(_runs(path), SHOWN + 1))
     if not inside:
-        missing = "recipe.json" if (path / "spec.net").is_file() else "spec.net"
+        missing = "recipe.json" if is_file(path / "spec.net") else "spec.net"
         return f"'{path}' is not the folder of a run: it holds no {missing}"
     named = ", ".join(f"'{run}'" for run in inside[:SHOWN]) + (", …" if len(inside) > SHOWN else "")
     return f"'{path}' is not the folder of a run, but holds some: {named}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from sewdsl.paths import explain
 from sewdsl.train import result
 from sewdsl.train.finding import is_run, no_run
 from sewdsl.train.records import RecordError, contents
@@ -171,7 +172,7 @@ def make(path: Path) -> RunFolder:
         message = f"cannot make the folder '{path}': its name is not UTF-8, and TensorBoard takes no other"
         raise RunError(message) from None
     except OSError as error:
-        message = f"cannot make the folder '{path}': {error.strerror}"
+        message = f"cannot make the folder '{path}': {explain(error, path)}"
         raise RunError(message) from None
     return RunFolder(path)
 
@@ -234,7 +235,7 @@ def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
         strange = [entry.name for entry in path.iterdir() if not belongs(entry.name)]
     except OSError as error:
-        message = f"cannot make the folder '{path}': {error.strerror}"
+        message = f"cannot make the folder '{path}': {explain(error, path)}"
         raise RunError(message) from None
     if strange:
         message = f"'{path}' holds '{min(strange)}', which is no {group}; choose another folder with --out"
@@ -256,6 +257,6 @@ def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:
                 path.mkdir()
                 return RunFolder(path)
     except OSError as error:
-        message = f"cannot make a folder in '{parent}': {error.strerror}"
+        message = f"cannot make a folder in '{parent}': {explain(error, parent)}"
         raise RunError(message) from None
     raise AssertionError  # unreachable: the numbers do not end

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sewdsl.paths import is_folder, is_there
 from sewdsl.train.facts import Facts, gather
 from sewdsl.train.folder import RunError, RunFolder
 
@@ -57,8 +58,8 @@ def runs(parent: Path) -> Iterator[Run]:
     Raises:
         RunError: there is no such folder.
     """
-    if not parent.is_dir():
-        message = f"'{parent}' is not a folder"
+    if not is_folder(parent):
+        message = f"'{parent}' is not a folder" if is_there(parent) else f"there is no folder '{parent}'"
         raise RunError(message)
     for place, folders, files in os.walk(parent):
         folders.sort()

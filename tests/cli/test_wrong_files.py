@@ -88,8 +88,8 @@ def test_a_layer_is_no_file(text: str) -> None:
     [
         ("x.onnx", f"'x.onnx' is a model of ONNX, not a graph of NIR: {ONLY_WRITTEN}"),
         ("x.pt2", f"'x.pt2' is an archive of torch.export, not a graph of NIR: {ONLY_WRITTEN}"),
-        ("y.nir", "cannot read 'y.nir': No such file or directory"),
-        ("x.nr", "cannot read 'x.nr': No such file or directory; did you mean 'x.nir'?"),
+        ("y.nir", "cannot read 'y.nir': there is no such file"),
+        ("x.nr", "cannot read 'x.nr': there is no such file; did you mean 'x.nir'?"),
     ],
 )
 def test_import(source: str, said: str) -> None:
@@ -125,9 +125,9 @@ def test_our_own_text_in_pytorch_names_its_network(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("run", "cannot read 'run': Is a directory; the weights in it: run/checkpoints/best.safetensors"),
-        ("y.ckpt", "cannot read 'y.ckpt': No such file or directory"),
-        ("x.ckp", "cannot read 'x.ckp': No such file or directory; did you mean 'x.ckpt'?"),
+        ("run", "cannot read 'run': it is a folder; the weights in it: run/checkpoints/best.safetensors"),
+        ("y.ckpt", "cannot read 'y.ckpt': there is no such file"),
+        ("x.ckp", "cannot read 'x.ckp': there is no such file; did you mean 'x.ckpt'?"),
         ("x.onnx", "'x.onnx' is a model of ONNX, not a file of weights"),
         ("paper.pdf", "'paper.pdf' is a PDF file, not a file of weights"),
         ("mine.net", "'mine.net' is the text of a network, not a file of weights"),

@@ -122,7 +122,8 @@ class TestSpecs:
         [
             ("7b-nett", "did you mean '7b-net'"),
             ("sew-resnet-19", "did you mean 'sew-resnet-18'"),
-            ("no/such/file.net", "no such file"),
+            ("no/such/file.net", "there is no folder 'no/such'"),
+            ("nosuchfile.net", "there is no such file"),
             ("7b-net.net", "use the name alone"),
             (".", "spec-not-found"),
         ],

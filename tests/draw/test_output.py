@@ -50,11 +50,13 @@ def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monke
     file = tmp_path / "a.svg"
     file.write_text("old")
     monkeypatch.setattr("sewdsl.draw.rendering.renderers", lambda: ())
+    with pytest.raises(FileExistsError, match="overwrite=True replaces it"):
+        write(networks("plain"), file, "dot")
     with pytest.raises(RenderingError):
-        write(networks("plain"), file)
+        write(networks("plain"), file, overwrite=True)
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
-        write(networks("plain"), file, "dot")
+        write(networks("plain"), file, "dot", overwrite=True)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
@@ -101,7 +103,7 @@ def test_a_wrong_spec_ends_with_1(draw: Callable[..., Result], tmp_path: Path) -
 def test_a_folder_that_is_not_there(draw: Callable[..., Result]) -> None:
     result = draw("7b-net", "-o", "nowhere/a.svg")
     assert result.exit_code == 1
-    assert "cannot write" in result.stderr
+    assert result.stderr == "error: cannot write 'nowhere/a.svg': there is no folder 'nowhere'\n"
 
 
 def test_no_torch(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def refused(source: Path, *more: object) -> str:
     out = source.with_name("out.safetensors")
     out.write_bytes(b"before")
     before = sorted(source.parent.iterdir())
-    result = convert(source, out, *more)
+    result = convert(source, out, "--overwrite", *more)
     assert (result.exit_code, result.stdout) == (1, "")
     assert out.read_bytes() == b"before"
     assert sorted(source.parent.iterdir()) == before
@@ -152,7 +152,7 @@ class TestReads:
         source = saved(weights(), tmp_path / "in.pth")
         contents = []
         for _ in range(2):
-            assert convert(source, tmp_path / "out.safetensors").exit_code == 0
+            assert convert(source, tmp_path / "out.safetensors", "--overwrite").exit_code == 0
             contents.append((tmp_path / "out.safetensors").read_bytes())
         assert contents[0] == contents[1]
 
@@ -257,9 +257,9 @@ class TestRefuses:
         assert said in refused(saved(value, tmp_path / "in.pth"))
 
     def test_no_file(self, tmp_path: Path) -> None:
-        assert "No such file or directory" in refused(tmp_path / "in.pth")
+        assert "there is no such file" in refused(tmp_path / "in.pth")
         (tmp_path / "folder").mkdir()
-        assert "Is a directory" in refused(tmp_path / "folder")
+        assert "it is a folder" in refused(tmp_path / "folder")
 
     @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
     def test_damage_anywhere(self, kind: str, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_file(tmp_path: Path) -> None:
     result = run("7b-net", "--out", str(file))
     assert (result.exit_code, result.stdout) == (0, f"{file}: 7B-Net as net\n")
     assert essence(sewdsl.load(file)) == essence(sewdsl.load("7b-net"))
-    assert run("7b-net", "--as", "plain", "--out", str(file)).exit_code == 0
+    assert run("7b-net", "--as", "plain", "--out", str(file), "--overwrite").exit_code == 0
     assert file.read_text(encoding="utf-8") == f"{SEVEN}\n"
 
 
@@ -47,4 +47,5 @@ def test_what_is_wrong() -> None:
     assert run("7b-net", "--as", "latin").exit_code == 2
     assert "--as takes plain, net" in run("7b-net", "--as", "latin").stderr
     assert run("c4k3-BNPLIF", "--input", "2x8x8").exit_code == 1
-    assert run("7b-net", "--out", "/nowhere/seven.net").stderr.startswith("cannot write '/nowhere/seven.net'")
+    said = "error: cannot write '/nowhere/seven.net': there is no folder '/nowhere'\n"
+    assert run("7b-net", "--out", "/nowhere/seven.net").stderr == said

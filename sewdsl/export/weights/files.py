@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sewdsl.elaborate.file_kinds import ARCHIVE, HEAD, WEIGHTS, beside, foreign
 from sewdsl.export.weights.error import WeightsError
+from sewdsl.paths import is_folder, open_file
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 """Of the files that are written; a file that is read is known by its contents."""
@@ -51,7 +52,8 @@ def read(path: Path) -> Found:
         WeightsError: there is no such file, it is damaged, would run code, or holds no weights.
     """
     try:
-        data = path.read_bytes()
+        with open_file(path) as file:
+            data = file.read()
     except OSError as error:
         message = f"cannot read '{path}': {error.strerror}{_instead(path)}"
         raise WeightsError(message) from None
@@ -66,7 +68,7 @@ def read(path: Path) -> Found:
 
 def _instead(path: Path) -> str:
     """What to give in place of a path that cannot be read."""
-    inside = [*path.glob("checkpoints/*.safetensors"), *path.glob("*.safetensors")] if path.is_dir() else []
+    inside = [*path.glob("checkpoints/*.safetensors"), *path.glob("*.safetensors")] if is_folder(path) else []
     if inside:
         return f"; the weights in it: {', '.join(map(str, sorted(inside)))}"
     near = beside(path, lambda other: other.suffix in (*SUFFIXES, ".ckpt"))

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sewdsl.paths import is_folder
+
 VARIABLE = "SEWDSL_DATA"
 """Environment variable with the folder of all data sets."""
 
@@ -21,11 +23,6 @@ def candidates(folder: Path | None, names: Sequence[str]) -> list[Path]:
     if folder is None:
         return []
     return [place for place in (folder, *(folder / name for name in names)) if is_folder(place)]
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is a folder, whatever the path holds: Path's own fails on a long one."""
-    return os.path.isdir(path)  # noqa: PTH112 -- see above
 
 
 def missing(

@@ -128,9 +128,9 @@ def test_a_library_that_stops(script: str, said: str, file: Path, monkeypatch: p
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ImportRefused, match=r"^cannot read '.*none\.nir': No such file or directory$"):
+    with pytest.raises(ImportRefused, match=r"^cannot read '.*none\.nir': there is no such file$"):
         read(tmp_path / "none.nir")
-    with pytest.raises(ImportRefused, match=r"^cannot read '.*': Is a directory$"):
+    with pytest.raises(ImportRefused, match=r"^cannot read '.*': it is a folder$"):
         read(tmp_path)
     (tmp_path / "net.nir").write_text("sewdsl 1")
     with pytest.raises(ImportRefused, match=r"net\.nir' is damaged, or no file of NIR, which is HDF5$"):

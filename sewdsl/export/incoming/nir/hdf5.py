@@ -15,6 +15,7 @@ from sewdsl.elaborate.file_kinds import HDF5, HEAD, beside, foreign
 from sewdsl.export.incoming.nir import walk
 from sewdsl.export.incoming.refusal import ImportRefused
 from sewdsl.export.refusal import Missing
+from sewdsl.paths import open_file
 
 PATIENCE = 60.0
 """Seconds that a small file may take."""
@@ -42,7 +43,7 @@ def opened(path: Path) -> Iterator[Mapping[str, Any]]:
 def _try_elsewhere(path: Path) -> None:
     """Reads it in a process of its own first: what is damaged can stop HDF5's library, or keep it busy forever."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head, size = file.read(HEAD), file.seek(0, 2)
     except OSError as error:
         near = beside(path, lambda other: other.suffix == ".nir")

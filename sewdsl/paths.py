@@ -1,0 +1,99 @@
+"""Paths that users give: files that are opened without waiting for anybody, and what is wrong with a path in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything has that path, a link that leads nowhere included; no path is too long to ask."""
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a NUL
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is that of a folder; no path is too long to ask."""
+    return os.path.isdir(path)  # noqa: PTH112 -- Path's own raises
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is that of a regular file; no path is too long to ask."""
+    return os.path.isfile(path)  # noqa: PTH113 -- as above
+
+
+def is_link(path: Path) -> bool:
+    """Whether a path is that of a link, wherever that leads; no path is too long to ask."""
+    return os.path.islink(path)  # noqa: PTH114 -- as above
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Opens a regular file to read it; nothing else is opened, since a FIFO or a terminal may never answer.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file; ``strerror`` says why in words.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind == stat.S_IFREG:
+            return path.open("rb")
+    except OSError as error:
+        raise OSError(error.errno, explain(error, path)) from None
+    except ValueError:
+        raise OSError(errno.EINVAL, "it is no path") from None
+    raise OSError(errno.EINVAL, f"it is {_KINDS.get(kind, 'no regular file')}")
+
+
+def explain(error: OSError, path: Path) -> str:
+    """Why a path cannot be read or written: a missing folder and a bad link are named."""
+    match error.errno:
+        case errno.ENOENT if is_link(path):
+            return f"it is a link to '{path.readlink()}', which does not exist"
+        case errno.ENOENT if not is_folder(path.parent):
+            return f"there is no folder '{path.parent}'"
+        case errno.ENOENT:
+            return "there is no such file"
+        case errno.ENOTDIR | errno.EEXIST:
+            above = next(
+                (folder for folder in (path, *path.parents) if is_there(folder) and not is_folder(folder)), path
+            )
+            return f"'{above}' is not a folder"
+        case errno.ELOOP:
+            return "it is a link that leads to itself"
+        case errno.EISDIR:
+            return "it is a folder"
+        case errno.EACCES:
+            return "permission denied"
+        case errno.ENAMETOOLONG:
+            return "its name is too long"
+    return error.strerror or str(error)
+
+
+def write_stream(path: Path, data: bytes) -> None:
+    """Writes into what is there and is no regular file: a FIFO that something reads, or a device such as ``/dev/null``.
+
+    Raises:
+        OSError: it cannot be written, or nothing reads it.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise OSError(
+            error.errno, "nothing reads from it" if error.errno == errno.ENXIO else explain(error, path)
+        ) from None
+    with os.fdopen(descriptor, "wb") as file:
+        os.set_blocking(descriptor, True)
+        file.write(data)
