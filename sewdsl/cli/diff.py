@@ -60,7 +60,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 
 def _network(spec: str, options: Options) -> Network:
-    found = find(spec, Diagnostics())
+    found = find(spec, Diagnostics(), dialect=True)
     if found is not None and found.file is not None:
         options = {**options, "dialect": None}
     try:

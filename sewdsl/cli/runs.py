@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.output import console, echo_json
+from sewdsl.compiler.spec import RUNS
+from sewdsl.paths import is_there
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ FALLING = {Column.LAST, Column.BEST}
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs lie, at any depth.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs lie, at any depth.")] = RUNS,
     sort: Annotated[
         Column, typer.Option("--sort", metavar="COLUMN", help=f"By which column: {', '.join(Column)}.")
     ] = Column.RUN,
@@ -65,7 +67,7 @@ def command(
     from sewdsl.train.survey import runs  # noqa: PLC0415 -- as above
 
     try:
-        found = in_order(list(runs(folder)), sort)
+        found = in_order(list(runs(folder)), sort) if folder != RUNS or is_there(folder) else []
     except RunError as error:
         echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
@@ -77,7 +79,8 @@ def command(
             if run.problem:
                 echo(f"{run.path}: {run.problem}", err=True)
     else:
-        echo(f"no run in '{folder}'", err=True)
+        makes = "; 'sewdsl train SPEC' makes one" if folder == RUNS else ""
+        echo(f"no run in '{folder}'{makes}", err=True)
 
 
 def in_order(found: list[Run], by: Column) -> list[Run]:

@@ -102,8 +102,8 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     """
     diagnostics = Diagnostics()
     bounds = limits(options, diagnostics)
-    found = find(spec, diagnostics, bounds)
     asked = options.get("dialect")
+    found = find(spec, diagnostics, bounds, dialect=asked is not None)
     if found is not None and asked is not None:
         found = found.spoken(conventions(asked, diagnostics, bounds), diagnostics)
         if diagnostics.errors:

@@ -11,8 +11,10 @@ from sewdsl.dialects import Conventions
 from sewdsl.elaborate.file_kinds import beside
 from sewdsl.elaborate.files import SAVED, Reach, read_text
 from sewdsl.elaborate.library import library
+from sewdsl.elaborate.meant import meant
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.elaborate.suggestions import nearest
+from sewdsl.ops import find as find_kind
 from sewdsl.paths import is_file, is_folder, is_link, is_there
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
@@ -24,6 +26,8 @@ _NOTATION = re.compile(r"[{}<>()\[\]|*]")
 _ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")
 """Of a file's name; in the notation, numbers stand behind dots."""
 _NAME = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
+RUNS = Path("runs")
+"""Where runs are unless the user says otherwise."""
 LONGEST_NAME = 200
 """Characters of a string that may be the name of a file or a network."""
 
@@ -70,10 +74,18 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder("nets").glob("*.net"), key=lambda path: path.stem)}
 
 
-def find(spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Found | None:
+def find(
+    spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = STANDARD, *, dialect: bool = False
+) -> Found | None:
     """The text that a spec names; None where there is none, which is reported.
 
     A file of that name comes first, then a shipped network, then the string itself. A source is taken as it is.
+
+    Args:
+        spec: What the user gave.
+        diagnostics: Where to report.
+        limits: Of a file.
+        dialect: Whether a string may be in another language, of whose words nothing is known here.
     """
     if isinstance(spec, Source):
         return Found(spec, None, "network")
@@ -84,25 +96,42 @@ def find(spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = S
     known = shipped()
     if text in known:
         return _read(known[text], spec, f"{text}.net", diagnostics, limits)
-    return None if _is_misspelt(text, diagnostics) else Found(Source("<string>", text), None, "network")
+    if _is_missing(text, diagnostics, dialect=dialect):
+        return None
+    return Found(Source("<string>", text), None, "network")
 
 
-def _is_misspelt(text: str, diagnostics: Diagnostics) -> bool:
-    """Reports a string that is no notation, and like the name of a file or of a shipped network."""
+def _is_missing(text: str, diagnostics: Diagnostics, *, dialect: bool) -> bool:
+    """Reports a string that is no notation, but the name of a file, a run or a network that is not there."""
     if not _NAME.fullmatch(text) or len(text) > LONGEST_NAME:
         return False
     vocabulary = Vocabulary(library=library())
-    if all(vocabulary.complete(part) for part in text.split("-")):
+    words = text.split("-")
+    if all(map(vocabulary.complete, words)):
         return False
     cutoff = 0.6 if "-" in text else 0.8  # a word alone is more often a layer
     near = nearest(text, shipped(), cutoff)
     file = beside(Path(f"{text}.net"), lambda other: other.suffix == ".net" and other.is_file(), cutoff)
+    run = beside(RUNS / text, lambda other: is_file(other / "spec.net"))
     if file is not None:
         _missing(text, f"there is no '{text}'", f"did you mean '{file}'?", diagnostics)
+    elif run is not None and run.name == text:
+        _missing(text, f"there is no '{text}'", f"did you mean the run '{run}'?", diagnostics)
     elif near is not None:
         hint = f"did you mean '{near}'? 'sewdsl nets' lists all"
         _missing(text, f"no network '{text}' is shipped", hint, diagnostics)
-    return near is not None or file is not None
+    elif not (dialect or words[0].isdigit() or any(_may_be_layer(word, vocabulary) for word in words)):
+        hint = f"did you mean the run '{run}'?" if run else "'sewdsl nets' lists networks, 'sewdsl nets --kinds' layers"
+        _missing(text, f"there is no file, run, network or layer '{text}'", hint, diagnostics)
+    else:
+        return False
+    return True
+
+
+def _may_be_layer(word: str, vocabulary: Vocabulary) -> bool:
+    """Whether a word is a name of the language, like one, or several with a lost hyphen."""
+    known = vocabulary.complete(word) or find_kind(word) is not None or any(vocabulary.splits(word))
+    return known or meant(word, vocabulary.layers, vocabulary.blocks) is not None
 
 
 def _looks_like_path(text: str) -> bool:
@@ -141,7 +170,7 @@ def _hint(path: Path, *, known: bool) -> str:
 
 
 def _files_in(folder: Path) -> str:
-    found = [str(file) for file in sorted(folder.glob("*.net"))[:4]]
+    found = [str(file) for file in sorted(filter(is_file, folder.glob("*.net")))[:4]]
     return f"give one of its files: {', '.join(found[:3])}{', …' if found[3:] else ''}" if found else "give a .net file"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostics
@@ -12,6 +13,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.settings import Settings
 from sewdsl.ops import catalogue
+from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Setting, Text, Value
 
 Family = TypeVar("Family", bound=Kind)
@@ -22,6 +24,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "init": ("default", "kaiming", "zero"),
 }
 RANKS = (1, 3)
+EXPECTED = {
+    "input": "a shape: CxHxW such as 2x128x128, or one number of features, each at least 1",
+    "steps": "a number of time-steps, at least 1",
+}
+"""What settings take that are numbers."""
 
 
 class Header:
@@ -83,7 +90,7 @@ class Header:
         shape = (value,) if isinstance(value, int) else value
         good = isinstance(shape, tuple) and len(shape) in RANKS and all(d >= 1 for d in shape)
         if not good:
-            self._wrong(setting, "a shape: CxHxW such as 2x128x128, or one number of features, each at least 1")
+            self._wrong(setting, EXPECTED["input"])
         return shape if good else None
 
     def _steps(self) -> int:
@@ -93,7 +100,7 @@ class Header:
         value = self._single(setting)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
             return value
-        self._wrong(setting, "a number of time-steps, at least 1")
+        self._wrong(setting, EXPECTED["steps"])
         return 1
 
     def _choices(self, key: str) -> list[str]:
@@ -139,5 +146,19 @@ class Header:
     def _wrong(self, setting: Setting, wanted: str, hint: str = "") -> None:
         spans = [value.span for value in setting.values]
         span = spans[0].to(spans[-1]) if spans else setting.span
-        message, label = f"'{setting.key.text}' takes {wanted}", f"got '{span.text}'"
-        self._diagnostics.report("invalid-argument", message, span, label=label, help=hint)
+        report_wrong(setting.key.text, wanted, span, self._diagnostics, hint)
+
+
+def report_wrong(key: str, wanted: str, span: Span, diagnostics: Diagnostics, hint: str = "") -> None:
+    """Says that a setting takes something else."""
+    if key == "input" and not hint:
+        hint = _as_shape(span.text)
+    diagnostics.report("invalid-argument", f"'{key}' takes {wanted}", span, label=f"got '{span.text}'", help=hint)
+
+
+def _as_shape(text: str) -> str:
+    """How lengths that are written otherwise, as ``2,32,32``, are written here."""
+    lengths = re.findall("[0-9]+", text)
+    written = "x".join(lengths)
+    known = len(lengths) == max(RANKS) and all(map(int, lengths)) and re.fullmatch(r"[0-9\s,;x×X*()\[\]]+", text)
+    return f"write {written}" if known and written != text else ""

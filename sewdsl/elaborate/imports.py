@@ -8,6 +8,7 @@ from pathlib import Path
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.files import SAVED, Reach, read_text
+from sewdsl.paths import explain, is_link
 from sewdsl.resources import folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
@@ -97,8 +98,10 @@ class Importer:
             if text is None:
                 text = read_text(path, name, span, self._diagnostics, self._limits)
         except OSError as error:
-            hint = _hint(Path(name), shown)
-            self._say("use-not-found", f"cannot read '{name}': {error.strerror}", span, hint)
+            written = self._chain[-1][0].parent / name
+            missing = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            reason = explain(error, written) if is_link(written) else missing
+            self._say("use-not-found", f"cannot read '{name}': {reason}", span, _hint(Path(name), shown))
             return None
         if text is None:
             return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
+from sewdsl.elaborate.header import EXPECTED, report_wrong
 from sewdsl.elaborate.keys import meant_key
 from sewdsl.elaborate.replacement import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
@@ -99,7 +100,12 @@ def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, li
     if item.within is None and _DASHED.fullmatch(item.text):
         values: tuple[Value, ...] | None = (Text(item.text, span=span),)
     else:
-        values = parse_excerpt(span, parse_value, diagnostics, limits)
+        said = Diagnostics()
+        values = parse_excerpt(span, parse_value, said, limits)
+        if values is None and item.key in EXPECTED and not any(d.code == "integer-too-long" for d in said):
+            report_wrong(item.key, EXPECTED[item.key], span, diagnostics)
+        else:
+            diagnostics.extend(said.found)
     if values is None:
         assembly.unread |= {head}
         return

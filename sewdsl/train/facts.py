@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
+from sewdsl.paths import is_file
 from sewdsl.source import Source
 from sewdsl.train import confusions, metrics
 from sewdsl.train.finding import no_run
@@ -100,7 +101,7 @@ def gather(folder: RunFolder) -> Facts:
     Raises:
         RunError: there is no folder, or no file of a run in it.
     """
-    if not any(path.is_file() for path in (folder.spec, folder.recipe, folder.result)):
+    if not any(is_file(path) for path in (folder.spec, folder.recipe, folder.result)):
         raise RunError(no_run(folder.path))
     wrong: dict[str, str] = {}
 

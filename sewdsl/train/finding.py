@@ -8,12 +8,11 @@ from itertools import islice
 from pathlib import Path
 
 from sewdsl.compiler import shipped
+from sewdsl.compiler.spec import RUNS
 from sewdsl.elaborate.file_kinds import LOOKED_AT
 from sewdsl.elaborate.suggestions import nearest
 from sewdsl.paths import is_file, is_folder, is_link, is_there
 
-RUNS = Path("runs")
-"""Where runs lie unless somebody says otherwise."""
 SHOWN = 3
 """Runs that are named."""
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
+from sewdsl.paths import open_file
+
 MAX_BYTES = 64 * 2**20
 """Bytes of a file that is read back; a longer one is damaged."""
 MAX_COUNT = 2**53
@@ -65,7 +67,7 @@ def contents(path: Path) -> bytes:
         OSError: it cannot be read.
         RecordError: it is longer than :data:`MAX_BYTES`.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         found = file.read(MAX_BYTES + 1)
     if len(found) > MAX_BYTES:
         message = f"it has more than {MAX_BYTES:,} bytes"

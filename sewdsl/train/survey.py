@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sewdsl.paths import is_folder, is_there
+from sewdsl.paths import is_folder, is_there, open_file
 from sewdsl.train.facts import Facts, gather
 from sewdsl.train.folder import RunError, RunFolder
 
@@ -111,7 +111,7 @@ def _state(folder: RunFolder, problem: str | None) -> State:
 def in_use(folder: RunFolder) -> bool:
     """Whether a process of this machine is at work on a run."""
     try:
-        with folder.lock.open(encoding="utf-8") as file:
+        with open_file(folder.lock) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

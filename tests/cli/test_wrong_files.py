@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,8 +35,17 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("x.ckpt").write_bytes(b"PK\x03\x04\0")
     Path("code.py").write_text("def Model(): ...\n", "utf-8")
     Path("zeros").write_bytes(bytes(300_000))
+    for name in ("runs/tiny-1", "runs/other-9"):
+        Path(name).mkdir(parents=True)
+        Path(name, "spec.net").write_text(NET, "utf-8")
+    Path("loop").symlink_to("loop")
+    Path("loop.net").symlink_to("loop.net")
+    Path("lost").symlink_to("nofile")
+    os.mkfifo("fifo")
 
 
+LONG = f"{'x' * 300}.net"
+LISTED = "'sewdsl nets' lists networks, 'sewdsl nets --kinds' layers"
 ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import' reads NIR and models of torch"
 
 
@@ -59,17 +71,117 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
         ("minee", "spec-not-found", "there is no 'minee'", "did you mean 'mine.net'?"),
         ("tinny", "spec-not-found", "no network 'tinny' is shipped", "did you mean 'tiny'?"),
         ("zzzz.net", "spec-not-found", "cannot read 'zzzz.net'", "'sewdsl nets' lists what is shipped"),
+        (
+            "nofolder/zzzz.net",
+            "spec-not-found",
+            "cannot read 'nofolder/zzzz.net': there is no folder 'nofolder'",
+            "'sew",
+        ),
+        ("mine.net/x", "spec-not-found", "cannot read 'mine.net/x': 'mine.net' is not a folder", "'sewdsl nets'"),
+        (LONG, "spec-not-found", f"cannot read '{LONG}': its name is too long", "'sewdsl nets'"),
+        ("loop", "spec-not-found", "cannot read 'loop': it is a link that leads to itself", "give the file itself"),
+        ("loop.net", "spec-not-found", "cannot read 'loop.net': it is a link that leads to itself", "give the file"),
+        (
+            "lost",
+            "spec-not-found",
+            "cannot read 'lost': it is a link to 'nofile', which does not exist",
+            "give the file",
+        ),
+        ("fifo", "spec-not-found", "cannot read 'fifo': it is a FIFO", "give a file, or '-' for the standard input"),
+        ("/dev/zero", "spec-not-found", "cannot read '/dev/zero': it is a device", "give a file, or '-'"),
+        ("vgg11", "spec-not-found", "there is no file, run, network or layer 'vgg11'", LISTED),
+        ("nope", "spec-not-found", "there is no file, run, network or layer 'nope'", LISTED),
+        ("not-here", "spec-not-found", "there is no file, run, network or layer 'not-here'", LISTED),
+        ("tiny-1", "spec-not-found", "there is no 'tiny-1'", "did you mean the run 'runs/tiny-1'?"),
+        (
+            "other_9",
+            "spec-not-found",
+            "there is no file, run, network or layer 'other_9'",
+            "did you mean the run 'runs/other-9'?",
+        ),
+        ("lif", "unknown-name", "unknown name 'lif'", "did you mean 'LIF'?"),
+        ("BNN", "unknown-name", "unknown name 'BNN'", "did you mean 'BN'?"),
+        ("conv3", "unknown-name", "unknown name 'conv3'", "it is written like c32k3s1"),
     ],
 )
-@pytest.mark.parametrize("command", [["check"], ["show"], ["probe", "rates"], ["train"]])
-def test_a_spec(command: list[str], spec: str, code: str, said: str, hint: str) -> None:
-    if command[0] == "probe" and Path(spec).is_dir():
+@pytest.mark.parametrize("command", ["check _", "show _", "probe rates _", "train _", "export _ out.py", "diff tiny _"])
+def test_a_spec(command: str, spec: str, code: str, said: str, hint: str) -> None:
+    if command.split(maxsplit=1)[0] in {"probe", "export"} and Path(spec[:99]).is_dir():
         pytest.skip("it takes the folder of a run")
-    result = run(*command, spec)
-    head, help_, *_ = result.stderr.splitlines()
+    result = run(*(spec if word == "_" else word for word in command.split()))
+    head, *_ = result.stderr.splitlines()
+    name = spec if code != "unknown-name" else "<string>"
+    assert result.exit_code == (2 if command.startswith("diff") else 1)
+    assert head.startswith(f"{name}:1:1: error[{code}]: {said}")
+    assert f"\n   help: {hint}" in result.stderr
+
+
+@pytest.mark.parametrize("spec", ["784", "512-10"])
+def test_a_string_of_another_notation_is_no_name(spec: str) -> None:
+    assert "spec-not-found" not in run("check", spec).stderr
+    assert "spec-not-found" not in run("check", spec, "--dialect", "he", "--input", "784").stderr
+    assert "spec-not-found" not in run("check", "vgg", "--dialect", "he", "--input", "784").stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("weights show _", "cannot read '_': {}"),
+        ("import _ out.net", "cannot read '_': {}"),
+        ("export tiny out.py --weights _", "cannot read '_': {}"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("fifo", "it is a FIFO"),
+        ("/dev/zero", "it is a device"),
+        ("loop", "it is a link that leads to itself"),
+        ("empty", "it is a folder"),
+        ("nofolder/x", "there is no folder 'nofolder'"),
+        ("x" * 300, "its name is too long"),
+    ],
+)
+def test_what_is_no_file(command: str, said: str, path: str, reason: str) -> None:
+    pytest.importorskip("h5py")
+    result = run(*(path if word == "_" else word for word in command.split()))
+    assert (result.exit_code, result.stderr) == (1, f"error: {said.replace('_', path).format(reason)}\n")
+
+
+@pytest.mark.parametrize("command", ["eval", "report", "runs"])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("fifo", "not "), ("loop", "nowhere|not a folder"), ("nofolder/x", "no folder"), ("x" * 300, "no folder")],
+)
+def test_what_is_no_folder(command: str, path: str, reason: str) -> None:
+    result = run(command, path)
     assert result.exit_code == 1
-    assert head.startswith(f"{spec}:1:1: error[{code}]: {said}")
-    assert help_.startswith(f"   help: {hint}")
+    assert re.match(rf"error: .*{path}.*({reason})|error: there is no folder '{path}'", result.stderr)
+
+
+def test_used_files() -> None:
+    for name in ("loop.net", "lost", "fifo"):
+        Path("using.net").write_text(NET.replace("input", f'use "{name}"\ninput', 1), "utf-8")
+        said = run("check", "using.net").stderr
+        assert f"error[use-not-found]: cannot read '{name}': it is a" in said
+
+
+@pytest.mark.parametrize("name", ["lock", "recipe.json", "metrics.csv", "result.json"])
+def test_a_run_of_fifos(name: str) -> None:
+    """Nothing waits for what nothing writes."""
+    Path("runs/tiny-1/recipe.json").write_text("{}", "utf-8")
+    Path("runs/tiny-1", name).unlink(missing_ok=True)
+    os.mkfifo(Path("runs/tiny-1", name))
+    assert "tiny-1" in run("runs").stdout
+    assert run("report", "runs/tiny-1").exit_code in {0, 1}
+
+
+def test_no_runs_yet() -> None:
+    shutil.rmtree("runs")
+    result = run("runs")
+    assert (result.exit_code, result.stderr) == (0, "no run in 'runs'; 'sewdsl train SPEC' makes one\n")
+    assert (run("runs", "--json").exit_code, run("runs", "--json").stdout) == (0, "[]\n")
+    assert run("runs", "other").stderr == "error: there is no folder 'other'\n"
 
 
 def test_what_is_large_and_no_text_is_not_called_too_long() -> None:

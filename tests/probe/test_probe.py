@@ -206,7 +206,7 @@ class TestCommand:
     @pytest.mark.parametrize(("command", "columns"), [("rates", ["A", "O"]), ("gradients", ["S"])])
     def test_files_and_json_agree(self, command: str, columns: list[str], tmp_path: Path) -> None:
         words = ["probe", command, SEW, "--input", "2x8x8", "--steps", "2", "--out", str(tmp_path / "new"), "--json"]
-        first, second = (CliRunner().invoke(app, words) for _ in range(2))
+        first, second = (CliRunner().invoke(app, [*words, *again]) for again in ([], ["--overwrite"]))
         assert first.exit_code == 0, first.output
         assert first.stdout == second.stdout
         found = json.loads(first.stdout)
@@ -234,7 +234,7 @@ class TestCommand:
         words = ["probe", "rates", SEW, "--input", "2x8x8", "--steps", "2", "--out", str(tmp_path / "file")]
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 1
-        assert "error: cannot write" in result.stderr
+        assert "error: cannot make the folder" in result.stderr
         assert (tmp_path / "file").read_text() == "mine"
 
     def test_a_network_without_a_recipe_has_no_data(self) -> None:

@@ -87,7 +87,7 @@ def test_eval_of_what_is_no_run(tmp_path: Path) -> None:
 def test_out_is_a_file(small: Path) -> None:
     done = run("train", small, "--out", small)
     assert done.exit_code == 1
-    assert done.stderr == f"error: cannot make the folder '{small}': File exists\n"
+    assert done.stderr == f"error: cannot make the folder '{small}': '{small}' is not a folder\n"
 
 
 def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

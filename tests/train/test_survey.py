@@ -92,7 +92,7 @@ class TestFind:
         assert [run.path for run in runs(parent / "a")] == [parent / "a"]
 
     def test_no_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match="is not a folder"):
+        with pytest.raises(RunError, match="there is no folder"):
             list(runs(tmp_path / "nowhere"))
 
 
@@ -122,7 +122,7 @@ class TestCommand:
         assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"no run in '{tmp_path}'\n")
         assert command(tmp_path, "--json").stdout == "[]\n"
         missing = command(tmp_path / "nowhere")
-        assert (missing.exit_code, missing.stderr) == (1, f"error: '{tmp_path / 'nowhere'}' is not a folder\n")
+        assert (missing.exit_code, missing.stderr) == (1, f"error: there is no folder '{tmp_path / 'nowhere'}'\n")
 
     def test_markup_is_text(self, tmp_path: Path) -> None:
         finished(tmp_path / "[red]x", network="[/]")
