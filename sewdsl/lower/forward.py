@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
+from sewdsl.ir.op import Neuron as NeuronOp
 from sewdsl.lower.saving import Savings
 from sewdsl.passes import Program
-from sewdsl.snn.hooks import watched
+from sewdsl.snn.hooks import fusible, watched
 from sewdsl.snn.join import Joint
-from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.layers import Conv2d, Linear
+from sewdsl.snn.neuron import Neuron, normalised
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.steps import at_all_steps
 
-if TYPE_CHECKING:
-    from sewdsl.snn.join import Join
-    from sewdsl.snn.layers import Conv2d
-
-Integrate = Callable[[str, Neuron, Tensor], Tensor]
-"""How a neuron of some name turns its input current ``[T, N, *]`` into spikes."""
+Integrate = Callable[[str, nn.Module, Tensor], Tensor]
+"""How the module of a neuron of some name turns its input current ``[T, N, *]`` into spikes."""
 
 
 class Call(NamedTuple):
@@ -35,6 +33,8 @@ class Call(NamedTuple):
         keeps: Those of them whose values it keeps for its gradient.
         spent: Indices of the nodes that nobody reads after it.
         once: Whether it gives the same at every time-step of a static input.
+        neuron: Which of its modules is a neuron; None: none is.
+        kinds: What its modules are, unless something else is put into their places.
     """
 
     names: tuple[str, ...]
@@ -43,10 +43,12 @@ class Call(NamedTuple):
     keeps: frozenset[int]
     spent: tuple[int, ...]
     once: bool
+    neuron: int | None
+    kinds: tuple[type[nn.Module], ...]
 
 
-def calls(program: Program) -> tuple[Call, ...]:
-    """The steps of a program."""
+def calls(program: Program, modules: Mapping[str, nn.Module]) -> tuple[Call, ...]:
+    """The steps of a program, with modules by name."""
     network = program.network
     last = {i: step.gives for step in program.steps for i in step.operands}
     spent: dict[int, list[int]] = {}
@@ -60,6 +62,8 @@ def calls(program: Program) -> tuple[Call, ...]:
             step.keeps(network),
             tuple(i for i in spent.get(step.gives, ()) if i != network.output),
             step.once,
+            next((place for place, i in enumerate(step.nodes) if isinstance(network.nodes[i].op, NeuronOp)), None),
+            tuple(type(modules[network.nodes[i].name]) for i in step.nodes),
         )
         for step in program.steps
     )
@@ -102,7 +106,7 @@ class Forward:
             kept = {i: x_TN for i, x_TN in zip(call.operands, operands, strict=True) if i in call.keeps}
             with savings.reading(kept, modules):
                 values[call.gives] = self._compute(call, modules, operands)
-            if not any(map(watched, modules)):
+            if [type(module) for module in modules] == [*call.kinds] and not any(map(watched, modules)):
                 again = partial(self._again, call, modules)
                 savings.given(call.gives, values[call.gives], again, list(zip(call.operands, operands, strict=True)))
             del operands, kept
@@ -115,26 +119,27 @@ class Forward:
         if self._static and not call.once:
             operands = [at_all_steps(operand, self._T) for operand in operands]
         repeats = self._T if self._static and call.once else 1
-        first, last = modules[0], modules[-1]
-        neuron = next((place for place, module in enumerate(modules) if isinstance(module, Neuron)), None)
-        if neuron is not None:
-            return self._spikes(call, modules, neuron, operands)
+        if call.neuron is not None:
+            return self._spikes(call, call.neuron, modules, operands)
+        *layers, last = modules
         if isinstance(last, BatchNorm):
-            return _normalised(first if len(modules) > 1 else None, last, operands[0], repeats)
+            return _normalised(layers, last, operands[0], repeats)
+        for layer in layers:  # a norm that was to be folded into it, and in whose place something else is
+            operands = [layer(*operands)]
         output: Tensor = last(*operands)
         return output
 
-    def _spikes(self, call: Call, modules: Sequence[nn.Module], place: int, operands: Sequence[Tensor]) -> Tensor:
+    def _spikes(self, call: Call, place: int, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
         """Of neurons, with the batch norm before them and the join behind them if those are part of their step."""
-        x_TN, neuron = operands[0], cast("Neuron", modules[place])
-        norm = cast("BatchNorm | None", modules[0] if place else None)
+        x_TN, neuron = operands[0], modules[place]
+        norm = modules[0] if place else None
         joint = None
         if place + 1 < len(modules):
             branch = self._program.network.nodes[call.gives].inputs[0] != call.operands[1]
-            joint = Joint(cast("Join", modules[-1]), operands[1], branch)
-        if self._integrate is None and norm is not None:
+            joint = Joint(modules[-1], operands[1], branch)
+        if self._integrate is None and isinstance(neuron, Neuron) and isinstance(norm, BatchNorm):
             return neuron.normalised(x_TN, norm, joint, lean=self._program.lean)
-        current_TN = x_TN if norm is None else norm(x_TN)
+        current_TN = x_TN if norm is None else normalised(norm, x_TN)
         spikes_TN: Tensor = (
             neuron(current_TN) if self._integrate is None else self._integrate(call.names[place], neuron, current_TN)
         )
@@ -146,13 +151,13 @@ class Forward:
             return self._compute(call, modules, operands)
 
 
-def _normalised(layer: nn.Module | None, norm: BatchNorm, x_TN: Tensor, repeats: int) -> Tensor:
+def _normalised(layers: Sequence[nn.Module], norm: BatchNorm, x_TN: Tensor, repeats: int) -> Tensor:
     """A normalised input, or what a layer makes of it, normalised: in evaluation, by weights that have both in them."""
-    if layer is None:
-        return cast("Tensor", norm(x_TN, repeats=repeats))
-    if norm.training or norm.watched or watched(layer):
-        return cast("Tensor", norm(layer(x_TN), repeats=repeats))
-    return cast("Conv2d", layer).normalised(x_TN, norm)
+    for layer in layers:
+        if not (norm.training or norm.watched) and (fusible(layer, Conv2d) or fusible(layer, Linear)):
+            return layer.normalised(x_TN, norm)
+        x_TN = layer(x_TN)
+    return cast("Tensor", norm(x_TN) if repeats == 1 else norm(x_TN, repeats=repeats))
 
 
 @contextmanager

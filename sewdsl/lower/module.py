@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from torch import Tensor, nn
 
@@ -14,11 +15,89 @@ from sewdsl.passes import Program
 from sewdsl.snn.steps import at_all_steps
 
 
-class Section(nn.Module):
-    """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself."""
+class Group(nn.Module):
+    """What holds groups of layers: the network, and the groups themselves. No group can be replaced or taken out."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._keep(name, value)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._keep(name, None)
+        super().__delattr__(name)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:  # noqa: D102 -- torch's
+        self._keep(name, module)
+        super().add_module(name, module)
+
+    def _keep(self, name: str, new: object) -> None:
+        """Refuses to put anything in place of a group of layers but another one with the same layers.
+
+        Raises:
+            TypeError: the network runs the layers, each by its path, and would not find them.
+        """
+        old = self.__dict__.get("_modules", {}).get(name)
+        if isinstance(old, Section) and not (isinstance(new, Section) and {*old.layers} <= {*new.layers}):
+            message = (
+                f"{old.path} is a group of layers that the network runs one by one, so that nothing can take its "
+                f"place; replace layers in it, e.g. model.set_submodule('{old.path}.{old.layers[0]}', …), or compile "
+                "another network"
+            )
+            raise TypeError(message)
 
 
-class SpikingNetwork(nn.Module):
+class Section(Group):
+    """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself.
+
+    The network runs its layers one by one and never calls it, so that a hook on it would never be called either.
+
+    Attributes:
+        path: Its name in the network.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of its layers, in it and in the groups in it, in order of computation."""
+        found: list[str] = []
+        for name, module in self._modules.items():  # named_children would hide a child that stands twice
+            found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, Section) else [name]
+        return found
+
+    def forward(self, *_: Any, **__: Any) -> NoReturn:
+        """It has none."""
+        message = f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer"
+        raise TypeError(message)
+
+    def _refuse(self, *, last: bool) -> NoReturn:
+        """Says what to hook in its place."""
+        place, which = (-1, "last layer, which gives") if last else (0, "first layer, which reads")
+        message = (
+            f"{self.path} is a group of layers that is never called itself, so that its hooks would never be called; "
+            f"hook its {which} what it {which.split()[-1]}: model.get_submodule('{self.path}.{self.layers[place]}')"
+        )
+        raise TypeError(message)
+
+    def register_forward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102 -- torch's, as those below
+        self._refuse(last=True)
+
+    def register_forward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=False)
+
+    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=True)
+
+    def register_full_backward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=True)
+
+    def register_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=True)
+
+
+class SpikingNetwork(Group):
     """Runs the nodes of a network in order; its submodules carry their names.
 
     No state survives a forward: every call starts from resting neurons.
@@ -31,7 +110,7 @@ class SpikingNetwork(nn.Module):
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.program = program
-        self.calls = calls(program)
+        self.calls = calls(program, modules)
         for name, module in modules.items():
             _place(self, name, module)
 
@@ -97,8 +176,8 @@ def _place(root: nn.Module, name: str, module: nn.Module) -> None:
     """Puts a module at the place that its dotted name says, with a section for each step of the way."""
     *way, last = name.split(".")
     place = root
-    for part in way:
+    for depth, part in enumerate(way, 1):
         if part not in place._modules:  # noqa: SLF001 -- named_children would hide a child that stands twice
-            place.add_module(part, Section())
+            place.add_module(part, Section(".".join(way[:depth])))
         place = place.get_submodule(part)
     place.add_module(last, module)

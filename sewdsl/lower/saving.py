@@ -18,7 +18,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from sewdsl.lower.kept import Again, Bits, Kept, View, Whole
 from sewdsl.passes import Program
 from sewdsl.snn import kernels
-from sewdsl.snn.hooks import watched
+from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import layout
 from sewdsl.snn.kernels.bits import Packed
 from sewdsl.snn.layers import Conv2d, Linear
@@ -123,9 +123,11 @@ def _find(tensor: Tensor, kept: Mapping[_Place, tuple[Kept, int]], sizes: set[in
 def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
     """How many numbers weights and biases have, that a layer keeps beside its input.
 
-    None: anything of any size may be kept beside it. Only of a layer with weights that nobody watches is it known what.
+    None: anything of any size may be kept beside it. Only of a layer with weights that is called by nobody but us is it
+    known what; a parametrization makes weights of parameters that lie elsewhere.
     """
-    if len(modules) > 1 or not isinstance(modules[0], Conv2d | Linear) or watched(modules[0]):
+    layer, *more = modules
+    if more or not (fusible(layer, Conv2d) or fusible(layer, Linear)) or hasattr(layer, "parametrizations"):
         return None
     parameters = [parameter for module in modules for parameter in module.parameters(recurse=False)]
     return {parameter.numel() for parameter in parameters} | {len(p) for p in parameters if p.ndim}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sewdsl.lower import inputs
 from sewdsl.snn.layers import Dropout
-from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.neuron import Neuron, Potential
 from sewdsl.snn.norm import BatchNorm
 
 if TYPE_CHECKING:
@@ -75,10 +75,18 @@ class Stream:
         x_N = inputs.as_step(x_N, model.network.settings, model.example)
         after: dict[str, Tensor] = {}
 
-        def integrate(name: str, neuron: Neuron, x_TN: Tensor) -> Tensor:
+        def integrate(name: str, neuron: nn.Module, x_TN: Tensor) -> Tensor:
+            if not isinstance(neuron, Neuron):
+                message = f"{name} is {type(neuron).__name__}, not one of our neurons: a stream cannot keep its state"
+                raise TypeError(message)
             v_N = neuron.initial(x_TN[0]) if state is None else _potential(state, name, x_TN[0])
-            spikes_N, after[name] = neuron.step(x_TN[0], v_N)
-            return spikes_N[None]
+            potential = Potential(v_N)
+            spikes_TN: Tensor = neuron(x_TN, potential=potential)
+            if potential.after is None:
+                message = f"{name} has a forward of its own, which leaves no potential for the next step of a stream"
+                raise TypeError(message)
+            after[name] = potential.after
+            return spikes_TN
 
         y_TN = model.run(x_N[None], integrate)
         return y_TN[0], State(after)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.hooks import watched
+from sewdsl.snn.hooks import fusible
 from sewdsl.snn.specification import JoinSpec
 
 
@@ -35,12 +35,12 @@ class Joint(NamedTuple):
     """A join that waits for the spikes of some neurons.
 
     Attributes:
-        join: Its module.
+        join: Its module; anything may have been put into its place.
         other: Its other operand, ``[T, N, *]``.
         branch: Whether the spikes are the branch; else they are the identity.
     """
 
-    join: Join
+    join: nn.Module
     other: Tensor
     branch: bool
 
@@ -51,6 +51,6 @@ class Joint(NamedTuple):
 
     def fused(self, x_TN: Tensor) -> kernels.Joint | None:
         """The same for the kernel that normalises an input and fires; None where nothing but the module can do it."""
-        if watched(self.join):
+        if not fusible(self.join, Join):
             return None
         return kernels.join_suits(self.join.spec, x_TN, self.other, branch=self.branch)

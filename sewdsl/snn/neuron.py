@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.hooks import watched
+from sewdsl.snn.hooks import fusible
 from sewdsl.snn.join import Joint
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.specification import NeuronSpec
 from sewdsl.snn.steps import at_all_steps
+
+
+@dataclass
+class Potential:
+    """The membrane potential around a time-step of a stream.
+
+    Attributes:
+        before: ``[N, *]``, before the step.
+        after: Likewise after it, once the neurons have run.
+    """
+
+    before: Tensor
+    after: Tensor | None = None
 
 
 class Neuron(nn.Module):
@@ -35,22 +48,25 @@ class Neuron(nn.Module):
 
     @property
     def learned(self) -> Mapping[str, Tensor]:
-        """The learnable scalars by name."""
-        return cast("Mapping[str, Tensor]", self._parameters)
+        """The learnable scalars by name, as a parametrization or pruning may make them of its parameters."""
+        return {name: getattr(self, name) for name in self.spec.learnable()}
 
     def initial(self, x_N: Tensor) -> Tensor:
         """The membrane potential before the first step, shaped like one step of the input current; float32 at least."""
         return torch.full_like(x_N, self.spec.rest, dtype=torch.promote_types(x_N.dtype, torch.float32))
 
-    def forward(self, x_TN: Tensor) -> Tensor:
-        """Spikes of a whole sequence, from rest."""
-        return kernels.spikes(self.spec, x_TN, self.learned)
+    def forward(self, x_TN: Tensor, potential: Potential | None = None) -> Tensor:
+        """Spikes of a whole sequence, from rest, or of a step of a stream, from the potential before it."""
+        if potential is None:
+            return kernels.spikes(self.spec, x_TN, self.learned)
+        spikes_N, potential.after = self.step(x_TN[0], potential.before)
+        return spikes_N[None]
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: Joint | None = None, *, lean: bool = False) -> Tensor:
         """Spikes for the current that a batch norm makes, and what a join makes of them.
 
-        Where there is a kernel for all of that, it pays and nobody watches one of them, neither the current nor the
-        potential nor the spikes are ever stored.
+        Where there is a kernel for all of that, it pays and nobody waits for one of them to be called, neither the
+        current nor the potential nor the spikes are ever stored.
 
         Args:
             x_TN: What is normalised, ``[T, N, C, *]``.
@@ -58,8 +74,9 @@ class Neuron(nn.Module):
             joint: The join; None: there is none.
             lean: Whether storing less pays in any case.
         """
-        if watched(self) or norm.watched or not kernels.norm_suits(self.spec, x_TN, self.learned, lean=lean):
-            spikes_TN: Tensor = self(_normalised(x_TN, norm))
+        apart = norm.watched or not fusible(self, Neuron)
+        if apart or not kernels.norm_suits(self.spec, x_TN, self.learned, lean=lean):
+            spikes_TN: Tensor = self(normalised(norm, x_TN))
             return spikes_TN if joint is None else joint.of(spikes_TN)
         fused = None if joint is None else joint.fused(x_TN)
         y_TN = kernels.norm_spikes(self.spec, x_TN, norm.channels(x_TN), self.learned, fused)
@@ -74,10 +91,10 @@ class Neuron(nn.Module):
         return str(self.spec)
 
 
-def _normalised(x_TN: Tensor, norm: BatchNorm) -> Tensor:
+def normalised(norm: nn.Module, x_TN: Tensor) -> Tensor:
     """The current; of time-steps that are one and the same memory, so are those of the current."""
     T = len(x_TN)
-    if T == 1 or x_TN.stride(0):
+    if T == 1 or x_TN.stride(0) or not isinstance(norm, BatchNorm):
         current: Tensor = norm(x_TN)
         return current
     return at_all_steps(norm(x_TN[:1], repeats=T), T)

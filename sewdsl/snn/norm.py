@@ -9,7 +9,7 @@ from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sewdsl.snn.hooks import watched
+from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import Channels, norm_operator
 from sewdsl.snn.steps import over_steps
 
@@ -67,8 +67,8 @@ class BatchNorm(_BatchNorm):
 
     @property
     def watched(self) -> bool:
-        """Whether it has to run by itself: somebody looks at what it gives, or several processes share statistics."""
-        return watched(self) or self._over_processes
+        """Whether it has to run by itself: somebody waits for its call, or several processes share statistics."""
+        return not fusible(self, BatchNorm) or self._over_processes
 
     @property
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:

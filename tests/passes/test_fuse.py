@@ -21,6 +21,7 @@ from sewdsl.snn import join as snn
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import choice
 from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.norm import BatchNorm
 from sewdsl.train.rates import FiringRates
 
 BODIES = {
@@ -233,15 +234,13 @@ def test_without_kernels(static: bool) -> None:  # noqa: FBT001
 def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     """There, normalising again takes longer than reading."""
     model = build("c6k3-BN-PLIF-FC5", 1)
-    norm = model.get_submodule("bn1")
-    forward, called = norm.forward, []
+    forward, called = BatchNorm.forward, list[int]()
 
-    def noted(x_TN: Tensor, repeats: int = 1) -> Tensor:
+    def noted(self: BatchNorm, x_TN: Tensor, repeats: int = 1) -> Tensor:
         called.append(len(x_TN))
-        y_TN: Tensor = forward(x_TN, repeats)
-        return y_TN
+        return forward(self, x_TN, repeats)
 
-    monkeypatch.setattr(norm, "forward", noted)
+    monkeypatch.setattr(BatchNorm, "forward", noted)
     model(inputs())
     assert called == []
     monkeypatch.setattr(choice, "LARGE", inputs().numel() * 3 + 1)

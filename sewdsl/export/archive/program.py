@@ -16,13 +16,13 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
 from sewdsl.passes.hoist import hoist
 from sewdsl.snn.kernels import reference
+from sewdsl.snn.neuron import Neuron
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.export import ExportedProgram
 
     from sewdsl.lower.forward import Integrate
-    from sewdsl.snn.neuron import Neuron
 
 STATED = "sewdsl.json"
 """The file in an archive that says what it is of."""
@@ -45,8 +45,15 @@ class Plain(SpikingNetwork):
         return super().run(x_TN, spikes)
 
 
-def spikes(_: str, neuron: Neuron, x_TN: Tensor) -> Tensor:
-    """Spikes ``[T, N, *]`` of a layer, step by step; equal to the reference's for finite numbers."""
+def spikes(name: str, neuron: nn.Module, x_TN: Tensor) -> Tensor:
+    """Spikes ``[T, N, *]`` of a layer, step by step; equal to the reference's for finite numbers.
+
+    Raises:
+        ExportError: something else has been put into its place.
+    """
+    if not isinstance(neuron, Neuron):
+        message = f"{name} is {type(neuron).__name__}, not one of our neurons"
+        raise ExportError(message)
     spec, wide = neuron.spec, torch.promote_types(x_TN.dtype, torch.float32)
     charge, drive_TN = reference.charging(spec, x_TN if x_TN.dtype == wide else x_TN.to(wide), neuron.learned)
     v, fired = torch.full_like(drive_TN[0], spec.rest), []
