@@ -66,7 +66,12 @@ def said(names: tuple[str, ...], parameter: Any, *value: str) -> str:
     return sentence
 
 
-@pytest.mark.parametrize(("names", "parameter", "choices"), CHOICES, ids=lambda each: str(getattr(each, "name", each)))
+def name_of(names: tuple[str, ...], parameter: Any) -> str:
+    """The same in every process, as pytest-xdist needs it."""
+    return " ".join((*names, parameter.name))
+
+
+@pytest.mark.parametrize(("names", "parameter", "choices"), CHOICES, ids=[name_of(*each[:2]) for each in CHOICES])
 def test_choices(names: tuple[str, ...], parameter: Any, choices: list[str]) -> None:
     name = parameter.opts[0] if parameter.opts[0][0] == "-" else parameter.metavar
     expected = f"error: {name} takes {', '.join(choices[:-1])} or {choices[-1]}, not"
@@ -76,7 +81,7 @@ def test_choices(names: tuple[str, ...], parameter: Any, choices: list[str]) -> 
         assert said(names, parameter, near).startswith(f"{expected} '{near}'; did you mean '")
 
 
-@pytest.mark.parametrize(("names", "parameter", "info"), NUMBERS, ids=lambda each: str(getattr(each, "name", each)))
+@pytest.mark.parametrize(("names", "parameter", "info"), NUMBERS, ids=[name_of(*each[:2]) for each in NUMBERS])
 def test_numbers(names: tuple[str, ...], parameter: Any, info: Any) -> None:
     for wrong in [
         "zzz",
