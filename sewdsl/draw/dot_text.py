@@ -9,7 +9,6 @@ from sewdsl.draw import style, words
 from sewdsl.draw.columns import lay_out
 from sewdsl.draw.fold import Unfolded, picture_of
 from sewdsl.draw.geometry import Point, rounded, shortened
-from sewdsl.draw.label import label
 from sewdsl.draw.measure import DETAIL, SMALL, TEXT, Measure
 from sewdsl.draw.scene import Box, Direction, Element, Fork, Frame, Line, Scene
 from sewdsl.draw.wiring import Wiring
@@ -39,16 +38,15 @@ def dot(network: Network, *, expand: Unfolded = False, direction: Direction = "T
     """
     items = picture_of(network, expand=expand)
     wiring = Wiring(network, items)
-    scene = lay_out(wiring, items, vertical=direction == "TB")
-    return _Writer(wiring, scene, direction).text()
+    measure = Measure(wiring, vertical=direction == "TB")
+    return _Writer(wiring, measure, lay_out(wiring, measure, items), direction).text()
 
 
 class _Writer:
-    def __init__(self, wiring: Wiring, scene: Scene, direction: Direction) -> None:
+    def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction) -> None:
         import graphviz  # noqa: PLC0415 -- only this command needs it
 
-        self._quoted, self._wiring, self._scene = graphviz.escape, wiring, scene
-        self._readout = Measure(wiring, vertical=scene.vertical).readout
+        self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene
         self._frames = 0
         self._graph: graphviz.Digraph = graphviz.Digraph(
             graphviz.escape(words.name_of(wiring.network)),
@@ -87,10 +85,10 @@ class _Writer:
     def _box(self, graph: graphviz.Digraph, box: Box) -> None:
         width, height = (box.across, box.along) if self._scene.vertical else (box.along, box.across)
         look, extra = style.TERMINAL, {}
-        text = self._plain(self._readout)
+        text = self._plain(self._measure.readout)
         if box.layer:
             network, index = self._wiring.network, box.layer.nodes[0]
-            words_on = label(network, index)
+            words_on = self._measure.label(box.layer)
             look = style.family(network.nodes[index].op)
             text = self._plain(words_on.title)
             if words_on.details:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sewdsl.elaborate.builder import Followers
 from sewdsl.elaborate.omission import omissible
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Op
+from sewdsl.ir.op import Downstream, Op
 from sewdsl.ir.words import in_words
 from sewdsl.ops.input import Input
 
@@ -29,21 +29,27 @@ class Label:
     details: tuple[str, ...] = ()
 
 
-def label(network: Network, index: int) -> Label:
-    """The label of a node.
+class Labels:
+    """The labels of the nodes of one network."""
 
-    An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
-    """
-    ops = [node.op for node in network.nodes]
-    return _label(ops[index], Followers(ops, network.readers, index))
+    def __init__(self, network: Network) -> None:
+        self._ops = [node.op for node in network]
+        self._followers = Followers(self._ops, network.readers)
+
+    def of(self, index: int) -> Label:
+        """The label of a node.
+
+        An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
+        """
+        return _label(self._ops[index], self._followers.of(index))
 
 
-def _label(op: Op, followers: Followers) -> Label:
+def _label(op: Op, downstream: Downstream) -> Label:
     if isinstance(op, Input):
         return Label("input")
     letters = {name: letter for letter, name in op.letters().items()}
     title, details = [op.kind], []
-    unsaid = omissible(op, lambda left: left.settle(followers))
+    unsaid = omissible(op, lambda left: left.settle(downstream))
     for name, value in op:
         letter = letters.get(name)
         if value is None and letter is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.journey import ranges, shapes
-from sewdsl.draw.label import Label, label
+from sewdsl.draw.label import Label, Labels
 from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual, first, last
 from sewdsl.draw.wiring import Wiring
 
@@ -15,6 +16,8 @@ TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 """Font sizes: of a layer, of its details and of a note, of a label on an edge."""
 HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, BESIDE = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0
 """Of a box, a line of details, a join's circle; between boxes, inside a frame, behind a fork, of an arc, of a label."""
+
+Part = TypeVar("Part", "Items", "Item")
 
 
 class Extent(NamedTuple):
@@ -52,7 +55,9 @@ class Measure:
     def __init__(self, wiring: Wiring, *, vertical: bool) -> None:
         self.vertical = vertical
         self._wiring = wiring
-        self._labels = {layer: label(wiring.network, layer.nodes[0]) for layer in wiring.layers}
+        labels = Labels(wiring.network)
+        self._labels = {layer: labels.of(layer.nodes[0]) for layer in wiring.layers}
+        self._measured: dict[int, tuple[Items | Item, Extent]] = {}
         texts = [text_width(text.title, TEXT) for text in self._labels.values()]
         texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
         texts.append(text_width(self.readout, TEXT))
@@ -145,6 +150,24 @@ class Measure:
 
     def sequence(self, items: Items) -> Extent:
         """The room of items in a row."""
+        return self._once(items, self._sequence)
+
+    def item(self, item: Item) -> Extent:
+        """The room of one item."""
+        return self._once(item, self._item)
+
+    def _once(self, part: Part, measure: Callable[[Part], Extent]) -> Extent:
+        """The room of a part, measured when it is first asked for: whatever is around it asks several times.
+
+        A part is known by its identity, since to compare what is inside would take as long as to measure it; it is kept
+        with its room, so that no other part takes over its identity.
+        """
+        known = self._measured.get(id(part))
+        if known is None:
+            known = self._measured[id(part)] = part, measure(part)
+        return known[1]
+
+    def _sequence(self, items: Items) -> Extent:
         extents = [self.item(item) for item in items]
         gaps = [self.gap(before, after) for before, after in pairwise(items)]
         return Extent(
@@ -157,8 +180,7 @@ class Measure:
         """How far the label of an edge reaches to the far side."""
         return text_width(text, SMALL) + BESIDE if self.vertical and text else 0.0
 
-    def item(self, item: Item) -> Extent:
-        """The room of one item."""
+    def _item(self, item: Item) -> Extent:
         match item:
             case Residual():
                 return self._residual(item)

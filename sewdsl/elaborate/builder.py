@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from sewdsl.elaborate.visits import Visit
 from sewdsl.ir.network import Node, Step, readers
-from sewdsl.ir.op import Op
+from sewdsl.ir.op import Downstream, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
 
@@ -66,34 +66,56 @@ class Builder:
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""
-        ops, read_by = [node.op for node in self.nodes], readers(self.nodes)
+        followers = Followers([node.op for node in self.nodes], readers(self.nodes))
         return tuple(
-            node if (op := node.op.settle(Followers(ops, read_by, i))) is node.op else replace(node, op=op)
+            node if (op := node.op.settle(followers.of(i))) is node.op else replace(node, op=op)
             for i, node in enumerate(self.nodes)
         )
 
 
 class Followers:
-    """The ops behind a node (see :class:`sewdsl.ir.op.Downstream`)."""
+    """What follows each node of a network; what was asked of one node is known of all."""
 
-    def __init__(self, ops: Sequence[Op], readers: Sequence[Sequence[int]], index: int) -> None:
-        self._ops, self._readers, self._index = ops, readers, index
+    def __init__(self, ops: Sequence[Op], readers: Sequence[Sequence[int]]) -> None:
+        self._ops, self._readers = ops, readers
+        self._nearest: dict[type[Op], list[Op | None]] = {}
+
+    def of(self, index: int) -> Downstream:
+        """The ops after one node."""
+        return _Following(self, index)
+
+    def next(self, index: int) -> tuple[Op, ...]:
+        """The ops that read a node's output."""
+        return tuple(self._ops[i] for i in self._readers[index])
+
+    def nearest(self, index: int, family: type[Op]) -> Op | None:
+        """The op of a family that is the fewest nodes away; of several, the one that a search breadth first finds."""
+        if family not in self._nearest:
+            self._nearest[family] = self._search(family)
+        return self._nearest[family][index]
+
+    def _search(self, family: type[Op]) -> list[Op | None]:
+        """The nearest op of a family for every node, from the last to the first: readers come after what they read."""
+        found: list[Op | None] = [None] * len(self._ops)
+        distances = [inf] * len(self._ops)
+        for index in range(len(self._ops) - 1, -1, -1):
+            for reader in self._readers[index]:
+                here = isinstance(self._ops[reader], family)
+                distance = 1 if here else distances[reader] + 1
+                if distance < distances[index]:
+                    distances[index], found[index] = distance, self._ops[reader] if here else found[reader]
+        return found
+
+
+class _Following(NamedTuple):
+    followers: Followers
+    index: int
 
     @property
     def next(self) -> tuple[Op, ...]:
         """The ops that read the node's output."""
-        return tuple(self._ops[i] for i in self._readers[self._index])
+        return self.followers.next(self.index)
 
     def nearest(self, family: type[Op]) -> Op | None:
         """The nearest op of a family, breadth first."""
-        return next((op for op in self._walk() if isinstance(op, family)), None)
-
-    def _walk(self) -> Iterator[Op]:
-        waiting = deque(self._readers[self._index])
-        seen = set(waiting)
-        while waiting:
-            index = waiting.popleft()
-            yield self._ops[index]
-            fresh = [i for i in self._readers[index] if i not in seen]
-            seen.update(fresh)
-            waiting.extend(fresh)
+        return self.followers.nearest(self.index, family)

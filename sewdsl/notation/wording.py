@@ -25,7 +25,7 @@ class Wording:
         self._network, self._header = network, network.settings
         self._ops = [node.op for node in network]
         rank = {index: place for place, index in enumerate(order)}
-        self._readers = [sorted(group, key=rank.__getitem__) for group in network.readers]
+        self._followers = Followers(self._ops, [sorted(group, key=rank.__getitem__) for group in network.readers])
         self._known: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
@@ -40,7 +40,7 @@ class Wording:
                 return self.join(op)
             if type(op).settle is Op.settle:
                 return self.alone(op)
-            followers = Followers(self._ops, self._readers, index)
+            followers = self._followers.of(index)
             return words(op, lambda left: left.settle(followers), self._header.neuron)
         except ValueError as error:
             raise Unwritable(self._network.nodes[index], str(error)) from error

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -191,3 +192,20 @@ def test_snapshot(networks: Networks, golden: Callable[[str, str], None], name: 
 
 def test_snapshot_expanded_to_the_right(networks: Networks, golden: Callable[[str, str], None]) -> None:
     golden("nested-expanded-lr.dot", dot(networks("nested"), expand=True, direction="LR"))
+
+
+@pytest.mark.parametrize("side", ["ADD[BN | ", "ADD[", "ADD[BN | BN-"])
+def test_joins_in_joins_take_no_longer_for_each_level(side: str) -> None:
+    """12 deep: to measure each part once for all that is around it takes a hundredth of a second, else many seconds."""
+    network = sewdsl.load(side * 12 + "BN" + ("]" if "|" in side else " | BN]") * 12, input="2x8x8")
+    began = process_time()
+    dot(network)
+    assert process_time() - began < 5
+
+
+def test_many_layers_take_time_in_proportion() -> None:
+    """A second for some thousand; each with a look at all others takes a minute."""
+    network = sewdsl.load("-".join(["BN-c2k1-tdBN-ReLU"] * 1500), input="2x8x8")
+    began = process_time()
+    dot(network)
+    assert process_time() - began < 15

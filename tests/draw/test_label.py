@@ -10,7 +10,7 @@ import sewdsl
 from sewdsl.draw import words
 from sewdsl.draw.fold import picture_of
 from sewdsl.draw.journey import ranges, shapes
-from sewdsl.draw.label import label
+from sewdsl.draw.label import Labels
 from sewdsl.draw.measure import Measure
 from sewdsl.draw.tree import Block, Fold, Item
 from sewdsl.draw.wiring import Wiring
@@ -42,13 +42,13 @@ Networks = Callable[[str], Network]
     ],
 )
 def test_only_what_does_not_go_without_saying(text: str, title: str, details: tuple[str, ...]) -> None:
-    found = label(sewdsl.load(text, input="2x16x16"), 1)
+    found = Labels(sewdsl.load(text, input="2x16x16")).of(1)
     assert (found.title, found.details) == (title, details)
 
 
 def test_a_surrogate_of_its_own_is_shown_and_cut() -> None:
     network = sewdsl.load("IF(surrogate=ATan(alpha=4.0))", input="2x16x16")
-    (detail,) = label(network, 1).details
+    (detail,) = Labels(network).of(1).details
     assert detail.startswith("surrogate = ATan(alpha=4.0")
     assert len(detail) <= 36
 

@@ -43,7 +43,7 @@ class Words:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._ops = [node.op for node in network]
+        self._followers = Followers([node.op for node in network], network.readers)
 
     def box(self, box: Layer | Block, width: str | None = None) -> Text:
         """The words in a box; what goes without saying is left out.
@@ -59,7 +59,7 @@ class Words:
 
     def _layer(self, layer: Layer, said: str) -> str:
         op, letters = layer.op, layer.op.letters()
-        followers = Followers(self._ops, self._network.readers, layer.node)
+        followers = self._followers.of(layer.node)
         unsaid = {*omissible(op, lambda left: left.settle(followers)), *(n for n, value in op if value is None)}
         head, behind = NAMES.get(op.kind, op.kind), []
         kernel = letters.pop("k", None)
