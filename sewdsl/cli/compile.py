@@ -12,6 +12,7 @@ from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
 from sewdsl.passes import LEVELS, applied
+from sewdsl.syntax.limits import STANDARD
 from sewdsl.terminal import echo
 
 Optimize = Annotated[
@@ -41,16 +42,21 @@ def command(  # noqa: PLR0913 -- one parameter per option
     optimize: Optimize = 1,
 ) -> None:
     """Compile a spec and print a stage: its whole text, the network as JSON, what passes did, the module, or DOT."""
-    compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit, dialect))
+    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    compilation = read(text(spec), **options)
     network = require(compilation)
     if emit is Stage.TREE:
         from sewdsl.train.standalone import standalone  # noqa: PLC0415 -- only this stage needs it
 
         write_output(standalone(compilation))
     elif emit is Stage.DOT:
-        from sewdsl.draw import dot  # noqa: PLC0415 -- only this stage needs it
+        from sewdsl.draw import RenderingError, dot  # noqa: PLC0415 -- only this stage needs it
 
-        write_output(dot(network))
+        try:
+            write_output(dot(network, max_boxes=(options.get("limit") or {}).get("boxes", STANDARD.boxes)))
+        except RenderingError as error:
+            echo(f"cannot draw {network.name}: {error}", err=True)
+            raise typer.Exit(1) from None
     elif emit is Stage.PASSES:
         for done in applied(network, optimize):
             echo(f"{done.name}: {done.said or 'nothing to do'}")

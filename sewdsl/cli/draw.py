@@ -25,6 +25,7 @@ from sewdsl.cli.options import (
 )
 from sewdsl.compiler import Compilation, read
 from sewdsl.ir.network import Network
+from sewdsl.syntax.limits import STANDARD
 from sewdsl.terminal import echo
 
 
@@ -71,7 +72,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
-    compilation = read(text(spec), **compile_options(input, steps, neuron, settings, limit, dialect))
+    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    compilation = read(text(spec), **options)
     network = require(compilation)
     _say_if_too_large(network, chosen, expand=expand)
     shown_as_text = out is None and chosen in {Format.DOT, Format.MERMAID}
@@ -79,8 +81,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     require_free(path, overwrite=overwrite)
     from sewdsl.draw import RenderingError, picture  # noqa: PLC0415 -- only this command draws
 
+    boxes = (options.get("limit") or {}).get("boxes", STANDARD.boxes)
     try:
-        content = picture(network, chosen.value, expand=expand, direction=direction.value)
+        content = picture(network, chosen.value, expand=expand, direction=direction.value, max_boxes=boxes)
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
     write_file(path, content, str(path))

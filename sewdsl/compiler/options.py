@@ -34,7 +34,10 @@ class Options(TypedDict, total=False):
     dialect: str | None
 
 
-MOST = {"source_bytes": 10**9, "nesting": 1000, "repeat": 10**9, "nodes": 10**9, "digits": 18, "imports": 1000}
+MOST = {
+    "source_bytes": 10**9, "nesting": 1000, "repeat": 10**9, "nodes": 10**9, "digits": 18, "imports": 1000,
+    "boxes": 10**9,
+}  # fmt: skip
 """How far each limit can be raised."""
 
 

@@ -10,9 +10,11 @@ from sewdsl.draw.columns import lay_out
 from sewdsl.draw.fold import Unfolded, picture_of
 from sewdsl.draw.geometry import Point, rounded, shortened
 from sewdsl.draw.measure import DETAIL, SMALL, TEXT, Measure
+from sewdsl.draw.rendering import RenderingError
 from sewdsl.draw.scene import Box, Direction, Element, Fork, Frame, Line, Scene
 from sewdsl.draw.wiring import Wiring
 from sewdsl.ir.network import Network
+from sewdsl.syntax.limits import STANDARD, advice
 
 if TYPE_CHECKING:
     import graphviz
@@ -23,7 +25,9 @@ NODE = {"shape": "box", "style": "rounded,filled", "fixedsize": "true", "penwidt
 EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}", "fontcolor": style.MUTED}
 
 
-def dot(network: Network, *, expand: Unfolded = False, direction: Direction = "TB") -> str:
+def dot(
+    network: Network, *, expand: Unfolded = False, direction: Direction = "TB", max_boxes: int = STANDARD.boxes
+) -> str:
     """A network as DOT text, laid out.
 
     Every node carries its place, so that ``neato -n2`` draws it as meant (see :func:`sewdsl.draw.render`); plain
@@ -35,9 +39,19 @@ def dot(network: Network, *, expand: Unfolded = False, direction: Direction = "T
         network: What to draw.
         expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
+        max_boxes: Layers that are drawn at most.
+
+    Raises:
+        RenderingError: it would have more boxes than that.
     """
     items = picture_of(network, expand=expand)
     wiring = Wiring(network, items)
+    if len(wiring.layers) > max_boxes:
+        message = (
+            f"it would have {len(wiring.layers):,} boxes, over the limit of {max_boxes:,}; write what repeats as "
+            f"{{…}}*n, which is drawn once unless expanded, or {advice('boxes')}"
+        )
+        raise RenderingError(message)
     measure = Measure(wiring, vertical=direction == "TB")
     return _Writer(wiring, measure, lay_out(wiring, measure, items), direction).text()
 

@@ -13,6 +13,7 @@ from sewdsl.draw.mermaid_text import mermaid
 from sewdsl.draw.rendering import render
 from sewdsl.draw.scene import Direction
 from sewdsl.ir.network import Network
+from sewdsl.syntax.limits import STANDARD
 
 PictureFormat = Literal["svg", "png", "dot", "mermaid"]
 FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
@@ -28,6 +29,7 @@ def picture(
     *,
     expand: bool = False,
     direction: Direction = "TB",
+    max_boxes: int = STANDARD.boxes,
 ) -> bytes:
     """A network as the bytes of a picture, or of its text in UTF-8.
 
@@ -36,13 +38,15 @@ def picture(
         format: ``svg``, ``png``, ``dot`` or ``mermaid``.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
+        max_boxes: Layers that are drawn at most, except in Mermaid text, of which the reader finds the places.
 
     Raises:
-        RenderingError: ``svg`` or ``png`` is asked for and no renderer is there, or it fails.
+        RenderingError: there would be more boxes, or ``svg`` or ``png`` is asked for and no renderer is there, or it
+            fails.
     """
     if format == "mermaid":
         return mermaid(network, expand=expand, direction=direction).encode()
-    text = dot(network, expand=expand, direction=direction)
+    text = dot(network, expand=expand, direction=direction, max_boxes=max_boxes)
     return text.encode() if format == "dot" else render(text, format)
 
 
@@ -54,6 +58,7 @@ def write(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     expand: bool = False,
     direction: Direction = "TB",
     overwrite: bool = False,
+    max_boxes: int = STANDARD.boxes,
 ) -> Path:
     """Draws a network into a file, which is written whole or not at all; its path.
 
@@ -64,10 +69,11 @@ def write(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
         overwrite: Whether a file that is there already is replaced.
+        max_boxes: As for :func:`picture`.
 
     Raises:
         ValueError: no format is given and the suffix stands for none.
-        RenderingError: no renderer is there, or it fails.
+        RenderingError: there would be more boxes, no renderer is there, or it fails.
         FileExistsError: the file is there already.
         OSError: the file cannot be written.
     """
@@ -80,7 +86,7 @@ def write(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    whole.write(target, picture(network, chosen, expand=expand, direction=direction))
+    whole.write(target, picture(network, chosen, expand=expand, direction=direction, max_boxes=max_boxes))
     return path
 
 

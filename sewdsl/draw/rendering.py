@@ -18,7 +18,7 @@ RESOLUTION = 144
 
 
 class RenderingError(Exception):
-    """No renderer is there, or none succeeds."""
+    """A network is too large to draw, no renderer is there, or none succeeds."""
 
 
 def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT) -> bytes:  # noqa: A002 -- its usual name

@@ -16,6 +16,7 @@ class Limits:
         nodes: Nodes of the expanded network (``nodes``).
         digits: Digits of an integer (``digits``).
         imports: Files that use files that use files (``imports``).
+        boxes: Layers that a drawing shows (``boxes``).
     """
 
     source_bytes: int = 256 * 1024
@@ -24,6 +25,7 @@ class Limits:
     nodes: int = 200_000
     digits: int = 9
     imports: int = 16
+    boxes: int = 10_000
 
 
 STANDARD = Limits()

@@ -125,3 +125,26 @@ def test_says_what_mermaid_will_not_draw(draw: Callable[..., Result]) -> None:
         "note: Mermaid draws 500 edges and 50,000 characters at most, unless a page allows more, and this is more\n"
     )
     assert draw("{BN}*501", "--input", "3", "--format", "mermaid").stderr == ""
+
+
+def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path: Path) -> None:
+    """No layout, no renderer: it is said how many there would be, and how they become fewer or may be more."""
+    many = ("{BN}*10000", "--input", "3", "--expand")
+    for form in ("svg", "png", "dot"):
+        result = draw(*many, "--format", form)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == (
+            "cannot draw network: it would have 10,001 boxes, over the limit of 10,000; write what repeats as {…}*n, "
+            "which is drawn once unless expanded, or raise the limit with --limit boxes=NUMBER if this is meant\n"
+        )
+    assert list(tmp_path.iterdir()) == []
+    assert draw(*many, "--format", "dot", "--limit", "boxes=10001").exit_code == 0
+    assert draw(*many[:-1], "--format", "dot").exit_code == 0
+
+
+def test_a_stage_of_too_many_boxes() -> None:
+    command = ["compile", "-".join(["BN"] * 11), "--input", "3", "--emit", "dot", "--limit"]
+    result = CliRunner().invoke(app, [*command, "boxes=11"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "it would have 12 boxes, over the limit of 11" in result.stderr
+    assert CliRunner().invoke(app, [*command, "boxes=12"]).exit_code == 0
