@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from sewdsl.ir.op import Activation
 from sewdsl.notation.part import Part, Parts
 from sewdsl.notation.tree import Block, Join, Layer
 
-CELLS, WINDOW = 1_000_000, 100
-"""Pairs of items that are tried for two sequences at most; for longer ones, so many items are looked ahead."""
+CELLS, WINDOW, NARROW = 1_000_000, 100, 8
+"""Pairs of items that are tried for two sequences at most; for longer ones, so many items are looked ahead; at the
+least so many, where the whole comparison has tried as many as it may."""
+MAX_WORK = 8_000_000
+"""Pairs of items that are tried for two networks. Beyond, joins are compared by how many layers they have."""
 JOIN, ARGUMENTS, KIND, SOME, NEVER = 0.5, 0.4, 0.8, 0.1, float("inf")
 """What it costs that something is another join, has other arguments, or is of another kind, the more the more arguments
 differ; a layer more or less costs 1."""
@@ -25,6 +29,7 @@ class Alignment:
         self._ids: dict[int, tuple[Part, int]] = {}
         self._sizes: dict[int, int] = {}
         self._costs: dict[tuple[int, int], float] = {}
+        self._spare = MAX_WORK
 
     def equal(self, one: Part, other: Part) -> bool:
         """Whether two parts are the same but for what calls are named."""
@@ -72,13 +77,15 @@ class Alignment:
         return start, stop
 
     def _between(self, one: Parts, other: Parts) -> Iterator[Pair]:
-        while len(one) * len(other) > CELLS:
-            ahead = list(self._best(one[:WINDOW], other[:WINDOW]))
+        row = column = 0
+        while (left := len(one) - row) * (right := len(other) - column) > min(CELLS, max(self._spare, NARROW**2)):
+            window = max(NARROW, min(WINDOW, self._spare // (4 * (left + right))))
+            ahead = list(self._best(one[row : row + window], other[column : column + window]))
             sure = ahead[: len(ahead) // 2]
             yield from sure
-            one = one[sum(before is not None for before, _ in sure) :]
-            other = other[sum(after is not None for _, after in sure) :]
-        yield from self._best(one, other)
+            row += sum(before is not None for before, _ in sure)
+            column += sum(after is not None for _, after in sure)
+        yield from self._best(one[row:], other[column:])
 
     def _best(self, one: Parts, other: Parts) -> Sequence[Pair]:
         """The cheapest alignment; calls beside no other call are compared by what they stand for, if that is less."""
@@ -107,8 +114,9 @@ class Alignment:
 
     def _table(self, one: Parts, other: Parts) -> list[list[float]]:
         """What it costs at the least to get from the rest of one sequence to the rest of the other."""
+        self._spare -= (len(one) + 1) * (len(other) + 1)
         more = [self._size(part) for part in other]
-        table = [[float(sum(more[column:])) for column in range(len(other) + 1)]]
+        table = [[*accumulate(reversed(more), initial=0.0)][::-1]]
         for part in reversed(one):
             size, below = self._size(part), table[-1]
             row = [below[-1] + size]
@@ -144,12 +152,16 @@ class Alignment:
                     return ARGUMENTS + SOME * differing / len(type(before).model_fields)
                 return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
             case Join(name=before), Join(name=after):
+                if self._spare < 0:
+                    return abs(self._size(one) - self._size(other)) + JOIN
                 sides = sum(self._total(*both) for both in zip(one.sides, other.sides, strict=True))
                 return sides + JOIN * (before != after)
             case Block(), Block():
                 kind = ARGUMENTS if one.item.title == other.item.title else KIND
                 return kind + SOME * (one.item.arguments != other.item.arguments)
             case (Block(), Join()) | (Join(), Block()):
+                if self._spare < 0:
+                    return NEVER
                 return self._total(inside(one), inside(other))
             case _:
                 return NEVER

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from random import Random
+from time import process_time
 
 import pytest
 from hypothesis import assume, given, settings
@@ -353,3 +355,26 @@ def test_blocks_whose_calls_mean_different_things_go_by_their_width() -> None:
     block = "block P(c, d=8) = ADD[c$(d)k3-BN-SN-c$(d)k5-BN-SN-c$(d)k3-BN-SN | c$(d)k1-BN-SN]"
     text = f"sewdsl 1\n{block}\ninput 2x16x16\nneuron IF\nbody P (c4)-P (c4d16)-FC10\n"
     assert "P(c8)-P(c16)-FC10" in net(read(Source("x.net", text)).result())
+
+
+def joins(seed: int, count: int) -> str:
+    """Joins in a row whose branches have nothing in common but their kinds."""
+    random = Random(seed)
+    return "-".join(f"ADD[{'-'.join(random.choices(['BN', 'IF', 'DP', 'ReLU'], k=50))} | id]" for _ in range(count))
+
+
+def test_joins_in_a_row_are_compared_so_long_and_no_longer() -> None:
+    """Some seconds; all pairs of layers of all pairs of joins take many minutes."""
+    networks = load(joins(1, 120)), load(joins(2, 120))
+    began = process_time()
+    assert difference(*networks).changes
+    assert process_time() - began < 40
+
+
+def test_a_long_body_beside_a_short_one() -> None:
+    """A second; a sum over all the rest for each of the layers takes half a minute."""
+    (layer,) = parts_of(written(load("BN")), "long {}".format)
+    long, short = (layer,) * 200_000, parts_of(written(load("ReLU-DP")), "short {}".format)
+    began = process_time()
+    assert len(Alignment().pairs(short, long)) == 200_002
+    assert process_time() - began < 15
