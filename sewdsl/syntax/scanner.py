@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, cast
@@ -30,6 +31,8 @@ class Language:
     starts: tuple[str, ...]
     unused: tuple[str, ...] = ("COMMENT", "NEWLINE", "BAD")
 
+
+_LONE_RETURN = re.compile(r"\r(?!\n)")
 
 OURS = Language("sewdsl", ("statement", "setting", "compact", "values"), ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD"))
 
@@ -60,8 +63,17 @@ def parser(language: Language = OURS) -> Lark:
 
 
 def scan(source: Source, language: Language = OURS) -> list[Token]:
-    """All tokens of a text, comments and newlines included; never fails, since the last kind takes any character."""
-    return list(parser(language).lex(source.text))
+    r"""All tokens of a text, comments and newlines included; never fails, since the last kind takes any character.
+
+    For Lark a line ends in ``\n`` alone. Where one ends in ``\r``, lines and columns are counted anew, as the source
+    counts them.
+    """
+    found = list(parser(language).lex(source.text))
+    if _LONE_RETURN.search(source.text):
+        for token in found:
+            token.line, token.column = source.position(start(token))
+            token.end_line, token.end_column = source.position(end(token))
+    return found
 
 
 def start(token: Token) -> int:

@@ -1,7 +1,8 @@
+from itertools import cycle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sewdsl.diagnostics import Diagnostics, SewdslError
@@ -18,6 +19,12 @@ from tests.syntax.strategies import documents, fragments, untidy
 
 def formatted(text: str) -> str:
     return format_source(Source("t.net", text))
+
+
+def errors(text: str) -> bool:
+    diagnostics = Diagnostics()
+    parse(Source("t.net", text), diagnostics)
+    return bool(diagnostics.errors)
 
 
 def comments(text: str) -> list[str]:
@@ -55,6 +62,37 @@ def test_any_text_is_formatted_stably_or_refused(text: str) -> None:
         assert caught.value.diagnostics == diagnostics.sorted
     else:
         assert formatted(formatted(text)) == formatted(text)
+
+
+@given(documents.map(print_document).flatmap(untidy), st.sampled_from(["\r", "\r\n"]))
+def test_a_text_is_formatted_as_one_with_other_line_ends(text: str, end: str) -> None:
+    assert formatted(text.replace("\r\n", "\n").replace("\n", end)) == formatted(text)
+
+
+@given(
+    st.one_of(documents.map(print_document).flatmap(untidy), fragments),
+    st.lists(st.sampled_from(["\n", "\r", "\r\n", "\n\r"]), min_size=1, max_size=5),
+)
+def test_with_any_line_ends_it_is_formatted_stably(text: str, ends: list[str]) -> None:
+    lines = text.splitlines()
+    mixed = "".join(line + end for line, end in zip(lines, cycle(ends), strict=False))
+    assume(not errors(mixed))
+    once = formatted(mixed)
+    assert formatted(once) == once
+    assert "\r" not in once
+
+
+ENDS = {
+    "body FC2 # x\r         # y\r": "body    FC2  # x\n             # y\n",
+    "body FC2\rtrain on x {\r epochs 3\r}\r": "body    FC2\ntrain on x {\n    epochs 3\n}\n",
+    "body FC2\rtrain on x { epochs 3\r batch 2 }\r": "body    FC2\ntrain on x {\n    epochs 3\n    batch 2\n}\n",
+}
+
+
+@pytest.mark.parametrize("text", ENDS)
+def test_lines_that_end_in_a_carriage_return(text: str) -> None:
+    """Comments stay below each other, and sections are broken, as with any other end of line."""
+    assert formatted(f"sewdsl 1\rinput 3\r{text}") == f"sewdsl 1\ninput   3\n{ENDS[text]}"
 
 
 UNTIDY = """\
