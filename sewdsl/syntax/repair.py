@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from lark import Token
@@ -12,6 +13,7 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import end, start
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
 _ITEM_STARTS = frozenset({"WORD", "LBRACE", "LESS"})
@@ -29,30 +31,30 @@ class Repair:
     Attributes:
         tokens: Fed to the parser before the token that it did not expect.
         faithful: Whether the tree then says what the user meant.
-        skip: Whether that token itself is passed over.
+        skip: How many tokens are passed over, from that one on.
     """
 
     tokens: tuple[Token, ...] = ()
     faithful: bool = True
-    skip: bool = False
+    skip: int = 0
 
 
 def repair(
-    source: Source, before: Token | None, token: Token, accepted: AbstractSet[str], diagnostics: Diagnostics
+    source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str], diagnostics: Diagnostics
 ) -> Repair | None:
     """Reports a known mistake at a token that the parser did not expect.
 
     Args:
         source: The text.
         before: The token that the parser took last, if any.
-        token: The one that it refused.
+        ahead: The one that it refused, and all after it; of these, the last is the end.
         accepted: Kinds of tokens that it would have taken.
         diagnostics: Where the mistake is reported.
 
     Returns:
         What to go on with, or None if the mistake is not a known one; nothing is reported then.
     """
-    kind = before.type if before is not None else ""
+    kind, token = before.type if before is not None else "", ahead[0]
     places = _Places(source, before, token, diagnostics)
     if "_STAR" in accepted and kind in {"RBRACE", "MORE"}:
         return places.missing_count(star=True)
@@ -63,16 +65,19 @@ def repair(
     if kind == "KEY" and token.type == "_EQUAL":
         return places.extra_equal()
     if {"WORD", "LBRACE"} <= accepted:
-        return _without_item(places, kind, token)
+        return _without_item(places, kind, ahead)
     return None
 
 
-def _without_item(places: _Places, kind: str, token: Token) -> Repair | None:
+def _without_item(places: _Places, kind: str, ahead: Sequence[Token]) -> Repair | None:
     """Reports what is wrong where a layer, a block or a repeat is missing."""
-    if token.type == "_DASH" and kind == "_DASH":
-        return places.second_hyphen()
-    if token.type in _SEQUENCE_ENDS and kind == "_DASH":
-        return places.trailing_hyphen()
+    token = ahead[0]
+    if kind == "_DASH":
+        more = list(takewhile(lambda other: other.type == "_DASH", ahead))
+        if ahead[len(more)].type in _SEQUENCE_ENDS:
+            return places.trailing_hyphens(more)
+        if more:
+            return places.more_hyphens(more)
     if token.type in _SEQUENCE_ENDS and (not kind or kind in _SEQUENCE_STARTS):
         return places.empty_sequence()
     return None
@@ -85,7 +90,11 @@ class _Places:
         self.before, self.token, self.diagnostics = before, token, diagnostics
         self.here = Span(source, start(token), end(token))
         self.last = Span(source, start(before), end(before)) if before is not None else Span(source, 0, 0)
+        self._source = source
         self.gap = Span(source, self.last.end, max(self.last.end, self.here.start))
+
+    def _span(self, token: Token) -> Span:
+        return Span(self._source, start(token), end(token))
 
     def missing_hyphen(self) -> Repair:
         edit = Edit(self.gap if self.gap.text.isspace() else self.last.after, "-")
@@ -99,27 +108,39 @@ class _Places:
         )
         return Repair((_virtual("_DASH", "-", self.last),))
 
-    def trailing_hyphen(self) -> Repair:
+    def trailing_hyphens(self, more: Sequence[Token]) -> Repair:
+        """A '-' that nothing follows, perhaps with more of them: all are removed at once."""
+        hyphens = (self.last, *map(self._span, more))
+        many = f"these {len(hyphens)} '-'" if more else "this '-'"
         self.diagnostics.report(
             "trailing-hyphen",
-            "nothing follows this '-'",
-            self.last,
-            label="joins nothing",
-            help="remove it, or write what comes next",
-            fixes=(Fix("remove the trailing '-'", (Edit(self.last, ""),)),),
+            f"nothing follows {many}",
+            self.last.to(hyphens[-1]),
+            label="join nothing" if more else "joins nothing",
+            help=f"remove {'them' if more else 'it'}, or write what comes next",
+            fixes=(Fix("remove the trailing '-'", tuple(Edit(hyphen, "") for hyphen in hyphens)),),
         )
-        return Repair((_virtual("WORD", "", self.last.after),))
+        return Repair((_virtual("WORD", "", hyphens[-1].after),), skip=len(more))
 
-    def second_hyphen(self) -> Repair:
+    def more_hyphens(self, more: Sequence[Token]) -> Repair:
+        """More than one '-' in a row, before something that they could join."""
+        hyphens, many = tuple(map(self._span, more)), len(more) > 1
+        found = f"{len(more) + 1} '-' in a row" if many else "a second '-'"
         self.diagnostics.report(
             "unexpected-token",
-            "found a second '-', expected a layer, a block or '{'",
-            self.here,
-            label="one too many",
-            help="remove it, or write what was to stand between the two",
-            fixes=(Fix("remove the second '-'", (Edit(self.here, ""),), safe=False),),
+            f"found {found}, expected a layer, a block or '{{'",
+            hyphens[0].to(hyphens[-1]),
+            label=f"{len(more)} too many" if many else "one too many",
+            help=f"remove {'them' if many else 'it'}, or write what was to stand between {'them' if many else 'the two'}",
+            fixes=(
+                Fix(
+                    f"remove {f'{len(more)} of the' if many else 'the second'} '-'",
+                    tuple(Edit(hyphen, "") for hyphen in hyphens),
+                    safe=False,
+                ),
+            ),
         )
-        return Repair(skip=True)
+        return Repair(skip=len(more))
 
     def extra_equal(self) -> Repair:
         key = self.last.text
@@ -133,7 +154,7 @@ class _Places:
             help=f"a setting's value stands behind its name: '{key} …'",
             fixes=(Fix("remove the '='", (edit,)),),
         )
-        return Repair(skip=True)
+        return Repair(skip=1)
 
     def empty_sequence(self) -> Repair:
         opener = _SEQUENCE_STARTS.get(self.before.type, "") if self.before is not None else ""

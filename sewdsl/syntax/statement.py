@@ -42,12 +42,15 @@ class StatementParser:
         before: Token | None = None
         faithful = True
         result: Any = None
-        for token in [*tokens, self._end(tokens)]:
+        stream, passed = [*tokens, self._end(tokens)], 0
+        for at, token in enumerate(stream):
+            if at < passed:
+                continue
             try:
                 result = parser.feed_token(token)
             except UnexpectedToken:
                 accepted = self._accepted(parser)
-                mended = repair(self.source, before, token, accepted, self.diagnostics)
+                mended = repair(self.source, before, stream[at:], accepted, self.diagnostics)
                 if mended is None:
                     self._report(Situation(self.source, tokens, rule, before, token, accepted))
                     return None
@@ -56,7 +59,8 @@ class StatementParser:
                 except UnexpectedToken:
                     return None
                 faithful = faithful and mended.faithful
-            before = token
+                passed = at + mended.skip
+            before = stream[max(at, passed - 1)]
         statement: Statement | None = self.builder.build(result) if faithful else None
         return statement
 

@@ -88,6 +88,11 @@ CASES = [
     ),
     file('body a-\nuse "b"', "trailing-hyphen", 2, 7, "nothing follows this '-'", fixed=V + 'body a\nuse "b"'),
     compact("a--b", "unexpected-token", 1, 3, f"found a second '-', expected {BODY}", fixed="a-b", safe=False),
+    compact("a- --b", "unexpected-token", 1, 4, f"found 3 '-' in a row, expected {BODY}", fixed="a- b", safe=False),
+    compact("a---", "trailing-hyphen", 1, 2, "nothing follows these 3 '-'", fixed="a"),
+    compact("{a- -}*2", "trailing-hyphen", 1, 3, "nothing follows these 2 '-'", fixed="{a }*2"),
+    compact("a- # why\n--", "trailing-hyphen", 1, 2, "nothing follows these 3 '-'", fixed="a # why\n"),
+    file("body a--\nsteps 3", "trailing-hyphen", 2, 7, "nothing follows these 2 '-'", fixed=V + "body a\nsteps 3"),
     # --- repeats
     compact("{}*2", "empty-sequence", 1, 1, "the repeat is empty"),
     compact("a-<>*2", "empty-sequence", 1, 3, "the repeat is empty"),
