@@ -44,7 +44,9 @@ Prices = Annotated[
 ]
 Limit = Annotated[
     list[str] | None,
-    typer.Option("--limit", metavar="NAME=N", help="Raise a limit: source, nesting, repeat, nodes, digits, imports, boxes."),
+    typer.Option(
+        "--limit", metavar="NAME=N", help="Raise a limit: source, nesting, repeat, nodes, digits, imports, boxes."
+    ),
 ]
 
 

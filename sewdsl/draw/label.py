@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sewdsl.elaborate.builder import Followers
+from sewdsl.elaborate.builder import Followers, Graph
 from sewdsl.elaborate.omission import omissible
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Downstream, Op
@@ -34,14 +34,14 @@ class Labels:
 
     def __init__(self, network: Network) -> None:
         self._ops = [node.op for node in network]
-        self._followers = Followers(self._ops, network.readers)
+        self._graph = Graph(self._ops, network.readers)
 
     def of(self, index: int) -> Label:
         """The label of a node.
 
         An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
         """
-        return _label(self._ops[index], self._followers.of(index))
+        return _label(self._ops[index], Followers(self._graph, index))
 
 
 def _label(op: Op, downstream: Downstream) -> Label:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
 from typing import NamedTuple
 
 from sewdsl.elaborate.visits import Visit
 from sewdsl.ir.network import Node, Step, readers
-from sewdsl.ir.op import Downstream, Op
+from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
 
@@ -66,56 +65,51 @@ class Builder:
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""
-        followers = Followers([node.op for node in self.nodes], readers(self.nodes))
+        graph = Graph([node.op for node in self.nodes], readers(self.nodes))
         return tuple(
-            node if (op := node.op.settle(followers.of(i))) is node.op else replace(node, op=op)
+            node if (op := node.op.settle(Followers(graph, i))) is node.op else replace(node, op=op)
             for i, node in enumerate(self.nodes)
         )
 
 
-class Followers:
-    """What follows each node of a network; what was asked of one node is known of all."""
+class Graph:
+    """The ops of a network and who reads them."""
 
     def __init__(self, ops: Sequence[Op], readers: Sequence[Sequence[int]]) -> None:
-        self._ops, self._readers = ops, readers
-        self._nearest: dict[type[Op], list[Op | None]] = {}
+        self.ops, self.readers = ops, readers
+        self._nearest: dict[type[Op], list[tuple[int, Op] | None]] = {}
 
-    def of(self, index: int) -> Downstream:
-        """The ops after one node."""
-        return _Following(self, index)
-
-    def next(self, index: int) -> tuple[Op, ...]:
-        """The ops that read a node's output."""
-        return tuple(self._ops[i] for i in self._readers[index])
-
-    def nearest(self, index: int, family: type[Op]) -> Op | None:
-        """The op of a family that is the fewest nodes away; of several, the one that a search breadth first finds."""
+    def nearest(self, family: type[Op], index: int) -> Op | None:
+        """The nearest op of a family behind a node; of several as near, that on the way through the first reader."""
         if family not in self._nearest:
-            self._nearest[family] = self._search(family)
-        return self._nearest[family][index]
+            self._nearest[family] = self._all_nearest(family)
+        found = self._nearest[family][index]
+        return found[1] if found else None
 
-    def _search(self, family: type[Op]) -> list[Op | None]:
-        """The nearest op of a family for every node, from the last to the first: readers come after what they read."""
-        found: list[Op | None] = [None] * len(self._ops)
-        distances = [inf] * len(self._ops)
-        for index in range(len(self._ops) - 1, -1, -1):
-            for reader in self._readers[index]:
-                here = isinstance(self._ops[reader], family)
-                distance = 1 if here else distances[reader] + 1
-                if distance < distances[index]:
-                    distances[index], found[index] = distance, self._ops[reader] if here else found[reader]
+    def _all_nearest(self, family: type[Op]) -> list[tuple[int, Op] | None]:
+        """The same for all nodes at once, from the last, with how many steps it is."""
+        found: list[tuple[int, Op] | None] = [None] * len(self.ops)
+        for index in range(len(self.ops) - 1, -1, -1):
+            for reader in self.readers[index]:
+                op, behind = self.ops[reader], found[reader]
+                there = (1, op) if isinstance(op, family) else (behind[0] + 1, behind[1]) if behind else None
+                here = found[index]
+                if there is not None and (here is None or there[0] < here[0]):
+                    found[index] = there
         return found
 
 
-class _Following(NamedTuple):
-    followers: Followers
-    index: int
+class Followers:
+    """The ops behind a node (see :class:`sewdsl.ir.op.Downstream`)."""
+
+    def __init__(self, graph: Graph, index: int) -> None:
+        self._graph, self._index = graph, index
 
     @property
     def next(self) -> tuple[Op, ...]:
         """The ops that read the node's output."""
-        return self.followers.next(self.index)
+        return tuple([self._graph.ops[i] for i in self._graph.readers[self._index]])
 
     def nearest(self, family: type[Op]) -> Op | None:
         """The nearest op of a family, breadth first."""
-        return self.followers.nearest(self.index, family)
+        return self._graph.nearest(family, self._index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sewdsl.elaborate.builder import Followers
+from sewdsl.elaborate.builder import Followers, Graph
 from sewdsl.elaborate.names import OWN_JOIN
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Op
@@ -23,9 +23,9 @@ class Wording:
 
     def __init__(self, network: Network, order: Iterable[int]) -> None:
         self._network, self._header = network, network.settings
-        self._ops = [node.op for node in network]
         rank = {index: place for place, index in enumerate(order)}
-        self._followers = Followers(self._ops, [sorted(group, key=rank.__getitem__) for group in network.readers])
+        in_order = [sorted(group, key=rank.__getitem__) for group in network.readers]
+        self._graph = Graph([node.op for node in network], in_order)
         self._known: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
@@ -34,13 +34,13 @@ class Wording:
         Raises:
             Unwritable: there is none.
         """
-        op = self._ops[index]
+        op = self._network.nodes[index].op
         try:
             if isinstance(op, Join):
                 return self.join(op)
             if type(op).settle is Op.settle:
                 return self.alone(op)
-            followers = self._followers.of(index)
+            followers = Followers(self._graph, index)
             return words(op, lambda left: left.settle(followers), self._header.neuron)
         except ValueError as error:
             raise Unwritable(self._network.nodes[index], str(error)) from error

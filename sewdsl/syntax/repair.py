@@ -124,21 +124,18 @@ class _Places:
 
     def more_hyphens(self, more: Sequence[Token]) -> Repair:
         """More than one '-' in a row, before something that they could join."""
-        hyphens, many = tuple(map(self._span, more)), len(more) > 1
-        found = f"{len(more) + 1} '-' in a row" if many else "a second '-'"
+        hyphens = tuple(map(self._span, more))
+        found, removed, label = "a second '-'", "remove the second '-'", "one too many"
+        if len(more) > 1:
+            found, removed = f"{len(more) + 1} '-' in a row", f"remove {len(more)} of the '-'"
+            label = f"{len(more)} too many"
         self.diagnostics.report(
             "unexpected-token",
             f"found {found}, expected a layer, a block or '{{'",
             hyphens[0].to(hyphens[-1]),
-            label=f"{len(more)} too many" if many else "one too many",
-            help=f"remove {'them' if many else 'it'}, or write what was to stand between {'them' if many else 'the two'}",
-            fixes=(
-                Fix(
-                    f"remove {f'{len(more)} of the' if many else 'the second'} '-'",
-                    tuple(Edit(hyphen, "") for hyphen in hyphens),
-                    safe=False,
-                ),
-            ),
+            label=label,
+            help="leave one, or write what was to stand between them",
+            fixes=(Fix(removed, tuple(Edit(hyphen, "") for hyphen in hyphens), safe=False),),
         )
         return Repair(skip=len(more))
 

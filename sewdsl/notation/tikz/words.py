@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
-from sewdsl.elaborate.builder import Followers
+from sewdsl.elaborate.builder import Followers, Graph
 from sewdsl.elaborate.omission import omissible
 from sewdsl.ir.network import Network
 from sewdsl.notation.tex import tex
@@ -43,7 +43,7 @@ class Words:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._followers = Followers([node.op for node in network], network.readers)
+        self._graph = Graph([node.op for node in network], network.readers)
 
     def box(self, box: Layer | Block, width: str | None = None) -> Text:
         """The words in a box; what goes without saying is left out.
@@ -59,7 +59,7 @@ class Words:
 
     def _layer(self, layer: Layer, said: str) -> str:
         op, letters = layer.op, layer.op.letters()
-        followers = self._followers.of(layer.node)
+        followers = Followers(self._graph, layer.node)
         unsaid = {*omissible(op, lambda left: left.settle(followers)), *(n for n, value in op if value is None)}
         head, behind = NAMES.get(op.kind, op.kind), []
         kernel = letters.pop("k", None)
