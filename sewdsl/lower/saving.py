@@ -2,7 +2,8 @@
 
 Autograd keeps a layer's input as it is: four bytes for a spike. Where the compiler knows that the input is spikes or
 small counts, it is kept in a few bits each; where the program says so, nothing is kept of it, and it is computed again.
-Either way it comes back, the same to the bit, when the gradient is computed.
+Either way it comes back when the gradient is computed, the same to the bit; computed again, as far as kernels are
+deterministic, which those of a CPU are.
 """
 
 from __future__ import annotations

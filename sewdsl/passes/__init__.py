@@ -18,8 +18,12 @@ from sewdsl.passes.recompute import recompute
 __all__ = ["LEVELS", "PASSES", "Applied", "Program", "Step", "applied", "optimized", "shortage"]
 
 PASSES: tuple[tuple[int, Pass], ...] = ((1, hoist), (1, fuse), (2, fold), (1, channels_last), (1, pack), (1, recompute))
-"""In the order in which they are applied, each with the lowest level that has it. Those of level 1 change nothing but
-the rounding of sums; those of level 2 round otherwise in evaluation."""
+"""In the order in which they are applied, each with the lowest level that has it.
+
+Those of level 1 change nothing but the rounding of sums, and what is decided by their last digits: a spike, or among
+equal values the way of a gradient (see "Apart from rounding" in ``docs/performance.md``). Those of level 2 round
+otherwise in evaluation.
+"""
 
 LEVELS = (0, 1, 2)
 """0: every node by itself, as written; 1: the default; 2: everything."""

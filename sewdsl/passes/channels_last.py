@@ -14,7 +14,8 @@ def channels_last(program: Program) -> tuple[Program, str]:
     oneDNN and cuDNN then need not turn every map over before a convolution and back behind it, and the sums of batch
     norm run over neighbours.
 
-    Law: the same outputs and gradients, apart from the order in which a convolution adds up.
+    Law: the same outputs and gradients, apart from rounding, since a convolution adds up in another order, and what is
+    decided by it.
     """
     count = sum(isinstance(node.op, Conv) for node in program.network)
     if not count:

@@ -15,7 +15,8 @@ def fold(program: Program) -> tuple[Program, str]:
     In evaluation, the layer then runs with weights that give the normalised output at once. They are computed anew in
     each forward, from what the modules hold: nothing can be out of date. In training, both run as ever.
 
-    Law: the same outputs, apart from rounding: products of weights are rounded before they are added up.
+    Law: the same outputs and gradients, apart from rounding and what is decided by it: products of weights are rounded
+    before they are added up.
     """
     network = program.network
     alone = {step.gives for step in program.steps if len(step.nodes) == 1}

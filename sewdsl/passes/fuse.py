@@ -17,7 +17,7 @@ def fuse(program: Program) -> tuple[Program, str]:
     input of the norm and two numbers a channel give it again. Spikes that go into a join are not stored either. Such a
     step reads the input of the norm and the join's other operand, in this order.
 
-    Law: the same outputs, gradients and running statistics, apart from rounding.
+    Law: the same outputs, gradients and running statistics, apart from rounding and what is decided by it.
     """
     network = program.network
     norms = _norms(network)

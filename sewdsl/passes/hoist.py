@@ -10,8 +10,8 @@ from sewdsl.passes.program import Program, Step
 def hoist(program: Program) -> tuple[Program, str]:
     """Marks what lies before the first neuron of a network with a static input.
 
-    Law: the same outputs and gradients; batch norm keeps the same running statistics, since T equal slices have the
-    mean and the variance of one.
+    Law: the same outputs, gradients and running statistics, since T equal slices have the mean and the variance of one,
+    apart from rounding and what is decided by it: their sums have fewer addends.
     """
     nodes = program.network.nodes
     steps = tuple(replace(step, once=not any(nodes[i].output.varies for i in step.nodes)) for step in program.steps)

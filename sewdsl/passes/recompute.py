@@ -13,8 +13,8 @@ def recompute(program: Program) -> tuple[Program, str]:
     Of all sets of values that make the step fit, it takes one that costs least to compute again, as far as can be known
     before anything runs; where none fits, the one that takes least.
 
-    Law: the same outputs and gradients, to the bit where no small tensors have to be spared, and apart from the order
-    of sums where they have.
+    Law: the same outputs and gradients, on a CPU to the bit where no small tensors have to be spared; where they have,
+    apart from rounding and what is decided by it, as of :func:`~sewdsl.passes.fuse.fuse`.
     """
     recipe = program.network.recipe
     if recipe is None or recipe.budget is None:
