@@ -9,7 +9,7 @@ from sewdsl.editing.view import View
 from sewdsl.elaborate.blocks import title
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OPENERS
-from sewdsl.syntax.scanner import scan, start
+from sewdsl.syntax.scanner import start
 from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Expect, Section, Setting, Statement, Use
 
 
@@ -84,8 +84,6 @@ class Fold(NamedTuple):
 
 def folds(view: View) -> list[Fold]:
     """Statements and brackets over several lines, and comments of several lines."""
-    if view.too_long:
-        return []
     source = view.source
     found = _brackets(view)
     found |= {
@@ -95,7 +93,7 @@ def folds(view: View) -> list[Fold]:
     }
     lines = [
         source.position(start(token))[0]
-        for token in scan(source)
+        for token in view.tokens
         if token.type == "COMMENT" and _alone(view, start(token))
     ]
     comments = [[line for _, line in run] for _, run in groupby(enumerate(lines), key=lambda pair: pair[1] - pair[0])]
@@ -109,7 +107,7 @@ def _brackets(view: View) -> dict[int, int]:
     """The lines of pairs of brackets, that of the closing one left out, by their first."""
     found: dict[int, int] = {}
     opened: list[tuple[str, int]] = []
-    for token in scan(view.source):
+    for token in view.tokens:
         line = view.source.position(start(token))[0]
         if token.type in OPENERS:
             opened.append((token.type, line))

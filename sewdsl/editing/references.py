@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +78,7 @@ def _target(view: View, node: Node, outer: tuple[Node, ...], offset: int) -> Tar
         case Argument():
             call = next((above for above in reversed(outer) if isinstance(above, Call)), None)
             definition = view.vocabulary.blocks.get(call.name.plain or "") if call else None
-            given = _given(node, definition) if definition else ()
+            given = _given(node, _parameters(definition)) if definition else ()
             return next((Target(definition, n, s) for n, s in given if definition and s.start <= offset <= s.end), None)
         case _:
             return None
@@ -133,12 +134,16 @@ def references(views: Iterable[View], found: Target) -> Iterator[Reference]:
         found: The block or the parameter.
     """
     for view in views:
-        meant = _meant(view, found)
+        meant, names = _meant(view, found), _parameters(found.definition)
         for node in view.named:
             if isinstance(node, BlockDefinition) and _same(node, found.definition):
                 yield from _in_definition(node, found)
             elif meant and isinstance(node, Call) and node.name.plain == found.key:
-                yield from _in_call(node, found)
+                yield from _in_call(node, found, names)
+
+
+def _parameters(definition: BlockDefinition) -> frozenset[str]:
+    return frozenset(parameter.name for parameter in definition.parameters)
 
 
 def _in_definition(node: BlockDefinition, found: Target) -> Iterator[Reference]:
@@ -149,12 +154,12 @@ def _in_definition(node: BlockDefinition, found: Target) -> Iterator[Reference]:
     yield from (Reference(span, defines=not number) for number, span in enumerate(spans))
 
 
-def _in_call(call: Call, found: Target) -> Iterator[Reference]:
+def _in_call(call: Call, found: Target, names: frozenset[str]) -> Iterator[Reference]:
     if found.parameter is None:
         yield Reference(call.name.span)
         return
     for argument in call.arguments:
-        yield from (Reference(span) for name, span in _given(argument, found.definition) if name == found.parameter)
+        yield from (Reference(span) for name, span in _given(argument, names) if name == found.parameter)
 
 
 def _meant(view: View, found: Target) -> bool:
@@ -181,9 +186,8 @@ def _within(definition: BlockDefinition) -> Iterator[tuple[str, Span]]:
                     yield inner.name, inner.span
 
 
-def _given(argument: Argument, definition: BlockDefinition) -> Iterator[tuple[str, Span]]:
+def _given(argument: Argument, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
     """The names of a block's parameters in an argument of its call: ``c`` and ``s`` of ``c32s2``, ``c`` of ``c=32``."""
-    names = {parameter.name for parameter in definition.parameters}
     if argument.name is not None:
         if argument.name in names:
             yield argument.name, argument.span.part(0, len(argument.name))
@@ -193,7 +197,7 @@ def _given(argument: Argument, definition: BlockDefinition) -> Iterator[tuple[st
         yield from _compact(value, names)
 
 
-def _compact(value: Call, names: set[str]) -> Iterator[tuple[str, Span]]:
+def _compact(value: Call, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
     for number, part in enumerate(value.name.parts):
         if not isinstance(part, Word):
             continue
@@ -244,17 +248,29 @@ def _check_elsewhere(views: list[View], found: Target) -> None:
 
 def _check_read(view: View, found: Target) -> None:
     """Refuses where a statement with syntax errors says the block's name: what else it says is not known."""
-    words = r"\s*".join(map(re.escape, title(found.definition).split()))
     for span in view.unread if _meant(view, found) else ():
-        if re.search(rf"\b{words}\b", span.text):
+        if _says(span.text, found.key):
             where = f"line {span.line} of {Path(view.source.name).name}"
             message = f"{where} has a syntax error, and says '{title(found.definition)}': mend it first"
             raise RenameProblem(message)
 
 
+def _says(text: str, key: str) -> bool:
+    """Whether a text has a name, with or without white space between its words."""
+    for run in re.findall(r"[\w\s]+", text):
+        words = run.split()
+        together, ends = "".join(words), set(accumulate(map(len, words), initial=0))
+        place = together.find(key)
+        while place >= 0:
+            if place in ends and place + len(key) in ends:
+                return True
+            place = together.find(key, place + 1)
+    return False
+
+
 def _sources(view: View) -> set[Path]:
     """The files that the blocks of a text, and of what it uses, are from."""
-    return {_path(block.span.source.name) for block in view.vocabulary.own.values()}
+    return set(map(_path, {block.span.source.name for block in view.vocabulary.own.values()}))
 
 
 def _path(name: str) -> Path:

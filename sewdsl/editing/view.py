@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sewdsl.compiler.reading import Compilation, assembled, compiled
 from sewdsl.compiler.spec import Found
@@ -20,6 +21,9 @@ from sewdsl.syntax.layout import Lines, statements
 from sewdsl.syntax.limits import STANDARD, Limits
 from sewdsl.syntax.scanner import end, scan, start
 from sewdsl.syntax.tree import BlockDefinition, Call, Document
+
+if TYPE_CHECKING:
+    from lark import Token
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,14 @@ class View:
         return len(self.source.text) > STANDARD.source_bytes
 
     @cached_property
+    def tokens(self) -> list[Token]:
+        """The tokens, comments and line ends included; none of a text that is too long."""
+        return [] if self.too_long else scan(self.source)
+
+    @cached_property
     def statements(self) -> list[Lines]:
         """The tokens of each statement, those with errors too; none of a text that is too long."""
-        if self.too_long:
-            return []
-        tokens = scan(self.source)
-        return statements(tokens, match(self.source, tokens, Diagnostics(), STANDARD))
+        return statements(self.tokens, match(self.source, self.tokens, Diagnostics(), STANDARD))
 
     @cached_property
     def named(self) -> list[BlockDefinition | Call]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING, NamedTuple
 
 from lsprotocol import types
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 FILES = 500
 """Files of a project that are searched for a name."""
+MAX_SEARCH = 10.0
+"""Processor seconds that the reading of these files may take for one request."""
+MAX_KEPT = 2**20
+"""Characters of saved files of which it is remembered what was read; others are read again each time."""
 
 _UNITS: dict[types.PositionEncodingKind, Units] = {
     types.PositionEncodingKind.Utf8: "utf-8",
@@ -45,6 +51,10 @@ class _Known(NamedTuple):
     used: dict[Path, Held]
 
 
+class UnreadError(Exception):
+    """Raised where a search through a project takes too long."""
+
+
 class Documents:
     """The open texts, and the files beside them.
 
@@ -56,6 +66,7 @@ class Documents:
         self._workspace = workspace
         self._open: dict[str, _Known] = {}
         self._saved: dict[Path, _Known] = {}
+        self._kept = 0
         self._searched: set[Path] = set()
 
     def __getitem__(self, uri: str) -> Document:
@@ -82,10 +93,16 @@ class Documents:
         folder = project_folder(file) if file else None
         if folder is not None and folder not in self._searched:
             self._searched.add(folder)
-            yield from self.around(uri, [""])
+            with suppress(UnreadError):
+                yield from self.around(uri, [""])
 
     def around(self, uri: str, words: Collection[str]) -> Iterator[Document]:
-        """A text, and the files of its project that hold a word, white space aside; open ones as they are there."""
+        """A text, and the files of its project that hold a word, white space aside; open ones as they are there.
+
+        Raises:
+            UnreadError: It takes too long to read them.
+        """
+        begun = process_time()
         document = self[uri]
         yield document
         if document.view.file is None:
@@ -95,6 +112,8 @@ class Documents:
         files |= {path.resolve(): path for path in net_files(project_folder(document.view.file), FILES)}
         files.pop(document.view.file.resolve(), None)
         for place, path in sorted(files.items()):
+            if process_time() - begun > MAX_SEARCH:
+                raise UnreadError
             if place in opened:
                 yield self[opened[place]]
             elif saved := self._of_file(path, words):
@@ -113,7 +132,12 @@ class Documents:
             return None
         known = self._saved.get(path)
         if known is None or not self._holds(known, text):
-            known = self._saved[path] = self._read(path.absolute().as_uri(), str(path), text, path, glance)
+            if known is not None:
+                self._kept -= len(self._saved.pop(path).document.view.source.text)
+            known = self._read(path.absolute().as_uri(), str(path), text, path, glance)
+            if self._kept + len(text) <= MAX_KEPT:
+                self._saved[path] = known
+                self._kept += len(text)
         return known.document
 
     def _read(self, uri: str, name: str, text: str, file: Path | None, read: Callable[..., View]) -> _Known:

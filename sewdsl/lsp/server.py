@@ -16,7 +16,7 @@ from pygls.lsp.server import LanguageServer
 from sewdsl.editing.references import RenameProblem, target
 from sewdsl.lsp import actions, answers
 from sewdsl.lsp.answers import Document
-from sewdsl.lsp.documents import Documents
+from sewdsl.lsp.documents import MAX_SEARCH, Documents, UnreadError
 from sewdsl.lsp.protocol import Protocol, strict_converter
 
 PAUSE = 0.05
@@ -27,6 +27,12 @@ BREATH = 0.01
 
 class Refused(JsonRpcInvalidParams):
     """What was asked cannot be done, and the answer says why: nothing has gone wrong in the server."""
+
+
+class Unread(JsonRpcException):
+    """A project is too large for what was asked."""
+
+    CODE = types.LSPErrorCodes.RequestFailed.value
 
 
 def is_failure(record: logging.LogRecord) -> bool:
@@ -201,8 +207,14 @@ def _answer_about_names(server: Server) -> None:
     def around(uri: str, position: types.Position, *new: str) -> tuple[Document, list[Document]]:
         document = server.documents[uri]
         found = target(document.view, document.at.offset(position))
-        words = [found.key, *(name.replace(" ", "") for name in new if name)] if found else []
-        return document, list(server.documents.around(uri, words)) if found else [document]
+        if found is None:
+            return document, [document]
+        words = [found.key, *(name.replace(" ", "") for name in new if name)]
+        try:
+            return document, list(server.documents.around(uri, words))
+        except UnreadError:
+            message = f"the project's files that say '{found.name}' take more than {MAX_SEARCH:g} s to read"
+            raise Unread(message) from None
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     def _(params: types.DefinitionParams) -> types.Location | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,7 @@ from sewdsl.export.refusal import ExportError
 from sewdsl.serve import look
 from sewdsl.serve.folder import Folder, Forbidden
 from sewdsl.syntax.formatter import format_source
-from sewdsl.syntax.limits import STANDARD
 from sewdsl.train.data import datasets
-
-LIMITS = replace(STANDARD, nodes=20_000)
-"""Of what is compiled: a second's work for most texts."""
 
 Stamp = tuple[int, int, int] | None
 """Time, size and number of a file; None: it is missing."""
@@ -61,13 +56,13 @@ class Texts:
 
         if name in shipped():
             file = shipped()[name]
-            return view(text, f"{name}.net", file, reach=Reach(file.parent, note), limits=LIMITS)
+            return view(text, f"{name}.net", file, reach=Reach(file.parent, note))
         files = Folder(Path(folder))
         try:
             file = files.place(name)
         except Forbidden:
             file = files.path / "untitled.net"
-        return view(text, name, file, reach=Reach(files.path, note), limits=LIMITS)
+        return view(text, name, file, reach=Reach(files.path, note))
 
 
 def _stamp(path: Path) -> Stamp:

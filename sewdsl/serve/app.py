@@ -28,7 +28,7 @@ from sewdsl.serve.folder import Changed, Folder, Forbidden
 from sewdsl.serve.pool import Pool, Problem
 from sewdsl.syntax.limits import STANDARD
 
-BODY = 4 * STANDARD.source_bytes
+MAX_BODY = 4 * STANDARD.source_bytes
 """Bytes of a request at most: a text with every character escaped."""
 HERE = Path(__file__).parent / "assets"
 POLICY = (
@@ -199,8 +199,8 @@ async def _body(request: Request) -> dict[str, Any] | Response:
     try:
         async for chunk in request.stream():
             data += chunk
-            if len(data) > BODY:
-                return PlainTextResponse(f"more than {BODY:,} bytes", status_code=413)
+            if len(data) > MAX_BODY:
+                return PlainTextResponse(f"more than {MAX_BODY:,} bytes", status_code=413)
     except ClientDisconnect:
         return _NOBODY
     try:

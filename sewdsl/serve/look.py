@@ -21,6 +21,8 @@ from sewdsl.ir.network import Network
 from sewdsl.syntax.tokens import tokens
 from sewdsl.train.plan import misfits
 
+MAX_PROBLEMS = 200
+"""Problems that are sent, the worst ones: more cannot be read, but take their time."""
 ROWS, BOXES = 2000, 1000
 """Lines of the table, and layers of a picture, at most."""
 
@@ -31,10 +33,14 @@ def look(view: View) -> dict[str, Any]:
     """Everything but the picture."""
     compilation = view.compilation
     network = compilation.network if compilation.valid else None
+    said = [*compilation.diagnostics, *misfits(compilation)]
+    if len(said) > MAX_PROBLEMS:
+        said.sort(key=lambda each: -each.severity)
     return {
         "valid": compilation.valid,
         "summary": _summary(view),
-        "problems": [_problem(view, said) for said in (*compilation.diagnostics, *misfits(compilation))],
+        "problems": [_problem(view, each) for each in said[:MAX_PROBLEMS]],
+        "more": max(0, len(said) - MAX_PROBLEMS),
         "hints": [{"at": hint.offset, "text": hint.label, "about": hint.tooltip} for hint in hints(view)],
         "tokens": [[kind, span.start, span.end] for kind, span in tokens(view.source)],
         "table": _table(network) if network else None,

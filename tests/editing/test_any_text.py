@@ -1,5 +1,8 @@
 """Whatever the text, half-typed above all, an editor gets an answer."""
 
+from contextlib import suppress
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from sewdsl.editing.completion import completion
 from sewdsl.editing.hints import hints
 from sewdsl.editing.hover import hover
 from sewdsl.editing.outline import folds, outline
-from sewdsl.editing.references import definition, references, target
+from sewdsl.editing.references import RenameProblem, definition, references, rename, target
 from tests.editing.marked import HEAD
 
 SIGNS = '-{}<>[]()|*=,.#"\n $0123456789x'
@@ -64,6 +67,29 @@ def test_long_texts_take_no_more_than_their_length(text: str) -> None:
     """What grows with the square of the length would take minutes here."""
     whole_text = view(f"{HEAD}{text}", "x.net")
     ask(whole_text, len(whole_text.source.text))
+
+
+WORDS = "a " * 20_000
+PARAMETERS = [f"{letters}q" for letters in map("".join, product("abcdefghi", repeat=4))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"block {WORDS}b = BN\nblock {WORDS}= (\n",
+        f"block {'a' * 30_000} = BN\nblock {'a' * 60_000}= (\n",
+        f"block A({'=1, '.join(PARAMETERS)}=1) = BN\nblock Other = A({'=1, '.join(PARAMETERS)}=1)\n",
+    ],
+)
+def test_what_is_said_elsewhere_takes_no_more_than_the_length(text: str) -> None:
+    """What compares each word with each, or each argument with each parameter, would take minutes here."""
+    whole_text = view(f"sewdsl 1\n{text}", "x.net")
+    for name in ("block ", "q=1"):
+        found = target(whole_text, max(0, whole_text.source.text.find(name) + len(name)))
+        if found is not None:
+            assert list(references([whole_text], found))
+            with suppress(RenameProblem):
+                rename([whole_text], found, "yours")
 
 
 @given(st.text(max_size=60), st.data())

@@ -6,7 +6,7 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.workspace import Workspace
 
-from sewdsl.lsp.documents import Documents
+from sewdsl.lsp.documents import Documents, UnreadError
 
 LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x9x9\nbody Mine (c16)\n'
@@ -104,6 +104,27 @@ def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "c.net").unlink()
     workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
     assert documents[uri].view.file == tmp_path / "c.net"
+
+
+def test_a_project_that_takes_too_long_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, documents = opened(tmp_path, "a.net")
+    uri = (tmp_path / "a.net").as_uri()
+    monkeypatch.setattr("sewdsl.lsp.documents.MAX_SEARCH", 0)
+    with pytest.raises(UnreadError):
+        list(documents.around(uri, ["Mine"]))
+    assert [each.uri for each in documents.beside(uri)] == [uri]
+
+
+def test_of_very_large_projects_little_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, documents = opened(tmp_path, "a.net")
+    uri = (tmp_path / "a.net").as_uri()
+    monkeypatch.setattr("sewdsl.lsp.documents.MAX_KEPT", len(NET))
+    for text in (NET, f"{NET}# longer\n", NET):
+        (tmp_path / "b.net").write_text(text)
+        found = list(documents.around(uri, ["Mine"]))
+        assert [each.uri.rsplit("/")[-1] for each in found] == ["a.net", "b.net", "lib.net"]
+        assert documents._kept == sum(len(known.document.view.source.text) for known in documents._saved.values())
+        assert documents._kept <= len(NET)
 
 
 def test_a_closed_file_that_is_no_text(tmp_path: Path) -> None:

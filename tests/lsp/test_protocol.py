@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -228,6 +229,23 @@ def test_a_new_name_is_not_given_in_another_text_than_it_was_asked_for() -> None
         wire.ask("textDocument/rename", {**AT, "position": {"line": 2, "character": 7}, "newName": "Yours"}, id=2)
         (edits,) = (await wire.answer(2))["result"]["changes"].values()
         assert [edit["range"]["start"]["line"] for edit in edits] == [2, 4]
+
+    talk(what)
+
+
+def test_a_project_that_takes_too_long_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_SEARCH", 0)
+    (tmp_path / "pyproject.toml").touch()
+    for name in ("a.net", "b.net"):
+        (tmp_path / name).write_text(NET)
+    uri = (tmp_path / "a.net").as_uri()
+
+    async def what(wire: Wire) -> None:
+        wire.open(uri=uri)
+        wire.ask("textDocument/rename", {"textDocument": {"uri": uri}, "position": PLACE, "newName": "Yours"}, id=1)
+        error = (await wire.answer(1))["error"]
+        assert error["code"] == -32803
+        assert error["message"] == "the project's files that say 'Mine' take more than 10 s to read"
 
     talk(what)
 

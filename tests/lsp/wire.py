@@ -55,12 +55,12 @@ class Wire:
         return found
 
 
-def talk(what: Callable[[Wire], Awaitable[None]], *, initialize: bool = True) -> Wire:
+def talk(what: Callable[[Wire], Awaitable[None]], *, initialize: bool = True, seconds: float = 60) -> Wire:
     """Talks to a server of its own."""
 
     async def whole() -> Wire:
         wire = Wire(initialize=initialize)
-        await asyncio.wait_for(what(wire), 60)
+        await asyncio.wait_for(what(wire), seconds)
         return wire
 
     return asyncio.run(whole())

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from sewdsl.compiler import shipped
-from sewdsl.serve.app import BODY, Site, app
+from sewdsl.serve.app import MAX_BODY, Site, app
 from sewdsl.serve.folder import Folder
 from sewdsl.serve.look import as_html
 from sewdsl.serve.pool import Pool
@@ -242,7 +242,13 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("content", "status"),
-        [(b"[1]", 400), (b"{", 400), (b'{"text": "\\ud800"}', 400), (b"[" * 100_000, 400), (b" " * (BODY + 1), 413)],
+        [
+            (b"[1]", 400),
+            (b"{", 400),
+            (b'{"text": "\\ud800"}', 400),
+            (b"[" * 100_000, 400),
+            (b" " * (MAX_BODY + 1), 413),
+        ],
     )
     def test_what_is_no_request(self, client: TestClient, content: bytes, status: int) -> None:
         response = client.post("/api/look", content=content, headers={"content-type": "application/json"})
@@ -256,10 +262,12 @@ class TestRefusals:
             assert client.post(f"/api/{what}", json=asked).status_code == 200
 
     def test_large_networks(self, client: TestClient) -> None:
-        text = "sewdsl 1\ninput 2x8x8\nbody {{BN-IF}*100}*200-FC2\n"
+        text = "sewdsl 1\ninput 2x8x8\nbody {{BN-IF}*100}*2000-FC2\n"
         assert [problem["code"] for problem in ask(client, "look", text=text)["problems"]] == ["network-too-large"]
         long = ask(client, "look", text="# " + "x" * 300_000)
         assert [problem["code"] for problem in long["problems"]] == ["source-too-long"]
+        dashes = ask(client, "look", text=f"sewdsl 1\ninput 2x9x9\nbody {'BN–' * 1000}q\n")
+        assert (len(dashes["problems"]), dashes["more"], dashes["problems"][0]["code"]) == (200, 801, "unknown-name")
         many = "sewdsl 1\ninput 2x8x8\nbody {BN-IF}*2100-FC2\n"
         assert len(ask(client, "look", text=many)["table"]) == 2000
         assert ask(client, "picture", text=many)["svg"]

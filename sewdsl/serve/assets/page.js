@@ -213,6 +213,11 @@ function show(found, of) {
   }))));
   $("summary").textContent = found.summary;
   list(found.problems, of);
+  if (found.more) {
+    const rest = document.createElement("li");
+    rest.textContent = `${found.more.toLocaleString("en")} more problems are not shown: mend some of the others first`;
+    $("problems").append(rest);
+  }
   $("table").classList.toggle("old", !found.table);
   if (found.table) table(found.table);
 }

@@ -1,0 +1,124 @@
+"""The language server answers each request once, in time, and with what it should, whatever is asked.
+
+A text is opened, changed and asked about. Some requests have wrong parameters, and some come at once and are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from tests.fuzz.texts import piece
+from tests.lsp.wire import Wire
+
+SECONDS = 60.0
+"""Processor time for each text, with some ten requests about it."""
+URI = "untitled:a"
+ASKED = 8
+"""Requests about each text."""
+
+_WRONG_PARAMETERS, _WRONG_REQUEST, _NO_METHOD, _CANCELLED, _MODIFIED = -32602, -32600, -32601, -32800, -32801
+_REQUIRED = {"textDocument", "uri", "position", "line", "character", "range", "start", "end", "newName", "options"}
+"""Members without which a request means nothing, and that are of one type."""
+_VALUES: tuple[Any, ...] = (None, True, -1, 1.5, 2**40, "", "x", [], {}, [1], {"line": 1}, [[]] * 20)
+
+
+def ask(text: str, random: Random) -> None:
+    """Opens a text, and asks about it."""
+    asyncio.run(_talk(text, random))
+
+
+async def _talk(text: str, random: Random) -> None:
+    wire = Wire()
+    wire.open(text, URI)
+    expected: dict[int, set[int]] = {}
+    version = 1
+    for number in range(ASKED):
+        if random.random() < 0.3:
+            version += 1
+            text = _changed(text, random)
+            wire.change(version, text, URI)
+        method, params = _request(text, random)
+        expected[number] = {0, _WRONG_PARAMETERS} if method == "textDocument/rename" else {0}
+        draw = random.random()
+        if draw < 0.3:
+            params, codes = _spoilt(params, random)
+            expected[number] = codes | (expected[number] if 0 in codes else set())
+        elif draw < 0.35:
+            method, expected[number] = random.choice((("textDocument/none", {_NO_METHOD}), ("exit", {_WRONG_REQUEST})))
+        wire.ask(method, params, id=number)
+        if random.random() < 0.1:
+            wire.ask("$/cancelRequest", {"id": number})
+            expected[number] = {*expected[number], _CANCELLED}
+        if random.random() < 0.5:
+            await wire.answer(number)
+        expected[number] |= {_MODIFIED} if method == "textDocument/rename" else set()
+    for number, codes in expected.items():
+        answer = await wire.answer(number)
+        assert answer.get("error", {}).get("code", 0) in codes, (answer, codes)
+    wire.ask("shutdown", id="last")
+    await wire.answer("last")
+    assert not [message for message in wire.sent if message.get("method") == "window/showMessage"], wire.sent
+
+
+def _changed(text: str, random: Random) -> str:
+    begin = random.randint(0, len(text))
+    end = begin + random.choice((0, 0, 1, 5))
+    return text[:begin] + piece(random) + text[end:]
+
+
+def _request(text: str, random: Random) -> tuple[str, dict[str, Any]]:
+    """A request, with the parameters that it should have; places are in the text, or outside."""
+    lines = text.count("\n")
+
+    def place() -> dict[str, int]:
+        if random.random() < 0.1:
+            return {"line": random.choice((0, lines + 5, 2**31 - 1)), "character": random.choice((0, 2**31 - 1))}
+        offset = random.randint(0, len(text))
+        line = text.count("\n", 0, offset)
+        return {"line": line, "character": offset - text.rfind("\n", 0, offset) - 1}
+
+    others = ("untitled:b", "file:///none.net", "")
+    of = {"textDocument": {"uri": URI if random.random() < 0.95 else random.choice(others)}}
+    range_ = {"start": {"line": 0, "character": 0}, "end": place()}
+    name = random.choice(("Yours", "k", "é", "", "Yours Too", text[:40]))
+    return random.choice(
+        (
+            ("textDocument/hover", {**of, "position": place()}),
+            ("textDocument/completion", {**of, "position": place()}),
+            ("textDocument/definition", {**of, "position": place()}),
+            ("textDocument/references", {**of, "position": place(), "context": {"includeDeclaration": True}}),
+            ("textDocument/prepareRename", {**of, "position": place()}),
+            ("textDocument/rename", {**of, "position": place(), "newName": name}),
+            ("textDocument/inlayHint", {**of, "range": range_}),
+            ("textDocument/codeAction", {**of, "range": range_, "context": {"diagnostics": []}}),
+            ("textDocument/documentSymbol", of),
+            ("textDocument/foldingRange", of),
+            ("textDocument/formatting", {**of, "options": {"tabSize": 4, "insertSpaces": True}}),
+        )
+    )
+
+
+def _spoilt(params: dict[str, Any], random: Random) -> tuple[dict[str, Any], set[int]]:
+    """Parameters with another value at one place, or without it, and the codes that may be answered."""
+    spoilt = copy.deepcopy(params)
+    where, key = random.choice(list(_members(spoilt)))
+    before = where[key]
+    if random.random() < 0.3:
+        del where[key]
+        wrong = True
+    else:
+        where[key] = random.choice(_VALUES)
+        wrong = type(where[key]) is not type(before) and not (isinstance(before, dict) and where[key] is not None)
+    must = wrong and key in _REQUIRED
+    return spoilt, {_WRONG_PARAMETERS} if must else {0, _WRONG_PARAMETERS}
+
+
+def _members(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield value, key
+            yield from _members(inner)
