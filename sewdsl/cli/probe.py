@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from sewdsl.probe import Block
 
 
+MAX_AMOUNT = 10**6
+"""Batches, and samples of a batch, at most."""
+
+
 class Quantity(StrEnum):
     """What is looked at."""
 
@@ -52,10 +56,12 @@ Shown = Annotated[
 ]
 Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
 Samples = Annotated[
-    int | None, typer.Option("--batch", metavar="N", min=1, help="Samples of a batch; 4, or the recipe's.")
+    int | None,
+    typer.Option("--batch", metavar="N", min=1, max=MAX_AMOUNT, help="Samples of a batch; 4, or the recipe's."),
 ]
 Batches = Annotated[
-    int | None, typer.Option("--batches", metavar="N", min=1, help="How many batches; 1, or all test samples.")
+    int | None,
+    typer.Option("--batches", metavar="N", min=1, max=MAX_AMOUNT, help="How many batches; 1, or all test samples."),
 ]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the weights, the noise, and the order of samples.")

@@ -104,6 +104,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen()  # from here on a browser waits, and is not turned away
     except OSError as error:
         listening.close()
-        echo(f"error: cannot listen at {host}:{port}: {error.strerror}; try --port 0", err=True)
-        raise typer.Exit(1) from None
+        hint = "give --host an address of this machine" if isinstance(error, socket.gaierror) else "try --port 0"
+        fail(f"cannot listen at {host}:{port}: {error.strerror}; {hint}")
     return listening

@@ -34,14 +34,18 @@ Resume = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for what comes out; runs/NAME-N unless given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run that is in the folder of --out.")]
-Devices = Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes on each machine, one a device.")]
-Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Machines.")]
+Devices = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=1024, help="Processes on each machine, one a device.")
+]
+Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, max=65_536, help="Machines.")]
 Strategy = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="How processes share the work: auto, ddp or fsdp; with --resume, as before."),
 ]
 
-Repeat = Annotated[int, typer.Option(metavar="N", min=1, help="Train with N seeds, and print mean and spread.")]
+Repeat = Annotated[
+    int, typer.Option(metavar="N", min=1, max=1000, help="Train with N seeds, and print mean and spread.")
+]
 
 
 def command(  # noqa: PLR0913 -- one parameter per option

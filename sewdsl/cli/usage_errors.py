@@ -6,6 +6,7 @@ import re
 import sys
 from enum import StrEnum
 from inspect import unwrap
+from pathlib import Path
 from types import NoneType
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,7 @@ _CLICK_EXCEPTION: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
 """click's, or that of the copy of click in newer typers."""
+_WORDS = {int: "an integer", float: "a number", Path: "a path"}
 _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 
 
@@ -61,7 +63,7 @@ class Command(TyperCommand):
         written = " ".join(found) if isinstance(found, tuple | list) else str(found)
         if choices:
             not_among(name, choices, written, ctx)
-        expected = "two numbers" if get_origin(kind) is tuple else {int: "an integer", float: "a number"}.get(kind)
+        expected = "two numbers" if get_origin(kind) is tuple else _WORDS.get(kind)
         if expected is not None:
             usage(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
 

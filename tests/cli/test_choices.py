@@ -124,3 +124,20 @@ def test_words(command: str, choices: Any) -> None:
 def test_other_mistakes(arguments: list[str], sentence: str) -> None:
     result = CliRunner().invoke(app, arguments)
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"error: {sentence}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train tiny --repeat",
+        "train tiny --devices",
+        "train tiny --nodes",
+        "probe rates tiny --batch",
+        "probe rates tiny --batches",
+    ],
+)
+def test_counts_have_a_bound(command: str) -> None:
+    """Beyond it, so many of something would be made that nothing else happens any more."""
+    result = CliRunner().invoke(app, [*command.split(), "99999999999999999999"])
+    assert result.exit_code == 2
+    assert re.search(r"takes an integer from 1 to [0-9,]+, not '9+'$", result.stderr)
