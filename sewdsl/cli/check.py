@@ -18,8 +18,8 @@ from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.source import Source
 from sewdsl.terminal import echo
 
-ROUNDS = 20
-"""Most times that fixes are applied: one fix can bring to light what another then mends."""
+MAX_READ, LEAST_READ = 5_000_000, 1_000
+"""Characters that are read at most while fixes bring to light what others then fix; what a text counts at least."""
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -139,16 +139,19 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
     result = _said(text(spec), options)
     if result.found is None:
         return Checked(spec, result)
-    original, file = result.found.source.text, result.found.file
-    mended, seen = original, {original}
-    for _ in range(ROUNDS):
-        mended = fixed(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else mended
-        if mended in seen:
+    name, original, file = result.found.source.name, result.found.source.text, result.found.file
+    mended, seen, left = original, {original}, MAX_READ
+    while True:
+        better = fixed(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else mended
+        if better in seen:
             break
+        mended = better
         seen.add(mended)
+        left -= max(len(mended), LEAST_READ)
         if file is not None:
-            files.write_file(file, mended.encode(), "")
-        result = _said(spec if file is not None else Source(result.found.source.name, mended), options)
-    else:
-        echo(f"{spec}: still changing after {ROUNDS} rounds of fixes", err=True)
+            files.rewrite(file, mended)
+        result = _said(spec if file is not None else Source(name, mended), options)
+        if left < 0:
+            echo(f"{name}: still changing after {len(seen) - 1} rounds of fixes", err=True)
+            break
     return Checked(spec, result, mended if file is None and mended != original else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -70,3 +71,16 @@ def write_file(path: Path, content: bytes, message: str) -> None:
         fail(f"cannot write '{path}': {explain(error, path)}")
     if message:
         echo(message)
+
+
+def rewrite(path: Path, text: str, message: str = "") -> None:
+    """Puts a changed text in the place of the one that was read from a file; a byte order mark stays, as line ends do.
+
+    Args:
+        path: The file, which is there.
+        text: The changed text, without a mark.
+        message: What is printed after that; may be empty.
+    """
+    with path.open("rb") as file:
+        mark = file.read(len(codecs.BOM_UTF8))
+    write_file(path, (mark if mark == codecs.BOM_UTF8 else b"") + text.encode(), message)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.files import Overwrite, require_free, write_file
+from sewdsl.cli.files import Overwrite, require_free, rewrite, write_file
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
 from sewdsl.cli.output import write_output
 from sewdsl.cli.printing import report
@@ -113,5 +113,5 @@ def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
     if found.file is None and not (check or diff):
         write_output(laid_out)
     elif changed and found.file is not None and not (check or diff):
-        write_file(found.file, laid_out.encode(), f"{name}: formatted")
+        rewrite(found.file, laid_out, f"{name}: formatted")
     return "changed" if changed else "same"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(r"[^\s\w\"#$(){}\[\]<>|=,*+/-]*")
-_LINE_END = re.compile(r"[ \t\r]*(?:\n|$)")
+_LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
 
@@ -111,7 +111,7 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
     elif token == "$":
         help_ = "a block's parameter is written '$(name)'"
     elif token in ".;" and _LINE_END.match(text, stop):
-        help_ = "nothing stands behind a statement's last word"
+        help_ = "nothing follows a statement's last word"
         fixes = (Fix("remove it", (Edit(span, ""),)),)
     shown = ascii(span.text[:20]) if not span.text.isprintable() else repr(span.text[:20])
     kind = "characters" if len(span.text) > 1 else "character"

@@ -140,6 +140,52 @@ study {
         assert file.read_bytes() == f"sewdsl 1{line_end}# Tab. 5{line_end}body    {SEVEN}{line_end}".encode()
         assert run("check", str(file), "--input", "2x128x128").exit_code == 0
 
+    @pytest.mark.parametrize(
+        ("broken", "mended"),
+        [
+            ("BN" + "-" * 60, "BN"),
+            ("BN" + "- " * 60, "BN" + " " * 60),
+            ("{BN" + "-" * 60 + "}*2", "{BN}*2"),
+            ("BN" + " ;" * 60, "BN" + " " * 60),
+            ("ADD[BN--|id]-" * 60, "ADD[BN|id]-" * 59 + "ADD[BN|id]"),
+        ],
+    )
+    def test_fix_fixes_all_at_once(self, tmp_path: Path, broken: str, mended: str) -> None:
+        file = tmp_path / "x.net"
+        file.write_text(f"sewdsl 1\ninput 2x8x8\nbody {broken}\n")
+        assert run("check", "--fix", str(file)).exit_code == 0
+        assert file.read_text() == f"sewdsl 1\ninput 2x8x8\nbody {mended}\n"
+
+    def test_fix_goes_on_while_one_fix_brings_to_light_another(self) -> None:
+        """The parser leaves a statement at what it cannot read: each of 40 blanks too many hides the next."""
+        text = "-".join(f"c{number} 3" for number in range(1, 41))
+        result = run("check", "--fix", "--unsafe-fixes", text, "--input", "2x8x8")
+        assert "still changing" not in result.output
+        assert text.replace(" ", "") in result.stdout.splitlines()
+
+    def test_fix_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After so many characters read: here, three times."""
+        monkeypatch.setattr("sewdsl.cli.check.MAX_READ", 2500)
+        result = run("check", "--fix", "--unsafe-fixes", "-".join(["BN 3"] * 40), "--input", "2x8x8")
+        assert result.stderr.startswith("<string>: still changing after 3 rounds of fixes\n")
+        assert f"BN3-BN3-BN3-{'-'.join(['BN 3'] * 37)}\n" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("command", "before", "after"),
+        [
+            (("check", "--fix"), b"sewdsl 1\r\ninput 2x8x8\r\nbody BN-\r\n", b"sewdsl 1\r\ninput 2x8x8\r\nbody BN\r\n"),
+            (("fmt",), b"sewdsl 1\ninput 2x8x8\nbody BN\n", b"sewdsl 1\ninput   2x8x8\nbody    BN\n"),
+        ],
+    )
+    @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+    def test_a_byte_order_mark_stays(
+        self, tmp_path: Path, command: tuple[str, ...], before: bytes, after: bytes, mark: bytes
+    ) -> None:
+        file = tmp_path / "x.net"
+        file.write_bytes(mark + before)
+        assert run(*command, str(file)).exit_code == 0
+        assert file.read_bytes() == mark + after
+
     def test_fix_prints_a_string(self) -> None:
         result = run("check", "--fix", BROKEN, "--input", "2x8x8")
         assert result.exit_code == 0

@@ -3,9 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sewdsl.cli.check import _fix
 from sewdsl.compiler.fixing import fixed
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
+from tests.syntax.strategies import fragments
 
 SOURCE = Source("t", "abcdefghij")
 spans = st.tuples(st.integers(0, 10), st.integers(0, 3)).map(lambda at: (at[0], min(sum(at), 10)))
@@ -37,3 +39,19 @@ def test_what_is_only_likely_waits_to_be_asked_for() -> None:
 
 def test_other_files_are_left_alone() -> None:
     assert fixed([said((0, 1), "A")], Source("u", SOURCE.text)) == SOURCE.text
+
+
+RUNS = st.lists(
+    st.builds(
+        str.__mul__, st.sampled_from(["-", "- ", " ;", ".", "\u2013", "BN-", "BN 3-", "{BN}"]), st.integers(1, 60)
+    ),
+    max_size=4,
+).map("".join)
+
+
+@given(st.one_of(fragments, RUNS), st.booleans())
+def test_one_call_fixes_all_that_can_be(text: str, unsafe: bool) -> None:  # noqa: FBT001 -- drawn
+    """What comes of it has nothing left to fix; that fixes take turns for ever would show as well."""
+    once = _fix(f"BN-{text}", {"input": "2x8x8"}, unsafe=unsafe)
+    if once.mended is not None:
+        assert _fix(once.mended, {"input": "2x8x8"}, unsafe=unsafe).mended is None
