@@ -28,7 +28,7 @@ def net(network: Network, name: str | None = None) -> str:
 
     Args:
         network: Any network; names and paths of its nodes are not looked at.
-        name: What to call it; None: as it is called. Quotes and ends of line become blanks.
+        name: What to call it; None: as it is called. Quotes and ends of line become blanks, all others stay.
 
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
@@ -56,8 +56,8 @@ def _header(network: Network, name: str, items: Items) -> Iterator[str]:
         raise Unwritable(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
     if len(settings.input) not in RANKS:
         raise Unwritable(network.nodes[0], f"an input has 1 or 3 lengths, not {len(settings.input)}")
-    plain = "".join(" " if letter in '"\r\n' else letter for letter in name).strip()
-    if plain:
+    plain = "".join(" " if letter in '"\r\n' else letter for letter in name)
+    if plain.strip():
         yield f"network {quoted(plain)}"
     yield f"input {in_words(settings.input)}"
     yield f"steps {settings.steps}"

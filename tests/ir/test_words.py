@@ -1,6 +1,8 @@
 """Values as the language writes them: what is written is read as the same value."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from sewdsl.diagnostics import Diagnostics
@@ -10,8 +12,18 @@ from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_value
 
 
-@pytest.mark.parametrize("value", [None, True, False, 3, 0.25, (2, 128, 128), "mean"])
+@pytest.mark.parametrize("value", [None, True, False, 3, 0.25, (2, 128, 128), "mean", 1e9, 1e15, 1234567890.5])
 def test_what_is_written_is_read_again(value: object) -> None:
+    read_again(value)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_decimals_are_read_again(value: float) -> None:
+    """All of them, also where Python would write more digits of a whole number than the language reads."""
+    read_again(value)
+
+
+def read_again(value: object) -> None:
     diagnostics = Diagnostics()
     values = parse_value(Source("t", in_words(value)), diagnostics)
     assert values is not None

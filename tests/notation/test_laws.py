@@ -49,6 +49,31 @@ def test_random_texts(text: str, neuron: str | None, seed: int) -> None:
     holds(compilation.result(), seed)
 
 
+NUMBERS = st.one_of(
+    st.floats(0, exclude_min=True, allow_infinity=False).map(repr),
+    st.floats(0, exclude_min=True, allow_infinity=False).map("{:.3e}".format),
+    st.builds("{}{}".format, st.integers(1, 999), st.sampled_from(["", "e9", "e+12", "E-7", ".5e3", ".25"])),
+)
+NAMES = st.text(st.characters(exclude_characters='"\r\n', exclude_categories=["Cs"]), min_size=1, max_size=12)
+
+
+@settings(max_examples=90, deadline=None)
+@given(NAMES, st.lists(NUMBERS, min_size=4, max_size=4), NAMES)
+def test_numbers_in_every_form_and_names_of_any_characters(name: str, numbers: list[str], source: str) -> None:
+    """What a file says outside of its body, if ``check`` takes it, is taken again when it is written back."""
+    tau, threshold, rate, clip = numbers
+    text = (
+        f'sewdsl 1\nnetwork "{name}"\ninput 1x28x28\nsteps 2\nneuron LIF(tau={tau})\n'
+        f'body c2k3-BN-SN-IF(v_threshold={threshold})-FC10\nclaim parameters 4 "{source}"\n'
+        f"train on mnist5k {{\n optimizer SGD(lr={rate})\n clip {clip}\n}}\n"
+    )
+    compilation = sewdsl.read(Source("x.net", text))
+    assume(compilation.network is not None and compilation.valid)
+    again = compiled(net(compilation.result()))
+    assert essence(again) == essence(compilation.result())
+    assert again.name == name
+
+
 @pytest.mark.parametrize("name", sorted(set(shipped()) - LIBRARIES))
 def test_shipped_networks(name: str) -> None:
     holds(sewdsl.load(name))
