@@ -46,19 +46,25 @@ class Blocks:
     ) -> None:
         self._network, self._wording = network, wording
         self._vocabulary = Vocabulary(own or {}, library())
-        self._shapes = [Shape(block, self._vocabulary) for block in self._vocabulary.blocks.values()]
+        shapes = [Shape(block, self._vocabulary) for block in self._vocabulary.blocks.values()]
+        called = {step.label for node in network for step in node.path if step.kind == "block"}
+        self._joining = [shape for shape in shapes if shape.joins]
+        self._plain = [shape for shape in shapes if not shape.joins and shape.title in called]
         self._nearest = _activations(items)
         self._calls: dict[tuple[str, Items, Surroundings], Block | None] = {}
         self._expansions: dict[tuple[str, Surroundings], Items | None] = {}
 
     def named(self, items: Items) -> Items:
-        """A sequence with calls in place of joins and of what belongs to them; other joins are looked into."""
-        shapes = [shape for shape in self._shapes if shape.joins]
+        """A sequence with calls in place of joins and of what belongs to them; other joins are looked into.
+
+        Of blocks without a join there are those calls that the network's paths name.
+        """
         found: list[Item] = []
         at = 0
         while at < len(items):
             item = items[at]
-            block, length = self._best(shapes, items, at)
+            here = [shape for shape in self._plain if self._is_called(shape.title, items[at : at + shape.length])]
+            block, length = self._best([*self._joining, *here], items, at)
             if block is not None:
                 found.append(block)
             elif isinstance(item, Join):
@@ -69,10 +75,13 @@ class Blocks:
         return tuple(found)
 
     def calls(self, items: Items) -> Iterator[tuple[int, int, Block]]:
-        """What blocks without a join could stand for in a sequence: (begin, end, call)."""
-        shapes = [shape for shape in self._shapes if not shape.joins]
+        """What blocks without a join could stand for in a sequence: (begin, end, call).
+
+        Nothing tells layers in a row from such a block: they are taken for a call only in a network that has calls of
+        it, so that equal layers are written alike, called or not.
+        """
         for at in range(len(items)):
-            block, length = self._best(shapes, items, at)
+            block, length = self._best(self._plain, items, at)
             if block is not None:
                 yield at, at + length, block
 
@@ -85,6 +94,18 @@ class Blocks:
                 loose = len({OWN_NEURON, OWN_JOIN} & shape.names)
                 found.append((block.arguments.count("="), loose, order, block, shape.length))
         return min(found)[3:] if found else (None, 1)
+
+    def _is_called(self, title: str, items: Items) -> bool:
+        """Whether the paths of the nodes say that some layers are one call of a block."""
+        ways = [self._network.nodes[item.node].path for item in items if isinstance(item, Layer)]
+        if len(ways) < len(items) or not ways:
+            return False
+        return any(
+            step.kind == "block"
+            and step.label == title
+            and all(way[: depth + 1] == ways[0][: depth + 1] for way in ways)
+            for depth, step in enumerate(ways[0])
+        )
 
     def _call(self, shape: Shape, items: Items) -> Block | None:
         """The call of a block that expands to some items."""

@@ -36,12 +36,14 @@ class _Saving:
 
     Attributes:
         cost: Characters that it saves, negative.
+        repeat: Whether it is a repeat; a call that saves as much goes first.
         period: Items that are repeated, or that a call stands for.
         start: Where what it stands for begins.
         stop: Where it ends, with what is left over beside the last whole copy.
     """
 
     cost: int
+    repeat: bool
     period: int
     start: int
     stop: int
@@ -94,7 +96,7 @@ class _Folding:
         for start, stop, block in self._calls(tuple(row)):
             cost = len(text_of(block)) + 1 - sum(lengths[start:stop])
             if cost < 0:
-                yield _Saving(cost, stop - start, start, stop, block)
+                yield _Saving(cost, repeat=False, period=stop - start, start=start, stop=stop, block=block)
 
     @staticmethod
     def _repeats(row: Sequence[Item], lengths: Sequence[int]) -> Iterator[_Saving]:
@@ -118,7 +120,8 @@ def _repeat(period: int, start: int, stop: int, lengths: Sequence[int]) -> _Savi
     """The saving of a stretch of one period: ``{…}*n`` in place of n copies."""
     copies = (stop - start) // period
     once = sum(lengths[start : start + period]) if copies > 1 else 0
-    return _Saving(min(0, once + len("{}*") + len(str(copies)) - copies * once), period, start, stop)
+    cost = min(0, once + len("{}*") + len(str(copies)) - copies * once)
+    return _Saving(cost, repeat=True, period=period, start=start, stop=stop)
 
 
 def _gaps(free: bytearray, start: int, stop: int) -> Iterator[tuple[int, int]]:

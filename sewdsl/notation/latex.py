@@ -21,7 +21,7 @@ def latex(network: Network) -> str:
     It needs no package, and typesets in any font; lines end behind hyphens, and at the blanks of a call.
 
     Args:
-        network: Any network; names and paths of its nodes are not looked at.
+        network: Any network, as for :func:`sewdsl.notation.text.compact`.
 
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.

@@ -27,7 +27,7 @@ def net(network: Network, name: str | None = None) -> str:
     Names and paths of nodes, and with them the keys of a ``state_dict``, are those that the compiler gives.
 
     Args:
-        network: Any network; names and paths of its nodes are not looked at.
+        network: Any network; its paths say what blocks of its own are called, and where blocks without a join are.
         name: What to call it; None: as it is called. Quotes and ends of line become blanks, all others stay.
 
     Raises:

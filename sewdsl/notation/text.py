@@ -30,7 +30,8 @@ def compact(network: Network) -> str:
     the same settings, the text gives the same layers with the same arguments, joined the same way.
 
     Args:
-        network: Any network; names and paths of its nodes are not looked at.
+        network: Any network; of the paths of its nodes only calls of blocks without a join are looked at, since nothing
+            else tells these from the same layers in full.
 
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.

@@ -6,6 +6,7 @@ import pytest
 
 import sewdsl
 from sewdsl.notation import compact
+from tests.notation.same import anonymous
 
 FOLDED = {
     "BN-BN": "BN-BN",  # no shorter as a repeat
@@ -95,7 +96,7 @@ BLOCKS = {
     "ReLU-ADD[c1k1-BN-ReLU-c1k3-BN-ReLU-c4k1-BN | id]-ReLU": "ReLU-Bottleneck(c1)",
     "IF-ADD[c2k1-BN-IF-c2k3-BN-IF-c8k1-BN-IF | c8k1-BN-IF]": "IF-SEW Bottleneck (c2)",
     "IF-c4k3-BN-IF-c4k3-BN-IF-DP": "IF-{c4k3s1-BN-IF}*2-DP",
-    "LIF-c4k3s2-BN-LIF-c4k3-BN-LIF": "LIF-Plain Block (c4s2)",
+    "LIF-c4k3s2-BN-LIF-c4k3-BN-LIF": "LIF-c4k3s2-BN-LIF-c4k3s1-BN-LIF",
     # and what only looks like it
     "IF-ADD[c4k3-BN-IF-c4k3-BN-LIF | id]": "IF-ADD[c4k3s1-BN-IF-c4k3s1-BN-LIF | id]",
     "IF-ADD[id | c4k3-BN-IF-c4k3-BN-IF]": "IF-ADD[id | {c4k3s1-BN-IF}*2]",
@@ -115,6 +116,31 @@ BLOCKS = {
 @pytest.mark.parametrize("text", BLOCKS)
 def test_blocks(text: str) -> None:
     assert compact(sewdsl.load(text, input="4x16x16")) == BLOCKS[text]
+
+
+PLAIN = {
+    # no call: stages of a plain network are written alike, however many layers they have
+    "PLIF-{c8k3-BN-PLIF}*2-MPk2-{c16k3-BN-PLIF}*2-MPk2-{c32k3-BN-PLIF}*3": (
+        "PLIF-{c8k3s1-BN-PLIF}*2-MPk2s2-{c16k3s1-BN-PLIF}*2-MPk2s2-{c32k3s1-BN-PLIF}*3"
+    ),
+    # calls
+    "LIF-Plain Block (c4s2)": "LIF-Plain Block (c4s2)",
+    "IF-Plain Block (c4)": "IF-Plain Block (c4)",
+    "IF-{Plain Block (c4)}*3-DP": "IF-{Plain Block (c4)}*3-DP",
+    "IF-Plain Block (c4, SN=LIF)": "IF-Plain Block (c4, SN=LIF)",
+    "IF-ADD[Plain Block | id]-Plain Block": "IF-SEW Block (c4)-Plain Block (c4)",
+    "IF-ADD[DP-Plain Block | Plain Block]": "IF-ADD[DP-Plain Block (c4) | Plain Block (c4)]",
+    # a call, and the same layers in full
+    "IF-Plain Block (c8)-MPk2-c8k3-BN-IF-c8k3-BN-IF": "IF-Plain Block (c8)-MPk2s2-Plain Block (c8)",
+    "IF-c8k3-BN-IF-c8k3-BN-IF-DP-Plain Block (c8)": "IF-Plain Block (c8)-DP-Plain Block (c8)",
+}
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_a_block_without_a_join_is_one_that_the_text_calls(text: str) -> None:
+    network = sewdsl.load(text, input="4x16x16")
+    assert compact(network) == PLAIN[text]
+    assert "Plain" not in compact(anonymous(network))
 
 
 @pytest.mark.parametrize("join", ["ADD", "IAND"])
