@@ -31,6 +31,7 @@ from sewdsl.elaborate import (
     study,
 )
 from sewdsl.elaborate.library import library
+from sewdsl.garbage import put_off
 from sewdsl.ir.figures import in_memory_units
 from sewdsl.ir.network import Network
 from sewdsl.passes import shortage
@@ -113,6 +114,7 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     return compiled(found, overrides(options), diagnostics, bounds)
 
 
+@put_off()
 def compiled(
     found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool = False
 ) -> Compilation:
@@ -134,6 +136,7 @@ def compiled(
         return Compilation(found, None, None, None, diagnostics.sorted)
 
 
+@put_off()
 def assembled(found: Found, diagnostics: Diagnostics, bounds: Limits) -> tuple[Document, Assembly]:
     """The tree of a text, and its statements with those of the files that it uses."""
     document, _ = _parsed(found, (), diagnostics, bounds)

@@ -12,6 +12,7 @@ from sewdsl.compiler.reaching import check_variants
 from sewdsl.compiler.reading import Compilation, compiled, read
 from sewdsl.diagnostics import Diagnostic, Diagnostics
 from sewdsl.elaborate import Override, Variant
+from sewdsl.garbage import put_off
 from sewdsl.source import Source, Span
 
 
@@ -28,6 +29,7 @@ class Varied:
     compilations: tuple[Compilation, ...]
 
 
+@put_off()
 def variants(
     spec: str | Path | Source, *, seeded: bool = True, **options: Unpack[Options]
 ) -> tuple[Compilation, tuple[Varied, ...]]:

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.garbage import put_off
 from sewdsl.source import Source
 from sewdsl.syntax.brackets import match
 from sewdsl.syntax.layout import statements
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sewdsl.syntax.layout import Lines
 
 
+@put_off()
 def format_source(source: Source, limits: Limits = STANDARD) -> str:
     r"""The text of a ``.net`` file in canonical form; formatting it again changes nothing.
 

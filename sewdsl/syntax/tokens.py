@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import chain, takewhile, zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Literal
 
 from sewdsl.diagnostics import Diagnostics
+from sewdsl.garbage import put_off
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match
 from sewdsl.syntax.layout import mark_alternatives, statements
@@ -165,7 +166,9 @@ class _Walk:
 
     def _words(self, index: int) -> int:
         """Takes a name of several words, which only blocks have, with the white space in it."""
-        words = list(takewhile(lambda token: token.type == "WORD", self.tokens[index:]))
+        places = range(index, len(self.tokens))
+        stop = next((i for i in places if self.tokens[i].type != "WORD"), len(self.tokens))
+        words = self.tokens[index:stop]
         begin = start(words[0])
         for word, following in zip_longest(words, words[1:]):
             if following is None or set(self.text[end(word) : start(following)]) & {"\r", "\n"}:
@@ -213,6 +216,7 @@ def _ordered(source: Source, pieces: list[Piece], found: list[Token]) -> list[tu
     return [(kind, Span(source, a, b)) for kind, a, b in sorted([*pieces, *comments], key=lambda piece: piece[1])]
 
 
+@put_off()
 def tokens(source: Source) -> list[tuple[TokenType, Span]]:
     """Everything in a ``.net`` file but white space, in order, also where the file has errors.
 
@@ -223,6 +227,7 @@ def tokens(source: Source) -> list[tuple[TokenType, Span]]:
     return _ordered(source, [piece for statement in lines for piece in _statement(source, statement)], found)
 
 
+@put_off()
 def compact_tokens(source: Source) -> list[tuple[TokenType, Span]]:
     """Likewise for a compact string, in which newlines are white space."""
     found = scan(source)
