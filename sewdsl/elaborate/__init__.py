@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
+from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.builder import Builder
 from sewdsl.elaborate.calls import Calls
 from sewdsl.elaborate.counting import Counter
@@ -54,12 +55,14 @@ class Context:
         library: Blocks that every file may call, by name without white space.
         limits: How large it may become.
         beside: What lies beside the file; None for a string.
+        budget: How much work it may make; None: as much as the limits allow.
     """
 
     name: str
     library: Mapping[str, BlockDefinition]
     limits: Limits
     beside: Neighbours | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -89,20 +92,21 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
     settings = header.settings()
     vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside, assembly.whole)
     check_shadows(assembly.blocks, context.library, diagnostics)
+    budget = context.budget or Budget.of(context.limits)
     body, train = assembly.body, assembly.sections.get("train")
     if body is None:
         _no_body(assembly, document, diagnostics)
-        check_blocks(assembly.own, vocabulary, header, diagnostics, context.limits)
+        check_blocks(assembly.own, vocabulary, header, diagnostics, context.limits, budget)
         if train is not None:
             recipe(train, diagnostics, library=True)
         return Elaboration(None, whole=False)
     builder = Builder()
-    complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits)
+    complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits, budget)
     if "input" not in {*assembly.settings, *assembly.unread} and not _nothing_known(builder, diagnostics):
         _missing_input(body, diagnostics)
     whole = complete and not diagnostics.errors
     uncalled = [name for name in assembly.own if name not in builder.called]
-    check_blocks(uncalled, vocabulary, header, diagnostics, context.limits)
+    check_blocks(uncalled, vocabulary, header, diagnostics, context.limits, budget)
     how = recipe(train, diagnostics) if train is not None else None
     if settings is None or not builder.nodes:
         return Elaboration(None, whole=False)
@@ -141,6 +145,7 @@ def _walk(  # noqa: PLR0913 -- everything a walk needs
     builder: Builder,
     diagnostics: Diagnostics,
     limits: Limits,
+    budget: Budget,
 ) -> bool:
     """Makes the nodes; whether the last one stands for the whole body."""
     expected = Counter(vocabulary.blocks).sequence(body.expression)
@@ -158,7 +163,7 @@ def _walk(  # noqa: PLR0913 -- everything a walk needs
     if settings is not None:
         source = Input(shape=settings.input, varies=settings.encode == "none")
         place = builder.add("input", source, (), (), body.expression.span)
-    walker = Walker(builder, Calls(vocabulary, neuron, diagnostics), vocabulary, diagnostics, limits)
+    walker = Walker(builder, Calls(vocabulary, neuron, diagnostics), vocabulary, diagnostics, limits, budget)
     try:
         return walker.sequence(body.expression, place, frame) is not None
     except TooLarge:

@@ -71,7 +71,9 @@ def validate(  # noqa: PLR0913 -- what, from what, where, and how to say it
             path=path,
         )
     try:
-        instance = model.model_validate({name: item.value for name, item in given.items() if name not in unknown})
+        instance = model.model_validate(
+            {name: item.value for name, item in given.items() if name in model.model_fields}
+        )
     except ValidationError as error:
         _report(error, model, what, given, span, diagnostics, path, said)
         return None

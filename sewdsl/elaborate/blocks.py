@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given
+from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
 from sewdsl.elaborate.compact import CompactError, pieces
 from sewdsl.elaborate.definitions import INPUT, default_number
 from sewdsl.elaborate.formulas import FormulaError, evaluate
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON
 from sewdsl.elaborate.spelling import spell
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Step
@@ -37,12 +38,27 @@ def title(definition: BlockDefinition) -> str:
     return " ".join(part.text for part in definition.name.parts if isinstance(part, Word))
 
 
-def step(definition: BlockDefinition, frame: Frame, parameters: Mapping[str, int]) -> Step:
-    """The step of the way into a block: key ``sew_block1``, arguments ``c128s2``."""
-    name = title(definition)
-    key = re.sub(r"\W+", "_", name).lower()
-    arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
-    return Step("block", name, frame.name(key), arguments=arguments)
+@dataclass(frozen=True)
+class Binding:
+    """What a call says of the inside of a block, wherever it comes by.
+
+    Attributes:
+        stated: What an enclosing call says that ``SN`` means.
+        join: What ``g`` means.
+        parameters: Values of the block's parameters.
+        scope: The number of these values.
+        title: The block's name as defined: ``SEW Block``.
+        key: The same in a ``state_dict`` key, without its number: ``sew_block``.
+        arguments: The values of the parameters, as a way shows them: ``c128s2``.
+    """
+
+    stated: Activation | None
+    join: Join
+    parameters: Mapping[str, int]
+    scope: int
+    title: str
+    key: str
+    arguments: str
 
 
 class BlockCalls:
@@ -50,11 +66,33 @@ class BlockCalls:
 
     def __init__(self, default: Activation | None, diagnostics: Diagnostics) -> None:
         self._default, self._diagnostics = default, diagnostics
+        self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
+        self._scopes: dict[tuple[tuple[str, int], ...], int] = {}
 
-    def frame(
-        self, call: Call, key: str, definition: BlockDefinition, outer: Frame, before: Signal | None
-    ) -> Frame | None:
-        """The frame of the block's expression.
+    def frame(self, key: str, outer: Frame, binding: Binding, nearest: Activation | None) -> Frame:
+        """The frame of a block's expression.
+
+        Args:
+            key: The block's name without white space.
+            outer: The frame of the call.
+            binding: What the call says.
+            nearest: The activation nearest before, which ``SN`` means where nothing is stated.
+        """
+        step = Step("block", binding.title, outer.name(binding.key), arguments=binding.arguments)
+        return replace(
+            outer.inside(step),
+            parameters=binding.parameters,
+            scope=binding.scope,
+            neuron=binding.stated or nearest,
+            stated=binding.stated,
+            join=binding.join,
+            calls=(*outer.calls, key),
+        )
+
+    def binding(  # noqa: PLR0913 -- a call, what surrounds it, and where the work is counted
+        self, call: Call, key: str, definition: BlockDefinition, outer: Frame, before: Signal | None, budget: Budget
+    ) -> Binding | None:
+        """What a call says of the inside of its block; worked out once for the same surroundings.
 
         Args:
             call: The call.
@@ -62,6 +100,7 @@ class BlockCalls:
             definition: The block.
             outer: The frame of the call.
             before: What flows into the block; None where that is broken.
+            budget: Where the work is counted.
 
         Returns:
             None where a default has no value: that of ``c=in`` if what comes before is broken, or one that is reported
@@ -70,21 +109,35 @@ class BlockCalls:
         Raises:
             BlockProblem: an argument is wrong, or the block calls itself; reported.
         """
-        path = outer.where(call.span.text)
         if key in outer.calls:
             chain = " > ".join([*outer.calls[outer.calls.index(key) :], key])
+            path = outer.where(call.span.text)
             raise self._complain(
                 "recursive-block", f"the block calls itself: {chain}", call.span, path, "nothing would end it"
             )
+        channels = before.channels if before is not None else None
+        surroundings = (id(call), outer.scope, id(outer.stated), id(outer.join), channels)
+        if surroundings not in self._bindings:
+            budget.spend(CALL + (call.span.end - call.span.start) // CHARACTERS + len(definition.parameters))
+            self._bindings[surroundings] = "problem"
+            self._bindings[surroundings] = self._binding(call, definition, outer, before)
+        found = self._bindings[surroundings]
+        if found == "problem":
+            raise BlockProblem
+        return found
+
+    def _binding(self, call: Call, definition: BlockDefinition, outer: Frame, before: Signal | None) -> Binding | None:
+        path = outer.where(call.span.text)
         given = self._arguments(call, definition, outer, path)
         stated = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.stated
         join = self._family(given.pop(OWN_JOIN, None), Join, path) or outer.join
         parameters = self._parameters(call, definition, given, before, path)
         if parameters is None:
             return None
-        calls = (*outer.calls, key)
-        inner = replace(outer, parameters=parameters, neuron=None, stated=stated, join=join, calls=calls)
-        return inner.inside(step(definition, outer, parameters))
+        scope = self._scopes.setdefault(tuple(parameters.items()), len(self._scopes) + 1)
+        name = title(definition)
+        arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
+        return Binding(stated, join, parameters, scope, name, re.sub(r"\W+", "_", name).lower(), arguments)
 
     def _parameters(
         self,
@@ -136,7 +189,7 @@ class BlockCalls:
         for argument in call.arguments:
             for name, value in self._split(argument, definition, outer, path):
                 if name not in {*names, OWN_JOIN, OWN_NEURON}:
-                    hint = did_you_mean(name, names) or f"its arguments: {', '.join([*names, OWN_JOIN, OWN_NEURON])}"
+                    hint = did_you_mean(name, names) or f"its arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
                     message = f"{title(definition)} has no argument '{name}'"
                     raise self._complain("unknown-argument", message, value.span, path, hint)
                 if name in given:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from sewdsl.elaborate.visits import Visit
@@ -37,6 +36,7 @@ class Builder:
         self.called: set[str] = set()
         self.named: list[int] = []
         self.understood = False
+        self._outputs: dict[tuple[int, tuple[Signal, ...]], tuple[Signal, Op]] = {}
 
     def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[Step, ...], span: Span) -> int:
         """Appends a node; its index.
@@ -44,8 +44,11 @@ class Builder:
         Raises:
             Misfit: the op does not fit its inputs.
         """
-        output = op.infer(*[self.nodes[i].output for i in inputs])
-        self.nodes.append(Node(name, op, inputs, output, path, span))
+        signals = tuple([self.nodes[i].output for i in inputs])
+        key = id(op), signals
+        if key not in self._outputs:
+            self._outputs[key] = op.infer(*signals), op  # kept, so that its id is not given to another
+        self.nodes.append(Node(name, op, inputs, self._outputs[key][0], path, span))
         return len(self.nodes) - 1
 
     def signal(self, index: int) -> Signal:
@@ -67,7 +70,9 @@ class Builder:
         """The nodes, with the arguments filled in that depend on what follows."""
         graph = Graph([node.op for node in self.nodes], readers(self.nodes))
         return tuple(
-            node if (op := node.op.settle(Followers(graph, i))) is node.op else replace(node, op=op)
+            node
+            if (op := node.op.settle(Followers(graph, i))) is node.op
+            else Node(node.name, op, node.inputs, node.output, node.path, node.span)
             for i, node in enumerate(self.nodes)
         )
 

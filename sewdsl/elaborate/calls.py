@@ -100,7 +100,7 @@ class Calls:
         for piece in found:
             span = name.at(piece.start, piece.end)
             argument = letters.get(piece.letter)
-            if argument is None and any(self._vocabulary.splits(name.text)):
+            if argument is None and self._vocabulary.splits(name.text):
                 report_unknown(name, self._vocabulary, self._diagnostics, path)
                 return None
             if argument is None:
@@ -128,7 +128,7 @@ class Calls:
     def _not_understood(
         self, kind: type[Kind], name: Spelled, error: compact.CompactError, path: tuple[str, ...]
     ) -> None:
-        if any(self._vocabulary.splits(name.text)):
+        if self._vocabulary.splits(name.text):
             report_unknown(name, self._vocabulary, self._diagnostics, path)
             return
         span = name.at(error.start, error.end)

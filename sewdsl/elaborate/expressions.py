@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sewdsl.diagnostics import Diagnostic, Diagnostics
 from sewdsl.elaborate.blocks import BlockCalls, BlockProblem
+from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.builder import Builder
 from sewdsl.elaborate.calls import Calls
 from sewdsl.elaborate.formulas import FormulaError, evaluate
@@ -25,28 +26,43 @@ from sewdsl.syntax.tree import Alternative, Call, Item, JoinOf, Name, Number, Re
 Place = int | None
 """Index of the node whose output flows on; None behind something broken."""
 
-WALKED = 2
-"""Layers, joins, calls of blocks and ``id`` that are walked at most for each node of the limit."""
-
 
 class TooLarge(Exception):  # noqa: N818 -- not an error of the program
     """Raised where the expansion passes a limit; reported. Nothing after it can be said."""
 
 
 class Walker:
-    """Walks one body."""
+    """Walks one body.
 
-    def __init__(
-        self, builder: Builder, calls: Calls, vocabulary: Vocabulary, diagnostics: Diagnostics, limits: Limits
+    Args:
+        builder: Gets the nodes.
+        calls: Finds the op of a call.
+        vocabulary: What names mean.
+        diagnostics: Where to report.
+        limits: How large the network may become.
+        budget: Where the work is counted; None: as much as the limits allow.
+        expanded: Blocks whose expressions need not be walked again; None: a block is walked wherever it is called.
+    """
+
+    def __init__(  # noqa: PLR0913 -- all that it works with
+        self,
+        builder: Builder,
+        calls: Calls,
+        vocabulary: Vocabulary,
+        diagnostics: Diagnostics,
+        limits: Limits,
+        budget: Budget | None = None,
+        expanded: set[str] | None = None,
     ) -> None:
         self._builder, self._calls, self._vocabulary = builder, calls, vocabulary
         self._blocks = BlockCalls(calls.default, diagnostics)
         self._diagnostics, self._limits = diagnostics, limits
+        self._budget = budget or Budget.of(limits)
+        self._expanded = expanded
         self._nearest: Activation | None = None
         self._unsure = False  # whether an activation may stand where something is not understood
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
-        self._visits = 0
-        self._misfits: list[Diagnostic] = []
+        self._misfits: set[Diagnostic] = set()
 
     def sequence(self, sequence: Sequence, at: Place, frame: Frame) -> Place:
         """Makes the nodes of a sequence behind a place; the place behind them."""
@@ -59,16 +75,19 @@ class Walker:
         return at
 
     def _item(self, item: Item, at: Place, frame: Frame) -> Place:
-        if isinstance(item, Repeat):
-            return self._repeat(item, at, frame)
-        self._visits += 1
-        if self._visits > WALKED * self._limits.nodes:
-            self._too_long(item.span, frame)
+        self._step(item.span, frame)
         match item:
+            case Repeat():
+                return self._repeat(item, at, frame)
             case JoinOf():
                 return self._join(item, at, frame)
             case Call():
                 return self._call(item, at, frame)
+
+    def _step(self, span: Span, frame: Frame) -> None:
+        """Counts an item, or a copy of a repeat; what is deep down takes longer."""
+        if not self._budget.spend(1 + len(frame.path) // DEPTH):
+            self._too_long(span, frame)
 
     # --- repeats -------------------------------------------------------------------------------------------
 
@@ -76,6 +95,7 @@ class Walker:
         copies = self._copies(repeat, frame)
         name = frame.name("repeat")
         for copy in range(1, copies + 1):
+            self._step(repeat.span, frame)
             step = Step("repeat", "repeat", f"{name}.{copy}", copy, copies)
             before = at
             at = self.sequence(repeat.body, at, frame.inside(step))
@@ -188,16 +208,25 @@ class Walker:
         return at
 
     def _op(self, call: Call, frame: Frame) -> Op | None:
-        """The op of a call; asked once for each set of surroundings, however often a repeat comes by."""
+        """The op of a call; asked once for each set of surroundings, however often a repeat comes by.
+
+        Another call that is written in the same way has the same op, but what is wrong with it is said of each.
+        """
         neuron, nearest = frame.neuron, self._nearest
-        key = (id(call), id(neuron), id(nearest), *frame.parameters.items())
-        if key not in self._ops:
+        surroundings = frame.scope, id(neuron), id(nearest)
+        key, alike = (id(call), *surroundings), (call, *surroundings)
+        if key not in self._ops and alike in self._ops:
+            self._ops[key] = self._ops[alike]
+        elif key not in self._ops:
+            self._budget.spend(CALL + (call.span.end - call.span.start) // CHARACTERS)
             try:
                 name = self._calls.spell(call, frame)
                 op = self._calls.op(call, name, frame, nearest, unsure=self._unsure)
             except FormulaError:
                 op = None
             self._ops[key] = (op, neuron, nearest)  # kept, so that their ids are not given to others
+            if op is not None:
+                self._ops[alike] = self._ops[key]
         op = self._ops[key][0]
         self._unsure = self._unsure or op is None
         self._builder.understood = self._builder.understood or op is not None
@@ -211,12 +240,17 @@ class Walker:
         if len(frame.calls) >= self._limits.nesting:
             self._too_deep(call, frame)
         try:
-            inner = self._blocks.frame(call, key, definition, frame, before)
+            binding = self._blocks.binding(call, key, definition, frame, before, self._budget)
         except BlockProblem:
             return None
-        if inner is None:
+        if binding is None:
             return None
-        inner = replace(inner, neuron=inner.stated or self._nearest)
+        if self._expanded is not None:
+            if key in self._expanded:
+                self._nearest, self._unsure = None, True  # there may be an activation in it
+                return None
+            self._expanded.add(key)
+        inner = self._blocks.frame(key, frame, binding, self._nearest)
         if frame.site is None and key in self._vocabulary.own:
             called = replace(inner.path[-1], line=call.span.line)
             inner = replace(inner, path=(*inner.path[:-1], called))
@@ -257,7 +291,7 @@ class Walker:
             help=help_text,
             path=frame.where(text),
         )
-        self._misfits += self._diagnostics.found[count:]
+        self._misfits.update(self._diagnostics.found[count:])
 
     def _too_deep(self, call: Call, frame: Frame) -> None:
         message = f"blocks call each other {len(frame.calls) + 1} deep, but the limit is {self._limits.nesting}"
@@ -271,8 +305,8 @@ class Walker:
 
     def _too_long(self, span: Span, frame: Frame) -> None:
         limit = self._limits.nodes
-        steps = f"{WALKED * limit:,} steps to write the network out, {WALKED} for each of {limit:,} nodes"
-        self._end(f"it takes more than {steps}", span, frame)
+        steps = f"{Budget.of(self._limits).left:,} steps to write the network out"
+        self._end(f"it takes more than {steps}, the most for a limit of {limit:,} nodes", span, frame)
 
     def _end(self, message: str, span: Span, frame: Frame) -> None:
         help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])

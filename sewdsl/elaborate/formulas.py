@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Arithmetic, Formula, Number, Parameter
 
@@ -63,7 +63,7 @@ class _Evaluation:
                 return self._apply(formula, self.value(formula.left), self.value(formula.right))
 
     def _unknown(self, parameter: Parameter) -> FormulaError:
-        name, known = parameter.name, ", ".join(self.parameters)
+        name, known = parameter.name, listed(self.parameters)
         hint = did_you_mean(name, self.parameters) or f"its parameters: {known}"
         if not self.parameters:
             hint = "a formula stands for the parameters of a block: 'block NAME(c) = …'"

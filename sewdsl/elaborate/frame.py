@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sewdsl.ir.network import Step
 from sewdsl.ir.op import Activation, Join
@@ -17,10 +17,12 @@ class Frame:
 
     Attributes:
         parameters: Values of the enclosing block's parameters.
+        scope: A number that frames with the same parameters of the same walk share.
         neuron: What ``SN`` means here; None: the activation nearest before.
         stated: What the header or an enclosing call says that ``SN`` means.
         join: What ``g`` means.
         path: The way here.
+        prefix: The keys of its steps, each with a dot behind.
         calls: Names of the blocks being expanded.
         site: Inside a block of the shipped library, the call in the user's text.
         ordinals: How often each key was used in this sequence so far.
@@ -31,7 +33,9 @@ class Frame:
     neuron: Activation | None = None
     stated: Activation | None = None
     parameters: Mapping[str, int] = field(default_factory=dict)
+    scope: int = 0
     path: tuple[Step, ...] = ()
+    prefix: str = ""
     calls: tuple[str, ...] = ()
     site: Span | None = None
     ordinals: Counter[str] = field(default_factory=Counter)
@@ -39,7 +43,10 @@ class Frame:
 
     def inside(self, step: Step) -> Frame:
         """The frame of a sequence one step further in."""
-        return replace(self, path=(*self.path, step), ordinals=Counter(), taken=set())
+        path, prefix = (*self.path, step), f"{self.prefix}{step.key}."
+        return Frame(
+            self.join, self.neuron, self.stated, self.parameters, self.scope, path, prefix, self.calls, self.site
+        )
 
     def name(self, key: str) -> str:
         """A name of this sequence that no other has: ``conv2``, the second convolution."""
@@ -62,7 +69,7 @@ class Frame:
 
     def node_name(self, key: str) -> str:
         """The unique name of a new node with this key: ``repeat1.3.sew_block1.branch.conv2``."""
-        return ".".join([*(step.key for step in self.path), self.name(key)])
+        return self.prefix + self.name(key)
 
     def where(self, text: str) -> tuple[str, ...]:
         """The way to a text, as diagnostics print it."""

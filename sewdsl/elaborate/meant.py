@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from sewdsl.elaborate import compact
-from sewdsl.elaborate.suggestions import nearest
+from sewdsl.elaborate.budget import Budget
+from sewdsl.elaborate.suggestions import MAX_LENGTH, Names, listed
 from sewdsl.ir.kind import Kind
-from sewdsl.syntax.tree import BlockDefinition
+from sewdsl.syntax.tree import BlockDefinition, Word
 
-LONGEST = 200
-"""Characters of a word of which it is asked what it may mean."""
+MAX_COMPARED = 500_000
+"""Names with which the unknown names of one text are compared; beyond them, nothing comes to mind."""
 ELSEWHERE = {
     "convolution": "c",
     "convlayer": "c",
@@ -49,39 +51,67 @@ class Meant:
     help: str
 
 
-def meant(text: str, layers: Mapping[str, type[Kind]], blocks: Mapping[str, BlockDefinition]) -> Meant | None:
-    """What a name may mean; None: nothing comes to mind.
+class Meanings:
+    """What unknown names may mean, as long as not too many were compared.
 
     Args:
-        text: The name without white space, with what stands right behind it: ``Conv64``.
         layers: The kinds that can stand in a sequence, by name.
         blocks: The blocks that can be called, by name without white space.
     """
-    if len(text) > LONGEST:
-        return None
-    titles = {key: " ".join(w.text for w in block.name.parts if hasattr(w, "text")) for key, block in blocks.items()}
-    if RESIDUAL.match(text):
-        several = ", ".join(title for title in titles.values() if title.endswith("Block"))
-        return Meant("", f"the blocks here are {several}: write e.g. SEW Block (c64)")
-    if VOTING.match(text):
-        return Meant("", "the voting layer is APk10 behind a layer of 10 neurons for each class")
-    match = _HEAD.fullmatch(text)
-    head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
-    named = _named(head, layers)
-    written = _written(named, rest, layers) or _written_here(text, layers)
-    near = written or nearest(text, {*layers, *titles, "SN", "id"})
-    if near is not None:
-        said = titles.get(near, near)
-        return Meant(said, f"did you mean '{said}'?")
-    return _like(named, layers) if named else None
 
+    def __init__(self, layers: Mapping[str, type[Kind]], blocks: Mapping[str, BlockDefinition]) -> None:
+        self._layers, self._blocks = layers, blocks
+        self._budget = Budget(MAX_COMPARED)
+        self._found: dict[str, Meant | None] = {}
 
-def _named(head: str, layers: Mapping[str, type[Kind]]) -> str | None:
-    """The kind of a name in any letters: its own, that of its class, or another library's."""
-    spoken = {kind.__name__.casefold(): name for name, kind in layers.items()}
-    spoken |= {kind.key.replace("_", ""): name for name, kind in layers.items()}
-    spoken |= {name.casefold(): name for name in layers}
-    return (ELSEWHERE | spoken).get(head.replace("_", ""))
+    def of(self, text: str) -> Meant | None:
+        """What a name may mean; None: nothing comes to mind.
+
+        Args:
+            text: The name without white space, with what stands right behind it: ``Conv64``.
+        """
+        if len(text) > MAX_LENGTH:
+            return None
+        if text not in self._found:
+            self._found[text] = self._of(text)
+        return self._found[text]
+
+    def _of(self, text: str) -> Meant | None:
+        if RESIDUAL.match(text):
+            return Meant("", f"the blocks here are {self._residual}: write e.g. SEW Block (c64)")
+        if VOTING.match(text):
+            return Meant("", "the voting layer is APk10 behind a layer of 10 neurons for each class")
+        match = _HEAD.fullmatch(text)
+        head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
+        named = self._spoken.get(head.replace("_", ""))
+        written = _written(named, rest, self._layers) or _written_here(text, self._layers)
+        near = written or self._names.nearest(text, budget=self._budget)
+        if near is not None:
+            said = self._titles.get(near, near)
+            return Meant(said, f"did you mean '{said}'?")
+        return _like(named, self._layers) if named else None
+
+    @cached_property
+    def _titles(self) -> dict[str, str]:
+        """The names of the blocks as they are defined, by those without white space."""
+        parts = {key: block.name.parts for key, block in self._blocks.items()}
+        return {key: " ".join(word.text for word in words if isinstance(word, Word)) for key, words in parts.items()}
+
+    @cached_property
+    def _residual(self) -> str:
+        return listed(title for title in self._titles.values() if title.endswith("Block"))
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names({*self._layers, *self._titles, "SN", "id"})
+
+    @cached_property
+    def _spoken(self) -> dict[str, str]:
+        """The kinds by their names in small letters, by those of their classes, and by those of other libraries."""
+        spoken = {kind.__name__.casefold(): name for name, kind in self._layers.items()}
+        spoken |= {kind.key.replace("_", ""): name for name, kind in self._layers.items()}
+        spoken |= {name.casefold(): name for name in self._layers}
+        return ELSEWHERE | spoken
 
 
 def _written(name: str | None, rest: str, layers: Mapping[str, type[Kind]]) -> str | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate import compact
-from sewdsl.elaborate.meant import LONGEST, Meant, meant
+from sewdsl.elaborate.budget import Budget
+from sewdsl.elaborate.meant import Meanings, Meant
 from sewdsl.elaborate.neighbours import Neighbours
 from sewdsl.elaborate.spelling import Spelled
+from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Layer
 from sewdsl.ops import catalogue, plugins
@@ -21,6 +23,8 @@ from sewdsl.syntax.words import LETTERED
 
 IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
 """Names that the language itself gives a meaning."""
+MAX_SPLIT = 100_000
+"""Parts of unknown names of which it is asked, in one text, whether they are whole names."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +67,41 @@ class Vocabulary:
         head = self.symbol(text)
         return head is not None and compact.complete(text[len(head) :], self.layers[head])
 
-    def splits(self, text: str) -> Iterator[tuple[int, ...]]:
-        """Every way to read a word as two or more whole names: the offsets between them."""
-        if len(text) > LONGEST:
-            return
+    @cached_property
+    def meanings(self) -> Meanings:
+        """What names may mean that are none of these."""
+        return Meanings(self.layers, self.blocks)
+
+    @cached_property
+    def _budget(self) -> Budget:
+        return Budget(MAX_SPLIT)
+
+    @cached_property
+    def _splits(self) -> dict[str, list[tuple[int, ...]]]:
+        return {}
+
+    def splits(self, text: str) -> list[tuple[int, ...]]:
+        """The ways to read a word as two or more whole names, two at most: the offsets between them."""
+        if text not in self._splits:
+            self._splits[text] = self._split(text) if len(text) <= MAX_LENGTH else []
+        return self._splits[text]
+
+    def _split(self, text: str) -> list[tuple[int, ...]]:
         whole: dict[int, list[tuple[int, ...]]] = {len(text): [()]}
         for start in range(len(text) - 1, -1, -1):
-            ways = [
-                (end, *rest)
-                for end in range(start + 1, len(text) + 1)
-                if end in whole and self.complete(text[start:end])
-                for rest in whole[end]
-            ]
+            ways: list[tuple[int, ...]] = []
+            for end in range(start + 1, len(text) + 1):
+                if end not in whole:
+                    continue
+                if not self._budget.spend(1):
+                    return []
+                if self.complete(text[start:end]):
+                    ways += [(end, *rest) for rest in whole[end]]
+                if len(ways) > 1:  # two ways are as ambiguous as many
+                    break
             if ways:
-                whole[start] = ways[:2]  # two ways are as ambiguous as many
-        for way in whole.get(0, ()):
-            if len(way) > 1:
-                yield way[:-1]
+                whole[start] = ways[:2]
+        return [way[:-1] for way in whole.get(0, ()) if len(way) > 1]
 
 
 @cache
@@ -89,7 +111,7 @@ def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalog
 
 def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
     """Says that a name means nothing, and what may have been meant."""
-    splits = list(vocabulary.splits(name.text))
+    splits = vocabulary.splits(name.text)
     if len(splits) == 1:
         _report_lost_hyphen(name, splits[0], diagnostics, path)
         return
@@ -141,7 +163,7 @@ def _meant(name: Spelled, vocabulary: Vocabulary) -> Meant | None:
     elsewhere = vocabulary.beside.blocks.get(name.text) if vocabulary.beside else None
     if elsewhere is not None:
         return Meant("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
-    found = meant(name.text, vocabulary.layers, vocabulary.blocks)
+    found = vocabulary.meanings.of(name.text)
     if vocabulary.beside is None or not name.gaps:  # names of several words are those of blocks
         return found
     use = "a block of another file needs 'use \"file.net\"'"

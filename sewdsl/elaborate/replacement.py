@@ -8,7 +8,7 @@ from typing import Any
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.source import Span
 from sewdsl.syntax.excerpt import parse_excerpt
 from sewdsl.syntax.limits import Limits
@@ -73,10 +73,10 @@ def replace_block(  # noqa: PLR0913 -- what by what, and where to say what fails
 def _not_called(old: str, called: list[str], place: Span, diagnostics: Diagnostics) -> None:
     if old:
         message = f"the network does not call '{old}'"
-        hint = did_you_mean(old, called) or f"it calls {', '.join(called) or 'no block'}"
+        hint = did_you_mean(old, called) or f"it calls {listed(called) or 'no block'}"
     else:
         message = "the network calls several blocks" if called else "the network calls no block that could be another"
-        hint = f"say which: {', '.join(f'block.{name}' for name in called)}" if called else "give another 'body'"
+        hint = f"say which: {listed(f'block.{name}' for name in called)}" if called else "give another 'body'"
     diagnostics.report("unknown-setting", message, place, help=hint)
 
 

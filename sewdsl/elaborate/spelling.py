@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.formulas import evaluate
@@ -35,7 +37,7 @@ class Spelled:
         return Span(self.span.source, begin, stop)
 
     def _piece(self, offset: int) -> tuple[int, Span, bool]:
-        return next(piece for piece in reversed(self.pieces) if piece[0] <= offset)
+        return self.pieces[bisect_right(self.pieces, offset, key=itemgetter(0)) - 1]
 
 
 def spell(name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()) -> Spelled:

@@ -1,28 +1,93 @@
-"""What the user may have meant: near names, and words that are two names with a lost hyphen."""
+"""What the user may have meant: near names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from itertools import islice
+
+from sewdsl.elaborate.budget import Budget
+
+MAX_LENGTH = 200
+"""Characters of a name to which a similar one is looked for."""
+MAX_LISTED = 40
+"""Names that a message lists."""
+
+
+class Names:
+    """Names of which one may have been meant.
+
+    Args:
+        known: All that there are.
+    """
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._known = sorted(set(known))
+        self._folded = {name.casefold(): name for name in self._known}
+
+    def nearest(self, name: str, cutoff: float = 0.6, budget: Budget | None = None) -> str | None:
+        """The known name that differs in case only, else the most similar one, else None.
+
+        Args:
+            name: As written.
+            cutoff: How similar it must be, from 0 to 1: twice the characters that both have in the same order, by the
+                length of both.
+            budget: Where the comparisons are counted; nothing is compared once it is spent.
+        """
+        same = self._folded.get(name.casefold())
+        if same is not None:
+            return same
+        if len(name) > MAX_LENGTH or (
+            budget is not None and not budget.spend(len(self._known) * (1 + len(name) // 16))
+        ):
+            return None
+        places = _places(name)
+        best, found = cutoff, None
+        for candidate in self._known:
+            total = len(name) + len(candidate)
+            if 2 * min(len(name), len(candidate)) < best * total:
+                continue
+            similarity = 2 * _common(places, len(name), candidate) / total
+            if similarity >= best:
+                best, found = similarity, candidate
+        return found
+
+
+def _places(text: str) -> dict[str, int]:
+    """Where each character of a text is, as bits."""
+    found: dict[str, int] = {}
+    for place, character in enumerate(text):
+        found[character] = found.get(character, 0) | 1 << place
+    return found
+
+
+def _common(places: dict[str, int], length: int, other: str) -> int:
+    """The length of the longest common subsequence of a text and another (Hyyrö 2004), in steps of the other's length.
+
+    Args:
+        places: Of the characters of the text.
+        length: Of the text.
+        other: The other one.
+    """
+    everywhere = (1 << length) - 1
+    free = everywhere
+    for character in other:
+        here = free & places.get(character, 0)
+        free = (free + here | free - here) & everywhere
+    return length - free.bit_count()
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that differs in case only, else the most similar one, else None.
-
-    Args:
-        name: As written.
-        known: All that there are.
-        cutoff: How similar it must be, from 0 to 1, as :mod:`difflib` says it.
-    """
-    known = sorted(known)
-    folded = {candidate.casefold(): candidate for candidate in known}
-    if name.casefold() in folded:
-        return folded[name.casefold()]
-    close = get_close_matches(name, known, n=1, cutoff=cutoff)
-    return close[0] if close else None
+    """The known name that differs in case only, else the most similar one, else None; see :meth:`Names.nearest`."""
+    return Names(known).nearest(name, cutoff)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``did you mean 'PLIF'?``, or nothing where nothing is near."""
     near = nearest(name, known)
     return f"did you mean '{near}'?" if near else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names one after the other; of very many, only the first."""
+    shown = [*islice(names, MAX_LISTED + 1)]
+    return ", ".join([*shown[:MAX_LISTED], "…"] if len(shown) > MAX_LISTED else shown)

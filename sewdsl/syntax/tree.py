@@ -6,6 +6,7 @@ Equality ignores spans, so that ``parse(print(tree)) == tree``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from sewdsl.source import BUILTIN, Span
@@ -100,7 +101,7 @@ class Name(Node):
     parts: tuple[Word | Interpolation, ...]
     spaced: tuple[bool, ...]
 
-    @property
+    @cached_property
     def plain(self) -> str | None:
         """The words without white space, or None where something is interpolated: ``SEWBlock``."""
         words = [part.text for part in self.parts if isinstance(part, Word)]

@@ -296,7 +296,9 @@ def test_blocks_that_make_nothing_end() -> None:
     blocks = "".join(f"block A{i} = A{i - 1}-A{i - 1}\n" for i in range(1, 25))
     (found,) = sewdsl.read(f"{HEAD}block A0 = id\n{blocks}body A24-BN\n", limit={"nodes": 100}).diagnostics
     assert found.code == "network-too-large"
-    assert found.message == "it takes more than 200 steps to write the network out, 2 for each of 100 nodes"
+    assert found.message == (
+        "it takes more than 20,400 steps to write the network out, the most for a limit of 100 nodes"
+    )
 
 
 def test_limits_reach_overrides() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, Misfit
@@ -104,12 +105,12 @@ class Conv(Layer, kind="c", key="conv"):
         """Whether the window moves by more than one."""
         return self.stride != (1, 1)
 
-    def settle(self, downstream: Downstream) -> Self:
+    def settle(self, downstream: Downstream) -> Conv:
         """States padding and bias."""
         bias = self.bias
         if bias is None:
             bias = not (downstream.next and all(isinstance(op, BatchNorm) for op in downstream.next))
-        return self.replace(padding=self.pads, bias=bias)
+        return _stated(self, bias=bias)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step convolution."""
@@ -123,3 +124,9 @@ class Conv(Layer, kind="c", key="conv"):
             groups=self.groups,
             bias=bool(self.bias),
         )
+
+
+@lru_cache(maxsize=4096)
+def _stated(conv: Conv, *, bias: bool) -> Conv:
+    """A convolution that states padding and bias; many in a network are alike."""
+    return conv.replace(padding=conv.pads, bias=bias)
