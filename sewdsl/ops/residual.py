@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sewdsl.ir.network import Network
+from sewdsl.ir.network import Network, Step
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ops.layers.max_pool import MaxPool
 
@@ -33,14 +34,17 @@ class Residual:
         return self.join if self.activation is None else self.activation
 
 
-def residuals(network: Network) -> Iterator[Residual]:
+_KNOWN: dict[int, tuple[Residual, ...]] = {}
+"""The blocks of networks that are in use, by the ids of these: several rules ask for them."""
+
+
+def residuals(network: Network) -> tuple[Residual, ...]:
     """All blocks, in order of their joins."""
-    for index, node in enumerate(network):
-        if isinstance(node.op, Join):
-            branch, shortcut = node.inputs
-            identity = reads(network, branch, shortcut)
-            source = shortcut if identity else _outside(network, index)
-            yield Residual(source, index, _activation(network, source, index), identity)
+    key = id(network)
+    if key not in _KNOWN:
+        _KNOWN[key] = tuple(_Finder(network).blocks())
+        weakref.finalize(network, _KNOWN.pop, key, None)
+    return _KNOWN[key]
 
 
 def identities(network: Network) -> Iterator[Residual]:
@@ -54,57 +58,126 @@ def rows(network: Network, belongs: Callable[[Residual], bool]) -> Iterator[tupl
     Pooling passes spikes and gradients on as they are, to where the maximum was.
     """
     ends: dict[int, list[Residual]] = {}
+    unpooled = _before_pooling(network)
     for block in identities(network):
         if belongs(block):
-            row = ends.pop(_before_pooling(network, block.source), [])
+            row = ends.pop(unpooled[block.source], [])
             row.append(block)
             ends[block.end] = row
     yield from map(tuple, ends.values())
 
 
-def _activation(network: Network, source: int, join: int) -> int | None:
-    """The activation that reads the join, if it is part of the block.
+class _Finder:
+    """Finds the blocks of a network, each in time that does not grow with what is inside of its branch.
 
-    It is if the block is written so, as a block or a repeat that begins with the join, or if the block would have no
-    activation otherwise: its source is one, and its branch neither begins nor ends with one. A branch that begins with
-    an activation (pre-activation, membrane shortcuts) or ends with one (SEW) needs none after the join, and where the
-    source is a current, so is what the join gives; an activation that follows then belongs to the network.
+    Attributes:
+        sources: Index of S of each join so far: from a join, the way back to what its block reads is one step.
+        ends_with_activation: For each node, whether it is an activation, or one that is only pooled or dropped out
+            afterwards.
+        first_activations: For each node, the first activation that its output is sent through before it is weighed;
+            the number of nodes where there is none.
     """
-    readers = network.readers[join]
-    if len(readers) != 1 or not isinstance(network.nodes[readers[0]].op, Activation):
-        return None
-    (activation,) = readers
-    path, branch = network.nodes[join].path, network.nodes[join].inputs[0]
-    complete = _begins_with_activation(network, source, branch) or _ends_with_activation(network, branch)
-    activated = _ends_with_activation(network, source)
-    written = network.nodes[activation].path == path and network.nodes[source].path[: len(path)] != path
-    if complete:
-        return activation if written and (activated or network.nodes[source].output.values.binary) else None
-    return activation if written or activated else None
 
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.sources: dict[int, int] = {}
+        self.ends_with_activation = self._ends()
+        self.first_activations = self._firsts()
 
-def _begins_with_activation(network: Network, source: int, end: int) -> bool:
-    """Whether a branch sends its input through an activation before it weighs it."""
-    branch = ancestors(network, end, source)
-    unweighted = {source}
-    for index in sorted(branch - {source}):
-        node = network.nodes[index]
-        if unweighted.intersection(node.inputs):
-            if isinstance(node.op, Activation):
-                return True
-            if not network.macs(node):
-                unweighted.add(index)
-    return False
+    def blocks(self) -> Iterator[Residual]:
+        """All blocks, in order of their joins."""
+        for index, node in enumerate(self.network):
+            if isinstance(node.op, Join):
+                branch, shortcut = node.inputs
+                identity = self._reads(branch, shortcut)
+                source = shortcut if identity else self._outside(index)
+                self.sources[index] = source
+                yield Residual(source, index, self._activation(source, index), identity)
 
+    def _ends(self) -> list[bool]:
+        network = self.network
+        found: list[bool] = []
+        for node in network:
+            passes = len(node.inputs) == 1 and not (network.macs(node) or network.parameters(node))
+            found.append(isinstance(node.op, Activation) or (passes and found[node.inputs[0]]))
+        return found
 
-def _ends_with_activation(network: Network, end: int) -> bool:
-    """Whether a node is an activation, or one that is only pooled or dropped out afterwards."""
-    node = network.nodes[end]
-    while len(node.inputs) == 1 and not isinstance(node.op, Activation):
-        if network.macs(node) or network.parameters(node):
+    def _firsts(self) -> list[int]:
+        network = self.network
+        none = len(network)
+        found = [none] * none
+        for index in range(none - 1, -1, -1):
+            for reader in network.readers[index]:
+                node = network.nodes[reader]
+                if isinstance(node.op, Activation):
+                    found[index] = min(found[index], reader)
+                elif found[reader] < found[index] and not network.macs(node):
+                    found[index] = found[reader]
+        return found
+
+    def _reads(self, node: int, source: int) -> bool:
+        """Whether a node depends on another one; the way past the joins is tried first."""
+        index = node
+        while index > source:
+            index = self.sources[index] if index in self.sources else self.network.nodes[index].inputs[0]
+        return index == source or reads(self.network, node, source)
+
+    def _activation(self, source: int, join: int) -> int | None:
+        """The activation that reads the join, if it is part of the block.
+
+        It is if the block is written so, as a block or a repeat that begins with the join, or if the block would have
+        no activation otherwise: its source is one, and its branch neither begins nor ends with one. A branch that
+        begins with an activation (pre-activation, membrane shortcuts) or ends with one (SEW) needs none after the join,
+        and where the source is a current, so is what the join gives; an activation that follows then belongs to the
+        network.
+        """
+        network = self.network
+        readers = network.readers[join]
+        if len(readers) != 1 or not isinstance(network.nodes[readers[0]].op, Activation):
+            return None
+        (activation,) = readers
+        path, branch = network.nodes[join].path, network.nodes[join].inputs[0]
+        complete = self._begins_with_activation(source, branch) or self.ends_with_activation[branch]
+        activated = self.ends_with_activation[source]
+        written = network.nodes[activation].path == path and network.nodes[source].path[: len(path)] != path
+        if complete:
+            return activation if written and (activated or network.nodes[source].output.values.binary) else None
+        return activation if written or activated else None
+
+    def _begins_with_activation(self, source: int, end: int) -> bool:
+        """Whether a branch sends its input through an activation before it weighs it."""
+        first = self.first_activations[source]
+        if first > end:
             return False
-        node = network.nodes[node.inputs[0]]
-    return isinstance(node.op, Activation)
+        if self._reads(end, first):
+            return True
+        network, branch, unweighted = self.network, ancestors(self.network, end, source), {source}
+        for index in sorted(branch - {source}):
+            node = network.nodes[index]
+            if unweighted.intersection(node.inputs):
+                if isinstance(node.op, Activation):
+                    return True
+                if not network.macs(node):
+                    unweighted.add(index)
+        return False
+
+    def _outside(self, join: int) -> int:
+        """The node that the branch of a join begins at: the first on the way back that is not in it."""
+        nodes = self.network.nodes
+        depth = len(nodes[join].path) + 1
+        (index, *_) = nodes[join].inputs
+        branch = nodes[index].path[:depth]
+        if len(branch) < depth or branch[-1].kind != "branch":
+            return index  # it is 'id'
+        while _within(nodes[index].path, branch):
+            index = self.sources[index] if index in self.sources else min(nodes[index].inputs)
+        return index
+
+
+def _within(path: tuple[Step, ...], branch: tuple[Step, ...]) -> bool:
+    """Whether a way begins with that of a branch: most that do share the very object of its last step."""
+    depth = len(branch)
+    return len(path) >= depth and (path[depth - 1] is branch[-1] or path[:depth] == branch)
 
 
 def reads(network: Network, node: int, source: int) -> bool:
@@ -122,20 +195,9 @@ def ancestors(network: Network, node: int, since: int) -> set[int]:
     return seen
 
 
-def _outside(network: Network, join: int) -> int:
-    """The node that the branch of a join begins at: the first on the way back that is not in it."""
-    depth = len(network.nodes[join].path) + 1
-    (index, *_) = network.nodes[join].inputs
-    branch = network.nodes[index].path[:depth]
-    if len(branch) < depth or branch[-1].kind != "branch":
-        return index  # it is 'id'
-    while network.nodes[index].path[:depth] == branch:
-        index = min(network.nodes[index].inputs)
-    return index
-
-
-def _before_pooling(network: Network, index: int) -> int:
-    """The node whose maxima a node is: itself, unless that is max pooling."""
-    while isinstance(network.nodes[index].op, MaxPool):
-        (index,) = network.nodes[index].inputs
-    return index
+def _before_pooling(network: Network) -> list[int]:
+    """For each node, the node whose maxima it is: itself, unless it is max pooling."""
+    found: list[int] = []
+    for index, node in enumerate(network):
+        found.append(found[node.inputs[0]] if isinstance(node.op, MaxPool) else index)
+    return found
