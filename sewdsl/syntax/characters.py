@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from sewdsl.syntax.arrows import is_arrow
-from sewdsl.syntax.lexicon import TYPOGRAPHIC
+from sewdsl.syntax.lexicon import ARROWS, TYPOGRAPHIC
 from sewdsl.syntax.limits import Limits, advice
 from sewdsl.syntax.scanner import end, start
 from sewdsl.syntax.scripts import small_digits
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lark import Token
 
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
-_SYMBOLS = re.compile(r"[^\s\w\"#$(){}\[\]<>|=,*+/-]*")
+_SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")
 _LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 

@@ -68,6 +68,8 @@ class _Parser:
         self.statements = StatementParser(
             source, diagnostics, builder or Builder(source, diagnostics, limits), language
         )
+        quiet = Diagnostics()
+        self.tries = StatementParser(source, quiet, Builder(source, quiet, limits))
 
     def file(self) -> Document:
         tokens, brackets = self._scan()
@@ -129,9 +131,7 @@ class _Parser:
         """Whether tokens follow a rule once mended, of which nothing is said."""
         if any(start(token) in self.broken for token in tokens):
             return False
-        quiet = Diagnostics()
-        builder = Builder(self.source, quiet, self.limits)
-        return StatementParser(self.source, quiet, builder).parse(tokens, rule) is not None
+        return self.tries.parse(tokens, rule) is not None
 
     def _parse(self, tokens: list[Token], rule: str) -> Statement | None:
         """The tree of one statement, unless its tokens were already found to be broken."""

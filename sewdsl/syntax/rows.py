@@ -128,8 +128,9 @@ def align(rows: list[Row]) -> list[Row]:
         if run and row.comment and row.column == run[0].column:
             run.append(row)
             continue
+        width = max((len(member.code) for member in run), default=0) + 2
         for member in run:
-            member.width = max(len(other.code) for other in run) + 2
+            member.width = width
         run = [row] if row.comment and row.code else []
         row.width = row.indent
     return rows

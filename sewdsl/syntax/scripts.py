@@ -22,7 +22,7 @@ def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...
     if not found:
         return None
     digits = found.group().translate(_DIGITS)
-    before = source.text[:offset].rstrip()[-1:]
+    before = next((c for c in map(source.text.__getitem__, range(offset - 1, -1, -1)) if not c.isspace()), "")
     repeat, above = before in {"}", ">", "⟩"}, found.group()[0] in _ABOVE
     letter = source.text[offset - 1 : offset].isalpha() and not source.text[found.end() : found.end() + 1].isdecimal()
     text = f"*{digits}" if repeat else digits

@@ -1,0 +1,77 @@
+"""No text of 256 KiB takes long: what grew with the square of the text, or faster, each in its largest form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import process_time
+
+import pytest
+
+from sewdsl.compiler import read
+from sewdsl.diagnostics import SewdslError
+from sewdsl.source import Source
+from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.tokens import compact_tokens, tokens
+
+SECONDS = 30
+"""Of processor time, on a machine that does other things too; each takes three or less."""
+SIZE = STANDARD.source_bytes
+HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"
+
+
+def many(head: str, piece: str, tail: str = "") -> str:
+    """A text of the largest size."""
+    return head + piece * ((SIZE - len(f"{head}{tail}".encode())) // len(piece.encode())) + tail
+
+
+def numbered(head: str, piece: str, tail: str = "") -> str:
+    """The same with a number in each piece."""
+    count = (SIZE - len(head) - len(tail)) // (len(piece) + 4)
+    return head + "".join(piece.replace("#", str(i)) for i in range(count)) + tail
+
+
+def joins(depth: int, blocks: int) -> str:
+    """Joins in joins, over blocks, around as many layers as may be there."""
+    lines = ["{{BN}*9900}*4", *(f"B{i}" for i in range(blocks))]
+    defined = "".join(f"block B{i} = {'g[' * depth}{line}{' | id]' * depth}\n" for i, line in enumerate(lines[:-1]))
+    return f"{HEAD}{defined}body {lines[-1]}\n"
+
+
+def pools() -> str:
+    """Joins of joins that all begin behind one long row of pools."""
+    defined = "".join(f"block B{i} = g[B{i - 1} | B{i - 1}]\n" for i in range(1, 15))
+    return f"{HEAD}block B0 = g[IF | id]-IF\n{defined}body c4k3-BN-IF-{{{{MPk1}}*9999}}*5-B14\n"
+
+
+TEXTS = {
+    "words of one name": many(f"{HEAD}body ", "a b-", "a"),
+    "one name": many(f"{HEAD}body ", "a ", "a"),
+    "interpolations in one name": many(f"{HEAD}body c3", "$(1)c3"),
+    "small digits": many("", "\u2083 "),
+    "characters between dashes": many("", "?\u2013"),
+    "lines behind a body": many(f"{HEAD}body BN\n", "A-B C\n"),
+    "comments below each other": many(HEAD, "steps 1 # \n"),
+    "repeats": many(f"{HEAD}body ", "{BN}*2-", "BN"),
+    "alternatives": many(f"{HEAD}body ", "g[BN | id or BN]-", "BN"),
+    "alternatives that do not fit": many(f"{HEAD}body ", "ADD[BN | GAP-c1k1 or BN]-", "BN"),
+    "sums": numbered(f"{HEAD}block B(c) = c$(c)k1\nbody ", "B(c=$(#+1))-", "BN"),
+    "unknown names": numbered(f"{HEAD}body ", "Blok#-", "BN"),
+    "unknown arguments": numbered(f"{HEAD}body LIF(", "a#=1, ", "b=1)"),
+    "unknown settings": numbered(HEAD, "stpes# 1\n"),
+    "joins in joins": joins(28, 5),
+    "joins behind pools": pools(),
+    "names with a lost hyphen": numbered(f"{HEAD}body ", f"{'BN' * 90}Q#-", "BN"),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("does", [read, format_source, tokens, compact_tokens], ids=lambda does: str(does.__name__))
+def test_every_text_ends(text: str, does: Callable[[Source], object]) -> None:
+    assert len(text.encode()) <= SIZE
+    began = process_time()
+    try:
+        does(Source("t", text))
+    except SewdslError:
+        assert does is format_source
+    assert process_time() - began < SECONDS
