@@ -10,13 +10,16 @@ from sys import float_info
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
-from sewdsl.ops.chains import RATES, bound_above, bound_below
+from sewdsl.ops.chains import RATES, Bound, bound_above, bound_below
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.residual import Residual, reads, rows
 from sewdsl.ops.transmission import slopes
 
 FACTOR = 10
 """By how much a row must multiply or divide a gradient to be warned of."""
+
+MAX_BOUNDS = 20
+"""Chains of different neurons, or of different lengths, for which a bound is computed; of more, none is known."""
 
 Chain = tuple[LinearNeuron, ...]
 
@@ -26,10 +29,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
 
     SEW blocks leave it as it is (Eq. 11).
     """
-    T = network.settings.steps
+    T, factors = network.settings.steps, _Factors(network.settings.steps)
     for row in rows(network, lambda block: _neuron(network, block) is not None):
         chains, windows = _chains(network, row)
-        most, least = _most(chains, windows, T), bound_below(sum(chains, ()), T, apart=len(chains) > 1)
+        most, least = factors.most(chains, windows), factors.least(chains)
         if most is not None and most <= 1 / FACTOR:
             yield _report(network, row, "vanishing-gradient", f"at most {most:.2g} at T = {T}", "larger")
         elif least is not None and least >= FACTOR:
@@ -45,42 +48,67 @@ def _neuron(network: Network, block: Residual) -> LinearNeuron | None:
         return None
     if not source.output.values.binary:
         return None
-    bypassed = not all(reads(network, block.join, reader) for reader in network.readers[block.source])
+    readers = network.readers[block.source]
+    if readers[-1] > block.join or not all(reads(network, block.join, reader) for reader in readers):
+        return None
     while isinstance(source.op, MaxPool):
-        bypassed = bypassed or len(network.readers[source.inputs[0]]) > 1
+        if len(network.readers[source.inputs[0]]) > 1:
+            return None
         source = network.nodes[source.inputs[0]]
-    return None if bypassed else neuron
+    return neuron
 
 
-def _chains(network: Network, row: Sequence[Residual]) -> tuple[list[Chain], int]:
+def _chains(network: Network, row: Sequence[Residual]) -> tuple[list[Chain], float]:
     """The neurons of a row, divided where it pools, and of how many windows a value can be the maximum."""
     neurons = [neuron for neuron in (_neuron(network, block) for block in row) if neuron is not None]
-    chains: list[Chain] = [(neurons[0],)]
-    windows = 1
+    chains: list[list[LinearNeuron]] = [[neurons[0]]]
+    windows = 1.0  # a float: infinite where it is beyond all bounds
     for (before, block), neuron in zip(pairwise(row), neurons[1:], strict=True):
         if block.source == before.end:
-            chains[-1] += (neuron,)
+            chains[-1].append(neuron)
             continue
-        chains.append((neuron,))
+        chains.append([neuron])
         node = network.nodes[block.source]
         while isinstance(node.op, MaxPool):
             windows *= prod(ceil(k / s) for k, s in zip(node.op.kernel, node.op.stride, strict=True))
             node = network.nodes[node.inputs[0]]
-    return chains, windows
+    return [tuple(chain) for chain in chains], windows
 
 
-def _most(chains: Sequence[Chain], windows: int, T: int) -> float | None:
-    """By how much chains with pooling between them multiply a gradient at most; None if that is not known.
+class _Factors:
+    """By how much rows multiply a gradient; each bound is computed once, and of many different ones only the first.
 
-    A window sends its gradient to its maximum, so that pooling adds up those of several windows at most.
+    Args:
+        steps: T.
     """
-    factor, silent = sqrt(windows), False
-    for chain in chains:
-        bound = bound_above(chain, T, silent=silent)
-        if bound is None:
-            return None
-        factor, silent = factor * bound.factor, bound.silent
-    return factor
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._above: dict[tuple[Chain, bool], Bound | None] = {}
+        self._below: dict[tuple[Chain, bool], float | None] = {}
+
+    def most(self, chains: Sequence[Chain], windows: float) -> float | None:
+        """By how much chains with pooling between them do so at most; None if that is not known.
+
+        A window sends its gradient to its maximum, so that pooling adds up those of several windows at most.
+        """
+        factor, silent = sqrt(windows), False
+        for chain in chains:
+            key = chain, silent
+            if key not in self._above and len(self._above) < MAX_BOUNDS:
+                self._above[key] = bound_above(chain, self._steps, silent=silent)
+            bound = self._above.get(key)
+            if bound is None:
+                return None
+            factor, silent = factor * bound.factor, bound.silent
+        return factor
+
+    def least(self, chains: Sequence[Chain]) -> float | None:
+        """By how much they do so at least; None if that is not known."""
+        key = tuple(neuron for chain in chains for neuron in chain), len(chains) > 1
+        if key not in self._below and len(self._below) < MAX_BOUNDS:
+            self._below[key] = bound_below(key[0], self._steps, apart=key[1])
+        return self._below.get(key)
 
 
 def _report(network: Network, row: Sequence[Residual], code: str, size: str, advice: str) -> Diagnostic:

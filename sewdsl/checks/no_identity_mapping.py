@@ -8,7 +8,10 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 from sewdsl.ops.residual import identities
-from sewdsl.ops.transmission import failure
+from sewdsl.ops.transmission import Failure, failure
+
+MAX_NEURONS = 200
+"""Neurons, each with other arguments, whose potentials are followed; the rest of many is not judged."""
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
@@ -16,12 +19,16 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
 
     A SEW block needs no such neuron: its join gives S where the branch is neutral (Sec. 3.3).
     """
+    failures: dict[Neuron, Failure | None] = {}
     for block in identities(network):
         neuron, join = network.nodes[block.end].op, network.nodes[block.join]
         if block.activation is None or not isinstance(neuron, Neuron):
             continue
-        values = network.nodes[block.source].output.values
-        wrong = failure(neuron, network.settings.steps)
+        if neuron not in failures:
+            if len(failures) == MAX_NEURONS:
+                continue
+            failures[neuron] = failure(neuron, network.settings.steps)
+        wrong, values = failures[neuron], network.nodes[block.source].output.values
         learned = ", ".join(neuron.learnable())
         outcome = "is not an identity"
         help_ = "use a SEW block, which is one with any neuron, or IF with v_reset=0.0 and 0 < v_threshold <= 1"

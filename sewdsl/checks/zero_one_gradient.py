@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
@@ -21,10 +20,13 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     """
     spiking = {block.activation for block in residuals(network)}
     said: set[Surrogate] = set()
+    known: dict[Surrogate, frozenset[float]] = {}
     for index, node in enumerate(network):
         if not isinstance(node.op, Neuron) or node.op.surrogate in said:
             continue
-        gradients = _gradients(node.op.surrogate)
+        if node.op.surrogate not in known:
+            known[node.op.surrogate] = _gradients(node.op.surrogate)
+        gradients = known[node.op.surrogate]
         if len(gradients - {0.0}) != 1 or (0.0 in gradients and index not in spiking):
             continue
         said.add(node.op.surrogate)
@@ -44,7 +46,6 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         )
 
 
-@lru_cache(maxsize=256)
 def _gradients(surrogate: Surrogate) -> frozenset[float]:
     """The values that a derivative takes."""
     return frozenset(float(surrogate.derivative(u)) for u in PLACES)

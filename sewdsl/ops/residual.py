@@ -34,17 +34,9 @@ class Residual:
         return self.join if self.activation is None else self.activation
 
 
-_KNOWN: dict[int, tuple[Residual, ...]] = {}
-"""The blocks of networks that are in use, by the ids of these: several rules ask for them."""
-
-
 def residuals(network: Network) -> tuple[Residual, ...]:
     """All blocks, in order of their joins."""
-    key = id(network)
-    if key not in _KNOWN:
-        _KNOWN[key] = tuple(_Finder(network).blocks())
-        weakref.finalize(network, _KNOWN.pop, key, None)
-    return _KNOWN[key]
+    return _finder(network).blocks
 
 
 def identities(network: Network) -> Iterator[Residual]:
@@ -71,27 +63,61 @@ class _Finder:
     """Finds the blocks of a network, each in time that does not grow with what is inside of its branch.
 
     Attributes:
-        sources: Index of S of each join so far: from a join, the way back to what its block reads is one step.
+        closed: For each join, the node behind which everything is that it depends on up to there: S of its block, if no
+            other way leads out of the block.
         ends_with_activation: For each node, whether it is an activation, or one that is only pooled or dropped out
             afterwards.
         first_activations: For each node, the first activation that its output is sent through before it is weighed;
             the number of nodes where there is none.
+        blocks: All blocks, in order of their joins.
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.sources: dict[int, int] = {}
+        self.closed: dict[int, int] = {}
         self.ends_with_activation = self._ends()
         self.first_activations = self._firsts()
+        self.blocks = tuple(self._blocks())
 
-    def blocks(self) -> Iterator[Residual]:
-        """All blocks, in order of their joins."""
+    def reads(self, node: int, source: int) -> bool:
+        """Whether a node depends on another one; blocks that lie between the two are passed in one step."""
+        todo, seen = [node], {node}
+        while todo:
+            index = todo.pop()
+            if index == source:
+                return True
+            for before in self._before(index, source):
+                if before >= source and before not in seen:
+                    seen.add(before)
+                    todo.append(before)
+        return False
+
+    def _before(self, index: int, source: int) -> tuple[int, ...]:
+        """The nodes that a node depends on first, on the way back to another one."""
+        start = self.closed.get(index, -1)
+        return (start,) if start >= source else self.network.nodes[index].inputs
+
+    def _is_closed(self, join: int, source: int) -> bool:
+        """Whether every way back from a join leads to a node, as far back as that."""
+        todo = list(self.network.nodes[join].inputs)
+        seen = set(todo)
+        while todo:
+            index = todo.pop()
+            if index < source:
+                return False
+            fresh = {*self._before(index, source)} - seen if index > source else set()
+            seen |= fresh
+            todo += fresh
+        return True
+
+    def _blocks(self) -> Iterator[Residual]:
         for index, node in enumerate(self.network):
             if isinstance(node.op, Join):
                 branch, shortcut = node.inputs
-                identity = self._reads(branch, shortcut)
+                identity = self.reads(branch, shortcut)
                 source = shortcut if identity else self._outside(index)
-                self.sources[index] = source
+                if self._is_closed(index, source):
+                    self.closed[index] = source
                 yield Residual(source, index, self._activation(source, index), identity)
 
     def _ends(self) -> list[bool]:
@@ -114,13 +140,6 @@ class _Finder:
                 elif found[reader] < found[index] and not network.macs(node):
                     found[index] = found[reader]
         return found
-
-    def _reads(self, node: int, source: int) -> bool:
-        """Whether a node depends on another one; the way past the joins is tried first."""
-        index = node
-        while index > source:
-            index = self.sources[index] if index in self.sources else self.network.nodes[index].inputs[0]
-        return index == source or reads(self.network, node, source)
 
     def _activation(self, source: int, join: int) -> int | None:
         """The activation that reads the join, if it is part of the block.
@@ -149,7 +168,7 @@ class _Finder:
         first = self.first_activations[source]
         if first > end:
             return False
-        if self._reads(end, first):
+        if self.reads(end, first):
             return True
         network, branch, unweighted = self.network, ancestors(self.network, end, source), {source}
         for index in sorted(branch - {source}):
@@ -170,7 +189,7 @@ class _Finder:
         if len(branch) < depth or branch[-1].kind != "branch":
             return index  # it is 'id'
         while _within(nodes[index].path, branch):
-            index = self.sources[index] if index in self.sources else min(nodes[index].inputs)
+            index = self.closed[index] if index in self.closed else min(nodes[index].inputs)
         return index
 
 
@@ -180,9 +199,21 @@ def _within(path: tuple[Step, ...], branch: tuple[Step, ...]) -> bool:
     return len(path) >= depth and (path[depth - 1] is branch[-1] or path[:depth] == branch)
 
 
+_FINDERS: dict[int, _Finder] = {}
+"""Those of networks that are in use, by the ids of these: several rules ask."""
+
+
+def _finder(network: Network) -> _Finder:
+    key = id(network)
+    if key not in _FINDERS:
+        _FINDERS[key] = _Finder(network)
+        weakref.finalize(network, _FINDERS.pop, key, None)
+    return _FINDERS[key]
+
+
 def reads(network: Network, node: int, source: int) -> bool:
-    """Whether a node depends on another one, nodes between them alone considered."""
-    return source in ancestors(network, node, source)
+    """Whether a node depends on another one."""
+    return _finder(network).reads(node, source)
 
 
 def ancestors(network: Network, node: int, since: int) -> set[int]:

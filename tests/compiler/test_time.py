@@ -61,6 +61,10 @@ TEXTS = {
     "unknown settings": numbered(HEAD, "stpes# 1\n"),
     "joins in joins": joins(28, 5),
     "joins behind pools": pools(),
+    "blocks with different neurons": numbered(
+        f"{HEAD}steps 16\nbody c4k3-BN-IF-", "ADD[BN | id]-LIF(tau=2.#)-c4k3-BN-IF-", "BN"
+    ),
+    "joins that pool between": f"{HEAD}body c4k3-BN-IF-{{ADD[BN | id]-IF-{{MPk3s1p1}}*999}}*99\n",
     "names with a lost hyphen": numbered(f"{HEAD}body ", f"{'BN' * 90}Q#-", "BN"),
 }
 
