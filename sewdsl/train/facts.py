@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,10 +18,12 @@ from sewdsl.source import Source
 from sewdsl.train import confusions, metrics
 from sewdsl.train.finding import no_run
 from sewdsl.train.folder import RunError, RunFolder
+from sewdsl.train.processes import Shared
 from sewdsl.train.records import STRICT, Positive, RecordError, Seed, Text, contents, salvage
 from sewdsl.train.result import Result
 from sewdsl.train.watch.names import FIRING_RATE
 from sewdsl.train.watch.population import Population
+from sewdsl.train.whereabouts import Lay
 
 Found = TypeVar("Found")
 SHOWN = 3
@@ -50,6 +53,7 @@ class Facts:
         epochs: The figures of each epoch.
         confusion: Which classes the test samples are taken for.
         diagram: SVG.
+        command: What does the same again, in the folder of the run.
         wrong: What is wrong with a file, by the file's name; what it concerns is left out above.
     """
 
@@ -60,6 +64,7 @@ class Facts:
     epochs: metrics.Epochs
     confusion: confusions.Confusions
     diagram: str
+    command: str
     wrong: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -119,14 +124,28 @@ def gather(folder: RunFolder) -> Facts:
             wrong[path.name] = "; ".join(complaints[:SHOWN]) + ("; …" if len(complaints) > SHOWN else "")
         return said
 
+    nothing: dict[str, Any] = {}
+    result = found(folder.result, nothing, lambda data: salvage(data, Result))
+    lay = found(folder.data, nothing, lambda data: salvage(data, Lay))
+    shared = found(folder.processes, nothing, lambda data: salvage(data, Shared))
+    start = folder.start.relative_to(folder.path) if folder.start.is_file() else None
+    options = {
+        "--data": lay.get("folder"),
+        "--weights": start,
+        "--devices": result["processes"] if result.get("processes", 1) > 1 else None,
+        "--strategy": shared.get("strategy"),
+        "--out": "RUN" if result.get("processes", 1) > 1 else None,
+    }
+    words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
     return Facts(
         name=folder.path.resolve().name,
         spec=found(folder.spec, "", _text),
-        recipe=found(folder.recipe, {}, lambda data: salvage(data, _Recipe)),
-        result=found(folder.result, {}, lambda data: salvage(data, Result)),
+        recipe=found(folder.recipe, nothing, lambda data: salvage(data, _Recipe)),
+        result=result,
         epochs=found(folder.metrics, {}, lambda data: (metrics.parse(data), ())),
         confusion=found(folder.confusion, confusions.NONE, confusions.parse),
         diagram=found(folder.diagram, "", _text),
+        command=shlex.join(["sewdsl", "train", folder.spec.name, *words]),
         wrong=wrong,
     )
 

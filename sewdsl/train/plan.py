@@ -72,18 +72,25 @@ def _fitting(
 
 
 def _how(compilation: Compilation, network: Network) -> str:
-    """How a network without a recipe is trained."""
+    """How a network without a recipe is trained, and on what."""
     if compilation.study.variants:
         return "what its 'study' section asks for is done by 'sewdsl study'"
-    output = network.nodes[network.output].output
-    fits = [
-        name
+    settings, output = network.settings, network.nodes[network.output].output
+    alike = {  # as many channels and classes, and sequences or not
+        name: data.shape
         for name, data in sorted(datasets().items())
-        if data.shape == network.settings.input and output.shape == (data.classes,)
-    ]
+        if data.shape and data.shape[0] == settings.input[0] and output.shape == (data.classes,)
+        if data.varies == (settings.encode == "none" and settings.steps > 1)
+    }
+    fits = [name for name, shape in alike.items() if shape == settings.input]
+    resized = [f"{name} (--input {_size(shape)})" for name, shape in alike.items()]
     optimizer = "Adam(lr=0.001)"
     add = f"add 'train on DATA {{ optimizer {optimizer} }}', or --set train.on=DATA --set 'train.optimizer={optimizer}'"
-    return f"{add}; DATA that fits: {', '.join(fits)}" if fits else f"{add}; 'sewdsl nets' has networks with a recipe"
+    if fits:
+        return f"{add}; DATA that fits: {', '.join(fits)}"
+    if resized:
+        return f"{add}; DATA that fits with another input: {', '.join(resized)}"
+    return f"{add}; 'sewdsl nets' has networks with a recipe"
 
 
 def _setup(network: Network, recipe: Recipe, folder: Path | None) -> Setup:

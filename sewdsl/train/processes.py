@@ -64,7 +64,7 @@ class Processes:
         }
 
 
-class _Shared(BaseModel):
+class Shared(BaseModel):
     """The contents of ``processes.json``."""
 
     model_config = STRICT
@@ -91,7 +91,7 @@ def as_before(folder: RunFolder, processes: Processes) -> Processes:
     if processes.strategy is not None:
         return processes
     try:
-        return replace(processes, strategy=parse(contents(folder.processes), _Shared).strategy)
+        return replace(processes, strategy=parse(contents(folder.processes), Shared).strategy)
     except FileNotFoundError:
         return processes
     except OSError as error:

@@ -42,8 +42,24 @@ def test_no_recipe() -> None:
 
 
 def test_no_recipe_where_no_data_fits() -> None:
-    ((_, _, _, hint),) = complaints(SMALL[: SMALL.index("train on")].replace("1x8x8", "1x9x9"))
+    ((_, _, _, hint),) = complaints(SMALL[: SMALL.index("train on")].replace("1x8x8", "4x9x9"))
     assert hint.endswith("; 'sewdsl nets' has networks with a recipe")
+
+
+def test_no_recipe_where_data_fits_in_another_size() -> None:
+    ((_, _, _, hint),) = complaints(SMALL[: SMALL.index("train on")].replace("1x8x8", "1x9x9"))
+    sizes = ["digits (--input 1x8x8)", *(f"{name} (--input 1x28x28)" for name in ("fashion-mnist", "mnist", "mnist5k"))]
+    assert hint.endswith(f"; DATA that fits with another input: {', '.join(sizes)}")
+
+
+def test_the_recorded_resnet_19_says_how_it_is_trained() -> None:
+    """Its input is smaller than the frames of the data that it was made for."""
+    with pytest.raises(SewdslError) as caught:
+        plan(read("tdbn-resnet-19"))
+    (said,) = caught.value.diagnostics
+    assert "cifar10-dvs (--input 2x128x128)" in said.help
+    changes = {"train.on": "cifar10-dvs", "train.optimizer": "SGD(lr=0.1)"}
+    assert plan(read("tdbn-resnet-19", input="2x128x128", set=changes)).data.name == "cifar10-dvs"
 
 
 def test_a_study_is_not_trained() -> None:

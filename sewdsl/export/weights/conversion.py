@@ -163,7 +163,7 @@ def _neurons_meant(known: Mapping[str, Key], wrong: Mapping[str, list[str]]) -> 
 
 
 def name(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:
-    """Weights by a scheme's keys.
+    """Weights by a scheme's keys, stored row by row, as safetensors wants them.
 
     Args:
         tensors: All weights of the network, by our keys.
@@ -177,7 +177,8 @@ def name(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dic
 
 
 def _shaped(value: Tensor, key: Key, scheme: Scheme) -> Tensor:
-    return value.reshape(scheme.scalar) if not key.like.ndim and key.like.is_floating_point() else value
+    scalar = not key.like.ndim and key.like.is_floating_point()
+    return (value.reshape(scheme.scalar) if scalar else value).contiguous()
 
 
 def convert(

@@ -51,5 +51,7 @@ def _diagram(facts: Facts) -> Markup:
 def _spec(facts: Facts) -> Markup:
     if not facts.spec:
         return Markup()
-    note = "The network and its recipe, with every override applied: 'sewdsl train spec.net' repeats the run."
-    return join(tag("p", note, class_="note"), tag("pre", tag("code", facts.spec)))
+    note = "The network and its recipe, with every override applied. In the folder of the run, this repeats it:"
+    return join(
+        tag("p", note, class_="note"), tag("pre", tag("code", facts.command)), tag("pre", tag("code", facts.spec))
+    )

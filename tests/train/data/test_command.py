@@ -1,7 +1,10 @@
 """``sewdsl train --data``, from files on disk to a run, and back."""
 
 import json
+import re
+import shlex
 import signal
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -81,6 +84,19 @@ class TestWhereItLay:
         assert run("eval", trained).exit_code == 0
         more = run("train", "--resume", trained, "--set", "train.epochs=2")
         assert more.exit_code == 0, more.output
+
+    def test_the_report_s_command_repeats_the_run(
+        self, trained: Path, sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = unescape((trained / "report.html").read_text("utf-8"))
+        (said,) = re.findall(r"<pre><code>sewdsl (train spec\.net.*?)</code>", page)
+        assert said == f"train spec.net --data {sets}"
+        monkeypatch.chdir(trained)
+        done = run(*shlex.split(said), "--out", tmp_path / "again")
+        assert done.exit_code == 0, done.output
+        results = [json.loads((path / "result.json").read_text("utf-8")) for path in (trained, tmp_path / "again")]
+        assert results[0]["accuracy"] == results[1]["accuracy"]
+        assert results[0]["firing_rates"] == results[1]["firing_rates"]
 
     def test_whoever_says_it_is_believed(self, trained: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         sets.rename(sets.with_name("moved"))
