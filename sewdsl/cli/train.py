@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -21,7 +24,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.words import in_words
 from sewdsl.passes import applied
 from sewdsl.paths import is_there
-from sewdsl.terminal import echo
+from sewdsl.terminal import echo, is_terminal
 from sewdsl.train.watch.names import SATURATED
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ Strategy = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="How processes share the work: auto, ddp or fsdp; with --resume, as before."),
 ]
+
+SHOWN = ("on", "epochs", "batch", "optimizer", "schedule", "seed")
+"""Settings that are printed even if they are as by default."""
 
 Repeat = Annotated[
     int, typer.Option(metavar="N", min=1, max=1000, help="Train with N seeds, and print mean and spread.")
@@ -167,7 +173,7 @@ def _start(  # noqa: PLR0913 -- as above
                 found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
             _check(planned.recipe, processes)
             folder = place.folder(network.name, processes)
-            _print_recipe(planned.network, planned.recipe, processes, found)
+            _print_recipe(planned.network, planned.recipe, processes, found, folder)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
         _print_result(train(compilation, planned, folder, way(processes, save_every), begin), folder)
@@ -184,10 +190,16 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
         _print_result(resume(folder, data, changes, way(processes, save_every)), folder)
 
 
-def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str) -> None:
-    """Every value in force, and what data was found, on the standard error: the answer is still to come."""
-    values = ", ".join(f"{key} {in_words(value)}" for key, value in recipe if key != "on")
-    echo(f"training {network.name} on {recipe.on}: {values}", err=True)
+def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
+    """What is trained, how, and on which data, on the standard error: the answer is still to come."""
+    usual = {name: info.default for name, info in Recipe.model_fields.items()}
+    told = {name: in_words(value) for name, value in recipe if name in SHOWN or value != usual[name]}
+    told |= {"others": f"as by default; all are in {folder.recipe}"}
+    echo(f"training {network.name} on {told.pop('on')}", err=True)
+    indent = 2 + max(map(len, told)) + 2
+    width = get_terminal_size().columns if is_terminal(err=True) else sys.maxsize
+    for name, text in told.items():
+        echo(fill(f"  {name:<{indent - 2}}{text}", max(width, 2 * indent), subsequent_indent=" " * indent), err=True)
     if data:
         echo(f"data: {data}", err=True)
     if recipe.memory:
@@ -199,7 +211,8 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
 
 
 def _print_result(result: Result, folder: RunFolder) -> None:
-    table = Table("neurons", box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("neurons", overflow="fold")
     for title in ("firing rate", "never fire", f"over {SATURATED:.0%}"):
         table.add_column(title, justify="right")
     for name, rate in result.firing_rates.items():

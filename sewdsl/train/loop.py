@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import distributed
 
@@ -144,7 +143,6 @@ def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) ->
         plugins=WholeFiles(folder),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in way.shown),
     )
 
 
@@ -156,7 +154,13 @@ def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
     """
     number_format = precision(recipe, gpu=torch.cuda.is_available())
     try:
-        return Trainer(**processes.options, precision=number_format, enable_model_summary=False, **options)
+        return Trainer(
+            **processes.options,
+            precision=number_format,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            **options,
+        )
     except (ValueError, MisconfigurationException) as error:
         message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
         raise RunError(message) from None

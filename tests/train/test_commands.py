@@ -22,10 +22,16 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     done = run("train", small, "--out", out, "--set", "train.epochs=1", "--steps", "2", "--data", "elsewhere")
     assert done.exit_code == 0, done.output
     said = done.stderr.splitlines()
-    assert said[0].startswith(
-        "training Small on digits: epochs 1, batch 100, accumulate 1, T_train none, optimizer Adam(lr=0.01, "
-    )
-    assert said[1] == "data: digits comes with a package, so that nothing is read from 'elsewhere'"
+    assert said[:8] == [
+        "training Small on digits",
+        "  epochs     1",
+        "  batch      100",
+        "  optimizer  Adam(lr=0.01, weight_decay=0.0)",
+        "  schedule   Step(size=1, gamma=0.5)",
+        "  seed       0",
+        f"  others     as by default; all are in {out / 'recipe.json'}",
+        "data: digits comes with a package, so that nothing is read from 'elsewhere'",
+    ]
     assert any(line.startswith("epoch 1/1   loss ") for line in said)
     rows = {row[0]: row[1:] for row in map(str.split, done.stdout.splitlines()) if row}
     assert rows["neurons"] == ["firing", "rate", "never", "fire", "over", "90%"]
@@ -52,6 +58,11 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     refused = run("train", small, "--out", out)
     assert refused.exit_code == 1
     assert refused.stderr == f"error: '{out}' already holds a run; --resume goes on with it, --overwrite starts over\n"
+
+
+def test_settings_that_are_not_as_by_default(small: Path, tmp_path: Path) -> None:
+    done = run("train", small, "--out", tmp_path / "a", "--set", "train.epochs=1", "--set", "train.clip=1.0")
+    assert "  clip       1.0" in done.stderr.splitlines()
 
 
 def test_a_refusal_to_go_on_does_not_say_to_go_on(tmp_path: Path) -> None:

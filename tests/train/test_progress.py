@@ -1,7 +1,9 @@
 """The progress bar of a terminal."""
 
 import io
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rich
@@ -11,16 +13,66 @@ from sewdsl.compiler import read
 from sewdsl.train.folder import RunFolder
 from sewdsl.train.loop import Way
 from sewdsl.train.plan import plan
-from sewdsl.train.progress import Bar
+from sewdsl.train.progress import Bar, EpochLines
 from sewdsl.train.run import train
 
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
-def test_bar(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rich, "_console", Console())  # the bar changes the console of the whole program
-    out = io.StringIO()
-    bar = Bar(console_kwargs={"file": out, "force_terminal": True, "width": 150})
+
+class Terminal(io.StringIO):
+    """Text and control sequences; knows what is left on the screen."""
+
+    def lines(self) -> list[str]:
+        """Every line that was ever shown, drawn over or not."""
+        return [CONTROL.sub("", part).rstrip() for part in re.split(r"[\r\n]", self.getvalue())]
+
+    def screen(self) -> str:
+        """What is left: rich draws one line, and goes back to its beginning to draw it anew or to erase it."""
+        left, line = [], ""
+        for part in re.findall(r"\x1b\[2K|\x1b\[1A|\r|\n|\x1b\[[0-9;?]*[A-Za-z]|[^\x1b\r\n]+", self.getvalue()):
+            match part:
+                case "\n":
+                    left.append(line)
+                    line = ""
+                case "\x1b[1A":
+                    line = left.pop()
+                case "\x1b[2K":
+                    line = ""
+                case _ if not CONTROL.fullmatch(part) and part != "\r":
+                    line += part
+        return "\n".join([*left, line]).strip()
+
+
+class Eager(Bar):
+    """Draws after every batch, however fast the machine is."""
+
+    def _show(self, *arguments: Any) -> None:
+        super()._show(*arguments)
+        assert self._live is not None
+        self._live.refresh()
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (100, ("/15", "loss ", "accuracy ", " left", " samples/s")),
+        (80, ("/15", "loss ", "accuracy ", " left", " samples/s")),
+        (60, ("/15", "loss ", "accuracy ")),
+        (40, ("/15", "loss ")),
+    ],
+)
+def test_it_fits_and_leaves_nothing(
+    width: int, shown: tuple[str, ...], small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Terminal()
+    monkeypatch.setattr(rich, "_console", Console(file=out, force_terminal=True, width=width))
     compilation = read(small, set={"train.epochs": 1})
-    train(compilation, plan(compilation), RunFolder(tmp_path), Way([bar]))
-    for text in ("epoch 1/1", "loss: ", "accuracy: ", "samples/s: "):
-        assert text in out.getvalue()
-    assert "v_num" not in out.getvalue()
+    train(compilation, plan(compilation), RunFolder(tmp_path), Way([Eager(), EpochLines()]))
+    drawn = [line for line in out.lines() if "/15" in line]
+    assert drawn
+    assert all(len(line) < width for line in out.lines())
+    assert all(line.startswith("epoch 1/1 ") for line in drawn)
+    figures = ("/15", "loss ", "accuracy ", " left", " samples/s")
+    assert [text for text in figures if text in drawn[-1]] == list(shown)
+    assert any(line.startswith("epoch 1/1 test ") for line in out.lines())
+    assert re.fullmatch(r"epoch 1/1 +loss \d\.\d{4} +accuracy +[\d.]+%\s+test +[\d.]+% +[\d.]+ s", out.screen())

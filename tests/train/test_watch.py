@@ -79,27 +79,39 @@ def test_norms() -> None:
 
 
 class TestDeadLayers:
-    def said(self, *passes: dict[str, float]) -> list[str]:
+    CURE = "lower v_threshold, put a batch norm before it, or raise the gain or the learning rate"
+
+    def said(self, *passes: dict[str, float], epochs: int = 100) -> list[str]:
         lines: list[str] = []
         watch: Any = DeadLayers(lines.append)
         for epoch, rates in enumerate(passes):
             logged = {f"firing_rate/{name}": torch.tensor(rate) for name, rate in rates.items()}
             trainer = SimpleNamespace(
-                callback_metrics={**logged, "test_loss": torch.tensor(0.0)}, current_epoch=epoch, is_global_zero=True
+                callback_metrics={**logged, "test_loss": torch.tensor(0.0)},
+                current_epoch=epoch,
+                max_epochs=epochs,
+                is_global_zero=True,
             )
             watch.on_validation_end(trainer, None)
         return lines
 
     def test_each_is_named_once(self) -> None:
-        assert self.said(
-            {"a": 0.001, "b": 0.2}, {"a": 0.0, "b": 0.2}, {"a": 0.5, "b": 0.009}, {"a": 0.0, "b": 0.5}
-        ) == [
-            "warning: fires at less than 1% in epoch 1: a (0.10%)",
-            "warning: fires at less than 1% in epoch 3: b (0.90%)",
+        a, b = {"a": 0.001, "b": 0.2}, {"a": 0.5, "b": 0.009}
+        assert self.said(a, a, a, b, b, a, a) == [
+            f"warning: fires at less than 1% in epoch 2: a (0.10%); {self.CURE}",
+            f"warning: fires at less than 1% in epoch 5: b (0.90%); {self.CURE}",
         ]
 
-    def test_several_at_once(self) -> None:
-        assert self.said({"a": 0.0, "b": 0.001}) == ["warning: fires at less than 1% in epoch 1: a (0.00%), b (0.10%)"]
+    def test_one_that_wakes_is_not_named(self) -> None:
+        assert self.said({"a": 0.0}, {"a": 0.5}, {"a": 0.0}, {"a": 0.005}, {"a": 0.009}, {"a": 0.5}) == []
+
+    def test_after_the_last_epoch(self) -> None:
+        said = f"warning: fires at less than 1% in epoch 1: a (0.00%), b (0.10%); {self.CURE}"
+        assert self.said({"a": 0.0, "b": 0.001}, epochs=1) == [said]
+
+    def test_of_many_some_are_named(self) -> None:
+        (said,) = self.said({f"if{number}": 0.0 for number in range(40)}, epochs=1)
+        assert "if3 (0.00%), if4 (0.00%) and 35 more; lower" in said
 
     def test_one_in_a_hundred_is_enough(self) -> None:
-        assert self.said({"a": 0.0101}) == []
+        assert self.said({"a": 0.0101}, {"a": 0.0101}, epochs=2) == []

@@ -11,6 +11,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from sewdsl.train.rates import FiringRates
 from sewdsl.train.watch.names import DEAD, FIRING_RATE
 
+SHOWN = 5
+"""Layers that a warning names."""
+CURE = "lower v_threshold, put a batch norm before it, or raise the gain or the learning rate"
+
 
 class FiringRateLog(Callback):
     """Logs ``firing_rate/LAYER`` of the pass that judges each epoch: those samples are shown anyway."""
@@ -34,7 +38,10 @@ class FiringRateLog(Callback):
 
 
 class DeadLayers(Callback):
-    """Says which layers hardly fire, each once, after the first epoch in which they do not.
+    """Says which layers hardly fire, each once, and what to do.
+
+    Early in a training, layers are often silent for a while: one is named when its rate has not risen since the epoch
+    before, or after the last epoch.
 
     Args:
         say: Takes a line of text; None: the console.
@@ -42,6 +49,7 @@ class DeadLayers(Callback):
 
     def __init__(self, say: Callable[[str], object] | None = None) -> None:
         self._say = say or _print
+        self._before: dict[str, float] = {}
         self._said: set[str] = set()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
@@ -50,12 +58,18 @@ class DeadLayers(Callback):
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(FIRING_RATE)
         }
         dead = {name.removeprefix(FIRING_RATE): rate for name, rate in logged.items() if rate < DEAD}
-        new = {name: rate for name, rate in dead.items() if name not in self._said}
-        self._said |= new.keys()
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        stay = {name for name, rate in dead.items() if last or rate <= self._before.get(name, -1.0)}
+        new = [name for name in dead if name in stay - self._said]
+        self._before = dead
+        self._said |= set(new)
         if new and trainer.is_global_zero:
-            layers = ", ".join(f"{name} ({rate:.2%})" for name, rate in new.items())
-            self._say(f"warning: fires at less than {DEAD:.0%} in epoch {trainer.current_epoch + 1}: {layers}")
+            layers = ", ".join(f"{name} ({dead[name]:.2%})" for name in new[:SHOWN])
+            layers += f" and {len(new) - SHOWN} more" if len(new) > SHOWN else ""
+            self._say(f"warning: fires at less than {DEAD:.0%} in epoch {trainer.current_epoch + 1}: {layers}; {CURE}")
 
 
 def _print(line: str) -> None:
-    rich.get_console().print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    """In a log, as one line; on a terminal, words are not cut where a line ends."""
+    console = rich.get_console()
+    console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=not console.is_terminal)
