@@ -40,7 +40,7 @@ def figure(
     axes.set_xlabel("block (dotted: downsample blocks)")
     axes.set_ylabel(quantity)
     axes.set_yscale(scale)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return picture

@@ -114,7 +114,7 @@ def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, Look])
     axes.set_title(in_pictures(name), fontsize="medium")
     axes.set_ylabel(QUANTITIES["S"] if gradients else "spikes per neuron and time-step")
     axes.set_xlabel("block (dotted: downsample blocks)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if gradients and any(value > 0 for curve in group for value in curve.values):
         axes.set_yscale("log")
     elif not gradients:

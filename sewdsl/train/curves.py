@@ -44,6 +44,6 @@ def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:
             axes.plot(list(points), list(points.values()), color=colour, marker="o", markersize=3, label=name)
     axes.set_xlabel("epoch")
     axes.set_ylabel(quantity)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)

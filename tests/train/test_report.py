@@ -141,6 +141,11 @@ class TestMadeUp:
         report.write(folder)
         assert folder.report.read_bytes() == first
 
+    def test_epochs_are_whole_numbers(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run", epochs=1)
+        folder.metrics.write_text("epoch,train_loss,test_loss\n1,2.0,1.5\n", "utf-8")
+        assert [name for name in written(folder).ids if "-xtick_" in name] == ["curve1-xtick_1"]
+
     def test_a_validation_part(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
         recipe = json.loads(folder.recipe.read_text("utf-8"))

@@ -99,7 +99,7 @@ def _draw(panel: Panel, lines: dict[Line, dict[int, float]]) -> str:
 def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
     axes.set_title(panel.title, loc="left", color=INK, fontsize=11)
     axes.set_xlabel("epoch", color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=8))
     axes.grid(axis="y", color=RULE, lw=0.8)
     axes.tick_params(color=RULE, labelcolor=INK, length=0, labelsize=9.5)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -100,7 +100,7 @@ def _curves(outcome: Outcome, folder: StudyFolder) -> None:
     for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         if name.endswith("accuracy"):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
