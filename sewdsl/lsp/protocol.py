@@ -269,7 +269,7 @@ class Protocol(LanguageServerProtocol):
 
         async def answer() -> Any:
             async with self._turn:
-                await asyncio.sleep(0)  # what has been read meanwhile is handled
+                await asyncio.sleep(0)  # others begin to wait, and are woken after what is read while this is computed
                 newest = self.workspace.get_text_document(params.text_document.uri).version
                 if method == types.TEXT_DOCUMENT_RENAME and newest != version:
                     raise JsonRpcContentModified("the text has changed since: ask again")

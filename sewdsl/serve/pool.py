@@ -74,7 +74,7 @@ class Worker:
         group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is the server's, and what it starts is killed too
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        command = [sys.executable, "-P", "-c", BEGIN.format(path=sys.path)]
+        command = [sys.executable, "-c", BEGIN.format(path=sys.path)]
         try:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_BUFFER, **group

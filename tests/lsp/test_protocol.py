@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 from types import ModuleType
@@ -218,6 +219,29 @@ def test_what_is_cancelled_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> N
 
     talk(what)
     assert len(computed) == 1
+
+
+def test_what_comes_while_an_answer_is_computed_is_handled_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int | None] = []
+
+    async def what(wire: Wire) -> None:
+        def symbols(_: Any) -> list[Any]:
+            computed.append(wire.server.workspace.get_text_document(URI).version)
+            if len(computed) == 1:  # the thread that reads has two more messages
+                loop = asyncio.get_running_loop()
+                loop.call_soon_threadsafe(wire.change, 2, f"{NET}# newer")
+                loop.call_soon_threadsafe(wire.ask, "$/cancelRequest", {"id": 2})
+            return []
+
+        monkeypatch.setattr(answers, "symbols", symbols)
+        wire.open()
+        for number in (1, 2, 3):
+            wire.ask("textDocument/documentSymbol", {"textDocument": TEXT}, id=number)
+        assert (await wire.answer(3))["result"] == []
+        assert wire.answers(2)[0]["error"]["code"] == -32800
+
+    talk(what)
+    assert computed == [1, 2]
 
 
 def test_a_new_name_is_not_given_in_another_text_than_it_was_asked_for() -> None:
