@@ -11,7 +11,7 @@ from sewdsl.dialects import Conventions
 from sewdsl.elaborate.file_kinds import beside
 from sewdsl.elaborate.files import SAVED, Reach, read_text
 from sewdsl.elaborate.library import library
-from sewdsl.elaborate.meant import meant
+from sewdsl.elaborate.meant import Meanings
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.elaborate.suggestions import nearest
 from sewdsl.ops import find as find_kind
@@ -131,7 +131,7 @@ def _is_missing(text: str, diagnostics: Diagnostics, *, dialect: bool) -> bool:
 def _may_be_layer(word: str, vocabulary: Vocabulary) -> bool:
     """Whether a word is a name of the language, like one, or several with a lost hyphen."""
     known = vocabulary.complete(word) or find_kind(word) is not None or any(vocabulary.splits(word))
-    return known or meant(word, vocabulary.layers, vocabulary.blocks) is not None
+    return known or Meanings(vocabulary.layers, vocabulary.blocks).of(word) is not None
 
 
 def _looks_like_path(text: str) -> bool:
