@@ -262,7 +262,6 @@ class TestCommand:
         [
             ("c4k3-BN-IF-SEW Block", (), "error: the network gives [4x8x8], of which there is no cross-entropy"),
             ("c4k3-BN-IF-MPk8-SEW Block-FC3", ("--steps", "1", "--batch", "1"), "use a larger batch"),
-            (SEW, ("--batch", str(2**50)), "error: out of memory; fewer samples at once take less"),
         ],
     )
     def test_a_network_that_cannot_be_looked_at(self, body: str, options: tuple[str, ...], said: str) -> None:

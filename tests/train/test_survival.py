@@ -380,7 +380,8 @@ class TestFolder:
         (copy.path / "other.net").touch()
         clear(copy)
         assert sorted(path.name for path in copy.path.iterdir()) == ["lock", "notes", "other.net"]
-        assert sorted(LEFT) == sorted({path.name for path in run.folder.path.iterdir()} - {"lock"} | {"data.json"})
+        found = {path.name for path in run.folder.path.iterdir()} - {"lock"}
+        assert sorted(LEFT) == sorted(found | {"data.json", "processes.json"})
 
     def test_clear_goes_on_where_it_was_stopped(self, copy: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
