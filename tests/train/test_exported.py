@@ -49,13 +49,13 @@ READ = {
 def test_scaling_of_inputs(name: str, run: Run, small: Path, tmp_path: Path) -> None:
     read, form = READ[name]
     for spec, wanted in ((run.folder.path, SCALING), (small, "")):  # what has initial weights was trained on nothing
-        result = CliRunner().invoke(app, ["export", str(spec), str(tmp_path / name), "--to", form])
+        result = CliRunner().invoke(app, ["export", str(spec), str(tmp_path / name), "--to", form, "--overwrite"])
         assert result.exit_code == 0, result.output
         assert read(tmp_path / name) == wanted
 
 
 def checked(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["export", *map(str, arguments), "--check"])
+    return CliRunner().invoke(app, ["export", *map(str, arguments), "--check", "--overwrite"])
 
 
 @pytest.mark.parametrize("name", READ)

@@ -166,6 +166,7 @@ def test_command(tmp_path: Path) -> None:
     """The same bytes each time, checked with what is read back."""
     files = [tmp_path / str(number) / "tiny.pt2" for number in range(2)]
     for file in files:
+        file.parent.mkdir()
         result = CliRunner().invoke(app, ["export", "tiny", str(file), "--check"])
         assert result.exit_code == 0, result.output
         said = result.output.splitlines()
