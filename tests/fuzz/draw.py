@@ -1,0 +1,72 @@
+"""Whatever text compiles can be drawn in time, as ``dot`` and as Mermaid text, folded and not; a few also as SVG.
+
+Half of the texts are networks with joins in joins, repeats in repeats and blocks in blocks, to the depth that is
+allowed, the other half hostile texts.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from xml.etree import ElementTree as ET
+
+from sewdsl.compiler import read
+from sewdsl.draw import RenderingError, dot, mermaid, picture
+from sewdsl.source import Source
+from tests.fuzz.texts import numbered_text as hostile
+
+SECONDS = 180.0
+"""Processor time for each text: its six pictures together, of 200,000 layers at most, and reading it."""
+NODES = 2_000
+"""Nodes that all but one of a hundred networks may have: time grows in proportion."""
+RENDERED = 0.01
+"""Part of the networks that a renderer lays out, too, in a process of its own."""
+SMALL = 200
+"""Layers of the largest network that is given to the renderer."""
+HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"
+LAYERS = ("BN", "id", "SN", "MPk1", "c4k3", "c4k1-BN-SN", "PLIF", "DP0.5", "LIF(tau=2.0)", "B0", "B1", "B2")
+
+
+def numbered_text(seed: int, number: int) -> str:
+    """A deep network, or a hostile text."""
+    random = Random(f"draw/{seed}/{number}")  # noqa: S311 -- the same for a seed is what is wanted
+    if random.random() < 0.5:
+        return hostile(seed, number)
+    depths = (random.choice((0, 1, 3, 8)), *random.choices((0, 1, 2), k=3))
+    blocks = [_sequence(random, depth, LAYERS[: 9 + known]) for known, depth in enumerate(depths)]
+    defined = "".join(f"block B{i} = {block}\n" for i, block in enumerate(blocks))
+    depth = random.choice((1, 2, 4, 8, 12, 20, 31))
+    return f"{HEAD}{defined}body c4k3-BN-SN-{_sequence(random, depth, LAYERS)}\n"
+
+
+def _sequence(random: Random, depth: int, layers: tuple[str, ...]) -> str:
+    """Layers, with one part that is as deep as is asked for, and others that are less deep."""
+    if not depth:
+        return "-".join(random.choices(layers, k=random.choice((1, 1, 2, 5))))
+    inner = _sequence(random, depth - 1, layers)
+    other = _sequence(random, random.randint(0, min(2, depth - 1)), layers)
+    twice = f"ADD[{inner} | {inner}]" if depth < 5 else f"ADD[{other} | {inner}]"
+    deep = random.choice((
+        f"ADD[{inner} | {other}]", f"ADD[{inner} | id]", f"IAND[{other} | {inner} or id]", twice,
+        f"{{{inner}}}*{random.choice((2, 3, 40))}", f"{{{inner}-{other}}}*2",
+    ))  # fmt: skip
+    return random.choice((deep, f"BN-{deep}", f"{deep}-{other}"))
+
+
+def ask(text: str, random: Random) -> None:
+    """Every picture of a text that compiles."""
+    limit = {} if random.random() < 0.01 else {"nodes": NODES}
+    network = read(Source("t", text), limit=limit).network
+    if network is None:
+        return
+    for expand in (False, True):
+        for direction in ("TB", "LR"):
+            try:
+                drawn = dot(network, expand=expand, direction=direction)
+            except RenderingError as error:
+                assert "boxes" in str(error)  # noqa: PT017 -- no other is allowed here
+            else:
+                assert drawn.rstrip().endswith("}")
+        assert mermaid(network, expand=expand).strip()
+    if len(network) <= SMALL and random.random() < RENDERED:
+        root = ET.fromstring(picture(network).decode())  # noqa: S314 -- our own text
+        assert root.tag.endswith("svg")
