@@ -9,6 +9,11 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, and threads that
 # wait for each other take more time than they save, most of all beside other processes
 
+if "SEWDSL_TEST_GPUS" not in os.environ:  # processes of xdist inherit what the first has set
+    os.environ["SEWDSL_TEST_GPUS"] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # golden numbers are a CPU's, and so are two processes on one machine; what
+# tests a GPU runs in a process that ``tests.gpu.environment`` shows it to
+
 settings.register_profile("sewdsl", deadline=None, derandomize=True)
 settings.load_profile("sewdsl")
 

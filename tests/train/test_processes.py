@@ -194,7 +194,6 @@ def test_float16_needs_a_gpu(small: Path) -> None:
 
 
 class TestStrategy:
-    @pytest.mark.skipif(torch.cuda.is_available(), reason="says what holds without a GPU")
     @pytest.mark.parametrize(
         ("options", "said"),
         [

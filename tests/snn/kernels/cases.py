@@ -60,17 +60,21 @@ def current(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> T
 
 
 def run(case: Case, kernel: kernels.Choice) -> Outcome:
-    """Forward and backward, for random gradients of spikes and potentials."""
+    """Forward and backward, for random gradients of spikes and potentials, on the device of the input."""
     spec, x_TN, v_N = case
+    device = x_TN.device
     x_TN = x_TN.detach().requires_grad_()
     v_N = None if v_N is None else v_N.detach().requires_grad_()
     wide = torch.promote_types(x_TN.dtype, torch.float32)
-    learned = {name: torch.tensor(value, dtype=wide, requires_grad=True) for name, value in spec.learnable().items()}
+    learned = {
+        name: torch.tensor(value, dtype=wide, device=device, requires_grad=True)
+        for name, value in spec.learnable().items()
+    }
     with kernels.using(kernel):
         spikes, v = kernels.integrate(spec, x_TN, v_N, learned)
     generator = torch.Generator().manual_seed(1)
-    g_spikes = torch.randn(spikes.shape, generator=generator, dtype=torch.float64).to(spikes.dtype)
-    g_v = torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v.dtype)
+    g_spikes = torch.randn(spikes.shape, generator=generator, dtype=torch.float64).to(device, spikes.dtype)
+    g_v = torch.randn(v.shape, generator=generator, dtype=torch.float64).to(device, v.dtype)
     inputs = [x_TN, *([] if v_N is None else [v_N]), *learned.values()]
     g_x, *others = torch.autograd.grad([spikes, v], inputs, [g_spikes, g_v], allow_unused=True, materialize_grads=True)
     return Outcome(spikes.detach(), v.detach(), g_x, None if v_N is None else others.pop(0), others)

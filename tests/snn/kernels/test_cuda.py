@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
+
+from tests import gpu
 
 ROOT = Path(__file__).parents[3]
 
@@ -16,9 +16,8 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize("interpret", ["1", "0"], ids=["interpreted", "compiled"])
 def test_on_triton(interpret: str) -> None:
     pytest.importorskip("triton", reason="triton is not installed")
-    if interpret == "0" and not torch.cuda.is_available():
+    if interpret == "0" and not gpu.present():
         pytest.skip("there is no GPU")
-    environment = {**os.environ, "TRITON_INTERPRET": interpret}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/snn/kernels/on_triton.py"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=gpu.environment(TRITON_INTERPRET=interpret), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
