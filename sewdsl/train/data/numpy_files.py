@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from sewdsl.paths import open_file
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -96,7 +98,7 @@ def read_array(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[Any]
         ShapeError: it has another shape.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return _header(file, os.fstat(file.fileno()).st_size).read(shape)
 
 
@@ -130,7 +132,7 @@ def read_arrays(path: Path, names: Sequence[str], shape: tuple[int, ...] | None 
 @contextmanager
 def _archive(path: Path) -> Iterator[ZipFile]:
     try:
-        with ZipFile(path) as archive:
+        with open_file(path) as file, ZipFile(file) as archive:
             yield archive
     except (OSError, ValueError, MemoryError):
         raise

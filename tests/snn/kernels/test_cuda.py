@@ -19,5 +19,6 @@ def test_on_triton(interpret: str) -> None:
     if interpret == "0" and not gpu.present():
         pytest.skip("there is no GPU")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/snn/kernels/on_triton.py"]
-    done = subprocess.run(command, cwd=ROOT, env=gpu.environment(TRITON_INTERPRET=interpret), capture_output=True, text=True, check=False)
+    environment = gpu.environment(TRITON_INTERPRET=interpret)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -225,6 +225,17 @@ def test_archives_that_numpy_does_not_write(tmp_path: Path) -> None:
         EventFile(0, tmp_path / "b.npz").frames(1, (2, 8, 8))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".aedat", ".bin"])
+def test_a_fifo_is_not_waited_for(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    os.mkfifo(path)
+    for read in (event_file, frame_file):
+        with pytest.raises(DataError, match="FIFO"):
+            read(path)
+
+
+
 def test_a_class_that_is_no_class(tmp_path: Path) -> None:
     """A folder's name may be any number; all of the classes up to it are not counted."""
     for name in ("0", "9" * 40):

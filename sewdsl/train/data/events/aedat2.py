@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sewdsl.paths import open_file
 from sewdsl.train.data.events.stream import Events
 
 LAST = 127
@@ -22,7 +23,8 @@ def read(path: Path) -> Events:
     """
     import numpy as np
 
-    data = path.read_bytes()
+    with open_file(path) as file:
+        data = file.read()
     start = 0
     while data.startswith(b"#", start):
         start = data.index(b"\n", start) + 1

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sewdsl.paths import open_file
 from sewdsl.train.data.events.stream import Events
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def read(path: Path) -> Events:
     """
     import numpy as np
 
-    data = path.read_bytes()
+    with open_file(path) as file:
+        data = file.read()
     if not data.startswith(b"#!AER-DAT3") or END not in data:
         message = "it is no AEDAT 3.1"
         raise ValueError(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sewdsl.paths import open_file
 from sewdsl.train.data.events import aedat2, aedat3, arrays, nmnist_bin
 from sewdsl.train.data.events.stream import Events
 
@@ -21,7 +22,7 @@ def read(path: Path) -> Events:
 
 def _aedat(path: Path) -> Events:
     """AEDAT 2 or 3.1; the first line says which."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         third = file.read(10) == b"#!AER-DAT3"
     return aedat3.read(path) if third else aedat2.read(path)
 

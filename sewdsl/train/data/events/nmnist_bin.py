@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sewdsl.paths import open_file
 from sewdsl.train.data.events.stream import Events
 
 BYTES = 5
@@ -20,7 +21,8 @@ def read(path: Path) -> Events:
     """
     import numpy as np
 
-    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    with open_file(path) as file:
+        data = np.frombuffer(file.read(), dtype=np.uint8)
     if len(data) % BYTES:
         message = f"its {len(data)} bytes are not a multiple of {BYTES}"
         raise ValueError(message)
