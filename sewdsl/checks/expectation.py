@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.figures import parse_figure
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
@@ -32,8 +33,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
     for expectation in network.expectations:
         if expectation.quantity not in QUANTITIES:
             message = f"unknown quantity '{expectation.quantity}'"
-            hint = f"quantities: {', '.join(QUANTITIES)}"
-            yield Diagnostic("unknown-setting", Severity.ERROR, message, expectation.span, help=hint)
+            near = advice(expectation.quantity, QUANTITIES, expectation.span, f"quantities: {', '.join(QUANTITIES)}")
+            yield Diagnostic("unknown-setting", Severity.ERROR, message, expectation.span, **near)
         elif whole:
             yield from _compare(expectation, computed(network, expectation.quantity))
 

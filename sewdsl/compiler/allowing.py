@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sewdsl.diagnostics import Diagnostics, Severity
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.syntax.tree import Allow
 
 
@@ -36,8 +36,9 @@ def silence(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) 
             hint = 'say why in quotes, e.g. "as in Fig. 6"'
             diagnostics.report("invalid-argument", message, line.reason.span, help=hint)
         elif whole and code not in said:
-            hint = did_you_mean(code, sorted(said - codes)) or "take the line out"
-            hint = "an error cannot be allowed; mend it" if code in errors else hint
+            near = advice(code, sorted(said - codes), line.code.span, "take the line out")
+            if code in errors:
+                near = {"help": "an error cannot be allowed; fix it", "fixes": ()}
             message = f"no warning '{code}' is given here"
-            diagnostics.report("unused-allow", message, line.span, severity=Severity.WARNING, help=hint)
+            diagnostics.report("unused-allow", message, line.span, severity=Severity.WARNING, **near)
     return [line for line in allowed if line.code.text in said]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.suggestions import did_you_mean, nearest
+from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter
 from sewdsl.source import Span
 
@@ -62,13 +62,13 @@ def validate(  # noqa: PLR0913 -- what, from what, where, and how to say it
     """
     unknown = [name for name in given if name not in model.model_fields]
     for name in unknown:
-        known = ", ".join(model.model_fields) or "none"
+        place, known = given[name].span, ", ".join(model.model_fields) or "none"
         diagnostics.report(
             "unknown-argument",
             f"{what} has no argument '{name}'",
-            given[name].span,
-            help=did_you_mean(name, model.model_fields) or f"its arguments: {known}",
+            place,
             path=path,
+            **advice(name, model.model_fields, place, f"its arguments: {known}"),
         )
     try:
         instance = model.model_validate(
@@ -109,11 +109,11 @@ def _report(  # noqa: PLR0913 -- as above
             )
         elif name:
             place = given[name].span if name in given else span
-            message, hint = f"{letter} of {what} {_must(problem)}", _kinds_like(problem)
+            message, near = f"{letter} of {what} {_must(problem)}", _kinds_like(problem, place)
             if str(problem["input"]).casefold() in {"none", "null"}:
-                hint = "write 'none'"
+                near = {"help": "write 'none'", "fixes": ()}
             label = f"got {_shown(problem['input'])}"
-            diagnostics.report("invalid-argument", message, place, label=label, help=hint, path=path)
+            diagnostics.report("invalid-argument", message, place, label=label, path=path, **near)
         else:
             message = f"{what}: {problem['msg'].removeprefix('Value error, ')}"
             shown = ", ".join(f"{key}={_shown(item.value)}" for key, item in given.items())
@@ -157,12 +157,12 @@ def _family(problem: ErrorDetails) -> type[Kind] | None:
     return families.get(name) if problem["type"] == "model_type" else None
 
 
-def _kinds_like(problem: ErrorDetails) -> str:
+def _kinds_like(problem: ErrorDetails, place: Span) -> Advice:
     family = _family(problem)
     if family is None:
-        return ""
+        return NO_ADVICE
     names = sorted(name for name, kind in CATALOGUE.items() if issubclass(kind, family))
-    return did_you_mean(str(problem["input"]), names) or f"known: {', '.join(names)}"
+    return advice(str(problem["input"]), names, place, f"known: {', '.join(names)}")
 
 
 def _shown(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.blocks import title
 from sewdsl.elaborate.definitions import check_definitions
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import (
     Allow,
@@ -137,8 +137,8 @@ def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> N
 
 
 def _unknown(what: str, word: Word, known: tuple[str, ...], diagnostics: Diagnostics) -> None:
-    hint = did_you_mean(word.text, (*known, *STATEMENTS)) or f"{what}s: {', '.join(known)}"
-    diagnostics.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, help=hint)
+    near = advice(word.text, (*known, *STATEMENTS), word.span, f"{what}s: {', '.join(known)}")
+    diagnostics.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)
 
 
 def _put(table: dict[str, Kept], key: str, statement: Kept, what: str, diagnostics: Diagnostics) -> None:

@@ -16,7 +16,7 @@ from sewdsl.elaborate.formulas import FormulaError, evaluate
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON
 from sewdsl.elaborate.spelling import spell
-from sewdsl.elaborate.suggestions import did_you_mean, listed
+from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Step
@@ -189,9 +189,11 @@ class BlockCalls:
         for argument in call.arguments:
             for name, value in self._split(argument, definition, outer, path):
                 if name not in {*names, OWN_JOIN, OWN_NEURON}:
-                    hint = did_you_mean(name, names) or f"its arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
+                    known = f"its arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
                     message = f"{title(definition)} has no argument '{name}'"
-                    raise self._complain("unknown-argument", message, value.span, path, hint)
+                    near = advice(name, names, value.span, known)
+                    self._diagnostics.report("unknown-argument", message, value.span, path=path, **near)
+                    raise BlockProblem
                 if name in given:
                     raise self._complain("duplicate-argument", f"'{name}' is given twice", value.span, path, "keep one")
                 given[name] = value

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import compact
 from sewdsl.elaborate.arguments import Given, validate
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.names import OWN_NEURON, Vocabulary, report_unknown
 from sewdsl.elaborate.spelling import Spelled, spell
+from sewdsl.elaborate.suggestions import rename
 from sewdsl.elaborate.values import ValueProblem, named_arguments
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Op
@@ -122,7 +123,7 @@ class Calls:
             span,
             help=f"did you mean '{meant}'?" if meant else _letters(kind),
             path=path,
-            fixes=(Fix(f"write '{meant}'", (Edit(letter, meant),), safe=False),) if meant else (),
+            fixes=(rename(letter, meant),) if meant else (),
         )
 
     def _not_understood(

@@ -13,7 +13,7 @@ from sewdsl.elaborate.calls import Calls
 from sewdsl.elaborate.formulas import FormulaError, evaluate
 from sewdsl.elaborate.frame import Frame
 from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.visits import Visit
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import Step
@@ -148,8 +148,8 @@ class Walker:
             "wrong-kind" if kind is not None else "unknown-name",
             f"'{name.span.text}' is not a join",
             name.span,
-            help=did_you_mean(text, [*joins, OWN_JOIN]) or f"joins: {', '.join([*joins, OWN_JOIN])}",
             path=frame.where(name.span.text),
+            **advice(text, [*joins, OWN_JOIN], name.span, f"joins: {', '.join([*joins, OWN_JOIN])}"),
         )
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.suggestions import did_you_mean, listed
+from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Arithmetic, Formula, Number, Parameter
 
@@ -63,14 +63,15 @@ class _Evaluation:
                 return self._apply(formula, self.value(formula.left), self.value(formula.right))
 
     def _unknown(self, parameter: Parameter) -> FormulaError:
-        name, known = parameter.name, listed(self.parameters)
-        hint = did_you_mean(name, self.parameters) or f"its parameters: {known}"
+        name, known = parameter.name, f"its parameters: {listed(self.parameters)}"
         if not self.parameters:
-            hint = "a formula stands for the parameters of a block: 'block NAME(c) = …'"
+            known = "a formula stands for the parameters of a block: 'block NAME(c) = …'"
         message = (
             f"'{name}' is not a parameter of this block" if self.parameters else f"there is no parameter '{name}' here"
         )
-        return self._complain("unknown-parameter", message, parameter.span, hint)
+        near = advice(name, self.parameters, parameter.span, known)
+        self.diagnostics.report("unknown-parameter", message, parameter.span, path=self.path, **near)
+        return FormulaError()
 
     def _integer(self, number: Number) -> int:
         if isinstance(number.value, int):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join
@@ -112,10 +113,8 @@ class Header:
         several = len(words) > 1 and key != "init"
         bad = [word for word in words if word not in CHOICES[key]]
         if bad or several or not words or len(set(words)) < len(words):
-            hint = did_you_mean(bad[0], CHOICES[key]) if bad else ""
-            self._wrong(
-                setting, " or ".join(CHOICES[key]) + (" (kaiming and zero go together)" if key == "init" else ""), hint
-            )
+            together = " (kaiming and zero go together)" if key == "init" else ""
+            self._wrong(setting, " or ".join(CHOICES[key]) + together, meant=(bad[0], CHOICES[key]) if bad else None)
             return []
         return words
 
@@ -132,7 +131,7 @@ class Header:
             return value
         if value is not None:
             names = [name for name, kind in catalogue().items() if issubclass(kind, family)]
-            self._wrong(setting, wanted, did_you_mean(str(value), names) or f"known: {', '.join(names)}")
+            self._wrong(setting, wanted, f"known: {', '.join(names)}", meant=(str(value), names))
         return None
 
     def _single(self, setting: Setting) -> Any:
@@ -143,17 +142,21 @@ class Header:
                 return None
         return ()
 
-    def _wrong(self, setting: Setting, wanted: str, hint: str = "") -> None:
+    def _wrong(
+        self, setting: Setting, wanted: str, hint: str = "", meant: tuple[str, Iterable[str]] | None = None
+    ) -> None:
+        """Says that a setting takes something else; ``meant`` is a word that is not known, and those that are."""
         spans = [value.span for value in setting.values]
         span = spans[0].to(spans[-1]) if spans else setting.span
-        report_wrong(setting.key.text, wanted, span, self._diagnostics, hint)
+        near = advice(*meant, span, hint) if meant else None
+        report_wrong(setting.key.text, wanted, span, self._diagnostics, near or {"help": hint, "fixes": ()})
 
 
-def report_wrong(key: str, wanted: str, span: Span, diagnostics: Diagnostics, hint: str = "") -> None:
+def report_wrong(key: str, wanted: str, span: Span, diagnostics: Diagnostics, hint: Advice = NO_ADVICE) -> None:
     """Says that a setting takes something else."""
-    if key == "input" and not hint:
-        hint = _as_shape(span.text)
-    diagnostics.report("invalid-argument", f"'{key}' takes {wanted}", span, label=f"got '{span.text}'", help=hint)
+    if key == "input" and not hint["help"]:
+        hint = {"help": _as_shape(span.text), "fixes": ()}
+    diagnostics.report("invalid-argument", f"'{key}' takes {wanted}", span, label=f"got '{span.text}'", **hint)
 
 
 def _as_shape(text: str) -> str:

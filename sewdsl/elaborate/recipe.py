@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given, validate
 from sewdsl.elaborate.keys import meant_key
-from sewdsl.elaborate.suggestions import nearest
+from sewdsl.elaborate.suggestions import nearest, rename
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.recipe import Recipe
 from sewdsl.syntax.tree import Section, Setting, Word
@@ -58,7 +58,7 @@ def _unknown(key: Word, diagnostics: Diagnostics) -> None:
         f"the recipe has no '{key.text}'",
         key.span,
         help=hint,
-        fixes=(Fix(f"write '{meant}'", (Edit(key.span, meant),), safe=False),) if meant and written else (),
+        fixes=(rename(key.span, meant),) if meant and written else (),
     )
 
 

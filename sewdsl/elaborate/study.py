@@ -8,7 +8,7 @@ from math import prod
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.overrides import Override, is_key, report_unknown_key
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Section, Setting, Text, Value
 
@@ -129,9 +129,9 @@ class _Reader:
             case "probe":
                 self._probe(setting)
             case other:
-                hint = did_you_mean(other, ("vary", "variant", "probe")) or f"{_EXAMPLE}, or {_NAMED}"
+                near = advice(other, ("vary", "variant", "probe"), setting.key.span, f"{_EXAMPLE}, or {_NAMED}")
                 message = f"a study has no '{other}'"
-                self.diagnostics.report("unknown-setting", message, setting.key.span, help=hint)
+                self.diagnostics.report("unknown-setting", message, setting.key.span, **near)
 
     def _vary(self, setting: Setting) -> None:
         key, *values = setting.values
@@ -176,9 +176,10 @@ class _Reader:
         elif text in PROBES:
             self.probe = text
         else:
-            hint = did_you_mean(text, PROBES) or _LOOK
             message = f"a study cannot probe '{text}'" if text else "'probe' does not say what"
-            self.diagnostics.report("invalid-argument", message, setting.span, help=hint)
+            spans = [value.span for value in setting.values]
+            span = spans[0].to(spans[-1]) if spans else setting.span
+            self.diagnostics.report("invalid-argument", message, span, **advice(text, PROBES, span, _LOOK))
 
     def _variant(self, setting: Setting) -> None:
         title, *changes = setting.values

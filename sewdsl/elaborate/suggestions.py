@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from typing import TypedDict
 
+from sewdsl.diagnostics import Edit, Fix
 from sewdsl.elaborate.budget import Budget
+from sewdsl.source import Span
 
 MAX_LENGTH = 200
 """Characters of a name to which a similar one is looked for."""
@@ -85,6 +88,39 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``did you mean 'PLIF'?``, or nothing where nothing is near."""
     near = nearest(name, known)
     return f"did you mean '{near}'?" if near else ""
+
+
+class Advice(TypedDict):
+    """What a diagnostic says of a name that is not known: its ``help`` and its ``fixes``."""
+
+    help: str
+    fixes: tuple[Fix, ...]
+
+
+NO_ADVICE: Advice = {"help": "", "fixes": ()}
+
+
+def advice(name: str, known: Iterable[str], span: Span, otherwise: str = "") -> Advice:
+    """Proposes the near name, and a fix that writes it, where there is one.
+
+    Args:
+        name: What is not known.
+        known: What there is.
+        span: What the diagnostic is about. There is no fix where the name is not in it, as on the command line, or in
+            more than one place of it.
+        otherwise: What helps where nothing is near.
+    """
+    near = nearest(name, known)
+    if near is None:
+        return {"help": otherwise, "fixes": ()}
+    place = span.text.find(name) if span.text.startswith(name) or span.text.count(name) == 1 else -1
+    fixes = (rename(span.part(place, place + len(name)), near),) if name and place >= 0 else ()
+    return {"help": f"did you mean '{near}'?", "fixes": fixes}
+
+
+def rename(span: Span, name: str) -> Fix:
+    """The fix that writes another name, which may have been meant."""
+    return Fix(f"write '{name}'", (Edit(span, name),), safe=False)
 
 
 def listed(names: Iterable[str]) -> str:

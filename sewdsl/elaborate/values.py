@@ -8,7 +8,7 @@ from typing import Any
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import Given, validate
 from sewdsl.elaborate.formulas import FormulaError, evaluate
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import catalogue, find
 from sewdsl.syntax.tree import Call, Interpolation, Number, Quantity, Size, Text, Value
@@ -60,8 +60,8 @@ def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameter
     if not call.called:
         return word
     names = [name for name in catalogue() if name != "input"]
-    hint = did_you_mean(word, names)
-    diagnostics.report("unknown-name", f"unknown name '{word}'", call.name.span, help=hint, path=path)
+    span = call.name.span
+    diagnostics.report("unknown-name", f"unknown name '{word}'", span, path=path, **advice(word, names, span))
     raise ValueProblem
 
 

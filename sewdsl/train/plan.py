@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.compiler import Compilation
-from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity, SewdslError
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.diagnostics import Diagnostic, Diagnostics, Edit, Fix, Severity, SewdslError
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.source import BUILTIN, Span
@@ -63,8 +63,9 @@ def _fitting(
     """The data set of a recipe, held against the network; None where there is none of its name."""
     kind = find(recipe.on)
     if kind is None:
-        hint = did_you_mean(recipe.on, datasets()) or f"data sets: {', '.join(sorted(datasets()))}"
-        diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", place.data(recipe.on), help=hint)
+        span = place.data(recipe.on)
+        near = advice(recipe.on, datasets(), span, f"data sets: {', '.join(sorted(datasets()))}")
+        diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", span, **near)
         return None
     data = kind(_setup(network, recipe, folder))
     _compare(network, recipe, data, place, diagnostics)
@@ -121,6 +122,22 @@ class _Places:
         setting = self._assembly.settings.get(key) if self._assembly else None
         return setting.span if setting else self.body
 
+    def writing(self, key: str, value: str) -> tuple[Fix, ...]:
+        """The fix that gives a setting another value, in its line or in a new one after that of the time-steps.
+
+        There is none for a compact string, which has no lines of settings, and for what another file or the command
+        line says.
+        """
+        settings = self._assembly.settings if self._assembly else {}
+        line, steps = settings.get(key), settings.get("steps")
+        written, title = f"{key} {value}", f"write '{key} {value}'"
+        if line is not None and line.span.source is self.body.source and line.values:
+            old = line.values[0].span.to(line.values[-1].span)
+            return (Fix(title, (Edit(old, value),), safe=False),)
+        if line is None and steps is not None and steps.span.source is self.body.source:
+            return (Fix(f"add '{written}'", (Edit(steps.span.after, f"\n{written}"),), safe=False),)
+        return ()
+
     def recipe(self, key: str) -> Span:
         """A line of the ``train`` section."""
         section = self._assembly.sections["train"] if self._assembly else None
@@ -145,17 +162,20 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, di
     if data.shape and settings.input != data.shape:
         size = _size(data.shape)
         message = f"a sample of {data.name} is {size}, but the network's input is {_size(settings.input)}"
-        diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'")
+        fixes = place.writing("input", size)
+        diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'", fixes=fixes)
     classes = data.classes or output.elements
     if output.shape != (classes,):
         message = f"{data.name} has {classes} classes, but the network's output is {output.size}"
         diagnostics.report("data-mismatch", message, place.body, help=f"let it end in FC{classes}")
     if data.varies and settings.encode == "direct":
         message = f"the samples of {data.name} are sequences, but the network repeats a static input"
-        diagnostics.report("data-mismatch", message, place.setting("encode"), help="leave out 'encode direct'")
+        hint, fixes = "leave out 'encode direct'", place.writing("encode", "none")
+        diagnostics.report("data-mismatch", message, place.setting("encode"), help=hint, fixes=fixes)
     if not data.varies and settings.encode == "none" and settings.steps > 1:
         message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
-        diagnostics.report("data-mismatch", message, place.setting("steps"), help="add 'encode direct'")
+        hint, fixes = "add 'encode direct'", place.writing("encode", "direct")
+        diagnostics.report("data-mismatch", message, place.setting("steps"), help=hint, fixes=fixes)
     side = min(settings.input[1:], default=0)
     if recipe.shift >= side > 0:
         message = f"a shift of up to {recipe.shift} pixels moves an input of {_size(settings.input)} out of sight"

@@ -22,6 +22,7 @@ CODES = {
     "rates_as_logits": ("rates-as-logits", 3, 30, Severity.WARNING),
     "zero_one_gradient": ("zero-one-gradient", 4, 14, Severity.WARNING),
     "join_needs_spikes": ("join-needs-spikes", 4, 27, Severity.ERROR),
+    "oversized_kernel": ("oversized-kernel", 4, 6, Severity.WARNING),
     "swapped_operands": ("swapped-operands", 3, 17, Severity.WARNING),
 }
 

@@ -56,7 +56,7 @@ def test_errors_cannot_be_allowed() -> None:
     text = FILE + ALLOWED + "expect parameters 3\n" + 'allow expectation-failed "later"\n'
     found = sewdsl.read(text)
     assert [d.code for d in found.diagnostics] == ["expectation-failed", "unused-allow"]
-    assert found.diagnostics[1].help == "an error cannot be allowed; mend it"
+    assert found.diagnostics[1].help == "an error cannot be allowed; fix it"
     assert not found.valid
 
 

@@ -235,7 +235,6 @@ def test_a_fifo_is_not_waited_for(suffix: str, tmp_path: Path) -> None:
             read(path)
 
 
-
 def test_a_class_that_is_no_class(tmp_path: Path) -> None:
     """A folder's name may be any number; all of the classes up to it are not counted."""
     for name in ("0", "9" * 40):

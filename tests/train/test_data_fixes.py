@@ -1,0 +1,33 @@
+"""What does not go with the recipe's data set has a fix that makes it go."""
+
+from __future__ import annotations
+
+import pytest
+
+import sewdsl
+from sewdsl.compiler.fixing import fixed
+from sewdsl.source import Source
+from sewdsl.train.plan import misfits
+
+RECIPE = "train on {data} {{\n    optimizer Adam(lr=0.001)\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "encode", "wanted"),
+    [
+        ("digits", "1x8x8", "", "steps 4\nencode direct\nneuron"),
+        ("digits", "1x8x8", "encode none\n", "steps 4\nencode direct\nneuron"),
+        ("digits", "2x8x8", "encode direct\n", "input 1x8x8\nsteps"),
+        ("mnist5k-dvs", "2x34x34", "encode direct\n", "steps 4\nencode none\nneuron"),
+    ],
+)
+def test_fixes(data: str, size: str, encode: str, wanted: str) -> None:
+    header = f"sewdsl 1\ninput {size}\nsteps 4\n{encode}neuron LIF\nbody c4k3-BN-SN-GAP-FC10\n"
+    text = header + RECIPE.format(data=data)
+    source = Source("a.net", text)
+    said = misfits(sewdsl.read(source))
+    assert [d.code for d in said] == ["data-mismatch"]
+    assert fixed(said, source) == text  # which of the two is meant, the network or the data, only the author knows
+    mended = fixed(said, source, unsafe=True)
+    assert wanted in mended
+    assert not misfits(sewdsl.read(Source("a.net", mended)))
