@@ -14,9 +14,9 @@ import onnxruntime
 import torch
 
 import sewdsl
-from sewdsl.export.target import target
+from sewdsl.export.target import load_format
 from sewdsl.lower import SpikingNetwork
-from sewdsl.probe import noise
+from sewdsl.probe import random_inputs
 
 THREADS = 2
 ROUNDS = 10
@@ -25,7 +25,7 @@ ROUNDS = 10
 def measure(spec: str, samples: int, rounds: int) -> dict[str, float]:
     """Seconds of a forward pass, by who makes it; two passes come before the clock starts."""
     model = sewdsl.compile(spec, seed=0).eval()
-    ((x, _),) = noise(model.network, samples=samples)
+    ((x, _),) = random_inputs(model.network, samples=samples)
     runs: dict[str, Callable[[], object]] = {"sewdsl": lambda: model(x)}
     for name in ("onnx", "onnx-unrolled"):
         runs[name] = _session(model, name, {"input": x.numpy()})
@@ -42,7 +42,9 @@ def measure(spec: str, samples: int, rounds: int) -> dict[str, float]:
 def _session(model: SpikingNetwork, name: str, feed: dict[str, object]) -> Callable[[], object]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
-    session = onnxruntime.InferenceSession(target(name).write(model, ""), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        load_format(name).write(model, ""), options, providers=["CPUExecutionProvider"]
+    )
     return lambda: session.run(["logits"], feed)
 
 

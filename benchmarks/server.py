@@ -20,8 +20,8 @@ from typing import Any
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
 
-from sewdsl.compiler import shipped
-from sewdsl.elaborate.library import library
+from sewdsl.compiler import shipped_networks
+from sewdsl.elaborate.library import shipped_blocks
 
 ROUNDS = 15
 MORE = 100
@@ -109,9 +109,9 @@ class Session:
 
 def project(folder: Path) -> None:
     """Writes all shipped networks and copies of one, with SEW blocks of their own, which can be given another name."""
-    own = [library()[name].span.text for name in ("SEWBlock", "SEWBottleneck")]
+    own = [shipped_blocks()[name].span.text for name in ("SEWBlock", "SEWBottleneck")]
     (folder / "own.net").write_text("\n".join(["sewdsl 1", *own, ""]).replace("SEW B", "Own B"), encoding="utf-8")
-    for name, path in shipped().items():
+    for name, path in shipped_networks().items():
         text = path.read_text(encoding="utf-8")
         used = text.replace("SEW B", "Own B").replace("sewdsl 1\n", 'sewdsl 1\nuse "own.net"\n', 1)
         calls = "SEW B" in text and name != "blocks"

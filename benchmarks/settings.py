@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sewdsl.train.allocator import LARGE_PIECE, LARGEST, PIECES
+from sewdsl.train.allocator import LARGEST, MAX_MAPPINGS, MMAP_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ RETURNING = Setting(
     {
         # what it sets where the recipe says how much memory there is: all that is large is a mapping of its own and
         # goes back as soon as it is done with; pages of 2 MB make up for some of the time that this takes
-        "MALLOC_MMAP_MAX_": str(PIECES),
-        "MALLOC_MMAP_THRESHOLD_": str(LARGE_PIECE),
-        "MALLOC_TRIM_THRESHOLD_": str(LARGE_PIECE),
+        "MALLOC_MMAP_MAX_": str(MAX_MAPPINGS),
+        "MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD),
+        "MALLOC_TRIM_THRESHOLD_": str(MMAP_THRESHOLD),
         "MALLOC_ARENA_MAX": "1",
         "THP_MEM_ALLOC_ENABLE": "1",
     },

@@ -159,7 +159,7 @@ _OPTION = re.compile(
 """An option of the command line, as diagnostics speak of it, but not in a whole command."""
 
 
-def in_python(text: str) -> str:
+def render_for_python(text: str) -> str:
     """A sentence about options with the arguments of :func:`sewdsl.load` in their place.
 
     >>> in_python("add --input CxHxW, or raise it with --limit nodes=N; leave out --dialect")
@@ -188,4 +188,4 @@ class SewdslError(Exception):
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         errors = [d for d in self.diagnostics if d.severity is Severity.ERROR]
         lines = [f"{d}{f' (help: {d.help})' if d.help else ''}" for d in errors or self.diagnostics]
-        super().__init__(escape_controls("\n".join(in_python(line.removeprefix("--")) for line in lines)))
+        super().__init__(escape_controls("\n".join(render_for_python(line.removeprefix("--")) for line in lines)))

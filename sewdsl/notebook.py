@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from sewdsl.compiler import Options, read
 from sewdsl.draw import RenderingError, render
 from sewdsl.draw import dot as as_dot
-from sewdsl.draw.fold import picture_of
-from sewdsl.draw.tree import layers
+from sewdsl.draw.fold import picture_items
+from sewdsl.draw.tree import drawn_layers
 from sewdsl.ir.listing import block_rows
 from sewdsl.ir.network import Network
 
@@ -47,7 +47,7 @@ def network_html(network: Network) -> str:
 def _picture(network: Network) -> str:
     if len(network) > NODES:
         return f"not drawn: more than {NODES:,} nodes"
-    drawn = sum(1 for _ in layers(picture_of(network)))
+    drawn = sum(1 for _ in drawn_layers(picture_items(network)))
     if drawn > BOXES:
         return f"not drawn: {drawn:,} layers, more than {BOXES:,}; <code>sewdsl draw</code> draws them"
     try:
@@ -68,7 +68,7 @@ def _table(network: Network) -> str:
     return f"<table>{''.join(lines)}</table>{more}"
 
 
-class Run:
+class NotebookRun:
     """A run that has ended: its result, its curves, its network.
 
     Args:
@@ -91,9 +91,9 @@ class Run:
 
     def model(self, *, best: bool = False) -> SpikingNetwork:
         """The trained network, in evaluation mode: of the last epoch, or of the best one."""
-        from sewdsl.train.trained import trained  # noqa: PLC0415 -- as above
+        from sewdsl.train.trained import load_model  # noqa: PLC0415 -- as above
 
-        return trained(self._folder, best=best)
+        return load_model(self._folder, best=best)
 
     def __repr__(self) -> str:
         result = self.result
@@ -116,7 +116,7 @@ def train(
     overwrite: bool = False,
     data: str | Path | None = None,
     **options: Unpack[Options],
-) -> Run:
+) -> NotebookRun:
     """Trains the network of a spec as its recipe says, with a bar; the same as ``sewdsl train``.
 
     Args:
@@ -135,14 +135,14 @@ def train(
     name = compilation.result().name
     from sewdsl.train import run  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.folder import make_numbered  # noqa: PLC0415 -- as above
-    from sewdsl.train.loop import Way  # noqa: PLC0415 -- as above
-    from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
+    from sewdsl.train.loop import RunOptions  # noqa: PLC0415 -- as above
+    from sewdsl.train.plan import plan_training  # noqa: PLC0415 -- as above
 
-    planned = plan(compilation, Path(data) if data else None)
+    planned = plan_training(compilation, Path(data) if data else None)
     planned.data.find()
     folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
-    run.train(compilation, planned, folder, Way(tuple(_callbacks())))
-    return Run(folder.path)
+    run.train(compilation, planned, folder, RunOptions(tuple(_callbacks())))
+    return NotebookRun(folder.path)
 
 
 def _folder(path: Path, *, overwrite: bool) -> RunFolder:
@@ -151,15 +151,15 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
     Raises:
         RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
     """
-    from sewdsl.train.folder import RunError, RunFolder, make  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.lock import cleared  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import RunError, RunFolder, make_run_folder  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.lock import clear_and_lock  # noqa: PLC0415 -- as above
 
     if not RunFolder(path).spec.is_file():
-        return make(path)
+        return make_run_folder(path)
     if not overwrite:
         message = f"'{path}' already holds a run; overwrite=True removes it, and without a folder there is a new one"
         raise RunError(message)
-    return cleared(path)
+    return clear_and_lock(path)
 
 
 def _callbacks() -> Iterator[Callback]:

@@ -14,7 +14,7 @@ class BrokenPackage(UserWarning):
     """What another distribution announces cannot be used; the message names the package and the module."""
 
 
-def announced(group: str) -> Iterator[tuple[str, ModuleType]]:
+def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:
     """Every module that the packages of a group have, with the package's name; warns of those that do not import.
 
     Args:
@@ -31,7 +31,7 @@ def warn(package: str, module: str, why: object) -> None:
     warnings.warn(f"the package '{package}' is broken: {module}: {why}", BrokenPackage, stacklevel=2)
 
 
-def below(package: ModuleType) -> Iterator[str]:
+def submodules(package: ModuleType) -> Iterator[str]:
     """The names of all modules below a package."""
     for found in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}.", lambda _: None):
         yield found.name
@@ -41,7 +41,7 @@ def _modules(entry: EntryPoint, package: str) -> Iterator[ModuleType]:
     first = _imported(entry.module, package)
     if first is not None:
         yield first
-        yield from filter(None, (_imported(name, package) for name in below(first)))
+        yield from filter(None, (_imported(name, package) for name in submodules(first)))
 
 
 def _imported(name: str, package: str) -> ModuleType | None:

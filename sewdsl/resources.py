@@ -10,7 +10,7 @@ from typing import Literal
 _IN_CHECKOUT = {"grammars": "grammars", "nets": "nets", "codes": "docs/codes"}
 
 
-def folder(name: Literal["grammars", "nets", "codes"]) -> Path:
+def resource_folder(name: Literal["grammars", "nets", "codes"]) -> Path:
     """The folder of that name: in an installed wheel beside the code, in a checkout at its top.
 
     Raises:
@@ -24,7 +24,7 @@ def folder(name: Literal["grammars", "nets", "codes"]) -> Path:
     raise FileNotFoundError(message)
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     """Where to keep what is expensive to make; it can be removed at any time.
 
     ``$SEWDSL_CACHE``, or a folder in the place that the system has for caches.

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 
-def write(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Writes a file. Several may write the same one at once; that which ends last stays.
 
     Args:

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sewdsl.checks.expectation import computed, holds
-from sewdsl.compiler import read, shipped
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
+from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import docs
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join, Layer, Surrogate
 from sewdsl.ir.recipe import Optimizer, Recipe, Schedule
-from sewdsl.ir.words import in_words
+from sewdsl.ir.words import format_value
 from sewdsl.ops import catalogue
 from sewdsl.ops.layers.pool import Pool
 
@@ -63,9 +63,9 @@ def kinds() -> str:
         for name, kind in sorted(catalogue().items(), key=lambda item: item[0].casefold()):
             if issubclass(kind, family) and name != "input":
                 parts.append(_kind(name, kind))
-    blocks = shipped()["blocks"].read_text(encoding="utf-8")
+    blocks = shipped_networks()["blocks"].read_text(encoding="utf-8")
     parts.append(f"## Blocks\n\nThe paper's blocks, in the language itself:\n\n```sewdsl\n{blocks}```\n")
-    parts.append("## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in docs.settings().items())))
+    parts.append("## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in docs.header_docs().items())))
     parts.append("## Recipe\n\n" + _table(("key", "default", "meaning"), _recipe()))
     parts.append("## Data sets\n\n[Data](data.md) says what is expected on disk.\n\n" + datasets())
     return "\n".join(parts)
@@ -74,10 +74,10 @@ def kinds() -> str:
 def _kind(name: str, kind: type[Kind]) -> str:
     letters = {field: letter for letter, field in kind.letters().items()}
     rows = (
-        (_argument(name, field, letters), _default(kind, field), text) for field, text in docs.arguments(kind).items()
+        (_argument(name, field, letters), _default(kind, field), text) for field, text in docs.field_docs(kind).items()
     )
-    table = _table(("argument", "default", "meaning"), rows) if docs.arguments(kind) else ""
-    return f"### {name}\n\n{docs.description(kind)}\n\n{table}"
+    table = _table(("argument", "default", "meaning"), rows) if docs.field_docs(kind) else ""
+    return f"### {name}\n\n{docs.kind_description(kind)}\n\n{table}"
 
 
 def _argument(name: str, field: str, letters: dict[str, str]) -> str:
@@ -91,11 +91,11 @@ def _default(kind: type[Kind | Recipe], name: str) -> str:
         return "the kernel"
     if field.is_required():
         return "–"
-    return f"`{in_words(field.get_default(call_default_factory=True, validated_data={}))}`"
+    return f"`{format_value(field.get_default(call_default_factory=True, validated_data={}))}`"
 
 
 def _recipe() -> Iterator[tuple[str, str, str]]:
-    return ((f"`{key}`", _default(Recipe, key), text) for key, text in docs.recipe().items())
+    return ((f"`{key}`", _default(Recipe, key), text) for key, text in docs.recipe_docs().items())
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
@@ -127,7 +127,7 @@ def networks() -> str:
         macs = f"{network.total_macs:,}"
         return f"`{name}`", network.name, f"{network.total_parameters:,}", macs, ", ".join(printed) or "–"
 
-    found = ((name, read(path).network) for name, path in shipped().items())
+    found = ((name, read(path).network) for name, path in shipped_networks().items())
     rows = (row(name, network) for name, network in found if network is not None)
     head = ("name", "network", "parameters", "MACs a time-step", "printed")
     return f"{NETWORKS}\n{_table(head, rows)}"
@@ -137,13 +137,13 @@ def claims() -> str:
     """Every figure that a source prints, beside the one that is computed."""
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for name, path in shipped().items():
+        for name, path in shipped_networks().items():
             network = read(path).network
             for claim in network.expectations if network else ():
                 if network and not claim.binding:
-                    value = computed(network, claim.quantity)
+                    value = compute_quantity(network, claim.quantity)
                     shown = f"{value:,}" if isinstance(value, int) else value
-                    verdict = "holds" if holds(claim, value) else "**differs**"
+                    verdict = "holds" if agrees_with_figure(claim, value) else "**differs**"
                     yield f"`{name}`", claim.quantity, claim.source, claim.value, shown, verdict
 
     return _table(("network", "quantity", "source", "printed", "computed", ""), rows())
@@ -152,7 +152,7 @@ def claims() -> str:
 def codes() -> str:
     """The diagnostics by what they are about."""
     groups: dict[str, list[tuple[str, ...]]] = {}
-    for code, page in docs.codes().items():
+    for code, page in docs.code_pages().items():
         head = _HEAD.search(page)
         severity, group = (head[1], head[2]) if head else ("", "other")
         text = page[head.end() if head else 0 :].split("\n```")[0].strip().replace("\n", " ")

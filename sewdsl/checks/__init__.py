@@ -12,7 +12,7 @@ from functools import cache
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.ir.network import Network
-from sewdsl.plugins import announced
+from sewdsl.plugins import announced_modules
 
 GROUP = "sewdsl.rules"
 Rule = Callable[[Network, bool], Iterable[Diagnostic]]
@@ -23,7 +23,7 @@ Rule = Callable[[Network, bool], Iterable[Diagnostic]]
 def rules() -> tuple[Rule, ...]:
     """The ``check`` function of every module of this package, and of those that other distributions announce."""
     modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
-    others = [module for _, module in announced(GROUP) if callable(getattr(module, "check", None))]
+    others = [module for _, module in announced_modules(GROUP) if callable(getattr(module, "check", None))]
     return tuple(module.check for module in (*modules, *others))
 
 

@@ -8,16 +8,16 @@ from itertools import pairwise
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ops.joins.and_ import And
-from sewdsl.ops.residual import Residual, rows
+from sewdsl.ops.residual import ResidualBlock, identity_chains
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
     """Sec. 4.1: each AND keeps only the spikes at which its branch fires too, so that deep layers fall silent."""
 
-    def conjoined(block: Residual) -> bool:
+    def conjoined(block: ResidualBlock) -> bool:
         return block.activation is None and isinstance(network.nodes[block.join].op, And)
 
-    for row in rows(network, conjoined):
+    for row in identity_chains(network, conjoined):
         if len(row) > 1:
             join = network.nodes[row[-1].join]
             pooled = any(block.source != before.end for before, block in pairwise(row))

@@ -13,14 +13,14 @@ from sewdsl.ir.settings import Expectation
 QUANTITIES = ("parameters", "macs", "output")
 
 
-def computed(network: Network, quantity: str) -> str | int:
+def compute_quantity(network: Network, quantity: str) -> str | int:
     """The value of a quantity: a number, or a shape such as ``11`` or ``32x4x4`` for the output."""
     if quantity == "output":
         return network.nodes[network.output].output.size
     return network.total_parameters if quantity == "parameters" else network.total_macs
 
 
-def holds(expectation: Expectation, value: str | int) -> bool | None:
+def agrees_with_figure(expectation: Expectation, value: str | int) -> bool | None:
     """Whether a value agrees with the figure as written; None: that is no figure."""
     if isinstance(value, str):
         return expectation.value == value
@@ -36,11 +36,11 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
             near = advice(expectation.quantity, QUANTITIES, expectation.span, f"quantities: {', '.join(QUANTITIES)}")
             yield Diagnostic("unknown-setting", Severity.ERROR, message, expectation.span, **near)
         elif whole:
-            yield from _compare(expectation, computed(network, expectation.quantity))
+            yield from _compare(expectation, compute_quantity(network, expectation.quantity))
 
 
 def _compare(expectation: Expectation, value: str | int) -> Iterator[Diagnostic]:
-    agrees = holds(expectation, value)
+    agrees = agrees_with_figure(expectation, value)
     shown = f"{value:,}" if isinstance(value, int) else value
     if agrees is None:
         message = f"'{expectation.value}' is not a figure"

@@ -12,10 +12,10 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.ops.chains import RATES, Bound, bound_above, bound_below
 from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.ops.residual import Residual, reads, rows
-from sewdsl.ops.transmission import slopes
+from sewdsl.ops.residual import ResidualBlock, depends_on, identity_chains
+from sewdsl.ops.transmission import surrogate_slopes
 
-FACTOR = 10
+MIN_GRADIENT_CHANGE = 10
 """By how much a row must multiply or divide a gradient to be warned of."""
 
 MAX_BOUNDS = 20
@@ -30,26 +30,26 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     SEW blocks leave it as it is (Eq. 11).
     """
     T, factors = network.settings.steps, _Factors(network.settings.steps)
-    for row in rows(network, lambda block: _neuron(network, block) is not None):
+    for row in identity_chains(network, lambda block: _neuron(network, block) is not None):
         chains, windows = _chains(network, row)
         most, least = factors.most(chains, windows), factors.least(chains)
-        if most is not None and most <= 1 / FACTOR:
+        if most is not None and most <= 1 / MIN_GRADIENT_CHANGE:
             yield _report(network, row, "vanishing-gradient", f"at most {most:.2g} at T = {T}", "larger")
-        elif least is not None and least >= FACTOR:
+        elif least is not None and least >= MIN_GRADIENT_CHANGE:
             size = f"at least {min(least, float_info.max):.2g} at T = {T}"
             rates = f"firing rates from {RATES[0]:g} to {RATES[-1]:g}"
             yield _report(network, row, "exploding-gradient", f"{size} and {rates}", "smaller")
 
 
-def _neuron(network: Network, block: Residual) -> LinearNeuron | None:
+def _neuron(network: Network, block: ResidualBlock) -> LinearNeuron | None:
     """The neuron of a Spiking block, if its factors are known and all of the gradient goes through it."""
     neuron, source = network.nodes[block.end].op, network.nodes[block.source]
-    if block.activation is None or not isinstance(neuron, LinearNeuron) or slopes(neuron) is None:
+    if block.activation is None or not isinstance(neuron, LinearNeuron) or surrogate_slopes(neuron) is None:
         return None
     if not source.output.values.binary:
         return None
     readers = network.readers[block.source]
-    if readers[-1] > block.join or not all(reads(network, block.join, reader) for reader in readers):
+    if readers[-1] > block.join or not all(depends_on(network, block.join, reader) for reader in readers):
         return None
     while isinstance(source.op, MaxPool):
         if len(network.readers[source.inputs[0]]) > 1:
@@ -58,7 +58,7 @@ def _neuron(network: Network, block: Residual) -> LinearNeuron | None:
     return neuron
 
 
-def _chains(network: Network, row: Sequence[Residual]) -> tuple[list[Chain], float]:
+def _chains(network: Network, row: Sequence[ResidualBlock]) -> tuple[list[Chain], float]:
     """The neurons of a row, divided where it pools, and of how many windows a value can be the maximum."""
     neurons = [neuron for neuron in (_neuron(network, block) for block in row) if neuron is not None]
     chains: list[list[LinearNeuron]] = [[neurons[0]]]
@@ -111,9 +111,9 @@ class _Factors:
         return self._below.get(key)
 
 
-def _report(network: Network, row: Sequence[Residual], code: str, size: str, advice: str) -> Diagnostic:
+def _report(network: Network, row: Sequence[ResidualBlock], code: str, size: str, advice: str) -> Diagnostic:
     join, neuron = network.nodes[row[-1].join], _neuron(network, row[-1])
-    one = slopes(neuron) if neuron else None
+    one = surrogate_slopes(neuron) if neuron else None
     assert neuron is not None and one is not None  # noqa: S101, PT018 -- only such blocks belong to a row
     blocks = "with a neutral branch, a Spiking block multiplies"
     if len(row) > 1:

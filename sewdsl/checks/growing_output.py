@@ -8,7 +8,7 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.neurons.relu import ReLU
-from sewdsl.ops.residual import Residual, rows
+from sewdsl.ops.residual import ResidualBlock, identity_chains
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
@@ -17,12 +17,12 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     k SEW blocks with ADD give at most k + 1 (Sec. 3.3), which the ranges of ``sewdsl show`` say exactly.
     """
 
-    def grows(block: Residual) -> bool:
+    def grows(block: ResidualBlock) -> bool:
         join = network.nodes[block.join]
         end = network.nodes[join.inputs[0]].op
         return block.activation is None and isinstance(end, ReLU) and isinstance(join.op, Add)
 
-    for row in rows(network, grows):
+    for row in identity_chains(network, grows):
         if len(row) > 1:
             join = network.nodes[row[-1].join]
             yield Diagnostic(

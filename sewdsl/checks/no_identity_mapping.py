@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
-from sewdsl.ops.residual import identities
-from sewdsl.ops.transmission import Failure, failure
+from sewdsl.ops.residual import identity_blocks
+from sewdsl.ops.transmission import IdentityViolation, first_identity_violation
 
 MAX_NEURONS = 200
 """Neurons, each with other arguments, whose potentials are followed; the rest of many is not judged."""
@@ -19,15 +19,15 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
 
     A SEW block needs no such neuron: its join gives S where the branch is neutral (Sec. 3.3).
     """
-    failures: dict[Neuron, Failure | None] = {}
-    for block in identities(network):
+    failures: dict[Neuron, IdentityViolation | None] = {}
+    for block in identity_blocks(network):
         neuron, join = network.nodes[block.end].op, network.nodes[block.join]
         if block.activation is None or not isinstance(neuron, Neuron):
             continue
         if neuron not in failures:
             if len(failures) == MAX_NEURONS:
                 continue
-            failures[neuron] = failure(neuron, network.settings.steps)
+            failures[neuron] = first_identity_violation(neuron, network.settings.steps)
         wrong, values = failures[neuron], network.nodes[block.source].output.values
         learned = ", ".join(neuron.learnable())
         outcome = "is not an identity"

@@ -14,7 +14,7 @@ from sewdsl.ops.layers.max_pool import MaxPool
 
 LEAST = 0.1
 """A loss that can fall below this is not kept from falling."""
-MEANS = (AvgPool, GlobalAvgPool, MaxPool, Flatten)
+NON_INCREASING_LAYERS = (AvgPool, GlobalAvgPool, MaxPool, Flatten)
 """Layers whose output is never greater than their input's."""
 
 
@@ -42,6 +42,6 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
 def _most(network: Network) -> int | None:
     """The greatest value of the output; None: there is none."""
     node = network.nodes[network.output]
-    while isinstance(node.op, MEANS):
+    while isinstance(node.op, NON_INCREASING_LAYERS):
         node = network.nodes[node.inputs[0]]
     return node.output.values.upper

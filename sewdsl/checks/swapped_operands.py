@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.ops.residual import reads
+from sewdsl.ops.residual import depends_on
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
@@ -16,7 +16,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         if not isinstance(node.op, Join):
             continue
         branch, shortcut = node.inputs
-        if branch != shortcut and reads(network, shortcut, branch):
+        if branch != shortcut and depends_on(network, shortcut, branch):
             yield Diagnostic(
                 "swapped-operands",
                 Severity.WARNING,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron, Surrogate
-from sewdsl.ops.residual import residuals
+from sewdsl.ops.residual import residual_blocks
 
-PLACES = [0.0, *(sign * 2.0**exponent for sign in (-1, 1) for exponent in range(-24, 3))]
+SAMPLE_DISTANCES = [0.0, *(sign * 2.0**exponent for sign in (-1, 1) for exponent in range(-24, 3))]
 """Distances from the threshold at which a surrogate is looked at, however narrow it is."""
 
 
@@ -18,7 +18,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
 
     In SEW ResNet, those that are 0 away from the threshold learn as well as others.
     """
-    spiking = {block.activation for block in residuals(network)}
+    spiking = {block.activation for block in residual_blocks(network)}
     said: set[Surrogate] = set()
     known: dict[Surrogate, frozenset[float]] = {}
     for index, node in enumerate(network):
@@ -48,4 +48,4 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
 
 def _gradients(surrogate: Surrogate) -> frozenset[float]:
     """The values that a derivative takes."""
-    return frozenset(float(surrogate.derivative(u)) for u in PLACES)
+    return frozenset(float(surrogate.derivative(u)) for u in SAMPLE_DISTANCES)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.ir.network import Network
-    from sewdsl.train.beginning import Beginning
+    from sewdsl.train.beginning import InitialWeights
 
 Weights = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="Begin with the weights in this file, by our keys.")
 ]
 
 
-def beginning(path: Path | None, network: Network) -> Beginning | None:
+def load_initial_weights(path: Path | None, network: Network) -> InitialWeights | None:
     """The weights in a file, for a network; None where no file is given.
 
     Raises:
@@ -30,30 +30,30 @@ def beginning(path: Path | None, network: Network) -> Beginning | None:
     if path is None:
         return None
     from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.beginning import Beginning  # noqa: PLC0415 -- as above
+    from sewdsl.train.beginning import InitialWeights  # noqa: PLC0415 -- as above
     from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
-    from sewdsl.train.origin import Origin  # noqa: PLC0415 -- as above
+    from sewdsl.train.origin import WeightsOrigin  # noqa: PLC0415 -- as above
 
     ours = weights.SCHEMES["sewdsl"]
     try:
-        found = weights.read(path)
+        found = weights.read_weights(path)
     except weights.WeightsError as error:
         raise RunError(str(error)) from None
     try:
-        names = [scheme.name for scheme in weights.detect(found.tensors, network)]
+        names = [scheme.name for scheme in weights.detect_schemes(found.tensors, network)]
         if ours.name not in names:
             message = (
                 f"'{path}' has the keys of {' and '.join(names)}, and a training begins with ours: "
                 f"sewdsl weights convert {path} ours.safetensors --net SPEC gives it those"
             )
             raise RunError(message)
-        tensors, notes = weights.fit(found.tensors, network, ours)
+        tensors, notes = weights.to_node_paths(found.tensors, network, ours)
         digest = sha256(path.read_bytes()).hexdigest()
     except (weights.WeightsError, OSError) as error:
         message = f"'{path}': {error}"
         raise RunError(message) from None
     _say(path, digest, [*found.notes, *notes, *_rounded(tensors)])
-    return Beginning(Origin(file=str(path), sha256=digest), tensors)
+    return InitialWeights(WeightsOrigin(file=str(path), sha256=digest), tensors)
 
 
 def _rounded(tensors: dict[str, Tensor]) -> list[str]:

@@ -8,12 +8,27 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.cli import files
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
+from sewdsl.cli.options import (
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Set,
+    Steps,
+    compile_options,
+    exit_with_usage_error,
+    read_spec_text,
+)
 from sewdsl.cli.output import echo_json
-from sewdsl.cli.printing import Format, as_json, concise, github, report
-from sewdsl.compiler import Compilation, Options
-from sewdsl.compiler import variants as compile_variants
-from sewdsl.compiler.fixing import fixed
+from sewdsl.cli.printing import (
+    DiagnosticFormat,
+    diagnostics_to_json,
+    format_github_command,
+    format_one_line,
+    print_diagnostics,
+)
+from sewdsl.compiler import Compilation, Options, compile_variants
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.source import Source
 from sewdsl.terminal import echo
@@ -37,20 +52,22 @@ def command(  # noqa: PLR0913 -- one parameter per option
         ),
     ] = False,
     unsafe_fixes: Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix: also what is only likely.")] = False,
-    as_format: Annotated[Format, typer.Option("--format", help="How problems are printed.")] = Format.TEXT,
+    as_format: Annotated[
+        DiagnosticFormat, typer.Option("--format", help="How problems are printed.")
+    ] = DiagnosticFormat.TEXT,
     json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Check specs: syntax, names, shapes, ranges, figures, data sets of recipes. Exit code 1 where there are errors."""
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     if unsafe_fixes and not fix:
-        usage("--unsafe-fixes goes with --fix")
+        exit_with_usage_error("--unsafe-fixes goes with --fix")
     results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else _read(spec, options) for spec in specs]
-    _print(results, Format.JSON if json_ else as_format)
+    _print(results, DiagnosticFormat.JSON if json_ else as_format)
     raise typer.Exit(0 if all(result.compilation.valid for result in results) else 1)
 
 
 @dataclass(frozen=True)
-class Checked:
+class SpecReport:
     """What became of a spec.
 
     Attributes:
@@ -64,8 +81,8 @@ class Checked:
     mended: str | None = None
 
 
-def _read(spec: str, options: Options) -> Checked:
-    return Checked(spec, _said(text(spec), options))
+def _read(spec: str, options: Options) -> SpecReport:
+    return SpecReport(spec, _said(read_spec_text(spec), options))
 
 
 def _said(spec: str | Source, options: Options) -> Compilation:
@@ -73,37 +90,43 @@ def _said(spec: str | Source, options: Options) -> Compilation:
     base, varied = compile_variants(spec, seeded=False, **options)
     if base.network is None or base.study.probe:  # a probe does not ask the recipe
         return base
-    from sewdsl.train.plan import misfits  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.plan import training_problems  # noqa: PLC0415 -- not before it is needed
 
-    said, own = Diagnostics(list(base.diagnostics)), misfits(base)
+    said, own = Diagnostics(list(base.diagnostics)), training_problems(base)
     said.extend(own)
     for one in varied:
-        found = (d for compilation in one.compilations for d in misfits(compilation) if d not in own)
+        found = (d for compilation in one.compilations for d in training_problems(compilation) if d not in own)
         said.extend(replace(d, path=(one.variant.title, *d.path)) for d in found)
     return replace(base, diagnostics=said.sorted)
 
 
-def _print(results: list[Checked], form: Format) -> None:
-    if form is Format.JSON:
+def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
+    if form is DiagnosticFormat.JSON:
         echo_json(_as_json(results))
         return
     for result in results:
-        if form is Format.TEXT:
-            report(result.compilation.diagnostics)
+        if form is DiagnosticFormat.TEXT:
+            print_diagnostics(result.compilation.diagnostics)
         else:
             for diagnostic in result.compilation.diagnostics:
-                echo(github(diagnostic) if form is Format.GITHUB else concise(diagnostic))
+                echo(
+                    format_github_command(diagnostic)
+                    if form is DiagnosticFormat.GITHUB
+                    else format_one_line(diagnostic)
+                )
         if result.mended is not None:
             echo(result.mended)
-        if form is not Format.GITHUB:
+        if form is not DiagnosticFormat.GITHUB:
             _verdict(result.spec, result.compilation)
 
 
-def _as_json(results: list[Checked]) -> dict[str, Any]:
+def _as_json(results: list[SpecReport]) -> dict[str, Any]:
     return {
         "valid": all(result.compilation.valid for result in results),
         "diagnostics": [
-            {"spec": result.spec, **item} for result in results for item in as_json(result.compilation.diagnostics)
+            {"spec": result.spec, **item}
+            for result in results
+            for item in diagnostics_to_json(result.compilation.diagnostics)
         ],
         "fixed": {result.spec: result.mended for result in results if result.mended is not None},
     }
@@ -134,15 +157,15 @@ def _verdict(spec: str, result: Compilation) -> None:
         echo(f"{name}: invalid{tail}{hint}", err=True)
 
 
-def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
+def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
     """Applies fixes until there are none; rewrites the file, or keeps the mended string."""
-    result = _said(text(spec), options)
+    result = _said(read_spec_text(spec), options)
     if result.found is None:
-        return Checked(spec, result)
+        return SpecReport(spec, result)
     name, original, file = result.found.source.name, result.found.source.text, result.found.file
     mended, seen, left = original, {original}, MAX_READ
     while True:
-        better = fixed(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else mended
+        better = apply_fixes(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else mended
         if better in seen:
             break
         mended = better
@@ -154,4 +177,4 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> Checked:
         if left < 0:
             echo(f"{name}: still changing after {len(seen) - 1} rounds of fixes", err=True)
             break
-    return Checked(spec, result, mended if file is None and mended != original else None)
+    return SpecReport(spec, result, mended if file is None and mended != original else None)

@@ -12,22 +12,22 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sewdsl.cli.output import console, dump
-from sewdsl.cli.printing import as_csv
-from sewdsl.cli.running import refusals
-from sewdsl.compiler import Varied
+from sewdsl.cli.printing import rows_to_csv
+from sewdsl.cli.running import probe_errors
+from sewdsl.compiler import CompiledVariant
 from sewdsl.elaborate import Study
-from sewdsl.elaborate.study import PROBES
+from sewdsl.elaborate.study import PROBE_QUANTITIES
 from sewdsl.ir.network import Network
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.probe.comparison import Curve
+    from sewdsl.probe.comparison import BlockCurve
 
-FILES = {f"{probe}.{ending}" for probe in PROBES for ending in ("csv", "json", "png")}
+PROBE_FILES = {f"{probe}.{ending}" for probe in PROBE_QUANTITIES for ending in ("csv", "json", "png")}
 """All that probes leave."""
 
 
-def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
+def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path) -> None:
     """Probes every variant, prints a table, and writes ``rates`` or ``gradients`` as CSV, JSON and PNG.
 
     Args:
@@ -38,44 +38,46 @@ def compare(study: Study, found: Sequence[Varied], folder: Path) -> None:
     Raises:
         RunError: the folder holds something else, or a file cannot be written.
     """
-    from sewdsl.probe import blocks  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.probe.comparison import curves  # noqa: PLC0415 -- as above
+    from sewdsl.probe import named_residuals  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe.comparison import block_curves  # noqa: PLC0415 -- as above
     from sewdsl.train.folder import open_group  # noqa: PLC0415 -- not before it is needed
 
     networks = [varied.compilations[0].result() for varied in found]
     for network, varied in zip(networks, found, strict=True):
-        if not blocks(network):
+        if not named_residuals(network):
             echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
             raise typer.Exit(1)
-    if len({seeds_of(study, network) for network in networks}) > 1:
+    if len({study_seeds(study, network) for network in networks}) > 1:
         echo("error: networks are compared with the same seeds: write 'vary seed', not 'train.seed'", err=True)
         raise typer.Exit(1)
-    open_group(folder, FILES.__contains__, "part of this study")
-    every: list[Curve] = []
-    seeds = seeds_of(study, networks[0])
+    open_group(folder, PROBE_FILES.__contains__, "part of this study")
+    every: list[BlockCurve] = []
+    seeds = study_seeds(study, networks[0])
     for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
         echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
-        with refusals():
-            every += curves(network, varied.variant.labels, study.probe, seeds)
+        with probe_errors():
+            every += block_curves(network, varied.variant.labels, study.probe, seeds)
     _write(study.probe, networks, seeds, every, folder)
     console().print(_table(every))
     echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
 
 
-def seeds_of(study: Study, network: Network) -> tuple[int, ...]:
+def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
     """The study's, or the recipe's, or zero."""
     return study.numbers or (network.recipe.seed if network.recipe else 0,)
 
 
-def _write(probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[Curve], folder: Path) -> None:
-    from sewdsl.probe.panels import panels  # noqa: PLC0415 -- matplotlib takes a second
+def _write(
+    probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve], folder: Path
+) -> None:
+    from sewdsl.probe.panels import plot_panels  # noqa: PLC0415 -- matplotlib takes a second
     from sewdsl.train import atomic  # noqa: PLC0415 -- not before it is needed
 
     picture = BytesIO()
-    panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
+    plot_panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
     rows = [row for curve in every for row in _rows(curve, seeds)]
-    atomic.write_text(folder / f"{probe}.csv", as_csv(rows))
-    atomic.write_text(folder / f"{probe}.json", dump(_as_json(networks, seeds, every)) + "\n")
+    atomic.write_text_atomically(folder / f"{probe}.csv", rows_to_csv(rows))
+    atomic.write_text_atomically(folder / f"{probe}.json", dump(_as_json(networks, seeds, every)) + "\n")
     atomic.write(folder / f"{probe}.png", picture.getvalue())
 
 
@@ -95,7 +97,7 @@ def _title(networks: Sequence[Network], seeds: Sequence[int]) -> str:
     return ", ".join(said)
 
 
-def _rows(curve: Curve, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def _rows(curve: BlockCurve, seeds: Sequence[int]) -> list[dict[str, Any]]:
     return [
         {
             **curve.labels,
@@ -110,7 +112,7 @@ def _rows(curve: Curve, seeds: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-def _as_json(networks: Sequence[Network], seeds: Sequence[int], every: Sequence[Curve]) -> dict[str, Any]:
+def _as_json(networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve]) -> dict[str, Any]:
     from sewdsl.probe.comparison import SAMPLES  # noqa: PLC0415 -- torch takes seconds
 
     return {
@@ -133,7 +135,7 @@ def _as_json(networks: Sequence[Network], seeds: Sequence[int], every: Sequence[
     }
 
 
-def _table(every: Sequence[Curve]) -> Table:
+def _table(every: Sequence[BlockCurve]) -> Table:
     """The ends of each curve, and how far it goes."""
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for axis in every[0].labels:

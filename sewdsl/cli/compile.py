@@ -7,12 +7,23 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, text
+from sewdsl.cli.options import (
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Set,
+    Spec,
+    Steps,
+    compile_options,
+    read_spec_text,
+    require_network,
+)
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
-from sewdsl.passes import LEVELS, applied
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.passes import LEVELS, run_passes
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
 
 Optimize = Annotated[
@@ -43,22 +54,22 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Compile a spec and print a stage: its whole text, the network as JSON, what passes did, the module, or DOT."""
     options = compile_options(input, steps, neuron, settings, limit, dialect)
-    compilation = read(text(spec), **options)
-    network = require(compilation)
+    compilation = read(read_spec_text(spec), **options)
+    network = require_network(compilation)
     if emit is Stage.TREE:
-        from sewdsl.train.standalone import standalone  # noqa: PLC0415 -- only this stage needs it
+        from sewdsl.train.standalone import standalone_text  # noqa: PLC0415 -- only this stage needs it
 
-        write_output(standalone(compilation))
+        write_output(standalone_text(compilation))
     elif emit is Stage.DOT:
         from sewdsl.draw import RenderingError, dot  # noqa: PLC0415 -- only this stage needs it
 
         try:
-            write_output(dot(network, max_boxes=(options.get("limit") or {}).get("boxes", STANDARD.boxes)))
+            write_output(dot(network, max_boxes=(options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)))
         except RenderingError as error:
             echo(f"cannot draw {network.name}: {error}", err=True)
             raise typer.Exit(1) from None
     elif emit is Stage.PASSES:
-        for done in applied(network, optimize):
+        for done in run_passes(network, optimize):
             echo(f"{done.name}: {done.said or 'nothing to do'}")
     elif emit is Stage.MODULE:
         try:

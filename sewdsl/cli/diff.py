@@ -8,21 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options
-from sewdsl.cli.options import network as load_network
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, load_network
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler import Options
-from sewdsl.compiler.spec import find
+from sewdsl.compiler.spec import find_source
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.ir.network import Network
 from sewdsl.notation.changes import Change
-from sewdsl.notation.difference import Difference, Value, difference
-from sewdsl.notation.unwritable import Unwritable
+from sewdsl.notation.difference import Difference, ValueChange, diff_networks
+from sewdsl.notation.unwritable import UnwritableNetwork
 from sewdsl.terminal import echo
 
-TROUBLE = 2
+EXIT_UNCOMPARABLE = 2
 """Exit code where there is nothing to compare."""
-WIDEST = 60
+MAX_CHANGE_WIDTH = 60
 """Characters of a change, behind which its place stands in the same column as the others'."""
 
 One = Annotated[str, typer.Argument(metavar="A", help="A .net file, a shipped network, a quoted compact string, or -.")]
@@ -48,28 +47,28 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     before, after = _network(one, options), _network(other, options)
     try:
-        found = difference(before, after)
-    except Unwritable as error:
+        found = diff_networks(before, after)
+    except UnwritableNetwork as error:
         echo(f"error: {error}", err=True)
-        raise typer.Exit(TROUBLE) from None
+        raise typer.Exit(EXIT_UNCOMPARABLE) from None
     if json_:
-        echo_json(as_json(before, after, found))
+        echo_json(difference_to_json(before, after, found))
     else:
-        echo("\n".join(lines(before, after, found)))
+        echo("\n".join(format_difference(before, after, found)))
     raise typer.Exit(1 if found else 0)
 
 
 def _network(spec: str, options: Options) -> Network:
-    found = find(spec, Diagnostics(), dialect=True)
+    found = find_source(spec, Diagnostics(), dialect=True)
     if found is not None and found.file is not None:
         options = {**options, "dialect": None}
     try:
         return load_network(spec, options)
     except typer.Exit:
-        raise typer.Exit(TROUBLE) from None
+        raise typer.Exit(EXIT_UNCOMPARABLE) from None
 
 
-def lines(before: Network, after: Network, found: Difference) -> Iterator[str]:
+def format_difference(before: Network, after: Network, found: Difference) -> Iterator[str]:
     """A difference as text."""
     yield f"{before.name} -> {after.name}" if found else f"{before.name}, {after.name}: no difference"
     for title, values in (("settings", found.settings), ("layers", ()), ("recipe", found.recipe), ("", found.figures)):
@@ -79,7 +78,7 @@ def lines(before: Network, after: Network, found: Difference) -> Iterator[str]:
             yield from ("", title or "what follows", *_values(values))
 
 
-def _values(values: Sequence[Value]) -> Iterator[str]:
+def _values(values: Sequence[ValueChange]) -> Iterator[str]:
     width = max(len(value.key) for value in values)
     for value in values:
         yield f"  {value.key:{width}}  {value.before} -> {value.after}"
@@ -87,7 +86,7 @@ def _values(values: Sequence[Value]) -> Iterator[str]:
 
 def _changes(changes: Sequence[Change]) -> Iterator[str]:
     texts = [_change(change) for change in changes]
-    width = max((len(text) for text in texts if len(text) <= WIDEST), default=0)
+    width = max((len(text) for text in texts if len(text) <= MAX_CHANGE_WIDTH), default=0)
     for text, change in zip(texts, changes, strict=True):
         copies = f", in {in_copies(change.copies)}" if change.copies else ""
         yield f"{text:{width}}  {change.where} {change.node}{copies}"
@@ -113,7 +112,7 @@ def _numbers(numbers: Sequence[int]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def as_json(before: Network, after: Network, found: Difference) -> dict[str, Any]:
+def difference_to_json(before: Network, after: Network, found: Difference) -> dict[str, Any]:
     """A difference as plain data; None where nothing was or is."""
     return {
         "equal": not found,
@@ -134,5 +133,5 @@ def as_json(before: Network, after: Network, found: Difference) -> dict[str, Any
     }
 
 
-def _value(value: Value) -> dict[str, str]:
+def _value(value: ValueChange) -> dict[str, str]:
     return {"key": value.key, "before": value.before, "after": value.after}

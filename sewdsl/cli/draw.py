@@ -19,17 +19,17 @@ from sewdsl.cli.options import (
     Spec,
     Steps,
     compile_options,
-    require,
-    text,
-    usage,
+    exit_with_usage_error,
+    read_spec_text,
+    require_network,
 )
 from sewdsl.compiler import Compilation, read
 from sewdsl.ir.network import Network
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
 
 
-class Format(StrEnum):
+class PictureFormat(StrEnum):
     """What is written."""
 
     SVG = "svg"
@@ -51,7 +51,9 @@ Out = Annotated[
         "--out", "-o", metavar="FILE", help="Where to; '-' is standard output. By default here, named after SPEC."
     ),
 ]
-Form = Annotated[Format | None, typer.Option("--format", help="What to write; by default what the file's suffix says.")]
+Form = Annotated[
+    PictureFormat | None, typer.Option("--format", help="What to write; by default what the file's suffix says.")
+]
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -73,46 +75,46 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
     options = compile_options(input, steps, neuron, settings, limit, dialect)
-    compilation = read(text(spec), **options)
-    network = require(compilation)
+    compilation = read(read_spec_text(spec), **options)
+    network = require_network(compilation)
     _say_if_too_large(network, chosen, expand=expand)
-    shown_as_text = out is None and chosen in {Format.DOT, Format.MERMAID}
+    shown_as_text = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
     path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
-    from sewdsl.draw import RenderingError, picture  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import RenderingError, render_picture  # noqa: PLC0415 -- only this command draws
 
-    boxes = (options.get("limit") or {}).get("boxes", STANDARD.boxes)
+    boxes = (options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
     try:
-        content = picture(network, chosen.value, expand=expand, direction=direction.value, max_boxes=boxes)
+        content = render_picture(network, chosen.value, expand=expand, direction=direction.value, max_boxes=boxes)
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
     write_file(path, content, str(path))
 
 
-def _say_if_too_large(network: Network, form: Format, *, expand: bool) -> None:
+def _say_if_too_large(network: Network, form: PictureFormat, *, expand: bool) -> None:
     """Says of Mermaid text if a page will show an error in place of the picture."""
-    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, drawable, mermaid  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid  # noqa: PLC0415 -- only this command draws
 
-    if form is Format.MERMAID and not drawable(mermaid(network, expand=expand)):
+    if form is PictureFormat.MERMAID and not fits_mermaid_limits(mermaid(network, expand=expand)):
         most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
         echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 
 
-def _format(out: str | None, form: Format | None) -> Format:
+def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
     """The format asked for, or the one that the file's suffix stands for."""
     if form is not None:
         return form
     if out is None or out == "-":
-        return Format.SVG
+        return PictureFormat.SVG
     from sewdsl.draw import SUFFIXES, format_of  # noqa: PLC0415 -- only this command draws
 
     found = format_of(Path(out))
     if found is None:
-        usage(f"'{out}' ends in none of {', '.join(SUFFIXES)}; say which --format")
-    return Format(found)
+        exit_with_usage_error(f"'{out}' ends in none of {', '.join(SUFFIXES)}; say which --format")
+    return PictureFormat(found)
 
 
-def _file_name(compilation: Compilation, form: Format) -> str:
+def _file_name(compilation: Compilation, form: PictureFormat) -> str:
     """A file in the current folder, named after that of the network or, of a string, after the network."""
     file = compilation.found.file if compilation.found else None
     plain = re.sub(r"[^\w.+-]+", "-", compilation.result().name).strip(".-")

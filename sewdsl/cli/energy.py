@@ -11,19 +11,19 @@ from rich.table import Table
 
 from sewdsl.cli.output import console
 from sewdsl.ir.network import Network
-from sewdsl.passes.operations import Costs, Operations, operations
+from sewdsl.passes.operations import EnergyCosts, LayerOperations, operation_bounds
 
 if TYPE_CHECKING:
-    from sewdsl.probe.operations import Measured
+    from sewdsl.probe.operations import MeasuredOperations
 
-EXPLAINED = (
+ENERGY_FOOTNOTE = (
     "Of 'events' there is one for each value that is not zero and each weight that it meets, of 'accumulations' k for "
     "a count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes "
     "for one time-step. Neurons, joins, pooling and batch norm are not counted."
 )
 
 
-class Line(NamedTuple):
+class EnergyRow(NamedTuple):
     """A layer's operations for one sample; a mean over samples need not be whole.
 
     Attributes:
@@ -34,39 +34,42 @@ class Line(NamedTuple):
         activity: Share of values that are not zero, in [0, 1]; None: not measured.
     """
 
-    most: Operations
+    most: LayerOperations
     dense: float
     events: float
     accumulations: float
     activity: float | None = None
 
-    def energies(self, costs: Costs) -> tuple[float, float, float]:
+    def energies(self, costs: EnergyCosts) -> tuple[float, float, float]:
         """Energy in J of the three."""
         one, each = (self.most.energy(count, costs) for count in (self.events, self.accumulations))
         return self.dense * costs.mac * 1e-12, one, each
 
 
-def at_most(network: Network) -> list[Line]:
+def energy_bounds(network: Network) -> list[EnergyRow]:
     """If every neuron fires at every time-step."""
-    return [Line(most, most.dense, most.events, most.accumulations) for most in operations(network)]
+    return [EnergyRow(most, most.dense, most.events, most.accumulations) for most in operation_bounds(network)]
 
 
-def measured(found: Sequence[Measured]) -> list[Line]:
+def measured_energy(found: Sequence[MeasuredOperations]) -> list[EnergyRow]:
     """On average over the samples that were shown."""
     return [
-        Line(m.most, m.dense / m.samples, m.events / m.samples, m.accumulations / m.samples, m.activity) for m in found
+        EnergyRow(m.most, m.dense / m.samples, m.events / m.samples, m.accumulations / m.samples, m.activity)
+        for m in found
     ]
 
 
-def print_energy(lines: Sequence[Line], title: str, costs: Costs) -> None:
+def print_energy(lines: Sequence[EnergyRow], title: str, costs: EnergyCosts) -> None:
     """Prints a line for each layer with weights, the totals, and what they rest on."""
     out = console()
     out.print(title, style="bold")
     out.print(_table(lines, costs))
-    out.print(f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {EXPLAINED}", style="dim")
+    out.print(
+        f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {ENERGY_FOOTNOTE}", style="dim"
+    )
 
 
-def as_json(network: Network, lines: Sequence[Line], costs: Costs) -> dict[str, Any]:
+def energy_to_json(network: Network, lines: Sequence[EnergyRow], costs: EnergyCosts) -> dict[str, Any]:
     """The same as plain data; energies in joules."""
     dense, events, accumulations = _sums(lines, costs)
     return {
@@ -76,11 +79,11 @@ def as_json(network: Network, lines: Sequence[Line], costs: Costs) -> dict[str, 
         "dense_energy": dense,
         "event_energy": events,
         "accumulation_energy": accumulations,
-        "layers": [layer(line, costs) for line in lines],
+        "layers": [energy_row_to_json(line, costs) for line in lines],
     }
 
 
-def layer(line: Line, costs: Costs) -> dict[str, Any]:
+def energy_row_to_json(line: EnergyRow, costs: EnergyCosts) -> dict[str, Any]:
     """A line as plain data; None where events take less however many they are."""
     even = line.most.break_even(costs)
     return {
@@ -95,13 +98,13 @@ def layer(line: Line, costs: Costs) -> dict[str, Any]:
     }
 
 
-def _sums(lines: Sequence[Line], costs: Costs) -> tuple[float, float, float]:
+def _sums(lines: Sequence[EnergyRow], costs: EnergyCosts) -> tuple[float, float, float]:
     """Energy of all layers, in J."""
     dense, events, accumulations = zip(*(line.energies(costs) for line in lines), strict=True) if lines else [()] * 3
     return sum(dense), sum(events), sum(accumulations)
 
 
-def _table(lines: Sequence[Line], costs: Costs) -> Table:
+def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
     table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", "total", footer_style="bold", no_wrap=True)
     table.add_column("path", overflow="fold", style="dim")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.options import Data
-from sewdsl.cli.running import ends, prepare
+from sewdsl.cli.running import run_errors, set_up_process
 from sewdsl.terminal import echo
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
@@ -16,8 +16,8 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, a
 
 def command(run: Run, data: Data = None) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
-    prepare()
-    with ends(lambda: None):
+    set_up_process()
+    with run_errors(lambda: None):
         from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
         folder = RunFolder(run)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.options import usage
+from sewdsl.cli.options import exit_with_usage_error
 from sewdsl.cli.output import console, write_output
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 from sewdsl.terminal import echo, is_terminal
 
 
@@ -19,11 +19,11 @@ def command(
     ] = None,
 ) -> None:
     """Explain a diagnostic code, or list all codes."""
-    pages = {path.stem: path for path in sorted(folder("codes").glob("*.md"))}
+    pages = {path.stem: path for path in sorted(resource_folder("codes").glob("*.md"))}
     if code is None:
         echo("\n".join(pages))
     elif code not in pages:
-        usage(f"no code '{code}'; {did_you_mean(code, pages) or 'sewdsl explain lists all'}")
+        exit_with_usage_error(f"no code '{code}'; {did_you_mean(code, pages) or 'sewdsl explain lists all'}")
     else:
         _print(pages[code].read_text(encoding="utf-8"))
 

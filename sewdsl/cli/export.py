@@ -18,13 +18,13 @@ from sewdsl.cli.options import (
     Set,
     Steps,
     compile_options,
-    network,
+    exit_with_usage_error,
+    load_network,
     not_among,
-    usage,
 )
 from sewdsl.cli.probed import is_run
-from sewdsl.cli.running import exchange, prepare
-from sewdsl.export.target import ENDINGS, FORMATS, target
+from sewdsl.cli.running import exchange_errors, set_up_process
+from sewdsl.export.target import FORMAT_BY_SUFFIX, FORMATS, load_format
 from sewdsl.notation.neurons import mixture
 from sewdsl.terminal import echo
 
@@ -74,23 +74,25 @@ def command(  # noqa: PLR0913 -- one parameter per option
     name = _format(out, to)
     run = is_run(wanted)
     if run and (weights or input or steps or neuron or settings or limit or dialect):
-        usage(f"a run is as it was trained: {_OF_A_SPEC} go with a SPEC")
+        exit_with_usage_error(f"a run is as it was trained: {_OF_A_SPEC} go with a SPEC")
     if best and not run:
-        usage("--best goes with the folder of a run")
+        exit_with_usage_error("--best goes with the folder of a run")
     if data and not (run and check):
-        usage("--data goes with --check and the folder of a run")
-    prepare()
-    with exchange():
-        format_ = target(name)
+        exit_with_usage_error("--data goes with --check and the folder of a run")
+    set_up_process()
+    with exchange_errors():
+        format_ = load_format(name)
         if out.suffix not in format_.endings:
-            usage(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
+            exit_with_usage_error(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
         trained = run or weights is not None
         beside = out.with_suffix(".safetensors") if trained and not format_.holds_weights else None
         require_free(*filter(None, (out, beside)), overwrite=overwrite)
         if run:
             model = _trained(Path(wanted), best=best)
         else:
-            model = _untrained(network(wanted, compile_options(input, steps, neuron, settings, limit, dialect)), seed)
+            model = _untrained(
+                load_network(wanted, compile_options(input, steps, neuron, settings, limit, dialect)), seed
+            )
             if weights is not None:
                 _load(model, weights)
         written = format_.write(model, _inputs(model.network) if trained else "")
@@ -106,9 +108,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 def _format(out: Path, to: str | None) -> str:
     if to is None:
-        if out.suffix not in ENDINGS:
-            usage(f"OUT ends with {', '.join(ENDINGS)}, unless --to says the format; it is '{out.name}'")
-        return ENDINGS[out.suffix]
+        if out.suffix not in FORMAT_BY_SUFFIX:
+            exit_with_usage_error(
+                f"OUT ends with {', '.join(FORMAT_BY_SUFFIX)}, unless --to says the format; it is '{out.name}'"
+            )
+        return FORMAT_BY_SUFFIX[out.suffix]
     if to not in FORMATS:
         not_among("--to", list(FORMATS), to)
     return to
@@ -116,9 +120,9 @@ def _format(out: Path, to: str | None) -> str:
 
 def _trained(path: Path, *, best: bool) -> SpikingNetwork:
     from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.trained import trained  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.trained import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
 
-    return trained(RunFolder(path), best=best)
+    return load_model(RunFolder(path), best=best)
 
 
 def _untrained(known: Network, seed: int) -> SpikingNetwork:
@@ -131,9 +135,9 @@ def _load(model: SpikingNetwork, path: Path) -> None:
     """Loads weights, by whatever scheme names them."""
     from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
 
-    found = weights.read(path)
-    scheme, *_ = weights.detect(found.tensors, model.network)
-    tensors, notes = weights.fit(found.tensors, model.network, scheme)
+    found = weights.read_weights(path)
+    scheme, *_ = weights.detect_schemes(found.tensors, model.network)
+    tensors, notes = weights.to_node_paths(found.tensors, model.network, scheme)
     model.load_state_dict(tensors)
     mixed = mixture(model.network)
     said = [*found.notes, *notes, *([f"{mixed}; whether these weights are, no key says"] if mixed else [])]
@@ -142,8 +146,8 @@ def _load(model: SpikingNetwork, path: Path) -> None:
 
 def _inputs(network: Network) -> str:
     """How inputs are scaled, by the recipe's data set; empty where that is not known."""
-    from sewdsl.train.data import Setup, find  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data import DataOptions, find  # noqa: PLC0415 -- not before it is needed
 
     known = find(network.recipe.on) if network.recipe else None
-    scaling = known(Setup(shape=network.settings.input)).scaling() if known else ""
+    scaling = known(DataOptions(shape=network.settings.input)).scaling() if known else ""
     return f"{scaling}, as in {known.name}" if known and scaling else ""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from sewdsl.cli.probed import Amount, Shown, random_input, samples_of_run
+from sewdsl.cli.probed import ProbeSamples, SampleCount, random_input, samples_of_run
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.export.target import Target
+    from sewdsl.export.target import ExportFormat
     from sewdsl.lower import SpikingNetwork
 
 SAMPLES = 4
@@ -35,7 +35,7 @@ class Origin(NamedTuple):
 
 
 def compare(  # noqa: PLR0913 -- what is compared, and what is shown
-    model: SpikingNetwork, format_: Target, written: bytes, origin: Origin, data: Path | None, seed: int
+    model: SpikingNetwork, format_: ExportFormat, written: bytes, origin: Origin, data: Path | None, seed: int
 ) -> None:
     """Runs what was written next to the module, and says how far their outputs are apart, and on what.
 
@@ -75,19 +75,19 @@ def compare(  # noqa: PLR0913 -- what is compared, and what is shown
     echo("\n  ".join([difference, f"for {shown}", *_layers(silent, len(fired.rates))]))
 
 
-def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> Shown:
+def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> ProbeSamples:
     """Test samples of the run where they can be had, else random input."""
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
 
     if origin.run is not None:
         try:
-            return samples_of_run(origin.run, data, Amount(SAMPLES, 1, seed))
+            return samples_of_run(origin.run, data, SampleCount(SAMPLES, 1, seed))
         except DataError as error:
             if data is not None:
                 raise
             lines = [f"note: random input is shown, since the test samples of the run are missing: {error}"]
             echo("\n  ".join([*lines, "--data DIR says where they lie"]), err=True)
-    return random_input(model.network, Amount(NOISE, 1, seed))
+    return random_input(model.network, SampleCount(NOISE, 1, seed))
 
 
 def _layers(silent: list[str], count: int) -> list[str]:
@@ -100,7 +100,7 @@ def _layers(silent: list[str], count: int) -> list[str]:
     return [f"{count - len(silent)} of {count} layers of neurons fired; not tested, since they were silent: {names}"]
 
 
-def _advice(shown: Shown, origin: Origin) -> str:
+def _advice(shown: ProbeSamples, origin: Origin) -> str:
     """How a comparison comes to show something."""
     if origin.run is not None:
         data = "--data DIR says where the test samples of the run lie" if shown.data is None else ""

@@ -66,7 +66,7 @@ def write_file(path: Path, content: bytes, message: str) -> None:
         elif is_there(target) and not os.access(target, os.W_OK):  # its folder alone would let it be replaced
             raise PermissionError(errno.EACCES, "")
         else:
-            whole.write(target, content)
+            whole.write_atomically(target, content)
     except OSError as error:
         fail(f"cannot write '{path}': {explain(error, path)}")
     if message:

@@ -9,12 +9,22 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import Overwrite, require_free, rewrite, write_file
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, text, usage
+from sewdsl.cli.options import (
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Set,
+    Steps,
+    compile_options,
+    exit_with_usage_error,
+    read_spec_text,
+)
 from sewdsl.cli.output import write_output
-from sewdsl.cli.printing import report
+from sewdsl.cli.printing import print_diagnostics
 from sewdsl.compiler import Options, read
 from sewdsl.compiler.options import limits
-from sewdsl.compiler.spec import find
+from sewdsl.compiler.spec import find_source
 from sewdsl.diagnostics import Diagnostics, SewdslError
 from sewdsl.elaborate import Assembly
 from sewdsl.syntax.formatter import format_source
@@ -49,11 +59,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     problems = Diagnostics()
     bounds = limits(options, problems)
-    report(problems)
+    print_diagnostics(problems)
     if dialect is not None and (check or diff or len(files) > 1):
-        usage("--dialect prints one string as a file of ours, without --check and --diff")
+        exit_with_usage_error("--dialect prints one string as a file of ours, without --check and --diff")
     if dialect is None and (input or steps or neuron or settings or out or overwrite):
-        usage(
+        exit_with_usage_error(
             "--input, --steps, --neuron, --set, --out and --overwrite go with --dialect: a file is formatted in place"
         )
     if problems.errors:
@@ -71,9 +81,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 def _ours(spec: str, options: Options) -> str:
     """A text in another notation as a file of ours, with what is assumed in comments; it need not say its input."""
-    compilation = read(text(spec), **options)
+    compilation = read(read_spec_text(spec), **options)
     said = [found for found in compilation.diagnostics if found.code not in {"missing-input", "dialect-assumption"}]
-    report(said)
+    print_diagnostics(said)
     if Diagnostics(said).errors or compilation.assembly is None or compilation.found is None:
         raise typer.Exit(1)
     assembly, notation = compilation.assembly, " ".join(str(options["dialect"]).split())
@@ -95,14 +105,14 @@ def _statements(assembly: Assembly) -> list[Statement]:
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
     """Formats one file: ``broken``, ``changed`` or ``same``."""
     diagnostics = Diagnostics()
-    found = find(text(name) if name == "-" else Path(name), diagnostics, bounds)
+    found = find_source(read_spec_text(name) if name == "-" else Path(name), diagnostics, bounds)
     if found is None:
-        report(diagnostics)
+        print_diagnostics(diagnostics)
         return "broken"
     try:
         laid_out = format_source(found.source, bounds)
     except SewdslError as error:
-        report(error.diagnostics)
+        print_diagnostics(error.diagnostics)
         return "broken"
     changed = laid_out != found.source.text
     if diff and changed:

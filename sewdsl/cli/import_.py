@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import Input, usage
-from sewdsl.cli.running import exchange, prepare
-from sewdsl.export.incoming.sizes import sizes
+from sewdsl.cli.options import Input, exit_with_usage_error
+from sewdsl.cli.running import exchange_errors, set_up_process
+from sewdsl.export.incoming.sizes import parse_input_size
 from sewdsl.export.refusal import ExportError
 from sewdsl.notation.neurons import mixture
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.export.incoming.network import Imported
+    from sewdsl.export.incoming.network import ImportedNetwork
 
 
-class Readout(StrEnum):
+class ReadoutMode(StrEnum):
     """How the outputs of the time-steps become one."""
 
     MEAN = "mean"
@@ -40,7 +40,7 @@ Seconds = Annotated[
     float | None, typer.Option("--dt", metavar="SECONDS", help="Of NIR: length of a time-step, if the file is silent.")
 ]
 Count = Annotated[int | None, typer.Option("--steps", metavar="T", min=1, help="Time-steps.")]
-Read = Annotated[Readout | None, typer.Option("--readout", help="How the time-steps become one output.")]
+Read = Annotated[ReadoutMode | None, typer.Option("--readout", help="How the time-steps become one output.")]
 Name = Annotated[str | None, typer.Option("--name", help="Of the network.")]
 
 
@@ -58,22 +58,22 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Write a model of another library as a .net file, and its weights beside it as .safetensors."""
     _check_source(source, python=python)
     if out.suffix != ".net":
-        usage(f"OUT ends with .net, unlike '{out}'")
+        exit_with_usage_error(f"OUT ends with .net, unlike '{out}'")
     require_free(out, out.with_suffix(".safetensors"), overwrite=overwrite)
     if dt is not None and (python or not 0 < dt < float("inf")):
-        usage("--dt takes a number of seconds above 0, and goes with a file of NIR")
+        exit_with_usage_error("--dt takes a number of seconds above 0, and goes with a file of NIR")
     if python and input is None:
-        usage("with --python, --input says what the module reads, e.g. --input 2x128x128")
+        exit_with_usage_error("with --python, --input says what the module reads, e.g. --input 2x128x128")
     shape = _shape(input)
-    prepare()
-    with exchange():
+    set_up_process()
+    with exchange_errors():
         if python:
             found = _from_python(source, shape or (), steps, readout, name)
         else:
             from sewdsl.export.incoming import nir  # noqa: PLC0415 -- torch takes seconds
 
-            wanted = nir.Wanted(dt, shape, steps, None if readout is None else readout.value, name)
-            found = nir.read(Path(source), wanted)
+            wanted = nir.NirReadOptions(dt, shape, steps, None if readout is None else readout.value, name)
+            found = nir.read_graph(Path(source), wanted)
         _write(found, source, out)
 
 
@@ -83,27 +83,29 @@ def _check_source(source: str, *, python: bool) -> None:
     if place.endswith(".py") and not (python and attribute):
         named = Path(place).with_suffix("").name
         called = f"{named}:{attribute or 'CALLABLE'}"
-        usage(f"of Python, what a callable gives is imported: sewdsl import --python {called} OUT.net --input CxHxW")
+        exit_with_usage_error(
+            f"of Python, what a callable gives is imported: sewdsl import --python {called} OUT.net --input CxHxW"
+        )
     if python and place.endswith(".py"):
         folder = Path(place).parent
         where = f", from the folder {folder}" if str(folder) != "." else ""
-        usage(f"--python takes a module, not a file: {Path(place).stem}:{attribute}{where}")
+        exit_with_usage_error(f"--python takes a module, not a file: {Path(place).stem}:{attribute}{where}")
     if python and not (place and attribute):
-        usage(f"with --python, SOURCE is MODULE:CALLABLE, not '{source}'")
+        exit_with_usage_error(f"with --python, SOURCE is MODULE:CALLABLE, not '{source}'")
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:
-        return sizes(text)
+        return parse_input_size(text)
     except ValueError:
-        usage(f"--input takes CxHxW, or a number of features, not '{text[:40]}'")
+        exit_with_usage_error(f"--input takes CxHxW, or a number of features, not '{text[:40]}'")
 
 
 def _from_python(
-    source: str, shape: tuple[int, ...], steps: int | None, readout: Readout | None, name: str | None
-) -> Imported:
+    source: str, shape: tuple[int, ...], steps: int | None, readout: ReadoutMode | None, name: str | None
+) -> ImportedNetwork:
     """Runs what the user named, as ``python -m`` would find it."""
     from sewdsl.export.incoming import modules  # noqa: PLC0415 -- torch takes seconds
 
@@ -111,7 +113,7 @@ def _from_python(
     sys.path.insert(0, "")
     made = _called(place, attribute)
     try:
-        return modules.read(made, shape, steps, None if readout is None else readout.value, name or attribute)
+        return modules.read_module(made, shape, steps, None if readout is None else readout.value, name or attribute)
     except ExportError as refusal:
         written = re.match(r".* in plain PyTorch, written by sewdsl from (.+)\.\n", sys.modules[place].__doc__ or "")
         if written is None:
@@ -135,7 +137,7 @@ def _called(place: str, attribute: str) -> Any:
     return made
 
 
-def _write(found: Imported, source: str, out: Path) -> None:
+def _write(found: ImportedNetwork, source: str, out: Path) -> None:
     from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
 
     beside = out.with_suffix(".safetensors")

@@ -10,14 +10,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sewdsl.cli.output import console
-from sewdsl.ir.figures import in_memory_units
+from sewdsl.ir.figures import format_bytes
 from sewdsl.ir.listing import outermost_block
 from sewdsl.ir.network import Network, Node
-from sewdsl.passes import optimized
-from sewdsl.passes.memory import Load, Peak, load_of, peak
+from sewdsl.passes import optimize_program
+from sewdsl.passes.memory import PeakMemory, TrainingLoad, peak_memory, training_load
 
 
-class Kept(NamedTuple):
+class MemoryRow(NamedTuple):
     """What waits for the backward pass, of one node or of a block.
 
     Attributes:
@@ -33,23 +33,23 @@ class Kept(NamedTuple):
     bytes: int
 
 
-def predict(network: Network, batch: int | None) -> Peak:
+def predict_memory(network: Network, batch: int | None) -> PeakMemory:
     """The memory of a training step of the network as its recipe says, with another batch if one is given."""
     recipe = network.recipe
     if recipe is not None and batch is not None:
         network = network.with_recipe(recipe.model_copy(update={"batch": batch}))
-    return peak(optimized(network), load_of(network.recipe, batch))
+    return peak_memory(optimize_program(network), training_load(network.recipe, batch))
 
 
-def print_memory(network: Network, found: Peak, *, expand: bool) -> None:
+def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
     """Prints what is kept, layer by layer, and the totals."""
     out = console()
     out.print(f"{network.name}: a training step on {_load(found)}", style="bold")
-    out.print(_layers(_kept(network, found) if expand else _by_block(network, found)))
+    out.print(_memory_layers(_kept(network, found) if expand else _by_block(network, found)))
     out.print(_totals(found))
 
 
-def as_json(network: Network, found: Peak) -> dict[str, Any]:
+def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
     """The same as plain data, in bytes."""
     load = found.sizes.load
     return {
@@ -67,22 +67,22 @@ def as_json(network: Network, found: Peak) -> dict[str, Any]:
     }
 
 
-def _load(found: Peak) -> str:
-    load: Load = found.sizes.load
+def _load(found: PeakMemory) -> str:
+    load: TrainingLoad = found.sizes.load
     samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {found.sizes.T}"
     return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}"
 
 
-def _kept(network: Network, found: Peak) -> list[Kept]:
+def _kept(network: Network, found: PeakMemory) -> list[MemoryRow]:
     again = found.sizes.program.again
     return [
-        Kept(_label(node), node.name, _how(found, i), found.kept.get(i, 0))
+        MemoryRow(_label(node), node.name, _how(found, i), found.kept.get(i, 0))
         for i, node in enumerate(network)
         if i in again or found.kept.get(i)
     ]
 
 
-def _by_block(network: Network, found: Peak) -> list[Kept]:
+def _by_block(network: Network, found: PeakMemory) -> list[MemoryRow]:
     """One for each node outside blocks, and one for each call of a block."""
     rows = []
     kept = {row.path: row for row in _kept(network, found)}
@@ -92,7 +92,7 @@ def _by_block(network: Network, found: Peak) -> list[Kept]:
             rows += inside
         elif inside:
             path, _, text = block
-            rows.append(Kept(text, path, ", ".join(dict.fromkeys(row.how for row in inside)), _sum(inside)))
+            rows.append(MemoryRow(text, path, ", ".join(dict.fromkeys(row.how for row in inside)), _sum(inside)))
     return rows
 
 
@@ -100,7 +100,7 @@ def _label(node: Node) -> str:
     return str(node.op).split("(", maxsplit=1)[0] if node.op.kind != "input" else "input"
 
 
-def _how(found: Peak, index: int) -> str:
+def _how(found: PeakMemory, index: int) -> str:
     program = found.sizes.program
     if index in program.again:
         return "computed again"
@@ -110,36 +110,36 @@ def _how(found: Peak, index: int) -> str:
     return f"{bits} bit{'' if bits == 1 else 's'} a number"
 
 
-def _sum(rows: Sequence[Kept]) -> int:
+def _sum(rows: Sequence[MemoryRow]) -> int:
     return sum(row.bytes for row in rows)
 
 
-def _layers(rows: Sequence[Kept]) -> Table:
+def _memory_layers(rows: Sequence[MemoryRow]) -> Table:
     table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("kept for the backward pass", "total", overflow="fold", footer_style="bold")
     table.add_column("path", overflow="fold", style="dim")
     table.add_column("as", overflow="fold")
-    table.add_column("bytes", in_memory_units(_sum(rows)), justify="right", footer_style="bold", no_wrap=True)
+    table.add_column("bytes", format_bytes(_sum(rows)), justify="right", footer_style="bold", no_wrap=True)
     for row in rows:
-        table.add_row(row.layer, row.path, row.how, in_memory_units(row.bytes) if row.bytes else "")
+        table.add_row(row.layer, row.path, row.how, format_bytes(row.bytes) if row.bytes else "")
     return table
 
 
-def _totals(found: Peak) -> Table:
+def _totals(found: PeakMemory) -> Table:
     table = Table(show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     for name, count in found.sizes.standing.items():
-        table.add_row(name, in_memory_units(count), "")
+        table.add_row(name, format_bytes(count), "")
     way = "gradient of" if found.moment.backward else "output of"
-    table.add_row("peak", in_memory_units(found.bytes), f"while the {way} {_at(found).name} is computed")
+    table.add_row("peak", format_bytes(found.bytes), f"while the {way} {_at(found).name} is computed")
     if found.again:
         macs = 3 * sum(map(found.sizes.macs, found.sizes.units))
         table.add_row("computed again", f"{found.again / macs:.1%}", "of a step's work")
     return table
 
 
-def _at(found: Peak) -> Node:
+def _at(found: PeakMemory) -> Node:
     """The node at whose computation the peak is."""
     return found.sizes.network.nodes[found.sizes.units[found.moment.unit].gives]

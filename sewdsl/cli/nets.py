@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sewdsl.cli.options import usage
+from sewdsl.cli.options import exit_with_usage_error
 from sewdsl.cli.output import console, write_output
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from sewdsl.elaborate.suggestions import did_you_mean
 
 _NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
@@ -20,7 +20,7 @@ _SENTENCE = re.compile(r"(?:\([^)]*\)|.)*?(?=: |[.;] [A-Z]|\.$|$)")
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
 
-OWN_NAMES = {
+RESERVED_NAMES = {
     "SN": "The neuron of the file, or the one nearest before.",
     "g": "The join of the file, as in g[ branch | shortcut ].",
     "id": "The identity, as a shortcut.",
@@ -35,12 +35,12 @@ def command(
     if kinds:
         _print_kinds()
     elif name is not None:
-        files = shipped()
+        files = shipped_networks()
         if name not in files:
-            usage(f"no network '{name}' is shipped; {did_you_mean(name, files) or 'see sewdsl nets'}")
+            exit_with_usage_error(f"no network '{name}' is shipped; {did_you_mean(name, files) or 'see sewdsl nets'}")
         write_output(files[name].read_text(encoding="utf-8"))
     else:
-        _print_networks(shipped())
+        _print_networks(shipped_networks())
 
 
 def _print_networks(files: dict[str, Path]) -> None:
@@ -68,9 +68,9 @@ def _print_kinds() -> None:
     kinds = [(_family(kind), name, kind) for name, kind in catalogue().items() if name != "input"]
     for family, name, kind in sorted(kinds, key=lambda item: item[:2]):
         table.add_row(name, family, (kind.__doc__ or "").strip().partition("\n")[0])
-    for name, meaning in OWN_NAMES.items():
+    for name, meaning in RESERVED_NAMES.items():
         table.add_row(name, "language", meaning)
-    for path in shipped().values():
+    for path in shipped_networks().values():
         for block in _BLOCK.findall(path.read_text(encoding="utf-8")) if path.stem == "blocks" else ():
             table.add_row(block.strip(), "block", "see 'sewdsl nets blocks'")
     console().print(table)

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import Overwrite, fail, require_free, write_file
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, not_among
-from sewdsl.cli.options import network as load_network
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, load_network, not_among
 from sewdsl.notation.forms import ENDINGS, FORMS
-from sewdsl.notation.unwritable import Unwritable
+from sewdsl.notation.unwritable import UnwritableNetwork
 
 As = Annotated[str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.")]
 Out = Annotated[
@@ -38,7 +37,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
     try:
         text = f"{FORMS[name](network).rstrip()}\n"
-    except Unwritable as error:
+    except UnwritableNetwork as error:
         fail(str(error))
     write_file(out or Path("-"), text.encode(), f"{out}: {network.name} as {name}")
 

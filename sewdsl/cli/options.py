@@ -9,10 +9,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sewdsl.cli.printing import report
+from sewdsl.cli.printing import print_diagnostics
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import Diagnostics, SewdslError
-from sewdsl.elaborate.files import decode
+from sewdsl.elaborate.files import decode_text
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.source import Source, Span
@@ -50,7 +50,7 @@ Limit = Annotated[
 ]
 
 
-def usage(message: str, hint: str = "", context: Any = None) -> NoReturn:
+def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> NoReturn:
     """Ends with a usage error, exit code 2.
 
     Args:
@@ -63,7 +63,7 @@ def usage(message: str, hint: str = "", context: Any = None) -> NoReturn:
 
 def not_among(what: str, choices: Sequence[str], found: str, context: Any = None) -> NoReturn:
     """Ends with a usage error that lists the choices of an option or argument, and names the nearest one."""
-    usage(f"{what} takes {listed(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context)
+    exit_with_usage_error(f"{what} takes {listed(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context)
 
 
 def listed(choices: Sequence[str]) -> str:
@@ -76,7 +76,7 @@ def _pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]
     for item in items or ():
         key, equals, value = item.partition("=")
         if not (key.strip() and equals and value.strip()):
-            usage(f"{option} takes NAME=VALUE, e.g. {option} {example}, not '{item}'")
+            exit_with_usage_error(f"{option} takes NAME=VALUE, e.g. {option} {example}, not '{item}'")
         pairs[key.strip()] = value.strip()
     return pairs
 
@@ -93,7 +93,7 @@ def compile_options(  # noqa: PLR0913 -- one parameter per option
     limits = _pairs(limit, "--limit", "nodes=1000000")
     for name, value in limits.items():
         if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 -- more than any limit
-            usage(f"--limit {name} takes a whole number, not '{value[:40]}'")
+            exit_with_usage_error(f"--limit {name} takes a whole number, not '{value[:40]}'")
     return {
         "input": input,
         "steps": steps,
@@ -104,32 +104,32 @@ def compile_options(  # noqa: PLR0913 -- one parameter per option
     }
 
 
-def require(compilation: Compilation) -> Network:
+def require_network(compilation: Compilation) -> Network:
     """The network of a compilation, warnings printed; with errors, prints them and ends with exit code 1."""
     try:
         network = compilation.result()
     except SewdslError as error:
-        report(error.diagnostics)
+        print_diagnostics(error.diagnostics)
         raise typer.Exit(1) from None
-    report(compilation.diagnostics)
+    print_diagnostics(compilation.diagnostics)
     return network
 
 
-def text(spec: str) -> str | Source:
+def read_spec_text(spec: str) -> str | Source:
     """The spec, or for ``-`` what the standard input holds; ends with exit code 1 where that is no text."""
     if spec != "-":
         return spec
     if sys.stdin is None:
-        usage("the standard input is closed, and '-' reads it")
+        exit_with_usage_error("the standard input is closed, and '-' reads it")
     diagnostics = Diagnostics()
     nowhere = Span(Source("<stdin>", ""), 0, 0)
-    content = decode(sys.stdin.buffer.read(), "<stdin>", nowhere, diagnostics)
+    content = decode_text(sys.stdin.buffer.read(), "<stdin>", nowhere, diagnostics)
     if content is None:
-        report(diagnostics)
+        print_diagnostics(diagnostics)
         raise typer.Exit(1)
     return Source("<stdin>", content)
 
 
-def network(spec: str, options: Options) -> Network:
+def load_network(spec: str, options: Options) -> Network:
     """The network of a spec; prints what is wrong and ends with exit code 1 where there are errors."""
-    return require(read(text(spec), **options))
+    return require_network(read(read_spec_text(spec), **options))

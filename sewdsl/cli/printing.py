@@ -12,13 +12,13 @@ from sewdsl.diagnostics import Diagnostic, Fix, Severity
 from sewdsl.source import Span
 from sewdsl.terminal import echo, echo_styled, escape_controls, is_terminal
 
-MOST = 200
+MAX_DIAGNOSTICS = 200
 """Diagnostics of one spec that are printed as text."""
-WIDTH = 120
+MAX_EXCERPT_WIDTH = 120
 """Widest excerpt of a source line."""
 
 
-class Format(StrEnum):
+class DiagnosticFormat(StrEnum):
     """How diagnostics are printed."""
 
     TEXT = "text"
@@ -34,16 +34,16 @@ def _paint(text: str, code: str, *, colour: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if colour and text else text
 
 
-def report(diagnostics: Iterable[Diagnostic]) -> None:
+def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Prints diagnostics to the standard error, in colour only on a terminal, and not more than can be read."""
     said = list(diagnostics)
-    for diagnostic in said[:MOST]:
-        echo_styled("\n".join(lines(diagnostic, colour=is_terminal(err=True))), err=True)
-    if len(said) > MOST:
-        echo(f"… and {len(said) - MOST:,} more; --json has all", err=True)
+    for diagnostic in said[:MAX_DIAGNOSTICS]:
+        echo_styled("\n".join(format_diagnostic(diagnostic, colour=is_terminal(err=True))), err=True)
+    if len(said) > MAX_DIAGNOSTICS:
+        echo(f"… and {len(said) - MAX_DIAGNOSTICS:,} more; --json has all", err=True)
 
 
-def lines(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:
+def format_diagnostic(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:
     """A diagnostic as text: where and what, the line with carets, the way there, and help."""
     span, tone = diagnostic.span, _COLOURS[diagnostic.severity]
     name, message, label, help_ = (
@@ -68,13 +68,13 @@ def _excerpt(span: Span) -> tuple[str, int, int]:
     """The line of a span, cut to a window around it; where the carets start, and how many there are."""
     text, start = span.source.line(span.line), span.column - 1
     length = max(1, min(span.end - span.start, len(text) - start))
-    if len(text) <= WIDTH:
+    if len(text) <= MAX_EXCERPT_WIDTH:
         return _printable(text), start, length
-    left = max(0, min(start - WIDTH // 3, len(text) - WIDTH))
-    shown = _printable(text[left : left + WIDTH])
+    left = max(0, min(start - MAX_EXCERPT_WIDTH // 3, len(text) - MAX_EXCERPT_WIDTH))
+    shown = _printable(text[left : left + MAX_EXCERPT_WIDTH])
     before = "…" if left else ""
-    after = "…" if left + WIDTH < len(text) else ""
-    return f"{before}{shown}{after}", start - left + len(before), min(length, left + WIDTH - start)
+    after = "…" if left + MAX_EXCERPT_WIDTH < len(text) else ""
+    return f"{before}{shown}{after}", start - left + len(before), min(length, left + MAX_EXCERPT_WIDTH - start)
 
 
 def _printable(text: str) -> str:
@@ -82,12 +82,12 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def concise(diagnostic: Diagnostic) -> str:
+def format_one_line(diagnostic: Diagnostic) -> str:
     """One line."""
     return escape_controls(str(diagnostic), keep="")
 
 
-def github(diagnostic: Diagnostic) -> str:
+def format_github_command(diagnostic: Diagnostic) -> str:
     """A workflow command that a code host shows at the line."""
     kind = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}[diagnostic.severity]
     span = diagnostic.span
@@ -102,7 +102,7 @@ def github(diagnostic: Diagnostic) -> str:
     return f"::{kind} {place},title={diagnostic.code}::{message}"
 
 
-def as_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
     """Diagnostics as plain data; lines and columns count from 1, offsets from 0."""
     return [
         {
@@ -137,7 +137,7 @@ def _fix(fix: Fix) -> dict[str, Any]:
     return {"title": fix.title, "safe": fix.safe, "edits": edits}
 
 
-def as_csv(rows: Sequence[Mapping[str, object]]) -> str:
+def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows of the same keys, at least one, as a table for other programs."""
     text = StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

@@ -12,27 +12,38 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.energy import as_json as energy_as_json
-from sewdsl.cli.energy import layer as energy_of_layer
-from sewdsl.cli.energy import measured, print_energy
+from sewdsl.cli.energy import energy_row_to_json as energy_of_layer
+from sewdsl.cli.energy import energy_to_json as energy_as_json
+from sewdsl.cli.energy import measured_energy, print_energy
 from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
-from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Prices, Set, Steps, compile_options, usage
+from sewdsl.cli.options import (
+    Data,
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Prices,
+    Set,
+    Steps,
+    compile_options,
+    exit_with_usage_error,
+)
 from sewdsl.cli.output import console, dump, echo_json
-from sewdsl.cli.printing import as_csv
-from sewdsl.cli.probed import Amount, On, Probed, is_run, of_run, of_spec
-from sewdsl.cli.running import ends, prepare, refusals
-from sewdsl.passes.operations import Costs
+from sewdsl.cli.printing import rows_to_csv
+from sewdsl.cli.probed import ProbeInput, ProbeTarget, SampleCount, is_run, target_from_run, target_from_spec
+from sewdsl.cli.running import probe_errors, run_errors, set_up_process
+from sewdsl.passes.operations import EnergyCosts
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.probe import Block
+    from sewdsl.probe import NamedResidual
 
 
 MAX_AMOUNT = 10**6
 """Batches, and samples of a batch, at most."""
 
 
-class Quantity(StrEnum):
+class ProbeQuantity(StrEnum):
     """What is looked at."""
 
     RATES = "rates"
@@ -41,7 +52,7 @@ class Quantity(StrEnum):
 
 
 Asked = Annotated[
-    Quantity,
+    ProbeQuantity,
     typer.Argument(
         metavar="QUANTITY",
         help="rates: the firing rate of each block's branch A and the mean of its output O. gradients: the norm of the "
@@ -52,7 +63,7 @@ Target = Annotated[
     str, typer.Argument(metavar="SPEC|RUN", help="A network before training, or the folder of a run, trained.")
 ]
 Shown = Annotated[
-    On | None, typer.Option("--on", help="What is shown: test samples, as to a RUN, or noise, as to a SPEC.")
+    ProbeInput | None, typer.Option("--on", help="What is shown: test samples, as to a RUN, or noise, as to a SPEC.")
 ]
 Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
 Samples = Annotated[
@@ -72,16 +83,16 @@ Out = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-SHOWN: dict[Quantity, tuple[str, Literal["linear", "log"]]] = {
-    Quantity.RATES: ("firing rates", "linear"),
-    Quantity.GRADIENTS: ("gradient amplitude", "log"),
+QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
+    ProbeQuantity.RATES: ("firing rates", "linear"),
+    ProbeQuantity.GRADIENTS: ("gradient amplitude", "log"),
 }
 """What each is called, and the scale of its figure."""
 
 ENDINGS = ("csv", "json", "png")
 """Of the files that are written."""
 
-Found = tuple["tuple[Block, ...]", Mapping[str, Sequence[float | None]]]
+Found = tuple["tuple[NamedResidual, ...]", Mapping[str, Sequence[float | None]]]
 """The blocks, and the curves by name."""
 
 _OF_A_SPEC = "--input, --steps, --neuron, --set, --limit and --dialect"
@@ -110,40 +121,40 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Look into a network, before training or trained, on random input or on the test samples of its data set."""
     run = is_run(target)
     if run and (input or steps or neuron or settings or limit or dialect):
-        usage(f"a run is looked at as it was trained: {_OF_A_SPEC} go with a SPEC")
+        exit_with_usage_error(f"a run is looked at as it was trained: {_OF_A_SPEC} go with a SPEC")
     if best and not run:
-        usage("--best goes with the folder of a run")
-    if data is not None and on is On.NOISE:
-        usage("one of --data and --on noise")
-    if costs is not None and quantity is not Quantity.ENERGY:
-        usage("--costs goes with energy")
+        exit_with_usage_error("--best goes with the folder of a run")
+    if data is not None and on is ProbeInput.NOISE:
+        exit_with_usage_error("one of --data and --on noise")
+    if costs is not None and quantity is not ProbeQuantity.ENERGY:
+        exit_with_usage_error("--costs goes with energy")
     if out is not None:
         require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)
-    options, amount = compile_options(input, steps, neuron, settings, limit, dialect), Amount(batch, batches, seed)
-    prepare()
-    with ends(lambda: None):
+    options, amount = compile_options(input, steps, neuron, settings, limit, dialect), SampleCount(batch, batches, seed)
+    set_up_process()
+    with run_errors(lambda: None):
         if run:
-            probed = of_run(Path(target), on, data, amount, best=best)
+            probed = target_from_run(Path(target), on, data, amount, best=best)
         else:
-            probed = of_spec(target, options, on, data, amount)
-        if quantity is Quantity.ENERGY:
-            _energy(probed, Costs(*costs) if costs else Costs(), out, json_=json_)
+            probed = target_from_spec(target, options, on, data, amount)
+        if quantity is ProbeQuantity.ENERGY:
+            _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), out, json_=json_)
         else:
             _curves(probed, quantity, out, json_=json_)
 
 
-def _energy(probed: Probed, costs: Costs, out: Path | None, *, json_: bool) -> None:
-    from sewdsl.probe import operations  # noqa: PLC0415 -- torch takes seconds
+def _energy(probed: ProbeTarget, costs: EnergyCosts, out: Path | None, *, json_: bool) -> None:
+    from sewdsl.probe import measure_operations  # noqa: PLC0415 -- torch takes seconds
 
-    with refusals():
-        lines = measured(operations(probed.model, probed.shown.batches))
+    with probe_errors():
+        lines = measured_energy(measure_operations(probed.model, probed.shown.batches))
     if not lines:
         echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
         raise typer.Exit(1)
     found = {**energy_as_json(probed.network, lines, costs), **probed.as_json()}
     if out is not None:
         rows = [energy_of_layer(line, costs) for line in lines]
-        _write(out, Quantity.ENERGY, {"csv": as_csv(rows).encode(), "json": (dump(found) + "\n").encode()})
+        _write(out, ProbeQuantity.ENERGY, {"csv": rows_to_csv(rows).encode(), "json": (dump(found) + "\n").encode()})
     if json_:
         echo_json(found)
     else:
@@ -151,20 +162,20 @@ def _energy(probed: Probed, costs: Costs, out: Path | None, *, json_: bool) -> N
         print_energy(lines, probed.title(f"operations of one sample, T = {T}"), costs)
 
 
-def _curves(probed: Probed, quantity: Quantity, out: Path | None, *, json_: bool) -> None:
-    from sewdsl.probe import blocks  # noqa: PLC0415 -- torch takes seconds
+def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
+    from sewdsl.probe import named_residuals  # noqa: PLC0415 -- torch takes seconds
 
-    if not blocks(probed.network):
+    if not named_residuals(probed.network):
         echo(f"error: '{probed.network.name}' has no residual block to look at", err=True)
         raise typer.Exit(1)
-    _show(probed, _rates(probed) if quantity is Quantity.RATES else _gradients(probed), quantity, out, json_=json_)
+    _show(probed, _rates(probed) if quantity is ProbeQuantity.RATES else _gradients(probed), quantity, out, json_=json_)
 
 
-def _rates(probed: Probed) -> Found:
-    from sewdsl.probe import rates  # noqa: PLC0415 -- torch takes seconds
+def _rates(probed: ProbeTarget) -> Found:
+    from sewdsl.probe import block_rates  # noqa: PLC0415 -- torch takes seconds
 
-    with refusals():
-        found = rates(probed.model, probed.shown.batches)
+    with probe_errors():
+        found = block_rates(probed.model, probed.shown.batches)
     curves: dict[str, Sequence[float | None]] = {
         "A": [rate.branch for rate in found],
         "O": [rate.output for rate in found],
@@ -172,16 +183,16 @@ def _rates(probed: Probed) -> Found:
     return tuple(rate.block for rate in found), curves
 
 
-def _gradients(probed: Probed) -> Found:
-    from sewdsl.probe import gradients  # noqa: PLC0415 -- torch takes seconds
+def _gradients(probed: ProbeTarget) -> Found:
+    from sewdsl.probe import block_gradients  # noqa: PLC0415 -- torch takes seconds
 
-    with refusals():
-        found = gradients(probed.model, probed.shown.batches)
+    with probe_errors():
+        found = block_gradients(probed.model, probed.shown.batches)
     return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
 
 
-def _show(probed: Probed, found: Found, asked: Quantity, out: Path | None, *, json_: bool) -> None:
-    quantity, scale = SHOWN[asked]
+def _show(probed: ProbeTarget, found: Found, asked: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
+    quantity, scale = QUANTITY_LABELS[asked]
     blocks, curves = found
     rows = [
         {
@@ -194,11 +205,11 @@ def _show(probed: Probed, found: Found, asked: Quantity, out: Path | None, *, js
     ]
     plain = {"name": probed.network.name, "quantity": quantity, **probed.as_json(), "blocks": rows}
     if out is not None:
-        from sewdsl.probe.figure import figure  # noqa: PLC0415 -- matplotlib takes a second
+        from sewdsl.probe.figure import plot_curves  # noqa: PLC0415 -- matplotlib takes a second
 
         picture = BytesIO()
-        figure(blocks, curves, quantity, probed.title(quantity), scale).savefig(picture, dpi=150, format="png")
-        text = {"csv": as_csv(rows), "json": dump(plain) + "\n"}
+        plot_curves(blocks, curves, quantity, probed.title(quantity), scale).savefig(picture, dpi=150, format="png")
+        text = {"csv": rows_to_csv(rows), "json": dump(plain) + "\n"}
         _write(out, asked, {**{ending: each.encode() for ending, each in text.items()}, "png": picture.getvalue()})
     if json_:
         echo_json(plain)

@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sewdsl.cli.options import require, text
-from sewdsl.compiler import Options, read, shipped
+from sewdsl.cli.options import read_spec_text, require_network
+from sewdsl.compiler import Options, read, shipped_networks
 from sewdsl.paths import is_folder
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.folder import RunFolder
-    from sewdsl.train.plan import Plan
+    from sewdsl.train.plan import TrainingPlan
 
 
-class On(StrEnum):
+class ProbeInput(StrEnum):
     """What is shown to a network."""
 
     DATA = "data"
     NOISE = "noise"
 
 
-class Shown(NamedTuple):
+class ProbeSamples(NamedTuple):
     """What a network is shown.
 
     Attributes:
@@ -50,7 +50,7 @@ class Shown(NamedTuple):
         return f"{share} test samples of {self.data}"
 
 
-class Amount(NamedTuple):
+class SampleCount(NamedTuple):
     """How much is shown, as far as the user said.
 
     Attributes:
@@ -65,7 +65,7 @@ class Amount(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeTarget:
     """A network, and what it is shown.
 
     Attributes:
@@ -76,7 +76,7 @@ class Probed:
     """
 
     model: SpikingNetwork
-    shown: Shown
+    shown: ProbeSamples
     run: Path | None = None
     best: bool = False
 
@@ -104,10 +104,12 @@ class Probed:
 
 def is_run(target: str) -> bool:
     """Whether it is a folder, and not the name of a shipped network, as everywhere else."""
-    return target not in shipped() and is_folder(Path(target))
+    return target not in shipped_networks() and is_folder(Path(target))
 
 
-def of_run(path: Path, on: On | None, data: Path | None, amount: Amount, *, best: bool) -> Probed:
+def target_from_run(
+    path: Path, on: ProbeInput | None, data: Path | None, amount: SampleCount, *, best: bool
+) -> ProbeTarget:
     """The trained network of a run, on its test samples unless random input is asked for.
 
     Raises:
@@ -117,14 +119,14 @@ def of_run(path: Path, on: On | None, data: Path | None, amount: Amount, *, best
 
     folder = RunFolder(path)
     folder.read_result()  # says at once if this is no run
-    from sewdsl.train.trained import trained  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.trained import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
 
-    shown = None if on is On.NOISE else _samples(_plan_again(folder, data), amount)
-    model = trained(folder, best=best)
-    return Probed(model, shown or random_input(model.network, amount), path, best)
+    shown = None if on is ProbeInput.NOISE else _samples(_plan_again(folder, data), amount)
+    model = load_model(folder, best=best)
+    return ProbeTarget(model, shown or random_input(model.network, amount), path, best)
 
 
-def samples_of_run(path: Path, data: Path | None, amount: Amount) -> Shown:
+def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeSamples:
     """Test samples of a run.
 
     Raises:
@@ -135,14 +137,16 @@ def samples_of_run(path: Path, data: Path | None, amount: Amount) -> Shown:
     return _samples(_plan_again(RunFolder(path), data), amount)
 
 
-def _plan_again(folder: RunFolder, data: Path | None) -> Plan:
-    from sewdsl.train.trained import specification  # noqa: PLC0415 -- as above
-    from sewdsl.train.whereabouts import plan_again  # noqa: PLC0415 -- as above
+def _plan_again(folder: RunFolder, data: Path | None) -> TrainingPlan:
+    from sewdsl.train.trained import load_spec  # noqa: PLC0415 -- as above
+    from sewdsl.train.whereabouts import plan_resumed_run  # noqa: PLC0415 -- as above
 
-    return plan_again(specification(folder), folder, data)
+    return plan_resumed_run(load_spec(folder), folder, data)
 
 
-def of_spec(spec: str, options: Options, on: On | None, data: Path | None, amount: Amount) -> Probed:
+def target_from_spec(
+    spec: str, options: Options, on: ProbeInput | None, data: Path | None, amount: SampleCount
+) -> ProbeTarget:
     """A network that is not trained, on random input unless its recipe's data is asked for.
 
     Batch norm takes the statistics of each batch: it has no others that are of use.
@@ -150,30 +154,32 @@ def of_spec(spec: str, options: Options, on: On | None, data: Path | None, amoun
     Raises:
         DataError, SewdslError: the data is missing or damaged, or the spec has no recipe that says which.
     """
-    compilation = read(text(spec), **options)
-    network = require(compilation)
+    compilation = read(read_spec_text(spec), **options)
+    network = require_network(compilation)
     from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
-    from sewdsl.probe import before_training  # noqa: PLC0415 -- as above
-    from sewdsl.train.plan import plan  # noqa: PLC0415 -- as above
+    from sewdsl.probe import set_untrained_mode  # noqa: PLC0415 -- as above
+    from sewdsl.train.plan import plan_training  # noqa: PLC0415 -- as above
 
-    wanted = on is On.DATA or data is not None
-    shown = _samples(plan(compilation, data), amount) if wanted else random_input(network, amount)
-    model = before_training(compile_module(network, seed=amount.seed, optimize=0))
-    return Probed(model, shown)
+    wanted = on is ProbeInput.DATA or data is not None
+    shown = _samples(plan_training(compilation, data), amount) if wanted else random_input(network, amount)
+    model = set_untrained_mode(compile_module(network, seed=amount.seed, optimize=0))
+    return ProbeTarget(model, shown)
 
 
-def random_input(network: Network, amount: Amount) -> Shown:
+def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
     """Random input for a network."""
-    from sewdsl.probe import noise  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe import random_inputs  # noqa: PLC0415 -- torch takes seconds
 
     size, batches = amount.batch or 4, amount.batches or 1
-    return Shown(noise(network, samples=size, batches=batches, seed=amount.seed), None, size * batches, 0)
+    return ProbeSamples(
+        random_inputs(network, samples=size, batches=batches, seed=amount.seed), None, size * batches, 0
+    )
 
 
-def _samples(planned: Plan, amount: Amount) -> Shown:
-    from sewdsl.train.data.split import with_validation  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.trained import drawn  # noqa: PLC0415 -- as above
+def _samples(planned: TrainingPlan, amount: SampleCount) -> ProbeSamples:
+    from sewdsl.train.data.split import split_off_validation  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.trained import random_batches  # noqa: PLC0415 -- as above
 
-    samples = with_validation(planned.data.load(), 0, planned.recipe.seed).test
-    batches = drawn(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
-    return Shown(batches, planned.data.name, len(batches.samples.y), len(samples.y))
+    samples = split_off_validation(planned.data.load(), 0, planned.recipe.seed).test
+    batches = random_batches(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
+    return ProbeSamples(batches, planned.data.name, len(batches.samples.y), len(samples.y))

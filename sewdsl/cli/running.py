@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.cli.printing import report
+from sewdsl.cli.printing import print_diagnostics
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
 from sewdsl.terminal import echo
-from sewdsl.train.allocator import keep_memory
-from sewdsl.train.threads import share_cores
+from sewdsl.train.allocator import keep_freed_memory
+from sewdsl.train.threads import set_passive_waiting
 
 if TYPE_CHECKING:
-    from sewdsl.train.beginning import Beginning
+    from sewdsl.train.beginning import InitialWeights
     from sewdsl.train.folder import RunFolder
-    from sewdsl.train.loop import Way
-    from sewdsl.train.plan import Plan
+    from sewdsl.train.loop import RunOptions
+    from sewdsl.train.plan import TrainingPlan
     from sewdsl.train.processes import Processes
     from sewdsl.train.result import Result
 
@@ -32,34 +32,34 @@ SaveEvery = Annotated[
     float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
 ]
 
-GRACE = 10.0
+EXIT_GRACE_SECONDS = 10.0
 """Seconds in which the process that says why can do so: torchrun ends all of them when one has failed."""
 
 _NO_MEMORY = re.compile("out of memory|allocate memory")
 """How torch says it, on a GPU and elsewhere."""
 
 
-def prepare() -> None:
+def set_up_process() -> None:
     """Sets up threads and memory, before torch is imported."""
-    share_cores()
-    keep_memory()
+    set_passive_waiting()
+    keep_freed_memory()
 
 
-def way(processes: Processes, save_every: float) -> Way:
+def run_options(processes: Processes, save_every: float) -> RunOptions:
     """How a run goes: with a progress bar, in the first process."""
-    from sewdsl.train.loop import Way  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.loop import RunOptions  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
     from sewdsl.train.progress import callbacks  # noqa: PLC0415 -- as above
 
-    return Way(callbacks() if rank() == 0 else (), processes, save_every)
+    return RunOptions(callbacks() if rank() == 0 else (), processes, save_every)
 
 
 @contextmanager
-def once() -> Iterator[None]:
+def rank_zero_only() -> Iterator[None]:
     """Lets only the first process say what all find alike; what ends one is said by the first on its machine too."""
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
-    from sewdsl.train.processes import first_here, rank  # noqa: PLC0415 -- as above
+    from sewdsl.train.processes import is_first_on_machine, rank  # noqa: PLC0415 -- as above
 
     if rank() == 0:
         yield
@@ -69,15 +69,15 @@ def once() -> Iterator[None]:
         with redirect_stderr(said):
             yield
     except (typer.Exit, SewdslError, DataError, RunError) as end:
-        if not first_here():
-            time.sleep(GRACE)
+        if not is_first_on_machine():
+            time.sleep(EXIT_GRACE_SECONDS)
             raise typer.Exit(1) from None
         echo(said.getvalue() if isinstance(end, typer.Exit) else "", err=True, end="")
         raise
 
 
 @contextmanager
-def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> Iterator[None]:
+def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> Iterator[None]:
     """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's.
 
     Args:
@@ -85,50 +85,50 @@ def ends(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> I
         resuming: Whether the run was asked to go on: if that is refused, asking again helps nobody.
     """
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.folder import Ended, Interrupted, RunError, Unfinished  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import RunAlreadyEnded, RunError, RunInterrupted, RunUnfinished  # noqa: PLC0415 -- as above
     from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
 
     try:
         yield
     except SewdslError as error:
-        report(error.diagnostics)
+        print_diagnostics(error.diagnostics)
         raise typer.Exit(1) from None
-    except Ended as error:
+    except RunAlreadyEnded as error:
         echo(str(error), err=True)
         raise typer.Exit(0) from None
     except (DataError, RunError) as error:
-        code, prefix = (error.code, "") if isinstance(error, Interrupted) else (1, "error: ")
-        run = error.folder if isinstance(error, Unfinished) else folder()
+        code, prefix = (error.code, "") if isinstance(error, RunInterrupted) else (1, "error: ")
+        run = error.folder if isinstance(error, RunUnfinished) else folder()
         if rank() == 0 or code == 1:
             echo(f"{prefix}{error}", err=True)
-        helps = isinstance(error, Interrupted | Unfinished) or not resuming
+        helps = isinstance(error, RunInterrupted | RunUnfinished) or not resuming
         if rank() == 0 and helps and run and not run.result.exists():
             _say_ways_on(run)
         raise typer.Exit(code) from None
 
 
 @contextmanager
-def exchange() -> Iterator[None]:
+def exchange_errors() -> Iterator[None]:
     """Says what cannot be written for, or read from, another library, and ends with exit code 1."""
     from sewdsl.export.refusal import ExportError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.export.weights.error import WeightsError  # noqa: PLC0415 -- torch takes seconds
     from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- as above
-    from sewdsl.train.folder import RunError, Unfinished  # noqa: PLC0415 -- as above
+    from sewdsl.train.folder import RunError, RunUnfinished  # noqa: PLC0415 -- as above
 
     try:
         yield
     except SewdslError as error:
-        report(error.diagnostics)
+        print_diagnostics(error.diagnostics)
         raise typer.Exit(1) from None
     except (DataError, ExportError, WeightsError, RunError) as error:
         echo(f"error: {error}", err=True)
-        if isinstance(error, Unfinished):
+        if isinstance(error, RunUnfinished):
             _say_ways_on(error.folder)
         raise typer.Exit(1) from None
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def probe_errors() -> Iterator[None]:
     """Says why a network cannot be looked at."""
     try:
         yield
@@ -145,7 +145,7 @@ def refusals() -> Iterator[None]:
 def _say_ways_on(run: RunFolder) -> None:
     """The commands that make something of a run that has not ended: only those that would do."""
     from sewdsl.train.finding import is_run  # noqa: PLC0415 -- as above
-    from sewdsl.train.resumption import CHANGEABLE, fewest_epochs  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.resumption import CHANGEABLE_SETTING, fewest_epochs  # noqa: PLC0415 -- torch takes seconds
 
     going_on = _going_on(run)
     if not run.last.exists():
@@ -155,7 +155,7 @@ def _say_ways_on(run: RunFolder) -> None:
     echo(f"what was saved goes on with: {going_on}", err=True)
     fewest = fewest_epochs(run)
     if fewest is not None:
-        echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE}={fewest}", err=True)
+        echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE_SETTING}={fewest}", err=True)
     best = run.best.with_suffix(".safetensors")
     if best.exists():
         way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(best)])
@@ -164,23 +164,23 @@ def _say_ways_on(run: RunFolder) -> None:
 
 def _going_on(run: RunFolder) -> str:
     """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
-    from sewdsl.train.data.places import told  # noqa: PLC0415 -- as above
+    from sewdsl.train.data.places import data_folder_variable  # noqa: PLC0415 -- as above
     from sewdsl.train.folder import RunError  # noqa: PLC0415 -- as above
-    from sewdsl.train.whereabouts import remembered  # noqa: PLC0415 -- as above
+    from sewdsl.train.whereabouts import read_data_path  # noqa: PLC0415 -- as above
 
-    lay, variable = None, told()
+    lay, variable = None, data_folder_variable()
     with suppress(RunError):
-        lay = remembered(run)
+        lay = read_data_path(run)
     data = ["--data", str(lay)] if lay and variable and variable.absolute() != lay else []
     return shlex.join(["sewdsl", "train", "--resume", str(run.path), *data])
 
 
-def runners(
+def make_runners(
     data: Path | None,
-    how: Callable[[], Way],
-    announce: Callable[[Plan], None] = lambda _: None,
-    begin: Beginning | None = None,
-) -> tuple[Callable[[Compilation, Plan, RunFolder], Result], Callable[[RunFolder], Result]]:
+    how: Callable[[], RunOptions],
+    announce: Callable[[TrainingPlan], None] = lambda _: None,
+    begin: InitialWeights | None = None,
+) -> tuple[Callable[[Compilation, TrainingPlan, RunFolder], Result], Callable[[RunFolder], Result]]:
     """What starts one of several runs, and what goes on with one.
 
     Args:
@@ -191,7 +191,7 @@ def runners(
     """
     from sewdsl.train.run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
 
-    def start(compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
+    def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         announce(planned)
         return train(compilation, planned, folder, how(), begin)
 

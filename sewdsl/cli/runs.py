@@ -19,9 +19,9 @@ from sewdsl.paths import is_there
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.train.survey import Run
+    from sewdsl.train.survey import RunSummary
 
-TONES = {"finished": "green", "running": "cyan", "interrupted": "yellow", "broken": "red"}
+STATE_COLOURS = {"finished": "green", "running": "cyan", "interrupted": "yellow", "broken": "red"}
 
 
 class Column(StrEnum):
@@ -39,7 +39,7 @@ class Column(StrEnum):
     STATE = "state"
 
 
-VALUES: dict[Column, Callable[[Run], Any]] = {
+VALUES: dict[Column, Callable[[RunSummary], Any]] = {
     Column.RUN: lambda run: str(run.path),
     Column.NETWORK: lambda run: run.network,
     Column.DATA: lambda run: run.data,
@@ -51,7 +51,7 @@ VALUES: dict[Column, Callable[[Run], Any]] = {
     Column.SEED: lambda run: run.seed,
     Column.STATE: lambda run: run.state,
 }
-FALLING = {Column.LAST, Column.BEST}
+DESCENDING_COLUMNS = {Column.LAST, Column.BEST}
 """Columns whose highest value comes first."""
 
 
@@ -64,10 +64,10 @@ def command(
 ) -> None:
     """List the runs below a folder: network, data, epochs, accuracies, and whether each has ended."""
     from sewdsl.train.folder import RunError  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.survey import runs  # noqa: PLC0415 -- as above
+    from sewdsl.train.survey import list_runs  # noqa: PLC0415 -- as above
 
     try:
-        found = in_order(list(runs(folder)), sort) if folder != RUNS or is_there(folder) else []
+        found = sort_runs(list(list_runs(folder)), sort) if folder != RUNS or is_there(folder) else []
     except RunError as error:
         echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
@@ -83,13 +83,15 @@ def command(
         echo(f"no run in '{folder}'{makes}", err=True)
 
 
-def in_order(found: list[Run], by: Column) -> list[Run]:
+def sort_runs(found: list[RunSummary], by: Column) -> list[RunSummary]:
     """The runs sorted by a column, highest first where that is best; those without a value come last."""
-    known = sorted((run for run in found if VALUES[by](run) is not None), key=VALUES[by], reverse=by in FALLING)
+    known = sorted(
+        (run for run in found if VALUES[by](run) is not None), key=VALUES[by], reverse=by in DESCENDING_COLUMNS
+    )
     return known + [run for run in found if VALUES[by](run) is None]
 
 
-def table(found: list[Run], folder: Path) -> Table:
+def table(found: list[RunSummary], folder: Path) -> Table:
     """A row for each run."""
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in Column:
@@ -106,7 +108,7 @@ def table(found: list[Run], folder: Path) -> Table:
             "–" if run.parameters is None else f"{run.parameters:,}",
             "–" if run.seconds is None else f"{run.seconds:.0f}",
             "–" if run.seed is None else str(run.seed),
-            Text(run.state, TONES[run.state]),
+            Text(run.state, STATE_COLOURS[run.state]),
         )
     return grid
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import usage
-from sewdsl.compiler import shipped
+from sewdsl.cli.options import exit_with_usage_error
+from sewdsl.compiler import shipped_networks
 from sewdsl.paths import is_folder, is_there, open_file
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.serve.app import Site
+    from sewdsl.serve.app import LivePage
 
-FIRST = "mnist5k"
+DEFAULT_NETWORK = "mnist5k"
 """The network that is shown where no file is opened."""
-BEGINNING = """\
+NEW_FILE_TEXT = """\
 sewdsl 1
 network "untitled"
 input   1x28x28
@@ -32,7 +32,7 @@ neuron  PLIF(tau=2.0)
 body    c16k5s2-BN-PLIF-{SEW Block (c16)-MPk3s2p1}*2-FC10
 """
 """Of a file that is new."""
-SECONDS = 10.0
+SHUTDOWN_SECONDS = 10.0
 """That the answer to a request may take, unless an option says otherwise."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -47,7 +47,7 @@ def command(
     ] = "127.0.0.1",
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, max=86_400, help="Seconds that compiling or drawing a text may take.")
-    ] = SECONDS,
+    ] = SHUTDOWN_SECONDS,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:
     """Edit a network in the browser: picture, shapes and problems as you type. Nothing is loaded from elsewhere."""
@@ -68,15 +68,15 @@ def command(
         raise typer.Exit(0) from None
 
 
-def _site(file: Path | None) -> Site:
-    from sewdsl.serve.app import Site  # noqa: PLC0415 -- as above
-    from sewdsl.serve.folder import Folder, Forbidden  # noqa: PLC0415 -- as above
+def _site(file: Path | None) -> LivePage:
+    from sewdsl.serve.app import LivePage  # noqa: PLC0415 -- as above
+    from sewdsl.serve.folder import FileAccessError, ServedFolder  # noqa: PLC0415 -- as above
 
     if file is None or is_folder(file):
-        text = shipped()[FIRST].read_text(encoding="utf-8")
-        return Site(Folder(file or Path.cwd()), text, FIRST)
+        text = shipped_networks()[DEFAULT_NETWORK].read_text(encoding="utf-8")
+        return LivePage(ServedFolder(file or Path.cwd()), text, DEFAULT_NETWORK)
     if file.suffix != ".net":
-        usage(f"FILE ends with .net, unlike '{file}'")
+        exit_with_usage_error(f"FILE ends with .net, unlike '{file}'")
     if is_there(file):
         try:
             open_file(file).close()
@@ -85,12 +85,12 @@ def _site(file: Path | None) -> Site:
     if not is_folder(file.parent):
         fail(f"there is no folder '{file.parent}'")
     file = Path(os.path.realpath(file))  # what a link leads to is what is edited
-    folder = Folder(file.parent, file)
+    folder = ServedFolder(file.parent, file)
     if not is_there(file):
-        return Site(folder, BEGINNING, file.name)
+        return LivePage(folder, NEW_FILE_TEXT, file.name)
     try:
-        return Site(folder, folder.read(file.name).text, file.name)
-    except Forbidden as refusal:
+        return LivePage(folder, folder.read(file.name).text, file.name)
+    except FileAccessError as refusal:
         fail(str(refusal))
 
 

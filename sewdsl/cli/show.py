@@ -6,18 +6,29 @@ from typing import Annotated, Any
 
 import typer
 
-from sewdsl.checks.expectation import computed, holds
-from sewdsl.cli.energy import as_json as energy_as_json
-from sewdsl.cli.energy import at_most, print_energy
-from sewdsl.cli.memory import as_json as memory_as_json
-from sewdsl.cli.memory import predict, print_memory
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Prices, Set, Spec, Steps, compile_options, usage
-from sewdsl.cli.options import network as load_network
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
+from sewdsl.cli.energy import energy_bounds, print_energy
+from sewdsl.cli.energy import energy_to_json as energy_as_json
+from sewdsl.cli.memory import memory_to_json as memory_as_json
+from sewdsl.cli.memory import predict_memory, print_memory
+from sewdsl.cli.options import (
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Prices,
+    Set,
+    Spec,
+    Steps,
+    compile_options,
+    exit_with_usage_error,
+    load_network,
+)
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.tables import print_network
-from sewdsl.ir.listing import Row, layer_rows
+from sewdsl.ir.listing import ListingRow, layer_rows
 from sewdsl.ir.network import Network
-from sewdsl.passes.operations import Costs
+from sewdsl.passes.operations import EnergyCosts
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -39,28 +50,28 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
     if batch is not None and not memory:
-        usage("--batch goes with --memory")
+        exit_with_usage_error("--batch goes with --memory")
     if costs is not None and not energy:
-        usage("--costs goes with --energy")
+        exit_with_usage_error("--costs goes with --energy")
     if energy and memory:
-        usage("one of --energy and --memory")
+        exit_with_usage_error("one of --energy and --memory")
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
     if memory:
-        found = predict(network, batch)
+        found = predict_memory(network, batch)
         if json_:
             echo_json(memory_as_json(network, found))
         else:
             print_memory(network, found, expand=expand)
     elif energy:
-        _energy(network, Costs(*costs) if costs else Costs(), json_=json_)
+        _energy(network, EnergyCosts(*costs) if costs else EnergyCosts(), json_=json_)
     elif json_:
-        echo_json(as_json(network))
+        echo_json(network_to_json(network))
     else:
         print_network(network, expand=expand)
 
 
-def _energy(network: Network, costs: Costs, *, json_: bool) -> None:
-    lines = at_most(network)
+def _energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
+    lines = energy_bounds(network)
     if json_:
         echo_json(energy_as_json(network, lines, costs))
     else:
@@ -69,7 +80,7 @@ def _energy(network: Network, costs: Costs, *, json_: bool) -> None:
         print_energy(lines, title, costs)
 
 
-def as_json(network: Network) -> dict[str, Any]:
+def network_to_json(network: Network) -> dict[str, Any]:
     """A network as plain data; figures per time-step and sample."""
     return {
         "name": network.name,
@@ -84,7 +95,7 @@ def as_json(network: Network) -> dict[str, Any]:
     }
 
 
-def _layer(row: Row) -> dict[str, Any]:
+def _layer(row: ListingRow) -> dict[str, Any]:
     return {
         "path": row.path,
         "kind": row.kind,
@@ -98,7 +109,7 @@ def _layer(row: Row) -> dict[str, Any]:
 
 
 def _figure(network: Network, quantity: str, item: Any) -> dict[str, Any]:
-    value = computed(network, quantity)
+    value = compute_quantity(network, quantity)
     kind = "expect" if item.binding else "claim"
     return {
         "quantity": quantity,
@@ -106,7 +117,7 @@ def _figure(network: Network, quantity: str, item: Any) -> dict[str, Any]:
         "printed": item.value,
         "source": item.source,
         "computed": value,
-        "holds": holds(item, value),
+        "holds": agrees_with_figure(item, value),
     }
 
 

@@ -12,16 +12,16 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.compared import compare, seeds_of
-from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, require, usage
+from sewdsl.cli.compared import probe_variants, study_seeds
+from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, exit_with_usage_error, require_network
 from sewdsl.cli.output import console
-from sewdsl.cli.running import SaveEvery, ends, prepare, runners, way
-from sewdsl.compiler import Varied, variants
+from sewdsl.cli.running import SaveEvery, make_runners, run_errors, run_options, set_up_process
+from sewdsl.compiler import CompiledVariant, compile_variants
 from sewdsl.elaborate import Study
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.train.plan import Plan
+    from sewdsl.train.plan import TrainingPlan
     from sewdsl.train.study.outcome import Outcome
     from sewdsl.train.study.places import StudyFolder
 
@@ -49,8 +49,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     The same command goes on where a training stopped.
     """
     options = compile_options(None, None, None, settings, limit)
-    base, found = variants(spec, **options)
-    require(base)
+    base, found = compile_variants(spec, **options)
+    require_network(base)
     if not base.study.variants:
         echo(f"error: {spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file", err=True)
         raise typer.Exit(1)
@@ -64,69 +64,73 @@ def command(  # noqa: PLR0913 -- one parameter per option
         _print_list(study, found, folder)
         return
     if base.study.probe and data is not None:
-        usage("a study that probes shows noise: it takes no --data")
-    prepare()
+        exit_with_usage_error("a study that probes shows noise: it takes no --data")
+    set_up_process()
     if base.study.probe:
-        with ends(lambda: None):
-            compare(study, found, folder.path)
+        with run_errors(lambda: None):
+            probe_variants(study, found, folder.path)
     else:
         _train(found, folder, data, save_every, base.study)
 
 
-def _chosen(found: tuple[Varied, ...], only: list[str] | None, seeds: int | None) -> tuple[Varied, ...]:
+def _chosen(
+    found: tuple[CompiledVariant, ...], only: list[str] | None, seeds: int | None
+) -> tuple[CompiledVariant, ...]:
     """The variants whose names hold one of some texts, with so many of their seeds."""
     texts = [text.casefold() for text in only or [""]]
     chosen = [one for one in found if any(text in one.variant.title.casefold() for text in texts)]
     if not chosen:
-        usage(f"no variant has {' or '.join(map(repr, only or ()))} in its name; --list prints them")
+        exit_with_usage_error(f"no variant has {' or '.join(map(repr, only or ()))} in its name; --list prints them")
     return tuple(replace(one, compilations=one.compilations[:seeds]) for one in chosen)
 
 
-def _train(found: tuple[Varied, ...], folder: StudyFolder, data: Path | None, save_every: float, study: Study) -> None:
-    from sewdsl.train.folder import Interrupted  # noqa: PLC0415 -- torch and Lightning take seconds
+def _train(
+    found: tuple[CompiledVariant, ...], folder: StudyFolder, data: Path | None, save_every: float, study: Study
+) -> None:
+    from sewdsl.train.folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.processes import Processes  # noqa: PLC0415 -- as above
-    from sewdsl.train.study.running import groups, run  # noqa: PLC0415 -- as above
+    from sewdsl.train.study.running import plan_runs, run_study  # noqa: PLC0415 -- as above
 
-    with ends(lambda: None):
-        planned = groups(found, folder, data, study.variants)
-        start, go_on = runners(data, lambda: way(Processes(), save_every))
+    with run_errors(lambda: None):
+        planned = plan_runs(found, folder, data, study.variants)
+        start, go_on = make_runners(data, lambda: run_options(Processes(), save_every))
         try:
-            outcome = run(planned, folder, start, go_on, _announcement(folder))
-        except Interrupted:
+            outcome = run_study(planned, folder, start, go_on, _announcement(folder))
+        except RunInterrupted:
             echo("the same command goes on", err=True)
             raise
     console().print(table(outcome))
     _print_end(outcome, folder)
 
 
-def _announcement(folder: StudyFolder) -> Callable[[int, int, Varied, Plan], None]:
-    def announce(number: int, total: int, varied: Varied, planned: Plan) -> None:
+def _announcement(folder: StudyFolder) -> Callable[[int, int, CompiledVariant, TrainingPlan], None]:
+    def announce(number: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
         where = f"{varied.variant.title}, seed {planned.recipe.seed}"
         echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
 
     return announce
 
 
-def _print_list(study: Study, found: tuple[Varied, ...], folder: StudyFolder) -> None:
+def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder) -> None:
     from sewdsl.train.study.places import folder_name  # noqa: PLC0415 -- not before it is needed
 
     for varied in found:
         place = folder.path if study.probe else folder.path / folder_name(varied.variant)
         networks = [one.result() for one in varied.compilations]
         trained = study.numbers or [network.recipe.seed for network in networks if network.recipe is not None]
-        runs = ", ".join(map(str, seeds_of(study, networks[0]) if study.probe else trained))
+        runs = ", ".join(map(str, study_seeds(study, networks[0]) if study.probe else trained))
         echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
 
 
 def table(outcome: Outcome) -> Table:
     """A row for each variant."""
-    from sewdsl.train.study.tables import cells, header  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.tables import column_names, row_cells  # noqa: PLC0415 -- not before it is needed
 
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in header(outcome):
+    for column in column_names(outcome):
         grid.add_column(Text(column), justify="left" if column in outcome.axes else "right")
     for row in outcome.rows:
-        grid.add_row(*map(Text, cells(row)))
+        grid.add_row(*map(Text, row_cells(row)))
     return grid
 
 

@@ -6,12 +6,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.checks.expectation import computed, holds
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
 from sewdsl.cli.output import console
-from sewdsl.ir.listing import Row, block_rows, layer_rows
+from sewdsl.ir.listing import ListingRow, block_rows, layer_rows
 from sewdsl.ir.network import Network
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.words import in_words
+from sewdsl.ir.words import format_value
 
 
 def print_network(network: Network, *, expand: bool) -> None:
@@ -31,11 +31,11 @@ def _settings(network: Network) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in network.settings:
-        table.add_row(key, "-" if value is None else in_words(value))
+        table.add_row(key, "-" if value is None else format_value(value))
     return table
 
 
-def _layers(network: Network, rows: list[Row]) -> Table:
+def _layers(network: Network, rows: list[ListingRow]) -> Table:
     table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", "total", overflow="fold", footer_style="bold")
     table.add_column("path", overflow="fold", style="dim")
@@ -71,7 +71,7 @@ def _recipe(network: Network) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in network.recipe or ():
-        table.add_row(key, in_words(value))
+        table.add_row(key, format_value(value))
     return table
 
 
@@ -80,8 +80,8 @@ def _figures(network: Network) -> Table:
     for column in ("", "quantity", "printed", "computed", "source", ""):
         table.add_column(column)
     for item in network.expectations:
-        value = computed(network, item.quantity)
-        verdict = Text("holds", style="green") if holds(item, value) else Text("differs", style="yellow")
+        value = compute_quantity(network, item.quantity)
+        verdict = Text("holds", style="green") if agrees_with_figure(item, value) else Text("differs", style="yellow")
         shown = f"{value:,}" if isinstance(value, int) else value
         table.add_row("expect" if item.binding else "claim", item.quantity, item.value, shown, item.source, verdict)
     return table

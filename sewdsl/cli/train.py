@@ -13,16 +13,28 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.beginning import Weights, beginning
-from sewdsl.cli.options import Data, Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, require, usage
+from sewdsl.cli.beginning import Weights, load_initial_weights
+from sewdsl.cli.options import (
+    Data,
+    Dialect,
+    Input,
+    Limit,
+    Neuron,
+    Set,
+    Spec,
+    Steps,
+    compile_options,
+    exit_with_usage_error,
+    require_network,
+)
 from sewdsl.cli.output import console
-from sewdsl.cli.repeat import repeated
-from sewdsl.cli.running import SaveEvery, ends, once, prepare, way
+from sewdsl.cli.repeat import train_repeats
+from sewdsl.cli.running import SaveEvery, rank_zero_only, run_errors, run_options, set_up_process
 from sewdsl.compiler import Options, read
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
-from sewdsl.ir.words import in_words
-from sewdsl.passes import applied
+from sewdsl.ir.words import format_value
+from sewdsl.passes import run_passes
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo, is_terminal
 from sewdsl.train.watch.names import SATURATED
@@ -75,34 +87,38 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
     if (spec is None) == (resume is None):
-        usage("give a SPEC to train, or with --resume the folder of a run to go on with")
+        exit_with_usage_error("give a SPEC to train, or with --resume the folder of a run to go on with")
     if resume and any((out, overwrite, weights, input, steps, neuron, limit, dialect)):
-        usage("a run goes on as it began: beside --resume, only --set train.epochs=N changes what it does")
+        exit_with_usage_error(
+            "a run goes on as it began: beside --resume, only --set train.epochs=N changes what it does"
+        )
     if overwrite and not out:
-        usage("--overwrite needs --out, the folder whose run is removed")
+        exit_with_usage_error("--overwrite needs --out, the folder whose run is removed")
     if repeat > 1 and (resume or overwrite):
-        usage("with --repeat, the same command with the same --out goes on with what has not ended")
+        exit_with_usage_error("with --repeat, the same command with the same --out goes on with what has not ended")
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     processes = _processes(devices, nodes, strategy)
     if resume:
         _resume(resume, options, data, processes, save_every)
     elif repeat > 1 and processes.total > 1:
-        usage("--repeat trains one network after another in one process")
+        exit_with_usage_error("--repeat trains one network after another in one process")
     elif repeat > 1:
-        with ends(lambda: None):
+        with run_errors(lambda: None):
             check = partial(_check, processes=processes)
-            repeated(spec or "", options, out, data, weights, repeat, check, lambda: way(processes, save_every))
+            train_repeats(
+                spec or "", options, out, data, weights, repeat, check, lambda: run_options(processes, save_every)
+            )
     else:
         _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, save_every)
 
 
 def _processes(devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
-    prepare()
+    set_up_process()
     from sewdsl.train.processes import STRATEGIES, Processes  # noqa: PLC0415 -- not before it is needed
 
     known = next((name for name in STRATEGIES if name == strategy), None)
     if strategy is not None and known is None:
-        usage(f"--strategy takes {', '.join(STRATEGIES)}, not '{strategy}'")
+        exit_with_usage_error(f"--strategy takes {', '.join(STRATEGIES)}, not '{strategy}'")
     return Processes(devices, nodes, known)
 
 
@@ -112,9 +128,9 @@ def _check(recipe: Recipe, processes: Processes) -> None:
 
     if processes != Usual() or recipe.precision == "16-mixed":
         from sewdsl.train.loop import check  # noqa: PLC0415 -- as above
-        from sewdsl.train.quiet import quiet  # noqa: PLC0415 -- as above
+        from sewdsl.train.quiet import quiet_lightning  # noqa: PLC0415 -- as above
 
-        with quiet():
+        with quiet_lightning():
             check(recipe, processes)
 
 
@@ -137,8 +153,8 @@ class _Place(NamedTuple):
         Raises:
             RunError: there is something already, it cannot be made, or processes would make one each.
         """
-        from sewdsl.train.folder import RunError, RunFolder, make, make_numbered  # noqa: PLC0415 -- as above
-        from sewdsl.train.lock import cleared  # noqa: PLC0415 -- as above
+        from sewdsl.train.folder import RunError, RunFolder, make_numbered, make_run_folder  # noqa: PLC0415 -- as above
+        from sewdsl.train.lock import clear_and_lock  # noqa: PLC0415 -- as above
         from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
 
         if self.out is None:
@@ -149,26 +165,26 @@ class _Place(NamedTuple):
         if rank():
             return RunFolder(self.out)
         if self.overwrite and is_there(self.out):
-            return cleared(self.out)
-        return make(self.out)
+            return clear_and_lock(self.out)
+        return make_run_folder(self.out)
 
 
 def _start(  # noqa: PLR0913 -- as above
     spec: str, options: Options, place: _Place, given: _Given, processes: Processes, save_every: float
 ) -> None:
-    with once():
+    with rank_zero_only():
         compilation = read(spec, **options)
-        network = require(compilation)
+        network = require_network(compilation)
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
             echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
-    from sewdsl.train.plan import plan  # noqa: PLC0415 -- not before the spec is known to be good
+    from sewdsl.train.plan import plan_training  # noqa: PLC0415 -- not before the spec is known to be good
 
     folder = None
-    with ends(lambda: folder):
-        with once():
-            planned = plan(compilation, given.data)
-            found, begin = planned.data.find(), beginning(given.weights, planned.network)
+    with run_errors(lambda: folder):
+        with rank_zero_only():
+            planned = plan_training(compilation, given.data)
+            found, begin = planned.data.find(), load_initial_weights(given.weights, planned.network)
             if given.data and not found:
                 found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
             _check(planned.recipe, processes)
@@ -176,24 +192,24 @@ def _start(  # noqa: PLR0913 -- as above
             _print_recipe(planned.network, planned.recipe, processes, found, folder)
         from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        _print_result(train(compilation, planned, folder, way(processes, save_every), begin), folder)
+        _print_result(train(compilation, planned, folder, run_options(processes, save_every), begin), folder)
 
 
 def _resume(run: Path, options: Options, data: Path | None, processes: Processes, save_every: float) -> None:
     from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(run)
-    with ends(lambda: folder, resuming=True):
+    with run_errors(lambda: folder, resuming=True):
         from sewdsl.train.run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}
-        _print_result(resume(folder, data, changes, way(processes, save_every)), folder)
+        _print_result(resume(folder, data, changes, run_options(processes, save_every)), folder)
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
     """What is trained, how, and on which data, on the standard error: the answer is still to come."""
     usual = {name: info.default for name, info in Recipe.model_fields.items()}
-    told = {name: in_words(value) for name, value in recipe if name in SHOWN or value != usual[name]}
+    told = {name: format_value(value) for name, value in recipe if name in SHOWN or value != usual[name]}
     told |= {"others": f"as by default; all are in {folder.recipe}"}
     echo(f"training {network.name} on {told.pop('on')}", err=True)
     indent = 2 + max(map(len, told)) + 2
@@ -203,7 +219,7 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
     if data:
         echo(f"data: {data}", err=True)
     if recipe.memory:
-        said = {name: text for name, text, _ in applied(network)}
+        said = {name: text for name, text, _ in run_passes(network)}
         echo(f"memory: {said['recompute']}", err=True)
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"

@@ -14,8 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import ArgumentInfo, ParameterInfo
 
-from sewdsl.cli.options import listed, not_among, usage
-from sewdsl.elaborate.keys import meant_key
+from sewdsl.cli.options import exit_with_usage_error, listed, not_among
+from sewdsl.elaborate.keys import resolve_key_alias
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.terminal import echo
 
@@ -43,15 +43,19 @@ class Command(TyperCommand):
                 found = self.make_parser(ctx).parse_args(given)[0].get(parameter.name)
                 self._bad_value(parameter, found if kind == "BadParameter" else None, ctx)
             if extra := _EXTRA.fullmatch(str(error)):
-                usage(f"found '{extra[1][:40]}', expected no further argument", "quote text that has spaces", ctx)
+                exit_with_usage_error(
+                    f"found '{extra[1][:40]}', expected no further argument", "quote text that has spaces", ctx
+                )
             raise
 
     def _no_such_option(self, option: str, ctx: Any) -> NoReturn:
-        key = meant_key(option)
+        key = resolve_key_alias(option)
         if key is not None and any(parameter.name == "settings" for parameter in self.params):
-            usage(f"there is no option {option}: a setting is changed by --set {key}=VALUE", context=ctx)
+            exit_with_usage_error(
+                f"there is no option {option}: a setting is changed by --set {key}=VALUE", context=ctx
+            )
         names = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
-        usage(f"there is no option {option}", did_you_mean(option, [*names, "--help"]), ctx)
+        exit_with_usage_error(f"there is no option {option}", did_you_mean(option, [*names, "--help"]), ctx)
 
     def _bad_value(self, parameter: Any, found: Any, ctx: Any) -> None:
         """Ends with what a parameter takes, where its declaration tells; nothing found means that it is missing."""
@@ -59,13 +63,13 @@ class Command(TyperCommand):
         name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]
         choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
         if found is None:
-            usage(f"{name} is missing{': ' if choices else ''}{listed(choices)}", context=ctx)
+            exit_with_usage_error(f"{name} is missing{': ' if choices else ''}{listed(choices)}", context=ctx)
         written = " ".join(found) if isinstance(found, tuple | list) else str(found)
         if choices:
             not_among(name, choices, written, ctx)
         expected = "two numbers" if get_origin(kind) is tuple else _WORDS.get(kind)
         if expected is not None:
-            usage(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
+            exit_with_usage_error(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
 
 
 def _declared(command: Any, name: str) -> tuple[Any, Any]:
@@ -90,7 +94,7 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is named first; with a usage error where there is none."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            usage(f"there is no command '{args[0][:40]}'", did_you_mean(args[0], self.commands), ctx)
+            exit_with_usage_error(f"there is no command '{args[0][:40]}'", did_you_mean(args[0], self.commands), ctx)
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:

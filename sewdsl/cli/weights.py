@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, network, usage
-from sewdsl.cli.running import exchange, prepare
+from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, exit_with_usage_error, load_network
+from sewdsl.cli.running import exchange_errors, set_up_process
 from sewdsl.cli.usage_errors import Command, Group
 from sewdsl.notation.neurons import mixture, neurons
 from sewdsl.terminal import echo
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network
 
 
-class To(StrEnum):
+class TargetScheme(StrEnum):
     """Whose keys are written."""
 
     OURS = "sewdsl"
@@ -33,7 +33,7 @@ class To(StrEnum):
     TORCHVISION = "torchvision"
 
 
-class From(StrEnum):
+class SourceScheme(StrEnum):
     """Whose keys are read."""
 
     AUTO = "auto"
@@ -48,8 +48,8 @@ In = Annotated[Path, typer.Argument(metavar="IN", help="A file of weights or a c
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: .safetensors, .pt or .pth.")]
 Net = Annotated[str, typer.Option("--net", metavar="SPEC", help="The network that the weights are of.")]
 AnyNet = Annotated[str | None, typer.Option("--net", metavar="SPEC", help="The network that they may be of.")]
-Read = Annotated[From, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
-Written = Annotated[To, typer.Option("--to", help="Whose keys OUT gets.")]
+Read = Annotated[SourceScheme, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
+Written = Annotated[TargetScheme, typer.Option("--to", help="Whose keys OUT gets.")]
 
 group = typer.Typer(cls=Group, help="Convert weights between the keys of several libraries.", no_args_is_help=True)
 
@@ -59,8 +59,8 @@ def convert(  # noqa: PLR0913 -- one parameter per option
     source: In,
     out: Out,
     net: Net,
-    from_: Read = From.AUTO,
-    to: Written = To.OURS,
+    from_: Read = SourceScheme.AUTO,
+    to: Written = TargetScheme.OURS,
     input: Input = None,  # noqa: A002 -- the option's name
     neuron: Neuron = None,
     settings: Set = None,
@@ -69,15 +69,15 @@ def convert(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Give the weights in a file other keys; every number stays as it is, and nothing is left out unsaid."""
     if out.suffix not in (".safetensors", ".pt", ".pth"):
-        usage(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
+        exit_with_usage_error(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
     require_free(out, overwrite=overwrite)
-    prepare()
-    known = network(net, compile_options(input, None, neuron, settings, None, dialect))
-    with exchange():
+    set_up_process()
+    known = load_network(net, compile_options(input, None, neuron, settings, None, dialect))
+    with exchange_errors():
         from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
 
-        found = weights.read(source)
-        read = weights.detect(found.tensors, known) if from_ is From.AUTO else (weights.SCHEMES[from_],)
+        found = weights.read_weights(source)
+        read = weights.detect_schemes(found.tensors, known) if from_ is SourceScheme.AUTO else (weights.SCHEMES[from_],)
         tensors, notes = weights.convert(found.tensors, known, read[0], weights.SCHEMES[to])
         write_file(out, weights.encode(tensors, out.suffix), "")
     _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
@@ -94,12 +94,12 @@ def show(  # noqa: PLR0913 -- one parameter per option
     dialect: Dialect = None,
 ) -> None:
     """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
-    prepare()
-    known = None if net is None else network(net, compile_options(input, None, neuron, settings, None, dialect))
-    with exchange():
+    set_up_process()
+    known = None if net is None else load_network(net, compile_options(input, None, neuron, settings, None, dialect))
+    with exchange_errors():
         from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
 
-        found = weights.read(source)
+        found = weights.read_weights(source)
         for key, value in found.tensors.items():
             echo(f"{key}  {str(value.dtype).removeprefix('torch.')} {list(value.shape)}")
         read, notes = _fitting(found.tensors, known) if known else ((), [])
@@ -109,8 +109,8 @@ def show(  # noqa: PLR0913 -- one parameter per option
 def _fitting(tensors: Mapping[str, Tensor], known: Network) -> tuple[tuple[Scheme, ...], list[str]]:
     from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
 
-    read = weights.detect(tensors, known)
-    _, notes = weights.fit(tensors, known, read[0])
+    read = weights.detect_schemes(tensors, known)
+    _, notes = weights.to_node_paths(tensors, known, read[0])
     return read, [*notes, *_whose("fits", known)]
 
 

@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING, Unpack
 
 from sewdsl.compiler.options import Options
 from sewdsl.compiler.reading import Compilation, read
-from sewdsl.compiler.spec import shipped
-from sewdsl.compiler.variants import Varied, variants
+from sewdsl.compiler.spec import shipped_networks
+from sewdsl.compiler.variants import CompiledVariant, compile_variants
 from sewdsl.ir.network import Network
-from sewdsl.passes import optimized
+from sewdsl.passes import optimize_program
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
-__all__ = ["Compilation", "Options", "Varied", "compile", "load", "read", "shipped", "variants"]
+__all__ = [
+    "Compilation",
+    "CompiledVariant",
+    "Options",
+    "compile",
+    "compile_variants",
+    "load",
+    "read",
+    "shipped_networks",
+]
 
 
 def load(spec: str | Path, **options: Unpack[Options]) -> Network:
@@ -58,4 +67,4 @@ def compile(  # noqa: A001 -- what it does
         message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
         raise TypeError(message)
     network = spec if isinstance(spec, Network) else load(spec, **options)
-    return lower(optimized(network, optimize), seed=seed)
+    return lower(optimize_program(network, optimize), seed=seed)

@@ -9,7 +9,7 @@ from sewdsl.elaborate.suggestions import advice
 from sewdsl.syntax.tree import Allow
 
 
-def silence(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) -> list[Allow]:
+def apply_allow_lines(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) -> list[Allow]:
     """Takes away the warnings and notes that are allowed, and complains of lines that allow nothing.
 
     Args:

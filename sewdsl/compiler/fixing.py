@@ -9,7 +9,7 @@ from sewdsl.diagnostics import Diagnostic, Edit
 from sewdsl.source import Source
 
 
-def fixed(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bool = False) -> str:
+def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bool = False) -> str:
     """The text of a source with the first fix of each diagnostic applied.
 
     Fixes that would change the same characters as one before them wait for another round, and so do those of

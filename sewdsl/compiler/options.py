@@ -9,7 +9,7 @@ from typing import TypedDict
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.ir.words import in_words
+from sewdsl.ir.words import format_value
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 
@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
     dialect: str | None
 
 
-MOST = {
+LIMIT_CEILINGS = {
     "source_bytes": 10**9, "nesting": 1000, "repeat": 10**9, "nodes": 10**9, "digits": 18, "imports": 1000,
     "boxes": 10**9,
 }  # fmt: skip
@@ -49,12 +49,12 @@ def overrides(options: Options) -> list[Override]:
     """
     others = ("set", "limit", "dialect")
     direct: dict[str, object] = {key: value for key, value in options.items() if key not in others}
-    found = [Override(key, in_words(value), f"--{key}") for key, value in direct.items() if value is not None]
+    found = [Override(key, format_value(value), f"--{key}") for key, value in direct.items() if value is not None]
     for key, value in (options.get("set") or {}).items():
         if not isinstance(key, str):
             message = f"a key of 'set' is a string such as 'train.epochs', not {key!r}"
             raise TypeError(message)
-        found.append(Override(key, in_words(value)))
+        found.append(Override(key, format_value(value)))
     return found
 
 
@@ -69,8 +69,8 @@ def limits(options: Options, diagnostics: Diagnostics) -> Limits:
         if attribute is None:
             hint = did_you_mean(name, names) or f"limits: {', '.join(names)}"
             diagnostics.report("unknown-setting", f"there is no limit '{name}'", span, help=hint)
-        elif type(value) is not int or not 1 <= value <= MOST[attribute]:
-            message = f"the limit '{name}' must be a whole number from 1 to {MOST[attribute]:,}"
+        elif type(value) is not int or not 1 <= value <= LIMIT_CEILINGS[attribute]:
+            message = f"the limit '{name}' must be a whole number from 1 to {LIMIT_CEILINGS[attribute]:,}"
             diagnostics.report("invalid-argument", message, span, label=f"got {value}"[:40])
         else:
             result = replace(result, **{attribute: value})

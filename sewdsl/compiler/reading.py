@@ -9,32 +9,32 @@ from pathlib import Path
 from typing import Unpack
 
 from sewdsl.checks import check
-from sewdsl.compiler.allowing import silence
+from sewdsl.compiler.allowing import apply_allow_lines
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reaching import check_reach
-from sewdsl.compiler.spec import Found, find
-from sewdsl.compiler.written import differing, set_aside
+from sewdsl.compiler.spec import SpecSource, find_source
+from sewdsl.compiler.written import downgrade_to_notes, failed_expectations
 from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
-from sewdsl.dialects import Inputs, check_inputs, conventions, translate
+from sewdsl.dialects import Inputs, check_inputs, parse_conventions, translate
 from sewdsl.elaborate import (
     Assembly,
     Context,
     Elaboration,
+    Expansion,
     Importer,
-    Neighbours,
     Override,
+    SiblingBlocks,
     Study,
-    Visit,
+    apply_overrides,
     assemble,
     elaborate,
-    override,
-    study,
+    read_study_section,
 )
-from sewdsl.elaborate.library import library
+from sewdsl.elaborate.library import shipped_blocks
 from sewdsl.garbage import put_off
-from sewdsl.ir.figures import in_memory_units
+from sewdsl.ir.figures import format_bytes
 from sewdsl.ir.network import Network
-from sewdsl.passes import shortage
+from sewdsl.passes import memory_shortage
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact
@@ -57,13 +57,13 @@ class Compilation:
         visits: What became of each item of the text and of the files that it uses.
     """
 
-    found: Found | None
+    found: SpecSource | None
     document: Document | None
     assembly: Assembly | None
     network: Network | None
     diagnostics: tuple[Diagnostic, ...]
     study: Study = field(default_factory=Study)
-    visits: tuple[Visit, ...] = ()
+    visits: tuple[Expansion, ...] = ()
 
     @property
     def valid(self) -> bool:
@@ -104,19 +104,19 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     diagnostics = Diagnostics()
     bounds = limits(options, diagnostics)
     asked = options.get("dialect")
-    found = find(spec, diagnostics, bounds, dialect=asked is not None)
+    found = find_source(spec, diagnostics, bounds, dialect=asked is not None)
     if found is not None and asked is not None:
-        found = found.spoken(conventions(asked, diagnostics, bounds), diagnostics)
+        found = found.spoken(parse_conventions(asked, diagnostics, bounds), diagnostics)
         if diagnostics.errors:
             return Compilation(found, None, None, None, diagnostics.sorted)
     if found is None:
         return Compilation(None, None, None, None, diagnostics.sorted)
-    return compiled(found, overrides(options), diagnostics, bounds)
+    return run_front_end(found, overrides(options), diagnostics, bounds)
 
 
 @put_off()
-def compiled(
-    found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool = False
+def run_front_end(
+    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool = False
 ) -> Compilation:
     """What becomes of a text with overrides put over it.
 
@@ -128,7 +128,7 @@ def compiled(
         variant: Whether it is another network than the text says, to which what it expects and claims does not apply.
     """
     try:
-        return _stages(found, changes, diagnostics, bounds, variant=variant)
+        return _run_stages(found, changes, diagnostics, bounds, variant=variant)
     except RecursionError:
         message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
         whole = Span(found.source, 0, len(found.source.text))
@@ -137,19 +137,19 @@ def compiled(
 
 
 @put_off()
-def assembled(found: Found, diagnostics: Diagnostics, bounds: Limits) -> tuple[Document, Assembly]:
+def parse_and_assemble(found: SpecSource, diagnostics: Diagnostics, bounds: Limits) -> tuple[Document, Assembly]:
     """The tree of a text, and its statements with those of the files that it uses."""
     document, _ = _parsed(found, (), diagnostics, bounds)
     return document, _with_used(document, found, diagnostics, bounds)
 
 
-def _with_used(document: Document, found: Found, diagnostics: Diagnostics, bounds: Limits) -> Assembly:
+def _with_used(document: Document, found: SpecSource, diagnostics: Diagnostics, bounds: Limits) -> Assembly:
     importer = Importer(found.file, found.source.name, diagnostics, bounds, found.reach)
     return assemble(document, diagnostics, importer.use)
 
 
-def _stages(
-    found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
+def _run_stages(
+    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
 ) -> Compilation:
     document, stated, assembly, made = _elaborated(found, changes, diagnostics, bounds, variant=variant)
     network = made.network
@@ -158,47 +158,49 @@ def _stages(
         diagnostics.extend(check(network, whole=made.whole))
         lines = _only_written(found, changes, diagnostics, bounds)
         if lines:
-            network = set_aside(lines, network, assembly, changes, diagnostics)
+            network = downgrade_to_notes(lines, network, assembly, changes, diagnostics)
         if made.whole:
             check_reach(network, made.named, changes, assembly.body, partial(_recompiled, found, bounds), diagnostics)
         if made.whole and not diagnostics.errors:
             _check_memory(network, assembly, diagnostics)
-    asked = study(assembly.study, diagnostics) if assembly.study else Study()
+    asked = read_study_section(assembly.study, diagnostics) if assembly.study else Study()
     whole = made.whole and not (variant or asked.variants or changes)  # what is allowed is what the file itself gives
-    assembly.allowed = silence(diagnostics, assembly.allowed, whole=whole)
+    assembly.allowed = apply_allow_lines(diagnostics, assembly.allowed, whole=whole)
     return Compilation(found, document, assembly, network, diagnostics.sorted, asked, made.visits)
 
 
 def _elaborated(
-    found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
+    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
 ) -> tuple[Document, Inputs, Assembly, Elaboration]:
     """A text with overrides put over it, up to its network."""
     document, stated = _parsed(found, changes, diagnostics, bounds)
     assembly = _with_used(document, found, diagnostics, bounds)
     if variant:
         assembly.figures.clear()
-    override(assembly, changes, diagnostics, bounds, library())
-    beside = Neighbours(found.file, bounds.source_bytes) if found.file else None
-    made = elaborate(assembly, document, Context(found.name, library(), bounds, beside), diagnostics)
+    apply_overrides(assembly, changes, diagnostics, bounds, shipped_blocks())
+    beside = SiblingBlocks(found.file, bounds.source_bytes) if found.file else None
+    made = elaborate(assembly, document, Context(found.name, shipped_blocks(), bounds, beside), diagnostics)
     return document, stated, assembly, made
 
 
-def _recompiled(found: Found, bounds: Limits, changes: Sequence[Override]) -> Network | None:
+def _recompiled(found: SpecSource, bounds: Limits, changes: Sequence[Override]) -> Network | None:
     """The whole network of a text with other overrides, of which nothing is said."""
     *_, made = _elaborated(found, changes, Diagnostics(), bounds, variant=True)
     return made.network if made.whole else None
 
 
-def _only_written(found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> set[Span]:
+def _only_written(
+    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits
+) -> set[Span]:
     """The lines of figures that hold for the file as written, and not with the changes."""
-    lines = differing(diagnostics)
+    lines = failed_expectations(diagnostics)
     if not (lines and changes):
         return set()
-    written = compiled(found, (), Diagnostics(), bounds)
-    return lines - differing(written.diagnostics) if written.valid and written.network else set()
+    written = run_front_end(found, (), Diagnostics(), bounds)
+    return lines - failed_expectations(written.diagnostics) if written.valid and written.network else set()
 
 
-def _parsed(found: Found, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> Parsed:
+def _parsed(found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> Parsed:
     """The tree of a text, whatever it is written in, and what it states of the inputs of its layers."""
     if found.dialect is None:
         return (parse_compact if found.compact else parse)(found.source, diagnostics, bounds), ()
@@ -209,11 +211,11 @@ def _parsed(found: Found, changes: Sequence[Override], diagnostics: Diagnostics,
 
 def _check_memory(network: Network, assembly: Assembly, diagnostics: Diagnostics) -> None:
     """Whether a training step can be made to fit into the memory that the recipe allows."""
-    least, section, recipe = shortage(network), assembly.sections.get("train"), network.recipe
+    least, section, recipe = memory_shortage(network), assembly.sections.get("train"), network.recipe
     if least is None or section is None or recipe is None:
         return
     span = next((setting.span for setting in section.settings if setting.key.text == "memory"), section.span)
     batch = f"{recipe.batch} sample{'s' if recipe.batch > 1 else ''}"
-    message = f"a training step on {batch} takes {in_memory_units(least)} at the least, more than {recipe.memory}"
+    message = f"a training step on {batch} takes {format_bytes(least)} at the least, more than {recipe.memory}"
     hint = "allow more, or make 'batch' smaller and 'accumulate' larger"
     diagnostics.report("memory-too-small", message, span, help=hint)

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import Conventions
-from sewdsl.elaborate.file_kinds import beside
-from sewdsl.elaborate.files import SAVED, Reach, read_text
-from sewdsl.elaborate.library import library
+from sewdsl.elaborate.file_kinds import similar_siblings
+from sewdsl.elaborate.files import ON_DISK, FileAccess, read_text
+from sewdsl.elaborate.library import shipped_blocks
 from sewdsl.elaborate.meant import Meanings
 from sewdsl.elaborate.names import Vocabulary
-from sewdsl.elaborate.suggestions import nearest
+from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.ops import find as find_kind
 from sewdsl.paths import is_file, is_folder, is_link, is_there
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import STANDARD, Limits
+from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 
 _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""
@@ -28,12 +28,12 @@ _ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")
 _NAME = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
 RUNS = Path("runs")
 """Where runs are unless the user says otherwise."""
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 """Characters of a string that may be the name of a file or a network."""
 
 
 @dataclass(frozen=True)
-class Found:
+class SpecSource:
     """A text to compile.
 
     Attributes:
@@ -48,14 +48,14 @@ class Found:
     file: Path | None
     name: str
     dialect: Conventions | None = None
-    reach: Reach = SAVED
+    reach: FileAccess = ON_DISK
 
     @property
     def compact(self) -> bool:
         """Whether it is a bare expression rather than a file."""
         return self.file is None and not _STATEMENT.search(self.source.text)
 
-    def spoken(self, dialect: Conventions | None, diagnostics: Diagnostics) -> Found:
+    def spoken(self, dialect: Conventions | None, diagnostics: Diagnostics) -> SpecSource:
         """The same text, to be read in a dialect; that it has statements, which no dialect has, is reported."""
         found = _STATEMENT.search(self.source.text) if dialect else None
         if found is not None:
@@ -69,14 +69,14 @@ class Found:
         return replace(self, dialect=dialect)
 
 
-def shipped() -> dict[str, Path]:
+def shipped_networks() -> dict[str, Path]:
     """The networks that come with sewdsl, by name; libraries of blocks and recipes among them."""
-    return {path.stem: path for path in sorted(folder("nets").glob("*.net"), key=lambda path: path.stem)}
+    return {path.stem: path for path in sorted(resource_folder("nets").glob("*.net"), key=lambda path: path.stem)}
 
 
-def find(
-    spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = STANDARD, *, dialect: bool = False
-) -> Found | None:
+def find_source(
+    spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS, *, dialect: bool = False
+) -> SpecSource | None:
     """The text that a spec names; None where there is none, which is reported.
 
     A file of that name comes first, then a shipped network, then the string itself. A source is taken as it is.
@@ -88,31 +88,31 @@ def find(
         dialect: Whether a string may be in another language, of whose words nothing is known here.
     """
     if isinstance(spec, Source):
-        return Found(spec, None, "network")
+        return SpecSource(spec, None, "network")
     text = str(spec)
     path = Path(text)
     if isinstance(spec, Path) or _looks_like_path(text):
         return _read(path, spec, text, diagnostics, limits)
-    known = shipped()
+    known = shipped_networks()
     if text in known:
         return _read(known[text], spec, f"{text}.net", diagnostics, limits)
     if _is_missing(text, diagnostics, dialect=dialect):
         return None
-    return Found(Source("<string>", text), None, "network")
+    return SpecSource(Source("<string>", text), None, "network")
 
 
 def _is_missing(text: str, diagnostics: Diagnostics, *, dialect: bool) -> bool:
     """Reports a string that is no notation, but the name of a file, a run or a network that is not there."""
-    if not _NAME.fullmatch(text) or len(text) > LONGEST_NAME:
+    if not _NAME.fullmatch(text) or len(text) > MAX_NAME_LENGTH:
         return False
-    vocabulary = Vocabulary(library=library())
+    vocabulary = Vocabulary(library=shipped_blocks())
     words = text.split("-")
     if all(map(vocabulary.complete, words)):
         return False
     cutoff = 0.6 if "-" in text else 0.8  # a word alone is more often a layer
-    near = nearest(text, shipped(), cutoff)
-    file = beside(Path(f"{text}.net"), lambda other: other.suffix == ".net" and other.is_file(), cutoff)
-    run = beside(RUNS / text, lambda other: is_file(other / "spec.net"))
+    near = nearest_name(text, shipped_networks(), cutoff)
+    file = similar_siblings(Path(f"{text}.net"), lambda other: other.suffix == ".net" and other.is_file(), cutoff)
+    run = similar_siblings(RUNS / text, lambda other: is_file(other / "spec.net"))
     if file is not None:
         _missing(text, f"there is no '{text}'", f"did you mean '{file}'?", diagnostics)
     elif run is not None and run.name == text:
@@ -140,17 +140,19 @@ def _looks_like_path(text: str) -> bool:
     if text.endswith(".net") or (not _NOTATION.search(text) and ("/" in text or _ENDING.search(text))):
         return True
     path = Path(text)
-    return is_there(path) and not (is_folder(path) and text in shipped())  # such as the folder of a run of that name
+    return is_there(path) and not (
+        is_folder(path) and text in shipped_networks()
+    )  # such as the folder of a run of that name
 
 
-def _read(path: Path, spec: str | Path, shown: str, diagnostics: Diagnostics, limits: Limits) -> Found | None:
+def _read(path: Path, spec: str | Path, shown: str, diagnostics: Diagnostics, limits: Limits) -> SpecSource | None:
     try:
         text = read_text(path, shown, _nowhere(shown), diagnostics, limits)
     except OSError as error:
         hint = _hint(path, known=isinstance(spec, str))
         _missing(shown, f"cannot read '{shown}': {error.strerror}", hint, diagnostics)
         return None
-    return None if text is None else Found(Source(shown, text), path, path.stem)
+    return None if text is None else SpecSource(Source(shown, text), path, path.stem)
 
 
 def _hint(path: Path, *, known: bool) -> str:
@@ -162,10 +164,10 @@ def _hint(path: Path, *, known: bool) -> str:
         return "give the file itself"
     if is_there(path) and not is_file(path):
         return "give a file, or '-' for the standard input"
-    lies = beside(path, lambda other: other.is_dir() or other.suffix == ".net")
+    lies = similar_siblings(path, lambda other: other.is_dir() or other.suffix == ".net")
     if lies is not None:
         return f"did you mean '{lies}'?"
-    near = nearest(path.name.removesuffix(".net"), shipped()) if known else None
+    near = nearest_name(path.name.removesuffix(".net"), shipped_networks()) if known else None
     return f"a network named '{near}' is shipped: use the name alone" if near else "'sewdsl nets' lists what is shipped"
 
 

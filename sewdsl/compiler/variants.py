@@ -9,15 +9,15 @@ from typing import Unpack
 
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reaching import check_variants
-from sewdsl.compiler.reading import Compilation, compiled, read
+from sewdsl.compiler.reading import Compilation, read, run_front_end
 from sewdsl.diagnostics import Diagnostic, Diagnostics
-from sewdsl.elaborate import Override, Variant
+from sewdsl.elaborate import Override, StudyVariant
 from sewdsl.garbage import put_off
 from sewdsl.source import Source, Span
 
 
 @dataclass(frozen=True)
-class Varied:
+class CompiledVariant:
     """A variant of a study, with each of its seeds.
 
     Attributes:
@@ -25,14 +25,14 @@ class Varied:
         compilations: One for each seed; where it has errors, only one.
     """
 
-    variant: Variant
+    variant: StudyVariant
     compilations: tuple[Compilation, ...]
 
 
 @put_off()
-def variants(
+def compile_variants(
     spec: str | Path | Source, *, seeded: bool = True, **options: Unpack[Options]
-) -> tuple[Compilation, tuple[Varied, ...]]:
+) -> tuple[Compilation, tuple[CompiledVariant, ...]]:
     """Compiles a spec and every variant that its ``study`` section asks for.
 
     Args:
@@ -48,7 +48,7 @@ def variants(
         return base, ()
     said = Diagnostics(list(base.diagnostics))
     bounds, beneath = limits(options, Diagnostics()), overrides(options)
-    found: list[Varied] = []
+    found: list[CompiledVariant] = []
     check_variants(beneath, [[*one.overrides, *base.study.seeds[:1]] for one in base.study.variants], said)
     varied = {item.within for variant in base.study.variants for item in variant.overrides}
     seeds = seeded and not base.study.probe  # a probe does not ask the recipe
@@ -56,11 +56,11 @@ def variants(
         compilations: list[Compilation] = []
         for seed in (base.study.seeds if seeds else None) or (None,):
             changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
-            one = compiled(base.found, changes, Diagnostics(), bounds, variant=True)
+            one = run_front_end(base.found, changes, Diagnostics(), bounds, variant=True)
             compilations.append(one)
             if not one.valid:
                 break
-        found.append(Varied(variant, tuple(compilations)))
+        found.append(CompiledVariant(variant, tuple(compilations)))
         fresh = [d for one in compilations for d in one.diagnostics if d not in base.diagnostics]
         said.extend(replace(d, path=(variant.title, *d.path)) for d in fresh if not _said_of_another(d, said, varied))
     return replace(base, diagnostics=said.sorted), tuple(found)

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sewdsl.checks.expectation import computed
+from sewdsl.checks.expectation import compute_quantity
 from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity
 from sewdsl.elaborate import Assembly, Override
 from sewdsl.elaborate.assembly import SECTIONS
 from sewdsl.ir.network import Network
 from sewdsl.source import Span
 
-DIFFERS = ("expectation-failed", "claim-differs")
+STALE_FIGURE_CODES = ("expectation-failed", "claim-differs")
 """What is said of a figure that is not the network's."""
 
 
-def differing(diagnostics: Iterable[Diagnostic]) -> set[Span]:
+def failed_expectations(diagnostics: Iterable[Diagnostic]) -> set[Span]:
     """The lines whose figures are not those of the network."""
-    return {said.span for said in diagnostics if said.code in DIFFERS}
+    return {said.span for said in diagnostics if said.code in STALE_FIGURE_CODES}
 
 
-def set_aside(
+def downgrade_to_notes(
     lines: set[Span], network: Network, assembly: Assembly, changes: Sequence[Override], diagnostics: Diagnostics
 ) -> Network:
     """Notes of figures that they are no longer this network's, which is no error.
@@ -36,11 +36,11 @@ def set_aside(
     Returns:
         The network without these figures.
     """
-    diagnostics.found[:] = [d for d in diagnostics.found if not (d.span in lines and d.code in DIFFERS)]
+    diagnostics.found[:] = [d for d in diagnostics.found if not (d.span in lines and d.code in STALE_FIGURE_CODES)]
     put = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]
     for figure in network.expectations:
         if figure.span in lines:
-            value = computed(network, figure.quantity)
+            value = compute_quantity(network, figure.quantity)
             shown = f"{value:,}" if isinstance(value, int) else value
             diagnostics.report(
                 "figure-overridden",

@@ -5,6 +5,6 @@ What a dialect leaves unsaid and a network needs is assumed in one stated way, a
 
 from __future__ import annotations
 
-from sewdsl.dialects.he import Conventions, Inputs, Translation, check_inputs, conventions, translate
+from sewdsl.dialects.he import Conventions, Inputs, Translation, check_inputs, parse_conventions, translate
 
-__all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "conventions", "translate"]
+__all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "parse_conventions", "translate"]

@@ -5,8 +5,8 @@ The way: the flat network becomes a tree (``fold``), the tree gets sizes and pla
 """
 
 from sewdsl.draw.dot_text import dot
-from sewdsl.draw.mermaid_text import MOST_CHARACTERS, MOST_EDGES, drawable, mermaid
-from sewdsl.draw.output import FORMATS, SUFFIXES, PictureFormat, format_of, picture, write
+from sewdsl.draw.mermaid_text import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
+from sewdsl.draw.output import FORMATS, SUFFIXES, PictureFormat, format_of, render_picture, write_picture
 from sewdsl.draw.rendering import RenderingError, render
 from sewdsl.draw.scene import Direction
 
@@ -19,10 +19,10 @@ __all__ = [
     "PictureFormat",
     "RenderingError",
     "dot",
-    "drawable",
+    "fits_mermaid_limits",
     "format_of",
     "mermaid",
-    "picture",
     "render",
-    "write",
+    "render_picture",
+    "write_picture",
 ]

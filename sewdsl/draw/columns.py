@@ -14,7 +14,7 @@ from sewdsl.draw.wiring import Wiring
 
 LONGEST, BETWEEN, TURN = 760.0, 46.0, 22.0
 """A column no longer than this stays whole; the room between two columns; how far a line leaves a column to turn."""
-FORMAT = 1.25
+MAX_ASPECT_RATIO = 1.25
 """The most that a picture may be longer than wide."""
 
 
@@ -47,7 +47,7 @@ def _breaks(measure: Measure, items: Items) -> list[int]:
     for count in range(_fewest(row.lengths, widths), len(items) + 1):
         longest, stops = row.even(count)
         width = sum(max(widths[a:b]) for a, b in zip([0, *stops], stops, strict=False))
-        if longest <= max(LONGEST, FORMAT * width):
+        if longest <= max(LONGEST, MAX_ASPECT_RATIO * width):
             break
     return stops
 
@@ -55,7 +55,7 @@ def _breaks(measure: Measure, items: Items) -> list[int]:
 def _fewest(lengths: Sequence[float], widths: Sequence[float]) -> int:
     """Fewer columns than this are of no good format, even if all were equally long and had a widest item each."""
     room, total = accumulate(sorted(widths, reverse=True)), sum(lengths) * (1 - 1e-9)
-    good = (count for count, wide in enumerate(room, start=1) if total <= count * max(LONGEST, FORMAT * wide))
+    good = (count for count, wide in enumerate(room, start=1) if total <= count * max(LONGEST, MAX_ASPECT_RATIO * wide))
     return next(good, len(lengths))
 
 

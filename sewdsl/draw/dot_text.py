@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sewdsl.draw import style, words
 from sewdsl.draw.columns import lay_out
-from sewdsl.draw.fold import Unfolded, picture_of
-from sewdsl.draw.geometry import Point, rounded, shortened
+from sewdsl.draw.fold import Unfolded, picture_items
+from sewdsl.draw.geometry import Point, round_corners, shorten_end
 from sewdsl.draw.measure import DETAIL, SMALL, TEXT, Measure
 from sewdsl.draw.rendering import RenderingError
-from sewdsl.draw.scene import Box, Direction, Element, Fork, Frame, Line, Scene
+from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame
 from sewdsl.draw.wiring import Wiring
 from sewdsl.ir.network import Network
-from sewdsl.syntax.limits import STANDARD, advice
+from sewdsl.syntax.limits import DEFAULT_LIMITS, raise_limit_help
 
 if TYPE_CHECKING:
     import graphviz
@@ -26,7 +26,7 @@ EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}", "fontcolor": style.MUTED}
 
 
 def dot(
-    network: Network, *, expand: Unfolded = False, direction: Direction = "TB", max_boxes: int = STANDARD.boxes
+    network: Network, *, expand: Unfolded = False, direction: Direction = "TB", max_boxes: int = DEFAULT_LIMITS.boxes
 ) -> str:
     """A network as DOT text, laid out.
 
@@ -44,12 +44,12 @@ def dot(
     Raises:
         RenderingError: it would have more boxes than that.
     """
-    items = picture_of(network, expand=expand)
+    items = picture_items(network, expand=expand)
     wiring = Wiring(network, items)
     if len(wiring.layers) > max_boxes:
         message = (
             f"it would have {len(wiring.layers):,} boxes, over the limit of {max_boxes:,}; write what repeats as "
-            f"{{…}}*n, which is drawn once unless expanded, or {advice('boxes')}"
+            f"{{…}}*n, which is drawn once unless expanded, or {raise_limit_help('boxes')}"
         )
         raise RenderingError(message)
     measure = Measure(wiring, vertical=direction == "TB")
@@ -63,7 +63,7 @@ class _Writer:
         self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene
         self._frames = 0
         self._graph: graphviz.Digraph = graphviz.Digraph(
-            graphviz.escape(words.name_of(wiring.network)),
+            graphviz.escape(words.short_name(wiring.network)),
             comment="Laid out for: neato -n2",
             graph_attr={"rankdir": direction, "bgcolor": "white", "fontname": style.FONT, "pad": "0.25"},
             node_attr={**NODE, "fontname": style.FONT, "fontsize": f"{TEXT:g}", "fontcolor": style.INK},
@@ -74,13 +74,15 @@ class _Writer:
         """The whole text."""
         xs, ys = zip(*self._scene.corners(), strict=True)
         left, right, low, high = min(xs), max(xs), min(ys), max(ys)
-        self._graph.attr(label=words.title(self._wiring.network), labelloc="t", lp=_at(((left + right) / 2, high + 30)))
+        self._graph.attr(
+            label=words.title_label(self._wiring.network), labelloc="t", lp=_at(((left + right) / 2, high + 30))
+        )
         self._elements(self._graph, self._scene.elements)
         for line in self._scene.lines:
             self._line(line)
-        looks = [style.stroke(line.signals) for line in self._scene.lines]
+        looks = [style.edge_style(line.signals) for line in self._scene.lines]
         static = any(self._wiring.is_static(line.signals) for line in self._scene.lines)
-        legend = words.legend(looks, static=static, wide=right - left > WIDE)
+        legend = words.legend_label(looks, static=static, wide=right - left > WIDE)
         at = _at(((left + right) / 2, low - 14 - 8 * legend.count("<tr>")))
         self._graph.node("/legend", legend, shape="plain", fixedsize="false", style="", fontsize=f"{SMALL:g}", pos=at)
         return str(self._graph.source)
@@ -93,7 +95,7 @@ class _Writer:
                 case Fork(name, centre):
                     look = {"width": "0.06", "height": "0.06", "color": style.MUTED, "fillcolor": style.MUTED}
                     graph.node(name, "", shape="point", pos=self._place(centre), **look)
-                case Frame():
+                case TitledFrame():
                     self._frame(graph, element)
 
     def _box(self, graph: graphviz.Digraph, box: Box) -> None:
@@ -103,26 +105,26 @@ class _Writer:
         if box.layer:
             network, index = self._wiring.network, box.layer.nodes[0]
             words_on = self._measure.label(box.layer)
-            look = style.family(network.nodes[index].op)
+            look = style.layer_style(network.nodes[index].op)
             text = self._plain(words_on.title)
             if words_on.details:
                 small = "".join(
                     f'<br/><font point-size="{DETAIL:g}">{escape(line)}</font>' for line in words_on.details
                 )
                 text = f"<{escape(words_on.title)}{small}>"
-            extra["tooltip"] = self._plain(words.tooltip(network, box.layer))
+            extra["tooltip"] = self._plain(words.layer_tooltip(network, box.layer))
             if self._wiring.is_join(box.layer):
                 extra |= {"shape": "circle", "fontsize": f"{SMALL:g}"}
                 text = f"<<b>{escape(words_on.title)}</b>>"
         size = {"width": f"{width / 72:.3f}", "height": f"{height / 72:.3f}"}
         graph.node(box.name, text, pos=self._place(box.centre), fillcolor=look.fill, color=look.edge, **size, **extra)
 
-    def _frame(self, graph: graphviz.Digraph, frame: Frame) -> None:
+    def _frame(self, graph: graphviz.Digraph, frame: TitledFrame) -> None:
         self._frames += 1
         corners = [self._scene.xy(corner) for corner in (frame.start, frame.end)]
         (left, right), (low, high) = (sorted(side) for side in zip(*corners, strict=True))
         note = f'<br/><font point-size="{DETAIL:g}" color="{style.MUTED}">{escape(frame.title.note)}</font>'
-        colours = style.frame(block=frame.title.block, folds=frame.title.folds)
+        colours = style.frame_style(block=frame.title.block, folds=frame.title.folds)
         look = {
             "style": "rounded,filled",
             "fillcolor": colours.fill,
@@ -133,22 +135,22 @@ class _Writer:
         # said of every frame, since one inside another would take over that of the outer
         look["id"] = self._plain(f"fold:{frame.title.key}") if frame.title.key else f"frame:{self._frames}"
         with graph.subgraph(name=f"cluster_{self._frames}") as inner:
-            bold = f"<b>{escape(words.printable(frame.title.title))}</b>"
+            bold = f"<b>{escape(words.replace_unprintable(frame.title.title))}</b>"
             inner.attr(label=f"<{bold}{note if frame.title.note else ''}>", lp=self._place(frame.text), **look)
             inner.attr(bb=f"{_at((left, low))},{_at((right, high))}")
             self._elements(inner, frame.elements)
 
-    def _line(self, line: Line) -> None:
-        look = style.stroke(line.signals)
+    def _line(self, line: EdgeLine) -> None:
+        look = style.edge_style(line.signals)
         extra = {} if line.arrow else {"dir": "none"}
         if line.label:
             extra |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
         if self._wiring.is_static(line.signals):
             extra["style"] = "dashed"
-        pieces = [" ".join(map(self._place, rounded(piece))) for piece in line.pieces]
+        pieces = [" ".join(map(self._place, round_corners(piece))) for piece in line.pieces]
         if line.arrow:
             end = line.pieces[-1]
-            spline = " ".join(map(self._place, rounded(shortened(end, ARROW))))
+            spline = " ".join(map(self._place, round_corners(shorten_end(end, ARROW))))
             pieces[-1] = f"e,{self._place(end[-1])} {spline}"
         self._graph.edge(
             self._id(line.source),

@@ -27,7 +27,7 @@ def text_width(text: str, size: float) -> float:
     )
 
 
-def rounded(corners: Sequence[Point]) -> list[Point]:
+def round_corners(corners: Sequence[Point]) -> list[Point]:
     """Control points of a cubic Bézier spline through straight stretches with round bends, 3 n + 1 of them."""
     spline = [corners[0]]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
@@ -38,13 +38,13 @@ def rounded(corners: Sequence[Point]) -> list[Point]:
     return spline + _straight(spline[-1], corners[-1])
 
 
-def shortened(corners: Sequence[Point], length: float) -> list[Point]:
+def shorten_end(corners: Sequence[Point], length: float) -> list[Point]:
     """The corners with the last stretch cut by a length, to make room for an arrow's head."""
     *others, before, end = corners
     return [*others, before, _towards(end, before, min(length, _distance(before, end) * 0.9))]
 
 
-def simplified(corners: Sequence[Point]) -> list[Point]:
+def drop_collinear(corners: Sequence[Point]) -> list[Point]:
     """The corners without repetitions and without those that lie on a straight stretch."""
     points = [corners[0]]
     for (a0, c0), (a1, c1) in pairwise(corners):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from sewdsl.ir.signal import Values
+from sewdsl.ir.signal import ValueRange
 
-FEW = 4
+MAX_STATIONS = 4
 """Most stations that are all shown."""
 
 
-def shapes(values: Sequence[tuple[int, ...]]) -> str:
+def shape_range_text(values: Sequence[tuple[int, ...]]) -> str:
     """One shape or the way from the first to the last.
 
     >>> shapes([(32, 128, 128)])
@@ -31,7 +31,7 @@ def shapes(values: Sequence[tuple[int, ...]]) -> str:
     return "×".join(texts)
 
 
-def ranges(values: Sequence[Values]) -> str:
+def value_range_text(values: Sequence[ValueRange]) -> str:
     """The range of counts, or the way from the first to the last.
 
     >>> ranges([Values(2)]), ranges([Values(2), Values(3), Values(4), Values(5), Values(6)])
@@ -43,6 +43,6 @@ def ranges(values: Sequence[Values]) -> str:
 
 def _way(stations: Sequence[str]) -> str:
     stations = [key for key, _ in groupby(stations)]
-    if len(stations) > FEW:
+    if len(stations) > MAX_STATIONS:
         stations = [*stations[:2], "…", stations[-1]]
     return "→".join(stations)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sewdsl.elaborate.builder import Followers, Graph
-from sewdsl.elaborate.omission import omissible
+from sewdsl.elaborate.omission import redundant_arguments
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Downstream, Op
-from sewdsl.ir.words import in_words
+from sewdsl.ir.words import format_value
 from sewdsl.ops.input import Input
 
-ALWAYS = ("", "k", "s")
+ALWAYS_SHOWN = ("", "k", "s")
 """Letters that are shown even where the default holds: papers print ``c32k3s1``."""
-LONGEST = 36
+MAX_LABEL_LENGTH = 36
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ def _label(op: Op, downstream: Downstream) -> Label:
         return Label("input")
     letters = {name: letter for letter, name in op.letters().items()}
     title, details = [op.kind], []
-    unsaid = omissible(op, lambda left: left.settle(downstream))
+    unsaid = redundant_arguments(op, lambda left: left.settle(downstream))
     for name, value in op:
         letter = letters.get(name)
         if value is None and letter is not None:
             continue
-        if letter not in ALWAYS and name in unsaid:
+        if letter not in ALWAYS_SHOWN and name in unsaid:
             continue
         if letter is None:
-            details.append(_cut(f"{name} = {in_words(value)}"))
+            details.append(_cut(f"{name} = {format_value(value)}"))
         elif letter:
             title.append(letter + _compact(value))
         else:
@@ -72,4 +72,4 @@ def _compact(value: object) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= MAX_LABEL_LENGTH else f"{text[: MAX_LABEL_LENGTH - 1]}…"

@@ -7,9 +7,19 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from sewdsl.draw.geometry import text_width
-from sewdsl.draw.journey import ranges, shapes
+from sewdsl.draw.journey import shape_range_text, value_range_text
 from sewdsl.draw.label import Label, Labels
-from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual, first, last
+from sewdsl.draw.tree import (
+    Item,
+    Items,
+    PictureBlock,
+    PictureLayer,
+    PictureReadout,
+    PictureRepeat,
+    PictureResidual,
+    entry_layer,
+    exit_layer,
+)
 from sewdsl.draw.wiring import Wiring
 
 TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
@@ -74,11 +84,11 @@ class Measure:
         }
         return words[settings.readout] if settings.steps > 1 else "output"
 
-    def label(self, layer: Layer) -> Label:
+    def label(self, layer: PictureLayer) -> Label:
         """The words on a layer."""
         return self._labels[layer]
 
-    def size(self, layer: Layer | None) -> tuple[float, float]:
+    def size(self, layer: PictureLayer | None) -> tuple[float, float]:
         """Along and across, of a layer or of the readout."""
         if layer and self._wiring.is_join(layer):
             return JOIN, JOIN
@@ -98,10 +108,10 @@ class Measure:
 
     def edge_label(self, before: Item, after: Item) -> str:
         """The words on the edge between two items."""
-        crosses = isinstance(before, Fold) or isinstance(after, Fold) or self._reshapes(before)
-        return self.between(last(before), first(after), crosses=crosses)
+        crosses = isinstance(before, PictureRepeat) or isinstance(after, PictureRepeat) or self._reshapes(before)
+        return self.between(exit_layer(before), entry_layer(after), crosses=crosses)
 
-    def between(self, source: Layer, target: Layer | None, *, crosses: bool) -> str:
+    def between(self, source: PictureLayer, target: PictureLayer | None, *, crosses: bool) -> str:
         """The shape where it changes, at the readout and around folds; the range of counts where it changes.
 
         Args:
@@ -114,39 +124,39 @@ class Measure:
         signals = wiring.signals(read)
         parts = []
         if read and (crosses or target is None or any(map(wiring.changes_shape, read))):
-            parts.append(shapes([signal.shape for signal in signals]))
+            parts.append(shape_range_text([signal.shape for signal in signals]))
         if any(map(wiring.changes_count, read)):
-            parts.append(ranges([signal.values for signal in signals]))
+            parts.append(value_range_text([signal.values for signal in signals]))
         return " · ".join(parts)
 
     def _reshapes(self, item: Item) -> bool:
         """Whether a block gives another shape than it reads."""
-        entry = first(item)
-        if not isinstance(item, Block) or entry is None:
+        entry = entry_layer(item)
+        if not isinstance(item, PictureBlock) or entry is None:
             return False
-        given = self._wiring.signals(last(item).nodes)
+        given = self._wiring.signals(exit_layer(item).nodes)
         return any(a.shape != b.shape for a, b in zip(self._wiring.carried(entry), given, strict=False))
 
-    def title(self, item: Block | Fold) -> Title:
+    def title(self, item: PictureBlock | PictureRepeat) -> Title:
         """The words on a frame; a fold of nothing but one block shares the block's frame."""
-        if isinstance(item, Block):
+        if isinstance(item, PictureBlock):
             return Title(item.label.strip() or "block", "", folds=False, block=True, items=item.items)
         count = item.last - item.first + 1
         copies = f"copy {item.first}" if count == 1 else f"×{count}"
         note = self._way(item)
         match item.items:
-            case (Block(name, items),):
+            case (PictureBlock(name, items),):
                 both = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
                 return Title(both, note, folds=True, block=True, items=items, key=item.key)
         return Title(copies, note, folds=True, block=False, items=item.items, key=item.key)
 
-    def _way(self, fold: Fold) -> str:
+    def _way(self, fold: PictureRepeat) -> str:
         """The way of the shape through the copies, if their outputs differ."""
         given = [signal.shape for signal in self._wiring.signals(fold.outputs)]
-        entry = first(fold)
+        entry = entry_layer(fold)
         if entry is None or len(set(given)) == 1:
             return ""
-        return shapes([self._wiring.carried(entry)[0].shape, *given])
+        return shape_range_text([self._wiring.carried(entry)[0].shape, *given])
 
     def sequence(self, items: Items) -> Extent:
         """The room of items in a row."""
@@ -182,12 +192,12 @@ class Measure:
 
     def _item(self, item: Item) -> Extent:
         match item:
-            case Residual():
+            case PictureResidual():
                 return self._residual(item)
-            case Block() | Fold():
+            case PictureBlock() | PictureRepeat():
                 return self._frame(self.title(item))
-            case Layer() | Readout():
-                along, across = self.size(first(item))
+            case PictureLayer() | PictureReadout():
+                along, across = self.size(entry_layer(item))
                 return Extent(along, across / 2, across / 2)
 
     def _frame(self, title: Title) -> Extent:
@@ -197,21 +207,21 @@ class Measure:
             return Extent(title.height + length + 2 * PAD, max(near + PAD, half), max(far + PAD, half))
         return Extent(max(length, title.width) + 2 * PAD, near + PAD + title.height, far + PAD)
 
-    def _residual(self, residual: Residual) -> Extent:
+    def _residual(self, residual: PictureResidual) -> Extent:
         join = self.size(residual.join)[0]
         length = LEAD + self.body(residual) + self.join_gap(residual)[0] + join
         branch, shortcut = self.sequence(residual.branch), self.sequence(residual.shortcut)
         return Extent(length, max(branch.near, join / 2), self.lane(residual) + shortcut.far)
 
-    def body(self, residual: Residual) -> float:
+    def body(self, residual: PictureResidual) -> float:
         """The length of the longer side."""
         return max(self.sequence(residual.branch).length, self.sequence(residual.shortcut).length, JOIN)
 
-    def join_gap(self, residual: Residual) -> tuple[float, str]:
+    def join_gap(self, residual: PictureResidual) -> tuple[float, str]:
         """The distance of branch and join, and the label between."""
         return self.gap(residual.branch[-1], residual.join) if residual.branch else (GAP, "")
 
-    def lane(self, residual: Residual) -> float:
+    def lane(self, residual: PictureResidual) -> float:
         """How far from the axis the shortcut runs."""
         branch = max(self.sequence(residual.branch).far, self._beside(self.join_gap(residual)[1]), JOIN / 2)
         return branch + LANE + self.sequence(residual.shortcut).near

@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterator
 
 from sewdsl.draw import style, words
-from sewdsl.draw.fold import picture_of
+from sewdsl.draw.fold import picture_items
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.measure import Measure, Title
 from sewdsl.draw.scene import Direction
-from sewdsl.draw.tree import Block, Fold, Items, Layer, Readout, Residual
+from sewdsl.draw.tree import Items, PictureBlock, PictureLayer, PictureReadout, PictureRepeat, PictureResidual
 from sewdsl.draw.wiring import Wiring
 from sewdsl.ir.network import Network
 
-SPECIAL = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
+ESCAPED_CHARACTERS = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
 """Characters that Mermaid or its Markdown would read; written as character references."""
 TITLE = str.maketrans("<>&", "\u2039\u203a+")
 """Characters that the title above a diagram cannot hold in any way of writing, and what stands in for them."""
@@ -34,11 +34,11 @@ def mermaid(network: Network, *, expand: bool = False, direction: Direction = "T
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
     """
-    items = picture_of(network, expand=expand)
+    items = picture_items(network, expand=expand)
     return "\n".join(_Writer(network, items, vertical=direction == "TB").lines(direction)) + "\n"
 
 
-def drawable(text: str) -> bool:
+def fits_mermaid_limits(text: str) -> bool:
     """Whether Mermaid draws a flowchart of ours without changed settings."""
     return text.count(" -->") <= MOST_EDGES and len(text) <= MOST_CHARACTERS
 
@@ -49,12 +49,12 @@ class _Writer:
         self._wiring = Wiring(network, items)
         self._measure = Measure(self._wiring, vertical=True)
         self._ids = {layer: f"n{layer.nodes[0]}" for layer in self._wiring.layers}
-        self._frames: dict[str, style.Family] = {}
-        self._folds: dict[Layer, tuple[Fold, ...]] = {}
+        self._frames: dict[str, style.FamilyStyle] = {}
+        self._folds: dict[PictureLayer, tuple[PictureRepeat, ...]] = {}
 
     def lines(self, direction: Direction) -> Iterator[str]:
         """The text, line by line."""
-        title = f"{words.name_of(self._network)}: {words.facts(self._network)}".translate(TITLE)
+        title = f"{words.short_name(self._network)}: {words.network_facts(self._network)}".translate(TITLE)
         yield from ("---", f"title: {json.dumps(title, ensure_ascii=False)}", CONFIG, "---", f"flowchart {direction}")
         yield from self._sequence(self._items, (), "    ")
         yield from self._edges()
@@ -63,30 +63,30 @@ class _Writer:
         for look in dict.fromkeys(looks):
             yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{style.INK}"
 
-    def _sequence(self, items: Items, folds: tuple[Fold, ...], indent: str) -> Iterator[str]:
+    def _sequence(self, items: Items, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
         for item in items:
             match item:
-                case Layer():
+                case PictureLayer():
                     yield from self._layer(item, folds, indent)
-                case Readout():
+                case PictureReadout():
                     yield f'{indent}readout(["{_text(self._measure.readout)}"]):::terminal'
-                case Residual(branch, shortcut, join):
+                case PictureResidual(branch, shortcut, join):
                     yield from self._sequence((*branch, *shortcut, join), folds, indent)
-                case Block() | Fold():
-                    inside = (*folds, item) if isinstance(item, Fold) else folds
+                case PictureBlock() | PictureRepeat():
+                    inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
                     yield from self._frame(self._measure.title(item), inside, indent)
 
-    def _layer(self, layer: Layer, folds: tuple[Fold, ...], indent: str) -> Iterator[str]:
+    def _layer(self, layer: PictureLayer, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
         self._folds[layer] = folds
         label = self._measure.label(layer)
         text = "<br/>".join(map(_text, (label.title, *label.details)))
         left, right = ("((", "))") if self._wiring.is_join(layer) else ("(", ")")
         op = self._network.nodes[layer.nodes[0]].op
-        yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{style.family(op).name}'
+        yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{style.layer_style(op).name}'
 
-    def _frame(self, title: Title, folds: tuple[Fold, ...], indent: str) -> Iterator[str]:
+    def _frame(self, title: Title, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
         name = f"f{len(self._frames) + 1}"
-        self._frames[name] = style.frame(block=title.block, folds=title.folds)
+        self._frames[name] = style.frame_style(block=title.block, folds=title.folds)
         yield f'{indent}subgraph {name}["{self._title(title)}"]'
         yield from self._sequence(title.items, folds, f"{indent}    ")
         yield f"{indent}end"
@@ -102,9 +102,9 @@ class _Writer:
 
     def _edges(self) -> Iterator[str]:
         looks: dict[str, list[int]] = {}
-        labelled: set[Layer] = set()
+        labelled: set[PictureLayer] = set()
         read_out = next(layer for layer in self._wiring.layers if self._wiring.between(layer, None))
-        edges: list[tuple[Layer, Layer | None, int]] = [*self._wiring.edges, (read_out, None, 0)]
+        edges: list[tuple[PictureLayer, PictureLayer | None, int]] = [*self._wiring.edges, (read_out, None, 0)]
         for number, (source, target, operand) in enumerate(edges):
             crosses = self._folds[source] != self._folds.get(target, ()) if target else False
             label = "" if source in labelled else self._measure.between(source, target, crosses=crosses)
@@ -114,7 +114,7 @@ class _Writer:
             yield f"    {self._ids[source]} -->{words_on} {end}"
             read = self._wiring.between(source, target)
             signals = self._wiring.carried(target, operand) if target else self._wiring.signals(read)
-            look, dashes = style.stroke(signals), ",stroke-dasharray:4 3" if self._wiring.is_static(signals) else ""
+            look, dashes = style.edge_style(signals), ",stroke-dasharray:4 3" if self._wiring.is_static(signals) else ""
             looks.setdefault(f"stroke:{look.color},stroke-width:{look.width:g}px{dashes}", []).append(number)
         for look_text, numbers in looks.items():
             yield f"    linkStyle {','.join(map(str, numbers))} {look_text}"
@@ -123,13 +123,13 @@ class _Writer:
 def _forks(items: Items) -> bool:
     """Whether both sides of a join read what comes into a sequence."""
     match items[0]:
-        case Residual():
+        case PictureResidual():
             return True
-        case Block(items=inner) | Fold(items=inner):
+        case PictureBlock(items=inner) | PictureRepeat(items=inner):
             return _forks(inner)
         case _:
             return False
 
 
 def _text(text: str) -> str:
-    return words.printable(text).translate(SPECIAL)
+    return words.replace_unprintable(text).translate(ESCAPED_CHARACTERS)

@@ -13,7 +13,7 @@ from sewdsl.draw.mermaid_text import mermaid
 from sewdsl.draw.rendering import render
 from sewdsl.draw.scene import Direction
 from sewdsl.ir.network import Network
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 PictureFormat = Literal["svg", "png", "dot", "mermaid"]
 FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
@@ -23,13 +23,13 @@ SUFFIXES: dict[str, PictureFormat] = {
 """Formats by the suffix of a file, in lower case."""
 
 
-def picture(
+def render_picture(
     network: Network,
     format: PictureFormat = "svg",  # noqa: A002 -- the option's name
     *,
     expand: bool = False,
     direction: Direction = "TB",
-    max_boxes: int = STANDARD.boxes,
+    max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> bytes:
     """A network as the bytes of a picture, or of its text in UTF-8.
 
@@ -50,7 +50,7 @@ def picture(
     return text.encode() if format == "dot" else render(text, format)
 
 
-def write(  # noqa: PLR0913 -- the options of ``sewdsl draw``
+def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     network: Network,
     path: Path,
     format: PictureFormat | None = None,  # noqa: A002 -- the option's name
@@ -58,7 +58,7 @@ def write(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     expand: bool = False,
     direction: Direction = "TB",
     overwrite: bool = False,
-    max_boxes: int = STANDARD.boxes,
+    max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> Path:
     """Draws a network into a file, which is written whole or not at all; its path.
 
@@ -86,7 +86,9 @@ def write(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    whole.write(target, picture(network, chosen, expand=expand, direction=direction, max_boxes=max_boxes))
+    whole.write_atomically(
+        target, render_picture(network, chosen, expand=expand, direction=direction, max_boxes=max_boxes)
+    )
     return path
 
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sewdsl.draw.geometry import Point, simplified, text_width
+from sewdsl.draw.geometry import Point, drop_collinear, text_width
 from sewdsl.draw.measure import BESIDE, LEAD, PAD, SMALL, Measure
-from sewdsl.draw.scene import Anchor, Box, Element, Fork, Frame, Line, Scene
-from sewdsl.draw.tree import Block, Fold, Item, Items, Layer, Readout, Residual, first
+from sewdsl.draw.scene import Anchor, Box, EdgeLine, Element, Fork, Scene, TitledFrame
+from sewdsl.draw.tree import (
+    Item,
+    Items,
+    PictureBlock,
+    PictureLayer,
+    PictureReadout,
+    PictureRepeat,
+    PictureResidual,
+    entry_layer,
+)
 from sewdsl.draw.wiring import Wiring
 
 READOUT = "/readout"
@@ -49,23 +58,23 @@ class Placer:
             leave = (start.centre[0] + start.along / 2, start.centre[1])
             enter = (end.centre[0] - end.along / 2, end.centre[1])
             signals = self._wiring.signals(self._wiring.between(source, target))
-            self.scene.lines.append(Line(start.name, end.name, ((leave, enter),), signals))
+            self.scene.lines.append(EdgeLine(start.name, end.name, ((leave, enter),), signals))
         self._edges.clear()
         return self.scene
 
     def _item(self, item: Item, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         match item:
-            case Layer():
+            case PictureLayer():
                 return self._layer(item, at, anchor, into)
-            case Readout():
+            case PictureReadout():
                 self._readout(at, anchor, into)
                 return None
-            case Block() | Fold():
+            case PictureBlock() | PictureRepeat():
                 return self._frame(item, at, anchor, into)
-            case Residual():
+            case PictureResidual():
                 return self._residual(item, at, anchor, into)
 
-    def _layer(self, layer: Layer, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
+    def _layer(self, layer: PictureLayer, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
         (along, across), (length, width) = at, self._measure.size(layer)
         name = self._wiring.name(layer)
         into.append(Box(name, layer, (along + length / 2, across), length, width))
@@ -79,7 +88,9 @@ class Placer:
         if anchor and read:
             self._draw(anchor.via(at), READOUT, read, arrow=True)
 
-    def _frame(self, item: Block | Fold, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+    def _frame(
+        self, item: PictureBlock | PictureRepeat, at: Point, anchor: Anchor | None, into: list[Element]
+    ) -> Anchor | None:
         title, extent = self._measure.title(item), self._measure.item(item)
         along, across = at
         inner = self._measure.sequence(title.items).length
@@ -90,16 +101,16 @@ class Placer:
             text = (along + title.width / 2 + 3, across - extent.near + title.height / 2 + 3)
             begin = along + (extent.length - inner) / 2
         corners = (along, across - extent.near), (along + extent.length, across + extent.far)
-        frame = Frame(title, *corners, text)
+        frame = TitledFrame(title, *corners, text)
         into.append(frame)
         return self.sequence(title.items, (begin, across), anchor, frame.elements)[0]
 
-    def _residual(self, item: Residual, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+    def _residual(self, item: PictureResidual, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         if anchor is None:
             return None
         along, across = at
         measure, name = self._measure, f"{self._wiring.name(item.join)}/fork"
-        read = self._wiring.between(anchor.layer, first(item))
+        read = self._wiring.between(anchor.layer, entry_layer(item))
         self._draw(anchor.via(at), name, read, arrow=False)
         into.append(Fork(name, at))
         fork = Anchor(name, anchor.layer, (at,))
@@ -116,7 +127,7 @@ class Placer:
             self._connect(shortcut.via((centre, lane)), item.join, (centre, across + width / 2), operand=1)
         return self._layer(item.join, (join, across), branch, into)
 
-    def _connect(self, anchor: Anchor | None, target: Layer, at: Point, operand: int = 0) -> None:
+    def _connect(self, anchor: Anchor | None, target: PictureLayer, at: Point, operand: int = 0) -> None:
         edge = anchor and (anchor.layer, target, operand)
         if not anchor or edge not in self._edges:
             return
@@ -127,10 +138,10 @@ class Placer:
         if inside:
             self.scene.lines[-1] = replace(line, signals=self._wiring.carried(target, operand))
 
-    def _draw(self, anchor: Anchor, target: str, read: tuple[int, ...], *, arrow: bool) -> Line:
-        pieces = tuple(tuple(simplified(piece)) for piece in (*anchor.pieces, anchor.corners))
+    def _draw(self, anchor: Anchor, target: str, read: tuple[int, ...], *, arrow: bool) -> EdgeLine:
+        pieces = tuple(tuple(drop_collinear(piece)) for piece in (*anchor.pieces, anchor.corners))
         signals = self._wiring.signals(read)
-        line = Line(anchor.name, target, pieces, signals, anchor.label, anchor.label_centre, arrow)
+        line = EdgeLine(anchor.name, target, pieces, signals, anchor.label, anchor.label_centre, arrow)
         self.scene.lines.append(line)
         return line
 
@@ -140,6 +151,6 @@ def _boxes(elements: list[Element]) -> list[Box]:
     for element in elements:
         if isinstance(element, Box):
             found.append(element)
-        elif isinstance(element, Frame):
+        elif isinstance(element, TitledFrame):
             found += _boxes(element.elements)
     return found

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sewdsl.draw.geometry import Point
 from sewdsl.draw.measure import Title
-from sewdsl.draw.tree import Layer
+from sewdsl.draw.tree import PictureLayer
 from sewdsl.ir.signal import Signal
 
 Direction = Literal["TB", "LR"]
@@ -20,7 +20,7 @@ class Box:
     """A layer, or the readout (``layer`` None), around its centre."""
 
     name: str
-    layer: Layer | None
+    layer: PictureLayer | None
     centre: Point
     along: float
     across: float
@@ -35,7 +35,7 @@ class Fork:
 
 
 @dataclass(frozen=True)
-class Frame:
+class TitledFrame:
     """A titled box around the layers of a block or of a repeat.
 
     Attributes:
@@ -53,11 +53,11 @@ class Frame:
     elements: list[Element] = field(default_factory=list)
 
 
-Element = Box | Fork | Frame
+Element = Box | Fork | TitledFrame
 
 
 @dataclass(frozen=True)
-class Line:
+class EdgeLine:
     """An edge on its way.
 
     Attributes:
@@ -93,7 +93,7 @@ class Anchor:
     """
 
     name: str
-    layer: Layer
+    layer: PictureLayer
     corners: tuple[Point, ...]
     pieces: tuple[tuple[Point, ...], ...] = ()
     label: str = ""
@@ -124,7 +124,7 @@ class Scene:
 
     vertical: bool
     elements: list[Element] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
+    lines: list[EdgeLine] = field(default_factory=list)
 
     def xy(self, point: Point) -> Point:
         """A point as x, to the right, and y, upwards."""
@@ -135,7 +135,7 @@ class Scene:
         """Points, in x and y, that the picture must hold."""
         for element in self.elements:
             match element:
-                case Frame():
+                case TitledFrame():
                     yield from (self.xy(element.start), self.xy(element.end))
                 case Box():
                     (along, across), a, c = element.centre, element.along / 2, element.across / 2

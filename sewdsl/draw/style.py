@@ -19,7 +19,7 @@ INK, MUTED = "#1D2939", "#667085"
 
 
 @dataclass(frozen=True)
-class Family:
+class FamilyStyle:
     """The look of a family of layers, or of frames.
 
     Attributes:
@@ -33,30 +33,30 @@ class Family:
     edge: str
 
 
-TERMINAL = Family("terminal", "#FFFFFF", "#98A2B3")
-OTHER = Family("other", "#F2F4F7", "#98A2B3")
-FAMILIES: tuple[tuple[tuple[type[Op], ...], Family], ...] = (
+TERMINAL = FamilyStyle("terminal", "#FFFFFF", "#98A2B3")
+OTHER = FamilyStyle("other", "#F2F4F7", "#98A2B3")
+FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Input,), TERMINAL),
-    ((Conv,), Family("convolution", "#D6E6F8", "#3F77B5")),
-    ((BatchNorm,), Family("norm", "#E9E6F5", "#8578B5")),
-    ((Activation,), Family("neuron", "#FDE3C4", "#D47F1E")),
-    ((Pool, GlobalAvgPool), Family("pooling", "#DBEFDD", "#549A5C")),
-    ((Linear,), Family("linear", "#D3ECEC", "#2F8C8C")),
-    ((Join,), Family("join", "#FFFFFF", "#344054")),
+    ((Conv,), FamilyStyle("convolution", "#D6E6F8", "#3F77B5")),
+    ((BatchNorm,), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
+    ((Activation,), FamilyStyle("neuron", "#FDE3C4", "#D47F1E")),
+    ((Pool, GlobalAvgPool), FamilyStyle("pooling", "#DBEFDD", "#549A5C")),
+    ((Linear,), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
+    ((Join,), FamilyStyle("join", "#FFFFFF", "#344054")),
 )
 
 
-def family(op: Op) -> Family:
+def layer_style(op: Op) -> FamilyStyle:
     """The family of a layer; ``other`` for what has none."""
     return next((look for classes, look in FAMILIES if isinstance(op, classes)), OTHER)
 
 
-BLOCK = Family("block", "#F5F6F8", "#C4CAD4")
-FOLD = Family("copies", "#FFFFFF", "#8A94A6")
-FOLDED_BLOCK = Family("copies_of_a_block", BLOCK.fill, FOLD.edge)
+BLOCK = FamilyStyle("block", "#F5F6F8", "#C4CAD4")
+FOLD = FamilyStyle("copies", "#FFFFFF", "#8A94A6")
+FOLDED_BLOCK = FamilyStyle("copies_of_a_block", BLOCK.fill, FOLD.edge)
 
 
-def frame(*, block: bool, folds: bool) -> Family:
+def frame_style(*, block: bool, folds: bool) -> FamilyStyle:
     """The look of a frame around a block, around folded copies, or around both."""
     if block:
         return FOLDED_BLOCK if folds else BLOCK
@@ -84,7 +84,7 @@ REALS = Stroke("real values", "#98A2B3", 1.3)
 STROKES = (SPIKES, COUNTS, REALS)
 
 
-def stroke(signals: Sequence[Signal]) -> Stroke:
+def edge_style(signals: Sequence[Signal]) -> Stroke:
     """The look of an edge that carries these in its copies: that of the widest range."""
     uppers = [signal.values.upper for signal in signals]
     if None in uppers:

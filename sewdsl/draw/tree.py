@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Layer:
+class PictureLayer:
     """One drawn layer.
 
     Attributes:
@@ -18,14 +18,14 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Readout:
+class PictureReadout:
     """The end of the picture: the output read out over time."""
 
     source: int
 
 
 @dataclass(frozen=True)
-class Block:
+class PictureBlock:
     """A call of a named block."""
 
     label: str
@@ -33,7 +33,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Fold:
+class PictureRepeat:
     """Copies ``first`` to ``last`` of ``copies``, all of one structure, drawn once.
 
     Attributes:
@@ -54,60 +54,60 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Residual:
+class PictureResidual:
     """A join with its branch and its shortcut; an empty side is the identity."""
 
     branch: Items
     shortcut: Items
-    join: Layer
+    join: PictureLayer
 
 
-Item = Layer | Readout | Block | Fold | Residual
+Item = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureResidual
 Items = tuple[Item, ...]
 
 
-def layers(items: Items) -> Iterator[Layer]:
+def drawn_layers(items: Items) -> Iterator[PictureLayer]:
     """All drawn layers, in order of computation."""
     for item in items:
         match item:
-            case Layer():
+            case PictureLayer():
                 yield item
-            case Block() | Fold():
-                yield from layers(item.items)
-            case Residual(branch, shortcut, join):
-                yield from layers(branch)
-                yield from layers(shortcut)
+            case PictureBlock() | PictureRepeat():
+                yield from drawn_layers(item.items)
+            case PictureResidual(branch, shortcut, join):
+                yield from drawn_layers(branch)
+                yield from drawn_layers(shortcut)
                 yield join
-            case Readout():
+            case PictureReadout():
                 pass
 
 
-def last(item: Item) -> Layer:
+def exit_layer(item: Item) -> PictureLayer:
     """The layer whose output is the item's.
 
     Raises:
         ValueError: the item is the readout, which nothing follows.
     """
     match item:
-        case Layer():
+        case PictureLayer():
             return item
-        case Block() | Fold():
-            return last(item.items[-1])
-        case Residual():
+        case PictureBlock() | PictureRepeat():
+            return exit_layer(item.items[-1])
+        case PictureResidual():
             return item.join
-        case Readout():
+        case PictureReadout():
             message = "nothing follows the readout"
             raise ValueError(message)
 
 
-def first(item: Item) -> Layer | None:
+def entry_layer(item: Item) -> PictureLayer | None:
     """The layer that reads the item's input first; None for the readout."""
     match item:
-        case Layer():
+        case PictureLayer():
             return item
-        case Block() | Fold():
-            return first(item.items[0])
-        case Residual(branch, shortcut, join):
-            return first((*branch, *shortcut, join)[0])
-        case Readout():
+        case PictureBlock() | PictureRepeat():
+            return entry_layer(item.items[0])
+        case PictureResidual(branch, shortcut, join):
+            return entry_layer((*branch, *shortcut, join)[0])
+        case PictureReadout():
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from sewdsl.draw.tree import Items, Layer, layers
+from sewdsl.draw.tree import Items, PictureLayer, drawn_layers
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ir.signal import Signal
@@ -20,19 +20,19 @@ class Wiring:
 
     def __init__(self, network: Network, items: Items) -> None:
         self.network = network
-        self.layers = tuple(layers(items))
+        self.layers = tuple(drawn_layers(items))
         self._drawn = {index: layer for layer in self.layers for index in layer.nodes}
 
-    def name(self, layer: Layer) -> str:
+    def name(self, layer: PictureLayer) -> str:
         """The name of the node that is drawn."""
         return self.network.nodes[layer.nodes[0]].name
 
-    def is_join(self, layer: Layer) -> bool:
+    def is_join(self, layer: PictureLayer) -> bool:
         """Whether it is drawn as a circle."""
         return isinstance(self.network.nodes[layer.nodes[0]].op, Join)
 
     @cached_property
-    def edges(self) -> tuple[tuple[Layer, Layer, int], ...]:
+    def edges(self) -> tuple[tuple[PictureLayer, PictureLayer, int], ...]:
         """(source, target, operand) of the nodes drawn; a join reads operand 0, the branch, and 1, the shortcut."""
         nodes = self.network.nodes
         return tuple(
@@ -41,12 +41,12 @@ class Wiring:
             for operand, source in enumerate(nodes[target.nodes[0]].inputs)
         )
 
-    def carried(self, target: Layer, operand: int = 0) -> tuple[Signal, ...]:
+    def carried(self, target: PictureLayer, operand: int = 0) -> tuple[Signal, ...]:
         """What an input carries in each copy."""
         nodes = self.network.nodes
         return tuple(nodes[nodes[i].inputs[operand]].output for i in target.nodes if operand < len(nodes[i].inputs))
 
-    def between(self, source: Layer, target: Layer | None) -> tuple[int, ...]:
+    def between(self, source: PictureLayer, target: PictureLayer | None) -> tuple[int, ...]:
         """The nodes of one layer that another reads, or the readout if there is no other."""
         nodes = self.network.nodes
         if target is None:

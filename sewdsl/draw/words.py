@@ -7,40 +7,40 @@ from html import escape
 
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.style import INK, MUTED, STROKES, Stroke
-from sewdsl.draw.tree import Layer
+from sewdsl.draw.tree import PictureLayer
 from sewdsl.ir.network import Network
 
 LONGEST_NAME = 80
 NAME, FACTS = 17, 10
 """Font sizes of the lines of a title."""
-SPARE = 1.2
+TITLE_SLACK = 1.2
 """Room for a title, in widths of its text: the font that stands in for a missing one is up to a fifth wider, and as the
 renderer fixes where the text starts, it grows to the right alone."""
-BOLD = 1.08
+BOLD_WIDTH_FACTOR = 1.08
 """How much wider bold letters are."""
 
 
-def printable(text: str) -> str:
+def replace_unprintable(text: str) -> str:
     """A text with a mark in place of every character that a picture cannot hold."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def name_of(network: Network) -> str:
+def short_name(network: Network) -> str:
     """The network's name, at most 80 characters of it."""
-    name = printable(network.name).strip() or "network"
+    name = replace_unprintable(network.name).strip() or "network"
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
-def facts(network: Network) -> str:
+def network_facts(network: Network) -> str:
     """Input, time-steps and parameters: ``input 2×128×128 · T = 16 · 130,938 parameters``."""
     shape = "×".join(map(str, network.settings.input))
     return f"input {shape} · T = {network.settings.steps} · {network.total_parameters:,} parameters"
 
 
-def title(network: Network) -> str:
+def title_label(network: Network) -> str:
     """Name and facts as an HTML-like label."""
-    name, below = name_of(network), facts(network)
-    room = SPARE * max(text_width(name, NAME * BOLD), text_width(below, FACTS))
+    name, below = short_name(network), network_facts(network)
+    room = TITLE_SLACK * max(text_width(name, NAME * BOLD_WIDTH_FACTOR), text_width(below, FACTS))
     return (
         '<<table border="0" cellborder="0" cellspacing="2" cellpadding="0">'
         f'<tr><td width="{room:.0f}"><font point-size="{NAME}" color="{INK}"><b>{escape(name)}</b></font></td></tr>'
@@ -48,7 +48,7 @@ def title(network: Network) -> str:
     )
 
 
-def legend(looks: Sequence[Stroke], *, static: bool, wide: bool) -> str:
+def legend_label(looks: Sequence[Stroke], *, static: bool, wide: bool) -> str:
     """What the lines mean, as an HTML-like label.
 
     Args:
@@ -69,8 +69,10 @@ def _entry(sample: str, look: Stroke, meaning: str) -> str:
     return f'<td align="left">{line}<font color="{MUTED}">&nbsp;&nbsp;{escape(meaning)}&nbsp;&nbsp;</font></td>'
 
 
-def tooltip(network: Network, layer: Layer) -> str:
+def layer_tooltip(network: Network, layer: PictureLayer) -> str:
     """The full story of a layer, for the pointer: name, op with every argument, type, parameters."""
     node = network.nodes[layer.nodes[0]]
     copies = f" and {len(layer.nodes) - 1} more" if len(layer.nodes) > 1 else ""
-    return printable(f"{node.name}{copies}: {node.op} gives {node.output}, {network.parameters(node):,} parameters")
+    return replace_unprintable(
+        f"{node.name}{copies}: {node.op} gives {node.output}, {network.parameters(node):,} parameters"
+    )

@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from sewdsl.checks.expectation import QUANTITIES
 from sewdsl.editing import docs
 from sewdsl.editing.project import net_files
-from sewdsl.editing.situation import Situation, situation
-from sewdsl.editing.view import View
+from sewdsl.editing.situation import CursorContext, cursor_context
+from sewdsl.editing.view import EditorView
 from sewdsl.elaborate.assembly import HEADER
-from sewdsl.elaborate.blocks import title
+from sewdsl.elaborate.blocks import block_title
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join
@@ -23,11 +23,11 @@ from sewdsl.ops import catalogue, find
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Section
 
-FILES = 200
+MAX_FILES = 200
 """Files that are offered at most."""
 
 
-class Proposal(NamedTuple):
+class Completion(NamedTuple):
     """Something that can be written.
 
     Attributes:
@@ -43,14 +43,14 @@ class Proposal(NamedTuple):
     about: str = ""
 
 
-class Proposals(NamedTuple):
+class CompletionList(NamedTuple):
     """What can be written, and in place of which characters."""
 
     span: Span
-    found: list[Proposal]
+    found: list[Completion]
 
 
-def completion(view: View, offset: int, datasets: Collection[str] = ()) -> Proposals:
+def complete(view: EditorView, offset: int, datasets: Collection[str] = ()) -> CompletionList:
     """What can be written at a place, for the editor to choose from by what is written already.
 
     Args:
@@ -58,13 +58,13 @@ def completion(view: View, offset: int, datasets: Collection[str] = ()) -> Propo
         offset: The place.
         datasets: Names of the data sets.
     """
-    where = situation(view.source, offset)
+    where = cursor_context(view.source, offset)
     if where is None:
-        return Proposals(Span(view.source, offset, offset), [])
-    return Proposals(where.written, list(_proposals(view, where, datasets)))
+        return CompletionList(Span(view.source, offset, offset), [])
+    return CompletionList(where.written, list(_proposals(view, where, datasets)))
 
 
-def _proposals(view: View, where: Situation, datasets: Collection[str]) -> Iterator[Proposal]:
+def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]) -> Iterator[Completion]:
     if where.text is not None:
         return _files(view) if where.first == "_USE" else iter(())
     if where.section:
@@ -79,7 +79,7 @@ def _proposals(view: View, where: Situation, datasets: Collection[str]) -> Itera
         case "_ALLOW":
             return _codes() if len(where.statement) == 1 else iter(())
         case "_EXPECT" | "_CLAIM":
-            return (Proposal(name, "value") for name in QUANTITIES if len(where.statement) == 1)
+            return (Completion(name, "value") for name in QUANTITIES if len(where.statement) == 1)
         case "SECTION":
             return _data(where, datasets)
         case "KEY":
@@ -88,35 +88,35 @@ def _proposals(view: View, where: Situation, datasets: Collection[str]) -> Itera
             return iter(())
 
 
-def _statements(view: View) -> Iterator[Proposal]:
+def _statements(view: EditorView) -> Iterator[Completion]:
     assembly = view.compilation.assembly
-    said = docs.settings()
+    said = docs.header_docs()
     for key in HEADER:
         if not assembly or key not in assembly.settings:
-            yield Proposal(key, "setting", about=said[key])
+            yield Completion(key, "setting", about=said[key])
     for word, about in docs.STATEMENTS.items():
-        yield Proposal(word, "statement", about=about)
+        yield Completion(word, "statement", about=about)
 
 
-def _codes() -> Iterator[Proposal]:
-    return (Proposal(code, "code", about=page) for code, page in docs.codes().items())
+def _codes() -> Iterator[Completion]:
+    return (Completion(code, "code", about=page) for code, page in docs.code_pages().items())
 
 
-def _data(where: Situation, datasets: Collection[str]) -> Iterator[Proposal]:
+def _data(where: CursorContext, datasets: Collection[str]) -> Iterator[Completion]:
     if len(where.statement) == 1:
-        yield Proposal("on", "statement", about="On which data set.")
+        yield Completion("on", "statement", about="On which data set.")
     elif where.last == "_ON":
-        yield from (Proposal(name, "data") for name in datasets)
+        yield from (Completion(name, "data") for name in datasets)
 
 
-def _files(view: View) -> Iterator[Proposal]:
+def _files(view: EditorView) -> Iterator[Completion]:
     """The files of the project that this one can use, by the way from it to them."""
     if view.file is None:
         return
     folder, here = view.reach.project or project_folder(view.file), view.file.resolve()
-    for path in net_files(folder, FILES):
+    for path in net_files(folder, MAX_FILES):
         if path.resolve() != here:
-            yield Proposal(_way(path, here.parent), "file")
+            yield Completion(_way(path, here.parent), "file")
 
 
 def _way(path: Path, folder: Path) -> str:
@@ -129,7 +129,7 @@ def _way(path: Path, folder: Path) -> str:
 # --- expressions -------------------------------------------------------------------------------------------
 
 
-def _items(view: View, where: Situation) -> Iterator[Proposal]:
+def _items(view: EditorView, where: CursorContext) -> Iterator[Completion]:
     """What can stand at a place of an expression."""
     bracket = where.opened[-1][0] if where.opened else ""
     if bracket == "_OPEN":
@@ -139,39 +139,39 @@ def _items(view: View, where: Situation) -> Iterator[Proposal]:
     elif where.last in {"_BODY", "_EQUAL", "_DASH", "LBRACE", "LESS", "_LSQB", "_BAR", "_OR"}:
         yield from _layers(view)
         if "_LSQB" in {kind for kind, _ in where.opened}:
-            yield Proposal("id", "value", about=docs.NAMES["id"])
+            yield Completion("id", "value", about=docs.NAMES["id"])
     elif where.last in {"WORD", "_RPAR"} and where.opened and any(token.type == "_BAR" for token in where.inner):
-        yield Proposal("or", "statement", about=docs.NAMES["id"])
+        yield Completion("or", "statement", about=docs.NAMES["id"])
 
 
-def _layers(view: View) -> Iterator[Proposal]:
+def _layers(view: EditorView) -> Iterator[Completion]:
     for key, definition in view.vocabulary.blocks.items():
         whose = "the file's own" if key in view.vocabulary.own else "a block"
-        yield Proposal(title(definition), "block", whose, f"```sewdsl\n{definition.span.text}\n```")
+        yield Completion(block_title(definition), "block", whose, f"```sewdsl\n{definition.span.text}\n```")
     for name, kind in view.vocabulary.layers.items():
         if kind.key != "input":
             yield _of_kind(name, kind, "layer")
-    yield Proposal("SN", "layer", about=docs.NAMES["SN"])
-    yield Proposal("g[", "join", about=docs.NAMES["g"])
+    yield Completion("SN", "layer", about=docs.NAMES["SN"])
+    yield Completion("g[", "join", about=docs.NAMES["g"])
     for name, kind in _family(Join):
-        yield Proposal(f"{name}[", "join", about=docs.description(kind))
+        yield Completion(f"{name}[", "join", about=docs.kind_description(kind))
 
 
-def _of_kind(name: str, kind: type[Kind], what: Literal["layer", "value", "join"]) -> Proposal:
-    return Proposal(name, what, docs.signature(kind), docs.description(kind))
+def _of_kind(name: str, kind: type[Kind], what: Literal["layer", "value", "join"]) -> Completion:
+    return Completion(name, what, docs.signature(kind), docs.kind_description(kind))
 
 
-def _parameters(where: Situation) -> Iterator[Proposal]:
+def _parameters(where: CursorContext) -> Iterator[Completion]:
     """The parameters of the block that is being defined, inside ``$(…)``."""
     if where.first != "_BLOCK" or where.last not in {"_OPEN", "_LPAR", "_PLUS", "_DASH", "_STAR", "_SLASH"}:
         return
     head = where.statement[: [token.type for token in where.statement].index("_RPAR")]
     for before, token in pairwise(head):
         if before.type in {"_LPAR", "_COMMA"}:
-            yield Proposal(str(token), "argument")
+            yield Completion(str(token), "argument")
 
 
-def _arguments(view: View, where: Situation) -> Iterator[Proposal]:
+def _arguments(view: EditorView, where: CursorContext) -> Iterator[Completion]:
     """Names of arguments behind a bracket or a comma, values behind their ``=``."""
     name = _called(where)
     inner = where.inner
@@ -182,7 +182,7 @@ def _arguments(view: View, where: Situation) -> Iterator[Proposal]:
         yield from _values(view, name, str(where.statement[-2]))
 
 
-def _called(where: Situation) -> str:
+def _called(where: CursorContext) -> str:
     """The name before the innermost bracket, without white space."""
     before = where.statement[: len(where.statement) - len(where.inner) - 1]
     words: list[str] = []
@@ -191,28 +191,28 @@ def _called(where: Situation) -> str:
     return "".join(words)
 
 
-def _names(view: View, name: str) -> Iterator[Proposal]:
+def _names(view: EditorView, name: str) -> Iterator[Completion]:
     block = view.vocabulary.blocks.get(name)
     if block is not None:
         for parameter in block.parameters:
             default = parameter.default.span.text if parameter.default else ""
-            yield Proposal(parameter.name, "argument", default and f"{default} unless given")
-        yield Proposal("g=", "argument", about=docs.NAMES["g"])
-        yield Proposal("SN=", "argument", about=docs.NAMES["SN"])
+            yield Completion(parameter.name, "argument", default and f"{default} unless given")
+        yield Completion("g=", "argument", about=docs.NAMES["g"])
+        yield Completion("SN=", "argument", about=docs.NAMES["SN"])
         return
     kind = _kind(view, name)
     if kind is not None:
         letters = set(kind.letters().values())
-        for field, about in docs.arguments(kind).items():
+        for field, about in docs.field_docs(kind).items():
             if field not in letters:
-                yield Proposal(f"{field}=", "argument", about=about)
+                yield Completion(f"{field}=", "argument", about=about)
 
 
-def _kind(view: View, name: str) -> type[Kind] | None:
+def _kind(view: EditorView, name: str) -> type[Kind] | None:
     return find(name) or find(view.vocabulary.symbol(name) or "")
 
 
-def _values(view: View, name: str, argument: str) -> Iterator[Proposal]:
+def _values(view: EditorView, name: str, argument: str) -> Iterator[Completion]:
     if name in view.vocabulary.blocks and argument in {"g", "SN"}:
         return _kinds(Join if argument == "g" else Activation)
     kind = _kind(view, name)
@@ -220,14 +220,14 @@ def _values(view: View, name: str, argument: str) -> Iterator[Proposal]:
     return _of_type(field.annotation) if field else iter(())
 
 
-def _of_type(annotation: Any) -> Iterator[Proposal]:
+def _of_type(annotation: Any) -> Iterator[Completion]:
     """What a field can be set to, where that can be listed."""
     if get_origin(annotation) is Literal:
-        yield from (Proposal(str(value), "value") for value in get_args(annotation))
+        yield from (Completion(str(value), "value") for value in get_args(annotation))
     elif annotation is bool:
-        yield from (Proposal(word, "value") for word in ("on", "off"))
+        yield from (Completion(word, "value") for word in ("on", "off"))
     elif annotation is NoneType:
-        yield Proposal("none", "value")
+        yield Completion("none", "value")
     elif isinstance(annotation, type) and issubclass(annotation, Kind):
         yield from _kinds(annotation)
     else:
@@ -235,7 +235,7 @@ def _of_type(annotation: Any) -> Iterator[Proposal]:
             yield from _of_type(part)
 
 
-def _kinds(family: type[Kind]) -> Iterator[Proposal]:
+def _kinds(family: type[Kind]) -> Iterator[Completion]:
     return (_of_kind(name, kind, "value") for name, kind in _family(family))
 
 
@@ -255,7 +255,7 @@ _HEADER: dict[str, Any] = {
 """What the keys of a header can be set to, where that can be listed."""
 
 
-def _setting(view: View, where: Situation) -> Iterator[Proposal]:
+def _setting(view: EditorView, where: CursorContext) -> Iterator[Completion]:
     if where.opened:
         return _arguments(view, where)
     if len(where.statement) == 1 or where.key == "init":
@@ -263,7 +263,7 @@ def _setting(view: View, where: Situation) -> Iterator[Proposal]:
     return iter(())
 
 
-def _entries(view: View, where: Situation) -> Iterator[Proposal]:
+def _entries(view: EditorView, where: CursorContext) -> Iterator[Completion]:
     """Inside a section: its keys, and their values."""
     if where.opened:
         return _arguments(view, where)
@@ -272,19 +272,19 @@ def _entries(view: View, where: Situation) -> Iterator[Proposal]:
         if where.name == "study":
             return _studied(where)
         return _of_type(field.annotation) if field and len(where.statement) == 1 else iter(())
-    said = docs.STUDY if where.name == "study" else docs.recipe()
+    said = docs.STUDY if where.name == "study" else docs.recipe_docs()
     given = _given(view, where.name)
-    return (Proposal(key, "setting", about=about) for key, about in said.items() if key not in given)
+    return (Completion(key, "setting", about=about) for key, about in said.items() if key not in given)
 
 
-def _studied(where: Situation) -> Iterator[Proposal]:
+def _studied(where: CursorContext) -> Iterator[Completion]:
     if where.key == "probe":
-        yield from (Proposal(word, "value") for word in ("rates", "gradients"))
+        yield from (Completion(word, "value") for word in ("rates", "gradients"))
     elif where.key == "vary" and len(where.statement) == 1:
-        yield from (Proposal(key, "setting", about=about) for key, about in docs.settings().items())
+        yield from (Completion(key, "setting", about=about) for key, about in docs.header_docs().items())
 
 
-def _given(view: View, section: str) -> set[str]:
+def _given(view: EditorView, section: str) -> set[str]:
     """Keys that a section has already; a study may have its own several times."""
     if section == "study":
         return set()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
-from sewdsl.ir.words import in_words
-from sewdsl.resources import folder
+from sewdsl.ir.words import format_value
+from sewdsl.resources import resource_folder
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -58,7 +58,7 @@ STUDY = {
 
 
 @cache
-def description(kind: type[Kind]) -> str:
+def kind_description(kind: type[Kind]) -> str:
     """What a kind is, with its equation; without its arguments."""
     text = (getdoc(kind) or "").replace("::\n", ":\n")
     end = _SECTION.search(text)
@@ -68,7 +68,7 @@ def description(kind: type[Kind]) -> str:
 
 
 @cache
-def arguments(cls: type[BaseModel]) -> dict[str, str]:
+def field_docs(cls: type[BaseModel]) -> dict[str, str]:
     """What each field means, by its name; those of the bases too."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -79,15 +79,15 @@ def arguments(cls: type[BaseModel]) -> dict[str, str]:
     return {name: text for name, text in found.items() if name in cls.model_fields}
 
 
-def settings() -> dict[str, str]:
+def header_docs() -> dict[str, str]:
     """What each key of a header means."""
-    said = arguments(Settings)
+    said = field_docs(Settings)
     return {**{key: said[key] for key in ("steps", "encode", "neuron", "join", "readout")}, **HEADER}
 
 
-def recipe() -> dict[str, str]:
+def recipe_docs() -> dict[str, str]:
     """What each key of a recipe means."""
-    return {key: text for key, text in arguments(Recipe).items() if key != "on"}
+    return {key: text for key, text in field_docs(Recipe).items() if key != "on"}
 
 
 def signature(kind: type[Kind]) -> str:
@@ -101,13 +101,13 @@ def signature(kind: type[Kind]) -> str:
 
 def _default(kind: type[Kind], name: str) -> str:
     field = kind.model_fields[name]
-    return "…" if field.is_required() else in_words(field.get_default(call_default_factory=True, validated_data={}))
+    return "…" if field.is_required() else format_value(field.get_default(call_default_factory=True, validated_data={}))
 
 
 @cache
-def codes() -> dict[str, str]:
+def code_pages() -> dict[str, str]:
     """The page of each diagnostic's code."""
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder("codes").glob("*.md"))}
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(resource_folder("codes").glob("*.md"))}
 
 
 def _plain(text: str) -> str:

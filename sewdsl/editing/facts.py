@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sewdsl.editing.view import View
-from sewdsl.elaborate import Visit
+from sewdsl.editing.view import EditorView
+from sewdsl.elaborate import Expansion
 from sewdsl.ir.network import Network
 from sewdsl.ir.signal import Signal
 from sewdsl.syntax.tree import Item
 
-SHOWN = 4
+MAX_SHAPES = 4
 """Different shapes of one item that are listed, the last among them."""
 
 
-class Flow(NamedTuple):
+class ItemFlow(NamedTuple):
     """What flows in and out of an item, in one or more of its copies.
 
     Attributes:
@@ -31,10 +31,10 @@ class Flow(NamedTuple):
         return f"`{_size(self.before)}` → `{_size(self.after)}`"
 
 
-def flows(view: View, item: Item) -> list[Flow]:
+def item_flows(view: EditorView, item: Item) -> list[ItemFlow]:
     """What flows in and out of an item, equal copies together, in order; none of what is broken."""
     network = view.compilation.network
-    found: list[Flow] = []
+    found: list[ItemFlow] = []
     for copy, visit in enumerate(view.visits.get((item.span.start, item.span.end), ()), 1):
         if network is None or visit.before is None or visit.after is None:
             continue
@@ -42,30 +42,30 @@ def flows(view: View, item: Item) -> list[Flow]:
         if found and (found[-1].before, found[-1].after) == (before, after):
             found[-1].copies.append(copy)
         else:
-            found.append(Flow(before, after, [copy]))
+            found.append(ItemFlow(before, after, [copy]))
     return found
 
 
-def facts(view: View, item: Item) -> str:
+def summarize_item(view: EditorView, item: Item) -> str:
     """Arguments in force, shapes, ranges, parameters and operations of an item; empty: nothing is known."""
     network = view.compilation.network
     visits = [visit for visit in view.visits.get((item.span.start, item.span.end), ()) if visit.after is not None]
-    found = flows(view, item)
+    found = item_flows(view, item)
     if network is None or not found:
         return ""
     ops = dict.fromkeys(str(network.nodes[visit.begin].op) for visit in visits if visit.end == visit.begin + 1)
     shapes = [str(flow) + (_copies(flow, len(visits)) if len(found) > 1 else "") for flow in found]
-    if len(shapes) > SHOWN:
-        shapes[SHOWN - 1 : -1] = ["…"]
+    if len(shapes) > MAX_SHAPES:
+        shapes[MAX_SHAPES - 1 : -1] = ["…"]
     return "  \n".join([*(f"`{op}`" for op in ops), *shapes, _counts(network, visits)])
 
 
-def _copies(flow: Flow, of: int) -> str:
+def _copies(flow: ItemFlow, of: int) -> str:
     first, last = flow.copies[0], flow.copies[-1]
     return f" (copy {first} of {of})" if first == last else f" (copies {first} to {last} of {of})"
 
 
-def _counts(network: Network, visits: list[Visit]) -> str:
+def _counts(network: Network, visits: list[Expansion]) -> str:
     """Parameters and operations, of all copies together."""
     nodes = [node for visit in visits for node in network.nodes[visit.begin : visit.end]]
     parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))

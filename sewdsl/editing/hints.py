@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sewdsl.editing.facts import flows
+from sewdsl.editing.facts import item_flows
 from sewdsl.editing.places import children
-from sewdsl.editing.view import View
-from sewdsl.syntax.tree import Body, Call, JoinOf, Node, Repeat
+from sewdsl.editing.view import EditorView
+from sewdsl.syntax.tree import Body, Call, JoinOf, Repeat, SyntaxNode
 
 
 class Hint(NamedTuple):
@@ -25,7 +25,7 @@ class Hint(NamedTuple):
     tooltip: str
 
 
-def hints(view: View) -> list[Hint]:
+def shape_hints(view: EditorView) -> list[Hint]:
     """The shapes behind the layers and blocks of the body, where they are not those before."""
     found = []
     for statement in view.document.statements:
@@ -34,7 +34,7 @@ def hints(view: View) -> list[Hint]:
     return found
 
 
-def _calls(node: Node) -> Iterator[Call]:
+def _calls(node: SyntaxNode) -> Iterator[Call]:
     for child in children(node):
         if isinstance(child, Call):
             yield child
@@ -42,8 +42,8 @@ def _calls(node: Node) -> Iterator[Call]:
             yield from _calls(child)
 
 
-def _hint(view: View, call: Call) -> Hint | None:
-    changes = [flow.after for flow in flows(view, call) if flow.before.shape != flow.after.shape]
+def _hint(view: EditorView, call: Call) -> Hint | None:
+    changes = [flow.after for flow in item_flows(view, call) if flow.before.shape != flow.after.shape]
     if not changes:
         return None
     sizes = list(dict.fromkeys("×".join(map(str, signal.shape)) for signal in changes))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sewdsl.checks.expectation import QUANTITIES, computed
+from sewdsl.checks.expectation import QUANTITIES, compute_quantity
 from sewdsl.diagnostics import Severity
 from sewdsl.editing import docs
-from sewdsl.editing.facts import facts
-from sewdsl.editing.places import chain
-from sewdsl.editing.view import View
-from sewdsl.elaborate.blocks import title
+from sewdsl.editing.facts import summarize_item
+from sewdsl.editing.places import nodes_at
+from sewdsl.editing.view import EditorView
+from sewdsl.elaborate.blocks import block_title
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.ops import find
 from sewdsl.source import Span
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.tree import (
     Allow,
     Argument,
@@ -23,10 +23,10 @@ from sewdsl.syntax.tree import (
     Claim,
     Expect,
     JoinOf,
-    Node,
     Repeat,
     Section,
     Setting,
+    SyntaxNode,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ class Hover(NamedTuple):
     span: Span
 
 
-def hover(view: View, offset: int) -> Hover | None:
+def hover(view: EditorView, offset: int) -> Hover | None:
     """What there is to say of a place; None: nothing.
 
     In a statement that cannot be parsed, names alone are known.
     """
-    nodes = chain(view.document, offset)
+    nodes = nodes_at(view.document, offset)
     for depth in range(len(nodes) - 1, -1, -1):
         said = _of(view, nodes[: depth + 1], offset)
         if said is not None:
@@ -53,7 +53,7 @@ def hover(view: View, offset: int) -> Hover | None:
     return _of_token(view, offset)
 
 
-def _of(view: View, nodes: tuple[Node, ...], offset: int) -> Hover | None:
+def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover | None:
     *outer, node = nodes
     match node:
         case Call():
@@ -64,8 +64,8 @@ def _of(view: View, nodes: tuple[Node, ...], offset: int) -> Hover | None:
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
         case Setting(key=key) if _touches(key.span, offset):
             return _of_key(key.text, key.span, section=any(isinstance(above, Section) for above in outer))
-        case Allow(code=code) if _touches(code.span, offset) and code.text in docs.codes():
-            return Hover(docs.codes()[code.text], code.span)
+        case Allow(code=code) if _touches(code.span, offset) and code.text in docs.code_pages():
+            return Hover(docs.code_pages()[code.text], code.span)
         case Expect(quantity=quantity) | Claim(quantity=quantity) if _touches(quantity.span, offset):
             return _of_figure(view, quantity.text, quantity.span)
         case BlockDefinition(name=name) if _touches(name.span, offset):
@@ -78,9 +78,9 @@ def _touches(span: Span, offset: int) -> bool:
     return span.start <= offset <= span.end
 
 
-def _of_call(view: View, call: Call) -> Hover | None:
+def _of_call(view: EditorView, call: Call) -> Hover | None:
     name = call.name.plain
-    found = facts(view, call)
+    found = summarize_item(view, call)
     if name is not None and name in view.vocabulary.blocks:
         text = _block(view.vocabulary.blocks[name])
     else:
@@ -88,8 +88,8 @@ def _of_call(view: View, call: Call) -> Hover | None:
     return Hover("\n\n".join(filter(None, (found, text))), call.span) if found or text else None
 
 
-def _of_item(view: View, item: Repeat | JoinOf) -> Hover | None:
-    found = facts(view, item)
+def _of_item(view: EditorView, item: Repeat | JoinOf) -> Hover | None:
+    found = summarize_item(view, item)
     text = _kind(item.name.plain or "") if isinstance(item, JoinOf) else ""
     return Hover("\n\n".join(filter(None, (found, text))), item.span) if found or text else None
 
@@ -105,45 +105,45 @@ def _kind(word: str, *, signature: bool = True) -> str:
     kind = find(word) or find(Vocabulary().symbol(word) or "")
     if kind is None or kind.key == "input":
         return ""
-    arguments = [f"- `{name}`: {text}" for name, text in docs.arguments(kind).items()]
+    arguments = [f"- `{name}`: {text}" for name, text in docs.field_docs(kind).items()]
     head = f"`{docs.signature(kind)}`" if signature else ""
-    return "\n\n".join(filter(None, (head, docs.description(kind), "\n".join(arguments))))
+    return "\n\n".join(filter(None, (head, docs.kind_description(kind), "\n".join(arguments))))
 
 
-def _of_argument(view: View, name: str, outer: list[Node], span: Span) -> Hover | None:
+def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Span) -> Hover | None:
     call = next((node for node in reversed(outer) if isinstance(node, Call)), None)
     if call is None:
         return None
     plain = call.name.plain or ""
     if plain in view.vocabulary.blocks:
-        text = docs.NAMES.get(name) or f"A parameter of {title(view.vocabulary.blocks[plain])}."
+        text = docs.NAMES.get(name) or f"A parameter of {block_title(view.vocabulary.blocks[plain])}."
         return Hover(text, span)
     kind = find(plain)
-    text = docs.arguments(kind).get(name, "") if kind else ""
+    text = docs.field_docs(kind).get(name, "") if kind else ""
     return Hover(text, span) if text else None
 
 
 def _of_key(key: str, span: Span, *, section: bool) -> Hover | None:
-    known = {**docs.recipe(), **docs.STUDY} if section else docs.settings()
+    known = {**docs.recipe_docs(), **docs.STUDY} if section else docs.header_docs()
     return Hover(known[key], span) if key in known else None
 
 
-def _of_figure(view: View, quantity: str, span: Span) -> Hover | None:
+def _of_figure(view: EditorView, quantity: str, span: Span) -> Hover | None:
     network, said = view.compilation.network, view.compilation.diagnostics
     broken = any(d.severity is Severity.ERROR and d.code != "expectation-failed" for d in said)
     if quantity not in QUANTITIES or network is None or broken:
         return None
-    value = computed(network, quantity)
+    value = compute_quantity(network, quantity)
     return Hover(f"computed: {value:,}" if isinstance(value, int) else f"computed: {value}", span)
 
 
-def _of_token(view: View, offset: int) -> Hover | None:
+def _of_token(view: EditorView, offset: int) -> Hover | None:
     """What a word means by itself: the keyword of a statement, or a name in one with syntax errors."""
     for line in view.statements:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
-            if start(token) <= offset < end(token):
+            if token_start(token) <= offset < token_end(token):
                 text = _word(token, first=bool(line.tokens) and token is line.tokens[0])
-                return Hover(text, Span(view.source, start(token), end(token))) if text else None
+                return Hover(text, Span(view.source, token_start(token), token_end(token))) if text else None
     return None
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from sewdsl.editing.view import View
-from sewdsl.elaborate.blocks import title
+from sewdsl.editing.view import EditorView
+from sewdsl.elaborate.blocks import block_title
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OPENERS
-from sewdsl.syntax.scanner import start
+from sewdsl.syntax.scanner import token_start
 from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Expect, Section, Setting, Statement, Use
 
 
-class Symbol(NamedTuple):
+class OutlineEntry(NamedTuple):
     """An entry of the outline.
 
     Attributes:
@@ -30,37 +30,37 @@ class Symbol(NamedTuple):
     kind: Literal["body", "block", "section", "setting", "file", "figure"]
     span: Span
     head: Span
-    children: tuple[Symbol, ...] = ()
+    children: tuple[OutlineEntry, ...] = ()
 
 
-def outline(view: View) -> list[Symbol]:
+def outline(view: EditorView) -> list[OutlineEntry]:
     """The statements of a file, in order; those with syntax errors left out."""
     return [symbol for statement in view.document.statements if (symbol := _symbol(statement))]
 
 
-def _symbol(statement: Statement) -> Symbol | None:
+def _symbol(statement: Statement) -> OutlineEntry | None:
     span = statement.span
     match statement:
         case Body(expression=expression):
-            return Symbol("body", _short(expression.span.text), "body", span, expression.span)
+            return OutlineEntry("body", _short(expression.span.text), "body", span, expression.span)
         case BlockDefinition(name=name, parameters=parameters):
             detail = ", ".join(parameter.name for parameter in parameters)
-            return Symbol(title(statement), detail, "block", span, name.span)
+            return OutlineEntry(block_title(statement), detail, "block", span, name.span)
         case Section(name=name, on=on, settings=settings):
             inside = tuple(_setting(setting) for setting in settings)
-            return Symbol(name.text, f"on {on}" if on else "", "section", span, name.span, inside)
+            return OutlineEntry(name.text, f"on {on}" if on else "", "section", span, name.span, inside)
         case Setting():
             return _setting(statement)
         case Use(path=path):
-            return Symbol("use", path.text, "file", span, path.span)
+            return OutlineEntry("use", path.text, "file", span, path.span)
         case Expect(quantity=quantity) | Claim(quantity=quantity):
-            return Symbol(quantity.text, statement.value.span.text, "figure", span, quantity.span)
+            return OutlineEntry(quantity.text, statement.value.span.text, "figure", span, quantity.span)
     return None
 
 
-def _setting(setting: Setting) -> Symbol:
+def _setting(setting: Setting) -> OutlineEntry:
     values = " ".join(value.span.text for value in setting.values)
-    return Symbol(setting.key.text, _short(values), "setting", setting.span, setting.key.span)
+    return OutlineEntry(setting.key.text, _short(values), "setting", setting.span, setting.key.span)
 
 
 def _short(text: str) -> str:
@@ -68,7 +68,7 @@ def _short(text: str) -> str:
     return words if len(words) <= 60 else f"{words[:59]}…"  # noqa: PLR2004 -- about as wide as an outline is
 
 
-class Fold(NamedTuple):
+class FoldingRange(NamedTuple):
     """Lines that can be folded away, counted from 1.
 
     Attributes:
@@ -82,33 +82,33 @@ class Fold(NamedTuple):
     comment: bool
 
 
-def folds(view: View) -> list[Fold]:
+def folding_ranges(view: EditorView) -> list[FoldingRange]:
     """Statements and brackets over several lines, and comments of several lines."""
     source = view.source
     found = _brackets(view)
     found |= {
-        source.position(start(line.tokens[0]))[0]: source.position(start(line.tokens[-1]))[0]
+        source.position(token_start(line.tokens[0]))[0]: source.position(token_start(line.tokens[-1]))[0]
         for line in view.statements
         if not line.section
     }
     lines = [
-        source.position(start(token))[0]
+        source.position(token_start(token))[0]
         for token in view.tokens
-        if token.type == "COMMENT" and _alone(view, start(token))
+        if token.type == "COMMENT" and _alone(view, token_start(token))
     ]
     comments = [[line for _, line in run] for _, run in groupby(enumerate(lines), key=lambda pair: pair[1] - pair[0])]
     return [
-        *(Fold(first, last, comment=False) for first, last in sorted(found.items()) if last > first),
-        *(Fold(run[0], run[-1], comment=True) for run in comments if len(run) > 1),
+        *(FoldingRange(first, last, comment=False) for first, last in sorted(found.items()) if last > first),
+        *(FoldingRange(run[0], run[-1], comment=True) for run in comments if len(run) > 1),
     ]
 
 
-def _brackets(view: View) -> dict[int, int]:
+def _brackets(view: EditorView) -> dict[int, int]:
     """The lines of pairs of brackets, that of the closing one left out, by their first."""
     found: dict[int, int] = {}
     opened: list[tuple[str, int]] = []
     for token in view.tokens:
-        line = view.source.position(start(token))[0]
+        line = view.source.position(token_start(token))[0]
         if token.type in OPENERS:
             opened.append((token.type, line))
         elif opened and token.type == OPENERS[opened[-1][0]]:
@@ -116,7 +116,7 @@ def _brackets(view: View) -> dict[int, int]:
     return found
 
 
-def _alone(view: View, offset: int) -> bool:
+def _alone(view: EditorView, offset: int) -> bool:
     """Whether a comment has its line for itself."""
     line, column = view.source.position(offset)
     return not view.source.line(line)[: column - 1].strip()

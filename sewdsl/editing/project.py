@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-FOLDERS = 2000
+MAX_FOLDERS = 2000
 """Folders that are looked into at most: a project can be a whole home."""
 
 
@@ -18,7 +18,7 @@ def net_files(folder: Path, most: int) -> list[Path]:
     """
     found: list[Path] = []
     for number, (here, folders, names) in enumerate(os.walk(folder)):
-        if number >= FOLDERS or len(found) >= most:
+        if number >= MAX_FOLDERS or len(found) >= most:
             break
         packages = "pyvenv.cfg" in names
         folders[:] = [] if packages else sorted(f for f in folders if f != "node_modules" and not f.startswith("."))

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.diagnostics import Edit
-from sewdsl.editing.places import chain, walk
-from sewdsl.editing.view import View
+from sewdsl.editing.places import nodes_at, walk_syntax
+from sewdsl.editing.view import EditorView
 from sewdsl.elaborate.assembly import STUDY
-from sewdsl.elaborate.blocks import title
-from sewdsl.elaborate.compact import CompactError, pieces
-from sewdsl.elaborate.definitions import RESERVED
+from sewdsl.elaborate.blocks import block_title
+from sewdsl.elaborate.compact import CompactError, split_arguments
+from sewdsl.elaborate.definitions import RESERVED_NAMES
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.ops import find
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Node, Parameter, Section, Use, Word
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Section, SyntaxNode, Use, Word
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*")
 _LETTER = re.compile(r"[A-Za-z][A-Za-z_]*")
-BETWEEN = "x"
+LENGTH_SEPARATOR = "x"
 """What stands between two lengths: in ``c4x1`` it cannot be a parameter."""
 
 
@@ -33,7 +33,7 @@ class RenameProblem(Exception):  # noqa: N818 -- not a failure of the program
 
 
 @dataclass(frozen=True)
-class Target:
+class Referent:
     """What a name at some place means.
 
     Attributes:
@@ -54,12 +54,12 @@ class Target:
     @property
     def name(self) -> str:
         """What would be renamed."""
-        return title(self.definition) if self.parameter is None else self.parameter
+        return block_title(self.definition) if self.parameter is None else self.parameter
 
 
-def target(view: View, offset: int) -> Target | None:
+def referent_at(view: EditorView, offset: int) -> Referent | None:
     """The block or the parameter that is named at a place; None: neither is."""
-    nodes = chain(view.document, offset, behind=True)
+    nodes = nodes_at(view.document, offset, behind=True)
     for index, node in enumerate(nodes):
         found = _target(view, node, nodes[:index], offset)
         if found is not None:
@@ -67,33 +67,35 @@ def target(view: View, offset: int) -> Target | None:
     return None
 
 
-def _target(view: View, node: Node, outer: tuple[Node, ...], offset: int) -> Target | None:
+def _target(view: EditorView, node: SyntaxNode, outer: tuple[SyntaxNode, ...], offset: int) -> Referent | None:
     match node:
         case BlockDefinition(name=name) if name.span.start <= offset <= name.span.end:
-            return Target(node, None, name.span)
+            return Referent(node, None, name.span)
         case BlockDefinition():
-            return next((Target(node, n, s) for n, s in _within(node) if s.start <= offset <= s.end), None)
+            return next((Referent(node, n, s) for n, s in _within(node) if s.start <= offset <= s.end), None)
         case Call(name=name) if name.plain in view.vocabulary.blocks and name.span.start <= offset <= name.span.end:
-            return Target(view.vocabulary.blocks[name.plain], None, name.span)
+            return Referent(view.vocabulary.blocks[name.plain], None, name.span)
         case Argument():
             call = next((above for above in reversed(outer) if isinstance(above, Call)), None)
             definition = view.vocabulary.blocks.get(call.name.plain or "") if call else None
             given = _given(node, _parameters(definition)) if definition else ()
-            return next((Target(definition, n, s) for n, s in given if definition and s.start <= offset <= s.end), None)
+            return next(
+                (Referent(definition, n, s) for n, s in given if definition and s.start <= offset <= s.end), None
+            )
         case _:
             return None
 
 
-def definition(view: View, offset: int) -> tuple[Span, Path | None] | None:
+def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] | None:
     """Where what is named at a place is defined, and in which file; None: nowhere that can be shown.
 
     A ``use`` leads to the top of its file.
     """
-    for node in chain(view.document, offset):
+    for node in nodes_at(view.document, offset):
         if isinstance(node, Use) and view.file is not None:
             path = view.file.parent / node.path.text
             return (Span(Source(str(path), ""), 0, 0), path) if _is_there(view, path) else None
-    found = target(view, offset)
+    found = referent_at(view, offset)
     if found is None:
         return None
     spans = dict(reversed([*_within(found.definition)]))  # the first of each name is that in the head
@@ -101,17 +103,17 @@ def definition(view: View, offset: int) -> tuple[Span, Path | None] | None:
     return None if span is None else (span, _file(view, span))
 
 
-def _is_there(view: View, path: Path) -> bool:
+def _is_there(view: EditorView, path: Path) -> bool:
     try:
         return path.is_file() or view.reach.opened(path.resolve()) is not None
     except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL
         return False
 
 
-def _file(view: View, span: Span) -> Path | None:
+def _file(view: EditorView, span: Span) -> Path | None:
     if span.source is view.source:
         return view.file
-    return folder("nets") / "blocks.net" if _shipped(span) else Path(span.source.name).resolve()
+    return resource_folder("nets") / "blocks.net" if _shipped(span) else Path(span.source.name).resolve()
 
 
 class Reference(NamedTuple):
@@ -126,7 +128,7 @@ class Reference(NamedTuple):
     defines: bool = False
 
 
-def references(views: Iterable[View], found: Target) -> Iterator[Reference]:
+def find_references(views: Iterable[EditorView], found: Referent) -> Iterator[Reference]:
     """Every place in some texts where a block or a parameter is meant, its definition included.
 
     Args:
@@ -146,7 +148,7 @@ def _parameters(definition: BlockDefinition) -> frozenset[str]:
     return frozenset(parameter.name for parameter in definition.parameters)
 
 
-def _in_definition(node: BlockDefinition, found: Target) -> Iterator[Reference]:
+def _in_definition(node: BlockDefinition, found: Referent) -> Iterator[Reference]:
     if found.parameter is None:
         yield Reference(node.name.span, defines=True)
         return
@@ -154,7 +156,7 @@ def _in_definition(node: BlockDefinition, found: Target) -> Iterator[Reference]:
     yield from (Reference(span, defines=not number) for number, span in enumerate(spans))
 
 
-def _in_call(call: Call, found: Target, names: frozenset[str]) -> Iterator[Reference]:
+def _in_call(call: Call, found: Referent, names: frozenset[str]) -> Iterator[Reference]:
     if found.parameter is None:
         yield Reference(call.name.span)
         return
@@ -162,7 +164,7 @@ def _in_call(call: Call, found: Target, names: frozenset[str]) -> Iterator[Refer
         yield from (Reference(span) for name, span in _given(argument, names) if name == found.parameter)
 
 
-def _meant(view: View, found: Target) -> bool:
+def _meant(view: EditorView, found: Referent) -> bool:
     """Whether a name means the block in a text, and not another of that name."""
     known = view.vocabulary.blocks.get(found.key)
     return known is not None and _same(known, found.definition)
@@ -179,9 +181,9 @@ def _within(definition: BlockDefinition) -> Iterator[tuple[str, Span]]:
     names = {parameter.name for parameter in definition.parameters}
     for parameter in definition.parameters:
         yield parameter.name, parameter.span.part(0, len(parameter.name))
-    for node in walk(definition.expression):
+    for node in walk_syntax(definition.expression):
         if isinstance(node, Interpolation):
-            for inner in walk(node.formula):
+            for inner in walk_syntax(node.formula):
                 if isinstance(inner, Parameter) and inner.name in names:
                     yield inner.name, inner.span
 
@@ -203,20 +205,22 @@ def _compact(value: Call, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
             continue
         interpolated = number + 1 < len(value.name.parts)
         try:
-            found = [(piece.letter, piece.start) for piece in pieces(f"{part.text}0" if interpolated else part.text)]
+            found = [
+                (piece.letter, piece.start) for piece in split_arguments(f"{part.text}0" if interpolated else part.text)
+            ]
         except CompactError:
             continue
         yield from ((name, part.span.part(at, at + len(name))) for name, at in found if name in names)
 
 
-def rename(views: Iterable[View], found: Target, name: str) -> list[Edit]:
+def rename(views: Iterable[EditorView], found: Referent, name: str) -> list[Edit]:
     """The edits that give a block or a parameter another name, everywhere in some texts.
 
     Raises:
         RenameProblem: it cannot be called so, or is not the user's.
     """
     if _shipped(found.definition.span):
-        message = f"'{title(found.definition)}' comes with sewdsl"
+        message = f"'{block_title(found.definition)}' comes with sewdsl"
         raise RenameProblem(message)
     views = list(views)
     _check_elsewhere(views, found)
@@ -226,10 +230,10 @@ def rename(views: Iterable[View], found: Target, name: str) -> list[Edit]:
         _check_block(views, found, name)
     else:
         _check_parameter(found, name)
-    return [Edit(reference.span, name) for reference in references(views, found)]
+    return [Edit(reference.span, name) for reference in find_references(views, found)]
 
 
-def _check_elsewhere(views: list[View], found: Target) -> None:
+def _check_elsewhere(views: list[EditorView], found: Referent) -> None:
     """Refuses what other places would not follow: another block of the name, and a study that says it in a text."""
     place = _path(found.definition.span.source.name)
     seen = {path for view in views if _path(view.source.name) == place for path in _sources(view)}
@@ -237,7 +241,9 @@ def _check_elsewhere(views: list[View], found: Target) -> None:
         own = view.vocabulary.own.get(found.key)
         together = place in _sources(view) or _path(view.source.name) in seen
         if own is not None and together and not _same(own, found.definition):
-            message = f"{Path(view.source.name).name} sees another block '{title(own)}', which this one would become"
+            message = (
+                f"{Path(view.source.name).name} sees another block '{block_title(own)}', which this one would become"
+            )
             raise RenameProblem(message)
         for statement in view.document.statements:
             study = isinstance(statement, Section) and statement.name.text == STUDY
@@ -246,12 +252,12 @@ def _check_elsewhere(views: list[View], found: Target) -> None:
                 raise RenameProblem(message)
 
 
-def _check_read(view: View, found: Target) -> None:
+def _check_read(view: EditorView, found: Referent) -> None:
     """Refuses where a statement with syntax errors says the block's name: what else it says is not known."""
     for span in view.unread if _meant(view, found) else ():
         if _says(span.text, found.key):
             where = f"line {span.line} of {Path(view.source.name).name}"
-            message = f"{where} has a syntax error, and says '{title(found.definition)}': mend it first"
+            message = f"{where} has a syntax error, and says '{block_title(found.definition)}': mend it first"
             raise RenameProblem(message)
 
 
@@ -268,7 +274,7 @@ def _says(text: str, key: str) -> bool:
     return False
 
 
-def _sources(view: View) -> set[Path]:
+def _sources(view: EditorView) -> set[Path]:
     """The files that the blocks of a text, and of what it uses, are from."""
     return set(map(_path, {block.span.source.name for block in view.vocabulary.own.values()}))
 
@@ -280,15 +286,15 @@ def _path(name: str) -> Path:
 def _shipped(span: Span) -> bool:
     """Whether a place is in the library that comes with sewdsl."""
     name = span.source.name
-    return name == "blocks.net" or Path(name).resolve() == (folder("nets") / "blocks.net").resolve()
+    return name == "blocks.net" or Path(name).resolve() == (resource_folder("nets") / "blocks.net").resolve()
 
 
-def _check_block(views: list[View], found: Target, name: str) -> None:
+def _check_block(views: list[EditorView], found: Referent, name: str) -> None:
     key = name.replace(" ", "")
     if not _NAME.fullmatch(name) or "or" in name.split():
         message = f"a block's name is words of letters, digits and underscores, not '{name}'"
         raise RenameProblem(message)
-    if key in RESERVED or find(key) or Vocabulary().complete(key):
+    if key in RESERVED_NAMES or find(key) or Vocabulary().complete(key):
         message = f"'{name}' is a name of the language"
         raise RenameProblem(message)
     if key != found.key and any(key in view.vocabulary.blocks for view in views):
@@ -296,11 +302,11 @@ def _check_block(views: list[View], found: Target, name: str) -> None:
         raise RenameProblem(message)
 
 
-def _check_parameter(found: Target, name: str) -> None:
-    taken = (*RESERVED, BETWEEN)
+def _check_parameter(found: Referent, name: str) -> None:
+    taken = (*RESERVED_NAMES, LENGTH_SEPARATOR)
     if not _LETTER.fullmatch(name) or name in taken:
         message = f"a parameter's name is letters, and none of {', '.join(sorted(taken))}, unlike '{name}'"
         raise RenameProblem(message)
     if name != found.parameter and name in {parameter.name for parameter in found.definition.parameters}:
-        message = f"'{title(found.definition)}' has a parameter '{name}' already"
+        message = f"'{block_title(found.definition)}' has a parameter '{name}' already"
         raise RenameProblem(message)

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
-from sewdsl.syntax.brackets import match
+from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.layout import Lines, statements
-from sewdsl.syntax.lexicon import CLOSERS, CONTINUES, OPENERS
-from sewdsl.syntax.limits import STANDARD
-from sewdsl.syntax.scanner import end, scan, start
+from sewdsl.syntax.lexicon import CLOSERS, CONTINUATION_TOKENS, OPENERS
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.syntax.scanner import scan, token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
 
-_SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUES, "_COMMA", "_STAR", "_PLUS", "_SLASH", "STRING", "BAD"})
+_SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUATION_TOKENS, "_COMMA", "_STAR", "_PLUS", "_SLASH", "STRING", "BAD"})
 """Kinds of tokens behind which a new name begins."""
 
 
 @dataclass(frozen=True)
-class Situation:
+class CursorContext:
     """What stands before a place.
 
     Attributes:
@@ -61,27 +61,27 @@ class Situation:
         return self.statement[self.opened[-1][1] + 1 :] if self.opened else self.statement
 
 
-def situation(source: Source, offset: int) -> Situation | None:
+def cursor_context(source: Source, offset: int) -> CursorContext | None:
     """What stands before a place; None where nothing can be written: in a comment, or in a text that is too long."""
-    if len(source.text) > STANDARD.source_bytes:
+    if len(source.text) > DEFAULT_LIMITS.source_bytes:
         return None
     before = Source(source.name, source.text[:offset])
     tokens = scan(before)
-    if tokens and tokens[-1].type == "COMMENT" and end(tokens[-1]) == offset:
+    if tokens and tokens[-1].type == "COMMENT" and token_end(tokens[-1]) == offset:
         return None
     text = None
     if tokens and tokens[-1].type == "UNTERMINATED":
         text = str(tokens.pop())[1:]
-    lines = statements(tokens, match(before, tokens, Diagnostics(), STANDARD))
+    lines = statements(tokens, match_brackets(before, tokens, Diagnostics(), DEFAULT_LIMITS))
     open_ = [token.type for token in tokens if token.type != "COMMENT"]
     fresh = bool(open_) and open_[-1] == "NEWLINE"
     begin = offset - len(text) if text is not None else offset
     statement, name, section = _entry(lines[-1], fresh=fresh) if lines else ([], "", False)
     written = [] if text is not None else _name(statement, offset)
     if written:
-        begin = start(written[0])
+        begin = token_start(written[0])
     rest = statement[: len(statement) - len(written)]
-    return Situation(Span(source, begin, offset), rest, section, name, _opened(rest), text)
+    return CursorContext(Span(source, begin, offset), rest, section, name, _opened(rest), text)
 
 
 def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
@@ -89,9 +89,9 @@ def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
     depth = sum((token.type in OPENERS) - (token.type in CLOSERS) for token in line.tokens)
     if line.section and depth > 0:
         entry = line.entries[-1] if line.entries else []
-        goes_on = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUES))
+        goes_on = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUATION_TOKENS))
         return entry if goes_on else [], str(line.tokens[0]), True
-    if fresh and depth <= 0 and not (line.tokens and line.tokens[-1].type in CONTINUES):
+    if fresh and depth <= 0 and not (line.tokens and line.tokens[-1].type in CONTINUATION_TOKENS):
         return [], "", False
     return line.tokens, "", False
 
@@ -102,7 +102,7 @@ def _depth(tokens: list[Token]) -> int:
 
 def _name(statement: list[Token], offset: int) -> list[Token]:
     """The tokens at the end of a statement that make one name: ``SEW Bl`` of a block, ``dvs128-ge`` of a data set."""
-    if not statement or end(statement[-1]) != offset or statement[-1].type in _SIGNS:
+    if not statement or token_end(statement[-1]) != offset or statement[-1].type in _SIGNS:
         return []
     place = next((i + 1 for i, token in enumerate(statement) if token.type in {"_ON", "_ALLOW"}), None)
     if place is not None and statement[place:]:

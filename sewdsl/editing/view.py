@@ -7,19 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sewdsl.compiler.reading import Compilation, assembled, compiled
-from sewdsl.compiler.spec import Found
+from sewdsl.compiler.reading import Compilation, parse_and_assemble, run_front_end
+from sewdsl.compiler.spec import SpecSource
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.editing.places import walk
-from sewdsl.elaborate import Visit
-from sewdsl.elaborate.files import SAVED, Reach
-from sewdsl.elaborate.library import library
+from sewdsl.editing.places import walk_syntax
+from sewdsl.elaborate import Expansion
+from sewdsl.elaborate.files import ON_DISK, FileAccess
+from sewdsl.elaborate.library import shipped_blocks
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.source import Source, Span
-from sewdsl.syntax.brackets import match
+from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.layout import Lines, statements
-from sewdsl.syntax.limits import STANDARD, Limits
-from sewdsl.syntax.scanner import end, scan, start
+from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
+from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.tree import BlockDefinition, Call, Document
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class View:
+class EditorView:
     """One version of a text.
 
     Attributes:
@@ -40,7 +40,7 @@ class View:
     source: Source
     file: Path | None
     compilation: Compilation
-    reach: Reach = SAVED
+    reach: FileAccess = ON_DISK
 
     @property
     def document(self) -> Document:
@@ -50,7 +50,7 @@ class View:
     @property
     def too_long(self) -> bool:
         """Whether the text is over the limit, so that it is not read at all."""
-        return len(self.source.text) > STANDARD.source_bytes
+        return len(self.source.text) > DEFAULT_LIMITS.source_bytes
 
     @cached_property
     def tokens(self) -> list[Token]:
@@ -60,12 +60,12 @@ class View:
     @cached_property
     def statements(self) -> list[Lines]:
         """The tokens of each statement, those with errors too; none of a text that is too long."""
-        return statements(self.tokens, match(self.source, self.tokens, Diagnostics(), STANDARD))
+        return statements(self.tokens, match_brackets(self.source, self.tokens, Diagnostics(), DEFAULT_LIMITS))
 
     @cached_property
     def named(self) -> list[BlockDefinition | Call]:
         """Every definition of a block, and everything that may call one."""
-        return [node for node in walk(self.document) if isinstance(node, BlockDefinition | Call)]
+        return [node for node in walk_syntax(self.document) if isinstance(node, BlockDefinition | Call)]
 
     @property
     def unread(self) -> list[Span]:
@@ -73,13 +73,13 @@ class View:
         if self.compilation.valid:
             return []
         read = {statement.span.start for statement in self.document.statements}
-        ends = ((start(line.tokens[0]), end(line.tokens[-1])) for line in self.statements if line.tokens)
+        ends = ((token_start(line.tokens[0]), token_end(line.tokens[-1])) for line in self.statements if line.tokens)
         return [Span(self.source, first, last) for first, last in ends if first not in read]
 
     @cached_property
-    def visits(self) -> dict[tuple[int, int], list[Visit]]:
+    def visits(self) -> dict[tuple[int, int], list[Expansion]]:
         """What became of each item of this text, by the characters that it takes."""
-        found: dict[tuple[int, int], list[Visit]] = {}
+        found: dict[tuple[int, int], list[Expansion]] = {}
         for visit in self.compilation.visits:
             if visit.span.source is self.source:
                 found.setdefault((visit.span.start, visit.span.end), []).append(visit)
@@ -89,10 +89,12 @@ class View:
     def vocabulary(self) -> Vocabulary:
         """The names that can be used here; all blocks by name without white space."""
         assembly = self.compilation.assembly
-        return Vocabulary(assembly.blocks if assembly else {}, library())
+        return Vocabulary(assembly.blocks if assembly else {}, shipped_blocks())
 
 
-def view(text: str, name: str, file: Path | None = None, *, reach: Reach = SAVED, limits: Limits = STANDARD) -> View:
+def compile_for_editor(
+    text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK, limits: Limits = DEFAULT_LIMITS
+) -> EditorView:
     """Compiles a text for an editor; raises nothing, whatever the text.
 
     Args:
@@ -102,15 +104,15 @@ def view(text: str, name: str, file: Path | None = None, *, reach: Reach = SAVED
         reach: Where the files lie that it may use, and what counts as their text.
         limits: How large it may become.
     """
-    found = Found(Source(name, text), file, _stem(file), reach=reach)
-    return View(found.source, file, compiled(found, (), Diagnostics(), limits), reach)
+    found = SpecSource(Source(name, text), file, _stem(file), reach=reach)
+    return EditorView(found.source, file, run_front_end(found, (), Diagnostics(), limits), reach)
 
 
-def glance(text: str, name: str, file: Path | None = None, *, reach: Reach = SAVED) -> View:
+def resolve_names(text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK) -> EditorView:
     """The same without a network: enough to see which names mean what, in a few milliseconds."""
-    found, diagnostics = Found(Source(name, text), file, _stem(file), reach=reach), Diagnostics()
-    document, assembly = assembled(found, diagnostics, STANDARD)
-    return View(found.source, file, Compilation(found, document, assembly, None, diagnostics.sorted), reach)
+    found, diagnostics = SpecSource(Source(name, text), file, _stem(file), reach=reach), Diagnostics()
+    document, assembly = parse_and_assemble(found, diagnostics, DEFAULT_LIMITS)
+    return EditorView(found.source, file, Compilation(found, document, assembly, None, diagnostics.sorted), reach)
 
 
 def _stem(file: Path | None) -> str:

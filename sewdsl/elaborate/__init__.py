@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.budget import Budget
-from sewdsl.elaborate.builder import Builder
-from sewdsl.elaborate.calls import Calls
-from sewdsl.elaborate.counting import Counter
-from sewdsl.elaborate.definitions import check_shadows
-from sewdsl.elaborate.expressions import TooLarge, Walker
-from sewdsl.elaborate.frame import Frame
-from sewdsl.elaborate.header import Header
+from sewdsl.elaborate.builder import NodeBuilder
+from sewdsl.elaborate.calls import CallResolver
+from sewdsl.elaborate.counting import NodeCounter
+from sewdsl.elaborate.definitions import check_shadowed_blocks
+from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
+from sewdsl.elaborate.frame import CallFrame
+from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.names import Vocabulary
-from sewdsl.elaborate.neighbours import Neighbours
-from sewdsl.elaborate.overrides import Override, override
-from sewdsl.elaborate.recipe import recipe
-from sewdsl.elaborate.study import Study, Variant, study
-from sewdsl.elaborate.uncalled import check_blocks
-from sewdsl.elaborate.visits import Visit
+from sewdsl.elaborate.neighbours import SiblingBlocks
+from sewdsl.elaborate.overrides import Override, apply_overrides
+from sewdsl.elaborate.recipe import read_train_section
+from sewdsl.elaborate.study import Study, StudyVariant, read_study_section
+from sewdsl.elaborate.uncalled import check_uncalled_blocks
+from sewdsl.elaborate.visits import Expansion
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ops.input import Input
@@ -33,16 +33,16 @@ __all__ = [
     "Assembly",
     "Context",
     "Elaboration",
+    "Expansion",
     "Importer",
-    "Neighbours",
     "Override",
+    "SiblingBlocks",
     "Study",
-    "Variant",
-    "Visit",
+    "StudyVariant",
+    "apply_overrides",
     "assemble",
     "elaborate",
-    "override",
-    "study",
+    "read_study_section",
 ]
 
 
@@ -61,7 +61,7 @@ class Context:
     name: str
     library: Mapping[str, BlockDefinition]
     limits: Limits
-    beside: Neighbours | None = None
+    beside: SiblingBlocks | None = None
     budget: Budget | None = None
 
 
@@ -79,7 +79,7 @@ class Elaboration:
 
     network: Network | None
     whole: bool
-    visits: tuple[Visit, ...] = ()
+    visits: tuple[Expansion, ...] = ()
     named: tuple[int, ...] = ()
 
 
@@ -88,26 +88,26 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
 
     A file that neither names a network nor has a body is a library for others to use, and no problem.
     """
-    header = Header(assembly, diagnostics)
+    header = HeaderReader(assembly, diagnostics)
     settings = header.settings()
     vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside, assembly.whole)
-    check_shadows(assembly.blocks, context.library, diagnostics)
+    check_shadowed_blocks(assembly.blocks, context.library, diagnostics)
     budget = context.budget or Budget.of(context.limits)
     body, train = assembly.body, assembly.sections.get("train")
     if body is None:
         _no_body(assembly, document, diagnostics)
-        check_blocks(assembly.own, vocabulary, header, diagnostics, context.limits, budget)
+        check_uncalled_blocks(assembly.own, vocabulary, header, diagnostics, context.limits, budget)
         if train is not None:
-            recipe(train, diagnostics, library=True)
+            read_train_section(train, diagnostics, library=True)
         return Elaboration(None, whole=False)
-    builder = Builder()
+    builder = NodeBuilder()
     complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits, budget)
     if "input" not in {*assembly.settings, *assembly.unread} and not _nothing_known(builder, diagnostics):
         _missing_input(body, diagnostics)
     whole = complete and not diagnostics.errors
     uncalled = [name for name in assembly.own if name not in builder.called]
-    check_blocks(uncalled, vocabulary, header, diagnostics, context.limits, budget)
-    how = recipe(train, diagnostics) if train is not None else None
+    check_uncalled_blocks(uncalled, vocabulary, header, diagnostics, context.limits, budget)
+    how = read_train_section(train, diagnostics) if train is not None else None
     if settings is None or not builder.nodes:
         return Elaboration(None, whole=False)
     nodes = builder.settled() if complete else tuple(builder.nodes)
@@ -123,7 +123,7 @@ def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -
     diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
 
 
-def _nothing_known(builder: Builder, diagnostics: Diagnostics) -> bool:
+def _nothing_known(builder: NodeBuilder, diagnostics: Diagnostics) -> bool:
     """Whether a body has unknown names only: then it is hardly a network, and its input is no matter."""
     return not builder.understood and any(found.code == "unknown-name" for found in diagnostics.found)
 
@@ -140,15 +140,15 @@ def _missing_input(body: Body, diagnostics: Diagnostics) -> None:
 def _walk(  # noqa: PLR0913 -- everything a walk needs
     body: Body,
     settings: Settings | None,
-    header: Header,
+    header: HeaderReader,
     vocabulary: Vocabulary,
-    builder: Builder,
+    builder: NodeBuilder,
     diagnostics: Diagnostics,
     limits: Limits,
     budget: Budget,
 ) -> bool:
     """Makes the nodes; whether the last one stands for the whole body."""
-    expected = Counter(vocabulary.blocks).sequence(body.expression)
+    expected = NodeCounter(vocabulary.blocks).sequence(body.expression)
     if expected > limits.nodes:
         diagnostics.report(
             "network-too-large",
@@ -158,15 +158,15 @@ def _walk(  # noqa: PLR0913 -- everything a walk needs
         )
         return False
     neuron = settings.neuron if settings else header.neuron()
-    frame = Frame(settings.join if settings else header.join(), neuron, neuron)
+    frame = CallFrame(settings.join if settings else header.join(), neuron, neuron)
     place = None
     if settings is not None:
         source = Input(shape=settings.input, varies=settings.encode == "none")
         place = builder.add("input", source, (), (), body.expression.span)
-    walker = Walker(builder, Calls(vocabulary, neuron, diagnostics), vocabulary, diagnostics, limits, budget)
+    walker = Walker(builder, CallResolver(vocabulary, neuron, diagnostics), vocabulary, diagnostics, limits, budget)
     try:
         return walker.sequence(body.expression, place, frame) is not None
-    except TooLarge:
+    except ExpansionLimitExceeded:
         return False
 
 

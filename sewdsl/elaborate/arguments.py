@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest
+from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter
 from sewdsl.source import Span
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_PLAINLY = {
+_ERROR_SENTENCES = {
     "Input should be a valid integer": "must be a whole number",
     "Input should be a valid number": "must be a number",
     "Input should be a valid tuple": "must be a whole number, or two such as 3x5",
@@ -33,17 +33,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenArgument:
     """An argument as given: its value and where it stands."""
 
     value: Any
     span: Span
 
 
-def validate(  # noqa: PLR0913 -- what, from what, where, and how to say it
+def validate_arguments(  # noqa: PLR0913 -- what, from what, where, and how to say it
     model: type[Model],
     what: str,
-    given: Mapping[str, Given],
+    given: Mapping[str, GivenArgument],
     span: Span,
     diagnostics: Diagnostics,
     path: tuple[str, ...] = (),
@@ -84,7 +84,7 @@ def _report(  # noqa: PLR0913 -- as above
     error: ValidationError,
     model: type[BaseModel],
     what: str,
-    given: Mapping[str, Given],
+    given: Mapping[str, GivenArgument],
     span: Span,
     diagnostics: Diagnostics,
     path: tuple[str, ...],
@@ -98,9 +98,9 @@ def _report(  # noqa: PLR0913 -- as above
         seen.add(name)
         if name and name not in given and problem["type"] != "missing":
             continue  # it follows from another argument, of which the same is said
-        letter = spoken(model, name)
+        letter = argument_name(model, name)
         if problem["type"] == "missing" and any(
-            nearest(other, [name]) for other in given if other not in model.model_fields
+            nearest_name(other, [name]) for other in given if other not in model.model_fields
         ):
             continue  # it is there, misspelled, and that is already said
         if problem["type"] == "missing":
@@ -120,7 +120,7 @@ def _report(  # noqa: PLR0913 -- as above
             diagnostics.report("invalid-argument", message, span, label=f"got {shown}", path=path)
 
 
-def spoken(model: type[BaseModel], name: str) -> str:
+def argument_name(model: type[BaseModel], name: str) -> str:
     """How a message names an argument: ``kernel (k…)``, or ``'tau'``."""
     letter = _letter(model, name)
     if letter is None:
@@ -145,7 +145,7 @@ def _must(problem: ErrorDetails) -> str:
     if family := _family(problem):
         return f"must be {'an' if family.__name__[0] in 'AEIOU' else 'a'} {family.__name__.lower()}"
     message = problem["msg"].removeprefix("Value error, ")
-    for said, plainly in _PLAINLY.items():
+    for said, plainly in _ERROR_SENTENCES.items():
         message = message.replace(said, plainly)
     return message if message.startswith("must ") else f"is wrong: {message}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.blocks import title
+from sewdsl.elaborate.blocks import block_title
 from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.syntax.lexicon import SETTINGS
@@ -123,7 +123,7 @@ def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> N
         case Section(name=name):
             _put(own.sections, name.text, statement, f"section '{name.text}' is written", diagnostics)
         case BlockDefinition(name=name):
-            _put(own.blocks, name.plain or "", statement, f"block '{title(statement)}' is defined", diagnostics)
+            _put(own.blocks, name.plain or "", statement, f"block '{block_title(statement)}' is defined", diagnostics)
         case Body():
             bodies = {} if own.body is None else {"body": own.body}
             _put(bodies, "body", statement, "'body' is written", diagnostics)

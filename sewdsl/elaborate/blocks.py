@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.arguments import Given
+from sewdsl.elaborate.arguments import GivenArgument
 from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
-from sewdsl.elaborate.compact import CompactError, pieces
-from sewdsl.elaborate.definitions import INPUT, default_number
-from sewdsl.elaborate.formulas import FormulaError, evaluate
-from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.compact import CompactError, split_arguments
+from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT, default_number
+from sewdsl.elaborate.formulas import FormulaError, evaluate_formula
+from sewdsl.elaborate.frame import CallFrame
 from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON
-from sewdsl.elaborate.spelling import spell
+from sewdsl.elaborate.spelling import fill_name
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.network import Step
+from sewdsl.ir.network import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
@@ -33,7 +33,7 @@ class BlockProblem(Exception):  # noqa: N818 -- not an error of the program
     """Raised where a call of a block is wrong; the diagnostic is already reported."""
 
 
-def title(definition: BlockDefinition) -> str:
+def block_title(definition: BlockDefinition) -> str:
     """The block's name as defined: ``SEW Block``."""
     return " ".join(part.text for part in definition.name.parts if isinstance(part, Word))
 
@@ -69,7 +69,7 @@ class BlockCalls:
         self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
         self._scopes: dict[tuple[tuple[str, int], ...], int] = {}
 
-    def frame(self, key: str, outer: Frame, binding: Binding, nearest: Activation | None) -> Frame:
+    def frame(self, key: str, outer: CallFrame, binding: Binding, nearest: Activation | None) -> CallFrame:
         """The frame of a block's expression.
 
         Args:
@@ -78,7 +78,7 @@ class BlockCalls:
             binding: What the call says.
             nearest: The activation nearest before, which ``SN`` means where nothing is stated.
         """
-        step = Step("block", binding.title, outer.name(binding.key), arguments=binding.arguments)
+        step = PathStep("block", binding.title, outer.name(binding.key), arguments=binding.arguments)
         return replace(
             outer.inside(step),
             parameters=binding.parameters,
@@ -90,7 +90,7 @@ class BlockCalls:
         )
 
     def binding(  # noqa: PLR0913 -- a call, what surrounds it, and where the work is counted
-        self, call: Call, key: str, definition: BlockDefinition, outer: Frame, before: Signal | None, budget: Budget
+        self, call: Call, key: str, definition: BlockDefinition, outer: CallFrame, before: Signal | None, budget: Budget
     ) -> Binding | None:
         """What a call says of the inside of its block; worked out once for the same surroundings.
 
@@ -126,7 +126,9 @@ class BlockCalls:
             raise BlockProblem
         return found
 
-    def _binding(self, call: Call, definition: BlockDefinition, outer: Frame, before: Signal | None) -> Binding | None:
+    def _binding(
+        self, call: Call, definition: BlockDefinition, outer: CallFrame, before: Signal | None
+    ) -> Binding | None:
         path = outer.where(call.span.text)
         given = self._arguments(call, definition, outer, path)
         stated = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.stated
@@ -135,7 +137,7 @@ class BlockCalls:
         if parameters is None:
             return None
         scope = self._scopes.setdefault(tuple(parameters.items()), len(self._scopes) + 1)
-        name = title(definition)
+        name = block_title(definition)
         arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
         return Binding(stated, join, parameters, scope, name, re.sub(r"\W+", "_", name).lower(), arguments)
 
@@ -143,7 +145,7 @@ class BlockCalls:
         self,
         call: Call,
         definition: BlockDefinition,
-        given: dict[str, Given],
+        given: dict[str, GivenArgument],
         before: Signal | None,
         path: tuple[str, ...],
     ) -> dict[str, int] | None:
@@ -153,26 +155,30 @@ class BlockCalls:
                 values[parameter.name] = self._whole(parameter.name, given[parameter.name], path)
             elif (number := default_number(parameter)) is not None:
                 values[parameter.name] = number
-            elif parameter.default == Parameter(INPUT):
+            elif parameter.default == Parameter(INPUT_CHANNELS_DEFAULT):
                 if before is None:
                     return None
                 values[parameter.name] = before.channels
             elif parameter.default is not None:
                 return None  # the definition is wrong, which is reported there
             else:
-                message = f"{title(definition)} needs its '{parameter.name}'"
+                message = f"{block_title(definition)} needs its '{parameter.name}'"
                 raise self._complain(
-                    "missing-argument", message, call.span, path, f"write {title(definition)} ({parameter.name}32)"
+                    "missing-argument",
+                    message,
+                    call.span,
+                    path,
+                    f"write {block_title(definition)} ({parameter.name}32)",
                 )
         return values
 
-    def _whole(self, name: str, given: Given, path: tuple[str, ...]) -> int:
+    def _whole(self, name: str, given: GivenArgument, path: tuple[str, ...]) -> int:
         if isinstance(given.value, int) and not isinstance(given.value, bool):
             return given.value
         message = f"'{name}' must be a whole number, not '{given.span.text}'"
         raise self._complain("invalid-argument", message, given.span, path)
 
-    def _family(self, given: Given | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
+    def _family(self, given: GivenArgument | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
         if given is None or isinstance(given.value, family):
             return given.value if given else None
         what = "a join such as ADD" if family is Join else "a neuron such as IF"
@@ -181,16 +187,16 @@ class BlockCalls:
         raise self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path, hint)
 
     def _arguments(
-        self, call: Call, definition: BlockDefinition, outer: Frame, path: tuple[str, ...]
-    ) -> dict[str, Given]:
+        self, call: Call, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
+    ) -> dict[str, GivenArgument]:
         """Every argument by name: ``c128s2`` gives c and s."""
         names = [parameter.name for parameter in definition.parameters]
-        given: dict[str, Given] = {}
+        given: dict[str, GivenArgument] = {}
         for argument in call.arguments:
             for name, value in self._split(argument, definition, outer, path):
                 if name not in {*names, OWN_JOIN, OWN_NEURON}:
                     known = f"its arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
-                    message = f"{title(definition)} has no argument '{name}'"
+                    message = f"{block_title(definition)} has no argument '{name}'"
                     near = advice(name, names, value.span, known)
                     self._diagnostics.report("unknown-argument", message, value.span, path=path, **near)
                     raise BlockProblem
@@ -200,29 +206,29 @@ class BlockCalls:
         return given
 
     def _split(
-        self, argument: Argument, definition: BlockDefinition, outer: Frame, path: tuple[str, ...]
-    ) -> Iterator[tuple[str, Given]]:
+        self, argument: Argument, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
+    ) -> Iterator[tuple[str, GivenArgument]]:
         value = argument.value
         try:
             if isinstance(value, Interpolation):
-                number = evaluate(value.formula, outer.parameters, self._diagnostics, path)
-                yield argument.name or "", Given(number, argument.span)
+                number = evaluate_formula(value.formula, outer.parameters, self._diagnostics, path)
+                yield argument.name or "", GivenArgument(number, argument.span)
             elif argument.name is not None:
-                yield argument.name, Given(self._value(value, outer, path), argument.span)
+                yield argument.name, GivenArgument(self._value(value, outer, path), argument.span)
             elif isinstance(value, Call) and not value.called:
-                spelled = spell(value.name, outer.parameters, self._diagnostics, path)
-                for piece in pieces(spelled.text):
-                    yield piece.letter, Given(piece.value, spelled.at(piece.start, piece.end))
+                spelled = fill_name(value.name, outer.parameters, self._diagnostics, path)
+                for piece in split_arguments(spelled.text):
+                    yield piece.letter, GivenArgument(piece.value, spelled.at(piece.start, piece.end))
             else:
-                message = f"'{argument.span.text}' is not an argument of {title(definition)}"
+                message = f"'{argument.span.text}' is not an argument of {block_title(definition)}"
                 raise self._complain("invalid-argument", message, argument.span, path, _usage(definition))
         except (FormulaError, ValueProblem) as error:
             raise BlockProblem from error
         except CompactError as error:
-            message = f"'{argument.span.text}' is not an argument of {title(definition)}: {error}"
+            message = f"'{argument.span.text}' is not an argument of {block_title(definition)}: {error}"
             raise self._complain("invalid-argument", message, argument.span, path, _usage(definition)) from error
 
-    def _value(self, value: Value, outer: Frame, path: tuple[str, ...]) -> Any:
+    def _value(self, value: Value, outer: CallFrame, path: tuple[str, ...]) -> Any:
         """A named argument; a bare neuron of the header's kind takes the header's arguments."""
         made = python_value(value, self._diagnostics, path, outer.parameters)
         default = self._default
@@ -238,4 +244,4 @@ class BlockCalls:
 
 def _usage(definition: BlockDefinition) -> str:
     first = f"{definition.parameters[0].name}32" if definition.parameters else "g=ADD"
-    return f"write {title(definition)} ({first})"
+    return f"write {block_title(definition)} ({first})"

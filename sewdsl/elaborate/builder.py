@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sewdsl.elaborate.visits import Visit
-from sewdsl.ir.network import Node, Step, readers
+from sewdsl.elaborate.visits import Expansion
+from sewdsl.ir.network import Node, PathStep, readers
 from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
 
 
-class Mark(NamedTuple):
+class BuilderMark(NamedTuple):
     """How much there is so far."""
 
     nodes: int
     visits: int
 
 
-class Builder:
+class NodeBuilder:
     """Nodes in order of computation.
 
     Attributes:
@@ -32,13 +32,13 @@ class Builder:
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.visits: list[Visit] = []
+        self.visits: list[Expansion] = []
         self.called: set[str] = set()
         self.named: list[int] = []
         self.understood = False
         self._outputs: dict[tuple[int, tuple[Signal, ...]], tuple[Signal, Op]] = {}
 
-    def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[Step, ...], span: Span) -> int:
+    def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[PathStep, ...], span: Span) -> int:
         """Appends a node; its index.
 
         Raises:
@@ -55,11 +55,11 @@ class Builder:
         """What a node gives."""
         return self.nodes[index].output
 
-    def mark(self) -> Mark:
+    def mark(self) -> BuilderMark:
         """A place to come back to."""
-        return Mark(len(self.nodes), len(self.visits))
+        return BuilderMark(len(self.nodes), len(self.visits))
 
-    def cut(self, mark: Mark) -> None:
+    def cut(self, mark: BuilderMark) -> None:
         """Takes back all that came behind a mark."""
         del self.nodes[mark.nodes :]
         del self.visits[mark.visits :]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import compact
-from sewdsl.elaborate.arguments import Given, validate
-from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
+from sewdsl.elaborate.frame import CallFrame
 from sewdsl.elaborate.names import OWN_NEURON, Vocabulary, report_unknown
-from sewdsl.elaborate.spelling import Spelled, spell
+from sewdsl.elaborate.spelling import FilledName, fill_name
 from sewdsl.elaborate.suggestions import rename
 from sewdsl.elaborate.values import ValueProblem, named_arguments
 from sewdsl.ir.kind import Kind
@@ -18,22 +18,22 @@ from sewdsl.source import Span
 from sewdsl.syntax.tree import Call
 
 
-class Calls:
+class CallResolver:
     """Resolves the calls of one text."""
 
     def __init__(self, vocabulary: Vocabulary, default: Activation | None, diagnostics: Diagnostics) -> None:
         self._vocabulary, self.default, self._diagnostics = vocabulary, default, diagnostics
 
-    def spell(self, call: Call, frame: Frame) -> Spelled:
+    def spell(self, call: Call, frame: CallFrame) -> FilledName:
         """The call's name as text.
 
         Raises:
             FormulaError: an interpolation has no value; reported.
         """
-        return spell(call.name, frame.parameters, self._diagnostics, frame.where(call.span.text))
+        return fill_name(call.name, frame.parameters, self._diagnostics, frame.where(call.span.text))
 
     def op(
-        self, call: Call, name: Spelled, frame: Frame, nearest: Activation | None, *, unsure: bool = False
+        self, call: Call, name: FilledName, frame: CallFrame, nearest: Activation | None, *, unsure: bool = False
     ) -> Op | None:
         """The op that a call names; None where that failed, with every problem reported.
 
@@ -62,11 +62,11 @@ class Calls:
         if given is None or not self._merge(given, named, path):
             return None
         if self.default is not None and kind is type(self.default):
-            given = {**{n: Given(v, call.span) for n, v in self.default}, **given}
-        made = validate(kind, f"'{kind.kind}'", given, call.span, self._diagnostics, path)
+            given = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **given}
+        made = validate_arguments(kind, f"'{kind.kind}'", given, call.span, self._diagnostics, path)
         return made if isinstance(made, Op) else None
 
-    def _own_neuron(self, call: Call, frame: Frame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
+    def _own_neuron(self, call: Call, frame: CallFrame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
         neuron = frame.neuron or nearest
         if neuron is None and "neuron" in self._vocabulary.unread:
             return None
@@ -85,19 +85,21 @@ class Calls:
             named = named_arguments(call, self._diagnostics, path, frame.parameters)
         except ValueProblem:
             return None
-        given = {**{name: Given(value, call.span) for name, value in neuron}, **named}
-        made = validate(type(neuron), f"'{neuron.kind}'", given, call.span, self._diagnostics, path)
+        given = {**{name: GivenArgument(value, call.span) for name, value in neuron}, **named}
+        made = validate_arguments(type(neuron), f"'{neuron.kind}'", given, call.span, self._diagnostics, path)
         return made if isinstance(made, Op) else None
 
-    def _compact(self, kind: type[Kind], name: Spelled, start: int, path: tuple[str, ...]) -> dict[str, Given] | None:
+    def _compact(
+        self, kind: type[Kind], name: FilledName, start: int, path: tuple[str, ...]
+    ) -> dict[str, GivenArgument] | None:
         """The arguments that are written into the name."""
         letters = kind.letters()
         try:
-            found = compact.pieces(name.text, start)
+            found = compact.split_arguments(name.text, start)
         except compact.CompactError as error:
             self._not_understood(kind, name, error, path)
             return None
-        given: dict[str, Given] = {}
+        given: dict[str, GivenArgument] = {}
         for piece in found:
             span = name.at(piece.start, piece.end)
             argument = letters.get(piece.letter)
@@ -110,10 +112,12 @@ class Calls:
             if argument in given:
                 self._duplicate(argument, piece.letter, span, path)
                 return None
-            given[argument] = Given(piece.value, span)
+            given[argument] = GivenArgument(piece.value, span)
         return given
 
-    def _unknown_letter(self, kind: type[Kind], piece: compact.Piece, span: Span, path: tuple[str, ...]) -> None:
+    def _unknown_letter(
+        self, kind: type[Kind], piece: compact.CompactArgument, span: Span, path: tuple[str, ...]
+    ) -> None:
         what = f"letter '{piece.letter}'" if piece.letter else "bare number"
         meant = next((known for known in kind.letters() if known and known.casefold() == piece.letter.casefold()), None)
         letter = span.part(0, len(piece.letter))
@@ -127,7 +131,7 @@ class Calls:
         )
 
     def _not_understood(
-        self, kind: type[Kind], name: Spelled, error: compact.CompactError, path: tuple[str, ...]
+        self, kind: type[Kind], name: FilledName, error: compact.CompactError, path: tuple[str, ...]
     ) -> None:
         if self._vocabulary.splits(name.text):
             report_unknown(name, self._vocabulary, self._diagnostics, path)
@@ -139,7 +143,9 @@ class Calls:
         shown = f"{argument} ({letter}…)" if letter else argument
         self._diagnostics.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
 
-    def _merge(self, given: dict[str, Given], named: Mapping[str, Given], path: tuple[str, ...]) -> bool:
+    def _merge(
+        self, given: dict[str, GivenArgument], named: Mapping[str, GivenArgument], path: tuple[str, ...]
+    ) -> bool:
         for name, value in named.items():
             if name in given:
                 self._duplicate(name, "", value.span, path)

@@ -20,7 +20,7 @@ Value = int | float | tuple[int | float, int | float]
 
 
 @dataclass(frozen=True)
-class Piece:
+class CompactArgument:
     """A letter and its value, with their offsets in the text."""
 
     letter: str
@@ -42,7 +42,7 @@ class CompactError(Exception):
         self.start, self.end = start, end
 
 
-def pieces(text: str, start: int = 0) -> list[Piece]:
+def split_arguments(text: str, start: int = 0) -> list[CompactArgument]:
     """Letters and numbers in turn, from an offset to the end: ``32k3s1`` is '' 32, k 3, s 1.
 
     Raises:
@@ -56,7 +56,7 @@ def pieces(text: str, start: int = 0) -> list[Piece]:
             raise CompactError(
                 f"'{rest}' has no number" if rest.isalpha() else f"'{rest}' is not understood", start, len(text)
             )
-        found.append(Piece(match[1], _value(match[2]), match.start(), match.end()))
+        found.append(CompactArgument(match[1], _value(match[2]), match.start(), match.end()))
         start = match.end()
     return found
 
@@ -70,7 +70,7 @@ def _number(text: str) -> int | float:
     return float(text) if "." in text else int(text)
 
 
-def symbol(text: str, symbols: Collection[str]) -> str | None:
+def longest_symbol(text: str, symbols: Collection[str]) -> str | None:
     """The longest symbol that a word begins with and that arguments, or nothing, follow; None: no such."""
     longest = max(map(len, symbols), default=0)
     for length in range(min(len(text), longest), 0, -1):
@@ -80,12 +80,12 @@ def symbol(text: str, symbols: Collection[str]) -> str | None:
     return None
 
 
-def complete(text: str, kind: type[Kind]) -> bool:
+def is_complete(text: str, kind: type[Kind]) -> bool:
     """Whether a text behind a kind's name is made of its letters, each once, and has all that are required."""
     letters = kind.letters()
     required = [argument for argument in letters.values() if kind.model_fields[argument].is_required()]
     try:
-        found = pieces(text)
+        found = split_arguments(text)
     except CompactError:
         return False
     names = [letters.get(piece.letter) for piece in found]

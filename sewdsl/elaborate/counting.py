@@ -8,7 +8,7 @@ from sewdsl.elaborate.names import IDENTITY, OWN_JOIN
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf, Number, Repeat, Sequence
 
 
-class Counter:
+class NodeCounter:
     """Counts by multiplying; each block is counted once.
 
     What depends on a block's arguments counts once too, and of two shortcuts the smaller, so that the result is a

@@ -9,16 +9,16 @@ from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.ops import catalogue
 from sewdsl.syntax.tree import BlockDefinition, BlockParameter, Number, Parameter
 
-INPUT = "in"
+INPUT_CHANNELS_DEFAULT = "in"
 """The default that stands for the channels of the block's input."""
-RESERVED = (IDENTITY, OWN_NEURON, OWN_JOIN, INPUT)
+RESERVED_NAMES = (IDENTITY, OWN_NEURON, OWN_JOIN, INPUT_CHANNELS_DEFAULT)
 
 
 def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostics) -> None:
     """Reports names that mean something else already, and parameters that no call could give."""
     for block in blocks:
         name = block.name.plain or ""
-        if name in RESERVED or name in catalogue():
+        if name in RESERVED_NAMES or name in catalogue():
             hint = "choose another name, such as one of two words"
             diagnostics.report("duplicate-block", f"'{name}' is a name of the language", block.name.span, help=hint)
         seen: set[str] = set()
@@ -27,7 +27,7 @@ def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostic
             seen.add(parameter.name)
 
 
-def check_shadows(
+def check_shadowed_blocks(
     blocks: Mapping[str, BlockDefinition], library: Mapping[str, BlockDefinition], diagnostics: Diagnostics
 ) -> None:
     """Warns of blocks that stand in place of shipped ones, and are others.
@@ -63,11 +63,11 @@ def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Dia
     name, default, span = parameter.name, parameter.default, parameter.span
     if name in seen:
         diagnostics.report("duplicate-argument", f"parameter '{name}' stands twice", span, help="keep one")
-    elif name in RESERVED:
+    elif name in RESERVED_NAMES:
         hint = "choose another letter or word"
         diagnostics.report(
             "invalid-argument", f"'{name}' cannot be a parameter: it has a meaning already", span, help=hint
         )
-    if not (default is None or default_number(parameter) is not None or default == Parameter(INPUT)):
-        message = f"the default of '{name}' must be a whole number or '{INPUT}'"
+    if not (default is None or default_number(parameter) is not None or default == Parameter(INPUT_CHANNELS_DEFAULT)):
+        message = f"the default of '{name}' must be a whole number or '{INPUT_CHANNELS_DEFAULT}'"
         diagnostics.report("invalid-argument", message, default.span, label=f"got {default.span.text}")

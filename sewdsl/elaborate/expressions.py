@@ -8,16 +8,16 @@ from dataclasses import replace
 from sewdsl.diagnostics import Diagnostic, Diagnostics
 from sewdsl.elaborate.blocks import BlockCalls, BlockProblem
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
-from sewdsl.elaborate.builder import Builder
-from sewdsl.elaborate.calls import Calls
-from sewdsl.elaborate.formulas import FormulaError, evaluate
-from sewdsl.elaborate.frame import Frame
+from sewdsl.elaborate.builder import NodeBuilder
+from sewdsl.elaborate.calls import CallResolver
+from sewdsl.elaborate.formulas import FormulaError, evaluate_formula
+from sewdsl.elaborate.frame import CallFrame
 from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.elaborate.suggestions import advice
-from sewdsl.elaborate.visits import Visit
+from sewdsl.elaborate.visits import Expansion
 from sewdsl.ir.kind import CATALOGUE
-from sewdsl.ir.network import Step
-from sewdsl.ir.op import Activation, Join, Misfit, Op
+from sewdsl.ir.network import PathStep
+from sewdsl.ir.op import Activation, Join, Op, ShapeMismatch
 from sewdsl.ops import find
 from sewdsl.source import Span
 from sewdsl.syntax.limits import Limits
@@ -27,7 +27,7 @@ Place = int | None
 """Index of the node whose output flows on; None behind something broken."""
 
 
-class TooLarge(Exception):  # noqa: N818 -- not an error of the program
+class ExpansionLimitExceeded(Exception):  # noqa: N818 -- not an error of the program
     """Raised where the expansion passes a limit; reported. Nothing after it can be said."""
 
 
@@ -46,8 +46,8 @@ class Walker:
 
     def __init__(  # noqa: PLR0913 -- all that it works with
         self,
-        builder: Builder,
-        calls: Calls,
+        builder: NodeBuilder,
+        calls: CallResolver,
         vocabulary: Vocabulary,
         diagnostics: Diagnostics,
         limits: Limits,
@@ -64,17 +64,17 @@ class Walker:
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._misfits: set[Diagnostic] = set()
 
-    def sequence(self, sequence: Sequence, at: Place, frame: Frame) -> Place:
+    def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
         """Makes the nodes of a sequence behind a place; the place behind them."""
         for item in sequence.items:
             before, begin = at, len(self._builder.nodes)
             at = self._item(item, at, frame)
             if frame.site is None:  # nobody edits the library, and most items of a large network are in it
-                visit = Visit(item.span, frame.path, before, begin, len(self._builder.nodes), at)
+                visit = Expansion(item.span, frame.path, before, begin, len(self._builder.nodes), at)
                 self._builder.visits.append(visit)
         return at
 
-    def _item(self, item: Item, at: Place, frame: Frame) -> Place:
+    def _item(self, item: Item, at: Place, frame: CallFrame) -> Place:
         self._step(item.span, frame)
         match item:
             case Repeat():
@@ -84,32 +84,32 @@ class Walker:
             case Call():
                 return self._call(item, at, frame)
 
-    def _step(self, span: Span, frame: Frame) -> None:
+    def _step(self, span: Span, frame: CallFrame) -> None:
         """Counts an item, or a copy of a repeat; what is deep down takes longer."""
         if not self._budget.spend(1 + len(frame.path) // DEPTH):
             self._too_long(span, frame)
 
     # --- repeats -------------------------------------------------------------------------------------------
 
-    def _repeat(self, repeat: Repeat, at: Place, frame: Frame) -> Place:
+    def _repeat(self, repeat: Repeat, at: Place, frame: CallFrame) -> Place:
         copies = self._copies(repeat, frame)
         name = frame.name("repeat")
         for copy in range(1, copies + 1):
             self._step(repeat.span, frame)
-            step = Step("repeat", "repeat", f"{name}.{copy}", copy, copies)
+            step = PathStep("repeat", "repeat", f"{name}.{copy}", copy, copies)
             before = at
             at = self.sequence(repeat.body, at, frame.inside(step))
             if at in {None, before}:
                 break  # the other copies would say the same, or be as empty as {id}*9999
         return at
 
-    def _copies(self, repeat: Repeat, frame: Frame) -> int:
+    def _copies(self, repeat: Repeat, frame: CallFrame) -> int:
         if isinstance(repeat.count, Number):
             return int(repeat.count.value)
         span = repeat.count.span
         path = frame.where(span.text)
         try:
-            copies = evaluate(repeat.count.formula, frame.parameters, self._diagnostics, path)
+            copies = evaluate_formula(repeat.count.formula, frame.parameters, self._diagnostics, path)
         except FormulaError:
             return 1
         if copies == 0:
@@ -121,22 +121,24 @@ class Walker:
                 "raise it with --limit repeat=N",
             )
             self._diagnostics.report("repeat-too-large", message, span, help=hint, path=path)
-            raise TooLarge
+            raise ExpansionLimitExceeded
         return copies
 
     # --- joins ---------------------------------------------------------------------------------------------
 
-    def _join(self, item: JoinOf, at: Place, frame: Frame) -> Place:
+    def _join(self, item: JoinOf, at: Place, frame: CallFrame) -> Place:
         op = self._join_op(item.name, frame)
         one, other = frame.sides()
         begin = len(self._builder.nodes)
-        branch = self.sequence(item.branch, at, frame.inside(Step("branch", "branch", one)))
-        shortcut = self._shortcut(item.shortcut, at, branch, begin, frame.inside(Step("shortcut", "shortcut", other)))
+        branch = self.sequence(item.branch, at, frame.inside(PathStep("branch", "branch", one)))
+        shortcut = self._shortcut(
+            item.shortcut, at, branch, begin, frame.inside(PathStep("shortcut", "shortcut", other))
+        )
         if op is None or branch is None or shortcut is None:
             return None
         return self._add(op, (branch, shortcut), item.span, item.name.span.text, frame)
 
-    def _join_op(self, name: Name, frame: Frame) -> Join | None:
+    def _join_op(self, name: Name, frame: CallFrame) -> Join | None:
         text = name.plain or name.span.text
         if text == OWN_JOIN:
             return frame.join
@@ -153,7 +155,9 @@ class Walker:
         )
         return None
 
-    def _shortcut(self, shortcut: Sequence | Alternative, at: Place, branch: Place, begin: int, frame: Frame) -> Place:
+    def _shortcut(
+        self, shortcut: Sequence | Alternative, at: Place, branch: Place, begin: int, frame: CallFrame
+    ) -> Place:
         """The shortcut's place; of two, the first if it fits the branch, whose nodes begin at an index."""
         if isinstance(shortcut, Sequence):
             return self.sequence(shortcut, at, frame)
@@ -180,7 +184,7 @@ class Walker:
 
     # --- calls ---------------------------------------------------------------------------------------------
 
-    def _call(self, call: Call, at: Place, frame: Frame) -> Place:
+    def _call(self, call: Call, at: Place, frame: CallFrame) -> Place:
         plain = call.name.plain
         if plain == IDENTITY:
             return self._identity(call, at, frame)
@@ -199,7 +203,7 @@ class Walker:
             self._builder.named.append(made)
         return made
 
-    def _identity(self, call: Call, at: Place, frame: Frame) -> Place:
+    def _identity(self, call: Call, at: Place, frame: CallFrame) -> Place:
         if call.arguments:
             path = frame.where(call.span.text)
             self._diagnostics.report(
@@ -207,7 +211,7 @@ class Walker:
             )
         return at
 
-    def _op(self, call: Call, frame: Frame) -> Op | None:
+    def _op(self, call: Call, frame: CallFrame) -> Op | None:
         """The op of a call; asked once for each set of surroundings, however often a repeat comes by.
 
         Another call that is written in the same way has the same op, but what is wrong with it is said of each.
@@ -232,7 +236,7 @@ class Walker:
         self._builder.understood = self._builder.understood or op is not None
         return op
 
-    def _block(self, call: Call, key: str, at: Place, frame: Frame) -> Place:
+    def _block(self, call: Call, key: str, at: Place, frame: CallFrame) -> Place:
         definition = self._vocabulary.blocks[key]
         self._builder.called.add(key)
         self._builder.understood = True
@@ -262,17 +266,17 @@ class Walker:
         finally:
             self._diagnostics.site = None
 
-    def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: Frame) -> Place:
+    def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> Place:
         if len(self._builder.nodes) > self._limits.nodes:
             self._too_large(span, frame)
         try:
             index = self._builder.add(frame.node_name(op.key), op, inputs, frame.path, frame.site or span)
-        except Misfit as misfit:
+        except ShapeMismatch as misfit:
             self._misfit(misfit, inputs, span, text, frame)
             return None
         return index
 
-    def _misfit(self, misfit: Misfit, inputs: tuple[int, ...], span: Span, text: str, frame: Frame) -> None:
+    def _misfit(self, misfit: ShapeMismatch, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> None:
         copy = next((step for step in reversed(frame.path) if step.kind == "repeat"), None)
         signal = self._builder.signal(inputs[0])
         label = f"input is [{', '.join(map(str, signal.shape))}]" if len(inputs) == 1 else "branch and shortcut differ"
@@ -293,22 +297,22 @@ class Walker:
         )
         self._misfits.update(self._diagnostics.found[count:])
 
-    def _too_deep(self, call: Call, frame: Frame) -> None:
+    def _too_deep(self, call: Call, frame: CallFrame) -> None:
         message = f"blocks call each other {len(frame.calls) + 1} deep, but the limit is {self._limits.nesting}"
         hint = "raise it with --limit nesting=N"
         self._diagnostics.report("nesting-too-deep", message, call.span, help=hint, path=frame.where(call.span.text))
-        raise TooLarge
+        raise ExpansionLimitExceeded
 
-    def _too_large(self, span: Span, frame: Frame) -> None:
+    def _too_large(self, span: Span, frame: CallFrame) -> None:
         limit = self._limits.nodes
         self._end(f"the network would have {limit + 1:,} nodes or more, but the limit is {limit:,}", span, frame)
 
-    def _too_long(self, span: Span, frame: Frame) -> None:
+    def _too_long(self, span: Span, frame: CallFrame) -> None:
         limit = self._limits.nodes
         steps = f"{Budget.of(self._limits).left:,} steps to write the network out"
         self._end(f"it takes more than {steps}, the most for a limit of {limit:,} nodes", span, frame)
 
-    def _end(self, message: str, span: Span, frame: Frame) -> None:
+    def _end(self, message: str, span: Span, frame: CallFrame) -> None:
         help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])
         self._diagnostics.report("network-too-large", message, span, help=help_, path=path)
-        raise TooLarge
+        raise ExpansionLimitExceeded

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.file_kinds import HDF5, HEAD, binary, foreign
+from sewdsl.elaborate.file_kinds import HDF5, MAX_HEAD_BYTES, identify_file, is_binary
 from sewdsl.paths import open_file
 from sewdsl.source import Span
-from sewdsl.syntax.limits import Limits, advice
+from sewdsl.syntax.limits import Limits, raise_limit_help
 
 
 @dataclass(frozen=True)
-class Reach:
+class FileAccess:
     """Where the files lie that a file may use, and what counts as their text.
 
     Attributes:
@@ -28,7 +28,7 @@ class Reach:
     opened: Callable[[Path], str | None] = lambda _: None
 
 
-SAVED = Reach()
+ON_DISK = FileAccess()
 """Files of the project, as they are saved."""
 
 
@@ -46,25 +46,25 @@ def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limi
         OSError: it cannot be read, or is no regular file; ``strerror`` says why.
     """
     with open_file(path) as file:
-        head = file.read(HEAD)
-        if binary(head) and decode(head, shown, span, diagnostics) is None:
+        head = file.read(MAX_HEAD_BYTES)
+        if is_binary(head) and decode_text(head, shown, span, diagnostics) is None:
             return None
         size = os.fstat(file.fileno()).st_size
         if size > limits.source_bytes:
             message = f"'{shown}' has {size:,} bytes, over the limit of {limits.source_bytes:,}"
-            diagnostics.report("source-too-long", message, span, help=advice("source"))
+            diagnostics.report("source-too-long", message, span, help=raise_limit_help("source"))
             return None
-        return decode(head + file.read(), shown, span, diagnostics)
+        return decode_text(head + file.read(), shown, span, diagnostics)
 
 
-def decode(data: bytes, shown: str, span: Span, diagnostics: Diagnostics) -> str | None:
+def decode_text(data: bytes, shown: str, span: Span, diagnostics: Diagnostics) -> str | None:
     """Bytes as text, without a byte order mark; None where they are none, which is reported."""
     if data.startswith(HDF5) and shown.endswith(".net"):
         message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"
         hint = "both end in .net; sewdsl reads text files that begin with 'sewdsl 1'"
         diagnostics.report("lava-file", message, span, help=hint)
         return None
-    kind = foreign(shown, data[:HEAD])
+    kind = identify_file(shown, data[:MAX_HEAD_BYTES])
     if kind is not None:
         message = f"'{shown}' is {kind.what}, not a text of the language"
         diagnostics.report("not-utf8", message, span, help=kind.use.replace("FILE", shown))

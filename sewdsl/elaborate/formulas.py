@@ -10,14 +10,14 @@ from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Arithmetic, Formula, Number, Parameter
 
-LARGEST = 999_999_999
+MAX_FORMULA_VALUE = 999_999_999
 
 
 class FormulaError(Exception):
     """Raised where a formula has no value; the diagnostic is already reported."""
 
 
-def evaluate(
+def evaluate_formula(
     formula: Formula, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()
 ) -> int:
     """The value of a formula for a block's parameters.
@@ -33,10 +33,10 @@ def evaluate(
             The diagnostic is in ``diagnostics``.
     """
     value = _Evaluation(parameters, diagnostics, path).value(formula)
-    if not 0 <= value <= LARGEST:
+    if not 0 <= value <= MAX_FORMULA_VALUE:
         diagnostics.report(
             "invalid-formula",
-            f"'{formula.span.text}' is {value}, which is not in 0..{LARGEST:,}",
+            f"'{formula.span.text}' is {value}, which is not in 0..{MAX_FORMULA_VALUE:,}",
             formula.span,
             help="sizes and counts are whole numbers from 0 up",
             path=path,

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sewdsl.ir.network import Step
+from sewdsl.ir.network import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.source import Span
 
 
 @dataclass(frozen=True)
-class Frame:
+class CallFrame:
     """The surroundings of a sequence.
 
     Attributes:
@@ -34,17 +34,17 @@ class Frame:
     stated: Activation | None = None
     parameters: Mapping[str, int] = field(default_factory=dict)
     scope: int = 0
-    path: tuple[Step, ...] = ()
+    path: tuple[PathStep, ...] = ()
     prefix: str = ""
     calls: tuple[str, ...] = ()
     site: Span | None = None
     ordinals: Counter[str] = field(default_factory=Counter)
     taken: set[str] = field(default_factory=set)
 
-    def inside(self, step: Step) -> Frame:
+    def inside(self, step: PathStep) -> CallFrame:
         """The frame of a sequence one step further in."""
         path, prefix = (*self.path, step), f"{self.prefix}{step.key}."
-        return Frame(
+        return CallFrame(
             self.join, self.neuron, self.stated, self.parameters, self.scope, path, prefix, self.calls, self.site
         )
 

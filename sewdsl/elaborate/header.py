@@ -19,7 +19,7 @@ from sewdsl.syntax.tree import Call, Setting, Text, Value
 
 Family = TypeVar("Family", bound=Kind)
 
-CHOICES: dict[str, tuple[str, ...]] = {
+HEADER_CHOICES: dict[str, tuple[str, ...]] = {
     "encode": ("none", "direct"),
     "readout": ("mean", "sum", "last"),
     "init": ("default", "kaiming", "zero"),
@@ -32,7 +32,7 @@ EXPECTED = {
 """What settings take that are numbers."""
 
 
-class Header:
+class HeaderReader:
     """Reads the header of one assembly."""
 
     def __init__(self, assembly: Assembly, diagnostics: Diagnostics) -> None:
@@ -111,10 +111,14 @@ class Header:
             return []
         words = [self._word(value) for value in setting.values]
         several = len(words) > 1 and key != "init"
-        bad = [word for word in words if word not in CHOICES[key]]
+        bad = [word for word in words if word not in HEADER_CHOICES[key]]
         if bad or several or not words or len(set(words)) < len(words):
             together = " (kaiming and zero go together)" if key == "init" else ""
-            self._wrong(setting, " or ".join(CHOICES[key]) + together, meant=(bad[0], CHOICES[key]) if bad else None)
+            self._wrong(
+                setting,
+                " or ".join(HEADER_CHOICES[key]) + together,
+                meant=(bad[0], HEADER_CHOICES[key]) if bad else None,
+            )
             return []
         return words
 

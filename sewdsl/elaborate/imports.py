@@ -7,27 +7,29 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
-from sewdsl.elaborate.files import SAVED, Reach, read_text
+from sewdsl.elaborate.files import ON_DISK, FileAccess, read_text
 from sewdsl.paths import explain, is_link
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import Use
 
-MARKERS = (".git", "pyproject.toml")
+PROJECT_MARKERS = (".git", "pyproject.toml")
 """What lies in the top folder of a project."""
 
 
 def project_folder(file: Path) -> Path:
     """The nearest folder above a file that is the top of a project; else the file's own."""
     folder = file.resolve().parent
-    return next((above for above in (folder, *folder.parents) if any((above / m).exists() for m in MARKERS)), folder)
+    return next(
+        (above for above in (folder, *folder.parents) if any((above / m).exists() for m in PROJECT_MARKERS)), folder
+    )
 
 
 def _hint(path: Path, shown: str) -> str:
     """How a file that cannot be read comes to lie where it is looked for."""
-    if (folder("nets") / path).is_file():
+    if (resource_folder("nets") / path).is_file():
         return f"a file of this name is shipped: 'sewdsl nets {path.stem} > {shown}' writes it there"
     return "the path is relative to the file that uses it"
 
@@ -44,7 +46,7 @@ class Importer:
     """
 
     def __init__(
-        self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits, reach: Reach = SAVED
+        self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits, reach: FileAccess = ON_DISK
     ) -> None:
         self._diagnostics, self._limits, self._reach = diagnostics, limits, reach
         self._project = (reach.project.resolve() if reach.project else project_folder(file)) if file else None

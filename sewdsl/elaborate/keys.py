@@ -5,7 +5,7 @@ from __future__ import annotations
 from sewdsl.ir.recipe import Recipe
 from sewdsl.syntax.lexicon import SETTINGS
 
-KEYS = {
+KEY_ALIASES = {
     **{name: f"train.{name}" for name in Recipe.model_fields},
     **{name: name for name in SETTINGS},
     "lr": "train.optimizer.lr",
@@ -17,6 +17,6 @@ KEYS = {
 }
 
 
-def meant_key(name: str) -> str | None:
+def resolve_key_alias(name: str) -> str | None:
     """The key that a name or an option stands for, ``train.optimizer.lr`` for ``--lr`` and ``train.lr``; None: none."""
-    return KEYS.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))
+    return KEY_ALIASES.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))

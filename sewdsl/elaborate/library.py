@@ -8,20 +8,20 @@ from types import MappingProxyType
 
 from sewdsl.diagnostics import Diagnostics, SewdslError
 from sewdsl.elaborate.assembly import assemble
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import BlockDefinition
 
 
 @cache
-def library() -> Mapping[str, BlockDefinition]:
+def shipped_blocks() -> Mapping[str, BlockDefinition]:
     """Definitions by name without white space, in the order of the file.
 
     Raises:
         SewdslError: the file is damaged.
     """
-    path = folder("nets") / "blocks.net"
+    path = resource_folder("nets") / "blocks.net"
     diagnostics = Diagnostics()
     document = parse(Source("blocks.net", path.read_text(encoding="utf-8")), diagnostics)
     blocks = assemble(document, diagnostics, lambda _: None).blocks

@@ -15,7 +15,7 @@ from sewdsl.syntax.tree import BlockDefinition, Word
 
 MAX_COMPARED = 500_000
 """Names with which the unknown names of one text are compared; beyond them, nothing comes to mind."""
-ELSEWHERE = {
+NAMES_ELSEWHERE = {
     "convolution": "c",
     "convlayer": "c",
     "fullyconnected": "FC",
@@ -39,7 +39,7 @@ _EXAMPLE = re.compile(r"In a network: ``([^`]+)``")
 
 
 @dataclass(frozen=True)
-class Meant:
+class NameSuggestion:
     """What a name may mean.
 
     Attributes:
@@ -62,9 +62,9 @@ class Meanings:
     def __init__(self, layers: Mapping[str, type[Kind]], blocks: Mapping[str, BlockDefinition]) -> None:
         self._layers, self._blocks = layers, blocks
         self._budget = Budget(MAX_COMPARED)
-        self._found: dict[str, Meant | None] = {}
+        self._found: dict[str, NameSuggestion | None] = {}
 
-    def of(self, text: str) -> Meant | None:
+    def of(self, text: str) -> NameSuggestion | None:
         """What a name may mean; None: nothing comes to mind.
 
         Args:
@@ -76,11 +76,11 @@ class Meanings:
             self._found[text] = self._of(text)
         return self._found[text]
 
-    def _of(self, text: str) -> Meant | None:
+    def _of(self, text: str) -> NameSuggestion | None:
         if RESIDUAL.match(text):
-            return Meant("", f"the blocks here are {self._residual}: write e.g. SEW Block (c64)")
+            return NameSuggestion("", f"the blocks here are {self._residual}: write e.g. SEW Block (c64)")
         if VOTING.match(text):
-            return Meant("", "the voting layer is APk10 behind a layer of 10 neurons for each class")
+            return NameSuggestion("", "the voting layer is APk10 behind a layer of 10 neurons for each class")
         match = _HEAD.fullmatch(text)
         head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
         named = self._spoken.get(head.replace("_", ""))
@@ -88,7 +88,7 @@ class Meanings:
         near = written or self._names.nearest(text, budget=self._budget)
         if near is not None:
             said = self._titles.get(near, near)
-            return Meant(said, f"did you mean '{said}'?")
+            return NameSuggestion(said, f"did you mean '{said}'?")
         return _like(named, self._layers) if named else None
 
     @cached_property
@@ -111,7 +111,7 @@ class Meanings:
         spoken = {kind.__name__.casefold(): name for name, kind in self._layers.items()}
         spoken |= {kind.key.replace("_", ""): name for name, kind in self._layers.items()}
         spoken |= {name.casefold(): name for name in self._layers}
-        return ELSEWHERE | spoken
+        return NAMES_ELSEWHERE | spoken
 
 
 def _written(name: str | None, rest: str, layers: Mapping[str, type[Kind]]) -> str | None:
@@ -131,10 +131,10 @@ def _written_here(text: str, layers: Mapping[str, type[Kind]]) -> str | None:
 
 def _complete(text: str, name: str, layers: Mapping[str, type[Kind]]) -> bool:
     """Whether these are all arguments that the kind needs, and no others."""
-    return compact.complete(text[len(name) :], layers[name])
+    return compact.is_complete(text[len(name) :], layers[name])
 
 
-def _like(name: str, layers: Mapping[str, type[Kind]]) -> Meant:
+def _like(name: str, layers: Mapping[str, type[Kind]]) -> NameSuggestion:
     """How the kind is written, where the name has other numbers than it needs, or none."""
     examples = _EXAMPLE.search(layers[name].__doc__ or "")
-    return Meant("", f"it is written like {examples[1]}" if examples else f"its name is {name}")
+    return NameSuggestion("", f"it is written like {examples[1]}" if examples else f"its name is {name}")

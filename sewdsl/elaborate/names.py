@@ -10,9 +10,9 @@ from functools import cache, cached_property
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.elaborate import compact
 from sewdsl.elaborate.budget import Budget
-from sewdsl.elaborate.meant import Meanings, Meant
-from sewdsl.elaborate.neighbours import Neighbours
-from sewdsl.elaborate.spelling import Spelled
+from sewdsl.elaborate.meant import Meanings, NameSuggestion
+from sewdsl.elaborate.neighbours import SiblingBlocks
+from sewdsl.elaborate.spelling import FilledName
 from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Layer
@@ -42,7 +42,7 @@ class Vocabulary:
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
     library: Mapping[str, BlockDefinition] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
-    beside: Neighbours | None = None
+    beside: SiblingBlocks | None = None
     whole: bool = True
 
     @cached_property
@@ -57,15 +57,15 @@ class Vocabulary:
 
     def symbol(self, text: str) -> str | None:
         """The kind that a word begins with, if it names one; others are asked where sewdsl has none."""
-        found = compact.symbol(text, self.layers)
-        return compact.symbol(text, self.layers) if found is None and plugins() else found
+        found = compact.longest_symbol(text, self.layers)
+        return compact.longest_symbol(text, self.layers) if found is None and plugins() else found
 
     def complete(self, text: str) -> bool:
         """Whether a word is a whole name: a block, ``SN``, or a kind with valid compact arguments."""
         if text in self.blocks or text == OWN_NEURON:
             return True
         head = self.symbol(text)
-        return head is not None and compact.complete(text[len(head) :], self.layers[head])
+        return head is not None and compact.is_complete(text[len(head) :], self.layers[head])
 
     @cached_property
     def meanings(self) -> Meanings:
@@ -109,7 +109,7 @@ def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalog
     return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
 
 
-def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
+def report_unknown(name: FilledName, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
     """Says that a name means nothing, and what may have been meant."""
     splits = vocabulary.splits(name.text)
     if len(splits) == 1:
@@ -142,7 +142,7 @@ def report_unknown(name: Spelled, vocabulary: Vocabulary, diagnostics: Diagnosti
     )
 
 
-def _other_form(name: Spelled, vocabulary: Vocabulary, path: tuple[str, ...]) -> Meant | None:
+def _other_form(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...]) -> NameSuggestion | None:
     """What is written otherwise: a block's arguments without parentheses, a shortcut's ``or`` left out."""
     if not name.gaps:
         return None
@@ -154,23 +154,25 @@ def _other_form(name: Spelled, vocabulary: Vocabulary, path: tuple[str, ...]) ->
     return None
 
 
-def _write(text: str) -> Meant:
-    return Meant(text, f"write '{text}'")
+def _write(text: str) -> NameSuggestion:
+    return NameSuggestion(text, f"write '{text}'")
 
 
-def _meant(name: Spelled, vocabulary: Vocabulary) -> Meant | None:
+def _meant(name: FilledName, vocabulary: Vocabulary) -> NameSuggestion | None:
     """A name that is nearly the same, unless a file beside defines this very one."""
     elsewhere = vocabulary.beside.blocks.get(name.text) if vocabulary.beside else None
     if elsewhere is not None:
-        return Meant("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
+        return NameSuggestion("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
     found = vocabulary.meanings.of(name.text)
     if vocabulary.beside is None or not name.gaps:  # names of several words are those of blocks
         return found
     use = "a block of another file needs 'use \"file.net\"'"
-    return Meant(found.text, f"{found.help} If not: {use}") if found else Meant("", use)
+    return NameSuggestion(found.text, f"{found.help} If not: {use}") if found else NameSuggestion("", use)
 
 
-def _report_lost_hyphen(name: Spelled, cuts: tuple[int, ...], diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
+def _report_lost_hyphen(
+    name: FilledName, cuts: tuple[int, ...], diagnostics: Diagnostics, path: tuple[str, ...]
+) -> None:
     words = [name.text[a:b] for a, b in zip((0, *cuts), (*cuts, len(name.text)), strict=True)]
     edits = []
     for cut in cuts:

@@ -9,14 +9,14 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from sewdsl.elaborate.file_kinds import LOOKED_AT
+from sewdsl.elaborate.file_kinds import MAX_NAMES_SCANNED
 
 _DEFINITION = re.compile(r"^[ \t]*block[ \t]+([A-Za-z][A-Za-z0-9_ \t]*?)[ \t]*[(=]", re.MULTILINE)
-MOST = 100
+MAX_SIBLING_FILES = 100
 """Files that are looked into."""
 
 
-class Neighbours:
+class SiblingBlocks:
     """The other ``.net`` files in the folder of a file; looked into once, when first asked.
 
     Args:
@@ -31,7 +31,7 @@ class Neighbours:
     def blocks(self) -> dict[str, str]:
         """The names of files by those of the blocks that they define, without white space."""
         found: dict[str, str] = {}
-        for path in islice(self._files(), MOST):
+        for path in islice(self._files(), MAX_SIBLING_FILES):
             with suppress(OSError):
                 text = path.read_text(encoding="utf-8", errors="replace")
                 found |= {"".join(name.split()): path.name for name in _DEFINITION.findall(text)}
@@ -40,7 +40,7 @@ class Neighbours:
     def _files(self) -> Iterator[Path]:
         """Regular files, not too large, and no links: they may lead out of the project."""
         with suppress(OSError):
-            for path in sorted(islice(self._file.parent.iterdir(), LOOKED_AT)):
+            for path in sorted(islice(self._file.parent.iterdir(), MAX_NAMES_SCANNED)):
                 if path.suffix != ".net" or path.name == self._file.name or path.is_symlink():
                     continue
                 if path.is_file() and path.stat().st_size <= self._size:

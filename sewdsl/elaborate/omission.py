@@ -9,14 +9,16 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.op import Misfit
+from sewdsl.ir.op import ShapeMismatch
 
 Some = TypeVar("Some", bound=Kind)
-KNOWN = 4096
+CACHE_SIZE = 4096
 """Kinds whose omissions are remembered; networks have a few dozen."""
 
 
-def omissible(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None) -> tuple[str, ...]:
+def redundant_arguments(
+    kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None
+) -> tuple[str, ...]:
     """The arguments of which each can be left out, so that the same is read.
 
     Args:
@@ -25,25 +27,25 @@ def omissible(kind: Some, settle: Callable[[Some], Some] | None = None, default:
         default: Whose arguments stand in for what is left out, where it is of the same kind: the header's neuron.
     """
     without: Mapping[str, Some | None] = _without(kind, default)
-    return tuple(name for name, left in without.items() if becomes(left, settle) == kind)
+    return tuple(name for name, left in without.items() if after_settling(left, settle) == kind)
 
 
-def becomes(read: Some | None, settle: Callable[[Some], Some] | None) -> Some | None:
+def after_settling(read: Some | None, settle: Callable[[Some], Some] | None) -> Some | None:
     """What becomes of what is read in its surroundings; None if nothing does."""
     try:
         return read if read is None or settle is None else settle(read)
-    except (ValidationError, Misfit):
+    except (ValidationError, ShapeMismatch):
         return None
 
 
-@lru_cache(KNOWN)
+@lru_cache(CACHE_SIZE)
 def _without(kind: Any, default: Kind | None) -> Mapping[str, Any]:
     """For each argument, what is read if it is left out; None: it cannot be."""
     values = dict(kind)
-    return {out: read(type(kind), {n: v for n, v in values.items() if n != out}, default) for out in values}
+    return {out: with_arguments(type(kind), {n: v for n, v in values.items() if n != out}, default) for out in values}
 
 
-def read(family: type[Some], given: Mapping[str, Any], default: Kind | None) -> Some | None:
+def with_arguments(family: type[Some], given: Mapping[str, Any], default: Kind | None) -> Some | None:
     """What becomes of the arguments that are written; None: they are not enough."""
     standing_in = dict(default) if default is not None and type(default) is family else {}
     try:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
 from sewdsl.elaborate.header import EXPECTED, report_wrong
-from sewdsl.elaborate.keys import meant_key
+from sewdsl.elaborate.keys import resolve_key_alias
 from sewdsl.elaborate.replacement import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import find
 from sewdsl.source import Source, Span
 from sewdsl.syntax.excerpt import parse_excerpt
-from sewdsl.syntax.limits import STANDARD, Limits
+from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse_value
 from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Text, Value, Word
 
@@ -58,11 +58,11 @@ class Override:
         return f"{self.option} {self.key}={self.text}" if self.option == "--set" else f"{self.option} {self.text}"
 
 
-def override(
+def apply_overrides(
     assembly: Assembly,
     overrides: Sequence[Override],
     diagnostics: Diagnostics,
-    limits: Limits = STANDARD,
+    limits: Limits = DEFAULT_LIMITS,
     library: Collection[str] = (),
 ) -> None:
     """Puts every override over the assembly, in order; those that cannot be are reported.
@@ -142,7 +142,7 @@ def _into_section(  # noqa: PLR0913 -- where to, what, and where to say what fai
 
 def report_unknown_key(key: str, span: Span, diagnostics: Diagnostics) -> None:
     """Says that nothing is set by a key, and which may be meant."""
-    meant = meant_key(key)
+    meant = resolve_key_alias(key)
     known = [*HEADER, BODY, BLOCK, *(f"{section}.epochs" for section in SECTIONS)]
     diagnostics.report(
         "unknown-setting",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.arguments import Given, validate
-from sewdsl.elaborate.keys import meant_key
-from sewdsl.elaborate.suggestions import nearest, rename
+from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
+from sewdsl.elaborate.keys import resolve_key_alias
+from sewdsl.elaborate.suggestions import nearest_name, rename
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.recipe import Recipe
 from sewdsl.syntax.tree import Section, Setting, Word
@@ -13,7 +13,7 @@ from sewdsl.syntax.tree import Section, Setting, Word
 KEYS = tuple(name for name in Recipe.model_fields if name != "on")
 
 
-def recipe(section: Section, diagnostics: Diagnostics, *, library: bool = False) -> Recipe | None:
+def read_train_section(section: Section, diagnostics: Diagnostics, *, library: bool = False) -> Recipe | None:
     """The recipe of a ``train`` section; None where it has problems, all reported.
 
     Args:
@@ -21,14 +21,14 @@ def recipe(section: Section, diagnostics: Diagnostics, *, library: bool = False)
         diagnostics: Where to report.
         library: The section is of a file without a network, and need not be complete.
     """
-    given: dict[str, Given] = {}
+    given: dict[str, GivenArgument] = {}
     wrong: set[str] = set()
     for setting in section.settings:
         key = setting.key.text
         value = _value(setting, diagnostics)
         if key not in KEYS:
             _unknown(setting.key, diagnostics)
-            wrong.add(nearest(key, KEYS) or key)
+            wrong.add(nearest_name(key, KEYS) or key)
         elif key in given or (key in wrong and value is None):
             diagnostics.report("duplicate-setting", f"'{key}' is set twice", setting.key.span, help="keep one")
         elif value is None:
@@ -38,17 +38,17 @@ def recipe(section: Section, diagnostics: Diagnostics, *, library: bool = False)
     if section.on is None and not library:
         message, hint = "the recipe does not say on which data set", "write 'train on mnist5k { … }'"
         diagnostics.report("missing-argument", message, section.name.span, help=hint)
-    given["on"] = Given(section.on or "", section.span)
+    given["on"] = GivenArgument(section.on or "", section.span)
     absent = set(KEYS) - set(given) if library else set()
-    made = validate(Recipe, "the recipe", given, section.name.span, diagnostics, said=wrong | absent)
+    made = validate_arguments(Recipe, "the recipe", given, section.name.span, diagnostics, said=wrong | absent)
     return made if section.on is not None else None
 
 
 def _unknown(key: Word, diagnostics: Diagnostics) -> None:
     """Says that the recipe has no such key, and which is meant; on the command line, where only the value stands."""
-    spoken = meant_key(key.text) or ""
+    spoken = resolve_key_alias(key.text) or ""
     name, _, argument = spoken.removeprefix("train.").partition(".")
-    meant = name if name in KEYS and not argument else nearest(key.text, KEYS)
+    meant = name if name in KEYS and not argument else nearest_name(key.text, KEYS)
     written = key.span.text == key.text
     hint = f"did you mean '{meant if written else f'train.{meant}'}'?" if meant else f"its keys: {', '.join(KEYS)}"
     if name in KEYS and argument:
@@ -62,7 +62,7 @@ def _unknown(key: Word, diagnostics: Diagnostics) -> None:
     )
 
 
-def _value(setting: Setting, diagnostics: Diagnostics) -> Given | None:
+def _value(setting: Setting, diagnostics: Diagnostics) -> GivenArgument | None:
     if len(setting.values) != 1:
         texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
         message = f"'{setting.key.text}' takes one value, and this reads as {len(setting.values)}: {texts}"
@@ -70,6 +70,6 @@ def _value(setting: Setting, diagnostics: Diagnostics) -> Given | None:
         return None
     value = setting.values[0]
     try:
-        return Given(python_value(value, diagnostics), value.span)
+        return GivenArgument(python_value(value, diagnostics), value.span)
     except ValueProblem:
         return None

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.formulas import evaluate
+from sewdsl.elaborate.formulas import evaluate_formula
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Name, Word
 
 
 @dataclass(frozen=True)
-class Spelled:
+class FilledName:
     """A name's text without white space.
 
     Attributes:
@@ -40,7 +40,9 @@ class Spelled:
         return self.pieces[bisect_right(self.pieces, offset, key=itemgetter(0)) - 1]
 
 
-def spell(name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()) -> Spelled:
+def fill_name(
+    name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()
+) -> FilledName:
     """Puts the values of the interpolations into a name.
 
     Raises:
@@ -52,5 +54,7 @@ def spell(name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics, p
             gaps.append(len(text))
         written = isinstance(part, Word)
         pieces.append((len(text), part.span, written))
-        text += part.text if isinstance(part, Word) else str(evaluate(part.formula, parameters, diagnostics, path))
-    return Spelled(text, tuple(pieces), tuple(gaps), name.span)
+        text += (
+            part.text if isinstance(part, Word) else str(evaluate_formula(part.formula, parameters, diagnostics, path))
+        )
+    return FilledName(text, tuple(pieces), tuple(gaps), name.span)

@@ -16,9 +16,9 @@ SEED = "train.seed"
 """The key that makes repeats of one variant rather than variants."""
 VARIANT = "variant"
 """The column of the names of variants."""
-MOST = 10_000
+MAX_RUNS = 10_000
 """Runs of one study."""
-PROBES = ("rates", "gradients")
+PROBE_QUANTITIES = ("rates", "gradients")
 """What a study may look at instead of training."""
 
 _EXAMPLE = "write 'vary join ADD AND IAND'"
@@ -27,7 +27,7 @@ _NAMED = """write 'variant "SEW AND" "join=AND" "train.optimizer.lr=0.03"'"""
 
 
 @dataclass(frozen=True)
-class Choice:
+class AxisValue:
     """One value of an axis: its name in the table, and the overrides that make it."""
 
     label: str
@@ -35,15 +35,15 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Axis:
+class StudyAxis:
     """A column of the table: a key of ``vary``, or ``variant``, and what stands in it."""
 
     name: str
-    choices: tuple[Choice, ...]
+    choices: tuple[AxisValue, ...]
 
 
 @dataclass(frozen=True)
-class Variant:
+class StudyVariant:
     """One network of a study.
 
     Attributes:
@@ -71,7 +71,7 @@ class Study:
         probe: What is looked at in each network before it is trained, one of :data:`PROBES`; empty: it is trained.
     """
 
-    variants: tuple[Variant, ...] = ()
+    variants: tuple[StudyVariant, ...] = ()
     seeds: tuple[Override, ...] = ()
     probe: str = ""
 
@@ -81,7 +81,7 @@ class Study:
         return tuple(int(seed.text) for seed in self.seeds)
 
 
-def study(section: Section, diagnostics: Diagnostics) -> Study:
+def read_study_section(section: Section, diagnostics: Diagnostics) -> Study:
     """The study of a section; what is wrong with the section itself is reported."""
     if section.on is not None:
         message = "a study is of the network of its own file, on the data set of its recipe"
@@ -91,12 +91,12 @@ def study(section: Section, diagnostics: Diagnostics) -> Study:
         reader.take(setting)
     axes, seeds = reader.axes()
     size = prod(len(axis.choices) for axis in axes) * max(1, len(seeds))
-    if size > MOST:
-        message = f"the study has {size:,} runs, but the most are {MOST:,}"
+    if size > MAX_RUNS:
+        message = f"the study has {size:,} runs, but the most are {MAX_RUNS:,}"
         diagnostics.report("invalid-argument", message, section.name.span, help="vary less at once")
         return Study()
     variants = tuple(
-        Variant(
+        StudyVariant(
             {axis.name: choice.label for axis, choice in zip(axes, choices, strict=True)},
             tuple(item for choice in choices for item in choice.overrides),
         )
@@ -110,14 +110,14 @@ class _Reader:
     """Reads the lines of a section."""
 
     diagnostics: Diagnostics
-    named: dict[str, Choice] = field(default_factory=dict)
-    varied: dict[str, Axis] = field(default_factory=dict)
+    named: dict[str, AxisValue] = field(default_factory=dict)
+    varied: dict[str, StudyAxis] = field(default_factory=dict)
     probe: str = ""
 
-    def axes(self) -> tuple[list[Axis], tuple[Choice, ...]]:
+    def axes(self) -> tuple[list[StudyAxis], tuple[AxisValue, ...]]:
         """The axes of the variants, and the choices of seeds."""
-        seeds = self.varied.pop(SEED, Axis(SEED, ())).choices
-        named = [Axis(VARIANT, tuple(self.named.values()))] if self.named else []
+        seeds = self.varied.pop(SEED, StudyAxis(SEED, ())).choices
+        named = [StudyAxis(VARIANT, tuple(self.named.values()))] if self.named else []
         return [*named, *self.varied.values()], seeds
 
     def take(self, setting: Setting) -> None:
@@ -151,7 +151,7 @@ class _Reader:
         if name in self.varied:
             self.diagnostics.report("duplicate-setting", f"'{name}' is varied twice", setting.span, help="keep one")
             return
-        choices: dict[str, Choice] = {}
+        choices: dict[str, AxisValue] = {}
         for place in map(_inside, values):
             label = " ".join(place.text.split())
             if label in choices:
@@ -159,8 +159,8 @@ class _Reader:
                 self.diagnostics.report("duplicate-argument", message, place, help="keep one")
             if name == SEED:
                 self._check_seed(label, place)
-            choices[label] = Choice(label, (Override(name, place.text, within=place),))
-        self.varied[name] = Axis(name, tuple(choices.values()))
+            choices[label] = AxisValue(label, (Override(name, place.text, within=place),))
+        self.varied[name] = StudyAxis(name, tuple(choices.values()))
 
     def _check_seed(self, label: str, place: Span) -> None:
         if label.isascii() and label.isdigit():
@@ -173,13 +173,13 @@ class _Reader:
         text = " ".join(value.span.text for value in setting.values)
         if self.probe:
             self.diagnostics.report("duplicate-setting", "'probe' is written twice", setting.span, help="keep one")
-        elif text in PROBES:
+        elif text in PROBE_QUANTITIES:
             self.probe = text
         else:
             message = f"a study cannot probe '{text}'" if text else "'probe' does not say what"
             spans = [value.span for value in setting.values]
             span = spans[0].to(spans[-1]) if spans else setting.span
-            self.diagnostics.report("invalid-argument", message, span, **advice(text, PROBES, span, _LOOK))
+            self.diagnostics.report("invalid-argument", message, span, **advice(text, PROBE_QUANTITIES, span, _LOOK))
 
     def _variant(self, setting: Setting) -> None:
         title, *changes = setting.values
@@ -192,7 +192,7 @@ class _Reader:
             self.diagnostics.report("duplicate-setting", f"variant '{label}' is written twice", title.span, help="")
             return
         found = [self._change(_inside(value)) for value in changes]
-        self.named[label] = Choice(label, tuple(item for item in found if item is not None))
+        self.named[label] = AxisValue(label, tuple(item for item in found if item is not None))
 
     def _change(self, place: Span) -> Override | None:
         key, equals, text = place.text.partition("=")

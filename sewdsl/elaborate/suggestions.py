@@ -79,14 +79,14 @@ def _common(places: dict[str, int], length: int, other: str) -> int:
     return length - free.bit_count()
 
 
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known name that differs in case only, else the most similar one, else None; see :meth:`Names.nearest`."""
     return Names(known).nearest(name, cutoff)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``did you mean 'PLIF'?``, or nothing where nothing is near."""
-    near = nearest(name, known)
+    near = nearest_name(name, known)
     return f"did you mean '{near}'?" if near else ""
 
 
@@ -110,7 +110,7 @@ def advice(name: str, known: Iterable[str], span: Span, otherwise: str = "") -> 
             more than one place of it.
         otherwise: What helps where nothing is near.
     """
-    near = nearest(name, known)
+    near = nearest_name(name, known)
     if near is None:
         return {"help": otherwise, "fixes": ()}
     place = span.text.find(name) if span.text.startswith(name) or span.text.count(name) == 1 else -1

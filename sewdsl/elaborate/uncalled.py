@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.budget import Budget
-from sewdsl.elaborate.builder import Builder
-from sewdsl.elaborate.calls import Calls
-from sewdsl.elaborate.expressions import TooLarge, Walker
-from sewdsl.elaborate.frame import Frame
-from sewdsl.elaborate.header import Header
+from sewdsl.elaborate.builder import NodeBuilder
+from sewdsl.elaborate.calls import CallResolver
+from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
+from sewdsl.elaborate.frame import CallFrame
+from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.syntax.limits import Limits
 
-OPEN = frozenset({"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"})
+CALL_DEPENDENT_CODES = frozenset(
+    {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"}
+)
 """Codes that depend on the call."""
-STAND_IN = 16
+PLACEHOLDER_VALUE = 16
 """Value of every parameter; a power of 2, so that most divisions are exact."""
 
 
@@ -31,7 +33,7 @@ class _AnyCall:
     """
 
     vocabulary: Vocabulary
-    header: Header
+    header: HeaderReader
     limits: Limits
     budget: Budget
     expanded: set[str] = field(default_factory=set)
@@ -39,19 +41,19 @@ class _AnyCall:
     def check(self, name: str, diagnostics: Diagnostics) -> None:
         self.expanded.add(name)
         definition = self.vocabulary.blocks[name]
-        parameters: Mapping[str, int] = {parameter.name: STAND_IN for parameter in definition.parameters}
+        parameters: Mapping[str, int] = {parameter.name: PLACEHOLDER_VALUE for parameter in definition.parameters}
         neuron = self.header.neuron()
-        frame = Frame(self.header.join(), neuron, neuron, parameters, calls=(name,))
-        calls = Calls(self.vocabulary, neuron, diagnostics)
-        walker = Walker(Builder(), calls, self.vocabulary, diagnostics, self.limits, self.budget, self.expanded)
-        with suppress(TooLarge):
+        frame = CallFrame(self.header.join(), neuron, neuron, parameters, calls=(name,))
+        calls = CallResolver(self.vocabulary, neuron, diagnostics)
+        walker = Walker(NodeBuilder(), calls, self.vocabulary, diagnostics, self.limits, self.budget, self.expanded)
+        with suppress(ExpansionLimitExceeded):
             walker.sequence(definition.expression, None, frame)
 
 
-def check_blocks(  # noqa: PLR0913 -- everything a walk needs
+def check_uncalled_blocks(  # noqa: PLR0913 -- everything a walk needs
     names: Iterable[str],
     vocabulary: Vocabulary,
-    header: Header,
+    header: HeaderReader,
     diagnostics: Diagnostics,
     limits: Limits,
     budget: Budget,
@@ -61,6 +63,6 @@ def check_blocks(  # noqa: PLR0913 -- everything a walk needs
     for name in names:
         found = Diagnostics()
         anyhow.check(name, found)
-        diagnostics.extend(d for d in found if d.code not in OPEN)
+        diagnostics.extend(d for d in found if d.code not in CALL_DEPENDENT_CODES)
         if budget.spent:
             break

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.arguments import Given, validate
-from sewdsl.elaborate.formulas import FormulaError, evaluate
+from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
+from sewdsl.elaborate.formulas import FormulaError, evaluate_formula
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import catalogue, find
@@ -45,7 +45,7 @@ def python_value(
             return _word(value, diagnostics, path, parameters)
         case Interpolation(formula=formula):
             try:
-                return evaluate(formula, parameters or {}, diagnostics, path)
+                return evaluate_formula(formula, parameters or {}, diagnostics, path)
             except FormulaError as error:
                 raise ValueProblem from error
 
@@ -56,7 +56,7 @@ def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameter
     if not call.called and not call.arguments and word in _WORDS:
         return _WORDS[word]
     if find(word):
-        return instance(call, diagnostics, path, parameters)
+        return instantiate_kind(call, diagnostics, path, parameters)
     if not call.called:
         return word
     names = [name for name in catalogue() if name != "input"]
@@ -65,7 +65,7 @@ def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameter
     raise ValueProblem
 
 
-def instance(
+def instantiate_kind(
     call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
 ) -> Kind:
     """The kind that a call such as ``LIF(tau=2.0)`` names, with its arguments.
@@ -75,7 +75,7 @@ def instance(
     """
     kind = catalogue()[call.name.plain or ""]
     given = named_arguments(call, diagnostics, path, parameters)
-    made = validate(kind, f"'{kind.kind}'", given, call.span, diagnostics, path)
+    made = validate_arguments(kind, f"'{kind.kind}'", given, call.span, diagnostics, path)
     if made is None:
         raise ValueProblem
     return made
@@ -83,13 +83,13 @@ def instance(
 
 def named_arguments(
     call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
-) -> dict[str, Given]:
+) -> dict[str, GivenArgument]:
     """The ``name=value`` arguments of a call; others are reported.
 
     Raises:
         ValueProblem: a value has no meaning; reported.
     """
-    given: dict[str, Given] = {}
+    given: dict[str, GivenArgument] = {}
     for argument in call.arguments:
         if argument.name is None:
             diagnostics.report(
@@ -105,7 +105,7 @@ def named_arguments(
                 "duplicate-argument", f"'{argument.name}' is given twice", argument.span, path=path, help="keep one"
             )
             continue
-        given[argument.name] = Given(python_value(argument.value, diagnostics, path, parameters), argument.span)
+        given[argument.name] = GivenArgument(python_value(argument.value, diagnostics, path, parameters), argument.span)
     return given
 
 

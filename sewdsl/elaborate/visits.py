@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sewdsl.ir.network import Step
+from sewdsl.ir.network import PathStep
 from sewdsl.source import Span
 
 
-class Visit(NamedTuple):
+class Expansion(NamedTuple):
     """One expansion of an item of a text: a layer, a repeat, a join or the call of a block.
 
     Attributes:
@@ -21,7 +21,7 @@ class Visit(NamedTuple):
     """
 
     span: Span
-    path: tuple[Step, ...]
+    path: tuple[PathStep, ...]
     before: int | None
     begin: int
     end: int

@@ -9,7 +9,7 @@ class ExportError(Exception):
     """A network that cannot be written, or a library for it that is missing; the message says which, and why."""
 
 
-class Refused(ExportError):  # noqa: N818 -- the network is as it should be: the format has no word for it
+class UnsupportedLayer(ExportError):  # noqa: N818 -- the network is as it should be: the format has no word for it
     """A layer that a format cannot express.
 
     Args:
@@ -22,7 +22,7 @@ class Refused(ExportError):  # noqa: N818 -- the network is as it should be: the
         self.node = node
 
 
-class Missing(ExportError):  # noqa: N818 -- as above
+class MissingLibrary(ExportError):  # noqa: N818 -- as above
     """A library that is not installed.
 
     Args:

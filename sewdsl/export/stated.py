@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from sewdsl.ir.network import Network
-from sewdsl.notation import Unwritable, net
+from sewdsl.notation import UnwritableNetwork, write_net
 
 
-def stated(network: Network, inputs: str) -> dict[str, str]:
+def file_metadata(network: Network, inputs: str) -> dict[str, str]:
     """Texts by name.
 
     ``name``, ``steps``, ``encode`` and ``readout`` of the network; as ``spec`` the text of a ``.net`` file that
@@ -29,8 +29,8 @@ def stated(network: Network, inputs: str) -> dict[str, str]:
 
 def _spec(network: Network) -> str:
     try:
-        return net(network)
-    except Unwritable:
+        return write_net(network)
+    except UnwritableNetwork:
         return ""
 
 

@@ -21,12 +21,12 @@ FORMATS: dict[str, str] = {
     "torch-export": "sewdsl.export.archive",
 }
 """The package of each format; it has a ``target``."""
-ENDINGS: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
+FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
 """The format that a file's ending stands for, unless another one is asked for."""
 
 
 @dataclass(frozen=True)
-class Target:
+class ExportFormat:
     """A format.
 
     Attributes:
@@ -47,7 +47,7 @@ class Target:
     holds_weights: bool = True
 
 
-def target(name: str) -> Target:
+def load_format(name: str) -> ExportFormat:
     """A format by its name, one of ``FORMATS``."""
-    found: Target = import_module(FORMATS[name]).target
+    found: ExportFormat = import_module(FORMATS[name]).target
     return found

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sewdsl.syntax.tokens import TokenType
 
 
-class Look(NamedTuple):
+class TokenStyle(NamedTuple):
     """The names of one look.
 
     Attributes:
@@ -19,20 +19,20 @@ class Look(NamedTuple):
     scope: str
 
 
-LOOKS: dict[TokenType, Look] = {
-    "argument": Look("Name.Variable", "variable.parameter"),
-    "bad": Look("Error", "invalid.illegal"),
-    "block": Look("Name.Class", "entity.name.type.block"),
-    "bracket": Look("Punctuation", "punctuation.section.brackets"),
-    "comment": Look("Comment.Single", "comment.line.number-sign"),
-    "formula": Look("Literal.String.Interpol", "punctuation.section.embedded"),
-    "key": Look("Name.Attribute", "keyword.other.definition"),
-    "keyword": Look("Keyword", "keyword.control"),
-    "name": Look("Name.Function", "entity.name.function"),
-    "number": Look("Literal.Number", "constant.numeric"),
-    "operator": Look("Operator", "keyword.operator"),
-    "separator": Look("Punctuation", "punctuation.separator"),
-    "string": Look("Literal.String.Double", "string.quoted.double"),
-    "unit": Look("Literal.Number", "keyword.other.unit"),
-    "value": Look("Name.Constant", "support.constant.property-value"),
+LOOKS: dict[TokenType, TokenStyle] = {
+    "argument": TokenStyle("Name.Variable", "variable.parameter"),
+    "bad": TokenStyle("Error", "invalid.illegal"),
+    "block": TokenStyle("Name.Class", "entity.name.type.block"),
+    "bracket": TokenStyle("Punctuation", "punctuation.section.brackets"),
+    "comment": TokenStyle("Comment.Single", "comment.line.number-sign"),
+    "formula": TokenStyle("Literal.String.Interpol", "punctuation.section.embedded"),
+    "key": TokenStyle("Name.Attribute", "keyword.other.definition"),
+    "keyword": TokenStyle("Keyword", "keyword.control"),
+    "name": TokenStyle("Name.Function", "entity.name.function"),
+    "number": TokenStyle("Literal.Number", "constant.numeric"),
+    "operator": TokenStyle("Operator", "keyword.operator"),
+    "separator": TokenStyle("Punctuation", "punctuation.separator"),
+    "string": TokenStyle("Literal.String.Double", "string.quoted.double"),
+    "unit": TokenStyle("Literal.Number", "keyword.other.unit"),
+    "value": TokenStyle("Name.Constant", "support.constant.property-value"),
 }

@@ -13,7 +13,7 @@ _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 @dataclass(frozen=True)
-class Figure:
+class PrintedNumber:
     """A printed number.
 
     Attributes:
@@ -29,7 +29,7 @@ class Figure:
         return number == self.value if not self.half else self.value - self.half <= number < self.value + self.half
 
 
-def parse_figure(text: str) -> Figure | None:
+def parse_figure(text: str) -> PrintedNumber | None:
     """A figure such as ``130938``, ``0.13M`` or ``2.5G``; None for anything else."""
     match = _FIGURE.fullmatch(text)
     if not match:
@@ -37,7 +37,7 @@ def parse_figure(text: str) -> Figure | None:
     whole, decimals, unit = match[1], match[2] or "", match[3]
     last = Fraction(_UNITS[unit], 10 ** len(decimals))
     value = int(whole + decimals) * last
-    return Figure(value, last / 2 if decimals or unit else Fraction(0))
+    return PrintedNumber(value, last / 2 if decimals or unit else Fraction(0))
 
 
 def parse_memory(text: str) -> int | None:
@@ -49,7 +49,7 @@ def parse_memory(text: str) -> int | None:
     return int(Fraction(match[1]) * (1024 if match[2].endswith("i") else 1000) ** power)
 
 
-def in_memory_units(count: float) -> str:
+def format_bytes(count: float) -> str:
     """Bytes in three digits: ``1.96 GB``, ``680 MB``, ``12 B``."""
     for power, unit in reversed([*enumerate(("B", "kB", "MB", "GB", "TB"))]):
         size = count / 1000**power

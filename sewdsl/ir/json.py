@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.network import Network, Node, Step
+from sewdsl.ir.network import Network, Node, PathStep
 from sewdsl.ir.op import Op
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
-from sewdsl.ir.signal import Signal, Values
+from sewdsl.ir.signal import Signal, ValueRange
 from sewdsl.source import Source, Span
 
 VERSION = 1
@@ -80,7 +80,7 @@ def _node(node: Node) -> dict[str, Any]:
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: PathStep) -> dict[str, Any]:
     """All but where the text calls it, which is no part of the network."""
     return {key: value for key, value in asdict(step).items() if key != "line"}
 
@@ -91,8 +91,8 @@ def _read_node(item: Mapping[str, Any], span: Span, catalogue: Mapping[str, type
         message = f"{item['name']}: {item['op']['kind']} is no operation"
         raise ValueError(message)  # noqa: TRY004 -- the data is wrong, not the program
     out = item["output"]
-    signal = Signal(tuple(out["shape"]), Values(out["upper"]), out["varies"])
-    path = tuple(Step(**step) for step in item["path"])
+    signal = Signal(tuple(out["shape"]), ValueRange(out["upper"]), out["varies"])
+    path = tuple(PathStep(**step) for step in item["path"])
     return Node(item["name"], op, tuple(item["inputs"]), signal, path, span)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sewdsl.ir.words import in_words
+from sewdsl.ir.words import format_value
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Kind(BaseModel):
         compact = "".join(
             letters[name] + _compact(value) for name, value in self if name in letters and value is not None
         )
-        named = [f"{name}={in_words(value)}" for name, value in self if name not in letters]
+        named = [f"{name}={format_value(value)}" for name, value in self if name not in letters]
         return f"{self.kind}{compact}" + (f"({', '.join(named)})" if named else "")
 
     def replace(self, **changes: object) -> Self:

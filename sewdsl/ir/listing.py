@@ -11,7 +11,7 @@ from sewdsl.ir.signal import Signal
 
 
 @dataclass(frozen=True)
-class Row:
+class ListingRow:
     """A line of the table: a layer, or a block with all that is in it.
 
     Attributes:
@@ -33,18 +33,18 @@ class Row:
     macs: int
 
 
-def layer_rows(network: Network) -> list[Row]:
+def layer_rows(network: Network) -> list[ListingRow]:
     """One row for each node."""
     return [_row(network, node) for node in network]
 
 
-def _row(network: Network, node: Node) -> Row:
+def _row(network: Network, node: Node) -> ListingRow:
     text = str(node.op)
     label = text.split("(", maxsplit=1)[0] if node.op.kind != "input" else "input"
-    return Row(node.name, node.op.kind, text, label, node.output, network.parameters(node), network.macs(node))
+    return ListingRow(node.name, node.op.kind, text, label, node.output, network.parameters(node), network.macs(node))
 
 
-def block_rows(network: Network) -> Iterator[Row]:
+def block_rows(network: Network) -> Iterator[ListingRow]:
     """One row for each node outside blocks, and one for each call of a block."""
     for block, group in groupby(network, key=outermost_block):
         nodes = list(group)
@@ -53,7 +53,7 @@ def block_rows(network: Network) -> Iterator[Row]:
         else:
             path, title, text = block
             parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
-            yield Row(path, title, text, text, nodes[-1].output, parameters, macs)
+            yield ListingRow(path, title, text, text, nodes[-1].output, parameters, macs)
 
 
 def outermost_block(node: Node) -> tuple[str, str, str] | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathStep:
     """One step of the way to a node.
 
     Attributes:
@@ -67,7 +67,7 @@ class Node:
     op: Op
     inputs: tuple[int, ...]
     output: Signal
-    path: tuple[Step, ...] = ()
+    path: tuple[PathStep, ...] = ()
     span: Span = field(default=BUILTIN, compare=False, repr=False)
 
     @property
@@ -76,15 +76,17 @@ class Node:
         return ("body", *(step.where for step in self.path), str(self.op).split("(", maxsplit=1)[0])
 
 
-def by_step(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Iterator[tuple[Step | None, list[int]]]:
+def group_by_step(
+    nodes: Sequence[Node], indices: Sequence[int], depth: int
+) -> Iterator[tuple[PathStep | None, list[int]]]:
     """Nodes in a row by the step of their ways at a depth; one whose way ends there is by itself."""
 
-    def step(index: int) -> Step | int:
+    def step(index: int) -> PathStep | int:
         path = nodes[index].path
         return path[depth] if depth < len(path) else index
 
     for key, group in groupby(indices, step):
-        yield key if isinstance(key, Step) else None, list(group)
+        yield key if isinstance(key, PathStep) else None, list(group)
 
 
 def readers(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, fin
 from pydantic import Field, SerializeAsAny
 
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.signal import BINARY, Signal, Values
+from sewdsl.ir.signal import BINARY, Signal, ValueRange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class Misfit(Exception):  # noqa: N818 -- not a failure of the program: an op that does not fit its input
+class ShapeMismatch(Exception):  # noqa: N818 -- not a failure of the program: an op that does not fit its input
     """Raised by ``infer`` where an op does not fit its input.
 
     Attributes:
@@ -47,7 +47,7 @@ class Downstream(Protocol):
         """The nearest op of a family further down."""
 
 
-class Keeps(NamedTuple):
+class SavedForBackward(NamedTuple):
     """What the module of an op keeps from the forward pass for its gradient, besides its parameters.
 
     Attributes:
@@ -113,9 +113,9 @@ class Op(Kind):
         """How many weights each value of its input meets; None: it has no weights to meet."""
         return None
 
-    def keeps(self, *inputs: Signal) -> Keeps:
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What its module keeps for its gradient; unless an op knows better, all that it reads."""
-        return Keeps(tuple(range(len(inputs))))
+        return SavedForBackward(tuple(range(len(inputs))))
 
     @property
     def strided(self) -> bool:
@@ -151,15 +151,15 @@ class Surrogate(Kind):
         """σ'(u) for u = H - v_threshold, in plain arithmetic that floats, torch, numba and Triton all run."""
 
 
-class Scalar(float):
+class PlainScalar(float):
     """A learnable scalar as a plain number, for what is asked of a neuron where there is no torch."""
 
-    def sigmoid(self) -> Scalar:
+    def sigmoid(self) -> PlainScalar:
         """1 / (1 + exp(-x))."""
-        return Scalar(1 / (1 + exp(-self)))
+        return PlainScalar(1 / (1 + exp(-self)))
 
 
-class Linear(NamedTuple):
+class LinearDynamics(NamedTuple):
     """Dynamics of the form H[t] = decay · V[t-1] + gain · X[t] + drift; numbers or scalar tensors."""
 
     decay: Any
@@ -224,14 +224,16 @@ class LinearNeuron(Neuron):
     """A neuron whose charging is linear in V and X; one kernel serves them all."""
 
     @abstractmethod
-    def dynamics(self, *args: Any, **learned: Any) -> Linear:
+    def dynamics(self, *args: Any, **learned: Any) -> LinearDynamics:
         """(decay, gain, drift) as functions of its learnable scalars."""
 
     @final
-    def at_start(self) -> Linear | None:
+    def at_start(self) -> LinearDynamics | None:
         """(decay, gain, drift) as numbers, before anything is learned; None where only torch can say."""
         try:
-            return Linear(*map(float, self.dynamics(**{k: Scalar(x) for k, x in self.learnable().items()})))
+            return LinearDynamics(
+                *map(float, self.dynamics(**{k: PlainScalar(x) for k, x in self.learnable().items()}))
+            )
         except (AttributeError, TypeError, ValueError):
             return None
 
@@ -258,7 +260,7 @@ class Join(Op):
         """g(A, S); keyword-only, since not every join is symmetric."""
 
     @abstractmethod
-    def values(self, branch: Values, identity: Values) -> Values:
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
         """The range of g(A, S) from the ranges of A and S."""
 
     @final
@@ -266,7 +268,7 @@ class Join(Op):
         """The common shape; the range that the join states."""
         branch, identity = inputs
         if branch.shape != identity.shape:
-            raise Misfit(
+            raise ShapeMismatch(
                 "join-shape-mismatch",
                 f"the branch gives [{branch.size}] but the shortcut gives [{identity.size}]",
                 "make both equal: the same width and stride, or 'id or' a projection as shortcut",

@@ -7,7 +7,7 @@ from math import prod
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class ValueRange:
     """The range of a signal's values.
 
     Attributes:
@@ -27,8 +27,8 @@ class Values:
         return "binary" if self.upper == 1 else f"count 0..{self.upper}"
 
 
-BINARY = Values(1)
-REAL = Values(None)
+BINARY = ValueRange(1)
+REAL = ValueRange(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Signal:
     """
 
     shape: tuple[int, ...]
-    values: Values = REAL
+    values: ValueRange = REAL
     varies: bool = True
 
     @property

@@ -10,7 +10,7 @@ MAX_WHOLE = 10**9
 """From here on a decimal is written with an exponent: the digits of a whole number are limited."""
 
 
-def in_words(value: object) -> str:
+def format_value(value: object) -> str:
     """``none``, ``on``, ``off``, lengths as ``2x128x128``, and anything else as its own text."""
     if value is None or isinstance(value, bool):
         return _WORDS[value]
@@ -19,6 +19,6 @@ def in_words(value: object) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def in_pictures(text: str) -> str:
+def escape_mathtext(text: str) -> str:
     """A text of somebody else's as matplotlib takes it, for which a dollar sign would begin a formula."""
     return text.replace("$", r"\$")

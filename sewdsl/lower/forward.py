@@ -10,20 +10,20 @@ from typing import NamedTuple, cast
 from torch import Tensor, nn
 
 from sewdsl.ir.op import Neuron as NeuronOp
-from sewdsl.lower.saving import Savings
+from sewdsl.lower.saving import SavedTensors
 from sewdsl.passes import Program
-from sewdsl.snn.hooks import fusible, watched
-from sewdsl.snn.join import Joint
+from sewdsl.snn.hooks import fusible, has_hooks
+from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.layers import Conv2d, Linear
 from sewdsl.snn.neuron import Neuron, normalised
 from sewdsl.snn.norm import BatchNorm
-from sewdsl.snn.steps import at_all_steps
+from sewdsl.snn.steps import expand_steps
 
 Integrate = Callable[[str, nn.Module, Tensor], Tensor]
 """How the module of a neuron of some name turns its input current ``[T, N, *]`` into spikes."""
 
 
-class Call(NamedTuple):
+class ForwardStep(NamedTuple):
     """One step, as forward runs it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Call(NamedTuple):
     kinds: tuple[type[nn.Module], ...]
 
 
-def calls(program: Program, modules: Mapping[str, nn.Module]) -> tuple[Call, ...]:
+def forward_steps(program: Program, modules: Mapping[str, nn.Module]) -> tuple[ForwardStep, ...]:
     """The steps of a program, with modules by name."""
     network = program.network
     last = {i: step.gives for step in program.steps for i in step.operands}
@@ -55,7 +55,7 @@ def calls(program: Program, modules: Mapping[str, nn.Module]) -> tuple[Call, ...
     for index in {step.gives for step in program.steps} | set(last):
         spent.setdefault(last.get(index, index), []).append(index)
     return tuple(
-        Call(
+        ForwardStep(
             tuple(network.nodes[i].name for i in step.nodes),
             step.gives,
             step.operands,
@@ -69,7 +69,7 @@ def calls(program: Program, modules: Mapping[str, nn.Module]) -> tuple[Call, ...
     )
 
 
-class Forward:
+class ForwardPass:
     """A pass over one input.
 
     Args:
@@ -92,21 +92,23 @@ class Forward:
         self._modules, self._T, self._static, self._integrate = modules, T, static, integrate
         self._program = program
 
-    def run(self, calls: Sequence[Call], values: dict[int, Tensor]) -> None:
+    def run(self, calls: Sequence[ForwardStep], values: dict[int, Tensor]) -> None:
         """Computes all steps; each value is dropped behind its last reader.
 
         Args:
             calls: The steps.
             values: What is known, by node; what is left of it is what nobody reads.
         """
-        savings = Savings(self._program)  # not an attribute: what is computed again holds the pass, but not its values
+        savings = SavedTensors(
+            self._program
+        )  # not an attribute: what is computed again holds the pass, but not its values
         for call in calls:
             operands = [values[i] for i in call.operands]
             modules = [self._modules(name) for name in call.names]
             kept = {i: x_TN for i, x_TN in zip(call.operands, operands, strict=True) if i in call.keeps}
             with savings.reading(kept, modules):
                 values[call.gives] = self._compute(call, modules, operands)
-            if [type(module) for module in modules] == [*call.kinds] and not any(map(watched, modules)):
+            if [type(module) for module in modules] == [*call.kinds] and not any(map(has_hooks, modules)):
                 again = partial(self._again, call, modules)
                 savings.given(call.gives, values[call.gives], again, list(zip(call.operands, operands, strict=True)))
             del operands, kept
@@ -114,10 +116,10 @@ class Forward:
                 del values[i]
                 savings.forget(i)
 
-    def _compute(self, call: Call, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
+    def _compute(self, call: ForwardStep, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
         """What a step gives."""
         if self._static and not call.once:
-            operands = [at_all_steps(operand, self._T) for operand in operands]
+            operands = [expand_steps(operand, self._T) for operand in operands]
         repeats = self._T if self._static and call.once else 1
         if call.neuron is not None:
             return self._spikes(call, call.neuron, modules, operands)
@@ -129,14 +131,16 @@ class Forward:
         output: Tensor = last(*operands)
         return output
 
-    def _spikes(self, call: Call, place: int, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
+    def _spikes(
+        self, call: ForwardStep, place: int, modules: Sequence[nn.Module], operands: Sequence[Tensor]
+    ) -> Tensor:
         """Of neurons, with the batch norm before them and the join behind them if those are part of their step."""
         x_TN, neuron = operands[0], modules[place]
         norm = modules[0] if place else None
         joint = None
         if place + 1 < len(modules):
             branch = self._program.network.nodes[call.gives].inputs[0] != call.operands[1]
-            joint = Joint(modules[-1], operands[1], branch)
+            joint = PendingJoin(modules[-1], operands[1], branch)
         if self._integrate is None and isinstance(neuron, Neuron) and isinstance(norm, BatchNorm):
             return neuron.normalised(x_TN, norm, joint, lean=self._program.lean)
         current_TN = x_TN if norm is None else normalised(norm, x_TN)
@@ -145,7 +149,7 @@ class Forward:
         )
         return spikes_TN if joint is None else joint.of(spikes_TN)
 
-    def _again(self, call: Call, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
+    def _again(self, call: ForwardStep, modules: Sequence[nn.Module], operands: Sequence[Tensor]) -> Tensor:
         """The same value once more; running statistics stay as they are."""
         with _unchanged(modules):
             return self._compute(call, modules, operands)

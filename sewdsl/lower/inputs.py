@@ -8,7 +8,7 @@ from torch import Tensor
 from sewdsl.ir.settings import Settings
 
 
-def as_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
+def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
     """The input as ``[T, N, *]`` in the parameters' number format; a static one is repeated without a copy.
 
     Raises:
@@ -29,7 +29,7 @@ def as_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tens
     return x.expand(settings.steps, *x.shape) if static else x
 
 
-def as_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
+def to_time_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
     """One time-step of the input, ``[N, *]``, in the parameters' number format.
 
     Raises:

@@ -9,17 +9,17 @@ from typing import NamedTuple, Protocol, final
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels.bits import Packed
+from sewdsl.snn.kernels.bits import PackedTensor
 
 
-class Kept(Protocol):
+class SavedValue(Protocol):
     """A value that can be had back, the same to the bit."""
 
     def value(self) -> Tensor:
         """The value, in its own shape, layout and number format."""
 
 
-class Whole(NamedTuple):
+class AsIs(NamedTuple):
     """A value as it is."""
 
     tensor: Tensor
@@ -29,10 +29,10 @@ class Whole(NamedTuple):
         return self.tensor
 
 
-class Bits(NamedTuple):
+class BitPacked(NamedTuple):
     """A value in few bits a number."""
 
-    packed: Packed
+    packed: PackedTensor
 
     def value(self) -> Tensor:
         """What was packed."""
@@ -40,7 +40,7 @@ class Bits(NamedTuple):
 
 
 @final
-class Again:
+class Recomputed:
     """A value that is computed again when it is first needed, and then stays as long as anybody may need it.
 
     Args:
@@ -48,7 +48,7 @@ class Again:
         operands: What it is computed from.
     """
 
-    def __init__(self, compute: Callable[[list[Tensor]], Tensor], operands: Sequence[Kept]) -> None:
+    def __init__(self, compute: Callable[[list[Tensor]], Tensor], operands: Sequence[SavedValue]) -> None:
         self._compute, self._operands, self._cast = compute, operands, _casting()
         self._value: Tensor | None = None
 
@@ -69,7 +69,7 @@ def _casting() -> Callable[[], AbstractContextManager[object]]:
     return nullcontext
 
 
-class View(NamedTuple):
+class SavedView(NamedTuple):
     """How a layer saw a value that it keeps: under which shape, layout and number format.
 
     Attributes:
@@ -79,7 +79,7 @@ class View(NamedTuple):
         dtype: Likewise.
     """
 
-    kept: Kept
+    kept: SavedValue
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: torch.dtype

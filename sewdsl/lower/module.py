@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.forward import Forward, Integrate, calls
+from sewdsl.lower.forward import ForwardPass, Integrate, forward_steps
 from sewdsl.lower.stream import Stream
 from sewdsl.passes import Program
-from sewdsl.snn.steps import at_all_steps
+from sewdsl.snn.steps import expand_steps
 
 
 class Group(nn.Module):
@@ -37,7 +37,7 @@ class Group(nn.Module):
             TypeError: the network runs the layers, each by its path, and would not find them.
         """
         old = self.__dict__.get("_modules", {}).get(name)
-        if isinstance(old, Section) and not (isinstance(new, Section) and {*old.layers} <= {*new.layers}):
+        if isinstance(old, ModuleGroup) and not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
             message = (
                 f"{old.path} is a group of layers that the network runs one by one, so that nothing can take its "
                 f"place; replace layers in it, e.g. model.set_submodule('{old.path}.{old.layers[0]}', …), or compile "
@@ -46,7 +46,7 @@ class Group(nn.Module):
             raise TypeError(message)
 
 
-class Section(Group):
+class ModuleGroup(Group):
     """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself.
 
     The network runs its layers one by one and never calls it, so that a hook on it would never be called either.
@@ -64,7 +64,7 @@ class Section(Group):
         """The names of its layers, in it and in the groups in it, in order of computation."""
         found: list[str] = []
         for name, module in self._modules.items():  # named_children would hide a child that stands twice
-            found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, Section) else [name]
+            found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, ModuleGroup) else [name]
         return found
 
     def forward(self, *_: Any, **__: Any) -> NoReturn:
@@ -110,7 +110,7 @@ class SpikingNetwork(Group):
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.program = program
-        self.calls = calls(program, modules)
+        self.calls = forward_steps(program, modules)
         for name, module in modules.items():
             _place(self, name, module)
 
@@ -130,7 +130,7 @@ class SpikingNetwork(Group):
             ValueError: the input's shape or number format does not fit.
         """
         settings = self.network.settings
-        y_TN = self.run(inputs.as_sequence(x, settings, self.example))
+        y_TN = self.run(inputs.to_sequence(x, settings, self.example))
         if return_sequence:
             return y_TN
         if settings.readout == "last":
@@ -153,8 +153,8 @@ class SpikingNetwork(Group):
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}
         del x_TN
-        Forward(self.get_submodule, self.program, T, static=static, integrate=integrate).run(self.calls, values)
-        return at_all_steps(values[self.network.output], T)
+        ForwardPass(self.get_submodule, self.program, T, static=static, integrate=integrate).run(self.calls, values)
+        return expand_steps(values[self.network.output], T)
 
     @property
     def network(self) -> Network:
@@ -178,6 +178,6 @@ def _place(root: nn.Module, name: str, module: nn.Module) -> None:
     place = root
     for depth, part in enumerate(way, 1):
         if part not in place._modules:  # noqa: SLF001 -- named_children would hide a child that stands twice
-            place.add_module(part, Section(".".join(way[:depth])))
+            place.add_module(part, ModuleGroup(".".join(way[:depth])))
         place = place.get_submodule(part)
     place.add_module(last, module)

@@ -12,9 +12,9 @@ from sewdsl.ir.op import Activation, Neuron
 from sewdsl.ir.signal import Signal
 from sewdsl.snn.runtime import Runtime
 
-LARGEST = 2.0**64
+MAX_CURRENT = 2.0**64
 """No current is tried beyond it."""
-STEPS = 64
+MAX_STEPS = 64
 """How many time-steps a current is tried for."""
 
 
@@ -65,7 +65,7 @@ def _least_firing(neuron: Neuron) -> float:
         return bool(h >= neuron.v_threshold)
 
     silent, firing = 0.0, neuron.v_threshold
-    while not fires(firing) and firing < LARGEST:
+    while not fires(firing) and firing < MAX_CURRENT:
         silent, firing = firing, 2 * firing
     while silent < (middle := (silent + firing) / 2) < firing:
         silent, firing = (silent, middle) if fires(middle) else (middle, firing)
@@ -75,4 +75,4 @@ def _least_firing(neuron: Neuron) -> float:
 def _gives(activation: Activation, current: float, neutral: int, dtype: torch.dtype) -> bool:
     module = activation.build(Runtime, Signal((1,))).to(device="cpu", dtype=dtype)
     with torch.no_grad():
-        return bool((module(torch.full((STEPS, 1, 1), current, dtype=dtype)) == neutral).all())
+        return bool((module(torch.full((MAX_STEPS, 1, 1), current, dtype=dtype)) == neutral).all())

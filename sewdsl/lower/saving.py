@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from sewdsl.lower.kept import Again, Bits, Kept, View, Whole
+from sewdsl.lower.kept import AsIs, BitPacked, Recomputed, SavedValue, SavedView
 from sewdsl.passes import Program
 from sewdsl.snn import kernels
 from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import layout
-from sewdsl.snn.kernels.bits import Packed
+from sewdsl.snn.kernels.bits import PackedTensor
 from sewdsl.snn.layers import Conv2d, Linear
 
 
@@ -33,7 +33,7 @@ class _Place(NamedTuple):
 
 
 @final
-class Savings:
+class SavedTensors:
     """What one forward pass keeps of its values; layers that keep the same value share it.
 
     Args:
@@ -42,7 +42,7 @@ class Savings:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._known: dict[int, Kept] = {}
+        self._known: dict[int, SavedValue] = {}
 
     @contextmanager
     def reading(self, operands: Mapping[int, Tensor], modules: Sequence[nn.Module]) -> Iterator[None]:
@@ -52,7 +52,7 @@ class Savings:
             operands: The values that it keeps, by their nodes, as it reads them: time-steps may be one memory.
             modules: What runs. Their parameters are kept as they are.
         """
-        kept: dict[_Place, tuple[Kept, int]] = {}
+        kept: dict[_Place, tuple[SavedValue, int]] = {}
         for index, x in operands.items():
             if index in self._known or (_learns(x) and self._packs(index, x)):
                 kept[_Place(x.data_ptr(), x.dtype)] = self.keep(index, x), x.numel()
@@ -61,21 +61,23 @@ class Savings:
             return
         sizes = _sizes(modules)
 
-        def pack(tensor: Tensor) -> Tensor | View:  # it lives as long as what is kept, so it must not hold the input
+        def pack(
+            tensor: Tensor,
+        ) -> Tensor | SavedView:  # it lives as long as what is kept, so it must not hold the input
             found = _find(tensor, kept, sizes)
             if found is None:
                 return tensor.detach()  # an operator that keeps its own output would else be kept by it, for ever
-            return View(found, tensor.shape, tensor.stride(), tensor.dtype)
+            return SavedView(found, tensor.shape, tensor.stride(), tensor.dtype)
 
-        with saved_tensors_hooks(pack, lambda packed: packed.tensor() if isinstance(packed, View) else packed):
+        with saved_tensors_hooks(pack, lambda packed: packed.tensor() if isinstance(packed, SavedView) else packed):
             yield
 
-    def keep(self, index: int, x_TN: Tensor) -> Kept:
+    def keep(self, index: int, x_TN: Tensor) -> SavedValue:
         """What is kept of a value, from now on."""
         if index not in self._known:
             x_TN = (x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]).detach()  # equal time-steps are kept once
             packs = self._packs(index, x_TN)
-            self._known[index] = Bits(Packed(x_TN, self._program.bits[index])) if packs else Whole(x_TN)
+            self._known[index] = BitPacked(PackedTensor(x_TN, self._program.bits[index])) if packs else AsIs(x_TN)
         return self._known[index]
 
     def given(
@@ -94,7 +96,7 @@ class Savings:
             operands: From these, in order, each with its node.
         """
         if index in self._program.again and _learns(y_TN) and _dense(y_TN):
-            self._known[index] = Again(compute, [self.keep(i, x_TN) for i, x_TN in operands])
+            self._known[index] = Recomputed(compute, [self.keep(i, x_TN) for i, x_TN in operands])
 
     def forget(self, index: int) -> None:
         """Drops a value that nobody will read again; the layers that have read it keep it."""
@@ -104,14 +106,14 @@ class Savings:
         """Whether a value is known to be small numbers, and there are kernels to pack it, and it pays."""
         return (
             index in self._program.bits
-            and (self._program.lean or kernels.large(x_TN))
+            and (self._program.lean or kernels.is_large(x_TN))
             and x_TN.device.type == "cpu"
-            and kernels.fast()
+            and kernels.cpu_kernels_enabled()
             and _dense(x_TN)
         )
 
 
-def _find(tensor: Tensor, kept: Mapping[_Place, tuple[Kept, int]], sizes: set[int] | None) -> Kept | None:
+def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:
     """The value that a layer keeps: a view of it, or, under autocast, a copy in another number format."""
     same = kept.get(_Place(tensor.data_ptr(), tensor.dtype))
     if same or sizes is None or tensor.numel() in sizes or not torch.is_autocast_enabled(tensor.device.type):
@@ -142,4 +144,4 @@ def _learns(x: Tensor) -> bool:
 def _dense(x_TN: Tensor) -> bool:
     """Whether every number has a place of its own, and there are no gaps; equal time-steps count as one."""
     x_TN = x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]
-    return x_TN.numel() > 0 and layout.dense(x_TN.shape, x_TN.stride())
+    return x_TN.numel() > 0 and layout.has_no_gaps(x_TN.shape, x_TN.stride())

@@ -72,7 +72,7 @@ class Stream:
         """
         self._refuse_training()
         model = self._model
-        x_N = inputs.as_step(x_N, model.network.settings, model.example)
+        x_N = inputs.to_time_step(x_N, model.network.settings, model.example)
         after: dict[str, Tensor] = {}
 
         def integrate(name: str, neuron: nn.Module, x_TN: Tensor) -> Tensor:

@@ -7,16 +7,16 @@ from itertools import islice
 
 from lsprotocol import types
 
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Edit, Severity
-from sewdsl.lsp.answers import Document, changed, told
+from sewdsl.lsp.answers import OpenDocument, to_diagnostic, to_text_edit
 from sewdsl.source import Span
 
-MOST = 200
+MAX_ACTIONS = 200
 """Actions that are offered at one place, and problems that are mended at once."""
 
 
-def at(document: Document, place: types.Range) -> list[types.CodeAction]:
+def answer_code_actions(document: OpenDocument, place: types.Range) -> list[types.CodeAction]:
     """The fixes of what is said at a place, and to allow a warning."""
     first, last = document.at.offset(place.start), document.at.offset(place.end)
     here = (
@@ -24,10 +24,10 @@ def at(document: Document, place: types.Range) -> list[types.CodeAction]:
         for said in document.said
         if said.span.source is document.view.source and said.span.start <= last and first <= said.span.end
     )
-    return list(islice((action for said in here for action in _actions(document, said)), MOST))
+    return list(islice((action for said in here for action in _actions(document, said)), MAX_ACTIONS))
 
 
-def _actions(document: Document, said: Diagnostic) -> Iterator[types.CodeAction]:
+def _actions(document: OpenDocument, said: Diagnostic) -> Iterator[types.CodeAction]:
     for number, fix in enumerate(said.fixes):
         if all(edit.span.source is document.view.source for edit in fix.edits):
             yield _action(document, fix.title, fix.edits, said, preferred=fix.safe and not number)
@@ -37,18 +37,18 @@ def _actions(document: Document, said: Diagnostic) -> Iterator[types.CodeAction]
 
 
 def _action(
-    document: Document, title: str, edits: Iterable[Edit], said: Diagnostic, *, preferred: bool
+    document: OpenDocument, title: str, edits: Iterable[Edit], said: Diagnostic, *, preferred: bool
 ) -> types.CodeAction:
     return types.CodeAction(
         title=title,
         kind=types.CodeActionKind.QuickFix,
-        diagnostics=[told(document, said)],
+        diagnostics=[to_diagnostic(document, said)],
         is_preferred=preferred,
-        edit=types.WorkspaceEdit(changes={document.uri: [changed(document.at, edit) for edit in edits]}),
+        edit=types.WorkspaceEdit(changes={document.uri: [to_text_edit(document.at, edit) for edit in edits]}),
     )
 
 
-def _allow(document: Document, said: Diagnostic) -> types.CodeAction:
+def _allow(document: OpenDocument, said: Diagnostic) -> types.CodeAction:
     """Writes ``allow CODE "why"`` behind the last statement."""
     source = document.view.source
     end = document.view.document.statements[-1].span.end
@@ -56,12 +56,12 @@ def _allow(document: Document, said: Diagnostic) -> types.CodeAction:
     return _action(document, f"allow {said.code} in this file", [edit], said, preferred=False)
 
 
-def all_at_once(document: Document) -> list[types.CodeAction]:
+def fix_all_action(document: OpenDocument) -> list[types.CodeAction]:
     """The fixes of the whole text that have one reading only, as one action; none where there is no such fix."""
     source = document.view.source
-    text = fixed(document.said[:MOST], source)
+    text = apply_fixes(document.said[:MAX_ACTIONS], source)
     if text == source.text:
         return []
-    edit = changed(document.at, Edit(Span(source, 0, len(source.text)), text))
+    edit = to_text_edit(document.at, Edit(Span(source, 0, len(source.text)), text))
     title, kind = "mend all that has one reading only", types.CodeActionKind.SourceFixAll
     return [types.CodeAction(title, kind, edit=types.WorkspaceEdit(changes={document.uri: [edit]}))]

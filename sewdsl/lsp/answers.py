@@ -10,19 +10,19 @@ from pathlib import Path
 from lsprotocol import types
 
 from sewdsl.diagnostics import Diagnostic, Edit, Severity, SewdslError
-from sewdsl.editing import View
-from sewdsl.editing.completion import Proposal, completion
-from sewdsl.editing.hints import hints
+from sewdsl.editing import EditorView
+from sewdsl.editing.completion import Completion, complete
+from sewdsl.editing.hints import shape_hints
 from sewdsl.editing.hover import hover
-from sewdsl.editing.outline import Symbol, folds, outline
-from sewdsl.editing.references import definition, references, rename, target
+from sewdsl.editing.outline import OutlineEntry, folding_ranges, outline
+from sewdsl.editing.references import find_definition, find_references, referent_at, rename
 from sewdsl.lsp.positions import Positions, Units
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.tree import Use
-from sewdsl.train.plan import misfits
+from sewdsl.train.plan import training_problems
 
-MOST = 200
+MAX_PROBLEMS = 200
 """Problems that are sent of one text: more cannot be read, but take their time."""
 
 _SEVERITY = {
@@ -53,7 +53,7 @@ _PROPOSAL = {
 
 
 @dataclass(frozen=True)
-class Document:
+class OpenDocument:
     """An open text, and how it is spoken of.
 
     Attributes:
@@ -63,7 +63,7 @@ class Document:
     """
 
     uri: str
-    view: View
+    view: EditorView
     units: Units = "utf-16"
 
     @cached_property
@@ -74,21 +74,21 @@ class Document:
     @cached_property
     def said(self) -> tuple[Diagnostic, ...]:
         """What the compiler says, and what does not fit the recipe's data set."""
-        return (*self.view.compilation.diagnostics, *misfits(self.view.compilation))
+        return (*self.view.compilation.diagnostics, *training_problems(self.view.compilation))
 
 
-def diagnostics(document: Document) -> list[types.Diagnostic]:
+def to_diagnostics(document: OpenDocument) -> list[types.Diagnostic]:
     """What the compiler says, or the worst of it; what is wrong in a used file stands at the ``use`` of it."""
     said = sorted(document.said, key=lambda each: -each.severity)
-    shown = [told(document, each) for each in said[:MOST]]
-    if said[MOST:]:
-        message = f"{len(said) - MOST:,} more problems are not shown: mend some of the others first"
-        rest = told(document, said[MOST])
+    shown = [to_diagnostic(document, each) for each in said[:MAX_PROBLEMS]]
+    if said[MAX_PROBLEMS:]:
+        message = f"{len(said) - MAX_PROBLEMS:,} more problems are not shown: mend some of the others first"
+        rest = to_diagnostic(document, said[MAX_PROBLEMS])
         shown.append(types.Diagnostic(rest.range, message, severity=rest.severity, source=rest.source))
     return shown
 
 
-def told(document: Document, said: Diagnostic) -> types.Diagnostic:
+def to_diagnostic(document: OpenDocument, said: Diagnostic) -> types.Diagnostic:
     """One thing that the compiler says."""
     span, message, related = said.span, said.message, None
     if span.source is not document.view.source:
@@ -113,14 +113,14 @@ def _uri(path: Path) -> str:
     return path.absolute().as_uri()
 
 
-def _shown(view: View, source: Source) -> str:
+def _shown(view: EditorView, source: Source) -> str:
     """What another file is called: the way from this one to it, where it lies below."""
     path = Path(source.name)
     below = view.file is not None and path.is_relative_to(view.file.parent)
     return str(path.relative_to(view.file.parent)) if below and view.file else source.name
 
 
-def _use(view: View, source: Source) -> Span:
+def _use(view: EditorView, source: Source) -> Span:
     """The ``use`` through which another file comes in; the text's beginning where there is none."""
     uses = [statement for statement in view.document.statements if isinstance(statement, Use)]
     folder = Path(view.source.name).parent
@@ -129,12 +129,12 @@ def _use(view: View, source: Source) -> Span:
     return found[0].path.span if found else Span(view.source, 0, 0)
 
 
-def changed(at: Positions, edit: Edit) -> types.TextEdit:
+def to_text_edit(at: Positions, edit: Edit) -> types.TextEdit:
     """An edit of a text."""
     return types.TextEdit(at.range(edit.span), edit.text)
 
 
-def hovered(document: Document, position: types.Position) -> types.Hover | None:
+def answer_hover(document: OpenDocument, position: types.Position) -> types.Hover | None:
     """What there is to say of the thing at a position."""
     found = hover(document.view, document.at.offset(position))
     if found is None:
@@ -142,7 +142,7 @@ def hovered(document: Document, position: types.Position) -> types.Hover | None:
     return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, found.text), document.at.range(found.span))
 
 
-def shapes(document: Document, place: types.Range) -> list[types.InlayHint]:
+def answer_inlay_hints(document: OpenDocument, place: types.Range) -> list[types.InlayHint]:
     """The shapes behind layers, in a part of the text."""
     at = document.at
     first, last = at.offset(place.start), at.offset(place.end)
@@ -150,19 +150,21 @@ def shapes(document: Document, place: types.Range) -> list[types.InlayHint]:
         types.InlayHint(
             at.position(hint.offset), hint.label, types.InlayHintKind.Type, tooltip=hint.tooltip, padding_left=True
         )
-        for hint in hints(document.view)
+        for hint in shape_hints(document.view)
         if first <= hint.offset <= last
     ]
 
 
-def completed(document: Document, position: types.Position, datasets: Collection[str]) -> list[types.CompletionItem]:
+def answer_completion(
+    document: OpenDocument, position: types.Position, datasets: Collection[str]
+) -> list[types.CompletionItem]:
     """What can be written at a position."""
-    span, found = completion(document.view, document.at.offset(position), datasets)
+    span, found = complete(document.view, document.at.offset(position), datasets)
     place = document.at.range(span)
     return [_completion(proposal, place, number) for number, proposal in enumerate(found)]
 
 
-def _completion(proposal: Proposal, place: types.Range, number: int) -> types.CompletionItem:
+def _completion(proposal: Completion, place: types.Range, number: int) -> types.CompletionItem:
     return types.CompletionItem(
         label=proposal.text,
         kind=_PROPOSAL[proposal.kind],
@@ -173,9 +175,9 @@ def _completion(proposal: Proposal, place: types.Range, number: int) -> types.Co
     )
 
 
-def defined(document: Document, position: types.Position) -> types.Location | None:
+def answer_definition(document: OpenDocument, position: types.Position) -> types.Location | None:
     """Where what is named at a position is defined."""
-    found = definition(document.view, document.at.offset(position))
+    found = find_definition(document.view, document.at.offset(position))
     if found is None:
         return None
     span, file = found
@@ -183,52 +185,52 @@ def defined(document: Document, position: types.Position) -> types.Location | No
     return types.Location(uri, Positions(span.source, document.units).range(span))
 
 
-def meant(
-    documents: Iterable[Document], document: Document, position: types.Position, *, defining: bool
+def answer_references(
+    documents: Iterable[OpenDocument], document: OpenDocument, position: types.Position, *, defining: bool
 ) -> list[types.Location]:
     """Every place where the block or the parameter at a position is meant, its definition if that is asked for."""
-    found = target(document.view, document.at.offset(position))
+    found = referent_at(document.view, document.at.offset(position))
     if found is None:
         return []
     return [
         types.Location(other.uri, other.at.range(reference.span))
         for other in documents
-        for reference in references([other.view], found)
+        for reference in find_references([other.view], found)
         if defining or not reference.defines
     ]
 
 
-def renamable(document: Document, position: types.Position) -> types.PrepareRenamePlaceholder | None:
+def answer_prepare_rename(document: OpenDocument, position: types.Position) -> types.PrepareRenamePlaceholder | None:
     """The name at a position, if it can be another."""
-    found = target(document.view, document.at.offset(position))
+    found = referent_at(document.view, document.at.offset(position))
     return types.PrepareRenamePlaceholder(document.at.range(found.place), found.name) if found else None
 
 
-def renamed(
-    documents: Iterable[Document], document: Document, position: types.Position, name: str
+def answer_rename(
+    documents: Iterable[OpenDocument], document: OpenDocument, position: types.Position, name: str
 ) -> types.WorkspaceEdit | None:
     """The edits that give the block or the parameter at a position another name.
 
     Raises:
         RenameProblem: it cannot be called so.
     """
-    found = target(document.view, document.at.offset(position))
+    found = referent_at(document.view, document.at.offset(position))
     if found is None:
         return None
     by_source = {id(other.view.source): other for other in documents}
     changes: dict[str, list[types.TextEdit]] = {}
     for edit in rename([other.view for other in by_source.values()], found, name):
         other = by_source[id(edit.span.source)]
-        changes.setdefault(other.uri, []).append(changed(other.at, edit))
+        changes.setdefault(other.uri, []).append(to_text_edit(other.at, edit))
     return types.WorkspaceEdit(changes=changes)
 
 
-def symbols(document: Document) -> list[types.DocumentSymbol]:
+def answer_document_symbols(document: OpenDocument) -> list[types.DocumentSymbol]:
     """What the text consists of."""
     return [_symbol(document.at, symbol) for symbol in outline(document.view)]
 
 
-def _symbol(at: Positions, symbol: Symbol) -> types.DocumentSymbol:
+def _symbol(at: Positions, symbol: OutlineEntry) -> types.DocumentSymbol:
     return types.DocumentSymbol(
         name=symbol.name,
         detail=symbol.detail,
@@ -239,17 +241,17 @@ def _symbol(at: Positions, symbol: Symbol) -> types.DocumentSymbol:
     )
 
 
-def foldable(document: Document) -> list[types.FoldingRange]:
+def answer_folding_ranges(document: OpenDocument) -> list[types.FoldingRange]:
     """The lines that can be folded away."""
     kinds = {True: types.FoldingRangeKind.Comment, False: types.FoldingRangeKind.Region}
-    return [types.FoldingRange(f.first - 1, f.last - 1, kind=kinds[f.comment]) for f in folds(document.view)]
+    return [types.FoldingRange(f.first - 1, f.last - 1, kind=kinds[f.comment]) for f in folding_ranges(document.view)]
 
 
-def formatted(document: Document) -> list[types.TextEdit]:
+def answer_formatting(document: OpenDocument) -> list[types.TextEdit]:
     """The text in canonical form, as one edit; none where it is, or where nobody knows how it should look."""
     source = document.view.source
     try:
         text = format_source(source)
     except SewdslError:
         return []
-    return [] if text == source.text else [changed(document.at, Edit(Span(source, 0, len(source.text)), text))]
+    return [] if text == source.text else [to_text_edit(document.at, Edit(Span(source, 0, len(source.text)), text))]

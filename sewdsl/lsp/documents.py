@@ -13,17 +13,17 @@ from lsprotocol import types
 from pygls.uris import to_fs_path
 
 from sewdsl.editing.project import net_files
-from sewdsl.editing.view import View, glance, view
-from sewdsl.elaborate.files import Reach
+from sewdsl.editing.view import EditorView, compile_for_editor, resolve_names
+from sewdsl.elaborate.files import FileAccess
 from sewdsl.elaborate.imports import project_folder
-from sewdsl.lsp.answers import Document
+from sewdsl.lsp.answers import OpenDocument
 from sewdsl.lsp.positions import Units
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from pygls.workspace import TextDocument, Workspace
 
-FILES = 500
+MAX_SEARCHED_FILES = 500
 """Files of a project that are searched for a name."""
 MAX_SEARCH = 10.0
 """Processor seconds that the reading of these files may take for one request."""
@@ -47,7 +47,7 @@ class _Known(NamedTuple):
         used: What the files held that it uses, through others too, before they were read.
     """
 
-    document: Document
+    document: OpenDocument
     used: dict[Path, Held]
 
 
@@ -69,7 +69,7 @@ class Documents:
         self._kept = 0
         self._searched: set[Path] = set()
 
-    def __getitem__(self, uri: str) -> Document:
+    def __getitem__(self, uri: str) -> OpenDocument:
         """What is known of an open text; of one that is not, what is known of the file."""
         text = self._workspace.get_text_document(uri)
         try:
@@ -79,7 +79,7 @@ class Documents:
         known = self._open.get(uri)
         if known is None or not self._holds(known, content):
             file = _file(uri) if _place(uri) else None
-            known = self._open[uri] = self._read(uri, str(file or uri), content, file, view)
+            known = self._open[uri] = self._read(uri, str(file or uri), content, file, compile_for_editor)
         return known.document
 
     def forget(self, uri: str) -> None:
@@ -87,7 +87,7 @@ class Documents:
         self._open.pop(uri, None)
         _place.cache_clear()  # links may lead elsewhere when it is opened again
 
-    def beside(self, uri: str) -> Iterator[Document]:
+    def beside(self, uri: str) -> Iterator[OpenDocument]:
         """All files of its project, in as many steps, so that a later search finds them read; once for each project."""
         file = self[uri].view.file
         folder = project_folder(file) if file else None
@@ -96,7 +96,7 @@ class Documents:
             with suppress(UnreadError):
                 yield from self.around(uri, [""])
 
-    def around(self, uri: str, words: Collection[str]) -> Iterator[Document]:
+    def around(self, uri: str, words: Collection[str]) -> Iterator[OpenDocument]:
         """A text, and the files of its project that hold a word, white space aside; open ones as they are there.
 
         Raises:
@@ -109,7 +109,7 @@ class Documents:
             return
         opened = {place: text.uri for text in self._texts() if (place := _place(text.uri)) is not None}
         files = {path: path for path in self._open[uri].used}  # which may lie where nothing is searched
-        files |= {path.resolve(): path for path in net_files(project_folder(document.view.file), FILES)}
+        files |= {path.resolve(): path for path in net_files(project_folder(document.view.file), MAX_SEARCHED_FILES)}
         files.pop(document.view.file.resolve(), None)
         for place, path in sorted(files.items()):
             if process_time() - begun > MAX_SEARCH:
@@ -119,10 +119,10 @@ class Documents:
             elif saved := self._of_file(path, words):
                 yield saved
 
-    def _of_file(self, path: Path, words: Collection[str]) -> Document | None:
+    def _of_file(self, path: Path, words: Collection[str]) -> OpenDocument | None:
         """A file as it is saved, if it holds one of some words."""
         try:
-            if not path.is_file() or path.stat().st_size > STANDARD.source_bytes:
+            if not path.is_file() or path.stat().st_size > DEFAULT_LIMITS.source_bytes:
                 return None
             text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: they count
         except (OSError, UnicodeDecodeError):
@@ -134,20 +134,20 @@ class Documents:
         if known is None or not self._holds(known, text):
             if known is not None:
                 self._kept -= len(self._saved.pop(path).document.view.source.text)
-            known = self._read(path.absolute().as_uri(), str(path), text, path, glance)
+            known = self._read(path.absolute().as_uri(), str(path), text, path, resolve_names)
             if self._kept + len(text) <= MAX_KEPT:
                 self._saved[path] = known
                 self._kept += len(text)
         return known.document
 
-    def _read(self, uri: str, name: str, text: str, file: Path | None, read: Callable[..., View]) -> _Known:
+    def _read(self, uri: str, name: str, text: str, file: Path | None, read: Callable[..., EditorView]) -> _Known:
         used: dict[Path, Held] = {}
 
         def opened(path: Path) -> str | None:
             held = used[path] = self._held(path)
             return held if isinstance(held, str) else None
 
-        return _Known(Document(uri, read(text, name, file, reach=Reach(opened=opened)), self._units), used)
+        return _Known(OpenDocument(uri, read(text, name, file, reach=FileAccess(opened=opened)), self._units), used)
 
     def _holds(self, known: _Known, text: str) -> bool:
         """Whether what is known of a text is what would be found out again."""

@@ -13,19 +13,19 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
-from sewdsl.editing.references import RenameProblem, target
+from sewdsl.editing.references import RenameProblem, referent_at
 from sewdsl.lsp import actions, answers
-from sewdsl.lsp.answers import Document
+from sewdsl.lsp.answers import OpenDocument
 from sewdsl.lsp.documents import MAX_SEARCH, Documents, UnreadError
 from sewdsl.lsp.protocol import Protocol, strict_converter
 
-PAUSE = 0.05
+TYPING_PAUSE_SECONDS = 0.05
 """Seconds that a text must rest before the compiler speaks about it."""
-BREATH = 0.01
+BACKGROUND_PAUSE_SECONDS = 0.01
 """Seconds between two texts that are read unasked, in which what was asked meanwhile is answered."""
 
 
-class Refused(JsonRpcInvalidParams):
+class RequestRefused(JsonRpcInvalidParams):
     """What was asked cannot be done, and the answer says why: nothing has gone wrong in the server."""
 
 
@@ -57,7 +57,7 @@ class Server(LanguageServer):
             protocol_cls=Protocol,
             converter_factory=strict_converter,
         )
-        self._told: dict[str, Document] = {}
+        self._told: dict[str, OpenDocument] = {}
         self._turn = 0
         self.datasets = datasets
 
@@ -76,14 +76,14 @@ class Server(LanguageServer):
         document = self._told[uri] = self.documents[uri]
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(
-            types.PublishDiagnosticsParams(uri, answers.diagnostics(document), version)
+            types.PublishDiagnosticsParams(uri, answers.to_diagnostics(document), version)
         )
 
     async def tell_soon(self, uri: str, version: int) -> None:
         """The same of a version of a text, once it rests; nothing if a newer one comes before."""
         self._told.pop(uri, None)
         self._turn += 1
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(TYPING_PAUSE_SECONDS)
         if self.workspace.get_text_document(uri).version == version:  # neither changed again nor closed
             self.tell(uri)
             await self.tell_again()
@@ -95,14 +95,14 @@ class Server(LanguageServer):
         for uri in list(self._told):
             if uri in self._told and self._told[uri] is not self.documents[uri]:
                 self.tell(uri)
-                await asyncio.sleep(BREATH)
+                await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
                 if self._turn != turn:  # something else has changed, behind which this is done anew
                     return
 
     async def look_around(self, uri: str) -> None:
         """Reads the files beside a text, so that the first search for a name finds them read."""
         for _ in self.documents.beside(uri):
-            await asyncio.sleep(BREATH)
+            await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
         gc.freeze()  # as above
 
     async def begin(self, uri: str) -> None:
@@ -174,14 +174,14 @@ async def _while_connected(what: Coroutine[None, None, None]) -> None:
 def _answer_about_places(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def _(params: types.HoverParams) -> types.Hover | None:
-        return answers.hovered(server.documents[params.text_document.uri], params.position)
+        return answers.answer_hover(server.documents[params.text_document.uri], params.position)
 
     @server.feature(
         types.TEXT_DOCUMENT_COMPLETION,
         types.CompletionOptions(trigger_characters=["-", "{", "<", "[", "|", "(", "=", ",", " ", '"']),
     )
     def _(params: types.CompletionParams) -> list[types.CompletionItem]:
-        return answers.completed(server.documents[params.text_document.uri], params.position, server.datasets)
+        return answers.answer_completion(server.documents[params.text_document.uri], params.position, server.datasets)
 
     @server.feature(
         types.TEXT_DOCUMENT_CODE_ACTION,
@@ -189,13 +189,13 @@ def _answer_about_places(server: Server) -> None:
     )
     def _(params: types.CodeActionParams) -> list[types.CodeAction]:
         document = server.documents[params.text_document.uri]
-        found = [*actions.at(document, params.range), *actions.all_at_once(document)]
+        found = [*actions.answer_code_actions(document, params.range), *actions.fix_all_action(document)]
         only = params.context.only
         return [each for each in found if only is None or any(_is_kind(each, kind) for kind in only)]
 
     @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
     def _(params: types.InlayHintParams) -> list[types.InlayHint]:
-        return answers.shapes(server.documents[params.text_document.uri], params.range)
+        return answers.answer_inlay_hints(server.documents[params.text_document.uri], params.range)
 
 
 def _is_kind(action: types.CodeAction, kind: str) -> bool:
@@ -204,9 +204,9 @@ def _is_kind(action: types.CodeAction, kind: str) -> bool:
 
 
 def _answer_about_names(server: Server) -> None:
-    def around(uri: str, position: types.Position, *new: str) -> tuple[Document, list[Document]]:
+    def around(uri: str, position: types.Position, *new: str) -> tuple[OpenDocument, list[OpenDocument]]:
         document = server.documents[uri]
-        found = target(document.view, document.at.offset(position))
+        found = referent_at(document.view, document.at.offset(position))
         if found is None:
             return document, [document]
         words = [found.key, *(name.replace(" ", "") for name in new if name)]
@@ -218,35 +218,35 @@ def _answer_about_names(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     def _(params: types.DefinitionParams) -> types.Location | None:
-        return answers.defined(server.documents[params.text_document.uri], params.position)
+        return answers.answer_definition(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_REFERENCES)
     def _(params: types.ReferenceParams) -> list[types.Location]:
         document, others = around(params.text_document.uri, params.position)
-        return answers.meant(others, document, params.position, defining=params.context.include_declaration)
+        return answers.answer_references(others, document, params.position, defining=params.context.include_declaration)
 
     @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
     def _(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
-        return answers.renamable(server.documents[params.text_document.uri], params.position)
+        return answers.answer_prepare_rename(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
     def _(params: types.RenameParams) -> types.WorkspaceEdit | None:
         document, others = around(params.text_document.uri, params.position, params.new_name)
         try:
-            return answers.renamed(others, document, params.position, params.new_name)
+            return answers.answer_rename(others, document, params.position, params.new_name)
         except RenameProblem as problem:
-            raise Refused(str(problem)) from None
+            raise RequestRefused(str(problem)) from None
 
 
 def _answer_about_texts(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     def _(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
-        return answers.symbols(server.documents[params.text_document.uri])
+        return answers.answer_document_symbols(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
     def _(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
-        return answers.foldable(server.documents[params.text_document.uri])
+        return answers.answer_folding_ranges(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FORMATTING)
     def _(params: types.DocumentFormattingParams) -> list[types.TextEdit]:
-        return answers.formatted(server.documents[params.text_document.uri])
+        return answers.answer_formatting(server.documents[params.text_document.uri])

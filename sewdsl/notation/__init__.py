@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sewdsl.notation.net import net
-from sewdsl.notation.text import compact, written
-from sewdsl.notation.unwritable import Unwritable
+from sewdsl.notation.net import write_net
+from sewdsl.notation.text import body_items, compact_text
+from sewdsl.notation.unwritable import UnwritableNetwork
 
-__all__ = ["Unwritable", "compact", "net", "written"]
+__all__ = ["UnwritableNetwork", "body_items", "compact_text", "write_net"]

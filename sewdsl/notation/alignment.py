@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from sewdsl.ir.op import Activation
 from sewdsl.notation.part import Part, Parts
-from sewdsl.notation.tree import Block, Join, Layer
+from sewdsl.notation.tree import BlockText, JoinText, LayerText
 
 CELLS, WINDOW, NARROW = 1_000_000, 100, 8
 """Pairs of items that are tried for two sequences at most; for longer ones, so many items are looked ahead; at the
@@ -146,23 +146,23 @@ class Alignment:
 
     def _changed(self, one: Part, other: Part) -> float:
         match one.item, other.item:
-            case Layer(op=before), Layer(op=after):
+            case LayerText(op=before), LayerText(op=after):
                 if type(before) is type(after):
                     differing = len([name for name, value in before if getattr(after, name) != value])
                     return ARGUMENTS + SOME * differing / len(type(before).model_fields)
                 return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
-            case Join(name=before), Join(name=after):
+            case JoinText(name=before), JoinText(name=after):
                 if self._spare < 0:
                     return abs(self._size(one) - self._size(other)) + JOIN
                 sides = sum(self._total(*both) for both in zip(one.sides, other.sides, strict=True))
                 return sides + JOIN * (before != after)
-            case Block(), Block():
+            case BlockText(), BlockText():
                 kind = ARGUMENTS if one.item.title == other.item.title else KIND
                 return kind + SOME * (one.item.arguments != other.item.arguments)
-            case (Block(), Join()) | (Join(), Block()):
+            case (BlockText(), JoinText()) | (JoinText(), BlockText()):
                 if self._spare < 0:
                     return NEVER
-                return self._total(inside(one), inside(other))
+                return self._total(call_body(one), call_body(other))
             case _:
                 return NEVER
 
@@ -170,7 +170,7 @@ class Alignment:
         """Layers and joins of a part."""
         number = self._id(part)
         if number not in self._sizes:
-            own = not isinstance(part.item, Block)
+            own = not isinstance(part.item, BlockText)
             self._sizes[number] = own + sum(self._size(inner) for side in part.sides for inner in side)
         return self._sizes[number]
 
@@ -183,27 +183,27 @@ class Alignment:
         return known[1]
 
 
-def _said(item: Layer | Join | Block) -> str:
+def _said(item: LayerText | JoinText | BlockText) -> str:
     """What is compared of an item besides what is inside; what a call is named is not."""
     match item:
-        case Layer(text=text):
+        case LayerText(text=text):
             return text
-        case Join(name=name):
+        case JoinText(name=name):
             return name
-        case Block():
+        case BlockText():
             return ""
 
 
 def _lone(part: Part | None, other: Part | None) -> bool:
     """Whether a part is a call that no other call stands beside."""
-    return part is not None and isinstance(part.item, Block) and not (other and isinstance(other.item, Block))
+    return part is not None and isinstance(part.item, BlockText) and not (other and isinstance(other.item, BlockText))
 
 
 def _opened(parts: Parts, calls: set[int]) -> Parts:
     """A sequence with what some calls stand for in their place."""
-    return tuple(inner for part in parts for inner in (inside(part) if id(part) in calls else (part,)))
+    return tuple(inner for part in parts for inner in (call_body(part) if id(part) in calls else (part,)))
 
 
-def inside(part: Part) -> Parts:
+def call_body(part: Part) -> Parts:
     """What a call stands for; anything else by itself."""
-    return part.sides[0] if isinstance(part.item, Block) else (part,)
+    return part.sides[0] if isinstance(part.item, BlockText) else (part,)

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.builder import Builder
-from sewdsl.elaborate.calls import Calls
-from sewdsl.elaborate.expressions import TooLarge, Walker
-from sewdsl.elaborate.frame import Frame
-from sewdsl.elaborate.library import library
+from sewdsl.elaborate.builder import NodeBuilder
+from sewdsl.elaborate.calls import CallResolver
+from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
+from sewdsl.elaborate.frame import CallFrame
+from sewdsl.elaborate.library import shipped_blocks
 from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
-from sewdsl.notation.shape import Shape
-from sewdsl.notation.structure import structure
-from sewdsl.notation.tree import Block, Item, Items, Join, Layer, first_node, text_of, walk
-from sewdsl.notation.wording import Wording
+from sewdsl.notation.shape import BlockPattern
+from sewdsl.notation.structure import network_items
+from sewdsl.notation.tree import BlockText, Item, Items, JoinText, LayerText, first_node, item_text, walk_items
+from sewdsl.notation.wording import NodeTexts
 from sewdsl.ops.input import Input
 from sewdsl.source import BUILTIN, Source
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.parser import parse_compact
 from sewdsl.syntax.tree import BlockDefinition, Body
 
@@ -42,16 +42,16 @@ class Blocks:
     """
 
     def __init__(
-        self, network: Network, wording: Wording, items: Items, own: Mapping[str, BlockDefinition] | None = None
+        self, network: Network, wording: NodeTexts, items: Items, own: Mapping[str, BlockDefinition] | None = None
     ) -> None:
         self._network, self._wording = network, wording
-        self._vocabulary = Vocabulary(own or {}, library())
-        shapes = [Shape(block, self._vocabulary) for block in self._vocabulary.blocks.values()]
+        self._vocabulary = Vocabulary(own or {}, shipped_blocks())
+        shapes = [BlockPattern(block, self._vocabulary) for block in self._vocabulary.blocks.values()]
         called = {step.label for node in network for step in node.path if step.kind == "block"}
         self._joining = [shape for shape in shapes if shape.joins]
         self._plain = [shape for shape in shapes if not shape.joins and shape.title in called]
         self._nearest = _activations(items)
-        self._calls: dict[tuple[str, Items, Surroundings], Block | None] = {}
+        self._calls: dict[tuple[str, Items, Surroundings], BlockText | None] = {}
         self._expansions: dict[tuple[str, Surroundings], Items | None] = {}
 
     def named(self, items: Items) -> Items:
@@ -67,14 +67,14 @@ class Blocks:
             block, length = self._best([*self._joining, *here], items, at)
             if block is not None:
                 found.append(block)
-            elif isinstance(item, Join):
+            elif isinstance(item, JoinText):
                 found.append(replace(item, branch=self.named(item.branch), shortcut=self.named(item.shortcut)))
             else:
                 found.append(item)
             at += length
         return tuple(found)
 
-    def calls(self, items: Items) -> Iterator[tuple[int, int, Block]]:
+    def calls(self, items: Items) -> Iterator[tuple[int, int, BlockText]]:
         """What blocks without a join could stand for in a sequence: (begin, end, call).
 
         Nothing tells layers in a row from such a block: they are taken for a call only in a network that has calls of
@@ -85,7 +85,7 @@ class Blocks:
             if block is not None:
                 yield at, at + length, block
 
-    def _best(self, shapes: list[Shape], items: Items, at: int) -> tuple[Block | None, int]:
+    def _best(self, shapes: list[BlockPattern], items: Items, at: int) -> tuple[BlockText | None, int]:
         """The call with the fewest arguments and least use of its surroundings, and how many items it stands for."""
         found = []
         for order, shape in enumerate(shapes):
@@ -97,7 +97,7 @@ class Blocks:
 
     def _is_called(self, title: str, items: Items) -> bool:
         """Whether the paths of the nodes say that some layers are one call of a block."""
-        ways = [self._network.nodes[item.node].path for item in items if isinstance(item, Layer)]
+        ways = [self._network.nodes[item.node].path for item in items if isinstance(item, LayerText)]
         if len(ways) < len(items) or not ways:
             return False
         return any(
@@ -107,7 +107,7 @@ class Blocks:
             for depth, step in enumerate(ways[0])
         )
 
-    def _call(self, shape: Shape, items: Items) -> Block | None:
+    def _call(self, shape: BlockPattern, items: Items) -> BlockText | None:
         """The call of a block that expands to some items."""
         begin = first_node(items[0])
         (source, *_) = self._network.nodes[begin].inputs
@@ -119,17 +119,17 @@ class Blocks:
         known = self._calls[key]
         return replace(known, items=items) if known is not None else None
 
-    def _tried(self, shape: Shape, items: Items, surroundings: Surroundings) -> Block | None:
+    def _tried(self, shape: BlockPattern, items: Items, surroundings: Surroundings) -> BlockText | None:
         own = tuple(self._own(shape, items, surroundings[1]))
         for values in shape.guesses(items):
-            block = Block(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
-            if self._expand(text_of(block), surroundings) == items:
+            block = BlockText(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
+            if self._expand(item_text(block), surroundings) == items:
                 return block
         return None
 
-    def _own(self, shape: Shape, items: Items, neuron: Activation | None) -> Iterator[str]:
+    def _own(self, shape: BlockPattern, items: Items, neuron: Activation | None) -> Iterator[str]:
         """``g=IAND`` and ``SN=LIF``, where the surroundings say otherwise."""
-        ops = [item.op for item in walk(items) if isinstance(item, Layer | Join)]
+        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | JoinText)]
         join = next((op for op in ops if isinstance(op, JoinOp)), None)
         activation = next((op for op in ops if isinstance(op, Activation)), None)
         if join is not None and OWN_JOIN in shape.names and join != self._network.settings.join:
@@ -145,31 +145,31 @@ class Blocks:
         return self._expansions[key]
 
     def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> Items | None:
-        diagnostics, builder = Diagnostics(), Builder()
+        diagnostics, builder = Diagnostics(), NodeBuilder()
         settings = self._network.settings
         builder.add("input", Input(shape=shape), (), (), BUILTIN)
-        calls = Calls(self._vocabulary, settings.neuron, diagnostics)
-        walker = Walker(builder, calls, self._vocabulary, diagnostics, STANDARD)
+        calls = CallResolver(self._vocabulary, settings.neuron, diagnostics)
+        walker = Walker(builder, calls, self._vocabulary, diagnostics, DEFAULT_LIMITS)
         statements = parse_compact(Source("", call), diagnostics).statements
         if not (statements and isinstance(statements[0], Body)):
             return None
         try:
-            place = walker.sequence(statements[0].expression, 0, Frame(settings.join, neuron, neuron))
-        except TooLarge:
+            place = walker.sequence(statements[0].expression, 0, CallFrame(settings.join, neuron, neuron))
+        except ExpansionLimitExceeded:
             return None
         if diagnostics.errors or not place:
             return None
         inside = Network("", tuple(builder.nodes), place, settings)
-        return structure(inside, lambda index: self._wording.alone(builder.nodes[index].op))
+        return network_items(inside, lambda index: self._wording.alone(builder.nodes[index].op))
 
 
 def _activations(items: Items) -> dict[int, Activation | None]:
     """For each node that an item begins with, the activation that is written nearest before it."""
     found: dict[int, Activation | None] = {}
     nearest: Activation | None = None
-    for item in walk(items):
-        if isinstance(item, Layer | Join):
+    for item in walk_items(items):
+        if isinstance(item, LayerText | JoinText):
             found[item.node] = nearest
-        if isinstance(item, Layer) and isinstance(item.op, Activation):
+        if isinstance(item, LayerText) and isinstance(item.op, Activation):
             nearest = item.op
     return found

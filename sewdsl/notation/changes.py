@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from sewdsl.ir.network import Network
-from sewdsl.notation.alignment import Alignment, inside
-from sewdsl.notation.fold import fold
-from sewdsl.notation.part import Part, Parts, Place
-from sewdsl.notation.tree import Block, Join, Layer, text, text_of
+from sewdsl.notation.alignment import Alignment, call_body
+from sewdsl.notation.fold import fold_repeats
+from sewdsl.notation.part import ItemPosition, Part, Parts
+from sewdsl.notation.tree import BlockText, JoinText, LayerText, item_text, items_text
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class _Found:
     """A change in one copy."""
 
     change: Change
-    place: Place
+    place: ItemPosition
 
 
-def changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]:
+def body_changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]:
     """What makes one body another, in order.
 
     Args:
@@ -50,7 +50,7 @@ def changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]:
     """
     found: dict[object, list[_Found]] = {}
     for item in _Comparison(network).sequences(
-        one, other, _Found(Change("", "", "behind", network.nodes[0].name), Place())
+        one, other, _Found(Change("", "", "behind", network.nodes[0].name), ItemPosition())
     ):
         change = item.change
         found.setdefault((change.before, change.after, change.where, item.place.way), []).append(item)
@@ -103,41 +103,41 @@ class _Comparison:
         if self._alignment.equal(before, after):
             return
         match before.item, after.item:
-            case Layer(text=was), Layer(text=now):
+            case LayerText(text=was), LayerText(text=now):
                 yield self._found(was, now, "at", before)
-            case Join(name=was), Join(name=now):
+            case JoinText(name=was), JoinText(name=now):
                 if was != now:
                     yield self._found(f"{was}[…]", f"{now}[…]", "at", before)
                 for side, old, new in zip(("branch", "shortcut"), before.sides, after.sides, strict=True):
                     yield from self.sequences(old, new, self._found("", "", f"in the {side} of", before))
-            case Block(), Block() if text_of(before.item) != text_of(after.item):
-                yield self._found(text_of(before.item), text_of(after.item), "at", before)
+            case BlockText(), BlockText() if item_text(before.item) != item_text(after.item):
+                yield self._found(item_text(before.item), item_text(after.item), "at", before)
             case _:
-                yield from self.sequences(inside(before), inside(after), self._found("", "", "at", before))
+                yield from self.sequences(call_body(before), call_body(after), self._found("", "", "at", before))
 
     def _found(self, was: str, now: str, where: str, part: Part) -> _Found:
         return _Found(Change(was, now, where, self._name(part)), part.place)
 
     def _name(self, part: Part) -> str:
         """The name of a node; of a block, what the names of its nodes have in common."""
-        names = [self._network.nodes[node].name.split(".") for node in nodes_of(part)]
-        if not isinstance(part.item, Block):
+        names = [self._network.nodes[node].name.split(".") for node in part_nodes(part)]
+        if not isinstance(part.item, BlockText):
             return ".".join(names[-1])
         common = [group[0] for group in zip(*names, strict=False) if len(set(group)) == 1]
         return ".".join(common or names[0])
 
 
-def nodes_of(part: Part) -> Iterator[int]:
+def part_nodes(part: Part) -> Iterator[int]:
     """All nodes of a part, its own last."""
     for side in part.sides:
         for inner in side:
-            yield from nodes_of(inner)
-    if not isinstance(part.item, Block):
+            yield from part_nodes(inner)
+    if not isinstance(part.item, BlockText):
         yield part.node
 
 
 def _text(parts: Parts) -> str:
-    return text(fold(tuple(part.item for part in parts))) if parts else ""
+    return items_text(fold_repeats(tuple(part.item for part in parts))) if parts else ""
 
 
 def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], ...]]:

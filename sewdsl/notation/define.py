@@ -8,22 +8,33 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from string import ascii_uppercase
 
-from sewdsl.elaborate.compact import pieces
-from sewdsl.elaborate.definitions import RESERVED
-from sewdsl.elaborate.library import library
+from sewdsl.elaborate.compact import split_arguments
+from sewdsl.elaborate.definitions import RESERVED_NAMES
+from sewdsl.elaborate.library import shipped_blocks
 from sewdsl.elaborate.names import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
-from sewdsl.notation.tree import Block, Definition, Item, Items, Join, Layer, parts, text, text_of, walk
+from sewdsl.notation.tree import (
+    BlockText,
+    Definition,
+    Item,
+    Items,
+    JoinText,
+    LayerText,
+    child_sequences,
+    item_text,
+    items_text,
+    walk_items,
+)
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_]*( [A-Za-z][A-Za-z0-9_]*)*")
-_RESERVED = {*RESERVED, *KEYWORDS, *SETTINGS, "or", "on"}
+_RESERVED = {*RESERVED_NAMES, *KEYWORDS, *SETTINGS, "or", "on"}
 _MADE_UP = [f"Block {letter}{other}" for other in ("", *ascii_uppercase) for letter in ascii_uppercase]
 _STRIDE = re.compile(r"(?<=[0-9])s([0-9]+)(?![0-9x])")
 
 
-def proposals(network: Network, items: Items, folded: Items, *, nameless: bool) -> tuple[Definition, ...]:
+def propose_blocks(network: Network, items: Items, folded: Items, *, nameless: bool) -> tuple[Definition, ...]:
     """Definitions of blocks that would be called several times, the first 26 at most.
 
     Joins are alike if they differ in width and stride only; those with a projection and those without are alike too.
@@ -34,7 +45,7 @@ def proposals(network: Network, items: Items, folded: Items, *, nameless: bool) 
         folded: Its body with them.
         nameless: Whether to make up names for blocks that have none.
     """
-    joins = {item.node: item for item in walk(items) if isinstance(item, Join)}
+    joins = {item.node: item for item in walk_items(items) if isinstance(item, JoinText)}
     groups: dict[Hashable, list[_Unit]] = {}
     for join, end in _joins(folded):
         unit = _Unit(joins[join.node], end, _stated(network, join.node))
@@ -59,7 +70,7 @@ class _Unit:
         stated: The c of the call that the network's paths say it comes from; None: they say none.
     """
 
-    join: Join
+    join: JoinText
     end: Items
     stated: int | None = None
 
@@ -70,48 +81,50 @@ class _Unit:
     @property
     def width(self) -> int | None:
         """Channels of the first layer that has weights; None: there is none."""
-        return next(filter(None, map(_width, walk(self.join.branch))), None)
+        return next(filter(None, map(_width, walk_items(self.join.branch))), None)
 
     @property
     def stride(self) -> int:
         """The largest stride of the branch."""
-        return max((_stride(item) for item in walk(self.join.branch)), default=1)
+        return max((_stride(item) for item in walk_items(self.join.branch)), default=1)
 
     @property
     def kind(self) -> Hashable:
         """What is equal for units that differ in width and stride only."""
-        return self.join.name, self._kinds(self.join.branch), text(self.end)
+        return self.join.name, self._kinds(self.join.branch), items_text(self.end)
 
     def _kinds(self, items: Items) -> tuple[Hashable, ...]:
         return tuple(map(self._kind, items))
 
     def _kind(self, item: Item) -> Hashable:
-        if isinstance(item, Layer):
+        if isinstance(item, LayerText):
             width = _width(item)
             ratio = Fraction(width, self.width or 1) if width else None
             return _parametrised(item, lambda _: "c", lambda _: "s"), ratio
-        return text_of(item) if not isinstance(item, Join) else (item.name, *map(self._kinds, parts(item)))
+        return (
+            item_text(item) if not isinstance(item, JoinText) else (item.name, *map(self._kinds, child_sequences(item)))
+        )
 
 
-def _joins(items: Items) -> Iterator[tuple[Join, Items]]:
+def _joins(items: Items) -> Iterator[tuple[JoinText, Items]]:
     """All joins that are not inside of calls, and the activations that belong to them."""
     for at, item in enumerate(items):
-        if isinstance(item, Join):
+        if isinstance(item, JoinText):
             behind = items[at + 1 : at + 2]
             ends = bool(behind) and _activates(behind[0]) and not (item.branch and _activates(item.branch[-1]))
             yield item, behind if ends else ()
-        if not isinstance(item, Block):
-            for inner in parts(item):
+        if not isinstance(item, BlockText):
+            for inner in child_sequences(item):
                 yield from _joins(inner)
 
 
 def _activates(item: Item) -> bool:
-    return isinstance(item, Layer) and isinstance(item.op, Activation)
+    return isinstance(item, LayerText) and isinstance(item.op, Activation)
 
 
 def _width(item: Item) -> int | None:
     """32 of ``c32k3`` and ``FC32``; None for what has no number that must be said."""
-    if not isinstance(item, Layer):
+    if not isinstance(item, LayerText):
         return None
     name = item.op.letters().get("")
     needed = name is not None and type(item.op).model_fields[name].is_required()
@@ -120,11 +133,11 @@ def _width(item: Item) -> int | None:
 
 
 def _stride(item: Item) -> int:
-    found = _STRIDE.search(item.text.partition("(")[0]) if isinstance(item, Layer) else None
+    found = _STRIDE.search(item.text.partition("(")[0]) if isinstance(item, LayerText) else None
     return int(found[1]) if found else 1
 
 
-def _parametrised(layer: Layer, width: Callable[[int], str], stride: Callable[[int], str]) -> str:
+def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callable[[int], str]) -> str:
     """The text of a layer with something else in place of its width and stride."""
     tight, paren, named = layer.text.partition("(")
     tight = _STRIDE.sub(lambda found: f"s{stride(int(found[1]))}", tight)
@@ -157,15 +170,15 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
 
     def changed(item: Item) -> Item:
         match item:
-            case Layer():
+            case LayerText():
                 return replace(item, text=_parametrised(item, width, stride))
-            case Join():
+            case JoinText():
                 return replace(item, branch=change(item.branch), shortcut=change(item.shortcut))
             case _:
                 return item
 
     join, *end = change(template.items)
-    assert isinstance(join, Join)  # noqa: S101 -- units begin with one
+    assert isinstance(join, JoinText)  # noqa: S101 -- units begin with one
     parameters = ", ".join([*(["c"] if base is not None else []), *(["s=1"] if step is not None else [])])
     return Definition(name, parameters, (replace(join, fitting=fitting), *end))
 
@@ -180,14 +193,14 @@ def _stated(network: Network, join: int) -> int | None:
     """The c of the call of the innermost block that a join is in."""
     path = network.nodes[join].path
     arguments = path[-1].arguments if path and path[-1].kind == "block" else ""
-    values = {piece.letter: piece.value for piece in pieces(arguments)}
+    values = {piece.letter: piece.value for piece in split_arguments(arguments)}
     value = values.get("c")
     return value if type(value) is int and value else None
 
 
 def _labels(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str]:
     """What the blocks are called in the network; empty where that may not be, or they have no name."""
-    known = Vocabulary(library=library())
+    known = Vocabulary(library=shipped_blocks())
     taken: set[str] = set()
     for group in groups:
         label = _label(network, group[0])

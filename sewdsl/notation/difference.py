@@ -9,18 +9,18 @@ from sewdsl.elaborate.names import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
-from sewdsl.ir.words import in_words
-from sewdsl.notation.changes import Change, changes
-from sewdsl.notation.part import Parts, parts_of
-from sewdsl.notation.structure import structure
-from sewdsl.notation.text import defined
-from sewdsl.notation.tree import nodes
-from sewdsl.notation.wording import Wording
-from sewdsl.notation.words import words
+from sewdsl.ir.words import format_value
+from sewdsl.notation.changes import Change, body_changes
+from sewdsl.notation.part import Parts, unroll_parts
+from sewdsl.notation.structure import network_items
+from sewdsl.notation.text import body_with_own_blocks
+from sewdsl.notation.tree import item_nodes
+from sewdsl.notation.wording import NodeTexts
+from sewdsl.notation.words import kind_text
 
 
 @dataclass(frozen=True)
-class Value:
+class ValueChange:
     """A setting, an entry of the recipe, or a figure that differs.
 
     Attributes:
@@ -45,17 +45,17 @@ class Difference:
         figures: What follows from these: parameters, operations, the output's shape.
     """
 
-    settings: tuple[Value, ...]
+    settings: tuple[ValueChange, ...]
     changes: tuple[Change, ...]
-    recipe: tuple[Value, ...]
-    figures: tuple[Value, ...]
+    recipe: tuple[ValueChange, ...]
+    figures: tuple[ValueChange, ...]
 
     def __bool__(self) -> bool:
         """Whether anything does."""
         return bool(self.settings or self.changes or self.recipe)
 
 
-def difference(one: Network, other: Network) -> Difference:
+def diff_networks(one: Network, other: Network) -> Difference:
     """What makes the second of two networks another than the first.
 
     Bodies are compared item by item, as they stand in a text; so a layer that came in between is one change, though the
@@ -71,17 +71,17 @@ def difference(one: Network, other: Network) -> Difference:
     """
     return Difference(
         tuple(_values(_settings(one), _settings(other))),
-        tuple(changes(one, _parts(one, other), _parts(other, one))),
+        tuple(body_changes(one, _parts(one, other), _parts(other, one))),
         tuple(_values(*_recipes(one.recipe, other.recipe))),
         tuple(_values(_figures(one), _figures(other))),
     )
 
 
-def _values(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Value]:
+def _values(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[ValueChange]:
     for key in {**one, **other}:
         before, after = one.get(key, "none"), other.get(key, "none")
         if before != after:
-            yield Value(key, before, after)
+            yield ValueChange(key, before, after)
 
 
 def _settings(network: Network) -> dict[str, str]:
@@ -107,7 +107,7 @@ def _recipe(recipe: Recipe) -> dict[str, str]:
 
 def _said(value: object) -> str:
     """A value as a file has it, without the quotes."""
-    return words(value) if isinstance(value, Kind) else in_words(value)
+    return kind_text(value) if isinstance(value, Kind) else format_value(value)
 
 
 def _figures(network: Network) -> dict[str, str]:
@@ -122,7 +122,7 @@ def _parts(network: Network, other: Network) -> Parts:
     """The body of a network in full, in words that mean the same in both."""
     own, others = network.settings, other.settings
     plain = replace(network, settings=own.model_copy(update={"neuron": None}))
-    wording = Wording(plain, nodes(structure(network)))
+    wording = NodeTexts(plain, item_nodes(network_items(network)))
     named = {own.join: OWN_JOIN} if own.join != others.join else {}
     neuron = own.neuron if None not in {own.neuron, others.neuron} and own.neuron != others.neuron else None
 
@@ -132,4 +132,4 @@ def _parts(network: Network, other: Network) -> Parts:
             return OWN_NEURON
         return named[op] if op in named else wording.node(node)
 
-    return parts_of(defined(network, nameless=False)[1], said)
+    return unroll_parts(body_with_own_blocks(network, nameless=False)[1], said)

@@ -8,17 +8,17 @@ from heapq import heapify, heappop, heappush
 from operator import eq
 
 from sewdsl.ir.op import Activation
-from sewdsl.notation.tree import Block, Item, Items, Join, Layer, Repeat, text_of
+from sewdsl.notation.tree import BlockText, Item, Items, JoinText, LayerText, RepeatText, item_text
 from sewdsl.ops.layers.batch_norm import BatchNorm
 
 SHORTEST, WORK = 256, 4_000_000
 """Periods up to so many items are looked for in any sequence; longer ones as far as so many comparisons go."""
 
-Calls = Callable[[Items], Iterator[tuple[int, int, Block]]]
+Calls = Callable[[Items], Iterator[tuple[int, int, BlockText]]]
 """Gives, for a sequence, what blocks can stand for: (begin, end, call)."""
 
 
-def fold(items: Items, calls: Calls = lambda _: iter(())) -> Items:
+def fold_repeats(items: Items, calls: Calls = lambda _: iter(())) -> Items:
     """A sequence with repeats and calls of blocks in place of what they stand for.
 
     What saves most text goes first, then what saves most in what is left; inside of repeats likewise.
@@ -47,7 +47,7 @@ class _Saving:
     period: int
     start: int
     stop: int
-    block: Block | None = field(default=None, compare=False)
+    block: BlockText | None = field(default=None, compare=False)
 
 
 class _Folding:
@@ -56,14 +56,14 @@ class _Folding:
 
     def sequence(self, items: Items) -> Items:
         """Folds joins first, since they are items of what is around them."""
-        return self._row([self._inside(item) if isinstance(item, Join) else item for item in items])
+        return self._row([self._inside(item) if isinstance(item, JoinText) else item for item in items])
 
-    def _inside(self, join: Join) -> Join:
+    def _inside(self, join: JoinText) -> JoinText:
         return replace(join, branch=self.sequence(join.branch), shortcut=self.sequence(join.shortcut))
 
     def _row(self, row: Sequence[Item]) -> Items:
         """Chooses among the savings; those that overlap with a better one make do with what it leaves."""
-        lengths = [len(text_of(item)) + 1 for item in row]
+        lengths = [len(item_text(item)) + 1 for item in row]
         waiting = [*self._repeats(row, lengths), *self._blocks(row, lengths)]
         heapify(waiting)
         chosen: dict[int, tuple[int, Item]] = {}
@@ -90,11 +90,11 @@ class _Folding:
         count = (saving.stop - begin) // period
         end = begin + count * period
         copies = tuple(self._row(row[at : at + period]) for at in range(begin, end, period))
-        return begin, end, Repeat(copies[0], count, copies)
+        return begin, end, RepeatText(copies[0], count, copies)
 
     def _blocks(self, row: Sequence[Item], lengths: Sequence[int]) -> Iterator[_Saving]:
         for start, stop, block in self._calls(tuple(row)):
-            cost = len(text_of(block)) + 1 - sum(lengths[start:stop])
+            cost = len(item_text(block)) + 1 - sum(lengths[start:stop])
             if cost < 0:
                 yield _Saving(cost, repeat=False, period=stop - start, start=start, stop=stop, block=block)
 
@@ -135,7 +135,7 @@ def _gaps(free: bytearray, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 def _begins(item: Item) -> int:
     """How well a sequence begins with an item: best with weights, worst with what belongs to the layer before."""
-    if not isinstance(item, Layer):
+    if not isinstance(item, LayerText):
         return 2
     if isinstance(item.op, Activation | BatchNorm):
         return 0

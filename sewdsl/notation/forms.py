@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from sewdsl.ir.network import Network
 from sewdsl.notation.latex import latex
-from sewdsl.notation.net import net
-from sewdsl.notation.text import compact
+from sewdsl.notation.net import write_net
+from sewdsl.notation.text import compact_text
 from sewdsl.notation.tikz import fragment, tikz
 
 FORMS: dict[str, Callable[[Network], str]] = {
-    "plain": compact,
-    "net": net,
+    "plain": compact_text,
+    "net": write_net,
     "latex": latex,
     "tikz": tikz,
     "tikz-fragment": fragment,

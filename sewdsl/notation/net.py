@@ -8,20 +8,20 @@ from sewdsl.elaborate.header import RANKS
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
-from sewdsl.ir.words import in_words
-from sewdsl.notation.fold import fold
-from sewdsl.notation.text import ANY, defined
-from sewdsl.notation.tree import Definition, Items, Join, definition_head, walk
-from sewdsl.notation.unwritable import Unwritable
-from sewdsl.notation.words import quoted, value_words
-from sewdsl.notation.wrap import wrap
+from sewdsl.ir.words import format_value
+from sewdsl.notation.fold import fold_repeats
+from sewdsl.notation.text import UNLIMITED, body_with_own_blocks
+from sewdsl.notation.tree import Definition, Items, JoinText, definition_head, walk_items
+from sewdsl.notation.unwritable import UnwritableNetwork
+from sewdsl.notation.words import quote_text, value_text
+from sewdsl.notation.wrap import wrap_sequence
 from sewdsl.ops.input import Input
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
-from sewdsl.syntax.lexicon import COLUMN, VERSION
+from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, VERSION
 
 
-def net(network: Network, name: str | None = None) -> str:
+def write_net(network: Network, name: str | None = None) -> str:
     """The text of a file that compiles to a network: the same layers, arguments, edges, settings, recipe and figures.
 
     Names and paths of nodes, and with them the keys of a ``state_dict``, are those that the compiler gives.
@@ -33,39 +33,39 @@ def net(network: Network, name: str | None = None) -> str:
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    definitions, items = defined(network)
+    definitions, items = body_with_own_blocks(network)
     try:
         header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))
         figures = "".join(f"{_figure(item)}\n" for item in network.expectations)
         recipe = _recipe(network.recipe) if network.recipe is not None else ""
     except ValueError as error:
-        raise Unwritable(None, str(error)) from error
-    body = f"body {wrap(items, COLUMN)}\n"
+        raise UnwritableNetwork(None, str(error)) from error
+    body = f"body {wrap_sequence(items, HEADER_VALUE_COLUMN)}\n"
     text = "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
-    return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), ANY)
+    return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)
 
 
 def _block(definition: Definition) -> str:
     head = definition_head(definition)
-    return f"{head}{wrap(fold(definition.items), 0, len(head))}\n"
+    return f"{head}{wrap_sequence(fold_repeats(definition.items), 0, len(head))}\n"
 
 
 def _header(network: Network, name: str, items: Items) -> Iterator[str]:
     settings, source = network.settings, network.nodes[0].op
     if source != Input(shape=settings.input, varies=settings.encode == "none"):
-        raise Unwritable(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
+        raise UnwritableNetwork(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
     if len(settings.input) not in RANKS:
-        raise Unwritable(network.nodes[0], f"an input has 1 or 3 lengths, not {len(settings.input)}")
+        raise UnwritableNetwork(network.nodes[0], f"an input has 1 or 3 lengths, not {len(settings.input)}")
     plain = "".join(" " if letter in '"\r\n' else letter for letter in name)
     if plain.strip():
-        yield f"network {quoted(plain)}"
-    yield f"input {in_words(settings.input)}"
+        yield f"network {quote_text(plain)}"
+    yield f"input {format_value(settings.input)}"
     yield f"steps {settings.steps}"
     if settings.encode != "none":
         yield f"encode {settings.encode}"
     if settings.neuron is not None:
-        yield f"neuron {value_words(settings.neuron)}"
-    join = value_words(settings.join)
+        yield f"neuron {value_text(settings.neuron)}"
+    join = value_text(settings.join)
     if join != "ADD" or _joins(items):
         yield f"join {join}"
     yield from _start(settings)
@@ -75,7 +75,7 @@ def _header(network: Network, name: str, items: Items) -> Iterator[str]:
 
 def _joins(items: Items) -> bool:
     """Whether there is any join."""
-    return any(isinstance(item, Join) for item in walk(items))
+    return any(isinstance(item, JoinText) for item in walk_items(items))
 
 
 def _start(settings: Settings) -> Iterator[str]:
@@ -86,11 +86,11 @@ def _start(settings: Settings) -> Iterator[str]:
 
 def _figure(item: Expectation) -> str:
     key = "expect" if item.binding else "claim"
-    source = f" {quoted(item.source)}" if item.source and not item.binding else ""
+    source = f" {quote_text(item.source)}" if item.source and not item.binding else ""
     return f"{key} {item.quantity} {item.value}{source}"
 
 
 def _recipe(recipe: Recipe) -> str:
     defaults = {name: field.get_default() for name, field in Recipe.model_fields.items()}
-    lines = [f"    {name} {value_words(value)}\n" for name, value in recipe if name != "on" and value != defaults[name]]
+    lines = [f"    {name} {value_text(value)}\n" for name, value in recipe if name != "on" and value != defaults[name]]
     return f"train on {recipe.on} {{\n{''.join(lines)}}}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
-from sewdsl.notation.words import words
+from sewdsl.notation.words import kind_text
 
 
 def neurons(network: Network) -> str:
@@ -35,6 +35,6 @@ def _by_text(network: Network) -> dict[str, list[str]]:
 
 def _text(op: Activation) -> str:
     try:
-        return words(op)
+        return kind_text(op)
     except ValueError:  # such as a kind that nobody has announced
         return str(op)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from sewdsl.notation.tree import Block, Item, Items, Join, Layer, Repeat
+from sewdsl.notation.tree import BlockText, Item, Items, JoinText, LayerText, RepeatText
 
 Way = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Place:
+class ItemPosition:
     """Where an item stands in a folded text.
 
     Attributes:
@@ -22,7 +22,7 @@ class Place:
     way: Way = ()
     copies: tuple[int, ...] = ()
 
-    def inside(self, *steps: str | int) -> Place:
+    def inside(self, *steps: str | int) -> ItemPosition:
         """A place further in."""
         return replace(self, way=(*self.way, *steps))
 
@@ -37,20 +37,20 @@ class Part:
         place: Where it stands.
     """
 
-    item: Layer | Join | Block
+    item: LayerText | JoinText | BlockText
     sides: tuple[tuple[Part, ...], ...]
-    place: Place
+    place: ItemPosition
 
     @property
     def node(self) -> int:
         """Its node; for a call, the first that it makes."""
-        return self.item.node if isinstance(self.item, Layer | Join) else self.sides[0][0].node
+        return self.item.node if isinstance(self.item, LayerText | JoinText) else self.sides[0][0].node
 
 
 Parts = tuple[Part, ...]
 
 
-def parts_of(folded: Items, words: Callable[[int], str], place: Place | None = None) -> Parts:
+def unroll_parts(folded: Items, words: Callable[[int], str], place: ItemPosition | None = None) -> Parts:
     """All copies of all items.
 
     Args:
@@ -58,25 +58,25 @@ def parts_of(folded: Items, words: Callable[[int], str], place: Place | None = N
         words: The text of a node, to be compared; of a join, its name.
         place: Where the sequence stands.
     """
-    around = place or Place()
+    around = place or ItemPosition()
     return tuple(part for at, item in enumerate(folded) for part in _parts(item, words, around.inside(at)))
 
 
-def _parts(item: Item, words: Callable[[int], str], place: Place) -> Iterator[Part]:
+def _parts(item: Item, words: Callable[[int], str], place: ItemPosition) -> Iterator[Part]:
     match item:
-        case Layer(node=node):
+        case LayerText(node=node):
             yield Part(replace(item, text=words(node)), (), place)
-        case Join(node=node):
-            branch = parts_of(item.branch, words, place.inside("branch"))
-            shortcut = parts_of(item.shortcut, words, place.inside("shortcut"))
+        case JoinText(node=node):
+            branch = unroll_parts(item.branch, words, place.inside("branch"))
+            shortcut = unroll_parts(item.shortcut, words, place.inside("shortcut"))
             said = replace(item, name=words(node), branch=_items(branch), shortcut=_items(shortcut))
             yield Part(said, (branch, shortcut), place)
-        case Block():
-            inner = parts_of(item.items, words, place.inside("block"))
+        case BlockText():
+            inner = unroll_parts(item.items, words, place.inside("block"))
             yield Part(replace(item, items=_items(inner)), (inner,), place)
-        case Repeat(copies=copies):
+        case RepeatText(copies=copies):
             for number, copy in enumerate(copies, start=1):
-                yield from parts_of(copy, words, replace(place, copies=(*place.copies, number)))
+                yield from unroll_parts(copy, words, replace(place, copies=(*place.copies, number)))
 
 
 def _items(parts: Parts) -> Items:

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from sewdsl.elaborate.blocks import title
+from sewdsl.elaborate.blocks import block_title
 from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.ir.op import Activation
-from sewdsl.notation.tree import Item, Items, Join, Layer, walk
+from sewdsl.notation.tree import Item, Items, JoinText, LayerText, walk_items
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, JoinOf, Number, Word
 from sewdsl.syntax.tree import Item as Written
 from sewdsl.syntax.tree import Sequence as WrittenSequence
 
 
 @dataclass(frozen=True)
-class Shape:
+class BlockPattern:
     """Tells quickly what a block cannot stand for.
 
     Attributes:
@@ -31,7 +31,7 @@ class Shape:
     @cached_property
     def title(self) -> str:
         """The block's name."""
-        return title(self.block)
+        return block_title(self.block)
 
     @property
     def length(self) -> int:
@@ -59,7 +59,7 @@ class Shape:
 
     def guesses(self, items: Items) -> Iterator[dict[str, int]]:
         """Values for the parameters, from the numbers that stand in some items: c of ``c32k3``, s of ``s2``."""
-        ops = [item.op for item in walk(items) if isinstance(item, Layer)]
+        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText)]
         found: dict[str, list[int]] = {}
         for parameter in self.block.parameters:
             letter = parameter.name
@@ -117,12 +117,12 @@ def _alike(pattern: Pattern, items: Sequence[Item]) -> bool:
     if len(pattern) != len(items):
         return False
     for kind, item in zip(pattern, items, strict=True):
-        if isinstance(item, Layer):
+        if isinstance(item, LayerText):
             if kind != item.op.kind and not (kind == OWN_NEURON and isinstance(item.op, Activation)):
                 return False
         elif not (
             isinstance(kind, _Joined)
-            and isinstance(item, Join)
+            and isinstance(item, JoinText)
             and kind.name in {OWN_JOIN, item.name}
             and _alike(kind.branch, item.branch)
             and any(_alike(shortcut, item.shortcut) for shortcut in kind.shortcuts)

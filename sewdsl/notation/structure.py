@@ -8,15 +8,15 @@ from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
-from sewdsl.notation.tree import Item, Items, Join, Layer
-from sewdsl.notation.unwritable import Unwritable
+from sewdsl.notation.tree import Item, Items, JoinText, LayerText
+from sewdsl.notation.unwritable import UnwritableNetwork
 from sewdsl.ops.input import Input
 
-DEEPEST = 100
+MAX_JOIN_DEPTH = 100
 """Joins inside joins: beyond what --limit nesting lets anybody read with ease, and safe to recurse into."""
 
 
-def structure(network: Network, words: Callable[[int], str] = lambda _: "") -> Items:
+def network_items(network: Network, words: Callable[[int], str] = lambda _: "") -> Items:
     """What stands in the body of a network.
 
     A join's branch and shortcut begin at the last node that all ways to the join lead through. Walking up from a join's
@@ -42,13 +42,13 @@ class _Structure:
 
     def body(self) -> Items:
         if not self._nodes or not isinstance(self._nodes[0].op, Input):
-            raise Unwritable(self._nodes[0] if self._nodes else None, "a network begins with its input")
+            raise UnwritableNetwork(self._nodes[0] if self._nodes else None, "a network begins with its input")
         for index, node in enumerate(self._nodes):
             self._add(index, node)
         items = self._way(self._output, 0)
         idle = self._taken.find(0, 1)
         if idle >= 0:
-            raise Unwritable(self._nodes[idle], "what it gives does not reach the output")
+            raise UnwritableNetwork(self._nodes[idle], "what it gives does not reach the output")
         return items
 
     def _add(self, index: int, node: Node) -> None:
@@ -58,15 +58,15 @@ class _Structure:
             branch, shortcut = node.inputs
             before = self._fork(branch, shortcut)
             depth = 1 + max(self._deepest(branch, before), self._deepest(shortcut, before))
-            if depth > DEEPEST:
-                raise Unwritable(node, f"joins nest more than {DEEPEST} deep")
+            if depth > MAX_JOIN_DEPTH:
+                raise UnwritableNetwork(node, f"joins nest more than {MAX_JOIN_DEPTH} deep")
             sides = self._way(branch, before), self._way(shortcut, before)
-            self._items.append(Join(self._words(index), *sides, node.op, index))
+            self._items.append(JoinText(self._words(index), *sides, node.op, index))
         elif index:
             if not isinstance(node.op, LayerOp | Activation) or len(node.inputs) != 1:
-                raise Unwritable(node, "only layers, activations and joins stand behind the input")
+                raise UnwritableNetwork(node, "only layers, activations and joins stand behind the input")
             (before,) = node.inputs
-            self._items.append(Layer(self._words(index), node.op, index))
+            self._items.append(LayerText(self._words(index), node.op, index))
         self._before.append(before)
         self._depths.append(depth)
 
@@ -91,7 +91,7 @@ class _Structure:
         items: list[Item] = []
         while end != begin:
             if self._taken[end]:
-                raise Unwritable(self._nodes[end], "the ways that part behind it do not meet in one join")
+                raise UnwritableNetwork(self._nodes[end], "the ways that part behind it do not meet in one join")
             self._taken[end] = True
             items.append(self._items[end - 1])
             end = self._before[end]

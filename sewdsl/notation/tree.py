@@ -16,7 +16,7 @@ IDENTITY = "id"
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerText:
     """A layer or an activation.
 
     Attributes:
@@ -31,7 +31,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Join:
+class JoinText:
     """``ADD[ branch | shortcut ]``.
 
     Attributes:
@@ -52,7 +52,7 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockText:
     """A call of a named block: ``SEW Block (c32)``.
 
     Attributes:
@@ -67,7 +67,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Repeat:
+class RepeatText:
     """``{ … }*n``.
 
     Attributes:
@@ -97,27 +97,27 @@ class Definition:
     items: Items
 
 
-Item = Layer | Join | Block | Repeat
+Item = LayerText | JoinText | BlockText | RepeatText
 Items = tuple[Item, ...]
 
 
-def text(items: Items) -> str:
+def items_text(items: Items) -> str:
     """A sequence as the language writes it, in one line; ``id`` where nothing is in it."""
-    return "-".join(map(text_of, items)) or IDENTITY
+    return "-".join(map(item_text, items)) or IDENTITY
 
 
-def text_of(item: Item) -> str:
+def item_text(item: Item) -> str:
     """An item as the language writes it."""
     match item:
-        case Layer():
+        case LayerText():
             return item.text
-        case Join(name, branch, shortcut):
-            return f"{name}[{text(branch)} | {shortcut_prefix(item)}{text(shortcut)}]"
-        case Block(title, arguments):
+        case JoinText(name, branch, shortcut):
+            return f"{name}[{items_text(branch)} | {shortcut_prefix(item)}{items_text(shortcut)}]"
+        case BlockText(title, arguments):
             blank = " " if " " in title else ""
             return f"{title}{blank}({arguments})" if arguments else title
-        case Repeat(inner, count):
-            return f"{{{text(inner)}}}*{count}"
+        case RepeatText(inner, count):
+            return f"{{{items_text(inner)}}}*{count}"
 
 
 def definition_head(definition: Definition) -> str:
@@ -126,45 +126,45 @@ def definition_head(definition: Definition) -> str:
     return f"block {definition.title}{parameters} = "
 
 
-def shortcut_prefix(join: Join) -> str:
+def shortcut_prefix(join: JoinText) -> str:
     """What stands in front of a shortcut that is taken only where the identity does not fit."""
     return f"{IDENTITY} or " if join.fitting else ""
 
 
-def parts(item: Item) -> tuple[Items, ...]:
+def child_sequences(item: Item) -> tuple[Items, ...]:
     """The sequences that an item is made of: none for a layer, branch and shortcut for a join."""
     match item:
-        case Layer():
+        case LayerText():
             return ()
-        case Join(_, branch, shortcut):
+        case JoinText(_, branch, shortcut):
             return branch, shortcut
-        case Block() | Repeat():
+        case BlockText() | RepeatText():
             return (item.items,)
 
 
-def walk(items: Items) -> Iterator[Item]:
+def walk_items(items: Items) -> Iterator[Item]:
     """All items, each before what is inside it."""
     for item in items:
         yield item
-        for inner in parts(item):
-            yield from walk(inner)
+        for inner in child_sequences(item):
+            yield from walk_items(inner)
 
 
 def first_node(item: Item) -> int:
     """The node of an item that is written first."""
-    if isinstance(item, Layer):
+    if isinstance(item, LayerText):
         return item.node
-    inside = next((inner[0] for inner in parts(item) if inner), None)
+    inside = next((inner[0] for inner in child_sequences(item) if inner), None)
     if inside is not None:
         return first_node(inside)
-    assert isinstance(item, Join)  # noqa: S101 -- calls and repeats are never empty
+    assert isinstance(item, JoinText)  # noqa: S101 -- calls and repeats are never empty
     return item.node
 
 
-def nodes(items: Items) -> Iterator[int]:
+def item_nodes(items: Items) -> Iterator[int]:
     """The nodes of a sequence without repeats, in the order in which the compiler makes them."""
     for item in items:
-        for inner in parts(item):
-            yield from nodes(inner)
-        if isinstance(item, Layer | Join):
+        for inner in child_sequences(item):
+            yield from item_nodes(inner)
+        if isinstance(item, LayerText | JoinText):
             yield item.node

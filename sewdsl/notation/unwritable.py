@@ -5,7 +5,7 @@ from __future__ import annotations
 from sewdsl.ir.network import Node
 
 
-class Unwritable(ValueError):  # noqa: N818 -- not a failure of the program: a network that no text gives
+class UnwritableNetwork(ValueError):  # noqa: N818 -- not a failure of the program: a network that no text gives
     """Raised of a network that no text of the language compiles to; names the node, where one is to blame."""
 
     def __init__(self, node: Node | None, reason: str) -> None:

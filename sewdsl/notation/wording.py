@@ -8,11 +8,11 @@ from sewdsl.elaborate.builder import Followers, Graph
 from sewdsl.elaborate.names import OWN_JOIN
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Op
-from sewdsl.notation.unwritable import Unwritable
-from sewdsl.notation.words import words
+from sewdsl.notation.unwritable import UnwritableNetwork
+from sewdsl.notation.words import kind_text
 
 
-class Wording:
+class NodeTexts:
     """Knows what the header and the surroundings of a node make superfluous.
 
     Args:
@@ -41,9 +41,9 @@ class Wording:
             if type(op).settle is Op.settle:
                 return self.alone(op)
             followers = Followers(self._graph, index)
-            return words(op, lambda left: left.settle(followers), self._header.neuron)
+            return kind_text(op, lambda left: left.settle(followers), self._header.neuron)
         except ValueError as error:
-            raise Unwritable(self._network.nodes[index], str(error)) from error
+            raise UnwritableNetwork(self._network.nodes[index], str(error)) from error
 
     def alone(self, op: Op) -> str:
         """The text of an op wherever it stands, before anything is filled in that depends on what follows.
@@ -52,7 +52,7 @@ class Wording:
             ValueError: there is none.
         """
         if op not in self._known:
-            self._known[op] = self.join(op) if isinstance(op, Join) else words(op, default=self._header.neuron)
+            self._known[op] = self.join(op) if isinstance(op, Join) else kind_text(op, default=self._header.neuron)
         return self._known[op]
 
     def join(self, op: Join) -> str:
@@ -61,7 +61,7 @@ class Wording:
         Raises:
             ValueError: it is another join with arguments.
         """
-        if words(op) == op.kind:
+        if kind_text(op) == op.kind:
             return op.kind
         if op == self._header.join:
             return OWN_JOIN

@@ -8,22 +8,22 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from sewdsl.elaborate import compact
-from sewdsl.elaborate.omission import KNOWN, becomes, omissible, read
+from sewdsl.elaborate.omission import CACHE_SIZE, after_settling, redundant_arguments, with_arguments
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.words import in_words
+from sewdsl.ir.words import format_value
 from sewdsl.ops import find
 
-ALWAYS = "s"
+ALWAYS_WRITTEN = "s"
 """The letter that is written even where the default holds: papers print ``c32k3s1`` and ``MPk2s2``."""
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_MEANT = frozenset({"on", "off", "none", "true", "false", "in", "or"})
+_RESERVED_WORDS = frozenset({"on", "off", "none", "true", "false", "in", "or"})
 """Words that stand for something else than themselves."""
 
 Some = TypeVar("Some", bound=Kind)
 
 
-def words(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None) -> str:
+def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None) -> str:
     """The text of a kind: ``c32k3s1``, ``DP0.25``, ``LIF(tau=3.0)``, ``ATan``.
 
     Args:
@@ -37,13 +37,13 @@ def words(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kin
     if find(kind.kind) is not type(kind):
         message = f"'{kind.kind}' is not a name of the language"
         raise ValueError(message)
-    unsaid = omissible(kind, settle, default)
+    unsaid = redundant_arguments(kind, settle, default)
     letters = _letters(type(kind))
-    shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS or name not in unsaid)
+    shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS_WRITTEN or name not in unsaid)
     for names in (shortest, tuple(name for name, _ in kind)):
         made: Some | None
         made, text = _written(kind, names, default)
-        if becomes(made, settle) == kind:
+        if after_settling(made, settle) == kind:
             return text
     message = f"{kind} is not what anything is read as here: an argument follows from its surroundings"
     raise ValueError(message)
@@ -55,7 +55,7 @@ def _letters(kind: type[Kind]) -> dict[str, str]:
     return {name: letter for letter, name in kind.letters().items()}
 
 
-@lru_cache(KNOWN)
+@lru_cache(CACHE_SIZE)
 def _written(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[Any, str]:
     """The text with some arguments, and what is read from it."""
     given: dict[str, Any] = {}
@@ -65,24 +65,24 @@ def _written(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[A
         value, letter = getattr(kind, name), letters.get(name)
         number = "" if letter is None else _number(value)
         if number:
-            (piece,) = compact.pieces(number)
+            (piece,) = compact.split_arguments(number)
             given[name] = piece.value
             tight += f"{letter}{number}"
         else:
             given[name] = value
-            named.append(f"{name}={value_words(value)}")
-    return read(family, given, default), tight + (f"({', '.join(named)})" if named else "")
+            named.append(f"{name}={value_text(value)}")
+    return with_arguments(family, given, default), tight + (f"({', '.join(named)})" if named else "")
 
 
 def _number(value: object) -> str:
     """A value as it stands behind a letter; empty where it cannot."""
     if isinstance(value, tuple) and len(set(value)) == 1:
         value = value[0]
-    text = str(int(value)) if isinstance(value, bool) else in_words(value)
+    text = str(int(value)) if isinstance(value, bool) else format_value(value)
     return text if _NUMBER.fullmatch(text) else ""
 
 
-def value_words(value: object) -> str:
+def value_text(value: object) -> str:
     """A value as it stands behind ``=`` or a setting's key.
 
     Raises:
@@ -90,13 +90,13 @@ def value_words(value: object) -> str:
     """
     match value:
         case Kind():
-            return words(value)
+            return kind_text(value)
         case None | bool() | int() | float():
-            return in_words(value)
+            return format_value(value)
         case tuple() if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
-            return in_words(value)
+            return format_value(value)
         case str():
-            return value if _plain(value) else quoted(value)
+            return value if _plain(value) else quote_text(value)
     message = f"{value!r} cannot be written"
     raise ValueError(message)
 
@@ -104,10 +104,10 @@ def value_words(value: object) -> str:
 @cache
 def _plain(text: str) -> bool:
     """Whether a text may stand without quotes."""
-    return bool(_WORD.fullmatch(text)) and text not in _MEANT and find(text) is None
+    return bool(_WORD.fullmatch(text)) and text not in _RESERVED_WORDS and find(text) is None
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """A text between double quotes.
 
     Raises:

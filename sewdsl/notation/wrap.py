@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.notation.tree import Item, Items, Join, Repeat, shortcut_prefix, text, text_of
+from sewdsl.notation.tree import Item, Items, JoinText, RepeatText, item_text, items_text, shortcut_prefix
 
 WIDTH = 120
 """Characters of a line."""
-LEAST = 40
+MIN_LINE_LENGTH = 40
 """Characters of a line that stand behind its indentation, however deep that is."""
 STEP = 4
 """By how much the formatter indents what stands inside of brackets."""
 
 
-def wrap(items: Items, indent: int, used: int = 0) -> str:
+def wrap_sequence(items: Items, indent: int, used: int = 0) -> str:
     """A sequence that goes on in the next line where a line is full, behind a ``-``; joins are opened up.
 
     Args:
@@ -22,7 +22,7 @@ def wrap(items: Items, indent: int, used: int = 0) -> str:
         indent: Blanks that the formatter will put in front of each line.
         used: Characters that stand in front of the sequence in its first line; others are as short.
     """
-    whole, room = text(items), max(WIDTH - indent - used, LEAST)
+    whole, room = items_text(items), max(WIDTH - indent - used, MIN_LINE_LENGTH)
     return whole if len(whole) <= room else "\n".join(_lines(items, indent, room))
 
 
@@ -30,7 +30,7 @@ def _lines(items: Items, indent: int, room: int) -> Iterator[str]:
     line = ""
     for place, item in enumerate(items):
         dash = "-" if place < len(items) - 1 else ""
-        flat = text_of(item) + dash
+        flat = item_text(item) + dash
         if len(line) + len(flat) <= room:
             line += flat
             continue
@@ -48,11 +48,11 @@ def _lines(items: Items, indent: int, room: int) -> Iterator[str]:
 def _opened(item: Item, indent: int) -> list[str]:
     """An item that is longer than a line, over several."""
     match item:
-        case Join(name, branch, shortcut):
+        case JoinText(name, branch, shortcut):
             bar = f"| {shortcut_prefix(item)}"
-            sides = wrap(branch, indent + STEP), bar + wrap(shortcut, indent + STEP, len(bar))
+            sides = wrap_sequence(branch, indent + STEP), bar + wrap_sequence(shortcut, indent + STEP, len(bar))
             return [f"{name}[", *(line for side in sides for line in side.split("\n")), "]"]
-        case Repeat(inner, count):
-            return ["{", *wrap(inner, indent + STEP).split("\n"), f"}}*{count}"]
+        case RepeatText(inner, count):
+            return ["{", *wrap_sequence(inner, indent + STEP).split("\n"), f"}}*{count}"]
         case _:
-            return [text_of(item)]
+            return [item_text(item)]

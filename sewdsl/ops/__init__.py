@@ -10,7 +10,7 @@ import sys
 from functools import cache
 
 from sewdsl.ir.kind import CATALOGUE, Kind
-from sewdsl.plugins import announced, below, warn
+from sewdsl.plugins import announced_modules, submodules, warn
 
 GROUP = "sewdsl.kinds"
 
@@ -18,7 +18,7 @@ GROUP = "sewdsl.kinds"
 @cache
 def catalogue() -> dict[str, type[Kind]]:
     """Every kind that ships with sewdsl, by name."""
-    for name in below(sys.modules[__name__]):
+    for name in submodules(sys.modules[__name__]):
         importlib.import_module(name)
     return CATALOGUE
 
@@ -31,7 +31,7 @@ def plugins() -> tuple[str, ...]:
     distribution costs more than compiling a small network.
     """
     catalogue()
-    packages = {module.__name__: package for package, module in announced(GROUP)}
+    packages = {module.__name__: package for package, module in announced_modules(GROUP)}
     for name, kind in list(CATALOGUE.items()):
         lacking = sorted(kind.__abstractmethods__)
         if lacking:

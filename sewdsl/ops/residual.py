@@ -6,13 +6,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sewdsl.ir.network import Network, Step
+from sewdsl.ir.network import Network, PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ops.layers.max_pool import MaxPool
 
 
 @dataclass(frozen=True)
-class Residual:
+class ResidualBlock:
     """A join with its operands, and the activation after it that is part of the block.
 
     Attributes:
@@ -34,24 +34,24 @@ class Residual:
         return self.join if self.activation is None else self.activation
 
 
-def residuals(network: Network) -> tuple[Residual, ...]:
+def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
     """All blocks, in order of their joins."""
     return _finder(network).blocks
 
 
-def identities(network: Network) -> Iterator[Residual]:
+def identity_blocks(network: Network) -> Iterator[ResidualBlock]:
     """Those that would be an identity, if their branch were neutral and the activation behind it passed all on."""
-    return (block for block in residuals(network) if block.identity)
+    return (block for block in residual_blocks(network) if block.identity)
 
 
-def rows(network: Network, belongs: Callable[[Residual], bool]) -> Iterator[tuple[Residual, ...]]:
+def identity_chains(network: Network, belongs: Callable[[ResidualBlock], bool]) -> Iterator[tuple[ResidualBlock, ...]]:
     """Identities in a row, each beginning where the one before ends, max pooling aside; as long as they belong.
 
     Pooling passes spikes and gradients on as they are, to where the maximum was.
     """
-    ends: dict[int, list[Residual]] = {}
+    ends: dict[int, list[ResidualBlock]] = {}
     unpooled = _before_pooling(network)
-    for block in identities(network):
+    for block in identity_blocks(network):
         if belongs(block):
             row = ends.pop(unpooled[block.source], [])
             row.append(block)
@@ -110,7 +110,7 @@ class _Finder:
             todo += fresh
         return True
 
-    def _blocks(self) -> Iterator[Residual]:
+    def _blocks(self) -> Iterator[ResidualBlock]:
         for index, node in enumerate(self.network):
             if isinstance(node.op, Join):
                 branch, shortcut = node.inputs
@@ -118,7 +118,7 @@ class _Finder:
                 source = shortcut if identity else self._outside(index)
                 if self._is_closed(index, source):
                     self.closed[index] = source
-                yield Residual(source, index, self._activation(source, index), identity)
+                yield ResidualBlock(source, index, self._activation(source, index), identity)
 
     def _ends(self) -> list[bool]:
         network = self.network
@@ -193,7 +193,7 @@ class _Finder:
         return index
 
 
-def _within(path: tuple[Step, ...], branch: tuple[Step, ...]) -> bool:
+def _within(path: tuple[PathStep, ...], branch: tuple[PathStep, ...]) -> bool:
     """Whether a way begins with that of a branch: most that do share the very object of its last step."""
     depth = len(branch)
     return len(path) >= depth and (path[depth - 1] is branch[-1] or path[:depth] == branch)
@@ -211,7 +211,7 @@ def _finder(network: Network) -> _Finder:
     return _FINDERS[key]
 
 
-def reads(network: Network, node: int, source: int) -> bool:
+def depends_on(network: Network, node: int, source: int) -> bool:
     """Whether a node depends on another one."""
     return _finder(network).reads(node, source)
 

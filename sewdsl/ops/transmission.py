@@ -14,7 +14,7 @@ MARGIN = 1e-6
 """A potential that is nearer to the threshold without being equal to it may be on its other side in float32."""
 
 
-class Slopes(NamedTuple):
+class SurrogateSlopes(NamedTuple):
     """The gradient of a neuron's output by its input, at rest.
 
     Attributes:
@@ -27,17 +27,17 @@ class Slopes(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def slopes(neuron: Neuron) -> Slopes | None:
+def surrogate_slopes(neuron: Neuron) -> SurrogateSlopes | None:
     """The factors of Eq. 8, before anything is learned; None for a neuron that does not charge linearly."""
     dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
     if dynamics is None:
         return None
     decay, gain, drift = dynamics
     potentials = (decay * neuron.rest + gain * spike + drift for spike in (0, 1))
-    return Slopes(*(gain * float(neuron.surrogate.derivative(h - neuron.v_threshold)) for h in potentials))
+    return SurrogateSlopes(*(gain * float(neuron.surrogate.derivative(h - neuron.v_threshold)) for h in potentials))
 
 
-class Failure(NamedTuple):
+class IdentityViolation(NamedTuple):
     """A time-step at which a neuron does not fire exactly if it is sent a spike.
 
     Attributes:
@@ -52,7 +52,7 @@ class Failure(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def failure(neuron: Neuron, steps: int) -> Failure | None:
+def first_identity_violation(neuron: Neuron, steps: int) -> IdentityViolation | None:
     """Where a neuron first does not fire exactly when it is sent a spike, SN(S) = S.
 
     Every potential is followed that it can have within so many time-steps. None: it never fails, or that is not known,
@@ -71,7 +71,7 @@ def failure(neuron: Neuron, steps: int) -> Failure | None:
             if 0 < abs(h - neuron.v_threshold) < MARGIN:
                 return None
             if (h >= neuron.v_threshold) != bool(spike):
-                return Failure(v, spike, h)
+                return IdentityViolation(v, spike, h)
             after = _after(neuron, h) if spike else h
             if after not in seen and step < steps:
                 seen.add(after)

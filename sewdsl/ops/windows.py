@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from sewdsl.ir.op import Misfit
+from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.signal import Signal
 
 Pair = tuple[int, int]
 
 
-def spatial(op: str, signal: Signal) -> tuple[int, int, int]:
+def map_shape(op: str, signal: Signal) -> tuple[int, int, int]:
     """C, H, W of a signal.
 
     Raises:
         Misfit: it is a vector.
     """
     if len(signal.shape) != 3:  # noqa: PLR2004 -- C, H, W
-        raise Misfit(
+        raise ShapeMismatch(
             "wrong-rank",
             f"{op} needs a [C, H, W] input, but the input here is the vector [{signal.size}]",
             "put it before the layer that flattens (FC, Flatten or GAP)",
@@ -24,7 +24,7 @@ def spatial(op: str, signal: Signal) -> tuple[int, int, int]:
     return c, h, w
 
 
-def slide(  # noqa: PLR0913 -- the five numbers of a window, and what a message calls it
+def output_size(  # noqa: PLR0913 -- the five numbers of a window, and what a message calls it
     op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
 ) -> Pair:
     """Height and width of the output: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
@@ -37,7 +37,7 @@ def slide(  # noqa: PLR0913 -- the five numbers of a window, and what a message 
         reach = d * (k - 1) + 1
         if length + 2 * p < reach:
             padded = f" padded by {p}" if p else ""
-            raise Misfit(
+            raise ShapeMismatch(
                 "spatial-size-exhausted",
                 f"{op} does not fit {_article(size[0])} {size[0]}x{size[1]} input{padded}",
                 "use a larger input, or fewer layers that shrink it",
@@ -46,7 +46,7 @@ def slide(  # noqa: PLR0913 -- the five numbers of a window, and what a message 
     return out[0], out[1]
 
 
-def reached(length: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> tuple[int, ...]:
+def window_counts(length: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> tuple[int, ...]:
     """For each place of a row, how many places of the output have it in their window; fewer at the edges."""
     ends = (length + 2 * padding - dilation * (kernel - 1) - 1) // stride * stride
     firsts = (
@@ -60,7 +60,7 @@ def _article(number: int) -> str:
     return "an" if str(number)[0] == "8" or number in (11, 18) else "a"
 
 
-def cropped(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+def unreached_edges(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
     """Rows and columns of the input, padding aside, that no window reaches."""
     lost = [max(0, (length + 2 * p - k) % s - p) for length, k, s, p in zip(size, kernel, stride, padding, strict=True)]
     return lost[0], lost[1]

@@ -6,18 +6,34 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sewdsl.ir.network import Network
-from sewdsl.passes.channels_last import channels_last
-from sewdsl.passes.fold import fold
-from sewdsl.passes.fuse import fuse
-from sewdsl.passes.hoist import hoist
-from sewdsl.passes.memory import load_of, peak
-from sewdsl.passes.pack import pack
-from sewdsl.passes.program import Pass, Program, Step
-from sewdsl.passes.recompute import recompute
+from sewdsl.passes.channels_last import use_channels_last
+from sewdsl.passes.fold import fold_batch_norm
+from sewdsl.passes.fuse import fuse_neurons
+from sewdsl.passes.hoist import hoist_static
+from sewdsl.passes.memory import peak_memory, training_load
+from sewdsl.passes.pack import pack_bits
+from sewdsl.passes.program import ExecutionStep, Pass, Program
+from sewdsl.passes.recompute import recompute_values
 
-__all__ = ["LEVELS", "PASSES", "Applied", "Program", "Step", "applied", "optimized", "shortage"]
+__all__ = [
+    "LEVELS",
+    "PASSES",
+    "ExecutionStep",
+    "PassResult",
+    "Program",
+    "memory_shortage",
+    "optimize_program",
+    "run_passes",
+]
 
-PASSES: tuple[tuple[int, Pass], ...] = ((1, hoist), (1, fuse), (2, fold), (1, channels_last), (1, pack), (1, recompute))
+PASSES: tuple[tuple[int, Pass], ...] = (
+    (1, hoist_static),
+    (1, fuse_neurons),
+    (2, fold_batch_norm),
+    (1, use_channels_last),
+    (1, pack_bits),
+    (1, recompute_values),
+)
 """In the order in which they are applied, each with the lowest level that has it.
 
 Those of level 1 change nothing but the rounding of sums, and what is decided by their last digits: a spike, or among
@@ -29,7 +45,7 @@ LEVELS = (0, 1, 2)
 """0: every node by itself, as written; 1: the default; 2: everything."""
 
 
-class Applied(NamedTuple):
+class PassResult(NamedTuple):
     """What a pass did.
 
     Attributes:
@@ -43,7 +59,7 @@ class Applied(NamedTuple):
     program: Program
 
 
-def applied(network: Network, level: int = 1) -> Iterator[Applied]:
+def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
     """The program of a network, pass by pass; every one of them is whole.
 
     Args:
@@ -60,21 +76,21 @@ def applied(network: Network, level: int = 1) -> Iterator[Applied]:
     for lowest, step in PASSES:
         if level >= lowest:
             program, said = step(program)
-            yield Applied(step.__name__, said, program.validate())
+            yield PassResult(step.__name__, said, program.validate())
 
 
-def optimized(network: Network, level: int = 1) -> Program:
+def optimize_program(network: Network, level: int = 1) -> Program:
     """The program after all passes of a level; see :func:`applied`."""
     program = Program.of(network)
-    for last in applied(network, level):
+    for last in run_passes(network, level):
         program = last.program
     return program
 
 
-def shortage(network: Network) -> int | None:
+def memory_shortage(network: Network) -> int | None:
     """The least bytes that a training step is known to do with, if its recipe allows fewer; else None."""
     recipe = network.recipe
     if recipe is None or recipe.budget is None:
         return None
-    least = peak(optimized(network), load_of(recipe)).bytes
+    least = peak_memory(optimize_program(network), training_load(recipe)).bytes
     return least if least > recipe.budget else None

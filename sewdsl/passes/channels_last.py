@@ -8,7 +8,7 @@ from sewdsl.ops.layers.conv import Conv
 from sewdsl.passes.program import Program
 
 
-def channels_last(program: Program) -> tuple[Program, str]:
+def use_channels_last(program: Program) -> tuple[Program, str]:
     """Stores the weights of convolutions channels-last; what they give follows, and what is computed from it.
 
     oneDNN and cuDNN then need not turn every map over before a convolution and back behind it, and the sums of batch

@@ -6,10 +6,10 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.passes.program import Program, Step
+from sewdsl.passes.program import ExecutionStep, Program
 
 
-def fold(program: Program) -> tuple[Program, str]:
+def fold_batch_norm(program: Program) -> tuple[Program, str]:
     """Puts every batch norm that still stands by itself behind a convolution or a linear layer into that layer's step.
 
     In evaluation, the layer then runs with weights that give the normalised output at once. They are computed anew in
@@ -25,7 +25,9 @@ def fold(program: Program) -> tuple[Program, str]:
         return program, ""
     layers, once = set(pairs.values()), {step.gives for step in program.steps if step.once}
     steps = tuple(
-        Step((pairs[step.gives], step.gives), network.nodes[pairs[step.gives]].inputs, once={*step.nodes} <= once)
+        ExecutionStep(
+            (pairs[step.gives], step.gives), network.nodes[pairs[step.gives]].inputs, once={*step.nodes} <= once
+        )
         if step.gives in pairs
         else step
         for step in program.steps

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, LinearNeuron
 from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.passes.program import Program, Step
+from sewdsl.passes.program import ExecutionStep, Program
 
 
-def fuse(program: Program) -> tuple[Program, str]:
+def fuse_neurons(program: Program) -> tuple[Program, str]:
     """Puts every batch norm that only one neuron reads into that neuron's step, and a join that alone reads the spikes.
 
     The normalised current is then computed where it is used, and nothing of it is stored: for the backward pass, the
@@ -51,13 +51,13 @@ def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
     }
 
 
-def _fused(step: Step, norms: Mapping[int, int], joins: Mapping[int, int], network: Network) -> Step:
+def _fused(step: ExecutionStep, norms: Mapping[int, int], joins: Mapping[int, int], network: Network) -> ExecutionStep:
     neurons = joins.get(step.gives, step.gives)
     norm = norms.get(neurons)
     if norm is None:
         return step
     inputs = network.nodes[norm].inputs
     if neurons == step.gives:
-        return Step((norm, neurons), inputs)
+        return ExecutionStep((norm, neurons), inputs)
     others = tuple(i for i in network.nodes[step.gives].inputs if i != neurons)
-    return Step((norm, neurons, step.gives), inputs + others)
+    return ExecutionStep((norm, neurons, step.gives), inputs + others)

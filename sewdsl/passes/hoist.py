@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sewdsl.passes.program import Program, Step
+from sewdsl.passes.program import ExecutionStep, Program
 
 
-def hoist(program: Program) -> tuple[Program, str]:
+def hoist_static(program: Program) -> tuple[Program, str]:
     """Marks what lies before the first neuron of a network with a static input.
 
     Law: the same outputs, gradients and running statistics, since T equal slices have the mean and the variance of one,
@@ -22,7 +22,7 @@ def hoist(program: Program) -> tuple[Program, str]:
     return program.with_steps(steps), f"once, not {T} times: {', '.join(once)}; {_saved(program, steps)}"
 
 
-def _saved(program: Program, steps: tuple[Step, ...]) -> str:
+def _saved(program: Program, steps: tuple[ExecutionStep, ...]) -> str:
     """How much less is to be done."""
     network = program.network
     T, total = network.settings.steps, network.total_macs

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from sewdsl.ir.network import Network, Node
 
 
-class Costs(NamedTuple):
+class EnergyCosts(NamedTuple):
     """Energy of an operation in pJ, of 32-bit floats at 45 nm (Horowitz 2014), as the field uses them.
 
     Attributes:
@@ -31,7 +31,7 @@ class Costs(NamedTuple):
     ac: float = 0.9
 
 
-class Operations(NamedTuple):
+class LayerOperations(NamedTuple):
     """What a layer computes for one sample, over all its time-steps.
 
     Attributes:
@@ -60,15 +60,15 @@ class Operations(NamedTuple):
         """Operations if every value were the greatest, a count k being k spikes."""
         return self.events * self.upper
 
-    def energy(self, operations: float, costs: Costs) -> float:
+    def energy(self, operations: float, costs: EnergyCosts) -> float:
         """Energy in J of so many operations of the layer, driven by events."""
         return operations * (costs.mac if self.real else costs.ac) * 1e-12
 
-    def dense_energy(self, costs: Costs) -> float:
+    def dense_energy(self, costs: EnergyCosts) -> float:
         """Energy in J of dense arithmetic."""
         return self.dense * costs.mac * 1e-12
 
-    def break_even(self, costs: Costs) -> float:
+    def break_even(self, costs: EnergyCosts) -> float:
         """Events for each value and time-step below which they take less energy than dense arithmetic does once.
 
         That of a network without spikes, which computes once what this one does T times.
@@ -77,7 +77,7 @@ class Operations(NamedTuple):
         return self.dense_energy(costs) / self.steps / events if events else inf
 
 
-def operations(network: Network) -> Iterator[Operations]:
+def operation_bounds(network: Network) -> Iterator[LayerOperations]:
     """Of every layer with weights, in order."""
     network = _in_evaluation(network)
     for node in network:
@@ -87,7 +87,7 @@ def operations(network: Network) -> Iterator[Operations]:
         (source,) = network.inputs(node)
         steps, upper = network.settings.steps if source.varies else 1, source.values.upper
         dense, meetings = network.macs(node) * steps, fan_out.total * source.channels
-        yield Operations(node, upper is None, steps, dense, meetings, upper or 1)
+        yield LayerOperations(node, upper is None, steps, dense, meetings, upper or 1)
 
 
 def _in_evaluation(network: Network) -> Network:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sewdsl.ir.signal import Values
+from sewdsl.ir.signal import ValueRange
 from sewdsl.passes.program import Program
 
 WIDTHS = (1, 2, 4, 8)
 
 
-def pack(program: Program) -> tuple[Program, str]:
+def pack_bits(program: Program) -> tuple[Program, str]:
     """Marks nodes whose values fit into 1, 2, 4 or 8 bits.
 
     A layer that keeps its input for its gradient, such as a convolution behind a neuron or a join, then keeps it so.
@@ -27,7 +27,7 @@ def pack(program: Program) -> tuple[Program, str]:
     return replace(program, bits=bits), f"kept for the backward pass: {', '.join(words)}"
 
 
-def _width(values: Values) -> int | None:
+def _width(values: ValueRange) -> int | None:
     if values.upper is None:
         return None
     return next((width for width in WIDTHS if values.upper < 1 << width), None)

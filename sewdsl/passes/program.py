@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from sewdsl.ir.network import Network
 
-LARGE = 1 << 20
+LARGE_VALUE_ELEMENTS = 1 << 20
 """Numbers in a value from which on storing less of it is worth computing more, whatever the memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExecutionStep:
     """One or more nodes that are computed at once.
 
     Attributes:
@@ -57,7 +57,7 @@ class Program:
     """
 
     network: Network
-    steps: tuple[Step, ...]
+    steps: tuple[ExecutionStep, ...]
     channels_last: bool = False
     bits: Mapping[int, int] = field(default_factory=dict)
     lean: bool = False
@@ -66,9 +66,9 @@ class Program:
     @classmethod
     def of(cls, network: Network) -> Program:
         """Every node by itself."""
-        return cls(network, tuple(Step((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
+        return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
 
-    def with_steps(self, steps: tuple[Step, ...]) -> Program:
+    def with_steps(self, steps: tuple[ExecutionStep, ...]) -> Program:
         """The same network in other steps."""
         return replace(self, steps=steps)
 

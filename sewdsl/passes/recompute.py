@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from sewdsl.ir.figures import in_memory_units
-from sewdsl.passes.memory import Choice, choose, load_of
+from sewdsl.ir.figures import format_bytes
+from sewdsl.passes.memory import RecomputationChoice, choose_recomputation, training_load
 from sewdsl.passes.program import Program
 
 
-def recompute(program: Program) -> tuple[Program, str]:
+def recompute_values(program: Program) -> tuple[Program, str]:
     """Marks the values that are not kept, if the recipe says how much memory there is and not all of them fit.
 
     Of all sets of values that make the step fit, it takes one that costs least to compute again, as far as can be known
     before anything runs; where none fits, the one that takes least.
 
     Law: the same outputs and gradients, on a CPU to the bit where no small tensors have to be spared; where they have,
-    apart from rounding and what is decided by it, as of :func:`~sewdsl.passes.fuse.fuse`.
+    apart from rounding and what is decided by it, as of :func:`~sewdsl.passes.fuse.fuse_neurons`.
     """
     recipe = program.network.recipe
     if recipe is None or recipe.budget is None:
         return program, ""
-    choice = choose(program, load_of(recipe), recipe.budget)
+    choice = choose_recomputation(program, training_load(recipe), recipe.budget)
     return choice.program, _said(choice, recipe.budget)
 
 
-def _said(choice: Choice, budget: int) -> str:
+def _said(choice: RecomputationChoice, budget: int) -> str:
     peak, program = choice.peak, choice.program
     fits = "fits" if choice.fits else "does not fit"
-    words = [f"a training step takes {in_memory_units(peak.bytes)}, which {fits} into {in_memory_units(budget)}"]
+    words = [f"a training step takes {format_bytes(peak.bytes)}, which {fits} into {format_bytes(budget)}"]
     if program.lean:
         words.append("less is stored of small tensors too")
     if program.again:

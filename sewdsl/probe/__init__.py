@@ -6,11 +6,21 @@ many there are.
 
 from __future__ import annotations
 
-from sewdsl.probe.block import Block, blocks
-from sewdsl.probe.gradients import gradients
-from sewdsl.probe.mode import before_training
-from sewdsl.probe.noise import noise
-from sewdsl.probe.operations import Measured, operations
-from sewdsl.probe.rates import Rate, rates
+from sewdsl.probe.block import NamedResidual, named_residuals
+from sewdsl.probe.gradients import block_gradients
+from sewdsl.probe.mode import set_untrained_mode
+from sewdsl.probe.noise import random_inputs
+from sewdsl.probe.operations import MeasuredOperations, measure_operations
+from sewdsl.probe.rates import BlockRate, block_rates
 
-__all__ = ["Block", "Measured", "Rate", "before_training", "blocks", "gradients", "noise", "operations", "rates"]
+__all__ = [
+    "BlockRate",
+    "MeasuredOperations",
+    "NamedResidual",
+    "block_gradients",
+    "block_rates",
+    "measure_operations",
+    "named_residuals",
+    "random_inputs",
+    "set_untrained_mode",
+]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
-from sewdsl.ops.residual import residuals
+from sewdsl.ops.residual import residual_blocks
 
 
 @dataclass(frozen=True)
-class Block:
+class NamedResidual:
     """A residual block.
 
     Attributes:
@@ -31,13 +31,13 @@ class Block:
     downsample: bool
 
 
-def blocks(network: Network) -> tuple[Block, ...]:
+def named_residuals(network: Network) -> tuple[NamedResidual, ...]:
     """All of them."""
-    found = tuple(residuals(network))
+    found = tuple(residual_blocks(network))
     names = [network.nodes[block.join].name for block in found]
     places = [name.rpartition(".")[0] or name for name in names]
     return tuple(
-        Block(
+        NamedResidual(
             index,
             place if places.count(place) == 1 else name,
             network.nodes[block.source].name if block.source else None,

@@ -8,11 +8,11 @@ from statistics import fmean
 
 from sewdsl.compiler import compile as compile_module
 from sewdsl.ir.network import Network
-from sewdsl.probe.block import Block
-from sewdsl.probe.gradients import gradients
-from sewdsl.probe.mode import before_training
-from sewdsl.probe.noise import noise
-from sewdsl.probe.rates import rates
+from sewdsl.probe.block import NamedResidual
+from sewdsl.probe.gradients import block_gradients
+from sewdsl.probe.mode import set_untrained_mode
+from sewdsl.probe.noise import random_inputs
+from sewdsl.probe.rates import block_rates
 
 SAMPLES = 4
 """Of the batch that is shown."""
@@ -26,7 +26,7 @@ QUANTITIES = {
 
 
 @dataclass(frozen=True)
-class Curve:
+class BlockCurve:
     """One quantity over the blocks of one network.
 
     Attributes:
@@ -40,7 +40,7 @@ class Curve:
     network: Network
     labels: Mapping[str, str]
     quantity: str
-    blocks: tuple[Block, ...]
+    blocks: tuple[NamedResidual, ...]
     runs: tuple[tuple[float, ...], ...]
 
     @property
@@ -49,7 +49,7 @@ class Curve:
         return tuple(map(fmean, zip(*self.runs, strict=True)))
 
 
-def curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Sequence[int]) -> list[Curve]:
+def block_curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Sequence[int]) -> list[BlockCurve]:
     """Looks into a network with the weights and the noise of each seed, in training mode.
 
     Args:
@@ -62,20 +62,20 @@ def curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Seque
         Of rates, O and A: where a block's last neuron is the one behind the addition, as in a Spiking block, A is O.
     """
     found: dict[str, list[tuple[float, ...]]] = {}
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[NamedResidual, ...] = ()
     for seed in seeds:
-        model = before_training(
+        model = set_untrained_mode(
             compile_module(network, seed=seed, optimize=0)
         )  # equal networks are equal to the last spike
-        shown = noise(network, samples=SAMPLES, seed=seed)
+        shown = random_inputs(network, samples=SAMPLES, seed=seed)
         if probe == "rates":
-            seen = rates(model, shown)
+            seen = block_rates(model, shown)
             blocks = tuple(rate.block for rate in seen)
             found.setdefault("O", []).append(tuple(rate.output for rate in seen))
             last = tuple(rate.output if rate.branch is None else rate.branch for rate in seen)
             found.setdefault("A", []).append(last)
         else:
-            amplitudes = gradients(model, shown)
+            amplitudes = block_gradients(model, shown)
             blocks = tuple(each.block for each in amplitudes)
             found.setdefault("S", []).append(tuple(each.amplitude for each in amplitudes))
-    return [Curve(network, labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]
+    return [BlockCurve(network, labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]

@@ -8,14 +8,18 @@ from typing import Literal
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sewdsl.ir.words import in_pictures
-from sewdsl.probe.block import Block
+from sewdsl.ir.words import escape_mathtext
+from sewdsl.probe.block import NamedResidual
 
 Curve = Sequence[float | None]
 
 
-def figure(
-    found: Sequence[Block], curves: Mapping[str, Curve], quantity: str, title: str, scale: Literal["linear", "log"]
+def plot_curves(
+    found: Sequence[NamedResidual],
+    curves: Mapping[str, Curve],
+    quantity: str,
+    title: str,
+    scale: Literal["linear", "log"],
 ) -> Figure:
     """A figure with a line for each curve; dotted vertical lines mark the downsample blocks.
 
@@ -36,7 +40,7 @@ def figure(
             (b.index, v) for b, v in zip(found, values, strict=True) if v is not None and (v or scale == "linear")
         ]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name) if points else None
-    axes.set_title(in_pictures(title))
+    axes.set_title(escape_mathtext(title))
     axes.set_xlabel("block (dotted: downsample blocks)")
     axes.set_ylabel(quantity)
     axes.set_yscale(scale)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn import functional
 
-from sewdsl.probe.block import Block, blocks
-from sewdsl.probe.watching import watching
+from sewdsl.probe.block import NamedResidual, named_residuals
+from sewdsl.probe.watching import capture_outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 
-class Amplitude(NamedTuple):
+class GradientAmplitude(NamedTuple):
     """How large the gradient is that arrives at a block's input.
 
     Attributes:
@@ -26,11 +26,11 @@ class Amplitude(NamedTuple):
             mean over batches.
     """
 
-    block: Block
+    block: NamedResidual
     amplitude: float
 
 
-def gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Amplitude, ...]:
+def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[GradientAmplitude, ...]:
     """The gradient of the cross-entropy by the input S of every block, in the mode that the network is in.
 
     No gradient of a weight is computed or changed.
@@ -46,12 +46,12 @@ def gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -
     if len(output.shape) > 1:
         message = f"the network gives [{output.size}], of which there is no cross-entropy; end it in a layer such as FC"
         raise ValueError(message)
-    found = blocks(model.network)
+    found = named_residuals(model.network)
     names = [block.source for block in found if block.source is not None]
     seen: dict[str, Tensor] = {}
-    sums: dict[Block, float] = {}
+    sums: dict[NamedResidual, float] = {}
     count = 0
-    with torch.enable_grad(), watching(model, names, seen.__setitem__):
+    with torch.enable_grad(), capture_outputs(model, names, seen.__setitem__):
         for inputs, y in batches:
             x = _at_each_step(inputs.detach(), model).requires_grad_(inputs.is_floating_point())
             loss = functional.cross_entropy(model(x), y)
@@ -63,7 +63,7 @@ def gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -
     if found and not count:
         message = "there is no batch to look at"
         raise ValueError(message)
-    return tuple(Amplitude(block, total / count) for block, total in sums.items())
+    return tuple(GradientAmplitude(block, total / count) for block, total in sums.items())
 
 
 def _at_each_step(x: Tensor, model: SpikingNetwork) -> Tensor:

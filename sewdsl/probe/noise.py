@@ -12,11 +12,13 @@ from sewdsl.ir.network import Network
 if TYPE_CHECKING:
     from torch import Tensor
 
-EVENTS = 0.1
+EVENT_PROBABILITY = 0.1
 """The chance of an event at each place and time-step of a sequence."""
 
 
-def noise(network: Network, *, samples: int, batches: int = 1, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+def random_inputs(
+    network: Network, *, samples: int, batches: int = 1, seed: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of inputs and classes, the same for the same seed.
 
     A static input is an image of standard normal numbers, as images are once they are normalised; a sequence has an
@@ -38,5 +40,5 @@ def noise(network: Network, *, samples: int, batches: int = 1, seed: int = 0) ->
         if settings.encode == "direct":
             x = torch.randn((samples, *settings.input), generator=random)
         else:
-            x = (torch.rand((settings.steps, samples, *settings.input), generator=random) < EVENTS).float()
+            x = (torch.rand((settings.steps, samples, *settings.input), generator=random) < EVENT_PROBABILITY).float()
         yield x, torch.randint(0, classes, (samples,), generator=random)

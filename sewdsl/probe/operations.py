@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sewdsl.passes.operations import Operations
-from sewdsl.passes.operations import operations as at_most
-from sewdsl.probe.mode import dropping
-from sewdsl.probe.watching import watching_inputs
+from sewdsl.passes.operations import LayerOperations
+from sewdsl.passes.operations import operation_bounds as at_most
+from sewdsl.probe.mode import active_dropouts
+from sewdsl.probe.watching import capture_inputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Measured:
+class MeasuredOperations:
     """What a layer with weights computed; whole numbers, over all samples.
 
     Attributes:
@@ -32,7 +32,7 @@ class Measured:
         accumulations: Operations if a count k is k spikes.
     """
 
-    most: Operations
+    most: LayerOperations
     samples: int = 0
     steps: int = 0
     events: int = 0
@@ -50,10 +50,12 @@ class Measured:
         return self.events / possible if possible else 0.0
 
 
-def operations(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Measured, ...]:
+def measure_operations(
+    model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[MeasuredOperations, ...]:
     """The operations of every layer with weights over all batches, in order, in the mode that the network is in.
 
-    They are counted exactly, as :func:`sewdsl.passes.operations.operations` counts what they are at most.
+    They are counted exactly, as :func:`sewdsl.passes.operations.operation_bounds` counts what they are at most.
 
     Args:
         model: The network; see :func:`sewdsl.probe.rates` for its mode.
@@ -64,10 +66,10 @@ def operations(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) 
             values of spikes.
     """
     network = model.network
-    for name in dropping(model):
-        message = f"{name} is in training mode and scales spikes: see sewdsl.probe.before_training"
+    for name in active_dropouts(model):
+        message = f"{name} is in training mode and scales spikes: see sewdsl.probe.set_untrained_mode"
         raise ValueError(message)
-    found = {most.node.name: Measured(most) for most in at_most(network)}
+    found = {most.node.name: MeasuredOperations(most) for most in at_most(network)}
     places = {name: _places(network, measured.most) for name, measured in found.items()}
     static = False
 
@@ -76,7 +78,7 @@ def operations(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) 
         (source,) = network.inputs(measured.most.node)
         _add(measured, x_TN[:1] if static and not source.varies else x_TN, places[name])
 
-    with torch.no_grad(), watching_inputs(model, found, count):
+    with torch.no_grad(), capture_inputs(model, found, count):
         for x, _ in batches:
             static = x.ndim == len(network.settings.input) + 1
             model(x)
@@ -86,14 +88,14 @@ def operations(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) 
     return tuple(found.values())
 
 
-def _places(network: Network, most: Operations) -> Tensor:
+def _places(network: Network, most: LayerOperations) -> Tensor:
     """How many weights a value meets, by its row and column; of a vector, one row and column."""
     fan_out = most.node.op.fan_out(*network.inputs(most.node))
     assert fan_out is not None  # noqa: S101 -- it is among those with weights
     return torch.tensor(fan_out.rows)[:, None] * torch.tensor(fan_out.columns) * fan_out.outputs
 
 
-def _add(measured: Measured, x_TN: Tensor, places: Tensor) -> None:
+def _add(measured: MeasuredOperations, x_TN: Tensor, places: Tensor) -> None:
     """Adds what an input ``[T, N, C, H, W]`` or ``[T, N, F]`` takes; sums of float64 are exact up to 2^53."""
     T, N = x_TN.shape[:2]
     others = 0, 1, 2  # T, N, and C or F: what is left is the place

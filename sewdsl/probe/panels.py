@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from sewdsl.ir.words import in_pictures
-from sewdsl.probe.comparison import QUANTITIES, Curve
+from sewdsl.ir.words import escape_mathtext
+from sewdsl.probe.comparison import QUANTITIES, BlockCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +22,14 @@ WIDEST, COLUMNS = 3, 2
 """Up to so many panels lie in one row, of more so many."""
 
 
-class Look(NamedTuple):
+class LineStyle(NamedTuple):
     """How the lines of one network look."""
 
     colour: tuple[float, float, float, float]
     dash: LineStyleType
 
 
-def panels(curves: Sequence[Curve], title: str) -> Figure:
+def plot_panels(curves: Sequence[BlockCurve], title: str) -> Figure:
     """Curves in panels of what can be compared, dotted lines at the downsample blocks.
 
     Rates lie in one panel for each quantity, counts in one of their own; gradients, on a logarithmic scale that has no
@@ -39,13 +39,13 @@ def panels(curves: Sequence[Curve], title: str) -> Figure:
         curves: At least one.
         title: Over all panels.
     """
-    groups: dict[str, list[Curve]] = {}
+    groups: dict[str, list[BlockCurve]] = {}
     for curve in sorted(curves, key=lambda curve: [*QUANTITIES].index(curve.quantity)):
         groups.setdefault(_panel(curve), []).append(curve)
     columns = len(groups) if len(groups) <= WIDEST else COLUMNS
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(13, 1.2 + 3.4 * rows), layout="constrained")
-    figure.suptitle(in_pictures(title))
+    figure.suptitle(escape_mathtext(title))
     looks = _looks(curves)
     grid = [*figure.subplots(rows, columns, squeeze=False).flat]
     for axes, (name, group) in zip(grid, groups.items(), strict=False):
@@ -56,7 +56,7 @@ def panels(curves: Sequence[Curve], title: str) -> Figure:
         lines = {label: Line2D([], [], color=colour, linestyle=dash) for label, (colour, dash) in looks.items()}
         figure.legend(
             [*lines.values()],
-            [*map(in_pictures, lines)],
+            [*map(escape_mathtext, lines)],
             loc="outside lower center",
             ncols=4,
             frameon=False,
@@ -65,7 +65,7 @@ def panels(curves: Sequence[Curve], title: str) -> Figure:
     return figure
 
 
-def _panel(curve: Curve) -> str:
+def _panel(curve: BlockCurve) -> str:
     if curve.quantity != "S":
         counts = ", counts" if max(curve.values) > 1 else ""
         return QUANTITIES[curve.quantity] + counts
@@ -73,7 +73,7 @@ def _panel(curve: Curve) -> str:
     return first if len(curve.labels) > 1 else QUANTITIES["S"]
 
 
-def _looks(curves: Sequence[Curve]) -> dict[str, Look]:
+def _looks(curves: Sequence[BlockCurve]) -> dict[str, LineStyle]:
     """Colour and dash by label: a colour for each value of the first axis, a dash for each of the rest.
 
     Where these are more than there are dashes, each network has a colour.
@@ -84,7 +84,7 @@ def _looks(curves: Sequence[Curve]) -> dict[str, Look]:
     first = list(dict.fromkeys(key[0] if dashed else label for label, key in keys.items()))
     colours = colormaps["tab10" if len(first) <= colormaps["tab10"].N else "tab20"]
     return {
-        label: Look(
+        label: LineStyle(
             colours(first.index(key[0] if dashed else label) % colours.N),
             DASHES[rest.index(tuple(key[1:]))] if dashed else "-",
         )
@@ -92,11 +92,11 @@ def _looks(curves: Sequence[Curve]) -> dict[str, Look]:
     }
 
 
-def _label(curve: Curve) -> str:
+def _label(curve: BlockCurve) -> str:
     return ", ".join(curve.labels.values()) or "as written"
 
 
-def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, Look]) -> None:
+def _draw(axes: Axes, name: str, group: Sequence[BlockCurve], looks: dict[str, LineStyle]) -> None:
     for block in max((curve.blocks for curve in group), key=len):
         if block.downsample:
             axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
@@ -106,12 +106,12 @@ def _draw(axes: Axes, name: str, group: Sequence[Curve], looks: dict[str, Look])
         label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
         label += "" if any(curve.values) else ": zero"
         marker = "o" if len(index) == 1 else ""  # a line of one point cannot be seen
-        axes.plot(index, curve.values, color=colour, linestyle=dash, marker=marker, label=in_pictures(label))
+        axes.plot(index, curve.values, color=colour, linestyle=dash, marker=marker, label=escape_mathtext(label))
         if len(curve.runs) > 1:
             columns = [*zip(*curve.runs, strict=True)]
             axes.fill_between(index, [*map(min, columns)], [*map(max, columns)], color=colour, alpha=0.15)
     gradients = group[0].quantity == "S"
-    axes.set_title(in_pictures(name), fontsize="medium")
+    axes.set_title(escape_mathtext(name), fontsize="medium")
     axes.set_ylabel(QUANTITIES["S"] if gradients else "spikes per neuron and time-step")
     axes.set_xlabel("block (dotted: downsample blocks)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from sewdsl.probe.block import Block, blocks
-from sewdsl.probe.watching import watching
+from sewdsl.probe.block import NamedResidual, named_residuals
+from sewdsl.probe.watching import capture_outputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 
-class Rate(NamedTuple):
+class BlockRate(NamedTuple):
     """How much a block fires, for each neuron, sample and time-step.
 
     Attributes:
@@ -25,12 +25,12 @@ class Rate(NamedTuple):
         output: Mean of O; with ADD a mean count, which can be more than 1.
     """
 
-    block: Block
+    block: NamedResidual
     branch: float | None
     output: float
 
 
-def rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Rate, ...]:
+def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[BlockRate, ...]:
     """The firing rates of every block over all batches, in the mode that the network is in.
 
     Args:
@@ -41,7 +41,7 @@ def rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tu
     Raises:
         ValueError: there is no batch, or an input does not fit.
     """
-    found = blocks(model.network)
+    found = named_residuals(model.network)
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
 
@@ -50,7 +50,7 @@ def rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tu
         counts[name] = counts.get(name, 0) + y_TN.numel()
 
     names = [name for block in found for name in (block.branch, block.output) if name is not None]
-    with torch.no_grad(), watching(model, names, count):
+    with torch.no_grad(), capture_outputs(model, names, count):
         for x, _ in batches:
             model(x)
     if found and not counts:
@@ -58,5 +58,5 @@ def rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> tu
         raise ValueError(message)
     means = {name: sums[name] / counts[name] for name in sums}
     return tuple(
-        Rate(block, None if block.branch is None else means[block.branch], means[block.output]) for block in found
+        BlockRate(block, None if block.branch is None else means[block.branch], means[block.output]) for block in found
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watching(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
+def capture_outputs(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
     """Shows the output of some nodes in each forward within.
 
     A watched node is computed by itself, not in one kernel with others, so that it has an output.
@@ -33,7 +33,7 @@ def watching(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor]
 
 
 @contextmanager
-def watching_inputs(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
+def capture_inputs(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
     """Shows the input of some nodes that have one, as :func:`watching` does their output.
 
     Args:

@@ -7,16 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from sewdsl.diagnostics import SewdslError
 from sewdsl.draw import Direction, RenderingError
-from sewdsl.editing import View, view
-from sewdsl.editing.docs import codes
-from sewdsl.elaborate.files import Reach
+from sewdsl.editing import EditorView, compile_for_editor
+from sewdsl.editing.docs import code_pages
+from sewdsl.elaborate.files import FileAccess
 from sewdsl.export.python import source
 from sewdsl.export.refusal import ExportError
 from sewdsl.serve import look
-from sewdsl.serve.folder import Folder, Forbidden
+from sewdsl.serve.folder import FileAccessError, ServedFolder
 from sewdsl.syntax.formatter import format_source
 from sewdsl.train.data import datasets
 
@@ -30,14 +30,14 @@ class Texts:
     def __init__(self) -> None:
         self._known: tuple[str, str, str] | None = None
         self._used: dict[Path, Stamp] = {}
-        self._view: View | None = None
+        self._view: EditorView | None = None
 
     @cached_property
     def datasets(self) -> list[str]:
         """Names of the datasets."""
         return sorted(datasets())
 
-    def view(self, asked: dict[str, Any]) -> View:
+    def view(self, asked: dict[str, Any]) -> EditorView:
         """Returns what is known of the text of a request.
 
         Args:
@@ -50,19 +50,19 @@ class Texts:
             self._view, self._known = self._compile(*wanted), wanted
         return self._view
 
-    def _compile(self, folder: str, name: str, text: str) -> View:
+    def _compile(self, folder: str, name: str, text: str) -> EditorView:
         def note(path: Path) -> None:
             self._used[path] = _stamp(path)
 
-        if name in shipped():
-            file = shipped()[name]
-            return view(text, f"{name}.net", file, reach=Reach(file.parent, note))
-        files = Folder(Path(folder))
+        if name in shipped_networks():
+            file = shipped_networks()[name]
+            return compile_for_editor(text, f"{name}.net", file, reach=FileAccess(file.parent, note))
+        files = ServedFolder(Path(folder))
         try:
             file = files.place(name)
-        except Forbidden:
+        except FileAccessError:
             file = files.path / "untitled.net"
-        return view(text, name, file, reach=Reach(files.path, note))
+        return compile_for_editor(text, name, file, reach=FileAccess(files.path, note))
 
 
 def _stamp(path: Path) -> Stamp:
@@ -86,7 +86,7 @@ def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
     """
     try:
         return ANSWERS[what](texts, asked)
-    except (Forbidden, ExportError) as refusal:
+    except (FileAccessError, ExportError) as refusal:
         raise Refusal(str(refusal)) from None
 
 
@@ -105,7 +105,7 @@ def _picture(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
     keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
     direction: Direction = "LR" if asked.get("direction") == "LR" else "TB"
     try:
-        return {"svg": look.picture(texts.view(asked), keys, direction, asked["seconds"])}
+        return {"svg": look.picture_svg(texts.view(asked), keys, direction, asked["seconds"])}
     except RenderingError as error:  # as common as a text with a mistake in it
         return {"error": str(error)}
 
@@ -126,11 +126,11 @@ def _source(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
 
 
 ANSWERS: dict[str, Callable[[Texts, dict[str, Any]], Any]] = {
-    "look": lambda texts, asked: look.look(texts.view(asked)),
+    "look": lambda texts, asked: look.overview(texts.view(asked)),
     "picture": _picture,
-    "hover": lambda texts, asked: look.said_of(texts.view(asked), _offset(asked)),
-    "complete": lambda texts, asked: look.proposed(texts.view(asked), _offset(asked), texts.datasets),
+    "hover": lambda texts, asked: look.hover_html(texts.view(asked), _offset(asked)),
+    "complete": lambda texts, asked: look.completions(texts.view(asked), _offset(asked), texts.datasets),
     "format": _format,
     "source": _source,
-    "explain": lambda _, asked: {"html": look.as_html(codes().get(str(asked.get("code")), ""))},
+    "explain": lambda _, asked: {"html": look.markdown_to_html(code_pages().get(str(asked.get("code")), ""))},
 }

@@ -23,22 +23,22 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC002 -- as above
 
-from sewdsl.compiler import shipped
-from sewdsl.serve.folder import Changed, Folder, Forbidden
+from sewdsl.compiler import shipped_networks
+from sewdsl.serve.folder import FileAccessError, FileChangedError, ServedFolder
 from sewdsl.serve.pool import Pool, Problem
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 
-MAX_BODY = 4 * STANDARD.source_bytes
+MAX_BODY = 4 * DEFAULT_LIMITS.source_bytes
 """Bytes of a request at most: a text with every character escaped."""
 HERE = Path(__file__).parent / "assets"
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 """What the page may load: nothing from elsewhere. Styles stand in the editor's and the picture's own elements."""
 
 
-class Guard:
+class LocalOnlyGuard:
     """Lets in who asks by an address or by a name of this machine, and tells browsers what the page may do.
 
     A page elsewhere can let a name of its own lead here, but it cannot ask by an address: that would be another site.
@@ -64,7 +64,7 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY
+                headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
@@ -91,7 +91,7 @@ DOING = {
 """What is asked of processes, and what is being done meanwhile."""
 
 
-class Site:
+class LivePage:
     """What the server knows.
 
     Args:
@@ -100,14 +100,14 @@ class Site:
         name: What it is called.
     """
 
-    def __init__(self, folder: Folder, text: str, name: str) -> None:
+    def __init__(self, folder: ServedFolder, text: str, name: str) -> None:
         self.folder, self.text, self.name = folder, text, name
 
 
-Answer = Callable[[Site, dict[str, Any]], Any]
+Answer = Callable[[LivePage, dict[str, Any]], Any]
 
 
-def app(site: Site, hosts: list[str], pool: Pool) -> Starlette:
+def app(site: LivePage, hosts: list[str], pool: Pool) -> Starlette:
     """The application.
 
     Args:
@@ -127,10 +127,10 @@ def app(site: Site, hosts: list[str], pool: Pool) -> Starlette:
         Route("/", _page),
         Mount("/", StaticFiles(directory=HERE)),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, hosts=hosts)], lifespan=lifespan)
+    return Starlette(routes=routes, middleware=[Middleware(LocalOnlyGuard, hosts=hosts)], lifespan=lifespan)
 
 
-def _route_to_pool(site: Site, pool: Pool, what: str) -> Callable[[Request], Awaitable[Response]]:
+def _route_to_pool(site: LivePage, pool: Pool, what: str) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         asked = await _body(request)
         if isinstance(asked, Response):
@@ -178,15 +178,15 @@ def _error(message: str, advice: str, status: int) -> Response:
     return JSONResponse({"error": message, "help": advice}, status)
 
 
-def _route(site: Site, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+def _route(site: LivePage, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         asked = await _body(request)
         if isinstance(asked, Response):
             return asked
         try:
             return JSONResponse(await run_sync(answer, site, asked))
-        except Forbidden as refusal:
-            return JSONResponse({"error": str(refusal), "changed": isinstance(refusal, Changed)}, 409)
+        except FileAccessError as refusal:
+            return JSONResponse({"error": str(refusal), "changed": isinstance(refusal, FileChangedError)}, 409)
 
     return respond
 
@@ -215,19 +215,19 @@ async def _page(_request: Request) -> Response:
     return Response((HERE / "index.html").read_text(encoding="utf-8"), media_type="text/html")
 
 
-def _save(site: Site, asked: dict[str, Any]) -> dict[str, Any]:
+def _save(site: LivePage, asked: dict[str, Any]) -> dict[str, Any]:
     text, mark = asked.get("text"), asked.get("mark")
     if not isinstance(text, str):
         message = "there is no text to save"
-        raise Forbidden(message)
+        raise FileAccessError(message)
     known = mark if isinstance(mark, str) else None
     return site.folder.write(text, known, anyway=asked.get("anyway") is True)._asdict()
 
 
-def _start(site: Site, _asked: dict[str, Any]) -> dict[str, Any]:
+def _start(site: LivePage, _asked: dict[str, Any]) -> dict[str, Any]:
     """What the page begins with: the file as it is on the disk now."""
     folder = site.folder
-    known: dict[str, Any] = {"files": folder.names(), "shipped": list(shipped()), "saves": None, "mark": None}
+    known: dict[str, Any] = {"files": folder.names(), "shipped": list(shipped_networks()), "saves": None, "mark": None}
     if folder.file is not None:
         known["saves"] = folder.file.relative_to(folder.path).as_posix()
         if folder.file.exists():

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl import whole
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from sewdsl.editing.project import net_files
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 
-LISTED = 500
+MAX_LISTED_FILES = 500
 """Files that are offered at most."""
 
 
-class Forbidden(Exception):  # noqa: N818 -- a refusal, not a failure
+class FileAccessError(Exception):  # noqa: N818 -- a refusal, not a failure
     """Raised where a file is none of the folder's, or cannot be read or written; the message says why."""
 
 
-class Changed(Forbidden):
+class FileChangedError(FileAccessError):
     """Raised where the file on the disk is not what was opened.
 
     Args:
@@ -34,7 +34,7 @@ class Changed(Forbidden):
         super().__init__(f"'{name}' has changed on the disk since it was opened")
 
 
-class Opened(NamedTuple):
+class OpenFile(NamedTuple):
     """A text from a file.
 
     Attributes:
@@ -61,7 +61,7 @@ def _like(text: str, before: bytes | None) -> bytes:
     return begin + lines.encode()
 
 
-class Folder:
+class ServedFolder:
     """A folder whose ``.net`` files can be opened and saved.
 
     Args:
@@ -76,7 +76,7 @@ class Folder:
 
     def names(self) -> list[str]:
         """The ``.net`` files of the folder, by the way to them."""
-        found = net_files(self.path, LISTED)
+        found = net_files(self.path, MAX_LISTED_FILES)
         return [path.relative_to(self.path).as_posix() for path in found if self._inside(path)]
 
     def place(self, name: str) -> Path:
@@ -88,29 +88,29 @@ class Folder:
         path = self.path / name
         if not name.endswith(".net") or "\0" in name or not self._inside(path):
             message = f"'{name}' is no .net file of {self.path.name}"
-            raise Forbidden(message)
+            raise FileAccessError(message)
         return path
 
-    def read(self, name: str) -> Opened:
+    def read(self, name: str) -> OpenFile:
         """A file, or a shipped network by its name.
 
         Raises:
             Forbidden: there is none, or it is no text of a reasonable size.
         """
-        path = shipped()[name] if name in shipped() else self.place(name)
+        path = shipped_networks()[name] if name in shipped_networks() else self.place(name)
         try:
             if not path.is_file():
                 raise FileNotFoundError
-            if path.stat().st_size > STANDARD.source_bytes:
-                message = f"'{name}' is larger than {STANDARD.source_bytes:,} bytes"
-                raise Forbidden(message)
+            if path.stat().st_size > DEFAULT_LIMITS.source_bytes:
+                message = f"'{name}' is larger than {DEFAULT_LIMITS.source_bytes:,} bytes"
+                raise FileAccessError(message)
             data = path.read_bytes()
-            return Opened(name, data.decode("utf-8-sig"), _mark(data))
+            return OpenFile(name, data.decode("utf-8-sig"), _mark(data))
         except (OSError, UnicodeDecodeError):
             message = f"'{name}' cannot be read"
-            raise Forbidden(message) from None
+            raise FileAccessError(message) from None
 
-    def write(self, text: str, mark: str | None, *, anyway: bool = False) -> Opened:
+    def write(self, text: str, mark: str | None, *, anyway: bool = False) -> OpenFile:
         """Saves the one file, as a whole or not at all, with the line ends and the permissions that it had.
 
         Args:
@@ -123,18 +123,18 @@ class Folder:
         """
         if self.file is None:
             message = "no file was opened: download the text instead"
-            raise Forbidden(message)
+            raise FileAccessError(message)
         with self._lock:
             before = self._bytes()
             if not anyway and mark != (None if before is None else _mark(before)):
-                raise Changed(self.file.name)
+                raise FileChangedError(self.file.name)
             data = _like(text, before)
             try:
                 self._replace(self.file, data)
             except OSError as error:
                 message = f"cannot save '{self.file.name}': {error.strerror}"
-                raise Forbidden(message) from None
-        return Opened(self.file.name, text, _mark(data))
+                raise FileAccessError(message) from None
+        return OpenFile(self.file.name, text, _mark(data))
 
     def _bytes(self) -> bytes | None:
         """What the one file holds; None: it is not there."""
@@ -142,12 +142,12 @@ class Folder:
             return self.file.read_bytes() if self.file and self.file.is_file() else None
         except OSError as error:
             message = f"cannot read '{self.file.name if self.file else ''}': {error.strerror}"
-            raise Forbidden(message) from None
+            raise FileAccessError(message) from None
 
     def _replace(self, file: Path, data: bytes) -> None:
         if file.exists() and not os.access(file, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        whole.write(file, data)
+        whole.write_atomically(file, data)
 
     def _inside(self, path: Path) -> bool:
         """Whether it lies in the folder once links are followed."""

@@ -10,16 +10,16 @@ from markdown_it import MarkdownIt
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.draw import Direction, RenderingError, dot, render
-from sewdsl.draw.fold import picture_of
-from sewdsl.draw.tree import layers
-from sewdsl.editing import View
-from sewdsl.editing.completion import completion
-from sewdsl.editing.hints import hints
+from sewdsl.draw.fold import picture_items
+from sewdsl.draw.tree import drawn_layers
+from sewdsl.editing import EditorView
+from sewdsl.editing.completion import complete
+from sewdsl.editing.hints import shape_hints
 from sewdsl.editing.hover import hover
 from sewdsl.ir.listing import block_rows
 from sewdsl.ir.network import Network
 from sewdsl.syntax.tokens import tokens
-from sewdsl.train.plan import misfits
+from sewdsl.train.plan import training_problems
 
 MAX_PROBLEMS = 200
 """Problems that are sent, the worst ones: more cannot be read, but take their time."""
@@ -29,11 +29,11 @@ ROWS, BOXES = 2000, 1000
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def look(view: View) -> dict[str, Any]:
+def overview(view: EditorView) -> dict[str, Any]:
     """Everything but the picture."""
     compilation = view.compilation
     network = compilation.network if compilation.valid else None
-    said = [*compilation.diagnostics, *misfits(compilation)]
+    said = [*compilation.diagnostics, *training_problems(compilation)]
     if len(said) > MAX_PROBLEMS:
         said.sort(key=lambda each: -each.severity)
     return {
@@ -41,14 +41,14 @@ def look(view: View) -> dict[str, Any]:
         "summary": _summary(view),
         "problems": [_problem(view, each) for each in said[:MAX_PROBLEMS]],
         "more": max(0, len(said) - MAX_PROBLEMS),
-        "hints": [{"at": hint.offset, "text": hint.label, "about": hint.tooltip} for hint in hints(view)],
+        "hints": [{"at": hint.offset, "text": hint.label, "about": hint.tooltip} for hint in shape_hints(view)],
         "tokens": [[kind, span.start, span.end] for kind, span in tokens(view.source)],
         "table": _table(network) if network else None,
         "blocks": sorted(view.vocabulary.own),
     }
 
 
-def _summary(view: View) -> str:
+def _summary(view: EditorView) -> str:
     network = view.compilation.network
     if network is None or not view.compilation.valid:
         return ""
@@ -70,7 +70,7 @@ def _table(network: Network) -> list[dict[str, str | int]]:
     ]
 
 
-def _problem(view: View, said: Diagnostic) -> dict[str, Any]:
+def _problem(view: EditorView, said: Diagnostic) -> dict[str, Any]:
     ours = said.span.source is view.source
     fixes = [
         {"title": fix.title, "edits": [[e.span.start, e.span.end, e.text] for e in fix.edits]}
@@ -90,7 +90,7 @@ def _problem(view: View, said: Diagnostic) -> dict[str, Any]:
     }
 
 
-def picture(view: View, unfolded: Collection[str], direction: Direction, seconds: float) -> str:
+def picture_svg(view: EditorView, unfolded: Collection[str], direction: Direction, seconds: float) -> str:
     """The network as SVG.
 
     Args:
@@ -106,30 +106,32 @@ def picture(view: View, unfolded: Collection[str], direction: Direction, seconds
     if network is None or not view.compilation.valid:
         message = "there is no network to draw"
         raise RenderingError(message)
-    drawn = sum(1 for _ in layers(picture_of(network, expand=unfolded)))
+    drawn = sum(1 for _ in drawn_layers(picture_items(network, expand=unfolded)))
     if drawn > BOXES:
         message = f"this would be a picture of {drawn:,} layers, more than {BOXES:,}: fold some"
         raise RenderingError(message)
     return render(dot(network, expand=unfolded, direction=direction), "svg", timeout=seconds).decode()
 
 
-def said_of(view: View, offset: int) -> dict[str, Any] | None:
+def hover_html(view: EditorView, offset: int) -> dict[str, Any] | None:
     """What hovering over a character says, as HTML without scripts."""
     found = hover(view, offset)
     if found is None:
         return None
-    return {"start": found.span.start, "end": found.span.end, "html": as_html(found.text)}
+    return {"start": found.span.start, "end": found.span.end, "html": markdown_to_html(found.text)}
 
 
-def as_html(text: str) -> str:
+def markdown_to_html(text: str) -> str:
     """Markdown as HTML; HTML in it stays text."""
     return str(_MARKDOWN.render(text))
 
 
-def proposed(view: View, offset: int, datasets: Collection[str]) -> dict[str, Any]:
+def completions(view: EditorView, offset: int, datasets: Collection[str]) -> dict[str, Any]:
     """What can be written at a place."""
-    found = completion(view, offset, datasets)
+    found = complete(view, offset, datasets)
     return {
         "start": found.span.start,
-        "items": [{"text": p.text, "kind": p.kind, "detail": p.detail, "html": as_html(p.about)} for p in found.found],
+        "items": [
+            {"text": p.text, "kind": p.kind, "detail": p.detail, "html": markdown_to_html(p.about)} for p in found.found
+        ],
     }

@@ -6,7 +6,7 @@ import socket
 
 import uvicorn
 
-from sewdsl.serve.app import Site, app
+from sewdsl.serve.app import LivePage, app
 from sewdsl.serve.pool import Pool
 
 CLOSING = 1
@@ -26,7 +26,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(site: Site, hosts: list[str], listening: socket.socket, seconds: float) -> None:
+def run(site: LivePage, hosts: list[str], listening: socket.socket, seconds: float) -> None:
     """Answers requests until a signal ends it.
 
     Args:

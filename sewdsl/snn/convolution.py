@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
-SHORT = 2
+BYTES_16_BIT = 2
 """Bytes of a number in 16 bits."""
 
 
-class Window(NamedTuple):
+class ConvWindow(NamedTuple):
     """How a kernel slides: torch's arguments of the same names."""
 
     stride: tuple[int, ...]
@@ -33,7 +33,7 @@ class Window(NamedTuple):
     groups: int
 
 
-def seen(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[bool]:
+def taps_inside(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[bool]:
     """Of each tap along an axis, whether it ever meets the map, and not its padding alone."""
     outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     offsets = (tap * dilation - padding for tap in range(kernel))
@@ -41,7 +41,7 @@ def seen(size: int, kernel: int, stride: int, padding: int, dilation: int) -> li
     return [first < outputs and first * stride + offset < size for first, offset in behind_the_edge]
 
 
-def seeing(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
+def mask_padding_taps(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
     """A weight whose taps have a gradient of 0 where they meet nothing but padding.
 
     In 16 bits, on some processors, torch leaves there what it found in the memory.
@@ -54,22 +54,22 @@ def seeing(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
     autocast = torch.is_autocast_enabled(x_TN.device.type)
     dtype = torch.get_autocast_dtype(x_TN.device.type) if autocast else x_TN.dtype
     if (
-        dtype.itemsize > SHORT
+        dtype.itemsize > BYTES_16_BIT
         or isinstance(layer.padding, str)
         or not (torch.is_grad_enabled() and weight.requires_grad)
     ):
         return weight
     axes = zip(x_TN.shape[-2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True)
-    rows, columns = (seen(*axis) for axis in axes)
+    rows, columns = (taps_inside(*axis) for axis in axes)
     if all(rows) and all(columns):
         return weight
     blind = [[not (row and column) for column in columns] for row in rows]
     return torch.where(torch.tensor(blind, device=weight.device), 0.0, weight)  # laid out as the weight is
 
 
-def frugal(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+def conv2d_low_memory(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     """What a layer gives for maps ``[N, C, H, W]``, under autocast in its number format."""
-    window, device = Window(layer.stride, layer.padding, layer.dilation, layer.groups), x.device.type
+    window, device = ConvWindow(layer.stride, layer.padding, layer.dilation, layer.groups), x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
@@ -82,7 +82,7 @@ class _Convolution(torch.autograd.Function):
     """Keeps its input and its weight, as torch's own does."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: Window) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: ConvWindow) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
         stride, padding, dilation, groups = window

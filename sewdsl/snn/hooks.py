@@ -13,7 +13,7 @@ _OF_ALL = [f"_global_{when}_hooks" for when in ("forward", "forward_pre", "backw
 Some = TypeVar("Some", bound=nn.Module)
 
 
-def watched(module: nn.Module) -> bool:
+def has_hooks(module: nn.Module) -> bool:
     """Whether somebody waits for it to be called: by hooks, its own or those of all modules, or by a ``forward`` of it.
 
     They may change what it is given and gives, so it has to run by itself, not as a part of others.
@@ -27,4 +27,4 @@ def fusible(module: nn.Module, kind: type[Some]) -> TypeGuard[Some]:
 
     Anything may have been put into its place, or into that of its ``forward``.
     """
-    return isinstance(module, kind) and type(module).forward is kind.forward and not watched(module)
+    return isinstance(module, kind) and type(module).forward is kind.forward and not has_hooks(module)

@@ -31,7 +31,7 @@ class Join(nn.Module):
         return str(self.spec)
 
 
-class Joint(NamedTuple):
+class PendingJoin(NamedTuple):
     """A join that waits for the spikes of some neurons.
 
     Attributes:
@@ -53,4 +53,4 @@ class Joint(NamedTuple):
         """The same for the kernel that normalises an input and fires; None where nothing but the module can do it."""
         if not fusible(self.join, Join):
             return None
-        return kernels.join_suits(self.join.spec, x_TN, self.other, branch=self.branch)
+        return kernels.fusible_join(self.join.spec, x_TN, self.other, branch=self.branch)

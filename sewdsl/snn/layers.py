@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sewdsl.snn import kernels
-from sewdsl.snn.convolution import frugal, seeing
+from sewdsl.snn.convolution import conv2d_low_memory, mask_padding_taps
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.steps import over_steps
 
@@ -28,12 +28,12 @@ class Conv2d(nn.Conv2d):
         return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)))
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        weight = seeing(self, x_TN, weight)
+        weight = mask_padding_taps(self, x_TN, weight)
         if self.in_channels == self.groups and self.stride[1] > self.stride[0]:
             x_TN, weight = _row_by_row(x_TN), _row_by_row(weight)
-        saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.large(x_TN)
+        saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.is_large(x_TN)
         if saves:
-            return over_steps(partial(frugal, self, weight, bias), x_TN)
+            return over_steps(partial(conv2d_low_memory, self, weight, bias), x_TN)
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
 
 

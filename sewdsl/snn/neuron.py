@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from sewdsl.snn import kernels
 from sewdsl.snn.hooks import fusible
-from sewdsl.snn.join import Joint
+from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.specification import NeuronSpec
-from sewdsl.snn.steps import at_all_steps
+from sewdsl.snn.steps import expand_steps
 
 
 @dataclass
@@ -58,11 +58,13 @@ class Neuron(nn.Module):
     def forward(self, x_TN: Tensor, potential: Potential | None = None) -> Tensor:
         """Spikes of a whole sequence, from rest, or of a step of a stream, from the potential before it."""
         if potential is None:
-            return kernels.spikes(self.spec, x_TN, self.learned)
+            return kernels.run_neurons(self.spec, x_TN, self.learned)
         spikes_N, potential.after = self.step(x_TN[0], potential.before)
         return spikes_N[None]
 
-    def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: Joint | None = None, *, lean: bool = False) -> Tensor:
+    def normalised(
+        self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None, *, lean: bool = False
+    ) -> Tensor:
         """Spikes for the current that a batch norm makes, and what a join makes of them.
 
         Where there is a kernel for all of that, it pays and nobody waits for one of them to be called, neither the
@@ -75,16 +77,16 @@ class Neuron(nn.Module):
             lean: Whether storing less pays in any case.
         """
         apart = norm.watched or not fusible(self, Neuron)
-        if apart or not kernels.norm_suits(self.spec, x_TN, self.learned, lean=lean):
+        if apart or not kernels.norm_kernel_applies(self.spec, x_TN, self.learned, lean=lean):
             spikes_TN: Tensor = self(normalised(norm, x_TN))
             return spikes_TN if joint is None else joint.of(spikes_TN)
         fused = None if joint is None else joint.fused(x_TN)
-        y_TN = kernels.norm_spikes(self.spec, x_TN, norm.channels(x_TN), self.learned, fused)
+        y_TN = kernels.run_norm_neurons(self.spec, x_TN, norm.channels(x_TN), self.learned, fused)
         return y_TN if joint is None or fused else joint.of(y_TN)
 
     def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes of one time-step and the membrane potential after it."""
-        spikes_TN, v_N = kernels.integrate(self.spec, x_N[None], v_N, self.learned)
+        spikes_TN, v_N = kernels.run_neurons_from(self.spec, x_N[None], v_N, self.learned)
         return spikes_TN[0], v_N
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
@@ -97,4 +99,4 @@ def normalised(norm: nn.Module, x_TN: Tensor) -> Tensor:
     if T == 1 or x_TN.stride(0) or not isinstance(norm, BatchNorm):
         current: Tensor = norm(x_TN)
         return current
-    return at_all_steps(norm(x_TN[:1], repeats=T), T)
+    return expand_steps(norm(x_TN[:1], repeats=T), T)

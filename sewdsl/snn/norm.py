@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sewdsl.snn.hooks import fusible
-from sewdsl.snn.kernels import Channels, norm_operator
+from sewdsl.snn.kernels import ChannelAffine, norm_operator
 from sewdsl.snn.steps import over_steps
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class BatchNorm(_BatchNorm):
         factor = self.weight * self.scale * (self.running_var + self.eps).rsqrt()
         return factor, self.bias - self.running_mean * factor
 
-    def channels(self, x_TN: Tensor) -> Channels:
+    def channels(self, x_TN: Tensor) -> ChannelAffine:
         """How it would normalise an input, in float32 at least; in training, its statistics go into the running ones.
 
         Args:
@@ -88,7 +88,7 @@ class BatchNorm(_BatchNorm):
             weight = weight * self.scale
         if not self.training:
             running_mean, running_var = self.running_mean.to(wide), self.running_var.to(wide)
-            return Channels(weight, bias, running_mean, (running_var + self.eps).rsqrt(), batch=False)
+            return ChannelAffine(weight, bias, running_mean, (running_var + self.eps).rsqrt(), batch=False)
         repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
         count = self._count(x_TN[: len(x_TN) // repeats], repeats) * repeats
         with torch.no_grad():
@@ -96,7 +96,7 @@ class BatchNorm(_BatchNorm):
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self._momentum)
             self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), self._momentum)
             rstd = (variance + self.eps).rsqrt()
-        return Channels(weight, bias, mean, rstd, batch=True)
+        return ChannelAffine(weight, bias, mean, rstd, batch=True)
 
     @property
     def _over_processes(self) -> bool:
@@ -173,7 +173,7 @@ def _summed(x: Tensor) -> Tensor:
     return total
 
 
-def synchronise(model: nn.Module) -> None:
+def synchronise_statistics(model: nn.Module) -> None:
     """Lets every batch norm of a network take its statistics over all processes in training."""
     for module in model.modules():
         if isinstance(module, BatchNorm):

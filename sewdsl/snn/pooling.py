@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from sewdsl.snn.kernels import pool
 from sewdsl.snn.steps import over_steps
 
-SHORT = 1 << 15
+MAX_16_BIT_PLACES = 1 << 15
 """Places that a whole number of 16 bits counts."""
 
 
@@ -31,7 +31,7 @@ class MaxPool2d(nn.MaxPool2d):
         if _learns(x):
             y: Tensor = _MaxPool.apply(x, window)  # type: ignore[no-untyped-call, unused-ignore]
             return y
-        suits = not torch.compiler.is_compiling() and pool.suits(x, window)
+        suits = not torch.compiler.is_compiling() and pool.kernel_applies(x, window)
         return pool.forward(x, window)[0] if suits else super().forward(x)
 
 
@@ -65,12 +65,12 @@ class _Form:
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: pool.Window) -> Tensor:
-        ctx.form, ctx.window, ctx.fast = _Form(x), window, pool.suits(x, window)
+        ctx.form, ctx.window, ctx.fast = _Form(x), window, pool.kernel_applies(x, window)
         if ctx.fast:
             y, places = pool.forward(x, window)
         else:
             y, places = torch.ops.aten.max_pool2d_with_indices(x, *_pairs(window))
-            places = places.to(torch.int16 if x.shape[-2:].numel() <= SHORT else torch.int32)
+            places = places.to(torch.int16 if x.shape[-2:].numel() <= MAX_16_BIT_PLACES else torch.int32)
         ctx.save_for_backward(places)
         return y
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import layout
 
-MAP = 4
+MAP_NDIM = 4
 """Axes of a batch of maps, ``[N, C, H, W]``."""
 
 
@@ -23,7 +23,7 @@ def over_steps(operation: Callable[[Tensor], Tensor], x_TN: Tensor) -> Tensor:
     return y.reshape(*x_TN.shape[:2], *y.shape[1:])
 
 
-def at_all_steps(x_TN: Tensor, T: int) -> Tensor:
+def expand_steps(x_TN: Tensor, T: int) -> Tensor:
     """A value of one time-step as that of each of T, one and the same memory; any other as it is.
 
     Its axes are put in the order of memory while it is repeated: over steps that are stored otherwise, torch sums up
@@ -32,7 +32,7 @@ def at_all_steps(x_TN: Tensor, T: int) -> Tensor:
     if len(x_TN) == T:
         return x_TN
     sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]
-    if torch.compiler.is_compiling() or not layout.dense(sizes, strides):
+    if torch.compiler.is_compiling() or not layout.has_no_gaps(sizes, strides):
         return x_TN.expand(T, *sizes)
     order = [0, *sorted(range(1, x_TN.ndim), key=x_TN.stride, reverse=True)]
     back = sorted(range(x_TN.ndim), key=order.__getitem__)
@@ -47,7 +47,7 @@ def _stated(x: Tensor) -> Tensor:
     convolutions tell which of two maps is stored channels-last; where both are, and only one of them says so, their
     gradients are made of the wrong numbers.
     """
-    if x.ndim != MAP or 1 not in x.shape:
+    if x.ndim != MAP_NDIM or 1 not in x.shape:
         return x
     channels_last, row_by_row = x.is_contiguous(memory_format=torch.channels_last), x.is_contiguous()
     if channels_last == row_by_row:  # one and the same order, or gaps

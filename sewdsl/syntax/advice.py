@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sewdsl.diagnostics import Edit, Fix
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, OPENERS
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.words import LETTERED
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _SHAPE = frozenset({"INTEGER", "_COMMA", "_LPAR", "_RPAR", "_LSQB", "_RSQB"})
 
 
 @dataclass(frozen=True)
-class Situation:
+class ParseFailure:
     """Where a parser stopped.
 
     Attributes:
@@ -53,7 +53,7 @@ class Situation:
 
     def span(self, token: Token) -> Span:
         """Where a token stands."""
-        return Span(self.source, start(token), end(token))
+        return Span(self.source, token_start(token), token_end(token))
 
     @property
     def index(self) -> int:
@@ -61,35 +61,35 @@ class Situation:
         return next((i for i, token in enumerate(self.tokens) if token is self.token), len(self.tokens))
 
 
-class Advice(NamedTuple):
+class MistakeHelp(NamedTuple):
     """What to write instead, and how a tool can."""
 
     text: str = ""
     fixes: tuple[Fix, ...] = ()
 
 
-def advise(situation: Situation) -> Advice:
+def mistake_help(situation: ParseFailure) -> MistakeHelp:
     """The help for a token that fits nothing; empty where nothing is known of such a mistake."""
-    tries: tuple[Callable[[Situation], Advice | None], ...]
+    tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
     if situation.before is None:
         tries = (_group, _goes_on)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _change, _on, _entries, _network, _dashed, _path)
     else:
         tries = (_group, _brackets, _spaced_number, _count)
-    return next((advice for find in tries if (advice := find(situation))), Advice())
+    return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
 
 
 # --- in expressions
 
 
-def _goes_on(at: Situation) -> Advice | None:
+def _goes_on(at: ParseFailure) -> MistakeHelp | None:
     """A statement that begins with a hyphen."""
     hint = "put the '-' at the end of the line before: then the statement goes on"
-    return Advice(hint) if at.token.type == "_DASH" else None
+    return MistakeHelp(hint) if at.token.type == "_DASH" else None
 
 
-def _group(at: Situation) -> Advice | None:
+def _group(at: ParseFailure) -> MistakeHelp | None:
     """``(a-b)*2``."""
     if at.token.type != "_LPAR" or not {"WORD", "LBRACE"} <= at.accepted:
         return None
@@ -97,12 +97,12 @@ def _group(at: Situation) -> Advice | None:
     rest = at.tokens[at.index :]
     close = next((i for i, depth in enumerate(_depths(rest)) if depth == 0), 0)
     if [token.type for token in rest[close : close + 2]] != ["_RPAR", "_STAR"]:
-        return Advice(hint)
+        return MistakeHelp(hint)
     edits = Edit(at.span(rest[0]), "{"), Edit(at.span(rest[close]), "}")
-    return Advice(hint, (Fix("write braces", edits, safe=False),))
+    return MistakeHelp(hint, (Fix("write braces", edits, safe=False),))
 
 
-def _brackets(at: Situation) -> Advice | None:
+def _brackets(at: ParseFailure) -> MistakeHelp | None:
     """``My Block[c32]``, and a join without a shortcut."""
     if at.token.type != "_RSQB" or "_BAR" not in at.accepted:
         return None
@@ -114,14 +114,14 @@ def _brackets(at: Situation) -> Advice | None:
     name = at.span(before[first]).to(at.span(before[opened - 1])).text
     inside = "".join(before[opened + 1 :])
     if name == "g" or name.isupper() or not re.fullmatch(LETTERED, inside):
-        return Advice(f"a join has two sides: write {name}[ branch | shortcut ]")
-    gap = Span(at.source, end(before[opened - 1]), end(before[opened]))
+        return MistakeHelp(f"a join has two sides: write {name}[ branch | shortcut ]")
+    gap = Span(at.source, token_end(before[opened - 1]), token_end(before[opened]))
     edits = Edit(gap, " ("), Edit(at.span(at.token), ")")
     hint = f"arguments of a block stand between parentheses: write {name} ({inside})"
-    return Advice(hint, (Fix("write parentheses", edits, safe=False),))
+    return MistakeHelp(hint, (Fix("write parentheses", edits, safe=False),))
 
 
-def _spaced_number(at: Situation) -> Advice | None:
+def _spaced_number(at: ParseFailure) -> MistakeHelp | None:
     """``DP 0.25``."""
     before, token = at.before, at.token
     if before is None or token.type not in {"INTEGER", "DECIMAL"} or before.type != "WORD":
@@ -129,21 +129,23 @@ def _spaced_number(at: Situation) -> Advice | None:
     if "_DASH" not in at.accepted:
         return None
     hint = f"a number that belongs to '{before}' stands right behind it: '{before}{token}'"
-    gap = Span(at.source, end(before), start(token))
-    return Advice(hint, (Fix("remove the space", (Edit(gap, ""),), safe=False),))
+    gap = Span(at.source, token_end(before), token_start(token))
+    return MistakeHelp(hint, (Fix("remove the space", (Edit(gap, ""),), safe=False),))
 
 
-def _count(at: Situation) -> Advice | None:
+def _count(at: ParseFailure) -> MistakeHelp | None:
     """``MPk2*2``."""
     if at.token.type not in {"_STAR", "TIMES"} or at.before is None or at.before.type != "WORD":
         return None
-    return Advice(f"a count stands behind braces: {{{at.before}}}*2; in a layer, sizes stand between 'x', as in k3x5")
+    return MistakeHelp(
+        f"a count stands behind braces: {{{at.before}}}*2; in a layer, sizes stand between 'x', as in k3x5"
+    )
 
 
 # --- in settings
 
 
-def _shape(at: Situation) -> Advice | None:
+def _shape(at: ParseFailure) -> MistakeHelp | None:
     """``input 1,28,28``."""
     first, *rest = at.tokens
     lengths = [token for token in rest if token.type == "INTEGER"]
@@ -151,62 +153,63 @@ def _shape(at: Situation) -> Advice | None:
         return None
     size = "x".join(lengths)
     edit = Edit(at.span(rest[0]).to(at.span(rest[-1])), size)
-    return Advice(f"a shape is written with 'x': {first} {size}", (Fix(f"write '{size}'", (edit,), safe=False),))
+    return MistakeHelp(f"a shape is written with 'x': {first} {size}", (Fix(f"write '{size}'", (edit,), safe=False),))
 
 
-def _commas(at: Situation) -> Advice | None:
+def _commas(at: ParseFailure) -> MistakeHelp | None:
     """``vary neuron.tau 2.0, 3.0``."""
     if at.token.type != "_COMMA" or at.tokens[0].type != "KEY":
         return None
     commas = [token for token, depth in zip(at.tokens, _depths(at.tokens), strict=True) if token == "," and depth == 0]
     edits = tuple(
-        Edit(at.span(comma), "" if at.source.text[end(comma) : end(comma) + 1].isspace() else " ") for comma in commas
+        Edit(at.span(comma), "" if at.source.text[token_end(comma) : token_end(comma) + 1].isspace() else " ")
+        for comma in commas
     )
-    return Advice("values stand side by side, without commas", (Fix("remove the commas", edits, safe=False),))
+    return MistakeHelp("values stand side by side, without commas", (Fix("remove the commas", edits, safe=False),))
 
 
-def _change(at: Situation) -> Advice | None:
+def _change(at: ParseFailure) -> MistakeHelp | None:
     """``variant "x" join=ADD``."""
     if at.token.type != "_EQUAL" or at.tokens[0] != "variant" or at.before is None:
         return None
     behind = at.tokens[at.index + 1 : at.index + 2]
     example = f'"{at.before}={"".join(behind) or "…"}"'
-    return Advice(f"each change stands between double quotes: {example}")
+    return MistakeHelp(f"each change stands between double quotes: {example}")
 
 
-def _on(at: Situation) -> Advice | None:
+def _on(at: ParseFailure) -> MistakeHelp | None:
     """``train mnist5k {``."""
     behind = at.tokens[at.index + 1 : at.index + 2]
     place = [at.token.type, *(token.type for token in behind)]
     if at.tokens[0] != "train" or at.before is not at.tokens[0] or place not in (["WORD", "LBRACE"], ["WORD", "_DASH"]):
         return None
     fix = Fix("insert 'on'", (Edit(at.span(at.token).part(0, 0), "on "),), safe=False)
-    return Advice(f"the data set stands behind 'on': write {at.before} on {at.token} …", (fix,))
+    return MistakeHelp(f"the data set stands behind 'on': write {at.before} on {at.token} …", (fix,))
 
 
-def _entries(at: Situation) -> Advice | None:
+def _entries(at: ParseFailure) -> MistakeHelp | None:
     """Braces behind a setting."""
     keyed = at.token.type == "LBRACE" and at.tokens[0].type == "KEY"
-    return Advice("only a section, such as 'train', has entries in braces") if keyed else None
+    return MistakeHelp("only a section, such as 'train', has entries in braces") if keyed else None
 
 
-def _network(at: Situation) -> Advice | None:
+def _network(at: ParseFailure) -> MistakeHelp | None:
     """A network without ``body``."""
     hint = "layers stand behind 'body'; they go on in the next line where a line ends with '-'"
-    return Advice(hint) if [token.type for token in at.tokens[:2]] == ["KEY", "_DASH"] else None
+    return MistakeHelp(hint) if [token.type for token in at.tokens[:2]] == ["KEY", "_DASH"] else None
 
 
-def _dashed(at: Situation) -> Advice | None:
+def _dashed(at: ParseFailure) -> MistakeHelp | None:
     """``network 7B-Net``."""
     hyphenated = any((dash.type, word.type) == ("_DASH", "WORD") for dash, word in pairwise(at.tokens))
     quoted = at.tokens[0].type == "KEY" and hyphenated
-    return Advice("a value with '-' in it stands between double quotes") if quoted else None
+    return MistakeHelp("a value with '-' in it stands between double quotes") if quoted else None
 
 
-def _path(at: Situation) -> Advice | None:
+def _path(at: ParseFailure) -> MistakeHelp | None:
     """``use other.net``."""
     bare = at.before is not None and at.before.type == "_USE"
-    return Advice("put the path between double quotes") if bare else None
+    return MistakeHelp("put the path between double quotes") if bare else None
 
 
 def _depths(tokens: list[Token]) -> Iterator[int]:

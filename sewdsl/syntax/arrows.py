@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import ARROWS
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
 
-    from sewdsl.syntax.brackets import Brackets
+    from sewdsl.syntax.brackets import BracketPairs
 
 
 def is_arrow(token: Token) -> bool:
@@ -20,14 +20,14 @@ def is_arrow(token: Token) -> bool:
     return token.type == "_DASH" and token[-1] in ARROWS
 
 
-def report_arrows(source: Source, tokens: list[Token], brackets: Brackets, diagnostics: Diagnostics) -> None:
+def report_arrows(source: Source, tokens: list[Token], brackets: BracketPairs, diagnostics: Diagnostics) -> None:
     """Warns of each arrow.
 
     Its fix is safe where the ``>`` in it can close nothing: no ``<`` is without its partner.
     """
     safe = not any(source.text[offset] in "<\u27e8" for offset in brackets.unclosed)
     for token in filter(is_arrow, tokens):
-        span = Span(source, start(token), end(token))
+        span = Span(source, token_start(token), token_end(token))
         diagnostics.report(
             "typographic-character",
             f"the arrow '{token}' is read as '-'",

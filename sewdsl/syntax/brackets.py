@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, OPENERS
-from sewdsl.syntax.limits import Limits, advice
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.limits import Limits, raise_limit_help
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -19,7 +19,7 @@ _OPERATORS = frozenset({"_PLUS", "_DASH", "_STAR", "_SLASH"})
 
 
 @dataclass
-class Brackets:
+class BracketPairs:
     """What the match found.
 
     Attributes:
@@ -38,7 +38,7 @@ class _Matcher:
 
     def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
         self.source, self.diagnostics, self.limits = source, diagnostics, limits
-        self.brackets = Brackets()
+        self.brackets = BracketPairs()
         self.open: list[Token] = []
         self.formulas = 0
         self.operators = 0
@@ -59,13 +59,13 @@ class _Matcher:
         """Counts the operators of one ``$(…)``: each may nest the tree by one level."""
         self.operators += 1
         if self.operators > self.limits.nesting:
-            self.brackets.broken.add(start(token))
+            self.brackets.broken.add(token_start(token))
             self._report(
                 "nesting-too-deep",
                 f"more operators than the limit of {self.limits.nesting} in one '$(…)'",
                 self.open[-1],
                 label="this formula",
-                help=advice("nesting"),
+                help=raise_limit_help("nesting"),
             )
 
     def _opened(self, token: Token) -> None:
@@ -73,10 +73,10 @@ class _Matcher:
         if token.type == "_OPEN":
             self.formulas += 1
             self.operators = 0
-        self.brackets.depth[start(token)] = 1
+        self.brackets.depth[token_start(token)] = 1
         depth, limit = len(self.open), self.limits.nesting
         if depth > limit:
-            self.brackets.broken.add(start(token))
+            self.brackets.broken.add(token_start(token))
             if not self.too_deep:
                 self.too_deep = True
                 self._report(
@@ -84,12 +84,12 @@ class _Matcher:
                     f"brackets nested {self._deepest(token)} deep are over the limit of {limit}",
                     token,
                     label=f"level {depth}",
-                    help=advice("nesting"),
+                    help=raise_limit_help("nesting"),
                 )
 
     def _deepest(self, token: Token) -> int:
         """How deep it goes from here if the openers that follow at once are counted too."""
-        text, offset = self.source.text, end(token)
+        text, offset = self.source.text, token_end(token)
         run = len(text[offset:]) - len(text[offset:].lstrip("{<([$ \n"))
         return len(self.open) + sum(text.count(c, offset, offset + run) for c in "{<([")
 
@@ -99,12 +99,12 @@ class _Matcher:
             while OPENERS[self.open[-1].type] != token.type:
                 self._unclosed(self._pop())
             self._pop()
-            self.brackets.depth[start(token)] = -1
+            self.brackets.depth[token_start(token)] = -1
         elif self.open and self._confused(self.open[-1], token, counted=counted):
-            self.brackets.depth[start(token)] = -1
+            self.brackets.depth[token_start(token)] = -1
             self._mixed(self._pop(), token)
         else:
-            self.brackets.broken.add(start(token))
+            self.brackets.broken.add(token_start(token))
             self.left_over.add(token.type)
             self._report(
                 "unmatched-bracket",
@@ -144,8 +144,8 @@ class _Matcher:
         )
 
     def _unclosed(self, opener: Token) -> None:
-        self.brackets.unclosed.add(start(opener))
-        self.brackets.broken.add(start(opener))
+        self.brackets.unclosed.add(token_start(opener))
+        self.brackets.broken.add(token_start(opener))
         closer = CLOSERS[OPENERS[opener.type]]
         self._report(
             "unclosed-bracket",
@@ -155,7 +155,7 @@ class _Matcher:
             help=f"close it with '{closer}'",
         )
 
-    def finish(self) -> Brackets:
+    def finish(self) -> BracketPairs:
         """The result, once every token is taken."""
         for opener in self.open:
             self._unclosed(opener)
@@ -169,10 +169,10 @@ class _Matcher:
         self.diagnostics.report(code, message, self._span(token), label=label, help=help)
 
     def _span(self, token: Token) -> Span:
-        return Span(self.source, start(token), end(token))
+        return Span(self.source, token_start(token), token_end(token))
 
 
-def match(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> Brackets:
+def match_brackets(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> BracketPairs:
     """Pairs the brackets of a text and reports those without a partner, of mixed kinds, or nested too deep."""
     matcher = _Matcher(source, diagnostics, limits)
     for token, following in zip_longest(tokens, tokens[1:]):

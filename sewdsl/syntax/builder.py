@@ -11,7 +11,7 @@ from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
 from sewdsl.syntax.counts import check_count
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from sewdsl.syntax.limits import Limits
@@ -20,7 +20,7 @@ Children = list[Any]
 """Trees and tokens of Lark's; which, and in which order, is what the grammar says."""
 
 
-class Builder:
+class TreeBuilder:
     """Builds the nodes of one source; nesting is limited, so recursion is."""
 
     def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
@@ -38,7 +38,7 @@ class Builder:
 
     def _span(self, child: Tree[Token] | Token) -> Span:
         if isinstance(child, Token):
-            return Span(self.source, start(child), end(child))
+            return Span(self.source, token_start(child), token_end(child))
         return Span(self.source, child.meta.start_pos, child.meta.end_pos)
 
     # --- statements

@@ -10,8 +10,8 @@ from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from sewdsl.syntax.arrows import is_arrow
 from sewdsl.syntax.lexicon import ARROWS, TYPOGRAPHIC
-from sewdsl.syntax.limits import Limits, advice
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.limits import Limits, raise_limit_help
+from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.scripts import small_digits
 
 if TYPE_CHECKING:
@@ -35,21 +35,21 @@ def check_characters(source: Source, tokens: list[Token], diagnostics: Diagnosti
     bad_until = -1
     for token in tokens:
         if token.type == "BAD":
-            if start(token) != bad_until:
+            if token_start(token) != bad_until:
                 _report_unexpected(source, token, diagnostics)
-            bad_until = end(token)
-            broken.add(start(token))
+            bad_until = token_end(token)
+            broken.add(token_start(token))
         elif token.type == "UNTERMINATED":
-            _report_unterminated(Span(source, start(token), end(token)), diagnostics)
-            broken.add(start(token))
+            _report_unterminated(Span(source, token_start(token), token_end(token)), diagnostics)
+            broken.add(token_start(token))
         elif len(token) > limits.digits and token.type not in _VERBATIM and (run := too_long.search(token)):
-            span = Span(source, start(token) + run.start(), start(token) + run.end())
+            span = Span(source, token_start(token) + run.start(), token_start(token) + run.end())
             _report_long(span, limits, diagnostics)
-            broken.add(start(token))
+            broken.add(token_start(token))
     return broken
 
 
-def plain(character: str, before: str, after: str, *, dash: bool = False) -> str:
+def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> str:
     """The ASCII text that a typographic character stands for between its neighbours.
 
     Args:
@@ -67,15 +67,17 @@ def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagno
     """One warning for each odd dash, space or sign outside strings and comments."""
     text = source.text
     verbatim = [token for token in tokens if token.type in _VERBATIM or is_arrow(token)]
-    dashes = {start(token) for token in tokens if token.type == "_DASH"}
-    starts = [start(token) for token in verbatim]
+    dashes = {token_start(token) for token in tokens if token.type == "_DASH"}
+    starts = [token_start(token) for token in verbatim]
     for found in _TYPOGRAPHIC.finditer(text):
         offset = found.start()
         index = bisect_right(starts, offset) - 1
-        if index >= 0 and offset < end(verbatim[index]):
+        if index >= 0 and offset < token_end(verbatim[index]):
             continue
         character = found.group()
-        ascii_text = plain(character, text[offset - 1 : offset], text[offset + 1 : offset + 2], dash=offset in dashes)
+        ascii_text = to_ascii(
+            character, text[offset - 1 : offset], text[offset + 1 : offset + 2], dash=offset in dashes
+        )
         span = Span(source, offset, offset + 1)
         fix = Fix(f"write {ascii_text!r}" if ascii_text else "remove it", (Edit(span, ascii_text),))
         reading = f"read as {ascii_text!r}" if ascii_text else "ignored"
@@ -92,14 +94,14 @@ def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagno
 
 def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -> None:
     """Points at a run of characters that no token of the language begins with."""
-    text, stop = source.text, end(token)
+    text, stop = source.text, token_end(token)
     if not token.isalnum():
         run = _SYMBOLS.match(text, stop)
         stop = run.end() if run else stop
-    span = Span(source, start(token), stop)
+    span = Span(source, token_start(token), stop)
     help_ = "remove it; only strings and comments may hold any character"
     fixes: tuple[Fix, ...] = ()
-    raised = small_digits(source, start(token))
+    raised = small_digits(source, token_start(token))
     if raised is not None:
         span, help_, fixes = raised
     elif token.isdecimal():
@@ -146,5 +148,5 @@ def _report_long(span: Span, limits: Limits, diagnostics: Diagnostics) -> None:
         f"an integer of {digits} digits is over the limit of {limits.digits}",
         span,
         label=f"{digits} digits",
-        help=advice("digits"),
+        help=raise_limit_help("digits"),
     )

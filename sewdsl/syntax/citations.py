@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -29,15 +29,15 @@ _CITATION = re.compile(r"(?:\[1(?:[-,]1)*\]|\([w123]+(?:-[w123]+)+\))[,123\[\]]*
 _LONGEST = 64
 
 
-def without_citation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> list[Token]:
+def strip_citation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> list[Token]:
     """The tokens of a body without a citation at its end, which is reported."""
     tail = tokens[-_LONGEST:]
     found = _CITATION.search("".join(_LETTERS.get(token.type, "x") for token in tail))
     first = len(tokens) - len(tail) + found.start() if found else 0
     if first == 0 or tokens[first - 1].type in {"_DASH", "TIMES"}:  # a layer belongs there, or a group of layers
         return tokens
-    span = Span(source, start(tokens[first]), end(tokens[-1]))
-    before = Span(source, end(tokens[first - 1]), span.end)
+    span = Span(source, token_start(tokens[first]), token_end(tokens[-1]))
+    before = Span(source, token_end(tokens[first - 1]), span.end)
     diagnostics.report(
         "trailing-citation",
         f"'{' '.join(span.text.split())}' is no part of the network",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.syntax.limits import Limits, advice
+from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.tree import Interpolation, Number
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def check_count(count: Number | Interpolation, diagnostics: Diagnostics, limits:
             f"{count.text} copies are over the limit of {limits.repeat}",
             count.span,
             label="too many copies",
-            help=advice("repeat"),
+            help=raise_limit_help("repeat"),
         )
     else:
         diagnostics.report(

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Span
-from sewdsl.syntax.advice import Situation, advise
+from sewdsl.syntax.advice import ParseFailure, mistake_help
 from sewdsl.syntax.lexicon import KEYWORDS
 
 _ITEM = "a layer, a block or '{'"
@@ -33,7 +33,7 @@ _GO_ON = {"WORD", "_OPEN", "_LPAR", "_LSQB"}
 """What would make the word before longer: not worth a mention where it may as well be complete."""
 
 
-def report_unexpected(situation: Situation, diagnostics: Diagnostics) -> None:
+def report_unexpected(situation: ParseFailure, diagnostics: Diagnostics) -> None:
     """Reports a token that the parser did not expect."""
     first, token = situation.tokens[0] if situation.tokens else situation.token, situation.token
     if situation.rule == "statement" and first.type == "KEY" and first is not token:
@@ -41,9 +41,9 @@ def report_unexpected(situation: Situation, diagnostics: Diagnostics) -> None:
         if close:
             report_unknown_statement(situation.span(first), close[0], diagnostics)
             return
-    expected = expectation(situation)
+    expected = describe_accepted(situation)
     found = f"'{token}'" if token else situation.finish
-    advice = advise(situation)
+    advice = mistake_help(situation)
     diagnostics.report(
         "unexpected-token",
         f"found {found}, expected {expected}",
@@ -54,7 +54,7 @@ def report_unexpected(situation: Situation, diagnostics: Diagnostics) -> None:
     )
 
 
-def expectation(situation: Situation) -> str:
+def describe_accepted(situation: ParseFailure) -> str:
     """What would have been accepted, in words; the most telling only."""
     accepted = set(situation.accepted)
     if "KEY" in accepted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -21,7 +21,7 @@ _CONVOLUTION = re.compile(r"C(?:onv)?([0-9]+)", re.IGNORECASE)
 _NUMBERS = ["INTEGER", "_DASH", "INTEGER"]
 
 
-def report_foreign(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
+def report_other_notation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
     """Reports a network in another notation.
 
     Args:
@@ -48,14 +48,14 @@ def report_foreign(source: Source, tokens: list[Token], diagnostics: Diagnostics
     return True
 
 
-def report_ours(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
+def report_own_notation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
     """Reports a network of ours where one in another notation is expected; whether it is one."""
     ours = _ours(tokens)
     if ours is not None:
         diagnostics.report(
             "other-notation",
             f"'{ours}' is sewdsl's own notation, not that of the dialect",
-            Span(source, start(ours), end(ours)),
+            Span(source, token_start(ours), token_end(ours)),
             label="our own notation",
             help="leave out --dialect",
         )
@@ -72,11 +72,11 @@ def _report_layers(source: Source, tokens: list[Token], diagnostics: Diagnostics
     found = False
     for before, (number, word) in zip([None, *tokens], pairwise(tokens), strict=False):
         counts = before is not None and before.type == "_STAR"
-        ours = _in_ours(number, word) if number.type == "INTEGER" and end(number) == start(word) else None
+        ours = _in_ours(number, word) if number.type == "INTEGER" and token_end(number) == token_start(word) else None
         if ours is None or counts:
             continue
         found = True
-        place = Span(source, start(number), end(word))
+        place = Span(source, token_start(number), token_end(word))
         diagnostics.report(
             "other-notation",
             f"'{place.text}' is the notation of other papers",
@@ -99,10 +99,10 @@ def _in_ours(number: Token, word: Token) -> str | None:
 def _place(source: Source, tokens: list[Token]) -> Span | None:
     """The first layer of the other notation, no count with a lost hyphen behind; or the first of several numbers."""
     for before, (number, word) in zip([None, *tokens], pairwise(tokens), strict=False):
-        touching = number.type == "INTEGER" and end(number) == start(word)
+        touching = number.type == "INTEGER" and token_end(number) == token_start(word)
         counts = before is not None and before.type == "_STAR"
         if touching and not counts and word.type == "WORD" and _LAYERS.fullmatch(word):
-            return Span(source, start(number), end(word))
+            return Span(source, token_start(number), token_end(word))
     if [token.type for token in tokens[:3]] == _NUMBERS:
-        return Span(source, start(tokens[0]), end(tokens[0]))
+        return Span(source, token_start(tokens[0]), token_end(tokens[0]))
     return None

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics, SewdslError
 from sewdsl.garbage import put_off
 from sewdsl.source import Source
-from sewdsl.syntax.brackets import match
+from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.layout import statements
-from sewdsl.syntax.limits import STANDARD, Limits
+from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse
-from sewdsl.syntax.rows import Row, Rows, align
-from sewdsl.syntax.scanner import scan, start
+from sewdsl.syntax.rows import FormattedLine, LineLayout, align_comments
+from sewdsl.syntax.scanner import scan, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @put_off()
-def format_source(source: Source, limits: Limits = STANDARD) -> str:
+def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     r"""The text of a ``.net`` file in canonical form; formatting it again changes nothing.
 
     Line breaks within statements stay where they are. So do comments, byte for byte, and those that are aligned with
@@ -37,9 +37,9 @@ def format_source(source: Source, limits: Limits = STANDARD) -> str:
     if diagnostics.errors:
         raise SewdslError(diagnostics)
     tokens = scan(source)
-    lines = statements(tokens, match(source, tokens, Diagnostics(), limits))
-    rows = Rows(lines).of(_split(tokens, lines))
-    return "".join(f"{row.text}\n" for row in align(_without_blanks(rows)))
+    lines = statements(tokens, match_brackets(source, tokens, Diagnostics(), limits))
+    rows = LineLayout(lines).of(_split(tokens, lines))
+    return "".join(f"{row.text}\n" for row in align_comments(_without_blanks(rows)))
 
 
 def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:
@@ -49,22 +49,22 @@ def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:
         if statement.section:
             opener, closer = statement.tokens[-2:]
             if opener.line != closer.line:
-                behind.add(start(opener))
-                before.add(start(closer))
+                behind.add(token_start(opener))
+                before.add(token_start(closer))
     split: list[list[Token]] = [[]]
     broken = False
     for token in tokens:
         if token.type == "NEWLINE":
             split.append([])
         else:
-            if split[-1] and (start(token) in before or (broken and token.type != "COMMENT")):
+            if split[-1] and (token_start(token) in before or (broken and token.type != "COMMENT")):
                 split.append([])
             split[-1].append(token)
-        broken = start(token) in behind
+        broken = token_start(token) in behind
     return split
 
 
-def _without_blanks(rows: list[Row]) -> list[Row]:
+def _without_blanks(rows: list[FormattedLine]) -> list[FormattedLine]:
     """The rows with one blank row at most between others, and none at the ends."""
     runs = [list(run) for _, run in groupby(rows, key=lambda row: row.blank)]
     inner = [run[:1] if run[0].blank else run for run in runs]

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sewdsl.syntax.lexicon import CONTINUES, KEYWORDS, SETTINGS
-from sewdsl.syntax.scanner import start
+from sewdsl.syntax.lexicon import CONTINUATION_TOKENS, KEYWORDS, SETTINGS
+from sewdsl.syntax.scanner import token_start
 
 if TYPE_CHECKING:
     from lark import Token
 
-    from sewdsl.syntax.brackets import Brackets
+    from sewdsl.syntax.brackets import BracketPairs
 
 _BEHIND_A_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "SIZE", "LBRACE", "LESS"})
 """What follows a keyword but hardly the first word of a layer: ``-`` at a line's end, then ``expect parameters``."""
@@ -39,7 +39,7 @@ class Lines:
 class _Layout:
     """One walk over the tokens of a file."""
 
-    def __init__(self, brackets: Brackets) -> None:
+    def __init__(self, brackets: BracketPairs) -> None:
         self.brackets = brackets
         self.statements: list[Lines] = []
         self.statement: Lines | None = None
@@ -68,7 +68,7 @@ class _Layout:
 
     @property
     def _continues(self) -> bool:
-        return self.previous in CONTINUES
+        return self.previous in CONTINUATION_TOKENS
 
     def _ends(self, token: Token, following: Token | None) -> bool:
         """Whether a token that is first in its line begins a statement of its own."""
@@ -90,9 +90,9 @@ class _Layout:
     def _add(self, token: Token) -> None:
         assert self.statement is not None  # noqa: S101 -- take() has just begun one
         tokens = self.statement.tokens
-        change = self.brackets.depth.get(start(token), 0)
+        change = self.brackets.depth.get(token_start(token), 0)
         self.depth += change
-        self.unclosed = self.unclosed or start(token) in self.brackets.unclosed
+        self.unclosed = self.unclosed or token_start(token) in self.brackets.unclosed
         inside = self.statement.section and bool(self.statement.entries) and self.depth > 0
         if inside:
             tokens = self.statement.entries[-1]
@@ -105,7 +105,7 @@ class _Layout:
             self.statement.entries.append([])
 
 
-def statements(tokens: list[Token], brackets: Brackets) -> list[Lines]:
+def statements(tokens: list[Token], brackets: BracketPairs) -> list[Lines]:
     """The statements of a file, in order."""
     layout = _Layout(brackets)
     visible = [token for token in tokens if token.type != "COMMENT"]

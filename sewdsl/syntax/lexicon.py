@@ -49,11 +49,11 @@ OPENERS = {"LBRACE": "RBRACE", "LESS": "MORE", "_LSQB": "_RSQB", "_LPAR": "_RPAR
 CLOSERS = {"RBRACE": "}", "MORE": ">", "_RSQB": "]", "_RPAR": ")"}
 """Kinds of closing brackets, each as it is written."""
 
-CONTINUES = frozenset({"_DASH", "_EQUAL", "_BAR"})
+CONTINUATION_TOKENS = frozenset({"_DASH", "_EQUAL", "_BAR"})
 """Behind these a statement goes on in the next line."""
 
-COLUMN = 8
+HEADER_VALUE_COLUMN = 8
 """Where the value of a header line begins in canonical text, counted from 0: right behind ``network``."""
 
-PADDED = frozenset({"KEY", "_BODY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
+ALIGNED_KEYWORDS = frozenset({"KEY", "_BODY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
 """Kinds of first words that are padded to that column."""

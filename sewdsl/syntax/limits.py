@@ -28,10 +28,10 @@ class Limits:
     boxes: int = 10_000
 
 
-STANDARD = Limits()
+DEFAULT_LIMITS = Limits()
 """The limits in force unless an option raises one."""
 
 
-def advice(option: str) -> str:
+def raise_limit_help(option: str) -> str:
     """How a limit is raised, for a diagnostic's help."""
     return f"raise the limit with --limit {option}=NUMBER if this is meant"

@@ -11,7 +11,7 @@ from lark import Token
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from sewdsl.syntax.layout import Lines
@@ -20,7 +20,7 @@ Reads = Callable[[list[Token], str], bool]
 """Whether tokens follow a rule of the grammar."""
 
 
-def join_lines(source: Source, statements: list[Lines], reads: Reads, diagnostics: Diagnostics) -> list[Lines]:
+def rejoin_lines(source: Source, statements: list[Lines], reads: Reads, diagnostics: Diagnostics) -> list[Lines]:
     """The statements, each with the lines behind it that only a lost hyphen keeps from being part of it.
 
     Args:
@@ -81,7 +81,7 @@ def _as_item(first: Token) -> Token:
 
 def _lost(source: Source, last: Token, diagnostics: Diagnostics) -> Token:
     """Reports the hyphen that is lost behind a token; one in its place."""
-    place = Span(source, start(last), end(last)).after
+    place = Span(source, token_start(last), token_end(last)).after
     diagnostics.report(
         "missing-hyphen",
         "a '-' is missing at the end of this line, since the next one is no statement",

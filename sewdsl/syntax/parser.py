@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
 from sewdsl.syntax.arrows import report_arrows
-from sewdsl.syntax.brackets import Brackets, match
-from sewdsl.syntax.builder import Builder
+from sewdsl.syntax.brackets import BracketPairs, match_brackets
+from sewdsl.syntax.builder import TreeBuilder
 from sewdsl.syntax.characters import check_characters
-from sewdsl.syntax.citations import without_citation
-from sewdsl.syntax.foreign import report_foreign, report_ours
+from sewdsl.syntax.citations import strip_citation
+from sewdsl.syntax.foreign import report_other_notation, report_own_notation
 from sewdsl.syntax.layout import Lines, mark_alternatives, statements
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.limits import STANDARD, Limits, advice
-from sewdsl.syntax.lost import join_lines
-from sewdsl.syntax.pasted import add_body
-from sewdsl.syntax.scanner import OURS, Language, scan, start
+from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits, raise_limit_help
+from sewdsl.syntax.lost import rejoin_lines
+from sewdsl.syntax.pasted import add_missing_body
+from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_start
 from sewdsl.syntax.statement import StatementParser
 from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
 from sewdsl.syntax.version import check_version
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from lark import Token
 
 
-def parse(source: Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Document:
+def parse(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The tree of a ``.net`` file; a statement that has errors is left out."""
     return _Parser(source, diagnostics, limits).file()
 
 
-def parse_compact(source: Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> Document:
+def parse_compact(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The tree of a compact string as a document of one Body; of none if it has errors. Newlines are white space."""
     return _Parser(source, diagnostics, limits).compact()
 
 
-def parse_value(source: Source, diagnostics: Diagnostics, limits: Limits = STANDARD) -> tuple[Value, ...] | None:
+def parse_value(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> tuple[Value, ...] | None:
     """The values of a setting, as they stand behind ``--set KEY=``; None if they have errors."""
     return _Parser(source, diagnostics, limits).values()
 
 
 def parse_dialect(
-    source: Source, language: Language, builder: Builder, diagnostics: Diagnostics, limits: Limits = STANDARD
+    source: Source, language: Language, builder: TreeBuilder, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS
 ) -> Document:
     """The tree of a compact string in another language, as a document of one Body; of none if it has errors."""
     return _Parser(source, diagnostics, limits, builder, language).compact()
@@ -58,26 +58,26 @@ class _Parser:
         source: Source,
         diagnostics: Diagnostics,
         limits: Limits,
-        builder: Builder | None = None,
-        language: Language = OURS,
+        builder: TreeBuilder | None = None,
+        language: Language = NET_LANGUAGE,
     ) -> None:
         self.source, self.diagnostics, self.limits = source, diagnostics, limits
         self.whole = Span(source, 0, len(source.text))
         self.broken: set[int] = set()
         self.language = language
         self.statements = StatementParser(
-            source, diagnostics, builder or Builder(source, diagnostics, limits), language
+            source, diagnostics, builder or TreeBuilder(source, diagnostics, limits), language
         )
         quiet = Diagnostics()
-        self.tries = StatementParser(source, quiet, Builder(source, quiet, limits))
+        self.tries = StatementParser(source, quiet, TreeBuilder(source, quiet, limits))
 
     def file(self) -> Document:
         tokens, brackets = self._scan()
         if tokens is None:
             return Document((), span=self.whole)
-        lines = join_lines(self.source, statements(tokens, brackets), self._reads, self.diagnostics)
+        lines = rejoin_lines(self.source, statements(tokens, brackets), self._reads, self.diagnostics)
         check_version(self.source, lines, self.diagnostics)
-        add_body(self.source, lines, self.diagnostics)
+        add_missing_body(self.source, lines, self.diagnostics)
         found = [(line, self._statement(line)) for line in lines]
         unread = frozenset(_defined(line.tokens) for line, statement in found if statement is None) - {""}
         return Document(tuple(statement for _, statement in found if statement), unread, span=self.whole)
@@ -90,7 +90,7 @@ class _Parser:
         setting = self._single("values")
         return setting.values if isinstance(setting, Setting) else None
 
-    def _scan(self) -> tuple[list[Token] | None, Brackets]:
+    def _scan(self) -> tuple[list[Token] | None, BracketPairs]:
         """The tokens and how their brackets pair; None for a text that is too long."""
         size, limit = len(self.source.text.encode("utf-8", "surrogatepass")), self.limits.source_bytes
         if size > limit:
@@ -99,14 +99,14 @@ class _Parser:
                 f"the source has {size} bytes, over the limit of {limit}",
                 Span(self.source, 0, 0),
                 label="begins here",
-                help=advice("source"),
+                help=raise_limit_help("source"),
             )
-            return None, Brackets()
+            return None, BracketPairs()
         tokens = scan(self.source, self.language)
         self.broken = check_characters(self.source, tokens, self.diagnostics, self.limits)
-        brackets = match(self.source, tokens, self.diagnostics, self.limits)
+        brackets = match_brackets(self.source, tokens, self.diagnostics, self.limits)
         self.broken |= brackets.broken
-        if self.language is OURS:
+        if self.language is NET_LANGUAGE:
             report_arrows(self.source, tokens, brackets, self.diagnostics)
         return tokens, brackets
 
@@ -129,19 +129,19 @@ class _Parser:
 
     def _reads(self, tokens: list[Token], rule: str) -> bool:
         """Whether tokens follow a rule once mended, of which nothing is said."""
-        if any(start(token) in self.broken for token in tokens):
+        if any(token_start(token) in self.broken for token in tokens):
             return False
         return self.tries.parse(tokens, rule) is not None
 
     def _parse(self, tokens: list[Token], rule: str) -> Statement | None:
         """The tree of one statement, unless its tokens were already found to be broken."""
-        if any(start(token) in self.broken for token in tokens):
+        if any(token_start(token) in self.broken for token in tokens):
             return None
         if rule == "compact" or (tokens and tokens[0].type == "_BODY"):
-            elsewhere = report_foreign if self.language is OURS else report_ours
+            elsewhere = report_other_notation if self.language is NET_LANGUAGE else report_own_notation
             if elsewhere(self.source, tokens, self.diagnostics):
                 return None
-            tokens = without_citation(self.source, tokens, self.diagnostics)
+            tokens = strip_citation(self.source, tokens, self.diagnostics)
         return self.statements.parse(tokens, rule)
 
 

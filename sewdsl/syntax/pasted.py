@@ -9,8 +9,8 @@ from lark import Token
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import COLUMN, KEYWORDS, SETTINGS
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, KEYWORDS, SETTINGS
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from sewdsl.syntax.layout import Lines
@@ -19,7 +19,7 @@ _BODY = "body"
 _ITEMS = frozenset({"WORD", "LBRACE", "LESS"})
 
 
-def add_body(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
+def add_missing_body(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
     """Reports a network without ``body`` before it, and makes it the body.
 
     Says nothing where that is not the only reading: the file has a body, more than one such line, or one behind a
@@ -33,14 +33,14 @@ def add_body(source: Source, statements: list[Lines], diagnostics: Diagnostics) 
         return
     tokens = statements[place].tokens
     first = tokens[0]
-    here = Span(source, start(first), end(first))
+    here = Span(source, token_start(first), token_end(first))
     diagnostics.report(
         "missing-body",
         f"the network has no '{_BODY}' before it",
         here.part(0, 0),
         label=f"expected '{_BODY}' before this",
         help=f"in a file, a network stands behind the word '{_BODY}'",
-        fixes=(Fix(f"insert '{_BODY}'", (Edit(here.part(0, 0), _BODY.ljust(COLUMN)),)),),
+        fixes=(Fix(f"insert '{_BODY}'", (Edit(here.part(0, 0), _BODY.ljust(HEADER_VALUE_COLUMN)),)),),
     )
     if first.type == "KEY":
         first.type = "WORD"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from sewdsl.syntax import tree
-from sewdsl.syntax.lexicon import COLUMN
+from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN
 
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
 
@@ -18,7 +18,7 @@ def print_document(document: tree.Document) -> str:
     return "".join(f"{line}\n" + ("\n" if blank else "") for line, blank in zip(lines, [*apart, False], strict=False))
 
 
-def print_expression(node: tree.Node) -> str:
+def print_expression(node: tree.SyntaxNode) -> str:
     """The text of a sequence, one of its items, a name, or a value.
 
     Raises:
@@ -46,7 +46,7 @@ def print_expression(node: tree.Node) -> str:
             return _print_value(node)
 
 
-def _print_value(node: tree.Node) -> str:
+def _print_value(node: tree.SyntaxNode) -> str:
     match node:
         case tree.Number() | tree.Quantity() | tree.Word():
             return node.text
@@ -94,7 +94,7 @@ def _print_statement(statement: tree.Statement) -> str:
             return f"block {print_expression(statement.name)}{given} = {print_expression(statement.expression)}"
         case _:
             key, *values = _words(statement)
-            return f"{key:{COLUMN - 1}} {' '.join(values)}"
+            return f"{key:{HEADER_VALUE_COLUMN - 1}} {' '.join(values)}"
 
 
 def _print_parameter(parameter: tree.BlockParameter) -> str:

@@ -10,7 +10,7 @@ from lark import Token
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ _SEQUENCE_STARTS = {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_BAR": "|", "_OR"
 
 
 @dataclass(frozen=True)
-class Repair:
+class TokenRepair:
     """What stands in for what is missing.
 
     Attributes:
@@ -39,9 +39,9 @@ class Repair:
     skip: int = 0
 
 
-def repair(
+def repair_token(
     source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str], diagnostics: Diagnostics
-) -> Repair | None:
+) -> TokenRepair | None:
     """Reports a known mistake at a token that the parser did not expect.
 
     Args:
@@ -69,7 +69,7 @@ def repair(
     return None
 
 
-def _without_item(places: _Places, kind: str, ahead: Sequence[Token]) -> Repair | None:
+def _without_item(places: _Places, kind: str, ahead: Sequence[Token]) -> TokenRepair | None:
     """Reports what is wrong where a layer, a block or a repeat is missing."""
     token = ahead[0]
     if kind == "_DASH":
@@ -88,15 +88,15 @@ class _Places:
 
     def __init__(self, source: Source, before: Token | None, token: Token, diagnostics: Diagnostics) -> None:
         self.before, self.token, self.diagnostics = before, token, diagnostics
-        self.here = Span(source, start(token), end(token))
-        self.last = Span(source, start(before), end(before)) if before is not None else Span(source, 0, 0)
+        self.here = Span(source, token_start(token), token_end(token))
+        self.last = Span(source, token_start(before), token_end(before)) if before is not None else Span(source, 0, 0)
         self._source = source
         self.gap = Span(source, self.last.end, max(self.last.end, self.here.start))
 
     def _span(self, token: Token) -> Span:
-        return Span(self._source, start(token), end(token))
+        return Span(self._source, token_start(token), token_end(token))
 
-    def missing_hyphen(self) -> Repair:
+    def missing_hyphen(self) -> TokenRepair:
         edit = Edit(self.gap if self.gap.text.isspace() else self.last.after, "-")
         self.diagnostics.report(
             "missing-hyphen",
@@ -106,9 +106,9 @@ class _Places:
             help="layers, blocks and repeats are joined by '-'; it may have been lost at a line break",
             fixes=(Fix("insert the missing '-'", (edit,)),),
         )
-        return Repair((_virtual("_DASH", "-", self.last),))
+        return TokenRepair((_virtual("_DASH", "-", self.last),))
 
-    def trailing_hyphens(self, more: Sequence[Token]) -> Repair:
+    def trailing_hyphens(self, more: Sequence[Token]) -> TokenRepair:
         """A '-' that nothing follows, perhaps with more of them: all are removed at once."""
         hyphens = (self.last, *map(self._span, more))
         many = f"these {len(hyphens)} '-'" if more else "this '-'"
@@ -120,9 +120,9 @@ class _Places:
             help=f"remove {'them' if more else 'it'}, or write what comes next",
             fixes=(Fix("remove the trailing '-'", tuple(Edit(hyphen, "") for hyphen in hyphens)),),
         )
-        return Repair((_virtual("WORD", "", hyphens[-1].after),), skip=len(more))
+        return TokenRepair((_virtual("WORD", "", hyphens[-1].after),), skip=len(more))
 
-    def more_hyphens(self, more: Sequence[Token]) -> Repair:
+    def more_hyphens(self, more: Sequence[Token]) -> TokenRepair:
         """More than one '-' in a row, before something that they could join."""
         hyphens = tuple(map(self._span, more))
         found, removed, label = "a second '-'", "remove the second '-'", "one too many"
@@ -137,9 +137,9 @@ class _Places:
             help="leave one, or write what was to stand between them",
             fixes=(Fix(removed, tuple(Edit(hyphen, "") for hyphen in hyphens), safe=False),),
         )
-        return Repair(skip=len(more))
+        return TokenRepair(skip=len(more))
 
-    def extra_equal(self) -> Repair:
+    def extra_equal(self) -> TokenRepair:
         key = self.last.text
         blank = "" if self.here.source.text[self.here.end : self.here.end + 1].isspace() else " "
         edit = Edit(Span(self.here.source, self.gap.start, self.here.end), blank)
@@ -151,9 +151,9 @@ class _Places:
             help=f"a setting's value stands behind its name: '{key} …'",
             fixes=(Fix("remove the '='", (edit,)),),
         )
-        return Repair(skip=1)
+        return TokenRepair(skip=1)
 
-    def empty_sequence(self) -> Repair:
+    def empty_sequence(self) -> TokenRepair:
         opener = _SEQUENCE_STARTS.get(self.before.type, "") if self.before is not None else ""
         brackets = opener in {"{", "<"} and self.token.type in {"RBRACE", "MORE"}
         what = {"[": "the branch", "|": "the shortcut", "or": "the alternative", "=": "the block"}
@@ -168,9 +168,9 @@ class _Places:
             label="expected at least one layer or block" + ("" if brackets else " behind this"),
             help=advice,
         )
-        return Repair((_virtual("WORD", "", self.last.after),), faithful=False)
+        return TokenRepair((_virtual("WORD", "", self.last.after),), faithful=False)
 
-    def missing_count(self, *, star: bool) -> Repair:
+    def missing_count(self, *, star: bool) -> TokenRepair:
         number = self.token.type == "INTEGER"
         fix = Fix("insert the missing '*'", (Edit(self.gap, "*"),))
         self.diagnostics.report(
@@ -183,8 +183,8 @@ class _Places:
         )
         tokens = (_virtual("_STAR", "*", self.last), _virtual("INTEGER", "1", self.last))
         if number:
-            return Repair(tokens[:1])
-        return Repair(tokens if star else tokens[1:])
+            return TokenRepair(tokens[:1])
+        return TokenRepair(tokens if star else tokens[1:])
 
 
 def _virtual(kind: str, text: str, place: Span) -> Token:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sewdsl.syntax.lexicon import CLOSERS, COLUMN, PADDED
-from sewdsl.syntax.scanner import start
+from sewdsl.syntax.lexicon import ALIGNED_KEYWORDS, CLOSERS, HEADER_VALUE_COLUMN
+from sewdsl.syntax.scanner import token_start
 from sewdsl.syntax.spacing import Spacing
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _STEP = 4
 
 
 @dataclass
-class Row:
+class FormattedLine:
     """One line of the result.
 
     Attributes:
@@ -63,26 +63,26 @@ class _Head:
     comments: int
 
 
-class Rows:
+class LineLayout:
     """Makes rows of the tokens of a file without errors."""
 
     def __init__(self, statements: list[Lines]) -> None:
         self.heads: dict[int, _Head] = {}
         self.braces: set[int] = set()
         for statement in statements:
-            padded = statement.tokens[0].type in PADDED
-            onward, hanging = (COLUMN, COLUMN) if padded else (0, _STEP)
-            self.heads[start(statement.tokens[0])] = _Head(0, onward, hanging, 0)
+            padded = statement.tokens[0].type in ALIGNED_KEYWORDS
+            onward, hanging = (HEADER_VALUE_COLUMN, HEADER_VALUE_COLUMN) if padded else (0, _STEP)
+            self.heads[token_start(statement.tokens[0])] = _Head(0, onward, hanging, 0)
             for entry in statement.entries:
-                self.heads[start(entry[0])] = _Head(_STEP, _STEP, 2 * _STEP, _STEP)
+                self.heads[token_start(entry[0])] = _Head(_STEP, _STEP, 2 * _STEP, _STEP)
             if statement.section:
                 opener, closer = statement.tokens[-2:]
-                self.braces.add(start(opener))
-                self.heads[start(closer)] = _Head(0, 0, _STEP, _STEP)
+                self.braces.add(token_start(opener))
+                self.heads[token_start(closer)] = _Head(0, 0, _STEP, _STEP)
         self.spacing = Spacing()
         self.head = _Head(0, 0, 0, 0)
 
-    def of(self, lines: list[list[Token]]) -> list[Row]:
+    def of(self, lines: list[list[Token]]) -> list[FormattedLine]:
         """A row for each line."""
         rows = [self._row(tokens) for tokens in lines]
         indent = 0
@@ -92,8 +92,8 @@ class Rows:
             row.indent = indent
         return rows
 
-    def _row(self, tokens: list[Token]) -> Row:
-        row = Row()
+    def _row(self, tokens: list[Token]) -> FormattedLine:
+        row = FormattedLine()
         if tokens and tokens[-1].type == "COMMENT":
             *tokens, comment = tokens
             row.comment, row.column = str(comment), comment.column or 0
@@ -104,7 +104,7 @@ class Rows:
 
     def _indents(self, tokens: list[Token]) -> tuple[int, int]:
         """Indent of a line, and of comments above it."""
-        head = self.heads.get(start(tokens[0]))
+        head = self.heads.get(token_start(tokens[0]))
         if head is not None:
             return head.indent, head.comments
         depth = len(self.spacing.open)
@@ -114,17 +114,17 @@ class Rows:
         return self.head.onward + _STEP * (depth - closing), self.head.onward + _STEP * depth
 
     def _text(self, token: Token) -> str:
-        head = self.heads.get(start(token))
+        head = self.heads.get(token_start(token))
         if head is not None:
             self.head = head
             return self.spacing.begin(token, padded=head.indent == 0)
-        return self.spacing.section(token) if start(token) in self.braces else self.spacing.take(token)
+        return self.spacing.section(token) if token_start(token) in self.braces else self.spacing.take(token)
 
 
-def align(rows: list[Row]) -> list[Row]:
+def align_comments(rows: list[FormattedLine]) -> list[FormattedLine]:
     """The rows with their comments in place: two blanks behind the code, or below each other where they were."""
-    run: list[Row] = []
-    for row in [*rows, Row()]:
+    run: list[FormattedLine] = []
+    for row in [*rows, FormattedLine()]:
         if run and row.comment and row.column == run[0].column:
             run.append(row)
             continue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from lark import Lark, Token
 
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,9 @@ class Language:
 
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
-OURS = Language("sewdsl", ("statement", "setting", "compact", "values"), ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD"))
+NET_LANGUAGE = Language(
+    "sewdsl", ("statement", "setting", "compact", "values"), ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD")
+)
 
 
 class _Keep:
@@ -49,10 +51,10 @@ class _Keep:
 
 
 @cache
-def parser(language: Language = OURS) -> Lark:
+def parser(language: Language = NET_LANGUAGE) -> Lark:
     """The parser of a language, built at first need (about 20 ms)."""
     return Lark(
-        (folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8"),
+        (resource_folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8"),
         parser="lalr",
         lexer="basic",
         start=list(language.starts),
@@ -62,7 +64,7 @@ def parser(language: Language = OURS) -> Lark:
     )
 
 
-def scan(source: Source, language: Language = OURS) -> list[Token]:
+def scan(source: Source, language: Language = NET_LANGUAGE) -> list[Token]:
     r"""All tokens of a text, comments and newlines included; never fails, since the last kind takes any character.
 
     For Lark a line ends in ``\n`` alone. Where one ends in ``\r``, lines and columns are counted anew, as the source
@@ -71,16 +73,16 @@ def scan(source: Source, language: Language = OURS) -> list[Token]:
     found = list(parser(language).lex(source.text))
     if _LONE_RETURN.search(source.text):
         for token in found:
-            token.line, token.column = source.position(start(token))
-            token.end_line, token.end_column = source.position(end(token))
+            token.line, token.column = source.position(token_start(token))
+            token.end_line, token.end_column = source.position(token_end(token))
     return found
 
 
-def start(token: Token) -> int:
+def token_start(token: Token) -> int:
     """Offset of a token's first character."""
     return cast("int", token.start_pos)
 
 
-def end(token: Token) -> int:
+def token_end(token: Token) -> int:
     """Offset behind a token's last character."""
     return cast("int", token.end_pos)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.syntax.lexicon import CLOSERS, COLUMN, OPENERS, PADDED
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.lexicon import ALIGNED_KEYWORDS, CLOSERS, HEADER_VALUE_COLUMN, OPENERS
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -40,15 +40,15 @@ class Spacing:
 
     def begin(self, token: Token, *, padded: bool) -> str:
         """The text of a token that begins a statement or an entry, or ends a section."""
-        self.padded, self.head, self.previous = padded and token.type in PADDED, token, token
+        self.padded, self.head, self.previous = padded and token.type in ALIGNED_KEYWORDS, token, token
         self.open.clear()
         self.formula_closed = self.name_spaced = self.defined = False
-        return " " + canonical(token)
+        return " " + canonical_token(token)
 
     def section(self, token: Token) -> str:
         """The text of the brace in front of a section's entries."""
         self.previous = token
-        return " " + canonical(token)
+        return " " + canonical_token(token)
 
     def take(self, token: Token) -> str:
         """The text of any other token."""
@@ -58,13 +58,13 @@ class Spacing:
         self.formula_closed = token.type in CLOSERS and self.open.pop() == "_OPEN"
         self.defined = self.defined or (token.type == "_EQUAL" and not self.open)
         self.previous = token
-        return gap + canonical(token)
+        return gap + canonical_token(token)
 
     def _gap(self, token: Token) -> str:
         assert self.head is not None  # noqa: S101 -- a statement has begun
         assert self.previous is not None  # noqa: S101
         if self.previous is self.head:
-            return " " * max(1, COLUMN - len(self.head)) if self.padded else " "
+            return " " * max(1, HEADER_VALUE_COLUMN - len(self.head)) if self.padded else " "
         if not self.open and self.head.type in _VALUES:
             self.name_spaced = False
             in_code = self.head.type == "_ALLOW" and token.type == "_DASH"
@@ -84,12 +84,12 @@ class Spacing:
     def _within_name(self, token: Token) -> str:
         """Between the parts of a name: a blank where white space stood."""
         assert self.previous is not None  # noqa: S101 -- a name has begun
-        blank = end(self.previous) != start(token)
+        blank = token_end(self.previous) != token_start(token)
         self.name_spaced = self.name_spaced or blank
         return " " if blank else ""
 
 
-def canonical(token: Token) -> str:
+def canonical_token(token: Token) -> str:
     """A token in ASCII, except for strings."""
     plain = {"_DASH": "-", "_STAR": "*", "LESS": "<", "MORE": ">"}.get(token.type)
     if plain is not None:

@@ -8,18 +8,18 @@ from lark import Token, UnexpectedToken
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
-from sewdsl.syntax.advice import Situation
-from sewdsl.syntax.builder import Builder
+from sewdsl.syntax.advice import ParseFailure
+from sewdsl.syntax.builder import TreeBuilder
 from sewdsl.syntax.expectation import report_unexpected
-from sewdsl.syntax.repair import Repair, repair
-from sewdsl.syntax.scanner import OURS, Language, end
+from sewdsl.syntax.repair import TokenRepair, repair_token
+from sewdsl.syntax.scanner import NET_LANGUAGE, Language, token_end
 from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.tree import Statement
 
 if TYPE_CHECKING:
     from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-_MOST_REPORTS = 1000
+_MAX_REPORTS = 1000
 """More statements than this that fit nothing are no text of this language; the rest goes unreported."""
 
 
@@ -31,7 +31,9 @@ class StatementParser:
         language: What the statements are written in.
     """
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, builder: Builder, language: Language = OURS) -> None:
+    def __init__(
+        self, source: Source, diagnostics: Diagnostics, builder: TreeBuilder, language: Language = NET_LANGUAGE
+    ) -> None:
         self.source, self.diagnostics = source, diagnostics
         self.builder, self.language = builder, language
         self.reports = 0
@@ -50,9 +52,9 @@ class StatementParser:
                 result = parser.feed_token(token)
             except UnexpectedToken:
                 accepted = self._accepted(parser)
-                mended = repair(self.source, before, stream[at:], accepted, self.diagnostics)
+                mended = repair_token(self.source, before, stream[at:], accepted, self.diagnostics)
                 if mended is None:
-                    self._report(Situation(self.source, tokens, rule, before, token, accepted))
+                    self._report(ParseFailure(self.source, tokens, rule, before, token, accepted))
                     return None
                 try:
                     result = _go_on(parser, mended, token)
@@ -67,20 +69,20 @@ class StatementParser:
     def _accepted(self, parser: InteractiveParser) -> set[str]:
         """Kinds of tokens that the parser would take; once too much is wrong, none."""
         self.reports += 1
-        return cast("set[str]", parser.accepts()) if self.reports <= _MOST_REPORTS else set()  # type: ignore[no-untyped-call]
+        return cast("set[str]", parser.accepts()) if self.reports <= _MAX_REPORTS else set()  # type: ignore[no-untyped-call]
 
-    def _report(self, situation: Situation) -> None:
-        if self.reports <= _MOST_REPORTS:
+    def _report(self, situation: ParseFailure) -> None:
+        if self.reports <= _MAX_REPORTS:
             report_unexpected(situation, self.diagnostics)
 
     def _end(self, tokens: list[Token]) -> Token:
         """The token behind the last."""
-        place = end(tokens[-1]) if tokens else len(self.source.text)
+        place = token_end(tokens[-1]) if tokens else len(self.source.text)
         span = Span(self.source, place, place)
         return Token("$END", "", place, span.line, span.column, span.line, span.column, place)
 
 
-def _go_on(parser: InteractiveParser, mended: Repair, token: Token) -> Any:
+def _go_on(parser: InteractiveParser, mended: TokenRepair, token: Token) -> Any:
     """Feeds what stands in for what is missing, then the token itself unless that was too much."""
     for missing in mended.tokens:
         parser.feed_token(missing)

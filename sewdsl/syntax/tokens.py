@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.garbage import put_off
 from sewdsl.source import Source, Span
-from sewdsl.syntax.brackets import match
+from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.layout import mark_alternatives, statements
-from sewdsl.syntax.limits import STANDARD
-from sewdsl.syntax.scanner import end, scan, start
-from sewdsl.syntax.words import behind_formula, in_arguments, name, quantity
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.syntax.scanner import scan, token_end, token_start
+from sewdsl.syntax.words import split_after_formula, split_block_arguments, split_name, split_quantity
 
 if TYPE_CHECKING:
     from lark import Token
@@ -109,7 +109,7 @@ class _Walk:
         if self.context == "place" and self._in_place(index):
             self._add(token, "value")
         elif token.type == "QUANTITY":
-            self.pieces += quantity(token, start(token))
+            self.pieces += split_quantity(token, token_start(token))
         elif self._closes(token):
             opener, _ = self.open.pop()
             self._add(token, "formula" if opener == "_OPEN" else "bracket")
@@ -119,7 +119,7 @@ class _Walk:
         return 1
 
     def _add(self, token: Token, kind: TokenType) -> None:
-        self.pieces.append((kind, start(token), end(token)))
+        self.pieces.append((kind, token_start(token), token_end(token)))
 
     def _closes(self, token: Token) -> bool:
         return len(self.open) > 1 and token in _CLOSES[self.open[-1][0]]
@@ -146,14 +146,14 @@ class _Walk:
 
     def _touched(self, index: int) -> bool:
         """Whether nothing stands between a token and the next."""
-        return end(self.tokens[index]) == start(self.tokens[index + 1])
+        return token_end(self.tokens[index]) == token_start(self.tokens[index + 1])
 
     def _word(self, index: int) -> int:
         """Takes a word, with those behind it that are part of the same name."""
         token = self.tokens[index]
         simple: dict[str, TokenType] = {"parameters": "argument", "place": "value"}
         if self._behind_formula(index):
-            self.pieces += behind_formula(token, start(token))
+            self.pieces += split_after_formula(token, token_start(token))
         elif self.context in simple:
             self._add(token, simple[self.context])
         elif self.context == "arguments" and self._type(index + 1) == "_EQUAL":
@@ -169,23 +169,23 @@ class _Walk:
         places = range(index, len(self.tokens))
         stop = next((i for i in places if self.tokens[i].type != "WORD"), len(self.tokens))
         words = self.tokens[index:stop]
-        begin = start(words[0])
+        begin = token_start(words[0])
         for word, following in zip_longest(words, words[1:]):
-            if following is None or set(self.text[end(word) : start(following)]) & {"\r", "\n"}:
-                self.pieces.append(("block", begin, end(word)))
-                begin = start(following) if following else end(word)
+            if following is None or set(self.text[token_end(word) : token_start(following)]) & {"\r", "\n"}:
+                self.pieces.append(("block", begin, token_end(word)))
+                begin = token_start(following) if following else token_end(word)
         return len(words)
 
     def _single(self, index: int) -> list[Piece]:
         """The pieces of a word that is a whole name, or none."""
         token = self.tokens[index]
         goes_on = self._type(index + 1) == "_OPEN" and self._touched(index)
-        if self.context == "arguments" and (found := in_arguments(token, start(token), goes_on=goes_on)):
+        if self.context == "arguments" and (found := split_block_arguments(token, token_start(token), goes_on=goes_on)):
             return found
         called = self._type(index + 1) in {"_LPAR", "_LSQB"}
         if self.context == "expression" or called or token[0].isupper():
-            return name(token, start(token), goes_on=goes_on)
-        return [("value", start(token), end(token))]
+            return split_name(token, token_start(token), goes_on=goes_on)
+        return [("value", token_start(token), token_end(token))]
 
     def _behind_formula(self, index: int) -> bool:
         """Whether a word goes on behind the ``)`` of a ``$(…)``, as k3 in ``c$(c)k3``."""
@@ -203,7 +203,7 @@ def _statement(source: Source, lines: Lines) -> list[Piece]:
     pieces: list[Piece] = []
     rest = lines.tokens
     if first.type in {"_EXPECT", "_CLAIM"} and len(rest) > 1 and rest[1].type == "WORD":
-        pieces = [("keyword", start(first), end(first)), ("key", start(rest[1]), end(rest[1]))]
+        pieces = [("keyword", token_start(first), token_end(first)), ("key", token_start(rest[1]), token_end(rest[1]))]
         rest = rest[2:]
     for tokens in lines.entries:
         mark_alternatives(tokens)
@@ -212,7 +212,9 @@ def _statement(source: Source, lines: Lines) -> list[Piece]:
 
 
 def _ordered(source: Source, pieces: list[Piece], found: list[Token]) -> list[tuple[TokenType, Span]]:
-    comments: list[Piece] = [("comment", start(token), end(token)) for token in found if token.type == "COMMENT"]
+    comments: list[Piece] = [
+        ("comment", token_start(token), token_end(token)) for token in found if token.type == "COMMENT"
+    ]
     return [(kind, Span(source, a, b)) for kind, a, b in sorted([*pieces, *comments], key=lambda piece: piece[1])]
 
 
@@ -223,7 +225,7 @@ def tokens(source: Source) -> list[tuple[TokenType, Span]]:
     A token of the compiler comes in pieces where it says several things, as ``c32k3s1`` does.
     """
     found = scan(source)
-    lines = statements(found, match(source, found, Diagnostics(), STANDARD))
+    lines = statements(found, match_brackets(source, found, Diagnostics(), DEFAULT_LIMITS))
     return _ordered(source, [piece for statement in lines for piece in _statement(source, statement)], found)
 
 

@@ -13,7 +13,7 @@ from sewdsl.source import BUILTIN, Span
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node:
+class SyntaxNode:
     """Anything written; knows where."""
 
     span: Span = field(default=BUILTIN, compare=False, repr=False)
@@ -23,7 +23,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Number(Node):
+class Number(SyntaxNode):
     """A number as written: ``16``, ``0.25``, ``-1``, ``1e-3``; an int where it has neither point nor exponent."""
 
     text: str
@@ -35,35 +35,35 @@ class Number(Node):
 
 
 @dataclass(frozen=True)
-class Quantity(Node):
+class Quantity(SyntaxNode):
     """A number with a unit, as written: ``0.13M``, ``2GB``, ``90%``."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Size(Node):
+class Size(SyntaxNode):
     """Lengths joined by x: ``2x128x128``."""
 
     dims: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Text(Node):
+class Text(SyntaxNode):
     """A string between double quotes; no escapes."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Parameter(Node):
+class Parameter(SyntaxNode):
     """The name of a block's parameter inside ``$(…)``."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Arithmetic(Node):
+class Arithmetic(SyntaxNode):
     """Integer arithmetic inside ``$(…)``; ``/`` is exact division or an error."""
 
     operator: Literal["+", "-", "*", "/"]
@@ -75,7 +75,7 @@ Formula = Number | Parameter | Arithmetic
 
 
 @dataclass(frozen=True)
-class Interpolation(Node):
+class Interpolation(SyntaxNode):
     """``$(formula)``."""
 
     formula: Formula
@@ -85,14 +85,14 @@ class Interpolation(Node):
 
 
 @dataclass(frozen=True)
-class Word(Node):
+class Word(SyntaxNode):
     """Letters, digits, dots and underscores, starting with a letter."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Name(Node):
+class Name(SyntaxNode):
     """Words and interpolations that name one thing: ``SEW Block``, ``c$(c)k3``.
 
     Parts that touch in the text are one word; ``spaced[i]`` tells whether white space stands before part i.
@@ -109,7 +109,7 @@ class Name(Node):
 
 
 @dataclass(frozen=True)
-class Argument(Node):
+class Argument(SyntaxNode):
     """``c32``, ``c$(2*c)s2`` (name None) or ``g=IAND``, ``tau=2.0``."""
 
     name: str | None
@@ -117,7 +117,7 @@ class Argument(Node):
 
 
 @dataclass(frozen=True)
-class Call(Node):
+class Call(SyntaxNode):
     """A name with or without arguments: ``c32k3s1``, ``SEW Block (c32)``, ``LIF(tau=2.0)``.
 
     ``called`` tells ``BN()`` from ``BN``; it carries no meaning and is not compared.
@@ -129,7 +129,7 @@ class Call(Node):
 
 
 @dataclass(frozen=True)
-class Repeat(Node):
+class Repeat(SyntaxNode):
     """``{ … }*n``; with ``< … >`` the same."""
 
     body: Sequence
@@ -138,7 +138,7 @@ class Repeat(Node):
 
 
 @dataclass(frozen=True)
-class Alternative(Node):
+class Alternative(SyntaxNode):
     """``id or X``: the first where it fits, else the second."""
 
     first: Sequence
@@ -146,7 +146,7 @@ class Alternative(Node):
 
 
 @dataclass(frozen=True)
-class JoinOf(Node):
+class JoinOf(SyntaxNode):
     """``ADD[ branch | shortcut ]``."""
 
     name: Name
@@ -158,7 +158,7 @@ Item = Call | Repeat | JoinOf
 
 
 @dataclass(frozen=True)
-class Sequence(Node):
+class Sequence(SyntaxNode):
     """``a-b-c``; never empty."""
 
     items: tuple[Item, ...]
@@ -172,14 +172,14 @@ Value = Number | Quantity | Size | Text | Interpolation | Call
 
 
 @dataclass(frozen=True)
-class Version(Node):
+class Version(SyntaxNode):
     """``sewdsl 1``."""
 
     number: Number
 
 
 @dataclass(frozen=True)
-class Setting(Node):
+class Setting(SyntaxNode):
     """A key and its values: ``steps 16``, ``network "7B-Net"``, ``init kaiming zero``, ``epochs 192`` in a section."""
 
     key: Word
@@ -187,14 +187,14 @@ class Setting(Node):
 
 
 @dataclass(frozen=True)
-class Body(Node):
+class Body(SyntaxNode):
     """``body expression``."""
 
     expression: Sequence
 
 
 @dataclass(frozen=True)
-class BlockParameter(Node):
+class BlockParameter(SyntaxNode):
     """A parameter of a block; default None: the call must give it, ``Parameter("in")``: the input's channels."""
 
     name: str
@@ -202,7 +202,7 @@ class BlockParameter(Node):
 
 
 @dataclass(frozen=True)
-class BlockDefinition(Node):
+class BlockDefinition(SyntaxNode):
     """``block SEW Block(c=in, s=1) = expression``; the name as its words."""
 
     name: Name
@@ -211,14 +211,14 @@ class BlockDefinition(Node):
 
 
 @dataclass(frozen=True)
-class Use(Node):
+class Use(SyntaxNode):
     """``use "other.net"``."""
 
     path: Text
 
 
 @dataclass(frozen=True)
-class Expect(Node):
+class Expect(SyntaxNode):
     """``expect parameters 0.13M``: what must hold."""
 
     quantity: Word
@@ -226,7 +226,7 @@ class Expect(Node):
 
 
 @dataclass(frozen=True)
-class Claim(Node):
+class Claim(SyntaxNode):
     """``claim parameters 23.23M "Tab. 5"``: what a source prints."""
 
     quantity: Word
@@ -235,7 +235,7 @@ class Claim(Node):
 
 
 @dataclass(frozen=True)
-class Allow(Node):
+class Allow(SyntaxNode):
     """``allow vanishing-gradient "as in Fig. 6"``: a warning that is not to be given, and why."""
 
     code: Word
@@ -243,7 +243,7 @@ class Allow(Node):
 
 
 @dataclass(frozen=True)
-class Section(Node):
+class Section(SyntaxNode):
     """``train on dvs128-gesture { … }``: a name, what it is on (words joined by ``-``), and settings."""
 
     name: Word
@@ -255,7 +255,7 @@ Statement = Version | Setting | Body | BlockDefinition | Use | Expect | Claim | 
 
 
 @dataclass(frozen=True)
-class Document(Node):
+class Document(SyntaxNode):
     """A whole file, or a compact string as a document of one Body.
 
     Attributes:

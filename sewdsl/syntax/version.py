@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import VERSION
-from sewdsl.syntax.scanner import end, start
+from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -32,7 +32,7 @@ def check_version(source: Source, statements: list[Lines], diagnostics: Diagnost
             diagnostics.report(
                 "unsupported-version",
                 f"version {number} of the language is not known, only {VERSION}",
-                Span(source, start(number), end(number)),
+                Span(source, token_start(number), token_end(number)),
                 label=f"expected {VERSION}",
                 help="a newer sewdsl may read this file",
             )
@@ -46,7 +46,7 @@ def check_version(source: Source, statements: list[Lines], diagnostics: Diagnost
 def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
     if 0 < len(tokens) <= len(_FIRST.split()) and get_close_matches(tokens[0].lower(), ["sewdsl"]):
         first = tokens[0]
-        span = Span(source, start(first), end(first))
+        span = Span(source, token_start(first), token_end(first))
         message = f"the file begins with '{first}', not with '{_FIRST}'"
         fix = Fix("write 'sewdsl'", (Edit(span, "sewdsl"),), safe=False)
         first.type = "_VERSION"
@@ -59,6 +59,6 @@ def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostic
 
 
 def _report_misplaced(source: Source, lines: Lines, code: str, message: str, diagnostics: Diagnostics) -> None:
-    span = Span(source, start(lines.tokens[0]), end(lines.tokens[-1]))
+    span = Span(source, token_start(lines.tokens[0]), token_end(lines.tokens[-1]))
     label = "move this line to the top" if code == "missing-version" else "remove this line"
     diagnostics.report(code, message, span, label=label, help=f"a file begins with '{_FIRST}', once")

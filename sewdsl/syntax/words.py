@@ -30,7 +30,7 @@ _LETTERED_OPEN = re.compile(rf"{LETTERED}[a-z]?")
 _PART = re.compile(rf"([a-z])|{NUMBER}")
 
 
-def name(text: str, offset: int, *, goes_on: bool) -> list[Piece]:
+def split_name(text: str, offset: int, *, goes_on: bool) -> list[Piece]:
     """The pieces of a name; where a ``$(…)`` touches its end it goes on, and may end with an argument's letter."""
     found = (_NAME_BEFORE_FORMULA if goes_on else _NAME).fullmatch(text)
     if not found:
@@ -38,19 +38,19 @@ def name(text: str, offset: int, *, goes_on: bool) -> list[Piece]:
     return [("name", offset, offset + found.end(1)), *_parts(found[2], offset + found.start(2))]
 
 
-def in_arguments(text: str, offset: int, *, goes_on: bool) -> list[Piece] | None:
+def split_block_arguments(text: str, offset: int, *, goes_on: bool) -> list[Piece] | None:
     """The pieces of compact arguments in parentheses, as ``c128s2``; None: it is something else."""
     found = (_LETTERED_OPEN if goes_on else _LETTERED).fullmatch(text)
     return _parts(text, offset) if found else None
 
 
-def behind_formula(text: str, offset: int) -> list[Piece]:
+def split_after_formula(text: str, offset: int) -> list[Piece]:
     """The pieces of a word that goes on behind a ``$(…)``."""
     found = _LETTERED_OPEN.fullmatch(text)
     return _parts(text, offset) if found else [("name", offset, offset + len(text))]
 
 
-def quantity(text: str, offset: int) -> list[Piece]:
+def split_quantity(text: str, offset: int) -> list[Piece]:
     """The number and the unit."""
     split = offset + len(text.rstrip("%kKMGTPiB"))
     return [("number", offset, split), ("unit", split, offset + len(text))]

@@ -12,14 +12,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 """Names of ``mallopt``'s parameters in glibc's ``malloc.h``."""
 
 LARGEST = 2**31 - 1
-LARGE_PIECE = 2**17
+MMAP_THRESHOLD = 2**17
 """Bytes from which on a piece of memory is a mapping of its own, and can be given back by itself."""
 
-PIECES = 2**16
+MAX_MAPPINGS = 2**16
 """How many such pieces there can be: glibc's own limit."""
 
 
-def keep_memory() -> bool:
+def keep_freed_memory() -> bool:
     """Lets the process keep large pieces of memory that it is done with, and use them again; whether it does.
 
     By default glibc returns every large piece to the system at once. A training step asks for the same ones again, and
@@ -29,14 +29,16 @@ def keep_memory() -> bool:
     return _set({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: LARGEST, M_ARENA_MAX: 1})
 
 
-def return_memory() -> bool:
+def return_freed_memory() -> bool:
     """Lets the process return every large piece of memory as soon as it is done with it; whether it does.
 
     By default glibc keeps pieces the size of those that it has seen come back, up to 32 MB, and they leave holes. What
     the process takes is then more than what is in use. Pages of 2 MB make up for some of the time that it takes to find
     the memory again. Under the same conditions as :func:`keep_memory`; to be called before torch asks for much memory.
     """
-    if not _set({M_MMAP_MAX: PIECES, M_MMAP_THRESHOLD: LARGE_PIECE, M_TRIM_THRESHOLD: LARGE_PIECE, M_ARENA_MAX: 1}):
+    if not _set(
+        {M_MMAP_MAX: MAX_MAPPINGS, M_MMAP_THRESHOLD: MMAP_THRESHOLD, M_TRIM_THRESHOLD: MMAP_THRESHOLD, M_ARENA_MAX: 1}
+    ):
         return False
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     return True

@@ -31,7 +31,7 @@ def write(path: Path, data: bytes, previous: Path | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
         if previous is not None and path.exists():
-            keep(path, previous)
+            keep_previous(path, previous)
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
@@ -42,7 +42,7 @@ def write(path: Path, data: bytes, previous: Path | None = None) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def keep(path: Path, previous: Path) -> None:
+def keep_previous(path: Path, previous: Path) -> None:
     """Gives a file a second name, or where the disk has no such links, another one.
 
     Raises:
@@ -55,7 +55,7 @@ def keep(path: Path, previous: Path) -> None:
         path.replace(previous)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text_atomically(path: Path, text: str) -> None:
     """The same for a text, in UTF-8."""
     write(path, text.encode())
 

@@ -15,14 +15,14 @@ from safetensors import SafetensorError
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train import atomic
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.origin import Origin
+from sewdsl.train.origin import WeightsOrigin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Beginning:
+class InitialWeights:
     """What a run begins with.
 
     Attributes:
@@ -30,11 +30,11 @@ class Beginning:
         tensors: All weights of the network, by our keys.
     """
 
-    origin: Origin
+    origin: WeightsOrigin
     tensors: Mapping[str, Tensor]
 
 
-def put(model: SpikingNetwork, beginning: Beginning) -> None:
+def load_into(model: SpikingNetwork, beginning: InitialWeights) -> None:
     """Gives a network the weights; every number that its types can hold stays as it is.
 
     Raises:
@@ -47,7 +47,7 @@ def put(model: SpikingNetwork, beginning: Beginning) -> None:
         raise RunError(message) from None
 
 
-def write(folder: RunFolder, beginning: Beginning) -> None:
+def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
     """Keeps a copy in the folder of the run, which then needs the file no more.
 
     Raises:
@@ -58,7 +58,7 @@ def write(folder: RunFolder, beginning: Beginning) -> None:
     atomic.write(folder.start, safetensors.torch.save(tensors, metadata))
 
 
-def read(folder: RunFolder) -> Beginning | None:
+def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
     """What a run began with; None: with random weights.
 
     Raises:
@@ -69,7 +69,7 @@ def read(folder: RunFolder) -> Beginning | None:
         tensors = safetensors.torch.load(data)
         said = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         if said["copy"] == _digest(tensors):
-            return Beginning(Origin(file=said["file"], sha256=said["sha256"]), tensors)
+            return InitialWeights(WeightsOrigin(file=said["file"], sha256=said["sha256"]), tensors)
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):

@@ -17,7 +17,7 @@ PREFIX = "model."
 """Of the network's weights inside a checkpoint; in a ``.safetensors`` file they have the network's own names."""
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint as a whole or not at all, and its weights beside it as ``.safetensors``.
 
     Args:
@@ -56,4 +56,4 @@ class WholeFiles(TorchCheckpointIO):
         Raises:
             RunError: there is none, or it is damaged.
         """
-        return weights.read(Path(path))
+        return weights.read_checkpoint(Path(path))

@@ -17,9 +17,9 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train import divergence, randomness
 from sewdsl.train.data.dataset import Samples
-from sewdsl.train.folder import Diverged, RunError
+from sewdsl.train.folder import RunDiverged, RunError
 from sewdsl.train.losses import training_loss
-from sewdsl.train.tally import Tally
+from sewdsl.train.tally import AccuracyTally
 from sewdsl.train.temporal import temporal_delete
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Classifier(LightningModule):
         super().__init__()
         self.model, self.recipe = model, recipe
         self.judge = "validation" if recipe.validation else "test"
-        self.train_tally, self.test_tally = Tally(), Tally()
+        self.train_tally, self.test_tally = AccuracyTally(), AccuracyTally()
         self.history: dict[int, dict[str, float]] = {}
         self.state: dict[str, Any] = {}
         self.spec = ""
@@ -83,7 +83,7 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what belongs to the run: its figures, and of each process its counts and its random numbers."""
-        mine = {"tally": asdict(self.train_tally), "random": randomness.state()}
+        mine = {"tally": asdict(self.train_tally), "random": randomness.random_state()}
         checkpoint["run"] = {
             "processes": _gathered(mine),
             "history": self.history,
@@ -112,14 +112,14 @@ class Classifier(LightningModule):
         self._start = perf_counter()
         if self.state:
             mine = self.state["processes"][self.global_rank]
-            self.train_tally = Tally(**mine["tally"])
-            randomness.restore(mine["random"])
+            self.train_tally = AccuracyTally(**mine["tally"])
+            randomness.restore_random_state(mine["random"])
         elif self.global_rank:
             torch.manual_seed(self.recipe.seed + self.global_rank)
 
     def on_train_epoch_start(self) -> None:
         """Counts from zero, and says to the samples which epoch it is: their order depends on it."""
-        self.train_tally = Tally()
+        self.train_tally = AccuracyTally()
         cast("Batches", self.trainer.train_dataloader).epoch = self.current_epoch
 
     def training_step(self, batch: Samples, index: int) -> Tensor:
@@ -167,7 +167,7 @@ class Classifier(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Counts from zero."""
-        self.test_tally = Tally()
+        self.test_tally = AccuracyTally()
 
     def validation_step(self, batch: Samples, _index: int) -> Tensor:
         """Judges a batch, all time-steps shown; its logits. A compiled network is passed by: it would not run hooks."""
@@ -186,11 +186,11 @@ class Classifier(LightningModule):
         assert self._batch is not None  # noqa: S101 -- a batch came before its loss
         x, y = self._batch
         with self.trainer.precision_plugin.forward_context():
-            began = divergence.origin(self.model, x, lambda: training_loss(self.model, x, y, self.recipe)[1])
+            began = divergence.first_nonfinite(self.model, x, lambda: training_loss(self.model, x, y, self.recipe)[1])
         message = (
             f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
         )
-        raise Diverged(message)
+        raise RunDiverged(message)
 
 
 def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from sewdsl.train import atomic
 from sewdsl.train.records import STRICT, Count, Text, salvage
 
 
-class Confusions(NamedTuple):
+class ConfusionFile(NamedTuple):
     """The contents of ``confusion.json``.
 
     Attributes:
@@ -25,20 +25,20 @@ class Confusions(NamedTuple):
     counts: list[list[int]]
 
 
-NONE = Confusions([], [])
+NONE = ConfusionFile([], [])
 
 
-def write(path: Path, counts: list[list[int]], names: Sequence[str]) -> None:
+def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -> None:
     """Writes the counts with the classes' names, as far as there are any.
 
     Raises:
         RunError: it cannot be written.
     """
-    found = Confusions(_named(len(counts), names), counts)
-    atomic.write_text(path, json.dumps(found._asdict()) + "\n")
+    found = ConfusionFile(_named(len(counts), names), counts)
+    atomic.write_text_atomically(path, json.dumps(found._asdict()) + "\n")
 
 
-def parse(data: bytes) -> tuple[Confusions, list[str]]:
+def parse_confusion(data: bytes) -> tuple[ConfusionFile, list[str]]:
     """What the contents of a file say, and what is wrong with them.
 
     Files of the first version hold the counts alone.
@@ -47,7 +47,7 @@ def parse(data: bytes) -> tuple[Confusions, list[str]]:
         data = b'{"counts": ' + data + b"}"
     found, wrong = salvage(data, _File)
     counts = found.get("counts", [])
-    return Confusions(_named(len(counts), found.get("classes", [])), counts), wrong
+    return ConfusionFile(_named(len(counts), found.get("classes", [])), counts), wrong
 
 
 def _named(count: int, names: Sequence[str]) -> list[str]:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 
-def finite(tensor: Tensor) -> bool:
+def is_finite(tensor: Tensor) -> bool:
     """Whether every element is a number."""
     return bool(torch.isfinite(tensor).all())
 
 
-def origin(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
+def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
     """What is the first to be not finite: the input, weights, a layer's output, the loss, or a layer's gradient.
 
     The batch is run once more, forward and backward, and each layer is looked at as its turn comes. What is drawn
@@ -26,10 +26,10 @@ def origin(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
         x: Its input.
         loss: Runs it on the input.
     """
-    if not finite(x):
+    if not is_finite(x):
         return "the input"
     for name, weight in model.named_parameters():
-        if not finite(weight):
+        if not is_finite(weight):
             return f"the {name.rpartition('.')[2]} of '{name.rpartition('.')[0]}'"
     found: list[str] = []
     layers = {name: module for name, module in model.named_modules() if name and not any(module.children())}
@@ -39,7 +39,7 @@ def origin(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
         hooks.append(weight.register_hook(partial(_note, found, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
     try:
         value = loss()
-        if not found and not finite(value):
+        if not found and not is_finite(value):
             return "the loss itself"
         if not found:
             value.backward()  # type: ignore[no-untyped-call]
@@ -57,5 +57,5 @@ def _look(name: str, found: list[str], _module: nn.Module, _inputs: Any, output:
 
 
 def _note(found: list[str], what: str, values: Tensor) -> None:
-    if not finite(values):
+    if not is_finite(values):
         found.append(what)

@@ -16,7 +16,7 @@ from sewdsl.ir.network import Network
 from sewdsl.paths import is_file
 from sewdsl.source import Source
 from sewdsl.train import confusions, metrics
-from sewdsl.train.finding import no_run
+from sewdsl.train.finding import missing_run_message
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.processes import Shared
 from sewdsl.train.records import STRICT, Positive, RecordError, Seed, Text, contents, salvage
@@ -42,7 +42,7 @@ class _Recipe(BaseModel):
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunRecord:
     """Everything that the page shows. What was not written, or cannot be read, is empty or None.
 
     Attributes:
@@ -62,7 +62,7 @@ class Facts:
     recipe: dict[str, Any]
     result: dict[str, Any]
     epochs: metrics.Epochs
-    confusion: confusions.Confusions
+    confusion: confusions.ConfusionFile
     diagram: str
     command: str
     wrong: Mapping[str, str] = field(default_factory=dict)
@@ -100,14 +100,14 @@ class Facts:
         return {name: found[name] for name in sorted(found, key=lambda n: order.index(n) if n in order else len(order))}
 
 
-def gather(folder: RunFolder) -> Facts:
+def load_record(folder: RunFolder) -> RunRecord:
     """The facts of a run.
 
     Raises:
         RunError: there is no folder, or no file of a run in it.
     """
     if not any(is_file(path) for path in (folder.spec, folder.recipe, folder.result)):
-        raise RunError(no_run(folder.path))
+        raise RunError(missing_run_message(folder.path))
     wrong: dict[str, str] = {}
 
     def found(path: Path, nothing: Found, parse: Callable[[bytes], tuple[Found, Sequence[str]]]) -> Found:
@@ -137,13 +137,13 @@ def gather(folder: RunFolder) -> Facts:
         "--out": "RUN" if result.get("processes", 1) > 1 else None,
     }
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
-    return Facts(
+    return RunRecord(
         name=folder.path.resolve().name,
         spec=found(folder.spec, "", _text),
         recipe=found(folder.recipe, nothing, lambda data: salvage(data, _Recipe)),
         result=result,
-        epochs=found(folder.metrics, {}, lambda data: (metrics.parse(data), ())),
-        confusion=found(folder.confusion, confusions.NONE, confusions.parse),
+        epochs=found(folder.metrics, {}, lambda data: (metrics.parse_metrics(data), ())),
+        confusion=found(folder.confusion, confusions.NONE, confusions.parse_confusion),
         diagram=found(folder.diagram, "", _text),
         command=shlex.join(["sewdsl", "train", folder.spec.name, *words]),
         wrong=wrong,

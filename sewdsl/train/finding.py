@@ -7,13 +7,13 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from sewdsl.compiler.spec import RUNS
-from sewdsl.elaborate.file_kinds import LOOKED_AT
-from sewdsl.elaborate.suggestions import nearest
+from sewdsl.elaborate.file_kinds import MAX_NAMES_SCANNED
+from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.paths import is_file, is_folder, is_link, is_there
 
-SHOWN = 3
+MAX_RUNS_NAMED = 3
 """Runs that are named."""
 
 
@@ -22,7 +22,7 @@ def is_run(path: Path) -> bool:
     return is_file(path / "spec.net") and any(is_file(path / name) for name in ("recipe.json", "lock"))
 
 
-def no_run(path: Path) -> str:
+def missing_run_message(path: Path) -> str:
     """A sentence about a path that is not the folder of a run."""
     above = next((folder for folder in path.parents if is_run(folder)), None)
     if above is not None and is_there(path):
@@ -38,21 +38,21 @@ def no_run(path: Path) -> str:
 
 
 def _other_folder(path: Path) -> str:
-    inside = list(islice(_runs(path), SHOWN + 1))
+    inside = list(islice(_runs(path), MAX_RUNS_NAMED + 1))
     if not inside:
         missing = "recipe.json" if is_file(path / "spec.net") else "spec.net"
         return f"'{path}' is not the folder of a run: it holds no {missing}"
-    named = ", ".join(f"'{run}'" for run in inside[:SHOWN]) + (", …" if len(inside) > SHOWN else "")
+    named = ", ".join(f"'{run}'" for run in inside[:MAX_RUNS_NAMED]) + (", …" if len(inside) > MAX_RUNS_NAMED else "")
     return f"'{path}' is not the folder of a run, but holds some: {named}"
 
 
 def _meant(path: Path) -> str:
     places = dict.fromkeys((path.parent, RUNS))
     known = {run.name: run for place in reversed(places) for run in _runs(place)}
-    near = nearest(path.name, known)
+    near = nearest_name(path.name, known)
     if near is not None:
         return f": did you mean '{known[near]}'?"
-    if str(path) in shipped():
+    if str(path) in shipped_networks():
         return f", but a network of that name: 'sewdsl train {path}' makes a run"
     return f"; 'sewdsl runs' lists the runs in '{RUNS}'" if RUNS.is_dir() else ""
 
@@ -60,4 +60,4 @@ def _meant(path: Path) -> str:
 def _runs(place: Path) -> Iterator[Path]:
     """The runs that lie in a folder itself, by name."""
     with suppress(OSError):
-        yield from filter(is_run, sorted(islice(place.iterdir(), LOOKED_AT)))
+        yield from filter(is_run, sorted(islice(place.iterdir(), MAX_NAMES_SCANNED)))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sewdsl.paths import explain
 from sewdsl.train import result
-from sewdsl.train.finding import is_run, no_run
+from sewdsl.train.finding import is_run, missing_run_message
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.result import Result
 
@@ -22,7 +22,7 @@ class RunError(Exception):
     """A run that cannot start or go on; the message says which, and why."""
 
 
-class Interrupted(RunError):  # noqa: N818 -- nothing went wrong
+class RunInterrupted(RunError):  # noqa: N818 -- nothing went wrong
     """A run that was asked to stop.
 
     Attributes:
@@ -34,15 +34,15 @@ class Interrupted(RunError):  # noqa: N818 -- nothing went wrong
         self.code = 128 + number
 
 
-class Diverged(RunError):  # noqa: N818 -- the field's word
+class RunDiverged(RunError):  # noqa: N818 -- the field's word
     """A run whose loss or gradients stopped being numbers."""
 
 
-class Ended(RunError):  # noqa: N818 -- nothing went wrong
+class RunAlreadyEnded(RunError):  # noqa: N818 -- nothing went wrong
     """A run that is to go on, but has nothing left to do."""
 
 
-class Unfinished(RunError):  # noqa: N818 -- nothing went wrong
+class RunUnfinished(RunError):  # noqa: N818 -- nothing went wrong
     """A run that is to be looked at before it has ended.
 
     Attributes:
@@ -149,13 +149,13 @@ class RunFolder:
         try:
             return result.read(contents(self.result))
         except OSError:
-            raise Unfinished(self) if is_run(self.path) else RunError(no_run(self.path)) from None
+            raise RunUnfinished(self) if is_run(self.path) else RunError(missing_run_message(self.path)) from None
         except RecordError as error:
             message = f"'{self.result}' is damaged, or of another version: {error}"
             raise RunError(message) from None
 
 
-def make(path: Path) -> RunFolder:
+def make_run_folder(path: Path) -> RunFolder:
     """A new run folder at a place of the user's choice.
 
     Raises:
@@ -177,7 +177,7 @@ def make(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-LEFT = (
+RUN_FILES = (
     "tensorboard",
     "checkpoints",
     "result.json",
@@ -194,7 +194,7 @@ LEFT = (
 """Names of what a run leaves; without the last ones, a folder is no run, and nothing else of it would be removed."""
 
 
-def clear(folder: RunFolder) -> None:
+def clear_run_folder(folder: RunFolder) -> None:
     """Removes what a run has left, and nothing else; its lock stays, which the caller holds.
 
     Raises:
@@ -204,7 +204,7 @@ def clear(folder: RunFolder) -> None:
         message = f"'{folder.path}' is not the folder of a run: nothing was removed"
         raise RunError(message)
     try:
-        for name in LEFT:
+        for name in RUN_FILES:
             entry = folder.path / name
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)

@@ -13,17 +13,17 @@ from lightning.pytorch.callbacks import Checkpoint
 from sewdsl.terminal import echo
 from sewdsl.train import metrics
 from sewdsl.train.classifier import Classifier
-from sewdsl.train.folder import Interrupted, RunFolder
+from sewdsl.train.folder import RunFolder, RunInterrupted
 from sewdsl.train.processes import rank
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
-BATCH = ("loss", "accuracy")
+BATCH_FIGURES = ("loss", "accuracy")
 """Figures of a batch, which do not belong to an epoch."""
 
 
-class Keeper(Checkpoint):
+class RunCheckpointer(Checkpoint):
     """Saves where the run stands: after every epoch, within long ones, and before it stops for a signal.
 
     It stops behind a step of the optimizer, or, if it is asked to behind the last step of an epoch, when that epoch has
@@ -68,7 +68,7 @@ class Keeper(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes the figures of the epoch; saves, the best epoch apart."""
         module = cast("Classifier", pl_module)
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in BATCH}
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in BATCH_FIGURES}
         figures.update(module.figures)
         history = module.history
         best = max((row[module.monitor] for row in history.values()), default=-1.0)
@@ -77,7 +77,7 @@ class Keeper(Checkpoint):
             trainer.save_checkpoint(self._folder.best, weights_only=True)
         self._save(trainer)
         if trainer.is_global_zero:
-            metrics.write(history, self._folder.metrics)
+            metrics.write_metrics(history, self._folder.metrics)
         if trainer.strategy.reduce_boolean_decision(bool(self.signal), all=False):
             trainer.should_stop = True
 
@@ -87,11 +87,11 @@ class Keeper(Checkpoint):
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(bool(self.signal), all=False):
-            raise Interrupted(self.signal or signal.SIGTERM)
+            raise RunInterrupted(self.signal or signal.SIGTERM)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         if self.signal:
-            raise Interrupted(number)
+            raise RunInterrupted(number)
         self.signal = number
         if rank() == 0:
             echo("\nstopping when this step, or the test behind it, is done; once more stops at once", err=True)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sewdsl.train.folder import RunError, RunFolder, clear
+from sewdsl.train.folder import RunError, RunFolder, clear_run_folder
 
 
 @contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
+def run_lock(folder: RunFolder) -> Iterator[None]:
     """Keeps other processes from writing to a run folder; a lock ends with its process, however that ends.
 
     Raises:
@@ -36,13 +36,13 @@ def locked(folder: RunFolder) -> Iterator[None]:
         yield
 
 
-def cleared(path: Path) -> RunFolder:
+def clear_and_lock(path: Path) -> RunFolder:
     """The folder of a run, of which nothing is left.
 
     Raises:
         RunError: another process is at work there, it holds something else than a run, or it cannot be removed.
     """
     folder = RunFolder(path)
-    with locked(folder):
-        clear(folder)
+    with run_lock(folder):
+        clear_run_folder(folder)
     return folder

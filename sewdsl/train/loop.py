@@ -13,13 +13,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import distributed
 
 from sewdsl.ir.recipe import Recipe
-from sewdsl.train.checkpoints import WholeFiles
+from sewdsl.train.checkpoints import AtomicCheckpointIO
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import Parts
-from sewdsl.train.folder import Interrupted, RunError, RunFolder
-from sewdsl.train.keeper import Keeper
+from sewdsl.train.folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.keeper import RunCheckpointer
 from sewdsl.train.processes import Processes, precision
 from sewdsl.train.watch.confusion import Confusion
 from sewdsl.train.watch.firing import FiringRateLog
@@ -27,11 +27,11 @@ from sewdsl.train.watch.gradients import GradientNorms
 from sewdsl.train.watch.neurons import NeuronRates
 from sewdsl.train.watch.population import Population
 
-MINUTES = 5.0
+SAVE_INTERVAL_MINUTES = 5.0
 """From one save within an epoch to the next."""
 
 
-class Way(NamedTuple):
+class RunOptions(NamedTuple):
     """How a run goes, apart from what comes out.
 
     Attributes:
@@ -42,10 +42,10 @@ class Way(NamedTuple):
 
     shown: Sequence[Callback] = ()
     processes: Processes = Processes()
-    save_every: float = MINUTES
+    save_every: float = SAVE_INTERVAL_MINUTES
 
 
-class Fitted(NamedTuple):
+class FitResult(NamedTuple):
     """How a training ended: epochs completed, and processes that did it."""
 
     epochs: int
@@ -68,7 +68,7 @@ class Score(NamedTuple):
     confusion: list[list[int]]
 
 
-def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted:
+def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, way: RunOptions) -> FitResult:
     """Trains for the epochs of the recipe, from where the folder's last checkpoint stands if there is one.
 
     Args:
@@ -81,14 +81,14 @@ def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted
         Interrupted: it was asked to stop.
         RunError: it cannot go on.
     """
-    keeper = Keeper(folder, 60 * way.save_every)
+    keeper = RunCheckpointer(folder, 60 * way.save_every)
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer = _trainer(module, folder, keeper, way)
         training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
         trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
     except SystemExit:  # how Lightning ends on Ctrl-C before the keeper listens
-        raise Interrupted(signal.SIGINT) from None
+        raise RunInterrupted(signal.SIGINT) from None
     except OSError as error:
         message = f"cannot write '{error.filename or folder.path}': {error.strerror}"
         raise RunError(message) from None
@@ -98,8 +98,8 @@ def fit(module: Classifier, parts: Parts, folder: RunFolder, way: Way) -> Fitted
         distributed.barrier()  # a process that left early would take the connection from under the others
         distributed.destroy_process_group()
     if keeper.signal and trainer.current_epoch < module.recipe.epochs:
-        raise Interrupted(keeper.signal)
-    return Fitted(trainer.current_epoch, trainer.world_size)
+        raise RunInterrupted(keeper.signal)
+    return FitResult(trainer.current_epoch, trainer.world_size)
 
 
 def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tuple[Batches, Batches]:
@@ -125,7 +125,7 @@ def check(recipe: Recipe, processes: Processes) -> None:
     _lightning(recipe, processes, logger=False, enable_checkpointing=False)
 
 
-def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) -> Trainer:
+def _trainer(module: Classifier, folder: RunFolder, keeper: RunCheckpointer, way: RunOptions) -> Trainer:
     """The loop.
 
     Raises:
@@ -140,7 +140,7 @@ def _trainer(module: Classifier, folder: RunFolder, keeper: Keeper, way: Way) ->
         gradient_clip_val=recipe.clip,
         callbacks=[keeper, FiringRateLog(), GradientNorms(), *way.shown],
         logger=TensorBoardLogger(folder.path, "", "tensorboard"),
-        plugins=WholeFiles(folder),
+        plugins=AtomicCheckpointIO(folder),
         log_every_n_steps=1,
         num_sanity_val_steps=0,
     )
@@ -166,7 +166,7 @@ def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
         raise RunError(message) from None
 
 
-def judge(module: Classifier, samples: SampleSet) -> Score:
+def evaluate_samples(module: Classifier, samples: SampleSet) -> Score:
     """Shows the samples to a network, in evaluation mode and in the recipe's precision; all of them in this process."""
     confusion = Confusion()
     trainer = Trainer(

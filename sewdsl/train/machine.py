@@ -8,7 +8,7 @@ import platform
 import torch
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """System, architecture, cores, and the GPUs if there are any: ``Linux x86_64, 16 cores, NVIDIA H100``."""
     parts = [f"{platform.system()} {platform.machine()}", f"{os.cpu_count()} cores"]
     if torch.cuda.is_available():

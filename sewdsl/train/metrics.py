@@ -20,14 +20,14 @@ MAX_FIGURE = 1e100
 """Largest figure that is finite; losses and norms of gradients are in float32, or sums of such."""
 
 
-def epochs(path: Path) -> Epochs:
+def read_metrics(path: Path) -> Epochs:
     """Reads a ``metrics.csv``; each epoch has figures, which may be infinite or NaN unless they are shares.
 
     Raises:
         RunError: it cannot be read, holds no epoch, or a figure is out of bounds.
     """
     try:
-        return parse(contents(path))
+        return parse_metrics(contents(path))
     except OSError as error:
         message = f"cannot read '{path}': {error.strerror}"
         raise RunError(message) from None
@@ -36,7 +36,7 @@ def epochs(path: Path) -> Epochs:
         raise RunError(message) from None
 
 
-def parse(data: bytes) -> Epochs:
+def parse_metrics(data: bytes) -> Epochs:
     """The figures in the contents of a ``metrics.csv``.
 
     Raises:
@@ -92,7 +92,7 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
         yield name, value
 
 
-def write(found: Epochs, path: Path) -> None:
+def write_metrics(found: Epochs, path: Path) -> None:
     """Writes a ``metrics.csv``: a row for each epoch, a column for each figure that any epoch has.
 
     Raises:
@@ -103,4 +103,4 @@ def write(found: Epochs, path: Path) -> None:
     writer = csv.DictWriter(text, ["epoch", *names])
     writer.writeheader()
     writer.writerows({"epoch": epoch, **row} for epoch, row in found.items())
-    atomic.write_text(path, text.getvalue())
+    atomic.write_text_atomically(path, text.getvalue())

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from sewdsl.train.records import STRICT, Digest, Text
 
 
-class Origin(BaseModel):
+class WeightsOrigin(BaseModel):
     """Where weights came from.
 
     Attributes:

@@ -14,10 +14,10 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import datasets, find, places
 from sewdsl.train.data.augmentation import Augmentation
-from sewdsl.train.data.dataset import DataSet, Setup
+from sewdsl.train.data.dataset import DataOptions, DataSet
 
 
-class Plan(NamedTuple):
+class TrainingPlan(NamedTuple):
     """A network, how to train it, and on what; they fit."""
 
     network: Network
@@ -25,7 +25,7 @@ class Plan(NamedTuple):
     data: DataSet
 
 
-def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
+def plan_training(compilation: Compilation, folder: Path | None = None) -> TrainingPlan:
     """Everything that a run needs, found and checked before anything is loaded or built.
 
     Args:
@@ -46,10 +46,10 @@ def plan(compilation: Compilation, folder: Path | None = None) -> Plan:
     data = _fitting(network, recipe, folder, place, diagnostics)
     if data is None or diagnostics.errors:
         raise SewdslError(diagnostics)
-    return Plan(network, recipe, data)
+    return TrainingPlan(network, recipe, data)
 
 
-def misfits(compilation: Compilation) -> tuple[Diagnostic, ...]:
+def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
     """What :func:`plan` refuses in a valid network with a recipe, as warnings: a data set may be defined elsewhere."""
     network, diagnostics = compilation.network, Diagnostics()
     if network is not None and network.recipe is not None and compilation.valid:
@@ -94,10 +94,10 @@ def _how(compilation: Compilation, network: Network) -> str:
     return f"{add}; 'sewdsl nets' has networks with a recipe"
 
 
-def _setup(network: Network, recipe: Recipe, folder: Path | None) -> Setup:
+def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions:
     output = network.nodes[network.output].output
-    return Setup(
-        folder=folder or places.told(),
+    return DataOptions(
+        folder=folder or places.data_folder_variable(),
         steps=network.settings.steps,
         shape=network.settings.input,
         classes=output.elements,

@@ -25,7 +25,7 @@ def rank() -> int:
     return next((int(text) for text in told if text and text.isdigit()), 0)
 
 
-def first_here() -> bool:
+def is_first_on_machine() -> bool:
     """Whether this is the first of the processes on its machine."""
     told = (os.environ.get(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
     return next((int(text) for text in told if text and text.isdigit()), 0) == 0
@@ -79,7 +79,7 @@ def remember(folder: RunFolder, processes: Processes) -> None:
         RunError: it cannot be written.
     """
     if processes.strategy not in {None, "auto"}:
-        atomic.write_text(folder.processes, json.dumps({"strategy": processes.strategy}) + "\n")
+        atomic.write_text_atomically(folder.processes, json.dumps({"strategy": processes.strategy}) + "\n")
 
 
 def as_before(folder: RunFolder, processes: Processes) -> Processes:

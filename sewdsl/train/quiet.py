@@ -15,7 +15,7 @@ HARMLESS = (
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Hides advice and announcements; warnings and errors pass, but for those that are known not to matter."""
     levels = {name: logging.getLogger(name).level for name in LOGGERS}
     for name in LOGGERS:

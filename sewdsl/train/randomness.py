@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 
-def state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
     """The state of Python's, numpy's and torch's generators, those of all GPUs included."""
     name, keys, *rest = np.random.get_state()  # noqa: NPY002 -- the global generator is what others may draw from
     return {
@@ -20,7 +20,7 @@ def state() -> dict[str, Any]:
     }
 
 
-def restore(state: dict[str, Any]) -> None:
+def restore_random_state(state: dict[str, Any]) -> None:
     """Sets all generators to what :func:`state` gave."""
     name, keys, *rest = state["numpy"]
     random.setstate(state["python"])

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from sewdsl.compiler import Compilation
 from sewdsl.train import atomic, beginning
 from sewdsl.train.folder import RunError, RunFolder, open_group
-from sewdsl.train.origin import Origin
-from sewdsl.train.plan import Plan
+from sewdsl.train.origin import WeightsOrigin
+from sewdsl.train.plan import TrainingPlan
 from sewdsl.train.result import Result
-from sewdsl.train.standalone import standalone
+from sewdsl.train.standalone import standalone_text
 
-Start = Callable[[Compilation, Plan, RunFolder], Result]
+Start = Callable[[Compilation, TrainingPlan, RunFolder], Result]
 GoOn = Callable[[RunFolder], Result]
 
 
@@ -84,11 +84,11 @@ def open_folder(folder: Path) -> None:
 
 
 def repeat(
-    planned: Sequence[tuple[Compilation, Plan]],
+    planned: Sequence[tuple[Compilation, TrainingPlan]],
     folder: Path,
     start: Start,
     go_on: GoOn,
-    origin: Origin | None = None,
+    origin: WeightsOrigin | None = None,
 ) -> Summary:
     """Trains each into a folder ``seed-N``; keeps those that have ended, goes on with those that have begun.
 
@@ -104,16 +104,16 @@ def repeat(
     """
     places = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
     for compilation, _, place in places:
-        compare(compilation, place, origin)
+        check_same_run(compilation, place, origin)
     results: list[Result] = []
     for compilation, planned_one, place in places:
-        results.append(ended(compilation, planned_one, place, start, go_on))
+        results.append(finish_run(compilation, planned_one, place, start, go_on))
         summary = _summary(results, len(places))
-        atomic.write_text(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
+        atomic.write_text_atomically(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
     return summary
 
 
-def ended(compilation: Compilation, planned: Plan, place: RunFolder, start: Start, go_on: GoOn) -> Result:
+def finish_run(compilation: Compilation, planned: TrainingPlan, place: RunFolder, start: Start, go_on: GoOn) -> Result:
     """What came out of a run: of one that has ended, of one that has begun and goes on, or of a new one."""
     if place.result.is_file():
         return place.read_result()
@@ -123,13 +123,13 @@ def ended(compilation: Compilation, planned: Plan, place: RunFolder, start: Star
     return start(compilation, planned, place)
 
 
-def compare(compilation: Compilation, place: RunFolder, origin: Origin | None = None) -> None:
+def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOrigin | None = None) -> None:
     """Refuses a folder that holds a run of something else, or one that began with other weights.
 
     Raises:
         RunError: it does.
     """
-    if place.spec.is_file() and place.spec.read_bytes() != standalone(compilation).encode():
+    if place.spec.is_file() and place.spec.read_bytes() != standalone_text(compilation).encode():
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
         raise RunError(message)
     if place.spec.is_file() and _digest(_began(place)) != _digest(origin):
@@ -137,15 +137,15 @@ def compare(compilation: Compilation, place: RunFolder, origin: Origin | None = 
         raise RunError(message)
 
 
-def _began(place: RunFolder) -> Origin | None:
+def _began(place: RunFolder) -> WeightsOrigin | None:
     """Where the weights came from that a run began with; None: they were random."""
     if place.result.is_file():
         return place.read_result().start
-    found = beginning.read(place)
+    found = beginning.read_initial_weights(place)
     return None if found is None else found.origin
 
 
-def _digest(origin: Origin | None) -> str | None:
+def _digest(origin: WeightsOrigin | None) -> str | None:
     return None if origin is None else origin.sha256
 
 

@@ -10,13 +10,13 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from sewdsl.train.origin import Origin
+from sewdsl.train.origin import WeightsOrigin
 from sewdsl.train.records import STRICT, Count, Positive, RecordError, Seconds, Seed, Share, Text, Threads, Word, parse
 from sewdsl.train.watch.population import Population
 
 PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
 
-UNKNOWN = "unknown"
+UNKNOWN_VERSION = "unknown"
 """The version of a package that is not installed."""
 
 
@@ -53,7 +53,7 @@ class Result(BaseModel):
     parameters: Count
     seconds: Seconds
     seed: Seed
-    start: Origin | None = None
+    start: WeightsOrigin | None = None
     device: Literal["cpu", "cuda"]
     machine: Word = "unknown"
     processes: Positive = 1
@@ -85,7 +85,7 @@ def _wrote(data: bytes) -> str:
     return wrote if isinstance(wrote, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", wrote) else ""
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Of Python and the packages that the numbers depend on."""
     return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
 
@@ -94,4 +94,4 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:  # a checkout that is run without being installed
-        return UNKNOWN
+        return UNKNOWN_VERSION

@@ -17,18 +17,18 @@ from sewdsl.source import Source
 from sewdsl.terminal import echo
 from sewdsl.train import atomic, weights
 from sewdsl.train.data.problem import DataError
-from sewdsl.train.folder import Ended, RunError, RunFolder
-from sewdsl.train.origin import Origin
-from sewdsl.train.plan import Plan
+from sewdsl.train.folder import RunAlreadyEnded, RunError, RunFolder
+from sewdsl.train.origin import WeightsOrigin
+from sewdsl.train.plan import TrainingPlan
 from sewdsl.train.processes import rank
 from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
-from sewdsl.train.whereabouts import plan_again
+from sewdsl.train.whereabouts import plan_resumed_run
 
-CHANGEABLE = "train.epochs"
+CHANGEABLE_SETTING = "train.epochs"
 """What may be another number when a run goes on: all else would make it another run."""
 
 
-NEEDED = {"epoch", "state_dict", "loops", "optimizer_states", "lr_schedulers", "run"}
+REQUIRED_CHECKPOINT_KEYS = {"epoch", "state_dict", "loops", "optimizer_states", "lr_schedulers", "run"}
 """Parts of a checkpoint that a run goes on from."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -53,7 +53,7 @@ class _Run(BaseModel):
     seconds: Seconds
     threads: Threads
     spec: Text = ""
-    start: Origin | None = None
+    start: WeightsOrigin | None = None
 
 
 class _Standing(BaseModel):
@@ -61,15 +61,15 @@ class _Standing(BaseModel):
     run: _Run
 
 
-def check(
+def check_resumable(
     folder: RunFolder, checkpoint: Mapping[str, Any], data_folder: Path | None, changes: Mapping[str, str]
-) -> tuple[Compilation, Plan]:
+) -> tuple[Compilation, TrainingPlan]:
     """What a run trains from here on. It must be what a run with the changes from the start would do from here on.
 
     Args:
         folder: Of the run.
         checkpoint: Where it stands; see :func:`standing`.
-        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_resumed_run`.
         changes: Settings to change, by key.
 
     Raises:
@@ -79,8 +79,8 @@ def check(
         DataError: the data is not there.
     """
     for key in changes:
-        if key != CHANGEABLE:
-            message = f"with another '{key}' it is another run: only {CHANGEABLE} can change when a run goes on"
+        if key != CHANGEABLE_SETTING:
+            message = f"with another '{key}' it is another run: only {CHANGEABLE_SETTING} can change when a run goes on"
             raise RunError(message)
     compilation = read(folder.spec, set=dict(changes))
     now = compilation.result()
@@ -90,9 +90,9 @@ def check(
         _compare_rates(began.recipe, now.recipe, checkpoint)
         if folder.result.is_file() and folder.read_result().epochs >= now.recipe.epochs:
             done = f"{now.recipe.epochs} of {now.recipe.epochs} epochs"
-            message = f"the run in '{folder.path}' has ended: {done}; --set {CHANGEABLE}=N adds some"
-            raise Ended(message)
-    return compilation, plan_again(compilation, folder, data_folder)
+            message = f"the run in '{folder.path}' has ended: {done}; --set {CHANGEABLE_SETTING}=N adds some"
+            raise RunAlreadyEnded(message)
+    return compilation, plan_resumed_run(compilation, folder, data_folder)
 
 
 def _began(checkpoint: Mapping[str, Any]) -> Network | None:
@@ -121,7 +121,7 @@ def _bare(network: Network) -> Network:
 def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
     begun = checkpoint["epoch"] + 1 if checkpoint else 0
     if new.epochs < begun:
-        message = f"{begun} epochs are done or begun already: {CHANGEABLE} cannot be {new.epochs}"
+        message = f"{begun} epochs are done or begun already: {CHANGEABLE_SETTING} cannot be {new.epochs}"
         raise RunError(message)
     if any(old.factor(epoch) != new.factor(epoch) for epoch in range(begun)):
         message = (
@@ -137,7 +137,7 @@ def fewest_epochs(folder: RunFolder) -> int | None:
     try:
         checkpoint = _whole(folder.last)
         begun = checkpoint["epoch"] + 1
-        check(folder, checkpoint, None, {CHANGEABLE: str(begun)})
+        check_resumable(folder, checkpoint, None, {CHANGEABLE_SETTING: str(begun)})
         recipe = read(folder.spec).result().recipe
     except (RunError, DataError, SewdslError):
         return None
@@ -150,8 +150,8 @@ def _whole(path: Path) -> dict[str, Any]:
     Raises:
         RunError: there is none, it is damaged, or it holds weights alone.
     """
-    found = weights.read(path)
-    if not found.keys() >= NEEDED:
+    found = weights.read_checkpoint(path)
+    if not found.keys() >= REQUIRED_CHECKPOINT_KEYS:
         message = f"a run cannot go on from the checkpoint '{path}', which holds little more than weights"
         raise RunError(message)
     try:
@@ -162,7 +162,7 @@ def _whole(path: Path) -> dict[str, Any]:
     return found
 
 
-def standing(folder: RunFolder) -> dict[str, Any]:
+def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
     """The last checkpoint; where it is damaged, the one before it takes its place. Empty before the first.
 
     Raises:

@@ -16,36 +16,36 @@ from lightning.pytorch import seed_everything
 from sewdsl import draw
 from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
-from sewdsl.snn.norm import synchronise
+from sewdsl.snn.norm import synchronise_statistics
 from sewdsl.train import atomic, beginning, confusions, curves, metrics, report, resumption, weights
-from sewdsl.train.allocator import return_memory
-from sewdsl.train.beginning import Beginning
+from sewdsl.train.allocator import return_freed_memory
+from sewdsl.train.beginning import InitialWeights
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.compilation import compile_in_place
 from sewdsl.train.data.dataset import SampleSet
-from sewdsl.train.data.split import with_validation
-from sewdsl.train.finding import no_run
-from sewdsl.train.folder import Interrupted, RunError, RunFolder
-from sewdsl.train.lock import locked
-from sewdsl.train.loop import Fitted, Way, check, fit, judge
-from sewdsl.train.machine import machine
-from sewdsl.train.origin import Origin
-from sewdsl.train.plan import Plan
+from sewdsl.train.data.split import split_off_validation
+from sewdsl.train.finding import missing_run_message
+from sewdsl.train.folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.lock import run_lock
+from sewdsl.train.loop import FitResult, RunOptions, check, evaluate_samples, fit_epochs
+from sewdsl.train.machine import describe_machine
+from sewdsl.train.origin import WeightsOrigin
+from sewdsl.train.plan import TrainingPlan
 from sewdsl.train.processes import Processes, as_before, rank
 from sewdsl.train.processes import remember as remember_processes
-from sewdsl.train.quiet import quiet
-from sewdsl.train.result import Result, versions
-from sewdsl.train.standalone import standalone
-from sewdsl.train.trained import specification
-from sewdsl.train.whereabouts import plan_again, remember
+from sewdsl.train.quiet import quiet_lightning
+from sewdsl.train.result import Result, package_versions
+from sewdsl.train.standalone import standalone_text
+from sewdsl.train.trained import load_spec
+from sewdsl.train.whereabouts import plan_resumed_run, write_data_path
 
 
 def train(
     compilation: Compilation,
-    planned: Plan,
+    planned: TrainingPlan,
     folder: RunFolder,
-    way: Way = Way(),  # noqa: B008 -- frozen
-    start: Beginning | None = None,
+    way: RunOptions = RunOptions(),  # noqa: B008 -- frozen
+    start: InitialWeights | None = None,
 ) -> Result:
     """Trains the network of a spec as its recipe says.
 
@@ -53,7 +53,7 @@ def train(
 
     Args:
         compilation: The spec.
-        planned: What :func:`sewdsl.train.plan.plan` found in it.
+        planned: What :func:`sewdsl.train.plan.plan_training` found in it.
         folder: An empty folder for all that comes out.
         way: How it goes.
         start: The weights to begin with; None: random ones, by the recipe's seed.
@@ -71,14 +71,14 @@ def resume(
     folder: RunFolder,
     data_folder: Path | None = None,
     changes: Mapping[str, str] | None = None,
-    way: Way = Way(),  # noqa: B008 -- frozen
+    way: RunOptions = RunOptions(),  # noqa: B008 -- frozen
 ) -> Result:
     """Goes on with a run that did not end, or for more epochs with one that did.
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
-        changes: Settings to change, by key; see :func:`sewdsl.train.resumption.check`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_resumed_run`.
+        changes: Settings to change, by key; see :func:`sewdsl.train.resumption.check_resumable`.
         way: How it goes.
 
     Raises:
@@ -88,72 +88,76 @@ def resume(
         SewdslError: its spec has errors.
     """
     if not folder.spec.is_file():
-        raise RunError(no_run(folder.path))  # before there is a lock in it
+        raise RunError(missing_run_message(folder.path))  # before there is a lock in it
     with _at_work(folder):
-        checkpoint = resumption.standing(folder)
-        compilation, planned = resumption.check(folder, checkpoint, data_folder, changes or {})
+        checkpoint = resumption.last_checkpoint(folder)
+        compilation, planned = resumption.check_resumable(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
         way = way._replace(processes=as_before(folder, way.processes))
-        return _run(compilation, planned, folder, way, None if checkpoint else beginning.read(folder))
+        return _run(compilation, planned, folder, way, None if checkpoint else beginning.read_initial_weights(folder))
 
 
 @contextmanager
 def _at_work(folder: RunFolder) -> Iterator[None]:
     """Keeps others from the folder, and gives Ctrl-C before and behind the training the name that it has within."""
     try:
-        with locked(folder) if rank() == 0 else nullcontext():
+        with run_lock(folder) if rank() == 0 else nullcontext():
             yield
     except KeyboardInterrupt:
-        raise Interrupted(signal.SIGINT) from None
+        raise RunInterrupted(signal.SIGINT) from None
 
 
-def _run(compilation: Compilation, planned: Plan, folder: RunFolder, way: Way, start: Beginning | None) -> Result:
+def _run(
+    compilation: Compilation, planned: TrainingPlan, folder: RunFolder, way: RunOptions, start: InitialWeights | None
+) -> Result:
     """Trains, from where the folder's last checkpoint stands; what is there already stays until all is ready."""
     network, recipe, data = planned
     if recipe.memory:
-        return_memory()
+        return_freed_memory()
     splits = data.load()
-    parts = with_validation(splits, recipe.validation, recipe.seed)
-    with quiet():
+    parts = split_off_validation(splits, recipe.validation, recipe.seed)
+    with quiet_lightning():
         check(recipe, way.processes)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
         if folder.last.exists():
-            weights.load(module, folder.last)  # says at once if it does not fit
+            weights.load_weights(module, folder.last)  # says at once if it does not fit
         if rank() == 0:
             if start is not None:
-                beginning.write(folder, start)  # before the spec, which makes it the folder of a run
+                beginning.write_initial_weights(folder, start)  # before the spec, which makes it the folder of a run
             _describe(compilation, planned, folder, way.processes)
             folder.result.unlink(missing_ok=True)
         if recipe.compile:
             compile_in_place(module.model, gpu=torch.cuda.is_available())
-        fitted = fit(module, parts, folder, way)
+        fitted = fit_epochs(module, parts, folder, way)
         if rank():
             raise SystemExit(0)
         scores, confusion = _judge_both(module, folder, splits.test)
-    confusions.write(folder.confusion, confusion, data.names)
-    metrics.write(module.history, folder.metrics)  # the last row may be missing, if that was when the run was killed
-    curves.draw(module.history, network.name, folder.curves)
+    confusions.write_confusion(folder.confusion, confusion, data.names)
+    metrics.write_metrics(
+        module.history, folder.metrics
+    )  # the last row may be missing, if that was when the run was killed
+    curves.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
-    atomic.write_text(folder.result, result.model_dump_json(indent=2) + "\n")
+    atomic.write_text_atomically(folder.result, result.model_dump_json(indent=2) + "\n")
     report.write(folder)
     return result
 
 
-def _module(compilation: Compilation, planned: Plan, start: Beginning | None) -> Classifier:
+def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
     """What is trained, with the weights that it begins with."""
     module = Classifier(compile(planned.network), planned.recipe)
-    module.spec = standalone(compilation)
+    module.spec = standalone_text(compilation)
     if start is not None:
-        beginning.put(module.model, start)
+        beginning.load_into(module.model, start)
         module.start = start.origin.model_dump()
     if planned.recipe.sync_bn:
-        synchronise(module.model)
+        synchronise_statistics(module.model)
     return module
 
 
-def _result(planned: Plan, fitted: Fitted, module: Classifier, scores: dict[str, Any]) -> Result:
+def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores: dict[str, Any]) -> Result:
     """What came out, and on what."""
     return Result(
         network=planned.network.name,
@@ -162,17 +166,17 @@ def _result(planned: Plan, fitted: Fitted, module: Classifier, scores: dict[str,
         parameters=planned.network.total_parameters,
         seconds=round(module.seconds, 1),
         seed=planned.recipe.seed,
-        start=None if module.start is None else Origin(**module.start),
+        start=None if module.start is None else WeightsOrigin(**module.start),
         device="cuda" if torch.cuda.is_available() else "cpu",
-        machine=machine(),
+        machine=describe_machine(),
         processes=fitted.processes,
         threads=torch.get_num_threads(),
-        versions=versions(),
+        versions=package_versions(),
         **scores,
     )
 
 
-class Evaluation(NamedTuple):
+class RunEvaluation(NamedTuple):
     """What a run's networks do, found again.
 
     Attributes:
@@ -186,12 +190,12 @@ class Evaluation(NamedTuple):
     samples: int
 
 
-def evaluate(folder: RunFolder, data_folder: Path | None = None) -> Evaluation:
+def evaluate(folder: RunFolder, data_folder: Path | None = None) -> RunEvaluation:
     """Judges the networks of a run again, from its folder and the data alone.
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_again`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.whereabouts.plan_resumed_run`.
 
     Raises:
         RunError: something in the folder is missing or damaged.
@@ -199,23 +203,23 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> Evaluation:
         SewdslError: its spec has errors.
     """
     reported = folder.read_result()
-    network, recipe, data = plan_again(specification(folder), folder, data_folder)
+    network, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     samples = data.load().test
-    with quiet():
+    with quiet_lightning():
         scores, _ = _judge_both(Classifier(compile(network), recipe), folder, samples)
-    return Evaluation(reported, reported.model_copy(update=scores), len(samples.y))
+    return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
-def _describe(compilation: Compilation, planned: Plan, folder: RunFolder, processes: Processes) -> None:
+def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
     """Writes down what is going to be trained, how, and on which data."""
     remember_processes(folder, processes)
-    atomic.write_text(folder.spec, standalone(compilation))
+    atomic.write_text_atomically(folder.spec, standalone_text(compilation))
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
-    atomic.write_text(folder.recipe, json.dumps(recipe, indent=2) + "\n")
-    remember(folder, planned)
+    atomic.write_text_atomically(folder.recipe, json.dumps(recipe, indent=2) + "\n")
+    write_data_path(folder, planned)
     try:
-        atomic.write(folder.diagram, draw.picture(planned.network))
+        atomic.write(folder.diagram, draw.render_picture(planned.network))
     except draw.RenderingError as error:
         warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
 
@@ -225,11 +229,11 @@ def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tu
 
     Where the last epoch was the best, its weights are judged once.
     """
-    found = weights.read(folder.best), weights.read(folder.last)
-    weights.put(module, found[0], folder.best)
-    best = judge(module, samples)
-    weights.put(module, found[1], folder.last)
-    last = best if weights.same(*found) else judge(module, samples)
+    found = weights.read_checkpoint(folder.best), weights.read_checkpoint(folder.last)
+    weights.load_checkpoint_weights(module, found[0], folder.best)
+    best = evaluate_samples(module, samples)
+    weights.load_checkpoint_weights(module, found[1], folder.last)
+    last = best if weights.same_weights(*found) else evaluate_samples(module, samples)
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,

@@ -8,7 +8,7 @@ from sewdsl.syntax.printer import print_document
 from sewdsl.syntax.tree import Document, Number, Setting, Statement, Text, Version, Word
 
 
-def standalone(compilation: Compilation) -> str:
+def standalone_text(compilation: Compilation) -> str:
     """The canonical text of a valid spec; it compiles to the same network, wherever it lies.
 
     Raises:

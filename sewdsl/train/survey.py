@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Literal
 
 from sewdsl.paths import is_folder, is_there, open_file
-from sewdsl.train.facts import Facts, gather
+from sewdsl.train.facts import RunRecord, load_record
 from sewdsl.train.folder import RunError, RunFolder
 
 State = Literal["finished", "running", "interrupted", "broken"]
-TELLING = 2
+MARKER_FILES = 2
 """Files of a run by which a folder is known as one: a single name may be there by chance."""
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSummary:
     """A run at a glance. What is not known is None.
 
     Attributes:
@@ -52,7 +52,7 @@ class Run:
     problem: str | None = None
 
 
-def runs(parent: Path) -> Iterator[Run]:
+def list_runs(parent: Path) -> Iterator[RunSummary]:
     """The runs in a folder and in those below it, by path; links are not followed.
 
     Raises:
@@ -66,25 +66,25 @@ def runs(parent: Path) -> Iterator[Run]:
         folder = RunFolder(Path(place))
         if _is_run(folder, {*folders, *files}):
             folders.clear()
-            yield look(folder)
+            yield summarize_run(folder)
 
 
 def _is_run(folder: RunFolder, names: set[str]) -> bool:
     paths = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
-    return sum(path.name in names for path in paths) >= TELLING
+    return sum(path.name in names for path in paths) >= MARKER_FILES
 
 
-def look(folder: RunFolder) -> Run:
+def summarize_run(folder: RunFolder) -> RunSummary:
     """One run, whatever state its files are in."""
     try:
-        facts = gather(folder)
+        facts = load_record(folder)
     except RunError as error:
-        return Run(folder.path, problem=str(error))
+        return RunSummary(folder.path, problem=str(error))
     result, recipe = facts.result, facts.recipe
     # of a run that did not end; none where a validation part was judged instead of the test samples
     accuracies = [row["test_accuracy"] for row in facts.epochs.values() if "test_accuracy" in row]
     problem = _problem(folder, facts)
-    return Run(
+    return RunSummary(
         path=folder.path,
         network=result.get("network") or (facts.network.name if facts.network else None),
         data=result.get("data") or recipe.get("on"),
@@ -101,14 +101,14 @@ def look(folder: RunFolder) -> Run:
 
 
 def _state(folder: RunFolder, problem: str | None) -> State:
-    if in_use(folder):
+    if is_running(folder):
         return "running"
     if problem:
         return "broken"
     return "finished" if folder.result.is_file() else "interrupted"
 
 
-def in_use(folder: RunFolder) -> bool:
+def is_running(folder: RunFolder) -> bool:
     """Whether a process of this machine is at work on a run."""
     try:
         with open_file(folder.lock) as file:
@@ -120,7 +120,7 @@ def in_use(folder: RunFolder) -> bool:
     return False
 
 
-def _problem(folder: RunFolder, facts: Facts) -> str | None:
+def _problem(folder: RunFolder, facts: RunRecord) -> str | None:
     for path, read in ((folder.spec, facts.spec), (folder.recipe, facts.recipe)):
         if path.name in facts.wrong:
             return f"{path.name} is damaged: {facts.wrong[path.name]}"

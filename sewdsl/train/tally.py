@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Tally:
+class AccuracyTally:
     """Counts what was right, exactly, and sums the loss.
 
     Attributes:
@@ -34,11 +34,11 @@ class Tally:
         self.total_loss += loss * len(y)
         return right / len(y)
 
-    def of_all(self, strategy: Strategy) -> Tally:
+    def of_all(self, strategy: Strategy) -> AccuracyTally:
         """The counts of all processes together."""
         mine = torch.tensor(astuple(self), dtype=torch.float64, device=strategy.root_device)
         right, seen, total_loss = strategy.reduce(mine, reduce_op="sum").tolist()
-        return Tally(int(right), int(seen), total_loss)
+        return AccuracyTally(int(right), int(seen), total_loss)
 
     @property
     def loss(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-def share_cores() -> None:
+def set_passive_waiting() -> None:
     """Lets threads that wait sleep; only good before torch is imported, and only where the user has not decided.
 
     By default they wait in a busy loop. On a machine with other work, it takes the core from the thread that it waits

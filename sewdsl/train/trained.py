@@ -14,10 +14,10 @@ from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.plan import plan
+from sewdsl.train.plan import plan_training
 
 
-def specification(folder: RunFolder) -> Compilation:
+def load_spec(folder: RunFolder) -> Compilation:
     """What a run has trained, compiled.
 
     Raises:
@@ -29,7 +29,7 @@ def specification(folder: RunFolder) -> Compilation:
     return read(folder.spec)
 
 
-def trained(folder: RunFolder | str | Path, *, best: bool = False) -> SpikingNetwork:
+def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> SpikingNetwork:
     """The network of a run that has ended, in evaluation mode: with the running statistics that it has learned.
 
     As many threads compute as did in the run, since another number rounds sums in another order.
@@ -44,14 +44,14 @@ def trained(folder: RunFolder | str | Path, *, best: bool = False) -> SpikingNet
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder))
     reported = folder.read_result()
-    network, recipe, _ = plan(specification(folder))
+    network, recipe, _ = plan_training(load_spec(folder))
     torch.set_num_threads(reported.threads)
     module = Classifier(compile(network), recipe)
-    weights.load(module, folder.best if best else folder.last)
+    weights.load_weights(module, folder.best if best else folder.last)
     return module.model.eval()
 
 
-def drawn(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:
+def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:
     """Batches of samples in a random order, as they are; a data set may lie sorted by class.
 
     Args:

@@ -12,7 +12,7 @@ from sewdsl.train.classifier import Classifier
 from sewdsl.train.folder import RunError
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint, every byte of it checked; nothing in it is run.
 
     Raises:
@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
     raise RunError(message)
 
 
-def put(module: Classifier, checkpoint: dict[str, Any], path: Path) -> None:
+def load_checkpoint_weights(module: Classifier, checkpoint: dict[str, Any], path: Path) -> None:
     """Puts the weights of a checkpoint into a network of the same layers.
 
     Args:
@@ -55,16 +55,16 @@ def put(module: Classifier, checkpoint: dict[str, Any], path: Path) -> None:
         raise RunError(message) from None
 
 
-def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two checkpoints of one network hold the same weights."""
     ours, theirs = one["state_dict"], other["state_dict"]
     return all(ours[name].dtype == theirs[name].dtype and torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def load(module: Classifier, path: Path) -> None:
+def load_weights(module: Classifier, path: Path) -> None:
     """Both.
 
     Raises:
         RunError: there is no checkpoint, it is damaged, or it is one of another network.
     """
-    put(module, read(path), path)
+    load_checkpoint_weights(module, read_checkpoint(path), path)

@@ -13,7 +13,7 @@ from sewdsl.train import atomic
 from sewdsl.train.data import places
 from sewdsl.train.data.problem import DataError
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.plan import Plan, plan
+from sewdsl.train.plan import TrainingPlan, plan_training
 from sewdsl.train.records import STRICT, RecordError, contents, parse
 
 
@@ -29,7 +29,7 @@ class Lay(BaseModel):
     folder: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
 
 
-def remember(folder: RunFolder, planned: Plan) -> None:
+def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
     """Notes where the data lies, unless it travels with a package.
 
     Raises:
@@ -38,10 +38,10 @@ def remember(folder: RunFolder, planned: Plan) -> None:
     """
     place = planned.data.setup.folder
     if place is not None and planned.data.find():
-        atomic.write_text(folder.data, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
+        atomic.write_text_atomically(folder.data, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
 
 
-def remembered(folder: RunFolder) -> Path | None:
+def read_data_path(folder: RunFolder) -> Path | None:
     """Where the data lay; None where that was not noted.
 
     Raises:
@@ -59,7 +59,7 @@ def remembered(folder: RunFolder) -> Path | None:
         raise RunError(message) from None
 
 
-def plan_again(compilation: Compilation, folder: RunFolder, said: Path | None) -> Plan:
+def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | None) -> TrainingPlan:
     """The plan of a run that has a folder; its data is looked for before anything is done.
 
     Args:
@@ -68,17 +68,17 @@ def plan_again(compilation: Compilation, folder: RunFolder, said: Path | None) -
         said: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says, or where it lay.
 
     Raises:
-        SewdslError: see :func:`sewdsl.train.plan.plan`.
+        SewdslError: see :func:`sewdsl.train.plan.plan_training`.
         DataError: the data is not there.
     """
     lay, note = None, ""
-    if not (said or places.told()):
+    if not (said or places.data_folder_variable()):
         try:
-            lay = remembered(folder)
+            lay = read_data_path(folder)
             note = f"'{lay}' is where it lay when the run began" if lay else ""
         except RunError as error:
             note = str(error)
-    planned = plan(compilation, said or lay)
+    planned = plan_training(compilation, said or lay)
     try:
         planned.data.find()
     except DataError as error:

@@ -19,9 +19,9 @@ from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.ops.chains import MAX_STEPS, RARE, RATES, bound_above, bound_below
 from sewdsl.ops.neurons.relu import ReLU
-from sewdsl.ops.residual import Residual, identities, residuals, rows
-from sewdsl.ops.transmission import Slopes, failure, slopes
-from sewdsl.snn.kernels import spikes
+from sewdsl.ops.residual import ResidualBlock, identity_blocks, identity_chains, residual_blocks
+from sewdsl.ops.transmission import SurrogateSlopes, first_identity_violation, surrogate_slopes
+from sewdsl.snn.kernels import run_neurons
 from sewdsl.snn.runtime import Runtime
 
 NEURONS = {
@@ -50,11 +50,11 @@ def said(body: str, **settings: str) -> list[Diagnostic]:
 def test_the_paper_s_numbers() -> None:
     """Sec. 4.1: σ'(0 - v_threshold) and σ'(1 - v_threshold) behind Figures 6, 7 and 8."""
     gentle, steep = (catalogue()["ATan"].model_validate({"alpha": alpha}) for alpha in (2.0, 3.0))
-    assert slopes(neuron("IF", surrogate=gentle)) == pytest.approx((0.092, 1), abs=5e-4)
-    assert slopes(neuron("IF", v_threshold=0.5, surrogate=gentle)) == pytest.approx((0.288, 0.288), abs=5e-4)
-    assert slopes(neuron("IF", surrogate=steep)) == pytest.approx((1.5 / (1 + (1.5 * pi) ** 2), 1.5))
-    assert slopes(neuron("LIF", tau=2.0)) == pytest.approx((0.5 / (1 + pi**2), 0.5 / (1 + pi**2 / 4)))
-    assert slopes(neuron("PLIF", tau=2.0)) == slopes(neuron("LIF", tau=2.0))
+    assert surrogate_slopes(neuron("IF", surrogate=gentle)) == pytest.approx((0.092, 1), abs=5e-4)
+    assert surrogate_slopes(neuron("IF", v_threshold=0.5, surrogate=gentle)) == pytest.approx((0.288, 0.288), abs=5e-4)
+    assert surrogate_slopes(neuron("IF", surrogate=steep)) == pytest.approx((1.5 / (1 + (1.5 * pi) ** 2), 1.5))
+    assert surrogate_slopes(neuron("LIF", tau=2.0)) == pytest.approx((0.5 / (1 + pi**2), 0.5 / (1 + pi**2 / 4)))
+    assert surrogate_slopes(neuron("PLIF", tau=2.0)) == surrogate_slopes(neuron("LIF", tau=2.0))
 
 
 @pytest.mark.parametrize("text", NEURONS.values(), ids=NEURONS)
@@ -71,9 +71,9 @@ def test_gradients_are_those_that_torch_finds(text: str, blocks: int) -> None:
     network = model.network
     op = network.nodes[network.output].op
     assert isinstance(op, Neuron)
-    found = slopes(op)
+    found = surrogate_slopes(op)
     assert found is not None
-    assert len(list(residuals(network))) == blocks
+    assert len(list(residual_blocks(network))) == blocks
     s = torch.randint(0, 2, (1, 3, 2, 6, 6), generator=torch.Generator().manual_seed(0)).double().requires_grad_()
     outputs = model(s, return_sequence=True)
     (gradient,) = torch.autograd.grad(outputs.sum(), s)
@@ -84,10 +84,10 @@ def test_gradients_are_those_that_torch_finds(text: str, blocks: int) -> None:
 
 
 def _fires(op: Neuron, x: int) -> int:
-    return int(spikes(op, torch.full((1, 1, 1), float(x), dtype=torch.float64), _learned(op)).item())
+    return int(run_neurons(op, torch.full((1, 1, 1), float(x), dtype=torch.float64), _learned(op)).item())
 
 
-def _product(found: Slopes, fires: dict[int, int], x: int, blocks: int) -> float:
+def _product(found: SurrogateSlopes, fires: dict[int, int], x: int, blocks: int) -> float:
     """Along a chain in which each neuron is sent what the one before gives."""
     factor = 1.0
     for _ in range(blocks):
@@ -114,23 +114,27 @@ def test_who_passes_spikes_on(kind: str, tau: float, v_threshold: float, v_reset
     times = {"tau": tau} if kind == "LIF" else {}
     op = neuron(kind, v_threshold=v_threshold, v_reset=v_reset, **times)
     sent = torch.randint(0, 2, (200, 50), generator=torch.Generator().manual_seed(1)).double()
-    given = spikes(op, sent[:, :, None], {})[:, :, 0]
-    assert (failure(op, len(sent)) is None) == bool(torch.equal(given, sent))
+    given = run_neurons(op, sent[:, :, None], {})[:, :, 0]
+    assert (first_identity_violation(op, len(sent)) is None) == bool(torch.equal(given, sent))
 
 
 def test_how_it_fails() -> None:
-    assert failure(neuron("LIF", tau=2.0), 4) == (0, 1, 0.5)
-    assert failure(neuron("IF", v_threshold=1.25), 4) == (0, 1, 1)
-    assert failure(neuron("IF", v_threshold=0.25, v_reset=0.25), 4) == (0.25, 0, 0.25)
-    assert failure(neuron("IF", v_threshold=0.5, v_reset=None), 4) == (0.5, 0, 0.5)  # what a spike leaves fires again
-    assert failure(neuron("IF", v_threshold=1.0, v_reset=None), 4) is None
+    assert first_identity_violation(neuron("LIF", tau=2.0), 4) == (0, 1, 0.5)
+    assert first_identity_violation(neuron("IF", v_threshold=1.25), 4) == (0, 1, 1)
+    assert first_identity_violation(neuron("IF", v_threshold=0.25, v_reset=0.25), 4) == (0.25, 0, 0.25)
+    assert first_identity_violation(neuron("IF", v_threshold=0.5, v_reset=None), 4) == (
+        0.5,
+        0,
+        0.5,
+    )  # what a spike leaves fires again
+    assert first_identity_violation(neuron("IF", v_threshold=1.0, v_reset=None), 4) is None
 
 
 def test_what_takes_longer_than_the_file_s_steps_does_not_fail() -> None:
     """Each spike leaves a quarter of a potential, and three of them fire by themselves."""
     leaving = neuron("IF", v_threshold=0.75, v_reset=None)
-    assert failure(leaving, 3) is None
-    assert failure(leaving, 4) == (0.75, 0, 0.75)
+    assert first_identity_violation(leaving, 3) is None
+    assert first_identity_violation(leaving, 4) == (0.75, 0, 0.75)
     header = {"neuron": "IF(v_threshold=0.75, v_reset=none, surrogate=ATan(alpha=3.0))"}
     body = "c4k3-BN-SN-Spiking Block-GAP-FC3"
     assert said(body, **header, steps="3") == []
@@ -139,8 +143,8 @@ def test_what_takes_longer_than_the_file_s_steps_does_not_fail() -> None:
 
 def test_what_hangs_on_rounding_does_not_fail() -> None:
     """Ten tenths are 1 in float32 and a little less in float64."""
-    assert failure(neuron("IF", v_threshold=0.1 + 1e-9, v_reset=None), 1) is None
-    assert failure(neuron("LIF", tau=10.0, v_threshold=0.1 + 1e-9), 4) is None
+    assert first_identity_violation(neuron("IF", v_threshold=0.1 + 1e-9, v_reset=None), 1) is None
+    assert first_identity_violation(neuron("LIF", tau=10.0, v_threshold=0.1 + 1e-9), 4) is None
 
 
 def test_blocks_in_a_row() -> None:
@@ -148,15 +152,15 @@ def test_blocks_in_a_row() -> None:
     network = sewdsl.load(
         "c4k3-BN-IF-{SEW Block}*2-MPk2s2-SEW Block-SEW Block (c8s2)-SEW Block-c8k3-BN-IF-SEW Block", input="2x16x16"
     )
-    assert [len(row) for row in rows(network, lambda _: True)] == [3, 1, 1]
-    chosen = next(identities(network))
-    assert list(rows(network, lambda block: block == chosen)) == [(chosen,)]
+    assert [len(row) for row in identity_chains(network, lambda _: True)] == [3, 1, 1]
+    chosen = next(identity_blocks(network))
+    assert list(identity_chains(network, lambda block: block == chosen)) == [(chosen,)]
 
 
 def test_blocks_side_by_side_are_no_row() -> None:
     network = sewdsl.load("c4k3-BN-IF-ADD[ADD[c4k3-BN-IF | id] | ADD[c4k3-BN-IF | id]]", input="2x8x8")
-    assert [len(row) for row in rows(network, lambda _: True)] == [1, 1]
-    assert all(isinstance(block, Residual) and block.activation is None for block in residuals(network))
+    assert [len(row) for row in identity_chains(network, lambda _: True)] == [1, 1]
+    assert all(isinstance(block, ResidualBlock) and block.activation is None for block in residual_blocks(network))
 
 
 @pytest.mark.parametrize("blocks", [2, 8, 9, 20])
@@ -213,7 +217,7 @@ def test_bounds_are_of_the_gradients_that_torch_finds(text: str, blocks: int) ->
     sequences = (torch.arange(2**T) >> torch.arange(T)[:, None] & 1).double()[..., None].requires_grad_()
     given = sequences
     for _ in range(blocks):
-        given = spikes(op, given, _learned(op))
+        given = run_neurons(op, given, _learned(op))
     matrices = torch.stack(
         [torch.autograd.grad(given[t].sum(), sequences, retain_graph=True)[0][..., 0].T for t in range(T)], 1
     )
@@ -335,7 +339,7 @@ def test_a_neuron_of_the_network_is_not_the_last_block_s(unit: str, body: str) -
         )
         assert compilation.diagnostics == ()
         assert compilation.network is not None
-        assert all(block.end == block.join for block in residuals(compilation.network))
+        assert all(block.end == block.join for block in residual_blocks(compilation.network))
 
 
 @pytest.mark.parametrize(
@@ -355,13 +359,13 @@ def test_a_neuron_that_each_block_has_is_the_block_s(body: str) -> None:
     compilation = sewdsl.read(f"c4k3-BN-SN-{body}-GAP-FC3", input="2x16x16", set={"neuron": "LIF(tau=2.0)"})
     assert "no-identity-mapping" in {d.code for d in compilation.diagnostics}
     assert compilation.network is not None
-    assert all(block.end == block.join + 1 for block in residuals(compilation.network))
+    assert all(block.end == block.join + 1 for block in residual_blocks(compilation.network))
 
 
 @pytest.mark.parametrize("join", ["ADD", "AND", "IAND"])
 def test_a_neuron_after_a_sew_block_is_none_of_it(join: str) -> None:
     assert said("c4k3-BN-IF-SEW Block-LIF-GAP-FC3", neuron="IF", join=join) == []
-    (block,) = residuals(sewdsl.load("c4k3-BN-IF-SEW Block-LIF-GAP-FC3", input="2x8x8", set={"neuron": "IF"}))
+    (block,) = residual_blocks(sewdsl.load("c4k3-BN-IF-SEW Block-LIF-GAP-FC3", input="2x8x8", set={"neuron": "IF"}))
     assert block.end == block.join
 
 

@@ -11,7 +11,7 @@ from sewdsl import load
 from sewdsl.cli.app import app
 from sewdsl.ir.json import from_json
 from sewdsl.ops import catalogue
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 
 SEVEN = "c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11"
 BROKEN = "c32k3s1-BNPLIF"
@@ -302,15 +302,15 @@ class TestNets:
 
     def test_one_row_for_each_in_the_order_of_names(self) -> None:
         lines = [line.split() for line in run("nets").stdout.splitlines()]
-        names = [words[0] for words in lines if words and (folder("nets") / f"{words[0]}.net").exists()]
-        assert names == sorted(path.stem for path in folder("nets").glob("*.net"))
+        names = [words[0] for words in lines if words and (resource_folder("nets") / f"{words[0]}.net").exists()]
+        assert names == sorted(path.stem for path in resource_folder("nets").glob("*.net"))
 
     def test_a_sentence_does_not_end_inside_parentheses(self) -> None:
         text = " ".join(run("nets").stdout.split())
         assert "(He et al. 2016, v1.5: the stride sits on the 3x3 convolution), the ANN" in text
 
     def test_print_one(self) -> None:
-        assert run("nets", "7b-net").stdout == (folder("nets") / "7b-net.net").read_text()
+        assert run("nets", "7b-net").stdout == (resource_folder("nets") / "7b-net.net").read_text()
 
     def test_unknown(self) -> None:
         result = run("nets", "8b-net")

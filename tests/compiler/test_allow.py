@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sewdsl
-from sewdsl.compiler import variants
+from sewdsl.compiler import compile_variants
 from sewdsl.diagnostics import Severity
 from sewdsl.source import Source
 
@@ -81,5 +81,5 @@ def test_variants_may_need_the_line() -> None:
 
 
 def variants_of(text: str) -> tuple[list[str], list[list[str]]]:
-    base, found = variants(Source("t.net", text))
+    base, found = compile_variants(Source("t.net", text))
     return [d.code for d in base.diagnostics], [[d.code for d in v.compilations[0].diagnostics] for v in found]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import sewdsl
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 
@@ -188,7 +188,7 @@ class TestFixes:
 
     def test_several_edits(self) -> None:
         source = Source("x", "abcdef")
-        assert fixed([self.diagnostic(source, (1, 2, "-"), (4, 4, "+"))], source) == "a-cd+ef"
+        assert apply_fixes([self.diagnostic(source, (1, 2, "-"), (4, 4, "+"))], source) == "a-cd+ef"
 
     def test_meeting_fixes_wait(self) -> None:
         source = Source("x", "abcdef")
@@ -197,17 +197,17 @@ class TestFixes:
             self.diagnostic(source, (2, 4, "+")),
             self.diagnostic(source, (1, 1, "*")),
         ]
-        assert fixed(found, source) == "a-def"
+        assert apply_fixes(found, source) == "a-def"
 
     def test_unsafe_only_if_asked(self) -> None:
         source = Source("x", "abc")
         found = [self.diagnostic(source, (0, 1, "z"), safe=False)]
-        assert fixed(found, source) == "abc"
-        assert fixed(found, source, unsafe=True) == "zbc"
+        assert apply_fixes(found, source) == "abc"
+        assert apply_fixes(found, source, unsafe=True) == "zbc"
 
     def test_other_sources_are_left_alone(self) -> None:
         other = Source("y", "abc")
-        assert fixed([self.diagnostic(other, (0, 1, "z"))], Source("x", "abc")) == "abc"
+        assert apply_fixes([self.diagnostic(other, (0, 1, "z"))], Source("x", "abc")) == "abc"
 
 
 def test_no_torch_before_it_is_needed() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewdsl.cli.check import _fix
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from tests.syntax.strategies import fragments
@@ -28,17 +28,17 @@ def test_of_fixes_that_meet_the_first_is_applied(places: list[tuple[int, int]]) 
     wanted = SOURCE.text
     for start, end, number in sorted(taken, reverse=True):
         wanted = f"{wanted[:start]}<{number}>{wanted[end:]}"
-    assert fixed([said(place, f"<{number}>") for number, place in enumerate(places)], SOURCE) == wanted
+    assert apply_fixes([said(place, f"<{number}>") for number, place in enumerate(places)], SOURCE) == wanted
 
 
 def test_what_is_only_likely_waits_to_be_asked_for() -> None:
     likely = [said((0, 1), "A", safe=False), said((1, 2), "B")]
-    assert fixed(likely, SOURCE) == "aBcdefghij"
-    assert fixed(likely, SOURCE, unsafe=True) == "ABcdefghij"
+    assert apply_fixes(likely, SOURCE) == "aBcdefghij"
+    assert apply_fixes(likely, SOURCE, unsafe=True) == "ABcdefghij"
 
 
 def test_other_files_are_left_alone() -> None:
-    assert fixed([said((0, 1), "A")], Source("u", SOURCE.text)) == SOURCE.text
+    assert apply_fixes([said((0, 1), "A")], Source("u", SOURCE.text)) == SOURCE.text
 
 
 RUNS = st.lists(

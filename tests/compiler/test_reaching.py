@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sewdsl
-from sewdsl.compiler import Options, read, shipped, variants
+from sewdsl.compiler import Options, compile_variants, read, shipped_networks
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError
 from sewdsl.ir.op import Activation
 from sewdsl.source import Source
@@ -32,7 +32,7 @@ def test_a_neuron_that_the_body_names() -> None:
         sewdsl.compile(FILE, neuron="LIF")
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted(shipped_networks()))
 def test_shipped_networks_follow_the_option_or_refuse_it(name: str) -> None:
     before = read(name)
     if before.network is None or before.network.settings.neuron is None:
@@ -85,7 +85,7 @@ def test_names_inside_blocks() -> None:
 
 
 def test_a_variant_of_a_study() -> None:
-    base, _ = variants(Source("t.net", FILE + "study {\n    vary neuron IF LIF\n}\n"))
+    base, _ = compile_variants(Source("t.net", FILE + "study {\n    vary neuron IF LIF\n}\n"))
     assert [d.message for d in base.diagnostics if d.severity is Severity.ERROR] == [
         "neuron=LIF reaches 2 of 3 neurons: the text names if1 itself"
     ]
@@ -156,5 +156,5 @@ STUDY = 'study {\n    variant "A" "join=AND" "neuron.v_threshold=2.0"\n    varia
     ],
 )
 def test_an_option_that_every_variant_replaces(change: dict[str, object], messages: list[str]) -> None:
-    base, _ = variants(Source("t.net", FILE.replace("-IF-", "-SN-") + STUDY), set=change)
+    base, _ = compile_variants(Source("t.net", FILE.replace("-IF-", "-SN-") + STUDY), set=change)
     assert [d.message for d in base.diagnostics if d.code == "override-without-effect"] == messages

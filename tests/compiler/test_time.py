@@ -11,12 +11,12 @@ from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.tokens import compact_tokens, tokens
 
 SECONDS = 30
 """Of processor time, on a machine that does other things too; each takes three or less."""
-SIZE = STANDARD.source_bytes
+SIZE = DEFAULT_LIMITS.source_bytes
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sewdsl.compiler import Options, read
 from sewdsl.diagnostics import Severity
-from sewdsl.train.standalone import standalone
+from sewdsl.train.standalone import standalone_text
 
 FILE = "sewdsl 1\ninput 2x16x16\nneuron PLIF\nbody c4k3-BN-SN-GAP-FC3\n"
 FIGURE = "expect parameters 96\n"
@@ -57,7 +57,7 @@ def test_nothing_is_said_of_warnings_that_only_the_file_has(options: Options) ->
 
 def test_a_run_keeps_no_figure_that_is_not_its_own() -> None:
     found = read(FILE + FIGURE + "expect output 3\n", **LIF)
-    text = standalone(found)
+    text = standalone_text(found)
     assert "expect  output 3" in text
     assert read(text).diagnostics == ()
     assert read(text).result().total_parameters == 95

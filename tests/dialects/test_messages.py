@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from sewdsl import Options, read
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.source import Source
 
@@ -77,7 +77,7 @@ def test_an_error(text: str, code: str, place: str) -> None:
 )
 def test_a_fix(text: str, fix: str) -> None:
     found = said(text)
-    assert fixed(found, Source("t", text)) == fix
+    assert apply_fixes(found, Source("t", text)) == fix
     assert not [left for left in said(fix) if left.severity is not Severity.NOTE]
 
 
@@ -94,7 +94,7 @@ def test_a_fix(text: str, fix: str) -> None:
 def test_what_may_be_meant(text: str, meant: str) -> None:
     found = next(found for found in said(text) if found.code == "unknown-name")
     assert found.help == f"did you mean '{meant}'?"
-    assert fixed([found], Source("t", text), unsafe=True) == text.replace(found.span.text, meant)
+    assert apply_fixes([found], Source("t", text), unsafe=True) == text.replace(found.span.text, meant)
 
 
 def test_of_a_network_in_ours_nothing_else_is_said() -> None:

@@ -4,9 +4,9 @@ import pytest
 
 from sewdsl import load
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.dialects import conventions, translate
+from sewdsl.dialects import parse_conventions, translate
 from sewdsl.source import Source
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.printer import print_expression
 from sewdsl.syntax.tree import Body
 from tests.dialects.networks import PRINTED, Printed
@@ -16,7 +16,7 @@ from tests.dialects.networks import PRINTED, Printed
 class TestPrinted:
     def test_in_ours(self, printed: Printed) -> None:
         diagnostics = Diagnostics()
-        asked = conventions(printed.dialect, diagnostics, STANDARD)
+        asked = parse_conventions(printed.dialect, diagnostics, DEFAULT_LIMITS)
         assert asked is not None
         document = translate(Source("t", printed.text), asked, diagnostics).document
         (body,) = (found for found in document.statements if isinstance(found, Body))

@@ -3,9 +3,9 @@
 import pytest
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.dialects import conventions, translate
+from sewdsl.dialects import parse_conventions, translate
 from sewdsl.source import Source
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.printer import print_expression
 from sewdsl.syntax.tree import Body, Setting
 
@@ -13,7 +13,7 @@ from sewdsl.syntax.tree import Body, Setting
 def ours(text: str, dialect: str = "he") -> tuple[str, dict[str, str]]:
     """The body and the header in our language."""
     diagnostics = Diagnostics()
-    asked = conventions(dialect, diagnostics, STANDARD)
+    asked = parse_conventions(dialect, diagnostics, DEFAULT_LIMITS)
     assert asked is not None
     document = translate(Source("t", text), asked, diagnostics).document
     assert not diagnostics.errors
@@ -108,7 +108,7 @@ def test_the_header(text: str, header: dict[str, str]) -> None:
 )
 def test_votes_are_even_or_an_error(text: str, dialect: str) -> None:
     diagnostics = Diagnostics()
-    asked = conventions(dialect, diagnostics, STANDARD)
+    asked = parse_conventions(dialect, diagnostics, DEFAULT_LIMITS)
     assert asked is not None
     assert translate(Source("t", text), asked, diagnostics).document.statements == ()
     (found,) = diagnostics.errors

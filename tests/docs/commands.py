@@ -15,7 +15,7 @@ import typer
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.cli.options import compile_options
-from sewdsl.compiler import Options, shipped
+from sewdsl.compiler import Options, shipped_networks
 
 ROOT = Path(__file__).parents[2]
 OTHERS = {"code", "export", "pdflatex", "pygmentize", "mkdocs", "pytest"}
@@ -56,8 +56,8 @@ def parsed(words: list[str]) -> None:
 def _compiles(given: str | list[str] | None, options: Options) -> None:
     """What is called as a shipped network is, is one, and takes the options."""
     for spec in [given] if isinstance(given, str) else given or ():
-        assert not _NAME.fullmatch(spec) or spec in shipped(), f"there is no {spec}"
-        assert spec not in shipped() or sewdsl.read(spec, **options).valid, f"{spec} does not take {options}"
+        assert not _NAME.fullmatch(spec) or spec in shipped_networks(), f"there is no {spec}"
+        assert spec not in shipped_networks() or sewdsl.read(spec, **options).valid, f"{spec} does not take {options}"
 
 
 def _python(words: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sewdsl
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from sewdsl.draw import dot
 from sewdsl.ir.network import Network
 
@@ -32,7 +32,7 @@ def loadable(name: str) -> bool:
     return True
 
 
-NAMES = [*STRINGS, *(name for name in shipped() if loadable(name))]
+NAMES = [*STRINGS, *(name for name in shipped_networks() if loadable(name))]
 SOME = [*STRINGS, "sew-resnet-18", "sew-resnet-152", "7b-net-spiking", "lif-net-dvs-gesture", "tdbn-resnet-19"]
 HOSTILE = [
     '"',

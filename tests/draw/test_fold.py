@@ -8,8 +8,17 @@ import pytest
 
 import sewdsl
 from sewdsl.draw import dot
-from sewdsl.draw.fold import picture_of
-from sewdsl.draw.tree import Block, Fold, Layer, Readout, Residual, first, last, layers
+from sewdsl.draw.fold import picture_items
+from sewdsl.draw.tree import (
+    PictureBlock,
+    PictureLayer,
+    PictureReadout,
+    PictureRepeat,
+    PictureResidual,
+    drawn_layers,
+    entry_layer,
+    exit_layer,
+)
 from sewdsl.ir.network import Network
 
 Networks = Callable[[str], Network]
@@ -20,78 +29,78 @@ NAMES = ["seven", "nested", "projection", "plain", "sides", "sew-resnet-50", "sp
 @pytest.mark.parametrize("expand", [False, True])
 def test_every_node_is_in_exactly_one_layer(networks: Networks, name: str, *, expand: bool) -> None:
     network = networks(name)
-    found = [index for layer in layers(picture_of(network, expand=expand)) for index in layer.nodes]
+    found = [index for layer in drawn_layers(picture_items(network, expand=expand)) for index in layer.nodes]
     assert sorted(found) == list(range(len(network)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_stand_for_nodes_of_one_op(networks: Networks, name: str) -> None:
     network = networks(name)
-    for layer in layers(picture_of(network)):
+    for layer in drawn_layers(picture_items(network)):
         assert len({network.nodes[index].op for index in layer.nodes}) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_expanded_layers_stand_for_one_node(networks: Networks, name: str) -> None:
-    assert all(len(layer.nodes) == 1 for layer in layers(picture_of(networks(name), expand=True)))
+    assert all(len(layer.nodes) == 1 for layer in drawn_layers(picture_items(networks(name), expand=True)))
 
 
 def test_equal_copies_become_one(networks: Networks) -> None:
-    items = picture_of(networks("seven"))
-    (fold,) = [item for item in items if isinstance(item, Fold)]
+    items = picture_items(networks("seven"))
+    (fold,) = [item for item in items if isinstance(item, PictureRepeat)]
     assert (fold.first, fold.last, fold.copies, len(fold.outputs)) == (1, 7, 7, 7)
-    assert [type(item) for item in fold.items] == [Block, Layer]
-    assert all(len(layer.nodes) == 7 for layer in layers((fold,)))
+    assert [type(item) for item in fold.items] == [PictureBlock, PictureLayer]
+    assert all(len(layer.nodes) == 7 for layer in drawn_layers((fold,)))
 
 
 def test_nested_copies_multiply(networks: Networks) -> None:
-    (outer,) = [item for item in picture_of(networks("nested")) if isinstance(item, Fold)]
+    (outer,) = [item for item in picture_items(networks("nested")) if isinstance(item, PictureRepeat)]
     inner = outer.items[0]
-    assert isinstance(inner, Fold)
-    assert [len(layer.nodes) for layer in layers((outer,))] == [6, 6, 6, 2]
+    assert isinstance(inner, PictureRepeat)
+    assert [len(layer.nodes) for layer in drawn_layers((outer,))] == [6, 6, 6, 2]
     assert inner.last == 3
 
 
 def test_copies_of_another_structure_are_groups_of_their_own(networks: Networks) -> None:
-    folds = [item for item in picture_of(networks("projection")) if isinstance(item, Fold)]
+    folds = [item for item in picture_items(networks("projection")) if isinstance(item, PictureRepeat)]
     assert [(fold.first, fold.last, fold.copies) for fold in folds] == [(1, 1, 4), (2, 4, 4)]
 
 
 def test_sides_of_a_join(networks: Networks) -> None:
-    residuals = [item for item in picture_of(networks("sides")) if isinstance(item, Residual)]
+    residuals = [item for item in picture_items(networks("sides")) if isinstance(item, PictureResidual)]
     assert [(len(r.branch), len(r.shortcut)) for r in residuals] == [(0, 3), (3, 0), (0, 0)]
-    assert isinstance(residuals[1].branch[0], Residual)
+    assert isinstance(residuals[1].branch[0], PictureResidual)
 
 
 def test_first_and_last_layer(networks: Networks) -> None:
-    items = picture_of(networks("seven"))
-    (fold,) = [item for item in items if isinstance(item, Fold)]
-    enters = first(fold)
+    items = picture_items(networks("seven"))
+    (fold,) = [item for item in items if isinstance(item, PictureRepeat)]
+    enters = entry_layer(fold)
     assert enters
-    assert [networks("seven").nodes[layer.nodes[0]].op.kind for layer in (enters, last(fold))] == ["c", "MP"]
-    assert items[-1] == Readout(networks("seven").output)
-    assert first(items[-1]) is None
+    assert [networks("seven").nodes[layer.nodes[0]].op.kind for layer in (enters, exit_layer(fold))] == ["c", "MP"]
+    assert items[-1] == PictureReadout(networks("seven").output)
+    assert entry_layer(items[-1]) is None
     with pytest.raises(ValueError, match="nothing follows"):
-        last(items[-1])
+        exit_layer(items[-1])
 
 
 def test_one_repeat_is_drawn_unfolded_by_its_key() -> None:
     network = sewdsl.load("{c4k3-BN-IF}*2-{{c4k3-BN-IF}*3-MPk2}*2-FC5", input="2x16x16")
-    keys = [item.key for item in picture_of(network) if isinstance(item, Fold)]
+    keys = [item.key for item in picture_items(network) if isinstance(item, PictureRepeat)]
     assert keys == ["repeat1", "repeat2"]
-    items = picture_of(network, expand={"repeat2"})
-    folds = [item for item in items if isinstance(item, Fold)]
+    items = picture_items(network, expand={"repeat2"})
+    folds = [item for item in items if isinstance(item, PictureRepeat)]
     assert [(fold.key, fold.copies) for fold in folds] == [
         ("repeat1", 2),
         ("repeat2.1.repeat1", 3),
         ("repeat2.2.repeat1", 3),
     ]
-    one = picture_of(network, expand={"repeat2", "repeat2.2.repeat1"})
-    assert [fold.key for fold in one if isinstance(fold, Fold)] == ["repeat1", "repeat2.1.repeat1"]
-    assert picture_of(network, expand={"repeat1", "repeat2", "repeat2.1.repeat1", "repeat2.2.repeat1"}) == picture_of(
-        network, expand=True
-    )
-    assert picture_of(network, expand=()) == picture_of(network)
+    one = picture_items(network, expand={"repeat2", "repeat2.2.repeat1"})
+    assert [fold.key for fold in one if isinstance(fold, PictureRepeat)] == ["repeat1", "repeat2.1.repeat1"]
+    assert picture_items(
+        network, expand={"repeat1", "repeat2", "repeat2.1.repeat1", "repeat2.2.repeat1"}
+    ) == picture_items(network, expand=True)
+    assert picture_items(network, expand=()) == picture_items(network)
 
 
 def test_frames_of_folds_say_their_key() -> None:

@@ -8,14 +8,14 @@ import pytest
 
 import sewdsl
 from sewdsl.draw import words
-from sewdsl.draw.fold import picture_of
-from sewdsl.draw.journey import ranges, shapes
+from sewdsl.draw.fold import picture_items
+from sewdsl.draw.journey import shape_range_text, value_range_text
 from sewdsl.draw.label import Labels
 from sewdsl.draw.measure import Measure
-from sewdsl.draw.tree import Block, Fold, Item
+from sewdsl.draw.tree import Item, PictureBlock, PictureRepeat
 from sewdsl.draw.wiring import Wiring
 from sewdsl.ir.network import Network
-from sewdsl.ir.signal import BINARY, REAL, Values
+from sewdsl.ir.signal import BINARY, REAL, ValueRange
 
 Networks = Callable[[str], Network]
 
@@ -54,25 +54,25 @@ def test_a_surrogate_of_its_own_is_shown_and_cut() -> None:
 
 
 def test_shapes() -> None:
-    assert shapes([(3, 8, 8)] * 3) == "3×8×8"
-    assert shapes([(3, 8, 4), (6, 4, 2)]) == "(3→6)×(8→4)×(4→2)"
-    assert shapes([(5,), (4,)]) == "5→4"
+    assert shape_range_text([(3, 8, 8)] * 3) == "3×8×8"
+    assert shape_range_text([(3, 8, 4), (6, 4, 2)]) == "(3→6)×(8→4)×(4→2)"
+    assert shape_range_text([(5,), (4,)]) == "5→4"
 
 
 def test_ranges() -> None:
-    assert ranges([Values(3), Values(3)]) == "0..3"
-    assert ranges([BINARY, Values(2)]) == "0..(1→2)"
-    assert ranges([BINARY, REAL]) == "0..(1→real)"
+    assert value_range_text([ValueRange(3), ValueRange(3)]) == "0..3"
+    assert value_range_text([BINARY, ValueRange(2)]) == "0..(1→2)"
+    assert value_range_text([BINARY, REAL]) == "0..(1→real)"
 
 
 def frames(network: Network) -> list[tuple[str, str]]:
     """Title and note of all frames, outer ones first."""
-    items = picture_of(network)
+    items = picture_items(network)
     measure = Measure(Wiring(network, items), vertical=True)
     found = []
 
     def visit(item: Item) -> None:
-        if isinstance(item, Block | Fold):
+        if isinstance(item, PictureBlock | PictureRepeat):
             title = measure.title(item)
             found.append((title.title, title.note))
             for inner in title.items:
@@ -90,14 +90,14 @@ def test_frames(networks: Networks) -> None:
 
 
 def test_title(networks: Networks) -> None:
-    assert words.facts(networks("7b-net")) == "input 2×128×128 · T = 16 · 130,938 parameters"
-    assert words.name_of(networks("7b-net")) == "7B-Net"
+    assert words.network_facts(networks("7b-net")) == "input 2×128×128 · T = 16 · 130,938 parameters"
+    assert words.short_name(networks("7b-net")) == "7B-Net"
 
 
 def test_readout(networks: Networks) -> None:
     def said(name: str, **settings: str) -> str:
         network = sewdsl.load(name, set=settings)
-        return Measure(Wiring(network, picture_of(network)), vertical=True).readout
+        return Measure(Wiring(network, picture_items(network)), vertical=True).readout
 
     assert said("7b-net") == "mean over 16 steps"
     assert said("7b-net", readout="sum") == "sum of 16 steps"
@@ -106,4 +106,4 @@ def test_readout(networks: Networks) -> None:
 
 
 def test_every_character_prints() -> None:
-    assert words.printable("a\x00\n\ud800é中") == "a\ufffd\ufffd\ufffdé中"
+    assert words.replace_unprintable("a\x00\n\ud800é中") == "a\ufffd\ufffd\ufffdé中"

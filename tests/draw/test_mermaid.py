@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from sewdsl.draw import drawable, mermaid
+from sewdsl.draw import fits_mermaid_limits, mermaid
 from sewdsl.ir.network import Network
 
 Networks = Callable[[str], Network]
@@ -102,11 +102,11 @@ def test_what_does_not_vary_is_dashed(networks: Networks) -> None:
 
 def test_what_is_too_large_for_mermaid(networks: Networks) -> None:
     network = networks("sew-resnet-152")
-    assert drawable(mermaid(network))
-    assert not drawable(mermaid(network, expand=True))
-    assert drawable("a --> b\n" * 500)
-    assert not drawable("a --> b\n" * 501)
-    assert not drawable("x" * 50_001)
+    assert fits_mermaid_limits(mermaid(network))
+    assert not fits_mermaid_limits(mermaid(network, expand=True))
+    assert fits_mermaid_limits("a --> b\n" * 500)
+    assert not fits_mermaid_limits("a --> b\n" * 501)
+    assert not fits_mermaid_limits("x" * 50_001)
 
 
 def test_snapshot(networks: Networks, golden: Callable[[str, str], None]) -> None:

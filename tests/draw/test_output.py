@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
-from sewdsl.draw import RenderingError, dot, mermaid, write
+from sewdsl.draw import RenderingError, dot, mermaid, write_picture
 from sewdsl.ir.network import Network
 
 Networks = Callable[[str], Network]
@@ -31,19 +31,19 @@ def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Resul
     [("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG"), ("a.dot", b"//"), ("a.gv", b"//"), ("a.mmd", b"---")],
 )
 def test_the_suffix_says_the_format(networks: Networks, tmp_path: Path, name: str, start: bytes) -> None:
-    path = write(networks("plain"), tmp_path / name)
+    path = write_picture(networks("plain"), tmp_path / name)
     assert path.read_bytes().startswith(start)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_stated_format_wins(networks: Networks, tmp_path: Path) -> None:
-    path = write(networks("plain"), tmp_path / "a.svg", "dot", expand=True, direction="LR")
+    path = write_picture(networks("plain"), tmp_path / "a.svg", "dot", expand=True, direction="LR")
     assert path.read_text(encoding="utf-8") == dot(networks("plain"), expand=True, direction="LR")
 
 
 def test_no_known_suffix(networks: Networks, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'a.pdf' has none of the suffixes .svg, .png"):
-        write(networks("plain"), tmp_path / "a.pdf")
+        write_picture(networks("plain"), tmp_path / "a.pdf")
 
 
 def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,12 +51,12 @@ def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monke
     file.write_text("old")
     monkeypatch.setattr("sewdsl.draw.rendering.renderers", lambda: ())
     with pytest.raises(FileExistsError, match="overwrite=True replaces it"):
-        write(networks("plain"), file, "dot")
+        write_picture(networks("plain"), file, "dot")
     with pytest.raises(RenderingError):
-        write(networks("plain"), file, overwrite=True)
+        write_picture(networks("plain"), file, overwrite=True)
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
-        write(networks("plain"), file, "dot", overwrite=True)
+        write_picture(networks("plain"), file, "dot", overwrite=True)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sewdsl.editing import View, view
+from sewdsl.editing import EditorView, compile_for_editor
 
 CURSOR = "‸"
 HEAD = """\
@@ -15,7 +15,7 @@ block   My Net(c=in, s=1) = c$(c)k3s$(s)-BN-SN
 """
 
 
-def at_cursor(text: str, file: Path | None = None) -> tuple[View, int]:
+def at_cursor(text: str, file: Path | None = None) -> tuple[EditorView, int]:
     """The text without its cursor, and where that was."""
     offset = text.index(CURSOR)
-    return view(text.replace(CURSOR, ""), str(file or "x.net"), file), offset
+    return compile_for_editor(text.replace(CURSOR, ""), str(file or "x.net"), file), offset

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewdsl.compiler import shipped
-from sewdsl.editing import View, view
-from sewdsl.editing.completion import completion
-from sewdsl.editing.hints import hints
+from sewdsl.compiler import shipped_networks
+from sewdsl.editing import EditorView, compile_for_editor
+from sewdsl.editing.completion import complete
+from sewdsl.editing.hints import shape_hints
 from sewdsl.editing.hover import hover
-from sewdsl.editing.outline import folds, outline
-from sewdsl.editing.references import RenameProblem, definition, references, rename, target
+from sewdsl.editing.outline import folding_ranges, outline
+from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename
 from tests.editing.marked import HEAD
 
 SIGNS = '-{}<>[]()|*=,.#"\n $0123456789x'
@@ -21,35 +21,35 @@ WORDS = "$( or id g[ block body train on SEW Block c3k3 LIF( tau= allow study { 
 PIECES = [*SIGNS, *(f"{word} " for word in WORDS.split()), *WORDS.split()]
 
 
-def ask(text: View, offset: int) -> None:
+def ask(text: EditorView, offset: int) -> None:
     """Everything at a place; what is said is of characters of the text."""
     size = len(text.source.text)
     said = hover(text, offset)
     assert said is None or (said.text and 0 <= said.span.start <= offset <= said.span.end <= size)
-    found = completion(text, offset)
+    found = complete(text, offset)
     assert 0 <= found.span.start <= found.span.end == offset
-    definition(text, offset)
-    meant = target(text, offset)
+    find_definition(text, offset)
+    meant = referent_at(text, offset)
     if meant is not None:
-        for reference in references([text], meant):
+        for reference in find_references([text], meant):
             assert reference.span.text
 
 
-def whole(text: View) -> None:
-    for hint in hints(text):
+def whole(text: EditorView) -> None:
+    for hint in shape_hints(text):
         assert 0 < hint.offset <= len(text.source.text)
     for symbol in outline(text):
         assert symbol.span.start <= symbol.head.start <= symbol.head.end <= symbol.span.end
     last = len(text.source.line_starts)
-    assert all(1 <= fold.first < fold.last <= last for fold in folds(text))
+    assert all(1 <= fold.first < fold.last <= last for fold in folding_ranges(text))
 
 
 @pytest.mark.parametrize("name", ["7b-net", "blocks", "table-4", "tiny"])
 def test_every_beginning_of_a_file(name: str) -> None:
-    path = shipped()[name]
+    path = shipped_networks()[name]
     text = path.read_text(encoding="utf-8")
     for end in range(0, len(text) + 1, 7 if name == "blocks" else 3):
-        typed = view(text[:end], str(path), path)
+        typed = compile_for_editor(text[:end], str(path), path)
         ask(typed, end)
         ask(typed, end // 2)
         whole(typed)
@@ -57,7 +57,7 @@ def test_every_beginning_of_a_file(name: str) -> None:
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30), st.data())
 def test_pieces_of_the_language(pieces: list[str], data: st.DataObject) -> None:
-    text = view(HEAD + "".join(pieces), "x.net")
+    text = compile_for_editor(HEAD + "".join(pieces), "x.net")
     ask(text, data.draw(st.integers(0, len(text.source.text))))
     whole(text)
 
@@ -65,7 +65,7 @@ def test_pieces_of_the_language(pieces: list[str], data: st.DataObject) -> None:
 @pytest.mark.parametrize("text", ["body " + "{" * 20_000, "body " + "a" * 50_000, "body " + "BN-" * 20_000])
 def test_long_texts_take_no_more_than_their_length(text: str) -> None:
     """What grows with the square of the length would take minutes here."""
-    whole_text = view(f"{HEAD}{text}", "x.net")
+    whole_text = compile_for_editor(f"{HEAD}{text}", "x.net")
     ask(whole_text, len(whole_text.source.text))
 
 
@@ -83,17 +83,17 @@ PARAMETERS = [f"{letters}q" for letters in map("".join, product("abcdefghi", rep
 )
 def test_what_is_said_elsewhere_takes_no_more_than_the_length(text: str) -> None:
     """What compares each word with each, or each argument with each parameter, would take minutes here."""
-    whole_text = view(f"sewdsl 1\n{text}", "x.net")
+    whole_text = compile_for_editor(f"sewdsl 1\n{text}", "x.net")
     for name in ("block ", "q=1"):
-        found = target(whole_text, max(0, whole_text.source.text.find(name) + len(name)))
+        found = referent_at(whole_text, max(0, whole_text.source.text.find(name) + len(name)))
         if found is not None:
-            assert list(references([whole_text], found))
+            assert list(find_references([whole_text], found))
             with suppress(RenameProblem):
                 rename([whole_text], found, "yours")
 
 
 @given(st.text(max_size=60), st.data())
 def test_any_characters(characters: str, data: st.DataObject) -> None:
-    text = view(characters, "x.net")
+    text = compile_for_editor(characters, "x.net")
     ask(text, data.draw(st.integers(0, len(characters))))
     whole(text)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sewdsl.editing.completion import completion
+from sewdsl.editing.completion import complete
 from tests.editing.marked import HEAD, at_cursor
 
 BLOCK_NAMES = (
@@ -33,7 +33,7 @@ DATA = ("mnist5k", "dvs128-gesture")
 def offered(text: str, file: Path | None = None) -> tuple[list[str], str]:
     """What is offered, and in place of what."""
     view, offset = at_cursor(text, file)
-    found = completion(view, offset, DATA)
+    found = complete(view, offset, DATA)
     return [proposal.text for proposal in found.found], found.span.text
 
 
@@ -161,7 +161,7 @@ def test_files(tmp_path: Path) -> None:
 
 def test_kinds_say_what_they_are() -> None:
     view, offset = at_cursor(f"{HEAD}body ‸")
-    about = {proposal.text: proposal for proposal in completion(view, offset).found}
+    about = {proposal.text: proposal for proposal in complete(view, offset).found}
     assert about["PLIF"].about.startswith("A LIF neuron (Eq. 5) whose layer learns")
     assert about["SEW Block"].about.startswith("```sewdsl\nblock SEW Block(c=in, s=1)")
     assert about["My Net"].detail == "the file's own"

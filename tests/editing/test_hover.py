@@ -2,7 +2,7 @@
 
 import pytest
 
-from sewdsl.editing.docs import codes, description
+from sewdsl.editing.docs import code_pages, kind_description
 from sewdsl.editing.hover import hover
 from sewdsl.ops import catalogue
 from tests.editing.marked import HEAD, at_cursor
@@ -112,7 +112,7 @@ def test_a_join() -> None:
         (HEAD.replace("My Net", "My‸ Net"), "My Net", "```sewdsl\nblock   My Net(c=in"),
         (f"{HEAD}body BN-FC5\nexpect ‸parameters 5", "parameters", "computed: 10,249"),
         (f"{HEAD}body BN-FC5\nclaim ‸output 5", "output", "computed: 5"),
-        (f'{HEAD}allow ‸growing-output "why"', "growing-output", codes()["growing-output"]),
+        (f'{HEAD}allow ‸growing-output "why"', "growing-output", code_pages()["growing-output"]),
         (f"{HEAD}body SEW Block (‸c=8)-FC5", "c", "A parameter of SEW Block."),
         (f"{HEAD}body SEW Block (‸g=AND)-FC5", "g", "The file's join"),
         (f"{HEAD}train on mnist5k {{\n    war‸mup 3\n}}", "warmup", "Epochs before the schedule begins"),
@@ -144,6 +144,6 @@ def test_where_something_is_broken_the_rest_is_known() -> None:
 
 def test_every_kind_is_described() -> None:
     for name, kind in catalogue().items():
-        assert len(description(kind)) > 20, name
-        assert "``" not in description(kind)
-        assert ":class:" not in description(kind)
+        assert len(kind_description(kind)) > 20, name
+        assert "``" not in kind_description(kind)
+        assert ":class:" not in kind_description(kind)

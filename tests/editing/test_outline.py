@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sewdsl.compiler import read, shipped
-from sewdsl.editing import view
-from sewdsl.editing.hints import hints
-from sewdsl.editing.outline import Fold, folds, outline
+from sewdsl.compiler import read, shipped_networks
+from sewdsl.editing import compile_for_editor
+from sewdsl.editing.hints import shape_hints
+from sewdsl.editing.outline import FoldingRange, folding_ranges, outline
 from tests.editing.marked import HEAD
 
 NET = f"""\
@@ -24,7 +24,7 @@ train on mnist5k {{
 
 
 def test_outline() -> None:
-    found = outline(view(NET, "x.net"))
+    found = outline(compile_for_editor(NET, "x.net"))
     assert [(symbol.name, symbol.detail, symbol.kind) for symbol in found] == [
         ("network", '"A"', "setting"),
         ("input", "2x32x32", "setting"),
@@ -45,15 +45,15 @@ def test_outline() -> None:
 
 def test_folds() -> None:
     first = HEAD.count("\n") + 1
-    assert folds(view(NET, "x.net")) == [
-        Fold(first + 2, first + 3, comment=False),
-        Fold(first + 5, first + 7, comment=False),
-        Fold(first, first + 1, comment=True),
+    assert folding_ranges(compile_for_editor(NET, "x.net")) == [
+        FoldingRange(first + 2, first + 3, comment=False),
+        FoldingRange(first + 5, first + 7, comment=False),
+        FoldingRange(first, first + 1, comment=True),
     ]
 
 
 def test_hints() -> None:
-    found = hints(view(NET, "x.net"))
+    found = shape_hints(compile_for_editor(NET, "x.net"))
     assert [(NET[: hint.offset].rsplit("-", maxsplit=1)[-1], hint.label, hint.tooltip) for hint in found] == [
         ("SN\n# a comment\n# of two lines\nbody c8k3", "8×32×32", "real"),
         ("MPk2", "8×16×16 … 8×4×4", "count 0..4"),
@@ -61,11 +61,11 @@ def test_hints() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_networks())
 def test_the_last_shape_is_the_output(name: str) -> None:
-    path = shipped()[name]
+    path = shipped_networks()[name]
     compilation = read(path)
-    found = hints(view(path.read_text(encoding="utf-8"), str(path), path))
+    found = shape_hints(compile_for_editor(path.read_text(encoding="utf-8"), str(path), path))
     if compilation.network is None:
         assert not found
     else:
@@ -74,7 +74,7 @@ def test_the_last_shape_is_the_output(name: str) -> None:
 
 
 def test_a_text_without_a_network(tmp_path: Path) -> None:
-    assert hints(view("sewdsl 1\n", "x.net", tmp_path / "x.net")) == []
-    assert outline(view("", "x.net")) == []
-    assert folds(view("", "x.net")) == []
-    assert folds(view("# too long to be read\n" * 20_000, "x.net")) == []
+    assert shape_hints(compile_for_editor("sewdsl 1\n", "x.net", tmp_path / "x.net")) == []
+    assert outline(compile_for_editor("", "x.net")) == []
+    assert folding_ranges(compile_for_editor("", "x.net")) == []
+    assert folding_ranges(compile_for_editor("# too long to be read\n" * 20_000, "x.net")) == []

@@ -6,8 +6,8 @@ import pytest
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import Edit
-from sewdsl.editing import View, view
-from sewdsl.editing.references import RenameProblem, definition, references, rename, target
+from sewdsl.editing import EditorView, compile_for_editor
+from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename
 from sewdsl.ir.network import Network
 from sewdsl.source import Source, Span
 from tests.editing.marked import at_cursor
@@ -28,7 +28,7 @@ def applied(text: str, edits: list[Edit]) -> str:
     return text
 
 
-def marked(before: str, word: str) -> tuple[View, int]:
+def marked(before: str, word: str) -> tuple[EditorView, int]:
     """The text with its cursor in a word behind some other text."""
     place = TEXT.index(word, TEXT.index(before))
     return at_cursor(f"{TEXT[:place]}‸{TEXT[place:]}")
@@ -36,8 +36,8 @@ def marked(before: str, word: str) -> tuple[View, int]:
 
 def places(before: str, word: str) -> list[tuple[str, int]]:
     text, offset = marked(before, word)
-    found = target(text, offset)
-    return [] if found is None else [(r.span.text, r.span.line) for r in references([text], found)]
+    found = referent_at(text, offset)
+    return [] if found is None else [(r.span.text, r.span.line) for r in find_references([text], found)]
 
 
 def network(text: str) -> Network:
@@ -70,8 +70,8 @@ def test_names_of_another_block_are_other_names() -> None:
 @pytest.mark.parametrize(("before", "word"), [("body", "c8k3"), ("body", "GAP"), ("input", "2x32"), ("neuron", "IF")])
 def test_what_is_no_name_of_the_file(before: str, word: str) -> None:
     text, offset = marked(before, word)
-    assert target(text, offset) is None
-    assert definition(text, offset) is None
+    assert referent_at(text, offset) is None
+    assert find_definition(text, offset) is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_no_name_of_the_file(before: str, word: str) -> None:
 )
 def test_another_name_changes_nothing_else(before: str, word: str, name: str) -> None:
     text, offset = marked(before, word)
-    found = target(text, offset)
+    found = referent_at(text, offset)
     assert found is not None
     changed = applied(TEXT, rename([text], found, name))
     assert (changed == TEXT.replace("MyNet(", "My Net(")) == (name == "My Net")
@@ -117,7 +117,7 @@ def test_another_name_changes_nothing_else(before: str, word: str, name: str) ->
 )
 def test_names_that_cannot_be(before: str, word: str, name: str, why: str) -> None:
     text, offset = marked(before, word)
-    found = target(text, offset)
+    found = referent_at(text, offset)
     assert found is not None
     with pytest.raises(RenameProblem, match=why):
         rename([text], found, name)
@@ -127,7 +127,7 @@ def test_a_study_that_says_a_name_stands_against_another() -> None:
     text, offset = at_cursor(
         TEXT.replace("block My", "block ‸My") + 'study {\n    vary block.MyNet "My Net" "Inner"\n}\n'
     )
-    found = target(text, offset)
+    found = referent_at(text, offset)
     assert found is not None
     with pytest.raises(RenameProblem, match=r"the study in x\.net says 'My Net' too"):
         rename([text], found, "Other")
@@ -139,10 +139,10 @@ def test_files_named_in_two_ways_are_one(tmp_path: Path) -> None:
     library = "sewdsl 1\nblock Mine(c) = c$(c)k3-BN-IF\n"
     (tmp_path / "lib.net").write_text(library)
     body = 'sewdsl 1\nuse "../lib.net"\ninput 1x8x8\nbody Mine (c4)-FC2\n'
-    using = view(body, str(tmp_path / "sub/a.net"), tmp_path / "sub/a.net")
-    defining = view(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
+    using = compile_for_editor(body, str(tmp_path / "sub/a.net"), tmp_path / "sub/a.net")
+    defining = compile_for_editor(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
     for text, place in ((using, body.index("Mine")), (defining, library.index("Mine"))):
-        found = target(text, place)
+        found = referent_at(text, place)
         assert found is not None
         assert [edit.span.line for edit in rename([using, defining], found, "Yours")] == [4, 2]
 
@@ -153,10 +153,11 @@ def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
     (tmp_path / "lib.net").write_text(library)
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nblock Mine(c) = c$(c)k1\nbody Two (c4)-FC2\n'
     views = [
-        view(text, str(tmp_path / name), tmp_path / name) for name, text in (("a.net", body), ("lib.net", library))
+        compile_for_editor(text, str(tmp_path / name), tmp_path / name)
+        for name, text in (("a.net", body), ("lib.net", library))
     ]
     for text in views:
-        found = target(text, text.source.text.index("Mine"))
+        found = referent_at(text, text.source.text.index("Mine"))
         assert found is not None
         with pytest.raises(RenameProblem, match="another block 'Mine'"):
             rename(views, found, "Yours")
@@ -165,28 +166,28 @@ def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
 def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: Path) -> None:
     library = "sewdsl 1\nblock Mine(c) = c$(c)k3-BN-IF\n"
     (tmp_path / "lib.net").write_text(library)
-    defining = view(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
-    found = target(defining, library.index("Mine"))
+    defining = compile_for_editor(library, str(tmp_path / "lib.net"), tmp_path / "lib.net")
+    found = referent_at(defining, library.index("Mine"))
     assert found is not None
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-{FC2\n'
-    half = view(body, str(tmp_path / "a.net"), tmp_path / "a.net")
+    half = compile_for_editor(body, str(tmp_path / "a.net"), tmp_path / "a.net")
     with pytest.raises(RenameProblem, match=r"line 4 of a\.net has a syntax error, and says 'Mine': mend it first"):
         rename([defining, half], found, "Yours")
     for harmless in (body.replace("Mine", "Miner"), body.replace('use "lib.net"\n', "")):
-        other = view(harmless, str(tmp_path / "a.net"), tmp_path / "a.net")
+        other = compile_for_editor(harmless, str(tmp_path / "a.net"), tmp_path / "a.net")
         assert len(rename([defining, other], found, "Yours")) == 1
 
 
 def test_what_ships_keeps_its_name() -> None:
     text, offset = at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n")
-    found = target(text, offset)
+    found = referent_at(text, offset)
     assert found is not None
     with pytest.raises(RenameProblem, match="'SEW Block' comes with sewdsl"):
         rename([text], found, "X")
 
 
 def test_definition_of_a_shipped_block() -> None:
-    found = definition(*at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n"))
+    found = find_definition(*at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n"))
     assert found is not None
     span, path = found
     assert path is not None
@@ -200,15 +201,15 @@ def test_files_that_use_each_other(tmp_path: Path) -> None:
     (tmp_path / "a.net").write_text(body)
     (tmp_path / "b.net").write_text("sewdsl 1\ninput 1x8x8\nblock Mine(c) = c$(c)k1\nbody Mine (c4)-FC2\n")
     files = [tmp_path / name for name in ("a.net", "lib.net", "b.net")]
-    views = [view(path.read_text(), str(path), path) for path in files]
-    found = target(views[0], body.index("Mine"))
+    views = [compile_for_editor(path.read_text(), str(path), path) for path in files]
+    found = referent_at(views[0], body.index("Mine"))
     assert found is not None
-    spans = [reference.span for reference in references(views, found)]
+    spans = [reference.span for reference in find_references(views, found)]
     assert [(Path(span.source.name).name, span.line) for span in spans] == [("a.net", 4), ("lib.net", 3)]
-    assert [reference.defines for reference in references(views, found)] == [False, True]
-    place = definition(views[0], body.index("Mine"))
+    assert [reference.defines for reference in find_references(views, found)] == [False, True]
+    place = find_definition(views[0], body.index("Mine"))
     assert place is not None
     assert (place[1], place[0].line) == (tmp_path / "lib.net", 3)
-    assert definition(views[0], body.index("lib")) == (Span(Source(str(files[1]), ""), 0, 0), files[1])
+    assert find_definition(views[0], body.index("lib")) == (Span(Source(str(files[1]), ""), 0, 0), files[1])
     edits = rename(views, found, "Yours")
     assert {Path(edit.span.source.name).name for edit in edits} == {"a.net", "lib.net"}

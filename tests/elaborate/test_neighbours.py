@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sewdsl
-from sewdsl.elaborate.neighbours import MOST, Neighbours
+from sewdsl.elaborate.neighbours import MAX_SIBLING_FILES, SiblingBlocks
 
 BODY = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-My Block (c4)-FC10\n"
 MINE = "sewdsl 1\nblock Other(c) = BN\n  block  My  Block (c=in) = BN\n"
@@ -53,11 +53,11 @@ def test_what_cannot_be_read_is_passed_over(file: Path) -> None:
     (file.parent / "below" / "mine.txt").write_text(MINE)
     file.with_name("link.net").symlink_to("below/mine.txt")
     assert "use" in help_of(file)
-    assert Neighbours(file, 300_000).blocks == {}
-    assert Neighbours(file.parent / "away" / "a.net", 300_000).blocks == {}
+    assert SiblingBlocks(file, 300_000).blocks == {}
+    assert SiblingBlocks(file.parent / "away" / "a.net", 300_000).blocks == {}
 
 
 def test_not_all_files_are_looked_into(file: Path) -> None:
-    for number in range(MOST + 1):
+    for number in range(MAX_SIBLING_FILES + 1):
         file.with_name(f"n{number:03}.net").write_text(f"block N{number}(c) = BN")
-    assert len(Neighbours(file, 300_000).blocks) == MOST
+    assert len(SiblingBlocks(file, 300_000).blocks) == MAX_SIBLING_FILES

@@ -7,7 +7,7 @@ import pytest
 import sewdsl
 from sewdsl import Network
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 
 HEAD = "sewdsl 1\ninput 2x16x16\nsteps 2\n"
 
@@ -263,7 +263,7 @@ class TestBlocks:
         assert ops(text)[2] == "c4k5s1p2d1g1b1"
 
     def test_library_block_is_five_lines(self) -> None:
-        text = (folder("nets") / "blocks.net").read_text(encoding="utf-8")
+        text = (resource_folder("nets") / "blocks.net").read_text(encoding="utf-8")
         block = text[text.index("block SEW Block(") :].split("\n\n")[0]
         assert len(block.splitlines()) <= 5
 

@@ -8,7 +8,7 @@ import pytest
 
 import sewdsl
 from sewdsl.diagnostics import Severity
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 
 FILE = "sewdsl 1\ninput 2x8x8\n{}body c4k3-BN-IF-{}-GAP-FC3\n"
 OTHER = "block SEW Block(c=in, s=1) = c$(c)k3-BN-IF\n"
@@ -36,7 +36,7 @@ def test_it_can_be_allowed(file: Path) -> None:
 
 
 def test_the_same_definition_is_no_other_block(file: Path) -> None:
-    text = (folder("nets") / "blocks.net").read_text("utf-8")
+    text = (resource_folder("nets") / "blocks.net").read_text("utf-8")
     file.write_text(text + FILE.format("", "SEW Block").removeprefix("sewdsl 1\n"), "utf-8")
     assert codes(file) == []
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sewdsl.compiler import Compilation, read, variants
+from sewdsl.compiler import Compilation, compile_variants, read
 from sewdsl.source import Source
-from sewdsl.train.standalone import standalone
+from sewdsl.train.standalone import standalone_text
 
 NET = """\
 sewdsl 1
@@ -28,7 +28,7 @@ def study(*lines: str) -> Source:
 
 
 def titles(*lines: str) -> list[str]:
-    base, found = variants(study(*lines))
+    base, found = compile_variants(study(*lines))
     assert base.valid, base.diagnostics
     return [one.variant.title for one in found]
 
@@ -42,7 +42,7 @@ def test_every_value_of_every_axis() -> None:
 
 def test_named_variants_come_first() -> None:
     lines = ["vary steps 2 4", 'variant "A" "join=AND" "train.optimizer.lr=0.1"', 'variant "B" "block=Spiking Block"']
-    base, found = variants(study(*lines))
+    base, found = compile_variants(study(*lines))
     assert [one.variant.title for one in found] == ["A, steps 2", "A, steps 4", "B, steps 2", "B, steps 4"]
     networks = [one.compilations[0].result() for one in found]
     assert [network.settings.join.kind for network in networks] == ["AND", "AND", "ADD", "ADD"]
@@ -53,7 +53,7 @@ def test_named_variants_come_first() -> None:
 
 def test_values_in_quotes_and_with_arguments() -> None:
     lines = ["vary neuron.surrogate ATan(alpha=3.0) Rectangular", 'vary block "SEW Block" "SEW Block (g=IAND)"']
-    _, found = variants(study(*lines))
+    _, found = compile_variants(study(*lines))
     networks = [one.compilations[0].result() for one in found]
     assert [str(network.settings.neuron.surrogate) for network in networks] == [  # type: ignore[union-attr]
         *["ATan(alpha=3.0, scale=1.0)"] * 2,
@@ -64,37 +64,37 @@ def test_values_in_quotes_and_with_arguments() -> None:
 
 
 def test_seeds_are_no_variants() -> None:
-    _, found = variants(study("vary join ADD AND", "vary seed 3 5"))
+    _, found = compile_variants(study("vary join ADD AND", "vary seed 3 5"))
     assert [one.variant.title for one in found] == ["join ADD", "join AND"]
     seeds = [[c.result().recipe.seed for c in one.compilations] for one in found]  # type: ignore[union-attr]
     assert seeds == [[3, 5], [3, 5]]
-    _, once = variants(study("vary join ADD AND", "vary seed 3 5"), seeded=False)
+    _, once = compile_variants(study("vary join ADD AND", "vary seed 3 5"), seeded=False)
     assert [len(one.compilations) for one in once] == [1, 1]
 
 
 def test_only_seeds() -> None:
-    _, found = variants(study("vary train.seed 0 1"))
+    _, found = compile_variants(study("vary train.seed 0 1"))
     assert [(one.variant.title, len(one.compilations)) for one in found] == [("as written", 2)]
 
 
 def test_what_a_file_expects_is_of_its_own_network() -> None:
-    base, found = variants(study('variant "wide" "body=c64k3-BN-SN-FC10"'))
+    base, found = compile_variants(study('variant "wide" "body=c64k3-BN-SN-FC10"'))
     assert base.valid
     assert found[0].compilations[0].valid
-    wrong, none = variants(Source("s.net", study("vary steps 2").text.replace("7663", "1")))
+    wrong, none = compile_variants(Source("s.net", study("vary steps 2").text.replace("7663", "1")))
     assert [d.code for d in wrong.diagnostics] == ["expectation-failed"]
     assert none == ()
 
 
 def test_overrides_lie_beneath() -> None:
-    _, found = variants(study("vary steps 2 3"), set={"steps": 9, "join": "IAND"})
+    _, found = compile_variants(study("vary steps 2 3"), set={"steps": 9, "join": "IAND"})
     assert [one.compilations[0].result().settings.steps for one in found] == [2, 3]
     assert {one.compilations[0].result().settings.join.kind for one in found} == {"IAND"}
 
 
 def test_a_run_of_a_variant_is_a_file_without_study() -> None:
-    _, found = variants(study('variant "B" "block=Spiking Block"', "vary seed 4"))
-    text = standalone(found[0].compilations[0])
+    _, found = compile_variants(study('variant "B" "block=Spiking Block"', "vary seed 4"))
+    text = standalone_text(found[0].compilations[0])
     assert "study" not in text
     assert "SEW Block" not in text.partition("body")[2]
     again = read(Source("spec.net", text))
@@ -125,14 +125,14 @@ SEVERAL = [
 
 @pytest.mark.parametrize(("line", "where"), SEVERAL)
 def test_a_wrong_value_is_said_where_it_stands(line: str, where: tuple[int, int, str]) -> None:
-    base, _ = variants(study(line))
+    base, _ = compile_variants(study(line))
     assert [(d.span.line, d.span.column, d.code) for d in base.diagnostics] == [where]
     assert base.diagnostics[0].span.source.name == "s.net"
 
 
 @pytest.mark.parametrize("key", ["encode", "steps", "train.batch"])
 def test_each_wrong_value_is_said(key: str) -> None:
-    base, _ = variants(study(f"vary {key} -1 -2"))
+    base, _ = compile_variants(study(f"vary {key} -1 -2"))
     assert [d.span.text for d in base.diagnostics] == ["-1", "-2"]
 
 
@@ -186,6 +186,6 @@ def test_too_many() -> None:
 
 
 def test_a_variant_that_is_no_network_names_itself() -> None:
-    base, _ = variants(study('variant "deep" "body=c8k3-BN-SN-{MPk2s2}*6-FC10"', 'variant "flat" "steps=2"'))
+    base, _ = compile_variants(study('variant "deep" "body=c8k3-BN-SN-{MPk2s2}*6-FC10"', 'variant "flat" "steps=2"'))
     (said,) = base.diagnostics
     assert (said.code, said.path[0]) == ("spatial-size-exhausted", "deep")

@@ -10,7 +10,7 @@ import pytest
 import sewdsl
 from sewdsl.elaborate.builder import Followers, Graph
 from sewdsl.elaborate.meant import MAX_COMPARED
-from sewdsl.elaborate.suggestions import MAX_LISTED, listed, nearest
+from sewdsl.elaborate.suggestions import MAX_LISTED, listed, nearest_name
 from sewdsl.ir.op import Neuron, Op
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
@@ -86,7 +86,7 @@ def test_names_are_compared_up_to_a_limit() -> None:
     ],
 )
 def test_the_nearest_name(name: str, known: list[str], near: str | None) -> None:
-    assert nearest(name, known) == near
+    assert nearest_name(name, known) == near
 
 
 def test_many_names_are_not_all_listed() -> None:

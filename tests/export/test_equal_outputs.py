@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 import sewdsl
-from sewdsl.export.weights import SCHEMES, WeightsError, convert, detect, fit, name
+from sewdsl.export.weights import SCHEMES, WeightsError, convert, detect_schemes, to_node_paths, to_scheme_keys
 from sewdsl.ir.network import Network
 from tests.export.layouts import IF, PLIF, DVSNet, ImageNetNet
 
@@ -70,10 +70,10 @@ def check(network: Network, reference: nn.Module, scheme: str, x: Tensor) -> Non
         x: The input.
     """
     theirs = reference.state_dict()
-    assert scheme in [found.name for found in detect(theirs, network)]
-    weights, notes = fit(theirs, network, SCHEMES[scheme])
+    assert scheme in [found.name for found in detect_schemes(theirs, network)]
+    weights, notes = to_node_paths(theirs, network, SCHEMES[scheme])
     assert notes == []
-    back = name(weights, network, SCHEMES[scheme])
+    back = to_scheme_keys(weights, network, SCHEMES[scheme])
     assert list(map(len, (weights, back))) == [len(theirs)] * 2
     for key, value in theirs.items():
         assert torch.equal(back[key].flatten(), value.flatten())
@@ -167,7 +167,7 @@ def test_keys_of_the_authors(kind: str, depth: int) -> None:
     with torch.device("meta"):
         theirs = ImageNetNet(depth, sew=kind == "sew", node=IF).state_dict()
         weights = sewdsl.compile(network).state_dict()
-    found = name(weights, network, SCHEMES["authors"])
+    found = to_scheme_keys(weights, network, SCHEMES["authors"])
     assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in theirs.items()}
 
 
@@ -179,7 +179,9 @@ def test_authors_dvs(net: str) -> None:
     settle(reference, x, drive=0.0 if net == "7b-net-iand" else 0.3)  # spikes in branches leave IAND silent
     network = sewdsl.load(net, steps=2)
     check(network, reference, "authors-dvs", x)
-    back = name(fit(reference.state_dict(), network, SCHEMES["authors-dvs"])[0], network, SCHEMES["authors-dvs"])
+    back = to_scheme_keys(
+        to_node_paths(reference.state_dict(), network, SCHEMES["authors-dvs"])[0], network, SCHEMES["authors-dvs"]
+    )
     assert {key: value.shape for key, value in back.items()} == {k: v.shape for k, v in reference.state_dict().items()}
 
 
@@ -207,7 +209,7 @@ def test_round_trip(scheme: str) -> None:
 def test_weights_of_an_ann_start_a_spiking_network() -> None:
     theirs = torchvision.models.resnet18().state_dict()
     network = sewdsl.load("spiking-resnet-18")
-    weights, _ = fit(theirs, network, SCHEMES["torchvision"])
+    weights, _ = to_node_paths(theirs, network, SCHEMES["torchvision"])
     assert torch.equal(weights["fc1.weight"], theirs["fc.weight"])
 
 
@@ -216,13 +218,13 @@ def test_keys_of_containers_as_spikingjelly_names_them_now(net: str, scheme: str
     """Its own container, in place of the ``.module`` that the authors' code had."""
     network = sewdsl.load(net)
     weights = sewdsl.compile(network, seed=0).state_dict()
-    then = name(weights, network, SCHEMES[scheme])
+    then = to_scheme_keys(weights, network, SCHEMES[scheme])
     now = {key.replace(".module", ""): value for key, value in then.items()}
     container = layer.SeqToANNContainer(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4))
     assert next(iter(container.state_dict())) == "0.weight"
     assert now.keys() != then.keys()
-    assert [found.name for found in detect(now, network)] == [scheme]
-    back, _ = fit(now, network, SCHEMES[scheme])
+    assert [found.name for found in detect_schemes(now, network)] == [scheme]
+    back, _ = to_node_paths(now, network, SCHEMES[scheme])
     assert all(torch.equal(back[key], value) for key, value in weights.items())
     with pytest.raises(WeightsError, match="not of this network"):
-        fit(now | {next(key for key in then if ".module" in key): torch.ones(1)}, network, SCHEMES[scheme])
+        to_node_paths(now | {next(key for key in then if ".module" in key): torch.ones(1)}, network, SCHEMES[scheme])

@@ -21,8 +21,8 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.cli.weights import From, To
-from sewdsl.export.weights import SCHEMES, name
+from sewdsl.cli.weights import SourceScheme, TargetScheme
+from sewdsl.export.weights import SCHEMES, to_scheme_keys
 from tests.export.layouts import PLIF
 
 NET = "c4k3-BN-PLIF-SEW Block (c4)-SEW Block (c8s2)-GAP-FC3"
@@ -34,7 +34,7 @@ def weights(scheme: str = "authors", net: str = NET) -> dict[str, Tensor]:
     """Those of a small ResNet, by a scheme's keys."""
     network = sewdsl.load(net, input=(2, 8, 8))
     ours = sewdsl.compile(network, seed=0).state_dict()
-    return name(ours, network, SCHEMES[scheme])
+    return to_scheme_keys(ours, network, SCHEMES[scheme])
 
 
 def run(*arguments: object) -> Result:
@@ -316,7 +316,7 @@ class TestNeurons:
         """Its body once named the neuron of the stem, which stayed an IF without a word."""
         options = {"input": (3, 32, 32), "neuron": "LIF"}
         model = sewdsl.compile("sew-resnet-18", **options)  # type: ignore[arg-type]
-        source = saved(name(model.state_dict(), model.network, SCHEMES["spikingjelly"]), tmp_path / "in.pth")
+        source = saved(to_scheme_keys(model.state_dict(), model.network, SCHEMES["spikingjelly"]), tmp_path / "in.pth")
         result = run("convert", source, tmp_path / "out.pth", "--net", "sew-resnet-18", "--neuron", "LIF")
         assert result.stdout.splitlines()[-1] == "  for SEW ResNet-18 with 20 LIF"
 
@@ -339,5 +339,5 @@ class TestShows:
 
 
 def test_the_options_name_all_schemes() -> None:
-    assert [*To] == [*SCHEMES]
-    assert [*From] == ["auto", *SCHEMES]
+    assert [*TargetScheme] == [*SCHEMES]
+    assert [*SourceScheme] == ["auto", *SCHEMES]

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from sewdsl.cli.check import _fix, _said
-from sewdsl.cli.printing import as_json, lines
+from sewdsl.cli.printing import diagnostics_to_json, format_diagnostic
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
 from sewdsl.highlight.pygments_lexer import CompactLexer, NetLexer
@@ -47,9 +47,9 @@ def _check(made: Compilation) -> None:
         for fix in said.fixes:
             for edit in fix.edits:
                 _inside(edit.span)
-    as_json(made.diagnostics)
+    diagnostics_to_json(made.diagnostics)
     for said in made.diagnostics[:PRINTED]:
-        assert "".join(lines(said))
+        assert "".join(format_diagnostic(said))
 
 
 def _on_disk(text: str) -> None:

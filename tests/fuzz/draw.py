@@ -10,7 +10,7 @@ from random import Random
 from xml.etree import ElementTree as ET
 
 from sewdsl.compiler import read
-from sewdsl.draw import RenderingError, dot, mermaid, picture
+from sewdsl.draw import RenderingError, dot, mermaid, render_picture
 from sewdsl.source import Source
 from tests.fuzz.texts import numbered_text as hostile
 
@@ -68,5 +68,5 @@ def ask(text: str, random: Random) -> None:
                 assert drawn.rstrip().endswith("}")
         assert mermaid(network, expand=expand).strip()
     if len(network) <= SMALL and random.random() < RENDERED:
-        root = ET.fromstring(picture(network).decode())  # noqa: S314 -- our own text
+        root = ET.fromstring(render_picture(network).decode())  # noqa: S314 -- our own text
         assert root.tag.endswith("svg")

@@ -15,14 +15,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import sewdsl
 from sewdsl.draw import dot, mermaid
-from sewdsl.export.refusal import Refused
-from sewdsl.export.source.running import module
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.export.source.running import module_from_source
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
-from sewdsl.notation import net
+from sewdsl.notation import write_net
 from sewdsl.ops import catalogue
-from sewdsl.passes import Program, optimized
-from sewdsl.passes.memory import load_of, peak
+from sewdsl.passes import Program, optimize_program
+from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import choice
 from sewdsl.source import Source
@@ -70,13 +70,13 @@ def ask(text: str, random: Random) -> None:
     case = _Case(text, (), T, random.randint(1, 3), static, random.randrange(1000))
     _texts(network)
     _counts(network)
-    with kernels.using("reference"):
+    with kernels.use_kernels("reference"):
         _values(case)
         _work(case)
     compiled = random.random() < COMPILED
-    with kernels.using("fastest" if compiled else "reference"), pytest.MonkeyPatch.context() as patch:
+    with kernels.use_kernels("fastest" if compiled else "reference"), pytest.MonkeyPatch.context() as patch:
         if random.random() < 0.5:  # what pays for large tensors only is done for these
-            patch.setattr(choice, "LARGE", 0)
+            patch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 0)
         _passes(case, random, training=random.random() < 0.6)
         _stream(case, random)
     if random.random() < 0.3:
@@ -85,7 +85,7 @@ def ask(text: str, random: Random) -> None:
 
 def _texts(network: Network) -> None:
     """A network is the same when it has been written and read, and can be drawn."""
-    assert essence(compiled(net(network))) == essence(network)
+    assert essence(compiled(write_net(network))) == essence(network)
     assert from_json(to_json(network), catalogue()) == network
     for expand in (False, True):
         assert dot(network, expand=expand).rstrip().endswith("}")
@@ -103,7 +103,7 @@ def _counts(network: Network) -> None:
     assert sum(p.numel() for p in model.parameters()) == network.total_parameters
     assert len(model.state_dict()) == sum(len(part.state_dict()) for part in parts)
     for level in (0, 1, 2):
-        found = peak(optimized(network, level), load_of(network.recipe, 2))
+        found = peak_memory(optimize_program(network, level), training_load(network.recipe, 2))
         assert found.bytes >= 4 * network.total_parameters
 
 
@@ -151,8 +151,8 @@ def _passes(case: Drawn, random: Random, *, training: bool) -> None:
 
 def _programs(network: Network, random: Random) -> Iterator[tuple[str, Program]]:
     for level in (0, 1, 2):
-        yield f"level {level}", optimized(network, level)
-    program = replace(optimized(network, random.choice((1, 2))), lean=random.random() < 0.5)
+        yield f"level {level}", optimize_program(network, level)
+    program = replace(optimize_program(network, random.choice((1, 2))), lean=random.random() < 0.5)
     steps = [step for step in program.steps if all(network.nodes[i].op.repeatable for i in step.nodes)]
     again = frozenset(step.gives for step in steps if random.random() < 0.5)
     yield f"computed again: {sorted(again)}", replace(program, again=again)
@@ -162,7 +162,7 @@ def _stream(case: Drawn, random: Random) -> None:
     """One time-step at a time, too."""
     wanted, margin = expected(case, DOUBLE, training=False)
     level = random.choice((0, 1, 2))
-    stream, state, found = build(case, optimized(case.network, level)).eval().stream(), None, []
+    stream, state, found = build(case, optimize_program(case.network, level)).eval().stream(), None, []
     for x_N in case.x.expand(case.T, case.N, *case.network.settings.input):
         y_N, state = stream(x_N, state)
         found.append(y_N.detach())
@@ -175,9 +175,9 @@ def _exports(case: Drawn) -> None:
     for name, source in SOURCES.items():
         try:
             text = source(case.network)
-        except Refused:
+        except UnsupportedLayer:
             continue
-        model: Any = module(text).to(DOUBLE.dtype)
+        model: Any = module_from_source(text).to(DOUBLE.dtype)
         model.load_state_dict(build(case, Program.of(case.network)).state_dict())
         x = case.x.expand(case.T, case.N, *case.network.settings.input)
         with torch.no_grad():

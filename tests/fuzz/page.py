@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sewdsl.serve.app import MAX_BODY, Site
-from sewdsl.serve.folder import Folder
+from sewdsl.serve.app import MAX_BODY, LivePage
+from sewdsl.serve.folder import ServedFolder
 from sewdsl.serve.server import run
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 SECONDS = 10.0
 """Processor time of the server itself for each request."""
@@ -47,7 +47,7 @@ class _Served:
         (self.folder / "link.net").symlink_to(self.secret)
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
-        site = Site(Folder(self.folder, self.file), "", "a.net")
+        site = LivePage(ServedFolder(self.folder, self.file), "", "a.net")
         threading.Thread(target=run, args=(site, ["localhost"], listening, LIMIT), daemon=True).start()
 
     def connection(self) -> HTTPConnection:
@@ -204,7 +204,7 @@ def _malformed(served: _Served, text: str, random: Random) -> None:
 
 def _abandoned(served: _Served, text: str, random: Random) -> None:
     """Whoever asks goes away: before the request is whole, or before the answer comes."""
-    body = json.dumps({"text": text[: STANDARD.source_bytes], "name": "a.net"}).encode()
+    body = json.dumps({"text": text[: DEFAULT_LIMITS.source_bytes], "name": "a.net"}).encode()
     head = f"POST /api/look HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
     sent = head.encode() + body
     with socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT) as connection:

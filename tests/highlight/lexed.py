@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
-from sewdsl.syntax.brackets import match
+from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.layout import mark_alternatives, statements
-from sewdsl.syntax.limits import STANDARD
-from sewdsl.syntax.scanner import end, scan, start
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.syntax.scanner import scan, token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -40,7 +40,7 @@ def in_a_file(text: str) -> list[str | None]:
     """The kind of the token that each character belongs to; None: white space."""
     source = Source("t", text)
     found = scan(source)
-    for statement in statements(found, match(source, found, Diagnostics(), STANDARD)):
+    for statement in statements(found, match_brackets(source, found, Diagnostics(), DEFAULT_LIMITS)):
         for entry in statement.entries:
             mark_alternatives(entry)
     return _kinds(text, found)
@@ -57,5 +57,5 @@ def _kinds(text: str, found: list[Token]) -> list[str | None]:
     kinds: list[str | None] = [None] * len(text)
     for token in found:
         if token.type != "NEWLINE":
-            kinds[start(token) : end(token)] = [token.type] * len(token)
+            kinds[token_start(token) : token_end(token)] = [token.type] * len(token)
     return kinds

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import sewdsl
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Severity
 
 CASES = {case["name"]: case for case in tomllib.loads((Path(__file__).parent / "corpus.toml").read_text())["case"]}
@@ -37,7 +37,7 @@ def test_fixed(name: str) -> None:
     case = CASES[name]
     compilation = read(case)
     assert compilation.found is not None
-    text = fixed(compilation.diagnostics, compilation.found.source, unsafe=True)
+    text = apply_fixes(compilation.diagnostics, compilation.found.source, unsafe=True)
     assert text == case.get("fixed", case["text"])
     mended = {(d.code, d.span.text) for d in compilation.diagnostics if d.fixes and d.span.source.text == case["text"]}
     again = sewdsl.read(text, **case.get("options", {}))
@@ -50,7 +50,7 @@ def test_safe_fixes_make_nothing_worse(name: str) -> None:
     case = CASES[name]
     compilation = read(case)
     assert compilation.found is not None
-    again = sewdsl.read(fixed(compilation.diagnostics, compilation.found.source), **case.get("options", {}))
+    again = sewdsl.read(apply_fixes(compilation.diagnostics, compilation.found.source), **case.get("options", {}))
     errors = [[d for d in said.diagnostics if d.severity is Severity.ERROR] for said in (compilation, again)]
     assert len(errors[1]) <= len(errors[0])
 

@@ -10,7 +10,7 @@ import sewdsl
 from sewdsl.ir.figures import parse_figure
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
-from sewdsl.ir.signal import BINARY, REAL, Signal, Values
+from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.ops import catalogue
 
 NAMES = ("7b-net", "tiny", "sew-resnet-50", "spiking-resnet-34-large", "plif-net-dvs-gesture", "mnist5k", "resnet-18")
@@ -86,7 +86,7 @@ def test_totals_are_sums(network: Network) -> None:
 
 
 def test_signal_texts() -> None:
-    assert str(Signal((2, 4, 4), Values(3))) == "[2, 4, 4] count 0..3"
+    assert str(Signal((2, 4, 4), ValueRange(3))) == "[2, 4, 4] count 0..3"
     assert (str(BINARY), str(REAL)) == ("binary", "real")
 
 

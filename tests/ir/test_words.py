@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.values import python_value
-from sewdsl.ir.words import in_pictures, in_words
+from sewdsl.ir.words import escape_mathtext, format_value
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_value
 
@@ -25,7 +25,7 @@ def test_decimals_are_read_again(value: float) -> None:
 
 def read_again(value: object) -> None:
     diagnostics = Diagnostics()
-    values = parse_value(Source("t", in_words(value)), diagnostics)
+    values = parse_value(Source("t", format_value(value)), diagnostics)
     assert values is not None
     assert [python_value(item, diagnostics) for item in values] == [value]
     assert not diagnostics.found
@@ -33,5 +33,5 @@ def read_again(value: object) -> None:
 
 @pytest.mark.parametrize("text", [r"a $\frac$ b", "$5, $6", "$x$", r"\$", "$"])
 def test_matplotlib_finds_no_formula(text: str) -> None:
-    title = Figure().suptitle(in_pictures(text))
+    title = Figure().suptitle(escape_mathtext(text))
     assert title._preprocess_math(title.get_text()) == (text, False)  # type: ignore[attr-defined]

@@ -89,7 +89,7 @@ def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers) -> Outcome:
 def expected(drawn: Drawn, numbers: Numbers, *, training: bool) -> tuple[Outcome, float]:
     """What the reference makes of it, node by node, and how near it came to another outcome."""
     model = build(drawn, Program.of(drawn.network), numbers).train(training)
-    with kernels.using("reference"), _margins(model) as margins:
+    with kernels.use_kernels("reference"), _margins(model) as margins:
         return run(model, drawn, numbers), min(margins, default=1.0)
 
 

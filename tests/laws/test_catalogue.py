@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import sewdsl
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op, Surrogate
-from sewdsl.ir.signal import Values
+from sewdsl.ir.signal import ValueRange
 from sewdsl.ops import catalogue
 from tests.laws.strategies import NETWORKS
 
@@ -32,7 +32,7 @@ class TestJoins:
         join = kind()
         uppers = (1,) if join.spikes_only else (1, 2, 3)
         for a, s in itertools.product(uppers, uppers):
-            values = join.values(Values(a), Values(s))
+            values = join.values(ValueRange(a), ValueRange(s))
             pairs = torch.cartesian_prod(torch.arange(a + 1.0), torch.arange(s + 1.0))
             out = join.combine(branch=pairs[:, 0], identity=pairs[:, 1])
             assert values.upper is not None

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.cli.printing import lines
-from sewdsl.compiler.fixing import fixed
+from sewdsl.cli.printing import format_diagnostic
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.op import Op
 from sewdsl.ops import catalogue
@@ -23,7 +23,7 @@ def holds(text: str, **options: object) -> None:
     for diagnostic in compilation.diagnostics:
         assert diagnostic.message
         assert 0 <= diagnostic.span.start <= diagnostic.span.end <= len(diagnostic.span.source.text)
-        assert "\n".join(lines(diagnostic))
+        assert "\n".join(format_diagnostic(diagnostic))
         assert "Traceback" not in diagnostic.message
 
 
@@ -101,7 +101,7 @@ def test_fixes_apply(text: str) -> None:
     found = [d for d in compilation.diagnostics if d.code == "missing-hyphen"]
     assert found
     assert compilation.found is not None
-    assert fixed(found, compilation.found.source) == text
+    assert apply_fixes(found, compilation.found.source) == text
 
 
 @settings(max_examples=300)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
-from sewdsl.passes import LEVELS, PASSES, Program, optimized
+from sewdsl.passes import LEVELS, PASSES, Program, optimize_program
 from sewdsl.passes.program import Pass
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import choice
@@ -31,7 +31,7 @@ def alone(step: Pass) -> Change:
 
 def all_of(level: int) -> Change:
     """What the passes of a level make of it."""
-    return lambda network: optimized(network, level)
+    return lambda network: optimize_program(network, level)
 
 
 CHANGES = {step.__name__: alone(step) for _, step in PASSES} | {f"level {level}": all_of(level) for level in LEVELS}
@@ -47,12 +47,12 @@ drawn_nets, trainings, levels = nets(), st.booleans(), st.sampled_from(LEVELS)
 def _everything_is_large() -> Iterator[None]:
     """What pays for large tensors only is done for these."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "LARGE", 0)
+        patch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 0)
         yield
 
 
 def made(drawn: Drawn, level: int, *, training: bool, numbers: Numbers = DOUBLE) -> SpikingNetwork:
-    return build(drawn, optimized(drawn.network, level), numbers).train(training)
+    return build(drawn, optimize_program(drawn.network, level), numbers).train(training)
 
 
 @pytest.mark.parametrize("kernel", ["fastest", "reference"])
@@ -63,7 +63,7 @@ def test_same_outputs_gradients_and_statistics(
     change: str, kernel: kernels.Choice, drawn: Drawn, numbers: Numbers, *, training: bool
 ) -> None:
     model = build(drawn, CHANGES[change](drawn.network), numbers).train(training)
-    with kernels.using(kernel):
+    with kernels.use_kernels(kernel):
         found = run(model, drawn, numbers)
     wanted, margin = expected(drawn, numbers, training=training)
     wrong = list(differences(found, wanted, TOLERANCES[numbers]))
@@ -87,7 +87,7 @@ def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None
 @settings(max_examples=40)
 @given(drawn=drawn_nets, level=levels, numbers=st.sampled_from([DOUBLE, HALF, MIXED]), training=trainings)
 def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) -> None:
-    program = optimized(drawn.network, level)
+    program = optimize_program(drawn.network, level)
     plain, packed = (
         run(build(drawn, each, numbers).train(training), drawn, numbers)
         for each in (replace(program, bits={}), program)
@@ -108,7 +108,7 @@ def test_what_is_computed_again_is_the_same_to_the_bit(
     drawn: Drawn, level: int, numbers: Numbers, *, training: bool, chosen: list[bool], lean: bool
 ) -> None:
     """But for what draws lots, and would draw anew: it is always kept."""
-    program = replace(optimized(drawn.network, level), lean=lean)
+    program = replace(optimize_program(drawn.network, level), lean=lean)
     steps = [step for step in program.steps if all(drawn.network.nodes[i].op.repeatable for i in step.nodes)]
     again = frozenset(step.gives for step, yes in zip(steps, cycle(chosen), strict=False) if yes)
     kept, computed = (

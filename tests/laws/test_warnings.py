@@ -18,7 +18,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Neuron
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.chains import RATES
-from sewdsl.ops.residual import Residual, identities, rows
+from sewdsl.ops.residual import ResidualBlock, identity_blocks, identity_chains
 from sewdsl.snn import kernels
 from sewdsl.snn.runtime import Runtime
 
@@ -90,7 +90,7 @@ def hooked(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) -> 
         handle.remove()
 
 
-def sent(model: SpikingNetwork, row: tuple[Residual, ...], spikes: Tensor) -> Tensor:
+def sent(model: SpikingNetwork, row: tuple[ResidualBlock, ...], spikes: Tensor) -> Tensor:
     """What blocks with neutral branches give, if the first of them is sent these spikes."""
     network = model.network
     changes: dict[str, Callable[[Tensor], Tensor]] = {network.nodes[row[0].source].name: lambda _: spikes}
@@ -106,12 +106,12 @@ def sent(model: SpikingNetwork, row: tuple[Residual, ...], spikes: Tensor) -> Te
         changes[network.nodes[join.inputs[0]].name] = partial(torch.full_like, fill_value=join.op.neutral_branch)
     changes[network.nodes[row[-1].end].name] = see
     x = torch.zeros(network.settings.steps, SAMPLES, *network.settings.input, dtype=torch.float64)
-    with kernels.using("reference"), hooked(model, changes):
+    with kernels.use_kernels("reference"), hooked(model, changes):
         model(x)
     return given[0]
 
 
-def factors(model: SpikingNetwork, row: tuple[Residual, ...], rate: float, seed: int) -> tuple[list[float], float]:
+def factors(model: SpikingNetwork, row: tuple[ResidualBlock, ...], rate: float, seed: int) -> tuple[list[float], float]:
     """By how much a row multiplies the norms of gradients of several kinds, and the firing rate at its end."""
     network, random = model.network, torch.Generator().manual_seed(seed)
     shape = (network.settings.steps, SAMPLES, *network.nodes[row[0].source].output.shape)
@@ -126,10 +126,10 @@ def factors(model: SpikingNetwork, row: tuple[Residual, ...], rate: float, seed:
     return found, float(given.detach().mean())
 
 
-def claims(network: Network) -> Iterator[tuple[tuple[Residual, ...], str, float]]:
+def claims(network: Network) -> Iterator[tuple[tuple[ResidualBlock, ...], str, float]]:
     """Each row that is warned of, with the code and the number."""
     found = {(d.path, d.span): d for d in gradient_over_blocks.check(network, whole=True)}
-    for row in rows(network, lambda block: gradient_over_blocks._neuron(network, block) is not None):
+    for row in identity_chains(network, lambda block: gradient_over_blocks._neuron(network, block) is not None):
         join = network.nodes[row[-1].join]
         said = found.pop((join.where, join.span), None)
         if said is not None:
@@ -166,19 +166,19 @@ def test_blocks_pass_spikes_on_unless_it_is_said_that_they_do_not(network: Netwo
     said = {(d.path, d.span): d.message for d in no_identity_mapping.check(network, whole=True)}
     steps = network.settings.steps
     every = torch.arange(2 ** min(steps, 10)) >> torch.arange(min(steps, 10))[:, None] & 1
-    for block in identities(network):
+    for block in identity_blocks(network):
         join, op = network.nodes[block.join], network.nodes[block.end].op
         if block.activation is None or not isinstance(op, Neuron):
             continue
         message = said.pop((join.where, join.span), "")
         x = every.double()[..., None]
         learned = {name: torch.tensor(value).double() for name, value in op.learnable().items()}
-        passes = torch.equal(kernels.spikes(op, x, learned), x)
+        passes = torch.equal(kernels.run_neurons(op, x, learned), x)
         if not network.nodes[block.source].output.values.binary:
             assert "outputs spikes only" in message
         elif "may cease" in message:
             assert passes
-            assert not torch.equal(kernels.spikes(op, x, dict.fromkeys(learned, torch.tensor(-50.0).double())), x)
+            assert not torch.equal(kernels.run_neurons(op, x, dict.fromkeys(learned, torch.tensor(-50.0).double())), x)
         else:
             assert passes == (not message) or steps > len(every)
     assert not said

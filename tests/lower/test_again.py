@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork, kept, lower
-from sewdsl.passes import optimized
+from sewdsl.passes import optimize_program
 from sewdsl.snn.kernels import choice
 
 BODIES = {
@@ -27,13 +27,13 @@ BODIES = {
 @pytest.fixture(autouse=True, params=[True, False], ids=["large", "small"])
 def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr(choice, "LARGE", 1)
+        monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
 
 
 def build(body: str, encode: str = "none") -> tuple[SpikingNetwork, SpikingNetwork]:
     """A network that keeps what it needs, and one that computes again whatever can be."""
     network = sewdsl.load(body, input="2x8x8", steps=4, neuron="PLIF", set={"encode": encode})
-    program = optimized(network)
+    program = optimize_program(network)
     again = frozenset(step.gives for step in program.steps)
     return lower(program, seed=0), lower(replace(program, again=again), seed=0)
 
@@ -65,11 +65,11 @@ def test_to_the_bit(body: str, encode: str, autocast: bool) -> None:  # noqa: FB
 
 def test_less_is_kept_and_each_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     _, model = build(BODIES["SEW"])
-    found: list[kept.Again] = []
+    found: list[kept.Recomputed] = []
     computed: list[object] = []
-    make = kept.Again.__init__
+    make = kept.Recomputed.__init__
 
-    def note(self: kept.Again, compute: object, operands: object) -> None:
+    def note(self: kept.Recomputed, compute: object, operands: object) -> None:
         found.append(self)
 
         def counted(values: object) -> object:
@@ -78,7 +78,7 @@ def test_less_is_kept_and_each_is_computed_once(monkeypatch: pytest.MonkeyPatch)
 
         make(self, counted, operands)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(kept.Again, "__init__", note)
+    monkeypatch.setattr(kept.Recomputed, "__init__", note)
     step(model, torch.rand(4, 3, 2, 8, 8))
     assert len(found) == len(model.calls)
     assert len(set(map(id, computed))) == len(computed) > len(model.calls) // 2
@@ -89,11 +89,11 @@ def test_nothing_is_held_behind_the_backward_pass() -> None:
     _, model = build(BODIES["SEW"])
     gc.collect()
     loss = model(torch.rand(4, 3, 2, 8, 8)).sum()
-    assert any(type(thing) is kept.Again for thing in gc.get_objects())
+    assert any(type(thing) is kept.Recomputed for thing in gc.get_objects())
     gc.disable()
     try:
         loss.backward()
-        assert not any(type(thing) is kept.Again for thing in gc.get_objects())
+        assert not any(type(thing) is kept.Recomputed for thing in gc.get_objects())
     finally:
         gc.enable()
 

@@ -50,11 +50,11 @@ def losses(name: str, dtype: torch.dtype) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("large", [1, choice.LARGE])
+@pytest.mark.parametrize("large", [1, choice.LARGE_TENSOR_ELEMENTS])
 @pytest.mark.parametrize("name", SPECS)
 def test_no_loss_moves(name: str, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with what is done for large tensors only."""
-    monkeypatch.setattr(choice, "LARGE", large)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", large)
     found = losses(name, torch.float64)
     known = json.loads(GOLDEN.read_text("utf-8")) if GOLDEN.exists() else {}
     if os.environ.get("UPDATE_GOLDEN"):

@@ -2,22 +2,24 @@
 
 from lsprotocol.types import CodeActionKind, Position, Range
 
-from sewdsl.editing import view
-from sewdsl.lsp.actions import MOST, all_at_once, at
-from sewdsl.lsp.answers import Document
+from sewdsl.editing import compile_for_editor
+from sewdsl.lsp.actions import MAX_ACTIONS, answer_code_actions, fix_all_action
+from sewdsl.lsp.answers import OpenDocument
 
 PASTED = "sewdsl 1\ninput 2x9x9\nneuron IF\nbody c4k3–BN-IF−PLIFMPk2–FC2\n"
 
 
 def test_of_very_many_fixes_the_first_are_offered() -> None:
-    document = Document("x", view(f"sewdsl 1\ninput 2x9x9\nbody {'BN–' * (MOST + 800)}BN\n", "x.net"))
-    offered = at(document, Range(Position(2, 0), Position(2, 9999)))
-    assert len(offered) == MOST
+    document = OpenDocument(
+        "x", compile_for_editor(f"sewdsl 1\ninput 2x9x9\nbody {'BN–' * (MAX_ACTIONS + 800)}BN\n", "x.net")
+    )
+    offered = answer_code_actions(document, Range(Position(2, 0), Position(2, 9999)))
+    assert len(offered) == MAX_ACTIONS
     assert offered[0].edit is not None
 
 
 def test_all_that_has_one_reading_is_mended_at_once() -> None:
-    (action,) = all_at_once(Document("x", view(PASTED, "x.net")))
+    (action,) = fix_all_action(OpenDocument("x", compile_for_editor(PASTED, "x.net")))
     assert action.kind == CodeActionKind.SourceFixAll
     assert action.edit is not None
     assert action.edit.changes is not None
@@ -27,4 +29,4 @@ def test_all_that_has_one_reading_is_mended_at_once() -> None:
 
 
 def test_where_nothing_has_one_reading_nothing_is_offered() -> None:
-    assert all_at_once(Document("x", view("sewdsl 1\ninput 2x9x9\nbody q\n", "x.net"))) == []
+    assert fix_all_action(OpenDocument("x", compile_for_editor("sewdsl 1\ninput 2x9x9\nbody q\n", "x.net"))) == []

@@ -2,15 +2,17 @@
 
 from lsprotocol.types import DiagnosticSeverity
 
-from sewdsl.editing import view
-from sewdsl.lsp.answers import MOST, Document, diagnostics
+from sewdsl.editing import compile_for_editor
+from sewdsl.lsp.answers import MAX_PROBLEMS, OpenDocument, to_diagnostics
 
 
 def test_of_very_many_problems_the_worst_are_shown() -> None:
-    dashes = "BN–" * (MOST + 800)
-    worst, *others, rest = diagnostics(Document("x", view(f"sewdsl 1\ninput 2x9x9\nbody {dashes}q\n", "x.net")))
+    dashes = "BN–" * (MAX_PROBLEMS + 800)
+    worst, *others, rest = to_diagnostics(
+        OpenDocument("x", compile_for_editor(f"sewdsl 1\ninput 2x9x9\nbody {dashes}q\n", "x.net"))
+    )
     assert (worst.code, worst.severity) == ("unknown-name", DiagnosticSeverity.Error)
-    assert [each.code for each in others] == ["typographic-character"] * (MOST - 1)
+    assert [each.code for each in others] == ["typographic-character"] * (MAX_PROBLEMS - 1)
     assert rest.message == "801 more problems are not shown: mend some of the others first"
     assert rest.severity == DiagnosticSeverity.Warning
     assert rest.range.start > others[-1].range.start

@@ -9,7 +9,7 @@ URI = "untitled:a"
 CRASHING = """
 from sewdsl.cli.lsp import command
 from sewdsl.lsp import answers
-answers.hovered = lambda *_: 1 / 0
+answers.answer_hover = lambda *_: 1 / 0
 command()
 """
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from lsprotocol import types as lsp
 
-from sewdsl.editing import view
-from sewdsl.elaborate.files import Reach
-from sewdsl.lsp.answers import Document, diagnostics
+from sewdsl.editing import compile_for_editor
+from sewdsl.elaborate.files import FileAccess
+from sewdsl.lsp.answers import OpenDocument, to_diagnostics
 from tests.lsp.editor import Editor, edit
 
 STEPS = 60
@@ -82,8 +82,11 @@ class Play:
         """What is to be said of a text, found out from the beginning."""
         file = self.editor.folder / name
         opened = {(self.editor.folder / other).resolve(): text for other, text in self.open.items()}
-        return diagnostics(
-            Document(self.editor.uri(name), view(self.open[name], str(file), file, reach=Reach(opened=opened.get)))
+        return to_diagnostics(
+            OpenDocument(
+                self.editor.uri(name),
+                compile_for_editor(self.open[name], str(file), file, reach=FileAccess(opened=opened.get)),
+            )
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sewdsl.syntax.limits import STANDARD
+from sewdsl.syntax.limits import DEFAULT_LIMITS
 from tests.lsp.wire import URI, Wire, talk
 
 SECONDS = 30.0
@@ -18,7 +18,7 @@ HEAD = "sewdsl 1\ninput 2x8x8\nneuron IF\nblock Mine(c=in) = c$(c)k1-BN-SN\n"
 
 def filled(before: str, unit: str, after: str) -> str:
     """A text of the length that the language allows."""
-    count = (STANDARD.source_bytes - len(f"{HEAD}{before}{after}")) // len(unit.encode())
+    count = (DEFAULT_LIMITS.source_bytes - len(f"{HEAD}{before}{after}")) // len(unit.encode())
     return f"{HEAD}{before}{unit * count}{after}"
 
 

@@ -233,7 +233,7 @@ def test_what_comes_while_an_answer_is_computed_is_handled_before_the_next(monke
                 loop.call_soon_threadsafe(wire.ask, "$/cancelRequest", {"id": 2})
             return []
 
-        monkeypatch.setattr(answers, "symbols", symbols)
+        monkeypatch.setattr(answers, "answer_document_symbols", symbols)
         wire.open()
         for number in (1, 2, 3):
             wire.ask("textDocument/documentSymbol", {"textDocument": TEXT}, id=number)

@@ -10,7 +10,7 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from tests.lsp.editor import EVERYWHERE, LIBRARY, NET, Editor, edit
 
 
@@ -164,10 +164,10 @@ def test_whole_texts(tmp_path: Path) -> None:
 
 def test_a_large_network_as_one_types(tmp_path: Path) -> None:
     """Of many versions in a row the last is spoken about; prints how long an answer takes behind a keystroke."""
-    text = shipped()["sew-resnet-152"].read_text(encoding="utf-8")
+    text = shipped_networks()["sew-resnet-152"].read_text(encoding="utf-8")
 
     async def what(editor: Editor) -> None:
-        (editor.folder / "imagenet.net").write_text(shipped()["imagenet"].read_text(encoding="utf-8"))
+        (editor.folder / "imagenet.net").write_text(shipped_networks()["imagenet"].read_text(encoding="utf-8"))
         assert await editor.open("big.net", text) == []
         times = []
         for version in range(2, 22):

@@ -3,13 +3,13 @@
 import pytest
 
 import sewdsl
-from sewdsl.compiler import shipped, variants
+from sewdsl.compiler import compile_variants, shipped_networks
 from sewdsl.ir.listing import layer_rows
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 
 LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
-NETWORKS = sorted(set(shipped()) - LIBRARIES)
+NETWORKS = sorted(set(shipped_networks()) - LIBRARIES)
 
 RESNETS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}
 PARAMETERS = {
@@ -32,24 +32,24 @@ PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted(shipped_networks()))
 def test_is_valid(name: str) -> None:
     """No shipped file has an error or a warning; only claims of the sources may differ."""
     said = [d.code for d in sewdsl.read(name).diagnostics]
     assert set(said) <= {"claim-differs"}
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted(shipped_networks()))
 def test_is_formatted(name: str) -> None:
     """Every shipped file is laid out as ``sewdsl fmt`` lays it out."""
-    text = shipped()[name].read_text(encoding="utf-8")
+    text = shipped_networks()[name].read_text(encoding="utf-8")
     assert format_source(Source(name, text)) == text
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_names_its_source(name: str) -> None:
     """The second line says where the network comes from."""
-    assert shipped()[name].read_text(encoding="utf-8").splitlines()[1].startswith("# ")
+    assert shipped_networks()[name].read_text(encoding="utf-8").splitlines()[1].startswith("# ")
 
 
 @pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
@@ -102,7 +102,7 @@ def test_spiking_blocks_stay_binary() -> None:
 
 @pytest.mark.parametrize("name", ["table-4", "table-9", "degradation", "precision"])
 def test_every_variant_of_a_study_is_valid(name: str) -> None:
-    base, found = variants(name, seeded=False)
+    base, found = compile_variants(name, seeded=False)
     assert base.diagnostics == ()
     assert len(found) > 1
     assert {one.compilations[0].valid for one in found} == {True}

@@ -3,7 +3,7 @@
 import pytest
 
 import sewdsl
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 
 DVS = {"input": "2x128x128"}
 
@@ -60,7 +60,7 @@ def test_pasted_with_what_stands_behind_it(place: str) -> None:
     errors = [d.code for d in compilation.diagnostics if str(d.severity) == "error"]
     assert errors == ["trailing-citation"]
     assert compilation.found is not None
-    mended = fixed(compilation.diagnostics, compilation.found.source)
+    mended = apply_fixes(compilation.diagnostics, compilation.found.source)
     assert sewdsl.load(mended, **DVS).total_parameters == PRINTED[place][1]  # type: ignore[arg-type]
 
 
@@ -78,4 +78,7 @@ def test_lost_hyphens(text: str, parameters: int) -> None:
     compilation = sewdsl.read(text, **DVS)  # type: ignore[arg-type]
     assert [d.code for d in compilation.diagnostics] == ["missing-hyphen"]
     assert compilation.found is not None
-    assert sewdsl.load(fixed(compilation.diagnostics, compilation.found.source), **DVS).total_parameters == parameters  # type: ignore[arg-type]
+    assert (
+        sewdsl.load(apply_fixes(compilation.diagnostics, compilation.found.source), **DVS).total_parameters
+        == parameters
+    )  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sewdsl
-from sewdsl.notation import compact
+from sewdsl.notation import compact_text
 from tests.notation.same import anonymous
 
 FOLDED = {
@@ -33,7 +33,7 @@ FOLDED = {
 
 @pytest.mark.parametrize("text", FOLDED)
 def test_folded(text: str) -> None:
-    assert compact(sewdsl.load(text, input="4x16x16")) == FOLDED[text]
+    assert compact_text(sewdsl.load(text, input="4x16x16")) == FOLDED[text]
 
 
 WORDS = {
@@ -60,7 +60,7 @@ WORDS = {
 
 @pytest.mark.parametrize("text", WORDS)
 def test_arguments(text: str) -> None:
-    assert compact(sewdsl.load(text, input="4x16x16")) == WORDS[text]
+    assert compact_text(sewdsl.load(text, input="4x16x16")) == WORDS[text]
 
 
 NEURONS = {
@@ -78,7 +78,7 @@ NEURONS = {
 @pytest.mark.parametrize("case", NEURONS)
 def test_neurons_of_the_header(case: tuple[str | None, str]) -> None:
     neuron, text = case
-    assert compact(sewdsl.load(text, input="4x8x8", neuron=neuron)) == NEURONS[case]
+    assert compact_text(sewdsl.load(text, input="4x8x8", neuron=neuron)) == NEURONS[case]
 
 
 BLOCKS = {
@@ -115,7 +115,7 @@ BLOCKS = {
 
 @pytest.mark.parametrize("text", BLOCKS)
 def test_blocks(text: str) -> None:
-    assert compact(sewdsl.load(text, input="4x16x16")) == BLOCKS[text]
+    assert compact_text(sewdsl.load(text, input="4x16x16")) == BLOCKS[text]
 
 
 PLAIN = {
@@ -139,11 +139,11 @@ PLAIN = {
 @pytest.mark.parametrize("text", PLAIN)
 def test_a_block_without_a_join_is_one_that_the_text_calls(text: str) -> None:
     network = sewdsl.load(text, input="4x16x16")
-    assert compact(network) == PLAIN[text]
-    assert "Plain" not in compact(anonymous(network))
+    assert compact_text(network) == PLAIN[text]
+    assert "Plain" not in compact_text(anonymous(network))
 
 
 @pytest.mark.parametrize("join", ["ADD", "IAND"])
 def test_the_join_of_the_header_is_not_said(join: str) -> None:
     network = sewdsl.load("IF-SEW Block-IF-SEW Block (g=AND)", input="4x8x8", set={"join": join})
-    assert compact(network) == "IF-SEW Block (c4)-IF-SEW Block (c4, g=AND)"
+    assert compact_text(network) == "IF-SEW Block (c4)-IF-SEW Block (c4, g=AND)"

@@ -18,12 +18,12 @@ from sewdsl.cli.app import app
 from sewdsl.cli.diff import in_copies
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
-from sewdsl.notation import compact, net
+from sewdsl.notation import compact_text, write_net
 from sewdsl.notation.alignment import Alignment
-from sewdsl.notation.changes import nodes_of
-from sewdsl.notation.difference import difference
-from sewdsl.notation.part import parts_of
-from sewdsl.notation.text import written
+from sewdsl.notation.changes import part_nodes
+from sewdsl.notation.difference import diff_networks
+from sewdsl.notation.part import unroll_parts
+from sewdsl.notation.text import body_items
 from sewdsl.source import Source
 from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import CALLS, MAPS, NETWORKS, NEURONS, sequences
@@ -39,7 +39,7 @@ def load(text: str, shape: str = "2x32x32") -> Network:
 
 def body(one: Network, other: Network) -> list[tuple[str, str, str, str, tuple[tuple[int, ...], ...]]]:
     """The changes of the body."""
-    found = difference(one, other).changes
+    found = diff_networks(one, other).changes
     return [(change.before, change.after, change.where, change.node, change.copies) for change in found]
 
 
@@ -48,10 +48,10 @@ def body(one: Network, other: Network) -> list[tuple[str, str, str, str, tuple[t
 def test_equal_networks(drawn: Drawn, another: Drawn) -> None:
     """Nothing is said exactly where header, body and recipe are the same, whatever nodes are called."""
     one, other = drawn.network, another.network
-    assert not difference(one, shuffled(one, drawn.seed))
-    assert not difference(anonymous(other), other)
-    same = one.settings == other.settings and compact(one) == compact(other)
-    assert bool(difference(one, other)) == bool(difference(other, one)) == (not same)
+    assert not diff_networks(one, shuffled(one, drawn.seed))
+    assert not diff_networks(anonymous(other), other)
+    same = one.settings == other.settings and compact_text(one) == compact_text(other)
+    assert bool(diff_networks(one, other)) == bool(diff_networks(other, one)) == (not same)
 
 
 @settings(max_examples=60)
@@ -61,10 +61,10 @@ def test_alignment_keeps_both(one: str, other: str) -> None:
     compilations = [sewdsl.read(text, input="2x16x16") for text in (one, other)]
     assume(all(compilation.valid for compilation in compilations))
     made = [compilation.result() for compilation in compilations]
-    before, after = (parts_of(written(network), lambda _: "same") for network in made)
+    before, after = (unroll_parts(body_items(network), lambda _: "same") for network in made)
     pairs = list(Alignment().pairs(before, after))
     for network, parts in zip(made, zip(*pairs, strict=True), strict=True):
-        nodes = [node for part in parts if part is not None for node in nodes_of(part)]
+        nodes = [node for part in parts if part is not None for node in part_nodes(part)]
         assert nodes == list(range(1, len(network)))
 
 
@@ -224,7 +224,7 @@ def test_headers() -> None:
     one, other = (
         sewdsl.load("c4k3-SN-c4k3-IF-c4k3-SN", input="2x8x8", neuron=neuron) for neuron in ("LIF", "LIF(tau=3.0)")
     )
-    found = difference(one, other)
+    found = diff_networks(one, other)
     assert [(value.key, value.before, value.after) for value in found.settings] == [("neuron", "LIF", "LIF(tau=3.0)")]
     assert found.changes == ()
     inline = sewdsl.load("c4k3-LIF(tau=3.0)-c4k3-IF-c4k3-SN", input="2x8x8", neuron="LIF")
@@ -236,19 +236,21 @@ def test_headers() -> None:
 
 def test_recipes_and_figures() -> None:
     one, other = sewdsl.load("7b-net"), sewdsl.load("wide-7b-net")
-    found = difference(one, other)
+    found = diff_networks(one, other)
     recipe = {value.key: (value.before, value.after) for value in found.recipe}
     assert recipe["schedule"] == ("Step(size=64)", "Cosine(T_max=64)")
     assert recipe["T_train"] == ("12", "none")
     assert ("parameters", "130,938", "1,258,778") in [(v.key, v.before, v.after) for v in found.figures]
     without = replace(one, recipe=None)
-    assert difference(one, without)
-    assert [(v.key, v.before, v.after) for v in difference(one, without).recipe] == [("data", "dvs128-gesture", "none")]
+    assert diff_networks(one, without)
+    assert [(v.key, v.before, v.after) for v in diff_networks(one, without).recipe] == [
+        ("data", "dvs128-gesture", "none")
+    ]
 
 
 def test_names_and_expectations_do_not_count() -> None:
     one = sewdsl.load("7b-net")
-    assert not difference(one, replace(one, name="Other", expectations=()))
+    assert not diff_networks(one, replace(one, name="Other", expectations=()))
 
 
 def test_long_sequences() -> None:
@@ -346,15 +348,15 @@ def test_blocks_are_called_as_their_file_calls_them() -> None:
     text = f"sewdsl 1\n{block}\ninput 2x16x16\nneuron IF\nbody c16k3-BN-SN-{{Pinch}}*2-Pinch (c32s2)-Pinch (c32)-FC10\n"
     one, other = (read(Source("x.net", each)).result() for each in (text, text.replace("(c32)", "(c48s2)")))
     assert [change[:2] for change in body(one, other)] == [("Pinch(c32)", "Pinch(c48s2)")]
-    assert "{Pinch(c16)}*2-Pinch(c32s2)-Pinch(c32)" in net(one)
-    assert "c$(c/2)k1" in net(one)
+    assert "{Pinch(c16)}*2-Pinch(c32s2)-Pinch(c32)" in write_net(one)
+    assert "c$(c/2)k1" in write_net(one)
 
 
 def test_blocks_whose_calls_mean_different_things_go_by_their_width() -> None:
     """c is 4 in both calls, and says nothing of the widths 8 and 16."""
     block = "block P(c, d=8) = ADD[c$(d)k3-BN-SN-c$(d)k5-BN-SN-c$(d)k3-BN-SN | c$(d)k1-BN-SN]"
     text = f"sewdsl 1\n{block}\ninput 2x16x16\nneuron IF\nbody P (c4)-P (c4d16)-FC10\n"
-    assert "P(c8)-P(c16)-FC10" in net(read(Source("x.net", text)).result())
+    assert "P(c8)-P(c16)-FC10" in write_net(read(Source("x.net", text)).result())
 
 
 def joins(seed: int, count: int) -> str:
@@ -367,14 +369,14 @@ def test_joins_in_a_row_are_compared_so_long_and_no_longer() -> None:
     """Some seconds; all pairs of layers of all pairs of joins take many minutes."""
     networks = load(joins(1, 120)), load(joins(2, 120))
     began = process_time()
-    assert difference(*networks).changes
+    assert diff_networks(*networks).changes
     assert process_time() - began < 40
 
 
 def test_a_long_body_beside_a_short_one() -> None:
     """A second; a sum over all the rest for each of the layers takes half a minute."""
-    (layer,) = parts_of(written(load("BN")), "long {}".format)
-    long, short = (layer,) * 200_000, parts_of(written(load("ReLU-DP")), "short {}".format)
+    (layer,) = unroll_parts(body_items(load("BN")), "long {}".format)
+    long, short = (layer,) * 200_000, unroll_parts(body_items(load("ReLU-DP")), "short {}".format)
     began = process_time()
     assert len(Alignment().pairs(short, long)) == 200_002
     assert process_time() - began < 15

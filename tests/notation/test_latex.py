@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
-from sewdsl.notation import compact
+from sewdsl.notation import compact_text
 from sewdsl.notation.latex import latex
 from sewdsl.notation.tex import tex
 from tests.laws.drawn import Drawn, nets
@@ -35,7 +35,7 @@ def holds(network: Network) -> None:
     assert not re.search(r"-(?!\\allowbreak\s|[0-9])", source)
     for pattern, shown in SHOWN.items():
         source = re.sub(pattern, shown, source)
-    assert source == compact(network)
+    assert source == compact_text(network)
 
 
 def test_seven() -> None:
@@ -54,7 +54,7 @@ def test_joins_and_words_that_would_be_hyphenated() -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped()) - LIBRARIES))
+@pytest.mark.parametrize("name", sorted(set(shipped_networks()) - LIBRARIES))
 def test_shipped_networks(name: str) -> None:
     holds(sewdsl.load(name))
 

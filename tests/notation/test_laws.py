@@ -7,11 +7,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
-from sewdsl.notation import compact, net
-from sewdsl.notation.text import unfolded
-from sewdsl.notation.tree import text as text_of
+from sewdsl.notation import compact_text, write_net
+from sewdsl.notation.text import body_unfolded
+from sewdsl.notation.tree import items_text as text_of
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from tests.laws.drawn import Drawn, nets
@@ -24,14 +24,14 @@ LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 
 def holds(network: Network, seed: int = 0) -> None:
     """The laws of both forms, with the names of the nodes, without them, and in another order."""
-    text, line, handmade = net(network), compact(network), net(anonymous(network))
+    text, line, handmade = write_net(network), compact_text(network), write_net(anonymous(network))
     for each in {text, handmade}:
         assert essence(compiled(each)) == essence(network)
         assert format_source(Source("text.net", each)) == each
     assert "\n" not in line
-    assert len(line) <= len(text_of(unfolded(network)[1]))
+    assert len(line) <= len(text_of(body_unfolded(network)[1]))
     assert essence(sewdsl.load(line, **options(network)))[:3] == essence(network)[:3]
-    assert net(shuffled(network, seed)) == handmade
+    assert write_net(shuffled(network, seed)) == handmade
 
 
 @settings(max_examples=90, deadline=None)
@@ -69,11 +69,11 @@ def test_numbers_in_every_form_and_names_of_any_characters(name: str, numbers: l
     )
     compilation = sewdsl.read(Source("x.net", text))
     assume(compilation.network is not None and compilation.valid)
-    again = compiled(net(compilation.result()))
+    again = compiled(write_net(compilation.result()))
     assert essence(again) == essence(compilation.result())
     assert again.name == name
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped()) - LIBRARIES))
+@pytest.mark.parametrize("name", sorted(set(shipped_networks()) - LIBRARIES))
 def test_shipped_networks(name: str) -> None:
     holds(sewdsl.load(name))

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 import sewdsl
-from sewdsl.ir.network import Step
+from sewdsl.ir.network import PathStep
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
-from sewdsl.notation import Unwritable, net
-from sewdsl.notation.words import value_words
+from sewdsl.notation import UnwritableNetwork, write_net
+from sewdsl.notation.words import value_text
 from sewdsl.ops.optimizers.adam import Adam
 from tests.notation.handmade import network
 from tests.notation.same import anonymous, compiled, essence
@@ -29,7 +29,7 @@ def blocks(text: str) -> list[str]:
 def test_header() -> None:
     options = {"join": "IAND", "encode": "direct", "readout": "last", "init": "kaiming zero"}
     made = sewdsl.load("FC3-SN", input="7", steps=3, neuron="LIF(tau=3.0)", set=options)
-    assert net(made, name="Header").splitlines() == [
+    assert write_net(made, name="Header").splitlines() == [
         "sewdsl 1",
         "",
         'network "Header"',
@@ -45,7 +45,7 @@ def test_header() -> None:
 
 
 def test_defaults_of_the_header() -> None:
-    assert net(network(("BN", [0]))).splitlines() == [
+    assert write_net(network(("BN", [0]))).splitlines() == [
         *("sewdsl 1", "", 'network "handmade"', "input   4x8x8", "steps   1", "body    BN")
     ]
 
@@ -63,7 +63,7 @@ def test_recipe() -> None:
         flip=True,
     )
     made = network(("BN", [0])).with_recipe(recipe)
-    assert net(made).split("\n\n")[2].splitlines() == [
+    assert write_net(made).split("\n\n")[2].splitlines() == [
         "train on cifar10-dvs {",
         "    epochs 3",
         "    T_train 4",
@@ -75,7 +75,7 @@ def test_recipe() -> None:
         "    flip on",
         "}",
     ]
-    assert compiled(net(made)).recipe == recipe
+    assert compiled(write_net(made)).recipe == recipe
 
 
 OWN = {
@@ -122,41 +122,43 @@ OWN = {
 @pytest.mark.parametrize("text", OWN)
 def test_own_blocks(text: str) -> None:
     made = sewdsl.load(text, input="4x16x16")
-    assert blocks(net(made)) == OWN[text]
-    assert essence(compiled(net(made))) == essence(made)
+    assert blocks(write_net(made)) == OWN[text]
+    assert essence(compiled(write_net(made))) == essence(made)
 
 
 def test_names_of_own_blocks() -> None:
     """As the network has them, unless that is a name already."""
     made = sewdsl.load("tdbn-resnet-19")
-    assert net(made).split("\n\n")[1].startswith("block tdBN Block(c, s=1) = ADD[\n    c$(c)k3s$(s)-tdBN-LIF-")
-    assert "".join(net(anonymous(made)).split()) == "".join(net(made).replace("tdBN Block", "Block A").split())
+    assert write_net(made).split("\n\n")[1].startswith("block tdBN Block(c, s=1) = ADD[\n    c$(c)k3s$(s)-tdBN-LIF-")
+    assert "".join(write_net(anonymous(made)).split()) == "".join(
+        write_net(made).replace("tdBN Block", "Block A").split()
+    )
 
 
 @pytest.mark.parametrize("name", ["SEW Block", "c4k3", "body", "id", "SN"])
 def test_names_that_are_taken(name: str) -> None:
     made = network(("BN", [0]), ("ADD", [1, 0]), ("DP", [2]), ("BN", [3]), ("ADD", [4, 3]))
-    path = (Step("block", name, "key"),)
+    path = (PathStep("block", name, "key"),)
     named = made.with_nodes(tuple(replace(node, path=path) for node in made))
-    assert blocks(net(named)) == ["block Block A = ADD[BN | id]", "body    Block A-DP-Block A"]
+    assert blocks(write_net(named)) == ["block Block A = ADD[BN | id]", "body    Block A-DP-Block A"]
 
 
 def test_names_that_are_made_up() -> None:
     """They are none that the network has."""
     made = sewdsl.load("ADD[BN | id]-DP-ADD[BN | id]-BN-ADD[ReLU | id]-DP-ADD[ReLU | id]", input="4x8x8")
     labelled = tuple(
-        replace(node, path=(Step("block", "Block A", "key"),)) if node.name in {"add3", "add4"} else node
+        replace(node, path=(PathStep("block", "Block A", "key"),)) if node.name in {"add3", "add4"} else node
         for node in made
     )
     named = made.with_nodes(labelled)
-    same = made.with_nodes(tuple(replace(node, path=(Step("block", "Unit", "key"),)) for node in made))
-    assert blocks(net(same))[:2] == ["block Unit = ADD[BN | id]", "block Block A = ADD[ReLU | id]"]
-    assert blocks(net(named)) == [
+    same = made.with_nodes(tuple(replace(node, path=(PathStep("block", "Unit", "key"),)) for node in made))
+    assert blocks(write_net(same))[:2] == ["block Unit = ADD[BN | id]", "block Block A = ADD[ReLU | id]"]
+    assert blocks(write_net(named)) == [
         "block Block B = ADD[BN | id]",
         "block Block A = ADD[ReLU | id]",
         "body    Block B-DP-Block B-BN-Block A-DP-Block A",
     ]
-    assert essence(compiled(net(named))) == essence(made)
+    assert essence(compiled(write_net(named))) == essence(made)
 
 
 def test_long_lines() -> None:
@@ -164,7 +166,7 @@ def test_long_lines() -> None:
     branch = "-".join(f"c4k{2 * size + 1}-BN-LIF(tau={size + 2}.5)" for size in range(12))
     text = f"{branch}-ADD[{branch} | {branch}]-{{{branch}-DP}}*2-FC3"
     made = sewdsl.load(text, input="4x32x32")
-    written = net(made)
+    written = write_net(made)
     assert max(map(len, written.splitlines())) <= 120
     assert len(written.splitlines()) > 12
     assert "ADD[\n" in written
@@ -188,16 +190,16 @@ VALUES = {
 
 @pytest.mark.parametrize("text", VALUES)
 def test_values(text: str) -> None:
-    assert value_words(VALUES[text]) == text
+    assert value_text(VALUES[text]) == text
 
 
 @pytest.mark.parametrize("value", ['a "quote"', "two\nlines", (1,), {}, (1, -1)])
 def test_values_that_cannot_be_written(value: object) -> None:
     with pytest.raises(ValueError, match="cannot"):
-        value_words(value)
+        value_text(value)
 
 
 def test_claims_that_cannot_be_written() -> None:
     made = replace(network(("BN", [0])), expectations=(Expectation("parameters", "8", 'a "quote"', binding=False),))
-    with pytest.raises(Unwritable, match="cannot stand between quotes"):
-        net(made)
+    with pytest.raises(UnwritableNetwork, match="cannot stand between quotes"):
+        write_net(made)

@@ -12,7 +12,7 @@ from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Join, Op
 from sewdsl.ir.settings import Settings
-from sewdsl.notation import Unwritable, compact, net
+from sewdsl.notation import UnwritableNetwork, compact_text, write_net
 from sewdsl.ops.input import Input
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -43,8 +43,8 @@ WRITTEN = {
 def test_is_written(text: str) -> None:
     """Both operands in their order, wherever they begin."""
     made = network(*WRITTEN[text])
-    assert compact(made) == text
-    assert compact(compiled(net(made))) == text
+    assert compact_text(made) == text
+    assert compact_text(compiled(write_net(made))) == text
 
 
 REFUSED = {
@@ -62,14 +62,14 @@ REFUSED = {
 
 @pytest.mark.parametrize("message", REFUSED)
 def test_is_refused(message: str) -> None:
-    with pytest.raises(Unwritable, match=f"^{re.escape(message)}$"):
-        compact(network(*REFUSED[message]))
+    with pytest.raises(UnwritableNetwork, match=f"^{re.escape(message)}$"):
+        compact_text(network(*REFUSED[message]))
 
 
 def test_output_that_is_not_last() -> None:
     made = network(("BN", [0]), ("ReLU", [1]), output=1)
-    with pytest.raises(Unwritable, match=r"n2 \(ReLU\): what it gives does not reach the output"):
-        net(made)
+    with pytest.raises(UnwritableNetwork, match=r"n2 \(ReLU\): what it gives does not reach the output"):
+        write_net(made)
 
 
 @pytest.mark.parametrize(
@@ -81,24 +81,24 @@ def test_output_that_is_not_last() -> None:
     ],
 )
 def test_ops_that_are_never_read(op: Op, message: str) -> None:
-    with pytest.raises(Unwritable, match=message):
-        compact(network((op, [0])))
+    with pytest.raises(UnwritableNetwork, match=message):
+        compact_text(network((op, [0])))
 
 
 def test_kinds_that_are_not_known() -> None:
     class Own(BatchNorm):
         """Not found under its name."""
 
-    with pytest.raises(Unwritable, match=r"n1 \(BN\): 'BN' is not a name of the language"):
-        compact(network((Own(), [0])))
+    with pytest.raises(UnwritableNetwork, match=r"n1 \(BN\): 'BN' is not a name of the language"):
+        compact_text(network((Own(), [0])))
 
 
 def test_headers_that_are_not_known() -> None:
     class Own(IF):
         """Not found under its name."""
 
-    with pytest.raises(Unwritable, match="'IF' is not a name of the language"):
-        net(network(("BN", [0]), neuron=Own()))
+    with pytest.raises(UnwritableNetwork, match="'IF' is not a name of the language"):
+        write_net(network(("BN", [0]), neuron=Own()))
 
 
 @pytest.fixture
@@ -116,34 +116,34 @@ def test_joins_with_arguments(scaled: type[Join]) -> None:
     """Only the header can say them, and a call of a block."""
     plain, twice = scaled(), scaled.model_validate({"factor": 2})
     made = network((plain, [0, 0]), (twice, [1, 1]))
-    with pytest.raises(Unwritable, match=r"n2 \(Scaled\): a join takes no arguments where it stands"):
-        compact(made)
+    with pytest.raises(UnwritableNetwork, match=r"n2 \(Scaled\): a join takes no arguments where it stands"):
+        compact_text(made)
     said = replace(made, settings=made.settings.model_copy(update={"join": twice}))
-    assert compact(said) == "Scaled[id | id]-g[id | id]"
-    assert "join    Scaled(factor=2)\n" in net(said)
-    assert essence(compiled(net(said))) == essence(said)
+    assert compact_text(said) == "Scaled[id | id]-g[id | id]"
+    assert "join    Scaled(factor=2)\n" in write_net(said)
+    assert essence(compiled(write_net(said))) == essence(said)
 
 
 def test_input_that_the_settings_do_not_say() -> None:
     made = replace(network(("BN", [0])), settings=Settings(input=(2, 8, 8), join=Add()))
-    with pytest.raises(Unwritable, match=r"n0 \(input\): it is not the input that the settings say"):
-        net(made)
+    with pytest.raises(UnwritableNetwork, match=r"n0 \(input\): it is not the input that the settings say"):
+        write_net(made)
 
 
 def test_input_of_two_lengths() -> None:
     source = Input(shape=(4, 8))
     made = Network("", (Node("n0", source, (), source.infer()),), 0, Settings(input=(4, 8), join=Add()))
-    with pytest.raises(Unwritable, match=r"n0 \(input\): an input has 1 or 3 lengths, not 2"):
-        net(made)
+    with pytest.raises(UnwritableNetwork, match=r"n0 \(input\): an input has 1 or 3 lengths, not 2"):
+        write_net(made)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_joins_too_deep(order: int) -> None:
     rows = [("BN", [0]), *(("ADD", [depth + 1, 0][::order]) for depth in range(101))]
-    assert compact(network(*rows[:101])).count("ADD[") == 100
-    assert net(network(*rows[:101])).count("ADD[") == 100
-    with pytest.raises(Unwritable, match=r"n102 \(ADD\): joins nest more than 100 deep"):
-        compact(network(*rows))
+    assert compact_text(network(*rows[:101])).count("ADD[") == 100
+    assert write_net(network(*rows[:101])).count("ADD[") == 100
+    with pytest.raises(UnwritableNetwork, match=r"n102 \(ADD\): joins nest more than 100 deep"):
+        compact_text(network(*rows))
 
 
 @pytest.mark.parametrize("threshold", [0.5, 2.0])
@@ -152,12 +152,12 @@ def test_what_follows_is_what_the_text_will_have(threshold: float) -> None:
     norm = TdBatchNorm(v_threshold=threshold)
     made = network((norm, [0]), (IF(v_threshold=2.0), [1]), (IF(v_threshold=0.5), [1]), ("AND", [3, 2]))
     stated = "" if threshold == 0.5 else "(v_threshold=2.0)"
-    assert compact(made) == f"tdBN{stated}-AND[IF(v_threshold=0.5) | IF(v_threshold=2.0)]"
-    assert [node.op for node in compiled(net(made))][1] == norm
+    assert compact_text(made) == f"tdBN{stated}-AND[IF(v_threshold=0.5) | IF(v_threshold=2.0)]"
+    assert [node.op for node in compiled(write_net(made))][1] == norm
 
 
 def test_equal_networks_in_spite_of_odd_names() -> None:
     made = replace(network(("BN", [0])), name='a "quoted"\nname')
-    assert compiled(net(made)).name == "a  quoted  name"
-    assert compiled(net(made, name="Other")).name == "Other"
-    assert essence(compiled(net(replace(made, name="")))) == essence(made)
+    assert compiled(write_net(made)).name == "a  quoted  name"
+    assert compiled(write_net(made, name="Other")).name == "Other"
+    assert essence(compiled(write_net(replace(made, name="")))) == essence(made)

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 
 import sewdsl
-from sewdsl.compiler import shipped
-from sewdsl.ir.network import Network, Step
+from sewdsl.compiler import shipped_networks
+from sewdsl.ir.network import Network, PathStep
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.notation.latex import latex
-from sewdsl.notation.text import unfolded
+from sewdsl.notation.text import body_unfolded
 from sewdsl.notation.tikz import fragment, tikz
-from sewdsl.notation.tikz.look import look
+from sewdsl.notation.tikz.look import style_preamble
 from sewdsl.notation.tikz.picture import Picture
-from sewdsl.notation.tikz.words import Words
-from sewdsl.notation.tree import Layer, nodes, walk
+from sewdsl.notation.tikz.words import BoxTexts
+from sewdsl.notation.tree import LayerText, item_nodes, walk_items
 from sewdsl.source import Source
 from tests.laws.drawn import Drawn, nets
 from tests.notation.figures import figures
@@ -31,7 +31,7 @@ from tests.notation.same import anonymous
 from tests.notation.test_laws import LIBRARIES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tikz"
-NAMES = sorted(set(shipped()) - LIBRARIES)
+NAMES = sorted(set(shipped_networks()) - LIBRARIES)
 OWN = """sewdsl 1
 block Stage(c) = {SEW Block (c$(c))}*2-MPk2
 block Odd One(c=in) = ADD[c$(c)k3-BN-SN-ADD[c$(c)k3-BN-SN | id]-c$(c)k1-BN | APk1-c$(c)k1]-SN
@@ -59,10 +59,10 @@ def own(text: str = OWN) -> Network:
 
 def shows(network: Network) -> None:
     """Without repeats and blocks, a picture has a box for every node and a line for every edge."""
-    (_, items), words = unfolded(network), Words(network)
-    texts = {box.node: words.box(box) for box in walk(items) if isinstance(box, Layer)}
-    (figure,) = figures(f"{look()}% net\n{Picture(network, items, texts).net('')}")
-    order = list(nodes(items))
+    (_, items), words = body_unfolded(network), BoxTexts(network)
+    texts = {box.node: words.box(box) for box in walk_items(items) if isinstance(box, LayerText)}
+    (figure,) = figures(f"{style_preamble()}% net\n{Picture(network, items, texts).net('')}")
+    order = list(item_nodes(items))
     assert len(figure.boxes) == len(order) == len(network) - 1
     numbers = {"in": 0, **dict(zip(figure.boxes, order, strict=True))}
     drawn = Counter((numbers[source], numbers[target]) for source, target in figure.joined() if target != "out")
@@ -276,7 +276,7 @@ def test_words(text: str, shape: str, words: list[str]) -> None:
 def test_names_are_only_text(name: str) -> None:
     network = own(SMALL)
 
-    def renamed(step: Step) -> Step:
+    def renamed(step: PathStep) -> PathStep:
         return replace(step, label=name, arguments=f"{step.arguments}, {name}") if step.label == "Stage" else step
 
     other = tuple(replace(node, path=tuple(map(renamed, node.path))) for node in network)

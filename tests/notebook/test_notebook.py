@@ -69,7 +69,7 @@ def test_a_network_of_many_layers_is_not_drawn() -> None:
 
 def test_many_copies_are_not_even_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebook, "NODES", 20)
-    monkeypatch.delattr(notebook, "picture_of")
+    monkeypatch.delattr(notebook, "picture_items")
     html = notebook.network_html(sewdsl.load("c4k3-BN-IF-{SEW Block}*3-FC2", input="2x8x8"))
     assert "not drawn: more than 20 nodes" in html
 
@@ -90,7 +90,7 @@ def test_a_cell_that_trains_runs_again(tmp_path: Path, monkeypatch: pytest.Monke
     (out / "notes.md").touch()
     with pytest.raises(RunError, match="overwrite=True"):
         notebook.train(spec, out)
-    assert first.result == notebook.Run(out).result
+    assert first.result == notebook.NotebookRun(out).result
     again = notebook.train(str(spec), str(out), overwrite=True, set={"train.epochs": "2"})
     assert again.result.epochs == 2
     assert repr(again).endswith(f"s; {out}")
@@ -107,7 +107,7 @@ def test_overwriting_removes_no_other_folder(tmp_path: Path) -> None:
 
 def test_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError):
-        notebook.Run(tmp_path)
+        notebook.NotebookRun(tmp_path)
 
 
 def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork
-from sewdsl.passes import optimized
+from sewdsl.passes import optimize_program
 
 BODIES = {
     "SEW": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -96,7 +96,7 @@ def test_a_picture_stored_channels_last() -> None:
 
 def test_nothing_without_convolutions() -> None:
     network = sewdsl.load("FC8-LIF-FC5", input="2x8x8", steps=4)
-    assert not optimized(network).channels_last
+    assert not optimize_program(network).channels_last
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
-from sewdsl.passes.fold import fold
+from sewdsl.passes.fold import fold_batch_norm
 from sewdsl.snn.kernels import choice
 from sewdsl.snn.norm import BatchNorm
 
@@ -53,7 +53,7 @@ def test_same_outputs_gradients_and_statistics(
     static: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(choice, "LARGE", 1)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
     changes = STATIC if static else {}
     plain, fast = (results(build(body, level, **changes).train(train), inputs(static)) for level in (0, 2))
     for one, other in zip(plain, fast, strict=True):
@@ -95,7 +95,7 @@ def test_what_is_watched_runs_by_itself(name: str) -> None:
 def test_which() -> None:
     network = sewdsl.load(BODIES["Spiking"], input="2x8x8", steps=4)
     names = [node.name for node in network.nodes]
-    program = fold(Program.of(network))[0].validate()
+    program = fold_batch_norm(Program.of(network))[0].validate()
     assert sum(len(step.nodes) > 1 for step in program.steps) == 6
     assert ["conv1", "bn1"] in [[names[i] for i in step.nodes] for step in program.steps]
 

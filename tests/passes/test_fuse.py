@@ -13,10 +13,10 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.op import Join
-from sewdsl.ir.signal import BINARY, Values
+from sewdsl.ir.signal import BINARY, ValueRange
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
-from sewdsl.passes.fuse import fuse
+from sewdsl.passes.fuse import fuse_neurons
 from sewdsl.snn import join as snn
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import choice
@@ -40,7 +40,7 @@ STATIC = {"encode": "direct"}
 
 @pytest.fixture(autouse=True)
 def _fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE", 1)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def _disjunction() -> Iterator[None]:
         def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
             return branch + identity - branch * identity
 
-        def values(self, branch: Values, identity: Values) -> Values:  # noqa: ARG002 -- spikes whatever the spikes
+        def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # noqa: ARG002 -- spikes whatever the spikes
             return BINARY
 
     yield
@@ -118,7 +118,7 @@ def fused(body: str) -> list[tuple[list[str], list[str]]]:
     """The steps of more than one node: those nodes, and the operands."""
     network = sewdsl.load(body, input="2x8x8", steps=4, neuron="PLIF")
     names = [node.name for node in network.nodes]
-    steps = [step for step in fuse(Program.of(network))[0].steps if len(step.nodes) > 1]
+    steps = [step for step in fuse_neurons(Program.of(network))[0].steps if len(step.nodes) > 1]
     return [([names[i] for i in step.nodes], [names[i] for i in step.operands]) for step in steps]
 
 
@@ -167,7 +167,7 @@ def test_no_spikes_of_a_join_are_stored(monkeypatch: pytest.MonkeyPatch) -> None
     model = build(BODIES["OR"], 1)
     model(inputs())
     assert called == []
-    with kernels.using("reference"):
+    with kernels.use_kernels("reference"):
         model(inputs())
     assert len(called) == 8
 
@@ -224,7 +224,7 @@ def test_whoever_is_watched_gives_the_same(part: str) -> None:
 def test_without_kernels(static: bool) -> None:  # noqa: FBT001
     model, plain = (build(BODIES["SEW"], level, **(STATIC if static else {})) for level in (1, 0))
     seen: list[int] = []
-    with kernels.using("reference"):
+    with kernels.use_kernels("reference"):
         model.get_submodule("bn1").register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
         torch.testing.assert_close(model(inputs(static)), plain(inputs(static)))
         assert seen == [1 if static else 4]
@@ -243,7 +243,7 @@ def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BatchNorm, "forward", noted)
     model(inputs())
     assert called == []
-    monkeypatch.setattr(choice, "LARGE", inputs().numel() * 3 + 1)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", inputs().numel() * 3 + 1)
     model(inputs())
     assert called == [4]
 
@@ -294,4 +294,4 @@ def test_what_is_said() -> None:
     done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
     said = "15 batch norms are computed together with the neurons behind them, and 7 joins with those"
     assert f"fuse: {said}" in done.stdout.splitlines()
-    assert fuse(Program.of(sewdsl.load("c6k3-BN-PLIF-FC5", input="2x8x8", steps=4)))[1].endswith("behind them")
+    assert fuse_neurons(Program.of(sewdsl.load("c6k3-BN-PLIF-FC5", input="2x8x8", steps=4)))[1].endswith("behind them")

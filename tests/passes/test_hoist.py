@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
-from sewdsl.passes import optimized
+from sewdsl.passes import optimize_program
 from sewdsl.train.temporal import temporal_delete
 
 STATIC = {"encode": "direct"}
@@ -120,7 +120,7 @@ def test_cumulative_statistics() -> None:
 
 def test_events_have_no_static_prefix() -> None:
     network = sewdsl.load("7b-net")
-    assert not any(step.once for step in optimized(network).steps)
+    assert not any(step.once for step in optimize_program(network).steps)
 
 
 def test_what_is_said() -> None:

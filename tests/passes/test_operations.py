@@ -14,7 +14,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.passes.operations import Costs, operations
+from sewdsl.passes.operations import EnergyCosts, operation_bounds
 
 WINDOWS = [
     (kernel, stride, padding, dilation)
@@ -41,14 +41,14 @@ def test_a_convolution_of_ones_counts_them(kernel: int, stride: int, padding: in
 @pytest.mark.parametrize("shape", ["12", "3x2x4"])
 def test_a_linear_layer_meets_all(shape: str) -> None:
     network = sewdsl.load("IF-FC5", input=shape, steps=3)
-    (found,) = operations(network)
+    (found,) = operation_bounds(network)
     assert (found.events, found.accumulations, found.dense) == (network.nodes[0].output.elements * 5 * 3,) * 3
 
 
 def test_by_hand() -> None:
     """An image, spikes, and counts up to 2, at T = 4; a window of 3x3 on 4x4 places meets 100 of 144 taps."""
     network = sewdsl.load("c2k3-BN-IF-SEW Block-c2k3-BN-IF-FC3", input="1x4x4", steps=4, set={"encode": "direct"})
-    found = [(o.node.name, o.real, o.steps, o.dense, o.events, o.accumulations) for o in operations(network)]
+    found = [(o.node.name, o.real, o.steps, o.dense, o.events, o.accumulations) for o in operation_bounds(network)]
     assert found == [
         ("conv1", True, 1, 144 * 2, 100 * 2, 100 * 2),
         ("sew_block1.branch.conv1", False, 4, 4 * 144 * 4, 4 * 100 * 4, 4 * 100 * 4),
@@ -56,8 +56,8 @@ def test_by_hand() -> None:
         ("conv2", False, 4, 4 * 144 * 4, 4 * 100 * 4, 2 * 4 * 100 * 4),
         ("fc1", False, 4, 32 * 3 * 4, 32 * 3 * 4, 32 * 3 * 4),
     ]
-    image, spikes, *_ = operations(network)
-    costs = Costs()
+    image, spikes, *_ = operation_bounds(network)
+    costs = EnergyCosts()
     assert image.energy(image.events, costs) == pytest.approx(200 * 4.6e-12)
     assert spikes.energy(spikes.events, costs) == pytest.approx(1600 * 0.9e-12)
     assert spikes.dense_energy(costs) == pytest.approx(2304 * 4.6e-12)
@@ -67,14 +67,14 @@ def test_by_hand() -> None:
 
 def test_the_dense_count_is_the_network_s() -> None:
     network = sewdsl.load("7b-net")
-    assert sum(o.dense for o in operations(network)) == network.total_macs * network.settings.steps
+    assert sum(o.dense for o in operation_bounds(network)) == network.total_macs * network.settings.steps
 
 
 def test_no_bound_is_exceeded() -> None:
     """What a network of random weights does, counted value by value, lies within what is said of it."""
     body = "c4k3-BN-IF-{SEW Block}*2-MPk2s2-c6k3s2-BN-IF-FC5"
     model = sewdsl.compile(body, input="2x9x8", steps=5, seed=0, optimize=0).train()
-    bounds = {o.node.name: o for o in operations(model.network)}
+    bounds = {o.node.name: o for o in operation_bounds(model.network)}
     counted: dict[str, tuple[int, int]] = {}
 
     def count(name: str, x_TN: torch.Tensor) -> None:
@@ -99,7 +99,7 @@ def test_no_bound_is_exceeded() -> None:
 def test_dropout_passes_spikes_in_evaluation(p: str) -> None:
     """What drops in training multiplies there; a network at work adds, and counts stay counts behind a pool."""
     network = sewdsl.load(f"c2k3-BN-IF-SEW Block-DP{p}-MPk2s2-DP{p}-FC3", input="1x4x4")
-    *_, last = operations(network)
+    *_, last = operation_bounds(network)
     assert (last.node.name, last.real, last.upper) == ("fc1", False, 2)
     assert last.accumulations == 2 * last.events
 

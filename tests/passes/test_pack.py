@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork, saving
-from sewdsl.passes import optimized
+from sewdsl.passes import optimize_program
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import choice
-from sewdsl.snn.kernels.bits import Packed
+from sewdsl.snn.kernels.bits import PackedTensor
 
 BODIES = {
     "ADD": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -30,7 +30,7 @@ BODIES = {
 
 @pytest.fixture(autouse=True)
 def _pack_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE", 1)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
 
 
 def build(body: str, optimize: int = 1) -> SpikingNetwork:
@@ -55,12 +55,12 @@ def packed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], int]]
     """What is packed: shapes and bits."""
     found: list[tuple[tuple[int, ...], int]] = []
 
-    class Noted(Packed):  # type: ignore[misc]
+    class Noted(PackedTensor):  # type: ignore[misc]
         def __init__(self, x: Tensor, bits: int) -> None:
             found.append((tuple(x.shape), bits))
             super().__init__(x, bits)
 
-    monkeypatch.setattr(saving, "Packed", Noted)
+    monkeypatch.setattr(saving, "PackedTensor", Noted)
     return found
 
 
@@ -115,7 +115,7 @@ def test_nothing_is_packed_without_gradients_or_kernels(packed: list[object]) ->
     model = build(BODIES["ADD"])
     with torch.no_grad():
         model(frames())
-    with kernels.using("reference"):
+    with kernels.use_kernels("reference"):
         gradients(model)
     assert packed == []
 
@@ -164,7 +164,7 @@ def test_what_is_said() -> None:
 
 def test_values_too_large_for_a_byte_stay() -> None:
     network = sewdsl.load("c4k3-BN-IF-{SEW Block}*260-FC5", input="2x8x8", steps=4)
-    bits = optimized(network).bits
+    bits = optimize_program(network).bits
     last = max(i for i, node in enumerate(network.nodes) if node.op.kind == "ADD")
     assert network.nodes[last].output.values.upper == 261
     assert last not in bits

@@ -5,24 +5,24 @@ from dataclasses import replace
 import pytest
 
 import sewdsl
-from sewdsl.compiler import shipped
-from sewdsl.passes import LEVELS, Program, Step, applied, optimized
+from sewdsl.compiler import shipped_networks
+from sewdsl.passes import LEVELS, ExecutionStep, Program, optimize_program, run_passes
 
 LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", sorted(set(shipped()) - LIBRARIES))
+@pytest.mark.parametrize("name", sorted(set(shipped_networks()) - LIBRARIES))
 def test_every_program_is_whole(name: str, level: int) -> None:
     network = sewdsl.load(name)
-    for done in applied(network, level):
+    for done in run_passes(network, level):
         assert done.program.validate().network is network
-    optimized(network, level).validate()
+    optimize_program(network, level).validate()
 
 
 def test_level_0_is_every_node_by_itself() -> None:
     network = sewdsl.load("tiny")
-    assert optimized(network, 0) == Program.of(network)
+    assert optimize_program(network, 0) == Program.of(network)
     assert [step.nodes for step in Program.of(network).steps] == [(i,) for i in range(1, len(network))]
 
 
@@ -39,7 +39,7 @@ def test_no_such_level() -> None:
         (lambda steps: (*steps, steps[-1]), "do not compute every node once"),
         (lambda steps: (steps[1], steps[0], *steps[2:]), "are not computed before it"),
         (lambda steps: (replace(steps[0], operands=()), *steps[1:]), "needs"),
-        (lambda steps: (Step((1, 2), (0, 1)), *steps[2:]), "are not computed before it"),
+        (lambda steps: (ExecutionStep((1, 2), (0, 1)), *steps[2:]), "are not computed before it"),
     ],
 )
 def test_a_broken_program_is_refused(change: object, message: str) -> None:

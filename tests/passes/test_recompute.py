@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.diagnostics import SewdslError
-from sewdsl.passes import optimized, shortage
+from sewdsl.passes import memory_shortage, optimize_program
 
 BODIES = {
     "ADD": "c8k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -46,12 +46,12 @@ def step(network: sewdsl.Network, dtype: torch.dtype) -> dict[str, Tensor]:
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_the_same_training(body: str, tmp_path: Path) -> None:
     plenty = load(tmp_path, net(body, "1GB"))
-    least = shortage(load_anyway(tmp_path, net(body, "1kB")))
+    least = memory_shortage(load_anyway(tmp_path, net(body, "1kB")))
     assert least is not None
     tight = load(tmp_path, net(body, f"{least / 1000 + 1:.0f}kB"))
-    assert optimized(plenty).again == frozenset()
-    assert optimized(tight).again
-    assert optimized(tight, 0).again == frozenset()
+    assert optimize_program(plenty).again == frozenset()
+    assert optimize_program(tight).again
+    assert optimize_program(tight, 0).again == frozenset()
     expected, got = step(plenty, torch.float64), step(tight, torch.float64)
     for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-9, atol=1e-12, msg=name)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.export import python, spikingjelly
-from sewdsl.export.source.running import module
+from sewdsl.export.source.running import module_from_source
 from sewdsl.ir.network import Network
 from sewdsl.snn.kernels import choice
 
@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 @pytest.fixture(autouse=True, params=[1, 1 << 20], ids=["large", "small"])
 def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE", request.param)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", request.param)
 
 
 def steps(network: Network, weights: dict[str, Tensor], x: Tensor) -> dict[str, Step]:
@@ -39,7 +39,7 @@ def steps(network: Network, weights: dict[str, Tensor], x: Tensor) -> dict[str, 
         if way.startswith("level"):
             model = sewdsl.compile(network, optimize=int(way[-1]))
         else:
-            model = module({"python": python, "spikingjelly": spikingjelly}[way].source(network))
+            model = module_from_source({"python": python, "spikingjelly": spikingjelly}[way].source(network))
         model.double().load_state_dict(weights)
         y = model.train()(x)
         y.square().sum().backward()

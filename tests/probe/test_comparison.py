@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.compiler import variants
-from sewdsl.probe import gradients, noise, rates
-from sewdsl.probe.comparison import SAMPLES, Curve, curves
-from sewdsl.probe.panels import panels
+from sewdsl.compiler import compile_variants
+from sewdsl.probe import block_gradients, block_rates, random_inputs
+from sewdsl.probe.comparison import SAMPLES, BlockCurve, block_curves
+from sewdsl.probe.panels import plot_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,11 +50,11 @@ def write(folder: Path, *changes: tuple[str, str]) -> Path:
     return path
 
 
-def found(probe: str) -> list[Curve]:
+def found(probe: str) -> list[BlockCurve]:
     every = []
     for join in ("ADD", "AND"):
         network = sewdsl.load("c4k3-BN-IF-SEW Block-SEW Block (c6s2)-GAP-FC3", input="3x12x12", set={"join": join})
-        every += curves(network, {"join": join, "more": "x"}, probe, (1, 2))
+        every += block_curves(network, {"join": join, "more": "x"}, probe, (1, 2))
     return every
 
 
@@ -64,7 +64,7 @@ def test_rates_are_those_of_each_seed() -> None:
     network = sewdsl.load("c4k3-BN-IF-SEW Block-SEW Block (c6s2)-GAP-FC3", input="3x12x12")
     for index, seed in enumerate((1, 2)):
         model = sewdsl.compile(network, seed=seed, optimize=0).train()
-        expected = rates(model, noise(network, samples=SAMPLES, seed=seed))
+        expected = block_rates(model, random_inputs(network, samples=SAMPLES, seed=seed))
         assert output.runs[index] == pytest.approx([rate.output for rate in expected])
         assert branch.runs[index] == pytest.approx([rate.branch for rate in expected])
     assert output.values == pytest.approx([sum(pair) / 2 for pair in zip(*output.runs, strict=True)])
@@ -75,20 +75,20 @@ def test_gradients_are_those_of_each_seed() -> None:
     (curve, _) = found("gradients")
     network = sewdsl.load("c4k3-BN-IF-SEW Block-SEW Block (c6s2)-GAP-FC3", input="3x12x12")
     model = sewdsl.compile(network, seed=2, optimize=0).train()
-    expected = gradients(model, noise(network, samples=SAMPLES, seed=2))
+    expected = block_gradients(model, random_inputs(network, samples=SAMPLES, seed=2))
     assert curve.quantity == "S"
     assert curve.runs[1] == pytest.approx([each.amplitude for each in expected], rel=1e-3)
 
 
 def test_panels() -> None:
     """Gradients: a panel for each value of the first axis. Rates: one for each quantity, counts apart."""
-    figure = panels(found("gradients"), "G")
+    figure = plot_panels(found("gradients"), "G")
     assert [axes.get_title() for axes in figure.axes[:2]] == ["ADD", "AND"]
     assert [axes.get_yscale() for axes in figure.axes[:2]] == ["log", "log"]
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["x"]  # type: ignore[union-attr]
     every = found("rates")
-    counts = Curve(every[0].network, {"join": "ADD", "more": "y"}, "O", every[0].blocks, ((0.5, 1.5),))
-    figure = panels([*every, counts], "R")
+    counts = BlockCurve(every[0].network, {"join": "ADD", "more": "y"}, "O", every[0].blocks, ((0.5, 1.5),))
+    figure = plot_panels([*every, counts], "R")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [
         "firing rate of the output O",
@@ -104,7 +104,7 @@ def test_panels() -> None:
 def test_no_two_networks_look_alike(first: int, second: int, colours: int) -> None:
     curve = found("rates")[0]
     every = [replace(curve, labels={"a": str(a), "b": str(b)}) for a in range(first) for b in range(second)]
-    lines = panels(every, "R").axes[0].get_lines()[1:]  # behind the mark of the downsample block
+    lines = plot_panels(every, "R").axes[0].get_lines()[1:]  # behind the mark of the downsample block
     looks = {(str(line.get_color()), str(line.get_linestyle())) for line in lines}
     assert (len(looks), len({colour for colour, _ in looks})) == (first * second, colours)
 
@@ -112,7 +112,7 @@ def test_no_two_networks_look_alike(first: int, second: int, colours: int) -> No
 def test_one_block_can_be_seen() -> None:
     curve = found("gradients")[0]
     short = replace(curve, labels={"n": "1"}, blocks=curve.blocks[:1], runs=((1.0,),))
-    drawn = panels([short, replace(curve, labels={"n": "2"})], "G").axes[0].get_lines()
+    drawn = plot_panels([short, replace(curve, labels={"n": "2"})], "G").axes[0].get_lines()
     assert [line.get_marker() for line in drawn if line.get_label() in {"1", "2"}] == ["o", ""]
 
 
@@ -120,7 +120,7 @@ def test_names_are_no_formulas() -> None:
     curve = found("rates")[0]
     for quantity in ("S", "O"):
         names = {"variant": r"$\frac$", "init": r"$\sqrt$"}
-        panels([replace(curve, labels=names, quantity=quantity)], r"$\frac$").savefig(BytesIO())
+        plot_panels([replace(curve, labels=names, quantity=quantity)], r"$\frac$").savefig(BytesIO())
 
 
 def test_a_study_that_probes(tmp_path: Path) -> None:
@@ -158,11 +158,11 @@ def test_networks_that_share_little(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Other steps, sizes and depths: the title says what all share, each curve has its own blocks."""
     titles: list[str] = []
 
-    def note(every: Sequence[Curve], title: str) -> Figure:
+    def note(every: Sequence[BlockCurve], title: str) -> Figure:
         titles.append(title)
-        return panels(every, title)
+        return plot_panels(every, title)
 
-    monkeypatch.setattr("sewdsl.probe.panels.panels", note)
+    monkeypatch.setattr("sewdsl.probe.panels.plot_panels", note)
     variants_ = ('variant "IAND" "join=IAND"', 'variant "IAND" "join=IAND" "steps=2" "input=3x10x10"')
     deeper = ('variant "ADD"', 'variant "ADD" "body=c4k3-BN-IF-{SEW Block}*5-GAP-FC3"')
     path = write(tmp_path, variants_, deeper, ("probe rates", "probe gradients"), ("    vary seed 1 2\n", ""))
@@ -181,7 +181,7 @@ def test_networks_that_share_little(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_no_panel_is_empty(count: int, columns: int) -> None:
     (curve, _) = found("gradients")
     every = [replace(curve, labels={"join": str(i), "more": "x"}) for i in range(count)]
-    figure = panels(every, "G")
+    figure = plot_panels(every, "G")
     assert [axes.get_title() for axes in figure.axes] == [str(i) for i in range(count)]
     first = figure.axes[0].get_subplotspec()
     assert first is not None
@@ -255,6 +255,6 @@ def test_a_network_without_blocks(tmp_path: Path) -> None:
 )
 def test_mistakes(tmp_path: Path, line: str, code: str, message: str) -> None:
     old = "    vary seed 1 2" if "seed" in line else "    probe rates"
-    base, found = variants(write(tmp_path, (old, f"    {line}")))
+    base, found = compile_variants(write(tmp_path, (old, f"    {line}")))
     assert [(d.code, d.message) for d in base.diagnostics] == [(code, message)]
     assert found == ()

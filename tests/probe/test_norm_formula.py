@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.probe import gradients, noise
-from sewdsl.probe.watching import watching
+from sewdsl.probe import block_gradients, random_inputs
+from sewdsl.probe.watching import capture_outputs
 
 BLOCKS = 6
 BODY = f"c8k3-BN-IF-{{Spiking Block}}*{BLOCKS}-GAP-FC3"
@@ -20,11 +20,11 @@ def measured(v_threshold: float, alpha: float, steps: int) -> tuple[list[float],
     neuron = f"IF(v_threshold={v_threshold}, surrogate=ATan(alpha={alpha}))"
     options = {"init": "kaiming zero"}
     model = sewdsl.compile(BODY, input="2x10x10", steps=steps, neuron=neuron, set=options, seed=0, optimize=0).double()
-    (batch,) = [(x.double(), y) for x, y in noise(model.network, samples=4)]
-    amplitudes = [found.amplitude for found in gradients(model.train(), [batch])]
+    (batch,) = [(x.double(), y) for x, y in random_inputs(model.network, samples=4)]
+    amplitudes = [found.amplitude for found in block_gradients(model.train(), [batch])]
     seen: dict[str, torch.Tensor] = {}
     last = f"repeat1.{BLOCKS}.spiking_block1.if1"
-    with watching(model, [last], seen.__setitem__):
+    with capture_outputs(model, [last], seen.__setitem__):
         loss = torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
     (g,) = torch.autograd.grad(loss, seen[last])
     return amplitudes, seen[last].detach(), g

@@ -18,7 +18,14 @@ import sewdsl
 from sewdsl.ir.network import Node
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.probe import Measured, before_training, gradients, noise, operations, rates
+from sewdsl.probe import (
+    MeasuredOperations,
+    block_gradients,
+    block_rates,
+    measure_operations,
+    random_inputs,
+    set_untrained_mode,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,12 +47,12 @@ NETS = {
 
 def model(body: str, size: str, *, optimize: int = 0, seed: int = 0, **options: Any) -> SpikingNetwork:
     made = sewdsl.compile(body, input=size, steps=3, neuron=EAGER, seed=seed, optimize=optimize, **options)
-    return before_training(made.double())
+    return set_untrained_mode(made.double())
 
 
 def shown(network: SpikingNetwork, samples: int = 2, batches: int = 2) -> list[tuple[Tensor, Tensor]]:
     """Dense enough for every layer, and with more than ones."""
-    return [(3 * x.double(), y) for x, y in noise(network.network, samples=samples, batches=batches, seed=1)]
+    return [(3 * x.double(), y) for x, y in random_inputs(network.network, samples=samples, batches=batches, seed=1)]
 
 
 def outputs(network: SpikingNetwork, batches: list[tuple[Tensor, Tensor]]) -> dict[str, list[NDArray[np.float64]]]:
@@ -95,7 +102,7 @@ def test_loops_count_the_same(name: str, optimize: int) -> None:
     plain = model(*NETS[name])
     batches = shown(plain)
     gave = outputs(plain, batches)
-    found = operations(model(*NETS[name], optimize=optimize), batches)
+    found = measure_operations(model(*NETS[name], optimize=optimize), batches)
     network = plain.network
     assert [m.most.node.name for m in found] == [
         node.name for node in network if node.op.fan_out(*network.inputs(node))
@@ -113,13 +120,13 @@ def test_loops_count_the_same(name: str, optimize: int) -> None:
 def test_counts_are_more_than_events() -> None:
     """So that what is tested above is there, and multiplied are only values that need not be whole."""
     body, size = NETS["counts"]
-    found = {m.most.node.name: m for m in operations(model(body, size), shown(model(body, size)))}
+    found = {m.most.node.name: m for m in measure_operations(model(body, size), shown(model(body, size)))}
     assert {name for name, m in found.items() if m.most.real} == {"conv1"}
     assert found["conv2"].most.upper == 4
     assert found["conv2"].accumulations > found["conv2"].events
-    pooled = operations(model(*NETS["average pooling"]), shown(model(*NETS["average pooling"])))
+    pooled = measure_operations(model(*NETS["average pooling"]), shown(model(*NETS["average pooling"])))
     assert [m.most.real for m in pooled] == [True, True, True]
-    assert [m.most.real for m in operations(model(*NETS["dropout"]), shown(model(*NETS["dropout"])))][-2:] == [
+    assert [m.most.real for m in measure_operations(model(*NETS["dropout"]), shown(model(*NETS["dropout"])))][-2:] == [
         False
     ] * 2
 
@@ -129,10 +136,10 @@ def test_a_static_input_is_computed_once(optimize: int) -> None:
     """The layer behind the image, and one behind that with no neuron between; not where the image is a sequence."""
     network = model("c2k3-BN-c3k3-BN-SN-FC3", "1x5x5", optimize=optimize, set={"encode": "direct"})
     ((x, y),) = shown(network, batches=1)
-    found = operations(network, [(x, y)])
+    found = measure_operations(network, [(x, y)])
     assert [m.steps for m in found] == [2, 2, 6]
     assert found[0].events == by_loops(found[0].most.node, x.numpy()[None])[0] > 0
-    repeated = operations(network, [(x.expand(3, *x.shape).clone(), y)])
+    repeated = measure_operations(network, [(x.expand(3, *x.shape).clone(), y)])
     assert [m.steps for m in repeated] == [6, 6, 6]
     assert [m.events for m in repeated] == [3 * found[0].events, 3 * found[1].events, found[2].events]
 
@@ -143,7 +150,7 @@ def test_a_network_that_always_fires_reaches_the_bound(name: str) -> None:
     for weight in network.parameters():
         torch.nn.init.ones_(weight)
     (_, y), x = shown(network, batches=1)[0], torch.ones(3, 2, *network.network.settings.input, dtype=torch.float64)
-    for measured in operations(network, [(x, y)]):
+    for measured in measure_operations(network, [(x, y)]):
         assert measured.activity == 1
         assert measured.events == 2 * measured.most.events
         assert measured.accumulations == 2 * measured.most.accumulations
@@ -162,7 +169,7 @@ def test_no_bound_is_exceeded(parts: list[str], direct: bool, seed: int) -> None
     if not compilation.valid:  # an IAND of counts, or too many strides
         return
     network = model(body, "1x9x9", seed=seed, set={"encode": "direct" if direct else "none"})
-    for measured in operations(network, shown(network)):
+    for measured in measure_operations(network, shown(network)):
         most = measured.most
         assert measured.events <= measured.accumulations or most.real
         assert 0 <= measured.events <= most.events * measured.samples
@@ -173,22 +180,22 @@ def test_no_bound_is_exceeded(parts: list[str], direct: bool, seed: int) -> None
 
 def test_no_batch() -> None:
     with pytest.raises(ValueError, match="there is no batch to look at"):
-        operations(model(*NETS["counts"]), [])
+        measure_operations(model(*NETS["counts"]), [])
 
 
 def test_a_dropout_that_drops() -> None:
     with pytest.raises(ValueError, match="dropout1 is in training mode and scales spikes"):
-        operations(model(*NETS["dropout"]).train(), [])
+        measure_operations(model(*NETS["dropout"]).train(), [])
 
 
 def test_before_training_only_batch_norm_is_in_training() -> None:
-    network = before_training(model(*NETS["dropout"]).eval())
+    network = set_untrained_mode(model(*NETS["dropout"]).eval())
     assert network.training
     assert network.get_submodule("bn1").training
     assert not network.get_submodule("dropout1").training
 
 
-@pytest.mark.parametrize("look", [operations, rates, gradients])
+@pytest.mark.parametrize("look", [measure_operations, block_rates, block_gradients])
 def test_no_batch_is_kept_and_no_hook_stays(look: Any) -> None:
     network = model(*NETS["counts"])
     alive: list[weakref.ref[Tensor]] = []
@@ -202,7 +209,7 @@ def test_no_batch_is_kept_and_no_hook_stays(look: Any) -> None:
             gc.collect()
             assert [ref() is not None for ref in alive[:-1]] == [False] * (len(alive) - 1)
 
-    found: tuple[Measured, ...] = look(network, batches())
+    found: tuple[MeasuredOperations, ...] = look(network, batches())
     assert found
     assert len(alive) == 4
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())

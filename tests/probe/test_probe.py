@@ -16,8 +16,15 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
-from sewdsl.probe import before_training, blocks, gradients, noise, operations, rates
-from sewdsl.probe.figure import figure
+from sewdsl.probe import (
+    block_gradients,
+    block_rates,
+    measure_operations,
+    named_residuals,
+    random_inputs,
+    set_untrained_mode,
+)
+from sewdsl.probe.figure import plot_curves
 
 SEW = "c4k3-BN-IF-SEW Block-SEW Block (c6s2)-SEW Block-GAP-FC3"
 SPIKING = SEW.replace("SEW", "Spiking")
@@ -29,11 +36,11 @@ def model(body: str, **options: object) -> SpikingNetwork:
 
 
 def shown(module: SpikingNetwork, batches: int = 2) -> list[tuple[Tensor, Tensor]]:
-    return [(x.double(), y) for x, y in noise(module.network, samples=3, batches=batches, seed=1)]
+    return [(x.double(), y) for x, y in random_inputs(module.network, samples=3, batches=batches, seed=1)]
 
 
 def test_blocks_of_a_sew_network() -> None:
-    found = blocks(sewdsl.load(SEW, input="2x8x8"))
+    found = named_residuals(sewdsl.load(SEW, input="2x8x8"))
     assert [(b.index, b.name, b.downsample) for b in found] == [
         (1, "sew_block1", False),
         (2, "sew_block2", True),
@@ -46,7 +53,7 @@ def test_blocks_of_a_sew_network() -> None:
 
 def test_blocks_of_a_spiking_network() -> None:
     """Their branch ends in a current, and their output is the neuron's behind the addition."""
-    found = blocks(sewdsl.load(SPIKING, input="2x8x8"))
+    found = named_residuals(sewdsl.load(SPIKING, input="2x8x8"))
     assert [b.branch for b in found] == [None] * 3
     assert [b.output for b in found] == [f"spiking_block{i}.if1" for i in (1, 2, 3)]
     assert [b.source for b in found] == ["if1", "spiking_block1.if1", "spiking_block2.if1"]
@@ -54,14 +61,16 @@ def test_blocks_of_a_spiking_network() -> None:
 
 def test_joins_in_one_block_have_names_of_their_own() -> None:
     text = "sewdsl 1\ninput 2x8x8\nblock Two = ADD[c2k3-BN-IF | id]-ADD[c2k3-BN-IF | id]\nbody Two-SEW Block-FC3\n"
-    names = [b.name for b in blocks(sewdsl.load(text))]
+    names = [b.name for b in named_residuals(sewdsl.load(text))]
     assert names == ["two1.add1", "two1.add2", "sew_block1"]
 
 
 def test_a_projection_begins_where_its_branch_does() -> None:
     """Not where a block does that stands before it."""
     join = "ADD[c6k3-BN-IF-SEW Block | c6k1-BN-IF]"
-    found = blocks(sewdsl.load(f"c4k3-BN-IF-{{SEW Block}}*2-{join}-MPk2-{join}-ADD[id | c6k1-BN-IF]", input="2x8x8"))
+    found = named_residuals(
+        sewdsl.load(f"c4k3-BN-IF-{{SEW Block}}*2-{join}-MPk2-{join}-ADD[id | c6k1-BN-IF]", input="2x8x8")
+    )
     assert [(b.name, b.source) for b in found if b.downsample] == [
         ("add1", "repeat1.2.sew_block1.add1"),
         ("add2", "max_pool1"),
@@ -70,13 +79,13 @@ def test_a_projection_begins_where_its_branch_does() -> None:
 
 
 def test_a_block_that_begins_the_network() -> None:
-    (found,) = blocks(sewdsl.load("ADD[c2k3-BN-IF | id]-GAP-FC3", input="2x8x8"))
+    (found,) = named_residuals(sewdsl.load("ADD[c2k3-BN-IF | id]-GAP-FC3", input="2x8x8"))
     assert (found.source, found.name) == (None, "add1")
     module = model("ADD[c2k3-BN-IF | id]-GAP-FC3")
     x, y = shown(module, 1)[0]
     x.requires_grad_()
     (expected,) = torch.autograd.grad(functional.cross_entropy(module(x), y), x)
-    (amplitude,) = gradients(module, [(x, y)])
+    (amplitude,) = block_gradients(module, [(x, y)])
     assert amplitude.amplitude == pytest.approx(expected.norm().item())
 
 
@@ -86,8 +95,8 @@ def test_rates_by_hand(body: str, optimize: int) -> None:
     """Over two batches, from the spikes themselves."""
     module = model(body, optimize=optimize)
     values: dict[str, list[Tensor]] = {}
-    found = rates(module, shown(module))
-    for block in blocks(module.network):
+    found = block_rates(module, shown(module))
+    for block in named_residuals(module.network):
         for name in (block.branch, block.output):
             if name is not None:
                 module.get_submodule(name).register_forward_hook(
@@ -110,7 +119,7 @@ def test_gradients_by_finite_parts(body: str, optimize: int) -> None:
     """Beside torch's own gradient of a network that is cut at the block's input."""
     module = model(body, optimize=optimize)
     batches = shown(module)
-    found = gradients(module, batches)
+    found = block_gradients(module, batches)
     for amplitude in found:
         norms = []
         for x, y in batches:
@@ -141,14 +150,14 @@ def test_a_static_input_has_a_gradient_at_each_time_step(body: str, optimize: in
     rest = model(body.removeprefix("BN-"), optimize=0, seed=0).eval()
     rest.load_state_dict({k: v for k, v in module.state_dict().items() if not k.startswith("bn1")}, strict=False)
     (expected,) = torch.autograd.grad(functional.cross_entropy(rest(s), y), s)
-    (amplitude,) = gradients(module, [(x, y)])
+    (amplitude,) = block_gradients(module, [(x, y)])
     assert amplitude.amplitude == pytest.approx(expected.norm().item())
 
 
 def test_weights_have_no_gradient_and_no_hook_stays() -> None:
     module = model(SEW)
-    rates(module, shown(module))
-    gradients(module, shown(module))
+    block_rates(module, shown(module))
+    block_gradients(module, shown(module))
     assert all(weight.grad is None for weight in module.parameters())
     assert not any(part._forward_hooks for part in module.modules())
 
@@ -158,7 +167,7 @@ def test_zero_init_makes_all_networks_the_same() -> None:
     by_join = []
     for join in ("ADD", "IAND", "AND"):
         module = model("c4k3-BN-IF-{SEW Block}*3-GAP-FC3", set={"join": join, "init": "zero"})
-        found, amplitudes = rates(module, shown(module)), gradients(module, shown(module))
+        found, amplitudes = block_rates(module, shown(module)), block_gradients(module, shown(module))
         assert len({rate.output for rate in found}) == 1
         by_join.append([rate.output for rate in found] + [each.amplitude for each in amplitudes])
         assert [each.amplitude for each in amplitudes] == pytest.approx([amplitudes[-1].amplitude] * 3)
@@ -166,7 +175,7 @@ def test_zero_init_makes_all_networks_the_same() -> None:
     assert by_join[2] == pytest.approx(by_join[0])
 
 
-@pytest.mark.parametrize("look", [rates, gradients])
+@pytest.mark.parametrize("look", [block_rates, block_gradients])
 def test_no_batch(look: object) -> None:
     with pytest.raises(ValueError, match="there is no batch to look at"):
         look(model(SEW), [])  # type: ignore[operator]
@@ -174,21 +183,21 @@ def test_no_batch(look: object) -> None:
 
 def test_noise() -> None:
     network = sewdsl.load(SEW, input="2x8x8", steps=3)
-    (x, y), (other, _) = noise(network, samples=50, batches=2, seed=4)
+    (x, y), (other, _) = random_inputs(network, samples=50, batches=2, seed=4)
     assert x.shape == (3, 50, 2, 8, 8)
     assert set(x.flatten().tolist()) == {0, 1}
     assert x.mean() == pytest.approx(0.1, abs=0.01)
     assert set(y.tolist()) == {0, 1, 2}
     assert not torch.equal(x, other)
-    assert torch.equal(next(noise(network, samples=50, seed=4))[0], x)
-    static, _ = next(noise(sewdsl.load(SEW, input="2x8x8", set={"encode": "direct"}), samples=50))
+    assert torch.equal(next(random_inputs(network, samples=50, seed=4))[0], x)
+    static, _ = next(random_inputs(sewdsl.load(SEW, input="2x8x8", set={"encode": "direct"}), samples=50))
     assert static.shape == (50, 2, 8, 8)
     assert static.std() == pytest.approx(1, abs=0.05)
 
 
 def test_the_figure_marks_downsample_blocks_and_leaves_out_what_is_not_there() -> None:
-    found = blocks(sewdsl.load(SEW, input="2x8x8"))
-    picture = figure(found, {"A": [None, 0.0, 0.5], "O": [1.0, 2.0, 3.0]}, "rates", "SEW", "log")
+    found = named_residuals(sewdsl.load(SEW, input="2x8x8"))
+    picture = plot_curves(found, {"A": [None, 0.0, 0.5], "O": [1.0, 2.0, 3.0]}, "rates", "SEW", "log")
     (axes,) = picture.axes
     dotted = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]  # type: ignore[index]
     assert dotted == [2]
@@ -198,8 +207,8 @@ def test_the_figure_marks_downsample_blocks_and_leaves_out_what_is_not_there() -
 
 
 def test_a_title_is_no_formula() -> None:
-    found = blocks(sewdsl.load(SEW, input="2x8x8"))
-    figure(found, {"S": [1.0, 2.0, 3.0]}, "gradients", r"a $\frac$ b", "log").savefig(BytesIO())
+    found = named_residuals(sewdsl.load(SEW, input="2x8x8"))
+    plot_curves(found, {"S": [1.0, 2.0, 3.0]}, "gradients", r"a $\frac$ b", "log").savefig(BytesIO())
 
 
 class TestCommand:
@@ -279,8 +288,8 @@ class TestEnergy:
         assert result.exit_code == 0, result.output
         found = json.loads(result.stdout)
         assert found == json.loads((tmp_path / "energy.json").read_text())
-        module = before_training(sewdsl.compile(SEW, **{**OPTIONS, "seed": 5}, optimize=0))  # type: ignore[arg-type]
-        counted = operations(module, noise(module.network, samples=3, seed=5))
+        module = set_untrained_mode(sewdsl.compile(SEW, **{**OPTIONS, "seed": 5}, optimize=0))  # type: ignore[arg-type]
+        counted = measure_operations(module, random_inputs(module.network, samples=3, seed=5))
         assert [layer["path"] for layer in found["layers"]] == [m.most.node.name for m in counted]
         for layer, measured in zip(found["layers"], counted, strict=True):
             assert layer["dense"] == measured.dense / 3 == measured.most.dense
@@ -316,8 +325,8 @@ class TestEnergy:
         assert result.exit_code == 0, result.output
         title = "network: operations of one sample, T = 3, before training, on 3 samples of random input"
         assert result.stdout.startswith(title)
-        module = before_training(sewdsl.compile(SEW, **{**OPTIONS, "seed": 5}, optimize=0))  # type: ignore[arg-type]
-        counted = operations(module, noise(module.network, samples=3, seed=5))
+        module = set_untrained_mode(sewdsl.compile(SEW, **{**OPTIONS, "seed": 5}, optimize=0))  # type: ignore[arg-type]
+        counted = measure_operations(module, random_inputs(module.network, samples=3, seed=5))
         lines = {line.split()[1]: line.split() for line in result.stdout.splitlines() if line.startswith((" c", " FC"))}
         for m in counted:
             figures = [f"{round(count / 3):,}" for count in (m.dense, m.events, m.accumulations)]

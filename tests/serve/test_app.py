@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from sewdsl.compiler import shipped
-from sewdsl.serve.app import MAX_BODY, Site, app
-from sewdsl.serve.folder import Folder
-from sewdsl.serve.look import as_html
+from sewdsl.compiler import shipped_networks
+from sewdsl.serve.app import MAX_BODY, LivePage, app
+from sewdsl.serve.folder import ServedFolder
+from sewdsl.serve.look import markdown_to_html
 from sewdsl.serve.pool import Pool
 
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x16x16\nsteps 4\nbody c8k3-BN-PLIF-{Mine-MPk2}*3-FC5\n'
@@ -35,17 +35,17 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Site, TestClient]]:
+def served() -> Iterator[tuple[LivePage, TestClient]]:
     """A server, whose processes answer all tests; each test has a folder of its own."""
-    site = Site(Folder(Path()), NET, "a.net")
+    site = LivePage(ServedFolder(Path()), NET, "a.net")
     with TestClient(app(site, ["localhost"], Pool(30)), base_url="http://localhost") as client:
         yield site, client
 
 
 @pytest.fixture
-def client(served: tuple[Site, TestClient], home: Path) -> TestClient:
+def client(served: tuple[LivePage, TestClient], home: Path) -> TestClient:
     site, client = served
-    site.folder = Folder(home, home / "a.net")
+    site.folder = ServedFolder(home, home / "a.net")
     return client
 
 
@@ -117,7 +117,7 @@ def test_markdown_holds_no_html(client: TestClient) -> None:
 
 
 def test_html_in_markdown_stays_text() -> None:
-    assert as_html("a <img src=x onerror=y> `<b>` [c](javascript:d)") == (
+    assert markdown_to_html("a <img src=x onerror=y> `<b>` [c](javascript:d)") == (
         "<p>a &lt;img src=x onerror=y&gt; <code>&lt;b&gt;</code> [c](javascript:d)</p>\n"
     )
 
@@ -134,7 +134,7 @@ class TestFiles:
     def test_what_is_there(self, client: TestClient) -> None:
         found = ask(client, "start")
         assert found["files"] == ["a.net", "deep/b.net", "lib.net"]
-        assert found["shipped"] == list(shipped())
+        assert found["shipped"] == list(shipped_networks())
         assert (found["name"], found["saves"], found["text"]) == ("a.net", "a.net", NET)
         opened = ask(client, "open", name="lib.net")
         assert (opened["name"], opened["text"]) == ("lib.net", LIBRARY)
@@ -171,7 +171,7 @@ class TestFiles:
 
     def test_a_name_that_is_none_of_its_files(self, client: TestClient) -> None:
         assert ask(client, "look", name="../../x.net")["valid"]
-        shipped_text = shipped()["sew-resnet-18"].read_text(encoding="utf-8")
+        shipped_text = shipped_networks()["sew-resnet-18"].read_text(encoding="utf-8")
         assert 'use     "imagenet.net"' in shipped_text
         assert ask(client, "look", name="sew-resnet-18", text=shipped_text)["valid"]
         assert not ask(client, "look", name="lib.net", text=shipped_text)["valid"]
@@ -217,8 +217,8 @@ class TestFiles:
         assert victim.read_text() == "mine"
         assert (home / "a.net").read_text() == "x"
 
-    def test_nothing_to_save(self, client: TestClient, served: tuple[Site, TestClient], home: Path) -> None:
-        served[0].folder = Folder(home)
+    def test_nothing_to_save(self, client: TestClient, served: tuple[LivePage, TestClient], home: Path) -> None:
+        served[0].folder = ServedFolder(home)
         response = client.post("/api/save", json={"text": "x"})
         assert (response.status_code, response.json()["error"]) == (
             409,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from tests.serve import misbehaving
 from tests.serve.test_end import SERVE
 
@@ -169,7 +169,7 @@ def test_a_large_network(page: sync_api.Page) -> None:
         page.wait_for_function(ANSWERED.format(before))
         times.append(int(page.evaluate("document.body.dataset.took")))
     print(f"a keystroke, picture included: median {sorted(times)[5]} ms")  # noqa: T201
-    assert "sew-resnet-152" in shipped()
+    assert "sew-resnet-152" in shipped_networks()
 
 
 def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -> None:

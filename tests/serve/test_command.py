@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.cli.serve import BEGINNING, _listen, _site
+from sewdsl.cli.serve import NEW_FILE_TEXT, _listen, _site
 from sewdsl.compiler import read
 from sewdsl.source import Source
 
@@ -24,9 +24,9 @@ def test_an_address_that_is_taken() -> None:
 
 
 def test_what_a_new_file_begins_with(tmp_path: Path) -> None:
-    assert read(Source("x.net", BEGINNING)).valid
+    assert read(Source("x.net", NEW_FILE_TEXT)).valid
     site = _site(tmp_path / "new.net")
-    assert (site.text, site.name, site.folder.path) == (BEGINNING, "new.net", tmp_path)
+    assert (site.text, site.name, site.folder.path) == (NEW_FILE_TEXT, "new.net", tmp_path)
     assert not (tmp_path / "new.net").exists()
 
 

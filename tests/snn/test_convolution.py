@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sewdsl.snn.convolution import frugal, seen
+from sewdsl.snn.convolution import conv2d_low_memory, taps_inside
 from sewdsl.snn.layers import Conv2d
 from sewdsl.snn.pooling import AvgPool2d, MaxPool2d
 
@@ -46,7 +46,7 @@ def test_convolution(
     x = torch.randn(4, arguments[0], size, size, dtype=dtype).to(memory_format=layout).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast and dtype is not torch.float64):
         expected = _gradients(layer, x, [*layer.parameters()])
-        got = _gradients(lambda x: frugal(layer, layer.weight, layer.bias, x), x, [*layer.parameters()])
+        got = _gradients(lambda x: conv2d_low_memory(layer, layer.weight, layer.bias, x), x, [*layer.parameters()])
     for one, other in zip(got, expected, strict=True):
         assert one.dtype is other.dtype
         assert one.stride() == other.stride()
@@ -62,7 +62,7 @@ def test_only_what_is_asked_for(needed: str) -> None:
     wanted.requires_grad_()
     x = tensors["x"]
     assert x is not None
-    frugal(layer, layer.weight, layer.bias, x).square().sum().backward()  # type: ignore[no-untyped-call]
+    conv2d_low_memory(layer, layer.weight, layer.bias, x).square().sum().backward()  # type: ignore[no-untyped-call]
     got = wanted.grad
     wanted.grad = None
     layer(x).square().sum().backward()
@@ -112,7 +112,7 @@ def test_which_taps_see(size: int, kernel: int, stride: int, padding: int, dilat
     weight = torch.ones(1, 1, kernel, requires_grad=True)
     y = functional.conv1d(torch.ones(1, 1, size), weight, None, stride, padding, dilation)
     (met,) = torch.autograd.grad(y.sum(), weight)
-    assert seen(size, kernel, stride, padding, dilation) == (met.flatten() > 0).tolist()
+    assert taps_inside(size, kernel, stride, padding, dilation) == (met.flatten() > 0).tolist()
 
 
 def _over_steps(layer: nn.Module, x_TN: Tensor) -> Tensor:

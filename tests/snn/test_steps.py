@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sewdsl.snn.steps import at_all_steps
+from sewdsl.snn.steps import expand_steps
 from tests.snn.kernels.cases import LAYOUTS, current
 
 STEPS = 5
@@ -15,7 +15,7 @@ STEPS = 5
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_repeated_without_a_copy(layout: str, shape: tuple[int, ...]) -> None:
     x_TN = LAYOUTS[layout](current(*shape, dtype=torch.float64)).detach().requires_grad_()
-    repeated = at_all_steps(x_TN, STEPS)
+    repeated = expand_steps(x_TN, STEPS)
     assert torch.equal(repeated, x_TN.expand(STEPS, *shape[1:]))
     assert repeated.untyped_storage().data_ptr() == x_TN.untyped_storage().data_ptr()
     assert x_TN.numel() == 0 or repeated.stride(0) == 0
@@ -30,9 +30,9 @@ def test_repeated_without_a_copy(layout: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(1, 3, 7), (1, 3)])
 def test_without_maps(shape: tuple[int, ...]) -> None:
     x_TN = current(*shape)
-    assert torch.equal(at_all_steps(x_TN, STEPS), x_TN.expand(STEPS, *shape[1:]))
+    assert torch.equal(expand_steps(x_TN, STEPS), x_TN.expand(STEPS, *shape[1:]))
 
 
 def test_a_sequence_stays_as_it_is() -> None:
     x_TN = current(STEPS, 3, 7)
-    assert at_all_steps(x_TN, STEPS) is x_TN
+    assert expand_steps(x_TN, STEPS) is x_TN

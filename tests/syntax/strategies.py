@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
-from sewdsl.syntax.scanner import end, scan, start
+from sewdsl.syntax.scanner import scan, token_end, token_start
 
 _usual = st.sampled_from(
     ["c32k3s1", "BN", "SEW", "Block", "id", "g", "DP0.25", "T_train", "on", "use", "body", "e3", "x2"]
@@ -166,14 +166,14 @@ def untidy(draw: st.DrawFn, text: str) -> str:
     first, *rest = scan(Source("t", text))
     depth, before, pieces = 0, first, [str(first)]
     for token in rest:
-        gap = text[end(before) : start(token)]
+        gap = text[token_end(before) : token_start(token)]
         within_name = before.type in {"WORD", "_RPAR"} and token.type in {"WORD", "_OPEN"}
         if "NEWLINE" not in {before.type, token.type} and (gap or not within_name):
             goes_on = depth or before in {"-", "|", "="}
             broken = goes_on and not within_name and token not in KEYWORDS and draw(st.booleans())
             gap = draw(breaks) if broken else gap + draw(blanks)
         pieces.append(gap + (draw(ends) if token.type == "NEWLINE" else str(token)))
-        opens_section = token == "{" and text[end(token) :].startswith("\n")
+        opens_section = token == "{" and text[token_end(token) :].startswith("\n")
         closes_section = token == "}" and before.type == "NEWLINE"
         if not opens_section and not closes_section:
             depth += (token.type in OPENERS) - (token.type in CLOSERS)

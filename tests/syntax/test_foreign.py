@@ -2,7 +2,7 @@
 
 import pytest
 
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact
@@ -55,7 +55,7 @@ def test_single_layers_in_ours_are_written_in_ours(text: str, ours: str) -> None
     parse_compact(source, diagnostics)
     assert {found.code for found in diagnostics} == {"other-notation"}
     assert all(found.help.startswith("write '") for found in diagnostics)
-    assert fixed(diagnostics, source) == ours
+    assert apply_fixes(diagnostics, source) == ours
     after = Diagnostics()
     assert parse_compact(Source("t", ours), after).statements
     assert not list(after)

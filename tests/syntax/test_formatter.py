@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sewdsl.diagnostics import Diagnostics, SewdslError
-from sewdsl.resources import folder
+from sewdsl.resources import resource_folder
 from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.formatter import format_source
@@ -202,7 +202,7 @@ def test_limits_hold_for_the_formatter_too() -> None:
         format_source(Source("t", "sewdsl 1\nbody {{a}*2}*2\n"), Limits(nesting=1))
 
 
-@pytest.mark.parametrize("path", sorted(folder("nets").glob("*.net")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(resource_folder("nets").glob("*.net")), ids=lambda path: path.stem)
 def test_shipped_networks_keep_tree_and_comments(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     result = formatted(text)

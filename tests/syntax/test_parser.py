@@ -188,12 +188,12 @@ def test_compact_text_may_be_broken_anywhere() -> None:
     assert body("c64k3s1-{SEW\nBlock (c64)\r\n-MP}*4\n-\nBN # end\n") == body("c64k3s1-{SEW Block (c64)-MP}*4-BN")
 
 
-def nodes(node: object) -> Iterator[tree.Node]:
+def nodes(node: object) -> Iterator[tree.SyntaxNode]:
     """A node and all those in it."""
     if isinstance(node, tuple):
         for part in node:
             yield from nodes(part)
-    elif isinstance(node, tree.Node):
+    elif isinstance(node, tree.SyntaxNode):
         yield node
         for field in fields(node):
             if field.name != "span":

@@ -7,8 +7,8 @@ from sewdsl import resources
 
 
 def test_the_checkout_s_folders_are_found() -> None:
-    assert (resources.folder("grammars") / "sewdsl.lark").is_file()
-    assert list(resources.folder("nets").glob("*.net"))
+    assert (resources.resource_folder("grammars") / "sewdsl.lark").is_file()
+    assert list(resources.resource_folder("nets").glob("*.net"))
 
 
 @pytest.mark.parametrize("place", ["sewdsl/_share", "."])
@@ -21,6 +21,6 @@ def test_an_installed_package_has_them_beside_the_code(
     module.parent.mkdir(exist_ok=True)
     shutil.copy(resources.__file__, module)
     monkeypatch.setattr(resources, "__file__", str(module))
-    assert resources.folder("grammars") == grammars.resolve()
+    assert resources.resource_folder("grammars") == grammars.resolve()
     with pytest.raises(FileNotFoundError, match="'nets' is missing"):
-        resources.folder("nets")
+        resources.resource_folder("nets")

@@ -3,7 +3,7 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
@@ -105,5 +105,5 @@ def test_no_safe_fix_makes_a_text_worse(text: str, file: bool) -> None:  # noqa:
     """One by one, and all of them at once as ``check --fix`` applies them."""
     found = said(text, file=file)
     safe = [fix for diagnostic in found for fix in diagnostic.fixes if fix.safe]
-    for mended in [*(apply_fix(text, fix) for fix in safe), fixed(found, Source("t", text))]:
+    for mended in [*(apply_fix(text, fix) for fix in safe), apply_fixes(found, Source("t", text))]:
         assert marks(said(mended, file=file)) <= marks(found), mended

@@ -9,8 +9,8 @@ import pytest
 
 from sewdsl.compiler import read
 from sewdsl.train.folder import RunFolder
-from sewdsl.train.loop import Way
-from sewdsl.train.plan import plan
+from sewdsl.train.loop import RunOptions
+from sewdsl.train.plan import plan_training
 from sewdsl.train.result import Result
 from sewdsl.train.run import train
 
@@ -53,7 +53,7 @@ def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     def run(**changes: object) -> Run:
         compilation = read(small, set={f"train.{key}": value for key, value in changes.items()})
         folder = RunFolder(tmp_path_factory.mktemp("run"))
-        return Run(folder, train(compilation, plan(compilation), folder))
+        return Run(folder, train(compilation, plan_training(compilation), folder))
 
     return run
 
@@ -78,4 +78,4 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Run:
     compilation = read(place / "frames.net")
     folder = RunFolder(place / "run")
     folder.path.mkdir()
-    return Run(folder, train(compilation, plan(compilation, place / "frames"), folder, Way()))
+    return Run(folder, train(compilation, plan_training(compilation, place / "frames"), folder, RunOptions()))

@@ -11,7 +11,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.source import Source
 from sewdsl.train.folder import RunFolder
 from sewdsl.train.result import Result
-from sewdsl.train.watch.neurons import population
+from sewdsl.train.watch.neurons import count_population
 
 from .conftest import SMALL
 
@@ -22,7 +22,7 @@ NEURONS = (
     "repeat1.2.sew_block1.branch.plif1",
     "repeat1.2.sew_block1.branch.plif2",
 )
-LIVELY = population(torch.full((4, 8, 8), 10), 100)
+LIVELY = count_population(torch.full((4, 8, 8), 10), 100)
 """A layer whose neurons all fire at 10%."""
 METRICS = """\
 epoch,train_loss,train_accuracy,test_loss,test_accuracy,learning_rate,gradient_norm/total,firing_rate/plif1
@@ -60,7 +60,7 @@ def unfinished(path: Path, text: str = SMALL) -> RunFolder:
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in network.recipe or ()}
     folder.recipe.write_text(json.dumps(recipe), "utf-8")
     folder.metrics.write_text(METRICS, "utf-8")
-    folder.diagram.write_bytes(draw.picture(network))
+    folder.diagram.write_bytes(draw.render_picture(network))
     return folder
 
 

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from sewdsl.train.allocator import keep_memory, return_memory
+from sewdsl.train.allocator import keep_freed_memory, return_freed_memory
 
 PROGRAM = """
 import resource, sys
-from sewdsl.train.allocator import keep_memory
+from sewdsl.train.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
-    assert keep_memory()
+    assert keep_freed_memory()
 import torch
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -48,10 +48,10 @@ def test_memory_is_used_again() -> None:
 
 RETURNING = """
 import os, sys
-from sewdsl.train.allocator import keep_memory, return_memory
-keep_memory()
+from sewdsl.train.allocator import keep_freed_memory, return_freed_memory
+keep_freed_memory()
 if sys.argv[1] == "return":
-    assert return_memory()
+    assert return_freed_memory()
     assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
 import torch
 def resident():
@@ -78,5 +78,5 @@ def test_memory_is_returned() -> None:
 
 def test_the_user_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "0")
-    assert not keep_memory()
-    assert not return_memory()
+    assert not keep_freed_memory()
+    assert not return_freed_memory()

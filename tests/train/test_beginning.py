@@ -18,14 +18,14 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
-from sewdsl.cli.beginning import beginning
+from sewdsl.cli.beginning import load_initial_weights
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
-from sewdsl.train.beginning import Beginning
-from sewdsl.train.beginning import read as read_beginning
+from sewdsl.train.beginning import InitialWeights
+from sewdsl.train.beginning import read_initial_weights as read_beginning
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.loop import Way
-from sewdsl.train.origin import Origin
-from sewdsl.train.plan import plan
+from sewdsl.train.loop import RunOptions
+from sewdsl.train.origin import WeightsOrigin
+from sewdsl.train.plan import plan_training
 from sewdsl.train.run import resume, train
 
 from .conftest import SMALL, Run
@@ -70,8 +70,8 @@ def same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
 def begin(small: Path, folder: Path, tensors: dict[str, Tensor], *shown: At, save_every: float = 5) -> RunFolder:
     compilation = read(small)
     folder.mkdir()
-    start = Beginning(Origin(file="given", sha256="0" * 64), tensors)
-    train(compilation, plan(compilation), RunFolder(folder), Way(shown, save_every=save_every), start)
+    start = InitialWeights(WeightsOrigin(file="given", sha256="0" * 64), tensors)
+    train(compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every), start)
     return RunFolder(folder)
 
 
@@ -131,12 +131,12 @@ def test_it_goes_on_bit_for_bit_without_the_file(
         folder.start.unlink()  # the checkpoint says where the weights came from
     result = resume(folder)
     assert_same(folder, whole.folder)
-    assert result.start == Origin(file="given", sha256="0" * 64)
+    assert result.start == WeightsOrigin(file="given", sha256="0" * 64)
 
 
 def test_random_weights_have_no_origin(small: Path, tmp_path: Path) -> None:
     compilation = read(small, set={"train.epochs": 1})
-    result = train(compilation, plan(compilation), RunFolder(tmp_path))
+    result = train(compilation, plan_training(compilation), RunFolder(tmp_path))
     assert result.start is None
     assert not RunFolder(tmp_path).start.exists()
     assert read_beginning(RunFolder(tmp_path)) is None
@@ -162,7 +162,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert f"beginning with the weights in {file}, sha256 {digest}\n" in done.stderr
         folder = RunFolder(tmp_path / "run")
-        assert folder.read_result().start == Origin(file=str(file), sha256=digest)
+        assert folder.read_result().start == WeightsOrigin(file=str(file), sha256=digest)
         assert digest in folder.report.read_text("utf-8")
         assert same(load_file(folder.start), load_file(file))
 
@@ -177,9 +177,9 @@ class TestCommand:
     ) -> None:
         file = tmp_path / "wide.pt"
         torch.save({**tensors, "conv1.weight": tensors["conv1.weight"].double()}, file)
-        found = beginning(file, read(small).result())
+        found = load_initial_weights(file, read(small).result())
         assert found is not None
-        assert found.origin == Origin(file=str(file), sha256=sha256(file.read_bytes()).hexdigest())
+        assert found.origin == WeightsOrigin(file=str(file), sha256=sha256(file.read_bytes()).hexdigest())
         assert capsys.readouterr().err.endswith("\n  rounded from float64 to float32: conv1.weight\n")
 
     def test_everything_that_does_not_fit_is_listed(

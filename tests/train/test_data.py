@@ -7,7 +7,7 @@ from sewdsl.train.data import datasets, load
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, DataSet, Samples, SampleSet, Splits
 from sewdsl.train.data.problem import DataError
-from sewdsl.train.data.split import stratified
+from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ class TestDataSets:
 
 def test_stratified_parts_each_class() -> None:
     samples = numbered(100)
-    train, test = map(whole, stratified(samples, test=0.25))
+    train, test = map(whole, split_stratified(samples, test=0.25))
     assert test.y.bincount().tolist() == [9, 8, 8]
     assert sorted(train.x.flatten().tolist() + test.x.flatten().tolist()) == list(range(100))
     for part in (train, test):

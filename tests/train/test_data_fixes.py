@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import sewdsl
-from sewdsl.compiler.fixing import fixed
+from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.source import Source
-from sewdsl.train.plan import misfits
+from sewdsl.train.plan import training_problems
 
 RECIPE = "train on {data} {{\n    optimizer Adam(lr=0.001)\n}}\n"
 
@@ -25,9 +25,11 @@ def test_fixes(data: str, size: str, encode: str, wanted: str) -> None:
     header = f"sewdsl 1\ninput {size}\nsteps 4\n{encode}neuron LIF\nbody c4k3-BN-SN-GAP-FC10\n"
     text = header + RECIPE.format(data=data)
     source = Source("a.net", text)
-    said = misfits(sewdsl.read(source))
+    said = training_problems(sewdsl.read(source))
     assert [d.code for d in said] == ["data-mismatch"]
-    assert fixed(said, source) == text  # which of the two is meant, the network or the data, only the author knows
-    mended = fixed(said, source, unsafe=True)
+    assert (
+        apply_fixes(said, source) == text
+    )  # which of the two is meant, the network or the data, only the author knows
+    mended = apply_fixes(said, source, unsafe=True)
     assert wanted in mended
-    assert not misfits(sewdsl.read(Source("a.net", mended)))
+    assert not training_problems(sewdsl.read(Source("a.net", mended)))

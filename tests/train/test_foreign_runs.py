@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.train import records
-from sewdsl.train.facts import gather
+from sewdsl.train.facts import load_record
 from sewdsl.train.folder import RunError, RunFolder
 from sewdsl.train.processes import Processes, as_before
 from sewdsl.train.records import MAX_THREADS
-from sewdsl.train.survey import look
-from sewdsl.train.whereabouts import remembered
+from sewdsl.train.survey import summarize_run
+from sewdsl.train.whereabouts import read_data_path
 
 from .conftest import Run
 from .made import NEURONS, finished
@@ -194,12 +194,12 @@ class TestFiles:
         shutil.copytree(made, path)
         (path / name).write_bytes(contents)
         folder = RunFolder(path)
-        run = look(folder)
+        run = summarize_run(folder)
         assert all(sane(getattr(run, field.name)) for field in fields(run))
         try:
-            found = gather(folder)
+            found = load_record(folder)
             assert all(sane(value) for value in (*found.result.values(), *found.recipe.values()))
-            remembered(folder)
+            read_data_path(folder)
             as_before(folder, Processes())
             folder.read_result()
         except RunError as error:
@@ -241,10 +241,10 @@ class TestFiles:
         folder = spoil("result.json", json.dumps({**good, field: value}).encode())
         with pytest.raises(RunError, match=re.escape(f"result.json' is damaged, or of another version: {said}")):
             folder.read_result()
-        found = gather(folder)
+        found = load_record(folder)
         assert found.wrong == {"result.json": said}
         assert found.result.keys() == good.keys() - {field}
-        assert look(folder).state == "broken"
+        assert summarize_run(folder).state == "broken"
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -294,13 +294,13 @@ class TestFiles:
     def test_what_is_wrong_with_the_others(
         self, spoil: Callable[[str, bytes], RunFolder], name: str, data: bytes, said: str
     ) -> None:
-        found = gather(spoil(name, data)).wrong
+        found = load_record(spoil(name, data)).wrong
         assert list(found) == [name]
         assert said in found[name]
 
     def test_figures_that_a_run_may_have_seen(self, spoil: Callable[[str, bytes], RunFolder]) -> None:
         folder = spoil("metrics.csv", b"epoch,train_loss,test_loss,gradient_norm/total\n1,inf,nan,3\n2,1,,inf\n")
-        assert gather(folder).wrong == {}
+        assert load_record(folder).wrong == {}
         done = CliRunner().invoke(app, ["report", str(folder.path)])
         assert (done.exit_code, done.stderr) == (0, "")
 
@@ -309,7 +309,7 @@ class TestFiles:
     ) -> None:
         folder = spoil("metrics.csv", b"epoch\n1\n")
         monkeypatch.setattr(records, "MAX_BYTES", 7)
-        assert gather(folder).wrong["metrics.csv"] == "it has more than 7 bytes"
+        assert load_record(folder).wrong["metrics.csv"] == "it has more than 7 bytes"
 
     def test_the_page_and_the_command_say_what_is_left_out(self, spoil: Callable[[str, bytes], RunFolder]) -> None:
         folder = spoil("metrics.csv", b"epoch\n0\n")

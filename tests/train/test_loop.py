@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from sewdsl.compiler import read
 from sewdsl.source import Source
 from sewdsl.train import curves
-from sewdsl.train.data.split import with_validation
+from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.folder import RunError
 from sewdsl.train.loop import _batches
-from sewdsl.train.plan import plan
+from sewdsl.train.plan import plan_training
 
 from .conftest import SMALL
 
 
 def test_more_processes_than_samples() -> None:
-    planned = plan(read(Source("small.net", SMALL)))
-    parts = with_validation(planned.data.load(), 0.0, 0)
+    planned = plan_training(read(Source("small.net", SMALL)))
+    parts = split_off_validation(planned.data.load(), 0.0, 0)
     training, judged = _batches(parts, planned.recipe, 1, 2)
     assert len(training) > 0
     assert len(judged) > 0
@@ -37,6 +37,6 @@ def test_every_part_that_was_judged_has_a_curve(judged: str, tmp_path: Path, mon
 
     monkeypatch.setattr(Figure, "savefig", noted)
     row = {f"{part}_{quantity}": 0.5 for part in ("train", judged) for quantity in ("loss", "accuracy")}
-    curves.draw({1: row, 2: row}, "Small", tmp_path / "curves.png")
+    curves.draw_png({1: row, 2: row}, "Small", tmp_path / "curves.png")
     labels = [[line.get_label() for line in axes.get_lines()] for axes in drawn[0].axes]
     assert labels == [["train", judged], ["train", judged]]

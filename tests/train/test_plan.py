@@ -5,19 +5,19 @@ import pytest
 from sewdsl.compiler import read
 from sewdsl.diagnostics import Severity, SewdslError
 from sewdsl.train.data import datasets
-from sewdsl.train.plan import misfits, plan
+from sewdsl.train.plan import plan_training, training_problems
 
 from .conftest import SMALL
 
 
 def complaints(text: str) -> list[tuple[str, str, str, str]]:
     with pytest.raises(SewdslError) as caught:
-        plan(read(text))
+        plan_training(read(text))
     return [(d.code, d.span.text, d.message, d.help) for d in caught.value.diagnostics]
 
 
 def test_fits() -> None:
-    network, recipe, data = plan(read(SMALL))
+    network, recipe, data = plan_training(read(SMALL))
     assert (network.name, recipe.on, data.name) == ("Small", "digits", "digits")
 
 
@@ -55,11 +55,11 @@ def test_no_recipe_where_data_fits_in_another_size() -> None:
 def test_the_recorded_resnet_19_says_how_it_is_trained() -> None:
     """Its input is smaller than the frames of the data that it was made for."""
     with pytest.raises(SewdslError) as caught:
-        plan(read("tdbn-resnet-19"))
+        plan_training(read("tdbn-resnet-19"))
     (said,) = caught.value.diagnostics
     assert "cifar10-dvs (--input 2x128x128)" in said.help
     changes = {"train.on": "cifar10-dvs", "train.optimizer": "SGD(lr=0.1)"}
-    assert plan(read("tdbn-resnet-19", input="2x128x128", set=changes)).data.name == "cifar10-dvs"
+    assert plan_training(read("tdbn-resnet-19", input="2x128x128", set=changes)).data.name == "cifar10-dvs"
 
 
 def test_a_study_is_not_trained() -> None:
@@ -153,10 +153,10 @@ class TestMisfits:
     )
     def test_warnings_are_what_training_refuses(self, old: str, new: str) -> None:
         text = SMALL.replace(old, new)
-        found = misfits(read(text))
+        found = training_problems(read(text))
         assert [(d.code, d.span.text, d.message, d.help) for d in found] == complaints(text)
         assert [d.severity for d in found] == [Severity.WARNING] * len(found)
 
     @pytest.mark.parametrize("text", [SMALL, SMALL[: SMALL.index("train on")], SMALL.replace("PLIF", "PLIFF")])
     def test_nothing_where_all_fits_or_nothing_is_trained(self, text: str) -> None:
-        assert misfits(read(text)) == ()
+        assert training_problems(read(text)) == ()

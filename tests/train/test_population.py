@@ -11,7 +11,7 @@ import sewdsl
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.neuron import Neuron
 from sewdsl.train.rates import FiringRates
-from sewdsl.train.watch.neurons import NeuronRates, population
+from sewdsl.train.watch.neurons import NeuronRates, count_population
 from sewdsl.train.watch.population import EDGES, Population
 
 CHANCES = 1000
@@ -56,7 +56,7 @@ class TestHandMadeSpikes:
 
     def test_saturated_channels(self) -> None:
         """One at 90%, one of which a single neuron is over that, and one of which all are."""
-        found = population(torch.tensor([[90, 90], [90, 91], [91, 100]]), 100)
+        found = count_population(torch.tensor([[90, 90], [90, 91], [91, 100]]), 100)
         assert (found.saturated, found.always, found.saturated_channels) == (3, 1, 1)
 
     def test_batches_add_up(self) -> None:
@@ -95,12 +95,12 @@ class TestBins:
     @pytest.mark.parametrize("index", range(len(EDGES)))
     def test_an_edge_belongs_to_the_bin_that_it_ends(self, index: int) -> None:
         edge = int(Fraction(str(EDGES[index])) * CHANCES)
-        found = population(torch.tensor([edge, edge, edge + 1]), CHANCES)
+        found = count_population(torch.tensor([edge, edge, edge + 1]), CHANCES)
         assert found.bins[index + 1] == 2
         assert found.bins[index + 2] == 1
 
     def test_the_ends(self) -> None:
-        found = population(torch.tensor([0, 0, 0, 1, 900, 901, 999, 1000]), CHANCES)
+        found = count_population(torch.tensor([0, 0, 0, 1, 900, 901, 999, 1000]), CHANCES)
         assert (found.dead, found.histogram[0], found.histogram[-1], found.saturated, found.always) == (3, 1, 1, 3, 1)
 
     def test_the_documented_edges(self) -> None:
@@ -109,7 +109,7 @@ class TestBins:
 
     @pytest.mark.parametrize("change", [{"dead": 1}, {"histogram": (0,) * 12}, {"shape": ()}, {"saturated": -1}])
     def test_damaged(self, change: dict[str, object]) -> None:
-        good = population(torch.tensor([5, 6]), CHANCES).model_dump()
+        good = count_population(torch.tensor([5, 6]), CHANCES).model_dump()
         assert Population.model_validate(good).neurons == 2
         with pytest.raises(ValidationError):
             Population.model_validate({**good, **change})

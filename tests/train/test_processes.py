@@ -14,16 +14,16 @@ from torch.optim import Optimizer
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.cli.running import GRACE
+from sewdsl.cli.running import EXIT_GRACE_SECONDS
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.recipe import Recipe
-from sewdsl.snn.norm import synchronise
+from sewdsl.snn.norm import synchronise_statistics
 from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.loop import Way, fit
+from sewdsl.train.loop import RunOptions, fit_epochs
 from sewdsl.train.losses import training_loss
 from sewdsl.train.processes import Processes, as_before, precision, remember
 
@@ -72,9 +72,9 @@ def noted(small: Path, folder: Path, *, synchronised: bool) -> None:
     """What each of the processes runs."""
     module, samples = case(small)
     if synchronised:
-        synchronise(module.model)
+        synchronise_statistics(module.model)
     folder.mkdir(exist_ok=True)
-    fit(module, Parts(samples, None, samples), RunFolder(folder), Way([Note(folder)], Processes(2)))
+    fit_epochs(module, Parts(samples, None, samples), RunFolder(folder), RunOptions([Note(folder)], Processes(2)))
 
 
 def gradients(small: Path, indices: torch.Tensor) -> Gradients:
@@ -91,11 +91,11 @@ from pathlib import Path
 from pytest import MonkeyPatch
 from torch import distributed
 from sewdsl.cli.app import app
-from sewdsl.cli.running import GRACE
-from sewdsl.train.quiet import quiet
+from sewdsl.cli.running import EXIT_GRACE_SECONDS
+from sewdsl.train.quiet import quiet_lightning
 from tests.train.test_processes import noted
 spec, folder = map(Path, sys.argv[1:])
-with quiet(), MonkeyPatch.context() as patch:
+with quiet_lightning(), MonkeyPatch.context() as patch:
     patch.setattr(distributed, "destroy_process_group", lambda: None)  # they can meet only once
     noted(spec, folder / "apart", synchronised=False)
     noted(spec, folder / "together", synchronised=True)
@@ -173,7 +173,9 @@ def test_what_all_find_is_said_once(
     assert ("cropped-input" in done.stderr) == (spec == "CROPS" and rank == 0)
     assert (wrong in done.stderr) == (local == 0)
     assert bool(done.stderr) == (local == 0)
-    assert waited == ([] if local == 0 else [GRACE])  # the one that speaks must not be ended by the one that does not
+    assert waited == (
+        [] if local == 0 else [EXIT_GRACE_SECONDS]
+    )  # the one that speaks must not be ended by the one that does not
 
 
 def test_shares() -> None:

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from sewdsl.compiler import read
 from sewdsl.train.folder import RunFolder
-from sewdsl.train.loop import Way
-from sewdsl.train.plan import plan
+from sewdsl.train.loop import RunOptions
+from sewdsl.train.plan import plan_training
 from sewdsl.train.progress import Bar, EpochLines
 from sewdsl.train.run import train
 
@@ -67,7 +67,7 @@ def test_it_fits_and_leaves_nothing(
     out = Terminal()
     monkeypatch.setattr(rich, "_console", Console(file=out, force_terminal=True, width=width))
     compilation = read(small, set={"train.epochs": 1})
-    train(compilation, plan(compilation), RunFolder(tmp_path), Way([Eager(), EpochLines()]))
+    train(compilation, plan_training(compilation), RunFolder(tmp_path), RunOptions([Eager(), EpochLines()]))
     drawn = [line for line in out.lines() if "/15" in line]
     assert drawn
     assert all(len(line) < width for line in out.lines())

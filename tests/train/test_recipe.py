@@ -3,7 +3,7 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from sewdsl.ir.recipe import Optimizer, Schedule
 from sewdsl.ops import catalogue
@@ -11,7 +11,7 @@ from sewdsl.ops.optimizers.adam import Adam
 from sewdsl.ops.optimizers.adamw import AdamW
 from sewdsl.ops.optimizers.sgd import SGD
 from sewdsl.ops.schedules.cosine import Cosine
-from sewdsl.ops.schedules.step import Step
+from sewdsl.ops.schedules.step import StepLR
 
 OPTIMIZERS = [kind for kind in catalogue().values() if issubclass(kind, Optimizer)]
 SCHEDULES = [kind for kind in catalogue().values() if issubclass(kind, Schedule)]
@@ -45,7 +45,7 @@ def test_nesterov_needs_momentum() -> None:
 @pytest.mark.parametrize(
     ("schedule", "theirs"),
     [
-        (Step(size=4, gamma=0.1), lambda optimizer: StepLR(optimizer, 4, 0.1)),
+        (StepLR(size=4, gamma=0.1), lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 4, 0.1)),
         (Cosine(), lambda optimizer: CosineAnnealingLR(optimizer, 12)),
         (Cosine(T_max=5), lambda optimizer: CosineAnnealingLR(optimizer, 5)),
     ],

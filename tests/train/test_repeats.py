@@ -10,19 +10,19 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, read
 from sewdsl.source import Source
-from sewdsl.train.folder import Interrupted, RunError, RunFolder
-from sewdsl.train.plan import Plan, plan
+from sewdsl.train.folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.plan import TrainingPlan, plan_training
 from sewdsl.train.repeats import Spread, Summary, open_folder, repeat, summary_file
 from sewdsl.train.result import Result
-from sewdsl.train.standalone import standalone
+from sewdsl.train.standalone import standalone_text
 
 from .conftest import SMALL
 from .made import result
 
 
-def planned(*seeds: int) -> list[tuple[Compilation, Plan]]:
+def planned(*seeds: int) -> list[tuple[Compilation, TrainingPlan]]:
     compilations = [read(Source("small.net", SMALL), set={"train.seed": seed}) for seed in seeds]
-    return [(compilation, plan(compilation)) for compilation in compilations]
+    return [(compilation, plan_training(compilation)) for compilation in compilations]
 
 
 class Runs:
@@ -33,12 +33,12 @@ class Runs:
         self.went_on: list[str] = []
         self.stop_at = stop_at
 
-    def start(self, compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
+    def start(self, compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         seed = planned.recipe.seed
         self.started.append(seed)
-        folder.spec.write_text(standalone(compilation), "utf-8")
+        folder.spec.write_text(standalone_text(compilation), "utf-8")
         if seed == self.stop_at:
-            raise Interrupted(2)
+            raise RunInterrupted(2)
         return self._end(folder, seed)
 
     def go_on(self, folder: RunFolder) -> Result:
@@ -74,7 +74,7 @@ class TestRepeat:
 
     def test_what_has_ended_is_kept(self, tmp_path: Path) -> None:
         first, second = Runs(stop_at=2), Runs()
-        with pytest.raises(Interrupted):
+        with pytest.raises(RunInterrupted):
             repeat(planned(1, 2, 3), tmp_path, first.start, first.go_on)
         assert json.loads(summary_file(tmp_path).read_text("utf-8"))["seeds"] == [1]
         summary = repeat(planned(1, 2, 3), tmp_path, second.start, second.go_on)
@@ -92,7 +92,7 @@ class TestRepeat:
         repeat(planned(1), tmp_path, runs.start, runs.go_on)
         other = read(Source("small.net", SMALL.replace("c4k3", "c6k3")), set={"train.seed": 1})
         with pytest.raises(RunError, match=r"seed-1' holds a run of another spec or recipe"):
-            repeat([*planned(0), (other, plan(other))], tmp_path, runs.start, runs.go_on)
+            repeat([*planned(0), (other, plan_training(other))], tmp_path, runs.start, runs.go_on)
         assert runs.started == [1]
 
 

@@ -162,7 +162,7 @@ class TestMadeUp:
     def test_classes_have_names(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
         counts = json.loads(folder.confusion.read_text("utf-8"))
-        confusions.write(folder.confusion, counts, ["cat", "dog", EVIL])
+        confusions.write_confusion(folder.confusion, counts, ["cat", "dog", EVIL])
         page = written(folder)
         assert f"cat taken for dog (1 of 10), dog taken for {EVIL} (1 of 10), {EVIL} taken for 3" in page.words
         assert page.words.count(EVIL) == 2 + 2, "a row and a column"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sewdsl.train.report.words import breakable, listed, share
-from sewdsl.train.watch.neurons import population
+from sewdsl.train.report.words import breakable, format_share, join_names
+from sewdsl.train.watch.neurons import count_population
 from sewdsl.train.watch.population import Population
 
 from .conftest import SMALL
@@ -16,7 +16,7 @@ from .made import LIVELY, NEURONS, finished
 from .test_report import Page, written
 
 STEM, INNER, LAST = NEURONS[:3]
-MIXED = population(torch.tensor([[0, 1], [2, 3], [10, 95], [40, 50]])[:, :, None], 100)
+MIXED = count_population(torch.tensor([[0, 1], [2, 3], [10, 95], [40, 50]])[:, :, None], 100)
 """8 neurons; those at 2 and 3% share a bin."""
 
 
@@ -24,7 +24,7 @@ def layer(fill: int, *where: int | slice, channels: int = 10) -> Population:
     """Neurons ``[channels, 5, 5]`` at 10%, but for some."""
     spikes = torch.full((channels, 5, 5), 10)
     spikes[where] = fill
-    return population(spikes, 100)
+    return count_population(spikes, 100)
 
 
 def bars(path: Path, found: Population) -> tuple[list[float], Page]:
@@ -124,7 +124,7 @@ class TestAdvice:
         assert "The bias of a batch norm, or the weights, keeps" in page.words
 
     def test_of_a_layer_without_places(self, tmp_path: Path) -> None:
-        page = said(tmp_path, {STEM: population(torch.tensor([0, 0, 9, 9, 9]), 100)})
+        page = said(tmp_path, {STEM: count_population(torch.tensor([0, 0, 9, 9, 9]), 100)})
         assert f"Silent channels in {STEM} (2 of 5 neurons): " in page.words
         assert "Silent places" not in page.words
 
@@ -144,7 +144,7 @@ class TestAdvice:
         """Also of 30, a tenth of which is more than 3 in floating point."""
         spikes = torch.full((30, 30, 1), 10)
         spikes[:3], spikes[:, :3] = 0, 0
-        page = said(tmp_path, {STEM: population(spikes, 100)})
+        page = said(tmp_path, {STEM: count_population(spikes, 100)})
         assert f"Silent channels in {STEM} (3 of 30 channels)" in page.words
         assert f"Silent places in {STEM} (3 of 30)" in page.words
 
@@ -152,7 +152,7 @@ class TestAdvice:
         spikes = torch.full((10, 5, 5), 10)
         spikes[0], spikes[:, 0, 0] = 0, 0  # a channel and a place, which share one neuron
         spikes[torch.arange(1, 10), :, torch.arange(9) % 4 + 1] = 0
-        page = said(tmp_path, {STEM: population(spikes, 100)})
+        page = said(tmp_path, {STEM: count_population(spikes, 100)})
         assert f"Silent neurons in {STEM} (18.0%): others do fire" in page.words
         assert "Silent channels in" in page.words
         assert "Silent places" not in page.words
@@ -168,14 +168,14 @@ class TestAdvice:
 class TestWords:
     def test_shares(self) -> None:
         parts = (0, 0.0001, 0.0004, 0.0006, 0.1234, 0.9994, 0.9996, 1)
-        assert list(map(share, parts)) == ["none", "<0.1%", "<0.1%", "0.1%", "12.3%", "99.9%", ">99.9%", "all"]
+        assert list(map(format_share, parts)) == ["none", "<0.1%", "<0.1%", "0.1%", "12.3%", "99.9%", ">99.9%", "all"]
 
     def test_lists(self) -> None:
         names = {f"if{index}": str(index) for index in range(7)}
         five = "if0 (0), if1 (1), if2 (2), if3 (3), if4 (4)"
-        assert listed(names) == f"{five} and 2 more layers"
-        assert listed(dict(list(names.items())[:6])) == f"{five} and 1 more layer"
-        assert listed(dict(list(names.items())[:5])) == five
+        assert join_names(names) == f"{five} and 2 more layers"
+        assert join_names(dict(list(names.items())[:6])) == f"{five} and 1 more layer"
+        assert join_names(dict(list(names.items())[:5])) == five
 
     def test_names_break_after_dots(self) -> None:
         assert breakable("a.<b") == "a.<wbr>&lt;b"

@@ -18,10 +18,10 @@ from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.folder import RunFolder
-from sewdsl.train.loop import Way, fit
+from sewdsl.train.loop import RunOptions, fit_epochs
 from sewdsl.train.losses import training_loss
-from sewdsl.train.plan import plan
-from sewdsl.train.quiet import quiet
+from sewdsl.train.plan import plan_training
+from sewdsl.train.quiet import quiet_lightning
 from sewdsl.train.run import train
 
 from .conftest import SMALL
@@ -57,8 +57,8 @@ def fitted(folder: Path, **changes: object) -> tuple[Classifier, Watch, torch.Te
     module, watch = Classifier(compile(network, seed=0), network.recipe), Watch()
     samples = Samples(torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(32) % 10)
     before = torch.cat([weight.detach().clone().flatten() for weight in module.parameters()])
-    with quiet():
-        fit(module, Parts(samples, None, samples), RunFolder(folder), Way([watch]))
+    with quiet_lightning():
+        fit_epochs(module, Parts(samples, None, samples), RunFolder(folder), RunOptions([watch]))
     return module, watch, torch.cat([weight.detach().flatten() for weight in module.parameters()]) - before
 
 
@@ -93,7 +93,7 @@ def test_warmup() -> None:
 
 def test_warmup_reaches_the_optimizer(tmp_path: Path) -> None:
     fitted(tmp_path, epochs=3, warmup=1, schedule="Step(size=1, gamma=0.5)", optimizer="SGD(lr=0.5)")
-    found = metrics.epochs(RunFolder(tmp_path).metrics)
+    found = metrics.read_metrics(RunFolder(tmp_path).metrics)
     assert [row["learning_rate"] for row in found.values()] == pytest.approx([0.25, 0.5, 0.25])
 
 
@@ -116,7 +116,7 @@ class TestLoss:
             "epochs 2", "epochs 2\n    loss tet"
         )
         with pytest.raises(SewdslError) as caught:
-            plan(read(text))
+            plan_training(read(text))
         ((code, span, message),) = [(d.code, d.span.text, d.message) for d in caught.value.diagnostics]
         assert (code, span) == ("invalid-argument", "loss tet")
         assert message == "the loss of each time-step goes with 'readout mean', not with 'readout last'"
@@ -124,8 +124,8 @@ class TestLoss:
 
 def test_validation_chooses_the_best_epoch(small: Path, tmp_path: Path) -> None:
     compiled = read(small, set={"train.validation": 0.2})
-    result = train(compiled, plan(compiled), RunFolder(tmp_path))
-    found = metrics.epochs(RunFolder(tmp_path).metrics)
+    result = train(compiled, plan_training(compiled), RunFolder(tmp_path))
+    found = metrics.read_metrics(RunFolder(tmp_path).metrics)
     assert all("validation_accuracy" in row and "test_accuracy" not in row for row in found.values())
     best = max(found, key=lambda epoch: found[epoch]["validation_accuracy"])
     saved = torch.load(RunFolder(tmp_path).best, weights_only=True)
@@ -139,7 +139,7 @@ class TestCompile:
         seen: list[object] = []
         monkeypatch.setattr(torch.nn.Module, "compile", lambda model, **_: seen.append(type(model).__name__))
         spec = read(small, set={"train.compile": "on", "train.epochs": 1})
-        train(spec, plan(spec), RunFolder(folder))
+        train(spec, plan_training(spec), RunFolder(folder))
         return seen
 
     def test_on(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path) -> None:
@@ -170,7 +170,7 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Classifier, "configure_optimizers", noting)
     spec = read(small, set={"train.sync_bn": "on", "train.epochs": 1})
-    train(spec, plan(spec), RunFolder(tmp_path))
+    train(spec, plan_training(spec), RunFolder(tmp_path))
     assert seen == [True] * 5
 
 

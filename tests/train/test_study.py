@@ -8,18 +8,19 @@ import pytest
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.compiler import Compilation, Varied, variants
-from sewdsl.elaborate import Variant
+from sewdsl.compiler import Compilation, CompiledVariant, compile_variants
+from sewdsl.elaborate import StudyVariant
 from sewdsl.source import Source
-from sewdsl.train.folder import Diverged, Interrupted, RunError, RunFolder
-from sewdsl.train.plan import Plan
+from sewdsl.train.folder import RunDiverged, RunError, RunFolder, RunInterrupted
+from sewdsl.train.plan import TrainingPlan
 from sewdsl.train.repeats import Spread
 from sewdsl.train.result import Result
-from sewdsl.train.standalone import standalone
-from sewdsl.train.study import figures, tables
-from sewdsl.train.study.outcome import Outcome, Row
-from sewdsl.train.study.places import LONGEST, StudyFolder, folder_name
-from sewdsl.train.study.running import groups, run
+from sewdsl.train.standalone import standalone_text
+from sewdsl.train.study import figures
+from sewdsl.train.study.outcome import Outcome, VariantResult
+from sewdsl.train.study.places import MAX_FOLDER_NAME_LENGTH, StudyFolder, folder_name
+from sewdsl.train.study.running import plan_runs, run_study
+from sewdsl.train.study.tables import row_cells, table_to_csv, table_to_markdown
 
 from .conftest import SMALL
 from .made import METRICS, result
@@ -27,8 +28,8 @@ from .made import METRICS, result
 STUDY = SMALL + "\nstudy {\n    vary join ADD IAND\n    vary seed 1 2\n}\n"
 
 
-def varied(text: str = STUDY) -> tuple[Varied, ...]:
-    base, found = variants(Source("small.net", text))
+def varied(text: str = STUDY) -> tuple[CompiledVariant, ...]:
+    base, found = compile_variants(Source("small.net", text))
     assert base.valid
     return found
 
@@ -42,22 +43,22 @@ class Runs:
         self.told: list[str] = []
         self.stop, self.diverge = stop, diverge
 
-    def start(self, compilation: Compilation, planned: Plan, folder: RunFolder) -> Result:
+    def start(self, compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         name = f"{folder.path.parent.name}/{folder.path.name}"
         self.started.append(name)
-        folder.spec.write_text(standalone(compilation), "utf-8")
+        folder.spec.write_text(standalone_text(compilation), "utf-8")
         if name == self.stop:
-            raise Interrupted(2)
+            raise RunInterrupted(2)
         if name == self.diverge:
             message = "the loss is nan"
-            raise Diverged(message)
+            raise RunDiverged(message)
         return self._end(folder, planned.recipe.seed)
 
     def go_on(self, folder: RunFolder) -> Result:
         self.went_on.append(f"{folder.path.parent.name}/{folder.path.name}")
         return self._end(folder, int(folder.path.name.removeprefix("seed-")))
 
-    def announce(self, number: int, total: int, one: Varied, planned: Plan) -> None:
+    def announce(self, number: int, total: int, one: CompiledVariant, planned: TrainingPlan) -> None:
         self.told.append(f"{number}/{total} {one.variant.title} {planned.recipe.seed}")
 
     def _end(self, folder: RunFolder, seed: int) -> Result:
@@ -68,7 +69,7 @@ class Runs:
 
     def all(self, path: Path, text: str = STUDY) -> Outcome:
         folder = StudyFolder(path)
-        return run(groups(varied(text), folder, None), folder, self.start, self.go_on, self.announce)
+        return run_study(plan_runs(varied(text), folder, None), folder, self.start, self.go_on, self.announce)
 
 
 class TestRun:
@@ -104,7 +105,7 @@ class TestRun:
 
     def test_what_has_ended_is_kept(self, tmp_path: Path) -> None:
         first, second = Runs(stop="join=IAND/seed-1"), Runs()
-        with pytest.raises(Interrupted):
+        with pytest.raises(RunInterrupted):
             first.all(tmp_path)
         known = Outcome.model_validate_json(StudyFolder(tmp_path).outcome.read_bytes())
         assert [row.seeds for row in known.rows] == [[1], []]
@@ -123,13 +124,13 @@ class TestRun:
         assert outcome.rows[0].diverged == {1: "the loss is nan"}
         assert (outcome.rows[0].seeds, outcome.rows[0].accuracy) == ([2], Spread.of([0.7]))
         assert outcome.complete
-        assert "| 2, 1 diverged |" in tables.markdown(outcome)
+        assert "| 2, 1 diverged |" in table_to_markdown(outcome)
 
     def test_all_diverged(self, tmp_path: Path) -> None:
         text = SMALL + '\nstudy {\n    variant "hot" "train.optimizer.lr=100"\n}\n'
         outcome = Runs(diverge="variant=hot/seed-0").all(tmp_path, text)
-        assert tables.cells(outcome.rows[0])[2:] == ["1 diverged", "–", "–", "–", "0"]
-        assert ",1,,,,,,,0.0\r\n" in tables.as_csv(outcome)
+        assert row_cells(outcome.rows[0])[2:] == ["1 diverged", "–", "–", "–", "0"]
+        assert ",1,,,,,,,0.0\r\n" in table_to_csv(outcome)
 
     def test_more_can_be_added(self, tmp_path: Path) -> None:
         runs = Runs()
@@ -157,14 +158,14 @@ class TestFolder:
 
     def test_names_are_safe_and_differ(self) -> None:
         labels = ["c8k3-BN", "c8k3/BN", "c8k3 BN", "../x", "é", "x" * 300, "x" * 301, "LIF(tau=2.0)"]
-        names = [folder_name(Variant({"body": label}, ())) for label in labels]
+        names = [folder_name(StudyVariant({"body": label}, ())) for label in labels]
         assert len(set(names)) == len(labels)
         for name in names:
             assert "/" not in name
             assert name.isascii()
-            assert len(name) <= LONGEST + 7
+            assert len(name) <= MAX_FOLDER_NAME_LENGTH + 7
         assert names[0] == "body=c8k3-BN"
-        assert folder_name(Variant({}, ())) == "as-written"
+        assert folder_name(StudyVariant({}, ())) == "as-written"
 
 
 class TestFigures:
@@ -181,7 +182,7 @@ class TestFigures:
 
     @pytest.mark.parametrize("labels", [["1", "2"], ["1", "2", "none"], ["1", "1", "2"]])
     def test_no_axis_of_numbers(self, labels: list[str]) -> None:
-        rows = [Row(labels={"x": label}, folder=label, parameters=1) for label in labels]
+        rows = [VariantResult(labels={"x": label}, folder=label, parameters=1) for label in labels]
         assert figures.numeric(Outcome(network="", data="", runs=3, machine="", rows=rows)) is None
 
     @pytest.mark.parametrize(

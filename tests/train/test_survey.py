@@ -8,8 +8,8 @@ from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.lock import locked
-from sewdsl.train.survey import look, runs
+from sewdsl.train.lock import run_lock
+from sewdsl.train.survey import list_runs, summarize_run
 
 from .made import finished, unfinished
 
@@ -33,22 +33,22 @@ def parent(tmp_path: Path) -> Path:
 
 class TestLook:
     def test_finished(self, tmp_path: Path) -> None:
-        run = look(finished(tmp_path / "run"))
+        run = summarize_run(finished(tmp_path / "run"))
         assert (run.network, run.data, run.epochs, run.planned, run.seed) == ("Small", "digits", 2, 2, 7)
         assert (run.accuracy, run.best_accuracy, run.parameters, run.seconds) == (0.7654, 0.8765, 1234, 75.4)
         assert (run.state, run.problem) == ("finished", None)
 
     def test_interrupted(self, tmp_path: Path) -> None:
-        run = look(unfinished(tmp_path / "run"))
+        run = summarize_run(unfinished(tmp_path / "run"))
         assert (run.network, run.data, run.epochs, run.planned, run.seed) == ("Small", "digits", 2, 2, 0)
         assert (run.accuracy, run.best_accuracy, run.seconds, run.state) == (0.75, 0.75, None, "interrupted")
         assert run.parameters == 827
 
     def test_running(self, tmp_path: Path) -> None:
         folder = unfinished(tmp_path / "run")
-        with locked(folder):
-            assert look(folder).state == "running"
-        assert look(folder).state == "interrupted"
+        with run_lock(folder):
+            assert summarize_run(folder).state == "running"
+        assert summarize_run(folder).state == "interrupted"
 
     @pytest.mark.parametrize(
         ("name", "damage", "problem"),
@@ -67,33 +67,33 @@ class TestLook:
             (folder.path / name).unlink()
         else:
             (folder.path / name).write_text(damage, "utf-8")
-        run = look(folder)
+        run = summarize_run(folder)
         assert run.state == "broken"
         assert problem in (run.problem or "")
         assert run.epochs == 2
 
     def test_nothing_to_read(self, tmp_path: Path) -> None:
-        run = look(RunFolder(tmp_path))
+        run = summarize_run(RunFolder(tmp_path))
         assert (run.state, run.network, run.epochs) == ("broken", None, 0)
 
 
 class TestFind:
     def test_at_any_depth(self, parent: Path) -> None:
-        assert [run.path.relative_to(parent).as_posix() for run in runs(parent)] == [
+        assert [run.path.relative_to(parent).as_posix() for run in list_runs(parent)] == [
             "a",
             "b/seed-0",
             "b/seed-1",
             "c",
             "d",
         ]
-        assert [run.state for run in runs(parent)] == ["interrupted", "finished", "finished", "broken", "broken"]
+        assert [run.state for run in list_runs(parent)] == ["interrupted", "finished", "finished", "broken", "broken"]
 
     def test_a_run_itself(self, parent: Path) -> None:
-        assert [run.path for run in runs(parent / "a")] == [parent / "a"]
+        assert [run.path for run in list_runs(parent / "a")] == [parent / "a"]
 
     def test_no_folder(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="there is no folder"):
-            list(runs(tmp_path / "nowhere"))
+            list(list_runs(tmp_path / "nowhere"))
 
 
 class TestCommand:

@@ -18,11 +18,19 @@ from safetensors.torch import load_file
 
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.train import atomic, metrics
-from sewdsl.train.divergence import origin
-from sewdsl.train.folder import LEFT, Ended, Interrupted, RunError, RunFolder, clear, make
-from sewdsl.train.lock import locked
-from sewdsl.train.loop import Way
-from sewdsl.train.plan import plan
+from sewdsl.train.divergence import first_nonfinite
+from sewdsl.train.folder import (
+    RUN_FILES,
+    RunAlreadyEnded,
+    RunError,
+    RunFolder,
+    RunInterrupted,
+    clear_run_folder,
+    make_run_folder,
+)
+from sewdsl.train.lock import run_lock
+from sewdsl.train.loop import RunOptions
+from sewdsl.train.plan import plan_training
 from sewdsl.train.run import evaluate, resume, train
 
 from .conftest import Run
@@ -51,7 +59,7 @@ class At(Callback):
 
 def start(small: Path, folder: Path, *shown: Callback, save_every: float = 5) -> RunFolder:
     compilation = read(small)
-    train(compilation, plan(compilation), RunFolder(folder), Way(shown, save_every=save_every))
+    train(compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every))
     return RunFolder(folder)
 
 
@@ -127,7 +135,7 @@ class TestStopped:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_it_saves_and_goes_on(self, run: Run, small: Path, tmp_path: Path, number: signal.Signals) -> None:
         before = signal.getsignal(number)
-        with pytest.raises(Interrupted, match=f"stopped by {number.name}") as stopped:
+        with pytest.raises(RunInterrupted, match=f"stopped by {number.name}") as stopped:
             start(small, tmp_path, At(4, stop(number)))
         assert stopped.value.code == 128 + number
         assert signal.getsignal(number) is before
@@ -137,28 +145,28 @@ class TestStopped:
         assert_same(folder, run.folder)
 
     def test_behind_the_last_batch_it_judges_the_epoch_first(self, run: Run, small: Path, tmp_path: Path) -> None:
-        with pytest.raises(Interrupted):
+        with pytest.raises(RunInterrupted):
             start(small, tmp_path, At(BATCHES - 1, stop(signal.SIGINT)))
-        assert list(metrics.epochs(RunFolder(tmp_path).metrics)) == [1]
+        assert list(metrics.read_metrics(RunFolder(tmp_path).metrics)) == [1]
         resume(RunFolder(tmp_path))
         assert_same(RunFolder(tmp_path), run.folder)
 
     def test_a_second_signal_stops_at_once(self, small: Path, tmp_path: Path) -> None:
-        with pytest.raises(Interrupted):
+        with pytest.raises(RunInterrupted):
             start(small, tmp_path, At(4, stop(signal.SIGINT)), At(4, stop(signal.SIGINT)))
         assert not RunFolder(tmp_path).last.exists()
 
-    @pytest.mark.parametrize("step", ["sewdsl.train.run.judge", "sewdsl.train.data.digits.stratified"])
+    @pytest.mark.parametrize("step", ["sewdsl.train.run.evaluate_samples", "sewdsl.train.data.digits.split_stratified"])
     def test_before_and_behind_the_training(
         self, small: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         compilation = read(small)
-        planned = plan(compilation)
+        planned = plan_training(compilation)
         monkeypatch.setattr(step, lambda *_, **__: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(Interrupted, match="stopped by SIGINT"):
+        with pytest.raises(RunInterrupted, match="stopped by SIGINT"):
             train(compilation, planned, RunFolder(tmp_path))
         monkeypatch.undo()
-        with locked(RunFolder(tmp_path)):
+        with run_lock(RunFolder(tmp_path)):
             pass  # nobody holds it any more
 
     def test_the_command_says_how_to_go_on(self, small: Path, tmp_path: Path) -> None:
@@ -251,7 +259,7 @@ class TestDisk:
             resume(folder, changes={"train.epochs": "3"})
         assert folder.read_result() == run.result, "the run has lost nothing"
         monkeypatch.setattr(os, "write", self.full)
-        with locked(folder):
+        with run_lock(folder):
             pass  # without the number of the process
 
     @pytest.mark.parametrize("name", ["diagram.svg", "curves.png"])
@@ -275,7 +283,7 @@ class TestDisk:
 
 class TestResumed:
     def test_it_has_ended(self, run: Run) -> None:
-        with pytest.raises(Ended, match=r"has ended: 2 of 2 epochs; --set train.epochs=N adds some"):
+        with pytest.raises(RunAlreadyEnded, match=r"has ended: 2 of 2 epochs; --set train.epochs=N adds some"):
             resume(run.folder)
         assert run.folder.result.exists()
 
@@ -348,61 +356,68 @@ class TestResumed:
     def test_the_best_accuracy_stays(self, small: Path, tmp_path: Path) -> None:
         """The learning rate of the third epoch ruins what the others learnt."""
         compilation = read(small, set={"train.epochs": 3, "train.schedule": "Step(size=2, gamma=1000)"})
-        with pytest.raises(Interrupted):
-            train(compilation, plan(compilation), RunFolder(tmp_path), Way([At(2 * BATCHES + 2, stop(signal.SIGINT))]))
+        with pytest.raises(RunInterrupted):
+            train(
+                compilation,
+                plan_training(compilation),
+                RunFolder(tmp_path),
+                RunOptions([At(2 * BATCHES + 2, stop(signal.SIGINT))]),
+            )
         result = resume(RunFolder(tmp_path))
         assert result.best_accuracy > result.accuracy
-        assert result.best_accuracy == pytest.approx(metrics.epochs(RunFolder(tmp_path).metrics)[2]["test_accuracy"])
+        assert result.best_accuracy == pytest.approx(
+            metrics.read_metrics(RunFolder(tmp_path).metrics)[2]["test_accuracy"]
+        )
 
 
 class TestFolder:
     def test_two_processes(self, copy: RunFolder) -> None:
-        with locked(copy), pytest.raises(RunError, match=f"is in use by process {os.getpid()}"):
+        with run_lock(copy), pytest.raises(RunError, match=f"is in use by process {os.getpid()}"):
             resume(copy)
 
     def test_a_run_is_not_overwritten_unasked(self, copy: RunFolder) -> None:
         with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
-            make(copy.path)
+            make_run_folder(copy.path)
 
     def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="its name is not UTF-8, and TensorBoard takes no other"):
-            make(tmp_path / os.fsdecode(b"caf\xe9"))
+            make_run_folder(tmp_path / os.fsdecode(b"caf\xe9"))
         assert not list(tmp_path.iterdir())
 
     def test_clear(self, copy: RunFolder) -> None:
-        with locked(copy):
-            clear(copy)
+        with run_lock(copy):
+            clear_run_folder(copy)
         assert [path.name for path in copy.path.iterdir()] == ["lock"]
 
     def test_clear_leaves_what_is_not_the_runs(self, run: Run, copy: RunFolder) -> None:
         (copy.path / "notes").mkdir()
         (copy.path / "notes" / "why.md").touch()
         (copy.path / "other.net").touch()
-        clear(copy)
+        clear_run_folder(copy)
         assert sorted(path.name for path in copy.path.iterdir()) == ["lock", "notes", "other.net"]
         found = {path.name for path in run.folder.path.iterdir()} - {"lock"}
-        assert sorted(LEFT) == sorted(found | {"data.json", "processes.json"})
+        assert sorted(RUN_FILES) == sorted(found | {"data.json", "processes.json"})
 
     def test_clear_goes_on_where_it_was_stopped(self, copy: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(shutil, "rmtree", lambda _: signal.raise_signal(signal.SIGINT))
             with pytest.raises(KeyboardInterrupt):
-                clear(copy)
-        clear(copy)
+                clear_run_folder(copy)
+        clear_run_folder(copy)
         assert [path.name for path in copy.path.iterdir()] == ["lock"]
 
     def test_what_a_killed_start_leaves_is_no_run(self, tmp_path: Path) -> None:
         for name in ("lock", ".spec.net.partial"):
             (tmp_path / name).touch()
-        assert make(tmp_path).path == tmp_path
+        assert make_run_folder(tmp_path).path == tmp_path
         (tmp_path / "spec.net").touch()
         with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
-            make(tmp_path)
+            make_run_folder(tmp_path)
 
     def test_clear_removes_nothing_but_runs(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()
         with pytest.raises(RunError, match="nothing was removed"):
-            clear(RunFolder(tmp_path))
+            clear_run_folder(RunFolder(tmp_path))
         assert (tmp_path / "thesis.tex").exists()
 
 
@@ -436,12 +451,12 @@ class TestDivergence:
 
     def test_the_input(self) -> None:
         x = torch.full((2, 1, 8, 8), float("nan"))
-        assert origin(torch.nn.Linear(1, 1), x, x.sum) == "the input"
+        assert first_nonfinite(torch.nn.Linear(1, 1), x, x.sum) == "the input"
 
     def test_the_loss(self) -> None:
         model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(3, 2)
-        assert origin(model, x, lambda: model(x).sum() / 0) == "the loss itself"
+        assert first_nonfinite(model, x, lambda: model(x).sum() / 0) == "the loss itself"
 
     def test_what_does_not_come_back(self) -> None:
         model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.ones(3, 2)
-        assert "did not come back" in origin(model, x, lambda: model(x).sum())
+        assert "did not come back" in first_nonfinite(model, x, lambda: model(x).sum())

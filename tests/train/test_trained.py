@@ -14,8 +14,8 @@ from sewdsl.cli.app import app
 from sewdsl.compiler import read
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.plan import plan
-from sewdsl.train.trained import drawn, trained
+from sewdsl.train.plan import plan_training
+from sewdsl.train.trained import load_model, random_batches
 
 from .conftest import Run
 from .made import unfinished
@@ -45,61 +45,61 @@ def other_best(run: Run, tmp_path: Path) -> RunFolder:
 
 class TestTrained:
     def test_it_is_in_evaluation_mode_with_what_it_has_learned(self, run: Run) -> None:
-        model = trained(run.folder)
+        model = load_model(run.folder)
         assert not any(module.training for module in model.modules())
         weights = torch.load(run.folder.last, weights_only=True)["state_dict"]
         assert all(torch.equal(value, weights[f"model.{name}"]) for name, value in model.state_dict().items())
         assert model.state_dict()["bn1.running_var"].ne(1).any()
 
     def test_a_folder_by_its_path(self, run: Run) -> None:
-        weights = trained(run.folder).state_dict()
+        weights = load_model(run.folder).state_dict()
         for way in (run.folder.path, str(run.folder.path)):
-            found = trained(way).state_dict()
+            found = load_model(way).state_dict()
             assert all(torch.equal(value, weights[name]) for name, value in found.items())
 
     def test_the_best_weights(self, other_best: RunFolder) -> None:
-        last, best = (trained(other_best, best=best).state_dict()["bn1.weight"] for best in (False, True))
+        last, best = (load_model(other_best, best=best).state_dict()["bn1.weight"] for best in (False, True))
         assert torch.equal(best, 2 * last)
 
     def test_it_takes_as_many_threads_as_the_run(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[int] = []
         monkeypatch.setattr(torch, "set_num_threads", asked.append)
-        trained(run.folder)
+        load_model(run.folder)
         assert asked == [run.result.threads]
 
     def test_looking_changes_nothing(self, run: Run) -> None:
-        model = trained(run.folder)
+        model = load_model(run.folder)
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        batches = list(probe.noise(model.network, samples=3, batches=2))
-        for quantity in (probe.rates, probe.gradients, probe.operations):
+        batches = list(probe.random_inputs(model.network, samples=3, batches=2))
+        for quantity in (probe.block_rates, probe.block_gradients, probe.measure_operations):
             assert quantity(model, batches)
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
     def test_what_is_missing(self, run: Run, tmp_path: Path) -> None:
         folder = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "copy")))
         folder.best.unlink()
-        assert trained(folder)
+        assert load_model(folder)
         with pytest.raises(RunError, match=r"the checkpoint '.*best.ckpt' is missing"):
-            trained(folder, best=True)
+            load_model(folder, best=True)
         folder.spec.unlink()
         with pytest.raises(RunError, match=r"'.*spec.net' is missing"):
-            trained(folder)
+            load_model(folder)
 
 
 class TestDrawn:
     SAMPLES = Samples(torch.arange(23).float()[:, None], torch.arange(23))
 
     def test_all_in_another_order(self) -> None:
-        batches = [y.tolist() for _, y in drawn(self.SAMPLES, 5, None, 0)]
+        batches = [y.tolist() for _, y in random_batches(self.SAMPLES, 5, None, 0)]
         assert list(map(len, batches)) == [5, 5, 5, 5, 3]
         order = [label for batch in batches for label in batch]
         assert order != sorted(order) == list(range(23))
-        assert [y.tolist() for _, y in drawn(self.SAMPLES, 5, None, 0)] == batches
-        assert [y.tolist() for _, y in drawn(self.SAMPLES, 5, None, 1)] != batches
+        assert [y.tolist() for _, y in random_batches(self.SAMPLES, 5, None, 0)] == batches
+        assert [y.tolist() for _, y in random_batches(self.SAMPLES, 5, None, 1)] != batches
 
     def test_some(self) -> None:
-        first = [(x.flatten().tolist(), y.tolist()) for x, y in drawn(self.SAMPLES, 4, 2, 0)]
-        assert first == [(x.flatten().tolist(), y.tolist()) for x, y in drawn(self.SAMPLES, 4, None, 0)][:2]
+        first = [(x.flatten().tolist(), y.tolist()) for x, y in random_batches(self.SAMPLES, 4, 2, 0)]
+        assert first == [(x.flatten().tolist(), y.tolist()) for x, y in random_batches(self.SAMPLES, 4, None, 0)][:2]
         assert all(x == y for x, y in first)
 
 
@@ -136,15 +136,15 @@ class TestProbe:
         )
 
     def test_gradients(self, run: Run) -> None:
-        data = plan(read(run.folder.spec)).data.load().test
-        expected = probe.gradients(trained(run.folder), drawn(data, 100, 2, 3))
+        data = plan_training(read(run.folder.spec)).data.load().test
+        expected = probe.block_gradients(load_model(run.folder), random_batches(data, 100, 2, 3))
         gradients = found("gradients", run.folder.path, "--batches", 2, "--seed", 3)
         assert [block["S"] for block in gradients["blocks"]] == [each.amplitude for each in expected]
         assert gradients["samples"] == 200
 
     def test_energy(self, run: Run) -> None:
-        data = plan(read(run.folder.spec)).data.load().test
-        expected = probe.operations(trained(run.folder), drawn(data, 100, None, 0))
+        data = plan_training(read(run.folder.spec)).data.load().test
+        expected = probe.measure_operations(load_model(run.folder), random_batches(data, 100, None, 0))
         energy = found("energy", run.folder.path)
         assert [layer["events"] * 359 for layer in energy["layers"]] == pytest.approx([m.events for m in expected])
         assert energy["data"] == "digits"

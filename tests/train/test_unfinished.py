@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 from sewdsl.compiler import read
-from sewdsl.train.folder import Interrupted, RunError, RunFolder
-from sewdsl.train.loop import Way
-from sewdsl.train.plan import plan
+from sewdsl.train.folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.loop import RunOptions
+from sewdsl.train.plan import plan_training
 from sewdsl.train.run import resume, train
 
 from .conftest import SMALL, Run
@@ -33,8 +33,8 @@ def interrupted(folder: Path, batch: int, **changes: object) -> RunFolder:
     folder.mkdir()
     (folder.parent / "small.net").write_text(SMALL, "utf-8")
     compilation = read(folder.parent / "small.net", set={f"train.{key}": value for key, value in settings.items()})
-    with pytest.raises(Interrupted):
-        train(compilation, plan(compilation), RunFolder(folder), Way([At(batch, stop(signal.SIGINT))]))
+    with pytest.raises(RunInterrupted):
+        train(compilation, plan_training(compilation), RunFolder(folder), RunOptions([At(batch, stop(signal.SIGINT))]))
     return RunFolder(folder)
 
 

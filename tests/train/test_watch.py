@@ -13,7 +13,7 @@ from sewdsl.compiler import load
 from sewdsl.train import metrics
 from sewdsl.train.watch.confusion import Confusion, confusion
 from sewdsl.train.watch.firing import DeadLayers
-from sewdsl.train.watch.gradients import norms
+from sewdsl.train.watch.gradients import gradient_norms
 
 from .conftest import Run
 
@@ -23,7 +23,7 @@ class TestRun:
         network = load(run.folder.spec)
         weighted = {f"gradient_norm/{node.name}" for node in network if network.parameters(node)}
         rates = {f"firing_rate/{name}" for name in run.result.firing_rates}
-        found = metrics.epochs(run.folder.metrics)
+        found = metrics.read_metrics(run.folder.metrics)
         assert len(found) == 2
         for row in found.values():
             assert {name for name in row if "/" in name} == {*weighted, *rates, "gradient_norm/total"}
@@ -33,7 +33,7 @@ class TestRun:
 
     def test_the_last_epoch_fires_as_the_result_says(self, run: Run) -> None:
         """Both are of the last weights and all test samples."""
-        last = metrics.epochs(run.folder.metrics)[2]
+        last = metrics.read_metrics(run.folder.metrics)[2]
         for name, rate in run.result.firing_rates.items():
             assert last[f"firing_rate/{name}"] == pytest.approx(rate, abs=1e-6)
 
@@ -71,11 +71,11 @@ class TestConfusion:
 
 def test_norms() -> None:
     model = Sequential(Linear(2, 2), Linear(2, 1))
-    assert norms(model) == {}
+    assert gradient_norms(model) == {}
     model[0].weight.grad = torch.tensor([[1.0, 2.0], [2.0, 0.0]])
     model[0].bias.grad = torch.tensor([4.0, 0.0])
     model[1].bias.grad = torch.tensor([12.0])
-    assert norms(model) == pytest.approx({"0": 5.0, "1": 12.0, "total": 13.0})
+    assert gradient_norms(model) == pytest.approx({"0": 5.0, "1": 12.0, "total": 13.0})
 
 
 class TestDeadLayers:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sewdsl.dialects.he.conventions import Conventions, conventions
+from sewdsl.dialects.he.conventions import Conventions, parse_conventions
 from sewdsl.dialects.he.inputs import Inputs, check_inputs
 from sewdsl.dialects.he.translation import Translation, translate
 
-__all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "conventions", "translate"]
+__all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "parse_conventions", "translate"]

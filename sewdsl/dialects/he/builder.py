@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sewdsl.syntax import tree
-from sewdsl.syntax.builder import Builder, Children
+from sewdsl.syntax.builder import Children, TreeBuilder
 from sewdsl.syntax.counts import check_count
 from sewdsl.syntax.scanner import Language
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LANGUAGE = Language("he", ("compact",))
 
 
-class HeBuilder(Builder):
+class HeBuilder(TreeBuilder):
     """Builds the nodes of one source: a Call for each word, its remark as an argument; a Repeat for what has a count.
 
     Groups without one are repeats of a single copy.

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.arguments import Given, validate
+from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.source import Source
 from sewdsl.syntax.limits import Limits
@@ -41,7 +41,7 @@ class Conventions(BaseModel):
     classes: int | None = Field(default=None, ge=1)
 
 
-def conventions(text: str, diagnostics: Diagnostics, limits: Limits) -> Conventions | None:
+def parse_conventions(text: str, diagnostics: Diagnostics, limits: Limits) -> Conventions | None:
     """What ``he`` or ``he(norm=BN, padding=none)`` says; None where it is wrong, which is reported."""
     source = Source("--dialect", text)
     values = parse_value(source, diagnostics, limits)
@@ -53,14 +53,14 @@ def conventions(text: str, diagnostics: Diagnostics, limits: Limits) -> Conventi
         hint = did_you_mean(name or "", [NAME]) or f"write {NAME}, or {NAME}(norm=BN, padding=none)"
         diagnostics.report("unknown-name", f"there is no dialect '{text.strip()}'", call.span, help=hint)
         return None
-    given: dict[str, Given] = {}
+    given: dict[str, GivenArgument] = {}
     for argument in call.arguments:
         name = argument.name or ""
         if name in given:
             diagnostics.report("duplicate-argument", f"'{name}' is given twice", argument.span, help="keep one")
             return None
-        given[name] = Given(_plain(argument), argument.span)
-    return validate(Conventions, f"the dialect '{NAME}'", given, call.span, diagnostics)
+        given[name] = GivenArgument(_plain(argument), argument.span)
+    return validate_arguments(Conventions, f"the dialect '{NAME}'", given, call.span, diagnostics)
 
 
 def _plain(argument: Argument) -> str | int | float:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.conventions import Conventions
-from sewdsl.dialects.he.resolving import Group, Item, flat
-from sewdsl.dialects.he.words import Layer, Number
+from sewdsl.dialects.he.resolving import Item, RepeatedWords, iterate_layers
+from sewdsl.dialects.he.words import HeLayer, NumberSlot
 
 
-class Ending:
+class OutputLayer:
     """The end of one text.
 
     Attributes:
@@ -20,7 +20,7 @@ class Ending:
 
     def __init__(self, layers: tuple[Item, ...], asked: Conventions, diagnostics: Diagnostics) -> None:
         self._asked, self._diagnostics = asked, diagnostics
-        flattened = [layer for layer in flat(layers) if isinstance(layer, Layer)]
+        flattened = [layer for layer in iterate_layers(layers) if isinstance(layer, HeLayer)]
         self._voting = any(layer.role == "voting" for layer in flattened)
         weighty = [layer for layer in flattened if layer.role in {"conv", "linear"}]
         last = weighty[-1] if weighty and weighty[-1].role == "linear" else None
@@ -29,25 +29,25 @@ class Ending:
         self.last = last
         self.missing = last is None and asked.classes is not None
 
-    def _fits(self, layer: Layer) -> bool:
+    def _fits(self, layer: HeLayer) -> bool:
         """Whether a layer is as wide as there are classes, as far as both are said."""
         width, classes = layer.numbers.get("n"), self._asked.classes
         return width is None or classes is None or int(width.text) == classes
 
-    def fires(self, layer: Layer) -> bool:
+    def fires(self, layer: HeLayer) -> bool:
         """Whether a linear layer has neurons."""
         return layer != self.last or self._voting or self._asked.output == "spikes"
 
-    def width(self, layer: Layer) -> list[Number]:
+    def width(self, layer: HeLayer) -> list[NumberSlot]:
         """How many outputs a linear layer has; where neither it nor the option says so, that is reported."""
         if "n" in layer.numbers:
             return [layer.numbers["n"]]
         if layer == self.last and not self._voting and self._asked.classes is not None:
-            return [Number("n", str(self._asked.classes), layer.span, layer.span)]
+            return [NumberSlot("n", str(self._asked.classes), layer.span, layer.span)]
         self._unsaid(layer, "how many outputs it has")
         return []
 
-    def votes(self, layer: Layer) -> list[Number]:
+    def votes(self, layer: HeLayer) -> list[NumberSlot]:
         """How many neurons vote for each class; what is missing or does not fit is reported."""
         width = self.last.numbers.get("n") if self.last else None
         classes = self._asked.classes
@@ -64,9 +64,9 @@ class Ending:
                 help=f"{max(1, voters) * classes} can; if a matrix weighs the votes, write {width.text}FC-{classes}",
             )
             return []
-        return [Number("k", str(voters), layer.span, layer.span)]
+        return [NumberSlot("k", str(voters), layer.span, layer.span)]
 
-    def _unsaid(self, layer: Layer, what: str) -> None:
+    def _unsaid(self, layer: HeLayer, what: str) -> None:
         self._diagnostics.report(
             "missing-argument",
             f"'{layer.span.text}' does not say {what}",
@@ -78,8 +78,8 @@ class Ending:
         )
 
 
-def _repeated(items: tuple[Item, ...]) -> Iterator[Layer]:
+def _repeated(items: tuple[Item, ...]) -> Iterator[HeLayer]:
     """Layers that come more than once."""
     for item in items:
-        if isinstance(item, Group):
-            yield from (layer for layer in flat(item.items) if isinstance(layer, Layer))
+        if isinstance(item, RepeatedWords):
+            yield from (layer for layer in iterate_layers(item.items) if isinstance(layer, HeLayer))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.assumptions import Assumptions
-from sewdsl.dialects.he.resolving import Item, Shape, flat
-from sewdsl.dialects.he.words import Layer
+from sewdsl.dialects.he.resolving import InputShape, Item, iterate_layers
+from sewdsl.dialects.he.words import HeLayer
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Name, Setting, Size, Value, Word
 
 
-class Header:
+class HeHeader:
     """The header of one text."""
 
     def __init__(self, assumed: Assumptions, diagnostics: Diagnostics) -> None:
@@ -20,23 +20,23 @@ class Header:
     def without_start(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
         """The layers alone, once the size in front of them is read; a size elsewhere is reported."""
         rest = items[1:] if items and self._starts(items[0], more=len(items) > 1) else items
-        for layer in flat(rest):
-            if isinstance(layer, Shape) or layer.role == "start":
+        for layer in iterate_layers(rest):
+            if isinstance(layer, InputShape) or layer.role == "start":
                 self._diagnostics.report(
                     "unexpected-token",
                     f"'{layer.span.text}' stands for the input, which is not here",
                     layer.span,
                     label="only in front of the first layer",
-                    help="write several copies as (64C3)*2 or 2x64C3" if isinstance(layer, Shape) else "remove it",
+                    help="write several copies as (64C3)*2 or 2x64C3" if isinstance(layer, InputShape) else "remove it",
                 )
         return rest
 
     def _starts(self, first: Item, *, more: bool) -> bool:
         """Reads what stands in front of the layers, if it stands for the input."""
-        if isinstance(first, Shape):
+        if isinstance(first, InputShape):
             self._read(first)
             return True
-        if not isinstance(first, Layer):
+        if not isinstance(first, HeLayer):
             return False
         bare = more and first.span.text.isdigit()
         if bare:
@@ -44,7 +44,7 @@ class Header:
             self._assumed.features(first.span)
         return bare or first.role == "start"
 
-    def _read(self, shape: Shape) -> None:
+    def _read(self, shape: InputShape) -> None:
         match shape.dims:
             case (h, w):
                 found = (1, h, w)
@@ -75,7 +75,7 @@ class Header:
         if self._input is not None:
             dims, span = self._input
             found.append(_setting("input", Size(dims, span=span), span))
-        encodes = next((layer.span for layer in flat(layers) if getattr(layer, "encodes", False)), None)
+        encodes = next((layer.span for layer in iterate_layers(layers) if getattr(layer, "encodes", False)), None)
         if encodes is not None:
             found.append(_setting("encode", _word("direct", encodes), encodes))
         if unnamed is not None:

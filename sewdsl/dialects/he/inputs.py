@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.dialects.he.words import Number
+from sewdsl.dialects.he.words import NumberSlot
 from sewdsl.ir.network import Network
 from sewdsl.source import Span
 
-Inputs = tuple[tuple[Span, Number], ...]
+Inputs = tuple[tuple[Span, NumberSlot], ...]
 """The places of layers whose text says how many values they read, and these numbers."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix
-from sewdsl.dialects.he.words import Layer, Number, layer, meant, splits
+from sewdsl.dialects.he.words import HeLayer, NumberSlot, nearest_word, parse_word, word_splits
 from sewdsl.source import Span
 from sewdsl.syntax import tree
 
@@ -16,7 +16,7 @@ _RATE = re.compile(r"0?\.\d+")
 
 
 @dataclass(frozen=True)
-class Group:
+class RepeatedWords:
     """Layers that come several times.
 
     Attributes:
@@ -31,21 +31,21 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Shape:
+class InputShape:
     """``28x28`` or ``34x34x2`` in front of a network."""
 
     dims: tuple[int, ...]
     span: Span
 
 
-Item = Layer | Group | Shape
+Item = HeLayer | RepeatedWords | InputShape
 
 
-def flat(items: tuple[Item, ...]) -> Iterator[Layer | Shape]:
+def iterate_layers(items: tuple[Item, ...]) -> Iterator[HeLayer | InputShape]:
     """All layers in order, each once."""
     for item in items:
-        if isinstance(item, Group):
-            yield from flat(item.items)
+        if isinstance(item, RepeatedWords):
+            yield from iterate_layers(item.items)
         else:
             yield item
 
@@ -61,7 +61,7 @@ class Resolver:
         found: list[Item] = []
         for item in sequence.items:
             read = self._item(item)
-            if isinstance(read, Group) and int(read.count.value) == 1:
+            if isinstance(read, RepeatedWords) and int(read.count.value) == 1:
                 found += read.items
             elif read is not None:
                 found.append(read)
@@ -69,24 +69,24 @@ class Resolver:
 
     def _item(self, item: tree.Item) -> Item | None:
         if isinstance(item, tree.Repeat) and isinstance(item.count, tree.Number):
-            return Group(self.items(item.body), item.count, item.span)
+            return RepeatedWords(self.items(item.body), item.count, item.span)
         assert isinstance(item, tree.Call)  # noqa: S101 -- the grammar has neither joins nor computed counts
         word = item.name.span
         if _SIZE.fullmatch(word.text):
-            return Shape(tuple(map(int, re.split("[x\u00d7*]", word.text))), word)
-        found = layer(word)
+            return InputShape(tuple(map(int, re.split("[x\u00d7*]", word.text))), word)
+        found = parse_word(word)
         if found is None:
             self._unknown(word)
         elif item.arguments:
             return self._remarked(found, item.arguments[0].value.span)
         return found
 
-    def _remarked(self, found: Layer, remark: Span) -> Layer | None:
+    def _remarked(self, found: HeLayer, remark: Span) -> HeLayer | None:
         """A layer with something in parentheses behind it: ``128C3(Encoding)``, ``DP(0.5)``."""
         if found.role == "conv" and remark.text.casefold() == "encoding":
             return replace(found, encodes=True)
         if found.symbol == "DP" and not found.numbers and _RATE.fullmatch(remark.text):
-            return replace(found, numbers={"n": Number("n", remark.text, remark, remark)})
+            return replace(found, numbers={"n": NumberSlot("n", remark.text, remark, remark)})
         self._diagnostics.report(
             "unknown-argument",
             f"'{remark.text}' says nothing of '{found.span.text}'",
@@ -98,11 +98,11 @@ class Resolver:
 
     def _unknown(self, word: Span) -> None:
         """Reports a word that means nothing, and what may have been meant."""
-        cuts = list(splits(word.text))
+        cuts = list(word_splits(word.text))
         if len(cuts) == 1:
             self._lost_hyphen(word, cuts[0])
             return
-        near = meant(word.text)
+        near = nearest_word(word.text)
         self._diagnostics.report(
             "unknown-name",
             f"unknown layer '{word.text}'",

@@ -8,13 +8,13 @@ from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.assumptions import Assumptions
 from sewdsl.dialects.he.builder import LANGUAGE, HeBuilder
 from sewdsl.dialects.he.conventions import Conventions
-from sewdsl.dialects.he.ending import Ending
-from sewdsl.dialects.he.header import Header
+from sewdsl.dialects.he.ending import OutputLayer
+from sewdsl.dialects.he.header import HeHeader
 from sewdsl.dialects.he.inputs import Inputs
 from sewdsl.dialects.he.resolving import Item, Resolver
-from sewdsl.dialects.he.writing import Writer
+from sewdsl.dialects.he.writing import HeItemWriter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import STANDARD, Limits
+from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse_dialect
 from sewdsl.syntax.tree import Body, Document, Sequence
 
@@ -36,7 +36,7 @@ def translate(
     source: Source,
     asked: Conventions,
     diagnostics: Diagnostics,
-    limits: Limits = STANDARD,
+    limits: Limits = DEFAULT_LIMITS,
     *,
     neuron: bool = False,
 ) -> Translation:
@@ -70,9 +70,9 @@ def _translated(  # noqa: PLR0913 -- what, and where to report
     neuron: bool,
 ) -> Translation:
     assumed = Assumptions(diagnostics)
-    header = Header(assumed, diagnostics)
+    header = HeHeader(assumed, diagnostics)
     layers = header.without_start(items)
-    writer = Writer(layers, Ending(layers, asked, diagnostics), asked, assumed)
+    writer = HeItemWriter(layers, OutputLayer(layers, asked, diagnostics), asked, assumed)
     sequence = Sequence(writer.body(body.expression.span), span=body.expression.span)
     if not sequence.items:
         _report_empty(body.expression.span, diagnostics)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from sewdsl.elaborate.suggestions import nearest
+from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.ir.op import Activation
 from sewdsl.ops import catalogue
 from sewdsl.source import Span
@@ -17,12 +17,12 @@ Role = Literal["conv", "pool", "linear", "norm", "neuron", "other", "voting", "s
 """What a layer is to its neighbours."""
 
 SN = "SN"
-LONGEST = 100
+MAX_WORD_LENGTH = 100
 """Characters of a word that is tried to be read as several."""
 
 
 @dataclass(frozen=True)
-class Form:
+class WordForm:
     """One way to write a layer.
 
     Attributes:
@@ -39,8 +39,8 @@ class Form:
     told: str = ""
 
 
-def _form(role: Role, symbol: str, pattern: str, told: str = "") -> Form:
-    return Form(role, symbol, re.compile(pattern, re.IGNORECASE), told)
+def _form(role: Role, symbol: str, pattern: str, told: str = "") -> WordForm:
+    return WordForm(role, symbol, re.compile(pattern, re.IGNORECASE), told)
 
 
 _S = r"(?:S(?P<s>\d+))?"
@@ -72,7 +72,7 @@ FORMS = (
     _form("loss", "", r"SoftMax", _LOSS),
 )
 
-SPELLED = (
+WORD_SPELLINGS = (
     *("C", "Conv", "AP", "AvgPool", "MP", "MaxPool", "P", "Pool", "FC", "O", "BN", "tdBN", "GAP", "DP", "Dropout"),
     *("Flatten", "Voting", "Input", "SoftMax", "SVM", "SSE", SN),
 )
@@ -80,7 +80,7 @@ SPELLED = (
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberSlot:
     """A number in a word.
 
     Attributes:
@@ -97,7 +97,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Layer:
+class HeLayer:
     """A word that was understood.
 
     Attributes:
@@ -111,7 +111,7 @@ class Layer:
 
     role: Role
     symbol: str
-    numbers: dict[str, Number]
+    numbers: dict[str, NumberSlot]
     span: Span
     told: str = ""
     encodes: bool = False
@@ -123,53 +123,53 @@ def _neurons(kinds: int) -> dict[str, str]:  # noqa: ARG001 -- the catalogue gro
     return {name.casefold(): name for name in [*known, SN]}
 
 
-def neurons() -> dict[str, str]:
+def neurons_by_name() -> dict[str, str]:
     """Names of activations, by their small letters."""
     return _neurons(len(catalogue()))
 
 
-def layer(span: Span) -> Layer | None:
+def parse_word(span: Span) -> HeLayer | None:
     """What the word at a place stands for; None if it is no word of the dialect."""
-    neuron = neurons().get(span.text.casefold())
+    neuron = neurons_by_name().get(span.text.casefold())
     if neuron is not None:
-        return Layer("neuron", neuron, {}, span)
+        return HeLayer("neuron", neuron, {}, span)
     for form in FORMS:
         found = form.pattern.fullmatch(span.text)
         if found:
-            return Layer(form.role, form.symbol, _numbers(found, span), span, form.told)
+            return HeLayer(form.role, form.symbol, _numbers(found, span), span, form.told)
     return None
 
 
-def _numbers(found: re.Match[str], span: Span) -> dict[str, Number]:
+def _numbers(found: re.Match[str], span: Span) -> dict[str, NumberSlot]:
     """The numbers of a word; the letters in front of one belong to it."""
-    numbers: dict[str, Number] = {}
+    numbers: dict[str, NumberSlot] = {}
     behind = 0
     for letter in sorted((key for key, text in found.groupdict().items() if text), key=found.start):
         here = span.part(found.start(letter), found.end(letter))
         place = span.part(behind, found.end(letter))
-        numbers[letter] = Number(letter, found[letter], here, place)
+        numbers[letter] = NumberSlot(letter, found[letter], here, place)
         behind = found.end(letter)
     return numbers
 
 
-def known(text: str) -> bool:
+def is_word(text: str) -> bool:
     """Whether a text is a word of the dialect."""
-    return text.casefold() in neurons() or any(form.pattern.fullmatch(text) for form in FORMS)
+    return text.casefold() in neurons_by_name() or any(form.pattern.fullmatch(text) for form in FORMS)
 
 
-def splits(text: str) -> Iterator[int]:
+def word_splits(text: str) -> Iterator[int]:
     """Every place where a text falls into two words, of which the first does not end within a number."""
-    if len(text) <= LONGEST:
+    if len(text) <= MAX_WORD_LENGTH:
         for cut in range(1, len(text)):
-            if not text[cut - 1 : cut + 1].isdigit() and known(text[:cut]) and known(text[cut:]):
+            if not text[cut - 1 : cut + 1].isdigit() and is_word(text[:cut]) and is_word(text[cut:]):
                 yield cut
 
 
-def meant(text: str) -> str | None:
+def nearest_word(text: str) -> str | None:
     """The nearest word, with the same numbers: ``AvPool2`` is ``AvgPool2``."""
     letters = re.search(r"[A-Za-z_]+", text)
-    near = nearest(letters[0], [*SPELLED, *neurons().values()]) if letters else None
+    near = nearest_name(letters[0], [*WORD_SPELLINGS, *neurons_by_name().values()]) if letters else None
     if letters is None or near is None:
         return None
     mended = text[: letters.start()] + near + text[letters.end() :]
-    return mended if mended != text and known(mended) else None
+    return mended if mended != text and is_word(mended) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.export.target import Target
+from sewdsl.export.target import ExportFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def _write(model: SpikingNetwork, inputs: str) -> bytes:
-    from sewdsl.export.archive.program import archive  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.export.archive.program import write_archive  # noqa: PLC0415 -- torch takes seconds
 
-    return archive(model, inputs)
+    return write_archive(model, inputs)
 
 
 def _run(data: bytes, x: Tensor) -> Tensor:
-    from sewdsl.export.archive.program import outputs  # noqa: PLC0415 -- as above
+    from sewdsl.export.archive.program import run_archive  # noqa: PLC0415 -- as above
 
-    return outputs(data, x)
+    return run_archive(data, x)
 
 
-target = Target(endings=(".pt2",), write=_write, run=_run)
+target = ExportFormat(endings=(".pt2",), write=_write, run=_run)

@@ -6,7 +6,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 
 
-def assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:
+def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:
     """What to say of the header that was made up; a network without neurons is the same at every time-step.
 
     Args:

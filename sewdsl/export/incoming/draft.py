@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from sewdsl.export.incoming.refusal import PartRefused
-from sewdsl.ir.op import Layer, Misfit, Op
+from sewdsl.export.incoming.refusal import UnsupportedPart
+from sewdsl.ir.op import Layer, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourcePart:
     """Where a part comes from.
 
     Attributes:
@@ -31,13 +31,13 @@ class Origin:
     name: str
     kind: str
 
-    def refusal(self, why: str) -> PartRefused:
+    def refusal(self, why: str) -> UnsupportedPart:
         """What says that it has no place here, in words that go on after its name."""
-        return PartRefused(self.name, self.kind, why)
+        return UnsupportedPart(self.name, self.kind, why)
 
 
 @dataclass(frozen=True)
-class Item:
+class DraftLayer:
     """One operation.
 
     Attributes:
@@ -50,12 +50,12 @@ class Item:
 
     op: Op
     inputs: tuple[int, ...]
-    origin: Origin
+    origin: SourcePart
     output: Signal
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Gain(Layer):
+class ScaleOp(Layer):
     """Multiplies what it reads; it stands in no network, but becomes part of a layer before one is made of the draft.
 
     Its tensor ``factor`` holds one number, or one for each channel.
@@ -87,9 +87,9 @@ class Draft:
         op = Input(shape=tuple(shape), varies=varies)
         self.output = 0
         self._passed, self._depths = [0], [0]  # of the input
-        self.items: list[Item] = [Item(op, (), Origin("input", "input"), op.infer())]
+        self.items: list[DraftLayer] = [DraftLayer(op, (), SourcePart("input", "input"), op.infer())]
 
-    def add(self, op: Op, inputs: Iterable[int], origin: Origin, **tensors: Tensor | None) -> int:
+    def add(self, op: Op, inputs: Iterable[int], origin: SourcePart, **tensors: Tensor | None) -> int:
         """Appends an item; its index.
 
         Raises:
@@ -98,10 +98,10 @@ class Draft:
         read = tuple(inputs)
         try:
             output = op.infer(*(self.items[i].output for i in read))
-        except Misfit as misfit:
+        except ShapeMismatch as misfit:
             raise origin.refusal(f"does not fit: {misfit}") from None
         given = {name: value for name, value in tensors.items() if value is not None}
-        self.items.append(Item(op, read, origin, output, given))
+        self.items.append(DraftLayer(op, read, origin, output, given))
         passed = reduce(self.meet, read)
         self._passed.append(passed)
         self._depths.append(self._depths[passed] + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sewdsl.export.incoming.draft import OUTPUT, Draft, Gain
+from sewdsl.export.incoming.draft import OUTPUT, Draft, ScaleOp
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -18,11 +18,11 @@ from sewdsl.ops.layers.linear import Linear
 if TYPE_CHECKING:
     from torch import Tensor
 
-WIDEST = 4096
+MAX_SCALE_FEATURES = 4096
 """Features of a linear layer that does nothing but multiply each by a number of its own."""
 
 
-def absorb(draft: Draft) -> None:
+def absorb_scales(draft: Draft) -> None:
     """Takes the gains out of a draft.
 
     A factor goes into the weights of the layers before it, through what is linear, if nothing else reads them. Else it
@@ -32,7 +32,7 @@ def absorb(draft: Draft) -> None:
         PartRefused: it would be a linear layer of too many features.
     """
     for index, item in enumerate(draft.items):
-        if not isinstance(item.op, Gain):
+        if not isinstance(item.op, ScaleOp):
             continue
         (source,), factor, readers = item.inputs, item.tensors["factor"].double().flatten(), draft.readers()
         places = _places(draft, source, factor, readers)
@@ -85,7 +85,7 @@ def _as_layer(draft: Draft, index: int, factor: Tensor) -> None:
     if len(item.output.shape) > 1:
         op = Conv(channels=channels, kernel=(1, 1), padding=(0, 0), groups=channels, bias=False)
         draft.change(index, op=op, tensors={"weight": each.reshape(-1, 1, 1, 1).clone()})
-    elif channels <= WIDEST:
+    elif channels <= MAX_SCALE_FEATURES:
         draft.change(index, op=Linear(features=channels, bias=False), tensors={"weight": each.diag()})
     else:
         raise item.origin.refusal(f"multiplies {channels} features by numbers that no layer before it can take")

@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from sewdsl.export.incoming.draft import Origin
+from sewdsl.export.incoming.draft import SourcePart
 from sewdsl.ir.kind import Kind
 
 Made = TypeVar("Made", bound=Kind)
 
 
-def made(kind: type[Made], origin: Origin, **arguments: Any) -> Made:
+def make_op(kind: type[Made], origin: SourcePart, **arguments: Any) -> Made:
     """A kind with arguments of another library.
 
     Raises:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
-from sewdsl.export.incoming.draft import OUTPUT, Draft, Item
-from sewdsl.export.incoming.gains import absorb
-from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.export.incoming.draft import OUTPUT, Draft, DraftLayer
+from sewdsl.export.incoming.gains import absorb_scales
+from sewdsl.export.incoming.refusal import ModelImportError
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.settings import Settings
-from sewdsl.notation import Unwritable, net
+from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.joins.and_ import And
 from sewdsl.ops.layers.avg_pool import AvgPool
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedNetwork:
     """A model of another library, read.
 
     Attributes:
@@ -47,7 +47,7 @@ class Imported:
     assumed: tuple[str, ...] = ()
 
 
-def finished(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> Imported:
+def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> ImportedNetwork:
     """The network of a draft.
 
     Args:
@@ -59,7 +59,7 @@ def finished(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...]
     Raises:
         ImportRefused: the language has no text for it, for instance since it is not made of rows and joins.
     """
-    absorb(draft)
+    absorb_scales(draft)
     _one_start(draft)
     _global_pools(draft)
     _without_flattening(draft)
@@ -71,7 +71,7 @@ def finished(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...]
         for node, item in zip(written.nodes, items, strict=True)
         for key, value in item.tensors.items()
     }
-    return Imported(written, tensors, text, notes)
+    return ImportedNetwork(written, tensors, text, notes)
 
 
 def _one_start(draft: Draft) -> None:
@@ -104,7 +104,7 @@ def _without_flattening(draft: Draft) -> None:
                 draft.change(reader, inputs=item.inputs)
 
 
-def _in_order(draft: Draft) -> list[Item]:
+def _in_order(draft: Draft) -> list[DraftLayer]:
     """The items that the output depends on, as a text has them: a join's branch, its shortcut, the join.
 
     Where it does not matter which operand of a join is the branch, it is the longer one.
@@ -113,12 +113,12 @@ def _in_order(draft: Draft) -> list[Item]:
     for item in draft.items:
         depth.append(1 + max((depth[i] for i in item.inputs), default=0))
 
-    def operands(item: Item) -> tuple[int, ...]:
+    def operands(item: DraftLayer) -> tuple[int, ...]:
         symmetric = isinstance(item.op, Add | And)
         return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
 
     places: dict[int, int] = {}
-    ordered: list[Item] = []
+    ordered: list[DraftLayer] = []
     waiting = [draft.output]
     while waiting:
         index = waiting[-1]
@@ -134,7 +134,7 @@ def _in_order(draft: Draft) -> list[Item]:
     return ordered
 
 
-def _named_once(items: list[Item], settings: Settings) -> Settings:
+def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
     """The header's join and neuron: the only ones, if all of them are the same."""
     joins, neurons = ([item.op for item in items if isinstance(item.op, family)] for family in (Join, Activation))
     update = {
@@ -143,7 +143,7 @@ def _named_once(items: list[Item], settings: Settings) -> Settings:
     return settings.model_copy(update=update)
 
 
-def _network(items: list[Item], name: str, settings: Settings) -> Network:
+def _network(items: list[DraftLayer], name: str, settings: Settings) -> Network:
     """Nodes by the names that they have where they come from; types anew, since gains have gone."""
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
@@ -162,17 +162,17 @@ def _written(network: Network) -> tuple[str, Network]:
         ImportRefused: there is no such text, or what it says breaks a rule of the language.
     """
     try:
-        text = net(network)
+        text = write_net(network)
         written = read(Source(network.name, text)).result()
-    except Unwritable as error:
+    except UnwritableNetwork as error:
         message = f"the language has no text for {network.name}: {error}"
-        raise ImportRefused(message) from None
+        raise ModelImportError(message) from None
     except SewdslError as error:
         said = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
         message = f"{network.name} breaks a rule of the language: {said}"
-        raise ImportRefused(message) from None
+        raise ModelImportError(message) from None
     same = [(node.op, node.inputs) for node in written] == [(node.op, node.inputs) for node in network]
     if not same or written.settings != network.settings:
         message = f"{network.name} has no text of its own: what was written reads as another network"
-        raise ImportRefused(message)
+        raise ModelImportError(message)
     return text, written

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sewdsl.export.refusal import ExportError
 
 
-class ImportRefused(ExportError):  # noqa: N818 -- the model is as it should be: the language has no word for it
+class ModelImportError(ExportError):  # noqa: N818 -- the model is as it should be: the language has no word for it
     """A model that cannot be read as a network; the message says which part, and why."""
 
 
-class PartRefused(ImportRefused):
+class UnsupportedPart(ModelImportError):
     """A part of a model that has no place in the language.
 
     Args:

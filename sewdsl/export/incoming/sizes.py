@@ -7,7 +7,7 @@ import re
 _TEXT = re.compile(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}x[1-9][0-9]{0,8})?")
 
 
-def sizes(said: str | tuple[int, ...]) -> tuple[int, ...]:
+def parse_input_size(said: str | tuple[int, ...]) -> tuple[int, ...]:
     """``(C, H, W)`` or ``(F,)``, of ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``.
 
     Raises:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.export.refusal import Missing
-from sewdsl.export.target import Target
+from sewdsl.export.refusal import MissingLibrary
+from sewdsl.export.target import ExportFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,18 +24,18 @@ def _write(model: SpikingNetwork, inputs: str) -> bytes:
 
 def _run(data: bytes, x: Tensor) -> Tensor:
     _need_nir()
-    from sewdsl.export.nir.executor import Executor  # noqa: PLC0415 -- needs nir
+    from sewdsl.export.nir.executor import NirExecutor  # noqa: PLC0415 -- needs nir
     from sewdsl.export.nir.writing import from_bytes  # noqa: PLC0415 -- as above
 
-    return Executor(from_bytes(data)).run(x)
+    return NirExecutor(from_bytes(data)).run(x)
 
 
 def _need_nir() -> None:
     try:
         import nir  # noqa: F401, PLC0415 -- an extra that may not be there
     except ImportError:
-        raise Missing("nir") from None
+        raise MissingLibrary("nir") from None
 
 
-target = Target(endings=(".nir",), write=_write, run=_run, sequence=True)
+target = ExportFormat(endings=(".nir",), write=_write, run=_run, sequence=True)
 """NIR files; what runs them is the reference of this package."""

@@ -19,21 +19,21 @@ import nir
 import torch
 from torch import Tensor
 
-from sewdsl.export.nir.metadata import DT, Metadata
-from sewdsl.export.nir.primitives import NEURONS, charge, give, like
+from sewdsl.export.nir.metadata import DEFAULT_DT, GraphMetadata
+from sewdsl.export.nir.primitives import NEURONS, apply_node, cast_like, euler_step
 from sewdsl.export.refusal import ExportError
 
 State = Mapping[str, Tensor]
 """Membrane potentials ``[N, *]`` by the names of the neurons."""
 
 
-class Executor:
+class NirExecutor:
     """Runs a graph, one time-step after the other. It holds no state: that is handed in and out.
 
     Args:
         graph: A graph of Input, Output, Affine, Linear, Scale, Conv2d, AvgPool2d, SumPool2d, Flatten, Threshold, IF and
             LIF, without cycles. The edges into a node are added up.
-        dt: Seconds of a time-step; None: as its metadata say, else :data:`~sewdsl.export.nir.metadata.DT`.
+        dt: Seconds of a time-step; None: as its metadata say, else :data:`~sewdsl.export.nir.metadata.DEFAULT_DT`.
         fires: ``at`` or ``above`` the threshold; None: as its metadata say, else ``above``, as NIR defines.
 
     Raises:
@@ -41,9 +41,9 @@ class Executor:
     """
 
     def __init__(self, graph: nir.NIRGraph, *, dt: float | None = None, fires: str | None = None) -> None:
-        said = Metadata.of(graph.metadata)
+        said = GraphMetadata.of(graph.metadata)
         self._nodes = graph.nodes
-        self._dt = dt or (said.dt if said else DT)
+        self._dt = dt or (said.dt if said else DEFAULT_DT)
         self._at = (fires or (said.fires if said else "above")) == "at"
         self._steps = said.steps if said else None
         self._sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
@@ -93,11 +93,11 @@ class Executor:
                 continue
             node, x = self._nodes[name], _sum([values[source] for source in self._sources[name]])
             if isinstance(node, NEURONS):
-                v = state[name] if name in state else like(x, node.v_reset).expand_as(x)
-                values[name], after[name] = self._fire(node, charge(node, v, x, self._dt))
+                v = state[name] if name in state else cast_like(x, node.v_reset).expand_as(x)
+                values[name], after[name] = self._fire(node, euler_step(node, v, x, self._dt))
             else:
                 try:
-                    values[name] = give(node, x)
+                    values[name] = apply_node(node, x)
                 except NotImplementedError as error:
                     message = f"{name} is a {error}, which is not run here"
                     raise ExportError(message) from None
@@ -105,9 +105,9 @@ class Executor:
 
     def _fire(self, node: nir.IF | nir.LIF, h: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes, and the potential after them."""
-        v_threshold = like(h, node.v_threshold)
+        v_threshold = cast_like(h, node.v_threshold)
         fires = h >= v_threshold if self._at else h > v_threshold
-        return fires.to(h.dtype), torch.where(fires, like(h, node.v_reset), h)
+        return fires.to(h.dtype), torch.where(fires, cast_like(h, node.v_reset), h)
 
 
 def _only(graph: nir.NIRGraph, kind: type[nir.NIRNode]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 KEY = "sewdsl"
 """The key in ``metadata`` of a graph and of a node."""
-DT = 1e-4
+DEFAULT_DT = 1e-4
 """Seconds of a time-step, as SpikingJelly and snnTorch take it."""
 
 
@@ -47,7 +47,7 @@ def _read(value: Any, type_: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Metadata(_Entry):
+class GraphMetadata(_Entry):
     """Of a graph.
 
     Attributes:
@@ -66,14 +66,14 @@ class Metadata(_Entry):
     steps: int
     encode: Literal["none", "direct"]
     readout: Literal["mean", "sum", "last"]
-    dt: float = DT
+    dt: float = DEFAULT_DT
     fires: Literal["at", "above"] = "at"
     spec: str = ""
     inputs: str = ""
 
 
 @dataclass(frozen=True)
-class Origin(_Entry):
+class NodeMetadata(_Entry):
     """Of a node.
 
     Attributes:

@@ -11,11 +11,11 @@ import nir
 import torch
 
 from sewdsl.export.nir import nodes
-from sewdsl.export.nir.metadata import DT
-from sewdsl.export.nir.site import Site, factor_and_shift
-from sewdsl.export.refusal import Refused
+from sewdsl.export.nir.metadata import DEFAULT_DT
+from sewdsl.export.nir.site import EvaluatedLayer, factor_and_shift
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op
-from sewdsl.ir.op import Linear as Dynamics
+from sewdsl.ir.op import LinearDynamics as Dynamics
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -28,7 +28,7 @@ from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.neurons.relu import ReLU
 
 
-class Piece(NamedTuple):
+class NirNode(NamedTuple):
     """A node of NIR that a layer is made of.
 
     Attributes:
@@ -43,37 +43,37 @@ class Piece(NamedTuple):
 
 
 @singledispatch
-def pieces(op: Op, site: Site) -> list[Piece]:  # noqa: ARG001 -- dispatched by it
+def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001 -- dispatched by it
     """The nodes of a layer, each behind those it reads; none where it gives what it reads.
 
     Raises:
         Refused: NIR cannot express it.
     """
-    raise Refused(site.node, "has no form in NIR that is known here")
+    raise UnsupportedLayer(site.node, "has no form in NIR that is known here")
 
 
-@pieces.register
-def _(op: Conv, site: Site) -> list[Piece]:
+@layer_nodes.register
+def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
     weight, bias = site.folded()
     if bias is None:  # nir 1.0.8 has no convolution without one
         bias = site.array(torch.zeros(op.channels))
     shapes = site.inputs[0].shape, site.node.output.shape
     window = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
-    return [Piece("", nodes.conv2d(weight, bias, shapes, **window, groups=op.groups))]
+    return [NirNode("", nodes.conv2d(weight, bias, shapes, **window, groups=op.groups))]
 
 
-@pieces.register
-def _(op: Linear, site: Site) -> list[Piece]:  # noqa: ARG001
+@layer_nodes.register
+def _(op: Linear, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     weight, bias = site.folded()
     node = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
     shape = site.inputs[0].shape
     if len(shape) == 1:
-        return [Piece("", node)]
-    return [Piece("flatten", nodes.flatten(shape)), Piece("", node, ("flatten",))]
+        return [NirNode("", node)]
+    return [NirNode("flatten", nodes.flatten(shape)), NirNode("", node, ("flatten",))]
 
 
-@pieces.register
-def _(op: BatchNorm, site: Site) -> list[Piece]:
+@layer_nodes.register
+def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
     """By itself: a convolution of windows of one that mixes no channels, or a diagonal matrix.
 
     Not of as many groups as channels: nir 1.0.8 takes files with groups for wrong, and SpikingJelly does not read them.
@@ -81,83 +81,85 @@ def _(op: BatchNorm, site: Site) -> list[Piece]:
     factor, shift = factor_and_shift(op, site.learned)
     weight, bias, shape = site.array(factor.diag()), site.array(shift), site.inputs[0].shape
     if len(shape) == 1:
-        return [Piece("", nir.Affine(weight, bias))]
-    return [Piece("", nodes.conv2d(weight[:, :, None, None], bias, (shape, shape)))]
+        return [NirNode("", nir.Affine(weight, bias))]
+    return [NirNode("", nodes.conv2d(weight[:, :, None, None], bias, (shape, shape)))]
 
 
-@pieces.register(Dropout)
-def _(op: Dropout, site: Site) -> list[Piece]:  # noqa: ARG001
+@layer_nodes.register(Dropout)
+def _(op: Dropout, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     return []
 
 
-@pieces.register
-def _(op: ReLU, site: Site) -> list[Piece]:  # noqa: ARG001
+@layer_nodes.register
+def _(op: ReLU, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     if site.inputs[0].values.upper is None:
-        raise Refused(site.node, "rectifies real values, and NIR has no node that does")
+        raise UnsupportedLayer(site.node, "rectifies real values, and NIR has no node that does")
     return []
 
 
-@pieces.register
-def _(op: Flatten, site: Site) -> list[Piece]:  # noqa: ARG001
+@layer_nodes.register
+def _(op: Flatten, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     shape = site.inputs[0].shape
-    return [] if len(shape) == 1 else [Piece("", nodes.flatten(shape))]
+    return [] if len(shape) == 1 else [NirNode("", nodes.flatten(shape))]
 
 
-@pieces.register
-def _(op: AvgPool, site: Site) -> list[Piece]:
+@layer_nodes.register
+def _(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
     if len(site.inputs[0].shape) == 1:
         (classes,), voters = site.node.output.shape, op.kernel[0]
         votes = torch.full((1, voters), 1 / voters, dtype=torch.float64)
-        return [Piece("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), votes))))]
-    return [Piece("", nodes.avg_pool(op.kernel, op.stride, op.padding))]
+        return [NirNode("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), votes))))]
+    return [NirNode("", nodes.avg_pool(op.kernel, op.stride, op.padding))]
 
 
-@pieces.register
-def _(op: GlobalAvgPool, site: Site) -> list[Piece]:  # noqa: ARG001
+@layer_nodes.register
+def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     c, h, w = site.inputs[0].shape
     return [
-        Piece("pool", nodes.avg_pool((h, w), (h, w), (0, 0))),
-        Piece("", nodes.flatten((c, 1, 1)), ("pool",)),
+        NirNode("pool", nodes.avg_pool((h, w), (h, w), (0, 0))),
+        NirNode("", nodes.flatten((c, 1, 1)), ("pool",)),
     ]
 
 
-@pieces.register
-def _(op: MaxPool, site: Site) -> list[Piece]:
+@layer_nodes.register
+def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
     """Of spikes, whether there is one in the window; of counts, how many levels 1, 2, … are reached in it."""
     upper, before, after = site.inputs[0].values.upper, site.inputs[0].shape, site.node.output.shape
     if upper is None:
-        raise Refused(site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only")
+        raise UnsupportedLayer(
+            site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only"
+        )
     window = op.kernel, op.stride, op.padding
     if upper == 1:
         return [
-            Piece("sum", nodes.sum_pool(*window)),
-            Piece("", nodes.threshold(0.5, after, site.dtype), ("sum",)),
+            NirNode("sum", nodes.sum_pool(*window)),
+            NirNode("", nodes.threshold(0.5, after, site.dtype), ("sum",)),
         ]
     found = []
     for level in range(1, upper + 1):
         found += [
-            Piece(f"level{level}", nodes.threshold(level - 0.5, before, site.dtype)),
-            Piece(f"sum{level}", nodes.sum_pool(*window), (f"level{level}",)),
-            Piece(f"any{level}", nodes.threshold(0.5, after, site.dtype), (f"sum{level}",)),
+            NirNode(f"level{level}", nodes.threshold(level - 0.5, before, site.dtype)),
+            NirNode(f"sum{level}", nodes.sum_pool(*window), (f"level{level}",)),
+            NirNode(f"any{level}", nodes.threshold(0.5, after, site.dtype), (f"sum{level}",)),
         ]
-    return [*found, Piece("", nodes.identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]
+    return [*found, NirNode("", nodes.identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]
 
 
-@pieces.register
-def _(op: Join, site: Site) -> list[Piece]:
+@layer_nodes.register
+def _(op: Join, site: EvaluatedLayer) -> list[NirNode]:
     """Of spikes: whether ±A ± S is above a number between two whole ones."""
     found = _signs(op) if all(signal.values.binary for signal in site.inputs) else None
     if found is None:
-        raise Refused(site.node, "is no threshold of a sum of spikes, as NIR can express")
+        raise UnsupportedLayer(site.node, "is no threshold of a sum of spikes, as NIR can express")
     *signs, least = found
     shape = site.node.output.shape
     negated = [
-        Piece(part, nodes.scale(-1.0, shape, site.dtype), (place,))
+        NirNode(part, nodes.scale(-1.0, shape, site.dtype), (place,))
         for place, (sign, part) in enumerate(zip(signs, ("branch", "identity"), strict=True))
         if sign < 0
     ]
     reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(place, place) for place in (0, 1))
-    return [*negated, Piece("", nodes.threshold(least, shape, site.dtype), reads)]
+    return [*negated, NirNode("", nodes.threshold(least, shape, site.dtype), reads)]
 
 
 def _signs(op: Join) -> tuple[int, int, float] | None:
@@ -170,20 +172,22 @@ def _signs(op: Join) -> tuple[int, int, float] | None:
     return None
 
 
-@pieces.register
-def _(op: Add, site: Site) -> list[Piece]:  # noqa: ARG001
-    return [Piece("", None, (0, 1))]
+@layer_nodes.register
+def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    return [NirNode("", None, (0, 1))]
 
 
-@pieces.register
-def _(op: Neuron, site: Site) -> list[Piece]:
+@layer_nodes.register
+def _(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
     if op.v_reset is None:
-        raise Refused(site.node, "subtracts its threshold where it fires (v_reset=none), which no neuron of NIR does")
+        raise UnsupportedLayer(
+            site.node, "subtracts its threshold where it fires (v_reset=none), which no neuron of NIR does"
+        )
     dynamics = op.dynamics(**site.learned) if isinstance(op, LinearNeuron) else None
     found = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site.inputs[0].shape)
     if found is None:
-        raise Refused(site.node, "charges in a way that neither IF nor LIF of NIR does")
-    return [Piece("", found)]
+        raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
+    return [NirNode("", found)]
 
 
 def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNode | None:
@@ -194,10 +198,10 @@ def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNo
     decay, gain, drift = dynamics
     rate, reset = 1 - decay, op.rest
     if rate == 0 and drift == 0:
-        return nodes.integrate_and_fire(gain / DT, op.v_threshold, reset, shape)
+        return nodes.integrate_and_fire(gain / DEFAULT_DT, op.v_threshold, reset, shape)
     if not 0 < rate <= 1:
         return None
     if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF, apart from rounding: then r is 1
         rate = gain
     leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
-    return nodes.leaky(DT / rate, gain / rate, leak, op.v_threshold, reset, shape)
+    return nodes.leaky(DEFAULT_DT / rate, gain / rate, leak, op.v_threshold, reset, shape)

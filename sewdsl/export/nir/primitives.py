@@ -18,7 +18,7 @@ NEURONS = (nir.IF, nir.LIF)
 
 
 @singledispatch
-def give(node: nir.NIRNode, x: Tensor) -> Tensor:
+def apply_node(node: nir.NIRNode, x: Tensor) -> Tensor:
     """What a node without memory makes of the sum of its edges.
 
     Raises:
@@ -27,65 +27,67 @@ def give(node: nir.NIRNode, x: Tensor) -> Tensor:
     raise NotImplementedError(type(node).__name__)
 
 
-@give.register(nir.Output)
+@apply_node.register(nir.Output)
 def _(node: nir.Output, x: Tensor) -> Tensor:  # noqa: ARG001
     return x
 
 
-@give.register(nir.Affine)
+@apply_node.register(nir.Affine)
 def _(node: nir.Affine, x: Tensor) -> Tensor:
-    return functional.linear(x, like(x, node.weight), like(x, node.bias))
+    return functional.linear(x, cast_like(x, node.weight), cast_like(x, node.bias))
 
 
-@give.register(nir.Linear)
+@apply_node.register(nir.Linear)
 def _(node: nir.Linear, x: Tensor) -> Tensor:
-    return functional.linear(x, like(x, node.weight))
+    return functional.linear(x, cast_like(x, node.weight))
 
 
-@give.register(nir.Scale)
+@apply_node.register(nir.Scale)
 def _(node: nir.Scale, x: Tensor) -> Tensor:
-    return x * like(x, node.scale)
+    return x * cast_like(x, node.scale)
 
 
-@give.register(nir.Conv2d)
+@apply_node.register(nir.Conv2d)
 def _(node: nir.Conv2d, x: Tensor) -> Tensor:
     padding = node.padding if isinstance(node.padding, str) else _pair(node.padding)
     stride, dilation = _pair(node.stride), _pair(node.dilation)
-    return functional.conv2d(x, like(x, node.weight), like(x, node.bias), stride, padding, dilation, int(node.groups))
+    return functional.conv2d(
+        x, cast_like(x, node.weight), cast_like(x, node.bias), stride, padding, dilation, int(node.groups)
+    )
 
 
-@give.register(nir.AvgPool2d)
+@apply_node.register(nir.AvgPool2d)
 def _(node: nir.AvgPool2d, x: Tensor) -> Tensor:
     """Padded zeros count: NIR does not say, but so it is read by nirtorch, SpikingJelly and snnTorch."""
     return functional.avg_pool2d(x, _pair(node.kernel_size), _pair(node.stride), _pair(node.padding))
 
 
-@give.register(nir.SumPool2d)
+@apply_node.register(nir.SumPool2d)
 def _(node: nir.SumPool2d, x: Tensor) -> Tensor:
     window = _pair(node.kernel_size), _pair(node.stride), _pair(node.padding)
     return functional.avg_pool2d(x, *window, ceil_mode=False, count_include_pad=True, divisor_override=1)
 
 
-@give.register(nir.Flatten)
+@apply_node.register(nir.Flatten)
 def _(node: nir.Flatten, x: Tensor) -> Tensor:
     """NIR counts axes without that of the samples."""
     start, end = (int(axis) + 1 if axis >= 0 else int(axis) for axis in (node.start_dim, node.end_dim))
     return x.flatten(start, end)
 
 
-@give.register(nir.Threshold)
+@apply_node.register(nir.Threshold)
 def _(node: nir.Threshold, x: Tensor) -> Tensor:
-    return (x > like(x, node.threshold)).to(x.dtype)
+    return (x > cast_like(x, node.threshold)).to(x.dtype)
 
 
-def charge(node: nir.IF | nir.LIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
+def euler_step(node: nir.IF | nir.LIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
     """The potential of neurons after a step of Euler's method of dt seconds."""
     if isinstance(node, nir.IF):
-        return v + dt * like(x, node.r) * x
-    return v + dt / like(x, node.tau) * (like(x, node.v_leak) - v + like(x, node.r) * x)
+        return v + dt * cast_like(x, node.r) * x
+    return v + dt / cast_like(x, node.tau) * (cast_like(x, node.v_leak) - v + cast_like(x, node.r) * x)
 
 
-def like(x: Tensor, values: ArrayLike) -> Tensor:
+def cast_like(x: Tensor, values: ArrayLike) -> Tensor:
     """Numbers of a node in the number format of its input."""
     return torch.from_numpy(np.array(values)).to(x)
 

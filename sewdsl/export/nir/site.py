@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Site:
+class EvaluatedLayer:
     """A node to be written.
 
     Attributes:
@@ -66,10 +66,10 @@ def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Te
     return factor, learned["bias"] - factor * learned["running_mean"]
 
 
-def sites(model: SpikingNetwork) -> Iterator[tuple[int, Site]]:
+def evaluated_layers(model: SpikingNetwork) -> Iterator[tuple[int, EvaluatedLayer]]:
     """All nodes but the input and the batch norms that are part of others, with their indices."""
-    network, hosts = model.network, folded(model.network)
-    signals = in_evaluation(network)
+    network, hosts = model.network, foldable_norms(model.network)
+    signals = evaluation_signals(network)
     dtype = number_format(model)
     learned = [
         {key: value.detach().cpu().double() for key, value in model.get_submodule(node.name).state_dict().items()}
@@ -81,10 +81,10 @@ def sites(model: SpikingNetwork) -> Iterator[tuple[int, Site]]:
         if index and index not in hosts:
             norms = tuple((network.nodes[i].op, learned[i]) for i, host in hosts.items() if host == index)
             inputs = tuple(signals[i] for i in node.inputs)
-            yield index, Site(node, inputs, learned[index], norms, dtype)  # type: ignore[arg-type]
+            yield index, EvaluatedLayer(node, inputs, learned[index], norms, dtype)  # type: ignore[arg-type]
 
 
-def folded(network: Network) -> dict[int, int]:
+def foldable_norms(network: Network) -> dict[int, int]:
     """The batch norms that can be part of a layer's weights, in order, each with that layer."""
     hosts: dict[int, int] = {}
     for index, node in enumerate(network):
@@ -96,7 +96,7 @@ def folded(network: Network) -> dict[int, int]:
     return hosts
 
 
-def in_evaluation(network: Network) -> list[Signal]:
+def evaluation_signals(network: Network) -> list[Signal]:
     """What each node gives when nothing is dropped."""
     found: list[Signal] = []
     for node in network:

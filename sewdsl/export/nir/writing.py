@@ -9,9 +9,9 @@ import nir
 import numpy as np
 
 from sewdsl.export.nir import nodes
-from sewdsl.export.nir.metadata import Metadata, Origin
-from sewdsl.export.nir.pieces import pieces
-from sewdsl.export.nir.site import Site, number_format, sites
+from sewdsl.export.nir.metadata import GraphMetadata, NodeMetadata
+from sewdsl.export.nir.pieces import layer_nodes
+from sewdsl.export.nir.site import EvaluatedLayer, evaluated_layers, number_format
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Graph:
         self._edges: list[tuple[str, str]] = []
         self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
         needed = _needed(model.network)
-        for index, site in sites(model):
+        for index, site in evaluated_layers(model):
             if index in needed:
                 self._write(index, site)
 
@@ -75,7 +75,7 @@ class _Graph:
             sources = (SUM,)
         self._add(OUTPUT, nir.Output(np.array(shape)), sources, {})
         settings = network.settings
-        metadata = Metadata(
+        metadata = GraphMetadata(
             name=network.name,
             steps=settings.steps,
             encode=settings.encode,
@@ -85,12 +85,16 @@ class _Graph:
         )
         return nir.NIRGraph(self._nodes, self._edges, metadata.to_dict())
 
-    def _write(self, index: int, site: Site) -> None:
-        name, operands, found = site.node.name, [self._place(i) for i in site.node.inputs], pieces(site.node.op, site)
+    def _write(self, index: int, site: EvaluatedLayer) -> None:
+        name, operands, found = (
+            site.node.name,
+            [self._place(i) for i in site.node.inputs],
+            layer_nodes(site.node.op, site),
+        )
         if not found or (found[0].node is None and self._can_be_edges(index, operands)):
             self._places[index] = tuple(source for operand in operands for source in operand)
             return
-        origin = Origin(name, site.text).to_dict()
+        origin = NodeMetadata(name, site.text).to_dict()
         for piece in found:
             reads = [operands[read] if isinstance(read, int) else (f"{name}.{read}",) for read in piece.reads]
             node = piece.node or nodes.identity(site.inputs[0].shape, site.dtype)
@@ -102,7 +106,7 @@ class _Graph:
         """Whether a sum needs no node: one node alone reads it, and it has no more than two addends."""
         return len(self._network.readers[index]) == 1 and all(len(operand) == 1 for operand in operands)
 
-    def _apart(self, part: str, site: Site, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
+    def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
         """What a node reads; what it would read twice, the second time through a node that passes it on."""
         found: list[str] = []
         for source in (source for read in reads for source in read):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sewdsl.export.onnx.target import of
-from sewdsl.export.target import Target
+from sewdsl.export.onnx.target import format_for_axis
+from sewdsl.export.target import ExportFormat
 
-target: Target = of("Scanned")
+target: ExportFormat = format_for_axis("Scanned")

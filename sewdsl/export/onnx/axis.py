@@ -11,12 +11,12 @@ import numpy as np
 from onnx import GraphProto, numpy_helper
 
 from sewdsl.export.onnx.graph import Graph
-from sewdsl.export.onnx.law import Law
-from sewdsl.export.onnx.place import Place
+from sewdsl.export.onnx.law import OnnxNeuronStep
+from sewdsl.export.onnx.place import NodeScope
 from sewdsl.snn.neuron import Neuron
 
 
-class Axis(ABC):
+class TimeAxis(ABC):
     """The time axis of a graph.
 
     Args:
@@ -38,7 +38,7 @@ class Axis(ABC):
         self._known: dict[tuple[int, ...], str] = {}
 
     @final
-    def neurons(self, place: Place, module: Neuron, x: str, *, once: bool) -> str:
+    def neurons(self, place: NodeScope, module: Neuron, x: str, *, once: bool) -> str:
         """Puts a layer of neurons into the graph; the name of their spikes, ``[T·N, *]``.
 
         Args:
@@ -50,11 +50,11 @@ class Axis(ABC):
         Raises:
             Refused: they do not charge linearly.
         """
-        law = Law.of(place, module)
+        law = OnnxNeuronStep.of(place, module)
         return self.spikes(place, law, law.drive(place, x), once=once)
 
     @abstractmethod
-    def spikes(self, place: Place, law: Law, drive: str, *, once: bool) -> str:
+    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
         """The same, of what they are charged with."""
 
     @final
@@ -70,12 +70,12 @@ class Axis(ABC):
         return self._known[behind]
 
 
-class Scanned(Axis):
+class ScannedTime(TimeAxis):
     """One operation for all time-steps of a layer, however many there are."""
 
     any_length = True
 
-    def spikes(self, place: Place, law: Law, drive: str, *, once: bool) -> str:
+    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
         """A ``Scan``, in which the neurons of all samples are one row."""
         rows = place.add("Reshape", drive, self._graph.sizes(1, -1) if once else self.sizes(-1))
         if once:
@@ -86,7 +86,7 @@ class Scanned(Axis):
         place.add("Scan", initial, rows, outputs=outputs, body=self._step(place, law), num_scan_inputs=1)
         return place.last("Reshape", outputs[1], self._graph.sizes(-1, *place.shape))
 
-    def _step(self, place: Place, law: Law) -> GraphProto:
+    def _step(self, place: NodeScope, law: OnnxNeuronStep) -> GraphProto:
         """What is done at each time-step, to a row of neurons."""
         inner = replace(place, graph=Graph(self._graph.dtype), name=f"{place.name}/step")
         before, x = f"{inner.name}/v", f"{inner.name}/x"
@@ -97,12 +97,12 @@ class Scanned(Axis):
         return inner.graph.proto(inner.name, [row(before), row(x)], [row(after), row(spikes)])
 
 
-class Unrolled(Axis):
+class UnrolledTime(TimeAxis):
     """The same operations again for every time-step, for readers of ONNX that know no loops; T is fixed."""
 
     any_length = False
 
-    def spikes(self, place: Place, law: Law, drive: str, *, once: bool) -> str:
+    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
         """One time-step behind the other."""
         drives = [drive] * self.T if once or self.T == 1 else self._split(place, drive)
         spikes, v = [], None
@@ -116,7 +116,7 @@ class Unrolled(Axis):
             return place.last("Concat", *spikes, axis=0)
         return place.last("Reshape", place.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *place.shape))
 
-    def _split(self, place: Place, drive: str) -> list[str]:
+    def _split(self, place: NodeScope, drive: str) -> list[str]:
         """Each time-step by itself, ``[1, N, *]``."""
         names = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]
         place.add("Split", place.add("Reshape", drive, self.sizes(-1, *place.shape)), outputs=names, axis=0)

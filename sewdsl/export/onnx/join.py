@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sewdsl.export.onnx.place import Place
-from sewdsl.export.refusal import Refused
+from sewdsl.export.onnx.place import NodeScope
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.snn.join import Join
 from sewdsl.snn.kernels import joining
 
@@ -21,15 +21,15 @@ INSTRUCTIONS = {
 """ONNX's names of what stands in the tape of a join, see :mod:`sewdsl.snn.kernels.tracing`."""
 
 
-def join(place: Place, module: Join, branch: str, identity: str) -> str:
+def translate_join(place: NodeScope, module: Join, branch: str, identity: str) -> str:
     """Puts g(A, S) into a graph, also that of a join of one's own; the name of what it gives.
 
     Raises:
         Refused: it is more than plain arithmetic.
     """
-    tape = joining.trace(module.spec, branch=True)
+    tape = joining.trace_join(module.spec, branch=True)
     if tape is None:
-        raise Refused(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
+        raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
     values, entries = {"s": branch, "z": identity}, tape.split("; ")
     for number, entry in enumerate(entries):
         instruction, *words = entry.split()

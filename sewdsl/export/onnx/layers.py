@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from sewdsl.export.onnx.place import Place
-from sewdsl.export.refusal import Refused
+from sewdsl.export.onnx.place import NodeScope
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.snn import layers, norm, pooling
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-Translate = Callable[[Place, Any, str], str]
+Translate = Callable[[NodeScope, Any, str], str]
 """Puts a layer into a graph: its place, its module and the name of its input; the name of what it gives."""
 
 
-def translate(place: Place, module: nn.Module, x: str) -> str:
+def translate_layer(place: NodeScope, module: nn.Module, x: str) -> str:
     """Puts a layer into a graph; the name of what it gives.
 
     Raises:
@@ -30,37 +30,39 @@ def translate(place: Place, module: nn.Module, x: str) -> str:
     """
     known = TRANSLATIONS.get(type(module))  # not a class derived from one: who knows what that does
     if known is None:
-        raise Refused(place.node, f"is a {type(module).__name__}, for which there is no translation into ONNX")
+        raise UnsupportedLayer(place.node, f"is a {type(module).__name__}, for which there is no translation into ONNX")
     return known(place, module, x)
 
 
-def normalised(place: Place, layer: layers.Conv2d | layers.Linear, after: norm.BatchNorm, x: str) -> str:
+def translate_with_norm(place: NodeScope, layer: layers.Conv2d | layers.Linear, after: norm.BatchNorm, x: str) -> str:
     """A layer with the batch norm behind it in its weights; products are rounded once, from float64."""
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
-    return _weighted(place, layer, array(weight), array(bias), x)
+    return _weighted(place, layer, tensor_to_array(weight), tensor_to_array(bias), x)
 
 
-def array(tensor: Tensor) -> Array:
+def tensor_to_array(tensor: Tensor) -> Array:
     """The numbers of a tensor."""
     numbers: Array = tensor.detach().cpu().numpy()
     return numbers
 
 
-def _alone(place: Place, layer: layers.Conv2d | layers.Linear, x: str) -> str:
+def _alone(place: NodeScope, layer: layers.Conv2d | layers.Linear, x: str) -> str:
     """A layer with its own weights."""
-    return _weighted(place, layer, array(layer.weight), None if layer.bias is None else array(layer.bias), x)
+    return _weighted(
+        place, layer, tensor_to_array(layer.weight), None if layer.bias is None else tensor_to_array(layer.bias), x
+    )
 
 
-def _weighted(place: Place, layer: layers.Conv2d | layers.Linear, weight: Array, bias: Array | None, x: str) -> str:
+def _weighted(place: NodeScope, layer: layers.Conv2d | layers.Linear, weight: Array, bias: Array | None, x: str) -> str:
     """A layer with any weights."""
     numbers = [place.numbers("weight", weight), *([] if bias is None else [place.numbers("bias", bias)])]
     if isinstance(layer, layers.Linear):
         vector = place.add("Flatten", x, axis=1) if len(place.shape) > 1 else x
         return place.last("Gemm", vector, *numbers, transB=1)
     if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
-        raise Refused(place.node, "pads in another way than with zeros, as many on each side")
+        raise UnsupportedLayer(place.node, "pads in another way than with zeros, as many on each side")
     top, left = layer.padding
     return place.last(
         "Conv",
@@ -74,24 +76,24 @@ def _weighted(place: Place, layer: layers.Conv2d | layers.Linear, weight: Array,
     )
 
 
-def _norm(place: Place, layer: norm.BatchNorm, x: str) -> str:
+def _norm(place: NodeScope, layer: norm.BatchNorm, x: str) -> str:
     """One that stands by itself, as a factor and an addend of each channel."""
     scale, shift = (
         each.reshape(-1, *[1] * (len(place.shape) - 1)) for each in deepcopy(layer).double().scale_and_shift
     )
-    scaled = place.add("Mul", x, place.numbers("scale", array(scale)))
-    return place.last("Add", scaled, place.numbers("shift", array(shift)))
+    scaled = place.add("Mul", x, place.numbers("scale", tensor_to_array(scale)))
+    return place.last("Add", scaled, place.numbers("shift", tensor_to_array(shift)))
 
 
-def _max_pool(place: Place, layer: pooling.MaxPool2d, x: str) -> str:
+def _max_pool(place: NodeScope, layer: pooling.MaxPool2d, x: str) -> str:
     if layer.return_indices or layer.ceil_mode or layer.dilation != 1:
-        raise Refused(place.node, "has arguments of max pooling that are not translated")
+        raise UnsupportedLayer(place.node, "has arguments of max pooling that are not translated")
     return place.last("MaxPool", x, **_window(layer))
 
 
-def _avg_pool(place: Place, layer: pooling.AvgPool2d, x: str) -> str:
+def _avg_pool(place: NodeScope, layer: pooling.AvgPool2d, x: str) -> str:
     if layer.ceil_mode or layer.divisor_override is not None:
-        raise Refused(place.node, "has arguments of average pooling that are not translated")
+        raise UnsupportedLayer(place.node, "has arguments of average pooling that are not translated")
     return place.last("AveragePool", x, **_window(layer), count_include_pad=int(layer.count_include_pad))
 
 
@@ -103,24 +105,24 @@ def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
 
 
-def _global_avg_pool(place: Place, _: pooling.GlobalAvgPool, x: str) -> str:
+def _global_avg_pool(place: NodeScope, _: pooling.GlobalAvgPool, x: str) -> str:
     return place.last("ReduceMean", x, axes=[2, 3], keepdims=0)
 
 
-def _voting(place: Place, layer: pooling.VotingPool, x: str) -> str:
+def _voting(place: NodeScope, layer: pooling.VotingPool, x: str) -> str:
     groups = place.graph.sizes(-1, place.shape[0] // layer.kernel, layer.kernel)
     return place.last("ReduceMean", place.add("Reshape", x, groups), axes=[2], keepdims=0)
 
 
-def _flatten(place: Place, _: layers.Flatten, x: str) -> str:
+def _flatten(place: NodeScope, _: layers.Flatten, x: str) -> str:
     return place.last("Flatten", x, axis=1)
 
 
-def _relu(place: Place, _: nn.ReLU, x: str) -> str:
+def _relu(place: NodeScope, _: nn.ReLU, x: str) -> str:
     return place.last("Relu", x)
 
 
-def _nothing(_: Place, __: nn.Module, x: str) -> str:
+def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
     """What does nothing in evaluation."""
     return x
 

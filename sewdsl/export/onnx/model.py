@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from onnx import GraphProto, ModelProto, helper
 
-from sewdsl.export.onnx.axis import Axis
+from sewdsl.export.onnx.axis import TimeAxis
 from sewdsl.export.onnx.graph import Graph
-from sewdsl.export.onnx.join import join
-from sewdsl.export.onnx.layers import normalised, translate
-from sewdsl.export.onnx.place import Place
+from sewdsl.export.onnx.join import translate_join
+from sewdsl.export.onnx.layers import translate_layer, translate_with_norm
+from sewdsl.export.onnx.place import NodeScope
 from sewdsl.export.refusal import ExportError
-from sewdsl.export.stated import stated
+from sewdsl.export.stated import file_metadata
 from sewdsl.ir.network import Network
-from sewdsl.passes import Program, Step
-from sewdsl.passes.fold import fold
-from sewdsl.passes.hoist import hoist
+from sewdsl.passes import ExecutionStep, Program
+from sewdsl.passes.fold import fold_batch_norm
+from sewdsl.passes.hoist import hoist_static
 from sewdsl.snn.join import Join
 from sewdsl.snn.layers import Conv2d, Linear
 from sewdsl.snn.neuron import Neuron
@@ -31,12 +31,12 @@ OPSET = 17
 """Of June 2022: the first that says where a ``Shape`` starts, the last before means take their axes as an input."""
 IR_VERSION = 8
 """Of the same release of ONNX."""
-LIMIT = 2**31 - 2**20
+MAX_FILE_BYTES = 2**31 - 2**20
 """Bytes of numbers in one file: a protobuf message ends at 2 GB, and the graph needs some too."""
 FORMATS: dict[torch.dtype, np.dtype[Any]] = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
 
-def to_onnx(model: SpikingNetwork, axis: type[Axis], inputs: str = "") -> ModelProto:
+def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> ModelProto:
     """The model of a module in evaluation, in the number format of its parameters.
 
     Args:
@@ -47,13 +47,13 @@ def to_onnx(model: SpikingNetwork, axis: type[Axis], inputs: str = "") -> ModelP
     Raises:
         ExportError: it has a layer that cannot be translated, other numbers than float32 or float64, or too many.
     """
-    writer = Writer(model, axis)
+    writer = OnnxModelWriter(model, axis)
     for step in writer.program.steps:
         writer.write(step)
     return writer.model(inputs)
 
 
-class Writer:
+class OnnxModelWriter:
     """A graph with the values of a network's nodes in it.
 
     A value is ``[T·N, *]``, or where it is the same at all time-steps ``[N, *]``.
@@ -62,9 +62,9 @@ class Writer:
         program: The network, with batch norms in the weights before them, and what does not depend on time marked.
     """
 
-    def __init__(self, model: SpikingNetwork, axis: type[Axis]) -> None:
+    def __init__(self, model: SpikingNetwork, axis: type[TimeAxis]) -> None:
         self._modules, self._network = model.get_submodule, model.network
-        self.program, _ = fold(hoist(Program.of(self._network))[0])
+        self.program, _ = fold_batch_norm(hoist_static(Program.of(self._network))[0])
         settings = self._network.settings
         self._static = settings.encode == "direct"
         self._graph = Graph(_format(model))
@@ -75,11 +75,11 @@ class Writer:
             shape = self._graph.sizes(-1, *settings.input)
             self._values[0] = self._graph.add("Reshape", ["input", shape], "input/Reshape")
 
-    def write(self, step: Step) -> None:
+    def write(self, step: ExecutionStep) -> None:
         """Puts what a step computes into the graph."""
         first, *norms = (self._network.nodes[i] for i in step.nodes)
         shape = self._network.inputs(first)[0].shape
-        place = Place(self._graph, first, first.name, self._network.nodes[step.gives].name, shape)
+        place = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shape)
         module = self._modules(first.name)
         if step.once:
             self._once.add(step.gives)
@@ -89,12 +89,12 @@ class Writer:
             return
         operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
         if isinstance(module, Join):
-            self._values[step.gives] = join(place, module, *operands)
+            self._values[step.gives] = translate_join(place, module, *operands)
         elif norms:
             layer, norm = cast("Conv2d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
-            self._values[step.gives] = normalised(place, layer, norm, operands[0])
+            self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])
         else:
-            self._values[step.gives] = translate(place, module, operands[0])
+            self._values[step.gives] = translate_layer(place, module, operands[0])
 
     def model(self, inputs: str) -> ModelProto:
         """The model of what was written, read out as the network says, and how inputs are scaled."""
@@ -109,8 +109,10 @@ class Writer:
             self._graph.add("ReduceSum", [y_TN, self._graph.sizes(0)], "logits", keepdims=0)
         else:
             self._graph.add("ReduceMean", [y_TN], "logits", axes=[0], keepdims=0)
-        if self._graph.bytes > LIMIT:
-            message = f"its weights take {self._graph.bytes:,} bytes, and a file of ONNX holds {LIMIT:,} at most"
+        if self._graph.bytes > MAX_FILE_BYTES:
+            message = (
+                f"its weights take {self._graph.bytes:,} bytes, and a file of ONNX holds {MAX_FILE_BYTES:,} at most"
+            )
             raise ExportError(message)
         steps = "T" if self._axis.free else self._axis.T
         x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
@@ -137,7 +139,7 @@ def _format(model: SpikingNetwork) -> np.dtype[Any]:
 
 def _stated(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
     """A model that says what it is of."""
-    props = stated(network, inputs)
+    props = file_metadata(network, inputs)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sewdsl")
     model.producer_version = props["version"]

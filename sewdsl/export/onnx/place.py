@@ -10,7 +10,7 @@ from sewdsl.ir.network import Node
 
 
 @dataclass(frozen=True)
-class Place:
+class NodeScope:
     """Where a node's operations go, and what they are called.
 
     Attributes:

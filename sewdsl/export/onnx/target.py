@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from sewdsl.export.refusal import Missing
-from sewdsl.export.target import Target
+from sewdsl.export.refusal import MissingLibrary
+from sewdsl.export.target import ExportFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 
-def of(axis: Literal["Scanned", "Unrolled"]) -> Target:
+def format_for_axis(axis: Literal["Scanned", "Unrolled"]) -> ExportFormat:
     """The format that goes through time in one of the ways of :mod:`sewdsl.export.onnx.axis`."""
-    return Target(endings=(".onnx",), write=partial(_write, axis), run=_run)
+    return ExportFormat(endings=(".onnx",), write=partial(_write, axis), run=_run)
 
 
 def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
@@ -24,7 +24,7 @@ def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
         from sewdsl.export.onnx import axis as axes  # noqa: PLC0415 -- onnx need not be installed
         from sewdsl.export.onnx.model import to_onnx  # noqa: PLC0415 -- as above
     except ModuleNotFoundError as error:
-        raise Missing(error.name or "onnx") from None
+        raise MissingLibrary(error.name or "onnx") from None
     data: bytes = to_onnx(model, getattr(axes, axis), inputs).SerializeToString(deterministic=True)
     return data
 
@@ -33,7 +33,7 @@ def _run(data: bytes, x: Tensor) -> Tensor:
     try:
         import onnxruntime  # noqa: PLC0415 -- as above
     except ModuleNotFoundError as error:
-        raise Missing(error.name or "onnxruntime") from None
+        raise MissingLibrary(error.name or "onnxruntime") from None
     import torch  # noqa: PLC0415 -- torch takes seconds
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sewdsl.export.python.neurons import Neurons
-from sewdsl.export.refusal import Refused
-from sewdsl.export.source.code import Arg, Call, Literal
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.export.source.code import Arg, Literal, PyCall
 from sewdsl.export.source.tdbn import td_batch_norm
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Neuron, Op
@@ -101,9 +101,9 @@ def side(pair: tuple[int, int]) -> int | tuple[int, int]:
     return pair[0] if pair[0] == pair[1] else pair
 
 
-def conv(op: Conv, *inputs: Signal) -> Call:
+def conv(op: Conv, *inputs: Signal) -> PyCall:
     """A convolution."""
-    return Call(
+    return PyCall(
         "Conv2d",
         (
             Arg("in_channels", Literal(inputs[0].channels), positional=True, channels="in"),
@@ -118,33 +118,33 @@ def conv(op: Conv, *inputs: Signal) -> Call:
     )
 
 
-def norm(op: BatchNorm, *inputs: Signal) -> Call:
+def norm(op: BatchNorm, *inputs: Signal) -> PyCall:
     """A batch norm."""
     shared = (Arg("eps", Literal(op.eps), 1e-5), Arg("momentum", Literal(op.momentum), 0.1))
     channels = Arg("channels", Literal(inputs[0].channels), positional=True, channels="out")
     if isinstance(op, TdBatchNorm):
-        return Call("TdBatchNorm2d", (channels, Arg("scale", Literal(op.scale), 1.0), *shared))
-    return Call(f"BatchNorm{1 if len(inputs[0].shape) == 1 else 2}d", (channels, *shared))
+        return PyCall("TdBatchNorm2d", (channels, Arg("scale", Literal(op.scale), 1.0), *shared))
+    return PyCall(f"BatchNorm{1 if len(inputs[0].shape) == 1 else 2}d", (channels, *shared))
 
 
-def pool(callee: str, op: MaxPool | AvgPool) -> Call:
+def pool(callee: str, op: MaxPool | AvgPool) -> PyCall:
     """A pooling."""
     kernel, stride = side(op.kernel), side(op.stride)
     args = Arg("kernel_size", Literal(kernel), positional=True), Arg("stride", Literal(stride), positional=True)
-    return Call(callee, (*args, Arg("padding", Literal(side(op.padding)), 0)))
+    return PyCall(callee, (*args, Arg("padding", Literal(side(op.padding)), 0)))
 
 
-def avg_pool(op: AvgPool, *inputs: Signal) -> Call:
+def avg_pool(op: AvgPool, *inputs: Signal) -> PyCall:
     """An average pooling, or a voting layer."""
     if len(inputs[0].shape) == 1:
-        return Call("VotingPool", (Arg("voters", Literal(op.kernel[0]), positional=True),))
+        return PyCall("VotingPool", (Arg("voters", Literal(op.kernel[0]), positional=True),))
     return pool("AvgPool2d", op)
 
 
-def linear(op: Linear, *inputs: Signal) -> Call:
+def linear(op: Linear, *inputs: Signal) -> PyCall:
     """A linear layer."""
     vector = len(inputs[0].shape) == 1
-    return Call(
+    return PyCall(
         "nn.Linear" if vector else "Linear",
         (
             Arg("in_features", Literal(inputs[0].elements), positional=True, channels="in" if vector else ""),
@@ -154,17 +154,17 @@ def linear(op: Linear, *inputs: Signal) -> Call:
     )
 
 
-MADE: dict[type[Op], Callable[..., Call]] = {
+LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Conv: conv,
     BatchNorm: norm,
     TdBatchNorm: norm,
     MaxPool: lambda op, *_: pool("MaxPool2d", op),
     AvgPool: avg_pool,
-    GlobalAvgPool: lambda *_: Call("GlobalAvgPool"),
+    GlobalAvgPool: lambda *_: PyCall("GlobalAvgPool"),
     Linear: linear,
-    Flatten: lambda *_: Call("nn.Flatten", (Arg("start_dim", Literal(2), positional=True),)),
-    Dropout: lambda op, *_: Call("Dropout", (Arg("p", Literal(op.p), positional=True),)),
-    ReLU: lambda *_: Call("nn.ReLU"),
+    Flatten: lambda *_: PyCall("nn.Flatten", (Arg("start_dim", Literal(2), positional=True),)),
+    Dropout: lambda op, *_: PyCall("Dropout", (Arg("p", Literal(op.p), positional=True),)),
+    ReLU: lambda *_: PyCall("nn.ReLU"),
 }
 """The call that makes each layer."""
 
@@ -176,7 +176,7 @@ class TorchLayers:
         self._network, self._neurons = network, Neurons(network)
         self._used: set[str] = set()
 
-    def made(self, node: Node) -> Call:
+    def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node.
 
         Raises:
@@ -184,9 +184,9 @@ class TorchLayers:
         """
         if isinstance(node.op, Neuron):
             return self._neurons.made(node, node.op)
-        if type(node.op) not in MADE:
-            raise Refused(node, "is a layer whose formula no file can have")
-        found = MADE[type(node.op)](node.op, *self._network.inputs(node))
+        if type(node.op) not in LAYER_CALLS:
+            raise UnsupportedLayer(node, "is a layer whose formula no file can have")
+        found = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
         self._used.add(found.callee)
         return found
 

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sewdsl.export.python.surrogates import Surrogates
-from sewdsl.export.refusal import Refused
-from sewdsl.export.source.code import Arg, Call, Literal
-from sewdsl.export.source.text import signature
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.export.source.code import Arg, Literal, PyCall
+from sewdsl.export.source.text import method_head
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Neuron, Surrogate
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
 from sewdsl.ops.neurons.parametric_lif import PLIF
 
-SHARED = {
+BASE_CLASS_TEXT = {
     "v_threshold": "Potential at which a neuron fires.",
     "v_reset": "Potential at rest and after a spike.",
     "detach_reset": "Whether a reset is a constant to the gradient.",
@@ -78,24 +78,24 @@ class Neurons:
     def __init__(self, network: Network) -> None:
         ops = [node.op for node in network if isinstance(node.op, Neuron)]
         self._surrogates = Surrogates(op.surrogate for op in ops)
-        self._found = {name: Counter(getattr(op, name) for op in ops) for name in SHARED}
+        self._found = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
         self._taus: dict[type[Neuron], float | None] = {}
 
-    def made(self, node: Node, op: Neuron) -> Call:
+    def made(self, node: Node, op: Neuron) -> PyCall:
         """The call that makes a neuron.
 
         Raises:
             Refused: it is of somebody else's kind.
         """
         if type(op) not in KINDS:
-            raise Refused(node, "is a neuron whose charging no file can have")
+            raise UnsupportedLayer(node, "is a neuron whose charging no file can have")
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
-        usual = {name: self._usual(node, name) for name in SHARED}
-        shared = tuple(Arg(name, Literal(values[name]), usual[name]) for name in SHARED if self._varies(name))
+        usual = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
+        shared = tuple(Arg(name, Literal(values[name]), usual[name]) for name in BASE_CLASS_TEXT if self._varies(name))
         tau = op.tau if isinstance(op, LIF | PLIF) else None
         usual_tau = self._taus.setdefault(type(op), tau)
         own = () if tau is None else (Arg("tau", Literal(tau), usual_tau, positional=True),)
-        return Call(op.kind, (*own, *shared))
+        return PyCall(op.kind, (*own, *shared))
 
     def definitions(self) -> Iterator[str]:
         """Surrogates, what fires, and the kinds that were asked for."""
@@ -109,8 +109,8 @@ class Neurons:
         rest = "self.rest" if self._hard and self._soft else "self.v_reset"
         resting = any(self._found["v_reset"].keys() - {None, 0.0})
         words = {
-            "more": ", **shared: Any" if any(map(self._varies, SHARED)) else "",
-            "given": "**shared" if any(map(self._varies, SHARED)) else "",
+            "more": ", **shared: Any" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
+            "given": "**shared" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
             "rest": " + v_reset/tau" if resting else "",
             "lif": f"(gain * x + {rest} / self.tau)" if resting else "gain * x",
             "plif": f"(gain * x + {rest} * gain)" if resting else "gain * x",
@@ -140,7 +140,7 @@ class Neurons:
     def _names(self) -> list[str]:
         """What the constructor takes."""
         always = ["v_threshold", *(["v_reset"] if self._hard else [])]
-        return [name for name in SHARED if name in always or self._varies(name)]
+        return [name for name in BASE_CLASS_TEXT if name in always or self._varies(name)]
 
     # --- the class -----------------------------------------------------------------------------------------
 
@@ -149,13 +149,13 @@ class Neurons:
         yield '    """Spiking neurons, one per element: they charge, fire and reset at each time-step.'
         yield from ("", "    No potential outlives a forward: each begins at rest.", "", "    Args:")
         for name in self._names:
-            yield f"        {name}: {SOFT if name == 'v_reset' and self._soft else SHARED[name]}"
+            yield f"        {name}: {SOFT if name == 'v_reset' and self._soft else BASE_CLASS_TEXT[name]}"
         yield from ("", "    Shape: [T, N, *] input current to [T, N, *] spikes, each 0 or 1.", '    """', "")
         types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
         parts = [f"{name}: {types[name]} = {self._default(name)}" for name in self._names]
         if "detach_reset" in self._names:
             parts.insert(self._names.index("detach_reset"), "*")
-        yield from signature("__init__", parts, "None")
+        yield from method_head("__init__", parts, "None")
         yield "        super().__init__()"
         yield from (f"        self.{name} = {name}" for name in self._names)
         if self._hard and self._soft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sewdsl.export.refusal import Refused
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.export.source.code import Code
 from sewdsl.ir.network import Node
 from sewdsl.ir.op import Surrogate
@@ -44,7 +44,7 @@ def triangle(u: Tensor, {arguments}) -> Tensor:
 ''',
 }
 """The function of each kind; its name is the kind's in lower case."""
-NAMES = frozenset(kind.kind.lower() for kind in TEXTS)
+SURROGATE_NAMES = frozenset(kind.kind.lower() for kind in TEXTS)
 
 
 class Surrogates:
@@ -65,7 +65,7 @@ class Surrogates:
             Refused: it is a kind of somebody else's.
         """
         if type(surrogate) not in TEXTS:
-            raise Refused(node, f"has the surrogate {surrogate.kind}, whose formula no file can have")
+            raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, whose formula no file can have")
         usual = dict(self._first[type(surrogate)])
         special = [f"{name}={value!r}" for name, value in surrogate if value != usual[name]]
         name = surrogate.kind.lower()

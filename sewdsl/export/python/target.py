@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from sewdsl.export.python import layers, neurons, surrogates
-from sewdsl.export.source import Dialect, document
-from sewdsl.export.source.running import executed, neutral
-from sewdsl.export.target import Target
+from sewdsl.export.source import Dialect, write_document
+from sewdsl.export.source.running import neutral_currents, run_source
+from sewdsl.export.target import ExportFormat
 from sewdsl.ir.network import Network
 
 DIALECT = Dialect(
     title="plain PyTorch",
     layers=layers.TorchLayers,
     imports={},
-    reserved=frozenset({"each_step", *layers.TEXTS}) | neurons.NAMES | surrogates.NAMES,
+    reserved=frozenset({"each_step", *layers.TEXTS}) | neurons.NAMES | surrogates.SURROGATE_NAMES,
 )
 
 
@@ -28,12 +28,12 @@ def source(network: Network, inputs: str = "") -> str:
     Raises:
         Refused: a layer, neuron, surrogate or join is of a kind that is not sewdsl's own.
     """
-    return document(network, DIALECT, neutral, inputs)
+    return write_document(network, DIALECT, neutral_currents, inputs)
 
 
-target = Target(
+target = ExportFormat(
     endings=(".py",),
     write=lambda model, inputs: source(model.network, inputs).encode(),
-    run=executed,
+    run=run_source,
     holds_weights=False,
 )

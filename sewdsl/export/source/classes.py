@@ -6,14 +6,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from sewdsl.export.refusal import Refused
-from sewdsl.export.source.code import Arg, Call, Expr, Literal, Note, Unset, variables
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.export.source.code import Arg, Expr, Literal, Note, PyCall, Unset, variables
 from sewdsl.export.source.dialect import Layers
 from sewdsl.export.source.names import class_name
 from sewdsl.export.source.notation import Notation
 from sewdsl.export.source.scope import IN, OUT, PARAMS, PROJECTION, STRIDE, Column, Scope
-from sewdsl.export.source.tree import Item, Leaf, Pass, Section
-from sewdsl.export.source.unify import Resolve, copies, skeleton, unify_args
+from sewdsl.export.source.tree import Item, Leaf, PassThrough, SourceSection
+from sewdsl.export.source.unify import Resolve, merge_copies, strip_numbers, unify_args
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ops.branches import branch_end
@@ -26,7 +26,7 @@ Neutral = Callable[[Activation | None, int], float]
 
 
 @dataclass(frozen=True)
-class Made:
+class ClassSpec:
     """A class of the file.
 
     Attributes:
@@ -40,7 +40,7 @@ class Made:
     """
 
     name: str
-    section: Section
+    section: SourceSection
     params: dict[str, Column]
     attributes: tuple[Arg, ...]
     starts: tuple[Arg, ...]
@@ -50,7 +50,7 @@ class Made:
 
 @dataclass(frozen=True)
 class _Instance:
-    section: Section
+    section: SourceSection
     attributes: tuple[Arg, ...]
     starts: tuple[Arg, ...]
 
@@ -61,16 +61,16 @@ class _Instance:
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
         """What two instances of one class have in common; bare: whatever their shortcuts."""
         left_out = self.shortcuts if bare else frozenset()
-        attributes = tuple((a.name, skeleton(a.value)) for a in self.attributes if a.name not in left_out)
+        attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in left_out)
         flow = tuple(
-            step if isinstance(step, Pass) else (ops(step.join), step.branch, None if bare else step.shortcut)
+            step if isinstance(step, PassThrough) else (ops(step.join), step.branch, None if bare else step.shortcut)
             for step in self.section.flow
         )
         starts = tuple(start.name for start in self.starts)
         return self.section.kind, self.section.title, attributes, flow, starts
 
 
-class Classes:
+class ClassFinder:
     """Finds the classes of a network.
 
     Args:
@@ -84,41 +84,43 @@ class Classes:
         made: The classes, each behind those that it needs; the last is the network's.
     """
 
-    def __init__(self, network: Network, root: Section, layers: Layers, neutral: Neutral, taken: set[str]) -> None:
+    def __init__(
+        self, network: Network, root: SourceSection, layers: Layers, neutral: Neutral, taken: set[str]
+    ) -> None:
         self._network, self._layers, self._neutral, self._taken = network, layers, neutral, taken
         self._variables = {*taken, "self", "x"}
         self._notation = Notation(network)
         self._params: frozenset[str] = frozenset()
-        self._calls: dict[int, Call] = {}  # by identity: sections of equal contents are different places
-        self.made: list[Made] = []
+        self._calls: dict[int, PyCall] = {}  # by identity: sections of equal contents are different places
+        self.made: list[ClassSpec] = []
         root_name = class_name(network.name, "Network", taken)
-        heights: dict[int, list[Section]] = {}
+        heights: dict[int, list[SourceSection]] = {}
         self._height(root, heights)
         for _, level in sorted(heights.items()):
             for group in self._groups([self._instance(section) for section in level if section is not root]):
                 self._make(group, self._name(group[0].section))
         self._make([self._instance(root)], root_name)
 
-    def _height(self, section: Section, found: dict[int, list[Section]]) -> int:
+    def _height(self, section: SourceSection, found: dict[int, list[SourceSection]]) -> int:
         """How many classes there are inside, one in the other; notes those that become one."""
-        inner = [self._height(item, found) for item in section.items if isinstance(item, Section)]
+        inner = [self._height(item, found) for item in section.items if isinstance(item, SourceSection)]
         height = max(inner, default=0)
         if section.kind == "block" or (section.meets and section.kind != "network"):
             found.setdefault(height, []).append(section)
             return height + 1
         return height
 
-    def _name(self, section: Section) -> str:
+    def _name(self, section: SourceSection) -> str:
         title = section.title or {"copy": "Repeat"}.get(section.kind, section.kind.title())
         return class_name(title, "Block" if section.kind == "block" else "Part", self._taken)
 
     # --- instances -----------------------------------------------------------------------------------------
 
-    def _instance(self, section: Section) -> _Instance:
+    def _instance(self, section: SourceSection) -> _Instance:
         self._params = PARAMS if section.kind != "network" else frozenset()  # what no loop in it may call its variables
         return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
 
-    def _attributes(self, section: Section) -> Iterator[Arg]:
+    def _attributes(self, section: SourceSection) -> Iterator[Arg]:
         """The modules of a section, those that belong together under one comment."""
         groups = list(_together(section.items, self._network))
         for group in groups:
@@ -129,7 +131,7 @@ class Classes:
     def _note(self, group: Sequence[Item]) -> Note | None:
         """What is said of items in a row; nothing of branches, since their layers speak for themselves."""
         last = group[-1]
-        if isinstance(last, Section) and last.kind in {"branch", "shortcut"}:
+        if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut"}:
             return None
         output = last.index if isinstance(last, Leaf) else last.output
         return Note(self._notation.of(*group), (self._network.nodes[output].output,))
@@ -140,10 +142,10 @@ class Classes:
         if id(item) in self._calls:
             return self._calls[id(item)]
         if item.kind == "repeat":
-            return copies([self._expr(copy) for copy in item.items], self._params)
-        return Call("layers", tuple(self._attributes(item)))
+            return merge_copies([self._expr(copy) for copy in item.items], self._params)
+        return PyCall("layers", tuple(self._attributes(item)))
 
-    def _starts(self, section: Section) -> Iterator[Arg]:
+    def _starts(self, section: SourceSection) -> Iterator[Arg]:
         """The batch norms that make branches neutral at the start."""
         if not self._network.settings.zero_init:
             return
@@ -151,7 +153,7 @@ class Classes:
             node = self._network.nodes[meet.join]
             end = branch_end(self._network, node)
             if end.norm is None or not isinstance(node.op, Join):
-                raise Refused(node, f"cannot be an identity at the start: its branch ends in {end.why}")
+                raise UnsupportedLayer(node, f"cannot be an identity at the start: its branch ends in {end.why}")
             way = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
             yield Arg(way, Literal(self._neutral(end.activation, node.op.neutral_branch)))
 
@@ -193,10 +195,10 @@ class Classes:
         before, after = (scope.shape([self._network.nodes[i].output for i in end], everywhere) for end in ends)
         optional = first.shortcuts if some else frozenset()
         commented = tuple(_commented(arg, scope, positions) for arg, positions in attributes)
-        made = Made(name, first.section, scope.params, commented, tuple(starts), optional, (before, after))
+        made = ClassSpec(name, first.section, scope.params, commented, tuple(starts), optional, (before, after))
         self.made.append(made)
         for i, section in enumerate(instances):
-            self._calls[id(section)] = call(made, i)
+            self._calls[id(section)] = constructor_call(made, i)
 
     def _scope(self, group: Sequence[_Instance]) -> Scope:
         bound = set[str]().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
@@ -239,7 +241,7 @@ def _open(group: Sequence[Item], network: Network) -> bool:
 def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
     """An argument whose notes are what the comments will say."""
     value = arg.value
-    if isinstance(value, Call):
+    if isinstance(value, PyCall):
         value = replace(value, args=tuple(_commented(inner, scope, positions) for inner in value.args))
     elif not isinstance(value, Literal):
         value = replace(
@@ -252,32 +254,32 @@ def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
     return replace(arg, value=value, note=Note(f"{arg.note.text} -> {shape}".lstrip(), ()))
 
 
-def order(params: Iterable[str]) -> list[str]:
+def order_parameters(params: Iterable[str]) -> list[str]:
     """Parameters in the order of a signature."""
     first = [name for name in (IN, OUT) if name in params]
     return [*first, *(name for name in params if name not in first)]
 
 
-def default(made: Made, name: str) -> object:
+def parameter_default(made: ClassSpec, name: str) -> object:
     """What a parameter is unless given."""
     if name == PROJECTION:
         return False
     return 1 if name == STRIDE and 1 in made.params[name] else Unset.UNSET
 
 
-def call(made: Made, instance: int) -> Call:
+def constructor_call(made: ClassSpec, instance: int) -> PyCall:
     """The call that makes one of a class's instances."""
     channels = {IN: "in", OUT: "out"}
-    return Call(
+    return PyCall(
         made.name,
         tuple(
             Arg(
                 name,
                 Literal(made.params[name][instance]),
-                default(made, name),
+                parameter_default(made, name),
                 name in channels,
                 channels.get(name, ""),
             )
-            for name in order(made.params)
+            for name in order_parameters(made.params)
         ),
     )

@@ -65,7 +65,7 @@ class Arg:
 
 
 @dataclass(frozen=True)
-class Call:
+class PyCall:
     """A call of a class or function."""
 
     callee: str
@@ -73,7 +73,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Run:
+class CopySequence:
     """Copies in a row that differ in some values only.
 
     Attributes:
@@ -93,10 +93,10 @@ class Run:
 class Copies:
     """The copies of a repeat."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[CopySequence, ...]
 
 
-Expr = Literal | Call | Copies
+Expr = Literal | PyCall | Copies
 
 
 def variables(expr: Expr) -> set[str]:
@@ -104,7 +104,7 @@ def variables(expr: Expr) -> set[str]:
     match expr:
         case Literal():
             return set()
-        case Call():
+        case PyCall():
             return set().union(*(variables(arg.value) for arg in expr.args))
         case Copies():
             return set().union(*({*run.names} | variables(run.body) for run in expr.runs))

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sewdsl.export.source.code import Call
+from sewdsl.export.source.code import PyCall
 from sewdsl.ir.network import Network, Node
 
 
 class Layers(Protocol):
     """How the layers of one network are made."""
 
-    def made(self, node: Node) -> Call:
+    def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node.
 
         Raises:

@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterable
 from textwrap import wrap
 
-from sewdsl.export.refusal import Refused
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.export.source import text
-from sewdsl.export.source.classes import Classes, Made, Neutral
+from sewdsl.export.source.classes import ClassFinder, ClassSpec, Neutral
 from sewdsl.export.source.dialect import Dialect
-from sewdsl.export.source.names import prose
+from sewdsl.export.source.names import one_line_prose
 from sewdsl.export.source.notation import Notation
 from sewdsl.export.source.tree import tree
 from sewdsl.ir.network import Network
@@ -53,7 +53,7 @@ if __name__ == "__main__":
 """
 
 
-def document(network: Network, dialect: Dialect, neutral: Neutral, inputs: str) -> str:
+def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs: str) -> str:
     """A file that makes a network.
 
     Args:
@@ -67,10 +67,10 @@ def document(network: Network, dialect: Dialect, neutral: Neutral, inputs: str) 
     """
     for node in network:
         if isinstance(node.op, Join) and type(node.op) not in text.FORMULAS:
-            raise Refused(node, "is a join whose formula no file can have")
+            raise UnsupportedLayer(node, "is a join whose formula no file can have")
     layers = dialect.layers(network)
-    *blocks, root = Classes(network, tree(network), layers, neutral, {*NAMES, *dialect.reserved}).made
-    classes = [*("\n".join([*text.block(made, network), ""]) for made in blocks), _root(root, network, dialect)]
+    *blocks, root = ClassFinder(network, tree(network), layers, neutral, {*NAMES, *dialect.reserved}).made
+    classes = [*("\n".join([*text.class_text(made, network), ""]) for made in blocks), _root(root, network, dialect)]
     parts = [*layers.definitions(), *classes]
     used = _used(parts)
     parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
@@ -111,16 +111,16 @@ def _head(network: Network, dialect: Dialect, inputs: str) -> list[str]:
     if body := notation.body():
         lines += ["", "In the notation::", "", *(f"    {line}" for line in body)]
     if inputs:
-        lines += ["", *wrap(f"Inputs: {prose(inputs)}.", WIDTH)]
+        lines += ["", *wrap(f"Inputs: {one_line_prose(inputs)}.", WIDTH)]
     lines += ["", "Weights have the names and shapes that they have in sewdsl. A file of them is loaded by", ""]
     return [*lines, '    model.load_state_dict(safetensors.torch.load_file("net.safetensors"))', '"""']
 
 
 def _title(network: Network) -> str:
-    return prose(network.name) or "A network"
+    return one_line_prose(network.name) or "A network"
 
 
-def _root(made: Made, network: Network, dialect: Dialect) -> str:
+def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
     """The class of the network."""
     settings = network.settings
     before, after = made.shapes
@@ -140,7 +140,7 @@ def _root(made: Made, network: Network, dialect: Dialect) -> str:
         "    def __init__(self, steps: int = STEPS) -> None:",
         "        super().__init__()",
         "        self.steps = steps",
-        *text.modules(made, network),
+        *text.init_statements(made, network),
         *(KAIMING if settings.init == "kaiming" else ()),
         *(f"        {line}" for line in dialect.ready),
         "",
@@ -153,7 +153,7 @@ def _root(made: Made, network: Network, dialect: Dialect) -> str:
         "",
         "    def sequence(self, x: Tensor) -> Tensor:",
         '        """The output at each time-step."""',
-        *text.flow(made, network),
+        *text.forward_statements(made, network),
         "",
     ]
     return "\n".join(lines)

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from sewdsl.export.source.code import Arg, Call, Copies, Expr, Literal, Run, Unset
-from sewdsl.export.source.names import is_identifier, quoted
+from sewdsl.export.source.code import Arg, Copies, CopySequence, Expr, Literal, PyCall, Unset
+from sewdsl.export.source.names import is_identifier, string_literal
 
 WIDTH = 88
 """Columns: what both format to unless told otherwise."""
 STEP = 4
-MANY = 4
+MAX_EQUAL_COPIES = 4
 """Copies in a row with the same values that are all written out."""
 
 
-def flat(expr: Expr) -> str:
+def one_line(expr: Expr) -> str:
     """In one line, whatever its length, without comments."""
     match expr:
         case Literal():
             return repr(expr.value)
-        case Call():
+        case PyCall():
             return f"{expr.callee}({', '.join(_flat_arg(arg, label) for arg, label in _given(expr))})"
         case Copies():
             return f"repeat({_flat_copies(expr)})"
 
 
-def statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
+def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
     """The lines of an expression behind a head, such as ``self.conv1 =``, and with a tail behind it."""
-    line = f"{' ' * indent}{head}{flat(expr)}{tail}"
+    line = f"{' ' * indent}{head}{one_line(expr)}{tail}"
     if len(line) <= WIDTH and not _noted(expr):
         return [line]
     return _exploded(head, expr, indent, tail)
@@ -38,7 +38,7 @@ def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
     """The lines of an expression that has more than one: with a comma behind every argument, so that they stay."""
     begin, end = f"{' ' * indent}{head}", f"{' ' * indent})"
     match expr:
-        case Call() if expr.args:
+        case PyCall() if expr.args:
             return [f"{begin}{expr.callee}(", *_arguments(expr, indent + STEP), f"{end}{tail}"]
         case Copies(runs=(run,)):
             return [f"{begin}repeat(", *_run(run, indent + STEP), f"{end}{tail}"]
@@ -47,15 +47,15 @@ def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
             bracket = " " * (indent + STEP)
             return [f"{begin}repeat(", f"{bracket}[", *inner, f"{bracket}]", f"{end}{tail}"]
         case _:
-            return [f"{begin}{flat(expr)}{tail}"]
+            return [f"{begin}{one_line(expr)}{tail}"]
 
 
-def comment(text: str, indent: int) -> str:
+def format_comment(text: str, indent: int) -> str:
     """A line that says something."""
     return f"{' ' * indent}# {text}"
 
 
-def _given(call: Call) -> list[tuple[Arg, str]]:
+def _given(call: PyCall) -> list[tuple[Arg, str]]:
     """The arguments that are written, each with what stands before it."""
     found = []
     positional = True
@@ -65,31 +65,31 @@ def _given(call: Call) -> list[tuple[Arg, str]]:
         elif arg.positional and positional:
             found.append((arg, ""))
         else:
-            found.append((arg, f"{arg.name}=" if is_identifier(arg.name) else f"**{{{quoted(arg.name)}: "))
+            found.append((arg, f"{arg.name}=" if is_identifier(arg.name) else f"**{{{string_literal(arg.name)}: "))
     return found
 
 
 def _flat_arg(arg: Arg, label: str) -> str:
-    return f"{label}{flat(arg.value)}{_closing(label)}"
+    return f"{label}{one_line(arg.value)}{_closing(label)}"
 
 
 def _closing(label: str) -> str:
     return "}" if label.startswith("**") else ""
 
 
-def _arguments(call: Call, indent: int) -> Iterator[str]:
+def _arguments(call: PyCall, indent: int) -> Iterator[str]:
     """One below the other."""
     for arg, label in _given(call):
         if arg.note is not None and arg.note.text:
-            yield comment(arg.note.text, indent)
-        yield from statement(label, arg.value, indent, f"{_closing(label)},")
+            yield format_comment(arg.note.text, indent)
+        yield from format_statement(label, arg.value, indent, f"{_closing(label)},")
 
 
 def _noted(expr: Expr) -> bool:
     match expr:
         case Literal():
             return False
-        case Call():
+        case PyCall():
             return any((arg.note and arg.note.text) or _noted(arg.value) for arg in expr.args)
         case Copies():
             return any(_noted(run.body) for run in expr.runs)
@@ -100,33 +100,37 @@ def _noted(expr: Expr) -> bool:
 
 def _flat_copies(copies: Copies) -> str:
     if len(copies.runs) == 1:
-        return f"{flat(copies.runs[0].body)} {_loop(copies.runs[0])}"
+        return f"{one_line(copies.runs[0].body)} {_loop(copies.runs[0])}"
     return f"[{', '.join(_flat_listed(run) for run in copies.runs)}]"
 
 
-def _flat_listed(run: Run) -> str:
-    return flat(run.body) if run.count == 1 else f"*({flat(run.body)} {_loop(run)})"
+def _flat_listed(run: CopySequence) -> str:
+    return one_line(run.body) if run.count == 1 else f"*({one_line(run.body)} {_loop(run)})"
 
 
-def _loop(run: Run) -> str:
+def _loop(run: CopySequence) -> str:
     if not run.names:
         return f"for _ in range({run.count})"
     rows = _rows(run)
     return f"for {', '.join(run.names)} in ({', '.join(rows)}{',' if len(rows) == 1 else ''})"
 
 
-def _rows(run: Run) -> list[str]:
+def _rows(run: CopySequence) -> list[str]:
     """The values of each copy; many that are the same, as ``*[4] * 39``."""
     rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
-    return [part for text, count in rows for part in ([f"*[{text}] * {count}"] if count > MANY else [text] * count)]
+    return [
+        part
+        for text, count in rows
+        for part in ([f"*[{text}] * {count}"] if count > MAX_EQUAL_COPIES else [text] * count)
+    ]
 
 
 def _row(row: Sequence[Expr]) -> str:
-    values = ", ".join(map(flat, row))
+    values = ", ".join(map(one_line, row))
     return values if len(row) == 1 else f"({values})"
 
 
-def _run(run: Run, indent: int) -> Iterator[str]:
+def _run(run: CopySequence, indent: int) -> Iterator[str]:
     """Copies as the only argument of a call."""
     yield from _exploded("", run.body, indent)
     loop = f"{' ' * indent}{_loop(run)}"
@@ -139,7 +143,7 @@ def _run(run: Run, indent: int) -> Iterator[str]:
     yield f"{' ' * indent})"
 
 
-def _listed(run: Run, indent: int) -> Iterator[str]:
+def _listed(run: CopySequence, indent: int) -> Iterator[str]:
     """Copies as an item of a list."""
     line = f"{' ' * indent}{_flat_listed(run)},"
     if len(line) <= WIDTH and not _noted(run.body):

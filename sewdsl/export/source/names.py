@@ -6,7 +6,7 @@ import builtins
 import keyword
 import re
 
-LONGEST = 40
+MAX_IDENTIFIER_LENGTH = 40
 """Characters of a name that are kept."""
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _WORD = re.compile(r"[A-Za-z0-9]+")
@@ -18,13 +18,13 @@ def is_identifier(name: str) -> bool:
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name)
 
 
-def quoted(text: str) -> str:
+def string_literal(text: str) -> str:
     """A text as a literal of Python, in ASCII."""
     escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def prose(text: str) -> str:
+def one_line_prose(text: str) -> str:
     """A text as one line of a comment or docstring: no line breaks, quotes, backslashes, or signs that cannot be seen.
 
     What stands behind a ``#`` is left out, so that no tool takes it for an instruction.
@@ -45,7 +45,7 @@ def class_name(text: str, otherwise: str, taken: set[str]) -> str:
     words = _WORD.findall(text)
     letters = next((i for i, word in enumerate(words) if word[0].isalpha()), None)
     words = [otherwise] if letters is None else [*words[letters:], *words[:letters]]
-    name = "".join(word[0].upper() + word[1:] for word in words)[:LONGEST]
+    name = "".join(word[0].upper() + word[1:] for word in words)[:MAX_IDENTIFIER_LENGTH]
     if name in taken or keyword.iskeyword(name) or hasattr(builtins, name):
         name = found = name.removesuffix(otherwise) + otherwise
         number = 1

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from textwrap import dedent, wrap
 
-from sewdsl.elaborate.library import library
-from sewdsl.export.source.names import prose
-from sewdsl.export.source.tree import Item, Leaf, Meet, Section
+from sewdsl.elaborate.library import shipped_blocks
+from sewdsl.export.source.names import one_line_prose
+from sewdsl.export.source.tree import Item, JoinPoint, Leaf, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.source import Span
 
-LONGEST = 60
+MAX_COMMENT_LENGTH = 60
 """Characters of notation in a comment."""
-MOST = 30
+MAX_DOCSTRING_LINES = 30
 """Lines of notation in a docstring."""
 COLUMNS = 80
 
@@ -30,39 +30,41 @@ class Notation:
         if not all(texts):
             return ""
         text = "-".join(texts)
-        return self._line(items[0]) + (text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...")
+        return self._line(items[0]) + (
+            text if len(text) <= MAX_COMMENT_LENGTH else f"{text[: MAX_COMMENT_LENGTH - 3]}..."
+        )
 
     def body(self) -> list[str]:
         """The whole expression, as lines of a docstring."""
-        lines = [prose(line) for line in dedent(self._network.nodes[0].span.text).splitlines()]
+        lines = [one_line_prose(line) for line in dedent(self._network.nodes[0].span.text).splitlines()]
         found = [part for line in lines for part in wrap(line, COLUMNS)]
-        return found if len(found) <= MOST else [*found[:MOST], "..."]
+        return found if len(found) <= MAX_DOCSTRING_LINES else [*found[:MAX_DOCSTRING_LINES], "..."]
 
     @property
     def file(self) -> str:
         """The name of the file; empty where there is none."""
         name = self._source.name
-        return "" if name.startswith("<") else prose(name)
+        return "" if name.startswith("<") else one_line_prose(name)
 
     def _item(self, item: Item) -> str:
         match item:
             case Leaf(index=index):
                 return self._own(index)
-            case Section(kind="repeat", items=copies):
+            case SourceSection(kind="repeat", items=copies):
                 first = copies[0]
-                inner = self._sequence(first) if isinstance(first, Section) else ""
+                inner = self._sequence(first) if isinstance(first, SourceSection) else ""
                 return f"{{{inner}}}*{len(copies)}" if inner else ""
-            case Section(kind="block"):
+            case SourceSection(kind="block"):
                 return self._call(item)
-            case Section():
+            case SourceSection():
                 return self._sequence(item)
 
-    def _sequence(self, section: Section) -> str:
+    def _sequence(self, section: SourceSection) -> str:
         """A sequence with its joins."""
         items = {item.key: item for item in section.items}
         texts = []
         for step in section.flow:
-            if isinstance(step, Meet):
+            if isinstance(step, JoinPoint):
                 branch, shortcut = (
                     "id" if side is None else self._item(items[side]) for side in (step.branch, step.shortcut)
                 )
@@ -75,28 +77,28 @@ class Notation:
         """The text of a layer itself; inside a block of the library, whose place is that of its call, there is none."""
         node = self._network.nodes[index]
         blocks = {_word(step.label) for step in node.path if step.kind == "block"}
-        return "" if _word(node.span.text) in blocks else prose(node.span.text)
+        return "" if _word(node.span.text) in blocks else one_line_prose(node.span.text)
 
-    def _call(self, block: Section) -> str:
+    def _call(self, block: SourceSection) -> str:
         """The call of a block: as it is written, or with all arguments in force."""
         text = self._network.nodes[_first(block)].span.text
         if _word(text) == _word(block.title):
-            return prose(text)
-        return prose(block.title) + (f" ({prose(block.arguments)})" if block.arguments else "")
+            return one_line_prose(text)
+        return one_line_prose(block.title) + (f" ({one_line_prose(block.arguments)})" if block.arguments else "")
 
-    def formula(self, block: Section) -> list[str]:
+    def formula(self, block: SourceSection) -> list[str]:
         """How the library defines a block; nothing for the user's own."""
         name = _word(block.title)
-        if _word(self._network.nodes[_first(block)].span.text) != name or name not in library():
+        if _word(self._network.nodes[_first(block)].span.text) != name or name not in shipped_blocks():
             return []
-        text = prose(library()[name].expression.span.text).replace("[ ", "[").replace(" ]", "]")
+        text = one_line_prose(shipped_blocks()[name].expression.span.text).replace("[ ", "[").replace(" ]", "]")
         return wrap(text, COLUMNS)
 
     def _line(self, item: Item) -> str:
         span = self._span(item)
         if span is None or "\n" not in span.source.text.strip():
             return ""
-        file = "" if span.source == self._source else f"{prose(span.source.name)}, "
+        file = "" if span.source == self._source else f"{one_line_prose(span.source.name)}, "
         return f"{file}line {span.line}: "
 
     def _span(self, item: Item) -> Span | None:
@@ -110,7 +112,7 @@ class Notation:
 
 def _first(item: Item) -> int:
     """The first layer of all."""
-    while isinstance(item, Section):
+    while isinstance(item, SourceSection):
         item = item.items[0]
     return item.index
 

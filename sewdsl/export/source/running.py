@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def neutral(activation: Activation | None, gives: int) -> float:
+def neutral_currents(activation: Activation | None, gives: int) -> float:
     """The constant current that makes an activation give a number at every time-step."""
     from sewdsl.lower.neutral import neutral_current  # noqa: PLC0415 -- torch takes seconds, and few networks ask
 
     return neutral_current(activation, gives)
 
 
-def module(text: str) -> nn.Module:
+def module_from_source(text: str) -> nn.Module:
     """The network that a file makes: it is the last class."""
     space: dict[str, object] = {"__name__": "net"}
     exec(compile(text, "net.py", "exec"), space)  # noqa: S102 -- we wrote it
@@ -26,9 +26,9 @@ def module(text: str) -> nn.Module:
     return made
 
 
-def executed(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+def run_source(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     """What a file's network gives with these weights."""
-    model = module(data.decode()).to(x.dtype).eval()
+    model = module_from_source(data.decode()).to(x.dtype).eval()
     model.load_state_dict(dict(weights))
     y: Tensor = model(x)
     return y

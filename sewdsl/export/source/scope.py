@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from sewdsl.export.source.code import Arg, Code, Literal
 from sewdsl.export.source.names import is_identifier
-from sewdsl.export.source.unify import Resolve, free
+from sewdsl.export.source.unify import Resolve, free_name
 from sewdsl.ir.signal import Signal
 
 Column = tuple[object, ...]
@@ -17,7 +17,7 @@ IN, OUT, STRIDE, PROJECTION = "in_channels", "channels", "stride", "projection"
 PARAMS = frozenset({IN, OUT, STRIDE, PROJECTION})
 _ARGUMENT = re.compile(r"([^\W\d]+)(-?\d+)")
 _NAMES = {"c": OUT, "s": STRIDE}
-LARGEST = 16
+MAX_WIDTH_MULTIPLE = 16
 """The largest multiple of a width that is taken for one."""
 
 
@@ -89,7 +89,7 @@ class Scope:
             return Code(text)
         if constant:
             return values[0]
-        name = free(arg.name, {*self._taken, *self._known, *self.params})
+        name = free_name(arg.name, {*self._taken, *self._known, *self.params})
         column = [values[0]] * len(self._sources)
         for position, value in zip(positions, values, strict=True):
             column[position] = value
@@ -114,7 +114,7 @@ class Scope:
         if channels == "in":
             yield from self._equal([IN], positions, values)
         if OUT in self._known:
-            for factor in range(2, LARGEST + 1):
+            for factor in range(2, MAX_WIDTH_MULTIPLE + 1):
                 if all(
                     isinstance(width := self._known[OUT][i], int) and factor * width == value
                     for i, value in zip(positions, values, strict=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sewdsl.export.source.classes import Made, default, order
-from sewdsl.export.source.code import Arg, Call, Code, Literal, Unset
-from sewdsl.export.source.layout import WIDTH, comment, statement
-from sewdsl.export.source.names import is_identifier, prose, quoted
+from sewdsl.export.source.classes import ClassSpec, order_parameters, parameter_default
+from sewdsl.export.source.code import Arg, Code, Literal, PyCall, Unset
+from sewdsl.export.source.layout import WIDTH, format_comment, format_statement
+from sewdsl.export.source.names import is_identifier, one_line_prose, string_literal
 from sewdsl.export.source.notation import Notation
 from sewdsl.export.source.scope import IN, OUT, PROJECTION, STRIDE
-from sewdsl.export.source.tree import Meet
+from sewdsl.export.source.tree import JoinPoint
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ops.joins.add import Add
@@ -28,26 +28,26 @@ MEANINGS = {
 }
 
 
-def block(made: Made, network: Network) -> list[str]:
+def class_text(made: ClassSpec, network: Network) -> list[str]:
     """The class of a block, or of a part with joins."""
-    title = PARTS.get(made.section.kind) or prose(made.section.title) or "A block"
+    title = PARTS.get(made.section.kind) or one_line_prose(made.section.title) or "A block"
     before, after = made.shapes
     lines = [f"class {made.name}(nn.Module):", f'    """{title}.', ""]
     if formula := Notation(network).formula(made.section):
         lines += ["    In the notation::", "", *(f"        {line}" for line in formula), ""]
     if made.params:
-        lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order(made.params)), ""]
+        lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order_parameters(made.params)), ""]
     lines += [f"    Shape: {before} to {after}.", '    """', ""]
-    lines += [*_signature(made), "        super().__init__()", *modules(made, network), ""]
+    lines += [*_signature(made), "        super().__init__()", *init_statements(made, network), ""]
     return [
         *lines,
         "    def forward(self, x: Tensor) -> Tensor:",
         '        """All time-steps."""',
-        *flow(made, network),
+        *forward_statements(made, network),
     ]
 
 
-def modules(made: Made, network: Network) -> Iterator[str]:
+def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
     """The statements that make the modules of a class and give them their initial values."""
     for attribute in made.attributes:
         optional = attribute.name in made.optional
@@ -56,25 +56,25 @@ def modules(made: Made, network: Network) -> Iterator[str]:
             yield f"        if {PROJECTION}:"
         indent = 12 if optional else 8
         if attribute.note is not None:
-            yield comment(attribute.note.text, indent)
+            yield format_comment(attribute.note.text, indent)
         yield from _assignment(attribute, indent)
     if made.starts:
         kinds = dict.fromkeys(network.nodes[meet.join].op.kind for meet in made.section.meets)
-        yield comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
+        yield format_comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
     for start in made.starts:
         norm = f"self.{start.name}"
         if not all(map(is_identifier, start.name.split("."))):
-            norm = f"self.get_submodule({quoted(start.name)})"
+            norm = f"self.get_submodule({string_literal(start.name)})"
         yield f"        nn.init.zeros_({norm}.weight)"
         bias = repr(start.value.value) if isinstance(start.value, Literal) else ""
         yield f"        nn.init.constant_({norm}.bias, {bias})"
 
 
-def flow(made: Made, network: Network) -> Iterator[str]:
+def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
     """The statements of a forward, from ``x`` to what it returns."""
     steps = []
     for step in made.section.flow:
-        if isinstance(step, Meet):
+        if isinstance(step, JoinPoint):
             op = network.nodes[step.join].op
             formula = FORMULAS[type(op)] if isinstance(op, Join) else ""
             steps.append(
@@ -93,25 +93,27 @@ def _meaning(name: str) -> str:
 
 def _assignment(attribute: Arg, indent: int) -> list[str]:
     if is_identifier(attribute.name):
-        return statement(f"self.{attribute.name} = ", attribute.value, indent)
-    name = Arg("name", Literal(Code(quoted(attribute.name))), positional=True)
-    return statement("", Call("self.add_module", (name, Arg("module", attribute.value, positional=True))), indent)
+        return format_statement(f"self.{attribute.name} = ", attribute.value, indent)
+    name = Arg("name", Literal(Code(string_literal(attribute.name))), positional=True)
+    return format_statement(
+        "", PyCall("self.add_module", (name, Arg("module", attribute.value, positional=True))), indent
+    )
 
 
 def _through(key: str) -> str:
-    return f"self.{key}(x)" if is_identifier(key) else f"self.get_submodule({quoted(key)})(x)"
+    return f"self.{key}(x)" if is_identifier(key) else f"self.get_submodule({string_literal(key)})(x)"
 
 
-def _signature(made: Made) -> list[str]:
-    names = order(made.params)
+def _signature(made: ClassSpec) -> list[str]:
+    names = order_parameters(made.params)
     positional = [name for name in names if name in {IN, OUT}]
     parts = [_parameter(made, name) for name in positional]
     if len(names) > len(positional):
         parts += ["*", *(_parameter(made, name) for name in names if name not in positional)]
-    return signature("__init__", parts, "None")
+    return method_head("__init__", parts, "None")
 
 
-def signature(name: str, parts: Sequence[str], gives: str) -> list[str]:
+def method_head(name: str, parts: Sequence[str], gives: str) -> list[str]:
     """The head of a method."""
     line = f"    def {name}({', '.join(['self', *parts])}) -> {gives}:"
     if len(line) <= WIDTH:
@@ -119,9 +121,9 @@ def signature(name: str, parts: Sequence[str], gives: str) -> list[str]:
     return [f"    def {name}(", "        self,", *(f"        {part}," for part in parts), f"    ) -> {gives}:"]
 
 
-def _parameter(made: Made, name: str) -> str:
+def _parameter(made: ClassSpec, name: str) -> str:
     kinds = sorted({_annotation(value) for value in made.params[name]}, key=lambda kind: (kind == "None", kind))
-    value = default(made, name)
+    value = parameter_default(made, name)
     return f"{name}: {' | '.join(kinds)}" + ("" if value is Unset.UNSET else f" = {value!r}")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sewdsl.export.refusal import Refused
-from sewdsl.ir.network import Network, Node, Step, by_step
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.ir.network import Network, Node, PathStep, group_by_step
 from sewdsl.ir.op import Join
 
 
@@ -20,14 +20,14 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassThrough:
     """The value goes through the item of that key."""
 
     key: str
 
 
 @dataclass(frozen=True)
-class Meet:
+class JoinPoint:
     """The value is what a join makes of it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Meet:
 
 
 @dataclass(frozen=True)
-class Section:
+class SourceSection:
     """A part of the network with a name of its own.
 
     Attributes:
@@ -61,20 +61,20 @@ class Section:
     source: int
     output: int
     items: tuple[Item, ...] = ()
-    flow: tuple[Pass | Meet, ...] = ()
+    flow: tuple[PassThrough | JoinPoint, ...] = ()
     title: str = ""
     arguments: str = ""
 
     @property
-    def meets(self) -> tuple[Meet, ...]:
+    def meets(self) -> tuple[JoinPoint, ...]:
         """Its joins, those in its own sections aside."""
-        return tuple(step for step in self.flow if isinstance(step, Meet))
+        return tuple(step for step in self.flow if isinstance(step, JoinPoint))
 
 
-Item = Leaf | Section
+Item = Leaf | SourceSection
 
 
-def tree(network: Network) -> Section:
+def tree(network: Network) -> SourceSection:
     """The network as one section.
 
     Raises:
@@ -83,17 +83,17 @@ def tree(network: Network) -> Section:
     for node in network:
         way = [step.key for step in node.path]
         if node.name != ".".join([*way, node.name.rpartition(".")[2]]):
-            raise Refused(node, "is not named after the repeats and blocks that it is in")
-    root = _Reader(network.nodes).section(Section("", "network", 0, 0), range(1, len(network)), 0)
+            raise UnsupportedLayer(node, "is not named after the repeats and blocks that it is in")
+    root = _Reader(network.nodes).section(SourceSection("", "network", 0, 0), range(1, len(network)), 0)
     if root.output != network.output:
-        raise Refused(network.nodes[network.output], "is read out, but is not the last layer")
+        raise UnsupportedLayer(network.nodes[network.output], "is read out, but is not the last layer")
     return root
 
 
-def sections(section: Section) -> Iterator[Section]:
+def sections(section: SourceSection) -> Iterator[SourceSection]:
     """All sections, those inside before those around them."""
     for item in section.items:
-        if isinstance(item, Section):
+        if isinstance(item, SourceSection):
             yield from sections(item)
     yield section
 
@@ -104,13 +104,13 @@ class _Growing:
 
     place: int
     items: list[Item] = field(default_factory=list)
-    flow: list[Pass | Meet] = field(default_factory=list)
+    flow: list[PassThrough | JoinPoint] = field(default_factory=list)
     sides: dict[int, str] = field(default_factory=dict)
 
     def add(self, item: Item, output: int) -> None:
         """One more item, which the value goes through."""
         self.items.append(item)
-        self.flow.append(Pass(item.key))
+        self.flow.append(PassThrough(item.key))
         self.place = output
 
 
@@ -118,17 +118,17 @@ class _Reader:
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self._nodes = nodes
 
-    def section(self, empty: Section, indices: Sequence[int], depth: int) -> Section:
+    def section(self, empty: SourceSection, indices: Sequence[int], depth: int) -> SourceSection:
         """A section with the items that these nodes make up, which share the first ``depth`` steps of their way."""
         growing = _Growing(empty.source)
-        for step, group in by_step(self._nodes, indices, depth):
+        for step, group in group_by_step(self._nodes, indices, depth):
             if step is None:
                 self._layer(growing, group[0])
             elif step.kind == "repeat":
                 self._copy(growing, step, group, depth)
             else:
                 title, arguments = (step.label, step.arguments) if step.kind == "block" else ("", "")
-                begin = Section(step.key, step.kind, growing.place, 0, title=title, arguments=arguments)
+                begin = SourceSection(step.key, step.kind, growing.place, 0, title=title, arguments=arguments)
                 inner = self.section(begin, group, depth + 1)
                 if step.kind == "block":
                     growing.add(inner, inner.output)
@@ -141,10 +141,10 @@ class _Reader:
         node = self._nodes[index]
         if isinstance(node.op, Join):
             branch, shortcut = (self._side(growing, node, source) for source in node.inputs)
-            growing.flow.append(Meet(index, branch, shortcut))
+            growing.flow.append(JoinPoint(index, branch, shortcut))
             growing.place, growing.sides = index, {}
         elif node.inputs != (growing.place,):
-            raise Refused(node, "reads something else than what is right before it")
+            raise UnsupportedLayer(node, "reads something else than what is right before it")
         else:
             growing.add(Leaf(node.name.rpartition(".")[2], index), index)
 
@@ -152,16 +152,16 @@ class _Reader:
         if source == growing.place:
             return None
         if source not in growing.sides:
-            raise Refused(node, "reads something else than its branch, its shortcut and what is before them")
+            raise UnsupportedLayer(node, "reads something else than its branch, its shortcut and what is before them")
         return growing.sides[source]
 
-    def _copy(self, growing: _Growing, step: Step, group: Sequence[int], depth: int) -> None:
+    def _copy(self, growing: _Growing, step: PathStep, group: Sequence[int], depth: int) -> None:
         """One more copy of a repeat, or the first of another one."""
         key, _, number = step.key.rpartition(".")
-        copy = self.section(Section(number, "copy", growing.place, 0), group, depth + 1)
+        copy = self.section(SourceSection(number, "copy", growing.place, 0), group, depth + 1)
         last = growing.items[-1] if growing.items else None
-        if isinstance(last, Section) and last.kind == "repeat" and last.key == key:
+        if isinstance(last, SourceSection) and last.kind == "repeat" and last.key == key:
             growing.items[-1] = replace(last, items=(*last.items, copy), output=copy.output)
             growing.place = copy.output
         else:
-            growing.add(Section(key, "repeat", growing.place, copy.output, (copy,)), copy.output)
+            growing.add(SourceSection(key, "repeat", growing.place, copy.output, (copy,)), copy.output)

@@ -7,22 +7,27 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import groupby
 
-from sewdsl.export.source.code import Arg, Call, Code, Copies, Expr, Literal, Note, Run, variables
+from sewdsl.export.source.code import Arg, Code, Copies, CopySequence, Expr, Literal, Note, PyCall, variables
 
 Resolve = Callable[[tuple[Literal, ...], Arg], Literal]
 """What stands for the values of an argument, one of each copy."""
 
 
-def skeleton(expr: Expr) -> Hashable:
+def strip_numbers(expr: Expr) -> Hashable:
     """What is equal for two expressions exactly if they differ in their numbers only."""
     match expr:
         case Literal():
             return expr.value if isinstance(expr.value, Code) else None
-        case Call():
-            return expr.callee, tuple((arg.name, skeleton(arg.value)) for arg in expr.args)
+        case PyCall():
+            return expr.callee, tuple((arg.name, strip_numbers(arg.value)) for arg in expr.args)
         case Copies():
             return tuple(
-                (run.count, run.names, skeleton(run.body), tuple(tuple(map(skeleton, row)) for row in run.rows))
+                (
+                    run.count,
+                    run.names,
+                    strip_numbers(run.body),
+                    tuple(tuple(map(strip_numbers, row)) for row in run.rows),
+                )
                 for run in expr.runs
             )
 
@@ -39,9 +44,9 @@ def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
     match first:
         case Literal():
             return resolve(tuple(expr for expr in exprs if isinstance(expr, Literal)), arg)
-        case Call():
-            calls = [expr.args for expr in exprs if isinstance(expr, Call)]
-            return Call(first.callee, tuple(unify_args(args, resolve) for args in zip(*calls, strict=True)))
+        case PyCall():
+            calls = [expr.args for expr in exprs if isinstance(expr, PyCall)]
+            return PyCall(first.callee, tuple(unify_args(args, resolve) for args in zip(*calls, strict=True)))
         case Copies():
             copies = [expr.runs for expr in exprs if isinstance(expr, Copies)]
             return Copies(tuple(_unify_runs(runs, resolve, arg) for runs in zip(*copies, strict=True)))
@@ -55,7 +60,7 @@ def unify_args(args: Sequence[Arg], resolve: Resolve) -> Arg:
     return replace(first, value=unify([arg.value for arg in args], resolve, first), note=note)
 
 
-def _unify_runs(runs: Sequence[Run], resolve: Resolve, arg: Arg) -> Run:
+def _unify_runs(runs: Sequence[CopySequence], resolve: Resolve, arg: Arg) -> CopySequence:
     first = runs[0]
     rows = tuple(
         tuple(
@@ -67,16 +72,16 @@ def _unify_runs(runs: Sequence[Run], resolve: Resolve, arg: Arg) -> Run:
     return replace(first, body=unify([run.body for run in runs], resolve, arg), rows=rows)
 
 
-def copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
+def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
     """The copies of a repeat, neighbours of one skeleton written once, with variables of other names than these."""
-    return Copies(tuple(_run(list(run), taken) for _, run in groupby(exprs, skeleton)))
+    return Copies(tuple(_run(list(run), taken) for _, run in groupby(exprs, strip_numbers)))
 
 
-def _run(exprs: Sequence[Expr], taken: AbstractSet[str]) -> Run:
+def _run(exprs: Sequence[Expr], taken: AbstractSet[str]) -> CopySequence:
     loop = _Loop(variables(exprs[0]) | taken)
     body = unify(exprs, loop, Arg("copy", Literal(0)))
     rows = tuple(zip(*loop.columns.values(), strict=True))
-    return Run(body, len(exprs), tuple(loop.columns), rows)
+    return CopySequence(body, len(exprs), tuple(loop.columns), rows)
 
 
 class _Loop:
@@ -96,12 +101,12 @@ class _Loop:
         for name, column in self.columns.items():
             if column == values:
                 return Literal(Code(name))
-        name = free(arg.name, {*self._taken, *self.columns})
+        name = free_name(arg.name, {*self._taken, *self.columns})
         self.columns[name] = values
         return Literal(Code(name))
 
 
-def free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
     """The name, with a number behind it if it is taken."""
     number = 1
     found = name

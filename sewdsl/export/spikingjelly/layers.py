@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sewdsl.export.python.layers import MADE
-from sewdsl.export.refusal import Refused
-from sewdsl.export.source.code import Call
+from sewdsl.export.python.layers import LAYER_CALLS
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.export.source.code import PyCall
 from sewdsl.export.source.tdbn import td_batch_norm
 from sewdsl.export.spikingjelly.neurons import neuron
 from sewdsl.ir.network import Network, Node
@@ -57,7 +57,7 @@ class SpikingJellyLayers:
         self._network = network
         self._used: set[str] = set()
 
-    def made(self, node: Node) -> Call:
+    def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node.
 
         Raises:
@@ -65,9 +65,9 @@ class SpikingJellyLayers:
         """
         if isinstance(node.op, Neuron):
             return neuron(node, node.op)
-        if type(node.op) not in MADE:
-            raise Refused(node, "is a layer that SpikingJelly does not have")
-        torch = MADE[type(node.op)](node.op, *self._network.inputs(node))
+        if type(node.op) not in LAYER_CALLS:
+            raise UnsupportedLayer(node, "is a layer that SpikingJelly does not have")
+        torch = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
         if torch.callee in TEXTS:
             self._used.add(torch.callee)
             return torch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sewdsl.export.refusal import Refused
-from sewdsl.export.source.code import Arg, Call, Code, Literal
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.export.source.code import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Node
 from sewdsl.ir.op import Neuron, Surrogate
 from sewdsl.ops.neurons.integrate_and_fire import IF
@@ -29,19 +29,19 @@ SURROGATES: dict[type[Surrogate], Callable[..., str]] = {
 """Their surrogates with the same derivative."""
 
 
-def neuron(node: Node, op: Neuron) -> Call:
+def neuron(node: Node, op: Neuron) -> PyCall:
     """The call that makes a neuron.
 
     Raises:
         Refused: SpikingJelly has none such, or no such surrogate.
     """
     if type(op) not in NODES:
-        raise Refused(node, "is a neuron that SpikingJelly does not have")
+        raise UnsupportedLayer(node, "is a neuron that SpikingJelly does not have")
     tau: tuple[Arg, ...] = ()
     if isinstance(op, LIF | PLIF):
         name = "tau" if isinstance(op, LIF) else "init_tau"
         tau = (Arg(name, Literal(op.tau), 2.0),)
-    return Call(
+    return PyCall(
         f"neuron.{NODES[type(op)]}",
         (
             *tau,
@@ -55,7 +55,9 @@ def neuron(node: Node, op: Neuron) -> Call:
 
 def _surrogate(node: Node, surrogate: Surrogate) -> Code:
     if type(surrogate) not in SURROGATES:
-        raise Refused(node, f"has the surrogate {surrogate.kind}, which SpikingJelly does not have")
+        raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, which SpikingJelly does not have")
     if isinstance(surrogate, ATan) and surrogate.scale != 1:
-        raise Refused(node, f"has the surrogate ATan with scale {surrogate.scale}, and SpikingJelly's has none")
+        raise UnsupportedLayer(
+            node, f"has the surrogate ATan with scale {surrogate.scale}, and SpikingJelly's has none"
+        )
     return Code(f"surrogate.{SURROGATES[type(surrogate)](surrogate)}")

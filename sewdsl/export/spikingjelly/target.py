@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sewdsl.export.refusal import ExportError
-from sewdsl.export.source import Dialect, document
-from sewdsl.export.source.running import executed, neutral
+from sewdsl.export.source import Dialect, write_document
+from sewdsl.export.source.running import neutral_currents, run_source
 from sewdsl.export.spikingjelly.layers import TEXTS, SpikingJellyLayers
-from sewdsl.export.target import Target
+from sewdsl.export.target import ExportFormat
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ def source(network: Network, inputs: str = "") -> str:
     Raises:
         Refused: SpikingJelly has no such layer, neuron, surrogate or join.
     """
-    return document(network, DIALECT, neutral, inputs)
+    return write_document(network, DIALECT, neutral_currents, inputs)
 
 
 def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     if find_spec("spikingjelly") is None:
         message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"
         raise ExportError(message)
-    return executed(data, x, weights)
+    return run_source(data, x, weights)
 
 
-target = Target(
+target = ExportFormat(
     endings=(".py",),
     write=lambda model, inputs: source(model.network, inputs).encode(),
     run=_run,

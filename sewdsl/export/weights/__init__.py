@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from sewdsl.export.weights.conversion import convert, detect, fit, name
+from sewdsl.export.weights.conversion import convert, detect_schemes, to_node_paths, to_scheme_keys
 from sewdsl.export.weights.error import WeightsError
-from sewdsl.export.weights.files import SUFFIXES, Found, encode, read
+from sewdsl.export.weights.files import SUFFIXES, WeightsFile, encode, read_weights
 from sewdsl.export.weights.schemes import SCHEMES
 
-__all__ = ["SCHEMES", "SUFFIXES", "Found", "WeightsError", "convert", "detect", "encode", "fit", "name", "read"]
+__all__ = [
+    "SCHEMES",
+    "SUFFIXES",
+    "WeightsError",
+    "WeightsFile",
+    "convert",
+    "detect_schemes",
+    "encode",
+    "read_weights",
+    "to_node_paths",
+    "to_scheme_keys",
+]

@@ -10,11 +10,11 @@ from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Activation
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.residual import Residual, residuals
+from sewdsl.ops.residual import ResidualBlock, residual_blocks
 
 
 @dataclass(frozen=True)
-class Unit:
+class ConvUnit:
     """A convolution without bias, the batch norm behind it, and the activation behind that, if there is one."""
 
     conv: Node
@@ -23,7 +23,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Block:
+class ConvBlock:
     """A residual block.
 
     Attributes:
@@ -32,20 +32,20 @@ class Block:
         activation: What alone reads the join, where that is an activation.
     """
 
-    branch: tuple[Unit, ...]
-    shortcut: tuple[Unit, ...]
+    branch: tuple[ConvUnit, ...]
+    shortcut: tuple[ConvUnit, ...]
     activation: Node | None
 
 
-def parts(network: Network) -> tuple[Node | Block, ...]:
+def network_parts(network: Network) -> tuple[Node | ConvBlock, ...]:
     """The layers and blocks of a network, in order, its input aside.
 
     Raises:
         NoPlaceError: a join is not that of convolutions and a shortcut, or lies in another one's branch.
     """
-    found: list[Node | Block] = []
+    found: list[Node | ConvBlock] = []
     index = 1
-    joins = {residual.source + 1: residual for residual in residuals(network)}  # an outer one replaces the inner
+    joins = {residual.source + 1: residual for residual in residual_blocks(network)}  # an outer one replaces the inner
     while index < len(network):
         residual = joins.get(index)
         found.append(network.nodes[index] if residual is None else _block(network, residual))
@@ -53,13 +53,13 @@ def parts(network: Network) -> tuple[Node | Block, ...]:
     return tuple(found)
 
 
-def _block(network: Network, residual: Residual) -> Block:
+def _block(network: Network, residual: ResidualBlock) -> ConvBlock:
     join = network.nodes[residual.join]
     branch, shortcut = (_row(network, index, residual.source) for index in join.inputs)
     if not branch:
         raise NoPlaceError(join, "has no convolutions in its branch")
     activation = None if residual.activation is None else network.nodes[residual.activation]
-    return Block(units(branch), units(shortcut), activation)
+    return ConvBlock(split_units(branch), split_units(shortcut), activation)
 
 
 def _row(network: Network, index: int, source: int) -> list[Node]:
@@ -74,7 +74,7 @@ def _row(network: Network, index: int, source: int) -> list[Node]:
     return row[::-1]
 
 
-def units(row: Sequence[Node]) -> tuple[Unit, ...]:
+def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
     """A row of layers as units.
 
     Raises:
@@ -83,13 +83,13 @@ def units(row: Sequence[Node]) -> tuple[Unit, ...]:
     return tuple(_units(row))
 
 
-def _units(row: Sequence[Node]) -> Iterator[Unit]:
+def _units(row: Sequence[Node]) -> Iterator[ConvUnit]:
     while row:
-        unit, row = leading(row)
+        unit, row = leading_unit(row)
         yield unit
 
 
-def leading(row: Sequence[Node]) -> tuple[Unit, Sequence[Node]]:
+def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
     """The unit that a row begins with, and what is behind it.
 
     Raises:
@@ -106,5 +106,5 @@ def leading(row: Sequence[Node]) -> tuple[Unit, Sequence[Node]]:
     if isinstance(norm.op, BatchNorm) and norm.op.scale != 1:
         raise NoPlaceError(norm, f"scales by {norm.op.scale:g} beside its weight")
     if behind and isinstance(behind[0].op, Activation):
-        return Unit(conv, norm, behind[0]), behind[1:]
-    return Unit(conv, norm), behind
+        return ConvUnit(conv, norm, behind[0]), behind[1:]
+    return ConvUnit(conv, norm), behind

@@ -15,12 +15,12 @@ from sewdsl.ir.network import Network, Node
 from sewdsl.ops.neurons.parametric_lif import PLIF
 from sewdsl.snn.runtime import Runtime
 
-COUNTER = "num_batches_tracked"
+BATCH_COUNTER_KEY = "num_batches_tracked"
 """Of a batch norm, which in evaluation nobody reads, and in training only one without a momentum, as none here."""
 
 
 @dataclass(frozen=True)
-class Key:
+class TensorKey:
     """A tensor of a network.
 
     Attributes:
@@ -49,7 +49,7 @@ class Key:
         return ""
 
 
-def keys(network: Network, scheme: Scheme) -> dict[str, Key]:
+def keys(network: Network, scheme: Scheme) -> dict[str, TensorKey]:
     """All tensors of a network, by their keys in a scheme.
 
     Raises:
@@ -58,7 +58,7 @@ def keys(network: Network, scheme: Scheme) -> dict[str, Key]:
     try:
         places = {node.name: place for node, place in scheme.places(network)}
         found = [
-            Key(node, f"{node.name}.{last}", f"{_place(places, node)}.{last}", like)
+            TensorKey(node, f"{node.name}.{last}", f"{_place(places, node)}.{last}", like)
             for node in network.nodes[1:]
             for last, like in _state(network, node).items()
         ]
@@ -68,7 +68,7 @@ def keys(network: Network, scheme: Scheme) -> dict[str, Key]:
     return {key.theirs: key for key in found}
 
 
-def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor]) -> dict[str, Key]:
+def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor]) -> dict[str, TensorKey]:
     """All tensors of a network by the keys of the library's version that has named the given ones."""
     known = keys(network, scheme)
     if not scheme.omitted or any(scheme.omitted in theirs for theirs in tensors):
@@ -89,7 +89,7 @@ def _place(places: Mapping[str, str], node: Node) -> str:
     return places[node.name]
 
 
-def detect(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...]:
+def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...]:
     """The schemes that know the most keys; several where they name this network's weights alike.
 
     Raises:
@@ -110,7 +110,9 @@ def detect(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...
     return tuple(SCHEMES[name] for name, count in known.items() if count == most)
 
 
-def fit(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> tuple[dict[str, Tensor], list[str]]:
+def to_node_paths(
+    tensors: Mapping[str, Tensor], network: Network, scheme: Scheme
+) -> tuple[dict[str, Tensor], list[str]]:
     """Weights by our keys, every number as it is, and what there is to say about them.
 
     Args:
@@ -123,7 +125,7 @@ def fit(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> tupl
     """
     known = _as_spelled(network, scheme, tensors)
     missing = [key for theirs, key in known.items() if theirs not in tensors]
-    uncounted = [key for key in missing if key.ours.endswith(f".{COUNTER}")]
+    uncounted = [key for key in missing if key.ours.endswith(f".{BATCH_COUNTER_KEY}")]
     wrong = {
         "missing": [str(key) for key in missing if key not in uncounted],
         "not of this network": [theirs for theirs in tensors if theirs not in known],
@@ -136,10 +138,10 @@ def fit(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> tupl
     zeros = {key.theirs: torch.zeros_like(key.like, device="cpu") for key in uncounted}
     given = {**tensors, **zeros}
     found = {key.ours: given[theirs].reshape(key.like.shape) for theirs, key in known.items()}
-    return found, [f"{COUNTER} was missing and is 0: {', '.join(zeros)}"] if zeros else []
+    return found, [f"{BATCH_COUNTER_KEY} was missing and is 0: {', '.join(zeros)}"] if zeros else []
 
 
-def _misfits(network: Network, scheme: Scheme, known: Mapping[str, Key], wrong: Mapping[str, list[str]]) -> str:
+def _misfits(network: Network, scheme: Scheme, known: Mapping[str, TensorKey], wrong: Mapping[str, list[str]]) -> str:
     """How much does not fit, and then all of it."""
     counts = ", ".join(f"{len(items):,} {what}" for what, items in wrong.items() if items)
     lines = [
@@ -151,7 +153,7 @@ def _misfits(network: Network, scheme: Scheme, known: Mapping[str, Key], wrong: 
     return "\n  ".join([first, *lines, *filter(None, [_neurons_meant(known, wrong)])])
 
 
-def _neurons_meant(known: Mapping[str, Key], wrong: Mapping[str, list[str]]) -> str:
+def _neurons_meant(known: Mapping[str, TensorKey], wrong: Mapping[str, list[str]]) -> str:
     """What to do where the weights are of neurons that learn and the network's do not, or the other way round."""
     learned = tuple(f".{name}" for name in PLIF().learnable())
     ours = [str(key) for theirs, key in known.items() if theirs.endswith(learned)]
@@ -162,7 +164,7 @@ def _neurons_meant(known: Mapping[str, Key], wrong: Mapping[str, list[str]]) -> 
     return ""
 
 
-def name(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:
+def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:
     """Weights by a scheme's keys, stored row by row, as safetensors wants them.
 
     Args:
@@ -176,7 +178,7 @@ def name(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dic
     return {theirs: _shaped(tensors[key.ours], key, scheme) for theirs, key in keys(network, scheme).items()}
 
 
-def _shaped(value: Tensor, key: Key, scheme: Scheme) -> Tensor:
+def _shaped(value: Tensor, key: TensorKey, scheme: Scheme) -> Tensor:
     scalar = not key.like.ndim and key.like.is_floating_point()
     return (value.reshape(scheme.scalar) if scalar else value).contiguous()
 
@@ -189,5 +191,5 @@ def convert(
     Raises:
         WeightsError: one of the schemes has no place for a layer, or the weights do not fit the network.
     """
-    ours, notes = fit(tensors, network, source)
-    return name(ours, network, target), notes
+    ours, notes = to_node_paths(tensors, network, source)
+    return to_scheme_keys(ours, network, target), notes

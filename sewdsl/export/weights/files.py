@@ -18,20 +18,20 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from sewdsl.elaborate.file_kinds import ARCHIVE, HEAD, WEIGHTS, beside, foreign
+from sewdsl.elaborate.file_kinds import ARCHIVE, MAX_HEAD_BYTES, WEIGHTS, identify_file, similar_siblings
 from sewdsl.export.weights.error import WeightsError
 from sewdsl.paths import is_folder, open_file
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 """Of the files that are written; a file that is read is known by its contents."""
-INSIDE = ("model", "net", "state_dict")
+NESTED_WEIGHT_KEYS = ("model", "net", "state_dict")
 """Where a checkpoint holds its weights: the authors' code, SpikingJelly's examples, Lightning's and ours."""
 PREFIXES = ("module.", "model.")
 """Before every key: of DistributedDataParallel, and of the module that trains."""
 
 
 @dataclass(frozen=True)
-class Found:
+class WeightsFile:
     """What a file holds.
 
     Attributes:
@@ -43,7 +43,7 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def read(path: Path) -> Found:
+def read_weights(path: Path) -> WeightsFile:
     """The weights in a file of safetensors, or in one that torch wrote, in any of its formats.
 
     Of classes, a checkpoint may hold those that torch takes to be harmless, and argparse's ``Namespace``.
@@ -58,7 +58,7 @@ def read(path: Path) -> Found:
         message = f"cannot read '{path}': {error.strerror}{_instead(path)}"
         raise WeightsError(message) from None
     try:
-        if other := _other(path, data[:HEAD]):
+        if other := _other(path, data[:MAX_HEAD_BYTES]):
             raise WeightsError(other)  # noqa: TRY301 -- its name goes before it, as before the others
         return _safetensors(data) if data[8:9] == b"{" else _unwrapped(_loaded(data))
     except WeightsError as error:
@@ -71,11 +71,11 @@ def _instead(path: Path) -> str:
     inside = [*path.glob("checkpoints/*.safetensors"), *path.glob("*.safetensors")] if is_folder(path) else []
     if inside:
         return f"; the weights in it: {', '.join(map(str, sorted(inside)))}"
-    near = beside(path, lambda other: other.suffix in (*SUFFIXES, ".ckpt"))
+    near = similar_siblings(path, lambda other: other.suffix in (*SUFFIXES, ".ckpt"))
     return f"; did you mean '{near}'?" if near else ""
 
 
-def _safetensors(data: bytes) -> Found:
+def _safetensors(data: bytes) -> WeightsFile:
     try:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError):
@@ -103,18 +103,18 @@ def _loaded(data: bytes) -> Any:
 
 def _other(path: Path, head: bytes) -> str:
     """What a file is that cannot hold weights; empty where it may."""
-    kind = foreign(path.name, head)
+    kind = identify_file(path.name, head)
     if kind is not None and kind.what not in {WEIGHTS.what, ARCHIVE.what}:
         return f"is {kind.what}, not a file of weights"
     return "is the text of a network, not a file of weights" if path.suffix == ".net" and kind is None else ""
 
 
-def _unwrapped(found: Any) -> Found:
+def _unwrapped(found: Any) -> WeightsFile:
     """The weights of a checkpoint, beside which other things may lie."""
     if not isinstance(found, Mapping):
         message = f"holds no weights by key, but one {type(found).__name__}"
         raise WeightsError(message)
-    inside = [key for key in INSIDE if isinstance(found.get(key), Mapping)]
+    inside = [key for key in NESTED_WEIGHT_KEYS if isinstance(found.get(key), Mapping)]
     if not inside:
         return _bare(found, ())
     if len(inside) > 1:
@@ -125,7 +125,7 @@ def _unwrapped(found: Any) -> Found:
     return _bare(found[inside[0]], notes)
 
 
-def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> Found:
+def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
     """Tensors by key, without what stands before every key."""
     strange = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if not _is_weight(key, value)]
     if strange or not found:
@@ -135,7 +135,7 @@ def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> Found:
         if all(key.startswith(prefix) for key in found):
             found = {key.removeprefix(prefix): value for key, value in found.items()}
             notes = [*notes, f"{prefix!r} before every key was taken off"]
-    return Found({key: value.detach() for key, value in found.items()}, tuple(notes))
+    return WeightsFile({key: value.detach() for key, value in found.items()}, tuple(notes))
 
 
 def _is_weight(key: Any, value: Any) -> bool:

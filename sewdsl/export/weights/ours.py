@@ -9,7 +9,7 @@ from sewdsl.export.weights.scheme import Place, Scheme
 from sewdsl.ir.network import Network
 
 
-class Ours(Scheme):
+class NodePathScheme(Scheme):
     """``sew_block1.branch.conv1.weight``: for every network."""
 
     name: ClassVar[str] = "sewdsl"

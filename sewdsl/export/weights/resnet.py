@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
-from sewdsl.export.weights.anatomy import Block, Unit, leading, parts
+from sewdsl.export.weights.anatomy import ConvBlock, ConvUnit, leading_unit, network_parts
 from sewdsl.export.weights.error import NoPlaceError, WeightsError
-from sewdsl.export.weights.scheme import Names, Place, Scheme
+from sewdsl.export.weights.scheme import Place, Scheme, UnitKeys
 from sewdsl.ir.network import Network, Node
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.dropout import Dropout
@@ -19,24 +19,24 @@ POOLS = (MaxPool, AvgPool)
 FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
 
 
-class ResNet(Scheme):
+class ResNetScheme(Scheme):
     """A stem (a convolution with norm and activation, perhaps a pool), blocks one behind the other, one linear layer.
 
     A stage begins with the first block, and with each further one whose shortcut is a projection.
     """
 
     @abstractmethod
-    def branch(self, number: int) -> Names:
+    def branch(self, number: int) -> UnitKeys:
         """Names in a block of the unit with a number, from 1."""
 
     @abstractmethod
-    def shortcut(self, unit: Unit) -> Names:
+    def shortcut(self, unit: ConvUnit) -> UnitKeys:
         """Names in a block of its projection."""
 
     def places(self, network: Network) -> Iterator[Place]:
         """In order: the stem, ``layer1.0`` and so on, ``fc``."""
-        found = parts(network)
-        where = [index for index, part in enumerate(found) if isinstance(part, Block)]
+        found = network_parts(network)
+        where = [index for index, part in enumerate(found) if isinstance(part, ConvBlock)]
         if not where:
             message = "there is no residual block of convolutions"
             raise WeightsError(message)
@@ -55,13 +55,13 @@ class ResNet(Scheme):
         if not row:
             message = "there is no convolution before the first block"
             raise WeightsError(message)
-        unit, behind = leading(row)
-        yield from self.unit(unit, Names("conv1", "bn1", self.branch(1).activation))
+        unit, behind = leading_unit(row)
+        yield from self.unit(unit, UnitKeys("conv1", "bn1", self.branch(1).activation))
         for node in behind:
             if not isinstance(node.op, POOLS):
                 raise NoPlaceError(node, "stands between the stem and the first block")
 
-    def _block(self, block: Block, within: str) -> Iterator[Place]:
+    def _block(self, block: ConvBlock, within: str) -> Iterator[Place]:
         for number, unit in enumerate(block.branch, 1):
             yield from self.unit(unit, self.branch(number), within)
         for unit in block.shortcut[:1]:

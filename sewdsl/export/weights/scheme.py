@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple, final
 
-from sewdsl.export.weights.anatomy import Unit
+from sewdsl.export.weights.anatomy import ConvUnit
 from sewdsl.export.weights.error import NoPlaceError
 from sewdsl.ir.network import Network, Node
 from sewdsl.ir.op import Neuron
@@ -17,7 +17,7 @@ Place = tuple[Node, str]
 """A layer, and what its keys begin with."""
 
 
-class Names(NamedTuple):
+class UnitKeys(NamedTuple):
     """Those of a unit's layers; None: an activation has no place, and may learn nothing."""
 
     conv: str
@@ -47,7 +47,7 @@ class Scheme(ABC):
         """
 
     @final
-    def unit(self, unit: Unit, names: Names, within: str = "") -> Iterator[Place]:
+    def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[Place]:
         """The places of a unit's layers."""
         yield unit.conv, within + names.conv
         yield unit.norm, within + names.norm

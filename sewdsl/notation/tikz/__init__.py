@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.draw.words import name_of, printable
+from sewdsl.draw.words import replace_unprintable, short_name
 from sewdsl.ir.network import Network
-from sewdsl.notation.text import called
-from sewdsl.notation.tikz.look import LIBRARIES, look
-from sewdsl.notation.tikz.own import by_path, has_paths
+from sewdsl.notation.text import body_with_calls
+from sewdsl.notation.tikz.look import LIBRARIES, style_preamble
+from sewdsl.notation.tikz.own import calls_by_path, has_paths
 from sewdsl.notation.tikz.picture import Picture
-from sewdsl.notation.tikz.variants import drawn, variants
-from sewdsl.notation.tikz.words import Text, Words
+from sewdsl.notation.tikz.variants import distinct_blocks, drawn_boxes
+from sewdsl.notation.tikz.words import BoxText, BoxTexts
 from sewdsl.notation.tree import first_node
 
 __all__ = ["fragment", "tikz"]
@@ -26,7 +26,7 @@ def tikz(network: Network) -> str:
         Unwritable: no text of the language gives this network; the message names a node.
     """
     return (
-        f"\\documentclass[tikz, border=3mm]{{standalone}}\n\\usetikzlibrary{{{LIBRARIES}}}\n{look()}"
+        f"\\documentclass[tikz, border=3mm]{{standalone}}\n\\usetikzlibrary{{{LIBRARIES}}}\n{style_preamble()}"
         f"\\begin{{document}}\n\n{_pictures(network)}\n\\end{{document}}\n"
     )
 
@@ -37,8 +37,8 @@ def fragment(network: Network) -> str:
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    preamble = f"% In the preamble: \\usepackage{{tikz}} \\usetikzlibrary{{{LIBRARIES}}}"
-    return f"{preamble}\n{look()}\n{_pictures(network)}"
+    packages = f"% In the preamble: \\usepackage{{tikz}} \\usetikzlibrary{{{LIBRARIES}}}"
+    return f"{packages}\n{style_preamble()}\n{_pictures(network)}"
 
 
 def _pictures(network: Network) -> str:
@@ -46,12 +46,12 @@ def _pictures(network: Network) -> str:
 
 
 def _each(network: Network) -> Iterator[str]:
-    whole, body = by_path(network) if has_paths(network) else called(network)
-    words = Words(network)
-    for block in variants(words, (whole, body)):
+    whole, body = calls_by_path(network) if has_paths(network) else body_with_calls(network)
+    words = BoxTexts(network)
+    for block in distinct_blocks(words, (whole, body)):
         picture = Picture(network, block.items, block.texts(words))
-        yield f"% {printable(block.caption)}\n{picture.block(Text.of(block.caption).source)}"
-    texts = {first_node(box): words.box(box) for box in drawn(body)}
-    name, steps = name_of(network), network.settings.steps
-    caption = f"{Text.of(name).source}, $T={steps}$" if steps > 1 else Text.of(name).source
+        yield f"% {replace_unprintable(block.caption)}\n{picture.block(BoxText.of(block.caption).source)}"
+    texts = {first_node(box): words.box(box) for box in drawn_boxes(body)}
+    name, steps = short_name(network), network.settings.steps
+    caption = f"{BoxText.of(name).source}, $T={steps}$" if steps > 1 else BoxText.of(name).source
     yield f"% {name}\n{Picture(network, body, texts).net(caption)}"

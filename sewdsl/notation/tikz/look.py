@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sewdsl.draw.style import BLOCK, FAMILIES, OTHER, Family, family
+from sewdsl.draw.style import BLOCK, FAMILIES, OTHER, FamilyStyle, layer_style
 from sewdsl.ir.op import Join, Op
 
 LIBRARIES = "arrows.meta, calc, decorations.pathreplacing, fit, positioning"
@@ -21,15 +21,15 @@ STYLES = r"""
   sew negated/.style={sew stem, -{Circle[open, length=1.6mm]}},
   sew brace/.style={decorate, decoration={brace, amplitude=1.5mm}},
 """
-_FAMILIES: tuple[Family, ...] = (*(look for classes, look in FAMILIES if Join not in classes), OTHER, BLOCK)
+_FAMILIES: tuple[FamilyStyle, ...] = (*(look for classes, look in FAMILIES if Join not in classes), OTHER, BLOCK)
 
 
 def style_of(op: Op) -> str:
     """The style of a layer's box."""
-    return f"sew {family(op).name}"
+    return f"sew {layer_style(op).name}"
 
 
-def look() -> str:
+def style_preamble() -> str:
     """What all pictures need: the colours of the drawings of ``sewdsl draw``, and the styles."""
     colours = "".join(
         f"\\definecolor{{sew-{look.name}}}{{HTML}}{{{look.fill[1:]}}}\n"

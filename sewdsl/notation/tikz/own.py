@@ -6,26 +6,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 
-from sewdsl.elaborate.library import library
-from sewdsl.ir.network import Network, Step
+from sewdsl.elaborate.library import shipped_blocks
+from sewdsl.ir.network import Network, PathStep
 from sewdsl.notation.blocks import Blocks
-from sewdsl.notation.fold import fold
-from sewdsl.notation.text import unfolded
-from sewdsl.notation.tree import Block, Item, Items, Join, first_node
+from sewdsl.notation.fold import fold_repeats
+from sewdsl.notation.text import body_unfolded
+from sewdsl.notation.tree import BlockText, Item, Items, JoinText, first_node
 
 
-def by_path(network: Network) -> tuple[Items, Items]:
+def calls_by_path(network: Network) -> tuple[Items, Items]:
     """The body of a network with calls of blocks: without repeats, and with them.
 
     Raises:
         Unwritable: no text of the language gives this network; the message names a node.
     """
-    wording, items = unfolded(network)
+    wording, items = body_unfolded(network)
     blocks = Blocks(network, wording, items)
-    whole = _Paths(network, library()).sequence(blocks.named(items), 0)
-    while len(whole) == 1 and isinstance(whole[0], Block):  # a network that is one call shows what it calls
+    whole = _Paths(network, shipped_blocks()).sequence(blocks.named(items), 0)
+    while len(whole) == 1 and isinstance(whole[0], BlockText):  # a network that is one call shows what it calls
         whole = whole[0].items
-    return whole, fold(whole, blocks.calls)
+    return whole, fold_repeats(whole, blocks.calls)
 
 
 def has_paths(network: Network) -> bool:
@@ -45,18 +45,18 @@ class _Paths:
         for way, group in groupby(items, lambda item: self._call(item, depth)):
             if way is not None:
                 call = way[-1]
-                yield Block(call.label, call.arguments.removesuffix("s1"), self.sequence(tuple(group), len(way)))
+                yield BlockText(call.label, call.arguments.removesuffix("s1"), self.sequence(tuple(group), len(way)))
                 continue
             for item in group:
-                if isinstance(item, Join):
+                if isinstance(item, JoinText):
                     sides = self.sequence(item.branch, depth), self.sequence(item.shortcut, depth)
                     yield replace(item, branch=sides[0], shortcut=sides[1])
                 else:
                     yield item
 
-    def _call(self, item: Item, depth: int) -> tuple[Step, ...] | None:
+    def _call(self, item: Item, depth: int) -> tuple[PathStep, ...] | None:
         """The way to the nearest call that an item is part of, if that is of a block of the file's own."""
-        node = item.node if isinstance(item, Join) else first_node(item)
+        node = item.node if isinstance(item, JoinText) else first_node(item)
         path = self._nodes[node].path
         end = next((place for place in range(depth, len(path)) if path[place].kind == "block"), None)
         return path[: end + 1] if end is not None and "".join(path[end].label.split()) not in self._known else None

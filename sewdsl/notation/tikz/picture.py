@@ -16,9 +16,9 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 from sewdsl.notation.tex import tex
 from sewdsl.notation.tikz.look import BLOCK_STYLE, style_of
-from sewdsl.notation.tikz.variants import drawn
-from sewdsl.notation.tikz.words import Text
-from sewdsl.notation.tree import Block, Item, Items, Join, Layer, Repeat, first_node, walk
+from sewdsl.notation.tikz.variants import drawn_boxes
+from sewdsl.notation.tikz.words import BoxText
+from sewdsl.notation.tree import BlockText, Item, Items, JoinText, LayerText, RepeatText, first_node, walk_items
 
 BOX, GAP, LEAD, TO_JOIN, JOIN = 5.0, 4.0, 5.0, 8.0, 5.0
 """Millimetres: height of a box, between boxes, behind a fork, from a side to its join, across a join."""
@@ -29,7 +29,7 @@ NARROWEST, BESIDE, SIZE, SERIF = 19.0, 4.0, 9.0, 0.9 * 25.4 / 72
 of a line of text, of which one with serifs needs less."""
 SYMBOLS = {"ADD": "$+$", "AND": r"$\wedge$", "IAND": r"$\wedge$"}
 """What is in the circle of a join, if not its name."""
-NEGATING = frozenset({"IAND"})
+NEGATED_JOINS = frozenset({"IAND"})
 """The joins whose branch ends in the small circle of a negation."""
 
 
@@ -76,9 +76,9 @@ class _Start(NamedTuple):
 class Picture:
     """Writes one picture."""
 
-    def __init__(self, network: Network, items: Items, texts: Mapping[int, Text]) -> None:
+    def __init__(self, network: Network, items: Items, texts: Mapping[int, BoxText]) -> None:
         self._nodes, self._network, self._items, self._texts = network.nodes, network, items, texts
-        longest = max((text_width(self._text(box).plain, SIZE) * SERIF for box in drawn(items)), default=0.0)
+        longest = max((text_width(self._text(box).plain, SIZE) * SERIF for box in drawn_boxes(items)), default=0.0)
         self._width = round(max(NARROWEST, longest + BESIDE))
         self._lines: list[str] = []
         self._edges: list[str] = []
@@ -89,8 +89,8 @@ class Picture:
 
     def block(self, caption: str) -> str:
         """The items as what a block is made of."""
-        signals = SPIKES if any(map(_spikes, walk(self._items))) else REALS
-        if sum(isinstance(item, Join) for item in self._items) == 1:
+        signals = SPIKES if any(map(_spikes, walk_items(self._items))) else REALS
+        if sum(isinstance(item, JoinText) for item in self._items) == 1:
             self._framed = signals
         return self._whole(f"${signals.read}$", f"${signals.given}$", caption)
 
@@ -137,26 +137,26 @@ class Picture:
     def _item(self, item: Item, start: _Start) -> str:
         """Writes an item; the name of the node that gives its output."""
         match item:
-            case Layer(op=op):
+            case LayerText(op=op):
                 return self._box(_stem(op.key), style_of(op), self._text(item), start)
-            case Block():
+            case BlockText():
                 return self._box("block", BLOCK_STYLE, self._text(item), start)
-            case Repeat():
+            case RepeatText():
                 return self._repeat(item, start)
-            case Join():
+            case JoinText():
                 return self._join(item, start)
 
-    def _text(self, box: Layer | Block) -> Text:
+    def _text(self, box: LayerText | BlockText) -> BoxText:
         return self._texts[first_node(box)]
 
-    def _box(self, stem: str, style: str, text: Text, start: _Start) -> str:
+    def _box(self, stem: str, style: str, text: BoxText, start: _Start) -> str:
         name = self._name(stem)
         self._inside.append(name)
         self._lines.append(rf"\node[{style}, {start.place}] ({name}) {{{text.source}}};")
         self._edges.append(rf"\draw[sew line] {start.way} ({name});")
         return name
 
-    def _repeat(self, repeat: Repeat, start: _Start) -> str:
+    def _repeat(self, repeat: RepeatText, start: _Start) -> str:
         """Writes one copy, and a brace that says how many there are; shapes differ from copy to copy."""
         (outer, self._inside), (shape, self._shape) = (self._inside, []), (self._shape, None)
         last = self._flow(repeat.items, start, None).node
@@ -169,7 +169,7 @@ class Picture:
         self._inside = [*outer, *self._inside, times]
         return last
 
-    def _join(self, join: Join, start: _Start) -> str:
+    def _join(self, join: JoinText, start: _Start) -> str:
         """Writes branch, shortcut and the circle where they meet."""
         fork = self._name("fork")
         self._lines.append(rf"\coordinate[{start.place}] ({fork});")
@@ -185,9 +185,9 @@ class Picture:
         place = f", below={TO_JOIN:g}mm of {a.node}] ({circle})"
         if self._length(join.shortcut) > self._length(join.branch):
             place = f", anchor=north] ({circle}) at ([yshift=-{TO_JOIN:g}mm]{s.node}.south -| {fork})"
-        symbol = SYMBOLS.get(join.op.kind, Text.of(join.op.kind).source)
+        symbol = SYMBOLS.get(join.op.kind, BoxText.of(join.op.kind).source)
         self._lines.append(rf"\node[sew join{place} {{{symbol}}};")
-        style = "sew negated" if join.op.kind in NEGATING else "sew line"
+        style = "sew negated" if join.op.kind in NEGATED_JOINS else "sew line"
         spikes = framed and framed.branch and join.branch and _spikes(join.branch[-1])
         label = rf" node[sew note, right, pos=0.7] {{${framed.branch}$}}" if framed and spikes else ""
         self._edges.append(rf"\draw[{style}] {a.way}{label} ({circle});")
@@ -205,7 +205,7 @@ class Picture:
             self._inside += [extent, label]
         return extent
 
-    def _side(self, join: Join, fork: str, edge: str, gives: int) -> _Start:
+    def _side(self, join: JoinText, fork: str, edge: str, gives: int) -> _Start:
         """Writes the shortcut, beside the middle of the branch; an arc, if it is the identity."""
         corner = self._name("side" if join.shortcut else "arc")
         if not join.shortcut:
@@ -227,9 +227,9 @@ class Picture:
 
     def _length_of(self, item: Item) -> float:
         match item:
-            case Repeat(inner, _):
+            case RepeatText(inner, _):
                 return self._length(inner)
-            case Join(_, branch, shortcut):
+            case JoinText(_, branch, shortcut):
                 return LEAD + max(self._length(branch), self._length(shortcut)) + TO_JOIN + JOIN
             case _:
                 return BOX
@@ -255,4 +255,4 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _spikes(item: Item) -> bool:
-    return isinstance(item, Layer) and isinstance(item.op, Neuron)
+    return isinstance(item, LayerText) and isinstance(item.op, Neuron)

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sewdsl.notation.fold import fold
-from sewdsl.notation.tikz.words import WIDTH, Text, Words, width_of
-from sewdsl.notation.tree import Block, Item, Items, Join, Layer, Repeat, first_node, walk
+from sewdsl.notation.fold import fold_repeats
+from sewdsl.notation.tikz.words import WIDTH, BoxText, BoxTexts, width_of
+from sewdsl.notation.tree import BlockText, Item, Items, JoinText, LayerText, RepeatText, first_node, walk_items
 
-MOST = 16
+MAX_BOXES = 16
 """Boxes in the picture of a block without repeats."""
 
 
 @dataclass(frozen=True)
-class Variants:
+class BlockVariants:
     """Calls of a block that differ in widths only.
 
     Attributes:
         blocks: The calls, each arguments once, in order; the first is drawn.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[BlockText, ...]
 
     @property
     def items(self) -> Items:
         """What is drawn; with repeats only where that is much, as the paper's figures show every layer."""
         items = self.blocks[0].items
-        return items if sum(1 for _ in drawn(items)) <= MOST else fold(items)
+        return items if sum(1 for _ in drawn_boxes(items)) <= MAX_BOXES else fold_repeats(items)
 
     @property
     def caption(self) -> str:
@@ -36,12 +36,12 @@ class Variants:
         calls = [f"({block.arguments})" for block in self.blocks if block.arguments]
         return f"{title} {', '.join(calls)}".strip()
 
-    def texts(self, words: Words) -> dict[int, Text]:
+    def texts(self, words: BoxTexts) -> dict[int, BoxText]:
         """The words of each box, by its first node; where the calls differ, ``4c`` stands for the width."""
-        boxes = zip(*(drawn(block.items) for block in self.blocks), strict=True)
+        boxes = zip(*(drawn_boxes(block.items) for block in self.blocks), strict=True)
         return {first_node(row[0]): words.box(row[0], self._width(row)) for row in boxes}
 
-    def _width(self, row: Sequence[Layer | Block]) -> str | None:
+    def _width(self, row: Sequence[LayerText | BlockText]) -> str | None:
         """What is said of the width of a box in all calls; None: what it is."""
         widths = [width_of(box) for box in row]
         if len(set(widths)) == 1:
@@ -51,44 +51,44 @@ class Variants:
         return {0: "", 1: WIDTH}.get(ratio, f"{ratio}{WIDTH}")
 
 
-def variants(words: Words, calls: Iterable[Items]) -> tuple[Variants, ...]:
+def distinct_blocks(words: BoxTexts, calls: Iterable[Items]) -> tuple[BlockVariants, ...]:
     """The distinct blocks of a network.
 
     Args:
         words: Of the network.
         calls: Sequences in which all calls stand, each perhaps more than once.
     """
-    found: dict[Hashable, dict[str, Block]] = {}
-    for block in (item for items in calls for item in walk(items) if isinstance(item, Block)):
+    found: dict[Hashable, dict[str, BlockText]] = {}
+    for block in (item for items in calls for item in walk_items(items) if isinstance(item, BlockText)):
         alike = found.setdefault((block.title, _skeleton(words, block.items)), {})
         alike.setdefault(block.arguments, block)
-    return tuple(Variants(tuple(blocks.values())) for blocks in found.values())
+    return tuple(BlockVariants(tuple(blocks.values())) for blocks in found.values())
 
 
-def drawn(items: Items) -> Iterator[Layer | Block]:
+def drawn_boxes(items: Items) -> Iterator[LayerText | BlockText]:
     """The boxes of a sequence, in order; not those inside of blocks, nor the circles of joins."""
     for item in items:
         match item:
-            case Layer() | Block():
+            case LayerText() | BlockText():
                 yield item
-            case Join(_, branch, shortcut):
-                yield from drawn(branch)
-                yield from drawn(shortcut)
-            case Repeat(inner, _):
-                yield from drawn(inner)
+            case JoinText(_, branch, shortcut):
+                yield from drawn_boxes(branch)
+                yield from drawn_boxes(shortcut)
+            case RepeatText(inner, _):
+                yield from drawn_boxes(inner)
 
 
-def _skeleton(words: Words, items: Items) -> Hashable:
+def _skeleton(words: BoxTexts, items: Items) -> Hashable:
     return tuple(_skeleton_of(words, item) for item in items)
 
 
-def _skeleton_of(words: Words, item: Item) -> Hashable:
+def _skeleton_of(words: BoxTexts, item: Item) -> Hashable:
     match item:
-        case Layer() | Block():
+        case LayerText() | BlockText():
             return words.box(item, "")
-        case Join(_, branch, shortcut):
+        case JoinText(_, branch, shortcut):
             return item.op, _skeleton(words, branch), _skeleton(words, shortcut)
-        case Repeat(inner, count):
+        case RepeatText(inner, count):
             return count, _skeleton(words, inner)
 
 

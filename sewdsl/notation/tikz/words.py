@@ -8,10 +8,10 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from sewdsl.elaborate.builder import Followers, Graph
-from sewdsl.elaborate.omission import omissible
+from sewdsl.elaborate.omission import redundant_arguments
 from sewdsl.ir.network import Network
 from sewdsl.notation.tex import tex
-from sewdsl.notation.tree import Block, Layer
+from sewdsl.notation.tree import BlockText, LayerText
 
 NAMES = {"c": "Conv"}
 """What Figure 1 calls a kind, where it is not the name in the language."""
@@ -19,48 +19,51 @@ WIDTH = "\N{MATHEMATICAL ITALIC SMALL C}"
 """What stands for the width where it is not one number."""
 BREAK = r"\\{}"
 """Between lines; in braces ends the argument that LaTeX looks for behind it."""
-LONGEST = 28
+MAX_LINE_LENGTH = 28
 """Characters of a line in a box."""
 _C = re.compile(r"\bc[0-9]+")
 """The width in the arguments of a call."""
 
 
-class Text(NamedTuple):
+class BoxText(NamedTuple):
     """The text of a box: its longest line as it looks, and all of it as LaTeX source."""
 
     plain: str
     source: str
 
     @classmethod
-    def of(cls, text: str) -> Text:
+    def of(cls, text: str) -> BoxText:
         """Anybody's text, in lines of at most 28 characters."""
-        lines = wrap(text, LONGEST) or [""]
+        lines = wrap(text, MAX_LINE_LENGTH) or [""]
         return cls(max(lines, key=len), BREAK.join(map(tex, lines)))
 
 
-class Words:
+class BoxTexts:
     """The words of the boxes of one network."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._graph = Graph([node.op for node in network], network.readers)
 
-    def box(self, box: Layer | Block, width: str | None = None) -> Text:
+    def box(self, box: LayerText | BlockText, width: str | None = None) -> BoxText:
         """The words in a box; what goes without saying is left out.
 
         Args:
             box: A layer, or the call of a block.
             width: What is said of its channels, features or rate, ``4c`` or nothing; None: what they are.
         """
-        if isinstance(box, Layer):
-            return Text.of(self._layer(box, width_of(box) if width is None else width))
+        if isinstance(box, LayerText):
+            return BoxText.of(self._layer(box, width_of(box) if width is None else width))
         arguments = box.arguments if width is None else _C.sub(width, box.arguments, count=1).removeprefix(", ")
-        return Text.of(f"{box.title} ({arguments})" if arguments else box.title)
+        return BoxText.of(f"{box.title} ({arguments})" if arguments else box.title)
 
-    def _layer(self, layer: Layer, said: str) -> str:
+    def _layer(self, layer: LayerText, said: str) -> str:
         op, letters = layer.op, layer.op.letters()
         followers = Followers(self._graph, layer.node)
-        unsaid = {*omissible(op, lambda left: left.settle(followers)), *(n for n, value in op if value is None)}
+        unsaid = {
+            *redundant_arguments(op, lambda left: left.settle(followers)),
+            *(n for n, value in op if value is None),
+        }
         head, behind = NAMES.get(op.kind, op.kind), []
         kernel = letters.pop("k", None)
         width = letters.pop("", None)
@@ -76,9 +79,9 @@ class Words:
         return ", ".join([head, *behind])
 
 
-def width_of(box: Layer | Block) -> str:
+def width_of(box: LayerText | BlockText) -> str:
     """The 32 of ``c32k3``, ``FC32`` or ``SEW Block (c32)``; empty: it says none."""
-    if isinstance(box, Block):
+    if isinstance(box, BlockText):
         found = _C.search(box.arguments)
         return found[0].removeprefix("c") if found else ""
     name = box.op.letters().get("")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Join, Keeps
-from sewdsl.ir.signal import REAL, Signal, Values
+from sewdsl.ir.op import Join, SavedForBackward
+from sewdsl.ir.signal import REAL, Signal, ValueRange
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,12 +25,12 @@ class Add(Join, kind="ADD"):
         """A + S."""
         return branch + identity
 
-    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """Nothing: the gradient passes to both."""
-        return Keeps()
+        return SavedForBackward()
 
-    def values(self, branch: Values, identity: Values) -> Values:
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
         """Counts add up; anything with a real value is real."""
         if branch.upper is None or identity.upper is None:
             return REAL
-        return Values(branch.upper + identity.upper)
+        return ValueRange(branch.upper + identity.upper)

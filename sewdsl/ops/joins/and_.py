@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.op import Join
-from sewdsl.ir.signal import BINARY, Values
+from sewdsl.ir.signal import BINARY, ValueRange
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,6 @@ class And(Join, kind="AND"):
         """A · S."""
         return branch * identity
 
-    def values(self, branch: Values, identity: Values) -> Values:  # noqa: ARG002 -- spikes whatever the spikes
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # noqa: ARG002 -- spikes whatever the spikes
         """Spikes."""
         return BINARY

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Keeps, Misfit
+from sewdsl.ir.op import SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
-from sewdsl.ops.windows import slide, spatial
+from sewdsl.ops.windows import map_shape, output_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,21 +32,21 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         """Real values in a smaller shape."""
         if len(inputs[0].shape) == 1:
             return Signal((self._classes(inputs[0]),), varies=inputs[0].varies)
-        c, h, w = spatial("average pooling", inputs[0])
-        height, width = slide(f"average pooling {self.short}", (h, w), self.kernel, self.stride, self.padding)
+        c, h, w = map_shape("average pooling", inputs[0])
+        height, width = output_size(f"average pooling {self.short}", (h, w), self.kernel, self.stride, self.padding)
         return Signal((c, height, width), varies=inputs[0].varies)
 
     def _classes(self, signal: Signal) -> int:
         voters, features = self.kernel[0], signal.shape[0]
         if self.kernel != (voters, voters) or self.stride != self.kernel or self.padding != (0, 0):
-            raise Misfit(
+            raise ShapeMismatch(
                 "voting-mismatch",
                 f"average pooling {self.short} on the vector [{features}] is a voting layer, whose windows must not "
                 "overlap or leave gaps",
                 f"use k{voters}s{voters} without padding",
             )
         if features % voters:
-            raise Misfit(
+            raise ShapeMismatch(
                 "voting-mismatch",
                 f"{features} neurons cannot vote in groups of {voters}",
                 f"make the layer before it a multiple of {voters} wide, e.g. FC{(features // voters + 1) * voters}",
@@ -57,9 +57,9 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         """Rows and columns of the input that no window reaches; a voting layer reaches all."""
         return (0, 0) if len(signal.shape) == 1 else super().cropped(signal)
 
-    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """Nothing: a mean needs no more than its shape."""
-        return Keeps()
+        return SavedForBackward()
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step average pooling."""

@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
-from sewdsl.ir.op import Downstream, FanOut, Layer, Misfit
+from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.ops.windows import reached, slide, spatial
+from sewdsl.ops.windows import map_shape, output_size, window_counts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,7 +53,7 @@ class Conv(Layer, kind="c", key="conv"):
             return self.padding
         if any(k % 2 == 0 for k in self.kernel):
             size = "x".join(map(str, dict.fromkeys(self.kernel)))
-            raise Misfit(
+            raise ShapeMismatch(
                 "even-kernel",
                 f"an even kernel (k{size}) has no symmetric padding that keeps the size",
                 self._paddings(),
@@ -72,15 +72,15 @@ class Conv(Layer, kind="c", key="conv"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
-        c, h, w = spatial("a convolution", inputs[0])
+        c, h, w = map_shape("a convolution", inputs[0])
         if c % self.groups or self.channels % self.groups:
-            raise Misfit(
+            raise ShapeMismatch(
                 "groups-mismatch",
                 f"{self.groups} groups do not divide {c} input and {self.channels} output channels",
                 "the number of groups must divide both the input's and the output's channels",
             )
         name = f"convolution k{'x'.join(map(str, dict.fromkeys(self.kernel)))}"
-        height, width = slide(name, (h, w), self.kernel, self.stride, self.pads, self.dilation)
+        height, width = output_size(name, (h, w), self.kernel, self.stride, self.pads, self.dilation)
         return Signal((self.channels, height, width), varies=inputs[0].varies)
 
     def parameters(self, *inputs: Signal) -> int:
@@ -94,7 +94,7 @@ class Conv(Layer, kind="c", key="conv"):
     def fan_out(self, *inputs: Signal) -> FanOut:
         """The windows that a place lies in, times the channels of its group; none where the window meets padding."""
         windows = zip(inputs[0].shape[1:], self.kernel, self.stride, self.pads, self.dilation, strict=True)
-        rows, columns = (reached(*window) for window in windows)
+        rows, columns = (window_counts(*window) for window in windows)
         return FanOut(rows, columns, self.channels // self.groups)
 
     def _taps(self, signal: Signal) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from pydantic import Field
 
 from sewdsl.ir.kind import Letter
-from sewdsl.ir.op import Keeps, Layer
+from sewdsl.ir.op import Layer, SavedForBackward
 from sewdsl.ir.signal import REAL, Signal
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class Dropout(Layer, kind="DP", key="dropout"):
         """Nothing is dropped."""
         return self.replace(p=0.0)
 
-    def keeps(self, *inputs: Signal) -> Keeps:
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The mask of each sample, a number for each element."""
-        return Keeps(once=4 * inputs[0].elements)
+        return SavedForBackward(once=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A dropout with one mask for all time-steps."""

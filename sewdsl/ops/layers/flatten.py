@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from sewdsl.ir.op import Keeps, Layer
+from sewdsl.ir.op import Layer, SavedForBackward
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class Flatten(Layer, kind="Flatten"):
         """The same values in a vector."""
         return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """Nothing."""
-        return Keeps()
+        return SavedForBackward()
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A multi-step flatten."""

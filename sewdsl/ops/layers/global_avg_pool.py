@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Keeps, Layer
+from sewdsl.ir.op import Layer, SavedForBackward
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.windows import spatial
+from sewdsl.ops.windows import map_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,12 +24,12 @@ class GlobalAvgPool(Layer, kind="GAP"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, one per channel."""
-        c, _, _ = spatial("global average pooling", inputs[0])
+        c, _, _ = map_shape("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """Nothing: a mean needs no more than its shape."""
-        return Keeps()
+        return SavedForBackward()
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A multi-step global average pooling."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Keeps
+from sewdsl.ir.op import SavedForBackward
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
-from sewdsl.ops.windows import slide, spatial
+from sewdsl.ops.windows import map_shape, output_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-SHORT = 1 << 15
+MAX_16_BIT_PLACES = 1 << 15
 """Places that a whole number of 16 bits counts."""
 
 
@@ -34,14 +34,14 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """The range of the input, in a smaller shape."""
-        c, h, w = spatial("max pooling", inputs[0])
-        height, width = slide(f"max pooling {self.short}", (h, w), self.kernel, self.stride, self.padding)
+        c, h, w = map_shape("max pooling", inputs[0])
+        height, width = output_size(f"max pooling {self.short}", (h, w), self.kernel, self.stride, self.padding)
         return Signal((c, height, width), inputs[0].values, inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> Keeps:
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The place of each maximum in its map, as a whole number of 16 or 32 bits."""
         height, width = inputs[0].shape[1:]
-        return Keeps(aside=(2 if height * width <= SHORT else 4) * self.infer(*inputs).elements)
+        return SavedForBackward(aside=(2 if height * width <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A multi-step max pooling."""

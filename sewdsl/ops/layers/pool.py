@@ -9,7 +9,7 @@ from pydantic import model_validator
 from sewdsl.ir.kind import Letter, NaturalPair, PositivePair
 from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.windows import cropped, spatial
+from sewdsl.ops.windows import map_shape, unreached_edges
 
 
 class Pool(Layer):
@@ -53,5 +53,5 @@ class Pool(Layer):
 
     def cropped(self, signal: Signal) -> tuple[int, int]:
         """Rows and columns of the input that no window reaches."""
-        _, h, w = spatial("pooling", signal)
-        return cropped((h, w), self.kernel, self.stride, self.padding)
+        _, h, w = map_shape("pooling", signal)
+        return unreached_edges((h, w), self.kernel, self.stride, self.padding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sewdsl.ir.op import Linear, LinearNeuron
+from sewdsl.ir.op import LinearDynamics, LinearNeuron
 
 
 class IF(LinearNeuron, kind="IF"):
@@ -15,6 +15,6 @@ class IF(LinearNeuron, kind="IF"):
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
-    def dynamics(self) -> Linear:
+    def dynamics(self) -> LinearDynamics:
         """(1, 1, 0)."""
-        return Linear(decay=1.0, gain=1.0, drift=0.0)
+        return LinearDynamics(decay=1.0, gain=1.0, drift=0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from sewdsl.ir.op import Linear, LinearNeuron
+from sewdsl.ir.op import LinearDynamics, LinearNeuron
 
 
 class LIF(LinearNeuron, kind="LIF"):
@@ -22,6 +22,6 @@ class LIF(LinearNeuron, kind="LIF"):
 
     tau: float = Field(default=2.0, gt=1)
 
-    def dynamics(self) -> Linear:
+    def dynamics(self) -> LinearDynamics:
         """(1 - 1/tau, 1/tau, rest/tau)."""
-        return Linear(decay=1 - 1 / self.tau, gain=1 / self.tau, drift=self.rest / self.tau)
+        return LinearDynamics(decay=1 - 1 / self.tau, gain=1 / self.tau, drift=self.rest / self.tau)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from sewdsl.ir.op import Linear, LinearNeuron
+from sewdsl.ir.op import LinearDynamics, LinearNeuron
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ class PLIF(LinearNeuron, kind="PLIF"):
         """The scalar w."""
         return {"w": -log(self.tau - 1)}
 
-    def dynamics(self, w: Tensor) -> Linear:
+    def dynamics(self, w: Tensor) -> LinearDynamics:
         """(1 - sigmoid(w), sigmoid(w), rest · sigmoid(w))."""
         gain = w.sigmoid()
-        return Linear(decay=1 - gain, gain=gain, drift=self.rest * gain)
+        return LinearDynamics(decay=1 - gain, gain=gain, drift=self.rest * gain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Activation, Keeps
+from sewdsl.ir.op import Activation, SavedForBackward
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ class ReLU(Activation, kind="ReLU"):
         """Like the input: whole numbers from 0 up pass unchanged, real values stay real."""
         return inputs[0]
 
-    def keeps(self, *inputs: Signal) -> Keeps:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """What it gives, which says where the gradient passes."""
-        return Keeps(output=True)
+        return SavedForBackward(output=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A ReLU."""

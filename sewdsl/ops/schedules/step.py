@@ -8,7 +8,7 @@ from sewdsl.ir.kind import Positive
 from sewdsl.ir.recipe import Schedule
 
 
-class Step(Schedule, kind="Step"):
+class StepLR(Schedule, kind="Step"):
     """Multiplies the learning rate by gamma every so many epochs (Table 8).
 
     In a file: ``schedule Step(size=64, gamma=0.1)``::

@@ -1,7 +1,15 @@
 """How much memory a training step takes, and how to make it take less; all from the network, before anything runs."""
 
-from sewdsl.passes.memory.choosing import Choice, choose
-from sewdsl.passes.memory.sizes import Load, load_of
-from sewdsl.passes.memory.timeline import Moment, Peak, peak
+from sewdsl.passes.memory.choosing import RecomputationChoice, choose_recomputation
+from sewdsl.passes.memory.sizes import TrainingLoad, training_load
+from sewdsl.passes.memory.timeline import Moment, PeakMemory, peak_memory
 
-__all__ = ["Choice", "Load", "Moment", "Peak", "choose", "load_of", "peak"]
+__all__ = [
+    "Moment",
+    "PeakMemory",
+    "RecomputationChoice",
+    "TrainingLoad",
+    "choose_recomputation",
+    "peak_memory",
+    "training_load",
+]

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from sewdsl.passes.memory.sizes import Load, Sizes
-from sewdsl.passes.memory.solving import Need, cheapest
-from sewdsl.passes.memory.timeline import Moment, Peak, peak
-from sewdsl.passes.memory.waiting import Waits
+from sewdsl.passes.memory.sizes import TrainingLoad, ValueSizes
+from sewdsl.passes.memory.solving import SavingTarget, min_cost_cover
+from sewdsl.passes.memory.timeline import Moment, PeakMemory, peak_memory
+from sewdsl.passes.memory.waiting import RecomputableValues
 from sewdsl.passes.program import Program
 
-ROUNDS = 40
+MAX_ROUNDS = 40
 """How often the needs are stated anew."""
-AT_ONCE = 100
+MAX_MOMENTS_PER_ROUND = 100
 """How many moments at which it is too much are dealt with at once."""
 
 
-class Choice(NamedTuple):
+class RecomputationChoice(NamedTuple):
     """A program and what a step of it takes.
 
     Attributes:
@@ -28,11 +28,11 @@ class Choice(NamedTuple):
     """
 
     program: Program
-    peak: Peak
+    peak: PeakMemory
     fits: bool
 
 
-def choose(program: Program, load: Load, budget: int) -> Choice:
+def choose_recomputation(program: Program, load: TrainingLoad, budget: int) -> RecomputationChoice:
     """The program that fits into a memory and computes least again; where none does, the one that takes least.
 
     First as it is, then with less stored of small tensors too, then with values computed again.
@@ -44,19 +44,19 @@ def choose(program: Program, load: Load, budget: int) -> Choice:
     """
     lean = program.with_lean()
     for candidate in (program, lean):
-        found = peak(candidate, load)
+        found = peak_memory(candidate, load)
         if found.bytes <= budget:
-            return Choice(candidate, found, fits=True)
+            return RecomputationChoice(candidate, found, fits=True)
     again = _Search(lean, load, budget).run()
     best = _choice(lean, load, budget, again)
     relaxed = _choice(program, load, budget, again)  # with those, small tensors may be left alone
     return relaxed if relaxed.fits else best
 
 
-def _choice(program: Program, load: Load, budget: int, again: frozenset[int]) -> Choice:
+def _choice(program: Program, load: TrainingLoad, budget: int, again: frozenset[int]) -> RecomputationChoice:
     program = replace(program, again=again)
-    found = peak(program, load)
-    return Choice(program, found, fits=found.bytes <= budget)
+    found = peak_memory(program, load)
+    return RecomputationChoice(program, found, fits=found.bytes <= budget)
 
 
 class _Search:
@@ -67,18 +67,22 @@ class _Search:
     what was still too much is asked for on top.
     """
 
-    def __init__(self, program: Program, load: Load, budget: int) -> None:
+    def __init__(self, program: Program, load: TrainingLoad, budget: int) -> None:
         self._program, self._load, self._budget = program, load, budget
-        self._waits = Waits.of(Sizes(program, load))
+        self._waits = RecomputableValues.of(ValueSizes(program, load))
 
     def run(self) -> frozenset[int]:
         """The values, with those that the way to them leads through; if none fit, those that take least."""
-        chosen, needs, everything = frozenset[int](), dict[tuple[int, bool], Need](), frozenset(self._waits.costs)
+        chosen, needs, everything = (
+            frozenset[int](),
+            dict[tuple[int, bool], SavingTarget](),
+            frozenset(self._waits.costs),
+        )
         found = self._peak(chosen)
         tried = {chosen: found.bytes}
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             needs |= self._needs(found, chosen, needs)
-            wanted = cheapest(self._waits.costs, [*needs.values()])
+            wanted = min_cost_cover(self._waits.costs, [*needs.values()])
             chosen = everything if wanted is None or wanted in tried else wanted
             if chosen in tried:
                 break
@@ -89,22 +93,22 @@ class _Search:
         return self._waits.through(min(tried, key=lambda some: (tried[some], len(some))))
 
     def _needs(
-        self, found: Peak, chosen: frozenset[int], before: Mapping[tuple[int, bool], Need]
-    ) -> dict[tuple[int, bool], Need]:
+        self, found: PeakMemory, chosen: frozenset[int], before: Mapping[tuple[int, bool], SavingTarget]
+    ) -> dict[tuple[int, bool], SavingTarget]:
         """What has to be saved where it was too much: what is saved there, and the rest."""
-        needs: dict[tuple[int, bool], Need] = {}
+        needs: dict[tuple[int, bool], SavingTarget] = {}
         for place, backward, took in _worst(found, self._budget):
             key, sizes = (place, backward), self._waits.at(place, backward=backward)
             saved = sum(sizes[i] for i in sizes.keys() & chosen) + took - self._budget
             known = [need.bytes for need in (needs.get(key), before.get(key)) if need]
-            needs[key] = Need(sizes, max([saved, *known]))
+            needs[key] = SavingTarget(sizes, max([saved, *known]))
         return needs
 
-    def _peak(self, chosen: frozenset[int]) -> Peak:
-        return peak(replace(self._program, again=self._waits.through(chosen)), self._load)
+    def _peak(self, chosen: frozenset[int]) -> PeakMemory:
+        return peak_memory(replace(self._program, again=self._waits.through(chosen)), self._load)
 
 
-def _worst(found: Peak, budget: int) -> list[Moment]:
+def _worst(found: PeakMemory, budget: int) -> list[Moment]:
     """Moments at which it is too much, and more than just before and just behind; those with the most, if many."""
     moments = found.moments
     around = zip((None, *moments[:-1]), moments, (*moments[1:], None), strict=True)
@@ -113,4 +117,4 @@ def _worst(found: Peak, budget: int) -> list[Moment]:
         for before, here, after in around
         if here.bytes > max(budget, before.bytes if before else 0) and here.bytes >= (after.bytes if after else 0)
     ]
-    return sorted(tops, key=lambda moment: -moment.bytes)[:AT_ONCE]
+    return sorted(tops, key=lambda moment: -moment.bytes)[:MAX_MOMENTS_PER_ROUND]

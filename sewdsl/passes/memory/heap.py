@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sewdsl.passes.memory.sizes import Unit
+from sewdsl.passes.memory.sizes import MemoryStep
 
 
 @dataclass(slots=True)
-class Store:
+class Allocation:
     """A piece of memory and how many hold it."""
 
     bytes: int
@@ -16,7 +16,7 @@ class Store:
 
 
 @dataclass(slots=True)
-class Record:
+class SavedRecord:
     """What is kept of a value.
 
     Attributes:
@@ -30,15 +30,15 @@ class Record:
     """
 
     index: int
-    store: Store | None
+    store: Allocation | None
     raw: bool = False
-    operands: tuple[Record, ...] = ()
-    unit: Unit | None = None
-    cached: Store | None = None
+    operands: tuple[SavedRecord, ...] = ()
+    unit: MemoryStep | None = None
+    cached: Allocation | None = None
     holders: int = 0
 
 
-class Heap:
+class SimulatedHeap:
     """What is there.
 
     Attributes:
@@ -48,31 +48,31 @@ class Heap:
     def __init__(self, standing: int) -> None:
         self.now = standing
 
-    def hold(self, store: Store) -> Store:
+    def hold(self, store: Allocation) -> Allocation:
         """One more holds it; the first asks for it."""
         if not store.holders:
             self.now += store.bytes
         store.holders += 1
         return store
 
-    def drop(self, store: Store | None) -> None:
+    def drop(self, store: Allocation | None) -> None:
         """One fewer holds it; behind the last, it is given back."""
         if store is not None:
             store.holders -= 1
             if not store.holders:
                 self.now -= store.bytes
 
-    def let(self, stores: list[Store]) -> None:
+    def let(self, stores: list[Allocation]) -> None:
         """Drops each of several, and empties the list."""
         while stores:
             self.drop(stores.pop())
 
-    def ask(self, record: Record) -> Record:
+    def ask(self, record: SavedRecord) -> SavedRecord:
         """One more may ask for a value."""
         record.holders += 1
         return record
 
-    def forget(self, record: Record | None) -> None:
+    def forget(self, record: SavedRecord | None) -> None:
         """One fewer; behind the last, nothing is kept of it, nor of what it would be computed from."""
         if record is None:
             return

@@ -12,7 +12,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.passes.program import LARGE, Program
+from sewdsl.passes.program import LARGE_VALUE_ELEMENTS, Program
 
 WIDE, NARROW = 4, 2
 """Bytes of a number, and of one of 16 bits."""
@@ -24,7 +24,7 @@ PER_NUMBER = 40
 """Multiply-accumulates in whose time a number is read, dealt with and written: neither is ever the whole of a step."""
 
 
-class Load(NamedTuple):
+class TrainingLoad(NamedTuple):
     """What a training step is given.
 
     Attributes:
@@ -40,7 +40,7 @@ class Load(NamedTuple):
     steps: int | None = None
 
 
-def load_of(recipe: Recipe | None, samples: int | None = None) -> Load:
+def training_load(recipe: Recipe | None, samples: int | None = None) -> TrainingLoad:
     """What a recipe gives a step.
 
     Args:
@@ -48,11 +48,11 @@ def load_of(recipe: Recipe | None, samples: int | None = None) -> Load:
         samples: At once; None: as the recipe says, or one.
     """
     if recipe is None:
-        return Load(samples or 1)
-    return Load(samples or recipe.batch, recipe.precision != "32", recipe.optimizer.states, recipe.T_train)
+        return TrainingLoad(samples or 1)
+    return TrainingLoad(samples or recipe.batch, recipe.precision != "32", recipe.optimizer.states, recipe.T_train)
 
 
-class Unit(NamedTuple):
+class MemoryStep(NamedTuple):
     """Nodes that are computed in one go, with nothing stored between them.
 
     Attributes:
@@ -74,7 +74,7 @@ class Unit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ValueSizes:
     """The bytes of a program's values under a load.
 
     Attributes:
@@ -83,7 +83,7 @@ class Sizes:
     """
 
     program: Program
-    load: Load
+    load: TrainingLoad
 
     @property
     def network(self) -> Network:
@@ -96,18 +96,18 @@ class Sizes:
         return self.load.steps or self.network.settings.steps
 
     @cached_property
-    def units(self) -> tuple[Unit, ...]:
+    def units(self) -> tuple[MemoryStep, ...]:
         """What runs at once, in order: steps of several nodes go one by one where their tensors are small."""
         network, found = self.network, []
         for step in self.program.steps:
             neuron = any(isinstance(network.nodes[i].op, LinearNeuron) for i in step.nodes)
             if len(step.nodes) == 1 or (neuron and (self.program.lean or self.large(step.nodes[0]))):
-                found.append(Unit(step.nodes, step.operands, step.keeps(network), step.once))
+                found.append(MemoryStep(step.nodes, step.operands, step.keeps(network), step.once))
                 continue
             for i in step.nodes:
                 node = network.nodes[i]
                 kept = frozenset(node.inputs[place] for place in node.op.keeps(*network.inputs(node)).inputs)
-                found.append(Unit((i,), node.inputs, kept, step.once))
+                found.append(MemoryStep((i,), node.inputs, kept, step.once))
         return tuple(found)
 
     @cached_property
@@ -136,16 +136,16 @@ class Sizes:
 
     def large(self, index: int) -> bool:
         """Whether storing less of a value pays in any case, as read at all time-steps."""
-        return self.numbers(index, once=False) >= LARGE
+        return self.numbers(index, once=False) >= LARGE_VALUE_ELEMENTS
 
     def kept(self, index: int) -> int | None:
         """Bytes of a value as whole numbers of a few bits; None where it stays as it is."""
         bits = self.program.bits.get(index)
-        if bits is None or not (self.program.lean or self.numbers(index) >= LARGE):
+        if bits is None or not (self.program.lean or self.numbers(index) >= LARGE_VALUE_ELEMENTS):
             return None
         return -(-self.numbers(index) * bits // 8)
 
-    def aside(self, unit: Unit) -> int:
+    def aside(self, unit: MemoryStep) -> int:
         """Bytes that a unit keeps besides values."""
         if self.fast(unit):
             return self.numbers(unit.gives)
@@ -153,18 +153,22 @@ class Sizes:
         keeps = [self.network.nodes[i].op.keeps(*self.network.inputs(self.network.nodes[i])) for i in unit.nodes]
         return sum(each.aside * steps + each.once * self.load.samples for each in keeps)
 
-    def fast(self, unit: Unit) -> bool:
+    def fast(self, unit: MemoryStep) -> bool:
         """Whether it is max pooling of large maps, which keeps a byte for each maximum."""
         op = self.network.nodes[unit.gives].op
         pools = isinstance(op, MaxPool) and op.kernel[0] * op.kernel[1] <= TAPS
-        return pools and self.program.channels_last and self.numbers(unit.operands[0], once=unit.once) >= LARGE
+        return (
+            pools
+            and self.program.channels_last
+            and self.numbers(unit.operands[0], once=unit.once) >= LARGE_VALUE_ELEMENTS
+        )
 
-    def gives_on(self, unit: Unit) -> bool:
+    def gives_on(self, unit: MemoryStep) -> bool:
         """Whether it keeps its own output."""
         node = self.network.nodes[unit.gives]
         return node.op.keeps(*self.network.inputs(node)).output
 
-    def weights(self, unit: Unit) -> int:
+    def weights(self, unit: MemoryStep) -> int:
         """Bytes of its parameters."""
         return WIDE * sum(self.network.parameters(self.network.nodes[i]) for i in unit.nodes)
 
@@ -175,11 +179,11 @@ class Sizes:
         copies = {"weights in 16 bits": weights // 2} if self.load.mixed else {}
         return {"weights": weights, "gradients of weights": weights, "optimizer": weights * self.load.states, **copies}
 
-    def macs(self, unit: Unit) -> int:
+    def macs(self, unit: MemoryStep) -> int:
         """Multiply-accumulates of a unit for the whole batch."""
         steps = self.load.samples * (1 if unit.once else self.T)
         return steps * sum(self.network.macs(self.network.nodes[i]) for i in unit.nodes)
 
-    def cost(self, unit: Unit) -> int:
+    def cost(self, unit: MemoryStep) -> int:
         """What it takes to compute a unit again, in multiply-accumulates."""
         return self.macs(unit) + PER_NUMBER * self.numbers(unit.gives)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-GAP = 0.001
+RELATIVE_GAP = 0.001
 """By how much a set may cost more than the cheapest there is."""
-NODES = 2000
+MAX_SEARCH_NODES = 2000
 """Branches that are looked at; a bound of time would give one set today and another tomorrow."""
 
 
-class Need(NamedTuple):
+class SavingTarget(NamedTuple):
     """What has to be saved at a moment.
 
     Attributes:
@@ -28,7 +28,7 @@ class Need(NamedTuple):
         return sum(self.sizes.values()) >= self.bytes
 
 
-def cheapest(costs: Mapping[int, int], needs: Sequence[Need]) -> frozenset[int] | None:
+def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> frozenset[int] | None:
     """The set of least cost that meets all needs; None: there is none.
 
     Args:
@@ -56,7 +56,7 @@ def cheapest(costs: Mapping[int, int], needs: Sequence[Need]) -> frozenset[int] 
         constraints=LinearConstraint(matrix, lb=1.0),
         integrality=np.ones(len(things)),
         bounds=Bounds(0, 1),
-        options={"mip_rel_gap": GAP, "node_limit": NODES},
+        options={"mip_rel_gap": RELATIVE_GAP, "node_limit": MAX_SEARCH_NODES},
     )
     if found.x is None:
         return None

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.passes.memory.heap import Heap, Record, Store
-from sewdsl.passes.memory.sizes import NARROW, Load, Sizes, Unit
+from sewdsl.passes.memory.heap import Allocation, SavedRecord, SimulatedHeap
+from sewdsl.passes.memory.sizes import NARROW, MemoryStep, TrainingLoad, ValueSizes
 from sewdsl.passes.program import Program
 
-PLACE = 8
+INDEX_BYTES = 8
 """Bytes of the place of a maximum, while torch works with it."""
 
 
@@ -30,7 +30,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Peak:
+class PeakMemory:
     """What a training step takes.
 
     Attributes:
@@ -40,7 +40,7 @@ class Peak:
         again: Multiply-accumulates, or as long, of what is computed again.
     """
 
-    sizes: Sizes
+    sizes: ValueSizes
     moments: tuple[Moment, ...]
     kept: dict[int, int]
     again: int
@@ -56,9 +56,9 @@ class Peak:
         return max(self.moments, key=lambda moment: moment.bytes)
 
 
-def peak(program: Program, load: Load) -> Peak:
+def peak_memory(program: Program, load: TrainingLoad) -> PeakMemory:
     """The memory of a training step of a program; see :class:`Peak`."""
-    return _Run(Sizes(program, load)).peak()
+    return _Run(ValueSizes(program, load)).peak()
 
 
 @dataclass
@@ -76,20 +76,20 @@ class _Run:
         again: What was computed again.
     """
 
-    sizes: Sizes
+    sizes: ValueSizes
     moments: list[Moment] = field(default_factory=list)
-    values: dict[int, Store] = field(default_factory=dict)
-    records: dict[int, Record] = field(default_factory=dict)
-    held: dict[int, list[Record]] = field(default_factory=dict)
-    aside: dict[int, list[Store]] = field(default_factory=dict)
-    gradients: dict[int, Store] = field(default_factory=dict)
+    values: dict[int, Allocation] = field(default_factory=dict)
+    records: dict[int, SavedRecord] = field(default_factory=dict)
+    held: dict[int, list[SavedRecord]] = field(default_factory=dict)
+    aside: dict[int, list[Allocation]] = field(default_factory=dict)
+    gradients: dict[int, Allocation] = field(default_factory=dict)
     again: int = 0
 
-    def peak(self) -> Peak:
+    def peak(self) -> PeakMemory:
         """Goes through it."""
         sizes = self.sizes
-        self.heap = Heap(sum(sizes.standing.values()))
-        self.values[0] = self.heap.hold(Store(sizes.value(0)))
+        self.heap = SimulatedHeap(sum(sizes.standing.values()))
+        self.values[0] = self.heap.hold(Allocation(sizes.value(0)))
         self.heap.hold(self.values[0])  # the caller's
         readers = {i: place for place, unit in enumerate(sizes.units) for i in unit.operands}
         for place, unit in enumerate(sizes.units):
@@ -98,47 +98,47 @@ class _Run:
         self._seed()
         for place in reversed(range(len(sizes.units))):
             self._backward(place, sizes.units[place])
-        return Peak(sizes, tuple(self.moments), kept, self.again)
+        return PeakMemory(sizes, tuple(self.moments), kept, self.again)
 
     def _moment(self, place: int, *, backward: bool, extra: int = 0) -> None:
         self.moments.append(Moment(place, backward, self.heap.now + extra))
 
-    def _forward(self, place: int, unit: Unit, spent: set[int]) -> None:
+    def _forward(self, place: int, unit: MemoryStep, spent: set[int]) -> None:
         sizes, heap = self.sizes, self.heap
         kept = [self._record(i) for i in sorted(unit.keeps)]
         view = sizes.network.nodes[unit.gives].op.view
-        out = self.values[unit.operands[0]] if view else Store(sizes.value(unit.gives))
+        out = self.values[unit.operands[0]] if view else Allocation(sizes.value(unit.gives))
         self.values[unit.gives] = heap.hold(out)
         self._moment(place, backward=False, extra=self._scratch(unit))
         self.held[place] = [heap.ask(record) for record in kept]
-        beside = Store(sizes.aside(unit) + self._cast(unit))
+        beside = Allocation(sizes.aside(unit) + self._cast(unit))
         self.aside[place] = [heap.hold(beside), *([heap.hold(out)] if sizes.gives_on(unit) else [])]
         if unit.gives in sizes.program.again and self._repeatable(unit):
             operands = tuple(heap.ask(self._record(i)) for i in unit.operands)
-            self.records[unit.gives] = heap.ask(Record(unit.gives, None, operands=operands, unit=unit))
+            self.records[unit.gives] = heap.ask(SavedRecord(unit.gives, None, operands=operands, unit=unit))
         for i in spent:
             heap.drop(self.values.pop(i))
             heap.forget(self.records.pop(i, None))
 
-    def _record(self, index: int) -> Record:
+    def _record(self, index: int) -> SavedRecord:
         """What is kept of a value, from now on."""
         if index not in self.records:
             bits = self.sizes.kept(index)
-            store = self.values[index] if bits is None else Store(bits)
-            record = Record(index, self.heap.hold(store), raw=bits is None)
+            store = self.values[index] if bits is None else Allocation(bits)
+            record = SavedRecord(index, self.heap.hold(store), raw=bits is None)
             self.records[index] = self.heap.ask(record)
         return self.records[index]
 
-    def _repeatable(self, unit: Unit) -> bool:
+    def _repeatable(self, unit: MemoryStep) -> bool:
         return all(self.sizes.network.nodes[i].op.repeatable for i in unit.nodes)
 
-    def _scratch(self, unit: Unit) -> int:
+    def _scratch(self, unit: MemoryStep) -> int:
         """What a forward or backward needs only while it runs: places of maxima as torch has them."""
         op = self.sizes.network.nodes[unit.gives].op
         searched = isinstance(op, MaxPool) and not self.sizes.fast(unit)
-        return PLACE * self.sizes.numbers(unit.gives) if searched else 0
+        return INDEX_BYTES * self.sizes.numbers(unit.gives) if searched else 0
 
-    def _cast(self, unit: Unit) -> int:
+    def _cast(self, unit: MemoryStep) -> int:
         """What a layer in 16 bits keeps of an input in 32."""
         sizes, first = self.sizes, self.sizes.network.nodes[unit.nodes[0]].op
         wide = [i for i in unit.keeps if sizes.value(i) > NARROW * sizes.numbers(i) and sizes.kept(i) is None]
@@ -169,11 +169,11 @@ class _Run:
     def _seed(self) -> None:
         """The gradient of the output, whose value is read out."""
         output = self.sizes.network.output
-        self.gradients[output] = self.heap.hold(Store(self.sizes.value(output, once=False)))
+        self.gradients[output] = self.heap.hold(Allocation(self.sizes.value(output, once=False)))
         self.heap.drop(self.values.pop(output, None))
         self.heap.forget(self.records.pop(output, None))
 
-    def _backward(self, place: int, unit: Unit) -> None:
+    def _backward(self, place: int, unit: MemoryStep) -> None:
         gradient = self.gradients.pop(unit.gives, None)
         if gradient is not None:
             self._pull(place, unit, gradient)
@@ -183,7 +183,7 @@ class _Run:
         for store in self.aside.pop(place):
             self.heap.drop(store)
 
-    def _pull(self, place: int, unit: Unit, gradient: Store) -> None:
+    def _pull(self, place: int, unit: MemoryStep, gradient: Allocation) -> None:
         """The gradients of what a unit reads, from that of what it gives."""
         heap, sizes = self.heap, self.sizes
         unpacked = [store for record in self.held[place] for store in self._fetch(record, place)]
@@ -196,13 +196,13 @@ class _Run:
         for i in unit.operands:
             if i == 0:
                 continue
-            fresh = gradient if i in passed else Store(sizes.value(i, once=unit.once and i in sizes.once))
+            fresh = gradient if i in passed else Allocation(sizes.value(i, once=unit.once and i in sizes.once))
             self._add(place, i, heap.hold(fresh))
         self._moment(place, backward=True, extra=self._scratch(unit))
         heap.let(unpacked)
         self._settle(unit)
 
-    def _passes(self, unit: Unit) -> set[int]:
+    def _passes(self, unit: MemoryStep) -> set[int]:
         """Operands to which the gradient passes as it is: of views, and of a sum."""
         op = self.sizes.network.nodes[unit.gives].op
         if op.view:
@@ -211,26 +211,26 @@ class _Run:
         adds = len(node.inputs) > 1 and not op.keeps(*self.sizes.network.inputs(node)).inputs
         return {i for i in node.inputs if i in unit.operands} if adds else set()
 
-    def _fetch(self, record: Record, place: int) -> list[Store]:
+    def _fetch(self, record: SavedRecord, place: int) -> list[Allocation]:
         """Room for values that come back; those computed again stay where they are."""
         if record.unit is not None:
             self._compute(record, place)
             return []
         if record.raw:
             return []
-        return [self.heap.hold(Store(self.sizes.value(record.index)))]
+        return [self.heap.hold(Allocation(self.sizes.value(record.index)))]
 
-    def _compute(self, record: Record, place: int) -> None:
+    def _compute(self, record: SavedRecord, place: int) -> None:
         """Computes a value again, from what is kept."""
         if record.cached is not None or record.unit is None:
             return
         unpacked = [store for operand in record.operands for store in self._fetch(operand, place)]
-        record.cached = self.heap.hold(Store(self.sizes.value(record.index)))
+        record.cached = self.heap.hold(Allocation(self.sizes.value(record.index)))
         self.again += self.sizes.cost(record.unit)
         self._moment(place, backward=True, extra=self._scratch(record.unit))
         self.heap.let(unpacked)
 
-    def _add(self, place: int, index: int, fresh: Store) -> None:
+    def _add(self, place: int, index: int, fresh: Allocation) -> None:
         """One more gradient of a value; if it is the second, both are there until they are one."""
         before = self.gradients.get(index)
         if before is None:
@@ -238,7 +238,7 @@ class _Run:
             return
         self._moment(place, backward=True)
         if before.holders > 1 and fresh.holders > 1:
-            both = self.heap.hold(Store(before.bytes))
+            both = self.heap.hold(Allocation(before.bytes))
             self._moment(place, backward=True)
             self.heap.drop(before)
             self.heap.drop(fresh)
@@ -248,10 +248,10 @@ class _Run:
             self.heap.drop(other)
             self.gradients[index] = one
 
-    def _settle(self, unit: Unit) -> None:
+    def _settle(self, unit: MemoryStep) -> None:
         """Gradients of a value that is the same at all time-steps are added up over them."""
         for i in unit.operands:
             if i in self.sizes.once and not unit.once and i in self.gradients:
                 whole = self.gradients.pop(i)
-                self.gradients[i] = self.heap.hold(Store(self.sizes.value(i)))
+                self.gradients[i] = self.heap.hold(Allocation(self.sizes.value(i)))
                 self.heap.drop(whole)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sewdsl.passes.memory.sizes import Sizes, Unit
+from sewdsl.passes.memory.sizes import MemoryStep, ValueSizes
 
-DEEPEST = 64
+MAX_RECOMPUTE_DEPTH = 64
 """How many values in a row are computed again, each from the one before it: one call within another."""
 
 
-class Waits(NamedTuple):
+class RecomputableValues(NamedTuple):
     """Of every such value, by its node.
 
     Attributes:
@@ -29,7 +29,7 @@ class Waits(NamedTuple):
     needed: dict[int, int]
 
     @classmethod
-    def of(cls, sizes: Sizes) -> Waits:
+    def of(cls, sizes: ValueSizes) -> RecomputableValues:
         """Those of a program."""
         units = _repeatable(sizes)
         kept = {i: place for place, unit in enumerate(sizes.units) for i in unit.keeps}
@@ -53,22 +53,22 @@ class Waits(NamedTuple):
         return chosen.union(*(self.ways[i] for i in chosen))
 
 
-def _repeatable(sizes: Sizes) -> dict[int, Unit]:
+def _repeatable(sizes: ValueSizes) -> dict[int, MemoryStep]:
     """Units whose values can be had again, by what they give: a step of its own, which draws no lots.
 
     In a long row of them, one in every so many is left out, and kept.
     """
-    found: dict[int, Unit] = {}
+    found: dict[int, MemoryStep] = {}
     steps, depth = {step.gives for step in sizes.program.steps}, dict[int, int]()
     for unit in sizes.units:
         ops = [sizes.network.nodes[i].op for i in unit.nodes]
         deep = 1 + max((depth.get(i, 0) for i in unit.operands if sizes.kept(i) is None), default=0)
-        if unit.gives in steps and deep < DEEPEST and all(op.repeatable and not op.view for op in ops):
+        if unit.gives in steps and deep < MAX_RECOMPUTE_DEPTH and all(op.repeatable and not op.view for op in ops):
             found[unit.gives], depth[unit.gives] = unit, deep
     return found
 
 
-def _way(index: int, units: Mapping[int, Unit], kept: Mapping[int, int]) -> frozenset[int]:
+def _way(index: int, units: Mapping[int, MemoryStep], kept: Mapping[int, int]) -> frozenset[int]:
     """A value, and those before it that nobody keeps, back to values that somebody does."""
     way, ahead = set[int](), [index]
     while ahead:

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import bits_source, cpu, layout, threads
 
-FEW = 1 << 16
+MIN_PARALLEL_ELEMENTS = 1 << 16
 """Up to so many numbers, waking a thread takes longer than the work."""
 
 
 @final
-class Packed:
+class PackedTensor:
     """Whole numbers in few bits; what comes back is what was put in, to the bit and in the same layout.
 
     Args:
@@ -28,7 +28,7 @@ class Packed:
         self._strides = layout.step_strides(x[None])
         groups = -(-x.numel() // (bits_source.LANES * 8 // bits))
         self._bytes = torch.empty(groups * bits_source.LANES, dtype=torch.uint8)
-        self._run(_pack(layout.stored(x), bits), layout.aligned(x, self._strides))
+        self._run(_pack(layout.dtype_name(x), bits), layout.with_strides(x, self._strides))
 
     @property
     def nbytes(self) -> int:
@@ -38,20 +38,22 @@ class Packed:
     def unpack(self) -> Tensor:
         """The numbers."""
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
-        self._run(_unpack(layout.stored(x), self._bits), x)
+        self._run(_unpack(layout.dtype_name(x), self._bits), x)
         return x
 
     def _run(self, kernel: cpu.Kernel, x: Tensor) -> None:
-        row, octets = layout.row(x), self._bytes.numpy()
+        row, octets = layout.flat_row(x), self._bytes.numpy()
         groups = len(octets) // bits_source.LANES
-        threads.share(lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > FEW)
+        threads.run_in_blocks(
+            lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > MIN_PARALLEL_ELEMENTS
+        )
 
 
 @cache
 def _pack(stored: str, bits: int) -> cpu.Kernel:
-    return cpu.compiled(bits_source.pack(stored, bits), "pack")
+    return cpu.compile_kernel(bits_source.render_pack(stored, bits), "pack")
 
 
 @cache
 def _unpack(stored: str, bits: int) -> cpu.Kernel:
-    return cpu.compiled(bits_source.unpack(stored, bits), "unpack")
+    return cpu.compile_kernel(bits_source.render_unpack(stored, bits), "unpack")

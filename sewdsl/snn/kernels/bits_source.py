@@ -66,7 +66,7 @@ def unpack(x, y, first, last):
 """
 
 
-def pack(stored: str, bits: int) -> str:
+def render_pack(stored: str, bits: int) -> str:
     """A module with the function ``pack``, from numbers to bytes.
 
     Args:
@@ -76,10 +76,10 @@ def pack(stored: str, bits: int) -> str:
     return _head(stored, bits) + PACK
 
 
-def unpack(stored: str, bits: int) -> str:
+def render_unpack(stored: str, bits: int) -> str:
     """A module with the function ``unpack``, which has the same arguments and goes the other way."""
     return _head(stored, bits) + UNPACK
 
 
 def _head(stored: str, bits: int) -> str:
-    return cpu_numbers.header(stored) + HEAD.substitute(lanes=LANES, bits=bits)
+    return cpu_numbers.render_header(stored) + HEAD.substitute(lanes=LANES, bits=bits)

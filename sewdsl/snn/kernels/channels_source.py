@@ -11,7 +11,7 @@ from string import Template
 
 from sewdsl.snn.kernels import cpu_numbers
 
-MOST = 4096
+MAX_WHOLE_PERIOD = 4096
 """Up to so many neurons a period is held as a whole."""
 
 CHANNELS = Template('''
@@ -69,7 +69,7 @@ def move(row, sums):
         sums[i] += float64(row[i])
         row[i] = zero
 
-''').substitute(most=MOST)
+''').substitute(most=MAX_WHOLE_PERIOD)
 
 STATISTICS = """
 @njit(**apart)
@@ -103,6 +103,6 @@ def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, 
 """
 
 
-def statistics(stored: str) -> str:
+def render_statistics(stored: str) -> str:
     """A module with the function ``statistics``: for each group and channel, the sum of x and of its square."""
-    return cpu_numbers.header(stored) + CHANNELS + STATISTICS
+    return cpu_numbers.render_header(stored) + CHANNELS + STATISTICS

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import joining, norm_operator, operator, reference
-from sewdsl.snn.kernels.law import Law
-from sewdsl.snn.kernels.tracing import trace
+from sewdsl.snn.kernels.law import NeuronConstants
+from sewdsl.snn.kernels.tracing import trace_surrogate
 from sewdsl.snn.specification import JoinSpec, LinearSpec, NeuronSpec
 
 Choice = Literal["fastest", "reference"]
@@ -30,7 +30,7 @@ _KERNELS = {
 }
 """For which number formats there are kernels, by kind of device."""
 
-LARGE = 1 << 20
+LARGE_TENSOR_ELEMENTS = 1 << 20
 """Numbers in a tensor from which on storing less is worth computing more: below, it is quickly there again, and finding
 memory for it takes no longer than the arithmetic."""
 
@@ -38,7 +38,7 @@ _choice = os.environ.get("SEWDSL_KERNELS", "fastest")
 
 
 @contextmanager
-def using(choice: Choice) -> Iterator[None]:
+def use_kernels(choice: Choice) -> Iterator[None]:
     """Chooses the kernels for as long as it lasts, in all threads; backward passes go the way of their forwards."""
     global _choice  # noqa: PLW0603 -- one switch for the process, as the environment variable is
     before, _choice = _choice, _known(choice)
@@ -48,12 +48,12 @@ def using(choice: Choice) -> Iterator[None]:
         _choice = before
 
 
-def fast() -> bool:
+def cpu_kernels_enabled() -> bool:
     """Whether the CPU's kernels may be used, and can."""
     return _known(_choice) != "reference" and "cpu" in _KERNELS
 
 
-def spikes(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
     """Runs neurons over a sequence, from rest.
 
     Args:
@@ -67,7 +67,7 @@ def spikes(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Ten
     return _run(spec, x_TN, None, learned, final=False)[0]
 
 
-class Channels(NamedTuple):
+class ChannelAffine(NamedTuple):
     """How the current of each channel is normalised: ``weight · (x - mean) · rstd + bias``, all ``[C]``.
 
     Attributes:
@@ -85,9 +85,9 @@ class Channels(NamedTuple):
     batch: bool
 
 
-def large(x_TN: Tensor) -> bool:
+def is_large(x_TN: Tensor) -> bool:
     """Whether storing less of a tensor is worth computing more."""
-    return x_TN.numel() >= LARGE
+    return x_TN.numel() >= LARGE_TENSOR_ELEMENTS
 
 
 class Joint(NamedTuple):
@@ -102,7 +102,7 @@ class Joint(NamedTuple):
     other: Tensor
 
 
-def norm_suits(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor], *, lean: bool = False) -> bool:
+def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor], *, lean: bool = False) -> bool:
     """Whether there is a kernel that normalises such an input and runs such neurons over it, and it pays.
 
     It normalises each number once in the forward pass and twice in the backward, and stores none.
@@ -114,10 +114,10 @@ def norm_suits(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor], *,
         lean: Whether it pays in any case, since memory is short.
     """
     cpu = x_TN.device.type == "cpu" and x_TN.numel() > 0
-    return cpu and (lean or large(x_TN)) and _slope(spec, x_TN, None, learned) is not None
+    return cpu and (lean or is_large(x_TN)) and _slope(spec, x_TN, None, learned) is not None
 
 
-def join_suits(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
+def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
     """The join of the spikes that :func:`norm_spikes` would give, if it can do that too; else None.
 
     Args:
@@ -129,12 +129,12 @@ def join_suits(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> 
     alike = other.shape == x_TN.shape and other.device == x_TN.device
     if not alike or torch.promote_types(other.dtype, x_TN.dtype) != x_TN.dtype:
         return None
-    tape = joining.trace(spec, branch=branch)
+    tape = joining.trace_join(spec, branch=branch)
     return None if tape is None else Joint(tape, other.to(x_TN.dtype))
 
 
-def norm_spikes(
-    spec: NeuronSpec, x_TN: Tensor, channels: Channels, learned: Mapping[str, Tensor], joint: Joint | None = None
+def run_norm_neurons(
+    spec: NeuronSpec, x_TN: Tensor, channels: ChannelAffine, learned: Mapping[str, Tensor], joint: Joint | None = None
 ) -> Tensor:
     """Normalises the input and runs neurons over it, from rest, where :func:`norm_suits`.
 
@@ -157,7 +157,7 @@ def norm_spikes(
     return fast
 
 
-def integrate(
+def run_neurons_from(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Runs neurons over a sequence.
@@ -192,7 +192,7 @@ def _slope(spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[
     """The tape of the surrogate's derivative, if there is a kernel for such neurons and tensors."""
     if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
         return None
-    return trace(spec.surrogate) if all(_scalar(f, x_TN.device) for f in _factors(spec, learned)) else None
+    return trace_surrogate(spec.surrogate) if all(_scalar(f, x_TN.device) for f in _factors(spec, learned)) else None
 
 
 def _factors(spec: NeuronSpec, learned: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
@@ -224,7 +224,7 @@ def _law(spec: NeuronSpec, factors: tuple[Any, Any, Any], slope: str) -> str:
     decay, gain, drift = (0.0 if isinstance(factor, Tensor) else float(factor) for factor in factors)
     v_reset = None if spec.v_reset is None else float(spec.v_reset)
     rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
-    return Law(decay, gain, drift, rest, v_threshold, v_reset, detach_reset, slope).text()
+    return NeuronConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset, slope).text()
 
 
 def _known(choice: str) -> str:

@@ -174,7 +174,7 @@ EXP64 = """
 from math import exp
 """
 
-LINE = 64
+CACHE_LINE_BYTES = 64
 """Bytes that memory comes in."""
 
 WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
@@ -189,7 +189,7 @@ FORMATS = {
 """For each format of input and spikes: the one computed with, and how to change between them."""
 
 
-def header(stored: str, *, exp: bool = False) -> str:
+def render_header(stored: str, *, exp: bool = False) -> str:
     """The head of a kernel's text.
 
     Args:
@@ -198,4 +198,4 @@ def header(stored: str, *, exp: bool = False) -> str:
     """
     number, conversions = FORMATS[stored]
     exponential = (EXP64 if number == "float64" else EXP32) if exp else ""
-    return HEADER.substitute(number=number, line=LINE // WIDTHS[stored]) + conversions + exponential + "\n"
+    return HEADER.substitute(number=number, line=CACHE_LINE_BYTES // WIDTHS[stored]) + conversions + exponential + "\n"

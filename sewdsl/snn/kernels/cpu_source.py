@@ -14,7 +14,7 @@ from string import Template
 from typing import NamedTuple
 
 from sewdsl.snn.kernels import cpu_numbers
-from sewdsl.snn.kernels.tracing import written
+from sewdsl.snn.kernels.tracing import tape_to_lines
 
 FORWARD = Template("""
 @njit(**apart)
@@ -102,10 +102,10 @@ def backward(
         $sum
 """)
 
-AFTER = {"hard": "h * (one - s) + v_reset * s", "soft": "h - v_threshold * s"}
+POTENTIAL_AFTER_SPIKE = {"hard": "h * (one - s) + v_reset * s", "soft": "h - v_threshold * s"}
 """The potential after the spikes (Eq. 3)."""
 
-THROUGH = {
+GRADIENT_THROUGH_RESET = {
     ("hard", True): "g_spikes_i * slope + g[i] * (one - s)",
     ("hard", False): "(g_spikes_i + (g[i] * v_reset - g[i] * h)) * slope + g[i] * (one - s)",
     ("soft", True): "g_spikes_i * slope + g[i]",
@@ -118,7 +118,7 @@ later[i] = g_h
 ones[i] += g_h
 products[i] += g_h * read(x[i])"""
 
-SUM = """for i in range(n):
+DECAY_GRADIENT_SUM = """for i in range(n):
     decays[i] += later[i] * (start[low + i] if start.size else rest)
 row = table[low // block]
 row[0], row[1], row[2] = total(decays[:n]), total(products[:n]), total(ones[:n])
@@ -142,7 +142,7 @@ INSTRUCTIONS = {
 """What a tape's instructions are in a kernel."""
 
 
-class Variant(NamedTuple):
+class NeuronKernelVariant(NamedTuple):
     """What makes the text of a backward kernel another.
 
     Attributes:
@@ -162,28 +162,28 @@ class Variant(NamedTuple):
     wants_factors: bool
 
 
-def forward(stored: str, reset: str) -> str:
+def render_forward(stored: str, reset: str) -> str:
     """A module with the function ``forward``; all constants are its arguments."""
-    return cpu_numbers.header(stored) + FORWARD.substitute(after=AFTER[reset])
+    return cpu_numbers.render_header(stored) + FORWARD.substitute(after=POTENTIAL_AFTER_SPIKE[reset])
 
 
-def backward(variant: Variant) -> str:
+def render_backward(variant: NeuronKernelVariant) -> str:
     """A module with the function ``backward``."""
-    lines = written(variant.slope, INSTRUCTIONS, "number({})")
-    after, give, add = AFTER[variant.reset], [], []
+    lines = tape_to_lines(variant.slope, INSTRUCTIONS, "number({})")
+    after, give, add = POTENTIAL_AFTER_SPIKE[variant.reset], [], []
     if variant.wants_x:
         give.append("g_x[i] = write(gain * g_h)")
     if variant.wants_factors:
         give += GIVE_FACTORS.replace("$after", after).splitlines()
-        add = SUM.splitlines()
+        add = DECAY_GRADIENT_SUM.splitlines()
     text = BACKWARD.substitute(
         after=after,
         slope=_indented([*lines, f"slope = t{len(lines) - 1}"]),
-        through=THROUGH[variant.reset, variant.detach_reset].replace("g_spikes_i", "read(g_spikes[i])"),
+        through=GRADIENT_THROUGH_RESET[variant.reset, variant.detach_reset].replace("g_spikes_i", "read(g_spikes[i])"),
         give=_indented(give or ["pass"]),
         sum=_indented(add or ["pass"]),
     )
-    return cpu_numbers.header(variant.stored, exp="exp(" in text) + text
+    return cpu_numbers.render_header(variant.stored, exp="exp(" in text) + text
 
 
 def _indented(lines: list[str]) -> str:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import cuda_source, layout, sources
-from sewdsl.snn.kernels.work import Wants, Work
+from sewdsl.snn.kernels.work import NeuronCall, NeuronNeedsGrad
 
-BLOCK = 256
+BLOCK_NEURONS = 256
 """Neurons in a program of the grid."""
 
 
-def forward(work: Work, *, final: bool) -> tuple[Tensor, Tensor]:
+def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
     """Spikes, and the potential after the last step; where that is not wanted, an empty tensor stands for it."""
     x_TN, v_N = _laid_out(work)
     spikes_TN = work.spikes()
@@ -34,7 +34,7 @@ def forward(work: Work, *, final: bool) -> tuple[Tensor, Tensor]:
 
 
 def backward(
-    work: Work, g_spikes_TN: Tensor | None, g_final_N: Tensor | None, wants: Wants
+    work: NeuronCall, g_spikes_TN: Tensor | None, g_final_N: Tensor | None, wants: NeuronNeedsGrad
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the input, of the first potential, and of the three factors; empty tensors for those not wanted.
 
@@ -51,9 +51,9 @@ def backward(
         x_TN, v_N = _laid_out(work)
         strides, size = layout.step_strides(work.x_TN), x_TN.numel()
         rows = g_x_TN if g_x_TN.dtype == work.wide and wants.x else x_TN.new_empty(size, dtype=work.wide)
-        g_spikes_TN = work.spikes().zero_() if g_spikes_TN is None else layout.aligned(g_spikes_TN, strides)
+        g_spikes_TN = work.spikes().zero_() if g_spikes_TN is None else layout.with_strides(g_spikes_TN, strides)
         start = x_TN if v_N is None else v_N
-        end = x_TN if g_final_N is None else layout.aligned(g_final_N, strides)
+        end = x_TN if g_final_N is None else layout.with_strides(g_final_N, strides)
         with _on(x_TN.device):
             _kernels(work.law.slope).backward[_grid(work)](
                 *(x_TN, start, g_spikes_TN, end, g_x_TN, g_v_N, rows, table, *_scalars(work)),
@@ -71,17 +71,17 @@ def _on(device: torch.device) -> AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def _laid_out(work: Work) -> tuple[Tensor, Tensor | None]:
+def _laid_out(work: NeuronCall) -> tuple[Tensor, Tensor | None]:
     """Input and first potential with their memory in one order."""
     strides = layout.step_strides(work.x_TN)
-    return layout.aligned(work.x_TN, strides), None if work.v_N is None else layout.aligned(work.v_N, strides)
+    return layout.with_strides(work.x_TN, strides), None if work.v_N is None else layout.with_strides(work.v_N, strides)
 
 
-def _grid(work: Work) -> tuple[int]:
-    return (-(-work.neurons // BLOCK),)
+def _grid(work: NeuronCall) -> tuple[int]:
+    return (-(-work.neurons // BLOCK_NEURONS),)
 
 
-def _scalars(work: Work) -> tuple[Any, ...]:
+def _scalars(work: NeuronCall) -> tuple[Any, ...]:
     """The factors, each a number or a tensor to be read on the device, and the constants."""
     law = work.law
     factors = (
@@ -91,14 +91,14 @@ def _scalars(work: Work) -> tuple[Any, ...]:
     return *factors, law.rest, law.v_threshold, law.v_reset or 0.0
 
 
-def _options(work: Work) -> dict[str, Any]:
+def _options(work: NeuronCall) -> dict[str, Any]:
     return {
         "STARTS": work.v_N is not None,
         "SOFT": work.law.v_reset is None,
         "DECAY": work.decay is not None,
         "GAIN": work.gain is not None,
         "DRIFT": work.drift is not None,
-        "BLOCK": BLOCK,
+        "BLOCK": BLOCK_NEURONS,
         "enable_fp_fusion": False,
     }
 
@@ -108,4 +108,4 @@ def _kernels(slope: str) -> ModuleType:
     """The kernels for a surrogate; Triton is loaded only now."""
     import triton  # noqa: PLC0415
 
-    return sources.load(cuda_source.text(slope), f"triton {triton.__version__}")
+    return sources.load_source(cuda_source.render_kernels(slope), f"triton {triton.__version__}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from string import Template
 
-from sewdsl.snn.kernels.tracing import written
+from sewdsl.snn.kernels.tracing import tape_to_lines
 
 TEXT = Template('''"""Kernels that were generated; this file may be removed at any time."""
 
@@ -161,11 +161,11 @@ INSTRUCTIONS = {
 """What a tape's instructions are in a kernel."""
 
 
-def text(slope: str) -> str:
+def render_kernels(slope: str) -> str:
     """A module with the kernels ``forward`` and ``backward``.
 
     Args:
         slope: The tape of the surrogate's derivative.
     """
-    lines = written(slope, INSTRUCTIONS, "{}")
+    lines = tape_to_lines(slope, INSTRUCTIONS, "{}")
     return TEXT.substitute(slope="\n    ".join([*lines, f"return t{len(lines) - 1}"]))

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from sewdsl.snn.kernels.tracing import NotTraceableError, Symbol
+from sewdsl.snn.kernels.tracing import NotTraceableError, TracedSymbol
 from sewdsl.snn.specification import JoinSpec
 
-Number = Symbol | float
+Number = TracedSymbol | float
 ONE = "set 1.0"
 """The derivative of what is passed on as it is."""
 
 
-class Derivatives(NamedTuple):
+class JoinDerivatives(NamedTuple):
     """Tapes of the two derivatives of a join.
 
     Attributes:
@@ -35,7 +35,7 @@ class Derivatives(NamedTuple):
         return any("z" in entry.split() for tape in self for entry in tape.split("; "))
 
 
-def trace(spec: JoinSpec, *, branch: bool) -> str | None:
+def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
     """The tape of a join; None where it does more than plain arithmetic, or has no gradient that a tape can say.
 
     Args:
@@ -43,29 +43,29 @@ def trace(spec: JoinSpec, *, branch: bool) -> str | None:
         branch: Whether the spikes are the branch; else they are the identity.
     """
     tape: list[str] = []
-    s, z = Symbol(tape, "s"), Symbol(tape, "z")
+    s, z = TracedSymbol(tape, "s"), TracedSymbol(tape, "z")
     try:
         value = spec.combine(branch=s if branch else z, identity=z if branch else s)  # type: ignore[arg-type]
         text = _ending(tape, value)
     except Exception:  # noqa: BLE001 -- whatever code of others raises when it meets a symbol, it cannot be traced
         return None
-    return text if differentiate(text) else None
+    return text if differentiate_join(text) else None
 
 
 @lru_cache(maxsize=1024)
-def differentiate(tape: str) -> Derivatives | None:
+def differentiate_join(tape: str) -> JoinDerivatives | None:
     """The derivatives of a join's tape; None where one is not known, or nothing but zero."""
     entries = tape.split("; ")
     try:
         found = [_derivative(entries, by) for by in "sz"]
     except KeyError:
         return None
-    return None if "set 0.0" in found else Derivatives(*found)
+    return None if "set 0.0" in found else JoinDerivatives(*found)
 
 
 def _ending(tape: list[str], result: object) -> str:
     """The tape of what a formula gave: a number that is no comparison, and the last one."""
-    if not isinstance(result, Symbol) or result.mask:
+    if not isinstance(result, TracedSymbol) or result.mask:
         raise NotTraceableError
     if result.name != f"t{len(tape) - 1}":
         result.write("set", result)
@@ -75,15 +75,15 @@ def _ending(tape: list[str], result: object) -> str:
 def _derivative(entries: Sequence[str], by: str) -> str:
     """Goes along a tape with the derivative of each number beside it."""
     tape: list[str] = []
-    values: dict[str, Number] = {name: Symbol(tape, name) for name in "sz"}
+    values: dict[str, Number] = {name: TracedSymbol(tape, name) for name in "sz"}
     slopes: dict[str, Number] = {name: float(name == by) for name in "sz"}
     for index, entry in enumerate(entries):
         instruction, *names = entry.split()
         operands = [values[name] if name in values else float(name) for name in names]
-        value = values[f"t{index}"] = Symbol(tape, "").write(instruction, *operands)
+        value = values[f"t{index}"] = TracedSymbol(tape, "").write(instruction, *operands)
         slopes[f"t{index}"] = RULES[instruction](value, operands, [slopes.get(name, 0.0) for name in names])
     slope = slopes[f"t{len(entries) - 1}"]
-    if not isinstance(slope, Symbol):
+    if not isinstance(slope, TracedSymbol):
         return f"set {slope!r}"
     slope.write("set", slope)
     return _pruned(tape)
@@ -100,14 +100,14 @@ def _pruned(tape: Sequence[str]) -> str:
 
 
 def _plus(a: Number, b: Number) -> Number:
-    if not isinstance(a, Symbol) and a == 0:
+    if not isinstance(a, TracedSymbol) and a == 0:
         return b
-    return a if not isinstance(b, Symbol) and b == 0 else a + b
+    return a if not isinstance(b, TracedSymbol) and b == 0 else a + b
 
 
 def _times(a: Number, b: Number) -> Number:
     for one, other in ((a, b), (b, a)):
-        if not isinstance(one, Symbol) and one in {0, 1}:
+        if not isinstance(one, TracedSymbol) and one in {0, 1}:
             return other if one else 0.0
     return a * b
 
@@ -116,7 +116,7 @@ def _sign(x: Number) -> Number:
     return (x > 0) * 1.0 - (x < 0) * 1.0
 
 
-Rule = Callable[[Symbol, Sequence[Number], Sequence[Number]], Number]
+Rule = Callable[[TracedSymbol, Sequence[Number], Sequence[Number]], Number]
 
 RULES: dict[str, Rule] = {
     "set": lambda _y, _x, d: d[0],

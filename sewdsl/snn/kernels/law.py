@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 
-class Law(NamedTuple):
+class NeuronConstants(NamedTuple):
     """The constants of neurons that charge by H = decay · V + gain · X + drift.
 
     An operator's arguments must be numbers, texts and tensors. As a text, a law also stands readable in an exported
@@ -43,11 +43,11 @@ class Law(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def parse(text: str) -> Law:
+def parse_constants(text: str) -> NeuronConstants:
     """The law of a line."""
     *numbers, v_reset, detach_reset, slope = text.split(", ")
     decay, gain, drift, rest, v_threshold = map(float, numbers)
-    return Law(
+    return NeuronConstants(
         decay,
         gain,
         drift,

@@ -22,7 +22,7 @@ Strides = tuple[int, ...]
 def step_strides(x_TN: Tensor) -> Strides:
     """The strides that one time-step of a result has: those of the input where it has no gaps, else row by row."""
     sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]
-    return strides if dense(sizes, strides) else _contiguous(sizes)
+    return strides if has_no_gaps(sizes, strides) else _contiguous(sizes)
 
 
 def empty(x_TN: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def empty_step(x_TN: Tensor, dtype: torch.dtype) -> Tensor:
     return x_TN.new_empty_strided(x_TN.shape[1:], step_strides(x_TN), dtype=dtype)
 
 
-def aligned(y: Tensor, strides: Strides) -> Tensor:
+def with_strides(y: Tensor, strides: Strides) -> Tensor:
     """A tensor whose steps have given strides: itself, where they have them, else a copy.
 
     Args:
@@ -49,12 +49,12 @@ def aligned(y: Tensor, strides: Strides) -> Tensor:
     return y.new_empty_strided(y.shape, (prod(y.shape[lead:]), *strides)[1 - lead :]).copy_(y)
 
 
-def stored(y: Tensor) -> str:
+def dtype_name(y: Tensor) -> str:
     """The number format of a tensor, as kernels are called by: ``bfloat16``."""
     return str(y.dtype).removeprefix("torch.")
 
 
-def row(y: Tensor) -> NDArray[Any]:
+def flat_row(y: Tensor) -> NDArray[Any]:
     """The memory behind a tensor, from its first element to its last, as one contiguous row of numbers.
 
     Formats that numpy does not know come as 16-bit integers.
@@ -64,15 +64,15 @@ def row(y: Tensor) -> NDArray[Any]:
     return (flat if flat.dtype.itemsize > 2 else flat.view(torch.int16)).numpy()  # noqa: PLR2004 -- bytes
 
 
-def sequence(y_TN: Tensor, strides: Strides) -> tuple[NDArray[Any], int]:
+def step_rows(y_TN: Tensor, strides: Strides) -> tuple[NDArray[Any], int]:
     """A sequence's memory, its steps laid out as asked for, and how far apart they lie."""
     if not y_TN.numel():
-        return row(y_TN), 0
-    y_TN = aligned(y_TN, strides)
-    return row(y_TN), y_TN.stride(0)
+        return flat_row(y_TN), 0
+    y_TN = with_strides(y_TN, strides)
+    return flat_row(y_TN), y_TN.stride(0)
 
 
-def dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+def has_no_gaps(sizes: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether every number has a place of its own, and there are no gaps between them."""
     expected = 1
     for stride, size in sorted((stride, size) for size, stride in zip(sizes, strides, strict=True) if size != 1):

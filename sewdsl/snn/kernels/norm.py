@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import channels_source, cpu, layout, norm_source, threads
-from sewdsl.snn.kernels.work import Work
+from sewdsl.snn.kernels.work import NeuronCall
 
-GROUPS = 64
+MAX_GROUPS = 64
 """The greatest number of groups of blocks, each of which has sums of its own."""
 
 
-class Share(NamedTuple):
+class Partition(NamedTuple):
     """How the neurons of an input are shared out.
 
     Attributes:
@@ -40,12 +40,12 @@ class Share(NamedTuple):
     C: int
 
     @classmethod
-    def of(cls, x_TN: Tensor) -> Share:
+    def of(cls, x_TN: Tensor) -> Partition:
         """Depends on shape, layout and number format alone."""
         T, neurons, C = x_TN.shape[0], x_TN[0].numel(), x_TN.shape[2]
-        block = cpu.block_of(x_TN)
+        block = cpu.block_size(x_TN)
         stride = layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
-        return cls(min(GROUPS, -(-neurons // block)), T, neurons, block, stride, C)
+        return cls(min(MAX_GROUPS, -(-neurons // block)), T, neurons, block, stride, C)
 
     def run(self, kernel: Callable[..., None], arrays: tuple[Any, ...], *scalars: float) -> None:
         """Calls a kernel on all groups."""
@@ -53,21 +53,21 @@ class Share(NamedTuple):
         def work(first: int, last: int) -> None:
             kernel(*arrays, first, last, *self, *scalars)
 
-        threads.share(work, self.groups, 1, parallel=self.neurons * self.T > cpu.FEW)
+        threads.run_in_blocks(work, self.groups, 1, parallel=self.neurons * self.T > cpu.MIN_PARALLEL_STEPS)
 
 
 def statistics(x_TN: Tensor) -> Tensor:
     """Mean and biased variance of every channel of ``[T, N, C, *]`` over all else, ``[2, C]``, float32 at least."""
-    share = Share.of(x_TN)
+    share = Partition.of(x_TN)
     sums = np.zeros((share.groups, share.C, 2))
-    arrays = *layout.sequence(x_TN, layout.step_strides(x_TN)), sums
-    share.run(_statistics(layout.stored(x_TN)), arrays)
+    arrays = *layout.step_rows(x_TN, layout.step_strides(x_TN)), sums
+    share.run(_statistics(layout.dtype_name(x_TN)), arrays)
     mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
     found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
     return found.to(torch.promote_types(x_TN.dtype, torch.float32))
 
 
-class Channels(NamedTuple):
+class KernelChannels(NamedTuple):
     """What batch norm has for each channel, ``[C]``: the current is ``weight · (x - mean) · rstd + bias``."""
 
     weight: Tensor
@@ -81,7 +81,7 @@ class Channels(NamedTuple):
         return a, self.bias - self.mean * a
 
 
-class Joint(NamedTuple):
+class FusedJoin(NamedTuple):
     """The join that takes the spikes, if one does.
 
     Attributes:
@@ -93,7 +93,7 @@ class Joint(NamedTuple):
     other: Tensor | None
 
 
-class Wanted(NamedTuple):
+class NeedsGrad(NamedTuple):
     """Which gradients are asked for.
 
     Attributes:
@@ -109,7 +109,7 @@ class Wanted(NamedTuple):
     other: bool
 
 
-class Pulled(NamedTuple):
+class NormGradients(NamedTuple):
     """Gradients; those not wanted are empty or zero.
 
     Attributes:
@@ -125,18 +125,18 @@ class Pulled(NamedTuple):
     other_TN: Tensor
 
 
-def forward(work: Work, channels: Channels, joint: Joint) -> Tensor:
+def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
     """What neurons at rest give, or what the join makes of it."""
     y_TN, strides = work.spikes(), layout.step_strides(work.x_TN)
     sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), y_TN)
-    arrays = *sequences, *map(layout.row, channels.line())
-    Share.of(work.x_TN).run(_forward(work.stored, work.law.reset, joint.tape), arrays, *_scalars(work))
+    arrays = *sequences, *map(layout.flat_row, channels.line())
+    Partition.of(work.x_TN).run(_forward(work.stored, work.law.reset, joint.tape), arrays, *_scalars(work))
     return y_TN
 
 
 def gradients(  # noqa: PLR0913 -- a whole layer
-    work: Work, g_TN: Tensor, channels: Channels, joint: Joint, wanted: Wanted, *, batch: bool
-) -> Pulled:
+    work: NeuronCall, g_TN: Tensor, channels: KernelChannels, joint: FusedJoin, wanted: NeedsGrad, *, batch: bool
+) -> NormGradients:
     """The gradients of :func:`forward`.
 
     Args:
@@ -161,18 +161,18 @@ def gradients(  # noqa: PLR0913 -- a whole layer
         product, one = sums * (work.x_TN.shape[2] / work.x_TN.numel())
         p = (-a * channels.rstd * product).to(a.dtype)
         q = (-a * one - p * channels.mean).to(a.dtype)
-        arrays = *_sequences(layout.step_strides(work.x_TN), work.x_TN, g_x_TN), layout.row(p), layout.row(q)
-        Share.of(work.x_TN).run(_settle(work.stored), arrays)
-    return Pulled(g_x_TN, sums.to(a.dtype), factors, g_other_TN)
+        arrays = *_sequences(layout.step_strides(work.x_TN), work.x_TN, g_x_TN), layout.flat_row(p), layout.flat_row(q)
+        Partition.of(work.x_TN).run(_settle(work.stored), arrays)
+    return NormGradients(g_x_TN, sums.to(a.dtype), factors, g_other_TN)
 
 
 def _pull(
-    work: Work, joint: Joint, gradients: tuple[Tensor, ...], lines: tuple[Tensor, ...], wanted: Wanted
+    work: NeuronCall, joint: FusedJoin, gradients: tuple[Tensor, ...], lines: tuple[Tensor, ...], wanted: NeedsGrad
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Fills gradients; sums over channels of g, the gradient of the potential, and of g · x; the gradient of decay."""
-    share, law, strides = Share.of(work.x_TN), work.law, layout.step_strides(work.x_TN)
+    share, law, strides = Partition.of(work.x_TN), work.law, layout.step_strides(work.x_TN)
     sums = wanted.channels or wanted.factors
-    variant = norm_source.Variant(
+    variant = norm_source.NormKernelVariant(
         work.stored,
         law.reset,
         law.detach_reset,
@@ -185,38 +185,38 @@ def _pull(
     )
     channels, g_decay = np.zeros((share.groups, share.C, 2)), np.zeros(share.groups)
     sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), *gradients)
-    share.run(_backward(variant), (*sequences, *map(layout.row, lines), channels, g_decay), *_scalars(work))
+    share.run(_backward(variant), (*sequences, *map(layout.flat_row, lines), channels, g_decay), *_scalars(work))
     ones, products = torch.from_numpy(channels.sum(0)).unbind(1)
     return ones, products, torch.tensor(g_decay.sum())
 
 
-def _or_nothing(other: Tensor | None, work: Work) -> Tensor:
+def _or_nothing(other: Tensor | None, work: NeuronCall) -> Tensor:
     return work.nothing(work.x_TN.dtype) if other is None else other
 
 
 def _sequences(strides: layout.Strides, *tensors: Tensor) -> list[Any]:
-    return [part for tensor in tensors for part in layout.sequence(tensor, strides)]
+    return [part for tensor in tensors for part in layout.step_rows(tensor, strides)]
 
 
-def _scalars(work: Work) -> tuple[float, ...]:
+def _scalars(work: NeuronCall) -> tuple[float, ...]:
     return work.law.rest, *work.numbers(), work.law.v_threshold, work.law.v_reset or 0.0
 
 
 @cache
 def _statistics(stored: str) -> cpu.Kernel:
-    return cpu.compiled(channels_source.statistics(stored), "statistics")
+    return cpu.compile_kernel(channels_source.render_statistics(stored), "statistics")
 
 
 @cache
 def _forward(stored: str, reset: str, join: str) -> cpu.Kernel:
-    return cpu.compiled(norm_source.forward(stored, reset, join), "forward")
+    return cpu.compile_kernel(norm_source.render_forward(stored, reset, join), "forward")
 
 
 @cache
-def _backward(variant: norm_source.Variant) -> cpu.Kernel:
-    return cpu.compiled(norm_source.backward(variant), "backward")
+def _backward(variant: norm_source.NormKernelVariant) -> cpu.Kernel:
+    return cpu.compile_kernel(norm_source.render_backward(variant), "backward")
 
 
 @cache
 def _settle(stored: str) -> cpu.Kernel:
-    return cpu.compiled(norm_source.settle(stored), "settle")
+    return cpu.compile_kernel(norm_source.render_statistics_terms(stored), "settle")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import joining, norm
-from sewdsl.snn.kernels.law import parse
-from sewdsl.snn.kernels.work import Work
+from sewdsl.snn.kernels.law import parse_constants
+from sewdsl.snn.kernels.work import NeuronCall
 
 
 @torch.library.custom_op("sewdsl::channel_statistics", mutates_args=(), device_types="cpu")
@@ -58,13 +58,16 @@ def norm_neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
         join: The tape of the join, whose result stands in the place of the spikes; empty: there is none.
         batch: Whether mean and rstd are those of x, so that x has a gradient through them too.
     """
-    work, channels = Work(x, None, decay, gain, drift, parse(law)), norm.Channels(weight, bias, mean, rstd)
-    return norm.forward(work, channels, norm.Joint(join, other))
+    work, channels = (
+        NeuronCall(x, None, decay, gain, drift, parse_constants(law)),
+        norm.KernelChannels(weight, bias, mean, rstd),
+    )
+    return norm.forward(work, channels, norm.FusedJoin(join, other))
 
 
 @norm_neuron.register_fake
 def _(x: Tensor, *_inputs: Any, **_options: bool) -> Tensor:
-    return Work(x, None, None, None, None, _inputs[-2]).spikes()
+    return NeuronCall(x, None, None, None, None, _inputs[-2]).spikes()
 
 
 @torch.library.custom_op("sewdsl::norm_neuron_backward", mutates_args=(), device_types="cpu")
@@ -90,27 +93,30 @@ def norm_neuron_backward(  # noqa: PLR0913
     ``wants`` says which: of x, of weight and bias, of the factors, of the other operand. That may be None where the
     gradients do not depend on it.
     """
-    work, channels = Work(x, None, decay, gain, drift, parse(law)), norm.Channels(weight, bias, mean, rstd)
-    found = norm.gradients(work, g, channels, norm.Joint(join, other), norm.Wanted(*wants), batch=batch)
+    work, channels = (
+        NeuronCall(x, None, decay, gain, drift, parse_constants(law)),
+        norm.KernelChannels(weight, bias, mean, rstd),
+    )
+    found = norm.gradients(work, g, channels, norm.FusedJoin(join, other), norm.NeedsGrad(*wants), batch=batch)
     return found.x_TN, found.channels, found.factors, found.other_TN
 
 
 @norm_neuron_backward.register_fake
 def _(_g: Any, x: Tensor, _other: Any, weight: Tensor, *inputs: Any, **_options: bool) -> tuple[Tensor, ...]:
-    work, wants = Work(x, None, None, None, None, inputs[-3]), norm.Wanted(*inputs[-1])
+    work, wants = NeuronCall(x, None, None, None, None, inputs[-3]), norm.NeedsGrad(*inputs[-1])
     g_x, g_other = (work.spikes() if wanted else work.nothing(x.dtype) for wanted in (wants.x, wants.other))
     return g_x, weight.new_empty((2, *weight.shape)), x.new_empty(3, dtype=torch.float64), g_other
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
+def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
     """The other operand is kept only where the gradients depend on it: of a sum, they do not."""
     x, other, *tensors, ctx.law, ctx.join = inputs
-    ctx.batch, slopes = keyword_only_inputs["batch"], joining.differentiate(ctx.join) if ctx.join else None
+    ctx.batch, slopes = keyword_only_inputs["batch"], joining.differentiate_join(ctx.join) if ctx.join else None
     ctx.passed_on = slopes is not None and slopes.other == joining.ONE
     ctx.save_for_backward(x, other if slopes is not None and slopes.read_other else None, *tensors)
 
 
-def _differentiate(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     """Mean and rstd are computed from x, or constants: they have no gradient of their own.
 
     Where the gradient of the other operand is that of the result, as of a sum, it is the same tensor.
@@ -125,4 +131,4 @@ def _differentiate(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     return g_x if needs[0] else None, g_other if needs[1] else None, g_weight, g_bias, None, None, *each, None, None
 
 
-norm_neuron.register_autograd(_differentiate, setup_context=_keep)
+norm_neuron.register_autograd(_differentiate_norm, setup_context=_keep_norm)

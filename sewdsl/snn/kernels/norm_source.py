@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from sewdsl.snn.kernels import cpu_numbers
 from sewdsl.snn.kernels.channels_source import CHANNELS
-from sewdsl.snn.kernels.cpu_source import AFTER, INSTRUCTIONS, THROUGH
-from sewdsl.snn.kernels.joining import ONE, differentiate
-from sewdsl.snn.kernels.tracing import written
+from sewdsl.snn.kernels.cpu_source import GRADIENT_THROUGH_RESET, INSTRUCTIONS, POTENTIAL_AFTER_SPIKE
+from sewdsl.snn.kernels.joining import ONE, differentiate_join
+from sewdsl.snn.kernels.tracing import tape_to_lines
 
 FORWARD = Template("""
 @njit(**apart)
@@ -155,7 +155,7 @@ def backward(
             gather(all_products, channels[group], 0, stride, C, 1)
 """)
 
-SETTLE = """
+ADD_STATISTICS_TERMS = """
 @njit(**apart)
 def add(x, slants, bases, g_x):
     for i in range(g_x.size):
@@ -187,7 +187,7 @@ def settle(x, x_step, g_x, step, p, q, first, last, groups, T, neurons, block, s
 READ_OTHER = "z = read(others[i])"
 
 
-class Variant(NamedTuple):
+class NormKernelVariant(NamedTuple):
     """What makes the text of a backward kernel another.
 
     Attributes:
@@ -213,20 +213,22 @@ class Variant(NamedTuple):
     wants_other: bool
 
 
-def forward(stored: str, reset: str, join: str) -> str:
+def render_forward(stored: str, reset: str, join: str) -> str:
     """A module with the function ``forward``; an empty tape of a join means that spikes are what it gives."""
     lines = [*_read_other(join), *_written(join, "y")] if join else ["pass"]
-    text = FORWARD.substitute(after=AFTER[reset], join=_indented(lines, 8), joined=_last(join, "y") if join else "s")
-    return cpu_numbers.header(stored) + CHANNELS + text
+    text = FORWARD.substitute(
+        after=POTENTIAL_AFTER_SPIKE[reset], join=_indented(lines, 8), joined=_last(join, "y") if join else "s"
+    )
+    return cpu_numbers.render_header(stored) + CHANNELS + text
 
 
-def backward(variant: Variant) -> str:
+def render_backward(variant: NormKernelVariant) -> str:
     """A module with the function ``backward``: all gradients, that of the input without what the statistics add."""
     join, give, fetch, flush = _through_join(variant), [], ["fetch(g_y, j + block, block)"], []
     if variant.wants_sums:
         give += ["ones[i] += g_h", "products[i] += g_h * read(x[i])"]
     if variant.wants_factors:
-        give.append(f"decays[i] += g[i] * ({AFTER[variant.reset]})")
+        give.append(f"decays[i] += g[i] * ({POTENTIAL_AFTER_SPIKE[variant.reset]})")
         flush += ["g_decay[group] += total(decays) + rest * total(g[:n])", "decays[:] = zero"]
     if variant.wants_x:
         give.append("g_x[i] = write(g_h * scales[i])")
@@ -236,27 +238,27 @@ def backward(variant: Variant) -> str:
     if READ_OTHER in join:
         fetch.append("fetch(others, e + block, block)")
     text = BACKWARD.substitute(
-        after=AFTER[variant.reset],
+        after=POTENTIAL_AFTER_SPIKE[variant.reset],
         join=_indented(join, 8),
         slope=_indented([*_written(variant.slope, "t"), f"slope = {_last(variant.slope, 't')}"], 8),
-        through=THROUGH[variant.reset, variant.detach_reset].replace("g[i]", "g_v"),
+        through=GRADIENT_THROUGH_RESET[variant.reset, variant.detach_reset].replace("g[i]", "g_v"),
         give=_indented(give or ["pass"], 8),
         fetch=_indented(fetch, 16),
         flush=_indented(flush or ["pass"], 12),
     )
-    return cpu_numbers.header(variant.stored, exp="exp(" in text) + CHANNELS + text
+    return cpu_numbers.render_header(variant.stored, exp="exp(" in text) + CHANNELS + text
 
 
-def settle(stored: str) -> str:
+def render_statistics_terms(stored: str) -> str:
     """A module with the function ``settle``, which adds what the statistics add to the gradient of the input."""
-    return cpu_numbers.header(stored) + CHANNELS + SETTLE
+    return cpu_numbers.render_header(stored) + CHANNELS + ADD_STATISTICS_TERMS
 
 
-def _through_join(variant: Variant) -> list[str]:
+def _through_join(variant: NormKernelVariant) -> list[str]:
     """From the gradient of what the join gives to that of the spikes, and to that of its other operand."""
     if not variant.join:
         return ["g_spikes_i = read(g_y[i])"]
-    slopes = differentiate(variant.join)
+    slopes = differentiate_join(variant.join)
     assert slopes is not None  # noqa: S101 -- only such joins are fused
     lines = ["g_spikes_i = g_i = read(g_y[i])", *(_read_other(" ".join(slopes)))]
     if variant.wants_other:
@@ -271,7 +273,7 @@ def _read_other(tapes: str) -> list[str]:
 
 
 def _written(tape: str, result: str) -> list[str]:
-    return written(tape, INSTRUCTIONS, "number({})", result)
+    return tape_to_lines(tape, INSTRUCTIONS, "number({})", result)
 
 
 def _last(tape: str, result: str) -> str:

@@ -12,19 +12,21 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import cpu, cuda
-from sewdsl.snn.kernels.law import parse
-from sewdsl.snn.kernels.work import Wants, Work
+from sewdsl.snn.kernels.law import parse_constants
+from sewdsl.snn.kernels.work import NeuronCall, NeuronNeedsGrad
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
-class Machine(Protocol):
+class DeviceKernels(Protocol):
     """Kernels for one kind of device."""
 
-    def forward(self, work: Work, *, final: bool) -> tuple[Tensor, Tensor]:
+    def forward(self, work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
         """Spikes, and the potential after the last step."""
 
-    def backward(self, work: Work, g_spikes_TN: Tensor | None, g_final_N: Tensor | None, wants: Wants) -> Gradients:
+    def backward(
+        self, work: NeuronCall, g_spikes_TN: Tensor | None, g_final_N: Tensor | None, wants: NeuronNeedsGrad
+    ) -> Gradients:
         """Gradients of the input, of the first potential, and of the three factors."""
 
 
@@ -50,7 +52,7 @@ def neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
         law: All other constants, as ``Law.text`` gives them.
         final: Whether the final potential is wanted; else an empty tensor stands for it.
     """
-    return _machine(x).forward(Work(x, v, decay, gain, drift, parse(law)), final=final)
+    return _machine(x).forward(NeuronCall(x, v, decay, gain, drift, parse_constants(law)), final=final)
 
 
 @torch.library.custom_op("sewdsl::neuron_backward", mutates_args=(), device_types=("cpu", "cuda"))
@@ -66,23 +68,25 @@ def neuron_backward(  # noqa: PLR0913
     wants: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of ``x``, of ``v``, and of decay, gain and drift together, as float64; empty where not wanted."""
-    return _machine(x).backward(Work(x, v, decay, gain, drift, parse(law)), g_spikes, g_final, Wants(*wants))
+    return _machine(x).backward(
+        NeuronCall(x, v, decay, gain, drift, parse_constants(law)), g_spikes, g_final, NeuronNeedsGrad(*wants)
+    )
 
 
-def _machine(x: Tensor) -> Machine:
+def _machine(x: Tensor) -> DeviceKernels:
     """The kernels of a tensor's device."""
     return cuda if x.device.type == "cuda" else cpu
 
 
 @neuron.register_fake
 def _(*inputs: Any, final: bool) -> tuple[Tensor, Tensor]:
-    work = Work(*inputs)
+    work = NeuronCall(*inputs)
     return work.spikes(), work.potential() if final else work.nothing(work.wide)
 
 
 @neuron_backward.register_fake
 def _(_g_spikes: Any, _g_final: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
-    work, wants = Work(*inputs[:-1]), Wants(*inputs[-1])
+    work, wants = NeuronCall(*inputs[:-1]), NeuronNeedsGrad(*inputs[-1])
     return (
         work.spikes() if wants.x else work.nothing(work.x_TN.dtype),
         work.potential() if wants.v else work.nothing(work.wide),

@@ -16,7 +16,7 @@ Window = tuple[int, int, int, int, int, int]
 """Height and width of the window, of its step, and of the padding on each side."""
 
 
-def suits(x: Tensor, window: Window) -> bool:
+def kernel_applies(x: Tensor, window: Window) -> bool:
     """Whether there is a kernel for such maps, and it pays.
 
     Args:
@@ -25,9 +25,9 @@ def suits(x: Tensor, window: Window) -> bool:
     """
     return (
         x.device.type == "cpu"
-        and choice.fast()
-        and choice.large(x)
-        and layout.stored(x) in cpu_numbers.FORMATS
+        and choice.cpu_kernels_enabled()
+        and choice.is_large(x)
+        and layout.dtype_name(x) in cpu_numbers.FORMATS
         and window[0] * window[1] <= pool_source.TAPS
         and x.is_contiguous(memory_format=torch.channels_last)
     )
@@ -48,9 +48,12 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     size = (H + 2 * ph - kh) // sh + 1, (W + 2 * pw - kw) // sw + 1
     y = torch.empty((samples, C, *size), dtype=x.dtype, memory_format=torch.channels_last)
     places = torch.empty(y.numel(), dtype=torch.uint8)
-    arrays, kernel = (layout.row(x), layout.row(y), places.numpy()), _forward(layout.stored(x))
-    threads.share(
-        lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window), samples * size[0], 1, parallel=x.numel() > cpu.FEW
+    arrays, kernel = (layout.flat_row(x), layout.flat_row(y), places.numpy()), _forward(layout.dtype_name(x))
+    threads.run_in_blocks(
+        lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
+        samples * size[0],
+        1,
+        parallel=x.numel() > cpu.MIN_PARALLEL_STEPS,
     )
     return y, places
 
@@ -66,9 +69,15 @@ def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
     """
     samples, C, H, W = g_x.shape
     g, size = g.contiguous(memory_format=torch.channels_last), g.shape[2:]
-    arrays, kernel = (layout.row(g), places.numpy(), layout.row(g_x)), _backward(layout.stored(g), _apart(window))
-    threads.share(
-        lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window), samples * H, 1, parallel=g_x.numel() > cpu.FEW
+    arrays, kernel = (
+        (layout.flat_row(g), places.numpy(), layout.flat_row(g_x)),
+        _backward(layout.dtype_name(g), _apart(window)),
+    )
+    threads.run_in_blocks(
+        lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
+        samples * H,
+        1,
+        parallel=g_x.numel() > cpu.MIN_PARALLEL_STEPS,
     )
 
 
@@ -80,9 +89,9 @@ def _apart(window: Window) -> bool:
 
 @cache
 def _forward(stored: str) -> cpu.Kernel:
-    return cpu.compiled(pool_source.forward(stored), "forward")
+    return cpu.compile_kernel(pool_source.render_forward(stored), "forward")
 
 
 @cache
 def _backward(stored: str, apart: bool) -> cpu.Kernel:  # noqa: FBT001 -- a key
-    return cpu.compiled(pool_source.backward(stored, apart=apart), "backward")
+    return cpu.compile_kernel(pool_source.render_backward(stored, apart=apart), "backward")

@@ -109,20 +109,20 @@ def backward(g, taken, g_x, first, last, C, H, W, rows, columns, kh, kw, sh, sw,
 """
 
 
-def forward(stored: str) -> str:
+def render_forward(stored: str) -> str:
     """A module with the function ``forward``, from maps to their maxima and the places of those in their windows.
 
     Args:
         stored: Format of the numbers.
     """
-    return cpu_numbers.header(stored) + HEAD + FORWARD
+    return cpu_numbers.render_header(stored) + HEAD + FORWARD
 
 
-def backward(stored: str, *, apart: bool) -> str:
+def render_backward(stored: str, *, apart: bool) -> str:
     """A module with the function ``backward``, from gradients and places to the gradient of the maps.
 
     Args:
         stored: Format of the numbers.
         apart: Whether windows do not overlap.
     """
-    return cpu_numbers.header(stored) + HEAD + (APART if apart else BACKWARD)
+    return cpu_numbers.render_header(stored) + HEAD + (APART if apart else BACKWARD)

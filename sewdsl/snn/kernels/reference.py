@@ -50,7 +50,7 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
     """
     wide = torch.promote_types(x_TN.dtype, torch.float32)
     v = torch.full_like(x_TN[0], spec.rest, dtype=wide) if v is None else v.to(torch.promote_types(v.dtype, wide))
-    charge, drive_TN = charging(spec, x_TN.to(wide), learned)
+    charge, drive_TN = charge_function(spec, x_TN.to(wide), learned)
     spikes = []
     for drive in drive_TN.unbind():
         s, v = fire(spec, charge(v, drive))
@@ -58,7 +58,7 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
     return torch.stack(spikes).to(x_TN.dtype), v
 
 
-def charging(
+def charge_function(
     spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Tensor]:
     """How to charge a step (Eq. 1), and with what: all that needs no V is done for all steps at once."""

@@ -16,7 +16,7 @@ from types import ModuleType
 from sewdsl import resources, whole
 
 
-def load(text: str, versions: str) -> ModuleType:
+def load_source(text: str, versions: str) -> ModuleType:
     """The module of a text.
 
     Args:
@@ -38,10 +38,10 @@ def load(text: str, versions: str) -> ModuleType:
 def _stored(name: str, text: str) -> Path | None:
     """The file of a text, written where it is missing; None where it cannot be."""
     try:
-        path = resources.cache() / "kernels" / f"{name}.py"
+        path = resources.cache_folder() / "kernels" / f"{name}.py"
         if not (path.is_file() and path.read_text(encoding="utf-8") == text):
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole.write(path, text.encode())
+            whole.write_atomically(path, text.encode())
     except (OSError, RuntimeError, UnicodeError):  # no room, no right, no home, no text
         return None
     return path

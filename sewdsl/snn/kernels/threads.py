@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
-PIECES = 4
+PIECES_PER_THREAD = 4
 """Into how many pieces a thread's share is cut, so that one that is held up does not hold up all."""
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
-def share(work: Callable[[int, int], object], neurons: int, block: int, *, parallel: bool) -> None:
+def run_in_blocks(work: Callable[[int, int], object], neurons: int, block: int, *, parallel: bool) -> None:
     """Calls ``work(first, last)`` until every neuron is dealt with, on as many threads as torch may use.
 
     Args:
@@ -27,7 +27,7 @@ def share(work: Callable[[int, int], object], neurons: int, block: int, *, paral
     if threads == 1:
         work(0, neurons)
         return
-    length = max(1, -(-neurons // (block * threads * PIECES))) * block
+    length = max(1, -(-neurons // (block * threads * PIECES_PER_THREAD))) * block
     firsts, at_hand = iter(range(0, neurons, length)), [work]
 
     def take() -> None:

@@ -17,14 +17,14 @@ from typing import Any, NoReturn, final
 
 from sewdsl.snn.specification import SurrogateSpec
 
-LONGEST_POWER = 8
+MAX_UNROLLED_POWER = 8
 """The highest whole power that is multiplied out."""
 
-OF_NUMBERS = {"add", "sub", "div", "neg"}
+ARITHMETIC_ONLY = {"add", "sub", "div", "neg"}
 """What means another thing, or nothing, where all operands are comparisons."""
 
 
-def trace(surrogate: SurrogateSpec) -> str | None:
+def trace_surrogate(surrogate: SurrogateSpec) -> str | None:
     """The tape of a surrogate's derivative; None where it does more than plain arithmetic.
 
     Plain arithmetic is ``+ - * /``, ``abs``, comparisons and ``& | ~`` of comparisons, whole and half powers, and a
@@ -32,9 +32,9 @@ def trace(surrogate: SurrogateSpec) -> str | None:
     """
     tape: list[str] = []
     try:
-        slope = surrogate.derivative(Symbol(tape, "u"))
-        if not isinstance(slope, Symbol):
-            slope = Symbol(tape, _number(slope))
+        slope = surrogate.derivative(TracedSymbol(tape, "u"))
+        if not isinstance(slope, TracedSymbol):
+            slope = TracedSymbol(tape, _number(slope))
     except Exception:  # noqa: BLE001 -- whatever code of others raises when it meets a symbol, it cannot be traced
         return None
     if slope.name != f"t{len(tape) - 1}":
@@ -54,7 +54,7 @@ def _number(value: object) -> str:
 
 
 @final
-class Symbol:
+class TracedSymbol:
     """Stands for a number while a formula is written down.
 
     Attributes:
@@ -65,57 +65,59 @@ class Symbol:
     def __init__(self, tape: list[str], name: str, *, mask: bool = False) -> None:
         self._tape, self.name, self.mask = tape, name, mask
 
-    def write(self, instruction: str, *operands: object, mask: bool = False) -> Symbol:
+    def write(self, instruction: str, *operands: object, mask: bool = False) -> TracedSymbol:
         """Puts an instruction on the tape and returns its result."""
-        if instruction in OF_NUMBERS and all(isinstance(operand, Symbol) and operand.mask for operand in operands):
+        if instruction in ARITHMETIC_ONLY and all(
+            isinstance(operand, TracedSymbol) and operand.mask for operand in operands
+        ):
             raise NotTraceableError
-        names = [operand.name if isinstance(operand, Symbol) else _number(operand) for operand in operands]
+        names = [operand.name if isinstance(operand, TracedSymbol) else _number(operand) for operand in operands]
         self._tape.append(" ".join([instruction, *names]))
-        return Symbol(self._tape, f"t{len(self._tape) - 1}", mask=mask)
+        return TracedSymbol(self._tape, f"t{len(self._tape) - 1}", mask=mask)
 
-    def __add__(self, other: object) -> Symbol:
+    def __add__(self, other: object) -> TracedSymbol:
         return self.write("add", self, other)
 
-    def __radd__(self, other: object) -> Symbol:
+    def __radd__(self, other: object) -> TracedSymbol:
         return self.write("add", other, self)
 
-    def __sub__(self, other: object) -> Symbol:
+    def __sub__(self, other: object) -> TracedSymbol:
         return self.write("sub", self, other)
 
-    def __rsub__(self, other: object) -> Symbol:
+    def __rsub__(self, other: object) -> TracedSymbol:
         return self.write("sub", other, self)
 
-    def __mul__(self, other: object) -> Symbol:
+    def __mul__(self, other: object) -> TracedSymbol:
         return self.write("mul", self, other)
 
-    def __rmul__(self, other: object) -> Symbol:
+    def __rmul__(self, other: object) -> TracedSymbol:
         return self.write("mul", other, self)
 
-    def __truediv__(self, other: object) -> Symbol:
+    def __truediv__(self, other: object) -> TracedSymbol:
         return self.write("div", self, other)
 
-    def __rtruediv__(self, other: object) -> Symbol:
+    def __rtruediv__(self, other: object) -> TracedSymbol:
         return self.write("div", other, self)
 
-    def __neg__(self) -> Symbol:
+    def __neg__(self) -> TracedSymbol:
         return self.write("neg", self)
 
-    def __pos__(self) -> Symbol:
+    def __pos__(self) -> TracedSymbol:
         return self
 
-    def __abs__(self) -> Symbol:
+    def __abs__(self) -> TracedSymbol:
         return self.write("abs", self)
 
-    def __lt__(self, other: object) -> Symbol:
+    def __lt__(self, other: object) -> TracedSymbol:
         return self.write("less", self, other, mask=True)
 
-    def __le__(self, other: object) -> Symbol:
+    def __le__(self, other: object) -> TracedSymbol:
         return self.write("most", self, other, mask=True)
 
-    def __gt__(self, other: object) -> Symbol:
+    def __gt__(self, other: object) -> TracedSymbol:
         return self.write("less", other, self, mask=True)
 
-    def __ge__(self, other: object) -> Symbol:
+    def __ge__(self, other: object) -> TracedSymbol:
         return self.write("most", other, self, mask=True)
 
     def __hash__(self) -> NoReturn:
@@ -132,48 +134,48 @@ class Symbol:
         """A tape has no branches."""
         raise NotTraceableError
 
-    def __and__(self, other: object) -> Symbol:
+    def __and__(self, other: object) -> TracedSymbol:
         return self.write("mul", *_masks(self, other), mask=True)
 
-    def __or__(self, other: object) -> Symbol:
+    def __or__(self, other: object) -> TracedSymbol:
         one, another = _masks(self, other)
         return ~(~one & ~another)
 
-    def __invert__(self) -> Symbol:
+    def __invert__(self) -> TracedSymbol:
         _masks(self, self)
         return self.write("sub", 1.0, self, mask=True)
 
-    def __pow__(self, exponent: object) -> Symbol:
+    def __pow__(self, exponent: object) -> TracedSymbol:
         """Whole and half powers, multiplied out as torch does."""
-        if isinstance(exponent, bool | Symbol) or not isinstance(exponent, int | float):
+        if isinstance(exponent, bool | TracedSymbol) or not isinstance(exponent, int | float):
             raise NotTraceableError
         if exponent < 0:
             return 1.0 / self**-exponent
         if exponent == 0.5:  # noqa: PLR2004 -- a square root
             return self.write("sqrt", self)
-        if exponent != int(exponent) or exponent > LONGEST_POWER:
+        if exponent != int(exponent) or exponent > MAX_UNROLLED_POWER:
             raise NotTraceableError
         result = self if exponent else self.write("set", 1.0)
         for _ in range(int(exponent) - 1):
             result = result * self
         return result
 
-    def __rpow__(self, number: Any) -> Symbol:
+    def __rpow__(self, number: Any) -> TracedSymbol:
         """An exponential."""
         if not number > 0:
             raise NotTraceableError
         return self.write("exp", self if number == e else self * log(number))
 
 
-def _masks(*operands: object) -> tuple[Symbol, ...]:
+def _masks(*operands: object) -> tuple[TracedSymbol, ...]:
     """The operands of a logical operation, which must be comparisons."""
-    masks = tuple(operand for operand in operands if isinstance(operand, Symbol) and operand.mask)
+    masks = tuple(operand for operand in operands if isinstance(operand, TracedSymbol) and operand.mask)
     if len(masks) < len(operands):
         raise NotTraceableError
     return masks
 
 
-def written(tape: str, instructions: Mapping[str, str], number: str, result: str = "t") -> list[str]:
+def tape_to_lines(tape: str, instructions: Mapping[str, str], number: str, result: str = "t") -> list[str]:
     """A tape as lines of a program.
 
     Args:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import layout
-from sewdsl.snn.kernels.law import Law
+from sewdsl.snn.kernels.law import NeuronConstants
 
 
-class Wants(NamedTuple):
+class NeuronNeedsGrad(NamedTuple):
     """Which gradients are asked for.
 
     Attributes:
@@ -26,7 +26,7 @@ class Wants(NamedTuple):
     factors: bool
 
 
-class Work(NamedTuple):
+class NeuronCall(NamedTuple):
     """Neurons and their input.
 
     Attributes:
@@ -43,7 +43,7 @@ class Work(NamedTuple):
     decay: Tensor | None
     gain: Tensor | None
     drift: Tensor | None
-    law: Law
+    law: NeuronConstants
 
     @property
     def T(self) -> int:  # noqa: N802 -- the name of the axis
@@ -63,7 +63,7 @@ class Work(NamedTuple):
     @property
     def stored(self) -> str:
         """The name of the number format of input and spikes."""
-        return layout.stored(self.x_TN)
+        return layout.dtype_name(self.x_TN)
 
     def numbers(self) -> tuple[float, float, float]:
         """decay, gain and drift as numbers."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from sewdsl.plugins import warn
 from sewdsl.train.data import places
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DATASETS, DataSet, Setup, Splits
+from sewdsl.train.data.dataset import DATASETS, DataOptions, DataSet, Splits
 from sewdsl.train.data.problem import DataError
 
-__all__ = ["Batches", "DataError", "DataSet", "Setup", "Splits", "datasets", "find", "load"]
+__all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Splits", "datasets", "find", "load"]
 
 
 @functools.cache
@@ -76,5 +76,5 @@ def load(
     if kind.shape is None and shape is None:
         message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
         raise ValueError(message)
-    place = Path(folder) if folder is not None else places.told()
-    return kind(Setup(place, steps, shape, subset=subset)).load()
+    place = Path(folder) if folder is not None else places.data_folder_variable()
+    return kind(DataOptions(place, steps, shape, subset=subset)).load()

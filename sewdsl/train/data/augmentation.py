@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Draw(NamedTuple):
+class RandomSource(NamedTuple):
     """Where random numbers of an epoch come from: with the sample's index they decide everything.
 
     Attributes:
@@ -41,7 +41,7 @@ class Augmentation:
     shift: int = 0
     flip: bool = False
 
-    def __call__(self, x: Tensor, indices: Tensor, draw: Draw | None) -> Tensor:
+    def __call__(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
         """Changed samples.
 
         Args:

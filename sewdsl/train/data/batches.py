@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from sewdsl.train.data.augmentation import Draw
+from sewdsl.train.data.augmentation import RandomSource
 from sewdsl.train.data.dataset import Samples, SampleSet
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Batches:
         import torch
 
         first, self.first = self.first, 0
-        draw = None if self.seed is None else Draw(self.seed, self.epoch)
+        draw = None if self.seed is None else RandomSource(self.seed, self.epoch)
         chunks = torch.split(self._share(self._order()), self.size)[first:]
         read = self._ahead if self.samples.readers else self._at_hand
         for self.given, batch in enumerate(read(chunks, draw), start=first + 1):
@@ -81,10 +81,10 @@ class Batches:
             order = order[: len(order) // self.processes * self.processes]
         return order[self.process :: self.processes]
 
-    def _at_hand(self, chunks: tuple[Tensor, ...], draw: Draw | None) -> Iterator[Samples]:
+    def _at_hand(self, chunks: tuple[Tensor, ...], draw: RandomSource | None) -> Iterator[Samples]:
         return (self.samples.batch(indices, draw) for indices in chunks)
 
-    def _ahead(self, chunks: tuple[Tensor, ...], draw: Draw | None) -> Iterator[Samples]:
+    def _ahead(self, chunks: tuple[Tensor, ...], draw: RandomSource | None) -> Iterator[Samples]:
         """The batches in order; while one is used, others are read."""
         pool = ThreadPoolExecutor(self.samples.readers)
         coming: deque[Future[Samples]] = deque()

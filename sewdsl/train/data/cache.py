@@ -21,10 +21,10 @@ FORMAT = 1
 
 def folder() -> Path:
     """Where the arrays lie; it can be removed at any time."""
-    return resources.cache()
+    return resources.cache_folder()
 
 
-def cached(key: tuple[object, ...], shape: tuple[int, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def load_or_make(key: tuple[object, ...], shape: tuple[int, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """An array by its key; where it is not in the cache, or damaged there, it is made and put there.
 
     A file appears under its name only when it is whole, so several processes may make the same array at once. Its
@@ -53,6 +53,6 @@ def _write(path: Path, made: NDArray[Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         packed = io.BytesIO()
         np.savez_compressed(packed, frames=made)
-        whole.write(path, packed.getvalue())
+        whole.write_atomically(path, packed.getvalue())
     except OSError as error:
         warnings.warn(f"cannot keep frames in '{folder()}', so they are made anew: {error.strerror}", stacklevel=2)

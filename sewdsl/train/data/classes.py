@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-SHOWN = 5
+MAX_CLASSES_NAMED = 5
 """Most classes that a message names."""
 SHOWN_DIGITS = 20
 """Most digits of a folder's name that a message quotes."""
@@ -22,12 +22,12 @@ def subfolders(folder: Path) -> dict[str, Path]:
         return {entry.name: Path(entry.path) for entry in entries if entry.is_dir() and entry.name[0] not in "._"}
 
 
-def child(folder: Path, *names: str) -> Path | None:
+def find_subfolder(folder: Path, *names: str) -> Path | None:
     """The folder in a folder that has one of these names, capitals or not; None where there is none."""
     return next((path for name, path in subfolders(folder).items() if name.lower() in names), None)
 
 
-def labels(names: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
+def class_labels(names: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
     """The class of each name.
 
     A number is its own class, so that '10' is 10; other names are counted in the order of their characters.
@@ -48,7 +48,7 @@ def _numbers(names: Iterable[str]) -> bool:
     return all(name.isascii() and name.isdigit() for name in names)
 
 
-def names(files: Iterable[tuple[int, Path]]) -> list[str]:
+def class_names(files: Iterable[tuple[int, Path]]) -> list[str]:
     """The names of the classes, in order, from files in folders of theirs; none where the names are numbers.
 
     What is no UTF-8 in a name is replaced, so that it can be printed.
@@ -59,7 +59,7 @@ def names(files: Iterable[tuple[int, Path]]) -> list[str]:
     return [found.get(label, str(label)) for label in range(max(found) + 1)]
 
 
-def files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[tuple[int, Path]]:
+def class_files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[tuple[int, Path]]:
     """The files with one of the suffixes in the folders of the classes: with their class, by class and then by name."""
     return [
         (label[name], path / entry)
@@ -70,7 +70,7 @@ def files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[
     ]
 
 
-def misfit(
+def class_problem(
     place: Path, parts: Mapping[str, Collection[int]], label: Mapping[str, int], count: int | None, *, subset: bool
 ) -> str:
     """What is wrong with the classes in a folder of one's own; empty where nothing is.
@@ -108,5 +108,5 @@ def misfit(
 
 
 def _some(words: Sequence[str]) -> str:
-    more = f", and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+    more = f", and {len(words) - MAX_CLASSES_NAMED} more" if len(words) > MAX_CLASSES_NAMED else ""
+    return ", ".join(words[:MAX_CLASSES_NAMED]) + more

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class SampleSet(Protocol):
     def readers(self) -> int:
         """How many threads should read batches ahead; 0: all samples are at hand."""
 
-    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
         """Some of the samples, ready for a network.
 
         Args:
@@ -59,7 +59,7 @@ class Samples(NamedTuple):
         """None are needed."""
         return 0
 
-    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:  # noqa: ARG002 -- nothing to augment
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:  # noqa: ARG002 -- nothing to augment
         """Some of the samples, as they are."""
         return Samples(self.x[indices], self.y[indices])
 
@@ -76,7 +76,7 @@ class Splits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Setup:
+class DataOptions:
     """What a run asks of its data set.
 
     Attributes:
@@ -125,8 +125,8 @@ class DataSet(ABC):
         cls.name = name
         DATASETS[name] = cls
 
-    def __init__(self, setup: Setup | None = None) -> None:
-        self.setup = setup or Setup()
+    def __init__(self, setup: DataOptions | None = None) -> None:
+        self.setup = setup or DataOptions()
         self.names: Sequence[str] = ()
 
     def find(self) -> str:

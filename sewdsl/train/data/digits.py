@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.images import Images, scaling
-from sewdsl.train.data.split import stratified
+from sewdsl.train.data.split import split_stratified
 
-MIDDLE = (0.5,)
+PIXEL_MEAN = (0.5,)
 """Subtracted from pixels on the scale from 0 to 1, which are then divided by it."""
 
 
@@ -21,7 +21,7 @@ class Digits(DataSet, name="digits"):
 
     def scaling(self) -> str:
         """To [-1, 1]; the whitest pixel is 16."""
-        return scaling(MIDDLE, MIDDLE)
+        return scaling(PIXEL_MEAN, PIXEL_MEAN)
 
     def load(self) -> Splits:
         """The digits."""
@@ -32,5 +32,5 @@ class Digits(DataSet, name="digits"):
         found = load_digits()
         x = torch.from_numpy(found.images.astype(np.uint8)).reshape(-1, *self.shape)
         y = torch.from_numpy(found.target.astype(np.int64))
-        images = Images(x, y, MIDDLE, MIDDLE, white=16, augmentation=self.setup.augmentation)
-        return stratified(images, test=0.2)
+        images = Images(x, y, PIXEL_MEAN, PIXEL_MEAN, white=16, augmentation=self.setup.augmentation)
+        return split_stratified(images, test=0.2)

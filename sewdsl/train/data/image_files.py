@@ -10,7 +10,7 @@ from math import exp, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sewdsl.train.data.augmentation import Draw
+from sewdsl.train.data.augmentation import RandomSource
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.problem import DataError
 
@@ -26,7 +26,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF")
 """What a file may hold, whatever its name: of others, some start programs."""
 MAX_PIXELS = 2**26
 """Of an image; at three bytes each they are 200 MB."""
-MARGIN = 256 / 224
+RESIZE_MARGIN = 256 / 224
 """By how much the short side is longer than what is cut out of the middle."""
 AREA, ASPECT, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10
 """Of a random crop: share of the image's area, and width by height."""
@@ -58,7 +58,7 @@ class ImageFiles:
         """A thread per core; decoding an image lets other threads run."""
         return min(os.cpu_count() or 1, 16)
 
-    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
         """Static inputs ``[N, C, H, W]`` and their classes.
 
         With a draw, each image is a random part of its file, scaled to size (He et al. 2016; the released code of the
@@ -70,7 +70,7 @@ class ImageFiles:
         import torch
         from torchvision.transforms import functional
 
-        mean, deviation = of_channels(self.shape[0])
+        mean, deviation = channel_statistics(self.shape[0])
         images = []
         for index in indices.tolist():
             image = self._open(self.files[index][1])
@@ -102,25 +102,25 @@ class ImageFiles:
         from torchvision.transforms import functional
 
         size = list(self.shape[1:])
-        scaled = functional.resize(image, [round(min(size) * MARGIN)])
+        scaled = functional.resize(image, [round(min(size) * RESIZE_MARGIN)])
         cut: Image = functional.center_crop(scaled, size)
         return cut
 
     def _random(self, image: Image, generator: np.random.Generator) -> Image:
         from torchvision.transforms import functional
 
-        top, left, height, width = random_part(image.height, image.width, generator)
+        top, left, height, width = random_crop(image.height, image.width, generator)
         cut: Image = functional.resized_crop(image, top, left, height, width, list(self.shape[1:]))
         mirror = self.flip and generator.random() < 1 / 2
         return functional.hflip(cut) if mirror else cut
 
 
-def of_channels(channels: int) -> tuple[Sequence[float], Sequence[float]]:
+def channel_statistics(channels: int) -> tuple[Sequence[float], Sequence[float]]:
     """Mean and standard deviation of three channels, or of a grey one."""
     return (MEAN, DEVIATION) if channels > 1 else (GREY_MEAN, GREY_DEVIATION)
 
 
-def random_part(height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
+def random_crop(height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
     """Top, left, height and width of a part of an image with a random area and aspect (Szegedy et al. 2015).
 
     Where ten draws do not fit into the image, it is the largest part from the middle with a permitted aspect.

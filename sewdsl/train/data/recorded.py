@@ -11,10 +11,10 @@ from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events.framing import COUNTS
 from sewdsl.train.data.events.layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording
-from sewdsl.train.data.near import near
+from sewdsl.train.data.near import near_misses
 from sewdsl.train.data.problem import DataError
 from sewdsl.train.data.recordings import Recordings
-from sewdsl.train.data.split import drawn
+from sewdsl.train.data.split import draw_share
 
 HELD_OUT = 0.2
 """Share of the recordings that are for the test where the folder has no split."""
@@ -54,7 +54,7 @@ class RecordedDataSet(DataSet):
         """The recordings; none is read before it is needed."""
         self.find()
         parts = self.part(self.listing)
-        self.names = self.called or classes.names((one.label, one.path) for part in parts for one in part)
+        self.names = self.called or classes.class_names((one.label, one.path) for part in parts for one in part)
         shape = self.setup.shape or self.shape or ()
         train, test = (Recordings(part, self.setup.steps, shape, self.setup.augmentation) for part in parts)
         return Splits(train, test)
@@ -63,7 +63,7 @@ class RecordedDataSet(DataSet):
     def listing(self) -> Listing:
         """The recordings, in the first layout that has all of them, or if a subset will do, the one that has most."""
         partial = []
-        for folder in places.candidates(self.setup.folder, self.folders):
+        for folder in places.candidate_folders(self.setup.folder, self.folders):
             for layout in self.layouts:
                 found = layout.find(folder, self.setup.steps)
                 if found and layout.counts in (None, (len(found.train), len(found.test))):
@@ -74,7 +74,7 @@ class RecordedDataSet(DataSet):
         if partial:
             raise DataError("\n".join([self._incomplete(*partial[0]), *self._near()]))
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
-        missing = places.missing(self.name, self.setup.folder, self.folders, patterns, self.source)
+        missing = places.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
         raise DataError("\n".join([missing, *self._near()]))
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
@@ -83,7 +83,7 @@ class RecordedDataSet(DataSet):
 
         if listing.test:
             return listing.train, listing.test
-        chosen = drawn(np.array([recording.label for recording in listing.train]), HELD_OUT)
+        chosen = draw_share(np.array([recording.label for recording in listing.train]), HELD_OUT)
         train, test = (
             [recording for recording, is_test in zip(listing.train, chosen, strict=True) if is_test == wanted]
             for wanted in (False, True)
@@ -94,7 +94,9 @@ class RecordedDataSet(DataSet):
         if self.classes is None:
             parts = {"train": listing.train, "test": listing.test} if listing.test else {"it": listing.train}
             there = {name: {recording.label for recording in part} for name, part in parts.items()}
-            wrong = classes.misfit(listing.place, there, listing.label, self.setup.classes, subset=self.setup.subset)
+            wrong = classes.class_problem(
+                listing.place, there, listing.label, self.setup.classes, subset=self.setup.subset
+            )
             if wrong:
                 raise DataError(wrong)
         for recording in (*listing.train, *listing.test):
@@ -107,7 +109,7 @@ class RecordedDataSet(DataSet):
             raise DataError(message)
 
     def _near(self) -> list[str]:
-        return near(places.candidates(self.setup.folder, self.folders), self.setup.steps)
+        return near_misses(places.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
 
     def _incomplete(self, layout: Layout, found: Listing) -> str:
         parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.events.recording import Recording
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-SMALL = 512 * 2**20
+MAX_IN_MEMORY_BYTES = 512 * 2**20
 """Bytes that a split may take in memory, at a byte per pixel; of larger ones nothing is kept."""
 READERS = 2
 """Threads that read ahead: decompression and counting run beside training."""
@@ -48,7 +48,7 @@ class Recordings:
 
         return torch.tensor([recording.label for recording in self.recordings], dtype=torch.int64)
 
-    def batch(self, indices: Tensor, draw: Draw | None = None) -> Samples:
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
         """Sequences ``[T, N, C, H, W]`` of counts, and their classes.
 
         Raises:
@@ -70,6 +70,6 @@ class Recordings:
         if recording in self._kept:
             return self._kept[recording]
         frames = recording.frames(self.steps, self.shape)
-        if len(self.recordings) * self.steps * prod(self.shape) <= SMALL:
+        if len(self.recordings) * self.steps * prod(self.shape) <= MAX_IN_MEMORY_BYTES:
             self._kept[recording] = frames
         return frames

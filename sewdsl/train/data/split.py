@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SEED = 2021
+SPLIT_SEED = 2021
 """Fixed, and not the recipe's: all runs on a data set are judged by the same samples."""
 
 
@@ -23,17 +23,17 @@ class Parts(NamedTuple):
     test: SampleSet
 
 
-def stratified(samples: SampleSet, test: float) -> Splits:
+def split_stratified(samples: SampleSet, test: float) -> Splits:
     """Parts the samples so that each class gives the same share of its own to the test set.
 
     Args:
         samples: All of them.
         test: Share that goes to the test set, in (0, 1); see :func:`drawn`.
     """
-    return Splits(*_parted(samples, test, SEED))
+    return Splits(*_parted(samples, test, SPLIT_SEED))
 
 
-def with_validation(splits: Splits, share: float, seed: int) -> Parts:
+def split_off_validation(splits: Splits, share: float, seed: int) -> Parts:
     """Takes a part out of the training set, by which an epoch can be chosen without a look at the test set.
 
     Args:
@@ -55,7 +55,7 @@ def with_validation(splits: Splits, share: float, seed: int) -> Parts:
     return parts
 
 
-def drawn(labels: NDArray[np.int64], share: float, seed: int = SEED) -> NDArray[np.bool_]:
+def draw_share(labels: NDArray[np.int64], share: float, seed: int = SPLIT_SEED) -> NDArray[np.bool_]:
     """Which samples a share of all consists of; each class gives nearly the same share of its own.
 
     The whole is rounded to a number of samples, but at least one; what is left over when each class's share is rounded
@@ -85,5 +85,5 @@ def _parted(samples: SampleSet, share: float, seed: int) -> tuple[SampleSet, Sam
     """What is left, and the share; both in the order of the samples."""
     import torch
 
-    chosen = torch.from_numpy(drawn(samples.y.numpy(), share, seed))
+    chosen = torch.from_numpy(draw_share(samples.y.numpy(), share, seed))
     return samples.part(torch.nonzero(~chosen).flatten()), samples.part(torch.nonzero(chosen).flatten())

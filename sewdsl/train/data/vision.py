@@ -57,7 +57,7 @@ class VisionDataSet(DataSet):
     def _root(self) -> Path:
         """The folder that holds the marker."""
         folder = self.setup.folder
-        for place in places.candidates(folder, (self.name,)):
+        for place in places.candidate_folders(folder, (self.name,)):
             if (place / self.marker).is_dir():
                 return place
             if place.name == self.marker:
@@ -65,7 +65,7 @@ class VisionDataSet(DataSet):
         python = f"torchvision.datasets.{type(self).__name__}('DIR', download=True)"
         patterns = [(f"{self.marker}/{self.files}", "torchvision")]
         source = f'{self.size}: python -c "import torchvision; {python}"'
-        raise DataError(places.missing(self.name, folder, (self.name,), patterns, source))
+        raise DataError(places.missing_data_message(self.name, folder, (self.name,), patterns, source))
 
     def _read(self, *, train: bool) -> Any:
         """torchvision's data set of this class's name."""

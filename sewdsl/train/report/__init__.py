@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sewdsl.train import atomic
-from sewdsl.train.facts import gather
+from sewdsl.train.facts import load_record
 from sewdsl.train.folder import RunFolder
-from sewdsl.train.report.page import page
+from sewdsl.train.report.page import render_page
 
 __all__ = ["write"]
 
@@ -23,6 +23,6 @@ def write(folder: RunFolder) -> Mapping[str, str]:
     Raises:
         RunError: the folder holds no run, or the page cannot be written.
     """
-    facts = gather(folder)
-    atomic.write_text(folder.report, page(facts))
+    facts = load_record(folder)
+    atomic.write_text_atomically(folder.report, render_page(facts))
     return facts.wrong

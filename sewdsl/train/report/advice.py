@@ -8,20 +8,20 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.train.report.firing import kind, last_of_branch
 from sewdsl.train.report.markup import Markup, tag
-from sewdsl.train.report.words import listed, share
+from sewdsl.train.report.words import format_share, join_names
 from sewdsl.train.watch.names import SATURATED
 from sewdsl.train.watch.population import Population
 
-MANY = 0.1
+NOTABLE_SHARE = 0.1
 """A share of the neurons, the channels or the places of a layer from which on there is something to say."""
 
 
-def notable(layer: Population) -> bool:
+def has_many_unusual(layer: Population) -> bool:
     """Whether many of its neurons are dead, or many saturated."""
-    return max(layer.dead_share, layer.saturated_share) >= MANY
+    return max(layer.dead_share, layer.saturated_share) >= NOTABLE_SHARE
 
 
-def worst_first(layers: Mapping[str, Population]) -> list[str]:
+def sort_by_unusual_share(layers: Mapping[str, Population]) -> list[str]:
     """Their names by the share of dead and saturated neurons together."""
     return sorted(layers, key=lambda name: -layers[name].dead_share - layers[name].saturated_share)
 
@@ -36,7 +36,7 @@ def paragraphs(layers: Mapping[str, Population], rates: Mapping[str, float], net
         rates: The firing rate of each as a whole.
         network: What they are layers of, if that is known.
     """
-    names = (name for name in worst_first(layers) if not (name in rates and kind(rates[name])))
+    names = (name for name in sort_by_unusual_share(layers) if not (name in rates and kind(rates[name])))
     rest = {name: layers[name] for name in names}
     found = (_channels(rest, network), _saturated(rest, network), _places(rest), _scattered(rest))
     return [paragraph for paragraph in found if paragraph]
@@ -47,10 +47,10 @@ def _channels(layers: Mapping[str, Population], network: Network | None) -> Mark
     found = {
         name: f"{layer.dead_channels} of {layer.shape[0]} {'channels' if layer.shape[1:] else 'neurons'}"
         for name, layer in layers.items()
-        if layer.dead_channels / layer.shape[0] >= MANY
+        if layer.dead_channels / layer.shape[0] >= NOTABLE_SHARE
     }
     said = (
-        f"Silent channels in {listed(found)}: whatever the sample, they never fire. {_held(found, network)} keeps "
+        f"Silent channels in {join_names(found)}: whatever the sample, they never fire. {_held(found, network)} keeps "
         "their current below v_threshold, and so far from it hardly any gradient comes back. A lower learning rate or "
         "a warmup keeps channels from falling silent; a lower v_threshold, or a surrogate that reaches further (a "
         f"smaller alpha), can wake them. {_identity(found, network, 0)}Where accuracy is as hoped, fewer channels will "
@@ -61,10 +61,14 @@ def _channels(layers: Mapping[str, Population], network: Network | None) -> Mark
 
 def _saturated(layers: Mapping[str, Population], network: Network | None) -> Markup:
     """Neurons that carry next to nothing, since they fire whatever comes."""
-    found = {name: share(layer.saturated_share) for name, layer in layers.items() if layer.saturated_share >= MANY}
+    found = {
+        name: format_share(layer.saturated_share)
+        for name, layer in layers.items()
+        if layer.saturated_share >= NOTABLE_SHARE
+    }
     always = sum(layers[name].always for name in found)
     said = (
-        f"Saturated neurons in {listed(found)}: they fire at more than {SATURATED:.0%} of the time-steps, {always:,} "
+        f"Saturated neurons in {join_names(found)}: they fire at more than {SATURATED:.0%} of the time-steps, {always:,} "
         f"of them at every one, which tells the layers behind them little. {_held(found, network)} keeps their current "
         f"above v_threshold. A higher v_threshold leaves them a choice; weight decay or a lower learning rate keeps "
         f"the current from growing so far. {_identity(found, network, 1)}"
@@ -77,10 +81,10 @@ def _places(layers: Mapping[str, Population]) -> Markup:
     found = {
         name: f"{layer.dead_places} of {layer.places}"
         for name, layer in layers.items()
-        if layer.dead_places / layer.places >= MANY
+        if layer.dead_places / layer.places >= NOTABLE_SHARE
     }
     said = (
-        f"Silent places in {listed(found)}: no channel ever fires there, as at a border that is empty in every sample. "
+        f"Silent places in {join_names(found)}: no channel ever fires there, as at a border that is empty in every sample. "
         "They cost time and no accuracy; smaller images would save it."
     )
     return tag("p", said, class_="note") if found else Markup()
@@ -89,9 +93,9 @@ def _places(layers: Mapping[str, Population]) -> Markup:
 def _scattered(layers: Mapping[str, Population]) -> Markup:
     """Neurons that never fire though others do at the same place, and in the same channel."""
     parts = {name: _alone(layer) / layer.neurons for name, layer in layers.items()}
-    found = {name: share(part) for name, part in parts.items() if part >= MANY}
+    found = {name: format_share(part) for name, part in parts.items() if part >= NOTABLE_SHARE}
     said = (
-        f"Silent neurons in {listed(found)}: others do fire in the same channels and at the same places, but what "
+        f"Silent neurons in {join_names(found)}: others do fire in the same channels and at the same places, but what "
         "these look for does not come up where they look. As long as accuracy is as hoped, nothing is amiss; if not, "
         "try a lower v_threshold."
     )

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.image import imsave
 
-from sewdsl.train.confusions import Confusions
+from sewdsl.train.confusions import ConfusionFile
 from sewdsl.train.report.markup import Markup, join, tag
 
-MOST_CLASSES = 30
+MAX_TABLE_CLASSES = 30
 """A table of more is too wide to read."""
-WORST = 5
+MAX_MISTAKES = 5
 """Confusions that are named, at most."""
 
 Counts = list[list[int]]
@@ -30,14 +30,14 @@ class Mistake(NamedTuple):
     found: int
 
 
-def section(confusions: Confusions) -> list[Markup]:
+def confusion_section(confusions: ConfusionFile) -> list[Markup]:
     """A sentence, the picture, and what is confused most."""
     classes, counts = confusions
     total = sum(map(sum, counts))
     if not total:
         return []
     note = f"Of {total:,} test samples, by the last weights: rows are their classes, columns what the network finds."
-    picture = _table(classes, counts) if len(counts) <= MOST_CLASSES else _image(classes, counts)
+    picture = _table(classes, counts) if len(counts) <= MAX_TABLE_CLASSES else _image(classes, counts)
     return [tag("p", note, class_="note"), tag("div", picture, class_="wide", tabindex="0"), _mistakes(classes, counts)]
 
 
@@ -106,7 +106,7 @@ def _mistakes(classes: list[str], counts: Counts) -> Markup:
     ]
     if not mistakes:
         return tag("p", "No sample is taken for another class.", class_="note")
-    worst = sorted(mistakes, key=lambda mistake: (-mistake.times, mistake.true, mistake.found))[:WORST]
+    worst = sorted(mistakes, key=lambda mistake: (-mistake.times, mistake.true, mistake.found))[:MAX_MISTAKES]
     said = ", ".join(
         f"{classes[true]} taken for {classes[found]} ({times} of {sum(counts[true])})" for times, true, found in worst
     )

@@ -28,7 +28,7 @@ DECADES = 20.0
 """A panel whose values differ by more than this factor has a logarithmic axis."""
 
 
-class Line(NamedTuple):
+class CurveLine(NamedTuple):
     """One line of a panel: a figure of each epoch, what it is called, and its colour."""
 
     figure: str
@@ -40,7 +40,7 @@ class Panel(NamedTuple):
     """One picture."""
 
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[CurveLine, ...]
     percent: bool = False
 
 
@@ -48,26 +48,26 @@ PANELS = (
     Panel(
         "accuracy",
         (
-            Line("train_accuracy", "training", TRAIN),
-            Line("validation_accuracy", "validation", VALIDATION),
-            Line("test_accuracy", "test", TEST),
+            CurveLine("train_accuracy", "training", TRAIN),
+            CurveLine("validation_accuracy", "validation", VALIDATION),
+            CurveLine("test_accuracy", "test", TEST),
         ),
         percent=True,
     ),
     Panel(
         "loss",
         (
-            Line("train_loss", "training", TRAIN),
-            Line("validation_loss", "validation", VALIDATION),
-            Line("test_loss", "test", TEST),
+            CurveLine("train_loss", "training", TRAIN),
+            CurveLine("validation_loss", "validation", VALIDATION),
+            CurveLine("test_loss", "test", TEST),
         ),
     ),
-    Panel("gradient norm, last batch", (Line("gradient_norm/total", "all layers", TRAIN),)),
-    Panel("learning rate", (Line("learning_rate", "learning rate", TRAIN),)),
+    Panel("gradient norm, last batch", (CurveLine("gradient_norm/total", "all layers", TRAIN),)),
+    Panel("learning rate", (CurveLine("learning_rate", "learning rate", TRAIN),)),
 )
 
 
-def pictures(epochs: Epochs) -> list[Markup]:
+def curve_svgs(epochs: Epochs) -> list[Markup]:
     """A picture for each panel of which the epochs have figures."""
     drawn = []
     for index, panel in enumerate(PANELS):
@@ -83,7 +83,7 @@ def _points(epochs: Epochs, figure: str) -> dict[int, float]:
     return {epoch: row[figure] for epoch, row in epochs.items() if figure in row and isfinite(row[figure])}
 
 
-def _draw(panel: Panel, lines: dict[Line, dict[int, float]]) -> str:
+def _draw(panel: Panel, lines: dict[CurveLine, dict[int, float]]) -> str:
     figure = Figure(figsize=(5.2, 2.9), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.train.facts import Facts
+from sewdsl.train.facts import RunRecord
 from sewdsl.train.report.markup import Markup, tag
 from sewdsl.train.watch.names import DEAD, SATURATED
 
-MOST_LAYERS = 40
+MAX_LAYERS = 40
 """More are folded away."""
-CURE = "A lower v_threshold, a batch norm before it, a larger gain or a higher learning rate can wake it."
+DEAD_LAYER_ADVICE = "A lower v_threshold, a batch norm before it, a larger gain or a higher learning rate can wake it."
 
 
-def section(facts: Facts) -> list[Markup]:
+def firing_section(facts: RunRecord) -> list[Markup]:
     """A sentence, a bar for each layer with its way there, and advice."""
     rates = facts.firing_rates
     if not rates:
@@ -31,7 +31,7 @@ def section(facts: Facts) -> list[Markup]:
 def _lists(rows: dict[str, Markup], rates: dict[str, float]) -> list[Markup]:
     """All layers; where they are many, those in trouble, and all behind a line."""
     every = tag("ol", *rows.values(), class_="rates")
-    if len(rows) <= MOST_LAYERS:
+    if len(rows) <= MAX_LAYERS:
         return [every]
     low, high = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
     said = f"all {len(rows)} layers, from {rates[low]:.2%} ({low}) to {rates[high]:.2%} ({high})"
@@ -75,7 +75,7 @@ def _warnings(rates: dict[str, float], network: Network | None) -> list[Markup]:
     said = []
     if dead:
         what = f"{_count(dead)} at less than {DEAD:.0%}: little passes, and little gradient comes back."
-        said.append(tag("p", f"{what} {_meaning(dead, network)}{CURE}", class_="warning"))
+        said.append(tag("p", f"{what} {_meaning(dead, network)}{DEAD_LAYER_ADVICE}", class_="warning"))
     if full:
         what = f"{_count(full)} at more than {SATURATED:.0%}: the spikes say little about the input."
         cure = "A higher v_threshold, or a batch norm before it, leaves it a choice."

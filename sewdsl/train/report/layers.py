@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from sewdsl.ir.network import Network, Node
 from sewdsl.train.report.markup import Markup, tag
-from sewdsl.train.report.verdict import short
+from sewdsl.train.report.verdict import format_short
 
 COLUMNS = ("layer", "what it is", "output", "range", "parameters", "MACs", "share")
 
 
-def section(network: Network | None) -> list[Markup]:
+def layers_section(network: Network | None) -> list[Markup]:
     """A table of every layer behind a line with the totals."""
     if network is None:
         return []
-    said = f"{len(network) - 1:,} layers, {network.total_parameters:,} parameters, {short(network.total_macs)} MACs"
+    said = (
+        f"{len(network) - 1:,} layers, {network.total_parameters:,} parameters, {format_short(network.total_macs)} MACs"
+    )
     head = tag("tr", *(tag("th", title, scope="col") for title in COLUMNS))
     rows = [_row(network, node) for node in network.nodes[1:]]
     table = tag("table", tag("thead", head), tag("tbody", *rows, _total(network)), class_="plain layers")

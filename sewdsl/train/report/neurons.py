@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sewdsl.train.facts import Facts
+from sewdsl.train.facts import RunRecord
 from sewdsl.train.report import advice
-from sewdsl.train.report.firing import MOST_LAYERS
+from sewdsl.train.report.firing import MAX_LAYERS
 from sewdsl.train.report.markup import Markup, tag
-from sewdsl.train.report.words import breakable, share
+from sewdsl.train.report.words import breakable, format_share
 from sewdsl.train.watch.names import SATURATED
 from sewdsl.train.watch.population import EDGES, Population
 
-WORST = 6
+MAX_HISTOGRAMS = 6
 """Layers that are shown, at most, where all of them are folded away."""
 PITCH, TALL = 14, 52
 """From one bar to the next, and the highest bar, in units of the picture."""
@@ -21,25 +21,25 @@ NOTE = (
 )
 
 
-def section(facts: Facts) -> list[Markup]:
+def neurons_section(facts: RunRecord) -> list[Markup]:
     """A sentence, advice, and a histogram for each layer."""
     found = facts.populations
     if not found:
         return []
     said = advice.paragraphs(found, facts.firing_rates, facts.network)
-    return [tag("p", NOTE, class_="note"), *said, *_lists(found)]
+    return [tag("p", NOTE, class_="note"), *said, *_neuron_lists(found)]
 
 
-def _lists(found: dict[str, Population]) -> list[Markup]:
+def _neuron_lists(found: dict[str, Population]) -> list[Markup]:
     """All layers; where they are many, those with most to say about, and all behind a line."""
     cards = {name: _card(name, layer) for name, layer in found.items()}
     every = tag("ol", *cards.values(), class_="neurons")
-    if len(found) <= MOST_LAYERS:
+    if len(found) <= MAX_LAYERS:
         return [every]
-    troubled = [name for name in advice.worst_first(found) if advice.notable(found[name])]
-    first = [tag("ol", *map(cards.__getitem__, troubled[:WORST]), class_="neurons")] if troubled else []
+    troubled = [name for name in advice.sort_by_unusual_share(found) if advice.has_many_unusual(found[name])]
+    first = [tag("ol", *map(cards.__getitem__, troubled[:MAX_HISTOGRAMS]), class_="neurons")] if troubled else []
     neurons, dead = (sum(counts) for counts in zip(*((one.neurons, one.dead) for one in found.values()), strict=True))
-    said = f"all {len(found)} layers: of {neurons:,} neurons, {share(dead / neurons)} never fire"
+    said = f"all {len(found)} layers: of {neurons:,} neurons, {format_share(dead / neurons)} never fire"
     return [*first, tag("details", tag("summary", said), every)]
 
 
@@ -57,7 +57,7 @@ def _card(name: str, layer: Population) -> Markup:
 
 
 def _end(part: float, what: str) -> Markup:
-    return tag("span", f"{share(part)} {what}", class_="much" if part >= advice.MANY else None)
+    return tag("span", f"{format_share(part)} {what}", class_="much" if part >= advice.NOTABLE_SHARE else None)
 
 
 def _histogram(layer: Population) -> Markup:
@@ -79,7 +79,7 @@ def _histogram(layer: Population) -> Markup:
 def _bar(index: int, count: int, top: int, layer: Population) -> Markup:
     """One bin; its count is said where the mouse is."""
     high = max(1.0, TALL * count / top)
-    said = f"{_bin(index)}: {count:,} neuron{'s' if count > 1 else ''}, {share(count / layer.neurons)}"
+    said = f"{_bin(index)}: {count:,} neuron{'s' if count > 1 else ''}, {format_share(count / layer.neurons)}"
     return tag(
         "rect",
         tag("title", said),

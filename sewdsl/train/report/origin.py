@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sewdsl.ir.words import in_words
-from sewdsl.train.facts import Facts
+from sewdsl.ir.words import format_value
+from sewdsl.train.facts import RunRecord
 from sewdsl.train.report.markup import Markup, tag
 
 SHOWN_ELSEWHERE = {
@@ -22,14 +22,14 @@ SHOWN_ELSEWHERE = {
 }
 
 
-def recipe(facts: Facts) -> list[Markup]:
+def recipe(facts: RunRecord) -> list[Markup]:
     """Every value in force, those of the header first."""
     header = dict(facts.network.settings) if facts.network else {}
     found = {**header, **facts.recipe}
     return [_list(found)] if found else []
 
 
-def section(facts: Facts) -> list[Markup]:
+def provenance_section(facts: RunRecord) -> list[Markup]:
     """Versions, machine, seed, seconds: all of the result that stands nowhere else."""
     said = {name: value for name, value in facts.result.items() if value is not None}
     rest = {name.replace("_", " "): value for name, value in said.items() if name not in SHOWN_ELSEWHERE}
@@ -46,4 +46,4 @@ def _list(values: Mapping[str, Any]) -> Markup:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return ", ".join(map(_text, value)) if isinstance(value, list) else in_words(value)
+    return ", ".join(map(_text, value)) if isinstance(value, list) else format_value(value)

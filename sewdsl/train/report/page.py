@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sewdsl.train.facts import Facts
+from sewdsl.train.facts import RunRecord
 from sewdsl.train.report import confusion, curves, firing, layers, neurons, origin, verdict
 from sewdsl.train.report.markup import Markup, join, tag
 from sewdsl.train.report.svg import inline
@@ -12,18 +12,18 @@ from sewdsl.train.report.svg import inline
 STYLE = Path(__file__).with_name("page.css")
 
 
-def page(facts: Facts) -> str:
+def render_page(facts: RunRecord) -> str:
     """HTML in one file; everything in it that comes from the run is escaped."""
     sections = [
-        _section("Curves", *curves.pictures(facts.epochs), class_="panels"),
-        _section("Firing rates", *firing.section(facts)),
-        _section("Neurons", *neurons.section(facts)),
-        _section("Confusion", *confusion.section(facts.confusion)),
+        _section("Curves", *curves.curve_svgs(facts.epochs), class_="panels"),
+        _section("Firing rates", *firing.firing_section(facts)),
+        _section("Neurons", *neurons.neurons_section(facts)),
+        _section("Confusion", *confusion.confusion_section(facts.confusion)),
         _section("Network", _diagram(facts)),
         _section("Recipe", *origin.recipe(facts)),
-        _section("Layers", *layers.section(facts.network)),
+        _section("Layers", *layers.layers_section(facts.network)),
         _section("Specification", _spec(facts)),
-        _section("Machine and versions", *origin.section(facts)),
+        _section("Machine and versions", *origin.provenance_section(facts)),
     ]
     head = tag(
         "head",
@@ -32,7 +32,7 @@ def page(facts: Facts) -> str:
         tag("title", f"{facts.title} – a run of sewdsl"),
         tag("style", Markup(STYLE.read_text(encoding="utf-8"))),
     )
-    body = tag("body", tag("main", verdict.header(facts), *sections))
+    body = tag("body", tag("main", verdict.page_header(facts), *sections))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -43,12 +43,12 @@ def _section(title: str, *content: str, class_: str | None = None) -> Markup:
     return tag("section", tag("h2", title), tag("div", *content, class_=class_))
 
 
-def _diagram(facts: Facts) -> Markup:
+def _diagram(facts: RunRecord) -> Markup:
     drawn = inline(facts.diagram, "diagram-", f"diagram of {facts.title}")
     return tag("figure", drawn, class_="diagram", tabindex="0") if drawn else Markup()
 
 
-def _spec(facts: Facts) -> Markup:
+def _spec(facts: RunRecord) -> Markup:
     if not facts.spec:
         return Markup()
     note = "The network and its recipe, with every override applied. In the folder of the run, this repeats it:"

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from sewdsl.train.report.markup import Markup
 
-DROPPED = {"defs/style", "foreignObject", "image", "metadata", "script", "style"}
+REMOVED_ELEMENTS = {"defs/style", "foreignObject", "image", "metadata", "script", "style"}
 """Elements that are no shapes: a style would hold for the whole page, and a script runs."""
 ELEMENT_TREE_ERRORS = (ET.ParseError, ValueError, RecursionError)
 
@@ -49,7 +49,9 @@ def _clean(element: ET.Element, prefix: str) -> None:
             element.insert(0, title)
     element.attrib.clear()
     element.attrib.update(kept)
-    element[:] = [child for child in element if isinstance(child.tag, str) and _local(child.tag) not in DROPPED]
+    element[:] = [
+        child for child in element if isinstance(child.tag, str) and _local(child.tag) not in REMOVED_ELEMENTS
+    ]
     for child in element:
         _clean(child, prefix)
 

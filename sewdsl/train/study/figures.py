@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 
 from sewdsl.elaborate.study import VARIANT
-from sewdsl.ir.words import in_pictures
+from sewdsl.ir.words import escape_mathtext
 from sewdsl.train import metrics
 from sewdsl.train.folder import RunFolder
 from sewdsl.train.repeats import Spread
-from sewdsl.train.study.outcome import Outcome, Row
+from sewdsl.train.study.outcome import Outcome, VariantResult
 from sewdsl.train.study.places import StudyFolder
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 PANELS = {"train_loss": "training loss", "train_accuracy": "training accuracy", "test_accuracy": "test accuracy"}
 """Those of the paper's Figures 9 and 10, by the name of the figure in ``metrics.csv``."""
 DASHES = ("-", "--", ":", "-.")
-TELLING = (VARIANT, "block", "join")
+SELF_EXPLANATORY_AXES = (VARIANT, "block", "join")
 """Axes whose values speak for themselves."""
-TREND = 3
+MIN_TREND_VALUES = 3
 """Least number of values that make a line."""
-WIDE = 8
+LOG_AXIS_RATIO = 8
 """Ratio of the largest to the smallest number from which on their axis is logarithmic."""
 
 
@@ -53,7 +53,7 @@ def numeric(outcome: Outcome) -> str | None:
     """The first axis on which there are three numbers or more, and nothing else."""
     for axis in outcome.axes:
         labels = {row.labels[axis] for row in outcome.rows}
-        if len(labels) >= TREND and all(_number(label) is not None for label in labels):
+        if len(labels) >= MIN_TREND_VALUES and all(_number(label) is not None for label in labels):
             return axis
     return None
 
@@ -68,7 +68,7 @@ def _number(label: str) -> float | None:
 def _said(axis: str, label: str) -> str:
     """A value that speaks for itself, or behind the last word of its key: ``SEW AND``, ``T_train none``."""
     head, *rest = axis.split(".")
-    return label if head in TELLING else f"{rest[-1] if rest else head} {label}"
+    return label if head in SELF_EXPLANATORY_AXES else f"{rest[-1] if rest else head} {label}"
 
 
 def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
@@ -83,7 +83,7 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
         Look(
             colours(first.index(key[0] if two else label) % colours.N),
             DASHES[second.index(key[1])] if two else "-",
-            in_pictures(label),
+            escape_mathtext(label),
         )
         for key, label in zip(keys, labels, strict=True)
     ]
@@ -91,10 +91,12 @@ def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
 
 def _curves(outcome: Outcome, folder: StudyFolder) -> None:
     figure = Figure(figsize=(13, 4.2), layout="constrained")
-    figure.suptitle(in_pictures(outcome.title))
+    figure.suptitle(escape_mathtext(outcome.title))
     panels = figure.subplots(1, len(PANELS))
     for row, look in zip(outcome.rows, _looks([row.labels for row in outcome.rows]), strict=True):
-        runs = [metrics.epochs(RunFolder(folder.path / row.folder / f"seed-{seed}").metrics) for seed in row.seeds]
+        runs = [
+            metrics.read_metrics(RunFolder(folder.path / row.folder / f"seed-{seed}").metrics) for seed in row.seeds
+        ]
         for axes, name in zip(panels, PANELS, strict=True):
             _band(axes, [{epoch: line[name] for epoch, line in run.items() if name in line} for run in runs], look)
     for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
@@ -121,9 +123,9 @@ def _band(axes: Axes, runs: Sequence[dict[int, float]], look: Look) -> None:
 
 def _trend(outcome: Outcome, axis: str, folder: StudyFolder) -> None:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    figure.suptitle(in_pictures(outcome.title))
+    figure.suptitle(escape_mathtext(outcome.title))
     panels = figure.subplots(1, 2, sharey=True)
-    kinds: list[tuple[str, Callable[[Row], Spread | None]]] = [
+    kinds: list[tuple[str, Callable[[VariantResult], Spread | None]]] = [
         ("training accuracy in the last epoch", lambda row: row.train_accuracy),
         ("test accuracy after the last epoch", lambda row: row.accuracy),
     ]
@@ -162,7 +164,7 @@ def _points(axes: Axes, points: list[tuple[float, Spread]], look: Look) -> None:
 
 def _numbers(axes: Axes, numbers: list[float]) -> None:
     """Marks the numbers that were tried, and no others."""
-    if numbers[0] > 0 and numbers[-1] / numbers[0] >= WIDE:
+    if numbers[0] > 0 and numbers[-1] / numbers[0] >= LOG_AXIS_RATIO:
         axes.set_xscale("log")
         axes.minorticks_off()
     axes.set_xticks(numbers)

@@ -10,7 +10,7 @@ from sewdsl.train.repeats import Spread
 from sewdsl.train.result import Result
 
 
-class Row(BaseModel):
+class VariantResult(BaseModel):
     """One variant.
 
     Attributes:
@@ -46,7 +46,7 @@ class Row(BaseModel):
         results: Sequence[Result],
         train_accuracies: Sequence[float],
         diverged: dict[int, str],
-    ) -> Row:
+    ) -> VariantResult:
         """The row of these runs."""
         return cls(
             labels=labels,
@@ -82,7 +82,7 @@ class Outcome(BaseModel):
     data: str
     runs: int
     machine: str
-    rows: list[Row]
+    rows: list[VariantResult]
 
     @property
     def title(self) -> str:

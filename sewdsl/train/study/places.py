@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from sewdsl.elaborate import Variant
+from sewdsl.elaborate import StudyVariant
 from sewdsl.train.folder import open_group
 
-LONGEST = 80
+MAX_FOLDER_NAME_LENGTH = 80
 """Characters of a variant's folder name."""
 
 
@@ -48,11 +48,11 @@ class StudyFolder:
         open_group(self.path, known.__contains__, "part of this study")
 
 
-def folder_name(variant: Variant) -> str:
+def folder_name(variant: StudyVariant) -> str:
     """A folder name that no other variant has: ``join=AND,train.T_train=6``."""
     text = ",".join(f"{axis}={label}" for axis, label in variant.labels.items()) or "as-written"
     plain = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", text)
-    if plain == text and len(text) <= LONGEST:
+    if plain == text and len(text) <= MAX_FOLDER_NAME_LENGTH:
         return text
     mark = sha256(text.encode()).hexdigest()[:6]
-    return f"{plain[:LONGEST]}-{mark}"
+    return f"{plain[:MAX_FOLDER_NAME_LENGTH]}-{mark}"

@@ -6,24 +6,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sewdsl.compiler import Compilation, Varied
-from sewdsl.elaborate import Variant
+from sewdsl.compiler import Compilation, CompiledVariant
+from sewdsl.elaborate import StudyVariant
 from sewdsl.train import metrics
-from sewdsl.train.folder import Diverged, RunFolder
-from sewdsl.train.machine import machine
-from sewdsl.train.plan import Plan, plan
-from sewdsl.train.repeats import GoOn, Start, compare, ended
+from sewdsl.train.folder import RunDiverged, RunFolder
+from sewdsl.train.machine import describe_machine
+from sewdsl.train.plan import TrainingPlan, plan_training
+from sewdsl.train.repeats import GoOn, Start, check_same_run, finish_run
 from sewdsl.train.result import Result
-from sewdsl.train.study import figures, tables
-from sewdsl.train.study.outcome import Outcome, Row
+from sewdsl.train.study import figures
+from sewdsl.train.study.outcome import Outcome, VariantResult
 from sewdsl.train.study.places import StudyFolder, folder_name
+from sewdsl.train.study.tables import write_tables
 
-Announce = Callable[[int, int, Varied, Plan], None]
+Announce = Callable[[int, int, CompiledVariant, TrainingPlan], None]
 """Told of each run before it: its number from 1, of how many, the variant, and the plan."""
 
 
 @dataclass
-class Group:
+class VariantRuns:
     """One variant and its runs.
 
     Attributes:
@@ -34,9 +35,9 @@ class Group:
         diverged: Where the numbers stopped being numbers, by seed.
     """
 
-    varied: Varied
+    varied: CompiledVariant
     folder: Path
-    plans: list[tuple[Compilation, Plan]]
+    plans: list[tuple[Compilation, TrainingPlan]]
     results: list[Result] = field(default_factory=list)
     diverged: dict[int, str] = field(default_factory=dict)
 
@@ -44,18 +45,18 @@ class Group:
         """The folder of one run."""
         return RunFolder(self.folder / f"seed-{seed}")
 
-    def row(self) -> Row:
+    def row(self) -> VariantResult:
         """Its figures so far."""
-        epochs = [metrics.epochs(self.place(result.seed).metrics) for result in self.results]
+        epochs = [metrics.read_metrics(self.place(result.seed).metrics) for result in self.results]
         last = [row["train_accuracy"] for row in (found[max(found)] for found in epochs) if "train_accuracy" in row]
         parameters = self.plans[0][1].network.total_parameters
         labels = self.varied.variant.labels
-        return Row.of(labels, self.folder.name, parameters, self.results, last, self.diverged)
+        return VariantResult.of(labels, self.folder.name, parameters, self.results, last, self.diverged)
 
 
-def groups(
-    variants: Sequence[Varied], folder: StudyFolder, data: Path | None, others: Iterable[Variant] = ()
-) -> list[Group]:
+def plan_runs(
+    variants: Sequence[CompiledVariant], folder: StudyFolder, data: Path | None, others: Iterable[StudyVariant] = ()
+) -> list[VariantRuns]:
     """Every run of a study, planned and checked before the first begins.
 
     Args:
@@ -70,7 +71,9 @@ def groups(
         RunError: a folder holds a run of something else.
     """
     found = [
-        Group(one, folder.path / folder_name(one.variant), [(c, plan(c, data)) for c in one.compilations])
+        VariantRuns(
+            one, folder.path / folder_name(one.variant), [(c, plan_training(c, data)) for c in one.compilations]
+        )
         for one in variants
     ]
     for place in {planned.data.name: planned.data for group in found for _, planned in group.plans}.values():
@@ -78,11 +81,13 @@ def groups(
     folder.open([*(group.folder.name for group in found), *map(folder_name, others)])
     for group in found:
         for compilation, planned in group.plans:
-            compare(compilation, group.place(planned.recipe.seed))
+            check_same_run(compilation, group.place(planned.recipe.seed))
     return found
 
 
-def run(found: Sequence[Group], folder: StudyFolder, start: Start, go_on: GoOn, announce: Announce) -> Outcome:
+def run_study(
+    found: Sequence[VariantRuns], folder: StudyFolder, start: Start, go_on: GoOn, announce: Announce
+) -> Outcome:
     """Trains what has not ended; after each run, the tables hold what is known.
 
     Seeds change slowest: the first of them gives a table of all variants early.
@@ -98,16 +103,16 @@ def run(found: Sequence[Group], folder: StudyFolder, start: Start, go_on: GoOn, 
         seed = planned.recipe.seed
         announce(number, total, group.varied, planned)
         try:
-            group.results.append(ended(compilation, planned, group.place(seed), start, go_on))
-        except Diverged as error:
+            group.results.append(finish_run(compilation, planned, group.place(seed), start, go_on))
+        except RunDiverged as error:
             group.diverged[seed] = str(error)
         outcome = _outcome(found, total)
-        tables.write(outcome, folder)
+        write_tables(outcome, folder)
     figures.draw(outcome, folder)
     return outcome
 
 
-def _outcome(found: Sequence[Group], total: int) -> Outcome:
+def _outcome(found: Sequence[VariantRuns], total: int) -> Outcome:
     network, _, data = found[0].plans[0][1]
     rows = [group.row() for group in found]
-    return Outcome(network=network.name, data=data.name, runs=total, machine=machine(), rows=rows)
+    return Outcome(network=network.name, data=data.name, runs=total, machine=describe_machine(), rows=rows)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sewdsl.train import atomic
 from sewdsl.train.repeats import Spread
-from sewdsl.train.study.outcome import Outcome, Row
+from sewdsl.train.study.outcome import Outcome, VariantResult
 from sewdsl.train.study.places import StudyFolder
 
 FIGURES = ("parameters", "seeds", "train", "last", "best", "seconds")
@@ -16,38 +16,38 @@ FIGURES = ("parameters", "seeds", "train", "last", "best", "seconds")
 test accuracies."""
 
 
-def write(outcome: Outcome, folder: StudyFolder) -> None:
+def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
     """Writes ``study.json``, ``table.md`` and ``table.csv``.
 
     Raises:
         RunError: one cannot be written.
     """
-    atomic.write_text(folder.outcome, outcome.model_dump_json(indent=2) + "\n")
-    atomic.write_text(folder.table, markdown(outcome))
-    atomic.write_text(folder.csv, as_csv(outcome))
+    atomic.write_text_atomically(folder.outcome, outcome.model_dump_json(indent=2) + "\n")
+    atomic.write_text_atomically(folder.table, table_to_markdown(outcome))
+    atomic.write_text_atomically(folder.csv, table_to_csv(outcome))
 
 
-def header(outcome: Outcome) -> list[str]:
+def column_names(outcome: Outcome) -> list[str]:
     """Names of the columns."""
     return [*outcome.axes, *FIGURES]
 
 
-def cells(row: Row) -> list[str]:
+def row_cells(row: VariantResult) -> list[str]:
     """What stands in a row: means, with the standard deviation of a sample where there are several seeds."""
     figures = ["–" if x is None else str(x) for x in (row.train_accuracy, row.accuracy, row.best_accuracy)]
     return [*row.labels.values(), f"{row.parameters:,}", _seeds(row), *figures, f"{row.seconds:.0f}"]
 
 
-def _seeds(row: Row) -> str:
+def _seeds(row: VariantResult) -> str:
     diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
     return ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
 
 
-def markdown(outcome: Outcome) -> str:
+def table_to_markdown(outcome: Outcome) -> str:
     """The table in Markdown."""
     words = len(outcome.axes)
     rule = ["---"] * words + ["---:"] * len(FIGURES)
-    rows = [header(outcome), rule, *([_escaped(cell) for cell in cells(row)] for row in outcome.rows)]
+    rows = [column_names(outcome), rule, *([_escaped(cell) for cell in row_cells(row)] for row in outcome.rows)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -55,7 +55,7 @@ def _escaped(cell: str) -> str:
     return cell.replace("|", "\\|")
 
 
-def as_csv(outcome: Outcome) -> str:
+def table_to_csv(outcome: Outcome) -> str:
     """A line for each variant; figures as numbers, nothing where there are none."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)

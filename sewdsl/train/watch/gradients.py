@@ -24,11 +24,11 @@ class GradientNorms(Callback):
         """Measures, if it is the last batch."""
         if trainer.is_last_batch:
             pl_module.log_dict(
-                {GRADIENT_NORM + name: norm for name, norm in norms(pl_module.get_submodule("model")).items()}
+                {GRADIENT_NORM + name: norm for name, norm in gradient_norms(pl_module.get_submodule("model")).items()}
             )
 
 
-def norms(model: torch.nn.Module) -> dict[str, float]:
+def gradient_norms(model: torch.nn.Module) -> dict[str, float]:
     """The norm of each layer's gradient by the layer's name, and ``total``; layers without one are left out."""
     layers: dict[str, list[Tensor]] = {}
     for name, weight in model.named_parameters():

@@ -33,11 +33,12 @@ class NeuronRates(FiringRates):
     def populations(self) -> dict[str, Population]:
         """The neurons by how much they fire, by the node's name, in order of computation."""
         return {
-            name: population(spikes, self._chances[name] // spikes.numel()) for name, spikes in self._spikes.items()
+            name: count_population(spikes, self._chances[name] // spikes.numel())
+            for name, spikes in self._spikes.items()
         }
 
 
-def population(spikes: Tensor, chances: int) -> Population:
+def count_population(spikes: Tensor, chances: int) -> Population:
     """Counts neurons by their rate.
 
     Args:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.export.archive import target
-from sewdsl.export.archive.program import STATED, archive, exported
+from sewdsl.export.archive.program import METADATA_FILE, export_program, write_archive
 from sewdsl.export.refusal import ExportError
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
@@ -76,7 +76,7 @@ def test_same_outputs(name: str) -> None:
     model = used(name, NETWORKS[name], steps=1 if name.startswith("resnet") else 2)
     x = noise(model, 3)
     with torch.no_grad():
-        y, found = model(x), exported(model).module()(x)
+        y, found = model(x), export_program(model).module()(x)
     torch.testing.assert_close(found, y, rtol=1e-10, atol=1e-10)
     assert (y[0] - y[1]).abs().max() > 1e-3  # silence would agree with anything
 
@@ -90,7 +90,7 @@ def test_same_outputs_of_random_networks(drawn: Drawn) -> None:
     model = build(drawn, Program.of(drawn.network)).eval()
     assume(model.example is not None)  # nothing else says that float64 is wanted
     wanted, margin = expected(drawn, DOUBLE, training=False)
-    found = exported(model).module()(drawn.x)
+    found = export_program(model).module()(drawn.x)
     y = wanted.y.mean(0) if dict(drawn.settings)["readout"] == "mean" else wanted.y[-1]
     wrong = (found - y).abs().max() > 1e-10 * (1 + y.abs().max())
     assume(not wrong or margin > 1e-10)
@@ -103,7 +103,7 @@ def test_torch_alone(tmp_path: Path) -> None:
     inputs = [noise(model, N) for N in (1, 2, 5)]
     with torch.no_grad():
         torch.save((inputs, [model(x) for x in inputs]), tmp_path / "pairs.pt")
-    (tmp_path / "tiny.pt2").write_bytes(archive(model))
+    (tmp_path / "tiny.pt2").write_bytes(write_archive(model))
     command = [sys.executable, "-W", "error", "-c", ALONE, "tiny.pt2", "pairs.pt"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "the same\n", "")
@@ -112,7 +112,7 @@ def test_torch_alone(tmp_path: Path) -> None:
 def test_operations_and_names() -> None:
     """Nothing but torch's operations; the weights under the names that they have here."""
     model = used("tiny")
-    program = exported(model)
+    program = export_program(model)
     calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
     assert {str(call).partition(".")[0] for call in calls} <= {"aten", "<built-in function getitem>"}
     assert list(map(str, calls)).count("aten.conv2d.default") == 5
@@ -123,9 +123,9 @@ def test_operations_and_names() -> None:
 
 def test_a_file_says_what_it_is_of() -> None:
     model = used("tiny")
-    extra = {STATED: ""}
-    torch.export.load(BytesIO(archive(model)), extra_files=extra)
-    stated = json.loads(extra[STATED])
+    extra = {METADATA_FILE: ""}
+    torch.export.load(BytesIO(write_archive(model)), extra_files=extra)
+    stated = json.loads(extra[METADATA_FILE])
     assert (stated["name"], stated["steps"], stated["encode"], stated["readout"]) == ("Tiny", "3", "direct", "mean")
     assert sewdsl.read(Source("tiny", stated["spec"])).result().nodes == model.network.nodes
 
@@ -133,7 +133,7 @@ def test_a_file_says_what_it_is_of() -> None:
 @pytest.mark.parametrize("encode", ["none", "direct"])
 def test_the_number_of_steps_is_fixed(encode: str) -> None:
     model = used("tiny", encode=encode, steps=2)
-    module = exported(model).module()
+    module = export_program(model).module()
     x = noise(model, 3)
     with torch.no_grad():
         torch.testing.assert_close(module(x), model(x), rtol=1e-10, atol=1e-10)
@@ -152,14 +152,14 @@ def test_kinds_of_ones_own(body: str) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3 if parameter.ndim > 1 else 1)  # so that there are spikes
-        torch.testing.assert_close(exported(model).module()(x), model(x), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(export_program(model).module()(x), model(x), rtol=1e-10, atol=1e-10)
 
 
 def test_what_cannot_be_traced() -> None:
     with announced():
         model = sewdsl.compile("c4k3-BALKS-FC3", input="2x8x8", steps=2)
     with pytest.raises(ExportError, match=r"^torch.export cannot trace network: "):
-        archive(model)
+        write_archive(model)
 
 
 def test_command(tmp_path: Path) -> None:

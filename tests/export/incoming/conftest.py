@@ -11,5 +11,5 @@ from sewdsl.snn import kernels
 
 @pytest.fixture(autouse=True, scope="module")
 def _reference() -> Iterator[None]:
-    with kernels.using("reference"):
+    with kernels.use_kernels("reference"):
         yield

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.export.incoming.network import Imported
+from sewdsl.export.incoming.network import ImportedNetwork
 
 
-def given(found: Imported, x: Tensor) -> Tensor:
+def given(found: ImportedNetwork, x: Tensor) -> Tensor:
     """The output of each time-step, in the number format of the input; every tensor has its place."""
     with torch.device("meta"):
         model = sewdsl.compile(found.network, optimize=0)
@@ -22,7 +22,7 @@ def given(found: Imported, x: Tensor) -> Tensor:
     return y
 
 
-def reads(found: Imported, text: str) -> None:
+def reads(found: ImportedNetwork, text: str) -> None:
     """It is the network of a compact text."""
     wanted = sewdsl.load(text, input=found.network.settings.input)
     ours, theirs = ([(str(node.op), node.inputs) for node in network.nodes[1:]] for network in (found.network, wanted))

@@ -12,8 +12,8 @@ from spikingjelly.activation_based import layer, neuron, surrogate
 from spikingjelly.activation_based.model import sew_resnet
 from torch import Tensor, nn
 
-from sewdsl.export.incoming.modules import read
-from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.export.incoming.modules import read_module
+from sewdsl.export.incoming.refusal import ModelImportError
 from tests.export.incoming.test_modules import ATAN, Written, built, conv, neurons
 
 SHAPE = (2, 8, 8)
@@ -46,8 +46,8 @@ LAYERS: dict[str, tuple[nn.Module, str]] = {
 def test_a_layer_is_named(name: str) -> None:
     module, said = LAYERS[name]
     mine = nn.Sequential(nn.Identity(), nn.Sequential(nn.Identity(), module)).double()
-    with pytest.raises(ImportRefused) as caught:
-        read(mine, SHAPE)
+    with pytest.raises(ModelImportError) as caught:
+        read_module(mine, SHAPE)
     assert "1.1 (" in str(caught.value)
     assert said in str(caught.value)
 
@@ -92,27 +92,29 @@ CALLS: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
 @pytest.mark.parametrize("name", CALLS)
 def test_a_forward_that_does_more(name: str) -> None:
     forward, said = CALLS[name]
-    with pytest.raises(ImportRefused) as caught:
-        read(Written(forward, a=conv()).double(), SHAPE)
+    with pytest.raises(ModelImportError) as caught:
+        read_module(Written(forward, a=conv()).double(), SHAPE)
     assert said in str(caught.value)
 
 
 def test_a_class_of_its_own_is_followed_not_guessed() -> None:
-    with pytest.raises(ImportRefused, match=r"^as \[N, \*\], the model itself \(.*\.Mine\) calls torch.conv2d"):
-        read(Mine(2, 2, 3), SHAPE)
-    with pytest.raises(ImportRefused, match="the module gives Tensor, not one tensor that is computed from its input"):
-        read(Constant(), SHAPE)
+    with pytest.raises(ModelImportError, match=r"^as \[N, \*\], the model itself \(.*\.Mine\) calls torch.conv2d"):
+        read_module(Mine(2, 2, 3), SHAPE)
+    with pytest.raises(
+        ModelImportError, match="the module gives Tensor, not one tensor that is computed from its input"
+    ):
+        read_module(Constant(), SHAPE)
 
 
 def test_steps_and_modes() -> None:
     """A module that repeats its input knows how often; one in multi-step mode reads a sequence; torch's does not."""
     repeats = Written(lambda m, x: m.n(m.a(x).unsqueeze(0).repeat(4, 1, 1, 1, 1)), a=conv(), n=neurons()())
-    assert read(repeats, SHAPE, 4).network.settings.encode == "direct"
-    with pytest.raises(ImportRefused, match="repeats its input 4 times; the network has 3 time-steps"):
-        read(repeats, SHAPE, 3)
+    assert read_module(repeats, SHAPE, 4).network.settings.encode == "direct"
+    with pytest.raises(ModelImportError, match="repeats its input 4 times; the network has 3 time-steps"):
+        read_module(repeats, SHAPE, 3)
     mixed = nn.Sequential(conv(), neurons()())
-    with pytest.raises(ImportRefused) as caught:
-        read(mixed, SHAPE, 4)
+    with pytest.raises(ModelImportError) as caught:
+        read_module(mixed, SHAPE, 4)
     assert "0 (torch.nn.modules.conv.Conv2d) would take time-steps for samples: it reads [T, N, *]" in str(caught.value)
     assert "1 (spikingjelly.activation_based.neuron" in str(caught.value)
     assert "is in step mode 'm', but reads [N, *]" in str(caught.value)
@@ -120,25 +122,27 @@ def test_steps_and_modes() -> None:
 
 def test_what_may_stand_behind_a_readout() -> None:
     fires = Written(lambda m, x: m.b(m.n(m.a(x)).mean(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.ReLU())
-    with pytest.raises(ImportRefused, match=r"b \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
-        read(fires, (4,), 4)
+    with pytest.raises(ModelImportError, match=r"b \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
+        read_module(fires, (4,), 4)
     linear = Written(lambda m, x: m.c(m.b(m.n(m.a(x)).mean(0))), **dict(fires.named_children()), c=nn.ReLU())
     linear.b = nn.Linear(8, 2)
-    with pytest.raises(ImportRefused, match=r"c \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
-        read(linear, (4,), 4)
+    with pytest.raises(ModelImportError, match=r"c \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
+        read_module(linear, (4,), 4)
     biased = Written(lambda m, x: m.b(m.n(m.a(x)).sum(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.Linear(8, 2))
-    with pytest.raises(ImportRefused, match=r"b \(torch.*Linear\) is FC behind the sum over all time-steps"):
-        read(biased, (4,), 4)
-    with pytest.raises(ImportRefused, match="the module takes the sum over all time-steps, not the last"):
-        read(Written(lambda m, x: m.n(m.a(x)).sum(0), a=nn.Linear(4, 8), n=neurons()()), (4,), 4, readout="last")
+    with pytest.raises(ModelImportError, match=r"b \(torch.*Linear\) is FC behind the sum over all time-steps"):
+        read_module(biased, (4,), 4)
+    with pytest.raises(ModelImportError, match="the module takes the sum over all time-steps, not the last"):
+        read_module(Written(lambda m, x: m.n(m.a(x)).sum(0), a=nn.Linear(4, 8), n=neurons()()), (4,), 4, readout="last")
 
 
 def test_a_resnext_has_no_place_for_what_it_lacks() -> None:
     """But it has one: its groups are in the language; a module is as it was when it is refused."""
     module = built(sew_resnet.sew_resnet18(cnf="ADD", spiking_neuron=neuron.QIFNode))
     kept = [set(vars(each)) for each in module.modules()]
-    with pytest.raises(ImportRefused, match=r"sn1 \(spikingjelly\.activation_based\.neuron\.nonlinear_if\.QIFNode\)"):
-        read(module, (3, 32, 32), 2)
+    with pytest.raises(
+        ModelImportError, match=r"sn1 \(spikingjelly\.activation_based\.neuron\.nonlinear_if\.QIFNode\)"
+    ):
+        read_module(module, (3, 32, 32), 2)
     assert [set(vars(each)) for each in module.modules()] == kept
 
 
@@ -150,8 +154,8 @@ class Derived(neuron.LIFNode):  # type: ignore[misc]
 @pytest.mark.parametrize("module", [neuron.KLIFNode(step_mode="m"), neuron.NonSpikingLIFNode(), Derived()])
 def test_a_neuron_of_another_kind_is_named_and_not_looked_into(module: nn.Module) -> None:
     name = f"{type(module).__module__}.{type(module).__qualname__}"
-    with pytest.raises(ImportRefused) as caught:
-        read(nn.Sequential(nn.Flatten(), module) if name.endswith("Derived") else module, SHAPE, 4)
+    with pytest.raises(ModelImportError) as caught:
+        read_module(nn.Sequential(nn.Flatten(), module) if name.endswith("Derived") else module, SHAPE, 4)
     where = "1" if name.endswith("Derived") else "the model itself"
     of_these = "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"
     assert str(caught.value) == f"{where} ({name}) is not covered: {of_these}"
@@ -168,5 +172,5 @@ LOOPS: dict[str, Callable[[Any, Tensor], Any]] = {
 @pytest.mark.parametrize(("name", "mode"), [*((name, "s") for name in LOOPS), ("index", "m")])
 def test_a_loop_over_time_steps(name: str, mode: str) -> None:
     inner = nn.Sequential(nn.Flatten(), nn.Linear(128, 3), neuron.IFNode(step_mode=mode, **ATAN))
-    with pytest.raises(ImportRefused, match=r"loop.* over .*give the inner network, which .* for each, and steps"):
-        read(Written(LOOPS[name], net=inner), SHAPE, 4)
+    with pytest.raises(ModelImportError, match=r"loop.* over .*give the inner network, which .* for each, and steps"):
+        read_module(Written(LOOPS[name], net=inner), SHAPE, 4)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.export import spikingjelly
-from sewdsl.export.incoming.modules import read
-from sewdsl.export.incoming.network import Imported
-from sewdsl.export.source.running import module as instance
-from sewdsl.export.weights import SCHEMES, fit
+from sewdsl.export.incoming.modules import read_module
+from sewdsl.export.incoming.network import ImportedNetwork
+from sewdsl.export.source.running import module_from_source as instance
+from sewdsl.export.weights import SCHEMES, to_node_paths
 from sewdsl.ops.layers.flatten import Flatten
 from tests.export.incoming.run import given, reads
 from tests.export.layouts import DVSNet, ImageNetNet
@@ -35,12 +35,12 @@ def settle(module: nn.Module, x: Tensor, drive: float = 0.3) -> None:
             each.momentum = 0.1
 
 
-def same(module: nn.Module, x: Tensor, steps: int = 2, **options: Any) -> Imported:
+def same(module: nn.Module, x: Tensor, steps: int = 2, **options: Any) -> ImportedNetwork:
     """What is read of a module, if it gives the same; nothing of the module is changed."""
     before = {key: value.clone() for key, value in module.state_dict().items()}
     kept = [dict(vars(each)) for each in module.modules()]
     shape = tuple(x.shape[2:] if x.ndim in {3, 5} else x.shape[1:])
-    found = read(module, shape, steps, **options)
+    found = read_module(module, shape, steps, **options)
     assert all(vars(each).keys() == old.keys() for each, old in zip(module.modules(), kept, strict=True))
     assert all(value.equal(before[key]) for key, value in module.state_dict().items())
     with torch.no_grad():
@@ -52,7 +52,7 @@ def same(module: nn.Module, x: Tensor, steps: int = 2, **options: Any) -> Import
     return found
 
 
-def body(found: Imported) -> str:
+def body(found: ImportedNetwork) -> str:
     return " ".join(found.text.split("body", 1)[1].split()).replace("- ", "-")
 
 
@@ -112,11 +112,11 @@ def test_is_the_shipped_network(kind: str, depth: int) -> None:
     shipped = sewdsl.load(f"{kind}resnet-{depth}")
     with torch.device("meta"):
         module = resnet(kind, depth)
-        found = read(module, (3, 224, 224), shipped.settings.steps)
+        found = read_module(module, (3, 224, 224), shipped.settings.steps)
     assert [(node.op, node.inputs) for node in found.network.nodes[1:]] == [
         (node.op, node.inputs) for node in shipped.nodes[1:]
     ]
-    weights, _ = fit(module.state_dict(), shipped, SCHEMES["spikingjelly" if kind else "torchvision"])
+    weights, _ = to_node_paths(module.state_dict(), shipped, SCHEMES["spikingjelly" if kind else "torchvision"])
     ours, theirs = ([value.shape for value in tensors.values()] for tensors in (found.tensors, weights))
     assert sorted(ours) == sorted(theirs)
 
@@ -236,7 +236,7 @@ def test_single_step_mode() -> None:
         "s",
     ).eval()  # fmt: skip
     x = 3 * image(6, 2, 2, 8, 8)
-    found = read(module, (2, 8, 8), 6)
+    found = read_module(module, (2, 8, 8), 6)
     with torch.no_grad():
         y = torch.stack([module(x_N) for x_N in x])
     assert float(y.std()) > 0
@@ -345,19 +345,19 @@ def test_readouts(how: str) -> None:
     fc = layer.Linear(8, 3, bias=how != "sum", step_mode="m")
     module = Written(lambda m, x: m.fc(take[how](m.n(m.f(x)))), f=nn.Linear(4, 8), n=neurons()(), fc=fc).double()
     x = 3 * image(5, 2, 4)
-    found = read(module, (4,), 5)
+    found = read_module(module, (4,), 5)
     assert found.network.settings.readout == how
     ours = sewdsl.compile(found.network).double()
     ours.load_state_dict(found.tensors)
     torch.testing.assert_close(ours(x), module(x))
-    assert read(nn.Linear(4, 2), (4,), 5, readout=how).network.settings.readout == how
+    assert read_module(nn.Linear(4, 2), (4,), 5, readout=how).network.settings.readout == how
 
 
 @pytest.mark.parametrize("net", ["tiny", "7b-net-iand", "cifar10-net-spiking", "sew-resnet-18", "plif-net-dvs-gesture"])
 def test_files_for_spikingjelly(net: str) -> None:
     """What ``--to spikingjelly`` writes is read back as the network that it was written of."""
     network = sewdsl.load(net)
-    found = read(instance(spikingjelly.source(network)), network.settings.input, network.settings.steps)
+    found = read_module(instance(spikingjelly.source(network)), network.settings.input, network.settings.steps)
     ours, theirs = (
         [node.op for node in each.nodes[1:] if not isinstance(node.op, Flatten)] for each in (found.network, network)
     )

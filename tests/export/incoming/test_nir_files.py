@@ -12,9 +12,9 @@ import nir
 import numpy as np
 import pytest
 
-from sewdsl.export.incoming.nir import hdf5, read, walk
-from sewdsl.export.incoming.refusal import ImportRefused
-from sewdsl.export.refusal import ExportError, Missing
+from sewdsl.export.incoming.nir import hdf5, read_graph, walk
+from sewdsl.export.incoming.refusal import ModelImportError
+from sewdsl.export.refusal import ExportError, MissingLibrary
 from tests.export.incoming.graphs import conv, fires, flatten, graph, leaks, numbers
 from tests.export.incoming.run import reads
 
@@ -43,7 +43,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_is_read(file: Path) -> None:
     """As the graph in memory is."""
-    found = read(file)
+    found = read_graph(file)
     reads(found, "c3k3s1-IF-ADD[c3k3s1-IF | id]-FC4b0-LIF")
     assert found.network.name == "net"
 
@@ -106,14 +106,14 @@ DAMAGE: dict[Callable[[h5py.File], None], str] = {
 def test_damage(damage: Callable[[h5py.File], None], file: Path) -> None:
     with h5py.File(file, "a") as found:
         damage(found)
-    with pytest.raises(ImportRefused, match=DAMAGE[damage]):
-        read(file)
+    with pytest.raises(ModelImportError, match=DAMAGE[damage]):
+        read_graph(file)
 
 
 def test_more_than_anybody_needs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "MOST", 40)
-    with h5py.File(file) as found, pytest.raises(walk.Damaged, match=r"^holds more than 40 groups and arrays$"):
-        walk.whole(found)
+    monkeypatch.setattr(walk, "MAX_ITEMS", 40)
+    with h5py.File(file) as found, pytest.raises(walk.DamagedFile, match=r"^holds more than 40 groups and arrays$"):
+        walk.load_unread(found)
 
 
 @pytest.mark.parametrize(("script", "said"), [("while True: pass", "comes to no end"), ("exit(139)", "cannot read it")])
@@ -121,29 +121,29 @@ def test_a_library_that_stops(script: str, said: str, file: Path, monkeypatch: p
     """Or does not: it does so elsewhere."""
     other = file.with_name("other.py")
     other.write_text(script)
-    monkeypatch.setattr(hdf5, "PATIENCE", 0.5)
+    monkeypatch.setattr(hdf5, "BASE_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(walk, "__file__", str(other))
-    with pytest.raises(ImportRefused, match=rf"net\.nir' is damaged: HDF5 {said}"):
-        read(file)
+    with pytest.raises(ModelImportError, match=rf"net\.nir' is damaged: HDF5 {said}"):
+        read_graph(file)
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ImportRefused, match=r"^cannot read '.*none\.nir': there is no such file$"):
-        read(tmp_path / "none.nir")
-    with pytest.raises(ImportRefused, match=r"^cannot read '.*': it is a folder$"):
-        read(tmp_path)
+    with pytest.raises(ModelImportError, match=r"^cannot read '.*none\.nir': there is no such file$"):
+        read_graph(tmp_path / "none.nir")
+    with pytest.raises(ModelImportError, match=r"^cannot read '.*': it is a folder$"):
+        read_graph(tmp_path)
     (tmp_path / "net.nir").write_text("sewdsl 1")
-    with pytest.raises(ImportRefused, match=r"net\.nir' is damaged, or no file of NIR, which is HDF5$"):
-        read(tmp_path / "net.nir")
+    with pytest.raises(ModelImportError, match=r"net\.nir' is damaged, or no file of NIR, which is HDF5$"):
+        read_graph(tmp_path / "net.nir")
     with h5py.File(tmp_path / "other.nir", "w") as found:
         found["node"] = np.zeros(3)
-    with pytest.raises(ImportRefused, match=r"other\.nir' is no graph of NIR$"):
-        read(tmp_path / "other.nir")
+    with pytest.raises(ModelImportError, match=r"other\.nir' is no graph of NIR$"):
+        read_graph(tmp_path / "other.nir")
 
 
 def test_bytes_that_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever they are, it is read or refused."""
-    monkeypatch.setattr(hdf5, "PATIENCE", 3.0)
+    monkeypatch.setattr(hdf5, "BASE_TIMEOUT_SECONDS", 3.0)
     data, generator = file.read_bytes(), random.Random(0)  # noqa: S311 -- the same every time
     said = []
     for _ in range(10):
@@ -154,7 +154,7 @@ def test_bytes_that_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
             changed = changed[: generator.randrange(len(data))]
         file.write_bytes(bytes(changed))
         try:
-            read(file)
+            read_graph(file)
         except ExportError as error:
             said.append(str(error))
     assert len(said) > 4
@@ -164,5 +164,7 @@ def test_bytes_that_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_h5py_may_be_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes with nir; then it says how to get it."""
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(Missing, match=r"^this needs nir, which is not installed: pip install 'sewdsl\[exchange\]'$"):
-        read(file)
+    with pytest.raises(
+        MissingLibrary, match=r"^this needs nir, which is not installed: pip install 'sewdsl\[exchange\]'$"
+    ):
+        read_graph(file)

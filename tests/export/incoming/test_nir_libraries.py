@@ -17,7 +17,7 @@ from spikingjelly.activation_based import functional, layer, neuron, surrogate
 from spikingjelly.activation_based.nir_exchange import export_to_nir as write_by_spikingjelly
 from torch import Tensor, nn
 
-from sewdsl.export.incoming.nir import Wanted, read
+from sewdsl.export.incoming.nir import NirReadOptions, read_graph
 from tests.export.incoming.run import given, reads
 
 NODE = {"surrogate_function": surrogate.ATan(), "step_mode": "m"}
@@ -68,14 +68,14 @@ def test_spikingjelly(tmp_path: Path) -> None:
     with torch.no_grad():
         y = module(x)
     assert float(y.std()) > 0.1
-    for imported in (read(found), read(path)):
+    for imported in (read_graph(found), read_graph(path)):
         torch.testing.assert_close(given(imported, x), y, rtol=0, atol=1e-12)
         assert imported.notes[0] == "a time-step is 0.0001 s"
     text = (
         "c4k3s1d2-IF(v_threshold=0.5, v_reset=-0.1)-{ADD[c4k3s1b0-IF-c4k3s1-LIF(tau=2.5)|id]}*2-APk2s2-c6k3s2p0-"
         "LIF(tau=3.0)-FC20-LIF(v_threshold=0.5, v_reset=0.1, tau=2.4999999821906664)-FC5b0"  # w is in float32
     )
-    reads(read(path, Wanted(steps=5)), text)
+    reads(read_graph(path, NirReadOptions(steps=5)), text)
 
 
 @pytest.mark.parametrize("beta", [0.9, torch.full((50,), 0.8)])
@@ -100,7 +100,7 @@ def test_snntorch(beta: float | Tensor) -> None:
     with torch.no_grad():
         y = torch.stack([module(x_N) for x_N in x])
     assert float(y.std()) > 0.1
-    assert given(read(found), x).equal(y)
+    assert given(read_graph(found), x).equal(y)
 
 
 def test_the_example_of_nir() -> None:
@@ -110,4 +110,4 @@ def test_the_example_of_nir() -> None:
         nir.Affine(weight=np.array([[8.0, 2.0], [1.0, 1.0], [0.5, 4.0]]), bias=ones),
         nir.LIF(tau=2e-3 * ones, r=ones, v_leak=0 * ones, v_threshold=ones, v_reset=0 * ones),
     )
-    reads(read(found, Wanted(dt=1e-3)), "FC3-LIF")
+    reads(read_graph(found, NirReadOptions(dt=1e-3)), "FC3-LIF")

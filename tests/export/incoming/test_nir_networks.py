@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import sewdsl
-from sewdsl.export.incoming.nir import read
+from sewdsl.export.incoming.nir import read_graph
 from sewdsl.export.nir.writing import to_graph
 from sewdsl.ir.network import Network, Node
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -54,7 +54,7 @@ def test_comes_back(name: str) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.weight.data *= 8  # so that neurons behind it fire
-    found = read(to_graph(model))
+    found = read_graph(to_graph(model))
     with torch.no_grad():
         y = model(x, return_sequence=True)
     assert float(y.std()) > 0

@@ -8,20 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from sewdsl.export.incoming.network import Imported
-from sewdsl.export.incoming.nir import Wanted, read
-from sewdsl.export.incoming.refusal import ImportRefused
-from sewdsl.export.nir.executor import Executor
+from sewdsl.export.incoming.network import ImportedNetwork
+from sewdsl.export.incoming.nir import NirReadOptions, read_graph
+from sewdsl.export.incoming.refusal import ModelImportError
+from sewdsl.export.nir.executor import NirExecutor
 from tests.export.incoming.graphs import above, conv, fires, flatten, graph, leaks, numbers, pool
 from tests.export.incoming.run import given, reads
 
 
-def same(found: nir.NIRGraph, wanted: Wanted | None = None) -> Imported:
+def same(found: nir.NIRGraph, wanted: NirReadOptions | None = None) -> ImportedNetwork:
     """What is read of a graph, if it gives what the graph gives at each of six time-steps of four samples."""
-    imported = read(found, wanted)
+    imported = read_graph(found, wanted)
     generator = torch.Generator().manual_seed(0)
     x: Tensor = 3 * torch.rand(6, 4, *imported.network.settings.input, generator=generator, dtype=torch.float64)
-    y = Executor(found, dt=1e-4, fires="at").run(x)
+    y = NirExecutor(found, dt=1e-4, fires="at").run(x)
     assert float(y.std()) > 0
     torch.testing.assert_close(given(imported, x), y, rtol=1e-10, atol=1e-10)
     return imported
@@ -79,7 +79,7 @@ FACTORS = {
 @pytest.mark.parametrize("name", FACTORS)
 def test_factors_become_part_of_weights(name: str) -> None:
     nodes = {f"n{i}": node for i, node in enumerate(FACTORS[name])}
-    found = same(graph((2, 8, 8), nodes), Wanted(dt=1e-4))
+    found = same(graph((2, 8, 8), nodes), NirReadOptions(dt=1e-4))
     written = [node for node in FACTORS[name] if not isinstance(node, nir.Scale | nir.Flatten)]
     assert len([node for node in found.network.nodes[1:] if node.op.kind != "Flatten"]) == len(written)
 
@@ -152,8 +152,8 @@ def test_maxima_of_counts() -> None:
     reads(found, "c2k3s1-IF-ADD[c2k3s1-IF | id]-MPk3s2p1-c3k3s1")
     del nodes["l2"], nodes["p2"], nodes["m2"]
     kept = [edge for edge in edges if "2" not in edge]
-    with pytest.raises(ImportRefused, match=r"^l1 \(Threshold\) is above 0\.5 for real values, or for no join"):
-        read(graph(SHAPE, nodes, *TWO, "t l1", "s l1", *kept, "c output"))
+    with pytest.raises(ModelImportError, match=r"^l1 \(Threshold\) is above 0\.5 for real values, or for no join"):
+        read_graph(graph(SHAPE, nodes, *TWO, "t l1", "s l1", *kept, "c output"))
 
 
 def test_a_sum_in_a_sum() -> None:
@@ -195,10 +195,10 @@ def test_a_graph_in_a_graph() -> None:
     outer = graph(
         SHAPE, {"a": conv(2, 2), "s": fires(*SHAPE), "block": inner}, "input a", "a s", "s block", "block output"
     )
-    reads(read(outer), "c2k3s1-IF-ADD[c2k3s1-IF | id]")
+    reads(read_graph(outer), "c2k3s1-IF-ADD[c2k3s1-IF | id]")
     inner.nodes["s"] = nir.LI(*(np.ones(SHAPE),) * 3)
-    with pytest.raises(ImportRefused, match=r"^block\.s \(LI\) has no place in the language$"):
-        read(outer)
+    with pytest.raises(ModelImportError, match=r"^block\.s \(LI\) has no place in the language$"):
+        read_graph(outer)
 
 
 def test_a_current_of_one_step_is_none() -> None:
@@ -214,12 +214,12 @@ def test_a_current_of_one_step_is_none() -> None:
     }
     weight = numbers(5, 4)
     node = nir.CubaLIF(**{key: np.full(5, value) for key, value in values.items()})
-    found = read(graph((4,), {"a": nir.Linear(weight), "n": node}))
+    found = read_graph(graph((4,), {"a": nir.Linear(weight), "n": node}))
     reads(found, "FC5b0-LIF")
     assert torch.equal(found.tensors["fc1.weight"], torch.from_numpy(weight * 6))
     node.tau_syn = np.full(5, 2e-4)
-    with pytest.raises(ImportRefused, match=r"^n \(CubaLIF\) has a current that decays in 2 time-steps"):
-        read(graph((4,), {"a": nir.Linear(weight), "n": node}))
+    with pytest.raises(ModelImportError, match=r"^n \(CubaLIF\) has a current that decays in 2 time-steps"):
+        read_graph(graph((4,), {"a": nir.Linear(weight), "n": node}))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_current_of_one_step_is_none() -> None:
     ],
 )
 def test_the_time_step_is_seen_from_the_neurons(node: nir.NIRNode, dt: float, text: str) -> None:
-    found = read(graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": node}))
+    found = read_graph(graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": node}))
     reads(found, f"FC4b0-{text}")
     assert found.notes[0] == f"a time-step is {dt:g} s"
 
@@ -240,19 +240,19 @@ def test_the_time_step_is_seen_from_the_neurons(node: nir.NIRNode, dt: float, te
 def test_the_time_step_is_asked_for() -> None:
     """If a LIF may be slow, or count in steps; if an IF takes a fraction of its current. Said, it holds."""
     slow = graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": leaks(4, tau=0.5)})
-    with pytest.raises(ImportRefused, match=r"how long a time-step is \(n has tau 0.5\): say it with --dt SECONDS"):
-        read(slow)
-    with pytest.raises(ImportRefused, match=r"how long a time-step is \(n has r 3\): say it with --dt SECONDS"):
-        read(graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": fires(4, r=3.0)}))
-    reads(read(slow, Wanted(dt=0.125)), "FC4b0-LIF(tau=4.0)")
+    with pytest.raises(ModelImportError, match=r"how long a time-step is \(n has tau 0.5\): say it with --dt SECONDS"):
+        read_graph(slow)
+    with pytest.raises(ModelImportError, match=r"how long a time-step is \(n has r 3\): say it with --dt SECONDS"):
+        read_graph(graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": fires(4, r=3.0)}))
+    reads(read_graph(slow, NirReadOptions(dt=0.125)), "FC4b0-LIF(tau=4.0)")
 
 
 def test_a_text_is_the_network() -> None:
     """Name, time-steps, readout and input can be said; a first axis of samples is left out."""
     found = graph((1, 2, 8, 8), {"c": conv(2, 3), "n": fires(3, 8, 8)})
-    imported = read(found, Wanted(name="A net", steps=5, readout="sum"))
+    imported = read_graph(found, NirReadOptions(name="A net", steps=5, readout="sum"))
     assert imported.text.splitlines()[:5] == [
         "sewdsl 1", "", 'network "A net"', "input   2x8x8", "steps   5"
     ]  # fmt: skip
     assert imported.network.settings.readout == "sum"
-    assert read(found, Wanted(input=(2, 8, 8))).network.settings.input == (2, 8, 8)
+    assert read_graph(found, NirReadOptions(input=(2, 8, 8))).network.settings.input == (2, 8, 8)

@@ -6,9 +6,9 @@ import nir
 import numpy as np
 import pytest
 
-from sewdsl.export.incoming.nir import Wanted, read
-from sewdsl.export.incoming.refusal import ImportRefused
-from sewdsl.export.nir.metadata import Metadata
+from sewdsl.export.incoming.nir import NirReadOptions, read_graph
+from sewdsl.export.incoming.refusal import ModelImportError
+from sewdsl.export.nir.metadata import GraphMetadata
 from tests.export.incoming.graphs import above, conv, fires, flatten, graph, leaks, numbers, pool
 from tests.export.incoming.run import reads
 
@@ -46,8 +46,8 @@ NODES: dict[str, tuple[nir.NIRNode, str]] = {
 @pytest.mark.parametrize("name", NODES)
 def test_a_node_is_named(name: str) -> None:
     node, said = NODES[name]
-    with pytest.raises(ImportRefused) as caught:
-        read(graph((3, 8, 8), {"a": conv(3, 3), "x": node}), Wanted(dt=1e-4))
+    with pytest.raises(ModelImportError) as caught:
+        read_graph(graph((3, 8, 8), {"a": conv(3, 3), "x": node}), NirReadOptions(dt=1e-4))
     assert str(caught.value).startswith(said)
 
 
@@ -87,37 +87,39 @@ SHAPE = (2, 4, 4)
     ],
 )
 def test_a_graph_is_no_row_with_joins(nodes: dict[str, nir.NIRNode], edges: str, said: str) -> None:
-    with pytest.raises(ImportRefused, match=said):
-        read(graph(SHAPE, nodes, *edges.split(", ")))
+    with pytest.raises(ModelImportError, match=said):
+        read_graph(graph(SHAPE, nodes, *edges.split(", ")))
 
 
 def test_an_input_of_two_axes() -> None:
-    with pytest.raises(ImportRefused, match=r"^input \(Input\) has the shape \[2, 100\]; a network reads"):
-        read(graph((2, 100), {"a": nir.Linear(numbers(3, 100))}))
+    with pytest.raises(ModelImportError, match=r"^input \(Input\) has the shape \[2, 100\]; a network reads"):
+        read_graph(graph((2, 100), {"a": nir.Linear(numbers(3, 100))}))
 
 
 def test_thresholds_of_real_values_that_look_like_joins() -> None:
     """A sum of currents above 1.5 is no AND; a count is no spike."""
     nodes = {"a": conv(2, 2), "b": conv(2, 2), "j": above(1.5, *SHAPE)}
-    with pytest.raises(ImportRefused, match=r"^j \(Threshold\) is above 1\.5 for real values"):
-        read(graph(SHAPE, nodes, "input a", "a b", "a j", "b j", "j output"))
+    with pytest.raises(ModelImportError, match=r"^j \(Threshold\) is above 1\.5 for real values"):
+        read_graph(graph(SHAPE, nodes, "input a", "a b", "a j", "b j", "j output"))
     nodes = {"a": conv(2, 2), "s": fires(*SHAPE), "b": conv(2, 2), "t": fires(*SHAPE), "p": pool(nir.SumPool2d, 2)}
     edges = ("input a", "a s", "s b", "b t", "s p", "t p", "p m", "m output")
-    with pytest.raises(ImportRefused, match=r"^m \(Threshold\) is above 0\.5 for real values"):
-        read(graph(SHAPE, {**nodes, "m": above(0.5, 2, 2, 2)}, *edges))
+    with pytest.raises(ModelImportError, match=r"^m \(Threshold\) is above 0\.5 for real values"):
+        read_graph(graph(SHAPE, {**nodes, "m": above(0.5, 2, 2, 2)}, *edges))
 
 
 def test_a_diagonal_that_is_too_large() -> None:
     nodes = {"f": flatten(2, 64, 64), "n": fires(8192), "s": nir.Scale(numbers(8192)), "o": fires(8192)}
-    with pytest.raises(ImportRefused, match=r"^s \(Scale\) multiplies 8192 features by numbers that no layer before"):
-        read(graph((2, 64, 64), nodes))
+    with pytest.raises(
+        ModelImportError, match=r"^s \(Scale\) multiplies 8192 features by numbers that no layer before"
+    ):
+        read_graph(graph((2, 64, 64), nodes))
 
 
 def test_metadata_that_are_not_ours() -> None:
     found = graph((4,), {"a": nir.Linear(numbers(3, 4))})
     found.metadata = {"sewdsl": {"steps": "many"}}
-    with pytest.raises(ImportRefused, match=r"^metadata\['sewdsl'\] is not what sewdsl writes"):
-        read(found)
+    with pytest.raises(ModelImportError, match=r"^metadata\['sewdsl'\] is not what sewdsl writes"):
+        read_graph(found)
 
 
 def test_what_a_node_says_of_its_origin_is_not_believed() -> None:
@@ -132,26 +134,26 @@ def test_what_a_node_says_of_its_origin_is_not_believed() -> None:
     for text, kept in said.items():
         node = fires(4)
         node.metadata = {"sewdsl": {"node": "if1", "op": text}}
-        reads(read(graph((4,), {"a": nir.Linear(numbers(4, 4)), "n": node})), f"FC4b0-{kept}")
+        reads(read_graph(graph((4,), {"a": nir.Linear(numbers(4, 4)), "n": node})), f"FC4b0-{kept}")
 
 
 def test_a_text_that_reads_as_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never handed out."""
     monkeypatch.setattr(
-        "sewdsl.export.incoming.network.net", lambda network: f"sewdsl 1\ninput 4\nbody FC{len(network)}\n"
+        "sewdsl.export.incoming.network.write_net", lambda network: f"sewdsl 1\ninput 4\nbody FC{len(network)}\n"
     )
     with pytest.raises(
-        ImportRefused, match=r"^graph has no text of its own: what was written reads as another network$"
+        ModelImportError, match=r"^graph has no text of its own: what was written reads as another network$"
     ):
-        read(graph((4,), {"a": nir.Linear(numbers(3, 4))}))
+        read_graph(graph((4,), {"a": nir.Linear(numbers(3, 4))}))
 
 
 def test_a_plif_keeps_what_it_learned() -> None:
     node = leaks(4, tau=3e-4)
     node.metadata = {"sewdsl": {"node": "plif1", "op": "PLIF(tau=2.0, detach_reset=off)"}}
     found = graph((4,), {"a": nir.Linear(numbers(4, 4)), "n": node})
-    found.metadata = Metadata("Net", 3, "direct", "last").to_dict()
-    imported = read(found)
+    found.metadata = GraphMetadata("Net", 3, "direct", "last").to_dict()
+    imported = read_graph(found)
     assert float(imported.tensors["plif1.w"].sigmoid()) == pytest.approx(1 / 3, rel=1e-12)
     reads(imported, "FC4b0-PLIF(detach_reset=off)")
     settings = imported.network.settings

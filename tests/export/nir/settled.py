@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import sewdsl
-from sewdsl.export.nir.executor import Executor
+from sewdsl.export.nir.executor import NirExecutor
 from sewdsl.export.nir.writing import to_graph
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
@@ -68,7 +68,7 @@ def differences(model: SpikingNetwork, x: Tensor, **options: Any) -> tuple[float
     """How far the outputs of module and graph differ at any time-step; at which steps which neurons fire otherwise."""
     with torch.no_grad(), watched(model) as spikes:
         y = model(x, return_sequence=True)
-        steps = list(Executor(to_graph(model), **options).watch(x))
+        steps = list(NirExecutor(to_graph(model), **options).watch(x))
     assert len(steps) == len(y)
     apart = max((values["output"] - y_N).abs().max().item() for values, y_N in zip(steps, y, strict=True))
     return apart, [

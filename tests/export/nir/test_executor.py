@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from sewdsl.export.nir.executor import Executor
-from sewdsl.export.nir.metadata import Metadata
+from sewdsl.export.nir.executor import NirExecutor
+from sewdsl.export.nir.metadata import GraphMetadata
 from sewdsl.export.refusal import ExportError
 
 
@@ -16,7 +16,7 @@ def neuron(kind: type[nir.NIRNode] = nir.IF, **values: float) -> nir.NIRNode:
     return kind(**{key: np.array([value]) for key, value in values.items()})
 
 
-def graph(*nodes: nir.NIRNode, shape: tuple[int, ...] = (1,), metadata: Metadata | None = None) -> nir.NIRGraph:
+def graph(*nodes: nir.NIRNode, shape: tuple[int, ...] = (1,), metadata: GraphMetadata | None = None) -> nir.NIRGraph:
     """The nodes in a row."""
     found = nir.NIRGraph.from_list(nir.Input(np.array(shape)), *nodes, nir.Output(None))
     found.metadata = metadata.to_dict() if metadata else {}
@@ -25,7 +25,7 @@ def graph(*nodes: nir.NIRNode, shape: tuple[int, ...] = (1,), metadata: Metadata
 
 def run(found: nir.NIRGraph, *x: float, dt: float | None = None, fires: str | None = None) -> list[float]:
     x_TN = torch.tensor(x, dtype=torch.float64)[:, None, None]
-    y: list[float] = Executor(found, dt=dt, fires=fires).run(x_TN).flatten().tolist()
+    y: list[float] = NirExecutor(found, dt=dt, fires=fires).run(x_TN).flatten().tolist()
     return y
 
 
@@ -50,7 +50,7 @@ def test_the_first_potential_is_that_behind_a_spike() -> None:
 @pytest.mark.parametrize(("fires", "wanted"), [("at", [1, 1]), ("above", [0, 1])])
 def test_metadata_say_what_nir_does_not(fires: str, wanted: list[float]) -> None:
     """Whether at the threshold it fires, how long a step is; without them it is as NIR defines, and 0.1 ms."""
-    said = Metadata("a net", 2, "none", "sum", dt=0.25, fires=fires)  # type: ignore[arg-type]
+    said = GraphMetadata("a net", 2, "none", "sum", dt=0.25, fires=fires)  # type: ignore[arg-type]
     assert run(graph(neuron(r=4.0, v_threshold=1.0, v_reset=0.0), metadata=said), 1.0, 1.0) == wanted
     silent = graph(neuron(r=10000.0, v_threshold=1.0, v_reset=0.0))
     assert run(silent, 1.0, 1.0) == [0, 1]
@@ -62,8 +62,8 @@ def test_thresholds_must_be_exceeded() -> None:
 
 
 def test_a_static_input_is_shown_at_each_step() -> None:
-    said = Metadata("a net", 3, "direct", "sum", dt=1.0)
-    executor = Executor(graph(neuron(r=1.0, v_threshold=1.0, v_reset=0.0), metadata=said))
+    said = GraphMetadata("a net", 3, "direct", "sum", dt=1.0)
+    executor = NirExecutor(graph(neuron(r=1.0, v_threshold=1.0, v_reset=0.0), metadata=said))
     assert executor.run(torch.tensor([[0.5], [1.0]])).squeeze(-1).T.tolist() == [[0, 1, 0], [1, 1, 1]]
 
 
@@ -71,15 +71,15 @@ def test_windows_and_axes() -> None:
     """Padding adds zeros, which count in a mean; axes are counted without that of the samples."""
     x = torch.arange(16.0, dtype=torch.float64).reshape(1, 1, 1, 4, 4)
     pair = np.array([2, 2]), np.array([2, 2]), np.array([1, 1])
-    sums, means = (Executor(graph(kind(*pair), shape=(1, 4, 4))).run(x) for kind in (nir.SumPool2d, nir.AvgPool2d))
+    sums, means = (NirExecutor(graph(kind(*pair), shape=(1, 4, 4))).run(x) for kind in (nir.SumPool2d, nir.AvgPool2d))
     assert sums[0, 0, 0].tolist() == [[0, 3, 3], [12, 30, 18], [12, 27, 15]]
     assert means.equal(sums / 4)
     flat = nir.Flatten({"input": np.array([1, 4, 4])}, 1, -1)
-    assert Executor(graph(flat, shape=(1, 4, 4))).run(x).shape == (1, 1, 1, 16)
+    assert NirExecutor(graph(flat, shape=(1, 4, 4))).run(x).shape == (1, 1, 1, 16)
     weight, bias = np.ones((2, 1, 3, 3)), np.array([0.0, 0.5])
     for padding in ("same", 1, (1, 1)):
         conv = nir.Conv2d((4, 4), weight, 1, padding, 1, 1, bias)
-        assert Executor(graph(conv, shape=(1, 4, 4))).run(x)[0, 0, :, 0, 0].tolist() == [10, 10.5]
+        assert NirExecutor(graph(conv, shape=(1, 4, 4))).run(x)[0, 0, :, 0, 0].tolist() == [10, 10.5]
 
 
 def fan(edges: list[tuple[str, str]], **nodes: nir.NIRNode) -> nir.NIRGraph:
@@ -99,7 +99,7 @@ def test_the_input_is_not_changed() -> None:
     x = torch.ones(1, 1, 1)
     edges = [("input", "a"), ("input", "b"), ("a", "b"), ("b", "output"), ("input", "output")]
     scales = {name: nir.Scale(np.array([2.0])) for name in "ab"}
-    assert float(Executor(fan(edges, **scales)).run(x)) == 7
+    assert float(NirExecutor(fan(edges, **scales)).run(x)) == 7
     assert x.equal(torch.ones(1, 1, 1))
 
 
@@ -126,10 +126,10 @@ def test_is_refused(found: nir.NIRGraph, words: str) -> None:
 
 def test_metadata_of_somebody_else() -> None:
     """Ours that are not as we write them are an error, not a guess; other keys are nobody's business."""
-    assert Metadata.of({"version": "1"}) is None
+    assert GraphMetadata.of({"version": "1"}) is None
     with pytest.raises(ValueError, match=r"^metadata\['sewdsl'\] is not what sewdsl writes: 'name'"):
-        Metadata.of({"sewdsl": {"steps": 4}})
+        GraphMetadata.of({"sewdsl": {"steps": 4}})
     early = {"name": "a net", "steps": 2, "encode": "none", "readout": "sum"}
-    assert Metadata.of({"sewdsl": early}) == Metadata("a net", 2, "none", "sum"), (
+    assert GraphMetadata.of({"sewdsl": early}) == GraphMetadata("a net", 2, "none", "sum"), (
         "what was written before there was more"
     )

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.export.nir import target
-from sewdsl.export.nir.executor import Executor
-from sewdsl.export.nir.metadata import Metadata, Origin
+from sewdsl.export.nir.executor import NirExecutor
+from sewdsl.export.nir.metadata import GraphMetadata, NodeMetadata
 from sewdsl.export.nir.writing import from_bytes, to_bytes, to_graph
 from tests.export.nir.settled import noise, settled
 
@@ -44,7 +44,7 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
 
 def test_the_check_sees_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the neurons were written for other time-steps than the file says."""
-    monkeypatch.setattr("sewdsl.export.nir.pieces.DT", 2e-4)
+    monkeypatch.setattr("sewdsl.export.nir.pieces.DEFAULT_DT", 2e-4)
     found = SAID.match(export("tiny", tmp_path / "tiny.nir", "--check").stdout)
     assert found is not None
     assert float(found[3]) > 1e-3
@@ -76,15 +76,15 @@ def test_what_a_file_says_beside_its_nodes() -> None:
     """Of the network, and of each node what it was written for."""
     model = sewdsl.compile("tiny")
     graph = from_bytes(to_bytes(model))
-    said = Metadata.of(graph.metadata)
+    said = GraphMetadata.of(graph.metadata)
     assert said is not None
     assert said.spec.startswith("sewdsl 1\n")
-    assert said == Metadata("Tiny", 3, "direct", "mean", 1e-4, "at", said.spec)
+    assert said == GraphMetadata("Tiny", 3, "direct", "mean", 1e-4, "at", said.spec)
     conv = graph.nodes["repeat1.1.sew_block1.branch.conv1"]
-    assert Origin.of(conv.metadata) == Origin(
+    assert NodeMetadata.of(conv.metadata) == NodeMetadata(
         "repeat1.1.sew_block1.branch.conv1", "c4k3s1p1d1g1b0-BN(eps=1e-05, momentum=0.1)"
     )
-    origins = {name: Origin.of(node.metadata) for name, node in graph.nodes.items()}
+    origins = {name: NodeMetadata.of(node.metadata) for name, node in graph.nodes.items()}
     assert {name for name, origin in origins.items() if origin is None} == {"input", "output"}
     written = {origin.node for origin in origins.values() if origin is not None}
     assert written < {node.name for node in model.network}
@@ -92,7 +92,7 @@ def test_what_a_file_says_beside_its_nodes() -> None:
 
 
 def test_the_spec_of_a_string_is_the_string() -> None:
-    said = Metadata.of(to_graph(sewdsl.compile("c4k3-IF-FC5", input="1x8x8")).metadata)
+    said = GraphMetadata.of(to_graph(sewdsl.compile("c4k3-IF-FC5", input="1x8x8")).metadata)
     assert said is not None
     assert said.spec == "c4k3-IF-FC5"
 
@@ -118,9 +118,9 @@ def test_all_of_it_is_in_the_file(spec: str) -> None:
     known = sewdsl.load(spec, input="2x8x8", steps=3)
     x = noise(known, T=3)
     model = settled(known, x)
-    y = Executor(to_graph(model)).run(x)
+    y = NirExecutor(to_graph(model)).run(x)
     assert target.run(to_bytes(model), x).equal(y)
-    assert target.run(to_bytes(model), x[0]).equal(Executor(to_graph(model)).run(x[:1].expand_as(x)))
+    assert target.run(to_bytes(model), x[0]).equal(NirExecutor(to_graph(model)).run(x[:1].expand_as(x)))
 
 
 def test_neither_the_module_nor_its_mode_changes() -> None:

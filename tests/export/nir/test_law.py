@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from hypothesis import assume, given, settings
 
-from sewdsl.export.nir.executor import Executor
+from sewdsl.export.nir.executor import NirExecutor
 from sewdsl.export.nir.writing import from_bytes, to_bytes
-from sewdsl.export.refusal import Refused
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.ir.op import Neuron
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.neurons.relu import ReLU
@@ -24,13 +24,13 @@ def test_gives_the_same(drawn: Drawn) -> None:
     model = build(drawn, Program.of(drawn.network)).eval()
     try:
         written = to_bytes(model)
-    except Refused as refused:
+    except UnsupportedLayer as refused:
         op = refused.node.op
         assert isinstance(op, ReLU | MaxPool) or (isinstance(op, Neuron) and op.v_reset is None)
         return
     wanted, margin = expected(drawn, DOUBLE, training=False)
     assume(margin > 1e-9)
     with torch.no_grad():
-        y = Executor(from_bytes(written)).run(drawn.x)
+        y = NirExecutor(from_bytes(written)).run(drawn.x)
     assert y.shape == wanted.y.shape
     assert float((y - wanted.y).abs().max()) <= 1e-9 * (1 + float(wanted.y.abs().max()))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import sewdsl
-from sewdsl.export.nir.executor import Executor
+from sewdsl.export.nir.executor import NirExecutor
 from sewdsl.export.nir.writing import to_graph
-from sewdsl.export.refusal import Refused
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join, Layer, Linear, LinearNeuron, Neuron, Op
-from sewdsl.ir.signal import BINARY, Signal, Values
+from sewdsl.ir.op import Join, Layer, LinearDynamics, LinearNeuron, Neuron, Op
+from sewdsl.ir.signal import BINARY, Signal, ValueRange
 from sewdsl.snn.runtime import Runtime
 from tests.export.nir.settled import differences, noise, settled
 
@@ -106,7 +106,7 @@ def test_what_nobody_needs_is_left_out() -> None:
     x = noise(known)
     model = settled(known, x).requires_grad_(requires_grad=False)
     assert list(to_graph(model).nodes) == ["input", "conv1", "output"]
-    assert float((Executor(to_graph(model)).run(x) - model(x, return_sequence=True)).abs().max()) <= 1e-12
+    assert float((NirExecutor(to_graph(model)).run(x) - model(x, return_sequence=True)).abs().max()) <= 1e-12
 
 
 def test_differential_equations() -> None:
@@ -145,29 +145,29 @@ class Forgetful(LinearNeuron):
     def learnable(self) -> dict[str, float]:
         return {"w": log(3)}
 
-    def dynamics(self, w: Tensor) -> Linear:
-        return Linear(decay=w.sigmoid(), gain=1.0, drift=-0.125)
+    def dynamics(self, w: Tensor) -> LinearDynamics:
+        return LinearDynamics(decay=w.sigmoid(), gain=1.0, drift=-0.125)
 
 
 class Doubling(LinearNeuron):
     kind: ClassVar[str] = "DOIF"
 
-    def dynamics(self) -> Linear:
-        return Linear(decay=1.0, gain=2.0, drift=0.0)
+    def dynamics(self) -> LinearDynamics:
+        return LinearDynamics(decay=1.0, gain=2.0, drift=0.0)
 
 
 class Growing(LinearNeuron):
     kind: ClassVar[str] = "GIF"
 
-    def dynamics(self) -> Linear:
-        return Linear(decay=1.25, gain=1.0, drift=0.0)
+    def dynamics(self) -> LinearDynamics:
+        return LinearDynamics(decay=1.25, gain=1.0, drift=0.0)
 
 
 class Leaking(LinearNeuron):
     kind: ClassVar[str] = "DIF"
 
-    def dynamics(self) -> Linear:
-        return Linear(decay=1.0, gain=1.0, drift=-0.25)
+    def dynamics(self) -> LinearDynamics:
+        return LinearDynamics(decay=1.0, gain=1.0, drift=-0.25)
 
 
 class Quadratic(Neuron):
@@ -181,7 +181,7 @@ class SpikeJoin(Join):
     spikes_only = True
     neutral_branch = 0
 
-    def values(self, branch: Values, identity: Values) -> Values:  # noqa: ARG002 -- spikes whatever the spikes
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # noqa: ARG002 -- spikes whatever the spikes
         return BINARY
 
 
@@ -259,6 +259,6 @@ class Square(Layer):
 )
 def test_is_refused(known: Network, words: str) -> None:
     """By the name of the layer."""
-    with pytest.raises(Refused, match=words) as caught:
+    with pytest.raises(UnsupportedLayer, match=words) as caught:
         to_graph(sewdsl.compile(known))
     assert caught.value.node in known.nodes

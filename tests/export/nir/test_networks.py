@@ -6,7 +6,7 @@ import pytest
 
 import sewdsl
 from sewdsl.export.nir.writing import to_graph
-from sewdsl.export.refusal import Refused
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.ir.network import Node
 from tests.export.nir.expressible import NETWORKS, REFUSED, small
 from tests.export.nir.settled import differences, noise, settled
@@ -31,6 +31,6 @@ def test_gives_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_is_refused(name: str) -> None:
     """With the name of the layer."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(UnsupportedLayer) as caught:
         to_graph(sewdsl.compile(name, input=None if "lif" in name else "3x32x32"))
     assert str(caught.value).startswith(REFUSED[name])

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import sewdsl
-from sewdsl.export.nir.executor import Executor
-from sewdsl.export.nir.metadata import DT
+from sewdsl.export.nir.executor import NirExecutor
+from sewdsl.export.nir.metadata import DEFAULT_DT
 from sewdsl.export.nir.writing import from_bytes, to_bytes
 from sewdsl.ir.network import Network
 from tests.export.nir.settled import noise, settled
@@ -144,11 +144,11 @@ class Scales(nn.Module):
 
 
 def integrate(node: nir.IF) -> Fires:
-    return Fires(1.0, DT * float(node.r.max()), 0.0, node)
+    return Fires(1.0, DEFAULT_DT * float(node.r.max()), 0.0, node)
 
 
 def leak(node: nir.LIF) -> Fires:
-    rate = DT / float(node.tau.max())
+    rate = DEFAULT_DT / float(node.tau.max())
     return Fires(1 - rate, rate * float(node.r.max()), rate * float(node.v_leak.max()), node)
 
 
@@ -221,7 +221,7 @@ def test_a_whole_network() -> None:
 def test_at_the_threshold() -> None:
     """A current of whole numbers: SpikingJelly's neurons fire as ours, snnTorch's as NIR defines."""
     graph, x, y = written("c4k3-BN-LIF-LIF(v_threshold=0.5)-FC5", torch.float32)
-    above = Executor(graph, fires="above").run(x)
+    above = NirExecutor(graph, fires="above").run(x)
     with redirect_stdout(io.StringIO()):
         snntorch_s = run(read_by_snntorch(graph).float(), x)[:, None]
     assert float((run(read_by_spikingjelly(graph), x) - y).abs().max()) <= 1e-5

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.ir.kind import CATALOGUE
-from sewdsl.ir.op import Join, Layer, Linear, LinearNeuron, Neuron
-from sewdsl.ir.signal import BINARY, REAL, Signal, Values
+from sewdsl.ir.op import Join, Layer, LinearDynamics, LinearNeuron, Neuron
+from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.snn.runtime import Runtime
 
 
@@ -23,8 +23,8 @@ class Forgetful(LinearNeuron):
     def learnable(self) -> Mapping[str, float]:
         return {"w": log(3.0)}
 
-    def dynamics(self, w: Tensor) -> Linear:
-        return Linear(decay=w.sigmoid(), gain=1.0, drift=0.125)
+    def dynamics(self, w: Tensor) -> LinearDynamics:
+        return LinearDynamics(decay=w.sigmoid(), gain=1.0, drift=0.125)
 
 
 class Quadratic(Neuron):
@@ -35,7 +35,7 @@ class Quadratic(Neuron):
 class Spikes(Join):
     neutral_branch = 0
 
-    def values(self, branch: Values, identity: Values) -> Values:  # noqa: ARG002 -- spikes whatever the spikes
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # noqa: ARG002 -- spikes whatever the spikes
         return BINARY
 
 

@@ -11,7 +11,7 @@ from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
-from sewdsl.export.onnx.axis import Axis, Scanned, Unrolled
+from sewdsl.export.onnx.axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.export.onnx.model import to_onnx
 from sewdsl.passes import Program
 from tests.export.onnx.running import run
@@ -32,7 +32,7 @@ def in_onnx(model: ModelProto, x: Tensor) -> Tensor:
     return torch.from_numpy(y)
 
 
-@pytest.mark.parametrize("axis", [Scanned, Unrolled])
+@pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
 @pytest.mark.parametrize(
     ("numbers", "runner", "tolerance", "margin"),
     [(SINGLE, in_onnxruntime, 2e-4, 1e-5), (DOUBLE, in_onnx, 1e-9, 1e-9)],
@@ -41,7 +41,7 @@ def in_onnx(model: ModelProto, x: Tensor) -> Tensor:
 @settings(max_examples=15)
 @given(drawn=drawn_nets)
 def test_same_outputs(
-    axis: type[Axis], numbers: Numbers, runner: Runner, tolerance: float, margin: float, drawn: Drawn
+    axis: type[TimeAxis], numbers: Numbers, runner: Runner, tolerance: float, margin: float, drawn: Drawn
 ) -> None:
     """At every time-step; but where rounding may turn a decision."""
     direct = dict(drawn.settings)["encode"] == "direct"

@@ -17,9 +17,9 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.export.onnx import model as module
 from sewdsl.export.onnx import target as onnx_target
-from sewdsl.export.onnx.axis import Scanned, Unrolled
+from sewdsl.export.onnx.axis import ScannedTime, UnrolledTime
 from sewdsl.export.onnx.model import to_onnx
-from sewdsl.export.refusal import ExportError, Missing, Refused
+from sewdsl.export.refusal import ExportError, MissingLibrary, UnsupportedLayer
 from sewdsl.lower import SpikingNetwork
 from tests.export.onnx.own import announced
 from tests.export.onnx.running import run
@@ -59,7 +59,7 @@ def agree(model: SpikingNetwork, exported: ModelProto, x: Tensor) -> None:
 
 def test_names_are_those_of_the_nodes() -> None:
     model = build()
-    graph = to_onnx(model, Scanned).graph
+    graph = to_onnx(model, ScannedTime).graph
     names = {node.name for node in graph.node}
     folded = {node.name for node in model.network if node.op.kind == "BN"}
     assert {node.name for node in model.network if node.name != "input"} - names == folded
@@ -72,10 +72,10 @@ def test_names_are_those_of_the_nodes() -> None:
 def test_axes() -> None:
     """N is free, and so is T, but for a static input, and where it is written out."""
     expected = {
-        ("none", Scanned): (["T", "N", 2, 8, 8], ["T", "N", 10]),
-        ("direct", Scanned): (["N", 2, 8, 8], [3, "N", 10]),
-        ("none", Unrolled): ([3, "N", 2, 8, 8], [3, "N", 10]),
-        ("direct", Unrolled): (["N", 2, 8, 8], [3, "N", 10]),
+        ("none", ScannedTime): (["T", "N", 2, 8, 8], ["T", "N", 10]),
+        ("direct", ScannedTime): (["N", 2, 8, 8], [3, "N", 10]),
+        ("none", UnrolledTime): ([3, "N", 2, 8, 8], [3, "N", 10]),
+        ("direct", UnrolledTime): (["N", 2, 8, 8], [3, "N", 10]),
     }
     for (encode, axis), dims in expected.items():
         graph = to_onnx(build(encode=encode), axis).graph
@@ -90,20 +90,20 @@ def test_axes() -> None:
 @pytest.mark.parametrize(("T", "N"), [(1, 2), (3, 2), (7, 5)])
 def test_any_number_of_steps_and_samples(T: int, N: int) -> None:
     model = build(encode="none")
-    agree(model, to_onnx(model, Scanned), random(T, N, 2, 8, 8))
+    agree(model, to_onnx(model, ScannedTime), random(T, N, 2, 8, 8))
 
 
 @pytest.mark.parametrize("readout", ["mean", "sum", "last"])
 @pytest.mark.parametrize("encode", ["none", "direct"])
 def test_readouts(encode: str, readout: str) -> None:
     model = build(encode=encode, readout=readout)
-    agree(model, to_onnx(model, Scanned), random(*([3] if encode == "none" else []), 2, 2, 8, 8))
+    agree(model, to_onnx(model, ScannedTime), random(*([3] if encode == "none" else []), 2, 2, 8, 8))
 
 
 def test_what_does_not_depend_on_time_is_computed_once() -> None:
     """The first convolution; the same join reads what does and what does not."""
     model = build("c4k3-BN-ADD[BN-SN|id]-FC3")
-    exported = to_onnx(model, Scanned)
+    exported = to_onnx(model, ScannedTime)
     assert [node.name for node in exported.graph.node if node.op_type == "Tile"] == ["bn1/Tile"]
     agree(model, exported, random(2, 2, 8, 8))
 
@@ -123,7 +123,7 @@ def test_what_does_not_depend_on_time_is_computed_once() -> None:
 def test_arguments_of_layers(body: str) -> None:
     """Height and width one by one, with groups, gaps and biases."""
     model = build(body, "IF")
-    agree(model, to_onnx(model, Scanned), random(2, 2, 8, 8))
+    agree(model, to_onnx(model, ScannedTime), random(2, 2, 8, 8))
 
 
 OWN = {
@@ -134,9 +134,9 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("axis", [Scanned, Unrolled])
+@pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
 @pytest.mark.parametrize("body", OWN.values(), ids=OWN)
-def test_kinds_of_ones_own(body: str, axis: type[Scanned | Unrolled]) -> None:
+def test_kinds_of_ones_own(body: str, axis: type[ScannedTime | UnrolledTime]) -> None:
     model = build(body, "IF")
     agree(model, to_onnx(model, axis), random(2, 2, 8, 8))
 
@@ -156,26 +156,26 @@ def test_kinds_of_ones_own(body: str, axis: type[Scanned | Unrolled]) -> None:
     ],
 )
 def test_what_is_refused(body: str, said: str) -> None:
-    with pytest.raises(Refused) as caught:
-        to_onnx(build(body), Scanned)
+    with pytest.raises(UnsupportedLayer) as caught:
+        to_onnx(build(body), ScannedTime)
     assert str(caught.value) == said
 
 
 def test_other_numbers() -> None:
     with pytest.raises(ExportError, match=r"^the parameters are torch.bfloat16, and ONNX files are written in float32"):
-        to_onnx(build().bfloat16(), Scanned)
+        to_onnx(build().bfloat16(), ScannedTime)
 
 
 def test_more_weights_than_a_file_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build()
-    monkeypatch.setattr(module, "LIMIT", 1000)
+    monkeypatch.setattr(module, "MAX_FILE_BYTES", 1000)
     with pytest.raises(ExportError, match=r"^its weights take [\d,]+ bytes, and a file of ONNX holds 1,000 at most$"):
-        to_onnx(model, Scanned)
+        to_onnx(model, ScannedTime)
 
 
 def test_a_file_says_what_it_is_of() -> None:
     model = build()
-    exported = to_onnx(model, Scanned)
+    exported = to_onnx(model, ScannedTime)
     stated = {entry.key: entry.value for entry in exported.metadata_props}
     assert (stated["name"], stated["steps"], stated["encode"], stated["readout"]) == ("network", "3", "direct", "mean")
     assert (exported.producer_name, exported.producer_version) == ("sewdsl", stated["version"])
@@ -209,5 +209,7 @@ def test_a_library_that_is_missing(library: str, monkeypatch: pytest.MonkeyPatch
         "onnx": lambda: onnx_target.write(build(), ""),
         "onnxruntime": lambda: onnx_target.run(data, random(2, 2, 8, 8)),
     }
-    with pytest.raises(Missing, match=rf"^this needs {library}, which is not installed: pip install 'sewdsl\[exch"):
+    with pytest.raises(
+        MissingLibrary, match=rf"^this needs {library}, which is not installed: pip install 'sewdsl\[exch"
+    ):
         ask[library]()

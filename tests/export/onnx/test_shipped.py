@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.compiler import shipped
-from sewdsl.export.onnx.axis import Scanned, Unrolled
+from sewdsl.compiler import shipped_networks
+from sewdsl.export.onnx.axis import ScannedTime, UnrolledTime
 from sewdsl.export.onnx.model import to_onnx
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
@@ -37,7 +37,7 @@ STEPS = 2
 def _different() -> Iterator[tuple[str, Network]]:
     """But one of those that are the same up to names, thresholds, and what is for training only."""
     seen = []
-    for name in sorted(set(shipped()) - LIBRARIES):
+    for name in sorted(set(shipped_networks()) - LIBRARIES):
         first, _, _ = name.partition("-")
         network = sewdsl.load(name, input=SMALL.get(first), steps=1 if first == "resnet" else STEPS)
         layers = [(_plain(node.op), node.inputs, node.output) for node in network]
@@ -58,7 +58,7 @@ SPIKING, REAL = (
 
 
 def test_networks_that_stand_for_others_have_their_layers() -> None:
-    others = set(shipped()) - LIBRARIES - set(NETWORKS)
+    others = set(shipped_networks()) - LIBRARIES - set(NETWORKS)
     assert sorted(others) == ["figure-6", "figure-7", "figure-8", "nmnist", "precision", "sew-resnet-152"]
 
 
@@ -69,7 +69,7 @@ def test_every_spike_is_the_same(name: str) -> None:
     model, x = dyadic(network), noise(network, STEPS)
     with torch.no_grad(), watched(model) as spikes:
         y = model(x, return_sequence=True)
-    found = run(to_onnx(model, Scanned), x, spikes)
+    found = run(to_onnx(model, ScannedTime), x, spikes)
     assert [name for name in spikes if not torch.equal(found[name].reshape(spikes[name].shape), spikes[name])] == []
     torch.testing.assert_close(found["sequence"], y, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(found["logits"], y.mean(0), rtol=1e-6, atol=1e-6)
@@ -83,7 +83,7 @@ def test_networks_that_do_not_spike(name: str) -> None:
     model = used(network, x)
     with torch.no_grad():
         y = model(x)
-    found = run(to_onnx(model, Scanned), x)["logits"]
+    found = run(to_onnx(model, ScannedTime), x)["logits"]
     assert (found - y).abs().max() <= 1e-5 * y.abs().max()
     assert (y[0] - y[1]).abs().max() > 1e-2 * y.abs().max()
 
@@ -96,7 +96,7 @@ def test_weights_of_every_sort(name: str) -> None:
     model = used(network, x)
     with torch.no_grad(), watched(model) as spikes:
         model(x)
-    found = run(to_onnx(model, Scanned), x, spikes)
+    found = run(to_onnx(model, ScannedTime), x, spikes)
     different = sum(int((found[name].reshape(s.shape) != s).sum()) for name, s in spikes.items())
     assert different <= 1e-4 * sum(s.numel() for s in spikes.values())
     assert all(0 < layer.mean() < 1 for layer in spikes.values())
@@ -107,9 +107,9 @@ def test_unrolled(name: str) -> None:
     """The same to the bit, without a loop."""
     network = NETWORKS[name]
     model, x = dyadic(network), noise(network, STEPS)
-    unrolled = to_onnx(model, Unrolled)
+    unrolled = to_onnx(model, UnrolledTime)
     assert not any(node.op_type == "Scan" for node in unrolled.graph.node)
-    expected, found = run(to_onnx(model, Scanned), x), run(unrolled, x)
+    expected, found = run(to_onnx(model, ScannedTime), x), run(unrolled, x)
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 

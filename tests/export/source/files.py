@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.export import python, spikingjelly
-from sewdsl.export.source.running import module
+from sewdsl.export.source.running import module_from_source
 from sewdsl.ir.network import Network
 
 SOURCES: dict[str, Callable[[Network], str]] = {"python": python.source, "spikingjelly": spikingjelly.source}
@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
 
 def made(text: str, like: nn.Module) -> nn.Module:
     """The network of a file, with the weights of another module, in float64."""
-    model = module(text).to(DOUBLE)
+    model = module_from_source(text).to(DOUBLE)
     model.load_state_dict(like.state_dict())
     return model.train(like.training)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.export.source.running import module
+from sewdsl.export.source.running import module_from_source
 from sewdsl.source import Source
 from tests.export.source.files import DOUBLE, SOURCES, made, outcome, same
 
@@ -42,7 +42,7 @@ def test_same_network(dialect: str, text: Source) -> None:
     network = sewdsl.read(text).result()
     file = SOURCES[dialect](network)
     torch.manual_seed(3)
-    start, ours = module(file).state_dict(), sewdsl.compile(network, seed=3, optimize=0)
+    start, ours = module_from_source(file).state_dict(), sewdsl.compile(network, seed=3, optimize=0)
     assert [key for key, value in ours.state_dict().items() if not torch.equal(start[key], value)] == []
     x = 2 * torch.randn(3, 4, 2, 12, 12, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
     theirs = made(file, ours.to(DOUBLE))

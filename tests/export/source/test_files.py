@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.export.source.running import module
+from sewdsl.export.source.running import module_from_source
 from tests.export.source.files import SOURCES
 
 ROOT = Path(__file__).parents[3]
@@ -65,7 +65,7 @@ def test_a_forward_leaves_nothing_behind() -> None:
     network = sewdsl.load("tiny")
     x = torch.rand(3, 2, 1, 8, 8)
     for source in SOURCES.values():
-        model = module(source(network)).eval()
+        model = module_from_source(source(network)).eval()
         assert torch.equal(model(x), model(x))
         assert torch.equal(model(x[0]), model(x[0].expand(3, *x[0].shape)))
 
@@ -73,7 +73,7 @@ def test_a_forward_leaves_nothing_behind() -> None:
 def test_potentials_are_kept_in_32_bits() -> None:
     network = sewdsl.load("c16k3-BN-PLIF(v_threshold=0.3)-FC20-PLIF(v_threshold=0.1)", input=(1, 8, 8), steps=3)
     ours = sewdsl.compile(network, seed=0, optimize=0)
-    model = module(SOURCES["python"](network))
+    model = module_from_source(SOURCES["python"](network))
     model.load_state_dict(ours.state_dict())
     x = 3 * torch.rand(8, 8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
@@ -108,7 +108,7 @@ def test_weights_lie_beside_the_file(tmp_path: Path) -> None:
     lines = export("tiny", out, "--weights", tmp_path / "weights.pt", "--check").stdout.splitlines()
     assert f"{out.with_suffix('.safetensors')}: its weights" in lines
     assert float(next(line for line in lines if line.startswith("outputs")).split()[3]) < 1e-6
-    model = module(out.read_text(encoding="utf-8"))
+    model = module_from_source(out.read_text(encoding="utf-8"))
     model.load_state_dict(load_file(out.with_suffix(".safetensors")))
     x = torch.rand(2, 1, 8, 8)
     torch.testing.assert_close(model(x), ours(x))

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sewdsl.export.refusal import Refused
-from sewdsl.export.source.running import module
+from sewdsl.export.refusal import UnsupportedLayer
+from sewdsl.export.source.running import module_from_source
 from sewdsl.passes import Program
 from tests.export.source.files import SOURCES
 from tests.laws.drawn import Drawn, nets
@@ -40,9 +40,9 @@ class Sequence:
 def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, training: bool) -> None:
     try:
         text = SOURCES[dialect](drawn.network)
-    except Refused:
+    except UnsupportedLayer:
         assume(condition=False)
-    model = module(text).to(DOUBLE.dtype)
+    model = module_from_source(text).to(DOUBLE.dtype)
     model.load_state_dict(build(drawn, Program.of(drawn.network)).state_dict())
     model.train(training)
     wanted, margin = expected(drawn, DOUBLE, training=training)
@@ -60,7 +60,7 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
 @given(drawn=nets())
 def test_same_readout(drawn: Drawn) -> None:
     ours = build(drawn, Program.of(drawn.network)).eval()
-    model = module(SOURCES["python"](drawn.network)).to(DOUBLE.dtype).eval()
+    model = module_from_source(SOURCES["python"](drawn.network)).to(DOUBLE.dtype).eval()
     model.load_state_dict(ours.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(model(drawn.x), ours(drawn.x), rtol=1e-10, atol=1e-10)

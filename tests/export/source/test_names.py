@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.export.source.names import class_name, is_identifier, prose, quoted
-from sewdsl.export.source.running import module
-from sewdsl.ir.network import Network, Node, Step
+from sewdsl.export.source.names import class_name, is_identifier, one_line_prose, string_literal
+from sewdsl.export.source.running import module_from_source
+from sewdsl.ir.network import Network, Node, PathStep
 from sewdsl.source import Source, Span
 from tests.export.source.files import SOURCES
 
@@ -81,7 +81,7 @@ def test_the_name_of_a_network(dialect: str, name: str, file: str) -> None:
 def renamed(network: Network, label: str, key: str) -> Network:
     """The same with another name for its blocks."""
 
-    def step(old: Step) -> Step:
+    def step(old: PathStep) -> PathStep:
         return (
             old if old.kind != "block" else replace(old, label=label, key=f"{key}{old.key.removeprefix('sew_block')}")
         )
@@ -105,7 +105,7 @@ def test_the_name_of_a_block(dialect: str, label: str, key: str) -> None:
     network = renamed(BASE, label, key)
     written = SOURCES[dialect](network)
     with torch.device("meta"):
-        found, wanted = module(written), sewdsl.compile(network, optimize=0)
+        found, wanted = module_from_source(written), sewdsl.compile(network, optimize=0)
     assert list(found.state_dict()) == list(wanted.state_dict())
     if is_identifier(key):
         assert code(written).replace(f"'{key}", "'sew_block") == code(SOURCES[dialect](BASE))
@@ -113,7 +113,7 @@ def test_the_name_of_a_block(dialect: str, label: str, key: str) -> None:
 
 def test_a_block_whose_name_is_no_identifier_computes_the_same() -> None:
     ours = sewdsl.compile(renamed(BASE, "3x3 Block", "3x3_block"), seed=0)
-    theirs = module(SOURCES["python"](ours.network))
+    theirs = module_from_source(SOURCES["python"](ours.network))
     theirs.load_state_dict(ours.state_dict())
     x = torch.rand(2, 3, 1, 8, 8)
     torch.testing.assert_close(theirs(x), ours(x))
@@ -121,14 +121,14 @@ def test_a_block_whose_name_is_no_identifier_computes_the_same() -> None:
 
 @given(text=st.text())
 def test_quoted(text: str) -> None:
-    assert ast.literal_eval(quoted(text)) == text
-    assert quoted(text).isascii()
+    assert ast.literal_eval(string_literal(text)) == text
+    assert string_literal(text).isascii()
 
 
 @given(text=st.text())
 def test_prose(text: str) -> None:
-    assert not {*prose(text)} & {*'"#\\\n\r'}
-    assert ast.get_docstring(ast.parse(f'"""{prose(text)}."""'), clean=False) == f"{prose(text)}."
+    assert not {*one_line_prose(text)} & {*'"#\\\n\r'}
+    assert ast.get_docstring(ast.parse(f'"""{one_line_prose(text)}."""'), clean=False) == f"{one_line_prose(text)}."
 
 
 @given(texts=st.lists(TEXTS))

@@ -11,12 +11,12 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import sewdsl
-from sewdsl.compiler import shipped
-from sewdsl.export.source.running import module
+from sewdsl.compiler import shipped_networks
+from sewdsl.export.source.running import module_from_source
 from sewdsl.ir.network import Network
 from tests.export.source.files import DOUBLE, SOURCES, outcome, same
 
-NETWORKS = [name for name in shipped() if sewdsl.read(name).network is not None]
+NETWORKS = [name for name in shipped_networks() if sewdsl.read(name).network is not None]
 SIDES = (16, 32, 64, 128)
 NARROWER = 16
 
@@ -25,7 +25,7 @@ NARROWER = 16
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of networks, all of whose layers are narrow: it is not their width that makes them what they are."""
     folder = tmp_path_factory.mktemp("nets")
-    for path in shipped().values():
+    for path in shipped_networks().values():
         text = re.sub(r"^(?:expect|claim) .*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         text = re.sub(r"\bc(\d{2,})", lambda width: f"c{max(4, int(width[1]) // NARROWER)}", text)
         (folder / path.name).write_text(text.replace("FC1000", "FC10"), encoding="utf-8")
@@ -49,7 +49,7 @@ def test_names_and_shapes_of_weights(name: str) -> None:
     files = [source(network) for source in SOURCES.values()]
     with torch.device("meta"):
         ours = sewdsl.compile(replace(network, settings=plain), optimize=0).state_dict()
-        theirs = [module(text).state_dict() for text in files]
+        theirs = [module_from_source(text).state_dict() for text in files]
     for found in theirs:
         assert [(key, value.shape) for key, value in found.items()] == [(k, v.shape) for k, v in ours.items()]
 
@@ -61,7 +61,7 @@ def test_same_network(name: str, narrow: Path) -> None:
     models = []
     for source in SOURCES.values():
         torch.manual_seed(7)
-        models.append(module(source(network)))
+        models.append(module_from_source(source(network)))
         start = models[-1].state_dict()
         assert all(torch.equal(start[key], value) for key, value in ours.state_dict().items())
     _unsettle(ours.to(DOUBLE))
@@ -85,7 +85,10 @@ def test_blocks_that_begin_as_an_identity(block: str, join: str, dialect: str) -
     body = f"c4k3-BN-SN-{{SEW Block-g[{{c4k3-BN-SN}}*2 | id]}}*2-{block}"
     network = sewdsl.load(body, input=(1, 8, 8), set=settings)
     torch.manual_seed(3)
-    found, wanted = module(SOURCES[dialect](network)).state_dict(), sewdsl.compile(network, seed=3).state_dict()
+    found, wanted = (
+        module_from_source(SOURCES[dialect](network)).state_dict(),
+        sewdsl.compile(network, seed=3).state_dict(),
+    )
     assert [key for key, value in wanted.items() if not torch.equal(found[key], value)] == []
     assert sum(not value.any() for key, value in wanted.items() if key.endswith(".weight")) == 5
 

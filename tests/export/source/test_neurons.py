@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.export.refusal import Refused
+from sewdsl.export.refusal import UnsupportedLayer
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join, Layer, Linear, LinearNeuron, Surrogate
-from sewdsl.ir.signal import Signal, Values
+from sewdsl.ir.op import Join, Layer, LinearDynamics, LinearNeuron, Surrogate
+from sewdsl.ir.signal import Signal, ValueRange
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
@@ -73,7 +73,7 @@ def test_a_surrogate_with_a_scale() -> None:
     network = sewdsl.load("c2k3-FC4-IF(surrogate=ATan(alpha=2.0, scale=3.46))-FC3", input=(1, 6, 6))
     check(network, "python")
     message = r"if1 \(IF\) has the surrogate ATan with scale 3.46, and SpikingJelly's has none"
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(UnsupportedLayer, match=message):
         SOURCES["spikingjelly"](network)
 
 
@@ -95,19 +95,19 @@ def own() -> Any:
             def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
                 return branch + identity - branch * identity
 
-            def values(self, branch: Values, identity: Values) -> Values:
+            def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
                 return branch if branch.upper is None else identity
 
         class More(Add, kind="MORE"):
             pass
 
         class Fast(IF, kind="FAST"):
-            def dynamics(self) -> Linear:
-                return Linear(decay=0.5, gain=2.0, drift=0.0)
+            def dynamics(self) -> LinearDynamics:
+                return LinearDynamics(decay=0.5, gain=2.0, drift=0.0)
 
         class Slow(LinearNeuron, kind="SLOW"):
-            def dynamics(self) -> Linear:
-                return Linear(decay=1.0, gain=0.5, drift=0.0)
+            def dynamics(self) -> LinearDynamics:
+                return LinearDynamics(decay=1.0, gain=0.5, drift=0.0)
 
         class Step(Surrogate, kind="STEP"):
             def derivative(self, u: Any) -> Any:
@@ -148,7 +148,7 @@ def own() -> Any:
 )
 def test_kinds_of_a_users_own_are_refused(dialect: str, layer: str, named: str, own: Any) -> None:
     network = sewdsl.load(f"c4k3-{layer}-FC3", input=(1, 8, 8))
-    with pytest.raises(Refused, match=named):
+    with pytest.raises(UnsupportedLayer, match=named):
         SOURCES[dialect](network)
 
 
@@ -156,5 +156,5 @@ def test_what_does_not_flow_is_refused() -> None:
     network = sewdsl.load("c4k3-IF-c4k3-IF-FC3", input=(1, 8, 8))
     *first, _, last = network.nodes
     crossed = network.with_nodes((*first, first[-1].__class__("if2", first[2].op, (1,), first[2].output), last))
-    with pytest.raises(Refused, match=r"if2 \(IF\) reads something else"):
+    with pytest.raises(UnsupportedLayer, match=r"if2 \(IF\) reads something else"):
         SOURCES["python"](crossed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sewdsl
-from sewdsl.compiler import shipped
+from sewdsl.compiler import shipped_networks
 from tests.export.source.files import SOURCES
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +32,7 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
-    known = {name: sewdsl.read(name) for name in shipped()}
+    known = {name: sewdsl.read(name) for name in shipped_networks()}
     networks = {name: compilation.network for name, compilation in known.items() if compilation.network is not None}
     networks |= {name: sewdsl.load(body, input=(2, 16, 16), steps=2) for name, body in ODD.items()}
     for dialect, source in SOURCES.items():

@@ -9,9 +9,9 @@ from threading import Event, Thread
 from typing import Any, Self
 
 import sewdsl
-from sewdsl.passes import optimized
-from sewdsl.passes.memory import Load, peak
-from sewdsl.train.allocator import return_memory
+from sewdsl.passes import optimize_program
+from sewdsl.passes.memory import TrainingLoad, peak_memory
+from sewdsl.train.allocator import return_freed_memory
 
 
 def resident() -> int:
@@ -41,15 +41,15 @@ class Watch(Thread):
 
 def measure(job: dict[str, Any]) -> dict[str, int]:
     """Predicted and measured bytes of a step with momentum, weights left out of both."""
-    return_memory()
+    return_freed_memory()
     import torch  # noqa: PLC0415 -- after the allocator's settings
 
     from sewdsl.lower import lower  # noqa: PLC0415
 
     network = sewdsl.load(job["spec"], **job.get("options", {}))
-    program = optimized(network, job.get("optimize", 1))
+    program = optimize_program(network, job.get("optimize", 1))
     program = replace(program, lean=job.get("lean", False), again=frozenset(job.get("again", ())))
-    predicted = peak(program, Load(job["samples"], job.get("mixed", False), states=1))
+    predicted = peak_memory(program, TrainingLoad(job["samples"], job.get("mixed", False), states=1))
     model = lower(program, seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     settings = network.settings

@@ -8,10 +8,10 @@ import torch
 
 import sewdsl
 from sewdsl.lower import lower
-from sewdsl.passes import optimized
-from sewdsl.passes.memory import Choice, Load, choose, peak
-from sewdsl.passes.memory.sizes import Sizes
-from sewdsl.passes.memory.waiting import Waits
+from sewdsl.passes import optimize_program
+from sewdsl.passes.memory import RecomputationChoice, TrainingLoad, choose_recomputation, peak_memory
+from sewdsl.passes.memory.sizes import ValueSizes
+from sewdsl.passes.memory.waiting import RecomputableValues
 from sewdsl.passes.program import Program
 
 NETS = {
@@ -21,15 +21,15 @@ NETS = {
     "ANN": "c8k3-BN-ReLU-{Basic Block (c8)}*3-GAP-FC5",
     "real values between": "c8k3-SN-c8k3-APk2-c8k3-SN-c16k3-SN-APk2-Flatten-FC9-SN",
 }
-LOAD = Load(4, states=1)
+LOAD = TrainingLoad(4, states=1)
 
 
 def program(body: str) -> Program:
-    return optimized(sewdsl.load(body, input="2x32x32", steps=4, neuron="PLIF"))
+    return optimize_program(sewdsl.load(body, input="2x32x32", steps=4, neuron="PLIF"))
 
 
 def least(body: str) -> int:
-    found = choose(program(body), LOAD, 0)
+    found = choose_recomputation(program(body), LOAD, 0)
     assert not found.fits
     return found.peak.bytes
 
@@ -39,20 +39,20 @@ def least(body: str) -> int:
 def test_it_fits_and_costs_little(body: str, share: float) -> None:
     """At most a tenth more than the cheapest of all sets of values that fit, up to six at a time."""
     whole = program(body)
-    full, low = peak(whole, LOAD).bytes, least(body)
+    full, low = peak_memory(whole, LOAD).bytes, least(body)
     budget = int(low + share * (full - low))
-    found = choose(whole, LOAD, budget)
+    found = choose_recomputation(whole, LOAD, budget)
     assert found.fits
     assert found.peak.bytes <= budget
-    assert peak(found.program, LOAD) == found.peak
+    assert peak_memory(found.program, LOAD) == found.peak
     assert found.peak.again <= 1.1 * _cheapest(whole.with_lean(), budget, found)
 
 
-def _cheapest(lean: Program, budget: int, found: Choice) -> int:
-    waits = Waits.of(Sizes(lean, LOAD))
+def _cheapest(lean: Program, budget: int, found: RecomputationChoice) -> int:
+    waits = RecomputableValues.of(ValueSizes(lean, LOAD))
     most = min(6, len(found.program.again))
     sets = chain.from_iterable(combinations(waits.costs, count) for count in range(most + 1))
-    peaks = (peak(replace(lean, again=waits.through(frozenset(some))), LOAD) for some in sets)
+    peaks = (peak_memory(replace(lean, again=waits.through(frozenset(some))), LOAD) for some in sets)
     return min((some.again for some in peaks if some.bytes <= budget), default=found.peak.again)
 
 
@@ -62,69 +62,69 @@ def test_no_value_is_computed_again_that_could_be_kept(body: str, share: float) 
     whole = program(body)
     lean = whole.with_lean()
     low = least(body)
-    budget = int(low + share * (peak(lean, LOAD).bytes - low))
-    waits = Waits.of(Sizes(lean, LOAD))
-    chosen = choose(whole, LOAD, budget).program.again & waits.costs.keys()
+    budget = int(low + share * (peak_memory(lean, LOAD).bytes - low))
+    waits = RecomputableValues.of(ValueSizes(lean, LOAD))
+    chosen = choose_recomputation(whole, LOAD, budget).program.again & waits.costs.keys()
     for value in chosen:
         without = replace(lean, again=waits.through(chosen - {value}))
-        assert peak(without, LOAD).bytes > budget
+        assert peak_memory(without, LOAD).bytes > budget
 
 
 @pytest.mark.parametrize("body", NETS.values(), ids=NETS)
 def test_nothing_is_given_up_that_fits(body: str) -> None:
     whole = program(body)
-    found = choose(whole, LOAD, peak(whole, LOAD).bytes)
+    found = choose_recomputation(whole, LOAD, peak_memory(whole, LOAD).bytes)
     assert found.program == whole
 
 
 def test_small_tensors_are_spared_before_anything_is_computed_again() -> None:
     whole = program(NETS["SEW"])
-    lean = peak(whole.with_lean(), LOAD).bytes
-    found = choose(whole, LOAD, lean)
+    lean = peak_memory(whole.with_lean(), LOAD).bytes
+    found = choose_recomputation(whole, LOAD, lean)
     assert found.program == whole.with_lean()
-    assert peak(whole, LOAD).bytes > lean
+    assert peak_memory(whole, LOAD).bytes > lean
 
 
 def test_of_less_than_the_least_the_least_is_given() -> None:
     whole = program(NETS["SEW"])
-    low = choose(whole, LOAD, 0)
-    assert choose(whole, LOAD, low.peak.bytes).fits
-    assert not choose(whole, LOAD, int(0.9 * low.peak.bytes)).fits
-    assert low.peak.bytes < 0.8 * peak(whole.with_lean(), LOAD).bytes
+    low = choose_recomputation(whole, LOAD, 0)
+    assert choose_recomputation(whole, LOAD, low.peak.bytes).fits
+    assert not choose_recomputation(whole, LOAD, int(0.9 * low.peak.bytes)).fits
+    assert low.peak.bytes < 0.8 * peak_memory(whole.with_lean(), LOAD).bytes
 
 
 def test_a_deep_network() -> None:
     """A quarter of the way down from what keeps everything small costs little."""
-    whole = optimized(sewdsl.load("sew-resnet-152", input="3x64x64"))
-    load = Load(16, states=1)
-    lean, low = peak(whole.with_lean(), load).bytes, choose(whole, load, 0).peak.bytes
-    found = choose(whole, load, (lean + low) // 2)
+    whole = optimize_program(sewdsl.load("sew-resnet-152", input="3x64x64"))
+    load = TrainingLoad(16, states=1)
+    lean, low = peak_memory(whole.with_lean(), load).bytes, choose_recomputation(whole, load, 0).peak.bytes
+    found = choose_recomputation(whole, load, (lean + low) // 2)
     assert found.fits
     macs = 3 * sum(map(found.peak.sizes.macs, found.peak.sizes.units))
     assert 0 < found.peak.again < 0.15 * macs
 
 
 def test_the_same_every_time() -> None:
-    first, second = (choose(program(NETS["Spiking"]), LOAD, 900_000) for _ in range(2))
+    first, second = (choose_recomputation(program(NETS["Spiking"]), LOAD, 900_000) for _ in range(2))
     assert first.program == second.program
 
 
 @pytest.mark.parametrize("body", ["{c4k3-APk1}*1500-IF", "IF-{ADD[APk1 | id]}*1500-IF"])
 def test_a_long_row_of_real_values(body: str) -> None:
     """No recursion without end, neither here nor in the module."""
-    whole = optimized(sewdsl.load(body, input="4x4x4", steps=2))
-    found = choose(whole, LOAD, 0)
+    whole = optimize_program(sewdsl.load(body, input="4x4x4", steps=2))
+    found = choose_recomputation(whole, LOAD, 0)
     x = torch.rand(2, 1, 4, 4, 4)
-    everything = frozenset(Waits.of(Sizes(whole, LOAD)).costs)
-    assert found.peak.bytes < peak(whole, LOAD).bytes or len(everything) < len(whole.steps) // 2
+    everything = frozenset(RecomputableValues.of(ValueSizes(whole, LOAD)).costs)
+    assert found.peak.bytes < peak_memory(whole, LOAD).bytes or len(everything) < len(whole.steps) // 2
     lower(found.program, seed=0)(x.requires_grad_()).sum().backward()
     assert x.grad is not None
 
 
 def test_the_least_memory_does_not_take_everything() -> None:
     """Only what waits while most is there is computed again."""
-    whole, load = optimized(sewdsl.load("7b-net")), Load(4, states=1, steps=16)
-    low = choose(whole, load, 0).peak.bytes
-    found = choose(whole, load, low)
+    whole, load = optimize_program(sewdsl.load("7b-net")), TrainingLoad(4, states=1, steps=16)
+    low = choose_recomputation(whole, load, 0).peak.bytes
+    found = choose_recomputation(whole, load, low)
     assert found.fits
-    assert len(found.program.again) < len(Waits.of(Sizes(whole, load)).costs) // 2
+    assert len(found.program.again) < len(RecomputableValues.of(ValueSizes(whole, load)).costs) // 2

@@ -10,9 +10,9 @@ import pytest
 
 import sewdsl
 from sewdsl.ops.layers import max_pool
-from sewdsl.passes import optimized
-from sewdsl.passes.memory import Load, peak, sizes
-from sewdsl.passes.program import LARGE, Program
+from sewdsl.passes import optimize_program
+from sewdsl.passes.memory import TrainingLoad, peak_memory, sizes
+from sewdsl.passes.program import LARGE_VALUE_ELEMENTS, Program
 from sewdsl.snn import pooling
 from sewdsl.snn.kernels import choice, pool_source
 
@@ -48,24 +48,24 @@ def test_within_15_percent(job: dict[str, Any]) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="as above")
 @pytest.mark.parametrize("spec", ["7b-net", "spiking-resnet-34"])
 def test_within_15_percent_where_values_are_computed_again(spec: str) -> None:
-    program = optimized(sewdsl.load(spec))
+    program = optimize_program(sewdsl.load(spec))
     again = [step.gives for step in program.steps if step.gives not in program.bits]
     lean = {"spec": spec, "samples": 4, "lean": True}
     predicted, measured = step({**lean, "again": again})
     assert predicted == pytest.approx(measured, rel=0.15)
-    assert predicted < 0.8 * peak(program, Load(4, states=1)).bytes
+    assert predicted < 0.8 * peak_memory(program, TrainingLoad(4, states=1)).bytes
 
 
 def test_what_is_large_is_the_same_for_both() -> None:
-    assert choice.LARGE == LARGE
-    assert pooling.SHORT == max_pool.SHORT
+    assert choice.LARGE_TENSOR_ELEMENTS == LARGE_VALUE_ELEMENTS
+    assert pooling.MAX_16_BIT_PLACES == max_pool.MAX_16_BIT_PLACES
     assert pool_source.TAPS == sizes.TAPS
 
 
 def test_by_hand() -> None:
     """Two samples, four time-steps, a convolution, neurons that keep their current, and a mean: every byte."""
     network = sewdsl.load("c3k3-IF-GAP", input="2x8x8", steps=4)
-    found = peak(Program.of(network), Load(2, states=1))
+    found = peak_memory(Program.of(network), TrainingLoad(2, states=1))
     numbers = 2 * 4 * 8 * 8
     x, current, weights = 4 * numbers * 2, 4 * numbers * 3, 4 * (2 * 9 + 1) * 3
     assert found.sizes.standing == {"weights": weights, "gradients of weights": weights, "optimizer": weights}
@@ -79,11 +79,11 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize(("window", "samples", "each"), [("k2s2", 64, 1), ("k16s16", 64, 1), ("k2s2", 4, 2)])
 def test_max_pooling_by_hand(window: str, samples: int, each: int) -> None:
     """A byte for the place of each maximum where maps are large and the kernels run, else two of them."""
-    program = optimized(sewdsl.load(f"c4k3-MP{window}-GAP", input="2x32x32", steps=4))
+    program = optimize_program(sewdsl.load(f"c4k3-MP{window}-GAP", input="2x32x32", steps=4))
     maxima = samples * 4 * program.network.nodes[2].output.elements
-    found = peak(program, Load(samples))
+    found = peak_memory(program, TrainingLoad(samples))
     assert found.kept[2] == each * maxima
-    node_by_node = peak(Program.of(program.network), Load(samples))
+    node_by_node = peak_memory(Program.of(program.network), TrainingLoad(samples))
     assert node_by_node.kept[2] == 2 * maxima
     scratch = {
         name: max(size for place, backward, size in each.moments if place == 1 and backward)
@@ -93,19 +93,19 @@ def test_max_pooling_by_hand(window: str, samples: int, each: int) -> None:
 
 
 def test_max_pooling_in_windows_that_a_byte_does_not_count() -> None:
-    program = optimized(sewdsl.load("c4k3-MPk17s1-GAP", input="2x32x32", steps=4))
-    assert peak(program, Load(64)).kept[2] == 2 * 64 * 4 * 4 * 16 * 16
+    program = optimize_program(sewdsl.load("c4k3-MPk17s1-GAP", input="2x32x32", steps=4))
+    assert peak_memory(program, TrainingLoad(64)).kept[2] == 2 * 64 * 4 * 4 * 16 * 16
 
 
 def test_packed_by_hand() -> None:
     """Spikes in one bit once they are all that a convolution keeps, and nothing of a batch norm but its input."""
     network = sewdsl.load("c4k1-BN-IF-c4k1-BN-IF-GAP", input="2x16x16", steps=4)
-    program = optimized(network)
+    program = optimize_program(network)
     numbers = 2 * 4 * 16 * 16 * 4
-    kept = peak(program.with_lean(), Load(2)).kept
+    kept = peak_memory(program.with_lean(), TrainingLoad(2)).kept
     names = {network.nodes[i].name: size for i, size in kept.items()}
     assert names == {"input": numbers * 4 // 2, "conv1": 4 * numbers, "if1": numbers // 8, "conv2": 4 * numbers}
-    plain = {network.nodes[i].name for i in peak(program, Load(2)).kept}
+    plain = {network.nodes[i].name for i in peak_memory(program, TrainingLoad(2)).kept}
     assert plain == {"input", "conv1", "bn1", "if1", "conv2", "bn2"}  # small tensors: whatever is fastest
 
 
@@ -119,7 +119,7 @@ def test_packed_by_hand() -> None:
     ],
 )
 def test_gradients_by_hand(body: str, expected: dict[str, list[int]]) -> None:
-    found = peak(Program.of(sewdsl.load(body, input="2x8x8", steps=4)), Load(2))
+    found = peak_memory(Program.of(sewdsl.load(body, input="2x8x8", steps=4)), TrainingLoad(2))
     maps = 4 * 2 * 4 * 2 * 8 * 8
     got: dict[str, list[float]] = {}
     for place, backward, size in found.moments:
@@ -131,7 +131,7 @@ def test_gradients_by_hand(body: str, expected: dict[str, list[int]]) -> None:
 
 def test_a_large_convolution_gives_up_its_input_first() -> None:
     """Unpacked spikes and the gradients of output and input are never there all at once."""
-    found = peak(optimized(sewdsl.load("IF-c1k1-IF-GAP", input="2x512x512", steps=4)), Load(2))
+    found = peak_memory(optimize_program(sewdsl.load("IF-c1k1-IF-GAP", input="2x512x512", steps=4)), TrainingLoad(2))
     weights, channel = 4 * 3, 4 * 2 * 4 * 512 * 512
     there = 2 * weights + 2 * channel + 2 * channel // 32 + channel  # input, packed spikes, gradient of the output
     moments = [moment.bytes for moment in found.moments if moment.backward and moment.unit == 1]
@@ -141,5 +141,5 @@ def test_a_large_convolution_gives_up_its_input_first() -> None:
 def test_fewer_time_steps_take_less() -> None:
     network = sewdsl.load("7b-net")
     assert network.recipe is not None
-    whole, part = (peak(optimized(network), Load(4, steps=steps)).bytes for steps in (16, 12))
+    whole, part = (peak_memory(optimize_program(network), TrainingLoad(4, steps=steps)).bytes for steps in (16, 12))
     assert part == pytest.approx(0.75 * whole, rel=0.01)

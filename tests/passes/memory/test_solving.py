@@ -6,29 +6,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sewdsl.passes.memory.solving import Need, cheapest
+from sewdsl.passes.memory.solving import SavingTarget, min_cost_cover
 
 THINGS = range(6)
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> tuple[dict[int, int], list[Need]]:
+def problems(draw: st.DrawFn) -> tuple[dict[int, int], list[SavingTarget]]:
     costs = {thing: draw(st.integers(0, 50)) for thing in THINGS}
     needs = []
     for _ in range(draw(st.integers(0, 4))):
         some = draw(st.sets(st.sampled_from(THINGS)))
         sizes = {thing: draw(st.integers(1, 9)) for thing in sorted(some)}
-        needs.append(Need(sizes, draw(st.integers(-2, 25))))
+        needs.append(SavingTarget(sizes, draw(st.integers(-2, 25))))
     return costs, needs
 
 
 @settings(max_examples=150, deadline=None)
 @given(problems())
-def test_beside_every_set(problem: tuple[dict[int, int], list[Need]]) -> None:
+def test_beside_every_set(problem: tuple[dict[int, int], list[SavingTarget]]) -> None:
     costs, needs = problem
     sets = chain.from_iterable(combinations(THINGS, count) for count in range(len(THINGS) + 1))
     enough = [some for some in sets if all(sum(n.sizes.get(i, 0) for i in some) >= n.bytes for n in needs)]
-    found = cheapest(costs, needs)
+    found = min_cost_cover(costs, needs)
     if not enough:
         assert found is None
         return
@@ -40,5 +40,5 @@ def test_beside_every_set(problem: tuple[dict[int, int], list[Need]]) -> None:
 
 @pytest.mark.parametrize("scale", [1, 10**12])
 def test_of_any_size(scale: int) -> None:
-    needs = [Need({0: 2 * scale, 1: 3 * scale, 2: 4 * scale}, 5 * scale)]
-    assert cheapest({0: 5 * scale, 1: 5 * scale, 2: 6 * scale}, needs) == frozenset({0, 1})
+    needs = [SavingTarget({0: 2 * scale, 1: 3 * scale, 2: 4 * scale}, 5 * scale)]
+    assert min_cost_cover({0: 5 * scale, 1: 5 * scale, 2: 6 * scale}, needs) == frozenset({0, 1})

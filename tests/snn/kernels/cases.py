@@ -70,8 +70,8 @@ def run(case: Case, kernel: kernels.Choice) -> Outcome:
         name: torch.tensor(value, dtype=wide, device=device, requires_grad=True)
         for name, value in spec.learnable().items()
     }
-    with kernels.using(kernel):
-        spikes, v = kernels.integrate(spec, x_TN, v_N, learned)
+    with kernels.use_kernels(kernel):
+        spikes, v = kernels.run_neurons_from(spec, x_TN, v_N, learned)
     generator = torch.Generator().manual_seed(1)
     g_spikes = torch.randn(spikes.shape, generator=generator, dtype=torch.float64).to(device, spikes.dtype)
     g_v = torch.randn(v.shape, generator=generator, dtype=torch.float64).to(device, v.dtype)

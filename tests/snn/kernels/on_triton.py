@@ -59,5 +59,5 @@ def test_what_is_not_finite(v_reset: float | None) -> None:
 def test_triton_runs_them() -> None:
     cuda._kernels.cache_clear()
     spec, x_TN, _ = placed(Case(make("LIF"), current(2, 1, 5), None))
-    kernels.spikes(spec, x_TN, {})
+    kernels.run_neurons(spec, x_TN, {})
     assert cuda._kernels.cache_info().misses == 1

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sewdsl.snn.kernels.bits import Packed
+from sewdsl.snn.kernels.bits import PackedTensor
 
 WIDTHS = [1, 2, 4, 8]
 FORMATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
@@ -23,7 +23,7 @@ def numbers(shape: tuple[int, ...], bits: int, dtype: torch.dtype, seed: int = 0
 def test_back(bits: int, dtype: torch.dtype) -> None:
     for size in (0, 1, 63, 64, 65, 511, 512, 513, 100_003):
         x = numbers((size,), bits, dtype, size)
-        packed = Packed(x, bits)
+        packed = PackedTensor(x, bits)
         assert torch.equal(packed.unpack(), x)
         assert packed.unpack().dtype == dtype
         assert packed.nbytes <= -(-size * bits // 8) + 64
@@ -34,18 +34,18 @@ def test_layout(bits: int) -> None:
     """Channels-last, transposed and expanded come back as they were; what has gaps comes back without."""
     x = numbers((3, 4, 5, 6), bits, torch.float32)
     for y in (x, x.to(memory_format=torch.channels_last), x.permute(3, 0, 2, 1)):
-        back = Packed(y, bits).unpack()
+        back = PackedTensor(y, bits).unpack()
         assert torch.equal(back, y)
         assert back.stride() == y.stride()
     for y in (x[:, ::2], x[:1].expand(3, 4, 5, 6), x[..., 1:]):
-        back = Packed(y, bits).unpack()
+        back = PackedTensor(y, bits).unpack()
         assert torch.equal(back, y)
         assert back.is_contiguous()
 
 
 def test_the_original_is_not_needed() -> None:
     x = numbers((1000,), 1, torch.float32)
-    packed, before = Packed(x, 1), x.clone()
+    packed, before = PackedTensor(x, 1), x.clone()
     x.zero_()
     assert torch.equal(packed.unpack(), before)
 
@@ -56,7 +56,7 @@ def test_threads(threads: int) -> None:
     x = numbers((300_001,), 2, torch.float32)
     try:
         torch.set_num_threads(threads)
-        assert torch.equal(Packed(x, 2).unpack(), x)
+        assert torch.equal(PackedTensor(x, 2).unpack(), x)
     finally:
         torch.set_num_threads(before)
 
@@ -64,4 +64,4 @@ def test_threads(threads: int) -> None:
 @given(st.integers(0, 3000), st.sampled_from(WIDTHS), st.integers(0, 2**32 - 1))
 def test_any_size(size: int, bits: int, seed: int) -> None:
     x = numbers((size,), bits, torch.float32, seed)
-    assert torch.equal(Packed(x, bits).unpack(), x)
+    assert torch.equal(PackedTensor(x, bits).unpack(), x)

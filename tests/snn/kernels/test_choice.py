@@ -49,27 +49,27 @@ class Other:
 
 def test_linear_neurons_run_fast(ran: list[str]) -> None:
     for kind, learned in (("IF", {}), ("LIF", {}), ("PLIF", {"w": torch.tensor(0.0)})):
-        kernels.spikes(make(kind), current(3, 2, 4), learned)
+        kernels.run_neurons(make(kind), current(3, 2, 4), learned)
     assert ran == ["fast"] * 3
 
 
 def test_the_switch(ran: list[str]) -> None:
     x_TN = current(3, 2, 4)
-    with kernels.using("reference"):
-        kernels.spikes(make("LIF"), x_TN, {})
-        with kernels.using("fastest"):
-            kernels.spikes(make("LIF"), x_TN, {})
-        kernels.spikes(make("LIF"), x_TN, {})
-    kernels.spikes(make("LIF"), x_TN, {})
+    with kernels.use_kernels("reference"):
+        kernels.run_neurons(make("LIF"), x_TN, {})
+        with kernels.use_kernels("fastest"):
+            kernels.run_neurons(make("LIF"), x_TN, {})
+        kernels.run_neurons(make("LIF"), x_TN, {})
+    kernels.run_neurons(make("LIF"), x_TN, {})
     assert ran == ["reference", "fast", "reference", "fast"]
 
 
 def test_an_unknown_choice_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="'turbo': choose 'fastest' or 'reference'"), kernels.using("turbo"):  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'turbo': choose 'fastest' or 'reference'"), kernels.use_kernels("turbo"):  # type: ignore[arg-type]
         pass
     monkeypatch.setattr(choice, "_choice", "turbo")
     with pytest.raises(ValueError, match="SEWDSL_KERNELS"):
-        kernels.spikes(make("LIF"), current(3, 2, 4), {})
+        kernels.run_neurons(make("LIF"), current(3, 2, 4), {})
 
 
 class Branching:
@@ -95,7 +95,7 @@ ODD: dict[str, tuple[Any, Tensor, Tensor | None]] = {
 def test_the_reference_runs_the_rest(ran: list[str], name: str) -> None:
     spec, x_TN, v_N = ODD[name]
     x_TN = x_TN.clone().requires_grad_()
-    spikes, _ = kernels.integrate(spec, x_TN, v_N, {})
+    spikes, _ = kernels.run_neurons_from(spec, x_TN, v_N, {})
     spikes.sum().backward()  # type: ignore[no-untyped-call]
     assert ran == ["reference"]
     assert x_TN.grad is not None
@@ -112,7 +112,7 @@ def test_a_neuron_that_is_not_linear_runs(ran: list[str]) -> None:
         def charge(self, v: Any, x: Any, **learned: Any) -> Any:  # noqa: ARG002 -- it learns nothing
             return v + 0.1 * v * v + x
 
-    spikes = kernels.spikes(Quadratic(), current(3, 2, 4), {})
+    spikes = kernels.run_neurons(Quadratic(), current(3, 2, 4), {})
     assert ran == ["reference"]
     assert spikes.sum() > 0
 

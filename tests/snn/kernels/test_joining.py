@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels.joining import differentiate, trace
-from sewdsl.snn.kernels.tracing import written
+from sewdsl.snn.kernels.joining import differentiate_join, trace_join
+from sewdsl.snn.kernels.tracing import tape_to_lines
 from sewdsl.snn.specification import JoinSpec
 from tests.snn.kernels.test_tracing import PYTHON
 
@@ -56,7 +56,7 @@ UNTRACEABLE: dict[str, JoinSpec] = {
 
 def evaluated(tape: str, s: float, z: float) -> float:
     space = {"s": s, "z": z}
-    lines = written(tape, PYTHON, "{}", "r")
+    lines = tape_to_lines(tape, PYTHON, "{}", "r")
     exec("\n".join(lines), space)  # noqa: S102 -- a program of our own making
     return float(space[f"r{len(lines) - 1}"])
 
@@ -65,9 +65,9 @@ def evaluated(tape: str, s: float, z: float) -> float:
 @pytest.mark.parametrize("name", [*JOINS, *OTHERS])
 def test_a_tape_computes_what_the_join_does(name: str, *, branch: bool) -> None:
     spec = (JOINS | OTHERS)[name]
-    tape = trace(spec, branch=branch)
+    tape = trace_join(spec, branch=branch)
     assert tape is not None
-    slopes = differentiate(tape)
+    slopes = differentiate_join(tape)
     assert slopes is not None
     for numbers in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (1.0, 3.0), (0.0, -0.7), (1.0, 0.4)):
         s, z = (torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in numbers)
@@ -80,12 +80,12 @@ def test_a_tape_computes_what_the_join_does(name: str, *, branch: bool) -> None:
 @pytest.mark.parametrize("branch", [True, False])
 @pytest.mark.parametrize("name", UNTRACEABLE)
 def test_what_has_no_tape_or_no_gradient(name: str, *, branch: bool) -> None:
-    assert trace(UNTRACEABLE[name], branch=branch) is None
+    assert trace_join(UNTRACEABLE[name], branch=branch) is None
 
 
 def test_what_the_derivatives_depend_on() -> None:
     """Nothing is computed, and no operand kept, that they do not need."""
-    tapes = {name: differentiate(trace(spec, branch=True) or "") for name, spec in JOINS.items()}
+    tapes = {name: differentiate_join(trace_join(spec, branch=True) or "") for name, spec in JOINS.items()}
     assert tapes["ADD"] == ("set 1.0", "set 1.0")
     assert tapes["AND"] == ("set z", "set s")
     assert tapes["IAND"] == ("mul -1.0 z; set t0", "sub 1.0 s; set t0")

@@ -95,7 +95,7 @@ def test_numbers_of_16_bits_are_rounded_as_torch_rounds(dtype: torch.dtype) -> N
     assert isinstance(spec, Neuron)
     g_TN = torch.cat([current(1, 1, 500, dtype=dtype), torch.tensor([[[torch.nan, torch.inf, -0.0]]], dtype=dtype)], 2)
     x_TN = torch.zeros_like(g_TN).requires_grad_()
-    (found,) = torch.autograd.grad(kernels.spikes(spec, x_TN, {}), x_TN, g_TN)
+    (found,) = torch.autograd.grad(kernels.run_neurons(spec, x_TN, {}), x_TN, g_TN)
     torch.testing.assert_close(found, (0.75 * g_TN.float()).to(dtype), rtol=0, atol=0, equal_nan=True)
 
 
@@ -126,5 +126,5 @@ def test_long_sequences_keep_their_sums_exact() -> None:
 
 def _forward(case: Case, kernel: kernels.Choice) -> tuple[Tensor, Tensor]:
     learned = {name: torch.tensor(value) for name, value in case.spec.learnable().items()}
-    with kernels.using(kernel):
-        return kernels.integrate(case.spec, case.x_TN, case.v_N, learned)
+    with kernels.use_kernels(kernel):
+        return kernels.run_neurons_from(case.spec, case.x_TN, case.v_N, learned)

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from sewdsl.ir.op import Neuron
 from sewdsl.snn.kernels import channels_source, norm_operator, reference
-from sewdsl.snn.kernels.law import Law
-from sewdsl.snn.kernels.tracing import trace
+from sewdsl.snn.kernels.law import NeuronConstants
+from sewdsl.snn.kernels.tracing import trace_surrogate
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
 
 NEURONS = {
@@ -54,7 +54,7 @@ def at_once(layer: Layer, x_TN: Tensor) -> Tensor:
     numbers = [0.0 if isinstance(factor, Tensor) else factor for factor in factors]
     decay, gain, drift = numbers
     constants = spec.rest, spec.v_threshold, spec.v_reset, spec.detach_reset
-    law = Law(decay, gain, drift, *constants, trace(spec.surrogate) or "").text()
+    law = NeuronConstants(decay, gain, drift, *constants, trace_surrogate(spec.surrogate) or "").text()
     statistics = mean, (variance + EPS).rsqrt()
     batch = layer.running is None
     spikes: Tensor = norm_operator.norm_neuron(
@@ -96,7 +96,7 @@ SHAPES = {
     "one channel": (2, 5, 1, 3, 3),
     "maps of one number": (6, 2, 70, 1, 1),
     "no maps": (3, 7, 130),
-    "a long period without maps": (2, 20, channels_source.MOST + 1),
+    "a long period without maps": (2, 20, channels_source.MAX_WHOLE_PERIOD + 1),
 }
 
 
@@ -167,7 +167,7 @@ def test_only_the_input_and_numbers_for_each_channel_are_kept() -> None:
 def test_opcheck(*, batch: bool) -> None:
     x_TN = LAYOUTS["channels last"](current(3, 2, 4, 3, 3)).detach().requires_grad_()
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
-    law = Law(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
+    law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
     decay = torch.tensor(0.5, requires_grad=True)
     arguments = x_TN, None, *channels, decay, None, None, law, ""
     torch.library.opcheck(norm_operator.channel_statistics, (x_TN.detach(),))

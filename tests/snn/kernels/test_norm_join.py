@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.join import Join, Joint
+from sewdsl.snn.join import Join, PendingJoin
 from sewdsl.snn.kernels import norm_operator
-from sewdsl.snn.kernels.law import Law
+from sewdsl.snn.kernels.law import NeuronConstants
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.specification import JoinSpec
@@ -41,7 +41,7 @@ class Layer(nn.Module):
 
     def at_once(self, x_TN: Tensor, other_TN: Tensor, *, lean: bool = True) -> Tensor:
         """In one kernel, where that can be."""
-        return self.neuron.normalised(x_TN, self.norm, Joint(self.join, other_TN, self.branch), lean=lean)
+        return self.neuron.normalised(x_TN, self.norm, PendingJoin(self.join, other_TN, self.branch), lean=lean)
 
 
 class Outcome(NamedTuple):
@@ -111,7 +111,7 @@ def test_layouts(layout: str, other_layout: str, *, branch: bool) -> None:
     x_TN, other_TN = LAYOUTS[layout](current(*SHAPE, dtype=torch.float64)), LAYOUTS[other_layout](spikes(*SHAPE))
     layer = Layer(JOINS["IAND"], branch=branch).eval()
     assert_same(layer, x_TN, other_TN, 1e-12)
-    plain = kernels.norm_spikes(layer.neuron.spec, x_TN, layer.norm.channels(x_TN), layer.neuron.learned)
+    plain = kernels.run_norm_neurons(layer.neuron.spec, x_TN, layer.norm.channels(x_TN), layer.neuron.learned)
     assert layer.at_once(x_TN, other_TN).stride() == plain.stride()
 
 
@@ -287,7 +287,7 @@ def test_opcheck(join: str) -> None:
         LAYOUTS["channels last"](current(3, 2, 4, 3, 3, seed=seed)).detach().requires_grad_() for seed in (0, 1)
     )
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
-    law = Law(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
+    law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
     arguments = x, other, *channels, None, None, None, law, join
     torch.library.opcheck(norm_operator.norm_neuron, arguments, {"batch": True})
     tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None, None, None

@@ -11,25 +11,28 @@ from torch import Tensor, nn
 
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import cpu, operator
-from sewdsl.snn.kernels.law import Law, parse
-from sewdsl.snn.kernels.tracing import trace
+from sewdsl.snn.kernels.law import NeuronConstants, parse_constants
+from sewdsl.snn.kernels.tracing import trace_surrogate
 from sewdsl.snn.neuron import Neuron
 from tests.snn.kernels.cases import LAYOUTS, SURROGATES, current, make
 
-SLOPE = trace(make("IF").surrogate) or ""
-LAWS = [Law(0.5, 0.5, 0.1, 0.0, 0.8, 0.0, True, SLOPE), Law(1.0, 1.0, 0.0, 0.0, 0.8, None, False, SLOPE)]  # noqa: FBT003
+SLOPE = trace_surrogate(make("IF").surrogate) or ""
+LAWS = [
+    NeuronConstants(0.5, 0.5, 0.1, 0.0, 0.8, 0.0, True, SLOPE),
+    NeuronConstants(1.0, 1.0, 0.0, 0.0, 0.8, None, False, SLOPE),
+]  # noqa: FBT003
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_a_law_survives_as_text(law: Law) -> None:
-    assert parse(law.text()) == law
+def test_a_law_survives_as_text(law: NeuronConstants) -> None:
+    assert parse_constants(law.text()) == law
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own, from 2.15 on
 @pytest.mark.parametrize(
     ("law", "layout", "final"), list(product(LAWS, ("row by row", "channels last"), (True, False)))
 )
-def test_opcheck(law: Law, layout: str, *, final: bool) -> None:
+def test_opcheck(law: NeuronConstants, layout: str, *, final: bool) -> None:
     x_TN = LAYOUTS[layout](current(3, 2, 4, 3, 3)).requires_grad_()
     v_N = torch.zeros(2, 4, 3, 3).requires_grad_() if final else None
     decay = torch.tensor(0.7, requires_grad=True) if final else None
@@ -82,7 +85,7 @@ def test_exports(tmp_path: object, *, strict: bool) -> None:
 
 def test_a_second_derivative_is_refused() -> None:
     x_TN = current(3, 2, 4).requires_grad_()
-    spikes = kernels.spikes(make("LIF"), x_TN, {})
+    spikes = kernels.run_neurons(make("LIF"), x_TN, {})
     (g_x,) = torch.autograd.grad(spikes.sum(), x_TN, create_graph=True)
     with pytest.raises(RuntimeError, match="no autograd formula was registered"):
         g_x.sum().backward()  # type: ignore[no-untyped-call]
@@ -103,7 +106,7 @@ def test_only_what_is_needed_is_computed(monkeypatch: pytest.MonkeyPatch) -> Non
     for needs in product((True, False), repeat=3):
         if any(needs):
             tensors = [t.clone().requires_grad_(needed) for t, needed in zip((x_TN, v_N, w), needs, strict=True)]
-            spikes, _ = kernels.integrate(make("PLIF"), tensors[0], tensors[1], {"w": tensors[2]})
+            spikes, _ = kernels.run_neurons_from(make("PLIF"), tensors[0], tensors[1], {"w": tensors[2]})
             spikes.sum().backward()  # type: ignore[no-untyped-call]
             assert [tensor.grad is not None for tensor in tensors] == list(needs)
             assert asked.pop() == needs
@@ -113,13 +116,13 @@ def test_only_the_input_is_kept_for_the_backward() -> None:
     kept: list[Tensor] = []
     x_TN = current(8, 2, 64).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):  # type: ignore[func-returns-value]
-        kernels.spikes(make("PLIF"), x_TN, {"w": torch.tensor(0.0, requires_grad=True)})
+        kernels.run_neurons(make("PLIF"), x_TN, {"w": torch.tensor(0.0, requires_grad=True)})
     assert [tensor.data_ptr() for tensor in kept if tensor.ndim] == [x_TN.data_ptr()]
 
 
 def test_an_input_that_changes_before_the_backward_is_noticed() -> None:
     x_TN = current(3, 2, 4).requires_grad_() * 1
-    spikes = kernels.spikes(make("LIF"), x_TN, {})
+    spikes = kernels.run_neurons(make("LIF"), x_TN, {})
     x_TN.add_(1)
     with pytest.raises(RuntimeError, match="inplace"):
         spikes.sum().backward()  # type: ignore[no-untyped-call]

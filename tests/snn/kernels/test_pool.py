@@ -18,7 +18,7 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 @pytest.fixture(autouse=True)
 def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE", 0)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 0)
 
 
 @st.composite
@@ -37,7 +37,7 @@ def maps(samples: int, channels: int, height: int, width: int) -> Tensor:
 @given(window=windows(), shape=st.tuples(st.integers(0, 2), st.integers(1, 35), st.integers(4, 9), st.integers(4, 9)))
 def test_maxima_and_gradients(dtype: torch.dtype, window: pool.Window, shape: tuple[int, int, int, int]) -> None:
     x = maps(*shape).to(dtype).requires_grad_()
-    assert pool.suits(x, window)
+    assert pool.kernel_applies(x, window)
     y, places = pool.forward(x.detach(), window)
     expected = functional.max_pool2d(x, window[0:2], window[2:4], window[4:6])
     assert torch.equal(y, expected)
@@ -101,15 +101,15 @@ def test_any_number_of_threads(threads: int) -> None:
 
 def test_what_does_not_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     x, window = maps(2, 3, 40, 40), (2, 2, 2, 2, 0, 0)
-    assert pool.suits(x, window)
-    assert pool.suits(x, (16, 16, 1, 1, 0, 0))
-    assert not pool.suits(x, (16, 17, 1, 1, 0, 0))  # more places than a byte tells apart
-    assert not pool.suits(x.contiguous(), window)
-    assert not pool.suits(x.to(torch.int32), window)
-    with kernels.using("reference"):
-        assert not pool.suits(x, window)
-    monkeypatch.setattr(choice, "LARGE", x.numel() + 1)
-    assert not pool.suits(x, window)
+    assert pool.kernel_applies(x, window)
+    assert pool.kernel_applies(x, (16, 16, 1, 1, 0, 0))
+    assert not pool.kernel_applies(x, (16, 17, 1, 1, 0, 0))  # more places than a byte tells apart
+    assert not pool.kernel_applies(x.contiguous(), window)
+    assert not pool.kernel_applies(x.to(torch.int32), window)
+    with kernels.use_kernels("reference"):
+        assert not pool.kernel_applies(x, window)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", x.numel() + 1)
+    assert not pool.kernel_applies(x, window)
 
 
 def test_the_layer_keeps_a_byte_for_each_maximum() -> None:
@@ -128,7 +128,7 @@ def test_the_layer_keeps_a_byte_for_each_maximum() -> None:
 def test_the_layer_without_gradients() -> None:
     x_TN = maps(6, 8, 9, 9).reshape(3, 2, 8, 9, 9)
     expected = functional.max_pool2d(x_TN.flatten(0, 1), 3, 2, 1)
-    with kernels.using("reference"):
+    with kernels.use_kernels("reference"):
         assert torch.equal(MaxPool2d(3, 2, 1)(x_TN).flatten(0, 1), expected)
     assert torch.equal(MaxPool2d(3, 2, 1)(x_TN).flatten(0, 1), expected)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels.tracing import trace, written
+from sewdsl.snn.kernels.tracing import tape_to_lines, trace_surrogate
 from tests.snn.kernels.cases import SURROGATES, make
 
 PYTHON = {
@@ -67,7 +67,7 @@ UNTRACEABLE: dict[str, Callable[[Any], Any]] = {
 
 def evaluated(tape: str, u: float) -> float:
     space = {"u": u, "math": math}
-    lines = written(tape, PYTHON, "{}")
+    lines = tape_to_lines(tape, PYTHON, "{}")
     exec("\n".join(lines), space)  # noqa: S102 -- a program of our own making
     return float(space[f"t{len(lines) - 1}"])  # type: ignore[arg-type]
 
@@ -75,7 +75,7 @@ def evaluated(tape: str, u: float) -> float:
 @pytest.mark.parametrize("name", [*SURROGATES, *TRACEABLE])
 def test_a_tape_computes_what_the_formula_does(name: str) -> None:
     surrogate: Any = catalogue()[name]() if name in SURROGATES else Formula(TRACEABLE[name])
-    tape = trace(surrogate)
+    tape = trace_surrogate(surrogate)
     assert tape is not None
     for u in (-2.0, -1.0, -0.3, 0.0, 0.3, 0.5, 1.0, 2.0):
         assert evaluated(tape, u) == pytest.approx(
@@ -85,8 +85,8 @@ def test_a_tape_computes_what_the_formula_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", UNTRACEABLE)
 def test_what_is_no_plain_arithmetic_has_no_tape(name: str) -> None:
-    assert trace(Formula(UNTRACEABLE[name])) is None
+    assert trace_surrogate(Formula(UNTRACEABLE[name])) is None
 
 
 def test_a_tape_is_the_same_in_every_process() -> None:
-    assert trace(make("IF").surrogate) == "mul 3.141592653589793 u; mul t0 t0; add 1.0 t1; div 1.0 t2"
+    assert trace_surrogate(make("IF").surrogate) == "mul 3.141592653589793 u; mul t0 t0; add 1.0 t1; div 1.0 t2"

@@ -21,7 +21,7 @@ def losses(neuron: str, kernel: kernels.Choice, dtype: torch.dtype, optimize: in
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     x_TN, y_N = current(6, 8, 2, 16, 16).to(dtype), torch.arange(8) % 5
     found = []
-    with kernels.using(kernel):
+    with kernels.use_kernels(kernel):
         for _ in range(8):
             loss = functional.cross_entropy(model(x_TN), y_N)
             optimizer.zero_grad()
@@ -44,6 +44,6 @@ def test_neurons_alone_change_no_spike(neuron: str) -> None:
 @pytest.mark.parametrize("neuron", NEURONS)
 def test_all_passes_change_only_the_rounding(neuron: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64: in float32, a current that is rounded otherwise flips a spike within a few steps."""
-    monkeypatch.setattr(choice, "LARGE", 1)
+    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
     plain = losses(neuron, "reference", torch.float64, 0)
     assert losses(neuron, "fastest", torch.float64, 1) == pytest.approx(plain, rel=1e-8)

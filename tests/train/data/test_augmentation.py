@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.images import Images
 
@@ -22,7 +22,7 @@ class TestDraws:
         some, whole = images(augmentation), epoch(Batches(images(augmentation), 7, seed=3, epoch=5))
         torch.rand(3)
         indices = torch.tensor([40, 2, 63])
-        for index, x in zip(indices.tolist(), some.batch(indices, Draw(3, 5)).x, strict=True):
+        for index, x in zip(indices.tolist(), some.batch(indices, RandomSource(3, 5)).x, strict=True):
             assert torch.equal(x, whole[index])
 
     def test_differ_from_epoch_to_epoch_and_seed_to_seed(self, augmentation: Augmentation) -> None:
@@ -36,10 +36,13 @@ class TestDraws:
 
 
 def test_shift_moves_and_fills_with_zeros() -> None:
-    plain, moved = images(Augmentation()).pixels.float(), images(Augmentation(2)).batch(torch.arange(64), Draw(0, 0)).x
+    plain, moved = (
+        images(Augmentation()).pixels.float(),
+        images(Augmentation(2)).batch(torch.arange(64), RandomSource(0, 0)).x,
+    )
     seen = set()
     for index in range(64):
-        down, right = Draw(0, 0).generator(index).integers(-2, 2, size=2, endpoint=True).tolist()
+        down, right = RandomSource(0, 0).generator(index).integers(-2, 2, size=2, endpoint=True).tolist()
         padded = torch.nn.functional.pad(plain[index], (2, 2, 2, 2))
         assert torch.equal(moved[index], padded[..., 2 - down : 8 - down, 2 - right : 8 - right])
         seen.add((down, right))
@@ -48,7 +51,7 @@ def test_shift_moves_and_fills_with_zeros() -> None:
 
 def test_flip_mirrors_about_half() -> None:
     plain = images(Augmentation()).pixels.float()
-    changed = images(Augmentation(flip=True)).batch(torch.arange(64), Draw(0, 0)).x
+    changed = images(Augmentation(flip=True)).batch(torch.arange(64), RandomSource(0, 0)).x
     mirrored = [torch.equal(x, old.flip(-1)) for x, old in zip(changed, plain, strict=True)]
     assert 20 < sum(mirrored) < 44
     assert all(torch.equal(x, old) for x, old, is_ in zip(changed, plain, mirrored, strict=True) if not is_)
@@ -57,4 +60,4 @@ def test_flip_mirrors_about_half() -> None:
 def test_what_comes_in_is_black_before_the_scale() -> None:
     pixels = torch.full((50, 1, 4, 4), 255, dtype=torch.uint8)
     samples = Images(pixels, torch.zeros(50, dtype=torch.int64), (0.5,), (0.25,), augmentation=Augmentation(3))
-    assert set(samples.batch(torch.arange(50), Draw(0, 0)).x.flatten().tolist()) == {-2.0, 2.0}
+    assert set(samples.batch(torch.arange(50), RandomSource(0, 0)).x.flatten().tolist()) == {-2.0, 2.0}

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewdsl.train.data.cache import cached, folder
+from sewdsl.train.data.cache import folder, load_or_make
 
 SHAPE = (2, 3)
 
@@ -28,7 +28,7 @@ def files(cache: Path) -> list[Path]:
 def test_made_once(cache: Path) -> None:
     make = Maker()
     for _ in range(3):
-        found = cached(("a", 1), SHAPE, make)
+        found = load_or_make(("a", 1), SHAPE, make)
         assert found.dtype == np.uint8
         assert found.tolist() == [[7] * 3] * 2
     assert make.made == 1
@@ -37,12 +37,12 @@ def test_made_once(cache: Path) -> None:
 
 def test_another_key_is_another_array() -> None:
     keys = [("a", 1), ("a", 2), ("b", 1), ("a", "1")]
-    assert [int(cached(key, SHAPE, Maker(value))[0, 0]) for value, key in enumerate(keys)] == [0, 1, 2, 3]
+    assert [int(load_or_make(key, SHAPE, Maker(value))[0, 0]) for value, key in enumerate(keys)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "bit", "other", "shape"])
 def test_damaged_is_made_anew(damage: str, cache: Path) -> None:
-    cached(("a",), SHAPE, Maker())
+    load_or_make(("a",), SHAPE, Maker())
     (path,) = files(cache)
     data = bytearray(path.read_bytes())
     if damage == "other":
@@ -53,14 +53,14 @@ def test_damaged_is_made_anew(damage: str, cache: Path) -> None:
         data[60] ^= 16
         path.write_bytes({"empty": b"", "cut": bytes(data[:-30]), "bit": bytes(data)}[damage])
     make = Maker(5)
-    assert cached(("a",), SHAPE, make)[0, 0] == 5
-    assert cached(("a",), SHAPE, make)[0, 0] == 5
+    assert load_or_make(("a",), SHAPE, make)[0, 0] == 5
+    assert load_or_make(("a",), SHAPE, make)[0, 0] == 5
     assert make.made == 1
 
 
 def test_writers_at_once(cache: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: cached(("a",), SHAPE, Maker()), range(32)))
+        found = list(pool.map(lambda _: load_or_make(("a",), SHAPE, Maker()), range(32)))
     assert all((array == 7).all() for array in found)
     assert len(files(cache)) == 1
 
@@ -71,7 +71,7 @@ def test_nothing_is_left_of_a_write_that_fails(cache: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("numpy.savez_compressed", full)
     with pytest.warns(UserWarning, match="cannot keep frames in .*: No space left on device"):
-        assert cached(("a",), SHAPE, Maker())[0, 0] == 7
+        assert load_or_make(("a",), SHAPE, Maker())[0, 0] == 7
     assert files(cache) == []
 
 

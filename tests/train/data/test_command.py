@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from sewdsl.cli.app import app
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
-from sewdsl.train.data.split import with_validation
-from sewdsl.train.plan import plan
+from sewdsl.train.data.split import split_off_validation
+from sewdsl.train.plan import plan_training
 from tests.train.conftest import SMALL
 from tests.train.data import trees
 
@@ -131,7 +131,7 @@ class TestWhereItLay:
     def test_how_to_go_on(self, trained: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The variable would come before what the folder remembers."""
         (trained / "result.json").unlink()
-        monkeypatch.setattr("sewdsl.train.run.judge", lambda *_: signal.raise_signal(signal.SIGINT))
+        monkeypatch.setattr("sewdsl.train.run.evaluate_samples", lambda *_: signal.raise_signal(signal.SIGINT))
         for variable, extra in ((None, ""), (str(sets), ""), ("/elsewhere", f" --data {sets}")):
             if variable:
                 monkeypatch.setenv("SEWDSL_DATA", variable)
@@ -175,8 +175,8 @@ def test_part_of_the_data_must_be_meant(spec: Path, tmp_path: Path) -> None:
 
 def test_what_the_recipe_asks_for(spec: Path, tmp_path: Path) -> None:
     trees.nmnist(tmp_path, {"Train": 10})
-    _, recipe, data = plan(read(spec), tmp_path)
-    parts = with_validation(data.load(), recipe.validation, recipe.seed)
+    _, recipe, data = plan_training(read(spec), tmp_path)
+    parts = split_off_validation(data.load(), recipe.validation, recipe.seed)
     assert [len(part.y) for part in parts if part] == [60, 20, 20]
     assert parts.train.batch(torch.arange(4)).x.shape == (3, 4, 2, 34, 34)
     assert (data.setup.augmentation.shift, data.setup.augmentation.flip, data.setup.subset) == (1, False, True)
@@ -197,9 +197,9 @@ def test_what_the_recipe_asks_for(spec: Path, tmp_path: Path) -> None:
 )
 def test_misfits_are_said_before_data_is_looked_for(old: str, new: str, said: str) -> None:
     with pytest.raises(SewdslError, match=f"data-mismatch.*{said}"):
-        plan(read(EVENTS.replace(old, new)))
+        plan_training(read(EVENTS.replace(old, new)))
 
 
 def test_folders_of_ones_own_fit_any_network() -> None:
-    data = plan(read(EVENTS.replace("on nmnist", "on event-folder"))).data
+    data = plan_training(read(EVENTS.replace("on nmnist", "on event-folder"))).data
     assert (data.setup.shape, data.setup.classes, data.setup.steps) == ((2, 34, 34), 10, 3)

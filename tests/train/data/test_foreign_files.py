@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sewdsl.train.data import datasets
-from sewdsl.train.data.dataset import Setup
+from sewdsl.train.data.dataset import DataOptions
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.image_files import ImageFiles
 from sewdsl.train.data.numpy_files import MAX_UNPACKED
@@ -66,7 +66,7 @@ def digits(path: Path) -> object:
             other = path.parent / f"{name}-{kind}-ubyte"
             if other != path:
                 writers.idx(other, array)
-    splits = datasets()["mnist"](Setup(path.parents[2], subset=True)).load()
+    splits = datasets()["mnist"](DataOptions(path.parents[2], subset=True)).load()
     return [part.batch(torch.arange(len(part.y))) for part in splits]
 
 
@@ -74,14 +74,14 @@ def gesture_table(path: Path) -> object:
     writers.aedat3(path.with_name("user01_led.aedat"), some_events())
     for name in ("train", "test"):
         path.with_name(f"trials_to_{name}.txt").write_text("user01_led.aedat\n")
-    return datasets()["dvs128-gesture"](Setup(path.parent, STEPS, subset=True)).find()
+    return datasets()["dvs128-gesture"](DataOptions(path.parent, STEPS, subset=True)).find()
 
 
 def gesture_trials(path: Path) -> object:
     path.with_name("user01_led_labels.csv").write_text(TRIALS)
     path.with_name("trials_to_test.txt").write_text("user01_led.aedat\n")
     writers.aedat3(path.with_name("user01_led.aedat"), some_events())
-    return datasets()["dvs128-gesture"](Setup(path.parent, STEPS, subset=True)).find()
+    return datasets()["dvs128-gesture"](DataOptions(path.parent, STEPS, subset=True)).find()
 
 
 class Kind:
@@ -244,7 +244,7 @@ def test_a_class_that_is_no_class(tmp_path: Path) -> None:
         rf"the folder '{'9' * 20}' is a number, which is its own class, from 0, but there are at most 100,000 classes"
     )
     with pytest.raises(DataError, match=said):
-        datasets()["event-folder"](Setup(tmp_path, STEPS, SHAPE, classes=2)).load()
+        datasets()["event-folder"](DataOptions(tmp_path, STEPS, SHAPE, classes=2)).load()
 
 
 PROGRAM = """

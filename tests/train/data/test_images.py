@@ -9,10 +9,10 @@ from torchvision import datasets as torchvision
 from torchvision.utils import save_image
 
 from sewdsl.train.data import datasets
-from sewdsl.train.data.augmentation import Augmentation, Draw
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DataSet, Setup
-from sewdsl.train.data.image_files import DEVIATION, MEAN, random_part
+from sewdsl.train.data.dataset import DataOptions, DataSet
+from sewdsl.train.data.image_files import DEVIATION, MEAN, random_crop
 from sewdsl.train.data.problem import DataError
 from tests.train.data import writers
 from tests.train.data.writers import folder
@@ -31,7 +31,7 @@ def mnist(root: Path, marker: str = "MNIST", train: int = 6) -> Any:
 def test_mnist(name: str, marker: str, inside: str, tmp_path: Path) -> None:
     root = tmp_path / name if inside == "name" else tmp_path
     pixels = mnist(root, marker)
-    data = datasets()[name](Setup(tmp_path / marker if inside == "marker" else tmp_path, subset=True))
+    data = datasets()[name](DataOptions(tmp_path / marker if inside == "marker" else tmp_path, subset=True))
     data.find()
     assert data.names == ()
     train, test = data.load()
@@ -42,7 +42,7 @@ def test_mnist(name: str, marker: str, inside: str, tmp_path: Path) -> None:
     mean, deviation = {"mnist": (0.1307, 0.3081), "fashion-mnist": (0.2860, 0.3530)}[name]
     assert x.numpy() == pytest.approx((pixels[[5, 1], None] / 255 - mean) / deviation, abs=1e-6)
     with pytest.raises(DataError, match="holds 6 of 60,000 training images; 'subset on' if that will do"):
-        datasets()[name](Setup(tmp_path / marker if inside == "marker" else tmp_path)).load()
+        datasets()[name](DataOptions(tmp_path / marker if inside == "marker" else tmp_path)).load()
 
 
 def test_cut_mnist(tmp_path: Path) -> None:
@@ -50,17 +50,17 @@ def test_cut_mnist(tmp_path: Path) -> None:
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(DataError, match="is damaged, or not all there: shape"):
-        datasets()["mnist"](Setup(tmp_path, subset=True)).load()
+        datasets()["mnist"](DataOptions(tmp_path, subset=True)).load()
     path.unlink()
     said = r"MNIST' is damaged, or not all there: 'raw/train-images-idx3-ubyte' is missing$"
     with pytest.raises(DataError, match=said):
-        datasets()["mnist"](Setup(tmp_path, subset=True)).load()
+        datasets()["mnist"](DataOptions(tmp_path, subset=True)).load()
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
 def test_missing(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"^{name} is not in .*\n  expected(.*\n)*  get it: \d+ MB: python -c"):
-        datasets()[name](Setup(tmp_path)).find()
+        datasets()[name](DataOptions(tmp_path)).find()
     with pytest.raises(DataError, match=rf"^where does {name} lie\?"):
         datasets()[name]().find()
 
@@ -81,10 +81,10 @@ def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = cifar10(tmp_path)
     said = r"cifar-10-batches-py' is damaged, or not all there: 'data_batch_1' is not the file that was published$"
     with pytest.raises(DataError, match=said):
-        datasets()["cifar10"](Setup(tmp_path)).load()
+        datasets()["cifar10"](DataOptions(tmp_path)).load()
     monkeypatch.setattr(torchvision.CIFAR10, "_check_integrity", lambda _: True)
     monkeypatch.setitem(torchvision.CIFAR10.meta, "md5", None)
-    data = datasets()["cifar10"](Setup(tmp_path, subset=True))
+    data = datasets()["cifar10"](DataOptions(tmp_path, subset=True))
     train, test = data.load()
     assert data.names == ("airplane",)
     assert train.y.tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]
@@ -105,7 +105,9 @@ def photographs(root: Path, names: tuple[str, ...] = ("n01440764", "n01443537"))
 
 class TestImageFolder:
     def data(self, root: Path, shape: tuple[int, ...] = (3, 24, 24), *, flip: bool = False) -> DataSet:
-        return datasets()["image-folder"](Setup(root, shape=shape, classes=2, augmentation=Augmentation(flip=flip)))
+        return datasets()["image-folder"](
+            DataOptions(root, shape=shape, classes=2, augmentation=Augmentation(flip=flip))
+        )
 
     def test_middle_and_labels(self, tmp_path: Path) -> None:
         photographs(tmp_path)
@@ -126,9 +128,9 @@ class TestImageFolder:
     def test_random_parts(self, flip: bool, tmp_path: Path) -> None:  # noqa: FBT001 -- a parameter
         photographs(tmp_path)
         train = self.data(tmp_path, flip=flip).load().train
-        first, second = (train.batch(torch.arange(5), Draw(0, epoch)).x for epoch in range(2))
+        first, second = (train.batch(torch.arange(5), RandomSource(0, epoch)).x for epoch in range(2))
         assert not torch.equal(first, second)
-        assert torch.equal(train.batch(torch.tensor([3]), Draw(0, 1)).x[0], second[3])
+        assert torch.equal(train.batch(torch.tensor([3]), RandomSource(0, 1)).x[0], second[3])
         rising = [bool(x[0, :, -1].mean() > x[0, :, 0].mean()) for x in (*first, *second)]
         assert all(rising) != flip
 
@@ -139,7 +141,7 @@ class TestImageFolder:
         one = [batch.x for batch in Batches(train, 3, seed=1)]
         order = np.random.default_rng((1, 0)).permutation(10)
         assert [len(x) for x in one] == [3, 3, 3, 1]
-        assert torch.equal(torch.cat(one), train.batch(torch.from_numpy(order), Draw(1, 0)).x)
+        assert torch.equal(torch.cat(one), train.batch(torch.from_numpy(order), RandomSource(1, 0)).x)
 
     def test_grey(self, tmp_path: Path) -> None:
         photographs(tmp_path)
@@ -204,25 +206,25 @@ class TestImageFolder:
             self.classes(tmp_path, 7)
 
     def classes(self, root: Path, count: int | None, *, subset: bool = False) -> None:
-        datasets()["image-folder"](Setup(root, shape=(3, 24, 24), classes=count, subset=subset)).find()
+        datasets()["image-folder"](DataOptions(root, shape=(3, 24, 24), classes=count, subset=subset)).find()
 
     def test_no_shift(self, tmp_path: Path) -> None:
-        setup = Setup(tmp_path, shape=(3, 24, 24), classes=2, augmentation=Augmentation(shift=2))
+        setup = DataOptions(tmp_path, shape=(3, 24, 24), classes=2, augmentation=Augmentation(shift=2))
         with pytest.raises(DataError, match="'shift' is not for image-folder"):
             datasets()["image-folder"](setup).find()
 
     def test_imagenet_counts(self, tmp_path: Path) -> None:
         photographs(tmp_path / "imagenet")
         with pytest.raises(DataError, match="imagenet is not all there: 10 of 1,281,167 and 4 of 50,000 images"):
-            datasets()["imagenet"](Setup(tmp_path)).find()
-        assert len(datasets()["imagenet"](Setup(tmp_path, subset=True)).load().test.y) == 4
+            datasets()["imagenet"](DataOptions(tmp_path)).find()
+        assert len(datasets()["imagenet"](DataOptions(tmp_path, subset=True)).load().test.y) == 4
 
 
 def test_random_part_lies_inside() -> None:
     generator = np.random.default_rng(0)
     for height, width in ((30, 40), (1, 50), (500, 20), (7, 7)):
         for _ in range(50):
-            top, left, h, w = random_part(height, width, generator)
+            top, left, h, w = random_crop(height, width, generator)
             assert 0 <= top <= top + h <= height
             assert 0 <= left <= left + w <= width
             assert h * w > 0

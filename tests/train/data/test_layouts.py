@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sewdsl.train.data import datasets
-from sewdsl.train.data.augmentation import Augmentation, Draw
-from sewdsl.train.data.dataset import DataSet, Samples, SampleSet, Setup
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
+from sewdsl.train.data.dataset import DataOptions, DataSet, Samples, SampleSet
 from sewdsl.train.data.events import framing
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.problem import DataError
@@ -24,7 +24,7 @@ def whole(samples: SampleSet) -> Samples:
 
 
 def data(name: str, root: Path | None, steps: int = 4, **more: Any) -> DataSet:
-    return datasets()[name](Setup(root, steps, **{"subset": True, **more}))
+    return datasets()[name](DataOptions(root, steps, **{"subset": True, **more}))
 
 
 @pytest.mark.parametrize("make", trees.GESTURE.values(), ids=trees.GESTURE)
@@ -111,7 +111,7 @@ def test_complete_layout_is_taken_before_a_part(tmp_path: Path, monkeypatch: pyt
     assert issubclass(kind, RecordedDataSet)
     for layout in kind.layouts:
         monkeypatch.setitem(layout.__dict__, "counts", (11, 11))
-    found = kind(Setup(tmp_path, 4))
+    found = kind(DataOptions(tmp_path, 4))
     assert isinstance(found, RecordedDataSet)
     assert found.listing.place == tmp_path / "DvsGesture"
 
@@ -203,7 +203,7 @@ class TestNMnist:
     def test_shift_moves_all_frames_alike_and_only_in_training(self, tmp_path: Path) -> None:
         trees.nmnist(tmp_path, {"Train": 1, "Test": 1})
         samples = data("nmnist", tmp_path, augmentation=Augmentation(shift=3)).load().train
-        draw = Draw(1, 2)
+        draw = RandomSource(1, 2)
         plain, moved = whole(samples).x, samples.batch(torch.arange(10), draw).x
         assert not torch.equal(plain, moved)
         for index in range(10):

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sewdsl.train.data.events.formats import read
+from sewdsl.train.data.events.formats import read_events
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.events.stream import Events
 from sewdsl.train.data.problem import DataError
@@ -26,7 +26,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path, Events], None]]] = {
 def test_there_and_back(name: str, write: Callable[[Path, Events], None], tmp_path: Path) -> None:
     events = some_events()
     write(tmp_path / name, events)
-    for found, written in zip(read(tmp_path / name), events, strict=True):
+    for found, written in zip(read_events(tmp_path / name), events, strict=True):
         assert found.dtype == np.int64
         assert found.tolist() == written.tolist()
 
@@ -34,13 +34,13 @@ def test_there_and_back(name: str, write: Callable[[Path, Events], None], tmp_pa
 def test_tonic_keeps_milliseconds(tmp_path: Path) -> None:
     events = some_events()
     writers.tonic_npy(tmp_path / "a.npy", events)
-    found = read(tmp_path / "a.npy")
+    found = read_events(tmp_path / "a.npy")
     assert found.t.tolist() == (events.t // 1000).tolist()
     assert [array.tolist() for array in found[1:]] == [array.tolist() for array in events[1:]]
 
 
 def test_first_events_of_a_real_recording(shared: Path) -> None:
-    events = read(shared / "nmnist" / "Train" / "0" / "00002.bin")
+    events = read_events(shared / "nmnist" / "Train" / "0" / "00002.bin")
     assert events.x[:4].tolist() == [10, 33, 12, 33]
     assert events.y[:4].tolist() == [30, 20, 27, 3]
     assert events.p[:4].tolist() == [1, 1, 1, 1]
@@ -50,7 +50,7 @@ def test_first_events_of_a_real_recording(shared: Path) -> None:
 def test_clock_that_runs_over(tmp_path: Path) -> None:
     events = Events.of([5, 0, 7], [1, 0, 2], [1, 240, 2], [1, 0, 0])
     writers.nmnist_bin(tmp_path / "a.bin", events)
-    assert [array.tolist() for array in read(tmp_path / "a.bin")] == [[5, 8199], [1, 2], [1, 2], [1, 0]]
+    assert [array.tolist() for array in read_events(tmp_path / "a.bin")] == [[5, 8199], [1, 2], [1, 2], [1, 0]]
 
 
 def test_overflows_of_aedat3(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_overflows_of_aedat3(tmp_path: Path) -> None:
     at = data.index(b"#!END-HEADER\r\n") + 14
     data[at + 12] = 1
     path.write_bytes(data)
-    assert read(path).t[0] == some_events().t[0] + 2**31
+    assert read_events(path).t[0] == some_events().t[0] + 2**31
 
 
 @pytest.mark.parametrize("polarity", [[1, -1], [True, False], [1.0, 0.0]])
@@ -81,16 +81,16 @@ def test_cut_short(format_: str, cut: int, tmp_path: Path) -> None:
 def test_other_contents(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=[0], x=[0], y=[0])
     with pytest.raises(ValueError, match=r"^it has t, x, y; p is missing$"):
-        read(tmp_path / "a.npz")
+        read_events(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", t=[0], x=[0], y=[0], p=[0, 1])
     with pytest.raises(ValueError, match=r"t, x, y and p have the shapes"):
-        read(tmp_path / "b.npz")
+        read_events(tmp_path / "b.npz")
     np.save(tmp_path / "a.npy", np.zeros((4, 3)))
     with pytest.raises(ValueError, match="columns are x, y, p and t"):
-        read(tmp_path / "a.npy")
+        read_events(tmp_path / "a.npy")
     (tmp_path / "a.aedat").write_bytes(b"#!AER-DAT3.1\r\n")
     with pytest.raises(ValueError, match="no AEDAT"):
-        read(tmp_path / "a.aedat")
+        read_events(tmp_path / "a.aedat")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, 1j, "a", np.uint64(2**63)])

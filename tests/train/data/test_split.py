@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 
 from sewdsl.train.data.dataset import Samples, Splits
 from sewdsl.train.data.problem import DataError
-from sewdsl.train.data.split import drawn, with_validation
+from sewdsl.train.data.split import draw_share, split_off_validation
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0.01, 0.99))
 def test_share_of_the_whole_and_of_each_class(labels: list[int], share: float) -> None:
     array = np.array(labels)
-    chosen = drawn(array, share)
+    chosen = draw_share(array, share)
     assert chosen.sum() == max(round(share * len(labels)), 1)
     for label in set(labels):
         assert abs(chosen[array == label].sum() - share * (array == label).sum()) < 2
-    assert np.array_equal(chosen, drawn(array, share))
+    assert np.array_equal(chosen, draw_share(array, share))
 
 
 def splits() -> Splits:
@@ -34,7 +34,7 @@ def values(samples: object) -> list[float]:
 
 class TestValidation:
     def test_comes_out_of_the_training_set(self) -> None:
-        train, validation, test = with_validation(splits(), 0.2, seed=0)
+        train, validation, test = split_off_validation(splits(), 0.2, seed=0)
         assert validation is not None
         assert validation.y.bincount().tolist() == [5] * 4
         assert sorted(values(train) + values(validation)) == values(splits().train)
@@ -43,27 +43,27 @@ class TestValidation:
     def test_depends_on_the_seed_alone(self) -> None:
         def chosen(seed: int) -> list[float]:
             torch.rand(1)
-            return values(with_validation(splits(), 0.1, seed).validation)
+            return values(split_off_validation(splits(), 0.1, seed).validation)
 
         assert chosen(1) == chosen(1)
         assert chosen(1) != chosen(2)
 
     def test_something_is_left(self) -> None:
         with pytest.raises(DataError, match=r"^there are no samples to learn from: 'validation 0.999' takes all 100$"):
-            with_validation(splits(), 0.999, seed=0)
+            split_off_validation(splits(), 0.999, seed=0)
         train, test = splits()
         nothing = train.part(torch.arange(0))
         with pytest.raises(DataError, match=r"^there are no samples to learn from$"):
-            with_validation(Splits(nothing, test), 0.0, seed=0)
+            split_off_validation(Splits(nothing, test), 0.0, seed=0)
         with pytest.raises(DataError, match=r"^there are no samples for the test$"):
-            with_validation(Splits(train, nothing), 0.1, seed=0)
+            split_off_validation(Splits(train, nothing), 0.1, seed=0)
 
     def test_none(self) -> None:
-        train, validation, _ = with_validation(splits(), 0.0, seed=0)
+        train, validation, _ = split_off_validation(splits(), 0.0, seed=0)
         assert validation is None
         assert values(train) == values(splits().train)
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3], [0, 0]])
 def test_at_least_one(labels: list[int]) -> None:
-    assert drawn(np.array(labels), 0.01).sum() == 1
+    assert draw_share(np.array(labels), 0.01).sum() == 1

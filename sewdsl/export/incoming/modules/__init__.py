@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sewdsl.export.incoming.modules.reading import from_torch, read
+from sewdsl.export.incoming.modules.reading import from_torch, read_module
 
-__all__ = ["from_torch", "read"]
+__all__ = ["from_torch", "read_module"]

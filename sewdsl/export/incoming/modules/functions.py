@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from sewdsl.export.incoming.draft import Gain
-from sewdsl.export.incoming.made import made
+from sewdsl.export.incoming.draft import ScaleOp
+from sewdsl.export.incoming.made import make_op
 from sewdsl.export.incoming.modules import layers
-from sewdsl.export.incoming.modules.trace import Form, Trace, Traced, Vocabulary
+from sewdsl.export.incoming.modules.trace import LeadingAxes, TorchVocabulary, Trace, TracedTensor
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.joins.and_ import And
 from sewdsl.ops.joins.iand import IAnd
@@ -27,35 +27,35 @@ _HARMLESS = frozenset({
 """What only asks for the shape and the like."""
 
 
-def _add(trace: Trace, a: Any, b: Any, *, alpha: float = 1) -> Traced:
-    if isinstance(a, Traced) and isinstance(b, Traced) and alpha == 1:
+def _add(trace: Trace, a: Any, b: Any, *, alpha: float = 1) -> TracedTensor:
+    if isinstance(a, TracedTensor) and isinstance(b, TracedTensor) and alpha == 1:
         return trace.add(Add(), a, b)
-    tensor, other = (a, b) if isinstance(a, Traced) else (b, a)
+    tensor, other = (a, b) if isinstance(a, TracedTensor) else (b, a)
     if type(other) is int and other == 0:  # what sum() begins with
         return _same(trace, tensor)
     raise trace.refusal("adds what is not computed from the input")
 
 
-def _add_in_place(trace: Trace, a: Traced, b: Any, *, alpha: float = 1) -> Traced:
+def _add_in_place(trace: Trace, a: TracedTensor, b: Any, *, alpha: float = 1) -> TracedTensor:
     return trace.overwritten(a, _add(trace, a, b, alpha=alpha))
 
 
-def _complement(trace: Trace, a: Traced, one: Any, *, alpha: float = 1) -> Traced:
+def _complement(trace: Trace, a: TracedTensor, one: Any, *, alpha: float = 1) -> TracedTensor:
     """one - a."""
-    if isinstance(one, Traced) or one != 1 or alpha != 1 or a.complement:
+    if isinstance(one, TracedTensor) or one != 1 or alpha != 1 or a.complement:
         raise trace.refusal("subtracts, other than a spike from 1")
     return trace.tensor(a.checked().place, a.form, complement=True)
 
 
-def _subtract(trace: Trace, one: Any, a: Any, *, alpha: float = 1) -> Traced:
-    if isinstance(one, Traced):
+def _subtract(trace: Trace, one: Any, a: Any, *, alpha: float = 1) -> TracedTensor:
+    if isinstance(one, TracedTensor):
         raise trace.refusal("subtracts, other than a spike from 1")
     return _complement(trace, a, one, alpha=alpha)
 
 
-def _multiply(trace: Trace, a: Any, b: Any) -> Traced:
-    if not (isinstance(a, Traced) and isinstance(b, Traced)):
-        tensor, factor = (a, b) if isinstance(a, Traced) else (b, a)
+def _multiply(trace: Trace, a: Any, b: Any) -> TracedTensor:
+    if not (isinstance(a, TracedTensor) and isinstance(b, TracedTensor)):
+        tensor, factor = (a, b) if isinstance(a, TracedTensor) else (b, a)
         return _factor(trace, tensor, factor)
     if a.complement == b.complement:
         return trace.add(And(), a, b)
@@ -65,42 +65,42 @@ def _multiply(trace: Trace, a: Any, b: Any) -> Traced:
     return trace.add(IAnd(), spikes, identity)
 
 
-def _multiply_in_place(trace: Trace, a: Traced, b: Any) -> Traced:
+def _multiply_in_place(trace: Trace, a: TracedTensor, b: Any) -> TracedTensor:
     return trace.overwritten(a, _multiply(trace, a, b))
 
 
-def _divide(trace: Trace, a: Any, b: Any) -> Traced:
-    if not isinstance(a, Traced) or not isinstance(b, int | float):
+def _divide(trace: Trace, a: Any, b: Any) -> TracedTensor:
+    if not isinstance(a, TracedTensor) or not isinstance(b, int | float):
         raise trace.refusal("divides, other than by a number")
     return _factor(trace, a, 1 / b)
 
 
-def _factor(trace: Trace, a: Traced, factor: Any) -> Traced:
+def _factor(trace: Trace, a: TracedTensor, factor: Any) -> TracedTensor:
     if isinstance(factor, torch.Tensor) and not factor.requires_grad and factor.numel() == 1:
         factor = factor.item()
     if not isinstance(factor, int | float):
         raise trace.refusal("multiplies by what is not computed from the input")
-    return trace.add(Gain(), a, factor=torch.tensor([factor], dtype=torch.float64))
+    return trace.add(ScaleOp(), a, factor=torch.tensor([factor], dtype=torch.float64))
 
 
-def flatten(trace: Trace, a: Traced, start_dim: int = 0, end_dim: int = -1) -> Traced:
+def flatten(trace: Trace, a: TracedTensor, start_dim: int = 0, end_dim: int = -1) -> TracedTensor:
     """Time-steps and samples into one axis, or a map into a vector."""
     first, last = (axis % a.ndim for axis in (start_dim, end_dim))
     if first == last:
         return a
-    if (first, last) == (0, 1) and a.form is Form.SEQUENCE:
-        return trace.tensor(a.checked().place, Form.FOLDED, like=a, complement=a.complement)
+    if (first, last) == (0, 1) and a.form is LeadingAxes.SEQUENCE:
+        return trace.tensor(a.checked().place, LeadingAxes.FOLDED, like=a, complement=a.complement)
     if first == len(trace.lead(a.form)) and last == a.ndim - 1:
         return _sharing(a, trace.add(Flatten(), a))
     raise trace.refusal(f"flattens the axes {first} to {last} of {a.form.value}, which are not those of a map")
 
 
-def _reshape(trace: Trace, a: Traced, *sizes: Any, shape: Any = None) -> Traced:
+def _reshape(trace: Trace, a: TracedTensor, *sizes: Any, shape: Any = None) -> TracedTensor:
     """The same axes otherwise: time-steps and samples apart or in one, a map as a vector."""
     wanted = shape if shape is not None else sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
     after = tuple(torch.empty(tuple(a.shape), device="meta").reshape(tuple(wanted)).shape)
     own = trace.draft.shape(a.place)
-    for form in (Form.STEP,) if a.form is Form.STEP else (Form.SEQUENCE, Form.FOLDED):
+    for form in (LeadingAxes.STEP,) if a.form is LeadingAxes.STEP else (LeadingAxes.SEQUENCE, LeadingAxes.FOLDED):
         lead = trace.lead(form)
         if after == (*lead, *own):
             return trace.tensor(a.checked().place, form, like=a, complement=a.complement)
@@ -110,31 +110,31 @@ def _reshape(trace: Trace, a: Traced, *sizes: Any, shape: Any = None) -> Traced:
     raise trace.refusal(f"reshapes {a.form.value} to {list(after)}, which mixes axes")
 
 
-def _sharing(a: Traced, made: Traced) -> Traced:
+def _sharing(a: TracedTensor, made: TracedTensor) -> TracedTensor:
     return made.run.tensor(made.place, made.form, like=a)
 
 
-def _unflatten(trace: Trace, a: Traced, dim: int, sizes: Any) -> Traced:
-    if dim % a.ndim == 0 and a.form is Form.FOLDED and tuple(sizes) == trace.sizes:
-        return trace.tensor(a.checked().place, Form.SEQUENCE, like=a, complement=a.complement)
+def _unflatten(trace: Trace, a: TracedTensor, dim: int, sizes: Any) -> TracedTensor:
+    if dim % a.ndim == 0 and a.form is LeadingAxes.FOLDED and tuple(sizes) == trace.sizes:
+        return trace.tensor(a.checked().place, LeadingAxes.SEQUENCE, like=a, complement=a.complement)
     raise trace.refusal(f"parts the axis {dim} of {a.form.value}")
 
 
 class Unsqueezed:
     """A static tensor with an axis for time-steps, of length 1 as yet."""
 
-    def __init__(self, inner: Traced) -> None:
+    def __init__(self, inner: TracedTensor) -> None:
         self._inner = inner
 
-    def repeat(self, *times: Any) -> Traced:
+    def repeat(self, *times: Any) -> TracedTensor:
         """The same at every time-step."""
         return self._over([tuple(times[0]) if len(times) == 1 and not isinstance(times[0], int) else times], 1)
 
-    def expand(self, *sizes: Any) -> Traced:
+    def expand(self, *sizes: Any) -> TracedTensor:
         """The same without a copy."""
         return self._over([tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes], None)
 
-    def _over(self, given: list[Any], kept: int | None) -> Traced:
+    def _over(self, given: list[Any], kept: int | None) -> TracedTensor:
         trace, (first, *rest) = self._inner.run, given[0]
         same = [(kept,)] * len(rest) if kept is not None else [(-1, size) for size in self._inner.shape]
         if (
@@ -144,23 +144,23 @@ class Unsqueezed:
         ):
             raise trace.refusal(f"repeats its input {first} times; the network has {trace.sizes[0]} time-steps")
         trace.repeated = True
-        return trace.tensor(self._inner.checked().place, Form.SEQUENCE)
+        return trace.tensor(self._inner.checked().place, LeadingAxes.SEQUENCE)
 
 
-def _unsqueeze(trace: Trace, a: Traced, dim: int) -> Unsqueezed:
+def _unsqueeze(trace: Trace, a: TracedTensor, dim: int) -> Unsqueezed:
     if dim != 0:
         raise trace.refusal(f"puts an axis before the axis {dim} of {a.form.value}")
     return Unsqueezed(_step(trace, a))
 
 
-def _step(trace: Trace, a: Traced) -> Traced:
+def _step(trace: Trace, a: TracedTensor) -> TracedTensor:
     """What can be repeated over time: it has no time-steps yet, and has not lost them."""
-    if a.form is not Form.STEP or a.complement or a.read or trace.repeated:
+    if a.form is not LeadingAxes.STEP or a.complement or a.read or trace.repeated:
         raise trace.refusal(f"repeats {a.form.value}, which has had its time-steps")
     return a
 
 
-def _expand(trace: Trace, a: Traced, *sizes: Any) -> Traced:
+def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
     """The same at every time-step, with an axis more."""
     wanted = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
     if wanted == tuple(a.shape) and not a.complement:
@@ -168,90 +168,94 @@ def _expand(trace: Trace, a: Traced, *sizes: Any) -> Traced:
     return Unsqueezed(_step(trace, a)).expand(*wanted)
 
 
-def _mean(trace: Trace, a: Traced, dim: Any = None, keepdim: bool = False, **_: Any) -> Traced:  # noqa: FBT001, FBT002 -- torch's signature
+def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:  # noqa: FBT001, FBT002 -- torch's signature
     axes = {axis % a.ndim for axis in ((dim,) if isinstance(dim, int) else dim or range(a.ndim))}
     places = {a.ndim - 2, a.ndim - 1}
     own = len(trace.draft.shape(a.place))
     if own == 3 and axes >= places:  # noqa: PLR2004 -- C, H, W
         pooled = layers.average_whole(trace, a)
         a, axes = (pooled if keepdim else trace.add(Flatten(), pooled)), axes - places
-    if axes == {0} and a.form is Form.SEQUENCE and not keepdim:
+    if axes == {0} and a.form is LeadingAxes.SEQUENCE and not keepdim:
         return _read(trace, a, "mean")
     if axes:
         raise trace.refusal("takes a mean over other axes than height and width, or time-steps")
     return a
 
 
-def _sum(trace: Trace, a: Traced, dim: Any = None, keepdim: bool = False, **_: Any) -> Traced:  # noqa: FBT001, FBT002
-    if dim in (0, (0,), [0]) and a.form is Form.SEQUENCE and not keepdim:
+def _sum(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:  # noqa: FBT001, FBT002
+    if dim in (0, (0,), [0]) and a.form is LeadingAxes.SEQUENCE and not keepdim:
         return _read(trace, a, "sum")
     raise trace.refusal("takes a sum over other axes than time-steps")
 
 
-def _item(trace: Trace, a: Traced, index: Any) -> Traced:
-    if index == -1 and a.form is Form.SEQUENCE:
+def _item(trace: Trace, a: TracedTensor, index: Any) -> TracedTensor:
+    if index == -1 and a.form is LeadingAxes.SEQUENCE:
         return _read(trace, a, "last")
     if isinstance(index, int):
         raise trace.looping()
     raise trace.refusal("takes a part of a tensor, other than the last time-step")
 
 
-def _unbind(trace: Trace, *_: Any) -> Traced:
+def _unbind(trace: Trace, *_: Any) -> TracedTensor:
     raise trace.looping()
 
 
-def _read(trace: Trace, a: Traced, how: str) -> Traced:
+def _read(trace: Trace, a: TracedTensor, how: str) -> TracedTensor:
     if trace.readout is not None or a.complement:
         raise trace.refusal("reads out the time-steps twice")
     trace.readout = how
-    made = trace.tensor(a.checked().place, Form.STEP)
+    made = trace.tensor(a.checked().place, LeadingAxes.STEP)
     made.read = True
     return made
 
 
-def _relu(trace: Trace, a: Traced, inplace: bool = False) -> Traced:  # noqa: FBT001, FBT002
+def _relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:  # noqa: FBT001, FBT002
     made = trace.add(ReLU(), a)
     return trace.overwritten(a, made) if inplace else made
 
 
-def _relu_in_place(trace: Trace, a: Traced) -> Traced:
+def _relu_in_place(trace: Trace, a: TracedTensor) -> TracedTensor:
     return _relu(trace, a, inplace=True)
 
 
-def _dropout(trace: Trace, a: Traced, p: float = 0.5, training: bool = True, inplace: bool = False) -> Traced:  # noqa: FBT001, FBT002, ARG001
-    return trace.add(made(Dropout, trace.origin, p=float(p)), a)
+def _dropout(
+    trace: Trace, a: TracedTensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> TracedTensor:  # noqa: FBT001, FBT002, ARG001
+    return trace.add(make_op(Dropout, trace.origin, p=float(p)), a)
 
 
-def _same(trace: Trace, a: Traced, *args: Any, **kwargs: Any) -> Traced:  # noqa: ARG001
+def _same(trace: Trace, a: TracedTensor, *args: Any, **kwargs: Any) -> TracedTensor:  # noqa: ARG001
     return trace.tensor(a.checked().place, a.form, like=a, complement=a.complement)
 
 
 def _max_pool(  # noqa: PLR0913 -- torch's signature
     trace: Trace,
-    a: Traced,
+    a: TracedTensor,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
     dilation: Any = 1,
     ceil_mode: bool = False,  # noqa: FBT001, FBT002
     return_indices: bool = False,  # noqa: FBT001, FBT002
-) -> Traced:
-    window = layers.Window(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, return_indices)
+) -> TracedTensor:
+    window = layers.PoolingWindow(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, return_indices)
     return layers.max_pool(trace, a, window)
 
 
 def _avg_pool(  # noqa: PLR0913 -- torch's signature
     trace: Trace,
-    a: Traced,
+    a: TracedTensor,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
     ceil_mode: bool = False,  # noqa: FBT001, FBT002
     count_include_pad: bool = True,  # noqa: FBT001, FBT002
     divisor_override: int | None = None,
-) -> Traced:
+) -> TracedTensor:
     unusual = divisor_override is not None or (not count_include_pad and layers.pair(padding) != (0, 0))
-    return layers.avg_pool(trace, a, layers.Window(kernel_size, stride or kernel_size, padding, 1, ceil_mode, unusual))
+    return layers.avg_pool(
+        trace, a, layers.PoolingWindow(kernel_size, stride or kernel_size, padding, 1, ceil_mode, unusual)
+    )
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -289,12 +293,12 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max_pool2d": _max_pool,
     "boolean_dispatch": _max_pool,
     "avg_pool2d": _avg_pool,
-    "adaptive_avg_pool2d": layers.adaptive,
+    "adaptive_avg_pool2d": layers.adaptive_avg_pool,
     "contiguous": _same,
     "clone": _same,
     "expand": _expand,
-    "linear": layers.matrix,
+    "linear": layers.linear_function,
 }
 """By their names, as functions and as methods."""
 
-VOCABULARY = Vocabulary(_HARMLESS, _FUNCTIONS)
+VOCABULARY = TorchVocabulary(_HARMLESS, _FUNCTIONS)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sewdsl.export.incoming.made import made
-from sewdsl.export.incoming.modules.trace import Form, Trace, Traced
+from sewdsl.export.incoming.made import make_op
+from sewdsl.export.incoming.modules.trace import LeadingAxes, Trace, TracedTensor
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
@@ -17,7 +17,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
 
 
-class Window(NamedTuple):
+class PoolingWindow(NamedTuple):
     """How a pooling slides; ``unusual``: it does something else besides."""
 
     kernel: Any
@@ -37,33 +37,33 @@ NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 """What a batch norm has learned."""
 
 
-def copied(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
+def copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
     """Weights and buffers of a layer as it computes with them, by torch's names."""
     found = {name: getattr(module, name) for name in names}
     return {name: value.detach().clone() for name, value in found.items() if value is not None}
 
 
-def unfolded(trace: Trace, a: Traced) -> Traced:
+def require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
     """What a layer of torch reads, if it takes the first axis for samples and the second for channels.
 
     Raises:
         PartRefused: time-steps have an axis of their own.
     """
-    if a.form is Form.SEQUENCE:
+    if a.form is LeadingAxes.SEQUENCE:
         raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
     return a
 
 
-def stepwise(trace: Trace, module: Any, a: Traced) -> Traced:
+def require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """What a layer of SpikingJelly reads, as its step mode says."""
-    wanted = Form.SEQUENCE if getattr(module, "step_mode", "m") == "m" else Form.STEP
-    if a.form is not wanted and not (wanted is Form.STEP and a.form is Form.FOLDED):
-        mode = "multi-step" if wanted is Form.SEQUENCE else "single-step"
+    wanted = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
+    if a.form is not wanted and not (wanted is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
+        mode = "multi-step" if wanted is LeadingAxes.SEQUENCE else "single-step"
         raise trace.refusal(f"is in {mode} mode, but reads {a.form.value}")
     return a
 
 
-def conv(trace: Trace, module: nn.Conv2d, a: Traced) -> Traced:
+def conv(trace: Trace, module: nn.Conv2d, a: TracedTensor) -> TracedTensor:
     """``Conv2d``."""
     if module.padding_mode != "zeros":
         raise trace.refusal(f"pads with '{module.padding_mode}'")
@@ -74,7 +74,7 @@ def conv(trace: Trace, module: nn.Conv2d, a: Traced) -> Traced:
         padding = tuple(each // 2 if module.padding == "same" else 0 for each in reach)
     else:
         padding = pair(module.padding)
-    op = made(
+    op = make_op(
         Conv,
         trace.origin,
         channels=module.out_channels,
@@ -86,19 +86,19 @@ def conv(trace: Trace, module: nn.Conv2d, a: Traced) -> Traced:
         bias=module.bias is not None,
     )
     _width(trace, a, module.in_channels)
-    return trace.add(op, a, **copied(module))
+    return trace.add(op, a, **copy_parameters(module))
 
 
-def linear(trace: Trace, module: nn.Linear, a: Traced) -> Traced:
+def linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
     """``Linear``, of vectors."""
     if len(trace.draft.shape(a.place)) > 1:
         raise trace.refusal("multiplies the last axis of a map")
     _width(trace, a, module.in_features)
-    op = made(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
-    return trace.add(op, a, **copied(module))
+    op = make_op(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
+    return trace.add(op, a, **copy_parameters(module))
 
 
-def matrix(trace: Trace, a: Traced, weight: Tensor, bias: Tensor | None = None) -> Traced:
+def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor | None = None) -> TracedTensor:
     """The function that ``Linear`` calls, with parameters of the module at hand."""
     if not all(isinstance(each, nn.Parameter) for each in (weight, bias) if each is not None):
         raise trace.refusal("multiplies by a matrix that is computed")
@@ -106,64 +106,64 @@ def matrix(trace: Trace, a: Traced, weight: Tensor, bias: Tensor | None = None) 
         raise trace.refusal("multiplies the last axis of a map")
     trace.once(weight)
     _width(trace, a, weight.shape[1])
-    op = made(Linear, trace.origin, features=len(weight), bias=bias is not None)
+    op = make_op(Linear, trace.origin, features=len(weight), bias=bias is not None)
     tensors = {"weight": weight.detach().clone(), "bias": None if bias is None else bias.detach().clone()}
     return trace.add(op, a, **tensors)
 
 
-def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: Traced) -> Traced:
+def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
     """``BatchNorm1d`` of vectors, ``BatchNorm2d`` of maps."""
     if not module.track_running_stats or module.running_mean is None:
         raise trace.refusal("has no running statistics")
     if module.momentum is None:
         raise trace.refusal("has no momentum: it weighs all batches equally")
     _width(trace, a, module.num_features)
-    tensors = copied(module, NORM)
+    tensors = copy_parameters(module, NORM)
     if not module.affine:
         tensors |= {"weight": torch.ones_like(module.running_mean), "bias": torch.zeros_like(module.running_mean)}
-    return trace.add(made(BatchNorm, trace.origin, eps=module.eps, momentum=float(module.momentum)), a, **tensors)
+    return trace.add(make_op(BatchNorm, trace.origin, eps=module.eps, momentum=float(module.momentum)), a, **tensors)
 
 
-def max_pool(trace: Trace, a: Traced, window: Window) -> Traced:
+def max_pool(trace: Trace, a: TracedTensor, window: PoolingWindow) -> TracedTensor:
     """``MaxPool2d``."""
     if pair(window.dilation) != (1, 1) or window.unusual:
         raise trace.refusal("dilates its window, or gives indices too")
     return _slide(trace, a, MaxPool, window)
 
 
-def avg_pool(trace: Trace, a: Traced, window: Window) -> Traced:
+def avg_pool(trace: Trace, a: TracedTensor, window: PoolingWindow) -> TracedTensor:
     """``AvgPool2d``."""
     if window.unusual:
         raise trace.refusal("divides by another number than that of the window's elements")
     return _slide(trace, a, AvgPool, window)
 
 
-def _slide(trace: Trace, a: Traced, kind: type[MaxPool | AvgPool], window: Window) -> Traced:
+def _slide(trace: Trace, a: TracedTensor, kind: type[MaxPool | AvgPool], window: PoolingWindow) -> TracedTensor:
     sizes = {"kernel": pair(window.kernel), "stride": pair(window.stride), "padding": pair(window.padding)}
     shape = trace.draft.shape(a.place)
     if window.ceil_mode and any(
         (length + 2 * p - k) % s for length, k, s, p in zip(shape[1:], *sizes.values(), strict=True)
     ):
         raise trace.refusal(f"rounds up the size of {'x'.join(map(str, shape))}; ours round down")
-    return trace.add(made(kind, trace.origin, **sizes), unfolded_map(trace, a))
+    return trace.add(make_op(kind, trace.origin, **sizes), require_map(trace, a))
 
 
-def unfolded_map(trace: Trace, a: Traced) -> Traced:
+def require_map(trace: Trace, a: TracedTensor) -> TracedTensor:
     """A map, ``[N, C, H, W]``."""
     if len(trace.draft.shape(a.place)) != 3:  # noqa: PLR2004 -- C, H, W
         raise trace.refusal("pools what is no map")
     return a
 
 
-def average_whole(trace: Trace, a: Traced) -> Traced:
+def average_whole(trace: Trace, a: TracedTensor) -> TracedTensor:
     """The mean of each channel, as a map of one place."""
     _, height, width = trace.draft.shape(a.place)
     return trace.add(AvgPool(kernel=(height, width)), a)
 
 
-def adaptive(trace: Trace, a: Traced, output_size: Any) -> Traced:
+def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> TracedTensor:
     """``AdaptiveAvgPool2d``, where all windows have one size."""
-    shape = trace.draft.shape(unfolded_map(trace, a).place)
+    shape = trace.draft.shape(require_map(trace, a).place)
     sizes = (output_size,) * 2 if isinstance(output_size, int | None) else output_size
     wanted = [have if want is None else want for want, have in zip(sizes, shape[1:], strict=True)]
     if any(have % want for want, have in zip(wanted, shape[1:], strict=True)):
@@ -171,22 +171,22 @@ def adaptive(trace: Trace, a: Traced, output_size: Any) -> Traced:
             f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, wanted))}, in windows of several sizes"
         )
     kernel = tuple(have // want for want, have in zip(wanted, shape[1:], strict=True))
-    return a if kernel == (1, 1) else trace.add(made(AvgPool, trace.origin, kernel=kernel), a)
+    return a if kernel == (1, 1) else trace.add(make_op(AvgPool, trace.origin, kernel=kernel), a)
 
 
-def dropout(trace: Trace, module: nn.Dropout, a: Traced) -> Traced:
+def dropout(trace: Trace, module: nn.Dropout, a: TracedTensor) -> TracedTensor:
     """``Dropout``."""
-    return trace.add(made(Dropout, trace.origin, p=float(module.p)), a)
+    return trace.add(make_op(Dropout, trace.origin, p=float(module.p)), a)
 
 
-def voting(trace: Trace, module: Any, a: Traced) -> Traced:
+def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """SpikingJelly's ``VotingLayer``."""
     if len(trace.draft.shape(a.place)) > 1:
         raise trace.refusal("votes over a map")
-    return trace.add(made(AvgPool, trace.origin, kernel=(module.voting_size,) * 2), a)
+    return trace.add(make_op(AvgPool, trace.origin, kernel=(module.voting_size,) * 2), a)
 
 
-def _width(trace: Trace, a: Traced, wanted: int) -> None:
+def _width(trace: Trace, a: TracedTensor, wanted: int) -> None:
     found = trace.draft.shape(a.place)[0]
     if found != wanted:
         raise trace.refusal(f"is made for {wanted} channels or features, but reads {found}")

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from sewdsl.export.incoming.draft import Gain
-from sewdsl.export.incoming.made import made
-from sewdsl.export.incoming.modules.trace import Form, Trace, Traced
+from sewdsl.export.incoming.draft import ScaleOp
+from sewdsl.export.incoming.made import make_op
+from sewdsl.export.incoming.modules.trace import LeadingAxes, Trace, TracedTensor
 from sewdsl.ir.op import Neuron, Surrogate
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
@@ -30,7 +30,7 @@ LIBRARIES = {
 """What is said of a neuron of another library that is none of them, by what the names of its modules begin with."""
 
 
-def uncovered(module: Any) -> str:
+def unsupported_neuron_message(module: Any) -> str:
     """What is to be said of a module that is a neuron of another library; empty for one that is none."""
     for cls in type(module).__mro__:
         for library, said in LIBRARIES.items():
@@ -39,12 +39,12 @@ def uncovered(module: Any) -> str:
     return ""
 
 
-def neuron(trace: Trace, module: Any, a: Traced) -> Traced:
+def neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """``IFNode``, ``LIFNode`` and ``ParametricLIFNode``.
 
     One that does not divide its input by tau reads tau times as much.
     """
-    if a.form is not (Form.SEQUENCE if module.step_mode == "m" else Form.STEP):
+    if a.form is not (LeadingAxes.SEQUENCE if module.step_mode == "m" else LeadingAxes.STEP):
         raise trace.refusal(f"is in step mode '{module.step_mode}', but reads {a.form.value}")
     common = {
         "v_threshold": float(module.v_threshold),
@@ -56,13 +56,13 @@ def neuron(trace: Trace, module: Any, a: Traced) -> Traced:
     if learns and not decays:
         raise trace.refusal("learns tau, and does not divide its input by it (decay_input=False)")
     if learns:
-        op: Neuron = made(PLIF, trace.origin, tau=_tau(module.w), **common)
+        op: Neuron = make_op(PLIF, trace.origin, tau=_tau(module.w), **common)
         return trace.add(op, a, w=module.w.detach().clone().reshape(()))
     if not hasattr(module, "tau"):
-        return trace.add(made(IF, trace.origin, **common), a)
+        return trace.add(make_op(IF, trace.origin, **common), a)
     if not decays:
-        a = trace.add(Gain(), a, factor=torch.tensor([module.tau], dtype=torch.float64))
-    return trace.add(made(LIF, trace.origin, tau=float(module.tau), **common), a)
+        a = trace.add(ScaleOp(), a, factor=torch.tensor([module.tau], dtype=torch.float64))
+    return trace.add(make_op(LIF, trace.origin, tau=float(module.tau), **common), a)
 
 
 def _tau(w: torch.Tensor) -> float:
@@ -78,7 +78,7 @@ def _surrogate(trace: Trace, function: Any) -> Surrogate:
     if found is None:
         raise trace.refusal(f"has the surrogate {name}, which the language does not have")
     kind, arguments = found
-    return made(kind, trace.origin, **arguments)
+    return make_op(kind, trace.origin, **arguments)
 
 
 Derivative = tuple[type[Surrogate], dict[str, float]]

@@ -8,20 +8,20 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sewdsl.export.incoming.assumed import assumptions
-from sewdsl.export.incoming.draft import Draft, Origin
+from sewdsl.export.incoming.assumed import header_assumptions
+from sewdsl.export.incoming.draft import Draft, SourcePart
 from sewdsl.export.incoming.modules.functions import VOCABULARY
-from sewdsl.export.incoming.modules.known import known
-from sewdsl.export.incoming.modules.neurons import uncovered
-from sewdsl.export.incoming.modules.trace import Form, Trace, Traced
-from sewdsl.export.incoming.network import Imported, finished
-from sewdsl.export.incoming.refusal import ImportRefused
-from sewdsl.export.incoming.sizes import sizes
+from sewdsl.export.incoming.modules.known import module_reader
+from sewdsl.export.incoming.modules.neurons import unsupported_neuron_message
+from sewdsl.export.incoming.modules.trace import LeadingAxes, Trace, TracedTensor
+from sewdsl.export.incoming.network import ImportedNetwork, build_network
+from sewdsl.export.incoming.refusal import ModelImportError
+from sewdsl.export.incoming.sizes import parse_input_size
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Settings
 from sewdsl.ops.joins.add import Add
 
-SAMPLES = (7, 11)
+TRACE_SAMPLES = (7, 11)
 """Samples that a module is shown; not as many as time-steps, so that nobody takes the one for the other."""
 
 
@@ -50,17 +50,17 @@ def from_torch(
     if type(steps) is not int or steps < 1:
         message = f"steps is a number of time-steps, at least 1, not {steps!r}"
         raise ValueError(message)
-    found = read(model, sizes(input), steps, readout, name)
+    found = read_module(model, parse_input_size(input), steps, readout, name)
     return found.network, found.tensors
 
 
-def read(
+def read_module(
     model: nn.Module,
     input: tuple[int, ...],  # noqa: A002 -- as everywhere
     steps: int | None = None,
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
-) -> Imported:
+) -> ImportedNetwork:
     """The network of a module, made of layers of torch and of layers and neurons of SpikingJelly.
 
     The module's ``forward`` is run, with a tensor that has no numbers; nothing of the module is changed.
@@ -77,32 +77,32 @@ def read(
         ImportRefused: it does something that the language has no word for; the message names the part.
     """
     for part, module in model.named_modules():
-        said = uncovered(module)
-        if said and known(module) is None:
-            raise Origin(part, f"{type(module).__module__}.{type(module).__qualname__}").refusal(said)
+        said = unsupported_neuron_message(module)
+        if said and module_reader(module) is None:
+            raise SourcePart(part, f"{type(module).__module__}.{type(module).__qualname__}").refusal(said)
     modes = {getattr(module, "step_mode", None) for module in model.modules()}
-    forms = (Form.SEQUENCE, Form.STEP) if "m" in modes else (Form.STEP, Form.SEQUENCE)
+    forms = (LeadingAxes.SEQUENCE, LeadingAxes.STEP) if "m" in modes else (LeadingAxes.STEP, LeadingAxes.SEQUENCE)
     refusals: dict[str, str] = {}
-    for form in (Form.STEP,) if "s" in modes and "m" not in modes else forms:
+    for form in (LeadingAxes.STEP,) if "s" in modes and "m" not in modes else forms:
         try:
             found, told = _read(model, input, steps or 1, form, readout, name or type(model).__name__)
-            return replace(found, assumed=assumptions(found.network, steps=steps is None, readout=not told))
-        except ImportRefused as refusal:
+            return replace(found, assumed=header_assumptions(found.network, steps=steps is None, readout=not told))
+        except ModelImportError as refusal:
             refusals.setdefault(str(refusal), f"as {form.value}, {refusal}")
-    raise ImportRefused("; ".join(refusals.values()))
+    raise ModelImportError("; ".join(refusals.values()))
 
 
 def _read(  # noqa: PLR0913 -- all that was asked for
     model: nn.Module,
     shape: tuple[int, ...],
     steps: int,
-    form: Form,
+    form: LeadingAxes,
     readout: Literal["mean", "sum", "last"] | None,
     name: str,
-) -> tuple[Imported, bool]:
+) -> tuple[ImportedNetwork, bool]:
     """What is read, and whether it was said how the time-steps become one."""
     draft = Draft(shape)
-    samples = next(count for count in SAMPLES if count != steps)
+    samples = next(count for count in TRACE_SAMPLES if count != steps)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     trace = Trace(draft, (steps, samples), dtype, VOCABULARY)
     draft.output = _run(model, trace, form).place
@@ -111,26 +111,26 @@ def _read(  # noqa: PLR0913 -- all that was asked for
     said = trace.readout or readout or "mean"
     if readout not in {None, said}:
         message = f"the module takes the {said} over all time-steps, not the {readout}"
-        raise ImportRefused(message)
+        raise ModelImportError(message)
     encode = "direct" if trace.repeated else "none"
     settings = Settings(input=shape, steps=steps, encode=encode, readout=said, join=Add())  # type: ignore[arg-type]
-    return finished(draft, name, settings), bool(trace.readout or readout)
+    return build_network(draft, name, settings), bool(trace.readout or readout)
 
 
-def _run(model: nn.Module, trace: Trace, form: Form) -> Traced:
-    with trace.watching(model, known):
+def _run(model: nn.Module, trace: Trace, form: LeadingAxes) -> TracedTensor:
+    with trace.watching(model, module_reader):
         try:
             output = model(trace.input(form))
-        except ImportRefused:
+        except ModelImportError:
             raise
         except Exception as error:
             message = f"the module does not run on a tensor without numbers: {type(error).__name__}: {error}"
-            raise ImportRefused(message) from error
-    if not isinstance(output, Traced):
+            raise ModelImportError(message) from error
+    if not isinstance(output, TracedTensor):
         message = f"the module gives {type(output).__name__}, not one tensor that is computed from its input"
-        raise ImportRefused(message)
-    if output.form is Form.FOLDED or output.complement:
+        raise ModelImportError(message)
+    if output.form is LeadingAxes.FOLDED or output.complement:
         message = "the module gives time-steps and samples as one axis, or 1 - x"
-        raise ImportRefused(message)
+        raise ModelImportError(message)
     output.checked()
     return output

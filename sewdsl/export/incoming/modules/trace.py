@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sewdsl.export.incoming.draft import Draft, Gain, Origin
-from sewdsl.export.incoming.refusal import PartRefused
+from sewdsl.export.incoming.draft import Draft, ScaleOp, SourcePart
+from sewdsl.export.incoming.refusal import UnsupportedPart
 from sewdsl.ir.op import Op
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.conv import Conv
@@ -25,7 +25,7 @@ from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 
 
-class Form(Enum):
+class LeadingAxes(Enum):
     """The axes of a tensor before those of a map or a vector."""
 
     SEQUENCE = "[T, N, *]"
@@ -33,13 +33,13 @@ class Form(Enum):
     STEP = "[N, *]"
 
 
-class Version:
+class MemoryVersion:
     """How often the memory was written to that some tensors share."""
 
     number = 0
 
 
-class Traced(Tensor):
+class TracedTensor(Tensor):
     """A tensor without numbers, which knows what gives it.
 
     Attributes:
@@ -52,10 +52,10 @@ class Traced(Tensor):
 
     run: Trace
     place: int
-    form: Form
+    form: LeadingAxes
     complement: bool
     read: bool
-    _shared: Version
+    _shared: MemoryVersion
     _seen: int
 
     @classmethod
@@ -63,20 +63,20 @@ class Traced(Tensor):
         cls, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """What becomes of it, by the run that it belongs to."""
-        given = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, Traced)]
+        given = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, TracedTensor)]
         if not given:  # in a list of tensors
             found = [item for value in args if isinstance(value, list | tuple) for item in value]
-            given = [value for value in found if isinstance(value, Traced)]
+            given = [value for value in found if isinstance(value, TracedTensor)]
         return given[0].run.function(func, tuple(args), dict(kwargs or {}))
 
-    def checked(self) -> Traced:
+    def checked(self) -> TracedTensor:
         """It, if nobody wrote to its memory behind its back."""
         if self._seen != self._shared.number:
             raise self.run.refusal("reads what was changed in place, through another tensor that shares its memory")
         return self
 
 
-class Vocabulary(NamedTuple):
+class TorchVocabulary(NamedTuple):
     """What a ``forward`` may call.
 
     Attributes:
@@ -98,35 +98,37 @@ class Trace:
         repeated: Whether a static input was repeated T times.
     """
 
-    def __init__(self, draft: Draft, sizes: tuple[int, int], dtype: torch.dtype, vocabulary: Vocabulary) -> None:
+    def __init__(self, draft: Draft, sizes: tuple[int, int], dtype: torch.dtype, vocabulary: TorchVocabulary) -> None:
         self.draft, self.sizes, self._vocabulary = draft, sizes, vocabulary
         self.readout: str | None = None
         self.repeated = False
         self._dtype = dtype
-        self._way: list[Origin] = []
+        self._way: list[SourcePart] = []
         self._used: set[int] = set()
 
-    def input(self, form: Form) -> Traced:
+    def input(self, form: LeadingAxes) -> TracedTensor:
         """What the module is shown."""
         return self.tensor(0, form)
 
-    def lead(self, form: Form) -> tuple[int, ...]:
+    def lead(self, form: LeadingAxes) -> tuple[int, ...]:
         """Lengths of the axes of a form."""
         T, N = self.sizes
-        return {Form.SEQUENCE: (T, N), Form.FOLDED: (T * N,), Form.STEP: (N,)}[form]
+        return {LeadingAxes.SEQUENCE: (T, N), LeadingAxes.FOLDED: (T * N,), LeadingAxes.STEP: (N,)}[form]
 
-    def tensor(self, item: int, form: Form, *, like: Traced | None = None, complement: bool = False) -> Traced:
+    def tensor(
+        self, item: int, form: LeadingAxes, *, like: TracedTensor | None = None, complement: bool = False
+    ) -> TracedTensor:
         """A tensor of an item; ``like``: whose memory it shares."""
         shape = (*self.lead(form), *self.draft.shape(item))
         data = torch.empty(shape, dtype=self._dtype, device="meta")
-        made: Traced = Tensor._make_subclass(Traced, data)  # noqa: SLF001 -- the way to do it
+        made: TracedTensor = Tensor._make_subclass(TracedTensor, data)  # noqa: SLF001 -- the way to do it
         made.run, made.place, made.form, made.complement = self, item, form, complement
         made.read = like is not None and like.read
-        made._shared = Version() if like is None else like._shared  # noqa: SLF001
+        made._shared = MemoryVersion() if like is None else like._shared  # noqa: SLF001
         made._seen = made._shared.number  # noqa: SLF001
         return made
 
-    def add(self, op: Op, *reads: Traced, **tensors: Tensor | None) -> Traced:
+    def add(self, op: Op, *reads: TracedTensor, **tensors: Tensor | None) -> TracedTensor:
         """Writes down what the module at hand does; what it gives."""
         first = reads[0]
         for each in reads:
@@ -143,7 +145,7 @@ class Trace:
         made.read = first.read
         return made
 
-    def overwritten(self, old: Traced, new: Traced) -> Traced:
+    def overwritten(self, old: TracedTensor, new: TracedTensor) -> TracedTensor:
         """The old tensor, in whose memory the new one is put."""
         old._shared.number += 1  # noqa: SLF001
         old._seen = old._shared.number  # noqa: SLF001
@@ -151,15 +153,15 @@ class Trace:
         return old
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> SourcePart:
         """The module at hand."""
         return self._way[-1]
 
-    def refusal(self, why: str) -> PartRefused:
+    def refusal(self, why: str) -> UnsupportedPart:
         """What says that the module at hand has no place here, in words that go on after its name."""
         return self.origin.refusal(why)
 
-    def looping(self) -> PartRefused:
+    def looping(self) -> UnsupportedPart:
         """What says so where the module takes one time-step after the other."""
         inner = "give the inner network, which it calls for each, and steps"
         return self.refusal(f"takes single time-steps: if it loops over them itself, {inner}")
@@ -195,7 +197,7 @@ class Trace:
         try:
             for name, module in model.named_modules():
                 leaf = None if "forward" in module.__dict__ else known(module)
-                origin = Origin(name, f"{type(module).__module__}.{type(module).__qualname__}")
+                origin = SourcePart(name, f"{type(module).__module__}.{type(module).__qualname__}")
                 changed.append((module, module.__dict__.get("forward")))
                 module.__dict__["forward"] = self._wrapped(module, origin, leaf)
             yield
@@ -206,7 +208,7 @@ class Trace:
                 else:
                     module.__dict__["forward"] = before
 
-    def _wrapped(self, module: nn.Module, origin: Origin, leaf: Leaf | None) -> Callable[..., Any]:
+    def _wrapped(self, module: nn.Module, origin: SourcePart, leaf: Leaf | None) -> Callable[..., Any]:
         inner = module.forward
 
         @wraps(inner)
@@ -221,15 +223,15 @@ class Trace:
 
         return forward
 
-    def _leaf(self, module: nn.Module, leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
-        if len(args) != 1 or kwargs or not isinstance(args[0], Traced):
+    def _leaf(self, module: nn.Module, leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TracedTensor:
+        if len(args) != 1 or kwargs or not isinstance(args[0], TracedTensor):
             raise self.refusal("reads what does not come from the input, or more than one tensor")
         if module.state_dict() or hasattr(module, "v_threshold"):
             self.once(module)
         return leaf(self, module, args[0])
 
 
-Leaf = Callable[[Trace, Any, Traced], Traced]
+Leaf = Callable[[Trace, Any, TracedTensor], TracedTensor]
 """What writes a module down that reads one tensor; what it gives."""
 
 
@@ -237,7 +239,7 @@ def _commutes(op: Op, readout: str | None) -> bool:
     """Whether it makes no difference if it comes before the time-steps become one or behind."""
     if isinstance(op, Conv | Linear):
         return readout != "sum" or not op.bias
-    return isinstance(op, Gain | AvgPool | Flatten)
+    return isinstance(op, ScaleOp | AvgPool | Flatten)
 
 
 def _qualified(func: Any) -> str:

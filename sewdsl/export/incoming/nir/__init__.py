@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sewdsl.export.incoming.nir.reading import Wanted, read
+from sewdsl.export.incoming.nir.reading import NirReadOptions, read_graph
 
-__all__ = ["Wanted", "read"]
+__all__ = ["NirReadOptions", "read_graph"]

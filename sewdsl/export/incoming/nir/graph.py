@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sewdsl.export.incoming.draft import Origin
-from sewdsl.export.incoming.nir.hdf5 import value
-from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.export.incoming.draft import SourcePart
+from sewdsl.export.incoming.nir.hdf5 import read_value
+from sewdsl.export.incoming.refusal import ModelImportError
 
 if TYPE_CHECKING:
     import nir
 
-SHOWN = 4
+MAX_NAMES_LISTED = 4
 """Names that a message lists."""
 
 
@@ -38,15 +38,15 @@ class Primitive:
     reads: tuple[str, ...]
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> SourcePart:
         """What a refusal calls it."""
-        return Origin(self.name, self.kind)
+        return SourcePart(self.name, self.kind)
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What it says beside its arguments."""
         found = self.fields.get("metadata")
-        return plain(found) if isinstance(found, Mapping) else {}
+        return plain_metadata(found) if isinstance(found, Mapping) else {}
 
     def array(self, key: str) -> npt.NDArray[Any]:
         """An argument as an array of floating-point numbers.
@@ -54,7 +54,7 @@ class Primitive:
         Raises:
             PartRefused: it is missing, or not of numbers that are finite.
         """
-        found = np.asarray(value(self._field(key)))
+        found = np.asarray(read_value(self._field(key)))
         if found.dtype.kind not in "biuf" or not np.isfinite(_distinct(found)).all():
             raise self.origin.refusal(f"has a {key} that is not made of finite numbers")
         return found if found.dtype.kind == "f" else found.astype(np.float64)
@@ -95,20 +95,20 @@ def _distinct(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in array.strides)]
 
 
-def tree(graph: nir.NIRNode) -> dict[str, Any]:
+def graph_to_dict(graph: nir.NIRNode) -> dict[str, Any]:
     """A graph in memory as a file has it, without a copy of its arrays."""
     fields = {key: item for key, item in vars(graph).items() if key not in {"input_type", "output_type"}}
     if "nodes" in fields:
-        fields["nodes"] = {key: tree(node) for key, node in fields["nodes"].items()}
+        fields["nodes"] = {key: graph_to_dict(node) for key, node in fields["nodes"].items()}
     kind = type(graph).__name__
     if kind == "Input":
         fields["shape"] = graph.input_type["input"]
     return {**fields, "type": kind}
 
 
-def plain(found: Mapping[str, Any]) -> dict[str, Any]:
+def plain_metadata(found: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata as numbers, text and dictionaries."""
-    return {key: plain(item) if isinstance(item, Mapping) else value(item) for key, item in found.items()}
+    return {key: plain_metadata(item) if isinstance(item, Mapping) else read_value(item) for key, item in found.items()}
 
 
 def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
@@ -125,7 +125,7 @@ def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
     except CycleError as error:
         circle = " -> ".join(error.args[1])
         message = f"the graph runs in a circle: {circle}; a recurrent network has no place in the language"
-        raise ImportRefused(message) from None
+        raise ModelImportError(message) from None
     found = [Primitive(name, *nodes[name], tuple(reads[name])) for name in order]
     _check_ways(found)
     return found
@@ -138,14 +138,14 @@ def _flatten(
     inner = tree.get("nodes")
     if not isinstance(inner, Mapping) or tree.get("edges") is None:
         message = f"{within or 'this'} is no graph of NIR: it lacks nodes or edges"
-        raise ImportRefused(message)
+        raise ModelImportError(message)
     enters, leaves = {}, {}
     for key, node in inner.items():
         name = within + str(key)
-        kind = value(node.get("type")) if isinstance(node, Mapping) else None
+        kind = read_value(node.get("type")) if isinstance(node, Mapping) else None
         if not isinstance(kind, str):
             message = f"{name} is no node of NIR: it has no type"
-            raise ImportRefused(message)
+            raise ModelImportError(message)
         if kind == "NIRGraph":
             enters[str(key)], leaves[str(key)] = _flatten(node, f"{name}.", nodes, reads)
             continue
@@ -156,30 +156,30 @@ def _flatten(
         for end in (source, target):
             if end not in enters:
                 message = f"an edge names {within}{end}, which is no node"
-                raise ImportRefused(message)
+                raise ModelImportError(message)
         if leaves[source] in reads[enters[target]]:
             message = f"{within}{target} reads {within}{source} twice"
-            raise ImportRefused(message)
+            raise ModelImportError(message)
         reads[enters[target]].append(leaves[source])
     return _only("Input", within, inner, nodes), _only("Output", within, inner, nodes)
 
 
 def _edges(edges: Any) -> Iterator[tuple[str, str]]:
-    found = value(edges)
+    found = read_value(edges)
     for edge in found:
         pair = [end.decode("utf-8", errors="replace") if isinstance(end, bytes) else str(end) for end in edge]
         if len(pair) != 2:  # noqa: PLR2004 -- from and to
             message = f"an edge joins {len(pair)} nodes"
-            raise ImportRefused(message)
+            raise ModelImportError(message)
         yield pair[0], pair[1]
 
 
 def _only(kind: str, within: str, inner: Mapping[str, Any], nodes: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
     found = [within + str(key) for key in inner if nodes.get(within + str(key), ("",))[0] == kind]
     if len(found) != 1:
-        names = f": {', '.join(found[:SHOWN])}" if found else ""
+        names = f": {', '.join(found[:MAX_NAMES_LISTED])}" if found else ""
         message = f"{within.removesuffix('.') or 'the graph'} has {len(found)} nodes of type {kind}, not one{names}"
-        raise ImportRefused(message)
+        raise ModelImportError(message)
     return found[0]
 
 
@@ -196,6 +196,6 @@ def _check_ways(found: list[Primitive]) -> None:
             before.update((node.name, *node.reads))
     aside = [node.name for node in found if node.name not in behind & before]
     if aside:
-        more = f" and {len(aside) - SHOWN} more" if len(aside) > SHOWN else ""
-        message = f"no way from the Input to the Output leads through {', '.join(aside[:SHOWN])}{more}"
-        raise ImportRefused(message)
+        more = f" and {len(aside) - MAX_NAMES_LISTED} more" if len(aside) > MAX_NAMES_LISTED else ""
+        message = f"no way from the Input to the Output leads through {', '.join(aside[:MAX_NAMES_LISTED])}{more}"
+        raise ModelImportError(message)

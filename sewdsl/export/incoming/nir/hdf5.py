@@ -11,20 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from sewdsl.elaborate.file_kinds import HDF5, HEAD, beside, foreign
+from sewdsl.elaborate.file_kinds import HDF5, MAX_HEAD_BYTES, identify_file, similar_siblings
 from sewdsl.export.incoming.nir import walk
-from sewdsl.export.incoming.refusal import ImportRefused
-from sewdsl.export.refusal import Missing
+from sewdsl.export.incoming.refusal import ModelImportError
+from sewdsl.export.refusal import MissingLibrary
 from sewdsl.paths import open_file
 
-PATIENCE = 60.0
+BASE_TIMEOUT_SECONDS = 60.0
 """Seconds that a small file may take."""
-PER_BYTE = 1e-6
+TIMEOUT_SECONDS_PER_BYTE = 1e-6
 """Seconds more for each byte."""
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Mapping[str, Any]]:
+def open_graph(path: Path) -> Iterator[Mapping[str, Any]]:
     """A graph as nested dictionaries, while the file is open; its arrays are read when they are asked for.
 
     Raises:
@@ -32,42 +32,46 @@ def opened(path: Path) -> Iterator[Mapping[str, Any]]:
         Missing: h5py is not installed.
     """
     try:
-        h5py = walk.library()
+        h5py = walk.import_h5py()
     except ImportError:
-        raise Missing("nir") from None
+        raise MissingLibrary("nir") from None
     _try_elsewhere(path)
     with h5py.File(path, "r") as file:
-        yield walk.whole(file)
+        yield walk.load_unread(file)
 
 
 def _try_elsewhere(path: Path) -> None:
     """Reads it in a process of its own first: what is damaged can stop HDF5's library, or keep it busy forever."""
     try:
         with open_file(path) as file:
-            head, size = file.read(HEAD), file.seek(0, 2)
+            head, size = file.read(MAX_HEAD_BYTES), file.seek(0, 2)
     except OSError as error:
-        near = beside(path, lambda other: other.suffix == ".nir")
+        near = similar_siblings(path, lambda other: other.suffix == ".nir")
         message = f"cannot read '{path}': {error.strerror}" + (f"; did you mean '{near}'?" if near else "")
-        raise ImportRefused(message) from None
-    kind = foreign(path.name, head)
+        raise ModelImportError(message) from None
+    kind = identify_file(path.name, head)
     if kind is not None and not head.startswith(HDF5):
         message = f"'{path}' is {kind.what}, not a graph of NIR: {kind.use.replace('FILE', str(path))}"
-        raise ImportRefused(message)
+        raise ModelImportError(message)
     command = [sys.executable, "-I", str(Path(walk.__file__)), str(path.absolute())]
     try:
         tried = subprocess.run(  # noqa: S603 -- a script of ours
-            command, capture_output=True, text=True, timeout=PATIENCE + size * PER_BYTE, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=BASE_TIMEOUT_SECONDS + size * TIMEOUT_SECONDS_PER_BYTE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         message = f"'{path}' is damaged: HDF5 comes to no end with it"
-        raise ImportRefused(message) from None
+        raise ModelImportError(message) from None
     if tried.returncode:
-        said = tried.stdout if tried.returncode == walk.REFUSED else "is damaged: HDF5 cannot read it"
+        said = tried.stdout if tried.returncode == walk.EXIT_UNSAFE_FILE else "is damaged: HDF5 cannot read it"
         message = f"'{path}' {said}"
-        raise ImportRefused(message)
+        raise ModelImportError(message)
 
 
-def value(item: Any) -> Any:
+def read_value(item: Any) -> Any:
     """What an array of a file or of a graph in memory holds: an array of NumPy, a number, or text."""
     found = item[()] if hasattr(item, "id") else item
     if isinstance(found, bytes):

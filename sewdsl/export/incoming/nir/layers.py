@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from sewdsl.export.incoming.draft import Draft
-from sewdsl.export.incoming.made import made
+from sewdsl.export.incoming.made import make_op
 from sewdsl.export.incoming.nir.graph import Primitive
-from sewdsl.export.incoming.nir.hdf5 import value
+from sewdsl.export.incoming.nir.hdf5 import read_value
 from sewdsl.export.nir import metadata
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.conv import Conv
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def window(kind: type[Windowed], node: Primitive) -> Windowed:
     """A pooling with the window of a node."""
     sizes = {key: node.pair(name) for key, name in WINDOW.items()}
-    return made(kind, node.origin, **sizes)
+    return make_op(kind, node.origin, **sizes)
 
 
 WINDOW = {"kernel": "kernel_size", "stride": "stride", "padding": "padding"}
@@ -50,7 +50,7 @@ def conv(draft: Draft, node: Primitive, source: int) -> int:
     kernel = weight.shape[2], weight.shape[3]
     stride, dilation = node.pair("stride"), node.pair("dilation")
     groups, _ = node.pair("groups")
-    op = made(
+    op = make_op(
         Conv,
         node.origin,
         channels=len(weight),
@@ -74,7 +74,7 @@ def conv(draft: Draft, node: Primitive, source: int) -> int:
 def _padding(
     node: Primitive, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[int, int]:
-    said = value(node.fields.get("padding"))
+    said = read_value(node.fields.get("padding"))
     if not isinstance(said, str):
         return node.pair("padding")
     if said == "valid":
@@ -95,8 +95,8 @@ def linear(draft: Draft, node: Primitive, source: int) -> int:
         raise node.origin.refusal(f"has weights {list(weight.shape)}, but reads {_size(shape)}{hint}")
     voters = shape[0] // len(weight)
     if bias is None and _written_for(node, "AP") and torch.equal(weight, _votes(len(weight), voters).to(weight.dtype)):
-        return draft.add(made(AvgPool, node.origin, kernel=(voters, voters)), (source,), node.origin)
-    op = made(Linear, node.origin, features=len(weight), bias=bias is not None)
+        return draft.add(make_op(AvgPool, node.origin, kernel=(voters, voters)), (source,), node.origin)
+    op = make_op(Linear, node.origin, features=len(weight), bias=bias is not None)
     return draft.add(op, (source,), node.origin, weight=weight, bias=bias)
 
 
@@ -108,7 +108,7 @@ def _votes(classes: int, voters: int) -> Tensor:
 def _written_for(node: Primitive, kind: str) -> bool:
     """Whether a node says that it stands for a layer of ours; GAP is no AP."""
     try:
-        origin = metadata.Origin.of(node.metadata)
+        origin = metadata.NodeMetadata.of(node.metadata)
     except ValueError:
         return False
     return origin is not None and origin.op.startswith(f"{kind}k")
@@ -124,7 +124,7 @@ def total(draft: Draft, node: Primitive, source: int) -> int:
     kernel, stride, padding = (node.pair(key) for key in WINDOW.values())
     channels = draft.shape(source)[0]
     shape = {"channels": channels, "kernel": kernel, "stride": stride, "padding": padding, "groups": channels}
-    op = made(Conv, node.origin, **shape, bias=False)
+    op = make_op(Conv, node.origin, **shape, bias=False)
     if kernel[0] * kernel[1] > draft.items[source].output.elements * 4:
         raise node.origin.refusal(f"has a window of {_size(kernel)}, but reads {_size(draft.shape(source))}")
     return draft.add(op, (source,), node.origin, weight=torch.ones(channels, 1, *kernel))

@@ -19,29 +19,29 @@ import torch
 
 from sewdsl.compiler import load
 from sewdsl.diagnostics import SewdslError
-from sewdsl.export.incoming.draft import Draft, Gain
-from sewdsl.export.incoming.made import made
+from sewdsl.export.incoming.draft import Draft, ScaleOp
+from sewdsl.export.incoming.made import make_op
 from sewdsl.export.incoming.nir.graph import Primitive
-from sewdsl.export.incoming.refusal import ImportRefused
+from sewdsl.export.incoming.refusal import ModelImportError
 from sewdsl.export.nir import metadata
-from sewdsl.ir.op import LinearNeuron, Scalar
+from sewdsl.ir.op import LinearNeuron, PlainScalar
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
 from sewdsl.ops.neurons.parametric_lif import PLIF
 
 NEURONS = ("IF", "LIF", "CubaLIF")
-USUAL = (metadata.DT, 1.0)
+USUAL_DTS = (metadata.DEFAULT_DT, 1.0)
 """Seconds of a time-step in SpikingJelly and snnTorch, and where time is counted in steps."""
-SLOWEST = 1000
+MAX_TIME_CONSTANT_STEPS = 1000
 """Time-steps; no network that was trained step by step remembers for longer."""
-CLOSE = 1e-6
+RELATIVE_TOLERANCE = 1e-6
 """How near, relatively, two numbers are that were one before they were divided by seconds, perhaps in float32."""
 
-TINY = 1e-12
+ABSOLUTE_TOLERANCE = 1e-12
 """How near numbers are that may be 0."""
 
 
-def step(nodes: Iterable[Primitive]) -> float:
+def infer_dt(nodes: Iterable[Primitive]) -> float:
     """Seconds of a time-step, seen from the neurons.
 
     With the right one, a current counts once in each IF, and each LIF remembers for more than one step.
@@ -50,14 +50,14 @@ def step(nodes: Iterable[Primitive]) -> float:
         ImportRefused: it cannot be told.
     """
     neurons = [node for node in nodes if node.kind in NEURONS]
-    fitting = [dt for dt in USUAL if all(_fits(node, dt) for node in neurons)]
+    fitting = [dt for dt in USUAL_DTS if all(_fits(node, dt) for node in neurons)]
     if not neurons or len(fitting) == 1:
         return fitting[0]
     names = ", ".join(f"{key} {node.number(key):g}" for node in neurons[:1] for key in _times(node))
     message = (
         f"the graph does not say how long a time-step is ({neurons[0].name} has {names}): say it with --dt SECONDS"
     )
-    raise ImportRefused(message)
+    raise ModelImportError(message)
 
 
 def _times(node: Primitive) -> tuple[str, ...]:
@@ -67,7 +67,9 @@ def _times(node: Primitive) -> tuple[str, ...]:
 def _fits(node: Primitive, dt: float) -> bool:
     (key,) = _times(node)
     number = node.number(key)
-    return isclose(number * dt, 1, rel_tol=CLOSE) if key == "r" else 1 < number / dt < SLOWEST
+    return (
+        isclose(number * dt, 1, rel_tol=RELATIVE_TOLERANCE) if key == "r" else 1 < number / dt < MAX_TIME_CONSTANT_STEPS
+    )
 
 
 def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
@@ -83,9 +85,9 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
             raise node.origin.refusal(f"has a {key} of shape {list(found.shape)}, but reads {list(shape)}")
     op, gain = _integrating(node, dt) if node.kind == "IF" else _leaking(node, dt)
     said = _said(node, op)
-    if not isclose(gain, 1, rel_tol=CLOSE):
+    if not isclose(gain, 1, rel_tol=RELATIVE_TOLERANCE):
         factor = torch.tensor([gain], dtype=torch.float64)
-        source = draft.add(Gain(), (source,), node.origin, factor=factor)
+        source = draft.add(ScaleOp(), (source,), node.origin, factor=factor)
     if said is None:
         return draft.add(op, (source,), node.origin)
     same, learned = said
@@ -95,7 +97,7 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
 
 
 def _integrating(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
-    return made(IF, node.origin, **_firing(node)), node.number("r") * dt
+    return make_op(IF, node.origin, **_firing(node)), node.number("r") * dt
 
 
 def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
@@ -103,18 +105,18 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     gain = node.number("r")
     if node.kind == "CubaLIF":
         synapse = node.number("tau_syn") / dt
-        if not isclose(synapse, 1, rel_tol=CLOSE):
+        if not isclose(synapse, 1, rel_tol=RELATIVE_TOLERANCE):
             raise node.origin.refusal(f"has a current that decays in {synapse:g} time-steps; ours last for one")
         gain *= node.number("w_in")
     tau, precision = node.number(_tau(node)) / dt, float(np.finfo(node.array(_tau(node)).dtype).eps)
-    if tau <= 1 or isclose(tau, 1, rel_tol=CLOSE):
+    if tau <= 1 or isclose(tau, 1, rel_tol=RELATIVE_TOLERANCE):
         raise node.origin.refusal(f"has a time constant of {tau:g} time-steps of {dt:g} s; it must be more than 1")
     leak, reset = node.number("v_leak"), _firing(node)["v_reset"]
-    if not isclose(leak, reset, rel_tol=CLOSE, abs_tol=TINY):
+    if not isclose(leak, reset, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE):
         raise node.origin.refusal(
             f"leaks towards {leak:g}, but is reset to {reset:g}; ours leak towards where they are reset to"
         )
-    return made(LIF, node.origin, tau=_rounded(tau, precision), **_firing(node)), gain
+    return make_op(LIF, node.origin, tau=_rounded(tau, precision), **_firing(node)), gain
 
 
 def _tau(node: Primitive) -> str:
@@ -138,9 +140,10 @@ def _said(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, dict[str, fl
     if said is None or (said.v_threshold, said.v_reset) != (op.v_threshold, op.v_reset):
         return None
     learned = {"w": -log(op.tau - 1)} if isinstance(said, PLIF) and isinstance(op, LIF) else dict(said.learnable())
-    wanted, found = op.at_start(), said.dynamics(**{key: Scalar(value) for key, value in learned.items()})
+    wanted, found = op.at_start(), said.dynamics(**{key: PlainScalar(value) for key, value in learned.items()})
     if wanted is None or not all(
-        isclose(a, b, rel_tol=CLOSE, abs_tol=TINY) for a, b in zip(wanted, found, strict=True)
+        isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+        for a, b in zip(wanted, found, strict=True)
     ):
         return None
     return said, learned
@@ -149,7 +152,7 @@ def _said(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, dict[str, fl
 def _origin(node: Primitive) -> LinearNeuron | None:
     """The neuron that a node says it was written for; None: it says nothing, or nothing that can be understood."""
     try:
-        origin = metadata.Origin.of(node.metadata)
+        origin = metadata.NodeMetadata.of(node.metadata)
     except ValueError:
         return None
     return None if origin is None else _neuron(origin.op)

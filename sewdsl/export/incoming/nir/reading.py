@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from sewdsl.export.incoming.assumed import assumptions
-from sewdsl.export.incoming.draft import Draft, Gain
-from sewdsl.export.incoming.network import Imported, finished
-from sewdsl.export.incoming.nir.graph import Primitive, plain, primitives, tree
-from sewdsl.export.incoming.nir.hdf5 import opened
+from sewdsl.export.incoming.assumed import header_assumptions
+from sewdsl.export.incoming.draft import Draft, ScaleOp
+from sewdsl.export.incoming.network import ImportedNetwork, build_network
+from sewdsl.export.incoming.nir.graph import Primitive, graph_to_dict, plain_metadata, primitives
+from sewdsl.export.incoming.nir.hdf5 import open_graph
 from sewdsl.export.incoming.nir.layers import LAYERS
-from sewdsl.export.incoming.nir.neurons import NEURONS, neuron, step
-from sewdsl.export.incoming.nir.sums import Sums
+from sewdsl.export.incoming.nir.neurons import NEURONS, infer_dt, neuron
+from sewdsl.export.incoming.nir.sums import OperandSums
 from sewdsl.export.incoming.nir.thresholds import threshold
-from sewdsl.export.incoming.refusal import ImportRefused
-from sewdsl.export.nir.metadata import Metadata
+from sewdsl.export.incoming.refusal import ModelImportError
+from sewdsl.export.nir.metadata import GraphMetadata
 from sewdsl.ir.settings import Settings
 from sewdsl.ops.joins.add import Add
 
 if TYPE_CHECKING:
     import nir
 
-PASSED = ("Input", "Output")
+TRANSPARENT_PRIMITIVES = ("Input", "Output")
 ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
 """Primitives that several together may stand for one layer; alone they are read when something reads them."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NirReadOptions:
     """What a graph need not say.
 
     Attributes:
@@ -50,7 +50,7 @@ class Wanted:
     name: str | None = None
 
 
-def read(source: str | Path | nir.NIRGraph, wanted: Wanted | None = None) -> Imported:
+def read_graph(source: str | Path | nir.NIRGraph, wanted: NirReadOptions | None = None) -> ImportedNetwork:
     """The network of a graph.
 
     Args:
@@ -61,17 +61,17 @@ def read(source: str | Path | nir.NIRGraph, wanted: Wanted | None = None) -> Imp
         ImportRefused: it cannot be read, or has no place in the language; the message names the node.
         Missing: it is a file, and h5py is not installed.
     """
-    asked = wanted or Wanted()
+    asked = wanted or NirReadOptions()
     if not isinstance(source, str | Path):
-        return _read(tree(source), asked, "graph")
-    with opened(Path(source)) as found:
+        return _read(graph_to_dict(source), asked, "graph")
+    with open_graph(Path(source)) as found:
         return _read(found, asked, Path(source).stem)
 
 
-def _read(graph: Mapping[str, Any], wanted: Wanted, name: str) -> Imported:
+def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> ImportedNetwork:
     said = _metadata(graph)
     nodes = primitives(graph)
-    dt = wanted.dt or (said.dt if said else step(nodes))
+    dt = wanted.dt or (said.dt if said else infer_dt(nodes))
     encode = said.encode if said else "none"
     draft = Draft(wanted.input or _shape(nodes[0]), varies=encode == "none")
     draft.output = _Graph(draft, nodes, dt).output
@@ -82,17 +82,17 @@ def _read(graph: Mapping[str, Any], wanted: Wanted, name: str) -> Imported:
         readout=wanted.readout or (said.readout if said else "mean"),
         join=Add(),
     )
-    found = finished(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
+    found = build_network(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
     steps, readout = wanted.steps is None and said is None, wanted.readout is None and said is None
-    return replace(found, assumed=assumptions(found.network, steps=steps, readout=readout))
+    return replace(found, assumed=header_assumptions(found.network, steps=steps, readout=readout))
 
 
-def _metadata(graph: Mapping[str, Any]) -> Metadata | None:
+def _metadata(graph: Mapping[str, Any]) -> GraphMetadata | None:
     found = graph.get("metadata")
     try:
-        return Metadata.of(plain(found)) if isinstance(found, Mapping) else None
+        return GraphMetadata.of(plain_metadata(found)) if isinstance(found, Mapping) else None
     except ValueError as error:
-        raise ImportRefused(str(error)) from None
+        raise ModelImportError(str(error)) from None
 
 
 def _shape(node: Primitive) -> tuple[int, ...]:
@@ -107,7 +107,7 @@ def _shape(node: Primitive) -> tuple[int, ...]:
     return shape
 
 
-def _notes(nodes: Sequence[Primitive], said: Metadata | None, dt: float) -> tuple[str, ...]:
+def _notes(nodes: Sequence[Primitive], said: GraphMetadata | None, dt: float) -> tuple[str, ...]:
     notes = []
     if any(node.kind in NEURONS for node in nodes):
         if said is None:
@@ -123,7 +123,7 @@ class _Graph:
     def __init__(self, draft: Draft, nodes: Sequence[Primitive], dt: float) -> None:
         self._draft, self._dt = draft, dt
         self._nodes = {node.name: node for node in nodes}
-        self._sums = Sums(draft, self._nodes, self._single)
+        self._sums = OperandSums(draft, self._nodes, self._single)
         self._items: dict[str, int] = {}
         for node in nodes:
             if node.kind not in ON_DEMAND:
@@ -141,7 +141,7 @@ class _Graph:
         if node.kind == "Threshold":
             return threshold(self._draft, node, self._nodes, self._sums)
         source = self._sums.of(node.reads)
-        if node.kind in PASSED or _passes_on(node):
+        if node.kind in TRANSPARENT_PRIMITIVES or _passes_on(node):
             return source
         if node.kind == "Scale":
             return self._scaled(node, source)
@@ -161,7 +161,7 @@ class _Graph:
             if (factor != factor[:, :1]).any():
                 raise node.origin.refusal("has factors that differ between the places of a channel")
             factor = factor[:, 0] if (factor != factor[0, 0]).any() else factor[0, :1]
-        return self._draft.add(Gain(), (source,), node.origin, factor=factor.reshape(-1))
+        return self._draft.add(ScaleOp(), (source,), node.origin, factor=factor.reshape(-1))
 
 
 def _passes_on(node: Primitive) -> bool:

@@ -17,7 +17,7 @@ Level = tuple[MaxPool, frozenset[str]]
 """A pooling, and the nodes whose sum is pooled."""
 
 
-class Sums:
+class OperandSums:
     """The sums of a graph.
 
     A residual network reads A2 + A1 + S behind its second block, and A1 + S in that block's branch: a sum that is part

@@ -8,7 +8,7 @@ from itertools import product
 from sewdsl.export.incoming.draft import Draft
 from sewdsl.export.incoming.nir.graph import Primitive
 from sewdsl.export.incoming.nir.layers import window
-from sewdsl.export.incoming.nir.sums import Sums
+from sewdsl.export.incoming.nir.sums import OperandSums
 from sewdsl.ir.op import Join
 from sewdsl.ops import catalogue, plugins
 from sewdsl.ops.layers.max_pool import MaxPool
@@ -16,7 +16,7 @@ from sewdsl.ops.layers.max_pool import MaxPool
 BITS = (0, 1)
 
 
-def threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sums: Sums) -> int:
+def threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sums: OperandSums) -> int:
     """The item that gives what a threshold gives.
 
     Raises:
@@ -47,7 +47,7 @@ def _binary(draft: Draft, index: int) -> bool:
     return draft.items[index].output.values.binary
 
 
-def _signed(node: Primitive, sums: Sums) -> tuple[int, int]:
+def _signed(node: Primitive, sums: OperandSums) -> tuple[int, int]:
     """What one operand gives, and the sign in front of it."""
     if node.kind == "Scale" and node.number("scale") == -1:
         return sums.of(node.reads), -1

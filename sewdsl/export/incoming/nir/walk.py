@@ -11,21 +11,21 @@ import sys
 from importlib import import_module
 from typing import Any, Self
 
-DEEPEST = 32
+MAX_GROUP_DEPTH = 32
 """Groups in groups; a graph in a graph takes two."""
-MOST = 200_000
+MAX_ITEMS = 200_000
 """Groups and arrays."""
-DENSEST = 1100
+MAX_COMPRESSION_RATIO = 1100
 """Bytes that a stored byte may stand for; deflate reaches 1032."""
-SMALL = 1 << 20
+SMALL_ARRAY_BYTES = 1 << 20
 """Bytes of an array that is taken to be harmless, however it is stored."""
-REFUSED = 3
+EXIT_UNSAFE_FILE = 3
 """The exit code where the file must not be read."""
 ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError)
 """What h5py raises of a damaged file."""
 
 
-class Damaged(Exception):  # noqa: N818 -- of a file
+class DamagedFile(Exception):  # noqa: N818 -- of a file
     """What is wrong with a file, in words that go on after its name."""
 
     @classmethod
@@ -34,7 +34,7 @@ class Damaged(Exception):  # noqa: N818 -- of a file
         return cls(why)
 
 
-def library() -> Any:
+def import_h5py() -> Any:
     """h5py.
 
     Raises:
@@ -43,29 +43,29 @@ def library() -> Any:
     return import_module("h5py")
 
 
-def whole(file: Any) -> dict[str, Any]:
+def load_unread(file: Any) -> dict[str, Any]:
     """Groups as dictionaries, arrays as they are, unread.
 
     Raises:
         Damaged: it is no graph, or made to harm.
     """
     node = file.get("node")
-    if not isinstance(node, library().Group):
-        raise Damaged.of("is no graph of NIR")
-    return _group(node, [0], DEEPEST)
+    if not isinstance(node, import_h5py().Group):
+        raise DamagedFile.of("is no graph of NIR")
+    return _group(node, [0], MAX_GROUP_DEPTH)
 
 
 def _group(group: Any, count: list[int], deeper: int) -> dict[str, Any]:
-    h5py = library()
+    h5py = import_h5py()
     if not deeper:
-        raise Damaged.of("holds groups in groups without end")
+        raise DamagedFile.of("holds groups in groups without end")
     found: dict[str, Any] = {}
     for name in group:
         count[0] += 1
-        if count[0] > MOST:
-            raise Damaged.of(f"holds more than {MOST:,} groups and arrays")
+        if count[0] > MAX_ITEMS:
+            raise DamagedFile.of(f"holds more than {MAX_ITEMS:,} groups and arrays")
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise Damaged.of(f"points elsewhere: {group.name}/{name}")
+            raise DamagedFile.of(f"points elsewhere: {group.name}/{name}")
         item = group[name]
         found[name] = _group(item, count, deeper - 1) if isinstance(item, h5py.Group) else _safe(item)
     return found
@@ -73,15 +73,15 @@ def _group(group: Any, count: list[int], deeper: int) -> dict[str, Any]:
 
 def _safe(item: Any) -> Any:
     """An array that may be read."""
-    if not isinstance(item, library().Dataset):
-        raise Damaged.of(f"holds no array: {item.name}")
+    if not isinstance(item, import_h5py().Dataset):
+        raise DamagedFile.of(f"holds no array: {item.name}")
     if item.is_virtual or item.external:
-        raise Damaged.of(f"points elsewhere: {item.name}")
+        raise DamagedFile.of(f"points elsewhere: {item.name}")
     if item.shape is None or item.dtype.kind not in "biufSO":
-        raise Damaged.of(f"holds neither numbers nor text: {item.name}")
+        raise DamagedFile.of(f"holds neither numbers nor text: {item.name}")
     size = item.size * item.dtype.itemsize
-    if size > SMALL and size > DENSEST * item.id.get_storage_size():
-        raise Damaged.of(f"says that it holds {size:,} bytes where it does not: {item.name}")
+    if size > SMALL_ARRAY_BYTES and size > MAX_COMPRESSION_RATIO * item.id.get_storage_size():
+        raise DamagedFile.of(f"says that it holds {size:,} bytes where it does not: {item.name}")
     return item
 
 
@@ -96,12 +96,12 @@ def _read(found: dict[str, Any]) -> None:
 def main(path: str) -> int:
     """Reads everything; the exit code."""
     try:
-        with library().File(path, "r") as file:
-            _read(whole(file))
-    except (Damaged, *ERRORS) as error:
-        reason = str(error) if isinstance(error, Damaged) else "is damaged, or no file of NIR, which is HDF5"
+        with import_h5py().File(path, "r") as file:
+            _read(load_unread(file))
+    except (DamagedFile, *ERRORS) as error:
+        reason = str(error) if isinstance(error, DamagedFile) else "is damaged, or no file of NIR, which is HDF5"
         sys.stdout.write(reason)  # noqa: TID251 -- the process that started this one reads it
-        return REFUSED
+        return EXIT_UNSAFE_FILE
     return 0
 
 

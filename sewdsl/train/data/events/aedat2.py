@@ -11,7 +11,7 @@ LAST = 127
 """The last row and column."""
 
 
-def read(path: Path) -> Events:
+def read_aedat2(path: Path) -> Events:
     """The events of a file: behind lines with ``#``, an address and a time in µs, 32 bits each, the highest first.
 
     The sensor counts rows and columns from its lower right corner, and the image lies on its side: bits 8 to 14 of the

@@ -22,7 +22,7 @@ POLARITY = 1
 
 
 @lru_cache(maxsize=1)
-def read(path: Path) -> Events:
+def read_aedat3(path: Path) -> Events:
     """The events of a file, which holds packets of them; those that are marked as invalid are left out.
 
     The last file stays in memory: it holds about a dozen trials, and they are read one after the other.

@@ -11,7 +11,7 @@ COLUMNS = ("x", "y", "p", "t")
 """Of a plain table, as tonic keeps DVS128 Gesture; t in ms there."""
 
 
-def read(path: Path) -> Events:
+def read_event_arrays(path: Path) -> Events:
     """The events of a file.
 
     It holds the arrays ``t``, ``x``, ``y`` and ``p`` (``.npz``), a table with columns of these names, or a plain table

@@ -10,7 +10,7 @@ from sewdsl.train.data.events import aedat2, aedat3, arrays, nmnist_bin
 from sewdsl.train.data.events.stream import Events
 
 
-def read(path: Path) -> Events:
+def read_events(path: Path) -> Events:
     """The events of a file.
 
     Raises:
@@ -24,13 +24,13 @@ def _aedat(path: Path) -> Events:
     """AEDAT 2 or 3.1; the first line says which."""
     with open_file(path) as file:
         third = file.read(10) == b"#!AER-DAT3"
-    return aedat3.read(path) if third else aedat2.read(path)
+    return aedat3.read_aedat3(path) if third else aedat2.read_aedat2(path)
 
 
 READERS: dict[str, Callable[[Path], Events]] = {
-    ".npz": arrays.read,
-    ".npy": arrays.read,
-    ".bin": nmnist_bin.read,
+    ".npz": arrays.read_event_arrays,
+    ".npy": arrays.read_event_arrays,
+    ".bin": nmnist_bin.read_nmnist_bin,
     ".aedat": _aedat,
 }
 """What reads a file, by its suffix."""

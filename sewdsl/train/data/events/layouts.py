@@ -75,11 +75,11 @@ class ClassFolders(Layout):
         """What lies in the folder of the marker, or in this folder if it bears the marker's name."""
         marker = self.marker.format(T=steps)
         base = folder if folder.name == marker else folder / marker
-        parts = [classes.child(base, "train"), classes.child(base, "test")]
+        parts = [classes.find_subfolder(base, "train"), classes.find_subfolder(base, "test")]
         if self.split is False or (self.split is None and parts == [None, None]):
             parts = [base, None]
         names = {name for part in parts if part for name in classes.subfolders(part)}
-        label = classes.labels(names, self.known)
+        label = classes.class_labels(names, self.known)
         train, test = ([self._recording(*file) for file in self._files(part, label)] for part in parts)
         return Listing(base, train, test, label) if train or test else None
 
@@ -91,7 +91,7 @@ class ClassFolders(Layout):
         return "/".join([*marker, *split, "<class>", f"*{suffix}"])
 
     def _files(self, part: Path | None, label: dict[str, int]) -> list[tuple[int, Path]]:
-        return classes.files(part, self.suffixes, label) if part else []
+        return classes.class_files(part, self.suffixes, label) if part else []
 
     def _recording(self, label: int, path: Path) -> Recording:
         return FrameFile(label, path) if self.frames else EventFile(label, path)

@@ -12,7 +12,7 @@ OVERFLOW = 240
 """A row that no pixel has: the clock, of 2**13 µs, ran over."""
 
 
-def read(path: Path) -> Events:
+def read_nmnist_bin(path: Path) -> Events:
     """The events of a file: x, y, then a bit of polarity and 23 bits of time in µs, the highest first.
 
     Raises:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sewdsl.train.data.cache import cached
+from sewdsl.train.data.cache import load_or_make
 from sewdsl.train.data.events import framing
-from sewdsl.train.data.events.formats import read
+from sewdsl.train.data.events.formats import read_events
 from sewdsl.train.data.events.stream import Events
 from sewdsl.train.data.numpy_files import ShapeError, read_array, read_arrays
 from sewdsl.train.data.problem import DataError
@@ -61,13 +61,13 @@ class EventFile(Recording):
             stat = self.path.stat()
             source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
             key = (*source, self.start, self.end, steps, shape)
-            return cached(key, (steps, *shape), lambda: self._make(steps, shape))
+            return load_or_make(key, (steps, *shape), lambda: self._make(steps, shape))
         except (OSError, ValueError) as error:
             raise DataError(_damaged(self.path, error)) from None
 
     def events(self) -> Events:
-        """The events of the sample; errors are those of :func:`sewdsl.train.data.events.formats.read`."""
-        events = read(self.path)
+        """The events of the sample; errors are those of :func:`sewdsl.train.data.events.formats.read_events`."""
+        events = read_events(self.path)
         return events if self.end is None else events.between(self.start, self.end)
 
     def _make(self, steps: int, shape: Shape) -> Frames:
