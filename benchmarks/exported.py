@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 
 import sewdsl
-from sewdsl.export.target import load_format
+from sewdsl.exchange.write.formats import load_format
 from sewdsl.lower import SpikingNetwork
 from sewdsl.probe import random_inputs
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sewdsl.train.allocator import LARGEST, MAX_MAPPINGS, MMAP_THRESHOLD
+from sewdsl.train.fit.process_setup import LARGEST, MAX_MAPPINGS, MMAP_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ AS_IT_COMES = Setting("as it comes", {})
 KEEPING = Setting(
     "memory kept",
     {
-        # what sewdsl.train.allocator sets in 'sewdsl train': no block is a mapping of its own, and what is freed is not
-        # given back, so that the pages of one training step serve the next
+        # what sewdsl.train.fit.process_setup sets in 'sewdsl train': no block is a mapping of its own, and what
+        # is freed is not given back, so that the pages of one training step serve the next
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(LARGEST),
         "MALLOC_ARENA_MAX": "1",

@@ -1,7 +1,7 @@
 """The TextMate grammar of ``.net`` files, made from the compiler's own tokens, keywords and looks.
 
-``python -m editors.textmate`` writes it anew. Its rules say what sewdsl/syntax/tokens.py says, as far as a grammar can
-that sees one line at a time and never how a bracket further down is closed.
+``python -m editors.textmate`` writes it anew. Its rules say what sewdsl/syntax/highlight_tokens.py says, as far as a
+grammar can that sees one line at a time and never how a bracket further down is closed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sewdsl.highlight.looks import LOOKS
+from sewdsl.highlight.token_styles import LOOKS
+from sewdsl.syntax.highlight_tokens import TokenType
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 from sewdsl.syntax.scanner import parser
-from sewdsl.syntax.tokens import TokenType
-from sewdsl.syntax.words import ARGUMENTS, HEAD, LETTERED, NUMBER
+from sewdsl.syntax.word_parts import ARGUMENTS, HEAD, LETTERED, NUMBER
 
 PATH = Path(__file__).parent / "vscode" / "syntaxes" / "sewdsl.tmLanguage.json"
 LANGUAGE = "sewdsl"

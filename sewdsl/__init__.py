@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
     from sewdsl.diagnostics import Diagnostic, SewdslError
-    from sewdsl.export.incoming.modules import from_torch
+    from sewdsl.exchange.read.torch_modules import from_torch
     from sewdsl.ir.network import Network, Node
 
 __all__ = [
@@ -37,7 +37,7 @@ _PLACES = {
     "SewdslError": "sewdsl.diagnostics",
     "Network": "sewdsl.ir.network",
     "Node": "sewdsl.ir.network",
-    "from_torch": "sewdsl.export.incoming.modules",
+    "from_torch": "sewdsl.exchange.read.torch_modules",
 }
 _MODULES = ("notation", "notebook")
 

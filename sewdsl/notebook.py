@@ -13,20 +13,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from sewdsl.analysis.listing import block_rows
 from sewdsl.compiler import Options, read
 from sewdsl.draw import RenderingError, render
 from sewdsl.draw import dot as as_dot
-from sewdsl.draw.fold import picture_items
-from sewdsl.draw.tree import drawn_layers
-from sewdsl.ir.listing import block_rows
+from sewdsl.draw.picture_items import drawn_layers, picture_items
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
     from sewdsl.lower import SpikingNetwork
-    from sewdsl.train.folder import RunFolder
-    from sewdsl.train.result import Result
+    from sewdsl.train.store.result import Result
+    from sewdsl.train.store.run_folder import RunFolder
 
 ROWS, BOXES, NODES = 200, 200, 20_000
 """Lines of a table, layers of a picture, and nodes of a network that is drawn at all, at most."""
@@ -79,7 +78,7 @@ class NotebookRun:
     """
 
     def __init__(self, path: str | Path) -> None:
-        from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- torch takes seconds
 
         self._folder = RunFolder(Path(path).absolute())
         self.result: Result = self._folder.read_result()
@@ -91,7 +90,7 @@ class NotebookRun:
 
     def model(self, *, best: bool = False) -> SpikingNetwork:
         """The trained network, in evaluation mode: of the last epoch, or of the best one."""
-        from sewdsl.train.trained import load_model  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- as above
 
         return load_model(self._folder, best=best)
 
@@ -133,15 +132,15 @@ def train(
     """
     compilation = read(spec, **options)
     name = compilation.result().name
-    from sewdsl.train import run  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.folder import make_numbered  # noqa: PLC0415 -- as above
-    from sewdsl.train.loop import RunOptions  # noqa: PLC0415 -- as above
-    from sewdsl.train.plan import plan_training  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit import train_run  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import make_numbered  # noqa: PLC0415 -- as above
+    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
 
     planned = plan_training(compilation, Path(data) if data else None)
     planned.data.find()
     folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
-    run.train(compilation, planned, folder, RunOptions(tuple(_callbacks())))
+    train_run.train(compilation, planned, folder, RunOptions(tuple(_callbacks())))
     return NotebookRun(folder.path)
 
 
@@ -151,8 +150,12 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
     Raises:
         RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
     """
-    from sewdsl.train.folder import RunError, RunFolder, make_run_folder  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.lock import clear_and_lock  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import (  # noqa: PLC0415 -- torch takes seconds
+        RunError,
+        RunFolder,
+        clear_and_lock,
+        make_run_folder,
+    )
 
     if not RunFolder(path).spec.is_file():
         return make_run_folder(path)
@@ -164,7 +167,7 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
 
 def _callbacks() -> Iterator[Callback]:
     """A line for each epoch, and in a notebook a bar over all of them."""
-    from sewdsl.train.progress import EpochLines  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.progress import EpochLines  # noqa: PLC0415 -- as above
 
     bar = _bar()
     if bar is not None:

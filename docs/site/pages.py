@@ -12,12 +12,12 @@ from pathlib import Path
 
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
 from sewdsl.compiler import read, shipped_networks
-from sewdsl.editing import docs
+from sewdsl.editing import kind_docs
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join, Layer, Surrogate
+from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Optimizer, Recipe, Schedule
-from sewdsl.ir.words import format_value
 from sewdsl.ops import catalogue
 from sewdsl.ops.layers.pool import Pool
 
@@ -65,7 +65,9 @@ def kinds() -> str:
                 parts.append(_kind(name, kind))
     blocks = shipped_networks()["blocks"].read_text(encoding="utf-8")
     parts.append(f"## Blocks\n\nThe paper's blocks, in the language itself:\n\n```sewdsl\n{blocks}```\n")
-    parts.append("## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in docs.header_docs().items())))
+    parts.append(
+        "## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in kind_docs.header_docs().items()))
+    )
     parts.append("## Recipe\n\n" + _table(("key", "default", "meaning"), _recipe()))
     parts.append("## Data sets\n\n[Data](data.md) says what is expected on disk.\n\n" + datasets())
     return "\n".join(parts)
@@ -74,10 +76,11 @@ def kinds() -> str:
 def _kind(name: str, kind: type[Kind]) -> str:
     letters = {field: letter for letter, field in kind.letters().items()}
     rows = (
-        (_argument(name, field, letters), _default(kind, field), text) for field, text in docs.field_docs(kind).items()
+        (_argument(name, field, letters), _default(kind, field), text)
+        for field, text in kind_docs.field_docs(kind).items()
     )
-    table = _table(("argument", "default", "meaning"), rows) if docs.field_docs(kind) else ""
-    return f"### {name}\n\n{docs.kind_description(kind)}\n\n{table}"
+    table = _table(("argument", "default", "meaning"), rows) if kind_docs.field_docs(kind) else ""
+    return f"### {name}\n\n{kind_docs.kind_description(kind)}\n\n{table}"
 
 
 def _argument(name: str, field: str, letters: dict[str, str]) -> str:
@@ -95,7 +98,7 @@ def _default(kind: type[Kind | Recipe], name: str) -> str:
 
 
 def _recipe() -> Iterator[tuple[str, str, str]]:
-    return ((f"`{key}`", _default(Recipe, key), text) for key, text in docs.recipe_docs().items())
+    return ((f"`{key}`", _default(Recipe, key), text) for key, text in kind_docs.recipe_docs().items())
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
@@ -152,7 +155,7 @@ def claims() -> str:
 def codes() -> str:
     """The diagnostics by what they are about."""
     groups: dict[str, list[tuple[str, ...]]] = {}
-    for code, page in docs.code_pages().items():
+    for code, page in kind_docs.code_pages().items():
         head = _HEAD.search(page)
         severity, group = (head[1], head[2]) if head else ("", "other")
         text = page[head.end() if head else 0 :].split("\n```")[0].strip().replace("\n", " ")

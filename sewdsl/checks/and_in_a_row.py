@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from sewdsl.analysis.residual_blocks import ResidualBlock, identity_chains
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ops.joins.and_ import And
-from sewdsl.ops.residual import ResidualBlock, identity_chains
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules

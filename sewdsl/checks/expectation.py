@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.suggestions import advice
-from sewdsl.ir.figures import parse_figure
 from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import parse_figure
 from sewdsl.ir.settings import Expectation
 
 QUANTITIES = ("parameters", "macs", "output")

@@ -7,13 +7,13 @@ from itertools import pairwise
 from math import ceil, prod, sqrt
 from sys import float_info
 
+from sewdsl.analysis.neuron_chains import RATES, Bound, bound_above, bound_below
+from sewdsl.analysis.residual_blocks import ResidualBlock, depends_on, identity_chains
+from sewdsl.analysis.spike_transmission import surrogate_slopes
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
-from sewdsl.ops.chains import RATES, Bound, bound_above, bound_below
 from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.ops.residual import ResidualBlock, depends_on, identity_chains
-from sewdsl.ops.transmission import surrogate_slopes
 
 MIN_GRADIENT_CHANGE = 10
 """By how much a row must multiply or divide a gradient to be warned of."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sewdsl.analysis.residual_blocks import ResidualBlock, identity_chains
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.neurons.relu import ReLU
-from sewdsl.ops.residual import ResidualBlock, identity_chains
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules

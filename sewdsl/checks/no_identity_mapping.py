@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sewdsl.analysis.residual_blocks import identity_blocks
+from sewdsl.analysis.spike_transmission import IdentityViolation, first_identity_violation
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
-from sewdsl.ops.residual import identity_blocks
-from sewdsl.ops.transmission import IdentityViolation, first_identity_violation
 
 MAX_NEURONS = 200
 """Neurons, each with other arguments, whose potentials are followed; the rest of many is not judged."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sewdsl.analysis.residual_blocks import depends_on
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.ops.residual import depends_on
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules

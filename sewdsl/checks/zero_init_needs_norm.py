@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sewdsl.analysis.residual_blocks import branch_end
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.ops.branches import branch_end
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules

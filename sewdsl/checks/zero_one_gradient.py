@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sewdsl.analysis.residual_blocks import residual_blocks
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron, Surrogate
-from sewdsl.ops.residual import residual_blocks
 
 SAMPLE_DISTANCES = [0.0, *(sign * 2.0**exponent for sign in (-1, 1) for exponent in range(-24, 3))]
 """Distances from the threshold at which a surrogate is looked at, however narrow it is."""

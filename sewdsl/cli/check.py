@@ -20,7 +20,7 @@ from sewdsl.cli.options import (
     read_spec_text,
 )
 from sewdsl.cli.output import echo_json
-from sewdsl.cli.printing import (
+from sewdsl.cli.print_diagnostics import (
     DiagnosticFormat,
     diagnostics_to_json,
     format_github_command,
@@ -90,7 +90,7 @@ def _said(spec: str | Source, options: Options) -> Compilation:
     base, varied = compile_variants(spec, seeded=False, **options)
     if base.network is None or base.study.probe:  # a probe does not ask the recipe
         return base
-    from sewdsl.train.plan import training_problems  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.training_plan import training_problems  # noqa: PLC0415 -- not before it is needed
 
     said, own = Diagnostics(list(base.diagnostics)), training_problems(base)
     said.extend(own)

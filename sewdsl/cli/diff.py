@@ -14,9 +14,8 @@ from sewdsl.compiler import Options
 from sewdsl.compiler.spec import find_source
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.ir.network import Network
-from sewdsl.notation.changes import Change
-from sewdsl.notation.difference import Difference, ValueChange, diff_networks
-from sewdsl.notation.unwritable import UnwritableNetwork
+from sewdsl.notation.item_text import UnwritableNetwork
+from sewdsl.notation.network_diff import Change, Difference, ValueChange, diff_networks
 from sewdsl.terminal import echo
 
 EXIT_UNCOMPARABLE = 2

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.options import Data
-from sewdsl.cli.running import run_errors, set_up_process
+from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.terminal import echo
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
@@ -18,11 +18,11 @@ def command(run: Run, data: Data = None) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
     set_up_process()
     with run_errors(lambda: None):
-        from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+        from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
         folder = RunFolder(run)
         folder.read_result()  # says at once if this is no run
-        from sewdsl.train.run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
 
         reported, found, samples = evaluate(folder, data)
     accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"

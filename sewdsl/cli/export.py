@@ -22,9 +22,9 @@ from sewdsl.cli.options import (
     load_network,
     not_among,
 )
-from sewdsl.cli.probed import is_run
-from sewdsl.cli.running import exchange_errors, set_up_process
-from sewdsl.export.target import FORMAT_BY_SUFFIX, FORMATS, load_format
+from sewdsl.cli.probe import is_run
+from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
 from sewdsl.notation.neurons import mixture
 from sewdsl.terminal import echo
 
@@ -97,7 +97,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
                 _load(model, weights)
         written = format_.write(model, _inputs(model.network) if trained else "")
         if beside is not None:
-            from sewdsl.export.weights import encode  # noqa: PLC0415 -- torch takes seconds
+            from sewdsl.exchange.weights import encode  # noqa: PLC0415 -- torch takes seconds
 
             write_file(beside, encode(model.state_dict(), beside.suffix), f"{beside}: its weights")
         write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
@@ -119,8 +119,8 @@ def _format(out: Path, to: str | None) -> str:
 
 
 def _trained(path: Path, *, best: bool) -> SpikingNetwork:
-    from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.trained import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     return load_model(RunFolder(path), best=best)
 
@@ -133,7 +133,7 @@ def _untrained(known: Network, seed: int) -> SpikingNetwork:
 
 def _load(model: SpikingNetwork, path: Path) -> None:
     """Loads weights, by whatever scheme names them."""
-    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
     found = weights.read_weights(path)
     scheme, *_ = weights.detect_schemes(found.tensors, model.network)

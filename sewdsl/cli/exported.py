@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
-from sewdsl.cli.probed import ProbeSamples, SampleCount, random_input, samples_of_run
+from sewdsl.cli.probe import ProbeSamples, SampleCount, random_input, samples_of_run
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.export.target import ExportFormat
+    from sewdsl.exchange.write.formats import ExportFormat
     from sewdsl.lower import SpikingNetwork
 
 SAMPLES = 4
@@ -53,7 +53,7 @@ def compare(  # noqa: PLR0913 -- what is compared, and what is shown
     """
     import torch  # noqa: PLC0415 -- torch takes seconds
 
-    from sewdsl.train.rates import FiringRates  # noqa: PLC0415 -- as above
+    from sewdsl.train.watch.firing_rates import FiringRates  # noqa: PLC0415 -- as above
 
     shown = _shown(model, origin, data, seed)
     x = next(iter(shown.batches))[0]
@@ -77,7 +77,7 @@ def compare(  # noqa: PLR0913 -- what is compared, and what is shown
 
 def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> ProbeSamples:
     """Test samples of the run where they can be had, else random input."""
-    from sewdsl.train.data.problem import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
 
     if origin.run is not None:
         try:

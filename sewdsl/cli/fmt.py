@@ -21,7 +21,7 @@ from sewdsl.cli.options import (
     read_spec_text,
 )
 from sewdsl.cli.output import write_output
-from sewdsl.cli.printing import print_diagnostics
+from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
 from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find_source

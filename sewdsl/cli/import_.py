@@ -13,14 +13,14 @@ import typer
 
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Input, exit_with_usage_error
-from sewdsl.cli.running import exchange_errors, set_up_process
-from sewdsl.export.incoming.sizes import parse_input_size
-from sewdsl.export.refusal import ExportError
+from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.exchange.errors import ExportError
+from sewdsl.exchange.read.build_network import parse_input_size
 from sewdsl.notation.neurons import mixture
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.export.incoming.network import ImportedNetwork
+    from sewdsl.exchange.read.build_network import ImportedNetwork
 
 
 class ReadoutMode(StrEnum):
@@ -70,7 +70,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         if python:
             found = _from_python(source, shape or (), steps, readout, name)
         else:
-            from sewdsl.export.incoming import nir  # noqa: PLC0415 -- torch takes seconds
+            from sewdsl.exchange.read import nir  # noqa: PLC0415 -- torch takes seconds
 
             wanted = nir.NirReadOptions(dt, shape, steps, None if readout is None else readout.value, name)
             found = nir.read_graph(Path(source), wanted)
@@ -107,13 +107,15 @@ def _from_python(
     source: str, shape: tuple[int, ...], steps: int | None, readout: ReadoutMode | None, name: str | None
 ) -> ImportedNetwork:
     """Runs what the user named, as ``python -m`` would find it."""
-    from sewdsl.export.incoming import modules  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange.read import torch_modules  # noqa: PLC0415 -- torch takes seconds
 
     place, _, attribute = source.partition(":")
     sys.path.insert(0, "")
     made = _called(place, attribute)
     try:
-        return modules.read_module(made, shape, steps, None if readout is None else readout.value, name or attribute)
+        return torch_modules.read_module(
+            made, shape, steps, None if readout is None else readout.value, name or attribute
+        )
     except ExportError as refusal:
         written = re.match(r".* in plain PyTorch, written by sewdsl from (.+)\.\n", sys.modules[place].__doc__ or "")
         if written is None:
@@ -138,7 +140,7 @@ def _called(place: str, attribute: str) -> Any:
 
 
 def _write(found: ImportedNetwork, source: str, out: Path) -> None:
-    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
     beside = out.with_suffix(".safetensors")
     first, rest = found.text.split("\n", 1)

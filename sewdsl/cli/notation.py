@@ -10,7 +10,7 @@ import typer
 from sewdsl.cli.files import Overwrite, fail, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, load_network, not_among
 from sewdsl.notation.forms import ENDINGS, FORMS
-from sewdsl.notation.unwritable import UnwritableNetwork
+from sewdsl.notation.item_text import UnwritableNetwork
 
 As = Annotated[str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.")]
 Out = Annotated[

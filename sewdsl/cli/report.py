@@ -10,8 +10,8 @@ from sewdsl.terminal import echo
 
 def command(run: Run) -> None:
     """Make report.html of a run again, also of one that has not ended, from the files of its folder."""
-    from sewdsl.train.folder import RunError, RunFolder  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.report import write  # noqa: PLC0415 -- matplotlib takes a second
+    from sewdsl.train.store.run_folder import RunError, RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(run)
     try:

@@ -19,7 +19,7 @@ from sewdsl.paths import is_there
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.train.survey import RunSummary
+    from sewdsl.train.store.list_runs import RunSummary
 
 STATE_COLOURS = {"finished": "green", "running": "cyan", "interrupted": "yellow", "broken": "red"}
 
@@ -63,8 +63,8 @@ def command(
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the runs below a folder: network, data, epochs, accuracies, and whether each has ended."""
-    from sewdsl.train.folder import RunError  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.survey import list_runs  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.list_runs import list_runs  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- not before it is needed
 
     try:
         found = sort_runs(list(list_runs(folder)), sort) if folder != RUNS or is_there(folder) else []

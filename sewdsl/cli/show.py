@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from sewdsl.analysis.listing import ListingRow, layer_rows
+from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
-from sewdsl.cli.energy import energy_bounds, print_energy
-from sewdsl.cli.energy import energy_to_json as energy_as_json
-from sewdsl.cli.memory import memory_to_json as memory_as_json
-from sewdsl.cli.memory import predict_memory, print_memory
+from sewdsl.cli.network_tables import energy_bounds, predict_memory, print_energy, print_memory, print_network
+from sewdsl.cli.network_tables import energy_to_json as energy_as_json
+from sewdsl.cli.network_tables import memory_to_json as memory_as_json
 from sewdsl.cli.options import (
     Dialect,
     Input,
@@ -25,10 +26,7 @@ from sewdsl.cli.options import (
     load_network,
 )
 from sewdsl.cli.output import echo_json
-from sewdsl.cli.tables import print_network
-from sewdsl.ir.listing import ListingRow, layer_rows
 from sewdsl.ir.network import Network
-from sewdsl.passes.operations import EnergyCosts
 
 
 def command(  # noqa: PLR0913 -- one parameter per option

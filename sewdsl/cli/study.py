@@ -12,18 +12,17 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.compared import probe_variants, study_seeds
 from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, exit_with_usage_error, require_network
 from sewdsl.cli.output import console
-from sewdsl.cli.running import SaveEvery, make_runners, run_errors, run_options, set_up_process
+from sewdsl.cli.probe_study import probe_variants, study_seeds
+from sewdsl.cli.run_setup import SaveEvery, make_runners, run_errors, run_options, set_up_process
 from sewdsl.compiler import CompiledVariant, compile_variants
 from sewdsl.elaborate import Study
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.train.plan import TrainingPlan
-    from sewdsl.train.study.outcome import Outcome
-    from sewdsl.train.study.places import StudyFolder
+    from sewdsl.train.study.outcome import Outcome, StudyFolder
+    from sewdsl.train.training_plan import TrainingPlan
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/SPEC unless given.")]
 Only = Annotated[
@@ -54,7 +53,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if not base.study.variants:
         echo(f"error: {spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file", err=True)
         raise typer.Exit(1)
-    from sewdsl.train.study.places import StudyFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.outcome import StudyFolder  # noqa: PLC0415 -- not before it is needed
 
     assert base.found is not None  # noqa: S101 -- it has a network
     folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
@@ -87,9 +86,9 @@ def _chosen(
 def _train(
     found: tuple[CompiledVariant, ...], folder: StudyFolder, data: Path | None, save_every: float, study: Study
 ) -> None:
-    from sewdsl.train.folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.processes import Processes  # noqa: PLC0415 -- as above
-    from sewdsl.train.study.running import plan_runs, run_study  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.study.run_study import plan_runs, run_study  # noqa: PLC0415 -- as above
 
     with run_errors(lambda: None):
         planned = plan_runs(found, folder, data, study.variants)
@@ -112,7 +111,7 @@ def _announcement(folder: StudyFolder) -> Callable[[int, int, CompiledVariant, T
 
 
 def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder) -> None:
-    from sewdsl.train.study.places import folder_name  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.outcome import folder_name  # noqa: PLC0415 -- not before it is needed
 
     for varied in found:
         place = folder.path if study.probe else folder.path / folder_name(varied.variant)
@@ -124,7 +123,7 @@ def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyF
 
 def table(outcome: Outcome) -> Table:
     """A row for each variant."""
-    from sewdsl.train.study.tables import column_names, row_cells  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.outcome import column_names, row_cells  # noqa: PLC0415 -- not before it is needed
 
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in column_names(outcome):

@@ -1,8 +1,9 @@
-"""``sewdsl train``: a network trained as its recipe says."""
+"""``sewdsl train``: trains a network by its recipe, once or with several seeds (``--repeat N``)."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
@@ -13,7 +14,6 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.beginning import Weights, load_initial_weights
 from sewdsl.cli.options import (
     Data,
     Dialect,
@@ -23,26 +23,91 @@ from sewdsl.cli.options import (
     Set,
     Spec,
     Steps,
+    Weights,
     compile_options,
     exit_with_usage_error,
+    load_initial_weights,
     require_network,
 )
 from sewdsl.cli.output import console
-from sewdsl.cli.repeat import train_repeats
-from sewdsl.cli.running import SaveEvery, rank_zero_only, run_errors, run_options, set_up_process
+from sewdsl.cli.run_setup import SaveEvery, make_runners, rank_zero_only, run_errors, run_options, set_up_process
 from sewdsl.compiler import Options, read
 from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
-from sewdsl.ir.words import format_value
 from sewdsl.passes import run_passes
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo, is_terminal
-from sewdsl.train.watch.names import SATURATED
+from sewdsl.train.store.neuron_populations import SATURATED
 
 if TYPE_CHECKING:
-    from sewdsl.train.folder import RunFolder
-    from sewdsl.train.processes import Processes
-    from sewdsl.train.result import Result
+    from sewdsl.train.fit.lightning_loop import RunOptions
+    from sewdsl.train.fit.processes import Processes
+    from sewdsl.train.store.result import Result
+    from sewdsl.train.store.run_folder import RunFolder
+    from sewdsl.train.study.repeats import Summary
+    from sewdsl.train.training_plan import TrainingPlan
+
+
+def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
+    spec: str,
+    options: Options,
+    out: Path | None,
+    data: Path | None,
+    weights: Path | None,
+    times: int,
+    check: Callable[[Recipe], None],
+    way: Callable[[], RunOptions],
+) -> None:
+    """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread.
+
+    Raises:
+        SewdslError, DataError, RunError: as a single run.
+    """
+    compilation = read(spec, **options)
+    name = require_network(compilation).name
+    from sewdsl.train.store.run_folder import RunInterrupted, make_numbered  # noqa: PLC0415 -- not before the spec is known to be good
+    from sewdsl.train.study.repeats import open_folder, repeat, summary_file  # noqa: PLC0415 -- as above
+    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
+
+    first = plan_training(compilation, data)
+    first.data.find()
+    check(first.recipe)
+    seeds = [first.recipe.seed + index for index in range(times)]
+    seeded = [read(spec, **_with_seed(options, seed)) for seed in seeds]
+    begin = load_initial_weights(weights, first.network)
+    folder = out or make_numbered(name).path
+    open_folder(folder)
+    start, go_on = make_runners(data, way, _announce, begin)
+    origin = None if begin is None else begin.origin
+    try:
+        summary = repeat([(one, plan_training(one, data)) for one in seeded], folder, start, go_on, origin)
+    except RunInterrupted:
+        echo(f"the same command with --out {folder} goes on", err=True)
+        raise
+    console().print(repeats_table(summary))
+    echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
+    echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
+
+
+def _announce(planned: TrainingPlan) -> None:
+    echo(f"training {planned.network.name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
+
+
+def _with_seed(options: Options, seed: int) -> Options:
+    return {**options, "set": {**(options.get("set") or {}), "train.seed": str(seed)}}
+
+
+def repeats_table(summary: Summary) -> Table:
+    """A row for each run, and one for their mean."""
+    grid = Table(header_style="bold", box=SIMPLE_HEAD, show_footer=True, padding=(0, 1, 0, 0))
+    grid.add_column("seed", "mean", justify="right")
+    grid.add_column("last", f"{summary.accuracy.mean:.2%}", justify="right")
+    grid.add_column("best", f"{summary.best_accuracy.mean:.2%}", justify="right")
+    for seed, last, best in zip(summary.seeds, summary.accuracy.values, summary.best_accuracy.values, strict=True):
+        grid.add_row(str(seed), f"{last:.2%}", f"{best:.2%}")
+    return grid
+
 
 Resume = Annotated[
     Path | None, typer.Option(metavar="RUN", help="Go on with the run in this folder, from its last save.")
@@ -114,7 +179,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 def _processes(devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
     set_up_process()
-    from sewdsl.train.processes import STRATEGIES, Processes  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_record import STRATEGIES  # noqa: PLC0415 -- as above
 
     known = next((name for name in STRATEGIES if name == strategy), None)
     if strategy is not None and known is None:
@@ -124,11 +190,11 @@ def _processes(devices: int | None, nodes: int | None, strategy: str | None) -> 
 
 def _check(recipe: Recipe, processes: Processes) -> None:
     """Looks whether devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
-    from sewdsl.train.processes import Processes as Usual  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import Processes as Usual  # noqa: PLC0415 -- as above
 
     if processes != Usual() or recipe.precision == "16-mixed":
-        from sewdsl.train.loop import check  # noqa: PLC0415 -- as above
-        from sewdsl.train.quiet import quiet_lightning  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.lightning_loop import check  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.process_setup import quiet_lightning  # noqa: PLC0415 -- as above
 
         with quiet_lightning():
             check(recipe, processes)
@@ -153,9 +219,14 @@ class _Place(NamedTuple):
         Raises:
             RunError: there is something already, it cannot be made, or processes would make one each.
         """
-        from sewdsl.train.folder import RunError, RunFolder, make_numbered, make_run_folder  # noqa: PLC0415 -- as above
-        from sewdsl.train.lock import clear_and_lock  # noqa: PLC0415 -- as above
-        from sewdsl.train.processes import rank  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
+        from sewdsl.train.store.run_folder import (  # noqa: PLC0415 -- as above
+            RunError,
+            RunFolder,
+            clear_and_lock,
+            make_numbered,
+            make_run_folder,
+        )
 
         if self.out is None:
             if processes.total > 1:
@@ -178,7 +249,7 @@ def _start(  # noqa: PLR0913 -- as above
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
             echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
-    from sewdsl.train.plan import plan_training  # noqa: PLC0415 -- not before the spec is known to be good
+    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- not before the spec is known to be good
 
     folder = None
     with run_errors(lambda: folder):
@@ -190,17 +261,17 @@ def _start(  # noqa: PLR0913 -- as above
             _check(planned.recipe, processes)
             folder = place.folder(network.name, processes)
             _print_recipe(planned.network, planned.recipe, processes, found, folder)
-        from sewdsl.train.run import train  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import train  # noqa: PLC0415 -- torch and Lightning take seconds
 
         _print_result(train(compilation, planned, folder, run_options(processes, save_every), begin), folder)
 
 
 def _resume(run: Path, options: Options, data: Path | None, processes: Processes, save_every: float) -> None:
-    from sewdsl.train.folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(run)
     with run_errors(lambda: folder, resuming=True):
-        from sewdsl.train.run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}
         _print_result(resume(folder, data, changes, run_options(processes, save_every)), folder)

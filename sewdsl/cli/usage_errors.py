@@ -15,8 +15,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.models import ArgumentInfo, ParameterInfo
 
 from sewdsl.cli.options import exit_with_usage_error, listed, not_among
-from sewdsl.elaborate.keys import resolve_key_alias
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.terminal import echo
 
 _CLICK_EXCEPTION: type[Exception] = next(

@@ -11,7 +11,7 @@ import typer
 
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, exit_with_usage_error, load_network
-from sewdsl.cli.running import exchange_errors, set_up_process
+from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.cli.usage_errors import Command, Group
 from sewdsl.notation.neurons import mixture, neurons
 from sewdsl.terminal import echo
@@ -19,7 +19,7 @@ from sewdsl.terminal import echo
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sewdsl.export.weights.scheme import Scheme
+    from sewdsl.exchange.weights.scheme import Scheme
     from sewdsl.ir.network import Network
 
 
@@ -74,7 +74,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
     set_up_process()
     known = load_network(net, compile_options(input, None, neuron, settings, None, dialect))
     with exchange_errors():
-        from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
         found = weights.read_weights(source)
         read = weights.detect_schemes(found.tensors, known) if from_ is SourceScheme.AUTO else (weights.SCHEMES[from_],)
@@ -97,7 +97,7 @@ def show(  # noqa: PLR0913 -- one parameter per option
     set_up_process()
     known = None if net is None else load_network(net, compile_options(input, None, neuron, settings, None, dialect))
     with exchange_errors():
-        from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
         found = weights.read_weights(source)
         for key, value in found.tensors.items():
@@ -107,7 +107,7 @@ def show(  # noqa: PLR0913 -- one parameter per option
 
 
 def _fitting(tensors: Mapping[str, Tensor], known: Network) -> tuple[tuple[Scheme, ...], list[str]]:
-    from sewdsl.export import weights  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
     read = weights.detect_schemes(tensors, known)
     _, notes = weights.to_node_paths(tensors, known, read[0])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from sewdsl.compiler.front_end import Compilation, read
 from sewdsl.compiler.options import Options
-from sewdsl.compiler.reading import Compilation, read
 from sewdsl.compiler.spec import shipped_networks
-from sewdsl.compiler.variants import CompiledVariant, compile_variants
+from sewdsl.compiler.study_variants import CompiledVariant, compile_variants
 from sewdsl.ir.network import Network
 from sewdsl.passes import optimize_program
 

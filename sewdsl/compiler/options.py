@@ -9,7 +9,7 @@ from typing import TypedDict
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.ir.words import format_value
+from sewdsl.ir.printed_values import format_value
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import Conventions
+from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.file_kinds import similar_siblings
-from sewdsl.elaborate.files import ON_DISK, FileAccess, read_text
-from sewdsl.elaborate.library import shipped_blocks
-from sewdsl.elaborate.meant import Meanings
-from sewdsl.elaborate.names import Vocabulary
+from sewdsl.elaborate.name_suggestions import Meanings
+from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
 from sewdsl.elaborate.suggestions import nearest_name
+from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find as find_kind
 from sewdsl.paths import is_file, is_folder, is_link, is_there
 from sewdsl.resources import resource_folder

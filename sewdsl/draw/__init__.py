@@ -4,11 +4,18 @@ The way: the flat network becomes a tree (``fold``), the tree gets sizes and pla
 ``columns``), and the placed picture becomes DOT text (``dot_text``), which a renderer only has to paint.
 """
 
-from sewdsl.draw.dot_text import dot
-from sewdsl.draw.mermaid_text import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
-from sewdsl.draw.output import FORMATS, SUFFIXES, PictureFormat, format_of, render_picture, write_picture
-from sewdsl.draw.rendering import RenderingError, render
+from sewdsl.draw.picture_file import (
+    FORMATS,
+    SUFFIXES,
+    PictureFormat,
+    format_of,
+    render,
+    render_picture,
+    write_picture,
+)
 from sewdsl.draw.scene import Direction
+from sewdsl.draw.write_dot import RenderingError, dot
+from sewdsl.draw.write_mermaid import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
 
 __all__ = [
     "FORMATS",

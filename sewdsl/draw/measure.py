@@ -7,9 +7,8 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from sewdsl.draw.geometry import text_width
-from sewdsl.draw.journey import shape_range_text, value_range_text
-from sewdsl.draw.label import Label, Labels
-from sewdsl.draw.tree import (
+from sewdsl.draw.labels import Label, Labels, shape_range_text, value_range_text
+from sewdsl.draw.picture_items import (
     Item,
     Items,
     PictureBlock,
@@ -17,10 +16,10 @@ from sewdsl.draw.tree import (
     PictureReadout,
     PictureRepeat,
     PictureResidual,
+    Wiring,
     entry_layer,
     exit_layer,
 )
-from sewdsl.draw.wiring import Wiring
 
 TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 """Font sizes: of a layer, of its details and of a note, of a label on an edge."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sewdsl.draw.geometry import Point
 from sewdsl.draw.measure import Title
-from sewdsl.draw.tree import PictureLayer
+from sewdsl.draw.picture_items import PictureLayer
 from sewdsl.ir.signal import Signal
 
 Direction = Literal["TB", "LR"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sewdsl.editing.view import EditorView, compile_for_editor
+from sewdsl.editing.editor_view import EditorView, compile_for_editor
 
 __all__ = ["EditorView", "compile_for_editor"]

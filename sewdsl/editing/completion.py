@@ -9,13 +9,13 @@ from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from sewdsl.checks.expectation import QUANTITIES
-from sewdsl.editing import docs
-from sewdsl.editing.project import net_files
-from sewdsl.editing.situation import CursorContext, cursor_context
-from sewdsl.editing.view import EditorView
+from sewdsl.editing import kind_docs
+from sewdsl.editing.cursor import CursorContext, cursor_context
+from sewdsl.editing.editor_view import EditorView
 from sewdsl.elaborate.assembly import HEADER
-from sewdsl.elaborate.blocks import block_title
+from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
+from sewdsl.elaborate.project_files import net_files
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.recipe import Recipe
@@ -90,16 +90,16 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
 
 def _statements(view: EditorView) -> Iterator[Completion]:
     assembly = view.compilation.assembly
-    said = docs.header_docs()
+    said = kind_docs.header_docs()
     for key in HEADER:
         if not assembly or key not in assembly.settings:
             yield Completion(key, "setting", about=said[key])
-    for word, about in docs.STATEMENTS.items():
+    for word, about in kind_docs.STATEMENTS.items():
         yield Completion(word, "statement", about=about)
 
 
 def _codes() -> Iterator[Completion]:
-    return (Completion(code, "code", about=page) for code, page in docs.code_pages().items())
+    return (Completion(code, "code", about=page) for code, page in kind_docs.code_pages().items())
 
 
 def _data(where: CursorContext, datasets: Collection[str]) -> Iterator[Completion]:
@@ -139,9 +139,9 @@ def _items(view: EditorView, where: CursorContext) -> Iterator[Completion]:
     elif where.last in {"_BODY", "_EQUAL", "_DASH", "LBRACE", "LESS", "_LSQB", "_BAR", "_OR"}:
         yield from _layers(view)
         if "_LSQB" in {kind for kind, _ in where.opened}:
-            yield Completion("id", "value", about=docs.NAMES["id"])
+            yield Completion("id", "value", about=kind_docs.NAMES["id"])
     elif where.last in {"WORD", "_RPAR"} and where.opened and any(token.type == "_BAR" for token in where.inner):
-        yield Completion("or", "statement", about=docs.NAMES["id"])
+        yield Completion("or", "statement", about=kind_docs.NAMES["id"])
 
 
 def _layers(view: EditorView) -> Iterator[Completion]:
@@ -151,14 +151,14 @@ def _layers(view: EditorView) -> Iterator[Completion]:
     for name, kind in view.vocabulary.layers.items():
         if kind.key != "input":
             yield _of_kind(name, kind, "layer")
-    yield Completion("SN", "layer", about=docs.NAMES["SN"])
-    yield Completion("g[", "join", about=docs.NAMES["g"])
+    yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
+    yield Completion("g[", "join", about=kind_docs.NAMES["g"])
     for name, kind in _family(Join):
-        yield Completion(f"{name}[", "join", about=docs.kind_description(kind))
+        yield Completion(f"{name}[", "join", about=kind_docs.kind_description(kind))
 
 
 def _of_kind(name: str, kind: type[Kind], what: Literal["layer", "value", "join"]) -> Completion:
-    return Completion(name, what, docs.signature(kind), docs.kind_description(kind))
+    return Completion(name, what, kind_docs.signature(kind), kind_docs.kind_description(kind))
 
 
 def _parameters(where: CursorContext) -> Iterator[Completion]:
@@ -197,13 +197,13 @@ def _names(view: EditorView, name: str) -> Iterator[Completion]:
         for parameter in block.parameters:
             default = parameter.default.span.text if parameter.default else ""
             yield Completion(parameter.name, "argument", default and f"{default} unless given")
-        yield Completion("g=", "argument", about=docs.NAMES["g"])
-        yield Completion("SN=", "argument", about=docs.NAMES["SN"])
+        yield Completion("g=", "argument", about=kind_docs.NAMES["g"])
+        yield Completion("SN=", "argument", about=kind_docs.NAMES["SN"])
         return
     kind = _kind(view, name)
     if kind is not None:
         letters = set(kind.letters().values())
-        for field, about in docs.field_docs(kind).items():
+        for field, about in kind_docs.field_docs(kind).items():
             if field not in letters:
                 yield Completion(f"{field}=", "argument", about=about)
 
@@ -272,7 +272,7 @@ def _entries(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         if where.name == "study":
             return _studied(where)
         return _of_type(field.annotation) if field and len(where.statement) == 1 else iter(())
-    said = docs.STUDY if where.name == "study" else docs.recipe_docs()
+    said = kind_docs.STUDY if where.name == "study" else kind_docs.recipe_docs()
     given = _given(view, where.name)
     return (Completion(key, "setting", about=about) for key, about in said.items() if key not in given)
 
@@ -281,7 +281,7 @@ def _studied(where: CursorContext) -> Iterator[Completion]:
     if where.key == "probe":
         yield from (Completion(word, "value") for word in ("rates", "gradients"))
     elif where.key == "vary" and len(where.statement) == 1:
-        yield from (Completion(key, "setting", about=about) for key, about in docs.header_docs().items())
+        yield from (Completion(key, "setting", about=about) for key, about in kind_docs.header_docs().items())
 
 
 def _given(view: EditorView, section: str) -> set[str]:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sewdsl.checks.expectation import QUANTITIES, compute_quantity
 from sewdsl.diagnostics import Severity
-from sewdsl.editing import docs
-from sewdsl.editing.facts import summarize_item
-from sewdsl.editing.places import nodes_at
-from sewdsl.editing.view import EditorView
-from sewdsl.elaborate.blocks import block_title
-from sewdsl.elaborate.names import Vocabulary
+from sewdsl.editing import kind_docs
+from sewdsl.editing.cursor import nodes_at
+from sewdsl.editing.editor_view import EditorView
+from sewdsl.editing.item_summary import summarize_item
+from sewdsl.elaborate.block_calls import block_title
+from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find
 from sewdsl.source import Span
 from sewdsl.syntax.scanner import token_end, token_start
@@ -64,8 +64,8 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
         case Setting(key=key) if _touches(key.span, offset):
             return _of_key(key.text, key.span, section=any(isinstance(above, Section) for above in outer))
-        case Allow(code=code) if _touches(code.span, offset) and code.text in docs.code_pages():
-            return Hover(docs.code_pages()[code.text], code.span)
+        case Allow(code=code) if _touches(code.span, offset) and code.text in kind_docs.code_pages():
+            return Hover(kind_docs.code_pages()[code.text], code.span)
         case Expect(quantity=quantity) | Claim(quantity=quantity) if _touches(quantity.span, offset):
             return _of_figure(view, quantity.text, quantity.span)
         case BlockDefinition(name=name) if _touches(name.span, offset):
@@ -100,14 +100,14 @@ def _block(definition: BlockDefinition) -> str:
 
 def _kind(word: str, *, signature: bool = True) -> str:
     """What a name means that is no block: a kind, with or without compact arguments, or a name of the language."""
-    if word in docs.NAMES:
-        return docs.NAMES[word]
+    if word in kind_docs.NAMES:
+        return kind_docs.NAMES[word]
     kind = find(word) or find(Vocabulary().symbol(word) or "")
     if kind is None or kind.key == "input":
         return ""
-    arguments = [f"- `{name}`: {text}" for name, text in docs.field_docs(kind).items()]
-    head = f"`{docs.signature(kind)}`" if signature else ""
-    return "\n\n".join(filter(None, (head, docs.kind_description(kind), "\n".join(arguments))))
+    arguments = [f"- `{name}`: {text}" for name, text in kind_docs.field_docs(kind).items()]
+    head = f"`{kind_docs.signature(kind)}`" if signature else ""
+    return "\n\n".join(filter(None, (head, kind_docs.kind_description(kind), "\n".join(arguments))))
 
 
 def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Span) -> Hover | None:
@@ -116,15 +116,15 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
         return None
     plain = call.name.plain or ""
     if plain in view.vocabulary.blocks:
-        text = docs.NAMES.get(name) or f"A parameter of {block_title(view.vocabulary.blocks[plain])}."
+        text = kind_docs.NAMES.get(name) or f"A parameter of {block_title(view.vocabulary.blocks[plain])}."
         return Hover(text, span)
     kind = find(plain)
-    text = docs.field_docs(kind).get(name, "") if kind else ""
+    text = kind_docs.field_docs(kind).get(name, "") if kind else ""
     return Hover(text, span) if text else None
 
 
 def _of_key(key: str, span: Span, *, section: bool) -> Hover | None:
-    known = {**docs.recipe_docs(), **docs.STUDY} if section else docs.header_docs()
+    known = {**kind_docs.recipe_docs(), **kind_docs.STUDY} if section else kind_docs.header_docs()
     return Hover(known[key], span) if key in known else None
 
 
@@ -148,6 +148,6 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
 
 
 def _word(token: Token, *, first: bool) -> str:
-    if first and token in docs.STATEMENTS:
-        return docs.STATEMENTS[token]
+    if first and token in kind_docs.STATEMENTS:
+        return kind_docs.STATEMENTS[token]
     return _kind(str(token)) if token.type == "WORD" else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from sewdsl.editing.view import EditorView
-from sewdsl.elaborate.blocks import block_title
+from sewdsl.editing.editor_view import EditorView
+from sewdsl.elaborate.block_calls import block_title
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OPENERS
 from sewdsl.syntax.scanner import token_start

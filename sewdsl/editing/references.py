@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.diagnostics import Edit
-from sewdsl.editing.places import nodes_at, walk_syntax
-from sewdsl.editing.view import EditorView
+from sewdsl.editing.cursor import nodes_at, walk_syntax
+from sewdsl.editing.editor_view import EditorView
 from sewdsl.elaborate.assembly import STUDY
-from sewdsl.elaborate.blocks import block_title
-from sewdsl.elaborate.compact import CompactError, split_arguments
-from sewdsl.elaborate.definitions import RESERVED_NAMES
-from sewdsl.elaborate.names import Vocabulary
+from sewdsl.elaborate.block_calls import block_title
+from sewdsl.elaborate.block_definitions import RESERVED_NAMES
+from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
+from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span

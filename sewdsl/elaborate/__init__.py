@@ -7,22 +7,20 @@ from dataclasses import dataclass
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
+from sewdsl.elaborate.block_definitions import check_shadowed_blocks
 from sewdsl.elaborate.budget import Budget
-from sewdsl.elaborate.builder import NodeBuilder
-from sewdsl.elaborate.calls import CallResolver
-from sewdsl.elaborate.counting import NodeCounter
-from sewdsl.elaborate.definitions import check_shadowed_blocks
-from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
-from sewdsl.elaborate.frame import CallFrame
+from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
 from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.imports import Importer
-from sewdsl.elaborate.names import Vocabulary
-from sewdsl.elaborate.neighbours import SiblingBlocks
+from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import Override, apply_overrides
-from sewdsl.elaborate.recipe import read_train_section
-from sewdsl.elaborate.study import Study, StudyVariant, read_study_section
-from sewdsl.elaborate.uncalled import check_uncalled_blocks
-from sewdsl.elaborate.visits import Expansion
+from sewdsl.elaborate.project_files import SiblingBlocks
+from sewdsl.elaborate.resolve_calls import CallResolver
+from sewdsl.elaborate.study_section import Study, StudyVariant, read_study_section
+from sewdsl.elaborate.train_section import read_train_section
+from sewdsl.elaborate.uncalled_blocks import check_uncalled_blocks
+from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ops.input import Input

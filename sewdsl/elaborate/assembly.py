@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.blocks import block_title
-from sewdsl.elaborate.definitions import check_definitions
+from sewdsl.elaborate.block_calls import block_title
+from sewdsl.elaborate.block_definitions import check_definitions
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import (

@@ -1,27 +1,27 @@
-"""The walk over an expression that makes the nodes."""
+"""The walk over an expression that creates the nodes, and the count of nodes that precedes it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sewdsl.diagnostics import Diagnostic, Diagnostics
-from sewdsl.elaborate.blocks import BlockCalls, BlockProblem
+from sewdsl.elaborate.block_calls import BlockCalls, BlockProblem
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
-from sewdsl.elaborate.builder import NodeBuilder
-from sewdsl.elaborate.calls import CallResolver
-from sewdsl.elaborate.formulas import FormulaError, evaluate_formula
-from sewdsl.elaborate.frame import CallFrame
-from sewdsl.elaborate.names import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
+from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
+from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
-from sewdsl.elaborate.visits import Expansion
+from sewdsl.elaborate.values import FormulaError, evaluate_formula
+from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import PathStep
 from sewdsl.ir.op import Activation, Join, Op, ShapeMismatch
 from sewdsl.ops import find
 from sewdsl.source import Span
 from sewdsl.syntax.limits import Limits
-from sewdsl.syntax.tree import Alternative, Call, Item, JoinOf, Name, Number, Repeat, Sequence
+from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf, Name, Number, Repeat, Sequence
 
 Place = int | None
 """Index of the node whose output flows on; None behind something broken."""
@@ -316,3 +316,40 @@ class Walker:
         help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])
         self._diagnostics.report("network-too-large", message, span, help=help_, path=path)
         raise ExpansionLimitExceeded
+
+
+class NodeCounter:
+    """Counts by multiplying; each block is counted once.
+
+    What depends on a block's arguments counts once too, and of two shortcuts the smaller, so that the result is a
+    lower bound; the elaborator keeps a second count while it expands.
+    """
+
+    def __init__(self, blocks: Mapping[str, BlockDefinition]) -> None:
+        self._blocks = blocks
+        self._known: dict[str, int] = {}
+
+    def sequence(self, sequence: Sequence) -> int:
+        """Nodes of a sequence."""
+        return sum(map(self._item, sequence.items))
+
+    def _item(self, item: Item) -> int:
+        match item:
+            case Repeat(body=body, count=count):
+                times = count.value if isinstance(count, Number) else 1
+                return int(times) * self.sequence(body)
+            case JoinOf(branch=branch, shortcut=shortcut):
+                ways = (shortcut.first, shortcut.second) if isinstance(shortcut, Alternative) else (shortcut,)
+                return 1 + self.sequence(branch) + min(map(self.sequence, ways))
+            case Call(name=name) if name.plain == IDENTITY:
+                return 0
+            case Call(name=name):
+                return self._block(name.plain or OWN_JOIN)
+
+    def _block(self, key: str) -> int:
+        if key not in self._blocks:
+            return 1
+        if key not in self._known:
+            self._known[key] = 1  # a block that calls itself is refused elsewhere
+            self._known[key] = self.sequence(self._blocks[key].expression)
+        return self._known[key]

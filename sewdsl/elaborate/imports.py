@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
-from sewdsl.elaborate.files import ON_DISK, FileAccess, read_text
+from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
 from sewdsl.paths import explain, is_link
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span

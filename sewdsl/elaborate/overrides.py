@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
 from sewdsl.elaborate.header import EXPECTED, report_wrong
-from sewdsl.elaborate.keys import resolve_key_alias
-from sewdsl.elaborate.replacement import replace_block, replace_body, set_parameter
+from sewdsl.elaborate.replace_expression import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import find
 from sewdsl.source import Source, Span
-from sewdsl.syntax.excerpt import parse_excerpt
 from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
-from sewdsl.syntax.parser import parse_value
+from sewdsl.syntax.parser import parse_excerpt, parse_value
 from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Text, Value, Word
 
 _DATA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

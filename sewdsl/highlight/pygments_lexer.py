@@ -8,10 +8,10 @@ from typing import ClassVar
 from pygments.lexer import Lexer
 from pygments.token import Whitespace, _TokenType, string_to_tokentype
 
-from sewdsl.highlight.looks import LOOKS
+from sewdsl.highlight.token_styles import LOOKS
 from sewdsl.source import Source, Span
+from sewdsl.syntax.highlight_tokens import TokenType, compact_tokens, tokens
 from sewdsl.syntax.lexicon import VERSION
-from sewdsl.syntax.tokens import TokenType, compact_tokens, tokens
 
 _TOKENS = {kind: string_to_tokentype(look.pygments) for kind, look in LOOKS.items()}
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sewdsl.ir.words import format_value
+from sewdsl.ir.printed_values import format_value
 
 
 @dataclass(frozen=True)

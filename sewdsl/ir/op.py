@@ -98,7 +98,7 @@ class Op(Kind):
         """The signal it gives for its inputs'.
 
         Raises:
-            Misfit: it does not fit them.
+            ShapeMismatch: it does not fit them.
         """
 
     def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002 -- most ops have none, whatever the input

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from sewdsl.ir.figures import parse_memory
 from sewdsl.ir.kind import Kind, Natural, Positive
+from sewdsl.ir.printed_values import parse_memory
 
 if TYPE_CHECKING:
     from torch import nn

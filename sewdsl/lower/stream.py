@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, final
 from torch import Tensor, nn
 
 from sewdsl.lower import inputs
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron, Potential
-from sewdsl.snn.norm import BatchNorm
 
 if TYPE_CHECKING:
-    from sewdsl.lower.module import SpikingNetwork
+    from sewdsl.lower.spiking_network import SpikingNetwork
 
 
 @final

@@ -14,9 +14,9 @@ from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
 from sewdsl.editing.references import RenameProblem, referent_at
-from sewdsl.lsp import actions, answers
-from sewdsl.lsp.answers import OpenDocument
-from sewdsl.lsp.documents import MAX_SEARCH, Documents, UnreadError
+from sewdsl.lsp import convert
+from sewdsl.lsp.convert import OpenDocument
+from sewdsl.lsp.open_documents import MAX_SEARCH, Documents, UnreadError
 from sewdsl.lsp.protocol import Protocol, strict_converter
 
 TYPING_PAUSE_SECONDS = 0.05
@@ -76,7 +76,7 @@ class Server(LanguageServer):
         document = self._told[uri] = self.documents[uri]
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(
-            types.PublishDiagnosticsParams(uri, answers.to_diagnostics(document), version)
+            types.PublishDiagnosticsParams(uri, convert.to_diagnostics(document), version)
         )
 
     async def tell_soon(self, uri: str, version: int) -> None:
@@ -174,14 +174,14 @@ async def _while_connected(what: Coroutine[None, None, None]) -> None:
 def _answer_about_places(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def _(params: types.HoverParams) -> types.Hover | None:
-        return answers.answer_hover(server.documents[params.text_document.uri], params.position)
+        return convert.answer_hover(server.documents[params.text_document.uri], params.position)
 
     @server.feature(
         types.TEXT_DOCUMENT_COMPLETION,
         types.CompletionOptions(trigger_characters=["-", "{", "<", "[", "|", "(", "=", ",", " ", '"']),
     )
     def _(params: types.CompletionParams) -> list[types.CompletionItem]:
-        return answers.answer_completion(server.documents[params.text_document.uri], params.position, server.datasets)
+        return convert.answer_completion(server.documents[params.text_document.uri], params.position, server.datasets)
 
     @server.feature(
         types.TEXT_DOCUMENT_CODE_ACTION,
@@ -189,13 +189,13 @@ def _answer_about_places(server: Server) -> None:
     )
     def _(params: types.CodeActionParams) -> list[types.CodeAction]:
         document = server.documents[params.text_document.uri]
-        found = [*actions.answer_code_actions(document, params.range), *actions.fix_all_action(document)]
+        found = [*convert.answer_code_actions(document, params.range), *convert.fix_all_action(document)]
         only = params.context.only
         return [each for each in found if only is None or any(_is_kind(each, kind) for kind in only)]
 
     @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
     def _(params: types.InlayHintParams) -> list[types.InlayHint]:
-        return answers.answer_inlay_hints(server.documents[params.text_document.uri], params.range)
+        return convert.answer_inlay_hints(server.documents[params.text_document.uri], params.range)
 
 
 def _is_kind(action: types.CodeAction, kind: str) -> bool:
@@ -218,22 +218,22 @@ def _answer_about_names(server: Server) -> None:
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
     def _(params: types.DefinitionParams) -> types.Location | None:
-        return answers.answer_definition(server.documents[params.text_document.uri], params.position)
+        return convert.answer_definition(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_REFERENCES)
     def _(params: types.ReferenceParams) -> list[types.Location]:
         document, others = around(params.text_document.uri, params.position)
-        return answers.answer_references(others, document, params.position, defining=params.context.include_declaration)
+        return convert.answer_references(others, document, params.position, defining=params.context.include_declaration)
 
     @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
     def _(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
-        return answers.answer_prepare_rename(server.documents[params.text_document.uri], params.position)
+        return convert.answer_prepare_rename(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
     def _(params: types.RenameParams) -> types.WorkspaceEdit | None:
         document, others = around(params.text_document.uri, params.position, params.new_name)
         try:
-            return answers.answer_rename(others, document, params.position, params.new_name)
+            return convert.answer_rename(others, document, params.position, params.new_name)
         except RenameProblem as problem:
             raise RequestRefused(str(problem)) from None
 
@@ -241,12 +241,12 @@ def _answer_about_names(server: Server) -> None:
 def _answer_about_texts(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
     def _(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
-        return answers.answer_document_symbols(server.documents[params.text_document.uri])
+        return convert.answer_document_symbols(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
     def _(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
-        return answers.answer_folding_ranges(server.documents[params.text_document.uri])
+        return convert.answer_folding_ranges(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FORMATTING)
     def _(params: types.DocumentFormattingParams) -> list[types.TextEdit]:
-        return answers.answer_formatting(server.documents[params.text_document.uri])
+        return convert.answer_formatting(server.documents[params.text_document.uri])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sewdsl.notation.net import write_net
-from sewdsl.notation.text import body_items, compact_text
-from sewdsl.notation.unwritable import UnwritableNetwork
+from sewdsl.notation.compact_text import body_items, compact_text
+from sewdsl.notation.item_text import UnwritableNetwork
+from sewdsl.notation.net_file import write_net
 
 __all__ = ["UnwritableNetwork", "body_items", "compact_text", "write_net"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sewdsl.ir.network import Network
+from sewdsl.notation.compact_text import compact_text
 from sewdsl.notation.latex import latex
-from sewdsl.notation.net import write_net
-from sewdsl.notation.text import compact_text
+from sewdsl.notation.net_file import write_net
 from sewdsl.notation.tikz import fragment, tikz
 
 FORMS: dict[str, Callable[[Network], str]] = {

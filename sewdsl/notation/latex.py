@@ -1,11 +1,68 @@
-"""The body of a network as papers print it, as LaTeX source."""
+"""The body of a network as LaTeX, and text escaped for LaTeX."""
 
 from __future__ import annotations
 
+from itertools import zip_longest
+from unicodedata import combining, normalize
+
 from sewdsl.ir.network import Network
-from sewdsl.notation.tex import tex
-from sewdsl.notation.text import body_items
-from sewdsl.notation.tree import IDENTITY, BlockText, Item, Items, JoinText, LayerText, RepeatText, item_text
+from sewdsl.notation.compact_text import body_items
+from sewdsl.notation.item_text import IDENTITY, BlockText, Item, Items, JoinText, LayerText, RepeatText, item_text
+
+_COMMANDS = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\char34{}", "`": r"\char96{}", "\u00a0": "~",
+    "×": r"$\times$", "·": r"$\cdot$", "±": r"$\pm$", "∧": r"$\wedge$", "¬": r"$\neg$", "→": r"$\to$",
+    "≤": r"$\leq$", "≥": r"$\geq$", "°": r"$^{\circ}$", "²": r"$^{2}$", "³": r"$^{3}$", "…": r"\dots{}",
+    "‐": "-", "–": "--", "—": "---", "−": "$-$", "’": "'", "“": "``", "”": "''",
+    "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}",
+    "ł": r"\l{}", "Ł": r"\L{}",
+    "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$", "θ": r"$\theta$",
+    "λ": r"$\lambda$", "μ": r"$\mu$", "µ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
+    "φ": r"$\varphi$", "Δ": r"$\Delta$", "Θ": r"$\Theta$", "Σ": r"$\Sigma$", "Ω": r"$\Omega$",
+    "\N{MATHEMATICAL ITALIC SMALL C}": "$c$",
+}  # fmt: skip
+"""What is not written as it is."""
+_ACCENTS = {
+    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
+    "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
+}  # fmt: skip
+"""Commands by combining mark."""
+_LIGATURES, _AFTER = frozenset("-',!?"), frozenset("-',`")
+"""What would become another sign, before what."""
+
+
+def tex(text: str) -> str:
+    r"""A text as LaTeX source.
+
+    What only some engines and fonts can typeset is written as its code point; control characters become spaces.
+
+    >>> print(tex("50% of a_b--c{1}"), tex("Ångström 中"))
+    50\% of a\_b-{}-c\{1\} \r{A}ngstr\"{o}m U+4E2D
+    """
+    letters = [_letter(letter) for letter in normalize("NFC", text)]
+    following = [letter[0] for letter in letters[1:]]
+    parts = (
+        letter + "{}" if letter in _LIGATURES and after in _AFTER else letter
+        for letter, after in zip_longest(letters, following)
+    )
+    return "".join(parts)
+
+
+def _letter(letter: str) -> str:
+    """One character."""
+    if letter in _COMMANDS:
+        return _COMMANDS[letter]
+    if letter.isascii():
+        return letter if letter.isprintable() else " "
+    base, *marks = tuple(normalize("NFD", letter))
+    if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS:
+        return rf"\{_ACCENTS[marks[0]]}{{{base}}}"
+    if combining(letter) or not letter.isprintable():
+        return " "
+    return f"U+{ord(letter):04X}"
+
 
 BREAK = r"\allowbreak"
 """Where a line of the paper may end: behind a hyphen, also in fonts in which TeX does not break there by itself."""
@@ -21,10 +78,10 @@ def latex(network: Network) -> str:
     It needs no package, and typesets in any font; lines end behind hyphens, and at the blanks of a call.
 
     Args:
-        network: Any network, as for :func:`sewdsl.notation.text.compact_text`.
+        network: Any network, as for :func:`sewdsl.notation.compact_text.compact_text`.
 
     Raises:
-        Unwritable: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     first, *pieces = _sequence(body_items(network)).split(f"{BREAK} ")
     lines = [first]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
-from sewdsl.notation.words import kind_text
+from sewdsl.notation.kind_text import kind_text
 
 
 def neurons(network: Network) -> str:

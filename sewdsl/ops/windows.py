@@ -12,7 +12,7 @@ def map_shape(op: str, signal: Signal) -> tuple[int, int, int]:
     """C, H, W of a signal.
 
     Raises:
-        Misfit: it is a vector.
+        ShapeMismatch: it is a vector.
     """
     if len(signal.shape) != 3:  # noqa: PLR2004 -- C, H, W
         raise ShapeMismatch(
@@ -30,7 +30,7 @@ def output_size(  # noqa: PLR0913 -- the five numbers of a window, and what a me
     """Height and width of the output: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
 
     Raises:
-        Misfit: the window is larger than the padded input.
+        ShapeMismatch: the window is larger than the padded input.
     """
     out = []
     for length, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):

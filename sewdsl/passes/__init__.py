@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.passes.channels_last import use_channels_last
-from sewdsl.passes.fold import fold_batch_norm
-from sewdsl.passes.fuse import fuse_neurons
-from sewdsl.passes.hoist import hoist_static
+from sewdsl.passes.fold_batch_norm import fold_batch_norm
+from sewdsl.passes.fuse_neurons import fuse_neurons
+from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.passes.memory import peak_memory, training_load
-from sewdsl.passes.pack import pack_bits
+from sewdsl.passes.pack_bits import pack_bits
 from sewdsl.passes.program import ExecutionStep, Pass, Program
-from sewdsl.passes.recompute import recompute_values
+from sewdsl.passes.recompute_values import recompute_values
 
 __all__ = [
     "LEVELS",
@@ -26,15 +26,15 @@ __all__ = [
     "run_passes",
 ]
 
-PASSES: tuple[tuple[int, Pass], ...] = (
-    (1, hoist_static),
-    (1, fuse_neurons),
-    (2, fold_batch_norm),
-    (1, use_channels_last),
-    (1, pack_bits),
-    (1, recompute_values),
+PASSES: tuple[tuple[int, str, Pass], ...] = (
+    (1, "hoist", hoist_static),
+    (1, "fuse", fuse_neurons),
+    (2, "fold", fold_batch_norm),
+    (1, "channels_last", use_channels_last),
+    (1, "pack", pack_bits),
+    (1, "recompute", recompute_values),
 )
-"""In the order in which they are applied, each with the lowest level that has it.
+"""In the order in which they are applied, each with the lowest level that has it and its name.
 
 Those of level 1 change nothing but the rounding of sums, and what is decided by their last digits: a spike, or among
 equal values the way of a gradient (see "Apart from rounding" in ``docs/performance.md``). Those of level 2 round
@@ -73,10 +73,10 @@ def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
         message = f"optimize is one of {', '.join(map(str, LEVELS))}, not {level!r}"
         raise ValueError(message)
     program = Program.of(network)
-    for lowest, step in PASSES:
+    for lowest, name, step in PASSES:
         if level >= lowest:
             program, said = step(program)
-            yield PassResult(step.__name__, said, program.validate())
+            yield PassResult(name, said, program.validate())
 
 
 def optimize_program(network: Network, level: int = 1) -> Program:

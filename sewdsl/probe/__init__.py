@@ -6,12 +6,10 @@ many there are.
 
 from __future__ import annotations
 
-from sewdsl.probe.block import NamedResidual, named_residuals
-from sewdsl.probe.gradients import block_gradients
-from sewdsl.probe.mode import set_untrained_mode
-from sewdsl.probe.noise import random_inputs
-from sewdsl.probe.operations import MeasuredOperations, measure_operations
-from sewdsl.probe.rates import BlockRate, block_rates
+from sewdsl.analysis.residual_blocks import NamedResidual, named_residuals
+from sewdsl.probe.block_measures import BlockRate, block_gradients, block_rates
+from sewdsl.probe.measured_operations import MeasuredOperations, measure_operations
+from sewdsl.probe.untrained import random_inputs, set_untrained_mode
 
 __all__ = [
     "BlockRate",

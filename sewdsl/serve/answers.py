@@ -11,11 +11,11 @@ from sewdsl.compiler import shipped_networks
 from sewdsl.diagnostics import SewdslError
 from sewdsl.draw import Direction, RenderingError
 from sewdsl.editing import EditorView, compile_for_editor
-from sewdsl.editing.docs import code_pages
-from sewdsl.elaborate.files import FileAccess
-from sewdsl.export.python import source
-from sewdsl.export.refusal import ExportError
-from sewdsl.serve import look
+from sewdsl.editing.kind_docs import code_pages
+from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.exchange.errors import ExportError
+from sewdsl.exchange.write.python import source
+from sewdsl.serve import payloads
 from sewdsl.serve.folder import FileAccessError, ServedFolder
 from sewdsl.syntax.formatter import format_source
 from sewdsl.train.data import datasets
@@ -105,7 +105,7 @@ def _picture(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
     keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
     direction: Direction = "LR" if asked.get("direction") == "LR" else "TB"
     try:
-        return {"svg": look.picture_svg(texts.view(asked), keys, direction, asked["seconds"])}
+        return {"svg": payloads.picture_svg(texts.view(asked), keys, direction, asked["seconds"])}
     except RenderingError as error:  # as common as a text with a mistake in it
         return {"error": str(error)}
 
@@ -126,11 +126,11 @@ def _source(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
 
 
 ANSWERS: dict[str, Callable[[Texts, dict[str, Any]], Any]] = {
-    "look": lambda texts, asked: look.overview(texts.view(asked)),
+    "look": lambda texts, asked: payloads.overview(texts.view(asked)),
     "picture": _picture,
-    "hover": lambda texts, asked: look.hover_html(texts.view(asked), _offset(asked)),
-    "complete": lambda texts, asked: look.completions(texts.view(asked), _offset(asked), texts.datasets),
+    "hover": lambda texts, asked: payloads.hover_html(texts.view(asked), _offset(asked)),
+    "complete": lambda texts, asked: payloads.completions(texts.view(asked), _offset(asked), texts.datasets),
     "format": _format,
     "source": _source,
-    "explain": lambda _, asked: {"html": look.markdown_to_html(code_pages().get(str(asked.get("code")), ""))},
+    "explain": lambda _, asked: {"html": payloads.markdown_to_html(code_pages().get(str(asked.get("code")), ""))},
 }

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from sewdsl import whole
 from sewdsl.compiler import shipped_networks
-from sewdsl.editing.project import net_files
+from sewdsl.elaborate.project_files import net_files
 from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 MAX_LISTED_FILES = 500
 """Files that are offered at most."""
 
 
-class FileAccessError(Exception):  # noqa: N818 -- a refusal, not a failure
+class FileAccessError(Exception):
     """Raised where a file is none of the folder's, or cannot be read or written; the message says why."""
 
 
@@ -83,7 +83,7 @@ class ServedFolder:
         """Where a file of that name lies.
 
         Raises:
-            Forbidden: it is none of the folder's.
+            FileAccessError: it is none of the folder's.
         """
         path = self.path / name
         if not name.endswith(".net") or "\0" in name or not self._inside(path):
@@ -95,7 +95,7 @@ class ServedFolder:
         """A file, or a shipped network by its name.
 
         Raises:
-            Forbidden: there is none, or it is no text of a reasonable size.
+            FileAccessError: there is none, or it is no text of a reasonable size.
         """
         path = shipped_networks()[name] if name in shipped_networks() else self.place(name)
         try:
@@ -119,7 +119,7 @@ class ServedFolder:
             anyway: Whether to save also where something else has changed the file since.
 
         Raises:
-            Forbidden: there is no such file, something else has changed it, or it cannot be written.
+            FileAccessError: there is no such file, something else has changed it, or it cannot be written.
         """
         if self.file is None:
             message = "no file was opened: download the text instead"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sewdsl.snn import kernels
 from sewdsl.snn.hooks import fusible
-from sewdsl.snn.specification import JoinSpec
+from sewdsl.snn.protocols import JoinSpec
 
 
 class Join(nn.Module):

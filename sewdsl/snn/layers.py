@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sewdsl.snn import kernels
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.convolution import conv2d_low_memory, mask_padding_taps
-from sewdsl.snn.norm import BatchNorm
-from sewdsl.snn.steps import over_steps
+from sewdsl.snn.time_steps import over_steps
 
 
 class Conv2d(nn.Conv2d):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.hooks import fusible
 from sewdsl.snn.join import PendingJoin
-from sewdsl.snn.norm import BatchNorm
-from sewdsl.snn.specification import NeuronSpec
-from sewdsl.snn.steps import expand_steps
+from sewdsl.snn.protocols import NeuronSpec
+from sewdsl.snn.time_steps import expand_steps
 
 
 @dataclass

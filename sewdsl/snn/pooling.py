@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from sewdsl.snn.kernels import pool
-from sewdsl.snn.steps import over_steps
+from sewdsl.snn.kernels import max_pool
+from sewdsl.snn.time_steps import over_steps
 
 MAX_16_BIT_PLACES = 1 << 15
 """Places that a whole number of 16 bits counts."""
@@ -31,8 +31,8 @@ class MaxPool2d(nn.MaxPool2d):
         if _learns(x):
             y: Tensor = _MaxPool.apply(x, window)  # type: ignore[no-untyped-call, unused-ignore]
             return y
-        suits = not torch.compiler.is_compiling() and pool.kernel_applies(x, window)
-        return pool.forward(x, window)[0] if suits else super().forward(x)
+        suits = not torch.compiler.is_compiling() and max_pool.kernel_applies(x, window)
+        return max_pool.forward(x, window)[0] if suits else super().forward(x)
 
 
 class AvgPool2d(nn.AvgPool2d):
@@ -64,10 +64,10 @@ class _Form:
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: pool.Window) -> Tensor:
-        ctx.form, ctx.window, ctx.fast = _Form(x), window, pool.kernel_applies(x, window)
+    def forward(ctx: Any, x: Tensor, window: max_pool.Window) -> Tensor:
+        ctx.form, ctx.window, ctx.fast = _Form(x), window, max_pool.kernel_applies(x, window)
         if ctx.fast:
-            y, places = pool.forward(x, window)
+            y, places = max_pool.forward(x, window)
         else:
             y, places = torch.ops.aten.max_pool2d_with_indices(x, *_pairs(window))
             places = places.to(torch.int16 if x.shape[-2:].numel() <= MAX_16_BIT_PLACES else torch.int32)
@@ -80,7 +80,7 @@ class _MaxPool(torch.autograd.Function):
         (g,), (places,) = gradients, ctx.saved_tensors
         g_x = ctx.form.like(g)
         if ctx.fast:
-            pool.backward(g, places, g_x, ctx.window)
+            max_pool.backward(g, places, g_x, ctx.window)
         else:
             window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
             g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, g_x, *_pairs(ctx.window), **window)
@@ -89,7 +89,7 @@ class _MaxPool(torch.autograd.Function):
 
 class _AvgPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: pool.Window) -> Tensor:
+    def forward(ctx: Any, x: Tensor, window: max_pool.Window) -> Tensor:
         ctx.form, ctx.window = _Form(x), _pairs(window)
         y: Tensor = torch.ops.aten.avg_pool2d(x, *ctx.window)
         return y
@@ -103,13 +103,13 @@ class _AvgPool(torch.autograd.Function):
         return g_x, None
 
 
-def _window(*sizes: Sequence[int] | int) -> pool.Window:
+def _window(*sizes: Sequence[int] | int) -> max_pool.Window:
     """Height and width of each, in a row."""
     kh, kw, sh, sw, ph, pw = (each for size in sizes for each in ((size, size) if isinstance(size, int) else size))
     return kh, kw, sh, sw, ph, pw
 
 
-def _pairs(window: pool.Window) -> tuple[tuple[int, int], ...]:
+def _pairs(window: max_pool.Window) -> tuple[tuple[int, int], ...]:
     """The same, as torch takes them."""
     return window[0:2], window[2:4], window[4:6]
 

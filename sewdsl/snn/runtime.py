@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sewdsl.snn import join, layers, neuron, norm, pooling
+from sewdsl.snn import batch_norm, join, layers, neuron, pooling
 
 
 class Runtime:
@@ -17,7 +17,7 @@ class Runtime:
     Linear = layers.Linear
     Flatten = layers.Flatten
     Dropout = layers.Dropout
-    BatchNorm = norm.BatchNorm
+    BatchNorm = batch_norm.BatchNorm
     MaxPool2d = pooling.MaxPool2d
     AvgPool2d = pooling.AvgPool2d
     GlobalAvgPool = pooling.GlobalAvgPool

@@ -1,4 +1,4 @@
-"""What is wrong with single characters and tokens, whatever stands around them."""
+"""Typographic characters and malformed tokens: dashes, arrows and superscripts, read as what they replace."""
 
 from __future__ import annotations
 
@@ -8,14 +8,64 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
 from sewdsl.source import Source, Span
-from sewdsl.syntax.arrows import is_arrow
 from sewdsl.syntax.lexicon import ARROWS, TYPOGRAPHIC
 from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.scanner import token_end, token_start
-from sewdsl.syntax.scripts import small_digits
 
 if TYPE_CHECKING:
     from lark import Token
+
+    from sewdsl.syntax.brackets import BracketPairs
+
+
+def is_arrow(token: Token) -> bool:
+    """Whether a token is an arrow."""
+    return token.type == "_DASH" and token[-1] in ARROWS
+
+
+def report_arrows(source: Source, tokens: list[Token], brackets: BracketPairs, diagnostics: Diagnostics) -> None:
+    """Warns of each arrow.
+
+    Its fix is safe where the ``>`` in it can close nothing: no ``<`` is without its partner.
+    """
+    safe = not any(source.text[offset] in "<\u27e8" for offset in brackets.unclosed)
+    for token in filter(is_arrow, tokens):
+        span = Span(source, token_start(token), token_end(token))
+        diagnostics.report(
+            "typographic-character",
+            f"the arrow '{token}' is read as '-'",
+            span,
+            severity=Severity.WARNING,
+            label="read as '-'",
+            help="layers are joined by '-'",
+            fixes=(Fix("write '-'", (Edit(span, "-"),), safe=safe),),
+        )
+
+
+_BELOW, _ABOVE = "₀₁₂₃₄₅₆₇₈₉", "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_RUN = re.compile(f"[{_BELOW}]+|[{_ABOVE}]+")
+_DIGITS = str.maketrans(_BELOW + _ABOVE, "0123456789" * 2)
+
+
+def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...]] | None:
+    """The run of such digits at a place, how it is mended in words, and by a fix; None: there is none.
+
+    The fix is safe where there is one reading: a count above the line behind a repeat, an argument below it behind its
+    letter. A number above the line elsewhere may be a footnote's.
+    """
+    found = _RUN.match(source.text, offset)
+    if not found:
+        return None
+    digits = found.group().translate(_DIGITS)
+    before = next((c for c in map(source.text.__getitem__, range(offset - 1, -1, -1)) if not c.isspace()), "")
+    repeat, above = before in {"}", ">", "⟩"}, found.group()[0] in _ABOVE
+    letter = source.text[offset - 1 : offset].isalpha() and not source.text[found.end() : found.end() + 1].isdecimal()
+    text = f"*{digits}" if repeat else digits
+    fix = Fix(f"write '{text}'", (Edit(Span(source, offset, found.end()), text),), safe=above if repeat else letter)
+    if above and not repeat:
+        return Span(source, offset, found.end()), f"write '{digits}', or remove it where it is a footnote's", ()
+    return Span(source, offset, found.end()), f"write '{text}'", (fix,)
+
 
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")

@@ -1,7 +1,8 @@
-"""``sewdsl fmt``: the same tokens and comments in canonical spacing, line by line."""
+"""``sewdsl fmt``: the same tokens and comments with canonical spacing, indentation and alignment."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,227 @@ from sewdsl.diagnostics import Diagnostics, SewdslError
 from sewdsl.garbage import put_off
 from sewdsl.source import Source
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.layout import statements
+from sewdsl.syntax.lexicon import ALIGNED_KEYWORDS, CLOSERS, HEADER_VALUE_COLUMN, OPENERS
 from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse
-from sewdsl.syntax.rows import FormattedLine, LineLayout, align_comments
-from sewdsl.syntax.scanner import scan, token_start
+from sewdsl.syntax.scanner import scan, token_end, token_start
+from sewdsl.syntax.statements import statements
 
 if TYPE_CHECKING:
     from lark import Token
 
-    from sewdsl.syntax.layout import Lines
+    from sewdsl.syntax.statements import Lines
+
+
+_VALUES = frozenset({"KEY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
+"""First words of statements whose values stand side by side."""
+_ALWAYS = frozenset({"_BAR", "_OR", "_ON"})
+"""Tokens with a blank on both sides."""
+
+
+class Spacing:
+    """Walks over the tokens of a file without errors and gives each with the blanks in front of it.
+
+    Attributes:
+        padded: Whether the statement's values begin in the common column; false in sections.
+        head: The first token of the statement or entry.
+        previous: The token before.
+        open: Kinds of the brackets that are open inside the statement.
+        formula_closed: Whether the token before closes a ``$(``.
+        name_spaced: Whether the name that stands before, or is being read, has several words.
+        defined: Whether a block's ``=`` was passed.
+    """
+
+    def __init__(self) -> None:
+        self.padded = False
+        self.head: Token | None = None
+        self.previous: Token | None = None
+        self.open: list[str] = []
+        self.formula_closed = False
+        self.name_spaced = False
+        self.defined = False
+
+    def begin(self, token: Token, *, padded: bool) -> str:
+        """The text of a token that begins a statement or an entry, or ends a section."""
+        self.padded, self.head, self.previous = padded and token.type in ALIGNED_KEYWORDS, token, token
+        self.open.clear()
+        self.formula_closed = self.name_spaced = self.defined = False
+        return " " + canonical_token(token)
+
+    def section(self, token: Token) -> str:
+        """The text of the brace in front of a section's entries."""
+        self.previous = token
+        return " " + canonical_token(token)
+
+    def take(self, token: Token) -> str:
+        """The text of any other token."""
+        gap = self._gap(token)
+        if token.type in OPENERS:
+            self.open.append(token.type)
+        self.formula_closed = token.type in CLOSERS and self.open.pop() == "_OPEN"
+        self.defined = self.defined or (token.type == "_EQUAL" and not self.open)
+        self.previous = token
+        return gap + canonical_token(token)
+
+    def _gap(self, token: Token) -> str:
+        assert self.head is not None  # noqa: S101 -- a statement has begun
+        assert self.previous is not None  # noqa: S101
+        if self.previous is self.head:
+            return " " * max(1, HEADER_VALUE_COLUMN - len(self.head)) if self.padded else " "
+        if not self.open and self.head.type in _VALUES:
+            self.name_spaced = False
+            in_code = self.head.type == "_ALLOW" and token.type == "_DASH"
+            return "" if in_code or token.type == "_LPAR" or self.previous.type == "_DASH" else " "
+        before, after = self.previous.type, token.type
+        if after in {"WORD", "_OPEN"} and (before == "WORD" or self.formula_closed):
+            return self._within_name(token)
+        if after == "_LPAR" and (before == "WORD" or self.formula_closed):
+            defines = self.head.type == "_BLOCK" and not self.defined
+            return " " if self.name_spaced and not defines else ""
+        if "_OPEN" not in self.open and after == "WORD":
+            self.name_spaced = False
+        if before in _ALWAYS or after in _ALWAYS or before == "_COMMA":
+            return " "
+        return " " if "_EQUAL" in {before, after} and not self.open else ""
+
+    def _within_name(self, token: Token) -> str:
+        """Between the parts of a name: a blank where white space stood."""
+        assert self.previous is not None  # noqa: S101 -- a name has begun
+        blank = token_end(self.previous) != token_start(token)
+        self.name_spaced = self.name_spaced or blank
+        return " " if blank else ""
+
+
+def canonical_token(token: Token) -> str:
+    """A token in ASCII, except for strings."""
+    plain = {"_DASH": "-", "_STAR": "*", "LESS": "<", "MORE": ">"}.get(token.type)
+    if plain is not None:
+        return plain
+    if token.type == "SIZE":
+        return token.replace("\u00d7", "x")
+    return token.replace("\u2212", "-") if token.type == "DECIMAL" else str(token)
+
+
+_STEP = 4
+
+
+@dataclass
+class FormattedLine:
+    """One line of the result.
+
+    Attributes:
+        code: Its text without the comment, indented.
+        comment: Its comment, byte for byte; empty without one.
+        column: Where the comment stood in the source, from 1; 0 without one.
+        indent: Blanks in front of a comment that has the line for itself.
+        width: Where a comment behind code begins, from 0; set by :func:`align`.
+    """
+
+    code: str = ""
+    comment: str = ""
+    column: int = 0
+    indent: int = 0
+    width: int = 0
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing stands in it."""
+        return not self.code and not self.comment
+
+    @property
+    def text(self) -> str:
+        """The whole line without its end."""
+        return f"{self.code:{self.width}}{self.comment}" if self.comment else self.code
+
+
+@dataclass(frozen=True)
+class _Head:
+    """A token that begins a statement or an entry, or ends a section.
+
+    Attributes:
+        indent: Of its line.
+        onward: Indent of the statement's further lines, to which each open bracket adds a step.
+        hanging: The same for those outside all brackets.
+        comments: Indent of comments in lines of their own above it.
+    """
+
+    indent: int
+    onward: int
+    hanging: int
+    comments: int
+
+
+class LineLayout:
+    """Makes rows of the tokens of a file without errors."""
+
+    def __init__(self, statements: list[Lines]) -> None:
+        self.heads: dict[int, _Head] = {}
+        self.braces: set[int] = set()
+        for statement in statements:
+            padded = statement.tokens[0].type in ALIGNED_KEYWORDS
+            onward, hanging = (HEADER_VALUE_COLUMN, HEADER_VALUE_COLUMN) if padded else (0, _STEP)
+            self.heads[token_start(statement.tokens[0])] = _Head(0, onward, hanging, 0)
+            for entry in statement.entries:
+                self.heads[token_start(entry[0])] = _Head(_STEP, _STEP, 2 * _STEP, _STEP)
+            if statement.section:
+                opener, closer = statement.tokens[-2:]
+                self.braces.add(token_start(opener))
+                self.heads[token_start(closer)] = _Head(0, 0, _STEP, _STEP)
+        self.spacing = Spacing()
+        self.head = _Head(0, 0, 0, 0)
+
+    def of(self, lines: list[list[Token]]) -> list[FormattedLine]:
+        """A row for each line."""
+        rows = [self._row(tokens) for tokens in lines]
+        indent = 0
+        for row in reversed(rows):
+            if row.code:
+                indent = row.indent
+            row.indent = indent
+        return rows
+
+    def _row(self, tokens: list[Token]) -> FormattedLine:
+        row = FormattedLine()
+        if tokens and tokens[-1].type == "COMMENT":
+            *tokens, comment = tokens
+            row.comment, row.column = str(comment), comment.column or 0
+        if tokens:
+            indent, row.indent = self._indents(tokens)
+            row.code = " " * indent + "".join(map(self._text, tokens)).lstrip(" ")
+        return row
+
+    def _indents(self, tokens: list[Token]) -> tuple[int, int]:
+        """Indent of a line, and of comments above it."""
+        head = self.heads.get(token_start(tokens[0]))
+        if head is not None:
+            return head.indent, head.comments
+        depth = len(self.spacing.open)
+        closing = next((i for i, token in enumerate(tokens) if token.type not in CLOSERS), len(tokens))
+        if depth == 0:
+            return self.head.hanging, self.head.hanging
+        return self.head.onward + _STEP * (depth - closing), self.head.onward + _STEP * depth
+
+    def _text(self, token: Token) -> str:
+        head = self.heads.get(token_start(token))
+        if head is not None:
+            self.head = head
+            return self.spacing.begin(token, padded=head.indent == 0)
+        return self.spacing.section(token) if token_start(token) in self.braces else self.spacing.take(token)
+
+
+def align_comments(rows: list[FormattedLine]) -> list[FormattedLine]:
+    """The rows with their comments in place: two blanks behind the code, or below each other where they were."""
+    run: list[FormattedLine] = []
+    for row in [*rows, FormattedLine()]:
+        if run and row.comment and row.column == run[0].column:
+            run.append(row)
+            continue
+        width = max((len(member.code) for member in run), default=0) + 2
+        for member in run:
+            member.width = width
+        run = [row] if row.comment and row.code else []
+        row.width = row.indent
+    return rows
 
 
 @put_off()

@@ -1,28 +1,26 @@
-"""Text to tree. Reports, never raises; what could be parsed comes back, so that later stages find more problems."""
+"""Source to syntax tree. Reports, never raises; what could be parsed is returned, so that later stages find more."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source, Span
-from sewdsl.syntax.arrows import report_arrows
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
-from sewdsl.syntax.builder import TreeBuilder
-from sewdsl.syntax.characters import check_characters
-from sewdsl.syntax.citations import strip_citation
-from sewdsl.syntax.foreign import report_other_notation, report_own_notation
-from sewdsl.syntax.layout import Lines, mark_alternatives, statements
+from sewdsl.syntax.characters import check_characters, report_arrows
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits, raise_limit_help
-from sewdsl.syntax.lost import rejoin_lines
-from sewdsl.syntax.pasted import add_missing_body
+from sewdsl.syntax.lost_hyphens import rejoin_lines
+from sewdsl.syntax.other_notations import report_other_notation, report_own_notation
+from sewdsl.syntax.pasted_text import add_missing_body, strip_citation
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_start
-from sewdsl.syntax.statement import StatementParser
+from sewdsl.syntax.statement_parser import StatementParser
+from sewdsl.syntax.statements import Lines, check_version, mark_alternatives, statements
 from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
-from sewdsl.syntax.version import check_version
+from sewdsl.syntax.tree_builder import TreeBuilder
 
 if TYPE_CHECKING:
     from lark import Token
@@ -151,3 +149,27 @@ def _defined(tokens: list[Token]) -> str:
         return str(tokens[0]) if tokens[0] in SETTINGS else ""
     words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
     return "".join(words) if tokens[0].type == "_BLOCK" else ""
+
+
+Parsed = TypeVar("Parsed")
+Parse = Callable[[Source, Diagnostics, Limits], Parsed]
+
+
+def parse_excerpt(place: Span, parse: Parse[Parsed], diagnostics: Diagnostics, limits: Limits) -> Parsed:
+    """What a parser makes of the text at a place; its spans, and those of what it reports, are in the whole source."""
+    piece, said = Source(place.source.name, place.text), Diagnostics()
+    found = parse(piece, said, limits)
+    diagnostics.extend(_moved(diagnostic, piece, place) for diagnostic in said.found)
+    moved: Parsed = _moved(found, piece, place)
+    return moved
+
+
+def _moved(thing: Any, piece: Source, place: Span) -> Any:
+    """The same with every span of the piece where it lies in the whole."""
+    if isinstance(thing, Span):
+        return place.part(thing.start, thing.end) if thing.source is piece else thing
+    if isinstance(thing, tuple):
+        return tuple(_moved(item, piece, place) for item in thing)
+    if is_dataclass(thing) and not isinstance(thing, type):
+        return replace(thing, **{item.name: _moved(getattr(thing, item.name), piece, place) for item in fields(thing)})
+    return thing

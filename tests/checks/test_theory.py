@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 import sewdsl
+from sewdsl.analysis.neuron_chains import MAX_STEPS, RARE, RATES, bound_above, bound_below
+from sewdsl.analysis.residual_blocks import ResidualBlock, identity_blocks, identity_chains, residual_blocks
+from sewdsl.analysis.spike_transmission import SurrogateSlopes, first_identity_violation, surrogate_slopes
 from sewdsl.checks import growing_output
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.ir.op import Activation, LinearNeuron, Neuron
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
-from sewdsl.ops.chains import MAX_STEPS, RARE, RATES, bound_above, bound_below
 from sewdsl.ops.neurons.relu import ReLU
-from sewdsl.ops.residual import ResidualBlock, identity_blocks, identity_chains, residual_blocks
-from sewdsl.ops.transmission import SurrogateSlopes, first_identity_violation, surrogate_slopes
 from sewdsl.snn.kernels import run_neurons
 from sewdsl.snn.runtime import Runtime
 

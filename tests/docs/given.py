@@ -23,7 +23,7 @@ def weights_() -> None:
     import torchvision  # noqa: PLC0415 -- as above
 
     import sewdsl  # noqa: PLC0415 -- as above
-    from sewdsl.export import weights  # noqa: PLC0415 -- as above
+    from sewdsl.exchange import weights  # noqa: PLC0415 -- as above
 
     network = sewdsl.load("sew-resnet-18")
     ours = sewdsl.compile(network).state_dict()

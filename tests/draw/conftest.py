@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import sewdsl
-from sewdsl.draw.rendering import renderers
+from sewdsl.draw.picture_file import renderers
 from sewdsl.ir.network import Network
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "draw"

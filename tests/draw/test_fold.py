@@ -8,8 +8,7 @@ import pytest
 
 import sewdsl
 from sewdsl.draw import dot
-from sewdsl.draw.fold import picture_items
-from sewdsl.draw.tree import (
+from sewdsl.draw.picture_items import (
     PictureBlock,
     PictureLayer,
     PictureReadout,
@@ -18,6 +17,7 @@ from sewdsl.draw.tree import (
     drawn_layers,
     entry_layer,
     exit_layer,
+    picture_items,
 )
 from sewdsl.ir.network import Network
 

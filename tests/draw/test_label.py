@@ -7,13 +7,10 @@ from collections.abc import Callable
 import pytest
 
 import sewdsl
-from sewdsl.draw import words
-from sewdsl.draw.fold import picture_items
-from sewdsl.draw.journey import shape_range_text, value_range_text
-from sewdsl.draw.label import Labels
+from sewdsl.draw import labels
+from sewdsl.draw.labels import Labels, shape_range_text, value_range_text
 from sewdsl.draw.measure import Measure
-from sewdsl.draw.tree import Item, PictureBlock, PictureRepeat
-from sewdsl.draw.wiring import Wiring
+from sewdsl.draw.picture_items import Item, PictureBlock, PictureRepeat, Wiring, picture_items
 from sewdsl.ir.network import Network
 from sewdsl.ir.signal import BINARY, REAL, ValueRange
 
@@ -90,8 +87,8 @@ def test_frames(networks: Networks) -> None:
 
 
 def test_title(networks: Networks) -> None:
-    assert words.network_facts(networks("7b-net")) == "input 2×128×128 · T = 16 · 130,938 parameters"
-    assert words.short_name(networks("7b-net")) == "7B-Net"
+    assert labels.network_facts(networks("7b-net")) == "input 2×128×128 · T = 16 · 130,938 parameters"
+    assert labels.short_name(networks("7b-net")) == "7B-Net"
 
 
 def test_readout(networks: Networks) -> None:
@@ -106,4 +103,4 @@ def test_readout(networks: Networks) -> None:
 
 
 def test_every_character_prints() -> None:
-    assert words.replace_unprintable("a\x00\n\ud800é中") == "a\ufffd\ufffd\ufffdé中"
+    assert labels.replace_unprintable("a\x00\n\ud800é中") == "a\ufffd\ufffd\ufffdé中"

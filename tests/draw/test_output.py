@@ -49,7 +49,7 @@ def test_no_known_suffix(networks: Networks, tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "a.svg"
     file.write_text("old")
-    monkeypatch.setattr("sewdsl.draw.rendering.renderers", lambda: ())
+    monkeypatch.setattr("sewdsl.draw.picture_file.renderers", lambda: ())
     with pytest.raises(FileExistsError, match="overwrite=True replaces it"):
         write_picture(networks("plain"), file, "dot")
     with pytest.raises(RenderingError):

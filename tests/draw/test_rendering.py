@@ -17,7 +17,7 @@ from matplotlib.textpath import TextPath
 
 import sewdsl
 from sewdsl.draw import RenderingError, dot, render
-from sewdsl.draw.words import LONGEST_NAME
+from sewdsl.draw.labels import LONGEST_NAME
 from sewdsl.ir.network import Network
 
 Networks = Callable[[str], Network]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sewdsl.compiler import shipped_networks
 from sewdsl.editing import EditorView, compile_for_editor
 from sewdsl.editing.completion import complete
-from sewdsl.editing.hints import shape_hints
 from sewdsl.editing.hover import hover
+from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import folding_ranges, outline
 from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename
 from tests.editing.marked import HEAD

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sewdsl.editing.docs import code_pages, kind_description
 from sewdsl.editing.hover import hover
+from sewdsl.editing.kind_docs import code_pages, kind_description
 from sewdsl.ops import catalogue
 from tests.editing.marked import HEAD, at_cursor
 

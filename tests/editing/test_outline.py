@@ -6,7 +6,7 @@ import pytest
 
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import compile_for_editor
-from sewdsl.editing.hints import shape_hints
+from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import FoldingRange, folding_ranges, outline
 from tests.editing.marked import HEAD
 

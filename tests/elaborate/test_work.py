@@ -8,8 +8,8 @@ from time import process_time
 import pytest
 
 import sewdsl
-from sewdsl.elaborate.builder import Followers, Graph
-from sewdsl.elaborate.meant import MAX_COMPARED
+from sewdsl.elaborate.name_suggestions import MAX_COMPARED
+from sewdsl.elaborate.node_builder import Followers, Graph
 from sewdsl.elaborate.suggestions import MAX_LISTED, listed, nearest_name
 from sewdsl.ir.op import Neuron, Op
 from sewdsl.ops.layers.batch_norm import BatchNorm

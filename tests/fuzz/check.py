@@ -10,13 +10,13 @@ from pathlib import Path
 from random import Random
 
 from sewdsl.cli.check import _fix, _said
-from sewdsl.cli.printing import diagnostics_to_json, format_diagnostic
+from sewdsl.cli.print_diagnostics import diagnostics_to_json, format_diagnostic
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
 from sewdsl.highlight.pygments_lexer import CompactLexer, NetLexer
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
-from sewdsl.syntax.tokens import compact_tokens, tokens
+from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
 
 SECONDS = 60.0
 """Processor time for each text, all of the below together."""

@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import sewdsl
 from sewdsl.draw import dot, mermaid
-from sewdsl.export.refusal import UnsupportedLayer
-from sewdsl.export.source.running import module_from_source
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.notation import write_net
@@ -24,9 +24,9 @@ from sewdsl.ops import catalogue
 from sewdsl.passes import Program, optimize_program
 from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import choice
+from sewdsl.snn.kernels import dispatch
 from sewdsl.source import Source
-from tests.export.source.files import SOURCES
+from tests.exchange.source.files import SOURCES
 from tests.laws.drawn import Drawn
 from tests.laws.outcomes import DOUBLE, Outcome, build, differences, expected, run
 from tests.notation.same import compiled, essence
@@ -76,7 +76,7 @@ def ask(text: str, random: Random) -> None:
     compiled = random.random() < COMPILED
     with kernels.use_kernels("fastest" if compiled else "reference"), pytest.MonkeyPatch.context() as patch:
         if random.random() < 0.5:  # what pays for large tensors only is done for these
-            patch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 0)
+            patch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 0)
         _passes(case, random, training=random.random() < 0.6)
         _stream(case, random)
     if random.random() < 0.3:

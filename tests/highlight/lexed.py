@@ -1,4 +1,4 @@
-"""What the compiler's own tokens say about each character of a text, apart from sewdsl/syntax/tokens.py."""
+"""What the compiler's own tokens say about each character of a text, apart from sewdsl/syntax/highlight_tokens.py."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.layout import mark_alternatives, statements
 from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.scanner import scan, token_end, token_start
+from sewdsl.syntax.statements import mark_alternatives, statements
 
 if TYPE_CHECKING:
     from lark import Token
 
-    from sewdsl.syntax.tokens import TokenType
+    from sewdsl.syntax.highlight_tokens import TokenType
 
 _MAY_BE: dict[str, set[TokenType]] = {
     "_VERSION _BODY _BLOCK _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},

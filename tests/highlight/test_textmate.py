@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 
 from editors.textmate import LANGUAGE, PATH, text
-from sewdsl.highlight.looks import LOOKS
+from sewdsl.highlight.token_styles import LOOKS
 from sewdsl.source import Source
+from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.printer import print_document
-from sewdsl.syntax.tokens import tokens
 from tests.highlight.corpus import files, strings
 from tests.highlight.engine import BUILT, Scopes, python, vscode
 from tests.syntax.strategies import documents

@@ -7,9 +7,9 @@ import networkx as nx
 import pytest
 
 import sewdsl
-from sewdsl.ir.figures import parse_figure
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import parse_figure
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.ops import catalogue
 

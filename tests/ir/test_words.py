@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.values import python_value
-from sewdsl.ir.words import escape_mathtext, format_value
+from sewdsl.ir.printed_values import escape_mathtext, format_value
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_value
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from sewdsl.lower import SpikingNetwork, lower
 from sewdsl.passes import Program
 from sewdsl.snn import kernels
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.kernels import reference
-from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.pooling import MaxPool2d
 from tests.laws.drawn import Drawn
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.cli.printing import format_diagnostic
+from sewdsl.cli.print_diagnostics import format_diagnostic
 from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.op import Op

@@ -17,7 +17,7 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import LEVELS, PASSES, Program, optimize_program
 from sewdsl.passes.program import Pass
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import choice
+from sewdsl.snn.kernels import dispatch
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, HALF, MIXED, SINGLE, Numbers, build, differences, expected, run
 
@@ -34,7 +34,7 @@ def all_of(level: int) -> Change:
     return lambda network: optimize_program(network, level)
 
 
-CHANGES = {step.__name__: alone(step) for _, step in PASSES} | {f"level {level}": all_of(level) for level in LEVELS}
+CHANGES = {name: alone(step) for _, name, step in PASSES} | {f"level {level}": all_of(level) for level in LEVELS}
 TOLERANCES = {DOUBLE: 1e-9, SINGLE: 2e-4}
 """Parts of the size of what is compared."""
 MARGINS = {DOUBLE: 1e-9, SINGLE: 1e-5}
@@ -47,7 +47,7 @@ drawn_nets, trainings, levels = nets(), st.booleans(), st.sampled_from(LEVELS)
 def _everything_is_large() -> Iterator[None]:
     """What pays for large tensors only is done for these."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 0)
+        patch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 0)
         yield
 
 

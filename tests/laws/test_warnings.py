@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import sewdsl
+from sewdsl.analysis.neuron_chains import RATES
+from sewdsl.analysis.residual_blocks import ResidualBlock, identity_blocks, identity_chains
 from sewdsl.checks import cropped_input, gradient_over_blocks, no_identity_mapping
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Neuron
 from sewdsl.lower import SpikingNetwork
-from sewdsl.ops.chains import RATES
-from sewdsl.ops.residual import ResidualBlock, identity_blocks, identity_chains
 from sewdsl.snn import kernels
 from sewdsl.snn.runtime import Runtime
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import sewdsl
-from sewdsl.lower import SpikingNetwork, kept, lower
+from sewdsl.lower import SpikingNetwork, lower, saved_tensors
 from sewdsl.passes import optimize_program
-from sewdsl.snn.kernels import choice
+from sewdsl.snn.kernels import dispatch
 
 BODIES = {
     "SEW": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -27,7 +27,7 @@ BODIES = {
 @pytest.fixture(autouse=True, params=[True, False], ids=["large", "small"])
 def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
+        monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
 
 
 def build(body: str, encode: str = "none") -> tuple[SpikingNetwork, SpikingNetwork]:
@@ -65,11 +65,11 @@ def test_to_the_bit(body: str, encode: str, autocast: bool) -> None:  # noqa: FB
 
 def test_less_is_kept_and_each_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     _, model = build(BODIES["SEW"])
-    found: list[kept.Recomputed] = []
+    found: list[saved_tensors.Recomputed] = []
     computed: list[object] = []
-    make = kept.Recomputed.__init__
+    make = saved_tensors.Recomputed.__init__
 
-    def note(self: kept.Recomputed, compute: object, operands: object) -> None:
+    def note(self: saved_tensors.Recomputed, compute: object, operands: object) -> None:
         found.append(self)
 
         def counted(values: object) -> object:
@@ -78,7 +78,7 @@ def test_less_is_kept_and_each_is_computed_once(monkeypatch: pytest.MonkeyPatch)
 
         make(self, counted, operands)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(kept.Recomputed, "__init__", note)
+    monkeypatch.setattr(saved_tensors.Recomputed, "__init__", note)
     step(model, torch.rand(4, 3, 2, 8, 8))
     assert len(found) == len(model.calls)
     assert len(set(map(id, computed))) == len(computed) > len(model.calls) // 2
@@ -89,11 +89,11 @@ def test_nothing_is_held_behind_the_backward_pass() -> None:
     _, model = build(BODIES["SEW"])
     gc.collect()
     loss = model(torch.rand(4, 3, 2, 8, 8)).sum()
-    assert any(type(thing) is kept.Recomputed for thing in gc.get_objects())
+    assert any(type(thing) is saved_tensors.Recomputed for thing in gc.get_objects())
     gc.disable()
     try:
         loss.backward()
-        assert not any(type(thing) is kept.Recomputed for thing in gc.get_objects())
+        assert not any(type(thing) is saved_tensors.Recomputed for thing in gc.get_objects())
     finally:
         gc.enable()
 

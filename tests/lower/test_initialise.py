@@ -15,8 +15,8 @@ import sewdsl
 from sewdsl.diagnostics import Severity
 from sewdsl.ir.op import Join
 from sewdsl.lower import SpikingNetwork, lower
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Conv2d
-from sewdsl.snn.norm import BatchNorm
 
 Build = Callable[..., SpikingNetwork]
 

@@ -11,7 +11,7 @@ import torch
 
 from sewdsl.ir.op import Activation, Neuron
 from sewdsl.ir.signal import Signal
-from sewdsl.lower.neutral import neutral_current
+from sewdsl.lower.build_module import neutral_current
 from sewdsl.ops import catalogue
 from sewdsl.snn.runtime import Runtime
 

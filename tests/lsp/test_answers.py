@@ -3,7 +3,7 @@
 from lsprotocol.types import DiagnosticSeverity
 
 from sewdsl.editing import compile_for_editor
-from sewdsl.lsp.answers import MAX_PROBLEMS, OpenDocument, to_diagnostics
+from sewdsl.lsp.convert import MAX_PROBLEMS, OpenDocument, to_diagnostics
 
 
 def test_of_very_many_problems_the_worst_are_shown() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 URI = "untitled:a"
 CRASHING = """
 from sewdsl.cli.lsp import command
-from sewdsl.lsp import answers
-answers.answer_hover = lambda *_: 1 / 0
+from sewdsl.lsp import convert
+convert.answer_hover = lambda *_: 1 / 0
 command()
 """
 

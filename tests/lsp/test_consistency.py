@@ -10,8 +10,8 @@ import pytest
 from lsprotocol import types as lsp
 
 from sewdsl.editing import compile_for_editor
-from sewdsl.elaborate.files import FileAccess
-from sewdsl.lsp.answers import OpenDocument, to_diagnostics
+from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.lsp.convert import OpenDocument, to_diagnostics
 from tests.lsp.editor import Editor, edit
 
 STEPS = 60

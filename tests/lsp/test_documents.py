@@ -6,7 +6,7 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.workspace import Workspace
 
-from sewdsl.lsp.documents import Documents, UnreadError
+from sewdsl.lsp.open_documents import Documents, UnreadError
 
 LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x9x9\nbody Mine (c16)\n'
@@ -109,7 +109,7 @@ def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
 def test_a_project_that_takes_too_long_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, documents = opened(tmp_path, "a.net")
     uri = (tmp_path / "a.net").as_uri()
-    monkeypatch.setattr("sewdsl.lsp.documents.MAX_SEARCH", 0)
+    monkeypatch.setattr("sewdsl.lsp.open_documents.MAX_SEARCH", 0)
     with pytest.raises(UnreadError):
         list(documents.around(uri, ["Mine"]))
     assert [each.uri for each in documents.beside(uri)] == [uri]
@@ -118,7 +118,7 @@ def test_a_project_that_takes_too_long_to_read(tmp_path: Path, monkeypatch: pyte
 def test_of_very_large_projects_little_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, documents = opened(tmp_path, "a.net")
     uri = (tmp_path / "a.net").as_uri()
-    monkeypatch.setattr("sewdsl.lsp.documents.MAX_KEPT", len(NET))
+    monkeypatch.setattr("sewdsl.lsp.open_documents.MAX_KEPT", len(NET))
     for text in (NET, f"{NET}# longer\n", NET):
         (tmp_path / "b.net").write_text(text)
         found = list(documents.around(uri, ["Mine"]))

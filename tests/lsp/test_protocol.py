@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
-from sewdsl.lsp import answers, documents
+from sewdsl.lsp import convert, open_documents
 from sewdsl.lsp.protocol import MAX_MESSAGE, read_messages
 from tests.lsp.wire import NET, URI, Wire, talk
 
@@ -190,7 +190,7 @@ def noted(monkeypatch: pytest.MonkeyPatch, where: ModuleType, name: str) -> list
 
 def test_what_comes_while_one_types_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it is about the newest text."""
-    compiled = noted(monkeypatch, documents, "view")
+    compiled = noted(monkeypatch, open_documents, "view")
 
     async def what(wire: Wire) -> None:
         wire.open()
@@ -205,7 +205,7 @@ def test_what_comes_while_one_types_does_not_pile_up(monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_cancelled_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed = noted(monkeypatch, answers, "symbols")
+    computed = noted(monkeypatch, convert, "symbols")
 
     async def what(wire: Wire) -> None:
         wire.open()
@@ -233,7 +233,7 @@ def test_what_comes_while_an_answer_is_computed_is_handled_before_the_next(monke
                 loop.call_soon_threadsafe(wire.ask, "$/cancelRequest", {"id": 2})
             return []
 
-        monkeypatch.setattr(answers, "answer_document_symbols", symbols)
+        monkeypatch.setattr(convert, "answer_document_symbols", symbols)
         wire.open()
         for number in (1, 2, 3):
             wire.ask("textDocument/documentSymbol", {"textDocument": TEXT}, id=number)
@@ -258,7 +258,7 @@ def test_a_new_name_is_not_given_in_another_text_than_it_was_asked_for() -> None
 
 
 def test_a_project_that_takes_too_long_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "MAX_SEARCH", 0)
+    monkeypatch.setattr(open_documents, "MAX_SEARCH", 0)
     (tmp_path / "pyproject.toml").touch()
     for name in ("a.net", "b.net"):
         (tmp_path / name).write_text(NET)

@@ -3,8 +3,8 @@
 import pytest
 
 import sewdsl
+from sewdsl.analysis.listing import layer_rows
 from sewdsl.compiler import compile_variants, shipped_networks
-from sewdsl.ir.listing import layer_rows
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 

@@ -78,7 +78,5 @@ def test_lost_hyphens(text: str, parameters: int) -> None:
     compilation = sewdsl.read(text, **DVS)  # type: ignore[arg-type]
     assert [d.code for d in compilation.diagnostics] == ["missing-hyphen"]
     assert compilation.found is not None
-    assert (
-        sewdsl.load(apply_fixes(compilation.diagnostics, compilation.found.source), **DVS).total_parameters
-        == parameters
-    )  # type: ignore[arg-type]
+    fixed = apply_fixes(compilation.diagnostics, compilation.found.source)
+    assert sewdsl.load(fixed, **DVS).total_parameters == parameters  # type: ignore[arg-type]

@@ -19,11 +19,9 @@ from sewdsl.cli.diff import in_copies
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text, write_net
-from sewdsl.notation.alignment import Alignment
-from sewdsl.notation.changes import part_nodes
-from sewdsl.notation.difference import diff_networks
-from sewdsl.notation.part import unroll_parts
-from sewdsl.notation.text import body_items
+from sewdsl.notation.align import Alignment, unroll_parts
+from sewdsl.notation.compact_text import body_items
+from sewdsl.notation.network_diff import diff_networks, part_nodes
 from sewdsl.source import Source
 from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import CALLS, MAPS, NETWORKS, NEURONS, sequences

@@ -12,8 +12,7 @@ import sewdsl
 from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text
-from sewdsl.notation.latex import latex
-from sewdsl.notation.tex import tex
+from sewdsl.notation.latex import latex, tex
 from tests.laws.drawn import Drawn, nets
 from tests.notation.figures import balanced
 from tests.notation.test_laws import LIBRARIES

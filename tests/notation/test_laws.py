@@ -10,8 +10,8 @@ import sewdsl
 from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text, write_net
-from sewdsl.notation.text import body_unfolded
-from sewdsl.notation.tree import items_text as text_of
+from sewdsl.notation.compact_text import body_unfolded
+from sewdsl.notation.item_text import items_text as text_of
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from tests.laws.drawn import Drawn, nets

@@ -11,7 +11,7 @@ from sewdsl.ir.network import PathStep
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation import UnwritableNetwork, write_net
-from sewdsl.notation.words import value_text
+from sewdsl.notation.kind_text import value_text
 from sewdsl.ops.optimizers.adam import Adam
 from tests.notation.handmade import network
 from tests.notation.same import anonymous, compiled, essence

@@ -17,13 +17,13 @@ import sewdsl
 from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network, PathStep
 from sewdsl.ir.op import Join as JoinOp
+from sewdsl.notation.compact_text import body_unfolded
+from sewdsl.notation.item_text import LayerText, item_nodes, walk_items
 from sewdsl.notation.latex import latex
-from sewdsl.notation.text import body_unfolded
 from sewdsl.notation.tikz import fragment, tikz
-from sewdsl.notation.tikz.look import style_preamble
+from sewdsl.notation.tikz.box_text import BoxTexts
 from sewdsl.notation.tikz.picture import Picture
-from sewdsl.notation.tikz.words import BoxTexts
-from sewdsl.notation.tree import LayerText, item_nodes, walk_items
+from sewdsl.notation.tikz.styles import style_preamble
 from sewdsl.source import Source
 from tests.laws.drawn import Drawn, nets
 from tests.notation.figures import figures

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 import sewdsl
 from sewdsl import notebook
 from sewdsl.draw import RenderingError
-from sewdsl.train.folder import RunError
+from sewdsl.train.store.run_folder import RunError
 
 SMALL = """\
 sewdsl 1

@@ -16,13 +16,13 @@ from sewdsl.ir.op import Join
 from sewdsl.ir.signal import BINARY, ValueRange
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
-from sewdsl.passes.fuse import fuse_neurons
+from sewdsl.passes.fuse_neurons import fuse_neurons
 from sewdsl.snn import join as snn
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import choice
+from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.kernels import dispatch
 from sewdsl.snn.neuron import Neuron
-from sewdsl.snn.norm import BatchNorm
-from sewdsl.train.rates import FiringRates
+from sewdsl.train.watch.firing_rates import FiringRates
 
 BODIES = {
     "SEW": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -40,7 +40,7 @@ STATIC = {"encode": "direct"}
 
 @pytest.fixture(autouse=True)
 def _fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
+    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +243,7 @@ def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BatchNorm, "forward", noted)
     model(inputs())
     assert called == []
-    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", inputs().numel() * 3 + 1)
+    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", inputs().numel() * 3 + 1)
     model(inputs())
     assert called == [4]
 

@@ -10,7 +10,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import optimize_program
-from sewdsl.train.temporal import temporal_delete
+from sewdsl.train.fit.loss_and_accuracy import temporal_delete
 
 STATIC = {"encode": "direct"}
 BODIES = {

@@ -11,10 +11,10 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 import sewdsl
+from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.cli.app import app
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.passes.operations import EnergyCosts, operation_bounds
 
 WINDOWS = [
     (kernel, stride, padding, dilation)

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.lower import SpikingNetwork, saving
+from sewdsl.lower import SpikingNetwork, saved_tensors
 from sewdsl.passes import optimize_program
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import choice
-from sewdsl.snn.kernels.bits import PackedTensor
+from sewdsl.snn.kernels import dispatch
+from sewdsl.snn.kernels.packed_bits import PackedTensor
 
 BODIES = {
     "ADD": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -30,7 +30,7 @@ BODIES = {
 
 @pytest.fixture(autouse=True)
 def _pack_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 1)
+    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
 
 
 def build(body: str, optimize: int = 1) -> SpikingNetwork:
@@ -60,7 +60,7 @@ def packed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[int, ...], int]]
             found.append((tuple(x.shape), bits))
             super().__init__(x, bits)
 
-    monkeypatch.setattr(saving, "PackedTensor", Noted)
+    monkeypatch.setattr(saved_tensors, "PackedTensor", Noted)
     return found
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 import sewdsl
-from sewdsl.export import python, spikingjelly
-from sewdsl.export.source.running import module_from_source
+from sewdsl.exchange.write import python, spikingjelly
+from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.network import Network
-from sewdsl.snn.kernels import choice
+from sewdsl.snn.kernels import dispatch
 
 SEEDS = range(40)
 WAYS = ("level 1", "level 0", "level 2", "python", "spikingjelly")
@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 @pytest.fixture(autouse=True, params=[1, 1 << 20], ids=["large", "small"])
 def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", request.param)
+    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", request.param)
 
 
 def steps(network: Network, weights: dict[str, Tensor], x: Tensor) -> dict[str, Step]:

@@ -17,8 +17,8 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.compiler import compile_variants
 from sewdsl.probe import block_gradients, block_rates, random_inputs
-from sewdsl.probe.comparison import SAMPLES, BlockCurve, block_curves
-from sewdsl.probe.panels import plot_panels
+from sewdsl.probe.compare_networks import SAMPLES, BlockCurve, block_curves
+from sewdsl.probe.plots import plot_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -162,7 +162,7 @@ def test_networks_that_share_little(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         titles.append(title)
         return plot_panels(every, title)
 
-    monkeypatch.setattr("sewdsl.probe.panels.plot_panels", note)
+    monkeypatch.setattr("sewdsl.probe.plots.plot_panels", note)
     variants_ = ('variant "IAND" "join=IAND"', 'variant "IAND" "join=IAND" "steps=2" "input=3x10x10"')
     deeper = ('variant "ADD"', 'variant "ADD" "body=c4k3-BN-IF-{SEW Block}*5-GAP-FC3"')
     path = write(tmp_path, variants_, deeper, ("probe rates", "probe gradients"), ("    vary seed 1 2\n", ""))

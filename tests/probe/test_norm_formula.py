@@ -9,7 +9,7 @@ import torch
 
 import sewdsl
 from sewdsl.probe import block_gradients, random_inputs
-from sewdsl.probe.watching import capture_outputs
+from sewdsl.probe.capture_outputs import capture_outputs
 
 BLOCKS = 6
 BODY = f"c8k3-BN-IF-{{Spiking Block}}*{BLOCKS}-GAP-FC3"

@@ -24,7 +24,7 @@ from sewdsl.probe import (
     random_inputs,
     set_untrained_mode,
 )
-from sewdsl.probe.figure import plot_curves
+from sewdsl.probe.plots import plot_curves
 
 SEW = "c4k3-BN-IF-SEW Block-SEW Block (c6s2)-SEW Block-GAP-FC3"
 SPIKING = SEW.replace("SEW", "Spiking")

@@ -16,7 +16,7 @@ import pytest
 
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import Severity, SewdslError
-from sewdsl.train.plan import plan_training
+from sewdsl.train.training_plan import plan_training
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "codes").glob("*.md"))}

@@ -42,9 +42,9 @@ for text in ("c8k3-BN-PLIF-PLIF-FC3", "c8k3-BN-PLIF-FC5-PLIF-FC3", "c8k3-BN-PLIF
 DATA = """
 import sewdsl
 from sewdsl.source import Source
-from sewdsl.train.plan import plan
+from sewdsl.train.training_plan import plan_training
 text = "sewdsl 1\\ninput 1x8x8\\nbody c4k3-BN-PLIF-FC2\\ntrain on stripes { optimizer SGD(lr=0.1) }\\n"
-data = plan(sewdsl.read(Source("mine.net", text))).data
+data = plan_training(sewdsl.read(Source("mine.net", text))).data
 train, test = data.load()
 print(len(train.y), len(test.y), tuple(test.x.shape[1:]) == data.shape, sorted(set(test.y.tolist())))
 """

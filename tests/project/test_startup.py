@@ -55,7 +55,7 @@ def test_importing_the_front_end() -> None:
 
 
 def test_facts_of_data_sets() -> None:
-    program = "import sys, sewdsl.train.plan\nassert sewdsl.train.plan.datasets()\n"
+    program = "import sys, sewdsl.train.training_plan\nassert sewdsl.train.training_plan.datasets()\n"
     heavy = (*HEAVY, "numpy", "sklearn", "torchvision")
     assert loaded(f"{program}print(*(n for n in {heavy} if n in sys.modules), file=sys.stderr)") == []
 

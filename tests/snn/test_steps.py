@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sewdsl.snn.steps import expand_steps
+from sewdsl.snn.time_steps import expand_steps
 from tests.snn.kernels.cases import LAYOUTS, current
 
 STEPS = 5

@@ -10,10 +10,10 @@ from sewdsl.resources import resource_folder
 from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_document
-from sewdsl.syntax.tokens import tokens
 from tests.syntax.strategies import documents, fragments, untidy
 
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
+from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.printer import print_document
-from sewdsl.syntax.tokens import tokens
 from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import fragments
 

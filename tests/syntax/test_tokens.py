@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sewdsl.source import Source, Span
-from sewdsl.syntax.tokens import TokenType, compact_tokens, tokens
+from sewdsl.syntax.highlight_tokens import TokenType, compact_tokens, tokens
 
 
 def written(found: list[tuple[TokenType, Span]]) -> str:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sewdsl.compiler import read
-from sewdsl.train.folder import RunFolder
-from sewdsl.train.loop import RunOptions
-from sewdsl.train.plan import plan_training
-from sewdsl.train.result import Result
-from sewdsl.train.run import train
+from sewdsl.train.fit.lightning_loop import RunOptions
+from sewdsl.train.fit.train_run import train
+from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.training_plan import plan_training
 
 SMALL = """\
 sewdsl 1

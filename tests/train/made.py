@@ -9,9 +9,9 @@ from sewdsl import draw
 from sewdsl.compiler import read
 from sewdsl.ir.kind import Kind
 from sewdsl.source import Source
-from sewdsl.train.folder import RunFolder
-from sewdsl.train.result import Result
-from sewdsl.train.watch.neurons import count_population
+from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.watch.firing_rates import count_population
 
 from .conftest import SMALL
 

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from sewdsl.train.allocator import keep_freed_memory, return_freed_memory
+from sewdsl.train.fit.process_setup import keep_freed_memory, return_freed_memory
 
 PROGRAM = """
 import resource, sys
-from sewdsl.train.allocator import keep_freed_memory
+from sewdsl.train.fit.process_setup import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 import torch
@@ -48,7 +48,7 @@ def test_memory_is_used_again() -> None:
 
 RETURNING = """
 import os, sys
-from sewdsl.train.allocator import keep_freed_memory, return_freed_memory
+from sewdsl.train.fit.process_setup import keep_freed_memory, return_freed_memory
 keep_freed_memory()
 if sys.argv[1] == "return":
     assert return_freed_memory()

@@ -18,15 +18,15 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
-from sewdsl.cli.beginning import load_initial_weights
+from sewdsl.cli.options import load_initial_weights
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
-from sewdsl.train.beginning import InitialWeights
-from sewdsl.train.beginning import read_initial_weights as read_beginning
-from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.loop import RunOptions
-from sewdsl.train.origin import WeightsOrigin
-from sewdsl.train.plan import plan_training
-from sewdsl.train.run import resume, train
+from sewdsl.train.fit.initial_weights import InitialWeights
+from sewdsl.train.fit.initial_weights import read_initial_weights as read_beginning
+from sewdsl.train.fit.lightning_loop import RunOptions
+from sewdsl.train.fit.train_run import resume, train
+from sewdsl.train.store.result import WeightsOrigin
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.training_plan import plan_training
 
 from .conftest import SMALL, Run
 from .test_survival import BATCHES, ROOT, At, assert_same

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
-from sewdsl.train.folder import RunFolder, make_numbered
+from sewdsl.train.store.run_folder import RunFolder, make_numbered
 
 from .conftest import SMALL
 from .made import unfinished

@@ -5,8 +5,7 @@ import torch
 
 from sewdsl.train.data import datasets, load
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DATASETS, DataSet, Samples, SampleSet, Splits
-from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Samples, SampleSet, Splits
 from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees
 

@@ -7,7 +7,7 @@ import pytest
 import sewdsl
 from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.source import Source
-from sewdsl.train.plan import training_problems
+from sewdsl.train.training_plan import training_problems
 
 RECIPE = "train on {data} {{\n    optimizer Adam(lr=0.001)\n}}\n"
 

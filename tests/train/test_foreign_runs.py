@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.train import records
-from sewdsl.train.facts import load_record
-from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.processes import Processes, as_before
+from sewdsl.train.fit.processes import Processes, as_before
 from sewdsl.train.records import MAX_THREADS
-from sewdsl.train.survey import summarize_run
-from sewdsl.train.whereabouts import read_data_path
+from sewdsl.train.store.list_runs import summarize_run
+from sewdsl.train.store.run_data_path import read_data_path
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_record import load_record
 
 from .conftest import Run
 from .made import NEURONS, finished

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 
 from sewdsl.compiler import read
 from sewdsl.source import Source
-from sewdsl.train import curves
 from sewdsl.train.data.split import split_off_validation
-from sewdsl.train.folder import RunError
-from sewdsl.train.loop import _batches
-from sewdsl.train.plan import plan_training
+from sewdsl.train.fit.lightning_loop import _batches
+from sewdsl.train.report import epoch_curves
+from sewdsl.train.store.run_folder import RunError
+from sewdsl.train.training_plan import plan_training
 
 from .conftest import SMALL
 
@@ -37,6 +37,6 @@ def test_every_part_that_was_judged_has_a_curve(judged: str, tmp_path: Path, mon
 
     monkeypatch.setattr(Figure, "savefig", noted)
     row = {f"{part}_{quantity}": 0.5 for part in ("train", judged) for quantity in ("loss", "accuracy")}
-    curves.draw_png({1: row, 2: row}, "Small", tmp_path / "curves.png")
+    epoch_curves.draw_png({1: row, 2: row}, "Small", tmp_path / "curves.png")
     labels = [[line.get_label() for line in axes.get_lines()] for axes in drawn[0].axes]
     assert labels == [["train", judged], ["train", judged]]

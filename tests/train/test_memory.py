@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sewdsl.train.folder import RunFolder
+from sewdsl.train.store.run_folder import RunFolder
 
 
 def train(spec: Path, out: Path, *settings: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 from sewdsl.compiler import read
 from sewdsl.diagnostics import Severity, SewdslError
 from sewdsl.train.data import datasets
-from sewdsl.train.plan import plan_training, training_problems
+from sewdsl.train.training_plan import plan_training, training_problems
 
 from .conftest import SMALL
 

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 import sewdsl
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.neuron import Neuron
-from sewdsl.train.rates import FiringRates
-from sewdsl.train.watch.neurons import NeuronRates, count_population
-from sewdsl.train.watch.population import EDGES, Population
+from sewdsl.train.store.neuron_populations import EDGES, Population
+from sewdsl.train.watch.firing_rates import FiringRates, NeuronRates, count_population
 
 CHANCES = 1000
 

@@ -14,18 +14,18 @@ from torch.optim import Optimizer
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.cli.running import EXIT_GRACE_SECONDS
+from sewdsl.cli.run_setup import EXIT_GRACE_SECONDS
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.ir.recipe import Recipe
-from sewdsl.snn.norm import synchronise_statistics
-from sewdsl.train.classifier import Classifier
+from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
-from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.loop import RunOptions, fit_epochs
-from sewdsl.train.losses import training_loss
-from sewdsl.train.processes import Processes, as_before, precision, remember
+from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
+from sewdsl.train.fit.loss_and_accuracy import training_loss
+from sewdsl.train.fit.processes import Processes, as_before, precision, remember
+from sewdsl.train.store.run_folder import RunError, RunFolder
 
 from .conftest import Run
 
@@ -91,8 +91,8 @@ from pathlib import Path
 from pytest import MonkeyPatch
 from torch import distributed
 from sewdsl.cli.app import app
-from sewdsl.cli.running import EXIT_GRACE_SECONDS
-from sewdsl.train.quiet import quiet_lightning
+from sewdsl.cli.run_setup import EXIT_GRACE_SECONDS
+from sewdsl.train.fit.process_setup import quiet_lightning
 from tests.train.test_processes import noted
 spec, folder = map(Path, sys.argv[1:])
 with quiet_lightning(), MonkeyPatch.context() as patch:
@@ -164,7 +164,7 @@ def test_what_all_find_is_said_once(
     text = f"sewdsl 1\ninput 1x8x8\nbody c4k3-BN-PLIF-MPk3s2-FC10\n{recipe}"
     (tmp_path / "crops.net").write_text(text, "utf-8")
     waited: list[float] = []
-    monkeypatch.setattr("sewdsl.cli.running.time.sleep", waited.append)
+    monkeypatch.setattr("sewdsl.cli.run_setup.time.sleep", waited.append)
     told = {"RANK": rank, "LOCAL_RANK": local, "LOCAL_WORLD_SIZE": 8, "WORLD_SIZE": 16}
     for name, value in told.items():
         monkeypatch.setenv(name, str(value))
@@ -232,7 +232,7 @@ class TestStrategy:
     def test_from_the_command_to_the_run(
         self, run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sewdsl.train.loop.check", lambda *_: None)
+        monkeypatch.setattr("sewdsl.train.fit.lightning_loop.check", lambda *_: None)
         asked: list[Processes] = []
 
         def note(_recipe: Recipe, processes: Processes) -> None:
@@ -242,7 +242,7 @@ class TestStrategy:
 
         copy = RunFolder(shutil.copytree(run.folder.path, tmp_path / "run"))
         remember(copy, Processes(strategy="ddp"))
-        monkeypatch.setattr("sewdsl.train.run.check", note)
+        monkeypatch.setattr("sewdsl.train.fit.train_run.check", note)
         for arguments in (
             ["--resume", str(copy.path), "--set", "train.epochs=3"],
             [str(small), "--out", str(tmp_path / "out"), "--strategy", "fsdp"],

@@ -10,11 +10,11 @@ import rich
 from rich.console import Console
 
 from sewdsl.compiler import read
-from sewdsl.train.folder import RunFolder
-from sewdsl.train.loop import RunOptions
-from sewdsl.train.plan import plan_training
-from sewdsl.train.progress import Bar, EpochLines
-from sewdsl.train.run import train
+from sewdsl.train.fit.lightning_loop import RunOptions
+from sewdsl.train.fit.progress import Bar, EpochLines
+from sewdsl.train.fit.train_run import train
+from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.training_plan import plan_training
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, read
 from sewdsl.source import Source
-from sewdsl.train.folder import RunError, RunFolder, RunInterrupted
-from sewdsl.train.plan import TrainingPlan, plan_training
-from sewdsl.train.repeats import Spread, Summary, open_folder, repeat, summary_file
-from sewdsl.train.result import Result
 from sewdsl.train.standalone import standalone_text
+from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.study.repeats import Spread, Summary, open_folder, repeat, summary_file
+from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 from .conftest import SMALL
 from .made import result

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.train import confusions, report
-from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.report.markup import Markup, join, tag
-from sewdsl.train.report.svg import inline
+from sewdsl.train import report
+from sewdsl.train.report.html import Markup, inline, join, tag
+from sewdsl.train.store import measurements
+from sewdsl.train.store.run_folder import RunError, RunFolder
 
 from .conftest import SMALL, Run
 from .made import LIVELY, NEURONS, finished, unfinished
@@ -162,7 +162,7 @@ class TestMadeUp:
     def test_classes_have_names(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
         counts = json.loads(folder.confusion.read_text("utf-8"))
-        confusions.write_confusion(folder.confusion, counts, ["cat", "dog", EVIL])
+        measurements.write_confusion(folder.confusion, counts, ["cat", "dog", EVIL])
         page = written(folder)
         assert f"cat taken for dog (1 of 10), dog taken for {EVIL} (1 of 10), {EVIL} taken for 3" in page.words
         assert page.words.count(EVIL) == 2 + 2, "a row and a column"

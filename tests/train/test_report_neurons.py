@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sewdsl.train.report.words import breakable, format_share, join_names
-from sewdsl.train.watch.neurons import count_population
-from sewdsl.train.watch.population import Population
+from sewdsl.train.report.html import breakable, format_share, join_names
+from sewdsl.train.store.neuron_populations import Population
+from sewdsl.train.watch.firing_rates import count_population
 
 from .conftest import SMALL
 from .made import LIVELY, NEURONS, finished

@@ -12,13 +12,14 @@ import torch
 from matplotlib.image import imread
 
 from sewdsl.compiler import load, read
-from sewdsl.train import confusions, curves, metrics
-from sewdsl.train.classifier import Classifier
 from sewdsl.train.data.dataset import SampleSet
-from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.loop import Score, evaluate_samples
-from sewdsl.train.plan import plan_training
-from sewdsl.train.run import evaluate
+from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.lightning_loop import Score, evaluate_samples
+from sewdsl.train.fit.train_run import evaluate
+from sewdsl.train.report import epoch_curves
+from sewdsl.train.store import measurements
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.training_plan import plan_training
 
 from .conftest import Run
 
@@ -57,7 +58,7 @@ class TestFolder:
         }
 
     def test_metrics_are_exact(self, run: Run) -> None:
-        found = metrics.read_metrics(run.folder.metrics)
+        found = measurements.read_metrics(run.folder.metrics)
         assert found[max(found)]["test_accuracy"] == run.result.accuracy
         assert max(row["test_accuracy"] for row in found.values()) == run.result.best_accuracy
         for row in found.values():
@@ -65,7 +66,7 @@ class TestFolder:
             assert row["train_accuracy"] == round(right) / 1438
 
     def test_metrics(self, run: Run) -> None:
-        found = metrics.read_metrics(run.folder.metrics)
+        found = measurements.read_metrics(run.folder.metrics)
         figures = {"train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"}
         plain = {epoch: {name for name in row if "/" not in name} for epoch, row in found.items()}
         assert plain == {1: figures, 2: figures}
@@ -81,7 +82,7 @@ class TestFolder:
         assert ET.parse(run.folder.diagram).getroot().tag.endswith("svg")  # noqa: S314 -- written a moment ago
 
     def test_names_are_no_formulas(self, run: Run, tmp_path: Path) -> None:
-        curves.draw_png(metrics.read_metrics(run.folder.metrics), r"a $\frac$ b", tmp_path / "c.png")
+        epoch_curves.draw_png(measurements.read_metrics(run.folder.metrics), r"a $\frac$ b", tmp_path / "c.png")
         assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
     def test_result(self, run: Run, small: Path) -> None:
@@ -97,7 +98,7 @@ class TestFolder:
         assert round(result.accuracy * 359, 9).is_integer()
 
     def test_confusion(self, run: Run) -> None:
-        (classes, counts), wrong = confusions.parse_confusion(run.folder.confusion.read_bytes())
+        (classes, counts), wrong = measurements.parse_confusion(run.folder.confusion.read_bytes())
         assert wrong == []
         assert classes == [str(digit) for digit in range(10)]
         assert sum(map(sum, counts)) == 359
@@ -133,7 +134,7 @@ class TestRepeats:
             judged.append(evaluate_samples(module, samples))
             return judged[-1]
 
-        monkeypatch.setattr("sewdsl.train.run.evaluate_samples", judge_and_note)
+        monkeypatch.setattr("sewdsl.train.fit.train_run.evaluate_samples", judge_and_note)
         assert evaluate(run.folder)[1] == run.result
         assert len(judged) == 1
         assert run.result.accuracy == run.result.best_accuracy == judged[0].accuracy

@@ -12,17 +12,18 @@ from torch.optim import Optimizer
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.recipe import Recipe
-from sewdsl.snn.norm import BatchNorm
-from sewdsl.train import compilation, metrics
-from sewdsl.train.classifier import Classifier
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
-from sewdsl.train.folder import RunFolder
-from sewdsl.train.loop import RunOptions, fit_epochs
-from sewdsl.train.losses import training_loss
-from sewdsl.train.plan import plan_training
-from sewdsl.train.quiet import quiet_lightning
-from sewdsl.train.run import train
+from sewdsl.train.fit import lightning_loop
+from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
+from sewdsl.train.fit.loss_and_accuracy import training_loss
+from sewdsl.train.fit.process_setup import quiet_lightning
+from sewdsl.train.fit.train_run import train
+from sewdsl.train.store import measurements
+from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.training_plan import plan_training
 
 from .conftest import SMALL
 
@@ -93,7 +94,7 @@ def test_warmup() -> None:
 
 def test_warmup_reaches_the_optimizer(tmp_path: Path) -> None:
     fitted(tmp_path, epochs=3, warmup=1, schedule="Step(size=1, gamma=0.5)", optimizer="SGD(lr=0.5)")
-    found = metrics.read_metrics(RunFolder(tmp_path).metrics)
+    found = measurements.read_metrics(RunFolder(tmp_path).metrics)
     assert [row["learning_rate"] for row in found.values()] == pytest.approx([0.25, 0.5, 0.25])
 
 
@@ -125,7 +126,7 @@ class TestLoss:
 def test_validation_chooses_the_best_epoch(small: Path, tmp_path: Path) -> None:
     compiled = read(small, set={"train.validation": 0.2})
     result = train(compiled, plan_training(compiled), RunFolder(tmp_path))
-    found = metrics.read_metrics(RunFolder(tmp_path).metrics)
+    found = measurements.read_metrics(RunFolder(tmp_path).metrics)
     assert all("validation_accuracy" in row and "test_accuracy" not in row for row in found.values())
     best = max(found, key=lambda epoch: found[epoch]["validation_accuracy"])
     saved = torch.load(RunFolder(tmp_path).best, weights_only=True)
@@ -143,13 +144,13 @@ class TestCompile:
         return seen
 
     def test_on(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path) -> None:
-        monkeypatch.setattr(compilation, "_missing", lambda **_: None)
+        monkeypatch.setattr(lightning_loop, "_missing", lambda **_: None)
         assert self.compiled(monkeypatch, tmp_path, small) == ["SpikingNetwork"]
 
     def test_without_a_compiler(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(compilation, "_missing", lambda **_: "C++ compiler")
+        monkeypatch.setattr(lightning_loop, "_missing", lambda **_: "C++ compiler")
         assert self.compiled(monkeypatch, tmp_path, small) == []
         assert "note: the network is not compiled, for there is no C++ compiler here" in capsys.readouterr().err
 

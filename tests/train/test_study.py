@@ -11,16 +11,23 @@ from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, CompiledVariant, compile_variants
 from sewdsl.elaborate import StudyVariant
 from sewdsl.source import Source
-from sewdsl.train.folder import RunDiverged, RunError, RunFolder, RunInterrupted
-from sewdsl.train.plan import TrainingPlan
-from sewdsl.train.repeats import Spread
-from sewdsl.train.result import Result
 from sewdsl.train.standalone import standalone_text
-from sewdsl.train.study import figures
-from sewdsl.train.study.outcome import Outcome, VariantResult
-from sewdsl.train.study.places import MAX_FOLDER_NAME_LENGTH, StudyFolder, folder_name
-from sewdsl.train.study.running import plan_runs, run_study
-from sewdsl.train.study.tables import row_cells, table_to_csv, table_to_markdown
+from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted
+from sewdsl.train.study import plots
+from sewdsl.train.study.outcome import (
+    MAX_FOLDER_NAME_LENGTH,
+    Outcome,
+    StudyFolder,
+    VariantResult,
+    folder_name,
+    row_cells,
+    table_to_csv,
+    table_to_markdown,
+)
+from sewdsl.train.study.repeats import Spread
+from sewdsl.train.study.run_study import plan_runs, run_study
+from sewdsl.train.training_plan import TrainingPlan
 
 from .conftest import SMALL
 from .made import METRICS, result
@@ -172,18 +179,18 @@ class TestFigures:
     def test_an_axis_of_numbers(self, tmp_path: Path) -> None:
         text = STUDY.replace("vary seed 1 2", "vary train.batch 10 20 100")
         outcome = Runs().all(tmp_path, text)
-        assert figures.numeric(outcome) == "train.batch"
+        assert plots.numeric(outcome) == "train.batch"
         assert StudyFolder(tmp_path).trend.read_bytes().startswith(b"\x89PNG")
 
     def test_names_are_no_formulas(self, tmp_path: Path) -> None:
         study = 'study {\n    variant "$\\frac$" "join=ADD"\n    vary train.batch 10 20 100\n}\n'
         outcome = Runs().all(tmp_path, STUDY[: STUDY.index("study")] + study)
-        figures.draw(outcome.model_copy(update={"network": r"$\frac$"}), StudyFolder(tmp_path))
+        plots.draw(outcome.model_copy(update={"network": r"$\frac$"}), StudyFolder(tmp_path))
 
     @pytest.mark.parametrize("labels", [["1", "2"], ["1", "2", "none"], ["1", "1", "2"]])
     def test_no_axis_of_numbers(self, labels: list[str]) -> None:
         rows = [VariantResult(labels={"x": label}, folder=label, parameters=1) for label in labels]
-        assert figures.numeric(Outcome(network="", data="", runs=3, machine="", rows=rows)) is None
+        assert plots.numeric(Outcome(network="", data="", runs=3, machine="", rows=rows)) is None
 
     @pytest.mark.parametrize(
         ("network", "title"), [("Small", "Small on digits"), ("Small, on digits", "Small, on digits")]

@@ -7,9 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
-from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.lock import run_lock
-from sewdsl.train.survey import list_runs, summarize_run
+from sewdsl.train.store.list_runs import list_runs, summarize_run
+from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 
 from .made import finished, unfinished
 

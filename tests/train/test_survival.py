@@ -17,9 +17,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
-from sewdsl.train import atomic, metrics
-from sewdsl.train.divergence import first_nonfinite
-from sewdsl.train.folder import (
+from sewdsl.train.fit.classifier import first_nonfinite
+from sewdsl.train.fit.lightning_loop import RunOptions
+from sewdsl.train.fit.train_run import evaluate, resume, train
+from sewdsl.train.store import atomic, measurements
+from sewdsl.train.store.run_folder import (
     RUN_FILES,
     RunAlreadyEnded,
     RunError,
@@ -27,11 +29,9 @@ from sewdsl.train.folder import (
     RunInterrupted,
     clear_run_folder,
     make_run_folder,
+    run_lock,
 )
-from sewdsl.train.lock import run_lock
-from sewdsl.train.loop import RunOptions
-from sewdsl.train.plan import plan_training
-from sewdsl.train.run import evaluate, resume, train
+from sewdsl.train.training_plan import plan_training
 
 from .conftest import Run
 
@@ -147,7 +147,7 @@ class TestStopped:
     def test_behind_the_last_batch_it_judges_the_epoch_first(self, run: Run, small: Path, tmp_path: Path) -> None:
         with pytest.raises(RunInterrupted):
             start(small, tmp_path, At(BATCHES - 1, stop(signal.SIGINT)))
-        assert list(metrics.read_metrics(RunFolder(tmp_path).metrics)) == [1]
+        assert list(measurements.read_metrics(RunFolder(tmp_path).metrics)) == [1]
         resume(RunFolder(tmp_path))
         assert_same(RunFolder(tmp_path), run.folder)
 
@@ -156,7 +156,9 @@ class TestStopped:
             start(small, tmp_path, At(4, stop(signal.SIGINT)), At(4, stop(signal.SIGINT)))
         assert not RunFolder(tmp_path).last.exists()
 
-    @pytest.mark.parametrize("step", ["sewdsl.train.run.evaluate_samples", "sewdsl.train.data.digits.split_stratified"])
+    @pytest.mark.parametrize(
+        "step", ["sewdsl.train.fit.train_run.evaluate_samples", "sewdsl.train.data.digits.split_stratified"]
+    )
     def test_before_and_behind_the_training(
         self, small: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -366,7 +368,7 @@ class TestResumed:
         result = resume(RunFolder(tmp_path))
         assert result.best_accuracy > result.accuracy
         assert result.best_accuracy == pytest.approx(
-            metrics.read_metrics(RunFolder(tmp_path).metrics)[2]["test_accuracy"]
+            measurements.read_metrics(RunFolder(tmp_path).metrics)[2]["test_accuracy"]
         )
 
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewdsl.train.temporal import temporal_delete
+from sewdsl.train.fit.loss_and_accuracy import temporal_delete
 
 
 @given(st.integers(1, 20), st.data(), st.integers(0, 1000))

@@ -13,9 +13,9 @@ from sewdsl import probe
 from sewdsl.cli.app import app
 from sewdsl.compiler import read
 from sewdsl.train.data.dataset import Samples
-from sewdsl.train.folder import RunError, RunFolder
-from sewdsl.train.plan import plan_training
-from sewdsl.train.trained import load_model, random_batches
+from sewdsl.train.fit.load_run import load_model, random_batches
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.training_plan import plan_training
 
 from .conftest import Run
 from .made import unfinished

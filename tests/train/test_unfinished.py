@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 from sewdsl.compiler import read
-from sewdsl.train.folder import RunError, RunFolder, RunInterrupted
-from sewdsl.train.loop import RunOptions
-from sewdsl.train.plan import plan_training
-from sewdsl.train.run import resume, train
+from sewdsl.train.fit.lightning_loop import RunOptions
+from sewdsl.train.fit.train_run import resume, train
+from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.training_plan import plan_training
 
 from .conftest import SMALL, Run
 from .test_survival import BATCHES, At, stop

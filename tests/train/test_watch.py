@@ -10,10 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.nn import Linear, Sequential
 
 from sewdsl.compiler import load
-from sewdsl.train import metrics
+from sewdsl.train.store import measurements
 from sewdsl.train.watch.confusion import Confusion, confusion
-from sewdsl.train.watch.firing import DeadLayers
-from sewdsl.train.watch.gradients import gradient_norms
+from sewdsl.train.watch.firing_rates import DeadLayers
+from sewdsl.train.watch.gradient_norms import gradient_norms
 
 from .conftest import Run
 
@@ -23,7 +23,7 @@ class TestRun:
         network = load(run.folder.spec)
         weighted = {f"gradient_norm/{node.name}" for node in network if network.parameters(node)}
         rates = {f"firing_rate/{name}" for name in run.result.firing_rates}
-        found = metrics.read_metrics(run.folder.metrics)
+        found = measurements.read_metrics(run.folder.metrics)
         assert len(found) == 2
         for row in found.values():
             assert {name for name in row if "/" in name} == {*weighted, *rates, "gradient_norm/total"}
@@ -33,7 +33,7 @@ class TestRun:
 
     def test_the_last_epoch_fires_as_the_result_says(self, run: Run) -> None:
         """Both are of the last weights and all test samples."""
-        last = metrics.read_metrics(run.folder.metrics)[2]
+        last = measurements.read_metrics(run.folder.metrics)[2]
         for name, rate in run.result.firing_rates.items():
             assert last[f"firing_rate/{name}"] == pytest.approx(rate, abs=1e-6)
 

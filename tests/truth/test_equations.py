@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 import sewdsl
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.neuron import Neuron
-from sewdsl.snn.norm import BatchNorm
 
 Array = NDArray[np.float64]
 

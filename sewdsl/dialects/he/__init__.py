@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sewdsl.dialects.he.conventions import Conventions, parse_conventions
-from sewdsl.dialects.he.inputs import Inputs, check_inputs
-from sewdsl.dialects.he.translation import Translation, translate
+from sewdsl.dialects.he.translate import Inputs, Translation, check_inputs, translate
 
 __all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "parse_conventions", "translate"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sewdsl.diagnostics import Diagnostics
-from sewdsl.dialects.he.assumptions import Assumptions
-from sewdsl.dialects.he.resolving import InputShape, Item, iterate_layers
-from sewdsl.dialects.he.words import HeLayer
+from sewdsl.dialects.he.conventions import Assumptions
+from sewdsl.dialects.he.resolve_words import InputShape, Item, iterate_layers
+from sewdsl.dialects.he.word_forms import HeLayer
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Name, Setting, Size, Value, Word
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.draw.words import replace_unprintable, short_name
+from sewdsl.draw.labels import replace_unprintable, short_name
 from sewdsl.ir.network import Network
-from sewdsl.notation.text import body_with_calls
-from sewdsl.notation.tikz.look import LIBRARIES, style_preamble
-from sewdsl.notation.tikz.own import calls_by_path, has_paths
+from sewdsl.notation.compact_text import body_with_calls
+from sewdsl.notation.item_text import first_node
+from sewdsl.notation.tikz.box_text import BoxText, BoxTexts
+from sewdsl.notation.tikz.distinct_blocks import calls_by_path, distinct_blocks, drawn_boxes, has_paths
 from sewdsl.notation.tikz.picture import Picture
-from sewdsl.notation.tikz.variants import distinct_blocks, drawn_boxes
-from sewdsl.notation.tikz.words import BoxText, BoxTexts
-from sewdsl.notation.tree import first_node
+from sewdsl.notation.tikz.styles import LIBRARIES, style_preamble
 
 __all__ = ["fragment", "tikz"]
 
@@ -23,7 +22,7 @@ def tikz(network: Network) -> str:
     Blocks are distinct if they differ in more than widths: one that projects its shortcut is another one.
 
     Raises:
-        Unwritable: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     return (
         f"\\documentclass[tikz, border=3mm]{{standalone}}\n\\usetikzlibrary{{{LIBRARIES}}}\n{style_preamble()}"
@@ -35,7 +34,7 @@ def fragment(network: Network) -> str:
     r"""The same pictures for a paper of one's own: behind their colours and styles, one ``tikzpicture`` for each.
 
     Raises:
-        Unwritable: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     packages = f"% In the preamble: \\usepackage{{tikz}} \\usetikzlibrary{{{LIBRARIES}}}"
     return f"{packages}\n{style_preamble()}\n{_pictures(network)}"

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from sewdsl.draw.geometry import text_width
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
-from sewdsl.notation.tex import tex
-from sewdsl.notation.tikz.look import BLOCK_STYLE, style_of
-from sewdsl.notation.tikz.variants import drawn_boxes
-from sewdsl.notation.tikz.words import BoxText
-from sewdsl.notation.tree import BlockText, Item, Items, JoinText, LayerText, RepeatText, first_node, walk_items
+from sewdsl.notation.item_text import BlockText, Item, Items, JoinText, LayerText, RepeatText, first_node, walk_items
+from sewdsl.notation.latex import tex
+from sewdsl.notation.tikz.box_text import BoxText
+from sewdsl.notation.tikz.distinct_blocks import drawn_boxes
+from sewdsl.notation.tikz.styles import BLOCK_STYLE, style_of
 
 BOX, GAP, LEAD, TO_JOIN, JOIN = 5.0, 4.0, 5.0, 8.0, 5.0
 """Millimetres: height of a box, between boxes, behind a fork, from a side to its join, across a join."""

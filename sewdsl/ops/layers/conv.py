@@ -47,7 +47,7 @@ class Conv(Layer, kind="c", key="conv"):
         """Padding in force.
 
         Raises:
-            Misfit: it is not stated, and the kernel is even.
+            ShapeMismatch: it is not stated, and the kernel is even.
         """
         if self.padding is not None:
             return self.padding

@@ -1,8 +1,8 @@
 """How much memory a training step takes, and how to make it take less; all from the network, before anything runs."""
 
-from sewdsl.passes.memory.choosing import RecomputationChoice, choose_recomputation
-from sewdsl.passes.memory.sizes import TrainingLoad, training_load
-from sewdsl.passes.memory.timeline import Moment, PeakMemory, peak_memory
+from sewdsl.passes.memory.choose_recomputation import RecomputationChoice, choose_recomputation
+from sewdsl.passes.memory.step_timeline import Moment, PeakMemory, peak_memory
+from sewdsl.passes.memory.value_sizes import TrainingLoad, training_load
 
 __all__ = [
     "Moment",

@@ -1,6 +1,6 @@
 """Neurons over time: a plain kernel that all others are measured against, and those that are fast."""
 
-from sewdsl.snn.kernels.choice import (
+from sewdsl.snn.kernels.dispatch import (
     ChannelAffine,
     Choice,
     Joint,

@@ -14,7 +14,7 @@ from string import Template
 from typing import NamedTuple
 
 from sewdsl.snn.kernels import cpu_numbers
-from sewdsl.snn.kernels.tracing import tape_to_lines
+from sewdsl.snn.kernels.tapes import tape_to_lines
 
 FORWARD = Template("""
 @njit(**apart)

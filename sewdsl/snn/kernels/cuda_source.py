@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from string import Template
 
-from sewdsl.snn.kernels.tracing import tape_to_lines
+from sewdsl.snn.kernels.tapes import tape_to_lines
 
 TEXT = Template('''"""Kernels that were generated; this file may be removed at any time."""
 

@@ -19,8 +19,7 @@ from typing import NamedTuple
 from sewdsl.snn.kernels import cpu_numbers
 from sewdsl.snn.kernels.channels_source import CHANNELS
 from sewdsl.snn.kernels.cpu_source import GRADIENT_THROUGH_RESET, INSTRUCTIONS, POTENTIAL_AFTER_SPIKE
-from sewdsl.snn.kernels.joining import ONE, differentiate_join
-from sewdsl.snn.kernels.tracing import tape_to_lines
+from sewdsl.snn.kernels.tapes import ONE, differentiate_join, tape_to_lines
 
 FORWARD = Template("""
 @njit(**apart)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sewdsl.snn.specification import LinearSpec, NeuronSpec, SurrogateSpec
+from sewdsl.snn.protocols import LinearSpec, NeuronSpec, SurrogateSpec
 
 
 def heaviside(u: Tensor, surrogate: SurrogateSpec) -> Tensor:

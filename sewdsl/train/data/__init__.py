@@ -12,10 +12,9 @@ import pkgutil
 from pathlib import Path
 
 from sewdsl.plugins import warn
-from sewdsl.train.data import places
+from sewdsl.train.data import search_path
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DATASETS, DataOptions, DataSet, Splits
-from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.dataset import DATASETS, DataError, DataOptions, DataSet, Splits
 
 __all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Splits", "datasets", "find", "load"]
 
@@ -76,5 +75,5 @@ def load(
     if kind.shape is None and shape is None:
         message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
         raise ValueError(message)
-    place = Path(folder) if folder is not None else places.data_folder_variable()
+    place = Path(folder) if folder is not None else search_path.data_folder_variable()
     return kind(DataOptions(place, steps, shape, subset=subset)).load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sewdsl.train.data.vision import VisionDataSet
+from sewdsl.train.data.torchvision_dataset import VisionDataSet
 
 
 class CIFAR10(VisionDataSet, name="cifar10"):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from math import ceil
 
-from sewdsl.train.data.events.layouts import FRAMES, ClassFolders, Listing
+from sewdsl.train.data.events.folder_layouts import FRAMES, ClassFolders, Listing
 from sewdsl.train.data.events.recording import Recording
-from sewdsl.train.data.recorded import RecordedDataSet
+from sewdsl.train.data.recorded_dataset import RecordedDataSet
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 COUNTS = (10_000, 0)

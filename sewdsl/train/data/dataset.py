@@ -1,4 +1,4 @@
-"""What a data set is: what is known of it before it is loaded, and its samples."""
+"""The interface of a dataset: what is known before it is loaded, and its samples."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sewdsl.train.data.augmentation import Augmentation, RandomSource
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 DATASETS: dict[str, type[DataSet]] = {}
 """Every data set by its name; filled as the classes are defined (see :func:`sewdsl.train.data.datasets`)."""
@@ -151,3 +152,7 @@ class DataSet(ABC):
         Raises:
             DataError: they are missing, not all there, or damaged.
         """
+
+
+class DataError(Exception):
+    """Data that is missing, not whole or damaged; the message says where it was looked for and what to do."""

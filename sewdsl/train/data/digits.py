@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.images import Images, scaling
+from sewdsl.train.data.image_samples import Images, scaling
 from sewdsl.train.data.split import split_stratified
 
 PIXEL_MEAN = (0.5,)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sewdsl.train.data.events.gesture import RawGesture, TonicGesture
-from sewdsl.train.data.events.layouts import FRAMES, ClassFolders
-from sewdsl.train.data.recorded import RecordedDataSet
+from sewdsl.train.data.events.folder_layouts import FRAMES, ClassFolders, RawGesture, TonicGesture
+from sewdsl.train.data.recorded_dataset import RecordedDataSet
 
 COUNTS = (1_176, 288)
 GESTURES = tuple(map(str, range(11)))

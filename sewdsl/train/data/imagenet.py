@@ -7,11 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from sewdsl.train.data import classes, places
-from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.image_files import ImageFiles, channel_statistics
-from sewdsl.train.data.images import scaling
-from sewdsl.train.data.problem import DataError
+from sewdsl.train.data import class_folders, search_path
+from sewdsl.train.data.dataset import DataError, DataSet, Splits
+from sewdsl.train.data.image_samples import ImageFiles, channel_statistics, scaling
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 SPLITS = (("train",), ("val", "test"))
@@ -69,7 +67,7 @@ class ImageFolder(DataSet, name="image-folder"):
             raise DataError(message + hint)
         place, label = self._found.place, self._found.label
         there = {name: {n for n, _path in files} for name, files in zip(self._found.parts, (train, test), strict=True)}
-        if wrong := classes.class_problem(place, there, label, count, subset=self.setup.subset):
+        if wrong := class_folders.class_problem(place, there, label, count, subset=self.setup.subset):
             raise DataError(wrong)
         return f"{found[0]:,} images for training and {found[1]:,} for the test in '{place}'"
 
@@ -81,20 +79,22 @@ class ImageFolder(DataSet, name="image-folder"):
         """The images; none is read before it is needed."""
         self.find()
         shape = self.setup.shape or self.shape or ()
-        self.names = classes.class_names(file for files in self._found.files for file in files)
+        self.names = class_folders.class_names(file for files in self._found.files for file in files)
         train, test = (ImageFiles(files, shape, self.setup.augmentation.flip) for files in self._found.files)
         return Splits(train, test)
 
     @cached_property
     def _found(self) -> _Found:
-        for place in places.candidate_folders(self.setup.folder, (self.name,)):
-            parts = [part for names in SPLITS if (part := classes.find_subfolder(place, *names))]
-            label = classes.class_labels(name for part in parts for name in classes.subfolders(part))
-            files = [classes.class_files(part, SUFFIXES, label) for part in parts]
+        for place in search_path.candidate_folders(self.setup.folder, (self.name,)):
+            parts = [part for names in SPLITS if (part := class_folders.find_subfolder(place, *names))]
+            label = class_folders.class_labels(name for part in parts for name in class_folders.subfolders(part))
+            files = [class_folders.class_files(part, SUFFIXES, label) for part in parts]
             if len(parts) == len(SPLITS) and all(files):
                 return _Found(place, [part.name for part in parts], label, files)
         patterns = [("{train,val}/<class>/*.{jpeg,jpg,png,bmp,webp}", "with a folder for each class in both")]
-        raise DataError(places.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, self.source))
+        raise DataError(
+            search_path.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, self.source)
+        )
 
 
 class ImageNet(ImageFolder, name="imagenet"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sewdsl.train.data import mnist5k
-from sewdsl.train.data.vision import VisionDataSet
+from sewdsl.train.data.torchvision_dataset import VisionDataSet
 
 FILES = "raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
 

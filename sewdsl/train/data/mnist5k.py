@@ -6,7 +6,7 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.images import Images, scaling
+from sewdsl.train.data.image_samples import Images, scaling
 from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:

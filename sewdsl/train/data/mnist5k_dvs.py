@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from sewdsl.train.data.cache import load_or_make
 from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.events import framing
-from sewdsl.train.data.events.framing import COUNTS
+from sewdsl.train.data.events import event_stream
+from sewdsl.train.data.events.event_stream import COUNTS, Events
 from sewdsl.train.data.events.recording import Recording, Shape
-from sewdsl.train.data.events.saccades import Sensor
-from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.events.simulated_sensor import Sensor
 from sewdsl.train.data.mnist5k import read_digits
-from sewdsl.train.data.recordings import Recordings
+from sewdsl.train.data.recorded_dataset import Recordings
 from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class SimulatedDigit(Recording):
     def frames(self, steps: int, shape: Shape) -> Frames:
         """Frames with the same number of events each."""
         key = ("mnist5k-dvs", SENSOR, self.pixels.tobytes(), self.index, steps, shape)
-        return load_or_make(key, (steps, *shape), lambda: framing.frames(self.events(), steps, SENSOR.size))
+        return load_or_make(key, (steps, *shape), lambda: event_stream.frames(self.events(), steps, SENSOR.size))
 
 
 class Mnist5kDvs(DataSet, name="mnist5k-dvs"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sewdsl.train.data.events.layouts import FRAMES, ClassFolders
-from sewdsl.train.data.recorded import RecordedDataSet
+from sewdsl.train.data.events.folder_layouts import FRAMES, ClassFolders
+from sewdsl.train.data.recorded_dataset import RecordedDataSet
 
 COUNTS = (60_000, 10_000)
 DIGITS = tuple(map(str, range(10)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sewdsl.train.data.dataset import SampleSet, Splits
-from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.dataset import DataError, SampleSet, Splits
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sewdsl.train import atomic
-from sewdsl.train.facts import load_record
-from sewdsl.train.folder import RunFolder
 from sewdsl.train.report.page import render_page
+from sewdsl.train.store import atomic
+from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.store.run_record import load_record
 
 __all__ = ["write"]
 

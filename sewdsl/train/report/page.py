@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sewdsl.train.facts import RunRecord
-from sewdsl.train.report import confusion, curves, firing, layers, neurons, origin, verdict
-from sewdsl.train.report.markup import Markup, join, tag
-from sewdsl.train.report.svg import inline
+from sewdsl.train.report import confusion_section, details_section, epoch_curves, firing_section, header_section
+from sewdsl.train.report.html import Markup, inline, join, tag
+from sewdsl.train.store.run_record import RunRecord
 
 STYLE = Path(__file__).with_name("page.css")
 
@@ -15,15 +14,15 @@ STYLE = Path(__file__).with_name("page.css")
 def render_page(facts: RunRecord) -> str:
     """HTML in one file; everything in it that comes from the run is escaped."""
     sections = [
-        _section("Curves", *curves.curve_svgs(facts.epochs), class_="panels"),
-        _section("Firing rates", *firing.firing_section(facts)),
-        _section("Neurons", *neurons.neurons_section(facts)),
-        _section("Confusion", *confusion.confusion_section(facts.confusion)),
+        _section("Curves", *epoch_curves.curve_svgs(facts.epochs), class_="panels"),
+        _section("Firing rates", *firing_section.firing_section(facts)),
+        _section("Neurons", *firing_section.neurons_section(facts)),
+        _section("Confusion", *confusion_section.confusion_section(facts.confusion)),
         _section("Network", _diagram(facts)),
-        _section("Recipe", *origin.recipe(facts)),
-        _section("Layers", *layers.layers_section(facts.network)),
+        _section("Recipe", *details_section.recipe(facts)),
+        _section("Layers", *details_section.layers_section(facts.network)),
         _section("Specification", _spec(facts)),
-        _section("Machine and versions", *origin.provenance_section(facts)),
+        _section("Machine and versions", *details_section.provenance_section(facts)),
     ]
     head = tag(
         "head",
@@ -32,7 +31,7 @@ def render_page(facts: RunRecord) -> str:
         tag("title", f"{facts.title} – a run of sewdsl"),
         tag("style", Markup(STYLE.read_text(encoding="utf-8"))),
     )
-    body = tag("body", tag("main", verdict.page_header(facts), *sections))
+    body = tag("body", tag("main", header_section.page_header(facts), *sections))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 

@@ -1,13 +1,21 @@
-"""What comes out of a study."""
+"""The outcome of a study: its files, and its table as text, Markdown and CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from sewdsl.train.repeats import Spread
-from sewdsl.train.result import Result
+from sewdsl.elaborate import StudyVariant
+from sewdsl.train.store import atomic
+from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_folder import open_group
+from sewdsl.train.study.repeats import Spread
 
 
 class VariantResult(BaseModel):
@@ -103,3 +111,114 @@ class Outcome(BaseModel):
     def seconds(self) -> float:
         """Wall-clock time of the training, of all runs together."""
         return sum(row.seconds for row in self.rows)
+
+
+MAX_FOLDER_NAME_LENGTH = 80
+"""Characters of a variant's folder name."""
+
+
+class StudyFolder:
+    """Files of a study, apart from its runs.
+
+    Attributes:
+        path: The folder.
+        outcome: All figures, as JSON.
+        table: The table, in Markdown.
+        csv: The same for other programs.
+        curves: Loss and accuracies over the epochs, a line for each variant.
+        trend: Accuracies over what was varied in numbers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.outcome = path / "study.json"
+        self.table = path / "table.md"
+        self.csv = path / "table.csv"
+        self.curves = path / "curves.png"
+        self.trend = path / "trend.png"
+
+    def open(self, names: Iterable[str]) -> None:
+        """Makes the folder, or accepts one that holds the same study already.
+
+        Args:
+            names: Those of the variants' folders.
+
+        Raises:
+            RunError: it holds something else, or cannot be made.
+        """
+        files = (self.outcome, self.table, self.csv, self.curves, self.trend)
+        known = {path.name for path in files} | set(names)
+        open_group(self.path, known.__contains__, "part of this study")
+
+
+def folder_name(variant: StudyVariant) -> str:
+    """A folder name that no other variant has: ``join=AND,train.T_train=6``."""
+    text = ",".join(f"{axis}={label}" for axis, label in variant.labels.items()) or "as-written"
+    plain = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", text)
+    if plain == text and len(text) <= MAX_FOLDER_NAME_LENGTH:
+        return text
+    mark = sha256(text.encode()).hexdigest()[:6]
+    return f"{plain[:MAX_FOLDER_NAME_LENGTH]}-{mark}"
+
+
+FIGURES = ("parameters", "seeds", "train", "last", "best", "seconds")
+"""Columns behind those of the axes: ``train`` is the training accuracy of the last epoch, ``last`` and ``best`` are
+test accuracies."""
+
+
+def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
+    """Writes ``study.json``, ``table.md`` and ``table.csv``.
+
+    Raises:
+        RunError: one cannot be written.
+    """
+    atomic.write_text_atomically(folder.outcome, outcome.model_dump_json(indent=2) + "\n")
+    atomic.write_text_atomically(folder.table, table_to_markdown(outcome))
+    atomic.write_text_atomically(folder.csv, table_to_csv(outcome))
+
+
+def column_names(outcome: Outcome) -> list[str]:
+    """Names of the columns."""
+    return [*outcome.axes, *FIGURES]
+
+
+def row_cells(row: VariantResult) -> list[str]:
+    """What stands in a row: means, with the standard deviation of a sample where there are several seeds."""
+    figures = ["–" if x is None else str(x) for x in (row.train_accuracy, row.accuracy, row.best_accuracy)]
+    return [*row.labels.values(), f"{row.parameters:,}", _seeds(row), *figures, f"{row.seconds:.0f}"]
+
+
+def _seeds(row: VariantResult) -> str:
+    diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
+    return ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
+
+
+def table_to_markdown(outcome: Outcome) -> str:
+    """The table in Markdown."""
+    words = len(outcome.axes)
+    rule = ["---"] * words + ["---:"] * len(FIGURES)
+    rows = [column_names(outcome), rule, *([_escaped(cell) for cell in row_cells(row)] for row in outcome.rows)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
+
+
+def table_to_csv(outcome: Outcome) -> str:
+    """A line for each variant; figures as numbers, nothing where there are none."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    spreads = ("train_accuracy", "accuracy", "best_accuracy")
+    columns = [name for spread in spreads for name in (spread, f"{spread}_deviation")]
+    writer.writerow([*outcome.axes, "parameters", "seeds", "diverged", *columns, "seconds"])
+    for row in outcome.rows:
+        numbers = [number for spread in spreads for number in _numbers(getattr(row, spread))]
+        counts = [row.parameters, len(row.seeds), len(row.diverged)]
+        writer.writerow([*row.labels.values(), *counts, *numbers, row.seconds])
+    return text.getvalue()
+
+
+def _numbers(spread: Spread | None) -> Iterator[float | None]:
+    yield spread.mean if spread else None
+    yield spread.deviation if spread else None

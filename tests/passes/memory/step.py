@@ -11,7 +11,7 @@ from typing import Any, Self
 import sewdsl
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
-from sewdsl.train.allocator import return_freed_memory
+from sewdsl.train.fit.process_setup import return_freed_memory
 
 
 def resident() -> int:

@@ -10,8 +10,8 @@ import sewdsl
 from sewdsl.lower import lower
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import RecomputationChoice, TrainingLoad, choose_recomputation, peak_memory
-from sewdsl.passes.memory.sizes import ValueSizes
-from sewdsl.passes.memory.waiting import RecomputableValues
+from sewdsl.passes.memory.choose_recomputation import RecomputableValues
+from sewdsl.passes.memory.value_sizes import ValueSizes
 from sewdsl.passes.program import Program
 
 NETS = {

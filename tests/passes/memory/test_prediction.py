@@ -11,10 +11,10 @@ import pytest
 import sewdsl
 from sewdsl.ops.layers import max_pool
 from sewdsl.passes import optimize_program
-from sewdsl.passes.memory import TrainingLoad, peak_memory, sizes
+from sewdsl.passes.memory import TrainingLoad, peak_memory, value_sizes
 from sewdsl.passes.program import LARGE_VALUE_ELEMENTS, Program
 from sewdsl.snn import pooling
-from sewdsl.snn.kernels import choice, pool_source
+from sewdsl.snn.kernels import dispatch, pool_source
 
 CASES: dict[str, dict[str, Any]] = {
     "7B-Net": {"spec": "7b-net", "samples": 2},
@@ -57,9 +57,9 @@ def test_within_15_percent_where_values_are_computed_again(spec: str) -> None:
 
 
 def test_what_is_large_is_the_same_for_both() -> None:
-    assert choice.LARGE_TENSOR_ELEMENTS == LARGE_VALUE_ELEMENTS
+    assert dispatch.LARGE_TENSOR_ELEMENTS == LARGE_VALUE_ELEMENTS
     assert pooling.MAX_16_BIT_PLACES == max_pool.MAX_16_BIT_PLACES
-    assert pool_source.TAPS == sizes.TAPS
+    assert pool_source.TAPS == value_sizes.TAPS
 
 
 def test_by_hand() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sewdsl.passes.memory.solving import SavingTarget, min_cost_cover
+from sewdsl.passes.memory.choose_recomputation import SavingTarget, min_cost_cover
 
 THINGS = range(6)
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import cuda, operator
+from sewdsl.snn.kernels import cuda_neuron, torch_operators
 from tests.snn.kernels.cases import SURROGATES, Case, assert_same, cases, current, make, run
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -23,7 +23,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 def interpreted() -> None:
     """The operator uses these kernels for tensors on the CPU too."""
     if INTERPRETED:
-        operator.cpu = cuda  # type: ignore[attr-defined]
+        torch_operators.cpu = cuda_neuron  # type: ignore[attr-defined]
 
 
 def placed(case: Case) -> Case:
@@ -57,7 +57,7 @@ def test_what_is_not_finite(v_reset: float | None) -> None:
 
 
 def test_triton_runs_them() -> None:
-    cuda._kernels.cache_clear()
+    cuda_neuron._kernels.cache_clear()
     spec, x_TN, _ = placed(Case(make("LIF"), current(2, 1, 5), None))
     kernels.run_neurons(spec, x_TN, {})
-    assert cuda._kernels.cache_info().misses == 1
+    assert cuda_neuron._kernels.cache_info().misses == 1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import choice, operator, reference
+from sewdsl.snn.kernels import dispatch, reference, torch_operators
 from tests.snn.kernels.cases import current, make
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +31,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return noted
 
-    monkeypatch.setattr(operator, "neuron", noting("fast", operator.neuron))
+    monkeypatch.setattr(torch_operators, "neuron", noting("fast", torch_operators.neuron))
     monkeypatch.setattr(reference, "integrate", noting("reference", reference.integrate))
     return names
 
@@ -67,7 +67,7 @@ def test_the_switch(ran: list[str]) -> None:
 def test_an_unknown_choice_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="'turbo': choose 'fastest' or 'reference'"), kernels.use_kernels("turbo"):  # type: ignore[arg-type]
         pass
-    monkeypatch.setattr(choice, "_choice", "turbo")
+    monkeypatch.setattr(dispatch, "_choice", "turbo")
     with pytest.raises(ValueError, match="SEWDSL_KERNELS"):
         kernels.run_neurons(make("LIF"), current(3, 2, 4), {})
 

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels.joining import differentiate_join, trace_join
-from sewdsl.snn.kernels.tracing import tape_to_lines
-from sewdsl.snn.specification import JoinSpec
+from sewdsl.snn.kernels.tapes import differentiate_join, tape_to_lines, trace_join
+from sewdsl.snn.protocols import JoinSpec
 from tests.snn.kernels.test_tracing import PYTHON
 
 

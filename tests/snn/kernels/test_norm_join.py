@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import Join, PendingJoin
-from sewdsl.snn.kernels import norm_operator
-from sewdsl.snn.kernels.law import NeuronConstants
+from sewdsl.snn.kernels import torch_operators
+from sewdsl.snn.kernels.neuron_call import NeuronConstants
 from sewdsl.snn.neuron import Neuron
-from sewdsl.snn.norm import BatchNorm
-from sewdsl.snn.specification import JoinSpec
+from sewdsl.snn.protocols import JoinSpec
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
 from tests.snn.kernels.test_joining import JOINS, OTHERS, UNTRACEABLE
 
@@ -82,14 +82,14 @@ def assert_same(layer: Layer, x_TN: Tensor, other_TN: Tensor, tolerance: float) 
 def fused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tapes of joins that were computed by the kernel."""
     tapes: list[str] = []
-    run = norm_operator.norm_neuron
+    run = torch_operators.norm_neuron
 
     def noted(*arguments: object, batch: bool) -> Tensor:
         tapes.append(str(arguments[-1]))
         y: Tensor = run(*arguments, batch=batch)
         return y
 
-    monkeypatch.setattr(norm_operator, "norm_neuron", noted)
+    monkeypatch.setattr(torch_operators, "norm_neuron", noted)
     return tapes
 
 
@@ -289,7 +289,7 @@ def test_opcheck(join: str) -> None:
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
     law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
     arguments = x, other, *channels, None, None, None, law, join
-    torch.library.opcheck(norm_operator.norm_neuron, arguments, {"batch": True})
+    torch.library.opcheck(torch_operators.norm_neuron, arguments, {"batch": True})
     tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None, None, None
     wants = [True, True, False, True]
-    torch.library.opcheck(norm_operator.norm_neuron_backward, (*tensors, law, join, wants), {"batch": True})
+    torch.library.opcheck(torch_operators.norm_neuron_backward, (*tensors, law, join, wants), {"batch": True})

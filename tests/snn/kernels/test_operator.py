@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import cpu, operator
-from sewdsl.snn.kernels.law import NeuronConstants, parse_constants
-from sewdsl.snn.kernels.tracing import trace_surrogate
+from sewdsl.snn.kernels import cpu_neuron, torch_operators
+from sewdsl.snn.kernels.neuron_call import NeuronConstants, parse_constants
+from sewdsl.snn.kernels.tapes import trace_surrogate
 from sewdsl.snn.neuron import Neuron
 from tests.snn.kernels.cases import LAYOUTS, SURROGATES, current, make
 
 SLOPE = trace_surrogate(make("IF").surrogate) or ""
 LAWS = [
-    NeuronConstants(0.5, 0.5, 0.1, 0.0, 0.8, 0.0, True, SLOPE),
-    NeuronConstants(1.0, 1.0, 0.0, 0.0, 0.8, None, False, SLOPE),
-]  # noqa: FBT003
+    NeuronConstants(0.5, 0.5, 0.1, 0.0, 0.8, 0.0, True, SLOPE),  # noqa: FBT003 -- in the order of the class
+    NeuronConstants(1.0, 1.0, 0.0, 0.0, 0.8, None, False, SLOPE),  # noqa: FBT003
+]
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -36,9 +36,9 @@ def test_opcheck(law: NeuronConstants, layout: str, *, final: bool) -> None:
     x_TN = LAYOUTS[layout](current(3, 2, 4, 3, 3)).requires_grad_()
     v_N = torch.zeros(2, 4, 3, 3).requires_grad_() if final else None
     decay = torch.tensor(0.7, requires_grad=True) if final else None
-    torch.library.opcheck(operator.neuron, (x_TN, v_N, decay, None, None, law.text()), {"final": final})
+    torch.library.opcheck(torch_operators.neuron, (x_TN, v_N, decay, None, None, law.text()), {"final": final})
     tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, torch.tensor(0.7), None, None
-    torch.library.opcheck(operator.neuron_backward, (*tensors, law.text(), [True, False, final]))
+    torch.library.opcheck(torch_operators.neuron_backward, (*tensors, law.text(), [True, False, final]))
 
 
 class Stack(nn.Module):
@@ -93,7 +93,7 @@ def test_a_second_derivative_is_refused() -> None:
 
 def test_only_what_is_needed_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[bool, ...]] = []
-    whole = cpu.backward
+    whole = cpu_neuron.backward
 
     def spy(work: object, g_spikes: object, g_final: object, wants: object) -> object:
         asked.append(tuple(wants))  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def test_only_what_is_needed_is_computed(monkeypatch: pytest.MonkeyPatch) -> Non
         assert [bool(result.numel()) for result in results[:2]] == list(asked[-1][:2])
         return results
 
-    monkeypatch.setattr(cpu, "backward", spy)
+    monkeypatch.setattr(cpu_neuron, "backward", spy)
     x_TN, v_N, w = current(3, 2, 4), torch.zeros(2, 4), torch.tensor(0.1)
     for needs in product((True, False), repeat=3):
         if any(needs):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import choice, pool
+from sewdsl.snn.kernels import dispatch, max_pool
 from sewdsl.snn.pooling import MaxPool2d
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -18,11 +18,11 @@ DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 @pytest.fixture(autouse=True)
 def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", 0)
+    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 0)
 
 
 @st.composite
-def windows(draw: st.DrawFn) -> pool.Window:
+def windows(draw: st.DrawFn) -> max_pool.Window:
     (kh, kw), (sh, sw) = (draw(st.tuples(st.integers(1, 4), st.integers(1, 4))) for _ in range(2))
     return kh, kw, sh, sw, draw(st.integers(0, kh // 2)), draw(st.integers(0, kw // 2))
 
@@ -35,16 +35,16 @@ def maps(samples: int, channels: int, height: int, width: int) -> Tensor:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(window=windows(), shape=st.tuples(st.integers(0, 2), st.integers(1, 35), st.integers(4, 9), st.integers(4, 9)))
-def test_maxima_and_gradients(dtype: torch.dtype, window: pool.Window, shape: tuple[int, int, int, int]) -> None:
+def test_maxima_and_gradients(dtype: torch.dtype, window: max_pool.Window, shape: tuple[int, int, int, int]) -> None:
     x = maps(*shape).to(dtype).requires_grad_()
-    assert pool.kernel_applies(x, window)
-    y, places = pool.forward(x.detach(), window)
+    assert max_pool.kernel_applies(x, window)
+    y, places = max_pool.forward(x.detach(), window)
     expected = functional.max_pool2d(x, window[0:2], window[2:4], window[4:6])
     assert torch.equal(y, expected)
     assert places.numel() == y.numel()
     g = torch.randint(-3, 4, y.shape).to(dtype)  # row by row, as a flattening hands it back
     g_x = torch.full_like(x, float("nan"))
-    pool.backward(g, places, g_x, window)
+    max_pool.backward(g, places, g_x, window)
     assert torch.equal(g_x, torch.autograd.grad(expected, x, g)[0])
     assert g_x.stride() == x.stride()
 
@@ -52,16 +52,16 @@ def test_maxima_and_gradients(dtype: torch.dtype, window: pool.Window, shape: tu
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -0.0])
 @pytest.mark.parametrize("window", [(2, 2, 2, 2, 0, 0), (3, 3, 2, 2, 1, 1)])
-def test_numbers_that_are_none(value: float, window: pool.Window, dtype: torch.dtype) -> None:
+def test_numbers_that_are_none(value: float, window: max_pool.Window, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     x = torch.where(torch.rand(2, 17, 6, 6) < 0.5, value, maps(2, 17, 6, 6)).to(dtype)
     x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
     expected = functional.max_pool2d(x, window[0:2], window[2:4], window[4:6])
-    y, places = pool.forward(x.detach(), window)
+    y, places = max_pool.forward(x.detach(), window)
     torch.testing.assert_close(y, expected, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(y.signbit() & ~y.isnan(), expected.signbit() & ~y.isnan())
     g, g_x = torch.ones_like(y), torch.empty_like(x)
-    pool.backward(g, places, g_x, window)
+    max_pool.backward(g, places, g_x, window)
     assert torch.equal(g_x, torch.autograd.grad(expected, x, g)[0])
 
 
@@ -70,19 +70,19 @@ def test_sums_in_sixteen_bits_are_rounded_once() -> None:
     x = torch.zeros(1, 1, 5, 5, dtype=torch.bfloat16)
     x[0, 0, 2, 2] = 1
     window = (3, 3, 1, 1, 1, 1)
-    _, places = pool.forward(x, window)
+    _, places = max_pool.forward(x, window)
     g = torch.rand(1, 1, 5, 5, generator=torch.Generator().manual_seed(0)).bfloat16()
     g_x = torch.empty_like(x)
-    pool.backward(g, places, g_x, window)
+    max_pool.backward(g, places, g_x, window)
     assert g_x[0, 0, 2, 2] == g[0, 0, 1:4, 1:4].float().sum().bfloat16()
 
 
 def test_rows_between_large_windows() -> None:
     """Places there have no byte left to be told apart by."""
     x, window = maps(1, 2, 36, 16).requires_grad_(), (16, 16, 18, 16, 0, 0)
-    y, places = pool.forward(x.detach(), window)
+    y, places = max_pool.forward(x.detach(), window)
     g_x = torch.full_like(x, float("nan"))
-    pool.backward(torch.ones_like(y), places, g_x, window)
+    max_pool.backward(torch.ones_like(y), places, g_x, window)
     (expected,) = torch.autograd.grad(functional.max_pool2d(x, 16, (18, 16)).sum(), x)
     assert torch.equal(g_x, expected)
 
@@ -94,22 +94,22 @@ def test_any_number_of_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         x = maps(3, 16, 64, 64)
-        assert torch.equal(pool.forward(x, (3, 3, 1, 1, 1, 1))[0], functional.max_pool2d(x, 3, 1, 1))
+        assert torch.equal(max_pool.forward(x, (3, 3, 1, 1, 1, 1))[0], functional.max_pool2d(x, 3, 1, 1))
     finally:
         torch.set_num_threads(before)
 
 
 def test_what_does_not_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     x, window = maps(2, 3, 40, 40), (2, 2, 2, 2, 0, 0)
-    assert pool.kernel_applies(x, window)
-    assert pool.kernel_applies(x, (16, 16, 1, 1, 0, 0))
-    assert not pool.kernel_applies(x, (16, 17, 1, 1, 0, 0))  # more places than a byte tells apart
-    assert not pool.kernel_applies(x.contiguous(), window)
-    assert not pool.kernel_applies(x.to(torch.int32), window)
+    assert max_pool.kernel_applies(x, window)
+    assert max_pool.kernel_applies(x, (16, 16, 1, 1, 0, 0))
+    assert not max_pool.kernel_applies(x, (16, 17, 1, 1, 0, 0))  # more places than a byte tells apart
+    assert not max_pool.kernel_applies(x.contiguous(), window)
+    assert not max_pool.kernel_applies(x.to(torch.int32), window)
     with kernels.use_kernels("reference"):
-        assert not pool.kernel_applies(x, window)
-    monkeypatch.setattr(choice, "LARGE_TENSOR_ELEMENTS", x.numel() + 1)
-    assert not pool.kernel_applies(x, window)
+        assert not max_pool.kernel_applies(x, window)
+    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", x.numel() + 1)
+    assert not max_pool.kernel_applies(x, window)
 
 
 def test_the_layer_keeps_a_byte_for_each_maximum() -> None:

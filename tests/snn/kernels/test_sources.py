@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sewdsl.snn.kernels import cpu_source, sources
+from sewdsl.snn.kernels import compile_cache, cpu_source
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,12 +18,12 @@ PROGRAM = """
 import torch
 from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import cpu
+from sewdsl.snn.kernels import cpu_neuron
 x = torch.full((3, 1, 8), 0.7, requires_grad=True)
 spikes = kernels.run_neurons(catalogue()["LIF"](), x, {})
 spikes.sum().backward()
 assert spikes.sum() == 0 and x.grad.abs().sum() > 0
-print(sum(cpu._forward("float32", "hard").stats.cache_hits.values()))
+print(sum(cpu_neuron._forward("float32", "hard").stats.cache_hits.values()))
 """
 
 
@@ -61,19 +61,19 @@ def test_a_folder_that_cannot_be_used_does_no_harm(tmp_path: Path) -> None:
 
 def test_a_changed_file_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
-    first = sources.load_source("answer = 1\n", "versions")
+    first = compile_cache.load_source("answer = 1\n", "versions")
     path = Path(str(first.__file__))
     path.write_text("answer = 2\n", encoding="utf-8")
-    assert sources.load_source("answer = 1\n", "versions").answer == 1
+    assert compile_cache.load_source("answer = 1\n", "versions").answer == 1
     assert path.read_text(encoding="utf-8").endswith("\nanswer = 1\n")
-    assert sources.load_source("answer = 1\n", "others").__file__ != str(path)
+    assert compile_cache.load_source("answer = 1\n", "others").__file__ != str(path)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="reads the instructions of another processor")
 def test_nothing_is_contracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A multiplication and an addition in one rounding would move a spike."""
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
-    kernel = sources.load_source(cpu_source.render_forward("float32", "hard"), "a test").forward
+    kernel = compile_cache.load_source(cpu_source.render_forward("float32", "hard"), "a test").forward
     assembly = "\n".join(kernel.inspect_asm().values())
     assert "mulps" in assembly
     assert "fmadd" not in assembly

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 import torch
 
-from sewdsl.snn.kernels import threads
+from sewdsl.snn.kernels import thread_blocks
 from tests.snn.kernels.cases import Case, current, make, run
 
 
@@ -28,23 +28,23 @@ def restored() -> Iterator[None]:
 def test_every_neuron_is_dealt_with_once(restored: None, neurons: int, block: int, count: int) -> None:
     torch.set_num_threads(count)
     pieces: list[tuple[int, int]] = []
-    threads.run_in_blocks(lambda first, last: pieces.append((first, last)), neurons, block, parallel=True)
+    thread_blocks.run_in_blocks(lambda first, last: pieces.append((first, last)), neurons, block, parallel=True)
     assert [i for first, last in sorted(pieces) for i in range(first, last)] == list(range(neurons))
     assert all(first % block == 0 for first, _ in pieces)
-    assert len(pieces) <= max(1, count * threads.PIECES_PER_THREAD)
+    assert len(pieces) <= max(1, count * thread_blocks.PIECES_PER_THREAD)
 
 
 def test_small_work_stays_in_the_calling_thread(restored: None) -> None:
     torch.set_num_threads(2)
     callers = []
-    threads.run_in_blocks(lambda _first, _last: callers.append(threading.get_ident()), 10_000, 64, parallel=False)
+    thread_blocks.run_in_blocks(lambda _first, _last: callers.append(threading.get_ident()), 10_000, 64, parallel=False)
     assert callers == [threading.get_ident()]
 
 
 def test_an_error_arrives(restored: None) -> None:
     torch.set_num_threads(2)
     with pytest.raises(ZeroDivisionError):
-        threads.run_in_blocks(lambda first, _last: first // 0, 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(lambda first, _last: first // 0, 10_000, 64, parallel=True)
 
 
 def test_an_error_of_another_thread_arrives(restored: None) -> None:
@@ -58,7 +58,7 @@ def test_an_error_of_another_thread_arrives(restored: None) -> None:
         assert failed.wait(60)
 
     with pytest.raises(ZeroDivisionError):
-        threads.run_in_blocks(work, 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(work, 10_000, 64, parallel=True)
 
 
 def test_the_result_does_not_depend_on_the_threads(restored: None) -> None:
@@ -88,11 +88,11 @@ def test_several_callers_at_once(restored: None) -> None:
 def test_a_forked_process_has_threads_of_its_own(restored: None) -> None:
     torch.set_num_threads(2)
     seen: list[int] = []
-    threads.run_in_blocks(lambda first, _last: seen.append(first), 10_000, 64, parallel=True)
+    thread_blocks.run_in_blocks(lambda first, _last: seen.append(first), 10_000, 64, parallel=True)
     child = os.fork()
     if not child:
         again: list[int] = []
-        threads.run_in_blocks(lambda first, _last: again.append(first), 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(lambda first, _last: again.append(first), 10_000, 64, parallel=True)
         os._exit(0 if sorted(again) == sorted(seen) else 1)
     _, status = os.waitpid(child, 0)
     assert status == 0
@@ -101,12 +101,12 @@ def test_a_forked_process_has_threads_of_its_own(restored: None) -> None:
 def test_a_thread_that_comes_late_holds_nothing(restored: None) -> None:
     """Its turn stays in line until it wakes, and with it what it holds."""
     torch.set_num_threads(2)
-    pool, free = threads._pool(2), threading.Event()
+    pool, free = thread_blocks._pool(2), threading.Event()
     busy = [pool.submit(free.wait, 60) for _ in range(2)]
     held = torch.zeros(8)
     gone = weakref.ref(held)
     try:
-        threads.run_in_blocks(partial(_touch, held), 10_000, 64, parallel=True)
+        thread_blocks.run_in_blocks(partial(_touch, held), 10_000, 64, parallel=True)
         del held
         assert gone() is None
     finally:

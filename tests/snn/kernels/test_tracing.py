@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels.tracing import tape_to_lines, trace_surrogate
+from sewdsl.snn.kernels.tapes import tape_to_lines, trace_surrogate
 from tests.snn.kernels.cases import SURROGATES, make
 
 PYTHON = {

@@ -15,7 +15,7 @@ from sewdsl.cli.app import app
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.train.data.split import split_off_validation
-from sewdsl.train.plan import plan_training
+from sewdsl.train.training_plan import plan_training
 from tests.train.conftest import SMALL
 from tests.train.data import trees
 
@@ -131,7 +131,9 @@ class TestWhereItLay:
     def test_how_to_go_on(self, trained: Path, sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The variable would come before what the folder remembers."""
         (trained / "result.json").unlink()
-        monkeypatch.setattr("sewdsl.train.run.evaluate_samples", lambda *_: signal.raise_signal(signal.SIGINT))
+        monkeypatch.setattr(
+            "sewdsl.train.fit.train_run.evaluate_samples", lambda *_: signal.raise_signal(signal.SIGINT)
+        )
         for variable, extra in ((None, ""), (str(sets), ""), ("/elsewhere", f" --data {sets}")):
             if variable:
                 monkeypatch.setenv("SEWDSL_DATA", variable)

@@ -21,11 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sewdsl.train.data import datasets
-from sewdsl.train.data.dataset import DataOptions
+from sewdsl.train.data.dataset import DataError, DataOptions
 from sewdsl.train.data.events.recording import EventFile, FrameFile
-from sewdsl.train.data.image_files import ImageFiles
+from sewdsl.train.data.image_samples import ImageFiles
 from sewdsl.train.data.numpy_files import MAX_UNPACKED
-from sewdsl.train.data.problem import DataError
 from tests.train.data import writers
 from tests.train.data.writers import some_events
 
@@ -252,8 +251,8 @@ import resource, sys
 from pathlib import Path
 import numpy, PIL.Image, PIL.PngImagePlugin
 from sewdsl.train.data.events.recording import EventFile, FrameFile
-from sewdsl.train.data.image_files import ImageFiles
-from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.image_samples import ImageFiles
+from sewdsl.train.data.dataset import DataError
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 now = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmSize" in line)
 resource.setrlimit(resource.RLIMIT_AS, (1024 * now + limit, 1024 * now + limit))

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewdsl.train.data.events.framing import frames
-from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.events.event_stream import Events, frames
 from tests.train.data.writers import some_events
 
 

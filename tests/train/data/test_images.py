@@ -11,9 +11,8 @@ from torchvision.utils import save_image
 from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DataOptions, DataSet
-from sewdsl.train.data.image_files import DEVIATION, MEAN, random_crop
-from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
+from sewdsl.train.data.image_samples import DEVIATION, MEAN, random_crop
 from tests.train.data import writers
 from tests.train.data.writers import folder
 

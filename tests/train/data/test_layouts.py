@@ -9,12 +9,10 @@ import torch
 
 from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
-from sewdsl.train.data.dataset import DataOptions, DataSet, Samples, SampleSet
-from sewdsl.train.data.events import framing
+from sewdsl.train.data.dataset import DataError, DataOptions, DataSet, Samples, SampleSet
+from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.recording import EventFile, FrameFile
-from sewdsl.train.data.problem import DataError
-from sewdsl.train.data.recorded import RecordedDataSet
-from sewdsl.train.data.recordings import Recordings
+from sewdsl.train.data.recorded_dataset import RecordedDataSet, Recordings
 from tests.train.data import trees, writers
 from tests.train.data.writers import folder, some_events
 
@@ -37,7 +35,7 @@ class TestGesture:
             assert x.dtype == torch.float32
             assert y.tolist() == list(range(11))  # class 10 is 10
             for label in range(11):
-                wanted = framing.frames(trees.trial(label, number), 4, (128, 128))
+                wanted = event_stream.frames(trees.trial(label, number), 4, (128, 128))
                 assert np.array_equal(x[:, label].numpy(), wanted)
         assert (gestures.names[0], gestures.names[10]) == ("hand clapping", "other gestures")
 
@@ -149,7 +147,7 @@ def test_damaged_table(tmp_path: Path) -> None:
         (
             "frames_number_4_split_by_number",
             ".npz",
-            lambda path, events: writers.frames_npz(path, events, framing.frames, 4, (128, 128)),
+            lambda path, events: writers.frames_npz(path, events, event_stream.frames, 4, (128, 128)),
         ),
     ],
 )
@@ -159,7 +157,7 @@ def test_cifar10_dvs(marker: str, suffix: str, write: Callable[..., None], tmp_p
     assert train.y.bincount().tolist() == [11] * 10
     assert test.y.bincount().tolist() == [1] * 10
     for label, sequence in enumerate(whole(test).x.unbind(1)):  # '9' is the last of 0 to 11 as characters have it
-        wanted = framing.frames(some_events(40, 128, 100 * label + 9), 4, (128, 128))
+        wanted = event_stream.frames(some_events(40, 128, 100 * label + 9), 4, (128, 128))
         assert np.array_equal(sequence.numpy(), wanted)
     with pytest.raises(DataError, match="holds 120 of 10,000 training recordings"):
         data("cifar10-dvs", tmp_path, subset=False).find()
@@ -178,7 +176,7 @@ class TestNMnist:
         train, test = data("nmnist", tmp_path).load()
         assert train.y.bincount().tolist() == [3] * 10
         assert test.y.bincount().tolist() == [2] * 10
-        assert np.array_equal(whole(test).x[:, 5].numpy(), framing.frames(some_events(40, 34, 201), 4, (34, 34)))
+        assert np.array_equal(whole(test).x[:, 5].numpy(), event_stream.frames(some_events(40, 34, 201), 4, (34, 34)))
 
     def test_no_test_folder(self, tmp_path: Path) -> None:
         trees.nmnist(tmp_path, {"Train": 10})
@@ -229,7 +227,7 @@ class TestFolders:
         assert set_.names == [], "numbers are no names"
         assert train.y.tolist() == [0] * 4 + [2] * 4 + [10] * 4
         for sequence in whole(test).x.unbind(1):
-            assert np.array_equal(sequence.numpy(), framing.frames(events, 3, (20, 20)))
+            assert np.array_equal(sequence.numpy(), event_stream.frames(events, 3, (20, 20)))
 
     def test_names_are_counted_and_a_fifth_held_out(self, tmp_path: Path) -> None:
         for name in ("left", "right"):
@@ -256,7 +254,7 @@ class TestFolders:
     @pytest.mark.parametrize("suffix", [".npy", ".npz"])
     @pytest.mark.parametrize("scale", [1.0, 0.5])
     def test_ready_frames(self, suffix: str, scale: float, tmp_path: Path) -> None:
-        frames = framing.frames(some_events(400, 20), 3, (20, 20)) * scale
+        frames = event_stream.frames(some_events(400, 20), 3, (20, 20)) * scale
         for split in ("train", "test"):
             path = folder(tmp_path / split / "0" / f"a{suffix}")
             np.save(path, frames) if suffix == ".npy" else np.savez(path, frames=frames)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sewdsl.train.data.events.formats import read_events
+from sewdsl.train.data.dataset import DataError
+from sewdsl.train.data.events.event_stream import Events
+from sewdsl.train.data.events.file_formats import read_events
 from sewdsl.train.data.events.recording import EventFile, FrameFile
-from sewdsl.train.data.events.stream import Events
-from sewdsl.train.data.problem import DataError
 from tests.train.data import writers
 from tests.train.data.writers import some_events
 

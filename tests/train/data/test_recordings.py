@@ -8,9 +8,9 @@ import torch
 
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DataOptions
+from sewdsl.train.data.events.event_stream import Events
 from sewdsl.train.data.events.recording import EventFile
-from sewdsl.train.data.events.stream import Events
-from sewdsl.train.data.recorded import RecordedDataSet
+from sewdsl.train.data.recorded_dataset import RecordedDataSet
 
 LAYOUTS = ("spikingjelly", "tonic", "raw")
 

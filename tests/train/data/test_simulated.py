@@ -6,11 +6,11 @@ import torch
 
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DataOptions
-from sewdsl.train.data.events import framing
-from sewdsl.train.data.events.saccades import Sensor
+from sewdsl.train.data.events import event_stream
+from sewdsl.train.data.events.simulated_sensor import Sensor
 from sewdsl.train.data.mnist5k import read_digits
 from sewdsl.train.data.mnist5k_dvs import SENSOR, SimulatedDigit
-from sewdsl.train.data.recordings import Recordings
+from sewdsl.train.data.recorded_dataset import Recordings
 
 
 @cache
@@ -61,7 +61,7 @@ FIRST = [3942, 4074, 4225]
 
 
 def test_goes_the_way_of_recordings() -> None:
-    wanted = framing.frames(digit(7).events(), 6, SENSOR.size)
+    wanted = event_stream.frames(digit(7).events(), 6, SENSOR.size)
     for _ in range(2):  # made, then from the cache
         assert np.array_equal(digit(7).frames(6, (2, *SENSOR.size)), wanted)
 

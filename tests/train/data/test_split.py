@@ -4,8 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewdsl.train.data.dataset import Samples, Splits
-from sewdsl.train.data.problem import DataError
+from sewdsl.train.data.dataset import DataError, Samples, Splits
 from sewdsl.train.data.split import draw_share, split_off_validation
 
 

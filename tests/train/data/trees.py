@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sewdsl.train.data.events import framing
-from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.events import event_stream
+from sewdsl.train.data.events.event_stream import Events
 from tests.train.data import writers
 from tests.train.data.writers import folder, some_events
 
@@ -30,7 +30,7 @@ def gesture_frames(root: Path, steps: int = 4) -> None:
     for split, user in (("train", "user01"), ("test", "user24")):
         for label in range(11):
             path = folder(root / f"frames_number_{steps}_split_by_number/{split}/{label}/{user}_led_0.npz")
-            writers.frames_npz(path, trial(label, int(user == "user24")), framing.frames, steps, (128, 128))
+            writers.frames_npz(path, trial(label, int(user == "user24")), event_stream.frames, steps, (128, 128))
 
 
 def gesture_tonic(root: Path) -> None:

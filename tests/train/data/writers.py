@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.events.event_stream import Events
 
 
 def some_events(count: int = 50, size: int = 34, seed: int = 0) -> Events:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewdsl.train.data.cache import load_or_make
-from sewdsl.train.data.events import framing
-from sewdsl.train.data.events.formats import read_events
-from sewdsl.train.data.events.stream import Events
+from sewdsl.train.data.dataset import DataError
+from sewdsl.train.data.events import event_stream
+from sewdsl.train.data.events.event_stream import Events
+from sewdsl.train.data.events.file_formats import read_events
 from sewdsl.train.data.numpy_files import ShapeError, read_array, read_arrays
-from sewdsl.train.data.problem import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class EventFile(Recording):
     end: int | None = None
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Frames with the same number of events each; see :func:`sewdsl.train.data.events.framing.frames`."""
+        """Frames with the same number of events each; see :func:`sewdsl.train.data.events.event_stream.frames`."""
         try:
             stat = self.path.stat()
             source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
@@ -66,7 +66,7 @@ class EventFile(Recording):
             raise DataError(_damaged(self.path, error)) from None
 
     def events(self) -> Events:
-        """The events of the sample; errors are those of :func:`sewdsl.train.data.events.formats.read_events`."""
+        """The events of the sample; errors are those of :func:`sewdsl.train.data.events.file_formats.read_events`."""
         events = read_events(self.path)
         return events if self.end is None else events.between(self.start, self.end)
 
@@ -75,7 +75,7 @@ class EventFile(Recording):
         if not len(events.t):
             message = "it ends before the trial" if self.end else "it holds no event"
             raise ValueError(message)
-        return framing.frames(events, steps, (shape[1], shape[2]))
+        return event_stream.frames(events, steps, (shape[1], shape[2]))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,310 @@
+"""Residual blocks as in Fang et al. 2021, Sec. 3.2 and 3.3: input, branch, shortcut, join, output."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sewdsl.ir.network import Network, Node, PathStep
+from sewdsl.ir.op import Activation, Join, Neuron
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.max_pool import MaxPool
+
+
+@dataclass(frozen=True)
+class ResidualBlock:
+    """A join with its operands, and the activation after it that is part of the block.
+
+    Attributes:
+        source: Index of the node that both branch and shortcut begin at: S.
+        join: Index of the join.
+        activation: Index of the block's own activation after the join, as in a Spiking block; None: the block ends
+            with its join, as a SEW block does, whatever the network applies to its output.
+        identity: Whether the shortcut is S itself. Where it is not, it is a projection: a downsample block.
+    """
+
+    source: int
+    join: int
+    activation: int | None
+    identity: bool
+
+    @property
+    def end(self) -> int:
+        """Index of the node that gives the block's output O."""
+        return self.join if self.activation is None else self.activation
+
+
+def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
+    """All blocks, in order of their joins."""
+    return _finder(network).blocks
+
+
+def identity_blocks(network: Network) -> Iterator[ResidualBlock]:
+    """Those that would be an identity, if their branch were neutral and the activation behind it passed all on."""
+    return (block for block in residual_blocks(network) if block.identity)
+
+
+def identity_chains(network: Network, belongs: Callable[[ResidualBlock], bool]) -> Iterator[tuple[ResidualBlock, ...]]:
+    """Identities in a row, each beginning where the one before ends, max pooling aside; as long as they belong.
+
+    Pooling passes spikes and gradients on as they are, to where the maximum was.
+    """
+    ends: dict[int, list[ResidualBlock]] = {}
+    unpooled = _before_pooling(network)
+    for block in identity_blocks(network):
+        if belongs(block):
+            row = ends.pop(unpooled[block.source], [])
+            row.append(block)
+            ends[block.end] = row
+    yield from map(tuple, ends.values())
+
+
+class _Finder:
+    """Finds the blocks of a network, each in time that does not grow with what is inside of its branch.
+
+    Attributes:
+        closed: For each join, the node behind which everything is that it depends on up to there: S of its block, if no
+            other way leads out of the block.
+        ends_with_activation: For each node, whether it is an activation, or one that is only pooled or dropped out
+            afterwards.
+        first_activations: For each node, the first activation that its output is sent through before it is weighed;
+            the number of nodes where there is none.
+        blocks: All blocks, in order of their joins.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.closed: dict[int, int] = {}
+        self.ends_with_activation = self._ends()
+        self.first_activations = self._firsts()
+        self.blocks = tuple(self._blocks())
+
+    def reads(self, node: int, source: int) -> bool:
+        """Whether a node depends on another one; blocks that lie between the two are passed in one step."""
+        todo, seen = [node], {node}
+        while todo:
+            index = todo.pop()
+            if index == source:
+                return True
+            for before in self._before(index, source):
+                if before >= source and before not in seen:
+                    seen.add(before)
+                    todo.append(before)
+        return False
+
+    def _before(self, index: int, source: int) -> tuple[int, ...]:
+        """The nodes that a node depends on first, on the way back to another one."""
+        start = self.closed.get(index, -1)
+        return (start,) if start >= source else self.network.nodes[index].inputs
+
+    def _is_closed(self, join: int, source: int) -> bool:
+        """Whether every way back from a join leads to a node, as far back as that."""
+        todo = list(self.network.nodes[join].inputs)
+        seen = set(todo)
+        while todo:
+            index = todo.pop()
+            if index < source:
+                return False
+            fresh = {*self._before(index, source)} - seen if index > source else set()
+            seen |= fresh
+            todo += fresh
+        return True
+
+    def _blocks(self) -> Iterator[ResidualBlock]:
+        for index, node in enumerate(self.network):
+            if isinstance(node.op, Join):
+                branch, shortcut = node.inputs
+                identity = self.reads(branch, shortcut)
+                source = shortcut if identity else self._outside(index)
+                if self._is_closed(index, source):
+                    self.closed[index] = source
+                yield ResidualBlock(source, index, self._activation(source, index), identity)
+
+    def _ends(self) -> list[bool]:
+        network = self.network
+        found: list[bool] = []
+        for node in network:
+            passes = len(node.inputs) == 1 and not (network.macs(node) or network.parameters(node))
+            found.append(isinstance(node.op, Activation) or (passes and found[node.inputs[0]]))
+        return found
+
+    def _firsts(self) -> list[int]:
+        network = self.network
+        none = len(network)
+        found = [none] * none
+        for index in range(none - 1, -1, -1):
+            for reader in network.readers[index]:
+                node = network.nodes[reader]
+                if isinstance(node.op, Activation):
+                    found[index] = min(found[index], reader)
+                elif found[reader] < found[index] and not network.macs(node):
+                    found[index] = found[reader]
+        return found
+
+    def _activation(self, source: int, join: int) -> int | None:
+        """The activation that reads the join, if it is part of the block.
+
+        It is if the block is written so, as a block or a repeat that begins with the join, or if the block would have
+        no activation otherwise: its source is one, and its branch neither begins nor ends with one. A branch that
+        begins with an activation (pre-activation, membrane shortcuts) or ends with one (SEW) needs none after the join,
+        and where the source is a current, so is what the join gives; an activation that follows then belongs to the
+        network.
+        """
+        network = self.network
+        readers = network.readers[join]
+        if len(readers) != 1 or not isinstance(network.nodes[readers[0]].op, Activation):
+            return None
+        (activation,) = readers
+        path, branch = network.nodes[join].path, network.nodes[join].inputs[0]
+        complete = self._begins_with_activation(source, branch) or self.ends_with_activation[branch]
+        activated = self.ends_with_activation[source]
+        written = network.nodes[activation].path == path and network.nodes[source].path[: len(path)] != path
+        if complete:
+            return activation if written and (activated or network.nodes[source].output.values.binary) else None
+        return activation if written or activated else None
+
+    def _begins_with_activation(self, source: int, end: int) -> bool:
+        """Whether a branch sends its input through an activation before it weighs it."""
+        first = self.first_activations[source]
+        if first > end:
+            return False
+        if self.reads(end, first):
+            return True
+        network, branch, unweighted = self.network, ancestors(self.network, end, source), {source}
+        for index in sorted(branch - {source}):
+            node = network.nodes[index]
+            if unweighted.intersection(node.inputs):
+                if isinstance(node.op, Activation):
+                    return True
+                if not network.macs(node):
+                    unweighted.add(index)
+        return False
+
+    def _outside(self, join: int) -> int:
+        """The node that the branch of a join begins at: the first on the way back that is not in it."""
+        nodes = self.network.nodes
+        depth = len(nodes[join].path) + 1
+        (index, *_) = nodes[join].inputs
+        branch = nodes[index].path[:depth]
+        if len(branch) < depth or branch[-1].kind != "branch":
+            return index  # it is 'id'
+        while _within(nodes[index].path, branch):
+            index = self.closed[index] if index in self.closed else min(nodes[index].inputs)
+        return index
+
+
+def _within(path: tuple[PathStep, ...], branch: tuple[PathStep, ...]) -> bool:
+    """Whether a way begins with that of a branch: most that do share the very object of its last step."""
+    depth = len(branch)
+    return len(path) >= depth and (path[depth - 1] is branch[-1] or path[:depth] == branch)
+
+
+_FINDERS: dict[int, _Finder] = {}
+"""Those of networks that are in use, by the ids of these: several rules ask."""
+
+
+def _finder(network: Network) -> _Finder:
+    key = id(network)
+    if key not in _FINDERS:
+        _FINDERS[key] = _Finder(network)
+        weakref.finalize(network, _FINDERS.pop, key, None)
+    return _FINDERS[key]
+
+
+def depends_on(network: Network, node: int, source: int) -> bool:
+    """Whether a node depends on another one."""
+    return _finder(network).reads(node, source)
+
+
+def ancestors(network: Network, node: int, since: int) -> set[int]:
+    """The nodes that a node depends on, itself included, as far back as a given one."""
+    todo, seen = [node], {node}
+    while todo:
+        new = {i for i in network.nodes[todo.pop()].inputs if i >= since} - seen
+        seen |= new
+        todo += new
+    return seen
+
+
+def _before_pooling(network: Network) -> list[int]:
+    """For each node, the node whose maxima it is: itself, unless it is max pooling."""
+    found: list[int] = []
+    for index, node in enumerate(network):
+        found.append(found[node.inputs[0]] if isinstance(node.op, MaxPool) else index)
+    return found
+
+
+@dataclass(frozen=True)
+class BranchEnd:
+    """The last ops of a branch.
+
+    Attributes:
+        activation: What ends it, if an activation does.
+        norm: The batch norm before the activation, or at the end; None: something else stands there.
+        why: Where there is no norm to set: what the branch ends in instead.
+    """
+
+    activation: Activation | None
+    norm: Node | None
+    why: str = ""
+
+
+def branch_end(network: Network, join: Node) -> BranchEnd:
+    """The end of a join's branch; a batch norm that something besides the branch reads does not count."""
+    end = join.inputs[0]
+    op = network.nodes[end].op
+    activation = op if isinstance(op, Activation) else None
+    last = network.nodes[end].inputs[0] if activation else end
+    norm = network.nodes[last]
+    tail = f" and {activation.kind}" if activation else ""
+    if not isinstance(norm.op, BatchNorm):
+        return BranchEnd(activation, None, f"{norm.op.kind}{tail}")
+    if any(len(network.readers[index]) > 1 for index in (end, last)):
+        return BranchEnd(activation, None, f"a {norm.op.kind}{tail} that the shortcut reads too")
+    return BranchEnd(activation, norm)
+
+
+@dataclass(frozen=True)
+class NamedResidual:
+    """A residual block.
+
+    Attributes:
+        index: From 1, in order of computation.
+        name: Of its place in the network; where several joins share it, of the join.
+        source: Name of the node that gives its input S; None: the network's input.
+        branch: Name of the neuron that ends its branch, whose spikes are A; None: none does, as in a Spiking block.
+        output: Name of the node that gives its output O.
+        downsample: Whether its shortcut is a projection: between two such blocks lies what the paper calls an identity
+            mapping area.
+    """
+
+    index: int
+    name: str
+    source: str | None
+    branch: str | None
+    output: str
+    downsample: bool
+
+
+def named_residuals(network: Network) -> tuple[NamedResidual, ...]:
+    """All of them."""
+    found = tuple(residual_blocks(network))
+    names = [network.nodes[block.join].name for block in found]
+    places = [name.rpartition(".")[0] or name for name in names]
+    return tuple(
+        NamedResidual(
+            index,
+            place if places.count(place) == 1 else name,
+            network.nodes[block.source].name if block.source else None,
+            _neuron(network, network.nodes[block.join].inputs[0]),
+            network.nodes[block.end].name,
+            not block.identity,
+        )
+        for index, (block, name, place) in enumerate(zip(found, names, places, strict=True), start=1)
+    )
+
+
+def _neuron(network: Network, index: int) -> str | None:
+    node = network.nodes[index]
+    return node.name if isinstance(node.op, Neuron) else None

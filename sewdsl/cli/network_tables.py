@@ -1,0 +1,347 @@
+"""Tables of a network on a terminal: layers, operations and energy, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermost_block
+from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
+from sewdsl.cli.output import console
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.printed_values import format_bytes, format_value
+from sewdsl.ir.signal import Signal
+from sewdsl.passes import optimize_program
+from sewdsl.passes.memory import PeakMemory, TrainingLoad, peak_memory, training_load
+
+if TYPE_CHECKING:
+    from sewdsl.probe.measured_operations import MeasuredOperations
+
+
+ENERGY_FOOTNOTE = (
+    "Of 'events' there is one for each value that is not zero and each weight that it meets, of 'accumulations' k for "
+    "a count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes "
+    "for one time-step. Neurons, joins, pooling and batch norm are not counted."
+)
+
+
+class EnergyRow(NamedTuple):
+    """A layer's operations for one sample; a mean over samples need not be whole.
+
+    Attributes:
+        most: The layer, and what it computes at most.
+        dense: Multiply-accumulates at every tap.
+        events: Operations, a count being one event.
+        accumulations: Operations, a count k being k spikes.
+        activity: Share of values that are not zero, in [0, 1]; None: not measured.
+    """
+
+    most: LayerOperations
+    dense: float
+    events: float
+    accumulations: float
+    activity: float | None = None
+
+    def energies(self, costs: EnergyCosts) -> tuple[float, float, float]:
+        """Energy in J of the three."""
+        one, each = (self.most.energy(count, costs) for count in (self.events, self.accumulations))
+        return self.dense * costs.mac * 1e-12, one, each
+
+
+def energy_bounds(network: Network) -> list[EnergyRow]:
+    """If every neuron fires at every time-step."""
+    return [EnergyRow(most, most.dense, most.events, most.accumulations) for most in operation_bounds(network)]
+
+
+def measured_energy(found: Sequence[MeasuredOperations]) -> list[EnergyRow]:
+    """On average over the samples that were shown."""
+    return [
+        EnergyRow(m.most, m.dense / m.samples, m.events / m.samples, m.accumulations / m.samples, m.activity)
+        for m in found
+    ]
+
+
+def print_energy(lines: Sequence[EnergyRow], title: str, costs: EnergyCosts) -> None:
+    """Prints a line for each layer with weights, the totals, and what they rest on."""
+    out = console()
+    out.print(title, style="bold")
+    out.print(_table(lines, costs))
+    out.print(
+        f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {ENERGY_FOOTNOTE}", style="dim"
+    )
+
+
+def energy_to_json(network: Network, lines: Sequence[EnergyRow], costs: EnergyCosts) -> dict[str, Any]:
+    """The same as plain data; energies in joules."""
+    dense, events, accumulations = _sums(lines, costs)
+    return {
+        "name": network.name,
+        "steps": network.settings.steps,
+        "costs_pj": costs._asdict(),
+        "dense_energy": dense,
+        "event_energy": events,
+        "accumulation_energy": accumulations,
+        "layers": [energy_row_to_json(line, costs) for line in lines],
+    }
+
+
+def energy_row_to_json(line: EnergyRow, costs: EnergyCosts) -> dict[str, Any]:
+    """A line as plain data; None where events take less however many they are."""
+    even = line.most.break_even(costs)
+    return {
+        "path": line.most.node.name,
+        "multiplies": line.most.real,
+        "steps": line.most.steps,
+        "dense": line.dense,
+        "events": line.events,
+        "accumulations": line.accumulations,
+        **({} if line.activity is None else {"activity": line.activity}),
+        "breaks_even_at": even if isfinite(even) else None,
+    }
+
+
+def _sums(lines: Sequence[EnergyRow], costs: EnergyCosts) -> tuple[float, float, float]:
+    """Energy of all layers, in J."""
+    dense, events, accumulations = zip(*(line.energies(costs) for line in lines), strict=True) if lines else [()] * 3
+    return sum(dense), sum(events), sum(accumulations)
+
+
+def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
+    table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", "total", footer_style="bold", no_wrap=True)
+    table.add_column("path", overflow="fold", style="dim")
+    table.add_column("input", no_wrap=True)
+    for name, energy in zip(("dense", "events", "accumulations"), _sums(lines, costs), strict=True):
+        count = round(sum(getattr(line, name) for line in lines))
+        table.add_column(name, f"{count:,}\n{_joules(energy)}", justify="right", footer_style="bold", no_wrap=True)
+    active = any(line.activity is not None for line in lines)
+    for name in (*(("activity",) if active else ()), "breaks even at"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        most = line.most
+        kind = "real" if most.real else "binary" if most.upper == 1 else f"0..{most.upper}"
+        once = "" if most.steps > 1 else ", once"
+        counts = (f"{round(count):,}" for count in (line.dense, line.events, line.accumulations))
+        activity = () if line.activity is None else (f"{line.activity:.1%}",)
+        name = str(most.node.op).split("(", maxsplit=1)[0]
+        table.add_row(name, most.node.name, kind + once, *counts, *activity, _share(most.break_even(costs)))
+    return table
+
+
+def _share(share: float) -> str:
+    return "always" if share >= 1 else f"{share:.0%}"
+
+
+def _joules(energy: float) -> str:
+    for unit, size in (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6), ("nJ", 1e-9)):
+        if energy >= size:
+            return f"{energy / size:.3g} {unit}"
+    return f"{energy / 1e-12:.3g} pJ"
+
+
+class MemoryRow(NamedTuple):
+    """What waits for the backward pass, of one node or of a block.
+
+    Attributes:
+        layer: As the notation writes it.
+        path: The node's name, or the block's.
+        how: In which form.
+        bytes: How much.
+    """
+
+    layer: str
+    path: str
+    how: str
+    bytes: int
+
+
+def predict_memory(network: Network, batch: int | None) -> PeakMemory:
+    """The memory of a training step of the network as its recipe says, with another batch if one is given."""
+    recipe = network.recipe
+    if recipe is not None and batch is not None:
+        network = network.with_recipe(recipe.model_copy(update={"batch": batch}))
+    return peak_memory(optimize_program(network), training_load(network.recipe, batch))
+
+
+def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
+    """Prints what is kept, layer by layer, and the totals."""
+    out = console()
+    out.print(f"{network.name}: a training step on {_load(found)}", style="bold")
+    out.print(_memory_layers(_kept(network, found) if expand else _by_block(network, found)))
+    out.print(_totals(found))
+
+
+def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
+    """The same as plain data, in bytes."""
+    load = found.sizes.load
+    return {
+        "name": network.name,
+        "samples": load.samples,
+        "steps": found.sizes.T,
+        "mixed": load.mixed,
+        "peak": found.bytes,
+        "at": _at(found).name,
+        "backward": found.moment.backward,
+        "standing": found.sizes.standing,
+        "kept": sum(found.kept.values()),
+        "computed_again_macs": found.again,
+        "layers": [kept._asdict() for kept in _kept(network, found)],
+    }
+
+
+def _load(found: PeakMemory) -> str:
+    load: TrainingLoad = found.sizes.load
+    samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {found.sizes.T}"
+    return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}"
+
+
+def _kept(network: Network, found: PeakMemory) -> list[MemoryRow]:
+    again = found.sizes.program.again
+    return [
+        MemoryRow(_label(node), node.name, _how(found, i), found.kept.get(i, 0))
+        for i, node in enumerate(network)
+        if i in again or found.kept.get(i)
+    ]
+
+
+def _by_block(network: Network, found: PeakMemory) -> list[MemoryRow]:
+    """One for each node outside blocks, and one for each call of a block."""
+    rows = []
+    kept = {row.path: row for row in _kept(network, found)}
+    for block, group in groupby(network, key=outermost_block):
+        inside = [kept[node.name] for node in group if node.name in kept]
+        if block is None:
+            rows += inside
+        elif inside:
+            path, _, text = block
+            rows.append(MemoryRow(text, path, ", ".join(dict.fromkeys(row.how for row in inside)), _sum(inside)))
+    return rows
+
+
+def _label(node: Node) -> str:
+    return str(node.op).split("(", maxsplit=1)[0] if node.op.kind != "input" else "input"
+
+
+def _how(found: PeakMemory, index: int) -> str:
+    program = found.sizes.program
+    if index in program.again:
+        return "computed again"
+    if found.sizes.kept(index) is None or not found.kept.get(index):
+        return "as it is"
+    bits = program.bits[index]
+    return f"{bits} bit{'' if bits == 1 else 's'} a number"
+
+
+def _sum(rows: Sequence[MemoryRow]) -> int:
+    return sum(row.bytes for row in rows)
+
+
+def _memory_layers(rows: Sequence[MemoryRow]) -> Table:
+    table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("kept for the backward pass", "total", overflow="fold", footer_style="bold")
+    table.add_column("path", overflow="fold", style="dim")
+    table.add_column("as", overflow="fold")
+    table.add_column("bytes", format_bytes(_sum(rows)), justify="right", footer_style="bold", no_wrap=True)
+    for row in rows:
+        table.add_row(row.layer, row.path, row.how, format_bytes(row.bytes) if row.bytes else "")
+    return table
+
+
+def _totals(found: PeakMemory) -> Table:
+    table = Table(show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, count in found.sizes.standing.items():
+        table.add_row(name, format_bytes(count), "")
+    way = "gradient of" if found.moment.backward else "output of"
+    table.add_row("peak", format_bytes(found.bytes), f"while the {way} {_at(found).name} is computed")
+    if found.again:
+        macs = 3 * sum(map(found.sizes.macs, found.sizes.units))
+        table.add_row("computed again", f"{found.again / macs:.1%}", "of a step's work")
+    return table
+
+
+def _at(found: PeakMemory) -> Node:
+    """The node at whose computation the peak is."""
+    return found.sizes.network.nodes[found.sizes.units[found.moment.unit].gives]
+
+
+def print_network(network: Network, *, expand: bool) -> None:
+    """Prints the header, the table, the totals and the figures of a network."""
+    out = console()
+    out.print(_settings(network))
+    out.print(_layers(network, layer_rows(network) if expand else list(block_rows(network))))
+    out.print(_in_force(network))
+    if network.recipe is not None:
+        out.print(_recipe(network))
+    if network.expectations:
+        out.print(_figures(network))
+
+
+def _settings(network: Network) -> Table:
+    table = Table(title=network.name, title_style="bold", title_justify="left", show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in network.settings:
+        table.add_row(key, "-" if value is None else format_value(value))
+    return table
+
+
+def _layers(network: Network, rows: list[ListingRow]) -> Table:
+    table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", "total", overflow="fold", footer_style="bold")
+    table.add_column("path", overflow="fold", style="dim")
+    table.add_column("shape", overflow="fold", no_wrap=True)
+    table.add_column("range", no_wrap=True)
+    table.add_column("parameters", f"{network.total_parameters:,}", justify="right", footer_style="bold", no_wrap=True)
+    table.add_column("MACs/step", f"{network.total_macs:,}", justify="right", footer_style="bold", no_wrap=True)
+    for row in rows:
+        numbers = (f"{n:,}" if n else "" for n in (row.parameters, row.macs))
+        table.add_row(row.label, row.path, row.signal.size, _range(row.signal), *numbers)
+    return table
+
+
+def _range(signal: Signal) -> str:
+    return f"{signal.values}{'' if signal.varies else ', static'}"
+
+
+def _in_force(network: Network) -> Table:
+    """Every distinct layer with all its arguments, and how often it occurs."""
+    counts: dict[str, int] = {}
+    for node in network.nodes[1:]:
+        counts[str(node.op)] = counts.get(str(node.op), 0) + 1
+    table = Table(title="layers in force", title_justify="left", show_header=False, box=None)
+    table.add_column(justify="right", style="dim")
+    table.add_column(overflow="fold")
+    for text, count in counts.items():
+        table.add_row(f"{count}x", text)
+    return table
+
+
+def _recipe(network: Network) -> Table:
+    table = Table(title="recipe", title_justify="left", show_header=False, box=None)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in network.recipe or ():
+        table.add_row(key, format_value(value))
+    return table
+
+
+def _figures(network: Network) -> Table:
+    table = Table(title="figures", title_justify="left", header_style="bold", box=None)
+    for column in ("", "quantity", "printed", "computed", "source", ""):
+        table.add_column(column)
+    for item in network.expectations:
+        value = compute_quantity(network, item.quantity)
+        verdict = Text("holds", style="green") if agrees_with_figure(item, value) else Text("differs", style="yellow")
+        shown = f"{value:,}" if isinstance(value, int) else value
+        table.add_row("expect" if item.binding else "claim", item.quantity, item.value, shown, item.source, verdict)
+    return table

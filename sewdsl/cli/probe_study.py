@@ -1,0 +1,149 @@
+"""What ``sewdsl study`` does with a study that probes: its networks beside one another, none of them trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from sewdsl.cli.output import console, dump
+from sewdsl.cli.print_diagnostics import rows_to_csv
+from sewdsl.cli.run_setup import probe_errors
+from sewdsl.compiler import CompiledVariant
+from sewdsl.elaborate import Study
+from sewdsl.elaborate.study_section import PROBE_QUANTITIES
+from sewdsl.ir.network import Network
+from sewdsl.terminal import echo
+
+if TYPE_CHECKING:
+    from sewdsl.probe.compare_networks import BlockCurve
+
+PROBE_FILES = {f"{probe}.{ending}" for probe in PROBE_QUANTITIES for ending in ("csv", "json", "png")}
+"""All that probes leave."""
+
+
+def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path) -> None:
+    """Probes every variant, prints a table, and writes ``rates`` or ``gradients`` as CSV, JSON and PNG.
+
+    Args:
+        study: Says what is looked at.
+        found: Its variants, without errors.
+        folder: Where to write; it holds nothing but what probes leave.
+
+    Raises:
+        RunError: the folder holds something else, or a file cannot be written.
+    """
+    from sewdsl.probe import named_residuals  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe.compare_networks import block_curves  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import open_group  # noqa: PLC0415 -- not before it is needed
+
+    networks = [varied.compilations[0].result() for varied in found]
+    for network, varied in zip(networks, found, strict=True):
+        if not named_residuals(network):
+            echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
+            raise typer.Exit(1)
+    if len({study_seeds(study, network) for network in networks}) > 1:
+        echo("error: networks are compared with the same seeds: write 'vary seed', not 'train.seed'", err=True)
+        raise typer.Exit(1)
+    open_group(folder, PROBE_FILES.__contains__, "part of this study")
+    every: list[BlockCurve] = []
+    seeds = study_seeds(study, networks[0])
+    for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
+        echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
+        with probe_errors():
+            every += block_curves(network, varied.variant.labels, study.probe, seeds)
+    _write(study.probe, networks, seeds, every, folder)
+    console().print(_table(every))
+    echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
+
+
+def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
+    """The study's, or the recipe's, or zero."""
+    return study.numbers or (network.recipe.seed if network.recipe else 0,)
+
+
+def _write(
+    probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve], folder: Path
+) -> None:
+    from sewdsl.probe.plots import plot_panels  # noqa: PLC0415 -- matplotlib takes a second
+    from sewdsl.train.store import atomic  # noqa: PLC0415 -- not before it is needed
+
+    picture = BytesIO()
+    plot_panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
+    rows = [row for curve in every for row in _rows(curve, seeds)]
+    atomic.write_text_atomically(folder / f"{probe}.csv", rows_to_csv(rows))
+    atomic.write_text_atomically(folder / f"{probe}.json", dump(_as_json(networks, seeds, every)) + "\n")
+    atomic.write(folder / f"{probe}.png", picture.getvalue())
+
+
+def _title(networks: Sequence[Network], seeds: Sequence[int]) -> str:
+    """What all of them share."""
+    from sewdsl.probe.compare_networks import SAMPLES  # noqa: PLC0415 -- torch takes seconds
+
+    shapes = {"x".join(map(str, network.settings.input)) for network in networks}
+    steps = {network.settings.steps for network in networks}
+    said = [
+        f"{networks[0].name}: before training",
+        " ".join(["random input", *(shapes if len(shapes) == 1 else ())]),
+        *(f"T = {T}" for T in steps if len(steps) == 1),
+        f"N = {SAMPLES}",
+        *([f"mean and range of {len(seeds)} seeds"] if len(seeds) > 1 else []),
+    ]
+    return ", ".join(said)
+
+
+def _rows(curve: BlockCurve, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {
+            **curve.labels,
+            "quantity": curve.quantity,
+            "block": block.index,
+            "name": block.name,
+            "downsample": block.downsample,
+            "mean": curve.values[i],
+            **{f"seed {seed}": run[i] for seed, run in zip(seeds, curve.runs, strict=True)},
+        }
+        for i, block in enumerate(curve.blocks)
+    ]
+
+
+def _as_json(networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve]) -> dict[str, Any]:
+    from sewdsl.probe.compare_networks import SAMPLES  # noqa: PLC0415 -- torch takes seconds
+
+    return {
+        "name": networks[0].name,
+        "samples": SAMPLES,
+        "seeds": list(seeds),
+        "curves": [
+            {
+                "labels": dict(curve.labels),
+                "input": list(curve.network.settings.input),
+                "steps": curve.network.settings.steps,
+                "quantity": curve.quantity,
+                "blocks": [block.name for block in curve.blocks],
+                "downsample": [block.downsample for block in curve.blocks],
+                "values": list(curve.values),
+                "runs": [list(run) for run in curve.runs],
+            }
+            for curve in every
+        ],
+    }
+
+
+def _table(every: Sequence[BlockCurve]) -> Table:
+    """The ends of each curve, and how far it goes."""
+    grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for axis in every[0].labels:
+        grid.add_column(axis)
+    for column in ("", "first block", "last block", "least", "most"):
+        grid.add_column(column, justify="right" if column else "left")
+    for curve in every:
+        values = curve.values
+        figures = (values[0], values[-1], min(values), max(values))
+        grid.add_row(*curve.labels.values(), curve.quantity, *(f"{value:.3g}" for value in figures))
+    return grid

@@ -1,0 +1,200 @@
+"""What the commands that train have in common: how runs start, go on, and end before their end."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sewdsl.cli.print_diagnostics import print_diagnostics
+from sewdsl.compiler import Compilation
+from sewdsl.diagnostics import SewdslError
+from sewdsl.terminal import echo
+from sewdsl.train.fit.process_setup import keep_freed_memory, set_passive_waiting
+
+if TYPE_CHECKING:
+    from sewdsl.train.fit.initial_weights import InitialWeights
+    from sewdsl.train.fit.lightning_loop import RunOptions
+    from sewdsl.train.fit.processes import Processes
+    from sewdsl.train.store.result import Result
+    from sewdsl.train.store.run_folder import RunFolder
+    from sewdsl.train.training_plan import TrainingPlan
+
+SaveEvery = Annotated[
+    float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
+]
+
+EXIT_GRACE_SECONDS = 10.0
+"""Seconds in which the process that says why can do so: torchrun ends all of them when one has failed."""
+
+_NO_MEMORY = re.compile("out of memory|allocate memory")
+"""How torch says it, on a GPU and elsewhere."""
+
+
+def set_up_process() -> None:
+    """Sets up threads and memory, before torch is imported."""
+    set_passive_waiting()
+    keep_freed_memory()
+
+
+def run_options(processes: Processes, save_every: float) -> RunOptions:
+    """How a run goes: with a progress bar, in the first process."""
+    from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
+
+    return RunOptions(callbacks() if rank() == 0 else (), processes, save_every)
+
+
+@contextmanager
+def rank_zero_only() -> Iterator[None]:
+    """Lets only the first process say what all find alike; what ends one is said by the first on its machine too."""
+    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.fit.processes import is_first_on_machine, rank  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- as above
+
+    if rank() == 0:
+        yield
+        return
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except (typer.Exit, SewdslError, DataError, RunError) as end:
+        if not is_first_on_machine():
+            time.sleep(EXIT_GRACE_SECONDS)
+            raise typer.Exit(1) from None
+        echo(said.getvalue() if isinstance(end, typer.Exit) else "", err=True, end="")
+        raise
+
+
+@contextmanager
+def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> Iterator[None]:
+    """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's.
+
+    Args:
+        folder: Of the run, once there is one.
+        resuming: Whether the run was asked to go on: if that is refused, asking again helps nobody.
+    """
+    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunInterrupted, RunUnfinished  # noqa: PLC0415 -- as above
+
+    try:
+        yield
+    except SewdslError as error:
+        print_diagnostics(error.diagnostics)
+        raise typer.Exit(1) from None
+    except RunAlreadyEnded as error:
+        echo(str(error), err=True)
+        raise typer.Exit(0) from None
+    except (DataError, RunError) as error:
+        code, prefix = (error.code, "") if isinstance(error, RunInterrupted) else (1, "error: ")
+        run = error.folder if isinstance(error, RunUnfinished) else folder()
+        if rank() == 0 or code == 1:
+            echo(f"{prefix}{error}", err=True)
+        helps = isinstance(error, RunInterrupted | RunUnfinished) or not resuming
+        if rank() == 0 and helps and run and not run.result.exists():
+            _say_ways_on(run)
+        raise typer.Exit(code) from None
+
+
+@contextmanager
+def exchange_errors() -> Iterator[None]:
+    """Says what cannot be written for, or read from, another library, and ends with exit code 1."""
+    from sewdsl.exchange.errors import ExportError, WeightsError  # noqa: PLC0415 -- as above
+    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunError, RunUnfinished  # noqa: PLC0415 -- as above
+
+    try:
+        yield
+    except SewdslError as error:
+        print_diagnostics(error.diagnostics)
+        raise typer.Exit(1) from None
+    except (DataError, ExportError, WeightsError, RunError) as error:
+        echo(f"error: {error}", err=True)
+        if isinstance(error, RunUnfinished):
+            _say_ways_on(error.folder)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def probe_errors() -> Iterator[None]:
+    """Says why a network cannot be looked at."""
+    try:
+        yield
+    except ValueError as error:
+        echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
+            raise
+        echo("error: out of memory; fewer samples at once take less", err=True)
+        raise typer.Exit(1) from None
+
+
+def _say_ways_on(run: RunFolder) -> None:
+    """The commands that make something of a run that has not ended: only those that would do."""
+    from sewdsl.train.fit.resume_checks import CHANGEABLE_SETTING, fewest_epochs  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.store.run_lookup import is_run  # noqa: PLC0415 -- as above
+
+    going_on = _going_on(run)
+    if not run.last.exists():
+        if is_run(run.path):
+            echo(f"nothing was saved yet; it begins again with: {going_on}", err=True)
+        return
+    echo(f"what was saved goes on with: {going_on}", err=True)
+    fewest = fewest_epochs(run)
+    if fewest is not None:
+        echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE_SETTING}={fewest}", err=True)
+    best = run.best.with_suffix(".safetensors")
+    if best.exists():
+        way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(best)])
+        echo(f"the weights of its best epoch so far: {way}", err=True)
+
+
+def _going_on(run: RunFolder) -> str:
+    """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
+    from sewdsl.train.data.search_path import data_folder_variable  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_data_path import read_data_path  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- as above
+
+    lay, variable = None, data_folder_variable()
+    with suppress(RunError):
+        lay = read_data_path(run)
+    data = ["--data", str(lay)] if lay and variable and variable.absolute() != lay else []
+    return shlex.join(["sewdsl", "train", "--resume", str(run.path), *data])
+
+
+def make_runners(
+    data: Path | None,
+    how: Callable[[], RunOptions],
+    announce: Callable[[TrainingPlan], None] = lambda _: None,
+    begin: InitialWeights | None = None,
+) -> tuple[Callable[[Compilation, TrainingPlan, RunFolder], Result], Callable[[RunFolder], Result]]:
+    """What starts one of several runs, and what goes on with one.
+
+    Args:
+        data: Where the data lies.
+        how: Made anew for each run.
+        announce: Told of each run that starts.
+        begin: The weights that each starts with; None: random ones.
+    """
+    from sewdsl.train.fit.train_run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
+
+    def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
+        announce(planned)
+        return train(compilation, planned, folder, how(), begin)
+
+    def go_on(folder: RunFolder) -> Result:
+        echo(f"going on in {folder.path}", err=True)
+        return resume(folder, data, None, how())
+
+    return start, go_on

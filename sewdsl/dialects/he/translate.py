@@ -1,0 +1,159 @@
+"""A string in the dialect of He et al. to a syntax tree of sewdsl; every node keeps the span of its word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.dialects.he.conventions import Assumptions, Conventions
+from sewdsl.dialects.he.header import HeHeader
+from sewdsl.dialects.he.output_layer import OutputLayer
+from sewdsl.dialects.he.resolve_words import Item, Resolver
+from sewdsl.dialects.he.word_forms import NumberSlot
+from sewdsl.dialects.he.write_items import HeItemWriter
+from sewdsl.ir.network import Network
+from sewdsl.source import Source, Span
+from sewdsl.syntax import tree
+from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
+from sewdsl.syntax.parser import parse_dialect
+from sewdsl.syntax.scanner import Language
+from sewdsl.syntax.tree import Body, Document, Sequence
+from sewdsl.syntax.tree_builder import Children, TreeBuilder, check_count
+
+LANGUAGE = Language("he", ("compact",))
+
+
+class HeBuilder(TreeBuilder):
+    """Builds the nodes of one source: a Call for each word, its remark as an argument; a Repeat for what has a count.
+
+    Groups without one are repeats of a single copy.
+    """
+
+    def _layer(self, children: Children, span: Span) -> tree.Call:
+        word, *remark = children
+        name = tree.Name((self.build(word),), (False,), span=self._span(word))
+        return tree.Call(name, tuple(map(self.build, remark)), span=span)
+
+    def _remark(self, children: Children, span: Span) -> tree.Argument:
+        word = self.build(children[0])
+        return tree.Argument(None, tree.Call(tree.Name((word,), (False,), span=word.span), span=word.span), span=span)
+
+    def _times(self, children: Children, span: Span) -> tree.Repeat:
+        times, item = children
+        digits = times.rstrip(" \t\u00a0\u2009x*\u00d7\u204e\u2217")
+        count = tree.Number(digits, span=self._span(times).part(0, len(digits)))
+        return self._repeated(tree.Sequence((self.build(item),), span=self._span(item)), count, span)
+
+    def _repeat(self, children: Children, span: Span) -> tree.Repeat:
+        _, body, _, count = children
+        return self._repeated(self.build(body), self.build(count), span)
+
+    def _group(self, children: Children, span: Span) -> tree.Repeat:
+        body, *count = children
+        return self._repeated(self.build(body), self.build(count[0]) if count else tree.Number("1", span=span), span)
+
+    def _repeated(self, body: tree.Sequence, count: tree.Number, span: Span) -> tree.Repeat:
+        return tree.Repeat(body, check_count(count, self.diagnostics, self.limits), span=span)
+
+
+Inputs = tuple[tuple[Span, NumberSlot], ...]
+"""The places of layers whose text says how many values they read, and these numbers."""
+
+
+def check_inputs(network: Network, stated: Inputs, diagnostics: Diagnostics) -> None:
+    """Reports layers that read another number of values than their text says.
+
+    Args:
+        network: What became of the text.
+        stated: What it says.
+        diagnostics: Where to report.
+    """
+    said = dict(stated)
+    for node in network:
+        number = said.get(node.span) if node.op.kind == "FC" else None
+        if number is None:
+            continue
+        found = network.nodes[node.inputs[0]].output
+        if found.elements != int(number.text):
+            diagnostics.report(
+                "inputs-mismatch",
+                f"'{node.span.text}' reads {number.text} values, but {found.elements} arrive",
+                number.span,
+                label=f"its input is {found.size}",
+                help="another padding may be meant, see --dialect 'he(padding=none)', or another --input, or "
+                f"{number.text}FC-{node.span.text.rpartition('C')[2] or 'N'}",
+                path=node.where,
+            )
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What became of a text.
+
+    Attributes:
+        document: Its header and body in ours; without a body if it has errors.
+        inputs: What it states of the inputs of its layers.
+    """
+
+    document: Document
+    inputs: Inputs = ()
+
+
+def translate(
+    source: Source,
+    asked: Conventions,
+    diagnostics: Diagnostics,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    neuron: bool = False,
+) -> Translation:
+    """The network of a text in the dialect; what is wrong, and what is assumed, is reported.
+
+    Args:
+        source: The text.
+        asked: What the option says in place of the text.
+        diagnostics: Where to report.
+        limits: How much it may ask for.
+        neuron: Whether the neurons are said elsewhere.
+    """
+    document = parse_dialect(source, LANGUAGE, HeBuilder(source, diagnostics, limits), diagnostics, limits)
+    mended = len(diagnostics.errors)
+    for body in document.statements:
+        if isinstance(body, Body):
+            items = Resolver(diagnostics).items(body.expression)
+            found = _translated(document, body, items, asked, diagnostics, neuron=neuron)
+            if len(diagnostics.errors) == mended:
+                return found
+    return Translation(Document((), span=document.span))
+
+
+def _translated(  # noqa: PLR0913 -- what, and where to report
+    document: Document,
+    body: Body,
+    items: tuple[Item, ...],
+    asked: Conventions,
+    diagnostics: Diagnostics,
+    *,
+    neuron: bool,
+) -> Translation:
+    assumed = Assumptions(diagnostics)
+    header = HeHeader(assumed, diagnostics)
+    layers = header.without_start(items)
+    writer = HeItemWriter(layers, OutputLayer(layers, asked, diagnostics), asked, assumed)
+    sequence = Sequence(writer.body(body.expression.span), span=body.expression.span)
+    if not sequence.items:
+        _report_empty(body.expression.span, diagnostics)
+        return Translation(Document((), span=document.span))
+    settings = header.settings(layers, unnamed=None if neuron else writer.unnamed)
+    ours = Document((*settings, Body(sequence, span=body.span)), span=document.span)
+    return Translation(ours, tuple(writer.inputs))
+
+
+def _report_empty(span: Span, diagnostics: Diagnostics) -> None:
+    diagnostics.report(
+        "empty-sequence",
+        f"'{span.text}' has no layer",
+        span,
+        label="expected at least one layer",
+        help="write what it holds, e.g. 128C3-AP2-10FC",
+    )

@@ -1,0 +1,146 @@
+"""Layers of the dialect as items of ours, with what stands between them unwritten: norms, neurons, padding."""
+
+from __future__ import annotations
+
+from sewdsl.dialects.he.conventions import Assumptions, Conventions
+from sewdsl.dialects.he.output_layer import OutputLayer
+from sewdsl.dialects.he.resolve_words import Item, RepeatedWords, iterate_layers
+from sewdsl.dialects.he.word_forms import SN, HeLayer, NumberSlot
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Call, Name, Repeat, Sequence, Word
+from sewdsl.syntax.tree import Item as Ours
+
+ARGUMENT_ORDER = "nksp"
+"""In the order in which ours are written; ``n`` stands for the number behind the symbol."""
+
+
+class HeItemWriter:
+    """Writes the layers of one text.
+
+    Attributes:
+        inputs: The layers whose text says how many values they read, and the number.
+        unnamed: The first layer whose neurons are ``SN``.
+    """
+
+    def __init__(self, layers: tuple[Item, ...], ending: OutputLayer, asked: Conventions, assumed: Assumptions) -> None:
+        roles = {layer.role for layer in iterate_layers(layers) if isinstance(layer, HeLayer)}
+        self._fires, self._normed = "neuron" not in roles, "norm" in roles
+        self._layers, self._ending, self._asked, self._assumed = layers, ending, asked, assumed
+        self._weighty = False
+        self._waiting: HeLayer | None = None
+        self.inputs: list[tuple[Span, NumberSlot]] = []
+        self.unnamed: Span | None = None
+
+    def body(self, whole: Span) -> tuple[Ours, ...]:
+        """All layers.
+
+        Args:
+            whole: The place of what the option adds at the end.
+        """
+        written = self._sequence(self._layers)
+        if self._ending.missing and written:
+            written.append(_call(whole, "FC", [NumberSlot("n", str(self._asked.classes), whole, whole)]))
+        elif self._ending.last is None and self._layers:
+            self._assumed.no_output(self._layers[-1].span)
+        return tuple(written)
+
+    def _sequence(self, items: tuple[Item, ...]) -> list[Ours]:
+        written: list[Ours] = []
+        for place, item in enumerate(items):
+            behind = items[place + 1] if place + 1 < len(items) else None
+            if isinstance(item, RepeatedWords):
+                written += [*self._neurons(), *self._group(item)]
+            elif isinstance(item, HeLayer):
+                written += [*self._before(item), *self._layer(item), *self._norm(item, behind)]
+                self._wait(item)
+                if item.role == "pool":
+                    written += self._neurons()
+        return [*written, *self._neurons()]
+
+    def _group(self, group: RepeatedWords) -> list[Ours]:
+        inner = self._sequence(group.items)
+        body = Sequence(tuple(inner), span=group.span)
+        return [Repeat(body, group.count, span=group.span)] if inner else []
+
+    # --- neurons -------------------------------------------------------------------------------------------
+
+    def _wait(self, layer: HeLayer) -> None:
+        """Remembers a layer whose neurons come next, where it has some."""
+        where = self._asked.neurons or "conv"
+        if layer.role in {"conv", "linear"}:
+            self._weighty = True
+            fires = layer.role == "conv" or self._ending.fires(layer)
+            self._waiting = layer if self._fires and fires else None
+            if layer == self._ending.last and self._fires and not fires and self._asked.output is None:
+                self._assumed.output(layer.span)
+        elif layer.role == "pool" and where == "both" and self._fires and self._weighty:
+            self._waiting = layer
+
+    def _before(self, layer: HeLayer) -> list[Ours]:
+        """The neurons that stand in front of a layer; norms, and pools where the option says so, come before them."""
+        passes = layer.role == "norm" or (layer.role == "pool" and self._asked.neurons == "pool")
+        return [] if passes else self._neurons()
+
+    def _neurons(self) -> list[Ours]:
+        layer, self._waiting = self._waiting, None
+        if layer is None:
+            return []
+        if self._asked.neurons is None:
+            self._assumed.neurons(layer.span)
+        return [self._own_neuron(layer.span)]
+
+    def _own_neuron(self, span: Span) -> Call:
+        self.unnamed = self.unnamed or span
+        return _call(span, SN)
+
+    # --- single layers -------------------------------------------------------------------------------------
+
+    def _layer(self, layer: HeLayer) -> list[Ours]:
+        numbers = [layer.numbers[letter] for letter in ARGUMENT_ORDER if letter in layer.numbers]
+        if layer.told:
+            self._assumed.told(layer.span, layer.told)
+        match layer.role:
+            case "conv":
+                numbers += self._padding(layer)
+            case "linear":
+                numbers = self._ending.width(layer)
+                self.inputs += [(layer.span, layer.numbers["inputs"])] if "inputs" in layer.numbers else []
+            case "voting":
+                numbers = self._ending.votes(layer)
+            case "neuron" if layer.symbol == SN:
+                return [self._own_neuron(layer.span)]
+            case "loss" | "start":
+                return []
+        return [_call(layer.span, layer.symbol or self._pool(layer), numbers)]
+
+    def _pool(self, layer: HeLayer) -> str:
+        if self._asked.pool is None:
+            self._assumed.pool(layer.span)
+        return self._asked.pool or "AP"
+
+    def _padding(self, layer: HeLayer) -> list[NumberSlot]:
+        """Nothing where ours pads in the same way; else the number that ours needs."""
+        if "p" in layer.numbers or int(layer.numbers["k"].text) == 1:
+            return []
+        if self._asked.padding is None:
+            self._assumed.padding(layer.span)
+        return [NumberSlot("p", "0", layer.span, layer.span)] if self._asked.padding == "none" else []
+
+    def _norm(self, layer: HeLayer, behind: Item | None) -> list[Ours]:
+        """The norm that the option puts behind a convolution, unless the text has one there."""
+        if layer.role != "conv" or (isinstance(behind, HeLayer) and behind.role == "norm"):
+            return []
+        norm = self._asked.norm
+        if norm is None and not self._normed:
+            self._assumed.norm(layer.span)
+        return [_call(layer.span, norm)] if norm not in {None, "none"} else []
+
+
+def _call(span: Span, symbol: str, numbers: list[NumberSlot] | None = None) -> Call:
+    """A layer of ours, whose letters and numbers know their places in the text."""
+    parts = [Word(symbol, span=span)]
+    for number in numbers or ():
+        letters = number.place.part(0, number.span.start - number.place.start)
+        parts += [Word(number.letter, span=letters)] if number.letter != "n" else []
+        parts.append(Word("0" * number.text.startswith(".") + number.text, span=number.span))
+    return Call(Name(tuple(parts), (False,) * len(parts), span=span), span=span)

@@ -1,0 +1,191 @@
+"""Text in a diagram: title, legend, tooltips, and labels of layers, shapes and value ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+
+from sewdsl.draw.geometry import text_width
+from sewdsl.draw.picture_items import PictureLayer
+from sewdsl.draw.style import INK, MUTED, STROKES, Stroke
+from sewdsl.elaborate.node_builder import Followers, Graph
+from sewdsl.elaborate.redundant_arguments import redundant_arguments
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Downstream, Op
+from sewdsl.ir.printed_values import format_value
+from sewdsl.ir.signal import ValueRange
+from sewdsl.ops.input import Input
+
+MAX_STATIONS = 4
+"""Most stations that are all shown."""
+
+
+def shape_range_text(values: Sequence[tuple[int, ...]]) -> str:
+    """One shape or the way from the first to the last.
+
+    >>> shapes([(32, 128, 128)])
+    '32×128×128'
+    >>> shapes([(32, 16, 16), (32, 8, 8), (32, 4, 4), (32, 2, 2), (32, 1, 1)])
+    '32×(16→8→…→1)²'
+    >>> shapes([(32, 1, 1), (11,)])
+    '32×1×1→11'
+    """
+    values = [key for key, _ in groupby(values)]
+    if len({len(shape) for shape in values}) > 1:
+        return _way(["×".join(map(str, shape)) for shape in values])
+    axes = [_way([str(length) for length in axis]) for axis in zip(*values, strict=True)]
+    texts = [f"({axis})" if "→" in axis and len(axes) > 1 else axis for axis in axes]
+    if len(texts) > 1 and texts[-1] == texts[-2] and "→" in texts[-1]:
+        texts[-2:] = [f"{texts[-1]}²"]
+    return "×".join(texts)
+
+
+def value_range_text(values: Sequence[ValueRange]) -> str:
+    """The range of counts, or the way from the first to the last.
+
+    >>> ranges([Values(2)]), ranges([Values(2), Values(3), Values(4), Values(5), Values(6)])
+    ('0..2', '0..(2→3→…→6)')
+    """
+    way = _way([key for key, _ in groupby("real" if value.upper is None else str(value.upper) for value in values)])
+    return f"0..({way})" if "→" in way else f"0..{way}"
+
+
+def _way(stations: Sequence[str]) -> str:
+    stations = [key for key, _ in groupby(stations)]
+    if len(stations) > MAX_STATIONS:
+        stations = [*stations[:2], "…", stations[-1]]
+    return "→".join(stations)
+
+
+ALWAYS_SHOWN = ("", "k", "s")
+"""Letters that are shown even where the default holds: papers print ``c32k3s1``."""
+MAX_LABEL_LENGTH = 36
+
+
+@dataclass(frozen=True)
+class Label:
+    """The text of a layer.
+
+    Attributes:
+        title: The compact form, spaced: ``c32 k3 s1``.
+        details: Other arguments that are not at their defaults, one each: ``tau = 1.5``.
+    """
+
+    title: str
+    details: tuple[str, ...] = ()
+
+
+class Labels:
+    """The labels of the nodes of one network."""
+
+    def __init__(self, network: Network) -> None:
+        self._ops = [node.op for node in network]
+        self._graph = Graph(self._ops, network.readers)
+
+    def of(self, index: int) -> Label:
+        """The label of a node.
+
+        An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
+        """
+        return _label(self._ops[index], Followers(self._graph, index))
+
+
+def _label(op: Op, downstream: Downstream) -> Label:
+    if isinstance(op, Input):
+        return Label("input")
+    letters = {name: letter for letter, name in op.letters().items()}
+    title, details = [op.kind], []
+    unsaid = redundant_arguments(op, lambda left: left.settle(downstream))
+    for name, value in op:
+        letter = letters.get(name)
+        if value is None and letter is not None:
+            continue
+        if letter not in ALWAYS_SHOWN and name in unsaid:
+            continue
+        if letter is None:
+            details.append(_cut(f"{name} = {format_value(value)}"))
+        elif letter:
+            title.append(letter + _compact(value))
+        else:
+            title[0] += _compact(value)
+    return Label(_cut(" ".join(title)), tuple(details))
+
+
+def _compact(value: object) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, dict.fromkeys(value)))
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_LABEL_LENGTH else f"{text[: MAX_LABEL_LENGTH - 1]}…"
+
+
+LONGEST_NAME = 80
+NAME, FACTS = 17, 10
+"""Font sizes of the lines of a title."""
+TITLE_SLACK = 1.2
+"""Room for a title, in widths of its text: the font that stands in for a missing one is up to a fifth wider, and as the
+renderer fixes where the text starts, it grows to the right alone."""
+BOLD_WIDTH_FACTOR = 1.08
+"""How much wider bold letters are."""
+
+
+def replace_unprintable(text: str) -> str:
+    """A text with a mark in place of every character that a picture cannot hold."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def short_name(network: Network) -> str:
+    """The network's name, at most 80 characters of it."""
+    name = replace_unprintable(network.name).strip() or "network"
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def network_facts(network: Network) -> str:
+    """Input, time-steps and parameters: ``input 2×128×128 · T = 16 · 130,938 parameters``."""
+    shape = "×".join(map(str, network.settings.input))
+    return f"input {shape} · T = {network.settings.steps} · {network.total_parameters:,} parameters"
+
+
+def title_label(network: Network) -> str:
+    """Name and facts as an HTML-like label."""
+    name, below = short_name(network), network_facts(network)
+    room = TITLE_SLACK * max(text_width(name, NAME * BOLD_WIDTH_FACTOR), text_width(below, FACTS))
+    return (
+        '<<table border="0" cellborder="0" cellspacing="2" cellpadding="0">'
+        f'<tr><td width="{room:.0f}"><font point-size="{NAME}" color="{INK}"><b>{escape(name)}</b></font></td></tr>'
+        f'<tr><td><font point-size="{FACTS}" color="{MUTED}">{escape(below)}</font></td></tr></table>>'
+    )
+
+
+def legend_label(looks: Sequence[Stroke], *, static: bool, wide: bool) -> str:
+    """What the lines mean, as an HTML-like label.
+
+    Args:
+        looks: Those that occur.
+        static: Whether there are dashed lines.
+        wide: Whether there is room for one row; else one meaning stands below the other.
+    """
+    entries = [_entry("——", look, look.meaning) for look in STROKES if look in looks]
+    if static:
+        entries.append(_entry("- - -", STROKES[-1], "the same at every time-step"))
+    rows = [entries] if wide else [[entry] for entry in entries]
+    table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return f'<<table border="0" cellborder="0" cellspacing="4" cellpadding="0">{table}</table>>'
+
+
+def _entry(sample: str, look: Stroke, meaning: str) -> str:
+    line = f'<font color="{look.color}"><b>{sample}</b></font>'
+    return f'<td align="left">{line}<font color="{MUTED}">&nbsp;&nbsp;{escape(meaning)}&nbsp;&nbsp;</font></td>'
+
+
+def layer_tooltip(network: Network, layer: PictureLayer) -> str:
+    """The full story of a layer, for the pointer: name, op with every argument, type, parameters."""
+    node = network.nodes[layer.nodes[0]]
+    copies = f" and {len(layer.nodes) - 1} more" if len(layer.nodes) > 1 else ""
+    return replace_unprintable(
+        f"{node.name}{copies}: {node.op} gives {node.output}, {network.parameters(node):,} parameters"
+    )

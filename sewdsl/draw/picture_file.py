@@ -1,0 +1,160 @@
+"""A diagram as a file: DOT to SVG or PNG by Graphviz, or by the renderer that pip installs where it is missing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Literal, get_args
+
+from sewdsl import whole
+from sewdsl.draw.scene import Direction
+from sewdsl.draw.write_dot import RenderingError, dot
+from sewdsl.draw.write_mermaid import mermaid
+from sewdsl.ir.network import Network
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+
+RenderedFormat = Literal["svg", "png"]
+
+TIMEOUT = 60.0
+"""Seconds after which a renderer is stopped."""
+RESOLUTION = 144
+"""Of a PNG, in pixels per inch."""
+
+
+def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT) -> bytes:  # noqa: A002 -- its usual name
+    """The picture that a text from :func:`sewdsl.draw.dot` describes.
+
+    Args:
+        dot_text: DOT text whose nodes have places.
+        format: ``svg`` or ``png``.
+        timeout: Seconds after which to give up.
+
+    Raises:
+        RenderingError: neither ``dot`` nor ``graphviz-pure`` is found, or those found fail or take too long.
+    """
+    programs = renderers()
+    if not programs:
+        message = "no renderer found: install Graphviz (its 'dot'), or 'pip install graphviz-pure'"
+        raise RenderingError(message)
+    failures = []
+    for program in programs:
+        try:
+            return _run(program, dot_text, format, timeout)
+        except RenderingError as error:
+            failures.append(str(error))
+    raise RenderingError("; ".join(failures))
+
+
+def renderers() -> tuple[Path, ...]:
+    """The programs that can draw: ``dot`` on the PATH, ``graphviz-pure`` beside this Python or on the PATH."""
+    places = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None]
+    pure = next(filter(None, (shutil.which("graphviz-pure", path=place) for place in places)), None)
+    return tuple(Path(program) for program in (shutil.which("dot"), pure) if program)
+
+
+def _run(program: Path, dot_text: str, form: RenderedFormat, timeout: float) -> bytes:
+    command = [str(program), "-Kneato", "-n2", f"-T{form}"]
+    if form == "png":
+        command.append(f"-Gdpi={RESOLUTION}")
+    try:
+        done = subprocess.run(  # noqa: S603 -- a program found by its name; the text goes to its standard input
+            command, input=dot_text.encode(), capture_output=True, check=False, timeout=timeout
+        )
+    except subprocess.TimeoutExpired:
+        message = f"{program.name} took more than {timeout:g} s ('draw --format dot' needs no renderer)"
+        raise RenderingError(message) from None
+    except OSError as error:
+        message = f"{program} does not run: {error}"
+        raise RenderingError(message) from error
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        message = f"{program.name} failed with exit status {done.returncode}: {said[-1]}"
+        raise RenderingError(message)
+    return done.stdout
+
+
+PictureFormat = Literal["svg", "png", "dot", "mermaid"]
+FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
+SUFFIXES: dict[str, PictureFormat] = {
+    ".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"
+}  # fmt: skip
+"""Formats by the suffix of a file, in lower case."""
+
+
+def render_picture(
+    network: Network,
+    format: PictureFormat = "svg",  # noqa: A002 -- the option's name
+    *,
+    expand: bool = False,
+    direction: Direction = "TB",
+    max_boxes: int = DEFAULT_LIMITS.boxes,
+) -> bytes:
+    """A network as the bytes of a picture, or of its text in UTF-8.
+
+    Args:
+        network: What to draw.
+        format: ``svg``, ``png``, ``dot`` or ``mermaid``.
+        expand: Draw every copy of a repeat, rather than equal neighbours once.
+        direction: ``TB``: the signal flows down; ``LR``: to the right.
+        max_boxes: Layers that are drawn at most, except in Mermaid text, of which the reader finds the places.
+
+    Raises:
+        RenderingError: there would be more boxes, or ``svg`` or ``png`` is asked for and no renderer is there, or it
+            fails.
+    """
+    if format == "mermaid":
+        return mermaid(network, expand=expand, direction=direction).encode()
+    text = dot(network, expand=expand, direction=direction, max_boxes=max_boxes)
+    return text.encode() if format == "dot" else render(text, format)
+
+
+def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
+    network: Network,
+    path: Path,
+    format: PictureFormat | None = None,  # noqa: A002 -- the option's name
+    *,
+    expand: bool = False,
+    direction: Direction = "TB",
+    overwrite: bool = False,
+    max_boxes: int = DEFAULT_LIMITS.boxes,
+) -> Path:
+    """Draws a network into a file, which is written whole or not at all; its path.
+
+    Args:
+        network: What to draw.
+        path: Where to; its folder must exist.
+        format: As for :func:`picture`; None: what the suffix of the path says.
+        expand: Draw every copy of a repeat, rather than equal neighbours once.
+        direction: ``TB``: the signal flows down; ``LR``: to the right.
+        overwrite: Whether a file that is there already is replaced.
+        max_boxes: As for :func:`picture`.
+
+    Raises:
+        ValueError: no format is given and the suffix stands for none.
+        RenderingError: there would be more boxes, no renderer is there, or it fails.
+        FileExistsError: the file is there already.
+        OSError: the file cannot be written.
+    """
+    chosen = format or format_of(path)
+    if chosen is None:
+        message = f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format"
+        raise ValueError(message)
+    target = Path(os.path.realpath(path))  # what a link points to, not the link
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if target.exists() and not overwrite:
+        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
+    whole.write_atomically(
+        target, render_picture(network, chosen, expand=expand, direction=direction, max_boxes=max_boxes)
+    )
+    return path
+
+
+def format_of(path: Path) -> PictureFormat | None:
+    """The format that a file's suffix stands for."""
+    return SUFFIXES.get(path.suffix.lower())

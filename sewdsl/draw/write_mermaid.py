@@ -1,0 +1,142 @@
+"""A network as a Mermaid flowchart, for Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from sewdsl.draw import labels, style
+from sewdsl.draw.geometry import text_width
+from sewdsl.draw.measure import Measure, Title
+from sewdsl.draw.picture_items import (
+    Items,
+    PictureBlock,
+    PictureLayer,
+    PictureReadout,
+    PictureRepeat,
+    PictureResidual,
+    Wiring,
+    picture_items,
+)
+from sewdsl.draw.scene import Direction
+from sewdsl.ir.network import Network
+
+ESCAPED_CHARACTERS = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
+"""Characters that Mermaid or its Markdown would read; written as character references."""
+TITLE = str.maketrans("<>&", "\u2039\u203a+")
+"""Characters that the title above a diagram cannot hold in any way of writing, and what stands in for them."""
+CONFIG = "config: {flowchart: {subGraphTitleMargin: {top: 0, bottom: 14}}}"
+"""Room for a title between a frame and the first layer in it, in pixels."""
+BLANK = "#8195;"
+"""An em of white space."""
+MOST_EDGES, MOST_CHARACTERS = 500, 50_000
+"""What Mermaid draws at most, unless the settings of the page allow more; a diagram cannot raise them itself."""
+
+
+def mermaid(network: Network, *, expand: bool = False, direction: Direction = "TB") -> str:
+    """A network as a Mermaid flowchart; Mermaid finds the places itself.
+
+    Args:
+        network: What to draw.
+        expand: Draw every copy of a repeat, rather than equal neighbours once.
+        direction: ``TB``: the signal flows down; ``LR``: to the right.
+    """
+    items = picture_items(network, expand=expand)
+    return "\n".join(_Writer(network, items, vertical=direction == "TB").lines(direction)) + "\n"
+
+
+def fits_mermaid_limits(text: str) -> bool:
+    """Whether Mermaid draws a flowchart of ours without changed settings."""
+    return text.count(" -->") <= MOST_EDGES and len(text) <= MOST_CHARACTERS
+
+
+class _Writer:
+    def __init__(self, network: Network, items: Items, *, vertical: bool) -> None:
+        self._network, self._items, self._vertical = network, items, vertical
+        self._wiring = Wiring(network, items)
+        self._measure = Measure(self._wiring, vertical=True)
+        self._ids = {layer: f"n{layer.nodes[0]}" for layer in self._wiring.layers}
+        self._frames: dict[str, style.FamilyStyle] = {}
+        self._folds: dict[PictureLayer, tuple[PictureRepeat, ...]] = {}
+
+    def lines(self, direction: Direction) -> Iterator[str]:
+        """The text, line by line."""
+        title = f"{labels.short_name(self._network)}: {labels.network_facts(self._network)}".translate(TITLE)
+        yield from ("---", f"title: {json.dumps(title, ensure_ascii=False)}", CONFIG, "---", f"flowchart {direction}")
+        yield from self._sequence(self._items, (), "    ")
+        yield from self._edges()
+        yield from (f"    class {name} {look.name}" for name, look in self._frames.items())
+        looks = [style.TERMINAL, style.OTHER, *(look for _, look in style.FAMILIES), *self._frames.values()]
+        for look in dict.fromkeys(looks):
+            yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{style.INK}"
+
+    def _sequence(self, items: Items, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
+        for item in items:
+            match item:
+                case PictureLayer():
+                    yield from self._layer(item, folds, indent)
+                case PictureReadout():
+                    yield f'{indent}readout(["{_text(self._measure.readout)}"]):::terminal'
+                case PictureResidual(branch, shortcut, join):
+                    yield from self._sequence((*branch, *shortcut, join), folds, indent)
+                case PictureBlock() | PictureRepeat():
+                    inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
+                    yield from self._frame(self._measure.title(item), inside, indent)
+
+    def _layer(self, layer: PictureLayer, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
+        self._folds[layer] = folds
+        label = self._measure.label(layer)
+        text = "<br/>".join(map(_text, (label.title, *label.details)))
+        left, right = ("((", "))") if self._wiring.is_join(layer) else ("(", ")")
+        op = self._network.nodes[layer.nodes[0]].op
+        yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{style.layer_style(op).name}'
+
+    def _frame(self, title: Title, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
+        name = f"f{len(self._frames) + 1}"
+        self._frames[name] = style.frame_style(block=title.block, folds=title.folds)
+        yield f'{indent}subgraph {name}["{self._title(title)}"]'
+        yield from self._sequence(title.items, folds, f"{indent}    ")
+        yield f"{indent}end"
+
+    def _title(self, title: Title) -> str:
+        """The words on a frame; without the note, since a second line would lie under what is inside.
+
+        Mermaid centres them, which is where a single arrow from above comes in: blanks as wide as the words leave it
+        a way. Where branch and shortcut come in, they pass on either side.
+        """
+        beside = self._vertical and not _forks(title.items)
+        return BLANK * (1 + round(text_width(title.title, 1)) if beside else 0) + _text(title.title)
+
+    def _edges(self) -> Iterator[str]:
+        looks: dict[str, list[int]] = {}
+        labelled: set[PictureLayer] = set()
+        read_out = next(layer for layer in self._wiring.layers if self._wiring.between(layer, None))
+        edges: list[tuple[PictureLayer, PictureLayer | None, int]] = [*self._wiring.edges, (read_out, None, 0)]
+        for number, (source, target, operand) in enumerate(edges):
+            crosses = self._folds[source] != self._folds.get(target, ()) if target else False
+            label = "" if source in labelled else self._measure.between(source, target, crosses=crosses)
+            labelled.add(source)
+            end = self._ids[target] if target else "readout"
+            words_on = f'|"{_text(label)}"|' if label else ""
+            yield f"    {self._ids[source]} -->{words_on} {end}"
+            read = self._wiring.between(source, target)
+            signals = self._wiring.carried(target, operand) if target else self._wiring.signals(read)
+            look, dashes = style.edge_style(signals), ",stroke-dasharray:4 3" if self._wiring.is_static(signals) else ""
+            looks.setdefault(f"stroke:{look.color},stroke-width:{look.width:g}px{dashes}", []).append(number)
+        for look_text, numbers in looks.items():
+            yield f"    linkStyle {','.join(map(str, numbers))} {look_text}"
+
+
+def _forks(items: Items) -> bool:
+    """Whether both sides of a join read what comes into a sequence."""
+    match items[0]:
+        case PictureResidual():
+            return True
+        case PictureBlock(items=inner) | PictureRepeat(items=inner):
+            return _forks(inner)
+        case _:
+            return False
+
+
+def _text(text: str) -> str:
+    return labels.replace_unprintable(text).translate(ESCAPED_CHARACTERS)

@@ -1,0 +1,167 @@
+"""What is at an offset of the source: the syntax nodes around it, and what has been written before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.source import Source, Span
+from sewdsl.syntax.brackets import match_brackets
+from sewdsl.syntax.lexicon import CLOSERS, CONTINUATION_TOKENS, OPENERS
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.syntax.scanner import scan, token_end, token_start
+from sewdsl.syntax.statements import Lines, statements
+from sewdsl.syntax.tree import Document, SyntaxNode
+
+if TYPE_CHECKING:
+    from lark import Token
+
+
+def children(node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """What a node consists of, in the order of its fields."""
+    for name in node.__dataclass_fields__:
+        value = getattr(node, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, SyntaxNode):
+                yield item
+
+
+def walk_syntax(node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """A node and all that is in it, outermost first."""
+    yield node
+    for child in children(node):
+        yield from walk_syntax(child)
+
+
+def nodes_at(document: Document, offset: int, *, behind: bool = False) -> tuple[SyntaxNode, ...]:
+    """The nodes around a character, outermost first, the document left out.
+
+    Args:
+        document: The tree.
+        offset: Of the character.
+        behind: Whether a place is meant, which belongs to the word that ends there too, unless another begins.
+    """
+    found: list[SyntaxNode] = []
+    node: SyntaxNode | None = document
+    while node is not None:
+        node = _around(node, offset, behind=behind)
+        if node is not None:
+            found.append(node)
+    return tuple(found)
+
+
+def _around(node: SyntaxNode, offset: int, *, behind: bool) -> SyntaxNode | None:
+    touched = [child for child in children(node) if child.span.start <= offset <= child.span.end]
+    inside = next((child for child in touched if offset < child.span.end), None)
+    return touched[-1] if behind and inside is None and touched else inside
+
+
+_SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUATION_TOKENS, "_COMMA", "_STAR", "_PLUS", "_SLASH", "STRING", "BAD"})
+"""Kinds of tokens behind which a new name begins."""
+
+
+@dataclass(frozen=True)
+class CursorContext:
+    """What stands before a place.
+
+    Attributes:
+        written: The characters of the name that is being written there, from its first on.
+        statement: The tokens of the statement, without that name; none: a statement begins.
+        section: Whether the place is between the braces of a section; ``statement`` is then the entry.
+        sections: First word of that section.
+        opened: The brackets that are open there, outermost first, each with its place in the statement.
+        text: Whether the place is between double quotes, and what stands there before it; None: it is not.
+    """
+
+    written: Span
+    statement: list[Token] = field(default_factory=list)
+    section: bool = False
+    name: str = ""
+    opened: list[tuple[str, int]] = field(default_factory=list)
+    text: str | None = None
+
+    @property
+    def first(self) -> str:
+        """The kind of the statement's first token; empty: it begins here."""
+        return self.statement[0].type if self.statement else ""
+
+    @property
+    def key(self) -> str:
+        """The statement's first word."""
+        return str(self.statement[0]) if self.statement else ""
+
+    @property
+    def last(self) -> str:
+        """The kind of the token before the name; empty: it is the first."""
+        return self.statement[-1].type if self.statement else ""
+
+    @property
+    def inner(self) -> list[Token]:
+        """The tokens behind the innermost bracket that is open."""
+        return self.statement[self.opened[-1][1] + 1 :] if self.opened else self.statement
+
+
+def cursor_context(source: Source, offset: int) -> CursorContext | None:
+    """What stands before a place; None where nothing can be written: in a comment, or in a text that is too long."""
+    if len(source.text) > DEFAULT_LIMITS.source_bytes:
+        return None
+    before = Source(source.name, source.text[:offset])
+    tokens = scan(before)
+    if tokens and tokens[-1].type == "COMMENT" and token_end(tokens[-1]) == offset:
+        return None
+    text = None
+    if tokens and tokens[-1].type == "UNTERMINATED":
+        text = str(tokens.pop())[1:]
+    lines = statements(tokens, match_brackets(before, tokens, Diagnostics(), DEFAULT_LIMITS))
+    open_ = [token.type for token in tokens if token.type != "COMMENT"]
+    fresh = bool(open_) and open_[-1] == "NEWLINE"
+    begin = offset - len(text) if text is not None else offset
+    statement, name, section = _entry(lines[-1], fresh=fresh) if lines else ([], "", False)
+    written = [] if text is not None else _name(statement, offset)
+    if written:
+        begin = token_start(written[0])
+    rest = statement[: len(statement) - len(written)]
+    return CursorContext(Span(source, begin, offset), rest, section, name, _opened(rest), text)
+
+
+def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
+    """The tokens that a place belongs to, and the section around them; fresh: a newline stands before the place."""
+    depth = sum((token.type in OPENERS) - (token.type in CLOSERS) for token in line.tokens)
+    if line.section and depth > 0:
+        entry = line.entries[-1] if line.entries else []
+        goes_on = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUATION_TOKENS))
+        return entry if goes_on else [], str(line.tokens[0]), True
+    if fresh and depth <= 0 and not (line.tokens and line.tokens[-1].type in CONTINUATION_TOKENS):
+        return [], "", False
+    return line.tokens, "", False
+
+
+def _depth(tokens: list[Token]) -> int:
+    return sum((token.type in OPENERS) - (token.type in CLOSERS) for token in tokens)
+
+
+def _name(statement: list[Token], offset: int) -> list[Token]:
+    """The tokens at the end of a statement that make one name: ``SEW Bl`` of a block, ``dvs128-ge`` of a data set."""
+    if not statement or token_end(statement[-1]) != offset or statement[-1].type in _SIGNS:
+        return []
+    place = next((i + 1 for i, token in enumerate(statement) if token.type in {"_ON", "_ALLOW"}), None)
+    if place is not None and statement[place:]:
+        return statement[place:]
+    found = [statement[-1]]
+    for token in reversed(statement[1:-1]):
+        if token.type != "WORD":
+            break
+        found.insert(0, token)
+    return found
+
+
+def _opened(tokens: list[Token]) -> list[tuple[str, int]]:
+    opened: list[tuple[str, int]] = []
+    for place, token in enumerate(tokens):
+        if token.type in OPENERS:
+            opened.append((token.type, place))
+        elif token.type in CLOSERS and opened:
+            opened.pop()
+    return opened

@@ -1,0 +1,115 @@
+"""What the code itself says of kinds and settings, taken from its docstrings, as Markdown."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from inspect import getdoc
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.printed_values import format_value
+from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.settings import Settings
+from sewdsl.resources import resource_folder
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_SECTION = re.compile(r"^(Attributes|Args|Raises|Returns|Shape):", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n(?: {8}.*|$))*)", re.MULTILINE)
+_ROLE = re.compile(r":\w+:`~?([^`]*)`")
+
+HEADER = {
+    "network": "The network's name, between double quotes.",
+    "input": "Shape of one time-step of one sample: `2x128x128` for channels, height and width, or one length.",
+    "init": "`default`: torch's own initial weights; `kaiming`: convolutions normal, fan_out (He et al. 2015). With "
+    "`zero`, every residual block starts as an identity (Sec. 3.3).",
+}
+"""What the fields of :class:`Settings` do not say as a file writes it."""
+
+STATEMENTS = {
+    "sewdsl": "The version of the language: `sewdsl 1`, in the first line.",
+    "body": "The network, in the notation that papers print.",
+    "block": "`block NAME(c=in, s=1) = expression` defines a block; `$(c)` stands for a parameter.",
+    "use": '`use "other.net"` takes over blocks, settings and the recipe of another file.',
+    "expect": "A figure that must hold: parameters, macs or output.",
+    "claim": "A figure that a source prints, set beside what is computed.",
+    "allow": '`allow CODE "reason"` takes a warning or a note back.',
+    "train": "How the network is trained, and on which data set.",
+    "study": "Variants of the network that are trained, or looked at, side by side.",
+}
+"""What the first word of a statement says."""
+
+NAMES = {
+    "SN": "The file's neuron; without one, the neuron nearest before.",
+    "g": "The file's join, as in `g[ branch | shortcut ]`.",
+    "id": "The identity, as a shortcut; `id or X` takes X only where id does not fit.",
+    "in": "The channels that flow into the block.",
+}
+"""Names that the language itself gives a meaning."""
+
+STUDY = {
+    "vary": "`vary join ADD AND IAND`: a variant for each value; of several lines, for each combination.",
+    "variant": '`variant "SEW AND" "join=AND"`: one variant by name, with what it changes.',
+    "probe": "`probe rates` or `probe gradients`: look at the variants before training instead of training them.",
+}
+"""Keys of a study of its own, besides."""
+
+
+@cache
+def kind_description(kind: type[Kind]) -> str:
+    """What a kind is, with its equation; without its arguments."""
+    text = (getdoc(kind) or "").replace("::\n", ":\n")
+    end = _SECTION.search(text)
+    shape = re.search(r"^Shape: (.*(?:\n .*|\n\S.*)*)", text, re.MULTILINE)
+    parts = [text[: end.start()] if end else text, f"Shape: {shape[1]}" if shape else ""]
+    return _plain("\n\n".join(filter(None, map(str.strip, parts))))
+
+
+@cache
+def field_docs(cls: type[BaseModel]) -> dict[str, str]:
+    """What each field means, by its name; those of the bases too."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        text = getdoc(base) if base.__doc__ else None
+        section = re.search(r"^Attributes:\n((?: {4}.*\n?|\n)+)", text or "", re.MULTILINE)
+        if section:
+            found |= {name: _plain(" ".join(words.split())) for name, words in _ATTRIBUTE.findall(section[1])}
+    return {name: text for name, text in found.items() if name in cls.model_fields}
+
+
+def header_docs() -> dict[str, str]:
+    """What each key of a header means."""
+    said = field_docs(Settings)
+    return {**{key: said[key] for key in ("steps", "encode", "neuron", "join", "readout")}, **HEADER}
+
+
+def recipe_docs() -> dict[str, str]:
+    """What each key of a recipe means."""
+    return {key: text for key, text in field_docs(Recipe).items() if key != "on"}
+
+
+def signature(kind: type[Kind]) -> str:
+    """A kind with its arguments and their defaults, as a file writes them: ``LIF(tau=2.0, v_threshold=1.0, …)``."""
+    letters = {name: letter for letter, name in kind.letters().items()}
+    named = [name for name in kind.model_fields if name not in letters]
+    compact = "".join(f"{letter}#" for letter in letters.values())
+    shown = ", ".join(f"{name}={_default(kind, name)}" for name in named)
+    return f"{kind.kind}{compact}" + (f"({shown})" if named else "")
+
+
+def _default(kind: type[Kind], name: str) -> str:
+    field = kind.model_fields[name]
+    return "…" if field.is_required() else format_value(field.get_default(call_default_factory=True, validated_data={}))
+
+
+@cache
+def code_pages() -> dict[str, str]:
+    """The page of each diagnostic's code."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(resource_folder("codes").glob("*.md"))}
+
+
+def _plain(text: str) -> str:
+    """Without what only reStructuredText reads."""
+    return _ROLE.sub(r"`\1`", text).replace("``", "`")

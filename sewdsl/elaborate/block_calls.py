@@ -1,0 +1,245 @@
+"""Calls of blocks: the values of the parameters, and what ``g`` and ``SN`` mean inside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.arguments import GivenArgument
+from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT, default_number
+from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
+from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
+from sewdsl.elaborate.suggestions import advice, listed
+from sewdsl.elaborate.values import FormulaError, ValueProblem, evaluate_formula, python_value
+from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.network import PathStep
+from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.signal import Signal
+from sewdsl.ops import catalogue
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Value, Word
+
+Family = TypeVar("Family", bound=Kind)
+
+
+class BlockProblem(Exception):  # noqa: N818 -- not an error of the program
+    """Raised where a call of a block is wrong; the diagnostic is already reported."""
+
+
+def block_title(definition: BlockDefinition) -> str:
+    """The block's name as defined: ``SEW Block``."""
+    return " ".join(part.text for part in definition.name.parts if isinstance(part, Word))
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a call says of the inside of a block, wherever it comes by.
+
+    Attributes:
+        stated: What an enclosing call says that ``SN`` means.
+        join: What ``g`` means.
+        parameters: Values of the block's parameters.
+        scope: The number of these values.
+        title: The block's name as defined: ``SEW Block``.
+        key: The same in a ``state_dict`` key, without its number: ``sew_block``.
+        arguments: The values of the parameters, as a way shows them: ``c128s2``.
+    """
+
+    stated: Activation | None
+    join: Join
+    parameters: Mapping[str, int]
+    scope: int
+    title: str
+    key: str
+    arguments: str
+
+
+class BlockCalls:
+    """Binds the calls of one text."""
+
+    def __init__(self, default: Activation | None, diagnostics: Diagnostics) -> None:
+        self._default, self._diagnostics = default, diagnostics
+        self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
+        self._scopes: dict[tuple[tuple[str, int], ...], int] = {}
+
+    def frame(self, key: str, outer: CallFrame, binding: Binding, nearest: Activation | None) -> CallFrame:
+        """The frame of a block's expression.
+
+        Args:
+            key: The block's name without white space.
+            outer: The frame of the call.
+            binding: What the call says.
+            nearest: The activation nearest before, which ``SN`` means where nothing is stated.
+        """
+        step = PathStep("block", binding.title, outer.name(binding.key), arguments=binding.arguments)
+        return replace(
+            outer.inside(step),
+            parameters=binding.parameters,
+            scope=binding.scope,
+            neuron=binding.stated or nearest,
+            stated=binding.stated,
+            join=binding.join,
+            calls=(*outer.calls, key),
+        )
+
+    def binding(  # noqa: PLR0913 -- a call, what surrounds it, and where the work is counted
+        self, call: Call, key: str, definition: BlockDefinition, outer: CallFrame, before: Signal | None, budget: Budget
+    ) -> Binding | None:
+        """What a call says of the inside of its block; worked out once for the same surroundings.
+
+        Args:
+            call: The call.
+            key: The block's name without white space.
+            definition: The block.
+            outer: The frame of the call.
+            before: What flows into the block; None where that is broken.
+            budget: Where the work is counted.
+
+        Returns:
+            None where a default has no value: that of ``c=in`` if what comes before is broken, or one that is reported
+            in the definition.
+
+        Raises:
+            BlockProblem: an argument is wrong, or the block calls itself; reported.
+        """
+        if key in outer.calls:
+            chain = " > ".join([*outer.calls[outer.calls.index(key) :], key])
+            path = outer.where(call.span.text)
+            raise self._complain(
+                "recursive-block", f"the block calls itself: {chain}", call.span, path, "nothing would end it"
+            )
+        channels = before.channels if before is not None else None
+        surroundings = (id(call), outer.scope, id(outer.stated), id(outer.join), channels)
+        if surroundings not in self._bindings:
+            budget.spend(CALL + (call.span.end - call.span.start) // CHARACTERS + len(definition.parameters))
+            self._bindings[surroundings] = "problem"
+            self._bindings[surroundings] = self._binding(call, definition, outer, before)
+        found = self._bindings[surroundings]
+        if found == "problem":
+            raise BlockProblem
+        return found
+
+    def _binding(
+        self, call: Call, definition: BlockDefinition, outer: CallFrame, before: Signal | None
+    ) -> Binding | None:
+        path = outer.where(call.span.text)
+        given = self._arguments(call, definition, outer, path)
+        stated = self._family(given.pop(OWN_NEURON, None), Activation, path) or outer.stated
+        join = self._family(given.pop(OWN_JOIN, None), Join, path) or outer.join
+        parameters = self._parameters(call, definition, given, before, path)
+        if parameters is None:
+            return None
+        scope = self._scopes.setdefault(tuple(parameters.items()), len(self._scopes) + 1)
+        name = block_title(definition)
+        arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
+        return Binding(stated, join, parameters, scope, name, re.sub(r"\W+", "_", name).lower(), arguments)
+
+    def _parameters(
+        self,
+        call: Call,
+        definition: BlockDefinition,
+        given: dict[str, GivenArgument],
+        before: Signal | None,
+        path: tuple[str, ...],
+    ) -> dict[str, int] | None:
+        values: dict[str, int] = {}
+        for parameter in definition.parameters:
+            if parameter.name in given:
+                values[parameter.name] = self._whole(parameter.name, given[parameter.name], path)
+            elif (number := default_number(parameter)) is not None:
+                values[parameter.name] = number
+            elif parameter.default == Parameter(INPUT_CHANNELS_DEFAULT):
+                if before is None:
+                    return None
+                values[parameter.name] = before.channels
+            elif parameter.default is not None:
+                return None  # the definition is wrong, which is reported there
+            else:
+                message = f"{block_title(definition)} needs its '{parameter.name}'"
+                raise self._complain(
+                    "missing-argument",
+                    message,
+                    call.span,
+                    path,
+                    f"write {block_title(definition)} ({parameter.name}32)",
+                )
+        return values
+
+    def _whole(self, name: str, given: GivenArgument, path: tuple[str, ...]) -> int:
+        if isinstance(given.value, int) and not isinstance(given.value, bool):
+            return given.value
+        message = f"'{name}' must be a whole number, not '{given.span.text}'"
+        raise self._complain("invalid-argument", message, given.span, path)
+
+    def _family(self, given: GivenArgument | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
+        if given is None or isinstance(given.value, family):
+            return given.value if given else None
+        what = "a join such as ADD" if family is Join else "a neuron such as IF"
+        names = sorted(name for name, kind in catalogue().items() if issubclass(kind, family))
+        hint = f"known: {', '.join(names)}"
+        raise self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path, hint)
+
+    def _arguments(
+        self, call: Call, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
+    ) -> dict[str, GivenArgument]:
+        """Every argument by name: ``c128s2`` gives c and s."""
+        names = [parameter.name for parameter in definition.parameters]
+        given: dict[str, GivenArgument] = {}
+        for argument in call.arguments:
+            for name, value in self._split(argument, definition, outer, path):
+                if name not in {*names, OWN_JOIN, OWN_NEURON}:
+                    known = f"its arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
+                    message = f"{block_title(definition)} has no argument '{name}'"
+                    near = advice(name, names, value.span, known)
+                    self._diagnostics.report("unknown-argument", message, value.span, path=path, **near)
+                    raise BlockProblem
+                if name in given:
+                    raise self._complain("duplicate-argument", f"'{name}' is given twice", value.span, path, "keep one")
+                given[name] = value
+        return given
+
+    def _split(
+        self, argument: Argument, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
+    ) -> Iterator[tuple[str, GivenArgument]]:
+        value = argument.value
+        try:
+            if isinstance(value, Interpolation):
+                number = evaluate_formula(value.formula, outer.parameters, self._diagnostics, path)
+                yield argument.name or "", GivenArgument(number, argument.span)
+            elif argument.name is not None:
+                yield argument.name, GivenArgument(self._value(value, outer, path), argument.span)
+            elif isinstance(value, Call) and not value.called:
+                spelled = fill_name(value.name, outer.parameters, self._diagnostics, path)
+                for piece in split_arguments(spelled.text):
+                    yield piece.letter, GivenArgument(piece.value, spelled.at(piece.start, piece.end))
+            else:
+                message = f"'{argument.span.text}' is not an argument of {block_title(definition)}"
+                raise self._complain("invalid-argument", message, argument.span, path, _usage(definition))
+        except (FormulaError, ValueProblem) as error:
+            raise BlockProblem from error
+        except CompactError as error:
+            message = f"'{argument.span.text}' is not an argument of {block_title(definition)}: {error}"
+            raise self._complain("invalid-argument", message, argument.span, path, _usage(definition)) from error
+
+    def _value(self, value: Value, outer: CallFrame, path: tuple[str, ...]) -> Any:
+        """A named argument; a bare neuron of the header's kind takes the header's arguments."""
+        made = python_value(value, self._diagnostics, path, outer.parameters)
+        default = self._default
+        if isinstance(value, Call) and default is not None and type(made) is type(default):
+            own = {argument.name for argument in value.arguments}
+            return made.replace(**{name: item for name, item in default if name not in own})
+        return made
+
+    def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> BlockProblem:
+        self._diagnostics.report(code, message, span, path=path, help=hint)
+        return BlockProblem()
+
+
+def _usage(definition: BlockDefinition) -> str:
+    first = f"{definition.parameters[0].name}32" if definition.parameters else "g=ADD"
+    return f"write {block_title(definition)} ({first})"

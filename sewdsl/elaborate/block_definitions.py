@@ -1,0 +1,73 @@
+"""What a block's definition must be, whoever calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON
+from sewdsl.ops import catalogue
+from sewdsl.syntax.tree import BlockDefinition, BlockParameter, Number, Parameter
+
+INPUT_CHANNELS_DEFAULT = "in"
+"""The default that stands for the channels of the block's input."""
+RESERVED_NAMES = (IDENTITY, OWN_NEURON, OWN_JOIN, INPUT_CHANNELS_DEFAULT)
+
+
+def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostics) -> None:
+    """Reports names that mean something else already, and parameters that no call could give."""
+    for block in blocks:
+        name = block.name.plain or ""
+        if name in RESERVED_NAMES or name in catalogue():
+            hint = "choose another name, such as one of two words"
+            diagnostics.report("duplicate-block", f"'{name}' is a name of the language", block.name.span, help=hint)
+        seen: set[str] = set()
+        for parameter in block.parameters:
+            _check_parameter(parameter, seen, diagnostics)
+            seen.add(parameter.name)
+
+
+def check_shadowed_blocks(
+    blocks: Mapping[str, BlockDefinition], library: Mapping[str, BlockDefinition], diagnostics: Diagnostics
+) -> None:
+    """Warns of blocks that stand in place of shipped ones, and are others.
+
+    Args:
+        blocks: Those of the file and of what it uses, by name without white space.
+        library: The shipped ones.
+        diagnostics: Where to report.
+    """
+    for name, block in blocks.items():
+        if name in library and _meaning(block) != _meaning(library[name]):
+            diagnostics.report(
+                "shadowed-block",
+                f"'{block.name.span.text}' stands in place of the shipped block of this name",
+                block.name.span,
+                severity=Severity.WARNING,
+                label="defined otherwise here",
+                help="choose another name, or say 'allow shadowed-block \"why\"'",
+            )
+
+
+def default_number(parameter: BlockParameter) -> int | None:
+    """The default of a parameter where that is a whole number from 0 up; None where it is anything else, or is none."""
+    value = parameter.default.value if isinstance(parameter.default, Number) else None
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _meaning(block: BlockDefinition) -> tuple[object, ...]:
+    return block.parameters, block.expression
+
+
+def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Diagnostics) -> None:
+    name, default, span = parameter.name, parameter.default, parameter.span
+    if name in seen:
+        diagnostics.report("duplicate-argument", f"parameter '{name}' stands twice", span, help="keep one")
+    elif name in RESERVED_NAMES:
+        hint = "choose another letter or word"
+        diagnostics.report(
+            "invalid-argument", f"'{name}' cannot be a parameter: it has a meaning already", span, help=hint
+        )
+    if not (default is None or default_number(parameter) is not None or default == Parameter(INPUT_CHANNELS_DEFAULT)):
+        message = f"the default of '{name}' must be a whole number or '{INPUT_CHANNELS_DEFAULT}'"
+        diagnostics.report("invalid-argument", message, default.span, label=f"got {default.span.text}")

@@ -1,0 +1,139 @@
+"""The growing list of nodes, and which source span each came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sewdsl.ir.network import Node, PathStep, readers
+from sewdsl.ir.op import Op
+from sewdsl.ir.signal import Signal
+from sewdsl.source import Span
+
+
+class Expansion(NamedTuple):
+    """One expansion of an item of a text: a layer, a repeat, a join or the call of a block.
+
+    Attributes:
+        span: Where it is written.
+        path: The way to it through repeats, blocks and joins.
+        before: Index of the node that flows into it; None behind something broken.
+        begin: Index of its first node, if it has nodes.
+        end: Index behind its last node.
+        after: Index of the node that flows out of it; None if it is broken.
+    """
+
+    span: Span
+    path: tuple[PathStep, ...]
+    before: int | None
+    begin: int
+    end: int
+    after: int | None
+
+
+class BuilderMark(NamedTuple):
+    """How much there is so far."""
+
+    nodes: int
+    visits: int
+
+
+class NodeBuilder:
+    """Nodes in order of computation.
+
+    Attributes:
+        nodes: The nodes so far.
+        visits: What became of each item of the user's own texts, in the order in which they end.
+        called: Names of the blocks that were called.
+        named: Indices of neurons that a text names, where it could say ``SN``.
+        understood: Whether any call named a layer or a block.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.visits: list[Expansion] = []
+        self.called: set[str] = set()
+        self.named: list[int] = []
+        self.understood = False
+        self._outputs: dict[tuple[int, tuple[Signal, ...]], tuple[Signal, Op]] = {}
+
+    def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[PathStep, ...], span: Span) -> int:
+        """Appends a node; its index.
+
+        Raises:
+            ShapeMismatch: the op does not fit its inputs.
+        """
+        signals = tuple([self.nodes[i].output for i in inputs])
+        key = id(op), signals
+        if key not in self._outputs:
+            self._outputs[key] = op.infer(*signals), op  # kept, so that its id is not given to another
+        self.nodes.append(Node(name, op, inputs, self._outputs[key][0], path, span))
+        return len(self.nodes) - 1
+
+    def signal(self, index: int) -> Signal:
+        """What a node gives."""
+        return self.nodes[index].output
+
+    def mark(self) -> BuilderMark:
+        """A place to come back to."""
+        return BuilderMark(len(self.nodes), len(self.visits))
+
+    def cut(self, mark: BuilderMark) -> None:
+        """Takes back all that came behind a mark."""
+        del self.nodes[mark.nodes :]
+        del self.visits[mark.visits :]
+        while self.named and self.named[-1] >= mark.nodes:
+            self.named.pop()
+
+    def settled(self) -> tuple[Node, ...]:
+        """The nodes, with the arguments filled in that depend on what follows."""
+        graph = Graph([node.op for node in self.nodes], readers(self.nodes))
+        return tuple(
+            node
+            if (op := node.op.settle(Followers(graph, i))) is node.op
+            else Node(node.name, op, node.inputs, node.output, node.path, node.span)
+            for i, node in enumerate(self.nodes)
+        )
+
+
+class Graph:
+    """The ops of a network and who reads them."""
+
+    def __init__(self, ops: Sequence[Op], readers: Sequence[Sequence[int]]) -> None:
+        self.ops, self.readers = ops, readers
+        self._nearest: dict[type[Op], list[tuple[int, Op] | None]] = {}
+
+    def nearest(self, family: type[Op], index: int) -> Op | None:
+        """The nearest op of a family behind a node; of several as near, that on the way through the first reader."""
+        if family not in self._nearest:
+            self._nearest[family] = self._all_nearest(family)
+        found = self._nearest[family][index]
+        return found[1] if found else None
+
+    def _all_nearest(self, family: type[Op]) -> list[tuple[int, Op] | None]:
+        """The same for all nodes at once, from the last, with how many steps it is."""
+        found: list[tuple[int, Op] | None] = [None] * len(self.ops)
+        for index in range(len(self.ops) - 1, -1, -1):
+            for reader in self.readers[index]:
+                op, behind = self.ops[reader], found[reader]
+                there = (1, op) if isinstance(op, family) else (behind[0] + 1, behind[1]) if behind else None
+                here = found[index]
+                if there is not None and (here is None or there[0] < here[0]):
+                    found[index] = there
+        return found
+
+
+class Followers:
+    """The ops behind a node (see :class:`sewdsl.ir.op.Downstream`)."""
+
+    def __init__(self, graph: Graph, index: int) -> None:
+        self._graph, self._index = graph, index
+
+    @property
+    def next(self) -> tuple[Op, ...]:
+        """The ops that read the node's output."""
+        return tuple([self._graph.ops[i] for i in self._graph.readers[self._index]])
+
+    def nearest(self, family: type[Op]) -> Op | None:
+        """The nearest op of a family, breadth first."""
+        return self._graph.nearest(family, self._index)

@@ -1,0 +1,163 @@
+"""Calls in a sequence: from a name and its arguments to an op, or to a block with its parameters' values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate import compact_arguments
+from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
+from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.compact_arguments import FilledName, fill_name
+from sewdsl.elaborate.suggestions import rename
+from sewdsl.elaborate.values import ValueProblem, named_arguments
+from sewdsl.elaborate.vocabulary import OWN_NEURON, Vocabulary, report_unknown
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Activation, Op
+from sewdsl.source import Span
+from sewdsl.syntax.tree import Call
+
+
+class CallResolver:
+    """Resolves the calls of one text."""
+
+    def __init__(self, vocabulary: Vocabulary, default: Activation | None, diagnostics: Diagnostics) -> None:
+        self._vocabulary, self.default, self._diagnostics = vocabulary, default, diagnostics
+
+    def spell(self, call: Call, frame: CallFrame) -> FilledName:
+        """The call's name as text.
+
+        Raises:
+            FormulaError: an interpolation has no value; reported.
+        """
+        return fill_name(call.name, frame.parameters, self._diagnostics, frame.where(call.span.text))
+
+    def op(
+        self, call: Call, name: FilledName, frame: CallFrame, nearest: Activation | None, *, unsure: bool = False
+    ) -> Op | None:
+        """The op that a call names; None where that failed, with every problem reported.
+
+        Args:
+            call: The call.
+            name: Its name as text.
+            frame: Where it stands.
+            nearest: The activation nearest before it.
+            unsure: Whether something before it was not understood, which may have been an activation.
+        """
+        path = frame.where(call.span.text)
+        if name.text == OWN_NEURON:
+            if unsure and not (frame.neuron or nearest):
+                return None
+            return self._own_neuron(call, frame, nearest, path)
+        symbol = self._vocabulary.symbol(name.text)
+        if symbol is None or name.gaps:
+            report_unknown(name, self._vocabulary, self._diagnostics, path)
+            return None
+        kind = self._vocabulary.layers[symbol]
+        given = self._compact(kind, name, len(symbol), path)
+        try:
+            named = named_arguments(call, self._diagnostics, path, frame.parameters)
+        except ValueProblem:
+            return None
+        if given is None or not self._merge(given, named, path):
+            return None
+        if self.default is not None and kind is type(self.default):
+            given = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **given}
+        made = validate_arguments(kind, f"'{kind.kind}'", given, call.span, self._diagnostics, path)
+        return made if isinstance(made, Op) else None
+
+    def _own_neuron(self, call: Call, frame: CallFrame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
+        neuron = frame.neuron or nearest
+        if neuron is None and "neuron" in self._vocabulary.unread:
+            return None
+        if neuron is None:
+            self._diagnostics.report(
+                "missing-neuron",
+                "'SN' stands for the file's neuron, but none is set and none stands before it",
+                call.span,
+                help="add 'neuron PLIF' to the file, or --neuron PLIF",
+                path=path,
+            )
+            return None
+        if not call.arguments:
+            return neuron
+        try:
+            named = named_arguments(call, self._diagnostics, path, frame.parameters)
+        except ValueProblem:
+            return None
+        given = {**{name: GivenArgument(value, call.span) for name, value in neuron}, **named}
+        made = validate_arguments(type(neuron), f"'{neuron.kind}'", given, call.span, self._diagnostics, path)
+        return made if isinstance(made, Op) else None
+
+    def _compact(
+        self, kind: type[Kind], name: FilledName, start: int, path: tuple[str, ...]
+    ) -> dict[str, GivenArgument] | None:
+        """The arguments that are written into the name."""
+        letters = kind.letters()
+        try:
+            found = compact_arguments.split_arguments(name.text, start)
+        except compact_arguments.CompactError as error:
+            self._not_understood(kind, name, error, path)
+            return None
+        given: dict[str, GivenArgument] = {}
+        for piece in found:
+            span = name.at(piece.start, piece.end)
+            argument = letters.get(piece.letter)
+            if argument is None and self._vocabulary.splits(name.text):
+                report_unknown(name, self._vocabulary, self._diagnostics, path)
+                return None
+            if argument is None:
+                self._unknown_letter(kind, piece, span, path)
+                return None
+            if argument in given:
+                self._duplicate(argument, piece.letter, span, path)
+                return None
+            given[argument] = GivenArgument(piece.value, span)
+        return given
+
+    def _unknown_letter(
+        self, kind: type[Kind], piece: compact_arguments.CompactArgument, span: Span, path: tuple[str, ...]
+    ) -> None:
+        what = f"letter '{piece.letter}'" if piece.letter else "bare number"
+        meant = next((known for known in kind.letters() if known and known.casefold() == piece.letter.casefold()), None)
+        letter = span.part(0, len(piece.letter))
+        self._diagnostics.report(
+            "unknown-argument",
+            f"'{kind.kind}' takes no {what}",
+            span,
+            help=f"did you mean '{meant}'?" if meant else _letters(kind),
+            path=path,
+            fixes=(rename(letter, meant),) if meant else (),
+        )
+
+    def _not_understood(
+        self, kind: type[Kind], name: FilledName, error: compact_arguments.CompactError, path: tuple[str, ...]
+    ) -> None:
+        if self._vocabulary.splits(name.text):
+            report_unknown(name, self._vocabulary, self._diagnostics, path)
+            return
+        span = name.at(error.start, error.end)
+        self._diagnostics.report("invalid-argument", f"'{kind.kind}': {error}", span, help=_letters(kind), path=path)
+
+    def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
+        shown = f"{argument} ({letter}…)" if letter else argument
+        self._diagnostics.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
+
+    def _merge(
+        self, given: dict[str, GivenArgument], named: Mapping[str, GivenArgument], path: tuple[str, ...]
+    ) -> bool:
+        for name, value in named.items():
+            if name in given:
+                self._duplicate(name, "", value.span, path)
+                return False
+            given[name] = value
+        return True
+
+
+def _letters(kind: type[Kind]) -> str:
+    letters = kind.letters()
+    if not letters:
+        return f"'{kind.kind}' takes no compact arguments"
+    shown = ", ".join(f"{letter} ({name})" for letter, name in letters.items() if letter)
+    first = f"its {letters['']} right behind it" if "" in letters else ""
+    return f"'{kind.kind}' takes {' and '.join(filter(None, (first, shown)))}"

@@ -1,0 +1,68 @@
+"""Blocks that nothing calls: what is wrong with them whatever a call would give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.budget import Budget
+from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
+from sewdsl.elaborate.header import HeaderReader
+from sewdsl.elaborate.node_builder import NodeBuilder
+from sewdsl.elaborate.resolve_calls import CallResolver
+from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.syntax.limits import Limits
+
+CALL_DEPENDENT_CODES = frozenset(
+    {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"}
+)
+"""Codes that depend on the call."""
+PLACEHOLDER_VALUE = 16
+"""Value of every parameter; a power of 2, so that most divisions are exact."""
+
+
+@dataclass(frozen=True)
+class _AnyCall:
+    """The blocks, and how they are walked without a call.
+
+    Attributes:
+        expanded: The blocks that were walked: each once, however many others call it.
+    """
+
+    vocabulary: Vocabulary
+    header: HeaderReader
+    limits: Limits
+    budget: Budget
+    expanded: set[str] = field(default_factory=set)
+
+    def check(self, name: str, diagnostics: Diagnostics) -> None:
+        self.expanded.add(name)
+        definition = self.vocabulary.blocks[name]
+        parameters: Mapping[str, int] = {parameter.name: PLACEHOLDER_VALUE for parameter in definition.parameters}
+        neuron = self.header.neuron()
+        frame = CallFrame(self.header.join(), neuron, neuron, parameters, calls=(name,))
+        calls = CallResolver(self.vocabulary, neuron, diagnostics)
+        walker = Walker(NodeBuilder(), calls, self.vocabulary, diagnostics, self.limits, self.budget, self.expanded)
+        with suppress(ExpansionLimitExceeded):
+            walker.sequence(definition.expression, None, frame)
+
+
+def check_uncalled_blocks(  # noqa: PLR0913 -- everything a walk needs
+    names: Iterable[str],
+    vocabulary: Vocabulary,
+    header: HeaderReader,
+    diagnostics: Diagnostics,
+    limits: Limits,
+    budget: Budget,
+) -> None:
+    """Reports unknown names, letters and parameters in blocks that no call has reached."""
+    anyhow = _AnyCall(vocabulary, header, limits, budget)
+    for name in names:
+        found = Diagnostics()
+        anyhow.check(name, found)
+        diagnostics.extend(d for d in found if d.code not in CALL_DEPENDENT_CODES)
+        if budget.spent:
+            break

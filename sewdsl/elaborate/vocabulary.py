@@ -1,0 +1,200 @@
+"""What a name means: a kind with compact arguments, a block, or nothing, with what may have been meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.elaborate import compact_arguments
+from sewdsl.elaborate.budget import Budget
+from sewdsl.elaborate.compact_arguments import FilledName
+from sewdsl.elaborate.name_suggestions import Meanings, NameSuggestion
+from sewdsl.elaborate.project_files import SiblingBlocks
+from sewdsl.elaborate.suggestions import MAX_LENGTH
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Activation, Join, Layer
+from sewdsl.ops import catalogue, plugins
+from sewdsl.source import Span
+from sewdsl.syntax.tree import BlockDefinition
+from sewdsl.syntax.word_parts import LETTERED
+
+IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
+"""Names that the language itself gives a meaning."""
+MAX_SPLIT = 100_000
+"""Parts of unknown names of which it is asked, in one text, whether they are whole names."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The names that a text may use.
+
+    Attributes:
+        own: The user's blocks by name without white space.
+        library: The shipped ones.
+        unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
+        beside: What lies beside the user's file; None for a string, which can use nothing.
+        whole: Whether all used files can be had; if not, one of them may define what is not known.
+    """
+
+    own: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    library: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    beside: SiblingBlocks | None = None
+    whole: bool = True
+
+    @cached_property
+    def blocks(self) -> dict[str, BlockDefinition]:
+        """All blocks; the user's stand before shipped ones of the same name."""
+        return {**self.library, **self.own}
+
+    @property
+    def layers(self) -> dict[str, type[Kind]]:
+        """Kinds that can stand in a sequence."""
+        return _layers(len(catalogue()))
+
+    def symbol(self, text: str) -> str | None:
+        """The kind that a word begins with, if it names one; others are asked where sewdsl has none."""
+        found = compact_arguments.longest_symbol(text, self.layers)
+        return compact_arguments.longest_symbol(text, self.layers) if found is None and plugins() else found
+
+    def complete(self, text: str) -> bool:
+        """Whether a word is a whole name: a block, ``SN``, or a kind with valid compact arguments."""
+        if text in self.blocks or text == OWN_NEURON:
+            return True
+        head = self.symbol(text)
+        return head is not None and compact_arguments.is_complete(text[len(head) :], self.layers[head])
+
+    @cached_property
+    def meanings(self) -> Meanings:
+        """What names may mean that are none of these."""
+        return Meanings(self.layers, self.blocks)
+
+    @cached_property
+    def _budget(self) -> Budget:
+        return Budget(MAX_SPLIT)
+
+    @cached_property
+    def _splits(self) -> dict[str, list[tuple[int, ...]]]:
+        return {}
+
+    def splits(self, text: str) -> list[tuple[int, ...]]:
+        """The ways to read a word as two or more whole names, two at most: the offsets between them."""
+        if text not in self._splits:
+            self._splits[text] = self._split(text) if len(text) <= MAX_LENGTH else []
+        return self._splits[text]
+
+    def _split(self, text: str) -> list[tuple[int, ...]]:
+        whole: dict[int, list[tuple[int, ...]]] = {len(text): [()]}
+        for start in range(len(text) - 1, -1, -1):
+            ways: list[tuple[int, ...]] = []
+            for end in range(start + 1, len(text) + 1):
+                if end not in whole:
+                    continue
+                if not self._budget.spend(1):
+                    return []
+                if self.complete(text[start:end]):
+                    ways += [(end, *rest) for rest in whole[end]]
+                if len(ways) > 1:  # two ways are as ambiguous as many
+                    break
+            if ways:
+                whole[start] = ways[:2]
+        return [way[:-1] for way in whole.get(0, ()) if len(way) > 1]
+
+
+@cache
+def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalogue grows when other distributions are asked
+    return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
+
+
+def report_unknown(name: FilledName, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
+    """Says that a name means nothing, and what may have been meant."""
+    splits = vocabulary.splits(name.text)
+    if len(splits) == 1:
+        _report_lost_hyphen(name, splits[0], diagnostics, path)
+        return
+    other = catalogue().get(name.text)
+    if other is not None:
+        family = next(base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir"))
+        message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
+        diagnostics.report("wrong-kind", message, name.span, path=path, help=help_text)
+        return
+    if not vocabulary.whole:
+        return
+    otherwise = _other_form(name, vocabulary, path)
+    whole = all(own for _, _, own in name.pieces)
+    if otherwise is None and not whole and name.gaps and vocabulary.complete(name.text):
+        hint = "write it without the white space"
+        diagnostics.report("unknown-name", f"white space inside '{name.span.text}'", name.span, help=hint, path=path)
+        return
+    found = otherwise or (_meant(name, vocabulary) if whole else None)
+    fixes = (Fix(f"write '{found.text}'", (Edit(name.span, found.text),), safe=False),) if found and found.text else ()
+    diagnostics.report(
+        "unknown-name",
+        f"unknown name '{name.span.text}'",
+        name.span,
+        label="not a layer, a neuron or a block",
+        help=found.help if found else "'sewdsl nets --kinds' lists all names",
+        path=path,
+        fixes=fixes,
+    )
+
+
+def _other_form(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...]) -> NameSuggestion | None:
+    """What is written otherwise: a block's arguments without parentheses, a shortcut's ``or`` left out."""
+    if not name.gaps:
+        return None
+    first, last = name.gaps[0], name.gaps[-1]
+    if name.text[:first] == IDENTITY and path[-2:-1] == ("shortcut",):
+        return _write(f"{IDENTITY} or {name.at(first, len(name.text)).text}")
+    if name.text[:last] in vocabulary.blocks and re.fullmatch(LETTERED, name.text[last:]):
+        return _write(f"{name.at(0, last).text} ({name.at(last, len(name.text)).text})")
+    return None
+
+
+def _write(text: str) -> NameSuggestion:
+    return NameSuggestion(text, f"write '{text}'")
+
+
+def _meant(name: FilledName, vocabulary: Vocabulary) -> NameSuggestion | None:
+    """A name that is nearly the same, unless a file beside defines this very one."""
+    elsewhere = vocabulary.beside.blocks.get(name.text) if vocabulary.beside else None
+    if elsewhere is not None:
+        return NameSuggestion("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
+    found = vocabulary.meanings.of(name.text)
+    if vocabulary.beside is None or not name.gaps:  # names of several words are those of blocks
+        return found
+    use = "a block of another file needs 'use \"file.net\"'"
+    return NameSuggestion(found.text, f"{found.help} If not: {use}") if found else NameSuggestion("", use)
+
+
+def _report_lost_hyphen(
+    name: FilledName, cuts: tuple[int, ...], diagnostics: Diagnostics, path: tuple[str, ...]
+) -> None:
+    words = [name.text[a:b] for a, b in zip((0, *cuts), (*cuts, len(name.text)), strict=True)]
+    edits = []
+    for cut in cuts:
+        before, after = name.at(cut - 1, cut).end, name.at(cut, cut + 1).start
+        edits.append(Edit(Span(name.span.source, before, after), "-"))
+    read = " and ".join([", ".join(words[:-1]), words[-1]])
+    diagnostics.report(
+        "missing-hyphen",
+        f"'{' '.join(name.span.text.split())}' is {read} without the hyphen between",
+        edits[0].span,
+        label="a '-' is missing here",
+        help=f"write '{'-'.join(words)}'",
+        path=path,
+        fixes=(Fix("insert the missing '-'", tuple(edits)),),
+    )
+
+
+def _article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _place(kind: type[Kind]) -> str:
+    if issubclass(kind, Join):
+        return f"write {kind.kind}[ branch | shortcut ]"
+    return "it can only stand as a value, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"

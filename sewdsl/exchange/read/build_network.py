@@ -1,0 +1,209 @@
+"""A draft to a network, the text of a ``.net`` file, and weights under the keys of that network."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sewdsl.compiler import read
+from sewdsl.diagnostics import SewdslError
+from sewdsl.exchange.read.absorb_scales import absorb_scales
+from sewdsl.exchange.read.draft import OUTPUT, Draft, DraftLayer, ModelImportError
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Activation, Join, Neuron
+from sewdsl.ir.settings import Settings
+from sewdsl.notation import UnwritableNetwork, write_net
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins.and_ import And
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.source import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImportedNetwork:
+    """A model of another library, read.
+
+    Attributes:
+        network: The network, compiled from the text.
+        tensors: Its weights, by the keys of its module's ``state_dict``.
+        text: What a ``.net`` file holds of it.
+        notes: What a reader should know of how it was read.
+        assumed: What of the header was made up, since nothing says it.
+    """
+
+    network: Network
+    tensors: dict[str, Tensor]
+    text: str
+    notes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> ImportedNetwork:
+    """The network of a draft.
+
+    Args:
+        draft: What was read; it is changed.
+        name: The network's.
+        settings: Its header.
+        notes: What to say of it.
+
+    Raises:
+        ModelImportError: the language has no text for it, for instance since it is not made of rows and joins.
+    """
+    absorb_scales(draft)
+    _one_start(draft)
+    _global_pools(draft)
+    _without_flattening(draft)
+    items = _in_order(draft)
+    network = _network(items, name, _named_once(items, settings))
+    text, written = _written(network)
+    tensors = {
+        f"{node.name}.{key}": value
+        for node, item in zip(written.nodes, items, strict=True)
+        for key, value in item.tensors.items()
+    }
+    return ImportedNetwork(written, tensors, text, notes)
+
+
+def _one_start(draft: Draft) -> None:
+    """PLIF neurons that have learned different time constants start, without their weights, from the usual one."""
+    learned = [(index, item.op) for index, item in enumerate(draft.items) if isinstance(item.op, PLIF)]
+    if len({op.tau for _, op in learned}) > 1:
+        for index, op in learned:
+            draft.change(index, op=op.replace(tau=PLIF().tau))
+
+
+def _global_pools(draft: Draft) -> None:
+    """An average over whole maps that is flattened, and nothing else, is a global average pooling."""
+    readers = draft.readers()
+    for index, item in enumerate(draft.items):
+        if isinstance(item.op, Flatten):
+            (before,) = item.inputs
+            pool = draft.items[before]
+            whole = isinstance(pool.op, AvgPool) and pool.op.kernel == draft.shape(pool.inputs[0])[1:]
+            if whole and pool.op.padding == (0, 0) and readers[before] == [index]:  # type: ignore[attr-defined]
+                draft.change(index, op=GlobalAvgPool(), inputs=pool.inputs)
+
+
+def _without_flattening(draft: Draft) -> None:
+    """A linear layer flattens what it reads."""
+    readers = draft.readers()
+    for index, item in enumerate(draft.items):
+        linear = (i != OUTPUT and isinstance(draft.items[i].op, Linear) for i in readers[index])
+        if isinstance(item.op, Flatten) and all(linear):
+            for reader in readers[index]:
+                draft.change(reader, inputs=item.inputs)
+
+
+def _in_order(draft: Draft) -> list[DraftLayer]:
+    """The items that the output depends on, as a text has them: a join's branch, its shortcut, the join.
+
+    Where it does not matter which operand of a join is the branch, it is the longer one.
+    """
+    depth: list[int] = []
+    for item in draft.items:
+        depth.append(1 + max((depth[i] for i in item.inputs), default=0))
+
+    def operands(item: DraftLayer) -> tuple[int, ...]:
+        symmetric = isinstance(item.op, Add | And)
+        return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
+
+    places: dict[int, int] = {}
+    ordered: list[DraftLayer] = []
+    waiting = [draft.output]
+    while waiting:
+        index = waiting[-1]
+        item = draft.items[index]
+        first = next((i for i in operands(item) if i not in places), None)
+        if index not in places and first is not None:
+            waiting.append(first)
+            continue
+        waiting.pop()
+        if index not in places:
+            places[index] = len(ordered)
+            ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
+    return ordered
+
+
+def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
+    """The header's join and neuron: the only ones, if all of them are the same."""
+    joins, neurons = ([item.op for item in items if isinstance(item.op, family)] for family in (Join, Activation))
+    update = {
+        key: ops[0] for key, ops in (("join", joins), ("neuron", neurons)) if ops and ops.count(ops[0]) == len(ops)
+    }
+    return settings.model_copy(update=update)
+
+
+def _network(items: list[DraftLayer], name: str, settings: Settings) -> Network:
+    """Nodes by the names that they have where they come from; types anew, since gains have gone."""
+    nodes: list[Node] = []
+    counts: Counter[str] = Counter()
+    for item in items:
+        name_there = item.origin.name or item.op.key
+        counts[name_there] += 1
+        own = name_there if counts[name_there] == 1 else f"{name_there} ({counts[name_there]})"
+        nodes.append(Node(own, item.op, item.inputs, item.op.infer(*(nodes[i].output for i in item.inputs))))
+    return Network(name, tuple(nodes), len(nodes) - 1, settings).validate()
+
+
+def _written(network: Network) -> tuple[str, Network]:
+    """The text of a network, and what it compiles to: the same.
+
+    Raises:
+        ModelImportError: there is no such text, or what it says breaks a rule of the language.
+    """
+    try:
+        text = write_net(network)
+        written = read(Source(network.name, text)).result()
+    except UnwritableNetwork as error:
+        message = f"the language has no text for {network.name}: {error}"
+        raise ModelImportError(message) from None
+    except SewdslError as error:
+        said = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
+        message = f"{network.name} breaks a rule of the language: {said}"
+        raise ModelImportError(message) from None
+    same = [(node.op, node.inputs) for node in written] == [(node.op, node.inputs) for node in network]
+    if not same or written.settings != network.settings:
+        message = f"{network.name} has no text of its own: what was written reads as another network"
+        raise ModelImportError(message)
+    return text, written
+
+
+def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:
+    """What to say of the header that was made up; a network without neurons is the same at every time-step.
+
+    Args:
+        network: As it was read.
+        steps: Whether nothing said how many time-steps there are.
+        readout: Whether nothing said how they become one output.
+    """
+    if not any(isinstance(node.op, Neuron) for node in network):
+        return ()
+    steps_said = "steps is 1, since nothing says how many time-steps there are; --steps says it"
+    readout_said = "readout is mean, since nothing says how the time-steps become one output; --readout says it"
+    return (steps_said,) * steps + (readout_said,) * readout
+
+
+_TEXT = re.compile(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}x[1-9][0-9]{0,8})?")
+
+
+def parse_input_size(said: str | tuple[int, ...]) -> tuple[int, ...]:
+    """``(C, H, W)`` or ``(F,)``, of ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    text = said if isinstance(said, str) else "x".join(map(str, said)) if isinstance(said, tuple | list) else ""
+    if not _TEXT.fullmatch(text):
+        message = f"input takes a shape, '2x128x128' or (2, 128, 128), or a number of features, '784', not {said!r:.40}"
+        raise ValueError(message)
+    return tuple(map(int, text.split("x")))

@@ -1,0 +1,180 @@
+"""A network under construction from another library's model: layers, edges, weights, and why a part is unsupported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from sewdsl.exchange.errors import ExportError
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Layer, Op, ShapeMismatch
+from sewdsl.ir.signal import Signal
+from sewdsl.ops import catalogue
+from sewdsl.ops.input import Input
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class ModelImportError(ExportError):
+    """A model that cannot be read as a network; the message says which part, and why."""
+
+
+class UnsupportedPart(ModelImportError):  # noqa: N818 -- named after what is wrong, as all errors of users are
+    """A part of a model that has no place in the language.
+
+    Args:
+        name: The part, as its own library calls it: ``layer1.0.sn1``.
+        kind: What it is there: ``LIF``, ``spikingjelly…neuron.QIFNode``.
+        why: What stands against it, in words that go on after its name: ``leaks towards 0.1, …``.
+    """
+
+    def __init__(self, name: str, kind: str, why: str) -> None:
+        super().__init__(f"{name or 'the model itself'} ({kind}) {why}")
+        self.name = name
+
+
+@dataclass(frozen=True)
+class SourcePart:
+    """Where a part comes from.
+
+    Attributes:
+        name: As its library calls it.
+        kind: What it is there.
+    """
+
+    name: str
+    kind: str
+
+    def refusal(self, why: str) -> UnsupportedPart:
+        """What says that it has no place here, in words that go on after its name."""
+        return UnsupportedPart(self.name, self.kind, why)
+
+
+@dataclass(frozen=True)
+class DraftLayer:
+    """One operation.
+
+    Attributes:
+        op: What it does.
+        inputs: Indices of the items that it reads, all smaller than its own; (branch, identity) for a join.
+        origin: Where it comes from.
+        output: The type of what it gives.
+        tensors: Its parameters and buffers, by their names in its module.
+    """
+
+    op: Op
+    inputs: tuple[int, ...]
+    origin: SourcePart
+    output: Signal
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class ScaleOp(Layer):
+    """Multiplies what it reads; it stands in no network, but becomes part of a layer before one is made of the draft.
+
+    Its tensor ``factor`` holds one number, or one for each channel.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the same shape."""
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """It is never built."""
+        raise NotImplementedError
+
+
+OUTPUT = -1
+"""Who reads the last item."""
+
+
+class Draft:
+    """Items in order of computation; the first is the input.
+
+    Attributes:
+        items: Those so far.
+        output: Index of the one whose output is read out over time.
+    """
+
+    def __init__(self, shape: Sequence[int], *, varies: bool = True) -> None:
+        catalogue()  # defaults are found by name
+        op = Input(shape=tuple(shape), varies=varies)
+        self.output = 0
+        self._passed, self._depths = [0], [0]  # of the input
+        self.items: list[DraftLayer] = [DraftLayer(op, (), SourcePart("input", "input"), op.infer())]
+
+    def add(self, op: Op, inputs: Iterable[int], origin: SourcePart, **tensors: Tensor | None) -> int:
+        """Appends an item; its index.
+
+        Raises:
+            UnsupportedPart: it does not fit what it reads.
+        """
+        read = tuple(inputs)
+        try:
+            output = op.infer(*(self.items[i].output for i in read))
+        except ShapeMismatch as misfit:
+            raise origin.refusal(f"does not fit: {misfit}") from None
+        given = {name: value for name, value in tensors.items() if value is not None}
+        self.items.append(DraftLayer(op, read, origin, output, given))
+        passed = reduce(self.meet, read)
+        self._passed.append(passed)
+        self._depths.append(self._depths[passed] + 1)
+        return len(self.items) - 1
+
+    def meet(self, a: int, b: int) -> int:
+        """The last item that every way to either of two items leads through; it may be one of them."""
+        while a != b:
+            a, b = (self._passed[a], b) if self._depths[a] >= self._depths[b] else (a, self._passed[b])
+        return a
+
+    def depth(self, index: int) -> int:
+        """How many items every way to an item leads through."""
+        return self._depths[index]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """The shape that an item gives, ``(C, H, W)`` or ``(F,)``."""
+        return self.items[index].output.shape
+
+    def change(self, index: int, **changes: object) -> None:
+        """Gives an item other fields."""
+        self.items[index] = replace(self.items[index], **changes)  # type: ignore[arg-type]
+
+    def static(self) -> None:
+        """Makes the input one that is the same at every time-step."""
+        self.change(0, op=Input(shape=self.shape(0), varies=False))
+        for index, item in enumerate(self.items):
+            self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
+
+    def readers(self) -> list[list[int]]:
+        """For each item, the indices of those that read it; :data:`OUTPUT` stands for who reads the network."""
+        found: list[list[int]] = [[] for _ in self.items]
+        found[self.output].append(OUTPUT)
+        for index, item in enumerate(self.items):
+            for source in item.inputs:
+                found[source].append(index)
+        return found
+
+
+Made = TypeVar("Made", bound=Kind)
+
+
+def make_op(kind: type[Made], origin: SourcePart, **arguments: Any) -> Made:
+    """A kind with arguments of another library.
+
+    Raises:
+        UnsupportedPart: it does not take them.
+    """
+    try:
+        return kind.model_validate(arguments)
+    except ValidationError as error:
+        said = error.errors()[0]
+        where = ".".join(map(str, said["loc"]))
+        message = f"{where}: {said['msg']}" if where else said["msg"]
+        raise origin.refusal(f"has a value that {kind.kind} does not take: {message}") from None

@@ -1,0 +1,156 @@
+"""Primitives of NIR without memory, as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+
+from sewdsl.exchange import nir_metadata
+from sewdsl.exchange.read.draft import Draft, make_op
+from sewdsl.exchange.read.nir.open_hdf5 import read_value
+from sewdsl.exchange.read.nir.primitives import Primitive
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.linear import Linear
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from torch import Tensor
+
+    from sewdsl.ops.layers.pool import Pool
+
+    Windowed = TypeVar("Windowed", bound=Pool)
+
+
+def window(kind: type[Windowed], node: Primitive) -> Windowed:
+    """A pooling with the window of a node."""
+    sizes = {key: node.pair(name) for key, name in WINDOW.items()}
+    return make_op(kind, node.origin, **sizes)
+
+
+WINDOW = {"kernel": "kernel_size", "stride": "stride", "padding": "padding"}
+
+
+def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
+    """An argument with a number of axes, in its own number format."""
+    found = node.array(key)
+    if found.ndim != ndim:
+        raise node.origin.refusal(f"has a {key} with {found.ndim} axes instead of {ndim}")
+    return torch.from_numpy(found.copy())
+
+
+def conv(draft: Draft, node: Primitive, source: int) -> int:
+    """``Conv2d``; a bias of zeros, which it has where there was none, is left out."""
+    weight, bias = tensor(node, "weight", 4), tensor(node, "bias", 1)
+    kernel = weight.shape[2], weight.shape[3]
+    stride, dilation = node.pair("stride"), node.pair("dilation")
+    groups, _ = node.pair("groups")
+    op = make_op(
+        Conv,
+        node.origin,
+        channels=len(weight),
+        kernel=kernel,
+        stride=stride,
+        padding=_padding(node, kernel, stride, dilation),
+        dilation=dilation,
+        groups=groups,
+        bias=bool(bias.any()),
+    )
+    shape = draft.shape(source)
+    if node.fields.get("input_shape") is not None and len(shape) > 1 and node.pair("input_shape") != shape[1:]:
+        raise node.origin.refusal(
+            f"is for maps of {'x'.join(map(str, node.pair('input_shape')))}, but reads {_size(shape)}"
+        )
+    if shape[0] != weight.shape[1] * groups or len(bias) != len(weight):
+        raise node.origin.refusal(f"has weights {list(weight.shape)} and {len(bias)} biases, but reads {_size(shape)}")
+    return draft.add(op, (source,), node.origin, weight=weight, bias=bias if op.bias else None)
+
+
+def _padding(
+    node: Primitive, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[int, int]:
+    said = read_value(node.fields.get("padding"))
+    if not isinstance(said, str):
+        return node.pair("padding")
+    if said == "valid":
+        return (0, 0)
+    reach = tuple(d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
+    if said != "same" or stride != (1, 1) or any(each % 2 for each in reach):
+        raise node.origin.refusal(f"has the padding '{said}', which is not the same on both sides here")
+    return reach[0] // 2, reach[1] // 2
+
+
+def linear(draft: Draft, node: Primitive, source: int) -> int:
+    """``Affine`` and ``Linear``."""
+    weight = tensor(node, "weight", 2)
+    bias = tensor(node, "bias", 1) if node.kind == "Affine" else None
+    shape = draft.shape(source)
+    if shape != (weight.shape[1],) or (bias is not None and len(bias) != len(weight)):
+        hint = "; a Flatten belongs before it" if len(shape) > 1 else ""
+        raise node.origin.refusal(f"has weights {list(weight.shape)}, but reads {_size(shape)}{hint}")
+    voters = shape[0] // len(weight)
+    if bias is None and _written_for(node, "AP") and torch.equal(weight, _votes(len(weight), voters).to(weight.dtype)):
+        return draft.add(make_op(AvgPool, node.origin, kernel=(voters, voters)), (source,), node.origin)
+    op = make_op(Linear, node.origin, features=len(weight), bias=bias is not None)
+    return draft.add(op, (source,), node.origin, weight=weight, bias=bias)
+
+
+def _votes(classes: int, voters: int) -> Tensor:
+    """The matrix of a voting layer."""
+    return torch.kron(torch.eye(classes), torch.full((1, voters), 1 / voters, dtype=torch.float64))
+
+
+def _written_for(node: Primitive, kind: str) -> bool:
+    """Whether a node says that it stands for a layer of ours; GAP is no AP."""
+    try:
+        origin = nir_metadata.NodeMetadata.of(node.metadata)
+    except ValueError:
+        return False
+    return origin is not None and origin.op.startswith(f"{kind}k")
+
+
+def average(draft: Draft, node: Primitive, source: int) -> int:
+    """``AvgPool2d``."""
+    return draft.add(window(AvgPool, node), (source,), node.origin)
+
+
+def total(draft: Draft, node: Primitive, source: int) -> int:
+    """``SumPool2d``: a convolution of each channel by itself, with ones."""
+    kernel, stride, padding = (node.pair(key) for key in WINDOW.values())
+    channels = draft.shape(source)[0]
+    shape = {"channels": channels, "kernel": kernel, "stride": stride, "padding": padding, "groups": channels}
+    op = make_op(Conv, node.origin, **shape, bias=False)
+    if kernel[0] * kernel[1] > draft.items[source].output.elements * 4:
+        raise node.origin.refusal(f"has a window of {_size(kernel)}, but reads {_size(draft.shape(source))}")
+    return draft.add(op, (source,), node.origin, weight=torch.ones(channels, 1, *kernel))
+
+
+def flatten(draft: Draft, node: Primitive, source: int) -> int:
+    """``Flatten``, of all axes; of one axis it does nothing."""
+    shape = draft.shape(source)
+    (first, _), (last, _) = (node.pair(key) for key in ("start_dim", "end_dim"))
+    first, last = (axis + len(shape) if axis < 0 else axis for axis in (first, last))
+    if len(shape) == 1 or first == last:
+        return source
+    if (first, last) != (0, len(shape) - 1):
+        raise node.origin.refusal(f"flattens the axes {first} to {last} of {_size(shape)}, not all of them")
+    return draft.add(Flatten(), (source,), node.origin)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+LAYERS: dict[str, Callable[[Draft, Primitive, int], int]] = {
+    "Conv2d": conv,
+    "Affine": linear,
+    "Linear": linear,
+    "AvgPool2d": average,
+    "SumPool2d": total,
+    "Flatten": flatten,
+}
+"""What adds the items of each primitive, reading one item; the item that gives what it gives."""

@@ -1,0 +1,165 @@
+"""Neurons of NIR, which are differential equations, as ours, which are steps in time.
+
+``IF``, dv/dt = R I, and ``LIF``, tau dv/dt = v_leak - v + R I, by one Euler step of dt seconds::
+
+    H = V + dt R X
+    H = V + dt/tau (v_leak - V + R X)
+
+Ours are these with dt R = 1, and with R = 1 and v_leak = v_reset. Another R is a factor of the current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from math import isclose, log
+
+import numpy as np
+import torch
+
+from sewdsl.compiler import load
+from sewdsl.diagnostics import SewdslError
+from sewdsl.exchange import nir_metadata
+from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp, make_op
+from sewdsl.exchange.read.nir.primitives import Primitive
+from sewdsl.ir.op import LinearNeuron, PlainScalar
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.parametric_lif import PLIF
+
+NEURONS = ("IF", "LIF", "CubaLIF")
+USUAL_DTS = (nir_metadata.DEFAULT_DT, 1.0)
+"""Seconds of a time-step in SpikingJelly and snnTorch, and where time is counted in steps."""
+MAX_TIME_CONSTANT_STEPS = 1000
+"""Time-steps; no network that was trained step by step remembers for longer."""
+RELATIVE_TOLERANCE = 1e-6
+"""How near, relatively, two numbers are that were one before they were divided by seconds, perhaps in float32."""
+
+ABSOLUTE_TOLERANCE = 1e-12
+"""How near numbers are that may be 0."""
+
+
+def infer_dt(nodes: Iterable[Primitive]) -> float:
+    """Seconds of a time-step, seen from the neurons.
+
+    With the right one, a current counts once in each IF, and each LIF remembers for more than one step.
+
+    Raises:
+        ModelImportError: it cannot be told.
+    """
+    neurons = [node for node in nodes if node.kind in NEURONS]
+    fitting = [dt for dt in USUAL_DTS if all(_fits(node, dt) for node in neurons)]
+    if not neurons or len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(f"{key} {node.number(key):g}" for node in neurons[:1] for key in _times(node))
+    message = (
+        f"the graph does not say how long a time-step is ({neurons[0].name} has {names}): say it with --dt SECONDS"
+    )
+    raise ModelImportError(message)
+
+
+def _times(node: Primitive) -> tuple[str, ...]:
+    return {"IF": ("r",), "LIF": ("tau",), "CubaLIF": ("tau_mem",)}[node.kind]
+
+
+def _fits(node: Primitive, dt: float) -> bool:
+    (key,) = _times(node)
+    number = node.number(key)
+    return (
+        isclose(number * dt, 1, rel_tol=RELATIVE_TOLERANCE) if key == "r" else 1 < number / dt < MAX_TIME_CONSTANT_STEPS
+    )
+
+
+def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
+    """The neuron of a node, behind the factor of its current if that is not 1.
+
+    Raises:
+        UnsupportedPart: it computes what no neuron of ours does.
+    """
+    shape = draft.shape(source)
+    for key in sorted(set(node.fields) - {"type", "metadata", "input_type", "output_type"}):
+        found = node.array(key)
+        if found.size != 1 and found.shape != shape:
+            raise node.origin.refusal(f"has a {key} of shape {list(found.shape)}, but reads {list(shape)}")
+    op, gain = _integrating(node, dt) if node.kind == "IF" else _leaking(node, dt)
+    said = _said(node, op)
+    if not isclose(gain, 1, rel_tol=RELATIVE_TOLERANCE):
+        factor = torch.tensor([gain], dtype=torch.float64)
+        source = draft.add(ScaleOp(), (source,), node.origin, factor=factor)
+    if said is None:
+        return draft.add(op, (source,), node.origin)
+    same, learned = said
+    return draft.add(
+        same, (source,), node.origin, **{key: torch.tensor(w, dtype=torch.float64) for key, w in learned.items()}
+    )
+
+
+def _integrating(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
+    return make_op(IF, node.origin, **_firing(node)), node.number("r") * dt
+
+
+def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
+    """``LIF``; ``CubaLIF`` where its current does not outlast the step: I = w_in X."""
+    gain = node.number("r")
+    if node.kind == "CubaLIF":
+        synapse = node.number("tau_syn") / dt
+        if not isclose(synapse, 1, rel_tol=RELATIVE_TOLERANCE):
+            raise node.origin.refusal(f"has a current that decays in {synapse:g} time-steps; ours last for one")
+        gain *= node.number("w_in")
+    tau, precision = node.number(_tau(node)) / dt, float(np.finfo(node.array(_tau(node)).dtype).eps)
+    if tau <= 1 or isclose(tau, 1, rel_tol=RELATIVE_TOLERANCE):
+        raise node.origin.refusal(f"has a time constant of {tau:g} time-steps of {dt:g} s; it must be more than 1")
+    leak, reset = node.number("v_leak"), _firing(node)["v_reset"]
+    if not isclose(leak, reset, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE):
+        raise node.origin.refusal(
+            f"leaks towards {leak:g}, but is reset to {reset:g}; ours leak towards where they are reset to"
+        )
+    return make_op(LIF, node.origin, tau=_rounded(tau, precision), **_firing(node)), gain
+
+
+def _tau(node: Primitive) -> str:
+    return "tau" if node.kind == "LIF" else "tau_mem"
+
+
+def _rounded(tau: float, precision: float) -> float:
+    """2.0000000000000004, which was divided by seconds in a number format of some precision, is 2."""
+    near = float(f"{tau:.6g}")
+    return near if isclose(near, tau, rel_tol=2 * precision) else tau
+
+
+def _firing(node: Primitive) -> dict[str, float]:
+    reset = node.number("v_reset") if node.fields.get("v_reset") is not None else 0.0
+    return {"v_threshold": node.number("v_threshold"), "v_reset": reset}
+
+
+def _said(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, dict[str, float]] | None:
+    """The neuron that a node was written for, with its surrogate, and what it has learned, if it computes the same."""
+    said = _origin(node)
+    if said is None or (said.v_threshold, said.v_reset) != (op.v_threshold, op.v_reset):
+        return None
+    learned = {"w": -log(op.tau - 1)} if isinstance(said, PLIF) and isinstance(op, LIF) else dict(said.learnable())
+    wanted, found = op.at_start(), said.dynamics(**{key: PlainScalar(value) for key, value in learned.items()})
+    if wanted is None or not all(
+        isclose(a, b, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+        for a, b in zip(wanted, found, strict=True)
+    ):
+        return None
+    return said, learned
+
+
+def _origin(node: Primitive) -> LinearNeuron | None:
+    """The neuron that a node says it was written for; None: it says nothing, or nothing that can be understood."""
+    try:
+        origin = nir_metadata.NodeMetadata.of(node.metadata)
+    except ValueError:
+        return None
+    return None if origin is None else _neuron(origin.op)
+
+
+@lru_cache(maxsize=1024)
+def _neuron(text: str) -> LinearNeuron | None:
+    try:
+        said = load(text, input=(1,)).nodes[-1].op
+    except SewdslError:
+        return None
+    return said if isinstance(said, LinearNeuron) else None

@@ -1,0 +1,200 @@
+"""A graph of NIR without graphs in it: primitives in order of computation, and what each reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sewdsl.exchange.read.draft import ModelImportError, SourcePart
+from sewdsl.exchange.read.nir.open_hdf5 import read_value
+
+if TYPE_CHECKING:
+    import nir
+
+MAX_NAMES_LISTED = 4
+"""Names that a message lists."""
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """A node.
+
+    Attributes:
+        name: Its key in the graph, behind those of the graphs that it lies in: ``block.conv``.
+        kind: Which primitive: ``Conv2d``.
+        fields: Its arguments, as the file has them.
+        reads: Names of the nodes whose sum it reads.
+    """
+
+    name: str
+    kind: str
+    fields: Mapping[str, Any]
+    reads: tuple[str, ...]
+
+    @property
+    def origin(self) -> SourcePart:
+        """What a refusal calls it."""
+        return SourcePart(self.name, self.kind)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What it says beside its arguments."""
+        found = self.fields.get("metadata")
+        return plain_metadata(found) if isinstance(found, Mapping) else {}
+
+    def array(self, key: str) -> npt.NDArray[Any]:
+        """An argument as an array of floating-point numbers.
+
+        Raises:
+            UnsupportedPart: it is missing, or not of numbers that are finite.
+        """
+        found = np.asarray(read_value(self._field(key)))
+        if found.dtype.kind not in "biuf" or not np.isfinite(_distinct(found)).all():
+            raise self.origin.refusal(f"has a {key} that is not made of finite numbers")
+        return found if found.dtype.kind == "f" else found.astype(np.float64)
+
+    def number(self, key: str) -> float:
+        """An argument that is one number, or the same for all elements, to the precision of their format.
+
+        Raises:
+            UnsupportedPart: it is missing, or differs between elements.
+        """
+        found = _distinct(self.array(key))
+        if not found.size:
+            raise self.origin.refusal(f"has an empty {key}")
+        least, most = float(found.min()), float(found.max())
+        if most - least > 8 * np.finfo(found.dtype).eps * max(abs(least), abs(most)):
+            raise self.origin.refusal(f"has a {key} that differs between elements, from {least:g} to {most:g}")
+        return float(found.flat[0])
+
+    def pair(self, key: str) -> tuple[int, int]:
+        """An argument that is a whole number for height and one for width, or one for both.
+
+        Raises:
+            UnsupportedPart: it is not.
+        """
+        found = self.array(key).flatten()
+        if found.size not in {1, 2} or (found != np.round(found)).any() or (abs(found) > 1 << 30).any():
+            raise self.origin.refusal(f"has a {key} that is no whole number, and no pair of them")
+        return int(found[0]), int(found[-1])
+
+    def _field(self, key: str) -> Any:
+        if self.fields.get(key) is None:
+            raise self.origin.refusal(f"has no {key}")
+        return self.fields[key]
+
+
+def _distinct(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The elements that are in memory: of one that stands for all of them, one."""
+    return array[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in array.strides)]
+
+
+def graph_to_dict(graph: nir.NIRNode) -> dict[str, Any]:
+    """A graph in memory as a file has it, without a copy of its arrays."""
+    fields = {key: item for key, item in vars(graph).items() if key not in {"input_type", "output_type"}}
+    if "nodes" in fields:
+        fields["nodes"] = {key: graph_to_dict(node) for key, node in fields["nodes"].items()}
+    kind = type(graph).__name__
+    if kind == "Input":
+        fields["shape"] = graph.input_type["input"]
+    return {**fields, "type": kind}
+
+
+def plain_metadata(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as numbers, text and dictionaries."""
+    return {key: plain_metadata(item) if isinstance(item, Mapping) else read_value(item) for key, item in found.items()}
+
+
+def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
+    """The nodes of a graph in order of computation, from its only Input to its only Output.
+
+    Raises:
+        ModelImportError: it is no graph, has other than one of these, runs in a circle, or has parts beside the way.
+    """
+    nodes: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    reads: dict[str, list[str]] = {}
+    _flatten(tree, "", nodes, reads)
+    try:
+        order = list(TopologicalSorter(reads).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        message = f"the graph runs in a circle: {circle}; a recurrent network has no place in the language"
+        raise ModelImportError(message) from None
+    found = [Primitive(name, *nodes[name], tuple(reads[name])) for name in order]
+    _check_ways(found)
+    return found
+
+
+def _flatten(
+    tree: Mapping[str, Any], within: str, nodes: dict[str, tuple[str, Mapping[str, Any]]], reads: dict[str, list[str]]
+) -> tuple[str, str]:
+    """Adds the nodes of a graph; the names of its Input and Output."""
+    inner = tree.get("nodes")
+    if not isinstance(inner, Mapping) or tree.get("edges") is None:
+        message = f"{within or 'this'} is no graph of NIR: it lacks nodes or edges"
+        raise ModelImportError(message)
+    enters, leaves = {}, {}
+    for key, node in inner.items():
+        name = within + str(key)
+        kind = read_value(node.get("type")) if isinstance(node, Mapping) else None
+        if not isinstance(kind, str):
+            message = f"{name} is no node of NIR: it has no type"
+            raise ModelImportError(message)
+        if kind == "NIRGraph":
+            enters[str(key)], leaves[str(key)] = _flatten(node, f"{name}.", nodes, reads)
+            continue
+        nodes[name] = (kind, node)
+        reads[name] = []
+        enters[str(key)] = leaves[str(key)] = name
+    for source, target in _edges(tree["edges"]):
+        for end in (source, target):
+            if end not in enters:
+                message = f"an edge names {within}{end}, which is no node"
+                raise ModelImportError(message)
+        if leaves[source] in reads[enters[target]]:
+            message = f"{within}{target} reads {within}{source} twice"
+            raise ModelImportError(message)
+        reads[enters[target]].append(leaves[source])
+    return _only("Input", within, inner, nodes), _only("Output", within, inner, nodes)
+
+
+def _edges(edges: Any) -> Iterator[tuple[str, str]]:
+    found = read_value(edges)
+    for edge in found:
+        pair = [end.decode("utf-8", errors="replace") if isinstance(end, bytes) else str(end) for end in edge]
+        if len(pair) != 2:  # noqa: PLR2004 -- from and to
+            message = f"an edge joins {len(pair)} nodes"
+            raise ModelImportError(message)
+        yield pair[0], pair[1]
+
+
+def _only(kind: str, within: str, inner: Mapping[str, Any], nodes: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
+    found = [within + str(key) for key in inner if nodes.get(within + str(key), ("",))[0] == kind]
+    if len(found) != 1:
+        names = f": {', '.join(found[:MAX_NAMES_LISTED])}" if found else ""
+        message = f"{within.removesuffix('.') or 'the graph'} has {len(found)} nodes of type {kind}, not one{names}"
+        raise ModelImportError(message)
+    return found[0]
+
+
+def _check_ways(found: list[Primitive]) -> None:
+    """Every node lies on a way from the Input of the whole graph to its Output."""
+    behind: set[str] = set()
+    for node in found:
+        if (node.kind == "Input" and not node.reads) or behind.intersection(node.reads):
+            behind.add(node.name)
+    before: set[str] = set()
+    ends = {node.name for node in found} - {name for node in found for name in node.reads}
+    for node in reversed(found):
+        if (node.kind == "Output" and node.name in ends) or node.name in before:
+            before.update((node.name, *node.reads))
+    aside = [node.name for node in found if node.name not in behind & before]
+    if aside:
+        more = f" and {len(aside) - MAX_NAMES_LISTED} more" if len(aside) > MAX_NAMES_LISTED else ""
+        message = f"no way from the Input to the Output leads through {', '.join(aside[:MAX_NAMES_LISTED])}{more}"
+        raise ModelImportError(message)

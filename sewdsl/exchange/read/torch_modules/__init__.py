@@ -1,0 +1,7 @@
+"""Modules of torch as networks."""
+
+from __future__ import annotations
+
+from sewdsl.exchange.read.torch_modules.read_module import from_torch, read_module
+
+__all__ = ["from_torch", "read_module"]

@@ -1,0 +1,192 @@
+"""Layers of torch and of SpikingJelly, as ours."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sewdsl.exchange.read.draft import make_op
+from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Trace, TracedTensor
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.max_pool import MaxPool
+
+
+class PoolingWindow(NamedTuple):
+    """How a pooling slides; ``unusual``: it does something else besides."""
+
+    kernel: Any
+    stride: Any
+    padding: Any
+    dilation: Any = 1
+    ceil_mode: bool = False
+    unusual: bool = False
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Height and width."""
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+"""What a batch norm has learned."""
+
+
+def copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
+    """Weights and buffers of a layer as it computes with them, by torch's names."""
+    found = {name: getattr(module, name) for name in names}
+    return {name: value.detach().clone() for name, value in found.items() if value is not None}
+
+
+def require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
+    """What a layer of torch reads, if it takes the first axis for samples and the second for channels.
+
+    Raises:
+        UnsupportedPart: time-steps have an axis of their own.
+    """
+    if a.form is LeadingAxes.SEQUENCE:
+        raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
+    return a
+
+
+def require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    """What a layer of SpikingJelly reads, as its step mode says."""
+    wanted = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
+    if a.form is not wanted and not (wanted is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
+        mode = "multi-step" if wanted is LeadingAxes.SEQUENCE else "single-step"
+        raise trace.refusal(f"is in {mode} mode, but reads {a.form.value}")
+    return a
+
+
+def conv(trace: Trace, module: nn.Conv2d, a: TracedTensor) -> TracedTensor:
+    """``Conv2d``."""
+    if module.padding_mode != "zeros":
+        raise trace.refusal(f"pads with '{module.padding_mode}'")
+    if isinstance(module.padding, str):
+        reach = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        if module.padding == "same" and any(each % 2 for each in reach):
+            raise trace.refusal("pads more on one side than on the other")
+        padding = tuple(each // 2 if module.padding == "same" else 0 for each in reach)
+    else:
+        padding = pair(module.padding)
+    op = make_op(
+        Conv,
+        trace.origin,
+        channels=module.out_channels,
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride),
+        padding=padding,
+        dilation=pair(module.dilation),
+        groups=module.groups,
+        bias=module.bias is not None,
+    )
+    _width(trace, a, module.in_channels)
+    return trace.add(op, a, **copy_parameters(module))
+
+
+def linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
+    """``Linear``, of vectors."""
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("multiplies the last axis of a map")
+    _width(trace, a, module.in_features)
+    op = make_op(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
+    return trace.add(op, a, **copy_parameters(module))
+
+
+def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor | None = None) -> TracedTensor:
+    """The function that ``Linear`` calls, with parameters of the module at hand."""
+    if not all(isinstance(each, nn.Parameter) for each in (weight, bias) if each is not None):
+        raise trace.refusal("multiplies by a matrix that is computed")
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("multiplies the last axis of a map")
+    trace.once(weight)
+    _width(trace, a, weight.shape[1])
+    op = make_op(Linear, trace.origin, features=len(weight), bias=bias is not None)
+    tensors = {"weight": weight.detach().clone(), "bias": None if bias is None else bias.detach().clone()}
+    return trace.add(op, a, **tensors)
+
+
+def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
+    """``BatchNorm1d`` of vectors, ``BatchNorm2d`` of maps."""
+    if not module.track_running_stats or module.running_mean is None:
+        raise trace.refusal("has no running statistics")
+    if module.momentum is None:
+        raise trace.refusal("has no momentum: it weighs all batches equally")
+    _width(trace, a, module.num_features)
+    tensors = copy_parameters(module, NORM)
+    if not module.affine:
+        tensors |= {"weight": torch.ones_like(module.running_mean), "bias": torch.zeros_like(module.running_mean)}
+    return trace.add(make_op(BatchNorm, trace.origin, eps=module.eps, momentum=float(module.momentum)), a, **tensors)
+
+
+def max_pool(trace: Trace, a: TracedTensor, window: PoolingWindow) -> TracedTensor:
+    """``MaxPool2d``."""
+    if pair(window.dilation) != (1, 1) or window.unusual:
+        raise trace.refusal("dilates its window, or gives indices too")
+    return _slide(trace, a, MaxPool, window)
+
+
+def avg_pool(trace: Trace, a: TracedTensor, window: PoolingWindow) -> TracedTensor:
+    """``AvgPool2d``."""
+    if window.unusual:
+        raise trace.refusal("divides by another number than that of the window's elements")
+    return _slide(trace, a, AvgPool, window)
+
+
+def _slide(trace: Trace, a: TracedTensor, kind: type[MaxPool | AvgPool], window: PoolingWindow) -> TracedTensor:
+    sizes = {"kernel": pair(window.kernel), "stride": pair(window.stride), "padding": pair(window.padding)}
+    shape = trace.draft.shape(a.place)
+    if window.ceil_mode and any(
+        (length + 2 * p - k) % s for length, k, s, p in zip(shape[1:], *sizes.values(), strict=True)
+    ):
+        raise trace.refusal(f"rounds up the size of {'x'.join(map(str, shape))}; ours round down")
+    return trace.add(make_op(kind, trace.origin, **sizes), require_map(trace, a))
+
+
+def require_map(trace: Trace, a: TracedTensor) -> TracedTensor:
+    """A map, ``[N, C, H, W]``."""
+    if len(trace.draft.shape(a.place)) != 3:  # noqa: PLR2004 -- C, H, W
+        raise trace.refusal("pools what is no map")
+    return a
+
+
+def average_whole(trace: Trace, a: TracedTensor) -> TracedTensor:
+    """The mean of each channel, as a map of one place."""
+    _, height, width = trace.draft.shape(a.place)
+    return trace.add(AvgPool(kernel=(height, width)), a)
+
+
+def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> TracedTensor:
+    """``AdaptiveAvgPool2d``, where all windows have one size."""
+    shape = trace.draft.shape(require_map(trace, a).place)
+    sizes = (output_size,) * 2 if isinstance(output_size, int | None) else output_size
+    wanted = [have if want is None else want for want, have in zip(sizes, shape[1:], strict=True)]
+    if any(have % want for want, have in zip(wanted, shape[1:], strict=True)):
+        raise trace.refusal(
+            f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, wanted))}, in windows of several sizes"
+        )
+    kernel = tuple(have // want for want, have in zip(wanted, shape[1:], strict=True))
+    return a if kernel == (1, 1) else trace.add(make_op(AvgPool, trace.origin, kernel=kernel), a)
+
+
+def dropout(trace: Trace, module: nn.Dropout, a: TracedTensor) -> TracedTensor:
+    """``Dropout``."""
+    return trace.add(make_op(Dropout, trace.origin, p=float(module.p)), a)
+
+
+def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    """SpikingJelly's ``VotingLayer``."""
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("votes over a map")
+    return trace.add(make_op(AvgPool, trace.origin, kernel=(module.voting_size,) * 2), a)
+
+
+def _width(trace: Trace, a: TracedTensor, wanted: int) -> None:
+    found = trace.draft.shape(a.place)[0]
+    if found != wanted:
+        raise trace.refusal(f"is made for {wanted} channels or features, but reads {found}")

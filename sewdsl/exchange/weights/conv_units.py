@@ -1,0 +1,110 @@
+"""A network as other libraries build it: layers in a row, and blocks of convolutions around a shortcut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sewdsl.analysis.residual_blocks import ResidualBlock, residual_blocks
+from sewdsl.exchange.errors import NoPlaceError
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Activation
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+
+
+@dataclass(frozen=True)
+class ConvUnit:
+    """A convolution without bias, the batch norm behind it, and the activation behind that, if there is one."""
+
+    conv: Node
+    norm: Node
+    activation: Node | None = None
+
+
+@dataclass(frozen=True)
+class ConvBlock:
+    """A residual block.
+
+    Attributes:
+        branch: Its convolutions, one at least.
+        shortcut: Those of the projection; none: the shortcut is the identity.
+        activation: What alone reads the join, where that is an activation.
+    """
+
+    branch: tuple[ConvUnit, ...]
+    shortcut: tuple[ConvUnit, ...]
+    activation: Node | None
+
+
+def network_parts(network: Network) -> tuple[Node | ConvBlock, ...]:
+    """The layers and blocks of a network, in order, its input aside.
+
+    Raises:
+        NoPlaceError: a join is not that of convolutions and a shortcut, or lies in another one's branch.
+    """
+    found: list[Node | ConvBlock] = []
+    index = 1
+    joins = {residual.source + 1: residual for residual in residual_blocks(network)}  # an outer one replaces the inner
+    while index < len(network):
+        residual = joins.get(index)
+        found.append(network.nodes[index] if residual is None else _block(network, residual))
+        index = (index if residual is None else residual.end) + 1
+    return tuple(found)
+
+
+def _block(network: Network, residual: ResidualBlock) -> ConvBlock:
+    join = network.nodes[residual.join]
+    branch, shortcut = (_row(network, index, residual.source) for index in join.inputs)
+    if not branch:
+        raise NoPlaceError(join, "has no convolutions in its branch")
+    activation = None if residual.activation is None else network.nodes[residual.activation]
+    return ConvBlock(split_units(branch), split_units(shortcut), activation)
+
+
+def _row(network: Network, index: int, source: int) -> list[Node]:
+    """The nodes from one behind the source up to another one."""
+    row: list[Node] = []
+    while index != source:
+        node = network.nodes[index]
+        if len(node.inputs) != 1:
+            raise NoPlaceError(node, "is not one of a row of layers")
+        row.append(node)
+        (index,) = node.inputs
+    return row[::-1]
+
+
+def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
+    """A row of layers as units.
+
+    Raises:
+        NoPlaceError: a layer belongs to no unit.
+    """
+    return tuple(_units(row))
+
+
+def _units(row: Sequence[Node]) -> Iterator[ConvUnit]:
+    while row:
+        unit, row = leading_unit(row)
+        yield unit
+
+
+def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
+    """The unit that a row begins with, and what is behind it.
+
+    Raises:
+        NoPlaceError: it begins with none.
+    """
+    conv, *behind = row
+    if not isinstance(conv.op, Conv):
+        raise NoPlaceError(conv, "stands where a convolution belongs")
+    if conv.op.bias:
+        raise NoPlaceError(conv, "has a bias")
+    if not (behind and isinstance(behind[0].op, BatchNorm)):
+        raise NoPlaceError(conv, "has no batch norm behind it")
+    norm, *behind = behind
+    if isinstance(norm.op, BatchNorm) and norm.op.scale != 1:
+        raise NoPlaceError(norm, f"scales by {norm.op.scale:g} beside its weight")
+    if behind and isinstance(behind[0].op, Activation):
+        return ConvUnit(conv, norm, behind[0]), behind[1:]
+    return ConvUnit(conv, norm), behind

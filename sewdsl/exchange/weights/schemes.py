@@ -1,0 +1,230 @@
+"""Key schemes by name: sewdsl's node paths, the code of Fang et al. 2021, SpikingJelly and torchvision."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import ClassVar
+
+from sewdsl.exchange.errors import NoPlaceError, WeightsError
+from sewdsl.exchange.weights.conv_units import ConvBlock, ConvUnit, leading_unit, network_parts, split_units
+from sewdsl.exchange.weights.scheme import Place, Scheme, UnitKeys
+from sewdsl.ir.network import Network, Node, PathStep
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.max_pool import MaxPool
+
+
+class NodePathScheme(Scheme):
+    """``sew_block1.branch.conv1.weight``: for every network."""
+
+    name: ClassVar[str] = "sewdsl"
+
+    def places(self, network: Network) -> Iterator[Place]:
+        """Every node, by its name."""
+        for node in network:
+            yield node, node.name
+
+
+POOLS = (MaxPool, AvgPool)
+FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
+
+
+class ResNetScheme(Scheme):
+    """A stem (a convolution with norm and activation, perhaps a pool), blocks one behind the other, one linear layer.
+
+    A stage begins with the first block, and with each further one whose shortcut is a projection.
+    """
+
+    @abstractmethod
+    def branch(self, number: int) -> UnitKeys:
+        """Names in a block of the unit with a number, from 1."""
+
+    @abstractmethod
+    def shortcut(self, unit: ConvUnit) -> UnitKeys:
+        """Names in a block of its projection."""
+
+    def places(self, network: Network) -> Iterator[Place]:
+        """In order: the stem, ``layer1.0`` and so on, ``fc``."""
+        found = network_parts(network)
+        where = [index for index, part in enumerate(found) if isinstance(part, ConvBlock)]
+        if not where:
+            message = "there is no residual block of convolutions"
+            raise WeightsError(message)
+        yield from self._stem([part for part in found[: where[0]] if isinstance(part, Node)])
+        stage, number = 1, 0
+        for part in found[where[0] : where[-1] + 1]:
+            if isinstance(part, Node):
+                raise NoPlaceError(part, "stands between two blocks")
+            if part.shortcut and number:
+                stage, number = stage + 1, 0
+            yield from self._block(part, f"layer{stage}.{number}.")
+            number += 1
+        yield from self._head([part for part in found[where[-1] + 1 :] if isinstance(part, Node)])
+
+    def _stem(self, row: Sequence[Node]) -> Iterator[Place]:
+        if not row:
+            message = "there is no convolution before the first block"
+            raise WeightsError(message)
+        unit, behind = leading_unit(row)
+        yield from self.unit(unit, UnitKeys("conv1", "bn1", self.branch(1).activation))
+        for node in behind:
+            if not isinstance(node.op, POOLS):
+                raise NoPlaceError(node, "stands between the stem and the first block")
+
+    def _block(self, block: ConvBlock, within: str) -> Iterator[Place]:
+        for number, unit in enumerate(block.branch, 1):
+            yield from self.unit(unit, self.branch(number), within)
+        for unit in block.shortcut[:1]:
+            yield from self.unit(unit, self.shortcut(unit), within)
+        for unit in block.shortcut[1:]:
+            raise NoPlaceError(unit.conv, "is the second convolution of a projection")
+        if block.activation is not None:
+            if block.branch[-1].activation:
+                raise NoPlaceError(block.activation, "stands behind a block whose branch ends with an activation")
+            place = self.branch(len(block.branch)).activation
+            yield from self.activation(block.activation, place and within + place)
+
+    def _head(self, row: Sequence[Node]) -> Iterator[Place]:
+        kept = [node for node in row if not isinstance(node.op, FLAT)]
+        if not kept:
+            message = "there is no linear layer behind the last block"
+            raise WeightsError(message)
+        yield self.linear(kept[0], "fc")
+        for node in kept[1:]:
+            raise NoPlaceError(node, "stands behind the linear layer")
+
+
+class FangImageNetScheme(ResNetScheme):
+    """``layer2.0.conv1.module.0.weight``: a convolution and its norm share a container, in the stem they do not."""
+
+    name: ClassVar[str] = "authors"
+    scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
+    omitted: ClassVar[str] = ".module"  # its containers' since then
+
+    def branch(self, number: int) -> UnitKeys:
+        """``conv1.module.0``, ``conv1.module.1``, ``sn1``."""
+        return UnitKeys(f"conv{number}.module.0", f"conv{number}.module.1", f"sn{number}")
+
+    def shortcut(self, unit: ConvUnit) -> UnitKeys:
+        """The container, or in a SEW block a row of the container and a neuron."""
+        if unit.activation is None:
+            return UnitKeys("downsample.module.0", "downsample.module.1", None)
+        return UnitKeys("downsample.0.module.0", "downsample.0.module.1", "downsample.1")
+
+
+Item = ConvBlock | ConvUnit | tuple[ConvUnit, ...] | Node
+"""What has a number in the row: a block, a convolution outside of blocks, a block without a shortcut, or a pool."""
+
+
+class FangDvsScheme(Scheme):
+    """``conv.1.conv.0.0.module.0.weight``: all but the last layer in one row, in which max pooling counts too.
+
+    The shortcut of a block is the identity; a Plain block has none.
+    """
+
+    name: ClassVar[str] = "authors-dvs"
+    scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
+    omitted: ClassVar[str] = ".module"  # its containers' since then
+
+    def places(self, network: Network) -> Iterator[Place]:
+        """In order: ``conv.0``, ``conv.1`` and so on, ``out``."""
+        *body, last = network_parts(network)
+        if isinstance(last, ConvBlock):
+            message = "there is no linear layer at the end"
+            raise WeightsError(message)
+        for number, item in enumerate(_items(body)):
+            within = f"conv.{number}."
+            if isinstance(item, ConvBlock):
+                yield from self._block(item, within)
+            elif isinstance(item, ConvUnit):
+                yield from self.unit(item, UnitKeys("0.module.0", "0.module.1", "1"), within)
+            elif isinstance(item, tuple):
+                yield from self._row(item, f"{within}conv.")
+        yield self.linear(last, "out")
+
+    def _block(self, block: ConvBlock, within: str) -> Iterator[Place]:
+        for unit in block.shortcut[:1]:
+            raise NoPlaceError(unit.conv, "is a projection")
+        yield from self._row(block.branch, f"{within}conv.")
+        if block.activation is not None:
+            if block.branch[-1].activation:
+                raise NoPlaceError(block.activation, "stands behind a block whose branch ends with an activation")
+            yield from self.activation(block.activation, f"{within}sn")
+
+    def _row(self, row: Sequence[ConvUnit], within: str) -> Iterator[Place]:
+        for number, unit in enumerate(row):
+            bare = f"{number}.module." if unit.activation is None else f"{number}.0.module."
+            yield from self.unit(unit, UnitKeys(f"{bare}0", f"{bare}1", f"{number}.1"), within)
+
+
+def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
+    for call, group in groupby(body, _call):
+        nodes = []
+        for part in group:
+            if isinstance(part, ConvBlock):
+                yield part
+            else:
+                nodes.append(part)
+        if call:
+            yield split_units(nodes)
+        else:
+            yield from _loose(nodes)
+
+
+def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
+    """What stands outside of all blocks."""
+    while row:
+        if isinstance(row[0].op, MaxPool | Flatten):
+            yield row[0]
+            row = row[1:]
+        else:
+            unit, row = leading_unit(row)
+            if unit.activation is None:
+                raise NoPlaceError(unit.norm, "has no activation behind it")
+            yield unit
+
+
+def _call(part: Node | ConvBlock) -> tuple[PathStep, ...] | None:
+    """The way to the innermost block that a node lies in; None: it is a block itself."""
+    if isinstance(part, ConvBlock):
+        return None
+    depths = [depth for depth, step in enumerate(part.path, 1) if step.kind == "block"]
+    return part.path[: depths[-1]] if depths else ()
+
+
+class SpikingJellyScheme(ResNetScheme):
+    """``layer1.0.bn1.weight``, ``layer1.0.sn1.w``, ``layer2.0.downsample_sn.w``: torchvision's, with neurons."""
+
+    name: ClassVar[str] = "spikingjelly"
+
+    def branch(self, number: int) -> UnitKeys:
+        """``conv1``, ``bn1``, ``sn1``."""
+        return UnitKeys(f"conv{number}", f"bn{number}", f"sn{number}")
+
+    def shortcut(self, unit: ConvUnit) -> UnitKeys:  # noqa: ARG002 -- the same for all
+        """Two layers in a row; a SEW block has a neuron behind them."""
+        return UnitKeys("downsample.0", "downsample.1", "downsample_sn")
+
+
+class TorchVisionScheme(ResNetScheme):
+    """``layer1.0.bn1.weight``, ``layer2.0.downsample.0.weight``: activations learn nothing."""
+
+    name: ClassVar[str] = "torchvision"
+
+    def branch(self, number: int) -> UnitKeys:
+        """``conv1``, ``bn1``."""
+        return UnitKeys(f"conv{number}", f"bn{number}", None)
+
+    def shortcut(self, unit: ConvUnit) -> UnitKeys:  # noqa: ARG002 -- the same for all
+        """Two layers in a row."""
+        return UnitKeys("downsample.0", "downsample.1", None)
+
+
+SCHEMES: dict[str, Scheme] = {
+    scheme.name: scheme
+    for scheme in (NodePathScheme(), FangImageNetScheme(), FangDvsScheme(), SpikingJellyScheme(), TorchVisionScheme())
+}

@@ -1,0 +1,157 @@
+"""Files of weights: read so that nothing in them is run, whatever they hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from sewdsl.elaborate.file_kinds import ARCHIVE, MAX_HEAD_BYTES, WEIGHTS, identify_file, similar_siblings
+from sewdsl.exchange.errors import WeightsError
+from sewdsl.paths import is_folder, open_file
+
+SUFFIXES = (".safetensors", ".pt", ".pth")
+"""Of the files that are written; a file that is read is known by its contents."""
+NESTED_WEIGHT_KEYS = ("model", "net", "state_dict")
+"""Where a checkpoint holds its weights: the authors' code, SpikingJelly's examples, Lightning's and ours."""
+PREFIXES = ("module.", "model.")
+"""Before every key: of DistributedDataParallel, and of the module that trains."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a file holds.
+
+    Attributes:
+        tensors: The weights, by their keys.
+        notes: What else there was, and what was done to the keys.
+    """
+
+    tensors: dict[str, Tensor]
+    notes: tuple[str, ...] = ()
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """The weights in a file of safetensors, or in one that torch wrote, in any of its formats.
+
+    Of classes, a checkpoint may hold those that torch takes to be harmless, and argparse's ``Namespace``.
+
+    Raises:
+        WeightsError: there is no such file, it is damaged, would run code, or holds no weights.
+    """
+    try:
+        with open_file(path) as file:
+            data = file.read()
+    except OSError as error:
+        message = f"cannot read '{path}': {error.strerror}{_instead(path)}"
+        raise WeightsError(message) from None
+    try:
+        if other := _other(path, data[:MAX_HEAD_BYTES]):
+            raise WeightsError(other)  # noqa: TRY301 -- its name goes before it, as before the others
+        return _safetensors(data) if data[8:9] == b"{" else _unwrapped(_loaded(data))
+    except WeightsError as error:
+        message = f"'{path}' {error}"
+        raise WeightsError(message) from None
+
+
+def _instead(path: Path) -> str:
+    """What to give in place of a path that cannot be read."""
+    inside = [*path.glob("checkpoints/*.safetensors"), *path.glob("*.safetensors")] if is_folder(path) else []
+    if inside:
+        return f"; the weights in it: {', '.join(map(str, sorted(inside)))}"
+    near = similar_siblings(path, lambda other: other.suffix in (*SUFFIXES, ".ckpt"))
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def _safetensors(data: bytes) -> WeightsFile:
+    try:
+        tensors = safetensors.torch.load(data)
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError):
+        message = "is damaged"
+        raise WeightsError(message) from None
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    metadata = [f"{key}={value}" for key, value in sorted(header.get("__metadata__", {}).items())]
+    notes = [f"left out: metadata {', '.join(metadata)}"] if metadata not in ([], ["format=pt"]) else []
+    return _bare(dict(sorted(tensors.items())), notes)  # they come in any order
+
+
+def _loaded(data: bytes) -> Any:
+    try:
+        if data[:2] == b"PK":
+            with ZipFile(BytesIO(data)) as archive:  # torch.load does not look at the checksums
+                if archive.testzip() is not None:
+                    raise BadZipFile  # noqa: TRY301 -- damaged in one way or another
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 -- a damaged pickle can end in any of them
+        forbidden = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
+        would = f"holds {forbidden[1]}, which is no weight and might run code: it was not loaded" if forbidden else ""
+        raise WeightsError(would or "is damaged, or no file of weights") from None
+
+
+def _other(path: Path, head: bytes) -> str:
+    """What a file is that cannot hold weights; empty where it may."""
+    kind = identify_file(path.name, head)
+    if kind is not None and kind.what not in {WEIGHTS.what, ARCHIVE.what}:
+        return f"is {kind.what}, not a file of weights"
+    return "is the text of a network, not a file of weights" if path.suffix == ".net" and kind is None else ""
+
+
+def _unwrapped(found: Any) -> WeightsFile:
+    """The weights of a checkpoint, beside which other things may lie."""
+    if not isinstance(found, Mapping):
+        message = f"holds no weights by key, but one {type(found).__name__}"
+        raise WeightsError(message)
+    inside = [key for key in NESTED_WEIGHT_KEYS if isinstance(found.get(key), Mapping)]
+    if not inside:
+        return _bare(found, ())
+    if len(inside) > 1:
+        message = f"holds weights twice: under {' and '.join(map(repr, inside))}"
+        raise WeightsError(message)
+    aside = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if key != inside[0]]
+    notes = [f"weights under {inside[0]!r}", *([f"left out: {', '.join(aside)}"] if aside else [])]
+    return _bare(found[inside[0]], notes)
+
+
+def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
+    """Tensors by key, without what stands before every key."""
+    strange = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if not _is_weight(key, value)]
+    if strange or not found:
+        message = f"holds what is no tensor: {', '.join(strange)}" if strange else "holds no weights"
+        raise WeightsError(message)
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in found):
+            found = {key.removeprefix(prefix): value for key, value in found.items()}
+            notes = [*notes, f"{prefix!r} before every key was taken off"]
+    return WeightsFile({key: value.detach() for key, value in found.items()}, tuple(notes))
+
+
+def _is_weight(key: Any, value: Any) -> bool:
+    return isinstance(key, str) and isinstance(value, Tensor)
+
+
+def encode(tensors: Mapping[str, Tensor], suffix: str) -> bytes:
+    """The contents of a file of weights; the same weights give the same bytes.
+
+    Args:
+        tensors: The weights.
+        suffix: One of :data:`SUFFIXES`.
+    """
+    own = {key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    if suffix == ".safetensors":
+        return safetensors.torch.save(own, {"format": "pt"})
+    out = BytesIO()
+    torch.save(own, out)
+    return out.getvalue()

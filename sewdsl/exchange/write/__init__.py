@@ -1,0 +1,1 @@
+"""Networks in the formats of other libraries; the formats do not import each other."""

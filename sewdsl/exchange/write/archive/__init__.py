@@ -1,0 +1,27 @@
+"""``torch.export`` archives: a graph of torch's own operations with its weights, which needs torch alone to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.exchange.write.formats import ExportFormat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.lower import SpikingNetwork
+
+
+def _write(model: SpikingNetwork, inputs: str) -> bytes:
+    from sewdsl.exchange.write.archive.program import write_archive  # noqa: PLC0415 -- torch takes seconds
+
+    return write_archive(model, inputs)
+
+
+def _run(data: bytes, x: Tensor) -> Tensor:
+    from sewdsl.exchange.write.archive.program import run_archive  # noqa: PLC0415 -- as above
+
+    return run_archive(data, x)
+
+
+target = ExportFormat(endings=(".pt2",), write=_write, run=_run)

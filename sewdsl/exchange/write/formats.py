@@ -1,0 +1,92 @@
+"""The formats that a network can be exported to, one package each, and the metadata that every file stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.network import Network
+from sewdsl.notation import UnwritableNetwork, write_net
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.lower import SpikingNetwork
+
+
+FORMATS: dict[str, str] = {
+    "nir": "sewdsl.exchange.write.nir",
+    "onnx": "sewdsl.exchange.write.onnx",
+    "onnx-unrolled": "sewdsl.exchange.write.onnx:unrolled_target",
+    "python": "sewdsl.exchange.write.python",
+    "spikingjelly": "sewdsl.exchange.write.spikingjelly",
+    "torch-export": "sewdsl.exchange.write.archive",
+}
+"""The package of each format, and the attribute that is the format unless that is ``target``."""
+FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
+"""The format that a file's ending stands for, unless another one is asked for."""
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """A format.
+
+    Attributes:
+        endings: How its files end.
+        write: The file of a module in evaluation mode, in the number format of its parameters, which says how inputs
+            are scaled; an empty text where that is not known. Raises :class:`~sewdsl.exchange.errors.ExportError` where
+            it cannot be.
+        run: What the file gives for an input, ``[T, N, *]`` or static, with the library that files of this format are
+            for; to see that it is the same. Where the file does not hold the weights, it is given them too.
+        sequence: Whether that is the output of each time-step, ``[T, N, *]``, and not one readout.
+        holds_weights: Whether the weights are in the file; if not, they are written beside it.
+    """
+
+    endings: tuple[str, ...]
+    write: Callable[[SpikingNetwork, str], bytes]
+    run: Callable[..., Tensor]
+    sequence: bool = False
+    holds_weights: bool = True
+
+
+def load_format(name: str) -> ExportFormat:
+    """A format by its name, one of ``FORMATS``."""
+    package, _, attribute = FORMATS[name].partition(":")
+    found: ExportFormat = getattr(import_module(package), attribute or "target")
+    return found
+
+
+def file_metadata(network: Network, inputs: str) -> dict[str, str]:
+    """Texts by name.
+
+    ``name``, ``steps``, ``encode`` and ``readout`` of the network; as ``spec`` the text of a ``.net`` file that
+    compiles to it, empty where there is none; as ``inputs`` how they are scaled, empty where unknown; and the
+    ``version`` of sewdsl that wrote it, empty if not installed.
+    """
+    settings = network.settings
+    return {
+        "name": network.name,
+        "steps": str(settings.steps),
+        "encode": settings.encode,
+        "readout": settings.readout,
+        "spec": _spec(network),
+        "inputs": inputs,
+        "version": _version(),
+    }
+
+
+def _spec(network: Network) -> str:
+    try:
+        return write_net(network)
+    except UnwritableNetwork:
+        return ""
+
+
+def _version() -> str:
+    try:
+        return version("sewdsl")
+    except PackageNotFoundError:  # a checkout that is run without being installed
+        return ""

@@ -1,0 +1,282 @@
+"""Layers as nodes of NIR, with the shapes of their inputs and outputs.
+
+Shapes are per time-step and sample: NIR has neither axis.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from itertools import product
+from math import isclose
+from typing import TYPE_CHECKING, NamedTuple
+
+import nir
+import numpy as np
+import torch
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.nir_metadata import DEFAULT_DT
+from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, factor_and_shift
+from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op
+from sewdsl.ir.op import LinearDynamics as Dynamics
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.neurons.relu import ReLU
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Shape = tuple[int, ...]
+    Pair = tuple[int, int]
+
+
+def conv2d(  # noqa: PLR0913 -- what a convolution has
+    weight: Array,
+    bias: Array,
+    shapes: tuple[Shape, Shape],
+    *,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> nir.Conv2d:
+    """A convolution; ``shapes``: of what it reads and of what it gives.
+
+    These are stated, since nir 1.0.8 works them out as if there were one group and the kernel were square.
+    """
+    (_, *place), _ = shapes
+    node = nir.Conv2d(tuple(place), weight, stride, padding, dilation, groups, bias)
+    node.input_type, node.output_type = ({key: np.array(s)} for key, s in zip(("input", "output"), shapes, strict=True))
+    return node
+
+
+def sum_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.SumPool2d:
+    """The sum of each window; padding adds zeros."""
+    return nir.SumPool2d(np.array(kernel), np.array(stride), np.array(padding))
+
+
+def avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
+    """The mean of each window; padded zeros count."""
+    return nir.AvgPool2d(np.array(kernel), np.array(stride), np.array(padding))
+
+
+def flatten(shape: Shape) -> nir.Flatten:
+    """The elements of a map as a vector."""
+    return nir.Flatten({"input": np.array(shape)}, 0, -1)
+
+
+def scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
+    """Every element times a number."""
+    return nir.Scale(_full(shape, factor, dtype))
+
+
+def threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Threshold:
+    """1 where an element is above a value, else 0."""
+    return nir.Threshold(_full(shape, value, dtype))
+
+
+def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
+    """Gives the sum of its edges: of maps, a pooling of windows of one, which every reader knows."""
+    return scale(1.0, shape, dtype) if len(shape) == 1 else avg_pool((1, 1), (1, 1), (0, 0))
+
+
+def integrate_and_fire(r: float, v_threshold: float, v_reset: float, shape: Shape) -> nir.IF:
+    """Neurons of one kind. Seconds are divided by time-steps, so their numbers are float64 whatever the weights are."""
+    return nir.IF(*(_full(shape, value) for value in (r, v_threshold, v_reset)))
+
+
+def leaky(tau: float, r: float, v_leak: float, v_threshold: float, v_reset: float, shape: Shape) -> nir.LIF:  # noqa: PLR0913
+    """As :func:`integrate_and_fire`."""
+    return nir.LIF(*(_full(shape, value) for value in (tau, r, v_leak, v_threshold, v_reset)))
+
+
+def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.float64)) -> Array:  # noqa: B008 -- a constant
+    """One number at every place, without the memory of all of them."""
+    return np.broadcast_to(np.array(value, dtype), shape)
+
+
+class NirNode(NamedTuple):
+    """A node of NIR that a layer is made of.
+
+    Attributes:
+        part: Its name behind the layer's; empty: it gives what the layer gives.
+        node: It; None: the sum of what it reads.
+        reads: Operands of the layer by their places, other pieces by their parts; several are added up.
+    """
+
+    part: str
+    node: nir.NIRNode | None
+    reads: tuple[int | str, ...] = (0,)
+
+
+@singledispatch
+def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001 -- dispatched by it
+    """The nodes of a layer, each behind those it reads; none where it gives what it reads.
+
+    Raises:
+        UnsupportedLayer: NIR cannot express it.
+    """
+    raise UnsupportedLayer(site.node, "has no form in NIR that is known here")
+
+
+@layer_nodes.register
+def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
+    weight, bias = site.folded()
+    if bias is None:  # nir 1.0.8 has no convolution without one
+        bias = site.array(torch.zeros(op.channels))
+    shapes = site.inputs[0].shape, site.node.output.shape
+    window = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
+    return [NirNode("", conv2d(weight, bias, shapes, **window, groups=op.groups))]
+
+
+@layer_nodes.register
+def _(op: Linear, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    weight, bias = site.folded()
+    node = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
+    shape = site.inputs[0].shape
+    if len(shape) == 1:
+        return [NirNode("", node)]
+    return [NirNode("flatten", flatten(shape)), NirNode("", node, ("flatten",))]
+
+
+@layer_nodes.register
+def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
+    """By itself: a convolution of windows of one that mixes no channels, or a diagonal matrix.
+
+    Not of as many groups as channels: nir 1.0.8 takes files with groups for wrong, and SpikingJelly does not read them.
+    """
+    factor, shift = factor_and_shift(op, site.learned)
+    weight, bias, shape = site.array(factor.diag()), site.array(shift), site.inputs[0].shape
+    if len(shape) == 1:
+        return [NirNode("", nir.Affine(weight, bias))]
+    return [NirNode("", conv2d(weight[:, :, None, None], bias, (shape, shape)))]
+
+
+@layer_nodes.register(Dropout)
+def _(op: Dropout, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    return []
+
+
+@layer_nodes.register
+def _(op: ReLU, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    if site.inputs[0].values.upper is None:
+        raise UnsupportedLayer(site.node, "rectifies real values, and NIR has no node that does")
+    return []
+
+
+@layer_nodes.register
+def _(op: Flatten, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    shape = site.inputs[0].shape
+    return [] if len(shape) == 1 else [NirNode("", flatten(shape))]
+
+
+@layer_nodes.register
+def _(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
+    if len(site.inputs[0].shape) == 1:
+        (classes,), voters = site.node.output.shape, op.kernel[0]
+        votes = torch.full((1, voters), 1 / voters, dtype=torch.float64)
+        return [NirNode("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), votes))))]
+    return [NirNode("", avg_pool(op.kernel, op.stride, op.padding))]
+
+
+@layer_nodes.register
+def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    c, h, w = site.inputs[0].shape
+    return [
+        NirNode("pool", avg_pool((h, w), (h, w), (0, 0))),
+        NirNode("", flatten((c, 1, 1)), ("pool",)),
+    ]
+
+
+@layer_nodes.register
+def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
+    """Of spikes, whether there is one in the window; of counts, how many levels 1, 2, … are reached in it."""
+    upper, before, after = site.inputs[0].values.upper, site.inputs[0].shape, site.node.output.shape
+    if upper is None:
+        raise UnsupportedLayer(
+            site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only"
+        )
+    window = op.kernel, op.stride, op.padding
+    if upper == 1:
+        return [
+            NirNode("sum", sum_pool(*window)),
+            NirNode("", threshold(0.5, after, site.dtype), ("sum",)),
+        ]
+    found = []
+    for level in range(1, upper + 1):
+        found += [
+            NirNode(f"level{level}", threshold(level - 0.5, before, site.dtype)),
+            NirNode(f"sum{level}", sum_pool(*window), (f"level{level}",)),
+            NirNode(f"any{level}", threshold(0.5, after, site.dtype), (f"sum{level}",)),
+        ]
+    return [*found, NirNode("", identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]
+
+
+@layer_nodes.register
+def _(op: Join, site: EvaluatedLayer) -> list[NirNode]:
+    """Of spikes: whether ±A ± S is above a number between two whole ones."""
+    found = _signs(op) if all(signal.values.binary for signal in site.inputs) else None
+    if found is None:
+        raise UnsupportedLayer(site.node, "is no threshold of a sum of spikes, as NIR can express")
+    *signs, least = found
+    shape = site.node.output.shape
+    negated = [
+        NirNode(part, scale(-1.0, shape, site.dtype), (place,))
+        for place, (sign, part) in enumerate(zip(signs, ("branch", "identity"), strict=True))
+        if sign < 0
+    ]
+    reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(place, place) for place in (0, 1))
+    return [*negated, NirNode("", threshold(least, shape, site.dtype), reads)]
+
+
+def _signs(op: Join) -> tuple[int, int, float] | None:
+    """The signs of A and S, and what their sum is to exceed for a spike; AND: (1, 1, 1.5), IAND: (-1, 1, 0.5)."""
+    branch, identity = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
+    wanted = op.combine(branch=branch, identity=identity)
+    for a, s, least in product((1, -1), (1, -1), (1.5, 0.5, -0.5, -1.5)):
+        if torch.equal((a * branch + s * identity > least).to(wanted.dtype), wanted):
+            return a, s, least
+    return None
+
+
+@layer_nodes.register
+def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    return [NirNode("", None, (0, 1))]
+
+
+@layer_nodes.register
+def _(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
+    if op.v_reset is None:
+        raise UnsupportedLayer(
+            site.node, "subtracts its threshold where it fires (v_reset=none), which no neuron of NIR does"
+        )
+    dynamics = op.dynamics(**site.learned) if isinstance(op, LinearNeuron) else None
+    found = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site.inputs[0].shape)
+    if found is None:
+        raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
+    return [NirNode("", found)]
+
+
+def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNode | None:
+    """The differential equation whose Euler step of :data:`DT` seconds is H = decay · V + gain · X + drift.
+
+    IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times that.
+    """
+    decay, gain, drift = dynamics
+    rate, reset = 1 - decay, op.rest
+    if rate == 0 and drift == 0:
+        return integrate_and_fire(gain / DEFAULT_DT, op.v_threshold, reset, shape)
+    if not 0 < rate <= 1:
+        return None
+    if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF, apart from rounding: then r is 1
+        rate = gain
+    leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
+    return leaky(DEFAULT_DT / rate, gain / rate, leak, op.v_threshold, reset, shape)

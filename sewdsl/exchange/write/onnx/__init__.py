@@ -1,0 +1,48 @@
+"""ONNX: a graph of standard operations, with loops over time or unrolled.
+
+The libraries that write and run such files are imported when they are needed; they need not be installed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from sewdsl.exchange.errors import MissingLibrary
+from sewdsl.exchange.write.formats import ExportFormat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.lower import SpikingNetwork
+
+
+def format_for_axis(axis: Literal["ScannedTime", "UnrolledTime"]) -> ExportFormat:
+    """The format that goes through time in one of the ways of :mod:`sewdsl.exchange.write.onnx.time_axis`."""
+    return ExportFormat(endings=(".onnx",), write=partial(_write, axis), run=_run)
+
+
+def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
+    try:
+        from sewdsl.exchange.write.onnx import time_axis as axes  # noqa: PLC0415 -- onnx need not be installed
+        from sewdsl.exchange.write.onnx.write_model import to_onnx  # noqa: PLC0415 -- as above
+    except ModuleNotFoundError as error:
+        raise MissingLibrary(error.name or "onnx") from None
+    data: bytes = to_onnx(model, getattr(axes, axis), inputs).SerializeToString(deterministic=True)
+    return data
+
+
+def _run(data: bytes, x: Tensor) -> Tensor:
+    try:
+        import onnxruntime  # noqa: PLC0415 -- as above
+    except ModuleNotFoundError as error:
+        raise MissingLibrary(error.name or "onnxruntime") from None
+    import torch  # noqa: PLC0415 -- torch takes seconds
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"input": x.numpy()})
+    return torch.from_numpy(logits)
+
+
+target: ExportFormat = format_for_axis("ScannedTime")
+unrolled_target: ExportFormat = format_for_axis("UnrolledTime")

@@ -1,0 +1,110 @@
+"""An ONNX graph under construction, with unique names for the values of each node."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from sewdsl.ir.network import Node
+
+Dims = Sequence[int | str | None]
+"""Sizes, and the names of those that are free; None: free, without a name."""
+
+
+class Graph:
+    """Operations in order, the numbers that they need, and a name for each value.
+
+    Attributes:
+        dtype: Number format of all values that are no sizes: float32 or float64.
+        bytes: What the numbers take.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.bytes = 0
+        self._nodes: list[NodeProto] = []
+        self._numbers: dict[str, TensorProto] = {}
+        self._names: Counter[str] = Counter()
+
+    @property
+    def type(self) -> int:
+        """The number format, as ONNX counts them."""
+        return helper.np_dtype_to_tensor_dtype(self.dtype)
+
+    def add(self, op: str, inputs: Sequence[str], name: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
+        """Appends an operation; the name of its first result.
+
+        Args:
+            op: ONNX's name of it.
+            inputs: Names of values.
+            name: Its own; a number is put behind where it is taken.
+            outputs: Names of its results; none: one, of its own name.
+            **attributes: Its attributes.
+        """
+        self._names[name] += 1
+        name = name if self._names[name] == 1 else f"{name}_{self._names[name]}"
+        results = list(outputs) or [name]
+        self._nodes.append(helper.make_node(op, list(inputs), results, name, **attributes))
+        return results[0]
+
+    def numbers(self, name: str, values: Any) -> str:
+        """Gives numbers a name; what has it already is taken to be the same."""
+        if name not in self._numbers:
+            array = np.ascontiguousarray(values, self.dtype)
+            self._keep(name, array.reshape(np.shape(values)))
+        return name
+
+    def sizes(self, *sizes: int) -> str:
+        """A vector of whole numbers, named by what is in it."""
+        name = f"sizes/{'x'.join(map(str, sizes))}"
+        if name not in self._numbers:
+            self._keep(name, np.array(sizes, np.int64))
+        return name
+
+    def value(self, name: str, dims: Dims) -> ValueInfoProto:
+        """A value of the graph's number format, as its inputs and outputs are declared."""
+        return helper.make_tensor_value_info(name, self.type, dims)
+
+    def proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:
+        """The graph."""
+        return helper.make_graph(self._nodes, name, list(inputs), list(outputs), list(self._numbers.values()))
+
+    def _keep(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        self._numbers[name] = numpy_helper.from_array(array, name)
+        self.bytes += array.nbytes
+
+
+@dataclass(frozen=True)
+class NodeScope:
+    """Where a node's operations go, and what they are called.
+
+    Attributes:
+        graph: The graph.
+        node: The node, or where a batch norm is folded into a layer, the layer.
+        name: What operations are named by.
+        gives: The name of the value.
+        shape: What it reads first, ``(C, H, W)`` or ``(F,)``.
+    """
+
+    graph: Graph
+    node: Node
+    name: str
+    gives: str
+    shape: tuple[int, ...]
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """An operation on the way to the node's value; the name of its result."""
+        return self.graph.add(op, inputs, f"{self.name}/{op}", **attributes)
+
+    def last(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """The operation that gives the node's value."""
+        return self.graph.add(op, inputs, self.name, [self.gives], **attributes)
+
+    def numbers(self, name: str, values: Any) -> str:
+        """Numbers of the node: its weights under their names in the ``state_dict``."""
+        return self.graph.numbers(f"{self.name}.{name}", values)

@@ -1,0 +1,178 @@
+"""How an ONNX graph iterates over time, and what a neuron does at one time-step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar, NamedTuple, final
+
+import numpy as np
+from onnx import GraphProto, numpy_helper
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.onnx.graph_builder import Graph, NodeScope
+from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.protocols import LinearSpec
+
+
+class OnnxNeuronStep(NamedTuple):
+    """H[t] = decay · V[t-1] + gain · X[t] + drift, and what follows; see :class:`sewdsl.ir.op.Neuron`."""
+
+    decay: float
+    gain: float
+    drift: float
+    rest: float
+    v_threshold: float
+    v_reset: float | None
+
+    @classmethod
+    def of(cls, place: NodeScope, neuron: Neuron) -> OnnxNeuronStep:
+        """With what it has learned, computed in float64.
+
+        Raises:
+            UnsupportedLayer: it charges in another way.
+        """
+        spec = neuron.spec
+        if not isinstance(spec, LinearSpec):
+            raise UnsupportedLayer(place.node, "does not charge linearly, and only what does is translated into ONNX")
+        factors = spec.dynamics(**{name: value.detach().double() for name, value in neuron.learned.items()})
+        decay, gain, drift = map(float, factors)
+        return cls(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset)
+
+    def drive(self, place: NodeScope, x: str) -> str:
+        """gain · X + drift, for however many time-steps."""
+        scaled = x if self.gain == 1 else place.add("Mul", x, place.numbers("gain", self.gain))
+        return scaled if self.drift == 0 else place.add("Add", scaled, place.numbers("drift", self.drift))
+
+    def charge(self, place: NodeScope, drive: str, v: str | None) -> str:
+        """The name of H[t].
+
+        Args:
+            place: Where this goes.
+            drive: Of the time-step.
+            v: V[t-1]; None: rest.
+        """
+        if v is None and self.rest == 0:
+            return drive
+        v = v or place.numbers("rest", self.rest)
+        kept = v if self.decay == 1 else place.add("Mul", v, place.numbers("decay", self.decay))
+        return place.add("Add", kept, drive)
+
+    def fire(self, place: NodeScope, h: str) -> tuple[str, str]:
+        """The names of the spikes, as truths and as numbers."""
+        fired = place.add("GreaterOrEqual", h, place.numbers("v_threshold", self.v_threshold))
+        return fired, place.add("Cast", fired, to=place.graph.type)
+
+    def reset(self, place: NodeScope, h: str, fired: str, spikes: str) -> str:
+        """The name of V[t]."""
+        if self.v_reset is not None:
+            return place.add("Where", fired, place.numbers("v_reset", self.v_reset), h)
+        return place.add("Sub", h, place.add("Mul", spikes, place.numbers("v_threshold", self.v_threshold)))
+
+
+class TimeAxis(ABC):
+    """The time axis of a graph.
+
+    Args:
+        graph: The graph.
+        T: Time-steps of the network.
+        static: Whether its input is the same at all of them, and has no time axis.
+
+    Attributes:
+        any_length: Whether the graph can do with any number of time-steps.
+        T: Likewise.
+        free: Whether an input may have any other number of time-steps.
+    """
+
+    any_length: ClassVar[bool]
+
+    def __init__(self, graph: Graph, T: int, *, static: bool) -> None:
+        self.T, self.free = T, self.any_length and not static
+        self._graph = graph
+        self._known: dict[tuple[int, ...], str] = {}
+
+    @final
+    def neurons(self, place: NodeScope, module: Neuron, x: str, *, once: bool) -> str:
+        """Puts a layer of neurons into the graph; the name of their spikes, ``[T·N, *]``.
+
+        Args:
+            place: Where they go.
+            module: The neurons.
+            x: Their input current, ``[T·N, *]``.
+            once: Whether that is one time-step, ``[N, *]``, which stands for all.
+
+        Raises:
+            UnsupportedLayer: they do not charge linearly.
+        """
+        law = OnnxNeuronStep.of(place, module)
+        return self.spikes(place, law, law.drive(place, x), once=once)
+
+    @abstractmethod
+    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
+        """The same, of what they are charged with."""
+
+    @final
+    def sizes(self, *behind: int) -> str:
+        """The name of the sizes ``[T, …]``."""
+        if not self.free:
+            return self._graph.sizes(self.T, *behind)
+        if not self._known:
+            self._known[()] = self._graph.add("Shape", ["input"], "sizes/T", start=0, end=1)
+        if behind not in self._known:
+            parts = [self._known[()], self._graph.sizes(*behind)]
+            self._known[behind] = self._graph.add("Concat", parts, f"sizes/Tx{'x'.join(map(str, behind))}", axis=0)
+        return self._known[behind]
+
+
+class ScannedTime(TimeAxis):
+    """One operation for all time-steps of a layer, however many there are."""
+
+    any_length = True
+
+    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
+        """A ``Scan``, in which the neurons of all samples are one row."""
+        rows = place.add("Reshape", drive, self._graph.sizes(1, -1) if once else self.sizes(-1))
+        if once:
+            rows = place.add("Expand", rows, self.sizes(1))
+        rest = numpy_helper.from_array(np.array([law.rest], self._graph.dtype))
+        initial = place.add("ConstantOfShape", place.add("Shape", rows, start=1), value=rest)
+        outputs = [f"{place.name}/v_last", f"{place.name}/spikes"]
+        place.add("Scan", initial, rows, outputs=outputs, body=self._step(place, law), num_scan_inputs=1)
+        return place.last("Reshape", outputs[1], self._graph.sizes(-1, *place.shape))
+
+    def _step(self, place: NodeScope, law: OnnxNeuronStep) -> GraphProto:
+        """What is done at each time-step, to a row of neurons."""
+        inner = replace(place, graph=Graph(self._graph.dtype), name=f"{place.name}/step")
+        before, x = f"{inner.name}/v", f"{inner.name}/x"
+        h = law.charge(inner, x, before)
+        fired, spikes = law.fire(inner, h)
+        after = law.reset(inner, h, fired, spikes)
+        row = partial(inner.graph.value, dims=[None])
+        return inner.graph.proto(inner.name, [row(before), row(x)], [row(after), row(spikes)])
+
+
+class UnrolledTime(TimeAxis):
+    """The same operations again for every time-step, for readers of ONNX that know no loops; T is fixed."""
+
+    any_length = False
+
+    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
+        """One time-step behind the other."""
+        drives = [drive] * self.T if once or self.T == 1 else self._split(place, drive)
+        spikes, v = [], None
+        for t, each in enumerate(drives, 1):
+            h = law.charge(place, each, v)
+            fired, fires = law.fire(place, h)
+            spikes.append(fires)
+            if t < len(drives):
+                v = law.reset(place, h, fired, fires)
+        if once or len(spikes) == 1:
+            return place.last("Concat", *spikes, axis=0)
+        return place.last("Reshape", place.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *place.shape))
+
+    def _split(self, place: NodeScope, drive: str) -> list[str]:
+        """Each time-step by itself, ``[1, N, *]``."""
+        names = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]
+        place.add("Split", place.add("Reshape", drive, self.sizes(-1, *place.shape)), outputs=names, axis=0)
+        return names

@@ -1,0 +1,145 @@
+"""An ONNX model, from a network and the modules of its nodes; nothing is traced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from onnx import GraphProto, ModelProto, helper
+
+from sewdsl.exchange.errors import ExportError
+from sewdsl.exchange.write.formats import file_metadata
+from sewdsl.exchange.write.onnx.graph_builder import Graph, NodeScope
+from sewdsl.exchange.write.onnx.time_axis import TimeAxis
+from sewdsl.exchange.write.onnx.translate_layers import translate_join, translate_layer, translate_with_norm
+from sewdsl.ir.network import Network
+from sewdsl.passes import ExecutionStep, Program
+from sewdsl.passes.fold_batch_norm import fold_batch_norm
+from sewdsl.passes.hoist_static import hoist_static
+from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.join import Join
+from sewdsl.snn.layers import Conv2d, Linear
+from sewdsl.snn.neuron import Neuron
+
+if TYPE_CHECKING:
+    from sewdsl.lower import SpikingNetwork
+
+OPSET = 17
+"""Of June 2022: the first that says where a ``Shape`` starts, the last before means take their axes as an input."""
+IR_VERSION = 8
+"""Of the same release of ONNX."""
+MAX_FILE_BYTES = 2**31 - 2**20
+"""Bytes of numbers in one file: a protobuf message ends at 2 GB, and the graph needs some too."""
+FORMATS: dict[torch.dtype, np.dtype[Any]] = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+
+
+def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> ModelProto:
+    """The model of a module in evaluation, in the number format of its parameters.
+
+    Args:
+        model: The module.
+        axis: How the graph goes through time.
+        inputs: How they are scaled, in words.
+
+    Raises:
+        ExportError: it has a layer that cannot be translated, other numbers than float32 or float64, or too many.
+    """
+    writer = OnnxModelWriter(model, axis)
+    for step in writer.program.steps:
+        writer.write(step)
+    return writer.model(inputs)
+
+
+class OnnxModelWriter:
+    """A graph with the values of a network's nodes in it.
+
+    A value is ``[T·N, *]``, or where it is the same at all time-steps ``[N, *]``.
+
+    Attributes:
+        program: The network, with batch norms in the weights before them, and what does not depend on time marked.
+    """
+
+    def __init__(self, model: SpikingNetwork, axis: type[TimeAxis]) -> None:
+        self._modules, self._network = model.get_submodule, model.network
+        self.program, _ = fold_batch_norm(hoist_static(Program.of(self._network))[0])
+        settings = self._network.settings
+        self._static = settings.encode == "direct"
+        self._graph = Graph(_format(model))
+        self._axis = axis(self._graph, settings.steps, static=self._static)
+        self._once = {0} if self._static and settings.steps > 1 else set()
+        self._values = {0: "input"}
+        if not self._static:
+            shape = self._graph.sizes(-1, *settings.input)
+            self._values[0] = self._graph.add("Reshape", ["input", shape], "input/Reshape")
+
+    def write(self, step: ExecutionStep) -> None:
+        """Puts what a step computes into the graph."""
+        first, *norms = (self._network.nodes[i] for i in step.nodes)
+        shape = self._network.inputs(first)[0].shape
+        place = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shape)
+        module = self._modules(first.name)
+        if step.once:
+            self._once.add(step.gives)
+        if isinstance(module, Neuron):
+            x, once = self._values[step.operands[0]], step.operands[0] in self._once
+            self._values[step.gives] = self._axis.neurons(place, module, x, once=once)
+            return
+        operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
+        if isinstance(module, Join):
+            self._values[step.gives] = translate_join(place, module, *operands)
+        elif norms:
+            layer, norm = cast("Conv2d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
+            self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])
+        else:
+            self._values[step.gives] = translate_layer(place, module, operands[0])
+
+    def model(self, inputs: str) -> ModelProto:
+        """The model of what was written, read out as the network says, and how inputs are scaled."""
+        settings, shape = self._network.settings, self._network.nodes[self._network.output].output.shape
+        y_TN = self._graph.add(
+            "Reshape", [self._at_all_steps(self._network.output), self._axis.sizes(-1, *shape)], "sequence"
+        )
+        if settings.readout == "last":
+            self._graph.add("Gather", [y_TN, self._graph.sizes(-1)], "readout/Gather")
+            self._graph.add("Squeeze", ["readout/Gather", self._graph.sizes(0)], "logits")
+        elif settings.readout == "sum":
+            self._graph.add("ReduceSum", [y_TN, self._graph.sizes(0)], "logits", keepdims=0)
+        else:
+            self._graph.add("ReduceMean", [y_TN], "logits", axes=[0], keepdims=0)
+        if self._graph.bytes > MAX_FILE_BYTES:
+            message = (
+                f"its weights take {self._graph.bytes:,} bytes, and a file of ONNX holds {MAX_FILE_BYTES:,} at most"
+            )
+            raise ExportError(message)
+        steps = "T" if self._axis.free else self._axis.T
+        x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
+        outputs = [self._graph.value("logits", ["N", *shape]), self._graph.value("sequence", [steps, "N", *shape])]
+        return _stated(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
+
+    def _at_all_steps(self, index: int) -> str:
+        """A node's value ``[T·N, *]``."""
+        value, node = self._values[index], self._network.nodes[index]
+        if index not in self._once:
+            return value
+        tiles = self._graph.sizes(self._axis.T, *[1] * len(node.output.shape))
+        return self._graph.add("Tile", [value, tiles], f"{node.name}/Tile")
+
+
+def _format(model: SpikingNetwork) -> np.dtype[Any]:
+    """The number format of the parameters, as numpy knows it."""
+    dtype = torch.get_default_dtype() if model.example is None else model.example.dtype
+    if dtype not in FORMATS:
+        message = f"the parameters are {dtype}, and ONNX files are written in float32 or float64: model.float()"
+        raise ExportError(message)
+    return FORMATS[dtype]
+
+
+def _stated(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
+    """A model that says what it is of."""
+    props = file_metadata(network, inputs)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sewdsl")
+    model.producer_version = props["version"]
+    helper.set_model_props(model, props)
+    return model

@@ -1,0 +1,197 @@
+"""Layers in PyTorch, each on a whole sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.python.neurons import Neurons
+from sewdsl.exchange.write.source.dialect import td_batch_norm
+from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Neuron, Op
+from sewdsl.ir.signal import Signal
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
+from sewdsl.ops.neurons.relu import ReLU
+
+EACH_STEP = '''\
+def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A layer on all time-steps, [T, N, *], as one batch of T * N samples."""
+    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+'''
+WRAPPED = '''\
+class {name}(nn.{name}):
+    """{what}"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return each_step(super().forward, x)
+'''
+SAME = "[T, N, C, H, W]"
+TEXTS = {
+    "Conv2d": WRAPPED.format(name="Conv2d", what=f"A convolution of each time-step: {SAME} to [T, N, C', H', W']."),
+    "BatchNorm2d": WRAPPED.format(name="BatchNorm2d", what=f"Batch norm of {SAME}, over T, N, H and W jointly."),
+    "BatchNorm1d": WRAPPED.format(name="BatchNorm1d", what="Batch norm of [T, N, F], over T and N jointly."),
+    "TdBatchNorm2d": td_batch_norm(
+        "nn.BatchNorm2d",
+        "each_step(self._normalise, x)",
+        "weight * scale * (x - mean) / sqrt(var + eps) + bias, over all but the channels.",
+    ),
+    "MaxPool2d": WRAPPED.format(
+        name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."
+    ),
+    "AvgPool2d": WRAPPED.format(name="AvgPool2d", what=f"The mean of each window: {SAME} to [T, N, C, H', W']."),
+    "GlobalAvgPool": '''\
+class GlobalAvgPool(nn.Module):
+    """The mean of each channel: [T, N, C, H, W] to [T, N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return x.mean((-2, -1))
+''',
+    "VotingPool": '''\
+class VotingPool(nn.Module):
+    """The mean of voters in a row, [T, N, F] to [T, N, F / voters]."""
+
+    def __init__(self, voters: int) -> None:
+        super().__init__()
+        self.voters = voters
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return x.unflatten(-1, (-1, self.voters)).mean(-1)
+''',
+    "Linear": '''\
+class Linear(nn.Linear):
+    """A linear layer on maps: [T, N, C, H, W] to [T, N, F]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x.flatten(2))
+''',
+    "Dropout": '''\
+class Dropout(nn.Module):
+    """Dropout with one mask for all time-steps of a sample."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        if not self.training:
+            return x
+        return x * nn.functional.dropout(torch.ones_like(x[0]), self.p)
+''',
+}
+"""The class of each name; those before it that a class needs are written with it."""
+STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text)
+
+
+def side(pair: tuple[int, int]) -> int | tuple[int, int]:
+    """Height and width; one number where they are the same."""
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+def conv(op: Conv, *inputs: Signal) -> PyCall:
+    """A convolution."""
+    return PyCall(
+        "Conv2d",
+        (
+            Arg("in_channels", Literal(inputs[0].channels), positional=True, channels="in"),
+            Arg("out_channels", Literal(op.channels), positional=True, channels="out"),
+            Arg("kernel_size", Literal(side(op.kernel)), positional=True),
+            Arg("stride", Literal(side(op.stride)), 1, positional=True),
+            Arg("padding", Literal(side(op.pads)), 0),
+            Arg("dilation", Literal(side(op.dilation)), 1),
+            Arg("groups", Literal(op.groups), 1),
+            Arg("bias", Literal(bool(op.bias)), default=True),
+        ),
+    )
+
+
+def norm(op: BatchNorm, *inputs: Signal) -> PyCall:
+    """A batch norm."""
+    shared = (Arg("eps", Literal(op.eps), 1e-5), Arg("momentum", Literal(op.momentum), 0.1))
+    channels = Arg("channels", Literal(inputs[0].channels), positional=True, channels="out")
+    if isinstance(op, TdBatchNorm):
+        return PyCall("TdBatchNorm2d", (channels, Arg("scale", Literal(op.scale), 1.0), *shared))
+    return PyCall(f"BatchNorm{1 if len(inputs[0].shape) == 1 else 2}d", (channels, *shared))
+
+
+def pool(callee: str, op: MaxPool | AvgPool) -> PyCall:
+    """A pooling."""
+    kernel, stride = side(op.kernel), side(op.stride)
+    args = Arg("kernel_size", Literal(kernel), positional=True), Arg("stride", Literal(stride), positional=True)
+    return PyCall(callee, (*args, Arg("padding", Literal(side(op.padding)), 0)))
+
+
+def avg_pool(op: AvgPool, *inputs: Signal) -> PyCall:
+    """An average pooling, or a voting layer."""
+    if len(inputs[0].shape) == 1:
+        return PyCall("VotingPool", (Arg("voters", Literal(op.kernel[0]), positional=True),))
+    return pool("AvgPool2d", op)
+
+
+def linear(op: Linear, *inputs: Signal) -> PyCall:
+    """A linear layer."""
+    vector = len(inputs[0].shape) == 1
+    return PyCall(
+        "nn.Linear" if vector else "Linear",
+        (
+            Arg("in_features", Literal(inputs[0].elements), positional=True, channels="in" if vector else ""),
+            Arg("out_features", Literal(op.features), positional=True, channels="out"),
+            Arg("bias", Literal(op.bias), default=True),
+        ),
+    )
+
+
+LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
+    Conv: conv,
+    BatchNorm: norm,
+    TdBatchNorm: norm,
+    MaxPool: lambda op, *_: pool("MaxPool2d", op),
+    AvgPool: avg_pool,
+    GlobalAvgPool: lambda *_: PyCall("GlobalAvgPool"),
+    Linear: linear,
+    Flatten: lambda *_: PyCall("nn.Flatten", (Arg("start_dim", Literal(2), positional=True),)),
+    Dropout: lambda op, *_: PyCall("Dropout", (Arg("p", Literal(op.p), positional=True),)),
+    ReLU: lambda *_: PyCall("nn.ReLU"),
+}
+"""The call that makes each layer."""
+
+
+class TorchLayers:
+    """The layers of a network."""
+
+    def __init__(self, network: Network) -> None:
+        self._network, self._neurons = network, Neurons(network)
+        self._used: set[str] = set()
+
+    def made(self, node: Node) -> PyCall:
+        """The call that makes the module of a node.
+
+        Raises:
+            UnsupportedLayer: it is of a kind that is not sewdsl's own.
+        """
+        if isinstance(node.op, Neuron):
+            return self._neurons.made(node, node.op)
+        if type(node.op) not in LAYER_CALLS:
+            raise UnsupportedLayer(node, "is a layer whose formula no file can have")
+        found = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
+        self._used.add(found.callee)
+        return found
+
+    def definitions(self) -> Sequence[str]:
+        """What the calls need that were asked for."""
+        helper = [EACH_STEP] if self._used & STEPPED else []
+        layers = [text for name, text in TEXTS.items() if name in self._used]
+        return [*helper, *layers, *self._neurons.definitions()]

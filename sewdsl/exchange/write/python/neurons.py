@@ -1,0 +1,273 @@
+"""Neurons and surrogate derivatives in plain PyTorch: one class that fires and resets, one for each way to charge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source.class_text import method_head
+from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.surrogates.atan import ATan
+from sewdsl.ops.surrogates.constant import Constant
+from sewdsl.ops.surrogates.rectangular import Rectangular
+from sewdsl.ops.surrogates.sigmoid import Sigmoid
+from sewdsl.ops.surrogates.triangle import Triangle
+
+TEXTS: dict[type[Surrogate], str] = {
+    ATan: '''\
+def atan(u: Tensor, {arguments}) -> Tensor:
+    """The derivative of arctan(pi / 2 * alpha * u) / pi + 1 / 2{times}."""
+    slope = math.pi / 2 * alpha * u
+    return {factor}alpha / 2 / (1 + slope * slope)
+''',
+    Constant: '''\
+def constant(u: Tensor, {arguments}) -> Tensor:
+    """The same everywhere: straight through."""
+    return torch.full_like(u, value)
+''',
+    Rectangular: '''\
+def rectangular(u: Tensor, {arguments}) -> Tensor:
+    """1 / width in a window of that width around 0, else 0."""
+    return (u.abs() < width / 2).to(u.dtype) / width
+''',
+    Sigmoid: '''\
+def sigmoid(u: Tensor, {arguments}) -> Tensor:
+    """The derivative of 1 / (1 + exp(-alpha * u))."""
+    falling = torch.exp(-alpha * u.abs())
+    return alpha * falling / ((1 + falling) * (1 + falling))
+''',
+    Triangle: '''\
+def triangle(u: Tensor, {arguments}) -> Tensor:
+    """Height alpha at 0, falling to 0 at 1 / alpha on either side."""
+    return alpha * (1 - alpha * u.abs()).clamp(min=0)
+''',
+}
+"""The function of each kind; its name is the kind's in lower case."""
+SURROGATE_NAMES = frozenset(kind.kind.lower() for kind in TEXTS)
+
+
+class Surrogates:
+    """The surrogates of a network, those that its neurons have.
+
+    Args:
+        found: All of them, in order.
+    """
+
+    def __init__(self, found: Iterable[Surrogate]) -> None:
+        self._found = list(dict.fromkeys(found))
+        self._first = {type(surrogate): surrogate for surrogate in reversed(self._found)}
+
+    def name(self, node: Node, surrogate: Surrogate) -> Code:
+        """What a neuron is given: ``atan``, or ``partial(atan, alpha=3.0)``.
+
+        Raises:
+            UnsupportedLayer: it is a kind of somebody else's.
+        """
+        if type(surrogate) not in TEXTS:
+            raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, whose formula no file can have")
+        usual = dict(self._first[type(surrogate)])
+        special = [f"{name}={value!r}" for name, value in surrogate if value != usual[name]]
+        name = surrogate.kind.lower()
+        return Code(f"partial({', '.join([name, *special])})" if special else name)
+
+    def definitions(self) -> list[str]:
+        """The functions, each with the values of the first neuron that has it as the default ones."""
+        return [self._function(surrogate) for surrogate in reversed(self._first.values())]
+
+    def _function(self, surrogate: Surrogate) -> str:
+        values = dict(surrogate)
+        scaled = any(getattr(other, "scale", 1.0) != 1 for other in self._found)
+        if not scaled:
+            values.pop("scale", None)
+        arguments = ", ".join(f"{name}: float = {value!r}" for name, value in values.items())
+        times, factor = (", times scale", "scale * ") if scaled else ("", "")
+        return TEXTS[type(surrogate)].format(arguments=arguments, times=times, factor=factor)
+
+
+BASE_CLASS_TEXT = {
+    "v_threshold": "Potential at which a neuron fires.",
+    "v_reset": "Potential at rest and after a spike.",
+    "detach_reset": "Whether a reset is a constant to the gradient.",
+    "surrogate": "Stands for the derivative of the step function.",
+}
+"""What neurons of all kinds have."""
+TYPES = {"v_threshold": "float", "detach_reset": "bool", "surrogate": "Callable[[Tensor], Tensor]"}
+SOFT = "Potential at rest and after a spike; None: v_threshold is subtracted."
+FIRE = '''\
+def fire(u: Tensor{more}) -> Tensor:
+    """1 where u >= 0, else 0, with the gradient of {slope}(u) * u.
+
+    u - u.detach() is 0: it adds nothing to the value.
+    """
+    return (u >= 0).to(u.dtype) + (u - u.detach()) * {slope}(u.detach())
+'''
+KINDS: dict[type[Neuron], str] = {
+    IF: '''\
+class IF(Neuron):
+    """Integrate and fire: H[t] = V[t-1] + X[t]."""
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        return v + x
+''',
+    LIF: '''\
+class LIF(Neuron):
+    """Leaky integrate and fire: H[t] = (1 - 1/tau) V[t-1] + 1/tau X[t]{rest}."""
+
+    def __init__(self, tau: float = {tau}{more}) -> None:
+        super().__init__({given})
+        self.tau = tau
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        gain = 1 / self.tau
+        return (1 - gain) * v + {lif}
+''',
+    PLIF: '''\
+class PLIF(Neuron):
+    """A LIF neuron that learns its time constant: 1/tau = sigmoid(w)."""
+
+    def __init__(self, tau: float = {tau}{more}) -> None:
+        super().__init__({given})
+        self.w = nn.Parameter(torch.tensor(-math.log(tau - 1)))
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        gain = self.w.sigmoid()
+        return (1 - gain) * v + {plif}
+''',
+}
+"""How each kind charges."""
+NAMES = frozenset({"Neuron", "fire", *(kind.kind for kind in KINDS)})
+
+
+class Neurons:
+    """The neurons of a network."""
+
+    def __init__(self, network: Network) -> None:
+        ops = [node.op for node in network if isinstance(node.op, Neuron)]
+        self._surrogates = Surrogates(op.surrogate for op in ops)
+        self._found = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
+        self._taus: dict[type[Neuron], float | None] = {}
+
+    def made(self, node: Node, op: Neuron) -> PyCall:
+        """The call that makes a neuron.
+
+        Raises:
+            UnsupportedLayer: it is of somebody else's kind.
+        """
+        if type(op) not in KINDS:
+            raise UnsupportedLayer(node, "is a neuron whose charging no file can have")
+        values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
+        usual = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
+        shared = tuple(Arg(name, Literal(values[name]), usual[name]) for name in BASE_CLASS_TEXT if self._varies(name))
+        tau = op.tau if isinstance(op, LIF | PLIF) else None
+        usual_tau = self._taus.setdefault(type(op), tau)
+        own = () if tau is None else (Arg("tau", Literal(tau), usual_tau, positional=True),)
+        return PyCall(op.kind, (*own, *shared))
+
+    def definitions(self) -> Iterator[str]:
+        """Surrogates, what fires, and the kinds that were asked for."""
+        if not self._taus:
+            return
+        yield from self._surrogates.definitions()
+        several = self._varies("surrogate")
+        name = "surrogate" if several else next(iter(self._found["surrogate"])).kind.lower()
+        yield FIRE.format(slope=name, more=f", surrogate: {TYPES['surrogate']}" if several else "")
+        yield "\n".join([*self._head(), "", *self._forward(), ""])
+        rest = "self.rest" if self._hard and self._soft else "self.v_reset"
+        resting = any(self._found["v_reset"].keys() - {None, 0.0})
+        words = {
+            "more": ", **shared: Any" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
+            "given": "**shared" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
+            "rest": " + v_reset/tau" if resting else "",
+            "lif": f"(gain * x + {rest} / self.tau)" if resting else "gain * x",
+            "plif": f"(gain * x + {rest} * gain)" if resting else "gain * x",
+        }
+        for kind, tau in self._taus.items():
+            yield KINDS[kind].format(tau=tau, **words)
+
+    # --- what is the same everywhere -----------------------------------------------------------------------
+
+    def _varies(self, name: str) -> bool:
+        return len(self._found[name]) > 1
+
+    def _usual(self, node: Node, name: str) -> object:
+        """The commonest value: the default."""
+        value = self._found[name].most_common(1)[0][0]
+        return self._surrogates.name(node, value) if name == "surrogate" else value
+
+    @property
+    def _hard(self) -> bool:
+        return any(v_reset is not None for v_reset in self._found["v_reset"])
+
+    @property
+    def _soft(self) -> bool:
+        return None in self._found["v_reset"]
+
+    @property
+    def _names(self) -> list[str]:
+        """What the constructor takes."""
+        always = ["v_threshold", *(["v_reset"] if self._hard else [])]
+        return [name for name in BASE_CLASS_TEXT if name in always or self._varies(name)]
+
+    # --- the class -----------------------------------------------------------------------------------------
+
+    def _head(self) -> Iterator[str]:
+        yield "class Neuron(nn.Module):"
+        yield '    """Spiking neurons, one per element: they charge, fire and reset at each time-step.'
+        yield from ("", "    No potential outlives a forward: each begins at rest.", "", "    Args:")
+        for name in self._names:
+            yield f"        {name}: {SOFT if name == 'v_reset' and self._soft else BASE_CLASS_TEXT[name]}"
+        yield from ("", "    Shape: [T, N, *] input current to [T, N, *] spikes, each 0 or 1.", '    """', "")
+        types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
+        parts = [f"{name}: {types[name]} = {self._default(name)}" for name in self._names]
+        if "detach_reset" in self._names:
+            parts.insert(self._names.index("detach_reset"), "*")
+        yield from method_head("__init__", parts, "None")
+        yield "        super().__init__()"
+        yield from (f"        self.{name} = {name}" for name in self._names)
+        if self._hard and self._soft:
+            yield "        self.rest = 0.0 if v_reset is None else v_reset"
+        yield from (
+            "",
+            "    def charge(self, v: Tensor, x: Tensor) -> Tensor:",
+            '        """H[t] from V[t-1] and X[t]."""',
+        )
+        yield "        raise NotImplementedError"
+
+    def _default(self, name: str) -> str:
+        value = self._found[name].most_common(1)[0][0]
+        return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
+
+    def _forward(self) -> Iterator[str]:
+        yield "    def forward(self, x: Tensor) -> Tensor:"
+        yield '        """Spikes of all time-steps."""'
+        yield "        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast"
+        rest = "0.0" if not self._hard else "self.rest" if self._soft else "self.v_reset"
+        yield f"        v = torch.full_like(x[0], {rest}, dtype=wide)"
+        yield "        spikes = []"
+        yield "        for current in x.to(wide):"
+        yield "            h = self.charge(v, current)"
+        more = ", self.surrogate" if self._varies("surrogate") else ""
+        yield f"            spike = fire(h - self.v_threshold{more})"
+        yield f"            reset = {self._reset}"
+        hard, soft = "v = h * (1 - reset) + self.v_reset * reset", "v = h - self.v_threshold * reset"
+        if self._hard and self._soft:
+            yield from (f"            {soft}", "            if self.v_reset is not None:", f"                {hard}")
+        else:
+            yield f"            {hard if self._hard else soft}"
+        yield from ("            spikes.append(spike)", "        return torch.stack(spikes).to(x.dtype)")
+
+    @property
+    def _reset(self) -> str:
+        detached = {True: "spike.detach()", False: "spike"}
+        if self._varies("detach_reset"):
+            return f"{detached[True]} if self.detach_reset else {detached[False]}"
+        return detached[next(iter(self._found["detach_reset"]))]

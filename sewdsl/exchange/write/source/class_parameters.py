@@ -1,0 +1,146 @@
+"""The parameters of a class: what stands for values that differ from instance to instance."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Iterator, Sequence
+
+from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, Resolve, free_name
+from sewdsl.exchange.write.source.python_text import is_identifier
+from sewdsl.ir.signal import Signal
+
+Column = tuple[object, ...]
+"""A value for each instance."""
+IN, OUT, STRIDE, PROJECTION = "in_channels", "channels", "stride", "projection"
+PARAMS = frozenset({IN, OUT, STRIDE, PROJECTION})
+_ARGUMENT = re.compile(r"([^\W\d]+)(-?\d+)")
+_NAMES = {"c": OUT, "s": STRIDE}
+MAX_WIDTH_MULTIPLE = 16
+"""The largest multiple of a width that is taken for one."""
+
+
+class Scope:
+    """What the instances of a class are told.
+
+    Args:
+        sources: What flows into each.
+        arguments: The values of each block's parameters, ``c128s2``; empty where it is no block.
+        taken: Names that no parameter may have.
+
+    Attributes:
+        params: The parameters in use, with the value of each instance.
+    """
+
+    def __init__(self, sources: Sequence[Signal], arguments: Sequence[str], taken: set[str]) -> None:
+        self._sources, self._taken = sources, {*taken, PROJECTION}
+        self._known = _columns(arguments, self._taken)
+        inputs: Column = tuple(signal.channels for signal in sources)
+        if self._known.get(OUT) != inputs:
+            self._known = {IN: inputs, **self._known}
+        self.params: dict[str, Column] = {}
+
+    def at(self, positions: Sequence[int]) -> Resolve:
+        """What to write for values that these instances have; the others have none."""
+        return lambda values, arg: Literal(self._text([value.value for value in values], positions, arg))
+
+    def add(self, name: str, column: Column) -> None:
+        """One more parameter."""
+        self.params[name] = column
+
+    def shape(self, signals: Sequence[Signal], positions: Sequence[int]) -> str:
+        """A signal as ``[T, N, channels, H', W']``, in words that mean the same for each of these instances."""
+        if len({len(signal.shape) for signal in signals}) > 1:
+            return "[T, N, *]"
+        axes = [
+            self._axis(axis, lengths, positions)
+            for axis, lengths in enumerate(zip(*(s.shape for s in signals), strict=True))
+        ]
+        return f"[{', '.join(['T', 'N', *axes])}]"
+
+    def _axis(self, axis: int, lengths: Sequence[int], positions: Sequence[int]) -> str:
+        if len(set(lengths)) == 1 and (axis or lengths[0] not in self._constants):
+            return str(lengths[0])
+        if len(self._sources) == 1:
+            return str(lengths[0]) if len(set(lengths)) == 1 else f"{lengths[0]} to {lengths[-1]}"
+        if len(lengths) == len(positions):
+            if axis == 0:
+                fitting = self._candidates(OUT, positions, lengths)
+                return next((text for name, text in fitting if name in self.params), "C")
+            if all(len(self._sources[i].shape) > axis for i in positions) and tuple(lengths) == tuple(
+                self._sources[i].shape[axis] for i in positions
+            ):
+                return "CHW"[axis]
+        return f"{'CHW'[axis]}'"
+
+    @property
+    def _constants(self) -> set[object]:
+        """Widths that are a parameter although all instances have the same."""
+        return {column[0] for name, column in self.params.items() if name in {IN, OUT}}
+
+    def _text(self, values: Column | list[object], positions: Sequence[int], arg: Arg) -> object:
+        if any(isinstance(value, Code) for value in values):
+            return values[0]
+        constant = len(set(values)) == 1
+        for name, text in self._fitting(arg, values, positions, constant=constant):
+            if name not in self.params:
+                self.params[name] = self._known[name]
+            return Code(text)
+        if constant:
+            return values[0]
+        name = free_name(arg.name, {*self._taken, *self._known, *self.params})
+        column = [values[0]] * len(self._sources)
+        for position, value in zip(positions, values, strict=True):
+            column[position] = value
+        self.params[name] = tuple(column)
+        return Code(name)
+
+    def _fitting(
+        self, arg: Arg, values: Sequence[object], positions: Sequence[int], *, constant: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Parameters that have these values, best first, each with what to write."""
+        if arg.channels and (OUT in self._known or not constant):
+            yield from self._candidates(arg.channels, positions, values)
+        elif arg.name == STRIDE and not (constant and values[0] == 1):
+            yield from self._equal([STRIDE], positions, values)
+        if not constant:
+            yield from self._equal([*self.params, *self._known], positions, values)
+
+    def _candidates(
+        self, channels: str, positions: Sequence[int], values: Sequence[object]
+    ) -> Iterator[tuple[str, str]]:
+        yield from self._equal([OUT], positions, values)
+        if channels == "in":
+            yield from self._equal([IN], positions, values)
+        if OUT in self._known:
+            for factor in range(2, MAX_WIDTH_MULTIPLE + 1):
+                if all(
+                    isinstance(width := self._known[OUT][i], int) and factor * width == value
+                    for i, value in zip(positions, values, strict=True)
+                ):
+                    yield OUT, f"{factor} * {OUT}"
+        yield from self._equal([IN], positions, values)
+
+    def _equal(
+        self, names: Sequence[str], positions: Sequence[int], values: Sequence[object]
+    ) -> Iterator[tuple[str, str]]:
+        for name in names:
+            column = self.params.get(name) or self._known.get(name)
+            if column and all(_same(column[i], value) for i, value in zip(positions, values, strict=True)):
+                yield name, name
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _columns(arguments: Sequence[str], taken: set[str]) -> dict[str, Column]:
+    """The values of each parameter of a block, by a name for it."""
+    found = [dict(_ARGUMENT.findall(text)) for text in arguments]
+    letters: list[str] = [letter for letter in found[0] if all(letter in values for values in found)]
+    names = {letter: _NAMES.get(letter, letter) for letter in letters}
+    return {
+        name: tuple(int(values[letter]) for values in found)
+        for letter, name in names.items()
+        if is_identifier(name) and name not in taken and not hasattr(builtins, name)
+    }

@@ -1,0 +1,139 @@
+"""Classes as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sewdsl.exchange.write.source.class_parameters import IN, OUT, PROJECTION, STRIDE
+from sewdsl.exchange.write.source.comments import Notation
+from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall, Unset
+from sewdsl.exchange.write.source.find_classes import ClassSpec, order_parameters, parameter_default
+from sewdsl.exchange.write.source.python_text import (
+    WIDTH,
+    format_comment,
+    format_statement,
+    is_identifier,
+    one_line_prose,
+    string_literal,
+)
+from sewdsl.exchange.write.source.value_flow import JoinPoint
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins.and_ import And
+from sewdsl.ops.joins.iand import IAnd
+
+FORMULAS: dict[type[Join], str] = {Add: "{} + {}", And: "{} * {}", IAnd: "(1 - {}) * {}"}
+"""What a join makes of branch and shortcut."""
+PARTS = {"copy": "What is repeated", "branch": "The branch of a join", "shortcut": "The shortcut of a join"}
+MEANINGS = {
+    IN: "Channels of the input.",
+    OUT: "Width of the block.",
+    STRIDE: "Step of the block: 2 halves height and width.",
+    PROJECTION: "Whether the shortcut is a projection, not the identity.",
+}
+
+
+def class_text(made: ClassSpec, network: Network) -> list[str]:
+    """The class of a block, or of a part with joins."""
+    title = PARTS.get(made.section.kind) or one_line_prose(made.section.title) or "A block"
+    before, after = made.shapes
+    lines = [f"class {made.name}(nn.Module):", f'    """{title}.', ""]
+    if formula := Notation(network).formula(made.section):
+        lines += ["    In the notation::", "", *(f"        {line}" for line in formula), ""]
+    if made.params:
+        lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order_parameters(made.params)), ""]
+    lines += [f"    Shape: {before} to {after}.", '    """', ""]
+    lines += [*_signature(made), "        super().__init__()", *init_statements(made, network), ""]
+    return [
+        *lines,
+        "    def forward(self, x: Tensor) -> Tensor:",
+        '        """All time-steps."""',
+        *forward_statements(made, network),
+    ]
+
+
+def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
+    """The statements that make the modules of a class and give them their initial values."""
+    for attribute in made.attributes:
+        optional = attribute.name in made.optional
+        if optional:
+            yield f"        self.{attribute.name}: nn.Module = nn.Identity()"
+            yield f"        if {PROJECTION}:"
+        indent = 12 if optional else 8
+        if attribute.note is not None:
+            yield format_comment(attribute.note.text, indent)
+        yield from _assignment(attribute, indent)
+    if made.starts:
+        kinds = dict.fromkeys(network.nodes[meet.join].op.kind for meet in made.section.meets)
+        yield format_comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
+    for start in made.starts:
+        norm = f"self.{start.name}"
+        if not all(map(is_identifier, start.name.split("."))):
+            norm = f"self.get_submodule({string_literal(start.name)})"
+        yield f"        nn.init.zeros_({norm}.weight)"
+        bias = repr(start.value.value) if isinstance(start.value, Literal) else ""
+        yield f"        nn.init.constant_({norm}.bias, {bias})"
+
+
+def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
+    """The statements of a forward, from ``x`` to what it returns."""
+    steps = []
+    for step in made.section.flow:
+        if isinstance(step, JoinPoint):
+            op = network.nodes[step.join].op
+            formula = FORMULAS[type(op)] if isinstance(op, Join) else ""
+            steps.append(
+                formula.format(*("x" if side is None else _through(side) for side in (step.branch, step.shortcut)))
+            )
+        else:
+            steps.append(_through(step.key))
+    *first, last = steps or ["x"]
+    yield from (f"        x = {step}" for step in first)
+    yield f"        return {last}"
+
+
+def _meaning(name: str) -> str:
+    return MEANINGS.get(name, "Differs from place to place.")
+
+
+def _assignment(attribute: Arg, indent: int) -> list[str]:
+    if is_identifier(attribute.name):
+        return format_statement(f"self.{attribute.name} = ", attribute.value, indent)
+    name = Arg("name", Literal(Code(string_literal(attribute.name))), positional=True)
+    return format_statement(
+        "", PyCall("self.add_module", (name, Arg("module", attribute.value, positional=True))), indent
+    )
+
+
+def _through(key: str) -> str:
+    return f"self.{key}(x)" if is_identifier(key) else f"self.get_submodule({string_literal(key)})(x)"
+
+
+def _signature(made: ClassSpec) -> list[str]:
+    names = order_parameters(made.params)
+    positional = [name for name in names if name in {IN, OUT}]
+    parts = [_parameter(made, name) for name in positional]
+    if len(names) > len(positional):
+        parts += ["*", *(_parameter(made, name) for name in names if name not in positional)]
+    return method_head("__init__", parts, "None")
+
+
+def method_head(name: str, parts: Sequence[str], gives: str) -> list[str]:
+    """The head of a method."""
+    line = f"    def {name}({', '.join(['self', *parts])}) -> {gives}:"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"    def {name}(", "        self,", *(f"        {part}," for part in parts), f"    ) -> {gives}:"]
+
+
+def _parameter(made: ClassSpec, name: str) -> str:
+    kinds = sorted({_annotation(value) for value in made.params[name]}, key=lambda kind: (kind == "None", kind))
+    value = parameter_default(made, name)
+    return f"{name}: {' | '.join(kinds)}" + ("" if value is Unset.UNSET else f" = {value!r}")
+
+
+def _annotation(value: object) -> str:
+    if isinstance(value, tuple):
+        return "tuple[int, int]"
+    return "None" if value is None else type(value).__name__

@@ -1,0 +1,122 @@
+"""What comments say of layers: how the spec writes them, and in which line."""
+
+from __future__ import annotations
+
+from textwrap import dedent, wrap
+
+from sewdsl.elaborate.block_library import shipped_blocks
+from sewdsl.exchange.write.source.python_text import one_line_prose
+from sewdsl.exchange.write.source.value_flow import Item, JoinPoint, Leaf, SourceSection
+from sewdsl.ir.network import Network
+from sewdsl.source import Span
+
+MAX_COMMENT_LENGTH = 60
+"""Characters of notation in a comment."""
+MAX_DOCSTRING_LINES = 30
+"""Lines of notation in a docstring."""
+COLUMNS = 80
+
+
+class Notation:
+    """The text of a network's layers."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._source = network.nodes[0].span.source
+
+    def of(self, *items: Item) -> str:
+        """What a comment says of items in a row: ``line 11: c32k3s1-BN-PLIF``; nothing where the spec says nothing."""
+        texts = [self._item(item) for item in items]
+        if not all(texts):
+            return ""
+        text = "-".join(texts)
+        return self._line(items[0]) + (
+            text if len(text) <= MAX_COMMENT_LENGTH else f"{text[: MAX_COMMENT_LENGTH - 3]}..."
+        )
+
+    def body(self) -> list[str]:
+        """The whole expression, as lines of a docstring."""
+        lines = [one_line_prose(line) for line in dedent(self._network.nodes[0].span.text).splitlines()]
+        found = [part for line in lines for part in wrap(line, COLUMNS)]
+        return found if len(found) <= MAX_DOCSTRING_LINES else [*found[:MAX_DOCSTRING_LINES], "..."]
+
+    @property
+    def file(self) -> str:
+        """The name of the file; empty where there is none."""
+        name = self._source.name
+        return "" if name.startswith("<") else one_line_prose(name)
+
+    def _item(self, item: Item) -> str:
+        match item:
+            case Leaf(index=index):
+                return self._own(index)
+            case SourceSection(kind="repeat", items=copies):
+                first = copies[0]
+                inner = self._sequence(first) if isinstance(first, SourceSection) else ""
+                return f"{{{inner}}}*{len(copies)}" if inner else ""
+            case SourceSection(kind="block"):
+                return self._call(item)
+            case SourceSection():
+                return self._sequence(item)
+
+    def _sequence(self, section: SourceSection) -> str:
+        """A sequence with its joins."""
+        items = {item.key: item for item in section.items}
+        texts = []
+        for step in section.flow:
+            if isinstance(step, JoinPoint):
+                branch, shortcut = (
+                    "id" if side is None else self._item(items[side]) for side in (step.branch, step.shortcut)
+                )
+                texts.append(f"{self._network.nodes[step.join].op.kind}[{branch} | {shortcut}]")
+            else:
+                texts.append(self._item(items[step.key]))
+        return "-".join(texts) if all(texts) else ""
+
+    def _own(self, index: int) -> str:
+        """The text of a layer itself; inside a block of the library, whose place is that of its call, there is none."""
+        node = self._network.nodes[index]
+        blocks = {_word(step.label) for step in node.path if step.kind == "block"}
+        return "" if _word(node.span.text) in blocks else one_line_prose(node.span.text)
+
+    def _call(self, block: SourceSection) -> str:
+        """The call of a block: as it is written, or with all arguments in force."""
+        text = self._network.nodes[_first(block)].span.text
+        if _word(text) == _word(block.title):
+            return one_line_prose(text)
+        return one_line_prose(block.title) + (f" ({one_line_prose(block.arguments)})" if block.arguments else "")
+
+    def formula(self, block: SourceSection) -> list[str]:
+        """How the library defines a block; nothing for the user's own."""
+        name = _word(block.title)
+        if _word(self._network.nodes[_first(block)].span.text) != name or name not in shipped_blocks():
+            return []
+        text = one_line_prose(shipped_blocks()[name].expression.span.text).replace("[ ", "[").replace(" ]", "]")
+        return wrap(text, COLUMNS)
+
+    def _line(self, item: Item) -> str:
+        span = self._span(item)
+        if span is None or "\n" not in span.source.text.strip():
+            return ""
+        file = "" if span.source == self._source else f"{one_line_prose(span.source.name)}, "
+        return f"{file}line {span.line}: "
+
+    def _span(self, item: Item) -> Span | None:
+        """Where it is written; of a block of the user's, only its inside is known."""
+        if isinstance(item, Leaf):
+            return self._network.nodes[item.index].span
+        if not item.items or (item.kind == "block" and self._own(_first(item))):
+            return None
+        return self._span(item.items[0])
+
+
+def _first(item: Item) -> int:
+    """The first layer of all."""
+    while isinstance(item, SourceSection):
+        item = item.items[0]
+    return item.index
+
+
+def _word(text: str) -> str:
+    """The name in a call, without white space."""
+    return "".join(text.partition("(")[0].split())

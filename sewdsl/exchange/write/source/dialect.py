@@ -1,0 +1,99 @@
+"""The names that a target library uses for layers, and the classes that a file has to define itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sewdsl.exchange.write.source.expressions import PyCall
+from sewdsl.ir.network import Network, Node
+
+
+class Layers(Protocol):
+    """How the layers of one network are made."""
+
+    def made(self, node: Node) -> PyCall:
+        """The call that makes the module of a node.
+
+        Raises:
+            UnsupportedLayer: there is no such module.
+        """
+
+    def definitions(self) -> Sequence[str]:
+        """Functions and classes that the calls need which were asked for, in order."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A library.
+
+    Attributes:
+        title: What files are written in: ``plain PyTorch``.
+        layers: How the layers of a network are made.
+        imports: Modules beside torch, each with the names that are taken from it.
+        reserved: Names that the files use, so that no block may have them.
+        ready: Statements at the end of the constructor.
+        begin: Statements at the beginning of a forward.
+    """
+
+    title: str
+    layers: Callable[[Network], Layers]
+    imports: Mapping[str, tuple[str, ...]]
+    reserved: frozenset[str]
+    ready: Sequence[str] = ()
+    begin: Sequence[str] = ()
+
+
+_TEXT = '''\
+class TdBatchNorm2d({base}):
+    """Batch norm that brings a current to a threshold (tdBN, Zheng et al. 2021).
+
+    {formula}
+
+    Args:
+        channels: Channels of the input.
+        scale: alpha times the threshold of the neurons behind it.
+        eps: Added to the variance.
+        momentum: Weight of the newest batch in the running statistics.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        scale: float = 1.0,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__(channels, eps, momentum)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return {each}
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        return nn.functional.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight * self.scale,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+'''
+
+
+def td_batch_norm(base: str, each: str, formula: str) -> str:
+    """The text of the class.
+
+    Args:
+        base: The batch norm that it is made of.
+        each: The call that normalises all time-steps as one batch.
+        formula: What the class says that it computes.
+    """
+    return _TEXT.format(base=base, each=each, formula=formula)

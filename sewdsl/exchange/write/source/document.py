@@ -1,0 +1,174 @@
+"""The whole file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from textwrap import wrap
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source import class_text
+from sewdsl.exchange.write.source.comments import Notation
+from sewdsl.exchange.write.source.dialect import Dialect
+from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Neutral
+from sewdsl.exchange.write.source.python_text import one_line_prose
+from sewdsl.exchange.write.source.value_flow import tree
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join
+
+WIDTH = 88
+"""Of a line of text."""
+READOUTS = {"mean": ("the mean", ".mean(0)"), "sum": ("the sum", ".sum(0)"), "last": ("the last", "[-1]")}
+"""What comes of the outputs of all time-steps."""
+HELPERS = {
+    "layers": '''\
+def layers(**named: nn.Module) -> nn.Sequential:
+    """Layers in a row, by their names."""
+    return nn.Sequential(OrderedDict(named))
+''',
+    "repeat": '''\
+def repeat(copies: Iterable[nn.Module]) -> nn.Sequential:
+    """Copies in a row, counted from 1."""
+    numbered = {str(i): copy for i, copy in enumerate(copies, 1)}
+    return nn.Sequential(OrderedDict(numbered))
+''',
+}
+STANDARD = {
+    "collections": ("OrderedDict",),
+    "collections.abc": ("Callable", "Iterable"),
+    "functools": ("partial",),
+    "typing": ("Any",),
+}
+TORCH = {"torch": ("Tensor", "nn")}
+NAMES = frozenset({"INPUT", "STEPS", "math", "torch", "model", "parameters", "x", *HELPERS}).union(
+    *STANDARD.values(), *TORCH.values()
+)
+"""What every file may use."""
+DEMO = """\
+if __name__ == "__main__":
+    model = {name}()
+    x = torch.rand(STEPS, 2, *INPUT)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{{parameters:,}} parameters, {{list(x.shape)}} to {{list(model(x).shape)}}")
+"""
+
+
+def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs: str) -> str:
+    """A file that makes a network.
+
+    Args:
+        network: The network.
+        dialect: Whose layers it is made of.
+        neutral: See :data:`~sewdsl.exchange.write.source.find_classes.Neutral`.
+        inputs: How they are scaled, in words; empty: unknown.
+
+    Raises:
+        UnsupportedLayer: there is no such layer, or the network is no row of layers, repeats, blocks and joins.
+    """
+    for node in network:
+        if isinstance(node.op, Join) and type(node.op) not in class_text.FORMULAS:
+            raise UnsupportedLayer(node, "is a join whose formula no file can have")
+    layers = dialect.layers(network)
+    *blocks, root = ClassFinder(network, tree(network), layers, neutral, {*NAMES, *dialect.reserved}).made
+    classes = [
+        *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
+        _root(root, network, dialect),
+    ]
+    parts = [*layers.definitions(), *classes]
+    used = _used(parts)
+    parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
+    parts.append(DEMO.format(name=root.name))
+    constants = f"STEPS = {network.settings.steps}\nINPUT = {network.settings.input!r}\n"
+    head = "\n".join([*_head(network, dialect, inputs), "", *_imports(_used(parts), dialect), "", constants])
+    return "\n\n".join([head, *parts])
+
+
+def _used(parts: Iterable[str]) -> set[str]:
+    """All names that code mentions; what stands in comments and texts is none."""
+    return {node.id for part in parts for node in ast.walk(ast.parse(part)) if isinstance(node, ast.Name)}
+
+
+def _imports(used: set[str], dialect: Dialect) -> list[str]:
+    lines = ["from __future__ import annotations", ""]
+    lines += [f"import {name}" for name in ("math",) if name in used]
+    standard = _taken(STANDARD, used)
+    return [
+        *lines,
+        *standard,
+        *([""] if standard or "math" in used else []),
+        "import torch",
+        *_taken({**dialect.imports, **TORCH}, used),
+    ]
+
+
+def _taken(modules: dict[str, tuple[str, ...]], used: set[str]) -> list[str]:
+    taken = {module: [name for name in names if name in used] for module, names in sorted(modules.items())}
+    return [f"from {module} import {', '.join(names)}" for module, names in taken.items() if names]
+
+
+def _head(network: Network, dialect: Dialect, inputs: str) -> list[str]:
+    """What the file is."""
+    notation = Notation(network)
+    origin = f" from {notation.file}" if notation.file else ""
+    lines = [f'"""{_title(network)} in {dialect.title}, written by sewdsl{origin}.']
+    if body := notation.body():
+        lines += ["", "In the notation::", "", *(f"    {line}" for line in body)]
+    if inputs:
+        lines += ["", *wrap(f"Inputs: {one_line_prose(inputs)}.", WIDTH)]
+    lines += ["", "Weights have the names and shapes that they have in sewdsl. A file of them is loaded by", ""]
+    return [*lines, '    model.load_state_dict(safetensors.torch.load_file("net.safetensors"))', '"""']
+
+
+def _title(network: Network) -> str:
+    return one_line_prose(network.name) or "A network"
+
+
+def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
+    """The class of the network."""
+    settings = network.settings
+    before, after = made.shapes
+    static = before.replace("[T, N", "[N")
+    what, readout = READOUTS[settings.readout]
+    lines = [
+        f"class {made.name}(nn.Module):",
+        f'    """{_title(network)}.',
+        "",
+        "    Args:",
+        "        steps: For how many time-steps T an input without them is shown.",
+        "",
+        f"    Shape: {before}, or {static},",
+        f"    to {after.replace('[T, N', '[N')}, {what} of all time-steps.",
+        '    """',
+        "",
+        "    def __init__(self, steps: int = STEPS) -> None:",
+        "        super().__init__()",
+        "        self.steps = steps",
+        *class_text.init_statements(made, network),
+        *(KAIMING if settings.init == "kaiming" else ()),
+        *(f"        {line}" for line in dialect.ready),
+        "",
+        "    def forward(self, x: Tensor) -> Tensor:",
+        f'        """The output, {what} of all time-steps."""',
+        *(f"        {line}" for line in dialect.begin),
+        "        if x.ndim == len(INPUT) + 1:  # no time-steps",
+        "            x = x.expand(self.steps, *x.shape)",
+        f"        return self.sequence(x){readout}",
+        "",
+        "    def sequence(self, x: Tensor) -> Tensor:",
+        '        """The output at each time-step."""',
+        *class_text.forward_statements(made, network),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+KAIMING = (
+    "        for module in self.modules():",
+    "            if isinstance(module, nn.Conv2d):",
+    "                nn.init.kaiming_normal_(",
+    "                    module.weight,",
+    '                    mode="fan_out",',
+    '                    nonlinearity="relu",',
+    "                )",
+)
+"""Initial values of convolutions (He et al. 2015)."""

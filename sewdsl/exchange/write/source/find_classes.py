@@ -1,0 +1,296 @@
+"""The classes of a file: one for all blocks that differ in numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from sewdsl.analysis.residual_blocks import branch_end
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source.class_parameters import IN, OUT, PARAMS, PROJECTION, STRIDE, Column, Scope
+from sewdsl.exchange.write.source.comments import Notation
+from sewdsl.exchange.write.source.dialect import Layers
+from sewdsl.exchange.write.source.expressions import (
+    Arg,
+    Expr,
+    Literal,
+    Note,
+    PyCall,
+    Resolve,
+    Unset,
+    merge_copies,
+    strip_numbers,
+    unify_args,
+    variables,
+)
+from sewdsl.exchange.write.source.python_text import class_name
+from sewdsl.exchange.write.source.value_flow import Item, Leaf, PassThrough, SourceSection
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Activation, Join
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.linear import Linear
+
+Neutral = Callable[[Activation | None, int], float]
+"""The constant current that makes an activation give a number at every time-step."""
+
+
+@dataclass(frozen=True)
+class ClassSpec:
+    """A class of the file.
+
+    Attributes:
+        name: Its name.
+        section: The first of its instances.
+        params: Its parameters, with the value of each instance.
+        attributes: Its modules, with the comment above each.
+        starts: Initial biases of batch norms, by the way to each; its weight is 0.
+        optional: Which of its modules are there with a projection only.
+        shapes: What goes in and what comes out.
+    """
+
+    name: str
+    section: SourceSection
+    params: dict[str, Column]
+    attributes: tuple[Arg, ...]
+    starts: tuple[Arg, ...]
+    optional: frozenset[str]
+    shapes: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Instance:
+    section: SourceSection
+    attributes: tuple[Arg, ...]
+    starts: tuple[Arg, ...]
+
+    @property
+    def shortcuts(self) -> frozenset[str]:
+        return frozenset(meet.shortcut for meet in self.section.meets if meet.shortcut)
+
+    def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
+        """What two instances of one class have in common; bare: whatever their shortcuts."""
+        left_out = self.shortcuts if bare else frozenset()
+        attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in left_out)
+        flow = tuple(
+            step if isinstance(step, PassThrough) else (ops(step.join), step.branch, None if bare else step.shortcut)
+            for step in self.section.flow
+        )
+        starts = tuple(start.name for start in self.starts)
+        return self.section.kind, self.section.title, attributes, flow, starts
+
+
+class ClassFinder:
+    """Finds the classes of a network.
+
+    Args:
+        network: The network.
+        root: The same as a tree.
+        layers: How its layers are made.
+        neutral: See ``Neutral``; asked where residual blocks begin as an identity.
+        taken: Names that no class may have.
+
+    Attributes:
+        made: The classes, each behind those that it needs; the last is the network's.
+    """
+
+    def __init__(
+        self, network: Network, root: SourceSection, layers: Layers, neutral: Neutral, taken: set[str]
+    ) -> None:
+        self._network, self._layers, self._neutral, self._taken = network, layers, neutral, taken
+        self._variables = {*taken, "self", "x"}
+        self._notation = Notation(network)
+        self._params: frozenset[str] = frozenset()
+        self._calls: dict[int, PyCall] = {}  # by identity: sections of equal contents are different places
+        self.made: list[ClassSpec] = []
+        root_name = class_name(network.name, "Network", taken)
+        heights: dict[int, list[SourceSection]] = {}
+        self._height(root, heights)
+        for _, level in sorted(heights.items()):
+            for group in self._groups([self._instance(section) for section in level if section is not root]):
+                self._make(group, self._name(group[0].section))
+        self._make([self._instance(root)], root_name)
+
+    def _height(self, section: SourceSection, found: dict[int, list[SourceSection]]) -> int:
+        """How many classes there are inside, one in the other; notes those that become one."""
+        inner = [self._height(item, found) for item in section.items if isinstance(item, SourceSection)]
+        height = max(inner, default=0)
+        if section.kind == "block" or (section.meets and section.kind != "network"):
+            found.setdefault(height, []).append(section)
+            return height + 1
+        return height
+
+    def _name(self, section: SourceSection) -> str:
+        title = section.title or {"copy": "Repeat"}.get(section.kind, section.kind.title())
+        return class_name(title, "Block" if section.kind == "block" else "Part", self._taken)
+
+    # --- instances -----------------------------------------------------------------------------------------
+
+    def _instance(self, section: SourceSection) -> _Instance:
+        self._params = PARAMS if section.kind != "network" else frozenset()  # what no loop in it may call its variables
+        return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
+
+    def _attributes(self, section: SourceSection) -> Iterator[Arg]:
+        """The modules of a section, those that belong together under one comment."""
+        groups = list(_together(section.items, self._network))
+        for group in groups:
+            note = None if section.kind == "copy" and len(groups) == 1 else self._note(group)
+            for item in group:
+                yield Arg(item.key, self._expr(item), note=note if item is group[0] else None)
+
+    def _note(self, group: Sequence[Item]) -> Note | None:
+        """What is said of items in a row; nothing of branches, since their layers speak for themselves."""
+        last = group[-1]
+        if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut"}:
+            return None
+        output = last.index if isinstance(last, Leaf) else last.output
+        return Note(self._notation.of(*group), (self._network.nodes[output].output,))
+
+    def _expr(self, item: Item) -> Expr:
+        if isinstance(item, Leaf):
+            return self._layers.made(self._network.nodes[item.index])
+        if id(item) in self._calls:
+            return self._calls[id(item)]
+        if item.kind == "repeat":
+            return merge_copies([self._expr(copy) for copy in item.items], self._params)
+        return PyCall("layers", tuple(self._attributes(item)))
+
+    def _starts(self, section: SourceSection) -> Iterator[Arg]:
+        """The batch norms that make branches neutral at the start."""
+        if not self._network.settings.zero_init:
+            return
+        for meet in section.meets:
+            node = self._network.nodes[meet.join]
+            end = branch_end(self._network, node)
+            if end.norm is None or not isinstance(node.op, Join):
+                raise UnsupportedLayer(node, f"cannot be an identity at the start: its branch ends in {end.why}")
+            way = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
+            yield Arg(way, Literal(self._neutral(end.activation, node.op.neutral_branch)))
+
+    # --- classes -------------------------------------------------------------------------------------------
+
+    def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
+        """Instances of one class; those with an identity and those with a projection for a shortcut belong together."""
+        alike: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
+        for instance in instances:
+            bare, full = (instance.form(self._op, bare=bare) for bare in (True, False))
+            alike.setdefault(bare, {}).setdefault(full, []).append(instance)
+        for forms in alike.values():
+            groups = list(forms.values())
+            shortcuts = {bool(group[0].shortcuts) for group in groups}
+            if len(groups) == len(shortcuts) and groups[0][0].section.kind == "block":
+                yield sorted(chain(*groups), key=lambda instance: instance.section.output)
+            else:
+                yield from groups
+
+    def _op(self, join: int) -> object:
+        return self._network.nodes[join].op
+
+    def _make(self, group: Sequence[_Instance], name: str) -> None:
+        """The class of a group, and the calls that make its instances."""
+        instances = [instance.section for instance in group]
+        with_shortcuts = [i for i, instance in enumerate(group) if instance.shortcuts]
+        everywhere = list(range(len(group)))
+        some = with_shortcuts not in ([], everywhere)
+        first = group[with_shortcuts[0] if some else 0]
+        scope = self._scope(group)
+        attributes = [
+            _attribute(arg.name, group, scope, with_shortcuts if some and arg.name in first.shortcuts else everywhere)
+            for arg in first.attributes
+        ]
+        starts = [_start(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True)]
+        if some:
+            scope.add(PROJECTION, tuple(i in with_shortcuts for i in everywhere))
+        ends = zip(*((section.source, section.output) for section in instances), strict=True)
+        before, after = (scope.shape([self._network.nodes[i].output for i in end], everywhere) for end in ends)
+        optional = first.shortcuts if some else frozenset()
+        commented = tuple(_commented(arg, scope, positions) for arg, positions in attributes)
+        made = ClassSpec(name, first.section, scope.params, commented, tuple(starts), optional, (before, after))
+        self.made.append(made)
+        for i, section in enumerate(instances):
+            self._calls[id(section)] = constructor_call(made, i)
+
+    def _scope(self, group: Sequence[_Instance]) -> Scope:
+        bound = set[str]().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
+        sources = [self._network.nodes[instance.section.source].output for instance in group]
+        return Scope(sources, [instance.section.arguments for instance in group], self._variables | bound)
+
+
+def _attribute(
+    name: str, group: Sequence[_Instance], scope: Scope, positions: Sequence[int]
+) -> tuple[Arg, Sequence[int]]:
+    """A module that these instances have, and which they are."""
+    same = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
+    return unify_args(same, scope.at(positions)), positions
+
+
+def _start(args: Sequence[Arg], resolve: Resolve) -> Arg:
+    """The initial bias of a batch norm; where it differs, the parameter is not named after the way to it."""
+    return replace(unify_args([replace(arg, name="start") for arg in args], resolve), name=args[0].name)
+
+
+def _together(items: Iterable[Item], network: Network) -> Iterator[list[Item]]:
+    """Items in a row that one comment is for: a convolution with its norm and its neuron."""
+    group: list[Item] = []
+    for item in items:
+        op = network.nodes[item.index].op if isinstance(item, Leaf) else None
+        if group and not (isinstance(op, BatchNorm | Activation) and _open(group, network)):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
+
+
+def _open(group: Sequence[Item], network: Network) -> bool:
+    """Whether a norm or a neuron may join a group."""
+    ops = [network.nodes[item.index].op for item in group if isinstance(item, Leaf)]
+    return bool(ops) and isinstance(ops[0], Conv | Linear | BatchNorm) and not isinstance(ops[-1], Activation)
+
+
+def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
+    """An argument whose notes are what the comments will say."""
+    value = arg.value
+    if isinstance(value, PyCall):
+        value = replace(value, args=tuple(_commented(inner, scope, positions) for inner in value.args))
+    elif not isinstance(value, Literal):
+        value = replace(
+            value,
+            runs=tuple(replace(run, body=_commented(Arg("", run.body), scope, positions).value) for run in value.runs),
+        )
+    if arg.note is None:
+        return replace(arg, value=value)
+    shape = scope.shape(arg.note.signals, positions)
+    return replace(arg, value=value, note=Note(f"{arg.note.text} -> {shape}".lstrip(), ()))
+
+
+def order_parameters(params: Iterable[str]) -> list[str]:
+    """Parameters in the order of a signature."""
+    first = [name for name in (IN, OUT) if name in params]
+    return [*first, *(name for name in params if name not in first)]
+
+
+def parameter_default(made: ClassSpec, name: str) -> object:
+    """What a parameter is unless given."""
+    if name == PROJECTION:
+        return False
+    return 1 if name == STRIDE and 1 in made.params[name] else Unset.UNSET
+
+
+def constructor_call(made: ClassSpec, instance: int) -> PyCall:
+    """The call that makes one of a class's instances."""
+    channels = {IN: "in", OUT: "out"}
+    return PyCall(
+        made.name,
+        tuple(
+            Arg(
+                name,
+                Literal(made.params[name][instance]),
+                parameter_default(made, name),
+                name in channels,
+                channels.get(name, ""),
+            )
+            for name in order_parameters(made.params)
+        ),
+    )

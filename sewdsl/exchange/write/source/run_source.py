@@ -1,0 +1,34 @@
+"""What needs torch: running a file, and the currents that make branches neutral."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.op import Activation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def neutral_currents(activation: Activation | None, gives: int) -> float:
+    """The constant current that makes an activation give a number at every time-step."""
+    from sewdsl.lower.build_module import neutral_current  # noqa: PLC0415 -- torch takes seconds, and few networks ask
+
+    return neutral_current(activation, gives)
+
+
+def module_from_source(text: str) -> nn.Module:
+    """The network that a file makes: it is the last class."""
+    space: dict[str, object] = {"__name__": "net"}
+    exec(compile(text, "net.py", "exec"), space)  # noqa: S102 -- we wrote it
+    made: nn.Module = [value for value in space.values() if isinstance(value, type)][-1]()
+    return made
+
+
+def run_source(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    """What a file's network gives with these weights."""
+    model = module_from_source(data.decode()).to(x.dtype).eval()
+    model.load_state_dict(dict(weights))
+    y: Tensor = model(x)
+    return y

@@ -1,0 +1,134 @@
+"""Layers, neurons and surrogates as SpikingJelly names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.python.layers import LAYER_CALLS
+from sewdsl.exchange.write.source.dialect import td_batch_norm
+from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
+from sewdsl.ir.network import Network, Node
+from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.surrogates.atan import ATan
+from sewdsl.ops.surrogates.constant import Constant
+from sewdsl.ops.surrogates.rectangular import Rectangular
+from sewdsl.ops.surrogates.sigmoid import Sigmoid
+from sewdsl.ops.surrogates.triangle import Triangle
+
+NODES: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", PLIF: "ParametricLIFNode"}
+"""Their neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, which is what ours do."""
+SURROGATES: dict[type[Surrogate], Callable[..., str]] = {
+    ATan: lambda op: f"ATan({op.alpha!r})",
+    Sigmoid: lambda op: f"Sigmoid({op.alpha!r})",
+    Triangle: lambda op: f"PiecewiseQuadratic({op.alpha!r})",  # alpha - alpha² |u| where |u| < 1 / alpha
+    Rectangular: lambda op: f"PiecewiseLeakyReLU(w={op.width / 2!r}, c=0.0)",  # 1 / (2 w) where |u| < w, else c
+    Constant: lambda op: f"LeakyKReLU(leak={op.value!r}, k={op.value!r})",  # leak where u < 0, else k
+}
+"""Their surrogates with the same derivative."""
+
+
+def neuron(node: Node, op: Neuron) -> PyCall:
+    """The call that makes a neuron.
+
+    Raises:
+        UnsupportedLayer: SpikingJelly has none such, or no such surrogate.
+    """
+    if type(op) not in NODES:
+        raise UnsupportedLayer(node, "is a neuron that SpikingJelly does not have")
+    tau: tuple[Arg, ...] = ()
+    if isinstance(op, LIF | PLIF):
+        name = "tau" if isinstance(op, LIF) else "init_tau"
+        tau = (Arg(name, Literal(op.tau), 2.0),)
+    return PyCall(
+        f"neuron.{NODES[type(op)]}",
+        (
+            *tau,
+            Arg("v_threshold", Literal(op.v_threshold), 1.0),
+            Arg("v_reset", Literal(op.v_reset), 0.0),
+            Arg("surrogate_function", Literal(_surrogate(node, op.surrogate))),
+            Arg("detach_reset", Literal(op.detach_reset), default=False),
+        ),
+    )
+
+
+def _surrogate(node: Node, surrogate: Surrogate) -> Code:
+    if type(surrogate) not in SURROGATES:
+        raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, which SpikingJelly does not have")
+    if isinstance(surrogate, ATan) and surrogate.scale != 1:
+        raise UnsupportedLayer(
+            node, f"has the surrogate ATan with scale {surrogate.scale}, and SpikingJelly's has none"
+        )
+    return Code(f"surrogate.{SURROGATES[type(surrogate)](surrogate)}")
+
+
+TEXTS = {
+    "TdBatchNorm2d": td_batch_norm(
+        "layer.BatchNorm2d",
+        "functional.seq_to_ann_forward(x, self._normalise)",
+        "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's own keeps\n"
+        "    weight * scale as its weight, and so learns at another rate.",
+    ),
+    "GlobalAvgPool": '''\
+class GlobalAvgPool(layer.AdaptiveAvgPool2d):
+    """The mean of each channel: [T, N, C, H, W] to [T, N, C]."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x).flatten(2)
+''',
+    "Linear": '''\
+class Linear(layer.Linear):
+    """A linear layer on maps: [T, N, C, H, W] to [T, N, F]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x.flatten(2))
+''',
+}
+"""Classes for what SpikingJelly does not have."""
+CALLEES = {
+    "nn.Linear": "layer.Linear",
+    "nn.Flatten": "layer.Flatten",
+    "nn.ReLU": "nn.ReLU",
+    "VotingPool": "layer.VotingLayer",
+}
+"""What is called otherwise than in PyTorch."""
+
+
+class SpikingJellyLayers:
+    """The layers of a network."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._used: set[str] = set()
+
+    def made(self, node: Node) -> PyCall:
+        """The call that makes the module of a node.
+
+        Raises:
+            UnsupportedLayer: SpikingJelly has no such layer.
+        """
+        if isinstance(node.op, Neuron):
+            return neuron(node, node.op)
+        if type(node.op) not in LAYER_CALLS:
+            raise UnsupportedLayer(node, "is a layer that SpikingJelly does not have")
+        torch = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
+        if torch.callee in TEXTS:
+            self._used.add(torch.callee)
+            return torch
+        found = replace(torch, callee=CALLEES.get(torch.callee, f"layer.{torch.callee}"))
+        if torch.callee == "nn.Flatten":
+            return replace(found, args=())
+        return found
+
+    def definitions(self) -> Sequence[str]:
+        """What the calls need that were asked for."""
+        return [text for name, text in TEXTS.items() if name in self._used]

@@ -1,6 +1,0 @@
-"""From a network to a file of Python that makes it: what all dialects share. Nothing here needs torch."""
-
-from sewdsl.export.source.dialect import Dialect
-from sewdsl.export.source.document import write_document
-
-__all__ = ["Dialect", "write_document"]

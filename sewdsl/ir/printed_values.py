@@ -1,0 +1,80 @@
+"""Values as the language writes them, ``2x128x128``, and rounded numbers as papers print them, ``0.13M``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import isfinite
+
+_FIGURE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kKMG]?)")
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGT]i?)B")
+_POWERS = "KMGT"
+_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
+
+
+@dataclass(frozen=True)
+class PrintedNumber:
+    """A printed number.
+
+    Attributes:
+        value: Its nominal value.
+        half: Half a unit of its last digit; 0 for a whole number without a unit.
+    """
+
+    value: Fraction
+    half: Fraction
+
+    def holds(self, number: int) -> bool:
+        """Whether a number agrees to the digits printed: 0.13M holds for 125,000 to 134,999."""
+        return number == self.value if not self.half else self.value - self.half <= number < self.value + self.half
+
+
+def parse_figure(text: str) -> PrintedNumber | None:
+    """A figure such as ``130938``, ``0.13M`` or ``2.5G``; None for anything else."""
+    match = _FIGURE.fullmatch(text)
+    if not match:
+        return None
+    whole, decimals, unit = match[1], match[2] or "", match[3]
+    last = Fraction(_UNITS[unit], 10 ** len(decimals))
+    value = int(whole + decimals) * last
+    return PrintedNumber(value, last / 2 if decimals or unit else Fraction(0))
+
+
+def parse_memory(text: str) -> int | None:
+    """Bytes, from ``2GB`` (10^9 each), ``512MiB`` (2^20 each), ``1.5GB``; None for anything else."""
+    match = _MEMORY.fullmatch(text)
+    if not match:
+        return None
+    power = 1 + _POWERS.index(match[2][0].upper())
+    return int(Fraction(match[1]) * (1024 if match[2].endswith("i") else 1000) ** power)
+
+
+def format_bytes(count: float) -> str:
+    """Bytes in three digits: ``1.96 GB``, ``680 MB``, ``12 B``."""
+    for power, unit in reversed([*enumerate(("B", "kB", "MB", "GB", "TB"))]):
+        size = count / 1000**power
+        if size >= 0.9995 or not power:  # noqa: PLR2004 -- 999.6 kB would be written as 1000 kB
+            digits = 0 if not power or size >= 99.95 else 1 if size >= 9.995 else 2  # noqa: PLR2004 -- three digits
+            return f"{size:.{digits}f} {unit}"
+    raise AssertionError
+
+
+_WORDS = {None: "none", True: "on", False: "off"}
+MAX_WHOLE = 10**9
+"""From here on a decimal is written with an exponent: the digits of a whole number are limited."""
+
+
+def format_value(value: object) -> str:
+    """``none``, ``on``, ``off``, lengths as ``2x128x128``, and anything else as its own text."""
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    if isinstance(value, float) and isfinite(value) and abs(value) >= MAX_WHOLE:
+        return f"{Decimal(repr(value)).normalize():e}"  # the shortest digits that are read as this very number
+    return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def escape_mathtext(text: str) -> str:
+    """A text of somebody else's as matplotlib takes it, for which a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")

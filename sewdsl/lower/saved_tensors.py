@@ -1,0 +1,221 @@
+"""Tensors saved for the backward pass: as they are, packed into a few bits, or recomputed.
+
+Autograd saves a layer's input as it is: four bytes for a spike. If the program states that a value is spikes or small
+counts, it is packed; if the program states so, it is not saved but recomputed. Gradients are the same bits either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple, Protocol, final
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from sewdsl.passes import Program
+from sewdsl.snn import kernels
+from sewdsl.snn.hooks import fusible
+from sewdsl.snn.kernels import memory_layout
+from sewdsl.snn.kernels.packed_bits import PackedTensor
+from sewdsl.snn.layers import Conv2d, Linear
+
+
+class SavedValue(Protocol):
+    """A value that can be had back, the same to the bit."""
+
+    def value(self) -> Tensor:
+        """The value, in its own shape, layout and number format."""
+
+
+class AsIs(NamedTuple):
+    """A value as it is."""
+
+    tensor: Tensor
+
+    def value(self) -> Tensor:
+        """The tensor."""
+        return self.tensor
+
+
+class BitPacked(NamedTuple):
+    """A value in few bits a number."""
+
+    packed: PackedTensor
+
+    def value(self) -> Tensor:
+        """What was packed."""
+        return self.packed.unpack()
+
+
+@final
+class Recomputed:
+    """A value that is computed again when it is first needed, and then stays as long as anybody may need it.
+
+    Args:
+        compute: Gives it, from its operands' values.
+        operands: What it is computed from.
+    """
+
+    def __init__(self, compute: Callable[[list[Tensor]], Tensor], operands: Sequence[SavedValue]) -> None:
+        self._compute, self._operands, self._cast = compute, operands, _casting()
+        self._value: Tensor | None = None
+
+    def value(self) -> Tensor:
+        """The value, computed under the autocast of the forward pass."""
+        if self._value is None:
+            with torch.no_grad(), self._cast():
+                self._value = self._compute([operand.value() for operand in self._operands])
+        return self._value
+
+
+def _casting() -> Callable[[], AbstractContextManager[object]]:
+    """The autocast in force, to be entered again."""
+    for device in ("cpu", "cuda"):
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            return lambda: torch.autocast(device, dtype)
+    return nullcontext
+
+
+class SavedView(NamedTuple):
+    """How a layer saw a value that it keeps: under which shape, layout and number format.
+
+    Attributes:
+        kept: The value.
+        shape: Of what the layer keeps.
+        strides: Likewise.
+        dtype: Likewise.
+    """
+
+    kept: SavedValue
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+    def tensor(self) -> Tensor:
+        """What the layer keeps."""
+        return self.kept.value().to(self.dtype).as_strided(self.shape, self.strides)
+
+
+class _Place(NamedTuple):
+    """Where a value lies, by which a layer is seen to keep it."""
+
+    address: int
+    dtype: torch.dtype
+
+
+@final
+class SavedTensors:
+    """What one forward pass keeps of its values; layers that keep the same value share it.
+
+    Args:
+        program: Says what is kept in bits, and what not at all.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._known: dict[int, SavedValue] = {}
+
+    @contextmanager
+    def reading(self, operands: Mapping[int, Tensor], modules: Sequence[nn.Module]) -> Iterator[None]:
+        """While a step runs, what it keeps of values is kept small.
+
+        Args:
+            operands: The values that it keeps, by their nodes, as it reads them: time-steps may be one memory.
+            modules: What runs. Their parameters are kept as they are.
+        """
+        kept: dict[_Place, tuple[SavedValue, int]] = {}
+        for index, x in operands.items():
+            if index in self._known or (_learns(x) and self._packs(index, x)):
+                kept[_Place(x.data_ptr(), x.dtype)] = self.keep(index, x), x.numel()
+        if not kept:
+            yield
+            return
+        sizes = _sizes(modules)
+
+        def pack(
+            tensor: Tensor,
+        ) -> Tensor | SavedView:  # it lives as long as what is kept, so it must not hold the input
+            found = _find(tensor, kept, sizes)
+            if found is None:
+                return tensor.detach()  # an operator that keeps its own output would else be kept by it, for ever
+            return SavedView(found, tensor.shape, tensor.stride(), tensor.dtype)
+
+        with saved_tensors_hooks(pack, lambda packed: packed.tensor() if isinstance(packed, SavedView) else packed):
+            yield
+
+    def keep(self, index: int, x_TN: Tensor) -> SavedValue:
+        """What is kept of a value, from now on."""
+        if index not in self._known:
+            x_TN = (x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]).detach()  # equal time-steps are kept once
+            packs = self._packs(index, x_TN)
+            self._known[index] = BitPacked(PackedTensor(x_TN, self._program.bits[index])) if packs else AsIs(x_TN)
+        return self._known[index]
+
+    def given(
+        self,
+        index: int,
+        y_TN: Tensor,
+        compute: Callable[[list[Tensor]], Tensor],
+        operands: Sequence[tuple[int, Tensor]],
+    ) -> None:
+        """Takes note of a new value, if it is one that is computed again.
+
+        Args:
+            index: Of its node.
+            y_TN: The value.
+            compute: Gives it again.
+            operands: From these, in order, each with its node.
+        """
+        if index in self._program.again and _learns(y_TN) and _dense(y_TN):
+            self._known[index] = Recomputed(compute, [self.keep(i, x_TN) for i, x_TN in operands])
+
+    def forget(self, index: int) -> None:
+        """Drops a value that nobody will read again; the layers that have read it keep it."""
+        self._known.pop(index, None)
+
+    def _packs(self, index: int, x_TN: Tensor) -> bool:
+        """Whether a value is known to be small numbers, and there are kernels to pack it, and it pays."""
+        return (
+            index in self._program.bits
+            and (self._program.lean or kernels.is_large(x_TN))
+            and x_TN.device.type == "cpu"
+            and kernels.cpu_kernels_enabled()
+            and _dense(x_TN)
+        )
+
+
+def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:
+    """The value that a layer keeps: a view of it, or, under autocast, a copy in another number format."""
+    same = kept.get(_Place(tensor.data_ptr(), tensor.dtype))
+    if same or sizes is None or tensor.numel() in sizes or not torch.is_autocast_enabled(tensor.device.type):
+        return same[0] if same else None
+    others = (found for place, found in kept.items() if place.dtype != tensor.dtype)
+    copied = [value for value, numbers in others if numbers == tensor.numel()]
+    return copied[0] if len(copied) == 1 and tensor.is_floating_point() else None
+
+
+def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
+    """How many numbers weights and biases have, that a layer keeps beside its input.
+
+    None: anything of any size may be kept beside it. Only of a layer with weights that is called by nobody but us is it
+    known what; a parametrization makes weights of parameters that lie elsewhere.
+    """
+    layer, *more = modules
+    if more or not (fusible(layer, Conv2d) or fusible(layer, Linear)) or hasattr(layer, "parametrizations"):
+        return None
+    parameters = [parameter for module in modules for parameter in module.parameters(recurse=False)]
+    return {parameter.numel() for parameter in parameters} | {len(p) for p in parameters if p.ndim}
+
+
+def _learns(x: Tensor) -> bool:
+    """Whether there will be a backward pass of our own; a tensor that stands for another is for torch's compiler."""
+    return torch.is_grad_enabled() and type(x) is Tensor and not torch.compiler.is_compiling()
+
+
+def _dense(x_TN: Tensor) -> bool:
+    """Whether every number has a place of its own, and there are no gaps; equal time-steps count as one."""
+    x_TN = x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]
+    return x_TN.numel() > 0 and memory_layout.has_no_gaps(x_TN.shape, x_TN.stride())

@@ -1,0 +1,183 @@
+"""A network as a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from torch import Tensor, nn
+
+from sewdsl.ir.network import Network
+from sewdsl.lower import inputs
+from sewdsl.lower.forward_pass import ForwardPass, Integrate, forward_steps
+from sewdsl.lower.stream import Stream
+from sewdsl.passes import Program
+from sewdsl.snn.time_steps import expand_steps
+
+
+class Group(nn.Module):
+    """What holds groups of layers: the network, and the groups themselves. No group can be replaced or taken out."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._keep(name, value)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._keep(name, None)
+        super().__delattr__(name)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:  # noqa: D102 -- torch's
+        self._keep(name, module)
+        super().add_module(name, module)
+
+    def _keep(self, name: str, new: object) -> None:
+        """Refuses to put anything in place of a group of layers but another one with the same layers.
+
+        Raises:
+            TypeError: the network runs the layers, each by its path, and would not find them.
+        """
+        old = self.__dict__.get("_modules", {}).get(name)
+        if isinstance(old, ModuleGroup) and not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
+            message = (
+                f"{old.path} is a group of layers that the network runs one by one, so that nothing can take its "
+                f"place; replace layers in it, e.g. model.set_submodule('{old.path}.{old.layers[0]}', …), or compile "
+                "another network"
+            )
+            raise TypeError(message)
+
+
+class ModuleGroup(Group):
+    """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself.
+
+    The network runs its layers one by one and never calls it, so that a hook on it would never be called either.
+
+    Attributes:
+        path: Its name in the network.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of its layers, in it and in the groups in it, in order of computation."""
+        found: list[str] = []
+        for name, module in self._modules.items():  # named_children would hide a child that stands twice
+            found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, ModuleGroup) else [name]
+        return found
+
+    def forward(self, *_: Any, **__: Any) -> NoReturn:
+        """It has none."""
+        message = f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer"
+        raise TypeError(message)
+
+    def _refuse(self, *, last: bool) -> NoReturn:
+        """Says what to hook in its place."""
+        place, which = (-1, "last layer, which gives") if last else (0, "first layer, which reads")
+        message = (
+            f"{self.path} is a group of layers that is never called itself, so that its hooks would never be called; "
+            f"hook its {which} what it {which.split()[-1]}: model.get_submodule('{self.path}.{self.layers[place]}')"
+        )
+        raise TypeError(message)
+
+    def register_forward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102 -- torch's, as those below
+        self._refuse(last=True)
+
+    def register_forward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=False)
+
+    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=True)
+
+    def register_full_backward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=True)
+
+    def register_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+        self._refuse(last=True)
+
+
+class SpikingNetwork(Group):
+    """Runs the nodes of a network in order; its submodules carry their names.
+
+    No state survives a forward: every call starts from resting neurons.
+
+    Attributes:
+        program: What it computes, and how.
+        calls: The steps of that.
+    """
+
+    def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.program = program
+        self.calls = forward_steps(program, modules)
+        for name, module in modules.items():
+            _place(self, name, module)
+
+    def forward(self, x: Tensor, *, return_sequence: bool = False) -> Tensor:
+        """The output over all time-steps, read out as the network says.
+
+        Args:
+            x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, or a static input
+                ``[N, C, H, W]`` (or ``[N, F]``), which is shown at each of the network's T steps. Integers and
+                booleans are converted to the parameters' number format, as they are: 255 becomes 255.0.
+            return_sequence: Whether to return the output of every time-step instead of one readout.
+
+        Returns:
+            ``[N, classes]``, or ``[T, N, classes]``.
+
+        Raises:
+            ValueError: the input's shape or number format does not fit.
+        """
+        settings = self.network.settings
+        y_TN = self.run(inputs.to_sequence(x, settings, self.example))
+        if return_sequence:
+            return y_TN
+        if settings.readout == "last":
+            return y_TN[-1]
+        return y_TN.sum(0) if settings.readout == "sum" else y_TN.mean(0)
+
+    def stream(self) -> Stream:
+        """A view of this module that takes one time-step at a time."""
+        return Stream(self)
+
+    def run(self, x_TN: Tensor, integrate: Integrate | None = None) -> Tensor:
+        """The output of every time-step; each value is dropped behind its last reader.
+
+        Args:
+            x_TN: The input, ``[T, N, *]``, known to fit; where its time-steps are one and the same memory, what does
+                not depend on time is computed once.
+            integrate: What stands in for a neuron's forward.
+        """
+        T = len(x_TN)
+        static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
+        values = {0: x_TN[:1] if static else x_TN}
+        del x_TN
+        ForwardPass(self.get_submodule, self.program, T, static=static, integrate=integrate).run(self.calls, values)
+        return expand_steps(values[self.network.output], T)
+
+    @property
+    def network(self) -> Network:
+        """What it computes."""
+        return self.program.network
+
+    @property
+    def example(self) -> Tensor | None:
+        """A parameter that shows the number format; None without parameters."""
+        return next(self.parameters(), None)
+
+    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+        settings = self.network.settings
+        size = "x".join(map(str, settings.input))
+        return f"{self.network.name!r}, input={size}, steps={settings.steps}, readout={settings.readout}"
+
+
+def _place(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Puts a module at the place that its dotted name says, with a section for each step of the way."""
+    *way, last = name.split(".")
+    place = root
+    for depth, part in enumerate(way, 1):
+        if part not in place._modules:  # noqa: SLF001 -- named_children would hide a child that stands twice
+            place.add_module(part, ModuleGroup(".".join(way[:depth])))
+        place = place.get_submodule(part)
+    place.add_module(last, module)

@@ -1,0 +1,190 @@
+"""What is known of texts, for as long as neither they nor what they use changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from time import process_time
+from typing import TYPE_CHECKING, NamedTuple
+
+from lsprotocol import types
+from pygls.uris import to_fs_path
+
+from sewdsl.editing.editor_view import EditorView, compile_for_editor, resolve_names
+from sewdsl.elaborate.imports import project_folder
+from sewdsl.elaborate.project_files import net_files
+from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.lsp.convert import OpenDocument
+from sewdsl.lsp.positions import Units
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from pygls.workspace import TextDocument, Workspace
+
+MAX_SEARCHED_FILES = 500
+"""Files of a project that are searched for a name."""
+MAX_SEARCH = 10.0
+"""Processor seconds that the reading of these files may take for one request."""
+MAX_KEPT = 2**20
+"""Characters of saved files of which it is remembered what was read; others are read again each time."""
+
+_UNITS: dict[types.PositionEncodingKind, Units] = {
+    types.PositionEncodingKind.Utf8: "utf-8",
+    types.PositionEncodingKind.Utf32: "utf-32",
+}
+
+Held = str | tuple[int, int, int] | None
+"""What a file holds: the text in the editor, else time, size and number of what is saved; None: there is none."""
+
+
+class _Known(NamedTuple):
+    """A text as it was read.
+
+    Attributes:
+        document: What is known of it.
+        used: What the files held that it uses, through others too, before they were read.
+    """
+
+    document: OpenDocument
+    used: dict[Path, Held]
+
+
+class UnreadError(Exception):
+    """Raised where a search through a project takes too long."""
+
+
+class Documents:
+    """The open texts, and the files beside them.
+
+    Args:
+        workspace: What the editor says is open.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._open: dict[str, _Known] = {}
+        self._saved: dict[Path, _Known] = {}
+        self._kept = 0
+        self._searched: set[Path] = set()
+
+    def __getitem__(self, uri: str) -> OpenDocument:
+        """What is known of an open text; of one that is not, what is known of the file."""
+        text = self._workspace.get_text_document(uri)
+        try:
+            content = text.source
+        except (OSError, ValueError):  # closed, and not saved as text
+            content = ""
+        known = self._open.get(uri)
+        if known is None or not self._holds(known, content):
+            file = _file(uri) if _place(uri) else None
+            known = self._open[uri] = self._read(uri, str(file or uri), content, file, compile_for_editor)
+        return known.document
+
+    def forget(self, uri: str) -> None:
+        """Drops what is known of a text that was closed."""
+        self._open.pop(uri, None)
+        _place.cache_clear()  # links may lead elsewhere when it is opened again
+
+    def beside(self, uri: str) -> Iterator[OpenDocument]:
+        """All files of its project, in as many steps, so that a later search finds them read; once for each project."""
+        file = self[uri].view.file
+        folder = project_folder(file) if file else None
+        if folder is not None and folder not in self._searched:
+            self._searched.add(folder)
+            with suppress(UnreadError):
+                yield from self.around(uri, [""])
+
+    def around(self, uri: str, words: Collection[str]) -> Iterator[OpenDocument]:
+        """A text, and the files of its project that hold a word, white space aside; open ones as they are there.
+
+        Raises:
+            UnreadError: It takes too long to read them.
+        """
+        begun = process_time()
+        document = self[uri]
+        yield document
+        if document.view.file is None:
+            return
+        opened = {place: text.uri for text in self._texts() if (place := _place(text.uri)) is not None}
+        files = {path: path for path in self._open[uri].used}  # which may lie where nothing is searched
+        files |= {path.resolve(): path for path in net_files(project_folder(document.view.file), MAX_SEARCHED_FILES)}
+        files.pop(document.view.file.resolve(), None)
+        for place, path in sorted(files.items()):
+            if process_time() - begun > MAX_SEARCH:
+                raise UnreadError
+            if place in opened:
+                yield self[opened[place]]
+            elif saved := self._of_file(path, words):
+                yield saved
+
+    def _of_file(self, path: Path, words: Collection[str]) -> OpenDocument | None:
+        """A file as it is saved, if it holds one of some words."""
+        try:
+            if not path.is_file() or path.stat().st_size > DEFAULT_LIMITS.source_bytes:
+                return None
+            text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: they count
+        except (OSError, UnicodeDecodeError):
+            return None
+        together = "".join(text.split())
+        if not any(word in together for word in words):
+            return None
+        known = self._saved.get(path)
+        if known is None or not self._holds(known, text):
+            if known is not None:
+                self._kept -= len(self._saved.pop(path).document.view.source.text)
+            known = self._read(path.absolute().as_uri(), str(path), text, path, resolve_names)
+            if self._kept + len(text) <= MAX_KEPT:
+                self._saved[path] = known
+                self._kept += len(text)
+        return known.document
+
+    def _read(self, uri: str, name: str, text: str, file: Path | None, read: Callable[..., EditorView]) -> _Known:
+        used: dict[Path, Held] = {}
+
+        def opened(path: Path) -> str | None:
+            held = used[path] = self._held(path)
+            return held if isinstance(held, str) else None
+
+        return _Known(OpenDocument(uri, read(text, name, file, reach=FileAccess(opened=opened)), self._units), used)
+
+    def _holds(self, known: _Known, text: str) -> bool:
+        """Whether what is known of a text is what would be found out again."""
+        same = known.document.view.source.text == text
+        return same and all(self._held(path) == held for path, held in known.used.items())
+
+    def _held(self, path: Path) -> Held:
+        opened = next((text for text in self._texts() if _place(text.uri) == path), None)
+        if opened is not None:
+            return opened.source
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _texts(self) -> list[TextDocument]:
+        return list(self._workspace.text_documents.values())
+
+    @property
+    def _units(self) -> Units:
+        return _UNITS.get(types.PositionEncodingKind(self._workspace.position_encoding), "utf-16")
+
+
+def _file(uri: str) -> Path | None:
+    """Where a text is saved; None: nowhere that can be said as a path."""
+    path = to_fs_path(uri.replace(";", "%3B"))  # which a path may hold, but which begins parameters elsewhere
+    return Path(path) if path and "\0" not in path else None
+
+
+@lru_cache(maxsize=1024)
+def _place(uri: str) -> Path | None:
+    """The same with links resolved, which is how used files are known; None where there can be no such file."""
+    file = _file(uri)
+    try:
+        if file is not None:
+            file.exists()  # complains of a name that is too long
+        return file.resolve() if file else None
+    except (OSError, RuntimeError):  # that, or a link to itself
+        return None

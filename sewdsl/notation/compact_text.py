@@ -1,0 +1,124 @@
+"""The body of a network as papers print it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.ir.network import Network
+from sewdsl.notation.fold_repeats import fold_repeats
+from sewdsl.notation.item_text import (
+    BlockText,
+    Definition,
+    Items,
+    definition_head,
+    item_nodes,
+    items_text,
+    network_items,
+    walk_items,
+)
+from sewdsl.notation.kind_text import NodeTexts
+from sewdsl.notation.match_blocks import Blocks
+from sewdsl.notation.propose_blocks import propose_blocks
+from sewdsl.source import Source
+from sewdsl.syntax.lexicon import VERSION
+from sewdsl.syntax.limits import Limits
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.tree import BlockDefinition
+
+UNLIMITED = Limits(source_bytes=10**9, nesting=1000, repeat=10**9, digits=18)
+"""However large a network is, its text can be read."""
+
+
+def compact_text(network: Network) -> str:
+    """A network in one line: ``c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11``.
+
+    What the header says, such as the arguments of its neuron and which join ``g`` is, is not said again: compiled with
+    the same settings, the text gives the same layers with the same arguments, joined the same way.
+
+    Args:
+        network: Any network; of the paths of its nodes only calls of blocks without a join are looked at, since nothing
+            else tells these from the same layers in full.
+
+    Raises:
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
+    """
+    return items_text(body_items(network))
+
+
+def body_items(network: Network) -> Items:
+    """The body of a network as a tree, with repeats and calls of the blocks that every text may call.
+
+    Raises:
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
+    """
+    wording, items = body_unfolded(network)
+    return _folded(Blocks(network, wording, items), items)
+
+
+def body_with_own_blocks(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], Items]:
+    """The body of a network as a tree, and the blocks of its own that it calls.
+
+    Args:
+        network: Any network.
+        nameless: Whether blocks that the network has no name for get one, such as ``Block A``.
+
+    Raises:
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
+    """
+    found, _, folded = _defined(network, nameless=nameless)
+    return found, folded
+
+
+def body_with_calls(network: Network) -> tuple[Items, Items]:
+    """The body of a network with calls of blocks, those of its own too: without repeats, and with them.
+
+    Calls of blocks without a join are in the latter only.
+
+    Raises:
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
+    """
+    _, named, folded = _defined(network)
+    return named, folded
+
+
+def _defined(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], Items, Items]:
+    """The blocks of its own; the body without repeats, but with calls of blocks that have a join; the body."""
+    wording, items = body_unfolded(network)
+    blocks = Blocks(network, wording, items)
+    plain = _folded(blocks, items)
+    found = propose_blocks(network, items, plain, nameless=nameless)
+    while found:
+        own = Blocks(network, wording, items, _parsed(found))
+        folded = _folded(own, items)
+        kept = tuple(_worth_it(found, folded, plain))
+        if kept == found:
+            return found, own.named(items), folded
+        found = kept
+    return (), blocks.named(items), plain
+
+
+def _worth_it(definitions: Sequence[Definition], folded: Items, plain: Items) -> Iterator[Definition]:
+    """Definitions that are called several times; or only once, where all is shorter so."""
+    calls = Counter(item.title for item in walk_items(folded) if isinstance(item, BlockText))
+    defined = sum(len(definition_head(one)) + len(items_text(one.items)) for one in definitions)
+    least = 1 if len(items_text(folded)) + defined < len(items_text(plain)) else 2
+    yield from (one for one in definitions if calls[one.title] >= least)
+
+
+def body_unfolded(network: Network) -> tuple[NodeTexts, Items]:
+    """The body without repeats and calls; what is written of a node depends on where it stands, so it comes second."""
+    wording = NodeTexts(network, item_nodes(network_items(network)))
+    return wording, network_items(network, wording.node)
+
+
+def _folded(blocks: Blocks, items: Items) -> Items:
+    return fold_repeats(blocks.named(items), blocks.calls)
+
+
+def _parsed(definitions: Iterable[Definition]) -> dict[str, BlockDefinition]:
+    """Definitions as the compiler knows them."""
+    lines = "".join(f"{definition_head(one)}{items_text(one.items)}\n" for one in definitions)
+    statements = parse(Source("", f"sewdsl {VERSION}\n{lines}"), Diagnostics(), UNLIMITED).statements
+    return {one.name.plain or "": one for one in statements if isinstance(one, BlockDefinition)}

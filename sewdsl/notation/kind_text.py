@@ -1,0 +1,181 @@
+"""The text of kinds and nodes: as short as can be without being read as another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
+from typing import Any, TypeVar
+
+from sewdsl.elaborate import compact_arguments
+from sewdsl.elaborate.node_builder import Followers, Graph
+from sewdsl.elaborate.redundant_arguments import CACHE_SIZE, after_settling, redundant_arguments, with_arguments
+from sewdsl.elaborate.vocabulary import OWN_JOIN
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join, Op
+from sewdsl.ir.printed_values import format_value
+from sewdsl.notation.item_text import UnwritableNetwork
+from sewdsl.ops import find
+
+ALWAYS_WRITTEN = "s"
+"""The letter that is written even where the default holds: papers print ``c32k3s1`` and ``MPk2s2``."""
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_RESERVED_WORDS = frozenset({"on", "off", "none", "true", "false", "in", "or"})
+"""Words that stand for something else than themselves."""
+
+Some = TypeVar("Some", bound=Kind)
+
+
+def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None) -> str:
+    """The text of a kind: ``c32k3s1``, ``DP0.25``, ``LIF(tau=3.0)``, ``ATan``.
+
+    Args:
+        kind: With all its arguments.
+        settle: Fills in what depends on the surroundings; what it fills in by itself is not written.
+        default: Whose arguments stand in for those not written, where it is of the same kind: the header's neuron.
+
+    Raises:
+        ValueError: no text is read as this, or an argument has a value that cannot be written.
+    """
+    if find(kind.kind) is not type(kind):
+        message = f"'{kind.kind}' is not a name of the language"
+        raise ValueError(message)
+    unsaid = redundant_arguments(kind, settle, default)
+    letters = _letters(type(kind))
+    shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS_WRITTEN or name not in unsaid)
+    for names in (shortest, tuple(name for name, _ in kind)):
+        made: Some | None
+        made, text = _written(kind, names, default)
+        if after_settling(made, settle) == kind:
+            return text
+    message = f"{kind} is not what anything is read as here: an argument follows from its surroundings"
+    raise ValueError(message)
+
+
+@cache
+def _letters(kind: type[Kind]) -> dict[str, str]:
+    """The letters of arguments by their names."""
+    return {name: letter for letter, name in kind.letters().items()}
+
+
+@lru_cache(CACHE_SIZE)
+def _written(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[Any, str]:
+    """The text with some arguments, and what is read from it."""
+    given: dict[str, Any] = {}
+    family: type[Kind] = type(kind)
+    letters, tight, named = _letters(family), kind.kind, []
+    for name in names:
+        value, letter = getattr(kind, name), letters.get(name)
+        number = "" if letter is None else _number(value)
+        if number:
+            (piece,) = compact_arguments.split_arguments(number)
+            given[name] = piece.value
+            tight += f"{letter}{number}"
+        else:
+            given[name] = value
+            named.append(f"{name}={value_text(value)}")
+    return with_arguments(family, given, default), tight + (f"({', '.join(named)})" if named else "")
+
+
+def _number(value: object) -> str:
+    """A value as it stands behind a letter; empty where it cannot."""
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
+    text = str(int(value)) if isinstance(value, bool) else format_value(value)
+    return text if _NUMBER.fullmatch(text) else ""
+
+
+def value_text(value: object) -> str:
+    """A value as it stands behind ``=`` or a setting's key.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    match value:
+        case Kind():
+            return kind_text(value)
+        case None | bool() | int() | float():
+            return format_value(value)
+        case tuple() if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
+            return format_value(value)
+        case str():
+            return value if _plain(value) else quote_text(value)
+    message = f"{value!r} cannot be written"
+    raise ValueError(message)
+
+
+@cache
+def _plain(text: str) -> bool:
+    """Whether a text may stand without quotes."""
+    return bool(_WORD.fullmatch(text)) and text not in _RESERVED_WORDS and find(text) is None
+
+
+def quote_text(text: str) -> str:
+    """A text between double quotes.
+
+    Raises:
+        ValueError: it has a quote or an end of line in it, for which there is no escape.
+    """
+    if set(text) & set('"\r\n'):
+        message = f"{text!r} cannot stand between quotes"
+        raise ValueError(message)
+    return f'"{text}"'
+
+
+class NodeTexts:
+    """Knows what the header and the surroundings of a node make superfluous.
+
+    Args:
+        network: The network.
+        order: Its nodes but the input as the compiler will order them: where a node has several readers, what follows
+            from the nearest of them depends on it.
+    """
+
+    def __init__(self, network: Network, order: Iterable[int]) -> None:
+        self._network, self._header = network, network.settings
+        rank = {index: place for place, index in enumerate(order)}
+        in_order = [sorted(group, key=rank.__getitem__) for group in network.readers]
+        self._graph = Graph([node.op for node in network], in_order)
+        self._known: dict[Op, str] = {}
+
+    def node(self, index: int) -> str:
+        """The text of the node at an index: ``c32k3s1``; the name of a join.
+
+        Raises:
+            UnwritableNetwork: there is none.
+        """
+        op = self._network.nodes[index].op
+        try:
+            if isinstance(op, Join):
+                return self.join(op)
+            if type(op).settle is Op.settle:
+                return self.alone(op)
+            followers = Followers(self._graph, index)
+            return kind_text(op, lambda left: left.settle(followers), self._header.neuron)
+        except ValueError as error:
+            raise UnwritableNetwork(self._network.nodes[index], str(error)) from error
+
+    def alone(self, op: Op) -> str:
+        """The text of an op wherever it stands, before anything is filled in that depends on what follows.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if op not in self._known:
+            self._known[op] = self.join(op) if isinstance(op, Join) else kind_text(op, default=self._header.neuron)
+        return self._known[op]
+
+    def join(self, op: Join) -> str:
+        """``ADD``; ``g`` for the header's join with arguments of its own.
+
+        Raises:
+            ValueError: it is another join with arguments.
+        """
+        if kind_text(op) == op.kind:
+            return op.kind
+        if op == self._header.join:
+            return OWN_JOIN
+        message = "a join takes no arguments where it stands, other than the header's"
+        raise ValueError(message)

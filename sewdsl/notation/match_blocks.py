@@ -1,0 +1,318 @@
+"""Which parts of a network are calls of named blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.elaborate.block_calls import block_title
+from sewdsl.elaborate.block_library import shipped_blocks
+from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
+from sewdsl.elaborate.node_builder import NodeBuilder
+from sewdsl.elaborate.resolve_calls import CallResolver
+from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Activation
+from sewdsl.ir.op import Join as JoinOp
+from sewdsl.notation.item_text import (
+    BlockText,
+    Item,
+    Items,
+    JoinText,
+    LayerText,
+    first_node,
+    item_text,
+    network_items,
+    walk_items,
+)
+from sewdsl.notation.kind_text import NodeTexts
+from sewdsl.ops.input import Input
+from sewdsl.source import BUILTIN, Source
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.syntax.parser import parse_compact
+from sewdsl.syntax.tree import Alternative, BlockDefinition, Body, Call, JoinOf, Number, Word
+from sewdsl.syntax.tree import Item as Written
+from sewdsl.syntax.tree import Sequence as WrittenSequence
+
+
+@dataclass(frozen=True)
+class BlockPattern:
+    """Tells quickly what a block cannot stand for.
+
+    Attributes:
+        block: The definition.
+        vocabulary: What the names in it mean.
+    """
+
+    block: BlockDefinition
+    vocabulary: Vocabulary
+
+    @cached_property
+    def title(self) -> str:
+        """The block's name."""
+        return block_title(self.block)
+
+    @property
+    def length(self) -> int:
+        """Items of its sequence."""
+        return len(self.block.expression.items)
+
+    @cached_property
+    def joins(self) -> bool:
+        """Whether there is a join in it, outside of others."""
+        return any(isinstance(item, JoinOf) for item in self.block.expression.items)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names in it: ``BN``, ``SN``, ``g``."""
+        return frozenset(_names(self.block.expression))
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The kinds of its items."""
+        return _pattern(self.block.expression, self.vocabulary)
+
+    def may_be(self, items: Items) -> bool:
+        """Whether the kinds of some items are those of the block."""
+        return _alike(self.pattern, items)
+
+    def guesses(self, items: Items) -> Iterator[dict[str, int]]:
+        """Values for the parameters, from the numbers that stand in some items: c of ``c32k3``, s of ``s2``."""
+        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText)]
+        found: dict[str, list[int]] = {}
+        for parameter in self.block.parameters:
+            letter = parameter.name
+            values = [
+                value[0] if isinstance(value, tuple) else value
+                for op in ops
+                for argument, value in op
+                if op.letters().get("" if op.kind == letter else letter) == argument
+            ]
+            found[letter] = list(dict.fromkeys(value for value in values if type(value) is int))
+        for chosen in product(*found.values()):
+            yield dict(zip(found, chosen, strict=True))
+
+    def call(self, values: Mapping[str, int]) -> str:
+        """The arguments of a call: ``c128s2``; a default that is a number is not written."""
+        defaults = {p.name: p.default.value for p in self.block.parameters if isinstance(p.default, Number)}
+        return "".join(f"{name}{value}" for name, value in values.items() if defaults.get(name) != value)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """A join whose shortcut may be one of several."""
+
+    name: str | None
+    branch: Pattern
+    shortcuts: tuple[Pattern, ...]
+
+
+Pattern = tuple[str | _Joined | None, ...]
+"""Kinds of layers, ``SN`` and joins, in order; None is like nothing."""
+
+
+def _pattern(written: WrittenSequence, vocabulary: Vocabulary) -> Pattern:
+    return tuple(
+        _kind(item, vocabulary)
+        for item in written.items
+        if not (isinstance(item, Call) and item.name.plain == IDENTITY)
+    )
+
+
+def _kind(item: Written, vocabulary: Vocabulary) -> str | _Joined | None:
+    match item:
+        case Call(name=name) if name.plain == OWN_NEURON:
+            return OWN_NEURON
+        case Call(name=name) if isinstance(name.parts[0], Word):
+            return vocabulary.symbol(name.parts[0].text)
+        case JoinOf(name=name, branch=branch, shortcut=shortcut):
+            ways = (shortcut.first, shortcut.second) if isinstance(shortcut, Alternative) else (shortcut,)
+            return _Joined(name.plain, _pattern(branch, vocabulary), tuple(_pattern(way, vocabulary) for way in ways))
+        case _:
+            return None
+
+
+def _alike(pattern: Pattern, items: Sequence[Item]) -> bool:
+    if len(pattern) != len(items):
+        return False
+    for kind, item in zip(pattern, items, strict=True):
+        if isinstance(item, LayerText):
+            if kind != item.op.kind and not (kind == OWN_NEURON and isinstance(item.op, Activation)):
+                return False
+        elif not (
+            isinstance(kind, _Joined)
+            and isinstance(item, JoinText)
+            and kind.name in {OWN_JOIN, item.name}
+            and _alike(kind.branch, item.branch)
+            and any(_alike(shortcut, item.shortcut) for shortcut in kind.shortcuts)
+        ):
+            return False
+    return True
+
+
+def _names(node: WrittenSequence | Alternative | Written) -> Iterator[str]:
+    """All names in an expression."""
+    match node:
+        case WrittenSequence(items=items):
+            for item in items:
+                yield from _names(item)
+        case Alternative(first=one, second=other):
+            yield from (*_names(one), *_names(other))
+        case JoinOf(name=name, branch=branch, shortcut=shortcut):
+            yield from (name.plain or "", *_names(branch), *_names(shortcut))
+        case Call(name=name):
+            yield name.plain or ""
+
+
+Surroundings = tuple[tuple[int, ...], Activation | None]
+"""What a call is expanded in: the shape of its input, and what ``SN`` means."""
+
+
+class Blocks:
+    """Finds what the blocks of a text could stand for in one network.
+
+    A block is tried for what looks like it, and stands for it if its call expands to the same text.
+
+    Args:
+        network: The network.
+        wording: The texts of its nodes.
+        items: Its body, without repeats and calls.
+        own: Blocks of the text's own, beside those that every text may call.
+    """
+
+    def __init__(
+        self, network: Network, wording: NodeTexts, items: Items, own: Mapping[str, BlockDefinition] | None = None
+    ) -> None:
+        self._network, self._wording = network, wording
+        self._vocabulary = Vocabulary(own or {}, shipped_blocks())
+        shapes = [BlockPattern(block, self._vocabulary) for block in self._vocabulary.blocks.values()]
+        called = {step.label for node in network for step in node.path if step.kind == "block"}
+        self._joining = [shape for shape in shapes if shape.joins]
+        self._plain = [shape for shape in shapes if not shape.joins and shape.title in called]
+        self._nearest = _activations(items)
+        self._calls: dict[tuple[str, Items, Surroundings], BlockText | None] = {}
+        self._expansions: dict[tuple[str, Surroundings], Items | None] = {}
+
+    def named(self, items: Items) -> Items:
+        """A sequence with calls in place of joins and of what belongs to them; other joins are looked into.
+
+        Of blocks without a join there are those calls that the network's paths name.
+        """
+        found: list[Item] = []
+        at = 0
+        while at < len(items):
+            item = items[at]
+            here = [shape for shape in self._plain if self._is_called(shape.title, items[at : at + shape.length])]
+            block, length = self._best([*self._joining, *here], items, at)
+            if block is not None:
+                found.append(block)
+            elif isinstance(item, JoinText):
+                found.append(replace(item, branch=self.named(item.branch), shortcut=self.named(item.shortcut)))
+            else:
+                found.append(item)
+            at += length
+        return tuple(found)
+
+    def calls(self, items: Items) -> Iterator[tuple[int, int, BlockText]]:
+        """What blocks without a join could stand for in a sequence: (begin, end, call).
+
+        Nothing tells layers in a row from such a block: they are taken for a call only in a network that has calls of
+        it, so that equal layers are written alike, called or not.
+        """
+        for at in range(len(items)):
+            block, length = self._best(self._plain, items, at)
+            if block is not None:
+                yield at, at + length, block
+
+    def _best(self, shapes: list[BlockPattern], items: Items, at: int) -> tuple[BlockText | None, int]:
+        """The call with the fewest arguments and least use of its surroundings, and how many items it stands for."""
+        found = []
+        for order, shape in enumerate(shapes):
+            part = items[at : at + shape.length]
+            if shape.may_be(part) and (block := self._call(shape, part)):
+                loose = len({OWN_NEURON, OWN_JOIN} & shape.names)
+                found.append((block.arguments.count("="), loose, order, block, shape.length))
+        return min(found)[3:] if found else (None, 1)
+
+    def _is_called(self, title: str, items: Items) -> bool:
+        """Whether the paths of the nodes say that some layers are one call of a block."""
+        ways = [self._network.nodes[item.node].path for item in items if isinstance(item, LayerText)]
+        if len(ways) < len(items) or not ways:
+            return False
+        return any(
+            step.kind == "block"
+            and step.label == title
+            and all(way[: depth + 1] == ways[0][: depth + 1] for way in ways)
+            for depth, step in enumerate(ways[0])
+        )
+
+    def _call(self, shape: BlockPattern, items: Items) -> BlockText | None:
+        """The call of a block that expands to some items."""
+        begin = first_node(items[0])
+        (source, *_) = self._network.nodes[begin].inputs
+        neuron = self._network.settings.neuron or self._nearest[begin]
+        surroundings = self._network.nodes[source].output.shape, neuron
+        key = shape.title, items, surroundings
+        if key not in self._calls:
+            self._calls[key] = self._tried(shape, items, surroundings)
+        known = self._calls[key]
+        return replace(known, items=items) if known is not None else None
+
+    def _tried(self, shape: BlockPattern, items: Items, surroundings: Surroundings) -> BlockText | None:
+        own = tuple(self._own(shape, items, surroundings[1]))
+        for values in shape.guesses(items):
+            block = BlockText(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
+            if self._expand(item_text(block), surroundings) == items:
+                return block
+        return None
+
+    def _own(self, shape: BlockPattern, items: Items, neuron: Activation | None) -> Iterator[str]:
+        """``g=IAND`` and ``SN=LIF``, where the surroundings say otherwise."""
+        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | JoinText)]
+        join = next((op for op in ops if isinstance(op, JoinOp)), None)
+        activation = next((op for op in ops if isinstance(op, Activation)), None)
+        if join is not None and OWN_JOIN in shape.names and join != self._network.settings.join:
+            yield f"{OWN_JOIN}={self._wording.alone(join)}"
+        if activation is not None and OWN_NEURON in shape.names and activation != neuron:
+            yield f"{OWN_NEURON}={self._wording.alone(activation)}"
+
+    def _expand(self, call: str, surroundings: Surroundings) -> Items | None:
+        """What a call stands for; None if there is something wrong with it."""
+        key = call, surroundings
+        if key not in self._expansions:
+            self._expansions[key] = self._expanded(call, *surroundings)
+        return self._expansions[key]
+
+    def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> Items | None:
+        diagnostics, builder = Diagnostics(), NodeBuilder()
+        settings = self._network.settings
+        builder.add("input", Input(shape=shape), (), (), BUILTIN)
+        calls = CallResolver(self._vocabulary, settings.neuron, diagnostics)
+        walker = Walker(builder, calls, self._vocabulary, diagnostics, DEFAULT_LIMITS)
+        statements = parse_compact(Source("", call), diagnostics).statements
+        if not (statements and isinstance(statements[0], Body)):
+            return None
+        try:
+            place = walker.sequence(statements[0].expression, 0, CallFrame(settings.join, neuron, neuron))
+        except ExpansionLimitExceeded:
+            return None
+        if diagnostics.errors or not place:
+            return None
+        inside = Network("", tuple(builder.nodes), place, settings)
+        return network_items(inside, lambda index: self._wording.alone(builder.nodes[index].op))
+
+
+def _activations(items: Items) -> dict[int, Activation | None]:
+    """For each node that an item begins with, the activation that is written nearest before it."""
+    found: dict[int, Activation | None] = {}
+    nearest: Activation | None = None
+    for item in walk_items(items):
+        if isinstance(item, LayerText | JoinText):
+            found[item.node] = nearest
+        if isinstance(item, LayerText) and isinstance(item.op, Activation):
+            nearest = item.op
+    return found

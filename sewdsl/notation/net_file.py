@@ -1,0 +1,157 @@
+"""A network as the text of a ``.net`` file, with sequences broken over lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sewdsl.elaborate.header import RANKS
+from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import format_value
+from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
+from sewdsl.notation.fold_repeats import fold_repeats
+from sewdsl.notation.item_text import (
+    Definition,
+    Item,
+    Items,
+    JoinText,
+    RepeatText,
+    UnwritableNetwork,
+    definition_head,
+    item_text,
+    items_text,
+    shortcut_prefix,
+    walk_items,
+)
+from sewdsl.notation.kind_text import quote_text, value_text
+from sewdsl.ops.input import Input
+from sewdsl.source import Source
+from sewdsl.syntax.formatter import format_source
+from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, VERSION
+
+WIDTH = 120
+"""Characters of a line."""
+MIN_LINE_LENGTH = 40
+"""Characters of a line that stand behind its indentation, however deep that is."""
+STEP = 4
+"""By how much the formatter indents what stands inside of brackets."""
+
+
+def wrap_sequence(items: Items, indent: int, used: int = 0) -> str:
+    """A sequence that goes on in the next line where a line is full, behind a ``-``; joins are opened up.
+
+    Args:
+        items: The sequence.
+        indent: Blanks that the formatter will put in front of each line.
+        used: Characters that stand in front of the sequence in its first line; others are as short.
+    """
+    whole, room = items_text(items), max(WIDTH - indent - used, MIN_LINE_LENGTH)
+    return whole if len(whole) <= room else "\n".join(_lines(items, indent, room))
+
+
+def _lines(items: Items, indent: int, room: int) -> Iterator[str]:
+    line = ""
+    for place, item in enumerate(items):
+        dash = "-" if place < len(items) - 1 else ""
+        flat = item_text(item) + dash
+        if len(line) + len(flat) <= room:
+            line += flat
+            continue
+        if line:
+            yield line
+        line = flat
+        if len(flat) > room:
+            *full, last = _opened(item, indent)
+            yield from full
+            line = last + dash
+    if line:
+        yield line
+
+
+def _opened(item: Item, indent: int) -> list[str]:
+    """An item that is longer than a line, over several."""
+    match item:
+        case JoinText(name, branch, shortcut):
+            bar = f"| {shortcut_prefix(item)}"
+            sides = wrap_sequence(branch, indent + STEP), bar + wrap_sequence(shortcut, indent + STEP, len(bar))
+            return [f"{name}[", *(line for side in sides for line in side.split("\n")), "]"]
+        case RepeatText(inner, count):
+            return ["{", *wrap_sequence(inner, indent + STEP).split("\n"), f"}}*{count}"]
+        case _:
+            return [item_text(item)]
+
+
+def write_net(network: Network, name: str | None = None) -> str:
+    """The text of a file that compiles to a network: the same layers, arguments, edges, settings, recipe and figures.
+
+    Names and paths of nodes, and with them the keys of a ``state_dict``, are those that the compiler gives.
+
+    Args:
+        network: Any network; its paths say what blocks of its own are called, and where blocks without a join are.
+        name: What to call it; None: as it is called. Quotes and ends of line become blanks, all others stay.
+
+    Raises:
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
+    """
+    definitions, items = body_with_own_blocks(network)
+    try:
+        header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))
+        figures = "".join(f"{_figure(item)}\n" for item in network.expectations)
+        recipe = _recipe(network.recipe) if network.recipe is not None else ""
+    except ValueError as error:
+        raise UnwritableNetwork(None, str(error)) from error
+    body = f"body {wrap_sequence(items, HEADER_VALUE_COLUMN)}\n"
+    text = "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
+    return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)
+
+
+def _block(definition: Definition) -> str:
+    head = definition_head(definition)
+    return f"{head}{wrap_sequence(fold_repeats(definition.items), 0, len(head))}\n"
+
+
+def _header(network: Network, name: str, items: Items) -> Iterator[str]:
+    settings, source = network.settings, network.nodes[0].op
+    if source != Input(shape=settings.input, varies=settings.encode == "none"):
+        raise UnwritableNetwork(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
+    if len(settings.input) not in RANKS:
+        raise UnwritableNetwork(network.nodes[0], f"an input has 1 or 3 lengths, not {len(settings.input)}")
+    plain = "".join(" " if letter in '"\r\n' else letter for letter in name)
+    if plain.strip():
+        yield f"network {quote_text(plain)}"
+    yield f"input {format_value(settings.input)}"
+    yield f"steps {settings.steps}"
+    if settings.encode != "none":
+        yield f"encode {settings.encode}"
+    if settings.neuron is not None:
+        yield f"neuron {value_text(settings.neuron)}"
+    join = value_text(settings.join)
+    if join != "ADD" or _joins(items):
+        yield f"join {join}"
+    yield from _start(settings)
+    if settings.readout != "mean":
+        yield f"readout {settings.readout}"
+
+
+def _joins(items: Items) -> bool:
+    """Whether there is any join."""
+    return any(isinstance(item, JoinText) for item in walk_items(items))
+
+
+def _start(settings: Settings) -> Iterator[str]:
+    words = [word for word, said in (("kaiming", settings.init == "kaiming"), ("zero", settings.zero_init)) if said]
+    if words:
+        yield f"init {' '.join(words)}"
+
+
+def _figure(item: Expectation) -> str:
+    key = "expect" if item.binding else "claim"
+    source = f" {quote_text(item.source)}" if item.source and not item.binding else ""
+    return f"{key} {item.quantity} {item.value}{source}"
+
+
+def _recipe(recipe: Recipe) -> str:
+    defaults = {name: field.get_default() for name, field in Recipe.model_fields.items()}
+    lines = [f"    {name} {value_text(value)}\n" for name, value in recipe if name != "on" and value != defaults[name]]
+    return f"train on {recipe.on} {{\n{''.join(lines)}}}\n"

@@ -1,0 +1,275 @@
+"""Differences between two networks, in the notation of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import format_value
+from sewdsl.ir.recipe import Recipe
+from sewdsl.notation.align import Alignment, ItemPosition, Part, Parts, call_body, unroll_parts
+from sewdsl.notation.compact_text import body_with_own_blocks
+from sewdsl.notation.fold_repeats import fold_repeats
+from sewdsl.notation.item_text import BlockText, JoinText, LayerText, item_nodes, item_text, items_text, network_items
+from sewdsl.notation.kind_text import NodeTexts, kind_text
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the body.
+
+    Attributes:
+        before: What was there, as a text would have it; empty: nothing was.
+        after: What is there now; empty: nothing is.
+        where: ``at``, ``behind``, ``before``, or ``in the branch of`` and ``in the shortcut of`` where that was ``id``.
+        node: The name of a node of the first network, or of a block in it; in the first of several copies.
+        copies: Which copies of each repeat on the way have the change, from 1; empty: only one place has.
+    """
+
+    before: str
+    after: str
+    where: str
+    node: str
+    copies: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A change in one copy."""
+
+    change: Change
+    place: ItemPosition
+
+
+def body_changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]:
+    """What makes one body another, in order.
+
+    Args:
+        network: The first network.
+        one: Its body.
+        other: The other one's.
+    """
+    found: dict[object, list[_Found]] = {}
+    for item in _Comparison(network).sequences(
+        one, other, _Found(Change("", "", "behind", network.nodes[0].name), ItemPosition())
+    ):
+        change = item.change
+        found.setdefault((change.before, change.after, change.where, item.place.way), []).append(item)
+    for alike in found.values():
+        for copies in _products([item.place.copies for item in alike]):
+            first = next(item for item in alike if item.place.copies == tuple(group[0] for group in copies))
+            yield replace(first.change, copies=copies if any(len(group) > 1 for group in copies) else ())
+
+
+class _Comparison:
+    def __init__(self, network: Network) -> None:
+        self._network, self._alignment = network, Alignment()
+
+    def sequences(self, one: Parts, other: Parts, around: _Found) -> Iterator[_Found]:
+        """Changes of a sequence.
+
+        Args:
+            one: As it was.
+            other: As it is.
+            around: Where changes are if nothing was in it.
+        """
+        pairs = list(self._alignment.pairs(one, other))
+        behind: Part | None = None
+        for together, group in groupby(pairs, lambda pair: None not in pair):
+            run = list(group)
+            if together:
+                for before, after in run:
+                    if before is not None and after is not None:
+                        yield from self._both(before, after)
+                        behind = before
+                continue
+            gone = tuple(before for before, _ in run if before is not None)
+            come = tuple(after for _, after in run if after is not None)
+            yield self._replaced(gone, come, behind, one, around)
+            behind = gone[-1] if gone else behind
+
+    def _replaced(self, gone: Parts, come: Parts, behind: Part | None, one: Parts, around: _Found) -> _Found:
+        """Items that went, and those that came in their place."""
+        texts = _text(gone), _text(come)
+        if gone:
+            return self._found(*texts, "at", gone[0])
+        if behind is not None:
+            return self._found(*texts, "behind", behind)
+        if one:
+            return self._found(*texts, "before", one[0])
+        return replace(around, change=replace(around.change, before=texts[0], after=texts[1]))
+
+    def _both(self, before: Part, after: Part) -> Iterator[_Found]:
+        """Changes of an item that has become another."""
+        if self._alignment.equal(before, after):
+            return
+        match before.item, after.item:
+            case LayerText(text=was), LayerText(text=now):
+                yield self._found(was, now, "at", before)
+            case JoinText(name=was), JoinText(name=now):
+                if was != now:
+                    yield self._found(f"{was}[…]", f"{now}[…]", "at", before)
+                for side, old, new in zip(("branch", "shortcut"), before.sides, after.sides, strict=True):
+                    yield from self.sequences(old, new, self._found("", "", f"in the {side} of", before))
+            case BlockText(), BlockText() if item_text(before.item) != item_text(after.item):
+                yield self._found(item_text(before.item), item_text(after.item), "at", before)
+            case _:
+                yield from self.sequences(call_body(before), call_body(after), self._found("", "", "at", before))
+
+    def _found(self, was: str, now: str, where: str, part: Part) -> _Found:
+        return _Found(Change(was, now, where, self._name(part)), part.place)
+
+    def _name(self, part: Part) -> str:
+        """The name of a node; of a block, what the names of its nodes have in common."""
+        names = [self._network.nodes[node].name.split(".") for node in part_nodes(part)]
+        if not isinstance(part.item, BlockText):
+            return ".".join(names[-1])
+        common = [group[0] for group in zip(*names, strict=False) if len(set(group)) == 1]
+        return ".".join(common or names[0])
+
+
+def part_nodes(part: Part) -> Iterator[int]:
+    """All nodes of a part, its own last."""
+    for side in part.sides:
+        for inner in side:
+            yield from part_nodes(inner)
+    if not isinstance(part.item, BlockText):
+        yield part.node
+
+
+def _text(parts: Parts) -> str:
+    return items_text(fold_repeats(tuple(part.item for part in parts))) if parts else ""
+
+
+def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Copies of nested repeats, gathered so that each group is every combination of some copies of each."""
+    levels = tuple(tuple(sorted(set(level))) for level in zip(*copies, strict=True))
+    count = 1
+    for level in levels:
+        count *= len(level)
+    if count == len(set(copies)):
+        yield levels
+        return
+    for outer, group in groupby(sorted(set(copies)), lambda each: each[0]):
+        for inner in _products([each[1:] for each in group]):
+            yield (outer,), *inner
+
+
+@dataclass(frozen=True)
+class ValueChange:
+    """A setting, an entry of the recipe, or a figure that differs.
+
+    Attributes:
+        key: Its name in a file; ``data`` for what is trained on.
+        before: In the first network, as a file would have it.
+        after: In the second.
+    """
+
+    key: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two networks; what they are called, expect and claim does not count.
+
+    Attributes:
+        settings: Of the header.
+        changes: Of the body.
+        recipe: Of the ``train`` section.
+        figures: What follows from these: parameters, operations, the output's shape.
+    """
+
+    settings: tuple[ValueChange, ...]
+    changes: tuple[Change, ...]
+    recipe: tuple[ValueChange, ...]
+    figures: tuple[ValueChange, ...]
+
+    def __bool__(self) -> bool:
+        """Whether anything does."""
+        return bool(self.settings or self.changes or self.recipe)
+
+
+def diff_networks(one: Network, other: Network) -> Difference:
+    """What makes the second of two networks another than the first.
+
+    Bodies are compared item by item, as they stand in a text; so a layer that came in between is one change, though the
+    nodes behind it move. Where headers differ in their neuron, or in their join, ``SN`` and ``g`` stand for these, and
+    it is not said of every layer that it changed with them.
+
+    Args:
+        one: Any network.
+        other: Any other.
+
+    Raises:
+        UnwritableNetwork: no text of the language gives one of them; the message names a node.
+    """
+    return Difference(
+        tuple(_values(_settings(one), _settings(other))),
+        tuple(body_changes(one, _parts(one, other), _parts(other, one))),
+        tuple(_values(*_recipes(one.recipe, other.recipe))),
+        tuple(_values(_figures(one), _figures(other))),
+    )
+
+
+def _values(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[ValueChange]:
+    for key in {**one, **other}:
+        before, after = one.get(key, "none"), other.get(key, "none")
+        if before != after:
+            yield ValueChange(key, before, after)
+
+
+def _settings(network: Network) -> dict[str, str]:
+    settings = network.settings
+    said = {"kaiming": settings.init == "kaiming", "zero": settings.zero_init}
+    init = " ".join(word for word, is_so in said.items() if is_so) or "default"
+    rest = {name: _said(value) for name, value in settings if name != "zero_init"}
+    return {**rest, "init": init}
+
+
+def _recipes(one: Recipe | None, other: Recipe | None) -> tuple[dict[str, str], dict[str, str]]:
+    """All entries of both; only what is trained on where one has none."""
+    if one is not None and other is not None:
+        return _recipe(one), _recipe(other)
+    before, after = ({"data": recipe.on if recipe is not None else "none"} for recipe in (one, other))
+    return before, after
+
+
+def _recipe(recipe: Recipe) -> dict[str, str]:
+    rest = {name: _said(value) for name, value in recipe}
+    return {"data": rest.pop("on"), **rest}
+
+
+def _said(value: object) -> str:
+    """A value as a file has it, without the quotes."""
+    return kind_text(value) if isinstance(value, Kind) else format_value(value)
+
+
+def _figures(network: Network) -> dict[str, str]:
+    return {
+        "parameters": f"{network.total_parameters:,}",
+        "macs": f"{network.total_macs:,}",
+        "output": network.nodes[network.output].output.size,
+    }
+
+
+def _parts(network: Network, other: Network) -> Parts:
+    """The body of a network in full, in words that mean the same in both."""
+    own, others = network.settings, other.settings
+    plain = replace(network, settings=own.model_copy(update={"neuron": None}))
+    wording = NodeTexts(plain, item_nodes(network_items(network)))
+    named = {own.join: OWN_JOIN} if own.join != others.join else {}
+    neuron = own.neuron if None not in {own.neuron, others.neuron} and own.neuron != others.neuron else None
+
+    def said(node: int) -> str:
+        op = network.nodes[node].op
+        if neuron is not None and op == neuron:
+            return OWN_NEURON
+        return named[op] if op in named else wording.node(node)
+
+    return unroll_parts(body_with_own_blocks(network, nameless=False)[1], said)

@@ -1,0 +1,217 @@
+"""Blocks of a network's own: parts that occur several times, perhaps in several widths and strides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from string import ascii_uppercase
+
+from sewdsl.elaborate.block_definitions import RESERVED_NAMES
+from sewdsl.elaborate.block_library import shipped_blocks
+from sewdsl.elaborate.compact_arguments import split_arguments
+from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Activation
+from sewdsl.notation.item_text import (
+    BlockText,
+    Definition,
+    Item,
+    Items,
+    JoinText,
+    LayerText,
+    child_sequences,
+    item_text,
+    items_text,
+    walk_items,
+)
+from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
+
+_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_]*( [A-Za-z][A-Za-z0-9_]*)*")
+_RESERVED = {*RESERVED_NAMES, *KEYWORDS, *SETTINGS, "or", "on"}
+_MADE_UP = [f"Block {letter}{other}" for other in ("", *ascii_uppercase) for letter in ascii_uppercase]
+_STRIDE = re.compile(r"(?<=[0-9])s([0-9]+)(?![0-9x])")
+
+
+def propose_blocks(network: Network, items: Items, folded: Items, *, nameless: bool) -> tuple[Definition, ...]:
+    """Definitions of blocks that would be called several times, the first 26 at most.
+
+    Joins are alike if they differ in width and stride only; those with a projection and those without are alike too.
+
+    Args:
+        network: Its paths say what a block is called, if they name one.
+        items: Its body without repeats and calls.
+        folded: Its body with them.
+        nameless: Whether to make up names for blocks that have none.
+    """
+    joins = {item.node: item for item in walk_items(items) if isinstance(item, JoinText)}
+    groups: dict[Hashable, list[_Unit]] = {}
+    for join, end in _joins(folded):
+        unit = _Unit(joins[join.node], end, _stated(network, join.node))
+        groups.setdefault(unit.kind, []).append(unit)
+    several = [group for group in groups.values() if len(group) > 1][: len(ascii_uppercase)]
+    labels = list(_labels(network, several))
+    free = (name for name in _MADE_UP if name not in labels)
+    return tuple(
+        _definition(label or next(free), group)
+        for label, group in zip(labels, several, strict=True)
+        if label or nameless
+    )
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A join, and the activation that alone reads it and belongs to it: that of a Spiking block.
+
+    Attributes:
+        join: The join.
+        end: The activation, if there is one.
+        stated: The c of the call that the network's paths say it comes from; None: they say none.
+    """
+
+    join: JoinText
+    end: Items
+    stated: int | None = None
+
+    @property
+    def items(self) -> Items:
+        return self.join, *self.end
+
+    @property
+    def width(self) -> int | None:
+        """Channels of the first layer that has weights; None: there is none."""
+        return next(filter(None, map(_width, walk_items(self.join.branch))), None)
+
+    @property
+    def stride(self) -> int:
+        """The largest stride of the branch."""
+        return max((_stride(item) for item in walk_items(self.join.branch)), default=1)
+
+    @property
+    def kind(self) -> Hashable:
+        """What is equal for units that differ in width and stride only."""
+        return self.join.name, self._kinds(self.join.branch), items_text(self.end)
+
+    def _kinds(self, items: Items) -> tuple[Hashable, ...]:
+        return tuple(map(self._kind, items))
+
+    def _kind(self, item: Item) -> Hashable:
+        if isinstance(item, LayerText):
+            width = _width(item)
+            ratio = Fraction(width, self.width or 1) if width else None
+            return _parametrised(item, lambda _: "c", lambda _: "s"), ratio
+        return (
+            item_text(item) if not isinstance(item, JoinText) else (item.name, *map(self._kinds, child_sequences(item)))
+        )
+
+
+def _joins(items: Items) -> Iterator[tuple[JoinText, Items]]:
+    """All joins that are not inside of calls, and the activations that belong to them."""
+    for at, item in enumerate(items):
+        if isinstance(item, JoinText):
+            behind = items[at + 1 : at + 2]
+            ends = bool(behind) and _activates(behind[0]) and not (item.branch and _activates(item.branch[-1]))
+            yield item, behind if ends else ()
+        if not isinstance(item, BlockText):
+            for inner in child_sequences(item):
+                yield from _joins(inner)
+
+
+def _activates(item: Item) -> bool:
+    return isinstance(item, LayerText) and isinstance(item.op, Activation)
+
+
+def _width(item: Item) -> int | None:
+    """32 of ``c32k3`` and ``FC32``; None for what has no number that must be said."""
+    if not isinstance(item, LayerText):
+        return None
+    name = item.op.letters().get("")
+    needed = name is not None and type(item.op).model_fields[name].is_required()
+    value = getattr(item.op, name) if name and needed else None
+    return value if type(value) is int else None
+
+
+def _stride(item: Item) -> int:
+    found = _STRIDE.search(item.text.partition("(")[0]) if isinstance(item, LayerText) else None
+    return int(found[1]) if found else 1
+
+
+def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callable[[int], str]) -> str:
+    """The text of a layer with something else in place of its width and stride."""
+    tight, paren, named = layer.text.partition("(")
+    tight = _STRIDE.sub(lambda found: f"s{stride(int(found[1]))}", tight)
+    number = _width(layer)
+    if number is not None:
+        kind = layer.op.kind
+        tight = kind + width(number) + tight[len(kind) + len(str(number)) :]
+    return tight + paren + named
+
+
+def _definition(name: str, group: Sequence[_Unit]) -> Definition:
+    """A block for units that are alike; made from one with a projection, if there is one."""
+    template = next((unit for unit in group if unit.join.shortcut), group[0])
+    fitting = bool(template.join.shortcut) and not all(unit.join.shortcut for unit in group)
+    widths, strides = {unit.width for unit in group}, {unit.stride for unit in group}
+    base = _base(template, group) if len(widths) > 1 else None
+    step = template.stride if len(strides) > 1 and template.stride > 1 else None
+
+    def width(number: int) -> str:
+        if base is None or (number % base and base % number):
+            return str(number)
+        times, part = number // base, base // number
+        return "$(c)" if times == part == 1 else f"$({times}*c)" if times > 1 else f"$(c/{part})"
+
+    def stride(number: int) -> str:
+        return "$(s)" if number == step else str(number)
+
+    def change(items: Items) -> Items:
+        return tuple(changed(item) for item in items)
+
+    def changed(item: Item) -> Item:
+        match item:
+            case LayerText():
+                return replace(item, text=_parametrised(item, width, stride))
+            case JoinText():
+                return replace(item, branch=change(item.branch), shortcut=change(item.shortcut))
+            case _:
+                return item
+
+    join, *end = change(template.items)
+    assert isinstance(join, JoinText)  # noqa: S101 -- units begin with one
+    parameters = ", ".join([*(["c"] if base is not None else []), *(["s=1"] if step is not None else [])])
+    return Definition(name, parameters, (replace(join, fitting=fitting), *end))
+
+
+def _base(template: _Unit, group: Sequence[_Unit]) -> int | None:
+    """What c is in the template: what its own call states, if all calls mean the same by it; else its width."""
+    meant = {Fraction(unit.width, unit.stated) if unit.width and unit.stated else None for unit in group}
+    return template.width if None in meant or len(meant) > 1 else template.stated
+
+
+def _stated(network: Network, join: int) -> int | None:
+    """The c of the call of the innermost block that a join is in."""
+    path = network.nodes[join].path
+    arguments = path[-1].arguments if path and path[-1].kind == "block" else ""
+    values = {piece.letter: piece.value for piece in split_arguments(arguments)}
+    value = values.get("c")
+    return value if type(value) is int and value else None
+
+
+def _labels(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str]:
+    """What the blocks are called in the network; empty where that may not be, or they have no name."""
+    known = Vocabulary(library=shipped_blocks())
+    taken: set[str] = set()
+    for group in groups:
+        label = _label(network, group[0])
+        plain = label.replace(" ", "")
+        words = {*label.split(), plain}
+        good = bool(_WORDS.fullmatch(label)) and not words & _RESERVED and not known.complete(plain)
+        yield label if good and plain not in taken else ""
+        taken.add(plain)
+
+
+def _label(network: Network, unit: _Unit) -> str:
+    """The innermost block that a join is in."""
+    path = network.nodes[unit.join.node].path
+    return path[-1].label if path and path[-1].kind == "block" else ""

@@ -1,0 +1,101 @@
+"""The words in the boxes: ``Conv 3×3, 64, /2``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import NamedTuple
+
+from sewdsl.elaborate.node_builder import Followers, Graph
+from sewdsl.elaborate.redundant_arguments import redundant_arguments
+from sewdsl.ir.network import Network
+from sewdsl.notation.item_text import BlockText, LayerText
+from sewdsl.notation.latex import tex
+
+NAMES = {"c": "Conv"}
+"""What Figure 1 calls a kind, where it is not the name in the language."""
+WIDTH = "\N{MATHEMATICAL ITALIC SMALL C}"
+"""What stands for the width where it is not one number."""
+BREAK = r"\\{}"
+"""Between lines; in braces ends the argument that LaTeX looks for behind it."""
+MAX_LINE_LENGTH = 28
+"""Characters of a line in a box."""
+_C = re.compile(r"\bc[0-9]+")
+"""The width in the arguments of a call."""
+
+
+class BoxText(NamedTuple):
+    """The text of a box: its longest line as it looks, and all of it as LaTeX source."""
+
+    plain: str
+    source: str
+
+    @classmethod
+    def of(cls, text: str) -> BoxText:
+        """Anybody's text, in lines of at most 28 characters."""
+        lines = wrap(text, MAX_LINE_LENGTH) or [""]
+        return cls(max(lines, key=len), BREAK.join(map(tex, lines)))
+
+
+class BoxTexts:
+    """The words of the boxes of one network."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._graph = Graph([node.op for node in network], network.readers)
+
+    def box(self, box: LayerText | BlockText, width: str | None = None) -> BoxText:
+        """The words in a box; what goes without saying is left out.
+
+        Args:
+            box: A layer, or the call of a block.
+            width: What is said of its channels, features or rate, ``4c`` or nothing; None: what they are.
+        """
+        if isinstance(box, LayerText):
+            return BoxText.of(self._layer(box, width_of(box) if width is None else width))
+        arguments = box.arguments if width is None else _C.sub(width, box.arguments, count=1).removeprefix(", ")
+        return BoxText.of(f"{box.title} ({arguments})" if arguments else box.title)
+
+    def _layer(self, layer: LayerText, said: str) -> str:
+        op, letters = layer.op, layer.op.letters()
+        followers = Followers(self._graph, layer.node)
+        unsaid = {
+            *redundant_arguments(op, lambda left: left.settle(followers)),
+            *(n for n, value in op if value is None),
+        }
+        head, behind = NAMES.get(op.kind, op.kind), []
+        kernel = letters.pop("k", None)
+        width = letters.pop("", None)
+        if kernel is not None:
+            vector = len(self._network.inputs(self._network.nodes[layer.node])[0].shape) == 1
+            head += f" {_short(getattr(op, kernel)) if vector else _size(getattr(op, kernel))}"
+        if width is not None and said and width not in unsaid:
+            head += f", {said}" if kernel is not None else f" {said}"
+        for letter, name in letters.items():
+            if name not in unsaid:
+                mark = "/" if letter == "s" and kernel is not None else letter
+                behind.append(mark + _short(getattr(op, name)))
+        return ", ".join([head, *behind])
+
+
+def width_of(box: LayerText | BlockText) -> str:
+    """The 32 of ``c32k3``, ``FC32`` or ``SEW Block (c32)``; empty: it says none."""
+    if isinstance(box, BlockText):
+        found = _C.search(box.arguments)
+        return found[0].removeprefix("c") if found else ""
+    name = box.op.letters().get("")
+    return "" if name is None else _short(getattr(box.op, name))
+
+
+def _size(value: object) -> str:
+    """Height and width: ``3×5``."""
+    sides = value if isinstance(value, Sequence) else (value, value)
+    return "×".join(map(str, sides))
+
+
+def _short(value: object) -> str:
+    """One number for two equal ones."""
+    if isinstance(value, tuple):
+        return "×".join(map(str, value if len(set(value)) > 1 else value[:1]))
+    return str(int(value)) if isinstance(value, bool) else str(value)

@@ -1,0 +1,153 @@
+"""Which block calls look the same in a diagram and share one, and the names that the file gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from sewdsl.elaborate.block_library import shipped_blocks
+from sewdsl.ir.network import Network, PathStep
+from sewdsl.notation.compact_text import body_unfolded
+from sewdsl.notation.fold_repeats import fold_repeats
+from sewdsl.notation.item_text import BlockText, Item, Items, JoinText, LayerText, RepeatText, first_node, walk_items
+from sewdsl.notation.match_blocks import Blocks
+from sewdsl.notation.tikz.box_text import WIDTH, BoxText, BoxTexts, width_of
+
+
+def calls_by_path(network: Network) -> tuple[Items, Items]:
+    """The body of a network with calls of blocks: without repeats, and with them.
+
+    Raises:
+        UnwritableNetwork: no text of the language gives this network; the message names a node.
+    """
+    wording, items = body_unfolded(network)
+    blocks = Blocks(network, wording, items)
+    whole = _Paths(network, shipped_blocks()).sequence(blocks.named(items), 0)
+    while len(whole) == 1 and isinstance(whole[0], BlockText):  # a network that is one call shows what it calls
+        whole = whole[0].items
+    return whole, fold_repeats(whole, blocks.calls)
+
+
+def has_paths(network: Network) -> bool:
+    """Whether the paths of nodes name any block."""
+    return any(step.kind == "block" for node in network for step in node.path)
+
+
+class _Paths:
+    def __init__(self, network: Network, known: Mapping[str, object]) -> None:
+        self._nodes, self._known = network.nodes, known
+
+    def sequence(self, items: Items, depth: int) -> Items:
+        """Looks for calls behind the first steps of the ways to the nodes."""
+        return tuple(self._found(items, depth))
+
+    def _found(self, items: Items, depth: int) -> Iterator[Item]:
+        for way, group in groupby(items, lambda item: self._call(item, depth)):
+            if way is not None:
+                call = way[-1]
+                yield BlockText(call.label, call.arguments.removesuffix("s1"), self.sequence(tuple(group), len(way)))
+                continue
+            for item in group:
+                if isinstance(item, JoinText):
+                    sides = self.sequence(item.branch, depth), self.sequence(item.shortcut, depth)
+                    yield replace(item, branch=sides[0], shortcut=sides[1])
+                else:
+                    yield item
+
+    def _call(self, item: Item, depth: int) -> tuple[PathStep, ...] | None:
+        """The way to the nearest call that an item is part of, if that is of a block of the file's own."""
+        node = item.node if isinstance(item, JoinText) else first_node(item)
+        path = self._nodes[node].path
+        end = next((place for place in range(depth, len(path)) if path[place].kind == "block"), None)
+        return path[: end + 1] if end is not None and "".join(path[end].label.split()) not in self._known else None
+
+
+MAX_BOXES = 16
+"""Boxes in the picture of a block without repeats."""
+
+
+@dataclass(frozen=True)
+class BlockVariants:
+    """Calls of a block that differ in widths only.
+
+    Attributes:
+        blocks: The calls, each arguments once, in order; the first is drawn.
+    """
+
+    blocks: tuple[BlockText, ...]
+
+    @property
+    def items(self) -> Items:
+        """What is drawn; with repeats only where that is much, as the paper's figures show every layer."""
+        items = self.blocks[0].items
+        return items if sum(1 for _ in drawn_boxes(items)) <= MAX_BOXES else fold_repeats(items)
+
+    @property
+    def caption(self) -> str:
+        """``SEW Block (c64), (c128)``."""
+        title, *_ = {block.title for block in self.blocks}
+        calls = [f"({block.arguments})" for block in self.blocks if block.arguments]
+        return f"{title} {', '.join(calls)}".strip()
+
+    def texts(self, words: BoxTexts) -> dict[int, BoxText]:
+        """The words of each box, by its first node; where the calls differ, ``4c`` stands for the width."""
+        boxes = zip(*(drawn_boxes(block.items) for block in self.blocks), strict=True)
+        return {first_node(row[0]): words.box(row[0], self._width(row)) for row in boxes}
+
+    def _width(self, row: Sequence[LayerText | BlockText]) -> str | None:
+        """What is said of the width of a box in all calls; None: what it is."""
+        widths = [width_of(box) for box in row]
+        if len(set(widths)) == 1:
+            return None
+        ratios = {_ratio(width, width_of(block)) for width, block in zip(widths, self.blocks, strict=True)}
+        ratio = ratios.pop() if len(ratios) == 1 else 0
+        return {0: "", 1: WIDTH}.get(ratio, f"{ratio}{WIDTH}")
+
+
+def distinct_blocks(words: BoxTexts, calls: Iterable[Items]) -> tuple[BlockVariants, ...]:
+    """The distinct blocks of a network.
+
+    Args:
+        words: Of the network.
+        calls: Sequences in which all calls stand, each perhaps more than once.
+    """
+    found: dict[Hashable, dict[str, BlockText]] = {}
+    for block in (item for items in calls for item in walk_items(items) if isinstance(item, BlockText)):
+        alike = found.setdefault((block.title, _skeleton(words, block.items)), {})
+        alike.setdefault(block.arguments, block)
+    return tuple(BlockVariants(tuple(blocks.values())) for blocks in found.values())
+
+
+def drawn_boxes(items: Items) -> Iterator[LayerText | BlockText]:
+    """The boxes of a sequence, in order; not those inside of blocks, nor the circles of joins."""
+    for item in items:
+        match item:
+            case LayerText() | BlockText():
+                yield item
+            case JoinText(_, branch, shortcut):
+                yield from drawn_boxes(branch)
+                yield from drawn_boxes(shortcut)
+            case RepeatText(inner, _):
+                yield from drawn_boxes(inner)
+
+
+def _skeleton(words: BoxTexts, items: Items) -> Hashable:
+    return tuple(_skeleton_of(words, item) for item in items)
+
+
+def _skeleton_of(words: BoxTexts, item: Item) -> Hashable:
+    match item:
+        case LayerText() | BlockText():
+            return words.box(item, "")
+        case JoinText(_, branch, shortcut):
+            return item.op, _skeleton(words, branch), _skeleton(words, shortcut)
+        case RepeatText(inner, count):
+            return count, _skeleton(words, inner)
+
+
+def _ratio(width: str, c: str) -> int:
+    """How many times the c of a call a width is; 0: no whole number of times."""
+    if not (c.isdecimal() and width.isdecimal()) or int(width) % int(c):
+        return 0
+    return int(width) // int(c)

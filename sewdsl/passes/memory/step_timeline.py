@@ -1,0 +1,334 @@
+"""The memory of one training step over time, simulated allocation by allocation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.passes.memory.value_sizes import NARROW, MemoryStep, TrainingLoad, ValueSizes
+from sewdsl.passes.program import Program
+
+
+@dataclass(slots=True)
+class Allocation:
+    """A piece of memory and how many hold it."""
+
+    bytes: int
+    holders: int = 0
+
+
+@dataclass(slots=True)
+class SavedRecord:
+    """What is kept of a value.
+
+    Attributes:
+        index: Its node.
+        store: Its bits, or the value itself; None: it is computed again.
+        raw: Whether the value itself.
+        operands: What it is computed from.
+        unit: What computes it again, if anything does.
+        cached: The value, once it is there again.
+        holders: How many may still ask for it.
+    """
+
+    index: int
+    store: Allocation | None
+    raw: bool = False
+    operands: tuple[SavedRecord, ...] = ()
+    unit: MemoryStep | None = None
+    cached: Allocation | None = None
+    holders: int = 0
+
+
+class SimulatedHeap:
+    """What is there.
+
+    Attributes:
+        now: Bytes.
+    """
+
+    def __init__(self, standing: int) -> None:
+        self.now = standing
+
+    def hold(self, store: Allocation) -> Allocation:
+        """One more holds it; the first asks for it."""
+        if not store.holders:
+            self.now += store.bytes
+        store.holders += 1
+        return store
+
+    def drop(self, store: Allocation | None) -> None:
+        """One fewer holds it; behind the last, it is given back."""
+        if store is not None:
+            store.holders -= 1
+            if not store.holders:
+                self.now -= store.bytes
+
+    def let(self, stores: list[Allocation]) -> None:
+        """Drops each of several, and empties the list."""
+        while stores:
+            self.drop(stores.pop())
+
+    def ask(self, record: SavedRecord) -> SavedRecord:
+        """One more may ask for a value."""
+        record.holders += 1
+        return record
+
+    def forget(self, record: SavedRecord | None) -> None:
+        """One fewer; behind the last, nothing is kept of it, nor of what it would be computed from."""
+        if record is None:
+            return
+        record.holders -= 1
+        if not record.holders:
+            self.drop(record.store)
+            self.drop(record.cached)
+            for operand in record.operands:
+                self.forget(operand)
+
+
+INDEX_BYTES = 8
+"""Bytes of the place of a maximum, while torch works with it."""
+
+
+class Moment(NamedTuple):
+    """One unit at work.
+
+    Attributes:
+        unit: Its place in the order of computation.
+        backward: Whether on the way back.
+        bytes: Of everything that is there then.
+    """
+
+    unit: int
+    backward: bool
+    bytes: int
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """What a training step takes.
+
+    Attributes:
+        sizes: Of what.
+        moments: In order.
+        kept: Bytes that wait for the backward pass when it begins, by the node whose value or unit they belong to.
+        again: Multiply-accumulates, or as long, of what is computed again.
+    """
+
+    sizes: ValueSizes
+    moments: tuple[Moment, ...]
+    kept: dict[int, int]
+    again: int
+
+    @property
+    def bytes(self) -> int:
+        """The most that is there at once."""
+        return max((moment.bytes for moment in self.moments), default=sum(self.sizes.standing.values()))
+
+    @property
+    def moment(self) -> Moment:
+        """When that is: the first such moment."""
+        return max(self.moments, key=lambda moment: moment.bytes)
+
+
+def peak_memory(program: Program, load: TrainingLoad) -> PeakMemory:
+    """The memory of a training step of a program; see :class:`PeakMemory`."""
+    return _Run(ValueSizes(program, load)).peak()
+
+
+@dataclass
+class _Run:
+    """A training step, without its numbers.
+
+    Attributes:
+        sizes: Of what.
+        moments: So far.
+        values: What is there of the values, by node, on the way forward.
+        records: What is kept of them, by node, as long as somebody may still read them.
+        held: What each unit will ask for on the way back, by its place.
+        aside: What each unit keeps besides.
+        gradients: By node, on the way back.
+        again: What was computed again.
+    """
+
+    sizes: ValueSizes
+    moments: list[Moment] = field(default_factory=list)
+    values: dict[int, Allocation] = field(default_factory=dict)
+    records: dict[int, SavedRecord] = field(default_factory=dict)
+    held: dict[int, list[SavedRecord]] = field(default_factory=dict)
+    aside: dict[int, list[Allocation]] = field(default_factory=dict)
+    gradients: dict[int, Allocation] = field(default_factory=dict)
+    again: int = 0
+
+    def peak(self) -> PeakMemory:
+        """Goes through it."""
+        sizes = self.sizes
+        self.heap = SimulatedHeap(sum(sizes.standing.values()))
+        self.values[0] = self.heap.hold(Allocation(sizes.value(0)))
+        self.heap.hold(self.values[0])  # the caller's
+        readers = {i: place for place, unit in enumerate(sizes.units) for i in unit.operands}
+        for place, unit in enumerate(sizes.units):
+            self._forward(place, unit, {i for i in unit.operands if readers[i] == place})
+        kept = self._waiting()
+        self._seed()
+        for place in reversed(range(len(sizes.units))):
+            self._backward(place, sizes.units[place])
+        return PeakMemory(sizes, tuple(self.moments), kept, self.again)
+
+    def _moment(self, place: int, *, backward: bool, extra: int = 0) -> None:
+        self.moments.append(Moment(place, backward, self.heap.now + extra))
+
+    def _forward(self, place: int, unit: MemoryStep, spent: set[int]) -> None:
+        sizes, heap = self.sizes, self.heap
+        kept = [self._record(i) for i in sorted(unit.keeps)]
+        view = sizes.network.nodes[unit.gives].op.view
+        out = self.values[unit.operands[0]] if view else Allocation(sizes.value(unit.gives))
+        self.values[unit.gives] = heap.hold(out)
+        self._moment(place, backward=False, extra=self._scratch(unit))
+        self.held[place] = [heap.ask(record) for record in kept]
+        beside = Allocation(sizes.aside(unit) + self._cast(unit))
+        self.aside[place] = [heap.hold(beside), *([heap.hold(out)] if sizes.gives_on(unit) else [])]
+        if unit.gives in sizes.program.again and self._repeatable(unit):
+            operands = tuple(heap.ask(self._record(i)) for i in unit.operands)
+            self.records[unit.gives] = heap.ask(SavedRecord(unit.gives, None, operands=operands, unit=unit))
+        for i in spent:
+            heap.drop(self.values.pop(i))
+            heap.forget(self.records.pop(i, None))
+
+    def _record(self, index: int) -> SavedRecord:
+        """What is kept of a value, from now on."""
+        if index not in self.records:
+            bits = self.sizes.kept(index)
+            store = self.values[index] if bits is None else Allocation(bits)
+            record = SavedRecord(index, self.heap.hold(store), raw=bits is None)
+            self.records[index] = self.heap.ask(record)
+        return self.records[index]
+
+    def _repeatable(self, unit: MemoryStep) -> bool:
+        return all(self.sizes.network.nodes[i].op.repeatable for i in unit.nodes)
+
+    def _scratch(self, unit: MemoryStep) -> int:
+        """What a forward or backward needs only while it runs: places of maxima as torch has them."""
+        op = self.sizes.network.nodes[unit.gives].op
+        searched = isinstance(op, MaxPool) and not self.sizes.fast(unit)
+        return INDEX_BYTES * self.sizes.numbers(unit.gives) if searched else 0
+
+    def _cast(self, unit: MemoryStep) -> int:
+        """What a layer in 16 bits keeps of an input in 32."""
+        sizes, first = self.sizes, self.sizes.network.nodes[unit.nodes[0]].op
+        wide = [i for i in unit.keeps if sizes.value(i) > NARROW * sizes.numbers(i) and sizes.kept(i) is None]
+        return NARROW * sum(map(sizes.numbers, wide)) if sizes.load.mixed and isinstance(first, Conv) else 0
+
+    def _waiting(self) -> dict[int, int]:
+        """Bytes kept by node: of a value those of the record, and what its unit keeps aside."""
+        found: dict[int, int] = {}
+        seen, known = set[int](), set[int]()
+        records = [record for kept in self.held.values() for record in kept]
+        while records:
+            record = records.pop()
+            if id(record) in known:
+                continue
+            known.add(id(record))
+            records += record.operands
+            if record.store is not None and id(record.store) not in seen:
+                seen.add(id(record.store))
+                found[record.index] = found.get(record.index, 0) + record.store.bytes
+        for place, stores in self.aside.items():
+            node = self.sizes.units[place].gives
+            for store in stores:
+                if id(store) not in seen and store.bytes:
+                    seen.add(id(store))
+                    found[node] = found.get(node, 0) + store.bytes
+        return found
+
+    def _seed(self) -> None:
+        """The gradient of the output, whose value is read out."""
+        output = self.sizes.network.output
+        self.gradients[output] = self.heap.hold(Allocation(self.sizes.value(output, once=False)))
+        self.heap.drop(self.values.pop(output, None))
+        self.heap.forget(self.records.pop(output, None))
+
+    def _backward(self, place: int, unit: MemoryStep) -> None:
+        gradient = self.gradients.pop(unit.gives, None)
+        if gradient is not None:
+            self._pull(place, unit, gradient)
+            self.heap.drop(gradient)
+        for record in self.held.pop(place):
+            self.heap.forget(record)
+        for store in self.aside.pop(place):
+            self.heap.drop(store)
+
+    def _pull(self, place: int, unit: MemoryStep, gradient: Allocation) -> None:
+        """The gradients of what a unit reads, from that of what it gives."""
+        heap, sizes = self.heap, self.sizes
+        unpacked = [store for record in self.held[place] for store in self._fetch(record, place)]
+        op = sizes.network.nodes[unit.gives].op
+        frugal = isinstance(op, Conv) and sizes.large(unit.operands[0])
+        if frugal:  # the input is given up before there is room for its gradient
+            self._moment(place, backward=True, extra=sizes.weights(unit))
+            heap.let(unpacked)
+        passed = self._passes(unit)
+        for i in unit.operands:
+            if i == 0:
+                continue
+            fresh = gradient if i in passed else Allocation(sizes.value(i, once=unit.once and i in sizes.once))
+            self._add(place, i, heap.hold(fresh))
+        self._moment(place, backward=True, extra=self._scratch(unit))
+        heap.let(unpacked)
+        self._settle(unit)
+
+    def _passes(self, unit: MemoryStep) -> set[int]:
+        """Operands to which the gradient passes as it is: of views, and of a sum."""
+        op = self.sizes.network.nodes[unit.gives].op
+        if op.view:
+            return {*unit.operands}
+        node = self.sizes.network.nodes[unit.gives]
+        adds = len(node.inputs) > 1 and not op.keeps(*self.sizes.network.inputs(node)).inputs
+        return {i for i in node.inputs if i in unit.operands} if adds else set()
+
+    def _fetch(self, record: SavedRecord, place: int) -> list[Allocation]:
+        """Room for values that come back; those computed again stay where they are."""
+        if record.unit is not None:
+            self._compute(record, place)
+            return []
+        if record.raw:
+            return []
+        return [self.heap.hold(Allocation(self.sizes.value(record.index)))]
+
+    def _compute(self, record: SavedRecord, place: int) -> None:
+        """Computes a value again, from what is kept."""
+        if record.cached is not None or record.unit is None:
+            return
+        unpacked = [store for operand in record.operands for store in self._fetch(operand, place)]
+        record.cached = self.heap.hold(Allocation(self.sizes.value(record.index)))
+        self.again += self.sizes.cost(record.unit)
+        self._moment(place, backward=True, extra=self._scratch(record.unit))
+        self.heap.let(unpacked)
+
+    def _add(self, place: int, index: int, fresh: Allocation) -> None:
+        """One more gradient of a value; if it is the second, both are there until they are one."""
+        before = self.gradients.get(index)
+        if before is None:
+            self.gradients[index] = fresh
+            return
+        self._moment(place, backward=True)
+        if before.holders > 1 and fresh.holders > 1:
+            both = self.heap.hold(Allocation(before.bytes))
+            self._moment(place, backward=True)
+            self.heap.drop(before)
+            self.heap.drop(fresh)
+            self.gradients[index] = both
+        else:
+            one, other = (before, fresh) if before.holders == 1 else (fresh, before)
+            self.heap.drop(other)
+            self.gradients[index] = one
+
+    def _settle(self, unit: MemoryStep) -> None:
+        """Gradients of a value that is the same at all time-steps are added up over them."""
+        for i in unit.operands:
+            if i in self.sizes.once and not unit.once and i in self.gradients:
+                whole = self.gradients.pop(i)
+                self.gradients[i] = self.heap.hold(Allocation(self.sizes.value(i)))
+                self.heap.drop(whole)

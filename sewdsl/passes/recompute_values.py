@@ -1,0 +1,36 @@
+"""Values that are computed again in the backward pass, so that a training step fits into the recipe's memory."""
+
+from __future__ import annotations
+
+from sewdsl.ir.printed_values import format_bytes
+from sewdsl.passes.memory import RecomputationChoice, choose_recomputation, training_load
+from sewdsl.passes.program import Program
+
+
+def recompute_values(program: Program) -> tuple[Program, str]:
+    """Marks the values that are not kept, if the recipe says how much memory there is and not all of them fit.
+
+    Of all sets of values that make the step fit, it takes one that costs least to compute again, as far as can be known
+    before anything runs; where none fits, the one that takes least.
+
+    Law: the same outputs and gradients, on a CPU to the bit where no small tensors have to be spared; where they have,
+    apart from rounding and what is decided by it, as of :func:`~sewdsl.passes.fuse_neurons.fuse_neurons`.
+    """
+    recipe = program.network.recipe
+    if recipe is None or recipe.budget is None:
+        return program, ""
+    choice = choose_recomputation(program, training_load(recipe), recipe.budget)
+    return choice.program, _said(choice, recipe.budget)
+
+
+def _said(choice: RecomputationChoice, budget: int) -> str:
+    peak, program = choice.peak, choice.program
+    fits = "fits" if choice.fits else "does not fit"
+    words = [f"a training step takes {format_bytes(peak.bytes)}, which {fits} into {format_bytes(budget)}"]
+    if program.lean:
+        words.append("less is stored of small tensors too")
+    if program.again:
+        share = peak.again / max(3 * sum(map(peak.sizes.macs, peak.sizes.units)), 1)
+        values = "1 value is" if len(program.again) == 1 else f"{len(program.again)} values are"
+        words.append(f"{values} computed again, {share:.1%} of a step's work")
+    return "; ".join(words)

@@ -1,0 +1,79 @@
+"""Networks beside one another, before training, on random input: Figures 5 to 8 of Fang et al. 2021."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sewdsl.analysis.residual_blocks import NamedResidual
+from sewdsl.compiler import compile as compile_module
+from sewdsl.ir.network import Network
+from sewdsl.probe.block_measures import block_gradients, block_rates
+from sewdsl.probe.untrained import random_inputs, set_untrained_mode
+
+SAMPLES = 4
+"""Of the batch that is shown."""
+
+QUANTITIES = {
+    "O": "firing rate of the output O",
+    "A": "firing rate of the last neuron A",
+    "S": "gradient amplitude ‖∂L/∂S‖",
+}
+"""What a curve may be, in words."""
+
+
+@dataclass(frozen=True)
+class BlockCurve:
+    """One quantity over the blocks of one network.
+
+    Attributes:
+        network: Which one.
+        labels: What makes it another than the rest, by axis.
+        quantity: One of :data:`QUANTITIES`.
+        blocks: In order.
+        runs: For each seed a value for each block.
+    """
+
+    network: Network
+    labels: Mapping[str, str]
+    quantity: str
+    blocks: tuple[NamedResidual, ...]
+    runs: tuple[tuple[float, ...], ...]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The mean over the seeds."""
+        return tuple(map(fmean, zip(*self.runs, strict=True)))
+
+
+def block_curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Sequence[int]) -> list[BlockCurve]:
+    """Looks into a network with the weights and the noise of each seed, in training mode.
+
+    Args:
+        network: It has a residual block.
+        labels: What makes it another than the rest, by axis.
+        probe: ``rates`` or ``gradients``.
+        seeds: At least one.
+
+    Returns:
+        Of rates, O and A: where a block's last neuron is the one behind the addition, as in a Spiking block, A is O.
+    """
+    found: dict[str, list[tuple[float, ...]]] = {}
+    blocks: tuple[NamedResidual, ...] = ()
+    for seed in seeds:
+        model = set_untrained_mode(
+            compile_module(network, seed=seed, optimize=0)
+        )  # equal networks are equal to the last spike
+        shown = random_inputs(network, samples=SAMPLES, seed=seed)
+        if probe == "rates":
+            seen = block_rates(model, shown)
+            blocks = tuple(rate.block for rate in seen)
+            found.setdefault("O", []).append(tuple(rate.output for rate in seen))
+            last = tuple(rate.output if rate.branch is None else rate.branch for rate in seen)
+            found.setdefault("A", []).append(last)
+        else:
+            amplitudes = block_gradients(model, shown)
+            blocks = tuple(each.block for each in amplitudes)
+            found.setdefault("S", []).append(tuple(each.amplitude for each in amplitudes))
+    return [BlockCurve(network, labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]

@@ -1,0 +1,109 @@
+"""Operations that a network takes for what it is shown, counted value by value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from sewdsl.analysis.operation_bounds import LayerOperations
+from sewdsl.analysis.operation_bounds import operation_bounds as at_most
+from sewdsl.probe.capture_outputs import capture_inputs
+from sewdsl.probe.untrained import active_dropouts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.ir.network import Network
+    from sewdsl.lower import SpikingNetwork
+
+
+@dataclass
+class MeasuredOperations:
+    """What a layer with weights computed; whole numbers, over all samples.
+
+    Attributes:
+        most: The layer, and what it computes at most for one sample.
+        samples: How many it was shown.
+        steps: How often it computed: T times for each sample, or once where the input is the same at each time-step.
+        events: Operations if a count is one event: one for each value that is not zero and each weight that it meets.
+        accumulations: Operations if a count k is k spikes.
+    """
+
+    most: LayerOperations
+    samples: int = 0
+    steps: int = 0
+    events: int = 0
+    accumulations: int = 0
+
+    @property
+    def dense(self) -> int:
+        """Multiply-accumulates at every tap."""
+        return self.most.dense // self.most.steps * self.steps
+
+    @property
+    def activity(self) -> float:
+        """Share of values that are not zero, each as often as it meets a weight, in [0, 1]."""
+        possible = self.most.meetings * self.steps
+        return self.events / possible if possible else 0.0
+
+
+def measure_operations(
+    model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[MeasuredOperations, ...]:
+    """The operations of every layer with weights over all batches, in order, in the mode that the network is in.
+
+    They are counted exactly, as :func:`sewdsl.analysis.operation_bounds.operation_bounds` counts what they are at most.
+
+    Args:
+        model: The network; see :func:`sewdsl.probe.block_measures` for its mode.
+        batches: Inputs as for the network, and classes, which are not looked at.
+
+    Raises:
+        ValueError: there is no batch, an input does not fit, or a dropout is in training mode, where it makes other
+            values of spikes.
+    """
+    network = model.network
+    for name in active_dropouts(model):
+        message = f"{name} is in training mode and scales spikes: see sewdsl.probe.set_untrained_mode"
+        raise ValueError(message)
+    found = {most.node.name: MeasuredOperations(most) for most in at_most(network)}
+    places = {name: _places(network, measured.most) for name, measured in found.items()}
+    static = False
+
+    def count(name: str, x_TN: Tensor) -> None:
+        measured = found[name]
+        (source,) = network.inputs(measured.most.node)
+        _add(measured, x_TN[:1] if static and not source.varies else x_TN, places[name])
+
+    with torch.no_grad(), capture_inputs(model, found, count):
+        for x, _ in batches:
+            static = x.ndim == len(network.settings.input) + 1
+            model(x)
+    if any(not measured.samples for measured in found.values()):
+        message = "there is no batch to look at"
+        raise ValueError(message)
+    return tuple(found.values())
+
+
+def _places(network: Network, most: LayerOperations) -> Tensor:
+    """How many weights a value meets, by its row and column; of a vector, one row and column."""
+    fan_out = most.node.op.fan_out(*network.inputs(most.node))
+    assert fan_out is not None  # noqa: S101 -- it is among those with weights
+    return torch.tensor(fan_out.rows)[:, None] * torch.tensor(fan_out.columns) * fan_out.outputs
+
+
+def _add(measured: MeasuredOperations, x_TN: Tensor, places: Tensor) -> None:
+    """Adds what an input ``[T, N, C, H, W]`` or ``[T, N, F]`` takes; sums of float64 are exact up to 2^53."""
+    T, N = x_TN.shape[:2]
+    others = 0, 1, 2  # T, N, and C or F: what is left is the place
+    events = int((torch.count_nonzero(x_TN, others).cpu() * places).sum())
+    measured.samples += N
+    measured.steps += T * N
+    measured.events += events
+    if measured.most.upper == 1:
+        measured.accumulations += events
+    else:
+        measured.accumulations += int((x_TN.sum(others, dtype=torch.float64).cpu().long() * places).sum())

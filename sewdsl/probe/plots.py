@@ -1,0 +1,165 @@
+"""Plots of curves over block indices, in the form of Figures 4 to 8 of Fang et al. 2021."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from sewdsl.analysis.residual_blocks import NamedResidual
+from sewdsl.ir.printed_values import escape_mathtext
+from sewdsl.probe.compare_networks import QUANTITIES, BlockCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import LineStyleType
+
+
+Curve = Sequence[float | None]
+
+
+def plot_curves(
+    found: Sequence[NamedResidual],
+    curves: Mapping[str, Curve],
+    quantity: str,
+    title: str,
+    scale: Literal["linear", "log"],
+) -> Figure:
+    """A figure with a line for each curve; dotted vertical lines mark the downsample blocks.
+
+    Args:
+        found: The blocks.
+        curves: By name: a value for each block; None: it has none.
+        quantity: What they are.
+        title: Over the figure.
+        scale: Of the values; on a logarithmic one, zeros are left out.
+    """
+    picture = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = picture.subplots()
+    for block in found:
+        if block.downsample:
+            axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
+    for name, values in curves.items():
+        points = [
+            (b.index, v) for b, v in zip(found, values, strict=True) if v is not None and (v or scale == "linear")
+        ]
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name) if points else None
+    axes.set_title(escape_mathtext(title))
+    axes.set_xlabel("block (dotted: downsample blocks)")
+    axes.set_ylabel(quantity)
+    axes.set_yscale(scale)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return picture
+
+
+DASHES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
+WIDEST, COLUMNS = 3, 2
+"""Up to so many panels lie in one row, of more so many."""
+
+
+class LineStyle(NamedTuple):
+    """How the lines of one network look."""
+
+    colour: tuple[float, float, float, float]
+    dash: LineStyleType
+
+
+def plot_panels(curves: Sequence[BlockCurve], title: str) -> Figure:
+    """Curves in panels of what can be compared, dotted lines at the downsample blocks.
+
+    Rates lie in one panel for each quantity, counts in one of their own; gradients, on a logarithmic scale that has no
+    zero, in one for each value of the first axis.
+
+    Args:
+        curves: At least one.
+        title: Over all panels.
+    """
+    groups: dict[str, list[BlockCurve]] = {}
+    for curve in sorted(curves, key=lambda curve: [*QUANTITIES].index(curve.quantity)):
+        groups.setdefault(_panel(curve), []).append(curve)
+    columns = len(groups) if len(groups) <= WIDEST else COLUMNS
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(13, 1.2 + 3.4 * rows), layout="constrained")
+    figure.suptitle(escape_mathtext(title))
+    looks = _looks(curves)
+    grid = [*figure.subplots(rows, columns, squeeze=False).flat]
+    for axes, (name, group) in zip(grid, groups.items(), strict=False):
+        _draw(axes, name, group, looks)
+    for axes in grid[len(groups) :]:
+        axes.remove()
+    if curves[0].quantity != "S":  # the same networks in every panel
+        lines = {label: Line2D([], [], color=colour, linestyle=dash) for label, (colour, dash) in looks.items()}
+        figure.legend(
+            [*lines.values()],
+            [*map(escape_mathtext, lines)],
+            loc="outside lower center",
+            ncols=4,
+            frameon=False,
+            fontsize="small",
+        )
+    return figure
+
+
+def _panel(curve: BlockCurve) -> str:
+    if curve.quantity != "S":
+        counts = ", counts" if max(curve.values) > 1 else ""
+        return QUANTITIES[curve.quantity] + counts
+    first = next(iter(curve.labels.values()), "")
+    return first if len(curve.labels) > 1 else QUANTITIES["S"]
+
+
+def _looks(curves: Sequence[BlockCurve]) -> dict[str, LineStyle]:
+    """Colour and dash by label: a colour for each value of the first axis, a dash for each of the rest.
+
+    Where these are more than there are dashes, each network has a colour.
+    """
+    keys = {_label(curve): [*curve.labels.values(), ""] for curve in curves}
+    rest = list(dict.fromkeys(tuple(key[1:]) for key in keys.values()))
+    dashed = len(rest) <= len(DASHES)
+    first = list(dict.fromkeys(key[0] if dashed else label for label, key in keys.items()))
+    colours = colormaps["tab10" if len(first) <= colormaps["tab10"].N else "tab20"]
+    return {
+        label: LineStyle(
+            colours(first.index(key[0] if dashed else label) % colours.N),
+            DASHES[rest.index(tuple(key[1:]))] if dashed else "-",
+        )
+        for label, key in keys.items()
+    }
+
+
+def _label(curve: BlockCurve) -> str:
+    return ", ".join(curve.labels.values()) or "as written"
+
+
+def _draw(axes: Axes, name: str, group: Sequence[BlockCurve], looks: dict[str, LineStyle]) -> None:
+    for block in max((curve.blocks for curve in group), key=len):
+        if block.downsample:
+            axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
+    for curve in group:
+        colour, dash = looks[_label(curve)]
+        index = [block.index for block in curve.blocks]
+        label = ", ".join([*curve.labels.values()][1:]) if name in curve.labels.values() else _label(curve)
+        label += "" if any(curve.values) else ": zero"
+        marker = "o" if len(index) == 1 else ""  # a line of one point cannot be seen
+        axes.plot(index, curve.values, color=colour, linestyle=dash, marker=marker, label=escape_mathtext(label))
+        if len(curve.runs) > 1:
+            columns = [*zip(*curve.runs, strict=True)]
+            axes.fill_between(index, [*map(min, columns)], [*map(max, columns)], color=colour, alpha=0.15)
+    gradients = group[0].quantity == "S"
+    axes.set_title(escape_mathtext(name), fontsize="medium")
+    axes.set_ylabel(QUANTITIES["S"] if gradients else "spikes per neuron and time-step")
+    axes.set_xlabel("block (dotted: downsample blocks)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if gradients and any(value > 0 for curve in group for value in curve.values):
+        axes.set_yscale("log")
+    elif not gradients:
+        axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    if gradients:
+        axes.legend(frameon=False, fontsize="small")

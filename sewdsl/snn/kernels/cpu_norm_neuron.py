@@ -1,0 +1,228 @@
+"""Batch norm, the neurons behind it and the join that takes their spikes at once, on the CPU.
+
+Nothing is kept but the input, numbers for each channel, and the join's other operand where its gradient needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import channels_source, cpu_neuron, memory_layout, norm_source, thread_blocks
+from sewdsl.snn.kernels.neuron_call import NeuronCall
+
+MAX_GROUPS = 64
+"""The greatest number of groups of blocks, each of which has sums of its own."""
+
+
+class Partition(NamedTuple):
+    """How the neurons of an input are shared out.
+
+    Attributes:
+        groups: Of blocks.
+        T: Time-steps.
+        neurons: How many there are.
+        block: Neurons in a block.
+        stride: How far apart in memory the channels of a place lie.
+        C: Channels.
+    """
+
+    groups: int
+    T: int
+    neurons: int
+    block: int
+    stride: int
+    C: int
+
+    @classmethod
+    def of(cls, x_TN: Tensor) -> Partition:
+        """Depends on shape, layout and number format alone."""
+        T, neurons, C = x_TN.shape[0], x_TN[0].numel(), x_TN.shape[2]
+        block = cpu_neuron.block_size(x_TN)
+        stride = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
+        return cls(min(MAX_GROUPS, -(-neurons // block)), T, neurons, block, stride, C)
+
+    def run(self, kernel: Callable[..., None], arrays: tuple[Any, ...], *scalars: float) -> None:
+        """Calls a kernel on all groups."""
+
+        def work(first: int, last: int) -> None:
+            kernel(*arrays, first, last, *self, *scalars)
+
+        thread_blocks.run_in_blocks(
+            work, self.groups, 1, parallel=self.neurons * self.T > cpu_neuron.MIN_PARALLEL_STEPS
+        )
+
+
+def statistics(x_TN: Tensor) -> Tensor:
+    """Mean and biased variance of every channel of ``[T, N, C, *]`` over all else, ``[2, C]``, float32 at least."""
+    share = Partition.of(x_TN)
+    sums = np.zeros((share.groups, share.C, 2))
+    arrays = *memory_layout.step_rows(x_TN, memory_layout.step_strides(x_TN)), sums
+    share.run(_statistics(memory_layout.dtype_name(x_TN)), arrays)
+    mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
+    found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
+    return found.to(torch.promote_types(x_TN.dtype, torch.float32))
+
+
+class KernelChannels(NamedTuple):
+    """What batch norm has for each channel, ``[C]``: the current is ``weight · (x - mean) · rstd + bias``."""
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    rstd: Tensor
+
+    def line(self) -> tuple[Tensor, Tensor]:
+        """a and b of the current ``a · x + b``, as torch computes them."""
+        a = self.weight * self.rstd
+        return a, self.bias - self.mean * a
+
+
+class FusedJoin(NamedTuple):
+    """The join that takes the spikes, if one does.
+
+    Attributes:
+        tape: What it computes of them and of its other operand, see :mod:`joining`; empty: there is none.
+        other: That operand, in the shape and number format of the input; None: there is none, or it is not needed.
+    """
+
+    tape: str
+    other: Tensor | None
+
+
+class NeedsGrad(NamedTuple):
+    """Which gradients are asked for.
+
+    Attributes:
+        x: Of the input.
+        channels: Of weight and bias.
+        factors: Of decay, gain and drift.
+        other: Of the join's other operand.
+    """
+
+    x: bool
+    channels: bool
+    factors: bool
+    other: bool
+
+
+class NormGradients(NamedTuple):
+    """Gradients; those not wanted are empty or zero.
+
+    Attributes:
+        x_TN: Of the input.
+        channels: Of weight and bias, ``[2, C]``.
+        factors: Of decay, gain and drift, ``[3]``.
+        other_TN: Of the join's other operand.
+    """
+
+    x_TN: Tensor
+    channels: Tensor
+    factors: Tensor
+    other_TN: Tensor
+
+
+def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
+    """What neurons at rest give, or what the join makes of it."""
+    y_TN, strides = work.spikes(), memory_layout.step_strides(work.x_TN)
+    sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), y_TN)
+    arrays = *sequences, *map(memory_layout.flat_row, channels.line())
+    Partition.of(work.x_TN).run(_forward(work.stored, work.law.reset, joint.tape), arrays, *_scalars(work))
+    return y_TN
+
+
+def gradients(  # noqa: PLR0913 -- a whole layer
+    work: NeuronCall, g_TN: Tensor, channels: KernelChannels, joint: FusedJoin, wanted: NeedsGrad, *, batch: bool
+) -> NormGradients:
+    """The gradients of :func:`forward`.
+
+    Args:
+        work: That of the forward.
+        g_TN: Gradient of what it gave.
+        channels: Those of the forward.
+        joint: That of the forward.
+        wanted: Which gradients are.
+        batch: Whether mean and rstd are those of x.
+    """
+    a, b = channels.line()
+    gain, batch = work.numbers()[1], batch and wanted.x
+    nothing = work.nothing(work.x_TN.dtype)
+    g_x_TN, g_other_TN = (work.spikes() if wants else nothing.clone() for wants in (wanted.x, wanted.other))
+    ones, products, g_decay = _pull(
+        work, joint, (g_TN, g_other_TN, g_x_TN), (a, b, a * gain), wanted._replace(channels=wanted.channels or batch)
+    )
+    factors = torch.stack([g_decay, (a * products + b * ones).sum(), ones.sum()])
+    ones, products = gain * ones, gain * products
+    sums = torch.stack([(products - channels.mean * ones) * channels.rstd, ones])
+    if batch:
+        product, one = sums * (work.x_TN.shape[2] / work.x_TN.numel())
+        p = (-a * channels.rstd * product).to(a.dtype)
+        q = (-a * one - p * channels.mean).to(a.dtype)
+        arrays = (
+            *_sequences(memory_layout.step_strides(work.x_TN), work.x_TN, g_x_TN),
+            memory_layout.flat_row(p),
+            memory_layout.flat_row(q),
+        )
+        Partition.of(work.x_TN).run(_settle(work.stored), arrays)
+    return NormGradients(g_x_TN, sums.to(a.dtype), factors, g_other_TN)
+
+
+def _pull(
+    work: NeuronCall, joint: FusedJoin, gradients: tuple[Tensor, ...], lines: tuple[Tensor, ...], wanted: NeedsGrad
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Fills gradients; sums over channels of g, the gradient of the potential, and of g · x; the gradient of decay."""
+    share, law, strides = Partition.of(work.x_TN), work.law, memory_layout.step_strides(work.x_TN)
+    sums = wanted.channels or wanted.factors
+    variant = norm_source.NormKernelVariant(
+        work.stored,
+        law.reset,
+        law.detach_reset,
+        law.slope,
+        joint.tape,
+        wants_x=wanted.x,
+        wants_sums=sums,
+        wants_factors=wanted.factors,
+        wants_other=wanted.other,
+    )
+    channels, g_decay = np.zeros((share.groups, share.C, 2)), np.zeros(share.groups)
+    sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), *gradients)
+    share.run(_backward(variant), (*sequences, *map(memory_layout.flat_row, lines), channels, g_decay), *_scalars(work))
+    ones, products = torch.from_numpy(channels.sum(0)).unbind(1)
+    return ones, products, torch.tensor(g_decay.sum())
+
+
+def _or_nothing(other: Tensor | None, work: NeuronCall) -> Tensor:
+    return work.nothing(work.x_TN.dtype) if other is None else other
+
+
+def _sequences(strides: memory_layout.Strides, *tensors: Tensor) -> list[Any]:
+    return [part for tensor in tensors for part in memory_layout.step_rows(tensor, strides)]
+
+
+def _scalars(work: NeuronCall) -> tuple[float, ...]:
+    return work.law.rest, *work.numbers(), work.law.v_threshold, work.law.v_reset or 0.0
+
+
+@cache
+def _statistics(stored: str) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(channels_source.render_statistics(stored), "statistics")
+
+
+@cache
+def _forward(stored: str, reset: str, join: str) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(norm_source.render_forward(stored, reset, join), "forward")
+
+
+@cache
+def _backward(variant: norm_source.NormKernelVariant) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(norm_source.render_backward(variant), "backward")
+
+
+@cache
+def _settle(stored: str) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(norm_source.render_statistics_terms(stored), "settle")

@@ -1,0 +1,113 @@
+"""Neurons over time on a CUDA device: Triton's kernels, and how torch's tensors get there."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import compile_cache, cuda_source, memory_layout
+from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
+
+BLOCK_NEURONS = 256
+"""Neurons in a program of the grid."""
+
+
+def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
+    """Spikes, and the potential after the last step; where that is not wanted, an empty tensor stands for it."""
+    x_TN, v_N = _laid_out(work)
+    spikes_TN = work.spikes()
+    final_N = work.potential() if final else work.nothing(work.wide)
+    if work.neurons:
+        start = x_TN if v_N is None else v_N
+        with _on(x_TN.device):
+            _kernels(work.law.slope).forward[_grid(work)](
+                *(x_TN, start, spikes_TN, final_N, *_scalars(work), x_TN.stride(0), work.neurons, work.T),
+                **_options(work),
+                ENDS=final,
+            )
+    return spikes_TN, final_N
+
+
+def backward(
+    work: NeuronCall, g_spikes_TN: Tensor | None, g_final_N: Tensor | None, wants: NeuronNeedsGrad
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the input, of the first potential, and of the three factors; empty tensors for those not wanted.
+
+    Args:
+        work: That of the forward.
+        g_spikes_TN: Gradient of the spikes; None: zeros.
+        g_final_N: Gradient of the final potential; None: zeros.
+        wants: Which gradients are wanted.
+    """
+    g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
+    g_v_N = work.potential() if wants.v else work.nothing(work.wide)
+    table = work.x_TN.new_zeros((_grid(work)[0], 3) if wants.factors else (0, 3), dtype=torch.float64)
+    if work.neurons:
+        x_TN, v_N = _laid_out(work)
+        strides, size = memory_layout.step_strides(work.x_TN), x_TN.numel()
+        rows = g_x_TN if g_x_TN.dtype == work.wide and wants.x else x_TN.new_empty(size, dtype=work.wide)
+        g_spikes_TN = work.spikes().zero_() if g_spikes_TN is None else memory_layout.with_strides(g_spikes_TN, strides)
+        start = x_TN if v_N is None else v_N
+        end = x_TN if g_final_N is None else memory_layout.with_strides(g_final_N, strides)
+        with _on(x_TN.device):
+            _kernels(work.law.slope).backward[_grid(work)](
+                *(x_TN, start, g_spikes_TN, end, g_x_TN, g_v_N, rows, table, *_scalars(work)),
+                *(x_TN.stride(0), g_spikes_TN.stride(0), work.neurons, work.T),
+                **_options(work),
+                ENDS=g_final_N is not None,
+                DETACH=work.law.detach_reset,
+                **{f"WANTS_{name.upper()}": wanted for name, wanted in wants._asdict().items()},
+            )
+    return g_x_TN, g_v_N, table.sum(0)
+
+
+def _on(device: torch.device) -> AbstractContextManager[object]:
+    """Launches on the device of the tensors, whichever is the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def _laid_out(work: NeuronCall) -> tuple[Tensor, Tensor | None]:
+    """Input and first potential with their memory in one order."""
+    strides = memory_layout.step_strides(work.x_TN)
+    return memory_layout.with_strides(work.x_TN, strides), None if work.v_N is None else memory_layout.with_strides(
+        work.v_N, strides
+    )
+
+
+def _grid(work: NeuronCall) -> tuple[int]:
+    return (-(-work.neurons // BLOCK_NEURONS),)
+
+
+def _scalars(work: NeuronCall) -> tuple[Any, ...]:
+    """The factors, each a number or a tensor to be read on the device, and the constants."""
+    law = work.law
+    factors = (
+        number if tensor is None else tensor
+        for number, tensor in zip(law[:3], (work.decay, work.gain, work.drift), strict=True)
+    )
+    return *factors, law.rest, law.v_threshold, law.v_reset or 0.0
+
+
+def _options(work: NeuronCall) -> dict[str, Any]:
+    return {
+        "STARTS": work.v_N is not None,
+        "SOFT": work.law.v_reset is None,
+        "DECAY": work.decay is not None,
+        "GAIN": work.gain is not None,
+        "DRIFT": work.drift is not None,
+        "BLOCK": BLOCK_NEURONS,
+        "enable_fp_fusion": False,
+    }
+
+
+@cache
+def _kernels(slope: str) -> ModuleType:
+    """The kernels for a surrogate; Triton is loaded only now."""
+    import triton  # noqa: PLC0415
+
+    return compile_cache.load_source(cuda_source.render_kernels(slope), f"triton {triton.__version__}")

@@ -1,0 +1,234 @@
+"""Which kernel runs: the fastest that can, and the reference where no other can.
+
+The environment variable ``SEWDSL_KERNELS=reference``, or ``with using("reference"):``, leaves everything to the
+reference.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import reference, tapes, torch_operators
+from sewdsl.snn.kernels.neuron_call import NeuronConstants
+from sewdsl.snn.kernels.tapes import trace_surrogate
+from sewdsl.snn.protocols import JoinSpec, LinearSpec, NeuronSpec
+
+Choice = Literal["fastest", "reference"]
+
+_FORMATS = (torch.float32, torch.bfloat16, torch.float16)
+_KERNELS = {
+    device: formats
+    for device, package, formats in (("cpu", "numba", (*_FORMATS, torch.float64)), ("cuda", "triton", _FORMATS))
+    if find_spec(package) is not None  # it is loaded when the first kernel is needed
+}
+"""For which number formats there are kernels, by kind of device."""
+
+LARGE_TENSOR_ELEMENTS = 1 << 20
+"""Numbers in a tensor from which on storing less is worth computing more: below, it is quickly there again, and finding
+memory for it takes no longer than the arithmetic."""
+
+_choice = os.environ.get("SEWDSL_KERNELS", "fastest")
+
+
+@contextmanager
+def use_kernels(choice: Choice) -> Iterator[None]:
+    """Chooses the kernels for as long as it lasts, in all threads; backward passes go the way of their forwards."""
+    global _choice  # noqa: PLW0603 -- one switch for the process, as the environment variable is
+    before, _choice = _choice, _known(choice)
+    try:
+        yield
+    finally:
+        _choice = before
+
+
+def cpu_kernels_enabled() -> bool:
+    """Whether the CPU's kernels may be used, and can."""
+    return _known(_choice) != "reference" and "cpu" in _KERNELS
+
+
+def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
+    """Runs neurons over a sequence, from rest.
+
+    Args:
+        spec: What they compute.
+        x_TN: Input current, ``[T, N, *]``, T >= 1.
+        learned: Values of the learnable scalars.
+
+    Returns:
+        Spikes ``[T, N, *]``.
+    """
+    return _run(spec, x_TN, None, learned, final=False)[0]
+
+
+class ChannelAffine(NamedTuple):
+    """How the current of each channel is normalised: ``weight · (x - mean) · rstd + bias``, all ``[C]``.
+
+    Attributes:
+        weight: Learned.
+        bias: Learned.
+        mean: Of the channel.
+        rstd: 1 / sqrt(variance + eps).
+        batch: Whether mean and rstd are those of the input itself.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    rstd: Tensor
+    batch: bool
+
+
+def is_large(x_TN: Tensor) -> bool:
+    """Whether storing less of a tensor is worth computing more."""
+    return x_TN.numel() >= LARGE_TENSOR_ELEMENTS
+
+
+class Joint(NamedTuple):
+    """A join of spikes, as :func:`fusible_join` finds it.
+
+    Attributes:
+        tape: What it computes.
+        other: Its other operand, ``[T, N, C, *]``.
+    """
+
+    tape: str
+    other: Tensor
+
+
+def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor], *, lean: bool = False) -> bool:
+    """Whether there is a kernel that normalises such an input and runs such neurons over it, and it pays.
+
+    It normalises each number once in the forward pass and twice in the backward, and stores none.
+
+    Args:
+        spec: What the neurons compute.
+        x_TN: What is normalised, ``[T, N, C, *]``.
+        learned: Values of the learnable scalars.
+        lean: Whether it pays in any case, since memory is short.
+    """
+    cpu = x_TN.device.type == "cpu" and x_TN.numel() > 0
+    return cpu and (lean or is_large(x_TN)) and _slope(spec, x_TN, None, learned) is not None
+
+
+def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
+    """The join of the spikes that :func:`run_norm_neurons` would give, if it can do that too; else None.
+
+    Args:
+        spec: What it computes.
+        x_TN: What is normalised, ``[T, N, C, *]``.
+        other: The join's other operand.
+        branch: Whether the spikes are the branch; else they are the identity.
+    """
+    alike = other.shape == x_TN.shape and other.device == x_TN.device
+    if not alike or torch.promote_types(other.dtype, x_TN.dtype) != x_TN.dtype:
+        return None
+    tape = tapes.trace_join(spec, branch=branch)
+    return None if tape is None else Joint(tape, other.to(x_TN.dtype))
+
+
+def run_norm_neurons(
+    spec: NeuronSpec, x_TN: Tensor, channels: ChannelAffine, learned: Mapping[str, Tensor], joint: Joint | None = None
+) -> Tensor:
+    """Normalises the input and runs neurons over it, from rest, where :func:`norm_kernel_applies`.
+
+    Args:
+        spec: What they compute.
+        x_TN: What is normalised, ``[T, N, C, *]``.
+        channels: How.
+        learned: Values of the learnable scalars.
+        joint: What takes the spikes.
+
+    Returns:
+        Spikes ``[T, N, C, *]``, or what the join makes of them.
+    """
+    *numbers, batch = channels
+    factors, slope = _factors(spec, learned), _slope(spec, x_TN, None, learned)
+    tape, other = joint or ("", None)
+    fast: Tensor = torch_operators.norm_neuron(
+        x_TN, other, *numbers, *_tensors(factors), _law(spec, factors, slope or ""), tape, batch=batch
+    )
+    return fast
+
+
+def run_neurons_from(
+    spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Runs neurons over a sequence.
+
+    Args:
+        spec: What they compute.
+        x_TN: Input current, ``[T, N, *]``, T >= 1.
+        v_N: Membrane potential before the first step, ``[N, *]``; None: rest.
+        learned: Values of the learnable scalars.
+
+    Returns:
+        Spikes ``[T, N, *]`` in the number format of the current, and the membrane potential after the last step
+        ``[N, *]``, in float32 at least.
+    """
+    return _run(spec, x_TN, v_N, learned, final=True)
+
+
+def _run(
+    spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
+) -> tuple[Tensor, Tensor]:
+    slope = _slope(spec, x_TN, v_N, learned)
+    if slope is None:
+        return reference.integrate(spec, x_TN, v_N, learned)
+    factors = _factors(spec, learned)
+    fast: tuple[Tensor, Tensor] = torch_operators.neuron(
+        x_TN, v_N, *_tensors(factors), _law(spec, factors, slope), final=final
+    )
+    return fast
+
+
+def _slope(spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]) -> str | None:
+    """The tape of the surrogate's derivative, if there is a kernel for such neurons and tensors."""
+    if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
+        return None
+    return trace_surrogate(spec.surrogate) if all(_scalar(f, x_TN.device) for f in _factors(spec, learned)) else None
+
+
+def _factors(spec: NeuronSpec, learned: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
+    assert isinstance(spec, LinearSpec)  # noqa: S101 -- asked only of such
+    return spec.dynamics(**learned)
+
+
+def _tensors(factors: tuple[Any, Any, Any]) -> list[Tensor | None]:
+    """Those that are learned."""
+    return [factor if isinstance(factor, Tensor) else None for factor in factors]
+
+
+def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
+    """Whether there is a kernel for such tensors."""
+    if _known(_choice) == "reference" or x_TN.dtype not in _KERNELS.get(x_TN.device.type, ()):
+        return False
+    wide = torch.promote_types(x_TN.dtype, torch.float32)
+    return v_N is None or (v_N.dtype == wide and v_N.shape == x_TN.shape[1:] and v_N.device == x_TN.device)
+
+
+def _scalar(factor: Any, device: torch.device) -> bool:
+    """Whether a factor is one number for all neurons, and where they are."""
+    if isinstance(factor, Tensor):
+        return factor.ndim == 0 and factor.device == device
+    return isinstance(factor, int | float)
+
+
+def _law(spec: NeuronSpec, factors: tuple[Any, Any, Any], slope: str) -> str:
+    decay, gain, drift = (0.0 if isinstance(factor, Tensor) else float(factor) for factor in factors)
+    v_reset = None if spec.v_reset is None else float(spec.v_reset)
+    rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
+    return NeuronConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset, slope).text()
+
+
+def _known(choice: str) -> str:
+    if choice in {"fastest", "reference"}:
+        return choice
+    message = f"there are no kernels named {choice!r}: choose 'fastest' or 'reference' (SEWDSL_KERNELS)"
+    raise ValueError(message)

@@ -1,0 +1,100 @@
+"""Max pooling of large maps on the CPU, two to four times as fast as torch's, keeping a byte for each maximum.
+
+Of equal numbers the first of the window wins, and one that is not a number wins over all before it, as torch has it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import cpu_neuron, cpu_numbers, dispatch, memory_layout, pool_source, thread_blocks
+
+Window = tuple[int, int, int, int, int, int]
+"""Height and width of the window, of its step, and of the padding on each side."""
+
+
+def kernel_applies(x: Tensor, window: Window) -> bool:
+    """Whether there is a kernel for such maps, and it pays.
+
+    Args:
+        x: Maps, ``[N, C, H, W]``.
+        window: What slides over them.
+    """
+    return (
+        x.device.type == "cpu"
+        and dispatch.cpu_kernels_enabled()
+        and dispatch.is_large(x)
+        and memory_layout.dtype_name(x) in cpu_numbers.FORMATS
+        and window[0] * window[1] <= pool_source.TAPS
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    """The largest number of each window, and which of the window's places it has.
+
+    Args:
+        x: Maps that suit, ``[N, C, H, W]``.
+        window: What slides over them.
+
+    Returns:
+        Maxima ``[N, C, H', W']`` and their places, a byte each in the maxima's order of memory.
+    """
+    samples, C, H, W = x.shape
+    kh, kw, sh, sw, ph, pw = window
+    size = (H + 2 * ph - kh) // sh + 1, (W + 2 * pw - kw) // sw + 1
+    y = torch.empty((samples, C, *size), dtype=x.dtype, memory_format=torch.channels_last)
+    places = torch.empty(y.numel(), dtype=torch.uint8)
+    arrays, kernel = (
+        (memory_layout.flat_row(x), memory_layout.flat_row(y), places.numpy()),
+        _forward(memory_layout.dtype_name(x)),
+    )
+    thread_blocks.run_in_blocks(
+        lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
+        samples * size[0],
+        1,
+        parallel=x.numel() > cpu_neuron.MIN_PARALLEL_STEPS,
+    )
+    return y, places
+
+
+def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
+    """The gradient of the maps: that of each maximum, at its place.
+
+    Args:
+        g: Of the maxima, ``[N, C, H', W']``.
+        places: As the forward gave them.
+        g_x: Takes the gradient, ``[N, C, H, W]``, channels last.
+        window: That of the forward.
+    """
+    samples, C, H, W = g_x.shape
+    g, size = g.contiguous(memory_format=torch.channels_last), g.shape[2:]
+    arrays, kernel = (
+        (memory_layout.flat_row(g), places.numpy(), memory_layout.flat_row(g_x)),
+        _backward(memory_layout.dtype_name(g), _apart(window)),
+    )
+    thread_blocks.run_in_blocks(
+        lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
+        samples * H,
+        1,
+        parallel=g_x.numel() > cpu_neuron.MIN_PARALLEL_STEPS,
+    )
+
+
+def _apart(window: Window) -> bool:
+    """Whether windows do not overlap."""
+    kh, kw, sh, sw, _, _ = window
+    return sh >= kh and sw >= kw
+
+
+@cache
+def _forward(stored: str) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(pool_source.render_forward(stored), "forward")
+
+
+@cache
+def _backward(stored: str, apart: bool) -> cpu_neuron.Kernel:  # noqa: FBT001 -- a key
+    return cpu_neuron.compile_kernel(pool_source.render_backward(stored, apart=apart), "backward")

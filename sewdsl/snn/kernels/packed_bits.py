@@ -1,0 +1,59 @@
+"""Spikes and counts in 1, 2, 4 or 8 bits each, for as long as nobody computes with them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import final
+
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import bits_source, cpu_neuron, memory_layout, thread_blocks
+
+MIN_PARALLEL_ELEMENTS = 1 << 16
+"""Up to so many numbers, waking a thread takes longer than the work."""
+
+
+@final
+class PackedTensor:
+    """Whole numbers in few bits; what comes back is what was put in, to the bit and in the same layout.
+
+    Args:
+        x: Any shape and floating-point format, on the CPU; its values are whole and from 0 to 2**bits - 1.
+        bits: Of each number.
+    """
+
+    def __init__(self, x: Tensor, bits: int) -> None:
+        self._shape, self._dtype, self._bits = x.shape, x.dtype, bits
+        self._strides = memory_layout.step_strides(x[None])
+        groups = -(-x.numel() // (bits_source.LANES * 8 // bits))
+        self._bytes = torch.empty(groups * bits_source.LANES, dtype=torch.uint8)
+        self._run(_pack(memory_layout.dtype_name(x), bits), memory_layout.with_strides(x, self._strides))
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes."""
+        return self._bytes.numel()
+
+    def unpack(self) -> Tensor:
+        """The numbers."""
+        x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
+        self._run(_unpack(memory_layout.dtype_name(x), self._bits), x)
+        return x
+
+    def _run(self, kernel: cpu_neuron.Kernel, x: Tensor) -> None:
+        row, octets = memory_layout.flat_row(x), self._bytes.numpy()
+        groups = len(octets) // bits_source.LANES
+        thread_blocks.run_in_blocks(
+            lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > MIN_PARALLEL_ELEMENTS
+        )
+
+
+@cache
+def _pack(stored: str, bits: int) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(bits_source.render_pack(stored, bits), "pack")
+
+
+@cache
+def _unpack(stored: str, bits: int) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(bits_source.render_unpack(stored, bits), "unpack")

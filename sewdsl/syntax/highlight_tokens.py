@@ -1,0 +1,238 @@
+"""The tokens of a text with what they are, for highlighting; never fails, whatever the text."""
+
+from __future__ import annotations
+
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Literal
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.garbage import put_off
+from sewdsl.source import Source, Span
+from sewdsl.syntax.brackets import match_brackets
+from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.syntax.scanner import scan, token_end, token_start
+from sewdsl.syntax.statements import mark_alternatives, statements
+from sewdsl.syntax.word_parts import split_after_formula, split_block_arguments, split_name, split_quantity
+
+if TYPE_CHECKING:
+    from lark import Token
+
+    from sewdsl.syntax.statements import Lines
+
+TokenType = Literal[
+    "argument",
+    "bad",
+    "block",
+    "bracket",
+    "comment",
+    "formula",
+    "key",
+    "keyword",
+    "name",
+    "number",
+    "operator",
+    "separator",
+    "string",
+    "unit",
+    "value",
+]
+"""What a piece of text is:
+
+- ``keyword``: a statement's first word, ``on`` behind a section's name, ``or`` in a shortcut; ``key``: the name of a
+  setting or of an expected figure.
+- ``name``: a layer, a neuron, a join, an optimizer; ``block``: a name of several words, or one that is being defined.
+- ``argument``: the name of an argument, letters of compact ones, a block's parameter; ``value``: any other word, and a
+  data set's or a code's name with its hyphens.
+- ``number``, ``unit`` (the M of 0.13M), ``string``, ``comment``.
+- ``operator``, ``separator`` (a comma), ``bracket``, ``formula`` (the brackets of ``$(…)``).
+- ``bad``: characters that the language does not know.
+"""
+Piece = tuple[TokenType, int, int]
+"""What the characters from an offset up to another are."""
+_Context = Literal["expression", "values", "arguments", "parameters", "block name", "place"]
+
+_KEYWORDS = frozenset({"SECTION", "_VERSION", "_BODY", "_BLOCK", "_USE", "_EXPECT", "_CLAIM", "_ALLOW", "_ON", "_OR"})
+_PLAIN: dict[str, TokenType] = {
+    **dict.fromkeys(_KEYWORDS, "keyword"),
+    **dict.fromkeys(("STRING", "UNTERMINATED"), "string"),
+    **dict.fromkeys(("INTEGER", "DECIMAL", "SIZE"), "number"),
+    **dict.fromkeys(("LBRACE", "RBRACE", "LESS", "MORE", "_LSQB", "_RSQB", "_LPAR", "_RPAR"), "bracket"),
+    "COMMENT": "comment",
+    "KEY": "key",
+    "_OPEN": "formula",
+    "_COMMA": "separator",
+    "BAD": "bad",
+}
+_OPENS: dict[str, _Context] = {
+    "_OPEN": "parameters",
+    "_LPAR": "arguments",
+    "_LSQB": "expression",
+    "LBRACE": "expression",
+    "LESS": "expression",
+}
+_CLOSES = {"_OPEN": ")", "_LPAR": ")", "_LSQB": "]", "LBRACE": "}", "LESS": ">\u27e9"}
+_BEGINS: dict[str, _Context] = {
+    "_BODY": "expression",
+    "_BLOCK": "block name",
+    "_ALLOW": "place",
+    "SECTION": "place",
+}
+_IN_PLACE = frozenset({"WORD", "INTEGER", "DECIMAL", "QUANTITY", "SIZE"})
+
+
+class _Walk:
+    """One walk over the tokens of a statement, an entry of a section, or a compact text."""
+
+    def __init__(self, source: Source, tokens: list[Token], context: _Context) -> None:
+        self.text = source.text
+        self.tokens = tokens
+        self.open: list[tuple[str, _Context]] = [("", context)]
+        self.pieces: list[Piece] = []
+
+    @property
+    def context(self) -> _Context:
+        """What the innermost bracket holds, or the statement."""
+        return self.open[-1][1]
+
+    def run(self) -> list[Piece]:
+        """What each token is, in pieces."""
+        index = 0
+        while index < len(self.tokens):
+            index += self._take(index)
+        return self.pieces
+
+    def _take(self, index: int) -> int:
+        """Goes on; how many tokens were taken."""
+        token = self.tokens[index]
+        if token.type == "WORD":
+            return self._word(index)
+        if self.context == "place" and self._in_place(index):
+            self._add(token, "value")
+        elif token.type == "QUANTITY":
+            self.pieces += split_quantity(token, token_start(token))
+        elif self._closes(token):
+            opener, _ = self.open.pop()
+            self._add(token, "formula" if opener == "_OPEN" else "bracket")
+        else:
+            self._add(token, _PLAIN.get(token.type, "operator"))
+            self._enter(token)
+        return 1
+
+    def _add(self, token: Token, kind: TokenType) -> None:
+        self.pieces.append((kind, token_start(token), token_end(token)))
+
+    def _closes(self, token: Token) -> bool:
+        return len(self.open) > 1 and token in _CLOSES[self.open[-1][0]]
+
+    def _enter(self, token: Token) -> None:
+        """Notes what begins with a token."""
+        opened = _OPENS.get(token.type)
+        if opened == "arguments" and self.context in {"parameters", "block name"}:
+            opened = "parameters"
+        if opened:
+            self.open.append((token.type, opened))
+        elif token.type == "_EQUAL" and self.context == "block name":
+            self.open[-1] = ("", "expression")
+
+    def _in_place(self, index: int) -> bool:
+        """Whether a token is part of a name such as ``cifar10-dvs``; its hyphens touch what follows them."""
+        if self.tokens[index].type == "_DASH":
+            return self._type(index + 1) in _IN_PLACE and self._touched(index)
+        return self.tokens[index].type in _IN_PLACE
+
+    def _type(self, index: int) -> str:
+        """The type of a token, if there is one."""
+        return self.tokens[index].type if index < len(self.tokens) else ""
+
+    def _touched(self, index: int) -> bool:
+        """Whether nothing stands between a token and the next."""
+        return token_end(self.tokens[index]) == token_start(self.tokens[index + 1])
+
+    def _word(self, index: int) -> int:
+        """Takes a word, with those behind it that are part of the same name."""
+        token = self.tokens[index]
+        simple: dict[str, TokenType] = {"parameters": "argument", "place": "value"}
+        if self._behind_formula(index):
+            self.pieces += split_after_formula(token, token_start(token))
+        elif self.context in simple:
+            self._add(token, simple[self.context])
+        elif self.context == "arguments" and self._type(index + 1) == "_EQUAL":
+            self._add(token, "argument")
+        elif self.context == "block name" or (self.context != "values" and self._type(index + 1) == "WORD"):
+            return self._words(index)
+        else:
+            self.pieces += self._single(index)
+        return 1
+
+    def _words(self, index: int) -> int:
+        """Takes a name of several words, which only blocks have, with the white space in it."""
+        places = range(index, len(self.tokens))
+        stop = next((i for i in places if self.tokens[i].type != "WORD"), len(self.tokens))
+        words = self.tokens[index:stop]
+        begin = token_start(words[0])
+        for word, following in zip_longest(words, words[1:]):
+            if following is None or set(self.text[token_end(word) : token_start(following)]) & {"\r", "\n"}:
+                self.pieces.append(("block", begin, token_end(word)))
+                begin = token_start(following) if following else token_end(word)
+        return len(words)
+
+    def _single(self, index: int) -> list[Piece]:
+        """The pieces of a word that is a whole name, or none."""
+        token = self.tokens[index]
+        goes_on = self._type(index + 1) == "_OPEN" and self._touched(index)
+        if self.context == "arguments" and (found := split_block_arguments(token, token_start(token), goes_on=goes_on)):
+            return found
+        called = self._type(index + 1) in {"_LPAR", "_LSQB"}
+        if self.context == "expression" or called or token[0].isupper():
+            return split_name(token, token_start(token), goes_on=goes_on)
+        return [("value", token_start(token), token_end(token))]
+
+    def _behind_formula(self, index: int) -> bool:
+        """Whether a word goes on behind the ``)`` of a ``$(…)``, as k3 in ``c$(c)k3``."""
+        return (
+            bool(index)
+            and self.tokens[index - 1] == ")"
+            and self.pieces[-1][0] == "formula"
+            and self._touched(index - 1)
+        )
+
+
+def _statement(source: Source, lines: Lines) -> list[Piece]:
+    """What the tokens of a statement are, comments aside."""
+    first, context = lines.tokens[0], _BEGINS.get(lines.tokens[0].type, "values")
+    pieces: list[Piece] = []
+    rest = lines.tokens
+    if first.type in {"_EXPECT", "_CLAIM"} and len(rest) > 1 and rest[1].type == "WORD":
+        pieces = [("keyword", token_start(first), token_end(first)), ("key", token_start(rest[1]), token_end(rest[1]))]
+        rest = rest[2:]
+    for tokens in lines.entries:
+        mark_alternatives(tokens)
+    entries = (_Walk(source, tokens, "values").run() for tokens in lines.entries)
+    return [*pieces, *_Walk(source, rest, context).run(), *chain.from_iterable(entries)]
+
+
+def _ordered(source: Source, pieces: list[Piece], found: list[Token]) -> list[tuple[TokenType, Span]]:
+    comments: list[Piece] = [
+        ("comment", token_start(token), token_end(token)) for token in found if token.type == "COMMENT"
+    ]
+    return [(kind, Span(source, a, b)) for kind, a, b in sorted([*pieces, *comments], key=lambda piece: piece[1])]
+
+
+@put_off()
+def tokens(source: Source) -> list[tuple[TokenType, Span]]:
+    """Everything in a ``.net`` file but white space, in order, also where the file has errors.
+
+    A token of the compiler comes in pieces where it says several things, as ``c32k3s1`` does.
+    """
+    found = scan(source)
+    lines = statements(found, match_brackets(source, found, Diagnostics(), DEFAULT_LIMITS))
+    return _ordered(source, [piece for statement in lines for piece in _statement(source, statement)], found)
+
+
+@put_off()
+def compact_tokens(source: Source) -> list[tuple[TokenType, Span]]:
+    """Likewise for a compact string, in which newlines are white space."""
+    found = scan(source)
+    visible = [token for token in found if token.type not in {"COMMENT", "NEWLINE"}]
+    mark_alternatives(visible)
+    return _ordered(source, _Walk(source, visible, "expression").run(), found)

@@ -1,0 +1,184 @@
+"""Where statements begin and end, and the first of them, ``sewdsl 1``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.source import Source, Span
+from sewdsl.syntax.lexicon import CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
+from sewdsl.syntax.scanner import token_end, token_start
+
+if TYPE_CHECKING:
+    from lark import Token
+
+    from sewdsl.syntax.brackets import BracketPairs
+
+
+_BEHIND_A_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "SIZE", "LBRACE", "LESS"})
+"""What follows a keyword but hardly the first word of a layer: ``-`` at a line's end, then ``expect parameters``."""
+
+
+@dataclass
+class Lines:
+    """The tokens of one statement, without newlines and comments; its first word's kind is that of its keyword.
+
+    Attributes:
+        tokens: All, for a section without its entries.
+        entries: Those between a section's braces, each with ``KEY`` in front.
+    """
+
+    tokens: list[Token] = field(default_factory=list)
+    entries: list[list[Token]] = field(default_factory=list)
+
+    @property
+    def section(self) -> bool:
+        """Whether it has entries."""
+        return bool(self.tokens) and self.tokens[0].type == "SECTION"
+
+
+class _Layout:
+    """One walk over the tokens of a file."""
+
+    def __init__(self, brackets: BracketPairs) -> None:
+        self.brackets = brackets
+        self.statements: list[Lines] = []
+        self.statement: Lines | None = None
+        self.depth = 0
+        self.unclosed = False
+        self.newline = False
+        self.previous = ""
+
+    def take(self, token: Token, following: Token | None) -> None:
+        """Goes on by one token, knowing the next."""
+        if token.type == "NEWLINE":
+            self.newline = True
+            return
+        if self.statement is None or (self.newline and self._ends(token, following)):
+            self._begin(token)
+        elif self.newline and self._between_entries and self.statement.entries:
+            self.statement.entries.append([])
+        self.newline = False
+        self._add(token)
+        self.previous = token.type
+
+    @property
+    def _between_entries(self) -> bool:
+        """Whether a newline here separates entries of a section."""
+        return self.statement is not None and self.statement.section and self.depth == 1 and not self._continues
+
+    @property
+    def _continues(self) -> bool:
+        return self.previous in CONTINUATION_TOKENS
+
+    def _ends(self, token: Token, following: Token | None) -> bool:
+        """Whether a token that is first in its line begins a statement of its own."""
+        assert self.statement is not None  # noqa: S101 -- asked only within one
+        if self.unclosed:
+            return token.type == "WORD" and (token.column or 0) <= (self.statement.tokens[0].column or 0)
+        if self.depth == 0 and self._continues:
+            known = token in KEYWORDS or token in SETTINGS
+            return known and following is not None and following.type in _BEHIND_A_KEYWORD
+        return self.depth == 0
+
+    def _begin(self, token: Token) -> None:
+        if token.type == "WORD":
+            token.type = KEYWORDS.get(token, "KEY")
+        self.statement = Lines()
+        self.statements.append(self.statement)
+        self.depth, self.unclosed = 0, False
+
+    def _add(self, token: Token) -> None:
+        assert self.statement is not None  # noqa: S101 -- take() has just begun one
+        tokens = self.statement.tokens
+        change = self.brackets.depth.get(token_start(token), 0)
+        self.depth += change
+        self.unclosed = self.unclosed or token_start(token) in self.brackets.unclosed
+        inside = self.statement.section and bool(self.statement.entries) and self.depth > 0
+        if inside:
+            tokens = self.statement.entries[-1]
+            if not tokens and token.type == "WORD":
+                token.type = "KEY"
+        elif self.statement.section and len(tokens) == 1 and token == "on":
+            token.type = "_ON"
+        tokens.append(token)
+        if self.statement.section and self.depth == 1 and change == 1 and token.type == "LBRACE":
+            self.statement.entries.append([])
+
+
+def statements(tokens: list[Token], brackets: BracketPairs) -> list[Lines]:
+    """The statements of a file, in order."""
+    layout = _Layout(brackets)
+    visible = [token for token in tokens if token.type != "COMMENT"]
+    for token, following in zip_longest(visible, visible[1:]):
+        layout.take(token, following)
+    for statement in layout.statements:
+        mark_alternatives(statement.tokens)
+        statement.entries = [entry for entry in statement.entries if entry]
+    return layout.statements
+
+
+def mark_alternatives(tokens: list[Token]) -> None:
+    """Makes ``or`` a keyword where it stands behind the ``|`` of a join, in no other bracket."""
+    stack: list[bool] = []
+    for token in tokens:
+        if token.type in {"_LSQB", "_LPAR", "_OPEN", "LBRACE", "LESS"}:
+            stack.append(False)
+        elif token.type in {"_RSQB", "_RPAR", "RBRACE", "MORE"} and stack:
+            stack.pop()
+        elif token.type == "_BAR" and stack:
+            stack[-1] = True
+        elif token.type == "WORD" and token == "or" and stack and stack[-1]:
+            token.type = "_OR"
+
+
+_FIRST = f"sewdsl {VERSION}"
+
+
+def check_version(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
+    """Reports a file that does not begin with the version of its language, or with one that is not known.
+
+    A misspelt first word is reported and then taken for the right one.
+    """
+    versions = [lines for lines in statements if lines.tokens[0].type == "_VERSION"]
+    if not versions:
+        _report_missing(source, statements[0].tokens if statements else [], diagnostics)
+        return
+    for number in versions[0].tokens[1:2]:
+        if number.type == "INTEGER" and number.lstrip("0") != str(VERSION):
+            diagnostics.report(
+                "unsupported-version",
+                f"version {number} of the language is not known, only {VERSION}",
+                Span(source, token_start(number), token_end(number)),
+                label=f"expected {VERSION}",
+                help="a newer sewdsl may read this file",
+            )
+    first, *more = versions
+    if statements[0] is not first:
+        _report_misplaced(source, first, "missing-version", "the version must be the first statement", diagnostics)
+    for lines in more:
+        _report_misplaced(source, lines, "unexpected-token", "the version comes a second time", diagnostics)
+
+
+def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
+    if 0 < len(tokens) <= len(_FIRST.split()) and get_close_matches(tokens[0].lower(), ["sewdsl"]):
+        first = tokens[0]
+        span = Span(source, token_start(first), token_end(first))
+        message = f"the file begins with '{first}', not with '{_FIRST}'"
+        fix = Fix("write 'sewdsl'", (Edit(span, "sewdsl"),), safe=False)
+        first.type = "_VERSION"
+    else:
+        span = Span(source, 0, min(1, len(source.text)))
+        message = f"the file does not begin with its version, '{_FIRST}'"
+        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}{source.line_end}"),))
+    help_ = f"the first line of a file is '{_FIRST}'"
+    diagnostics.report("missing-version", message, span, label=f"expected '{_FIRST}'", help=help_, fixes=(fix,))
+
+
+def _report_misplaced(source: Source, lines: Lines, code: str, message: str, diagnostics: Diagnostics) -> None:
+    span = Span(source, token_start(lines.tokens[0]), token_end(lines.tokens[-1]))
+    label = "move this line to the top" if code == "missing-version" else "remove this line"
+    diagnostics.report(code, message, span, label=label, help=f"a file begins with '{_FIRST}', once")

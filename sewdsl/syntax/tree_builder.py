@@ -1,0 +1,195 @@
+"""Lark's parse tree to the syntax tree: one method for each rule of the grammar."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from lark import Token, Tree
+
+from sewdsl.diagnostics import Diagnostics
+from sewdsl.source import Source, Span
+from sewdsl.syntax import tree
+from sewdsl.syntax.limits import Limits, raise_limit_help
+from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.tree import Interpolation, Number
+
+if TYPE_CHECKING:
+    from sewdsl.diagnostics import Diagnostics
+    from sewdsl.syntax.limits import Limits
+
+
+def check_count(count: Number | Interpolation, diagnostics: Diagnostics, limits: Limits) -> Number | Interpolation:
+    """The count itself, or 1 where it is reported as zero or too large; a computed one is known only in a call."""
+    if isinstance(count, Interpolation) or 1 <= count.value <= limits.repeat:
+        return count
+    if count.value:
+        diagnostics.report(
+            "repeat-too-large",
+            f"{count.text} copies are over the limit of {limits.repeat}",
+            count.span,
+            label="too many copies",
+            help=raise_limit_help("repeat"),
+        )
+    else:
+        diagnostics.report(
+            "zero-count",
+            "a repeat of 0 copies stands for nothing",
+            count.span,
+            label="must be 1 or more",
+            help="write the number of copies, or leave the repeat out",
+        )
+    return Number("1", span=count.span)
+
+
+Children = list[Any]
+"""Trees and tokens of Lark's; which, and in which order, is what the grammar says."""
+
+
+class TreeBuilder:
+    """Builds the nodes of one source; nesting is limited, so recursion is."""
+
+    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
+        self.source, self.diagnostics, self.limits = source, diagnostics, limits
+
+    def build(self, child: Tree[Token] | Token) -> Any:
+        """The node for a tree of Lark's, of the class that belongs to its rule; a Word for a token."""
+        span = self._span(child)
+        if isinstance(child, Token):
+            return tree.Word(str(child).replace("\u00d7", "x"), span=span)
+        return getattr(self, f"_{child.data}")(child.children, span)
+
+    def _all(self, children: Children) -> tuple[Any, ...]:
+        return tuple(map(self.build, children))
+
+    def _span(self, child: Tree[Token] | Token) -> Span:
+        if isinstance(child, Token):
+            return Span(self.source, token_start(child), token_end(child))
+        return Span(self.source, child.meta.start_pos, child.meta.end_pos)
+
+    # --- statements
+
+    def _statement(self, children: Children, _: Span) -> tree.Statement:
+        statement: tree.Statement = self.build(children[0])
+        return statement
+
+    def _version(self, children: Children, span: Span) -> tree.Version:
+        return tree.Version(self.build(children[0]), span=span)
+
+    def _body(self, children: Children, span: Span) -> tree.Body:
+        return tree.Body(self.build(children[0]), span=span)
+
+    _compact = _body
+
+    def _block(self, children: Children, span: Span) -> tree.BlockDefinition:
+        name, *parameters, expression = self._all(children)
+        return tree.BlockDefinition(name, tuple(parameters), expression, span=span)
+
+    def _block_parameter(self, children: Children, span: Span) -> tree.BlockParameter:
+        name, *default = self._all(children)
+        return tree.BlockParameter(name.text, *default, span=span)
+
+    def _use(self, children: Children, span: Span) -> tree.Use:
+        return tree.Use(self.build(children[0]), span=span)
+
+    def _expect(self, children: Children, span: Span) -> tree.Expect:
+        return tree.Expect(*self._all(children), span=span)
+
+    def _claim(self, children: Children, span: Span) -> tree.Claim:
+        return tree.Claim(*self._all(children), span=span)
+
+    def _allow(self, children: Children, span: Span) -> tree.Allow:
+        return tree.Allow(*self._all(children), span=span)
+
+    def _section(self, children: Children, span: Span) -> tree.Section:
+        name, *place = self._all(children[:-2])
+        return tree.Section(name, place[0].text if place else None, (), span=span)
+
+    def _place(self, children: Children, span: Span) -> tree.Word:
+        return tree.Word("-".join(children), span=span)
+
+    def _setting(self, children: Children, span: Span) -> tree.Setting:
+        key, *values = self._all(children)
+        return tree.Setting(key, tuple(values), span=span)
+
+    def _values(self, children: Children, span: Span) -> tree.Setting:
+        return tree.Setting(tree.Word("set"), self._all(children), span=span)
+
+    # --- expressions
+
+    def _sequence(self, children: Children, span: Span) -> tree.Sequence:
+        return tree.Sequence(tuple(item for item in self._all(children) if not _missing(item)), span=span)
+
+    def _call(self, children: Children, span: Span) -> tree.Call:
+        name, *arguments = children
+        given = arguments[0].children if arguments else []
+        return tree.Call(self.build(name), self._all(given), called=bool(arguments), span=span)
+
+    _plain_call = _call
+
+    def _name(self, children: Children, span: Span) -> tree.Name:
+        parts = self._all(children)
+        spaced = [before.span.end != part.span.start for before, part in pairwise(parts)]
+        return tree.Name(parts, (False, *spaced), span=span)
+
+    _block_name = _plain_name = _name
+
+    def _argument(self, children: Children, span: Span) -> tree.Argument:
+        *name, value = children
+        return tree.Argument(str(name[0]) if name else None, self.build(value), span=span)
+
+    def _repeat(self, children: Children, span: Span) -> tree.Repeat:
+        opener, body, _, count = children
+        brackets: Literal["{}", "<>"] = "{}" if opener.type == "LBRACE" else "<>"
+        times = check_count(self.build(count), self.diagnostics, self.limits)
+        return tree.Repeat(self.build(body), times, brackets, span=span)
+
+    def _join(self, children: Children, span: Span) -> tree.JoinOf:
+        return tree.JoinOf(*self._all(children), span=span)
+
+    def _alternative(self, children: Children, span: Span) -> tree.Alternative:
+        return tree.Alternative(*self._all(children), span=span)
+
+    # --- values
+
+    def _number(self, children: Children, span: Span) -> tree.Number:
+        return tree.Number(children[0].replace("\u2212", "-"), span=span)
+
+    _integer = _number
+
+    def _negative(self, children: Children, span: Span) -> tree.Number:
+        return tree.Number("-" + children[0].replace("\u2212", "-"), span=span)
+
+    def _quantity(self, children: Children, span: Span) -> tree.Quantity:
+        return tree.Quantity(str(children[0]), span=span)
+
+    def _size(self, children: Children, span: Span) -> tree.Size:
+        return tree.Size(tuple(map(int, children[0].replace("\u00d7", "x").split("x"))), span=span)
+
+    def _text(self, children: Children, span: Span) -> tree.Text:
+        return tree.Text(children[0][1:-1], span=span)
+
+    # --- arithmetic
+
+    def _interpolation(self, children: Children, span: Span) -> tree.Interpolation:
+        return tree.Interpolation(self.build(children[0]), span=span)
+
+    def _parameter(self, children: Children, span: Span) -> tree.Parameter:
+        return tree.Parameter(str(children[0]), span=span)
+
+    def _add(self, children: Children, span: Span) -> tree.Arithmetic:
+        return tree.Arithmetic("+", *self._all(children), span=span)
+
+    def _subtract(self, children: Children, span: Span) -> tree.Arithmetic:
+        return tree.Arithmetic("-", *self._all(children), span=span)
+
+    def _multiply(self, children: Children, span: Span) -> tree.Arithmetic:
+        return tree.Arithmetic("*", *self._all(children), span=span)
+
+    def _divide(self, children: Children, span: Span) -> tree.Arithmetic:
+        return tree.Arithmetic("/", *self._all(children), span=span)
+
+
+def _missing(item: tree.Item) -> bool:
+    """Whether an item stands only for one that is not there."""
+    return isinstance(item, tree.Call) and item.name.plain == ""

@@ -1,0 +1,190 @@
+"""Folder layouts of event datasets, with the extra ones of DVS128 Gesture."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from sewdsl.train.data import class_folders
+from sewdsl.train.data.dataset import DataError
+from sewdsl.train.data.events.recording import EventFile, FrameFile, Recording
+
+FRAMES = "frames_number_{T}_split_by_number"
+"""SpikingJelly's folder of frames; the number of time-steps stands in its name."""
+
+
+class Listing(NamedTuple):
+    """The recordings of a folder, by class and then by name.
+
+    Attributes:
+        place: The folder.
+        train: For training, or all where the folder has no split.
+        test: For the test.
+        label: The class of each folder's name, where folders are classes.
+    """
+
+    place: Path
+    train: Sequence[Recording]
+    test: Sequence[Recording]
+    label: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout(ABC):
+    """One way.
+
+    Attributes:
+        owner: Who leaves the data so, for messages.
+        counts: Recordings for training and for the test where all are there; None: any number is all.
+    """
+
+    owner: str = ""
+    counts: tuple[int, int] | None = None
+
+    @abstractmethod
+    def find(self, folder: Path, steps: int) -> Listing | None:
+        """What lies in a folder, for a number of time-steps; None where nothing lies in this way."""
+
+    @abstractmethod
+    def pattern(self, steps: int) -> str:
+        """The way as a pattern of paths, for messages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFolders(Layout):
+    """A folder for each class, within a folder for each split or without.
+
+    Attributes:
+        marker: Name of the folder around them; ``{T}`` stands for the number of time-steps; empty: none.
+        suffixes: Of the files.
+        frames: Whether they hold ready frames.
+        split: Whether there are folders for the splits: True, False, or None for both ways.
+        known: Names of the classes, in order; empty: any.
+    """
+
+    marker: str = ""
+    suffixes: tuple[str, ...]
+    frames: bool = False
+    split: bool | None = True
+    known: tuple[str, ...] = ()
+
+    def find(self, folder: Path, steps: int) -> Listing | None:
+        """What lies in the folder of the marker, or in this folder if it bears the marker's name."""
+        marker = self.marker.format(T=steps)
+        base = folder if folder.name == marker else folder / marker
+        parts = [class_folders.find_subfolder(base, "train"), class_folders.find_subfolder(base, "test")]
+        if self.split is False or (self.split is None and parts == [None, None]):
+            parts = [base, None]
+        names = {name for part in parts if part for name in class_folders.subfolders(part)}
+        label = class_folders.class_labels(names, self.known)
+        train, test = ([self._recording(*file) for file in self._files(part, label)] for part in parts)
+        return Listing(base, train, test, label) if train or test else None
+
+    def pattern(self, steps: int) -> str:
+        """Such as ``events_np/{train,test}/<class>/*.npz``."""
+        marker = [self.marker.format(T=steps)] if self.marker else []
+        split = ["[{train,test}]" if self.split is None else "{train,test}"] if self.split is not False else []
+        suffix = "{" + ",".join(self.suffixes) + "}" if len(self.suffixes) > 1 else self.suffixes[0]
+        return "/".join([*marker, *split, "<class>", f"*{suffix}"])
+
+    def _files(self, part: Path | None, label: dict[str, int]) -> list[tuple[int, Path]]:
+        return class_folders.class_files(part, self.suffixes, label) if part else []
+
+    def _recording(self, label: int, path: Path) -> Recording:
+        return FrameFile(label, path) if self.frames else EventFile(label, path)
+
+
+TONIC = ("ibmGestureTrain", "ibmGestureTest")
+ROW = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,18})\s*,\s*([0-9]{1,18})\s*", re.ASCII)
+"""Of the table of trials: class, start and end."""
+TRIALS = ("trials_to_train.txt", "trials_to_test.txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TonicGesture(Layout):
+    """A folder for each user and light, and in it a file for each class."""
+
+    def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
+        """What lies in the folder, or in ``DVSGesture`` in it."""
+        for base in (folder, folder / "DVSGesture"):
+            train, test = (self._recordings(base / part) for part in TONIC)
+            if train or test:
+                return Listing(base, train, test)
+        return None
+
+    def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
+        """Both folders."""
+        return "{ibmGestureTrain,ibmGestureTest}/<user>_<light>/<class>.npy"
+
+    @staticmethod
+    def _recordings(part: Path) -> list[Recording]:
+        files = [path for user in class_folders.subfolders(part).values() for path in user.glob("[0-9]*.npy")]
+        files.sort(key=lambda path: (int(path.stem), path.parent.name))
+        return [EventFile(int(path.stem), path) for path in files]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawGesture(Layout):
+    """As published: a recording of all trials of a user in a light, and a table that says when which trial was.
+
+    A class counts from 1 in the table and from 0 here. It may stand there twice; each row is a trial.
+    """
+
+    def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
+        """What lies in the folder, or in ``DvsGesture`` in it."""
+        for base in (folder, folder / "DvsGesture", folder / "extract" / "DvsGesture"):
+            if any((base / name).is_file() for name in TRIALS):
+                train, test = (self._recordings(base / name) for name in TRIALS)
+                return Listing(base, train, test)
+        return None
+
+    def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
+        """The recordings and what goes with them."""
+        return "[DvsGesture/]{<user>_<light>.aedat,<user>_<light>_labels.csv,trials_to_train.txt,trials_to_test.txt}"
+
+    def _recordings(self, names: Path) -> list[Recording]:
+        try:
+            lines = names.read_text(encoding="utf-8").split() if names.is_file() else []
+            paths = [names.with_name(line) for line in lines]
+        except (OSError, ValueError) as error:
+            message = f"'{names}' is damaged: {error}"
+            raise DataError(message) from None
+        trials = [trial for path in paths for trial in _trials(path)]
+        return [recording for _name, recording in sorted(trials, key=lambda trial: (trial[1].label, trial[0]))]
+
+
+def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
+    """The trials of a recording, named as SpikingJelly names them; none where it or its table is missing."""
+    table = path.with_name(f"{path.stem}_labels.csv")
+    if not (path.is_file() and table.is_file()):
+        return
+    seen: Counter[int] = Counter()
+    for label, start, end in _rows(table):
+        yield f"{path.stem}_{seen[label]}", EventFile(label - 1, path, start, end)
+        seen[label] += 1
+
+
+def _rows(table: Path) -> list[tuple[int, int, int]]:
+    """Class, start and end of each trial.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    found = []
+    try:
+        for number, line in enumerate(table.read_text(encoding="utf-8").splitlines()[1:], start=2):
+            row = ROW.fullmatch(line)
+            if row is None:
+                message = f"line {number} is {line[:40]!r}, expected three numbers: class, start and end"
+                raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
+            found.append((int(row[1]), int(row[2]), int(row[3])))
+    except (OSError, ValueError) as error:
+        message = f"'{table}' is damaged: {error}"
+        raise DataError(message) from None
+    return found

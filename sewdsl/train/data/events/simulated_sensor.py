@@ -1,0 +1,104 @@
+"""A simulated sensor: events from a still image that moves before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sewdsl.train.data.events.event_stream import Events
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+CORNERS = ((0.0, 0.0), (3.0, 1.5), (0.0, 3.0))
+"""Down and right, in pixels: the triangle that the image runs through, as in N-MNIST."""
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A sensor whose pixels report when the logarithm of the brightness has changed by a threshold since they last did.
+
+    The ideal pixel of Lichtsteiner et al. 2008: no noise and no dead time, but thresholds that differ a little. At the
+    start, the brightness of each pixel is anywhere within half a threshold of its last report.
+
+    Attributes:
+        size: Height and width.
+        threshold: Of a change in the natural logarithm of the brightness.
+        mismatch: Standard deviation of the pixels' thresholds, as a share of the threshold.
+        dark: Brightness of a black pixel; a white one has 1.
+        saccade: Duration of each of the three movements, in µs.
+        steps: Times in each at which the brightness is computed; between them, it is taken to change evenly.
+    """
+
+    size: tuple[int, int] = (34, 34)
+    threshold: float = 0.4
+    mismatch: float = 0.03
+    dark: float = 0.1
+    saccade: int = 100_000
+    steps: int = 16
+
+    def record(self, image: Floats, generator: np.random.Generator) -> Events:
+        """The events of an image that moves along the three sides of a triangle and ends where it began.
+
+        Args:
+            image: Brightness from 0 to 1, ``[h, w]``, smaller than the sensor by the size of the movement.
+            generator: Draws the pixels' thresholds, and how far they are from their last report.
+        """
+        import numpy as np
+
+        count = self.size[0] * self.size[1]
+        mismatch = (self.mismatch * generator.standard_normal(count)).clip(-0.5, 0.5)
+        threshold = self.threshold * (1 + mismatch)
+        log_TP = np.log(self.dark + (1 - self.dark) * self._moved(image)).reshape(-1, count)
+        found = _crossings(log_TP, threshold, log_TP[0] + threshold * generator.uniform(-0.5, 0.5, count))
+        time, pixel, polarity = (np.concatenate(column) for column in zip(*found, strict=True))
+        t = (time * self.saccade / self.steps).astype(np.int64)
+        order = np.lexsort((pixel, t))
+        y, x = np.divmod(pixel[order], self.size[1])
+        return Events.of(t[order], x, y, polarity[order])
+
+    def _moved(self, image: Floats) -> Floats:
+        """The image before the sensor at each time, ``[T, H, W]``."""
+        import numpy as np
+
+        legs = zip(CORNERS, CORNERS[1:] + CORNERS[:1], strict=True)
+        way = [np.linspace(start, end, self.steps, endpoint=False) for start, end in legs]
+        start = (np.array(self.size) - image.shape - np.max(CORNERS, axis=0)) / 2
+        return np.stack([_placed(image, self.size, *(start + at)) for at in (*np.concatenate(way), CORNERS[0])])
+
+
+def _placed(image: Floats, size: tuple[int, int], down: float, right: float) -> Floats:
+    """The image on a black field; between pixels, brightness is interpolated linearly."""
+    import numpy as np
+
+    field = np.zeros(size)
+    h, w = image.shape
+    top, left = int(down), int(right)
+    for row, share in ((top, 1 - down + top), (top + 1, down - top)):
+        for column, part in ((left, 1 - right + left), (left + 1, right - left)):
+            if share * part:
+                field[row : row + h, column : column + w] += share * part * image
+    return field
+
+
+def _crossings(
+    log_TP: Floats, threshold_P: Floats, reference_P: Floats
+) -> list[tuple[Floats, NDArray[np.int64], NDArray[np.int64]]]:
+    """When which pixel crosses its threshold, in steps, and whether upwards; sorted by nothing."""
+    import numpy as np
+
+    found = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    for step, (before, after) in enumerate(pairwise(log_TP)):
+        crossed = np.trunc((after - reference_P) / threshold_P)
+        for number in range(1, int(np.abs(crossed).max()) + 1):
+            pixel = np.flatnonzero(np.abs(crossed) >= number)
+            sign = np.sign(crossed[pixel])
+            level = reference_P[pixel] + sign * number * threshold_P[pixel]
+            share = (level - before[pixel]) / (after[pixel] - before[pixel])
+            found.append((step + share.clip(0, 1), pixel, (sign > 0).astype(np.int64)))
+        reference_P = reference_P + crossed * threshold_P
+    return found

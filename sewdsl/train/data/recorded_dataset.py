@@ -1,0 +1,186 @@
+"""Datasets of event recordings: sequences of frames, read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sewdsl.train.data import class_folders, search_path
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
+from sewdsl.train.data.dataset import DataError, DataSet, Samples, Splits
+from sewdsl.train.data.events.event_stream import COUNTS
+from sewdsl.train.data.events.folder_layouts import Layout, Listing
+from sewdsl.train.data.events.recording import Recording
+from sewdsl.train.data.search_path import near_misses
+from sewdsl.train.data.split import draw_share
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+MAX_IN_MEMORY_BYTES = 512 * 2**20
+"""Bytes that a split may take in memory, at a byte per pixel; of larger ones nothing is kept."""
+READERS = 2
+"""Threads that read ahead: decompression and counting run beside training."""
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Samples that lie in files.
+
+    Attributes:
+        recordings: One per sample.
+        steps: Frames per sample, T.
+        shape: ``(C, H, W)`` of a frame.
+        augmentation: How training samples are changed; all frames of a sample alike.
+        readers: Threads that read ahead.
+    """
+
+    recordings: Sequence[Recording]
+    steps: int
+    shape: tuple[int, ...]
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    readers: int = READERS
+    _kept: dict[Recording, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def y(self) -> Tensor:
+        """Classes ``[N]``."""
+        import torch
+
+        return torch.tensor([recording.label for recording in self.recordings], dtype=torch.int64)
+
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
+        """Sequences ``[T, N, C, H, W]`` of counts, and their classes.
+
+        Raises:
+            DataError: a recording is damaged, or has another shape.
+        """
+        import numpy as np
+        import torch
+
+        chosen = [self.recordings[index] for index in indices.tolist()]
+        x_NT = torch.stack([torch.from_numpy(self._frames(recording).astype(np.float32)) for recording in chosen])
+        x_NT = self.augmentation(x_NT, indices, draw)
+        return Samples(x_NT.transpose(0, 1).contiguous(), torch.tensor([recording.label for recording in chosen]))
+
+    def part(self, indices: Tensor) -> Recordings:
+        """A set of some of the recordings, in this order."""
+        return replace(self, recordings=[self.recordings[index] for index in indices.tolist()])
+
+    def _frames(self, recording: Recording) -> NDArray[Any]:
+        if recording in self._kept:
+            return self._kept[recording]
+        frames = recording.frames(self.steps, self.shape)
+        if len(self.recordings) * self.steps * prod(self.shape) <= MAX_IN_MEMORY_BYTES:
+            self._kept[recording] = frames
+        return frames
+
+
+HELD_OUT = 0.2
+"""Share of the recordings that are for the test where the folder has no split."""
+
+
+class RecordedDataSet(DataSet):
+    """Sequences of frames, from files in one of several layouts.
+
+    Attributes:
+        layouts: How the files may lie; the first that is complete is taken.
+        folders: Names that the data set's folder usually has.
+        source: Where to get it, and how large it is.
+        called: Names of the classes, in order; empty: those of their folders, unless these are numbers.
+    """
+
+    varies = True
+    layouts: ClassVar[tuple[Layout, ...]]
+    folders: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[str]
+    called: ClassVar[Sequence[str]] = ()
+
+    def find(self) -> str:
+        """Looks whether all of the data is there, without reading it; how many recordings, and where.
+
+        Raises:
+            DataError: it is not.
+        """
+        self._check(self.listing)
+        train, test = map(len, self.part(self.listing))
+        return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
+
+    def scaling(self) -> str:
+        """Not at all."""
+        return COUNTS
+
+    def load(self) -> Splits:
+        """The recordings; none is read before it is needed."""
+        self.find()
+        parts = self.part(self.listing)
+        self.names = self.called or class_folders.class_names((one.label, one.path) for part in parts for one in part)
+        shape = self.setup.shape or self.shape or ()
+        train, test = (Recordings(part, self.setup.steps, shape, self.setup.augmentation) for part in parts)
+        return Splits(train, test)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The recordings, in the first layout that has all of them, or if a subset will do, the one that has most."""
+        partial = []
+        for folder in search_path.candidate_folders(self.setup.folder, self.folders):
+            for layout in self.layouts:
+                found = layout.find(folder, self.setup.steps)
+                if found and layout.counts in (None, (len(found.train), len(found.test))):
+                    return found
+                partial += [(layout, found)] if found else []
+        if partial and self.setup.subset:
+            return max((found for _layout, found in partial), key=lambda found: len(found.train) + len(found.test))
+        if partial:
+            raise DataError("\n".join([self._incomplete(*partial[0]), *self._near()]))
+        patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
+        missing = search_path.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
+        raise DataError("\n".join([missing, *self._near()]))
+
+    def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
+        """Recordings for training and for the test: the folder's split, or a fifth of each class held out."""
+        import numpy as np
+
+        if listing.test:
+            return listing.train, listing.test
+        chosen = draw_share(np.array([recording.label for recording in listing.train]), HELD_OUT)
+        train, test = (
+            [recording for recording, is_test in zip(listing.train, chosen, strict=True) if is_test == wanted]
+            for wanted in (False, True)
+        )
+        return train, test
+
+    def _check(self, listing: Listing) -> None:
+        if self.classes is None:
+            parts = {"train": listing.train, "test": listing.test} if listing.test else {"it": listing.train}
+            there = {name: {recording.label for recording in part} for name, part in parts.items()}
+            wrong = class_folders.class_problem(
+                listing.place, there, listing.label, self.setup.classes, subset=self.setup.subset
+            )
+            if wrong:
+                raise DataError(wrong)
+        for recording in (*listing.train, *listing.test):
+            if self.classes and not 0 <= recording.label < self.classes:
+                last = self.classes - 1
+                message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}"
+                raise DataError(message)
+        if not self.part(listing)[0]:
+            message = f"no recordings for training in '{listing.place}'"
+            raise DataError(message)
+
+    def _near(self) -> list[str]:
+        return near_misses(search_path.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
+
+    def _incomplete(self, layout: Layout, found: Listing) -> str:
+        parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)
+        shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
+        return (
+            f"{self.name} is not all there: '{found.place}' holds {shares} recordings\n"
+            f"  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on\n"
+            f"  get it: {self.source}"
+        )

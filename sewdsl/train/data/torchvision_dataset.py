@@ -1,0 +1,124 @@
+"""What the small image sets of torchvision have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sewdsl.train.data import search_path
+from sewdsl.train.data.dataset import DataError, DataSet, Splits
+from sewdsl.train.data.image_samples import Images, scaling
+
+
+class VisionDataSet(DataSet):
+    """Images that torchvision reads, with its split; the class is called as torchvision's.
+
+    Attributes:
+        marker: The folder that torchvision makes.
+        files: What lies in it.
+        counts: Images for training and for the test.
+        size: What has to be downloaded.
+        mean: Of each channel over the training images, on the scale from 0 to 1.
+        deviation: Likewise the standard deviation.
+        named: Whether torchvision knows names of the classes that say more than their numbers.
+    """
+
+    shape: ClassVar[tuple[int, int, int]]
+    classes: ClassVar[int]
+    marker: ClassVar[str]
+    files: ClassVar[str]
+    counts: ClassVar[tuple[int, int]]
+    size: ClassVar[str]
+    mean: ClassVar[Sequence[float]]
+    deviation: ClassVar[Sequence[float]]
+    named: ClassVar[bool] = True
+
+    def find(self) -> str:
+        """Looks for the folder, and says where it is.
+
+        Raises:
+            DataError: there is none.
+        """
+        return f"'{self._root / self.marker}'"
+
+    def scaling(self) -> str:
+        """Less the mean, over the standard deviation."""
+        return scaling(self.mean, self.deviation)
+
+    def load(self) -> Splits:
+        """The images, a byte per pixel and channel."""
+        train, test = (self._images(train=train) for train in (True, False))
+        return Splits(train, test)
+
+    @cached_property
+    def _root(self) -> Path:
+        """The folder that holds the marker."""
+        folder = self.setup.folder
+        for place in search_path.candidate_folders(folder, (self.name,)):
+            if (place / self.marker).is_dir():
+                return place
+            if place.name == self.marker:
+                return place.parent
+        python = f"torchvision.datasets.{type(self).__name__}('DIR', download=True)"
+        patterns = [(f"{self.marker}/{self.files}", "torchvision")]
+        source = f'{self.size}: python -c "import torchvision; {python}"'
+        raise DataError(search_path.missing_data_message(self.name, folder, (self.name,), patterns, source))
+
+    def _read(self, *, train: bool) -> Any:
+        """torchvision's data set of this class's name."""
+        from torchvision import datasets
+
+        return getattr(datasets, type(self).__name__)(self._root, train)
+
+    def _images(self, *, train: bool) -> Images:
+        import numpy as np
+        import torch
+
+        place = self._root / self.marker
+        try:
+            found = self._read(train=train)
+            pixels, y = np.asarray(found.data), np.asarray(found.targets)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a damaged file can end in any of them
+            said = str(error).partition(" You can use download")[0]  # which is torchvision's option, not ours
+            reason = self._file_at_fault() or said or "a file has not the size that it states"
+            message = f"'{place}' is damaged, or not all there: {reason}"
+            raise DataError(message) from None
+        wanted = self.counts[0 if train else 1]
+        part = "training" if train else "test"
+        channels, *size = self.shape
+        expected = (len(y), *size, channels) if channels > 1 else (len(y), *size)
+        if pixels.shape != expected or not ((y >= 0) & (y < self.classes)).all():
+            message = (
+                f"'{place}' is damaged: its {part} images have the shape {pixels.shape}, expected {expected}, and "
+                f"their classes are {y.min(initial=0)} to {y.max(initial=0)}, expected 0 to {self.classes - 1}"
+            )
+            raise DataError(message)
+        if len(y) != wanted and not self.setup.subset:
+            message = f"'{place}' holds {len(y):,} of {wanted:,} {part} images; 'subset on' if that will do"
+            raise DataError(message)
+        self.names = tuple(found.classes) if self.named else ()
+        x = torch.as_tensor(pixels)
+        x = x.movedim(-1, 1) if channels > 1 else x[:, None]
+        labels = torch.as_tensor(y, dtype=torch.int64)
+        return Images(x, labels, self.mean, self.deviation, augmentation=self.setup.augmentation)
+
+    def _file_at_fault(self) -> str:
+        """The first file that is missing, or not as published; empty where none is known to be."""
+        from torchvision import datasets
+        from torchvision.datasets.utils import check_integrity
+
+        kind = getattr(datasets, type(self).__name__)
+        place = self._root / self.marker
+        known = [*getattr(kind, "train_list", []), *getattr(kind, "test_list", [])]  # of CIFAR, with their digests
+        known += [(meta["filename"], meta["md5"]) for meta in [getattr(kind, "meta", None)] if meta]
+        known += [(f"raw/{Path(url).stem}", None) for url, _ in getattr(kind, "resources", [])]  # of MNIST
+        for name, digest in known:
+            if not (place / name).is_file():
+                return f"'{name}' is missing"
+            if not check_integrity(str(place / name), digest):
+                return f"'{name}' is not the file that was published"
+        return ""

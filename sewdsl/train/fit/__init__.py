@@ -1,0 +1,1 @@
+"""What changes weights: the training loop, checkpoints, resuming."""

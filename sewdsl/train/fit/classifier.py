@@ -1,0 +1,275 @@
+"""The classifier as a Lightning module, its random state in checkpoints, and the source of non-finite values."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from math import isfinite
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, distributed, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LambdaLR
+
+from sewdsl.ir.recipe import Recipe
+from sewdsl.lower import SpikingNetwork
+from sewdsl.train.data.dataset import Samples
+from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, temporal_delete, training_loss
+from sewdsl.train.store.run_folder import RunDiverged, RunError
+
+if TYPE_CHECKING:
+    from lightning.pytorch.utilities.types import OptimizerLRScheduler
+    from torch.optim import Optimizer
+
+    from sewdsl.train.data.batches import Batches
+
+
+def random_state() -> dict[str, Any]:
+    """The state of Python's, numpy's and torch's generators, those of all GPUs included."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 -- the global generator is what others may draw from
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Sets all generators to what :func:`state` gave."""
+    name, keys, *rest = state["numpy"]
+    random.setstate(state["python"])
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002 -- as above
+    torch.set_rng_state(state["torch"].cpu())
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda"]])
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether every element is a number."""
+    return bool(torch.isfinite(tensor).all())
+
+
+def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
+    """What is the first to be not finite: the input, weights, a layer's output, the loss, or a layer's gradient.
+
+    The batch is run once more, forward and backward, and each layer is looked at as its turn comes. What is drawn
+    anew in it, such as dropout masks, can hide what is looked for.
+
+    Args:
+        model: The network; its gradients are overwritten.
+        x: Its input.
+        loss: Runs it on the input.
+    """
+    if not is_finite(x):
+        return "the input"
+    for name, weight in model.named_parameters():
+        if not is_finite(weight):
+            return f"the {name.rpartition('.')[2]} of '{name.rpartition('.')[0]}'"
+    found: list[str] = []
+    layers = {name: module for name, module in model.named_modules() if name and not any(module.children())}
+    hooks = [module.register_forward_hook(partial(_look, name, found)) for name, module in layers.items()]
+    for name, weight in model.named_parameters():
+        layer = name.rpartition(".")[0]
+        hooks.append(weight.register_hook(partial(_note, found, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
+    try:
+        value = loss()
+        if not found and not is_finite(value):
+            return "the loss itself"
+        if not found:
+            value.backward()  # type: ignore[no-untyped-call]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else "something that did not come back when the batch was run again"
+
+
+def _look(name: str, found: list[str], _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    """Looks at an output, and later at its gradient."""
+    _note(found, f"the output of '{name}'", output.detach())
+    if output.requires_grad:
+        output.register_hook(partial(_note, found, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]
+
+
+def _note(found: list[str], what: str, values: Tensor) -> None:
+    if not is_finite(values):
+        found.append(what)
+
+
+class Classifier(LightningModule):
+    """Trains by the cross-entropy between the readout and the class; judged by the share of right answers.
+
+    Attributes:
+        model: The network, ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
+        recipe: How to train it.
+        judge: What each epoch is judged by: ``test``, or ``validation`` where the recipe sets a part aside.
+        train_tally: Of the epoch's training batches, each counted before the step that it leads to.
+        test_tally: Of the last pass over the samples that judge.
+        history: The figures of each epoch so far, counted from 1.
+        state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
+        spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
+        start: Where the weights came from that it began with; None: they were random. Kept likewise.
+    """
+
+    def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        self.judge = "validation" if recipe.validation else "test"
+        self.train_tally, self.test_tally = AccuracyTally(), AccuracyTally()
+        self.history: dict[int, dict[str, float]] = {}
+        self.state: dict[str, Any] = {}
+        self.spec = ""
+        self.start: dict[str, str] | None = None
+        self._start = perf_counter()
+        self._batch: Samples | None = None
+
+    @property
+    def monitor(self) -> str:
+        """The figure that the best epoch is chosen by."""
+        return f"{self.judge}_accuracy"
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Those of the epoch that ends, exactly: what is logged is rounded to 32 bits, and 18.825 % then up or down."""
+        return {
+            "train_loss": self.train_tally.loss,
+            "train_accuracy": self.train_tally.accuracy,
+            f"{self.judge}_loss": self.test_tally.loss,
+            self.monitor: self.test_tally.accuracy,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training so far, in all parts of the run."""
+        return perf_counter() - self._start + float(self.state.get("seconds", 0.0))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer and the learning rates of the recipe."""
+        optimizer = self.recipe.optimizer.build(torch.optim, self.model.parameters())
+        return [optimizer], [LambdaLR(optimizer, self.recipe.factor)]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what belongs to the run: its figures, and of each process its counts and its random numbers."""
+        mine = {"tally": asdict(self.train_tally), "random": random_state()}
+        checkpoint["run"] = {
+            "processes": _gathered(mine),
+            "history": self.history,
+            "seconds": self.seconds,
+            "threads": torch.get_num_threads(),
+            "spec": self.spec,
+            "start": self.start,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes it back.
+
+        Raises:
+            RunError: it was saved by another number of processes.
+        """
+        self.state = checkpoint["run"]
+        self.start = self.state.get("start")
+        self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
+        saved, now = len(self.state["processes"]), self.trainer.world_size
+        if saved != now:
+            message = f"the run was saved by {saved} processes and cannot go on with {now}"
+            raise RunError(message)
+
+    def on_train_start(self) -> None:
+        """Sets the clock, and the random numbers: to where they stood, or of several processes to different ones."""
+        self._start = perf_counter()
+        if self.state:
+            mine = self.state["processes"][self.global_rank]
+            self.train_tally = AccuracyTally(**mine["tally"])
+            restore_random_state(mine["random"])
+        elif self.global_rank:
+            torch.manual_seed(self.recipe.seed + self.global_rank)
+
+    def on_train_epoch_start(self) -> None:
+        """Counts from zero, and says to the samples which epoch it is: their order depends on it."""
+        self.train_tally = AccuracyTally()
+        cast("Batches", self.trainer.train_dataloader).epoch = self.current_epoch
+
+    def training_step(self, batch: Samples, index: int) -> Tensor:
+        """The loss of a batch, with some time-steps deleted if the recipe says so.
+
+        Raises:
+            RunDiverged: it is not finite.
+        """
+        x, y = batch
+        settings = self.model.network.settings
+        if self.recipe.T_train is not None:
+            static = x.ndim == len(settings.input) + 1
+            x = temporal_delete(x.expand(settings.steps, *x.shape) if static else x, self.recipe.T_train)
+        logits, loss = training_loss(self.model, x, y, self.recipe)
+        self._batch, value = Samples(x, y), loss.item()
+        if not isfinite(value):
+            self._diverged(f"the loss is {value}", index)
+        accuracy = self.train_tally.add(logits, y, value)
+        self.log_dict({"loss": loss, "accuracy": accuracy}, prog_bar=True, logger=False, batch_size=len(y))
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Looks at the gradients before they spoil the weights; a scaler of gradients does so itself.
+
+        Raises:
+            RunDiverged: one is not finite.
+        """
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            return
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        if not isfinite(torch.nn.utils.get_total_norm(gradients).item()):
+            self._diverged("the gradient is not finite", self.trainer.fit_loop.batch_idx)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Adds up the counts of all processes at the end of the epoch."""
+        if self.trainer.is_last_batch:
+            self.train_tally = self.train_tally.of_all(self.trainer.strategy)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the epoch."""
+        rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr
+        figures = {"train_loss": self.train_tally.loss, "train_accuracy": self.train_tally.accuracy}
+        self.log_dict({"learning_rate": rate, **figures})
+
+    def on_validation_epoch_start(self) -> None:
+        """Counts from zero."""
+        self.test_tally = AccuracyTally()
+
+    def validation_step(self, batch: Samples, _index: int) -> Tensor:
+        """Judges a batch, all time-steps shown; its logits. A compiled network is passed by: it would not run hooks."""
+        x, y = batch
+        logits = self.model.forward(x)
+        self.test_tally.add(logits, y, cross_entropy(logits, y).item())
+        return logits
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the pass."""
+        self.test_tally = self.test_tally.of_all(self.trainer.strategy)
+        self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
+
+    def _diverged(self, what: str, index: int) -> NoReturn:
+        """Ends the run, and says where it began."""
+        assert self._batch is not None  # noqa: S101 -- a batch came before its loss
+        x, y = self._batch
+        with self.trainer.precision_plugin.forward_context():
+            began = first_nonfinite(self.model, x, lambda: training_loss(self.model, x, y, self.recipe)[1])
+        message = (
+            f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
+        )
+        raise RunDiverged(message)
+
+
+def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each process has, in their order."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [mine]
+    of_all: list[dict[str, Any]] = [{}] * distributed.get_world_size()
+    distributed.all_gather_object(of_all, mine)
+    return of_all

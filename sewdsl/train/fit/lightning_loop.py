@@ -1,0 +1,212 @@
+"""Lightning's loop, set up for a recipe, with the model compiled by torch on request."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import distributed
+
+from sewdsl.ir.recipe import Recipe
+from sewdsl.lower import SpikingNetwork
+from sewdsl.terminal import echo
+from sewdsl.train.data.batches import Batches
+from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.data.split import Parts
+from sewdsl.train.fit.checkpoint_files import AtomicCheckpointIO
+from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.processes import Processes, precision
+from sewdsl.train.fit.run_checkpointer import RunCheckpointer
+from sewdsl.train.store.neuron_populations import Population
+from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.watch.confusion import Confusion
+from sewdsl.train.watch.firing_rates import FiringRateLog, NeuronRates
+from sewdsl.train.watch.gradient_norms import GradientNorms
+
+SAVE_INTERVAL_MINUTES = 5.0
+"""From one save within an epoch to the next."""
+
+
+class RunOptions(NamedTuple):
+    """How a run goes, apart from what comes out.
+
+    Attributes:
+        shown: Callbacks that show how it goes.
+        processes: Where it runs.
+        save_every: Minutes from one save within an epoch to the next; 0: after every step.
+    """
+
+    shown: Sequence[Callback] = ()
+    processes: Processes = Processes()
+    save_every: float = SAVE_INTERVAL_MINUTES
+
+
+class FitResult(NamedTuple):
+    """How a training ended: epochs completed, and processes that did it."""
+
+    epochs: int
+    processes: int
+
+
+class Score(NamedTuple):
+    """How a network did.
+
+    Attributes:
+        accuracy: The share of right answers.
+        firing_rates: Of each layer, by the node's name.
+        neurons: Of each layer, by how much they fire.
+        confusion: What is taken for what.
+    """
+
+    accuracy: float
+    firing_rates: dict[str, float]
+    neurons: dict[str, Population]
+    confusion: list[list[int]]
+
+
+def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, way: RunOptions) -> FitResult:
+    """Trains for the epochs of the recipe, from where the folder's last checkpoint stands if there is one.
+
+    Args:
+        module: What to train, in place.
+        parts: On what, and by what to judge it after each epoch.
+        folder: Where the checkpoints and the logs go.
+        way: How it goes.
+
+    Raises:
+        RunInterrupted: it was asked to stop.
+        RunError: it cannot go on.
+    """
+    keeper = RunCheckpointer(folder, 60 * way.save_every)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer = _trainer(module, folder, keeper, way)
+        training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
+        trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
+    except SystemExit:  # how Lightning ends on Ctrl-C before the keeper listens
+        raise RunInterrupted(signal.SIGINT) from None
+    except OSError as error:
+        message = f"cannot write '{error.filename or folder.path}': {error.strerror}"
+        raise RunError(message) from None
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores Ctrl-C from the first one on
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()  # a process that left early would take the connection from under the others
+        distributed.destroy_process_group()
+    if keeper.signal and trainer.current_epoch < module.recipe.epochs:
+        raise RunInterrupted(keeper.signal)
+    return FitResult(trainer.current_epoch, trainer.world_size)
+
+
+def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tuple[Batches, Batches]:
+    """What to train on, and by what to judge it.
+
+    Raises:
+        RunError: a process would have nothing to train on.
+    """
+    judged = parts.test if parts.validation is None else parts.validation
+    training = Batches(parts.train, recipe.batch, recipe.seed, process=process, processes=processes)
+    if not len(training):
+        message = f"{len(parts.train.y)} training samples are too few for {processes} processes"
+        raise RunError(message)
+    return training, Batches(judged, recipe.batch, process=process, processes=processes)
+
+
+def check(recipe: Recipe, processes: Processes) -> None:
+    """Looks whether the devices of a run are there, and work as they are asked to, before anything is made.
+
+    Raises:
+        RunError: they are not, or do not.
+    """
+    _lightning(recipe, processes, logger=False, enable_checkpointing=False)
+
+
+def _trainer(module: Classifier, folder: RunFolder, keeper: RunCheckpointer, way: RunOptions) -> Trainer:
+    """The loop.
+
+    Raises:
+        RunError: as for :func:`check`.
+    """
+    recipe = module.recipe
+    return _lightning(
+        recipe,
+        way.processes,
+        max_epochs=recipe.epochs,
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip,
+        callbacks=[keeper, FiringRateLog(), GradientNorms(), *way.shown],
+        logger=TensorBoardLogger(folder.path, "", "tensorboard"),
+        plugins=AtomicCheckpointIO(folder),
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+    )
+
+
+def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
+    """Lightning's loop; it says what it cannot do here in many sentences, of which the first says what.
+
+    Raises:
+        RunError: as for :func:`check`.
+    """
+    number_format = precision(recipe, gpu=torch.cuda.is_available())
+    try:
+        return Trainer(
+            **processes.options,
+            precision=number_format,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            **options,
+        )
+    except (ValueError, MisconfigurationException) as error:
+        message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
+        raise RunError(message) from None
+
+
+def evaluate_samples(module: Classifier, samples: SampleSet) -> Score:
+    """Shows the samples to a network, in evaluation mode and in the recipe's precision; all of them in this process."""
+    confusion = Confusion()
+    trainer = Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=precision(module.recipe, gpu=torch.cuda.is_available()),
+        callbacks=[confusion],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    rates = NeuronRates()
+    with rates.watch(module.model):
+        trainer.validate(module, Batches(samples, module.recipe.batch), verbose=False)
+    return Score(module.test_tally.accuracy, rates.rates, rates.populations, confusion.counts)
+
+
+def compile_in_place(model: SpikingNetwork, *, gpu: bool) -> None:
+    """Lets torch compile the network when it first runs; its weights keep their names.
+
+    Where there is no compiler, that is said, and the network stays as it is: the numbers are nearly the same.
+
+    Args:
+        model: The network.
+        gpu: Whether it runs on one.
+    """
+    missing = _missing(gpu=gpu)
+    if missing:
+        echo(f"note: the network is not compiled, for there is no {missing} here", err=True)
+    else:
+        model.compile()
+
+
+def _missing(*, gpu: bool) -> str | None:
+    if gpu:
+        return None if find_spec("triton") else "Triton"
+    compilers = (os.environ.get("CXX"), "g++", "clang++")
+    return None if any(shutil.which(name) for name in compilers if name) else "C++ compiler"

@@ -1,0 +1,101 @@
+"""Losses, accuracy over batches and processes, and random temporal delete (appendix A.2 of Fang et al. 2021)."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sewdsl.ir.recipe import Recipe
+from sewdsl.lower import SpikingNetwork
+
+if TYPE_CHECKING:
+    from lightning.pytorch.strategies import Strategy
+    from torch import Tensor
+
+
+def training_loss(model: SpikingNetwork, x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """The readout ``[N, classes]`` of a batch and its loss, a mean over the samples.
+
+    ``loss mean`` is the cross-entropy of the readout; ``loss tet`` is the mean over the time-steps of the
+    cross-entropy of each step's output, and the readout is the mean of the outputs::
+
+        L = 1/T · Σ CE(O[t], y)
+
+    Source: Deng et al. 2022, Temporal Efficient Training, equation 9, without its regulariser.
+    """
+    if recipe.loss == "mean":
+        logits = model(x)
+        return logits, cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
+    sequence = model(x, return_sequence=True)
+    flat = sequence.flatten(0, 1)
+    loss = cross_entropy(flat, y.repeat(len(sequence)), label_smoothing=recipe.label_smoothing)
+    return sequence.mean(0), loss
+
+
+def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None = None) -> Tensor:
+    """Some of the time-steps of a sequence, drawn without replacement, in their order.
+
+    All samples of the batch lose the same steps; which ones is drawn anew for each batch.
+
+    Args:
+        x_TN: A sequence ``[T, N, *]``.
+        keep: How many steps to keep, T_train, in 1..T.
+        generator: Where the draw comes from; None: torch's own.
+
+    Returns:
+        ``[keep, N, *]``.
+
+    Raises:
+        ValueError: there are not so many steps.
+    """
+    T = len(x_TN)
+    if not 1 <= keep <= T:
+        message = f"cannot keep {keep} of {T} time-steps"
+        raise ValueError(message)
+    kept = torch.randperm(T, generator=generator)[:keep].sort().values
+    if x_TN.stride(0) == 0:
+        return x_TN[:keep]  # all steps are one: which are kept makes no difference
+    return x_TN[kept.to(x_TN.device)]
+
+
+@dataclass
+class AccuracyTally:
+    """Counts what was right, exactly, and sums the loss.
+
+    Attributes:
+        right: Samples whose class was found.
+        seen: All samples.
+        total_loss: Sum of their losses.
+    """
+
+    right: int = 0
+    seen: int = 0
+    total_loss: float = 0.0
+
+    def add(self, logits: Tensor, y: Tensor, loss: float) -> float:
+        """Counts a batch and its mean loss; the share of the batch that was right."""
+        right = int((logits.argmax(1) == y).sum())
+        self.right += right
+        self.seen += len(y)
+        self.total_loss += loss * len(y)
+        return right / len(y)
+
+    def of_all(self, strategy: Strategy) -> AccuracyTally:
+        """The counts of all processes together."""
+        mine = torch.tensor(astuple(self), dtype=torch.float64, device=strategy.root_device)
+        right, seen, total_loss = strategy.reduce(mine, reduce_op="sum").tolist()
+        return AccuracyTally(int(right), int(seen), total_loss)
+
+    @property
+    def loss(self) -> float:
+        """Mean over the samples."""
+        return self.total_loss / self.seen
+
+    @property
+    def accuracy(self) -> float:
+        """Share that was right, in [0, 1]."""
+        return self.right / self.seen

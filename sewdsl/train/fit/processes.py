@@ -1,0 +1,103 @@
+"""The processes that train one network together, and where each of them runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sewdsl.ir.recipe import Recipe
+from sewdsl.train.records import RecordError, contents, parse
+from sewdsl.train.store import atomic
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_record import ProcessRecord, Strategy
+
+
+def rank() -> int:
+    """Which of the processes this is, counted from 0, as torchrun, SLURM or Lightning told it."""
+    told = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(text) for text in told if text and text.isdigit()), 0)
+
+
+def is_first_on_machine() -> bool:
+    """Whether this is the first of the processes on its machine."""
+    told = (os.environ.get(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
+    return next((int(text) for text in told if text and text.isdigit()), 0) == 0
+
+
+@dataclass(frozen=True)
+class Processes:
+    """What a run asks for; everything is Lightning's.
+
+    Attributes:
+        devices: Processes on each node, one a device; None: as many as torchrun started there, or one.
+        nodes: Machines; None: as many as torchrun runs on, or one.
+        strategy: How they share the work; None: as before, in a run that goes on, else ``auto``.
+    """
+
+    devices: int | None = None
+    nodes: int | None = None
+    strategy: Strategy | None = None
+
+    @property
+    def total(self) -> int:
+        """All processes."""
+        options = self.options
+        return int(options["devices"] * options["num_nodes"])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Lightning's arguments."""
+        told = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
+        here, everywhere = (int(told), int(os.environ["WORLD_SIZE"])) if told else (1, 1)
+        return {
+            "accelerator": "auto",
+            "devices": self.devices or here,
+            "num_nodes": self.nodes or everywhere // here,
+            "strategy": self.strategy or "auto",
+        }
+
+
+def remember(folder: RunFolder, processes: Processes) -> None:
+    """Notes how the processes of a run share the work, unless that is ``auto``.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    if processes.strategy not in {None, "auto"}:
+        atomic.write_text_atomically(folder.processes, json.dumps({"strategy": processes.strategy}) + "\n")
+
+
+def as_before(folder: RunFolder, processes: Processes) -> Processes:
+    """Processes that share the work of a run as they did, unless another strategy is asked for.
+
+    Raises:
+        RunError: what was noted cannot be read.
+    """
+    if processes.strategy is not None:
+        return processes
+    try:
+        return replace(processes, strategy=parse(contents(folder.processes), ProcessRecord).strategy)
+    except FileNotFoundError:
+        return processes
+    except OSError as error:
+        message = f"cannot read '{folder.processes}': {error.strerror}"
+        raise RunError(message) from None
+    except RecordError as error:
+        message = f"'{folder.processes}' is damaged: {error}; --strategy NAME takes its place"
+        raise RunError(message) from None
+
+
+def precision(recipe: Recipe, *, gpu: bool) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    """Lightning's name of a recipe's number format.
+
+    Raises:
+        RunError: float16 without a GPU, which would be much slower and is not what it is for.
+    """
+    if recipe.precision == "mixed":
+        return "16-mixed" if gpu else "bf16-mixed"
+    if recipe.precision == "16-mixed" and not gpu:
+        message = "precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"
+        raise RunError(message)
+    return "32-true" if recipe.precision == "32" else recipe.precision

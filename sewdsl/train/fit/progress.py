@@ -1,0 +1,161 @@
+"""What a run says while it goes on, on the standard error."""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+from typing import Any, NamedTuple, cast
+
+import rich
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sewdsl.terminal import is_terminal
+from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.watch.firing_rates import DeadLayers
+
+REFRESHES = 4
+"""Of the bar, a second."""
+SHORTEST, LONGEST = 8, 40
+"""Characters of the bar."""
+GAP = 1
+"""Characters between the parts of its line."""
+
+
+class State(NamedTuple):
+    """What the line of a bar shows: a name, how many batches of how many, and figures, the most important first."""
+
+    name: str
+    done: int
+    total: int
+    figures: tuple[str, ...]
+
+
+class EpochLines(Callback):
+    """One line for each epoch: loss, accuracy on the training and the test samples, seconds."""
+
+    def __init__(self) -> None:
+        self._start = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Starts the clock, also in the middle of an epoch."""
+        self._start = perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Starts the clock again."""
+        self._start = perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the line, above the bar if there is one."""
+        module = cast("Classifier", pl_module)
+        train, test, epochs = module.train_tally, module.test_tally, str(trainer.max_epochs)
+        console = rich.get_console()
+        line = (
+            f"epoch {trainer.current_epoch + 1:>{len(epochs)}}/{epochs}   loss {train.loss:.4f}   "
+            f"accuracy {train.accuracy:7.2%}   {module.judge} {test.accuracy:7.2%}   "
+            f"{perf_counter() - self._start:5.1f} s"
+        )
+        console.print(line if len(line) <= console.width else re.sub(" +", " ", line), highlight=False)
+
+
+class Bar(Callback):
+    """A line at the end of the terminal that shows how far the epoch is; it fits any width, and leaves nothing there.
+
+    It is on rich's own console: what else is printed there goes above it.
+    """
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+        self._state: State | None = None
+        self._start, self._batches, self._samples = 0.0, 0, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Shows the line; starts the clock, also in the middle of an epoch."""
+        self._clear()
+        self._live = Live(
+            get_renderable=self._line, refresh_per_second=REFRESHES, transient=True, redirect_stdout=False
+        )
+        self._live.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Starts the clock again."""
+        self._clear()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ARG002 -- a hook
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Takes the figures of the epoch so far, and the samples a second."""
+        tally, total = cast("Classifier", pl_module).train_tally, int(trainer.num_training_batches)
+        self._batches += 1
+        self._samples += len(batch[1]) * trainer.world_size
+        seconds = perf_counter() - self._start
+        minutes, rest = divmod(round(seconds / self._batches * (total - batch_idx - 1)), 60)
+        figures = (
+            f"loss {tally.loss:.4f}",
+            f"accuracy {tally.accuracy:5.1%}",
+            f"{minutes}:{rest:02} left",
+            f"{self._samples / seconds:.0f} samples/s",
+        )
+        self._show(trainer, "", batch_idx + 1, total, *figures)
+
+    def on_validation_batch_end(  # noqa: PLR0913 -- Lightning's signature
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ARG002 -- a hook
+        batch: Any,  # noqa: ARG002 -- a hook
+        batch_idx: int,
+        dataloader_idx: int = 0,  # noqa: ARG002 -- a hook
+    ) -> None:
+        """Shows how much has been judged."""
+        judge = cast("Classifier", pl_module).judge
+        self._show(trainer, f" {judge}", batch_idx + 1, int(sum(trainer.num_val_batches)))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Removes the line."""
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002 -- a hook
+        """Removes the line."""
+        self._stop()
+
+    def _clear(self) -> None:
+        self._start, self._batches, self._samples = perf_counter(), 0, 0
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _show(self, trainer: Trainer, phase: str, done: int, total: int, *figures: str) -> None:
+        self._state = State(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{phase}", done, total, figures)
+
+    def _line(self) -> Table | Text:
+        """What fits: first how many batches, then as many of the figures as there is room for beside a short bar."""
+        if self._state is None:
+            return Text()
+        name, done, total, figures = self._state
+        words = [f"{done:>{len(str(total))}}/{total}"]
+        room = rich.get_console().width - 1 - len(name) - GAP - SHORTEST - GAP - len(words[0])
+        for figure in figures:
+            if room < GAP + len(figure):
+                break
+            room -= GAP + len(figure)
+            words.append(figure)
+        line = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+        line.add_row(name, ProgressBar(total, done, width=min(LONGEST, SHORTEST + max(room, 0))), *words)
+        return line
+
+
+def callbacks() -> list[Callback]:
+    """A line for each epoch, warnings of layers that hardly fire, and on a terminal a bar."""
+    rich.reconfigure(stderr=True)
+    bar = [Bar()] if is_terminal(err=True) and not rich.get_console().is_dumb_terminal else []
+    return [*bar, EpochLines(), DeadLayers()]

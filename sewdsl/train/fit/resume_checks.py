@@ -1,0 +1,185 @@
+"""Whether a run can go on, from where, and with what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from sewdsl.compiler import Compilation, read
+from sewdsl.diagnostics import SewdslError
+from sewdsl.ir.network import Network
+from sewdsl.ir.recipe import Recipe
+from sewdsl.source import Source
+from sewdsl.terminal import echo
+from sewdsl.train.data.dataset import DataError
+from sewdsl.train.fit import checkpoint_files
+from sewdsl.train.fit.processes import rank
+from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
+from sewdsl.train.store import atomic
+from sewdsl.train.store.result import WeightsOrigin
+from sewdsl.train.store.run_data_path import plan_resumed_run
+from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder
+from sewdsl.train.training_plan import TrainingPlan
+
+CHANGEABLE_SETTING = "train.epochs"
+"""What may be another number when a run goes on: all else would make it another run."""
+
+
+REQUIRED_CHECKPOINT_KEYS = {"epoch", "state_dict", "loops", "optimizer_states", "lr_schedulers", "run"}
+"""Parts of a checkpoint that a run goes on from."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Tally(BaseModel):
+    right: Count
+    seen: Count
+    total_loss: Finite
+
+
+class _Process(BaseModel):
+    tally: _Tally
+    random: dict[str, Any]
+
+
+class _Run(BaseModel):
+    """What :meth:`sewdsl.train.fit.classifier.Classifier.on_save_checkpoint` adds to a checkpoint."""
+
+    processes: Annotated[list[_Process], Field(min_length=1)]
+    history: dict[Positive, dict[str, float]]
+    seconds: Seconds
+    threads: Threads
+    spec: Text = ""
+    start: WeightsOrigin | None = None
+
+
+class _Standing(BaseModel):
+    epoch: Count
+    run: _Run
+
+
+def check_resumable(
+    folder: RunFolder, checkpoint: Mapping[str, Any], data_folder: Path | None, changes: Mapping[str, str]
+) -> tuple[Compilation, TrainingPlan]:
+    """What a run trains from here on. It must be what a run with the changes from the start would do from here on.
+
+    Args:
+        folder: Of the run.
+        checkpoint: Where it stands; see :func:`standing`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
+        changes: Settings to change, by key.
+
+    Raises:
+        RunAlreadyEnded: nothing is left to do.
+        RunError: the folder is not that of a run, or a change came too late.
+        SewdslError: its spec has errors.
+        DataError: the data is not there.
+    """
+    for key in changes:
+        if key != CHANGEABLE_SETTING:
+            message = f"with another '{key}' it is another run: only {CHANGEABLE_SETTING} can change when a run goes on"
+            raise RunError(message)
+    compilation = read(folder.spec, set=dict(changes))
+    now = compilation.result()
+    began = _began(checkpoint) or read(folder.spec).result()
+    _compare(began, now, folder)
+    if began.recipe and now.recipe:
+        _compare_rates(began.recipe, now.recipe, checkpoint)
+        if folder.result.is_file() and folder.read_result().epochs >= now.recipe.epochs:
+            done = f"{now.recipe.epochs} of {now.recipe.epochs} epochs"
+            message = f"the run in '{folder.path}' has ended: {done}; --set {CHANGEABLE_SETTING}=N adds some"
+            raise RunAlreadyEnded(message)
+    return compilation, plan_resumed_run(compilation, folder, data_folder)
+
+
+def _began(checkpoint: Mapping[str, Any]) -> Network | None:
+    """What a checkpoint was trained by; None where it does not say so, as those of the first version."""
+    spec = checkpoint["run"].get("spec") if checkpoint else None
+    return read(Source("spec.net", spec)).network if spec else None
+
+
+def _compare(began: Network, now: Network, folder: RunFolder) -> None:
+    """Refuses a spec that somebody has edited."""
+    changed = ["network"] if _bare(began) != _bare(now) else []
+    old, new = dict(began.recipe or ()), dict(now.recipe or ())
+    changed += [name for name in new if name != "epochs" and new[name] != old.get(name)]
+    if changed:
+        message = (
+            f"'{folder.spec}' is not what the run began with: with another {' and '.join(changed)} it is another run"
+        )
+        raise RunError(message)
+
+
+def _bare(network: Network) -> Network:
+    """What is computed, and nothing beside it."""
+    return replace(network, name="", recipe=None, expectations=())
+
+
+def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
+    begun = checkpoint["epoch"] + 1 if checkpoint else 0
+    if new.epochs < begun:
+        message = f"{begun} epochs are done or begun already: {CHANGEABLE_SETTING} cannot be {new.epochs}"
+        raise RunError(message)
+    if any(old.factor(epoch) != new.factor(epoch) for epoch in range(begun)):
+        message = (
+            f"the schedule {new.schedule} depends on the number of epochs: with {new.epochs}, the learning rate would "
+            f"have been another from the start; train anew, with its length said, such as 'schedule "
+            f"Cosine(T_max={old.epochs - old.warmup})', and the number of epochs can change"
+        )
+        raise RunError(message)
+
+
+def fewest_epochs(folder: RunFolder) -> int | None:
+    """With how many epochs a run can end soonest, where that is fewer than planned; None where it is not."""
+    try:
+        checkpoint = _whole(folder.last)
+        begun = checkpoint["epoch"] + 1
+        check_resumable(folder, checkpoint, None, {CHANGEABLE_SETTING: str(begun)})
+        recipe = read(folder.spec).result().recipe
+    except (RunError, DataError, SewdslError):
+        return None
+    return begun if recipe is not None and begun < recipe.epochs else None
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """A checkpoint that a run can go on from.
+
+    Raises:
+        RunError: there is none, it is damaged, or it holds weights alone.
+    """
+    found = checkpoint_files.read_checkpoint(path)
+    if not found.keys() >= REQUIRED_CHECKPOINT_KEYS:
+        message = f"a run cannot go on from the checkpoint '{path}', which holds little more than weights"
+        raise RunError(message)
+    try:
+        _Standing.model_validate(found)
+    except ValidationError as error:
+        message = f"the checkpoint '{path}' is damaged: {complaint(error.errors()[0])}"
+        raise RunError(message) from None
+    return found
+
+
+def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
+    """The last checkpoint; where it is damaged, the one before it takes its place. Empty before the first.
+
+    Raises:
+        RunError: both are damaged.
+    """
+    if not folder.last.exists() and not folder.previous.exists():
+        return {}
+    try:
+        return _whole(folder.last)
+    except RunError as error:
+        if not folder.previous.exists():
+            raise
+        found = _whole(folder.previous)
+        if rank() == 0:
+            echo(f"warning: {error}; going on from '{folder.previous}', one save before", err=True)
+            if folder.last.exists():
+                folder.last.replace(folder.last.with_suffix(".damaged"))
+            atomic.write(folder.last, folder.previous.read_bytes())
+        return found

@@ -1,0 +1,245 @@
+"""A whole run: from a spec to a folder with everything about the trained network, and back."""
+
+from __future__ import annotations
+
+import json
+import signal
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import seed_everything
+
+from sewdsl import draw
+from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
+from sewdsl.ir.kind import Kind
+from sewdsl.snn.batch_norm import synchronise_statistics
+from sewdsl.train import report
+from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.data.split import split_off_validation
+from sewdsl.train.fit import checkpoint_files, initial_weights, resume_checks
+from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.initial_weights import InitialWeights
+from sewdsl.train.fit.lightning_loop import FitResult, RunOptions, check, compile_in_place, evaluate_samples, fit_epochs
+from sewdsl.train.fit.load_run import load_spec
+from sewdsl.train.fit.process_setup import quiet_lightning, return_freed_memory
+from sewdsl.train.fit.processes import Processes, as_before, rank
+from sewdsl.train.fit.processes import remember as remember_processes
+from sewdsl.train.report import epoch_curves
+from sewdsl.train.standalone import standalone_text
+from sewdsl.train.store import atomic, measurements
+from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
+from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
+from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock
+from sewdsl.train.store.run_lookup import missing_run_message
+from sewdsl.train.training_plan import TrainingPlan
+
+
+def train(
+    compilation: Compilation,
+    planned: TrainingPlan,
+    folder: RunFolder,
+    way: RunOptions = RunOptions(),  # noqa: B008 -- frozen
+    start: InitialWeights | None = None,
+) -> Result:
+    """Trains the network of a spec as its recipe says.
+
+    Of several processes only the first leaves anything in the folder, and only it returns.
+
+    Args:
+        compilation: The spec.
+        planned: What :func:`sewdsl.train.training_plan.plan_training` found in it.
+        folder: An empty folder for all that comes out.
+        way: How it goes.
+        start: The weights to begin with; None: random ones, by the recipe's seed.
+
+    Raises:
+        RunInterrupted: it was asked to stop; what is needed to go on is in the folder.
+        RunError: it cannot go on.
+        DataError: the data is missing or damaged.
+    """
+    with _at_work(folder):
+        return _run(compilation, planned, folder, way, start)
+
+
+def resume(
+    folder: RunFolder,
+    data_folder: Path | None = None,
+    changes: Mapping[str, str] | None = None,
+    way: RunOptions = RunOptions(),  # noqa: B008 -- frozen
+) -> Result:
+    """Goes on with a run that did not end, or for more epochs with one that did.
+
+    Args:
+        folder: Of the run.
+        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
+        changes: Settings to change, by key; see :func:`sewdsl.train.fit.resume_checks.check_resumable`.
+        way: How it goes.
+
+    Raises:
+        RunError: what is in the folder cannot be used, or the changes would not give what a run with them from the
+            start gives.
+        Interrupted, DataError: as for :func:`train`.
+        SewdslError: its spec has errors.
+    """
+    if not folder.spec.is_file():
+        raise RunError(missing_run_message(folder.path))  # before there is a lock in it
+    with _at_work(folder):
+        checkpoint = resume_checks.last_checkpoint(folder)
+        compilation, planned = resume_checks.check_resumable(folder, checkpoint, data_folder, changes or {})
+        if checkpoint:
+            torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
+        way = way._replace(processes=as_before(folder, way.processes))
+        return _run(
+            compilation, planned, folder, way, None if checkpoint else initial_weights.read_initial_weights(folder)
+        )
+
+
+@contextmanager
+def _at_work(folder: RunFolder) -> Iterator[None]:
+    """Keeps others from the folder, and gives Ctrl-C before and behind the training the name that it has within."""
+    try:
+        with run_lock(folder) if rank() == 0 else nullcontext():
+            yield
+    except KeyboardInterrupt:
+        raise RunInterrupted(signal.SIGINT) from None
+
+
+def _run(
+    compilation: Compilation, planned: TrainingPlan, folder: RunFolder, way: RunOptions, start: InitialWeights | None
+) -> Result:
+    """Trains, from where the folder's last checkpoint stands; what is there already stays until all is ready."""
+    network, recipe, data = planned
+    if recipe.memory:
+        return_freed_memory()
+    splits = data.load()
+    parts = split_off_validation(splits, recipe.validation, recipe.seed)
+    with quiet_lightning():
+        check(recipe, way.processes)
+        seed_everything(recipe.seed, verbose=False)
+        module = _module(compilation, planned, start)
+        if folder.last.exists():
+            checkpoint_files.load_weights(module, folder.last)  # says at once if it does not fit
+        if rank() == 0:
+            if start is not None:
+                initial_weights.write_initial_weights(
+                    folder, start
+                )  # before the spec, which makes it the folder of a run
+            _describe(compilation, planned, folder, way.processes)
+            folder.result.unlink(missing_ok=True)
+        if recipe.compile:
+            compile_in_place(module.model, gpu=torch.cuda.is_available())
+        fitted = fit_epochs(module, parts, folder, way)
+        if rank():
+            raise SystemExit(0)
+        scores, confusion = _judge_both(module, folder, splits.test)
+    measurements.write_confusion(folder.confusion, confusion, data.names)
+    measurements.write_metrics(
+        module.history, folder.metrics
+    )  # the last row may be missing, if that was when the run was killed
+    epoch_curves.draw_png(module.history, network.name, folder.curves)
+    result = _result(planned, fitted, module, scores)
+    atomic.write_text_atomically(folder.result, result.model_dump_json(indent=2) + "\n")
+    report.write(folder)
+    return result
+
+
+def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
+    """What is trained, with the weights that it begins with."""
+    module = Classifier(compile(planned.network), planned.recipe)
+    module.spec = standalone_text(compilation)
+    if start is not None:
+        initial_weights.load_into(module.model, start)
+        module.start = start.origin.model_dump()
+    if planned.recipe.sync_bn:
+        synchronise_statistics(module.model)
+    return module
+
+
+def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores: dict[str, Any]) -> Result:
+    """What came out, and on what."""
+    return Result(
+        network=planned.network.name,
+        data=planned.data.name,
+        epochs=fitted.epochs,
+        parameters=planned.network.total_parameters,
+        seconds=round(module.seconds, 1),
+        seed=planned.recipe.seed,
+        start=None if module.start is None else WeightsOrigin(**module.start),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        machine=describe_machine(),
+        processes=fitted.processes,
+        threads=torch.get_num_threads(),
+        versions=package_versions(),
+        **scores,
+    )
+
+
+class RunEvaluation(NamedTuple):
+    """What a run's networks do, found again.
+
+    Attributes:
+        reported: What the run reported.
+        found: The same with the accuracies, the firing rates and the neurons found now.
+        samples: Test samples on which they were judged.
+    """
+
+    reported: Result
+    found: Result
+    samples: int
+
+
+def evaluate(folder: RunFolder, data_folder: Path | None = None) -> RunEvaluation:
+    """Judges the networks of a run again, from its folder and the data alone.
+
+    Args:
+        folder: Of the run.
+        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
+
+    Raises:
+        RunError: something in the folder is missing or damaged.
+        DataError: the data is missing or damaged.
+        SewdslError: its spec has errors.
+    """
+    reported = folder.read_result()
+    network, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
+    torch.set_num_threads(reported.threads)  # another number rounds sums in another order
+    samples = data.load().test
+    with quiet_lightning():
+        scores, _ = _judge_both(Classifier(compile(network), recipe), folder, samples)
+    return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
+
+
+def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
+    """Writes down what is going to be trained, how, and on which data."""
+    remember_processes(folder, processes)
+    atomic.write_text_atomically(folder.spec, standalone_text(compilation))
+    recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
+    atomic.write_text_atomically(folder.recipe, json.dumps(recipe, indent=2) + "\n")
+    write_data_path(folder, planned)
+    try:
+        atomic.write(folder.diagram, draw.render_picture(planned.network))
+    except draw.RenderingError as error:
+        warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
+
+
+def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tuple[dict[str, Any], list[list[int]]]:
+    """The fields of a result that the checkpoints alone decide, and what the last weights confuse.
+
+    Where the last epoch was the best, its weights are judged once.
+    """
+    found = checkpoint_files.read_checkpoint(folder.best), checkpoint_files.read_checkpoint(folder.last)
+    checkpoint_files.load_checkpoint_weights(module, found[0], folder.best)
+    best = evaluate_samples(module, samples)
+    checkpoint_files.load_checkpoint_weights(module, found[1], folder.last)
+    last = best if checkpoint_files.same_weights(*found) else evaluate_samples(module, samples)
+    fields = {
+        "accuracy": last.accuracy,
+        "best_accuracy": best.accuracy,
+        "firing_rates": last.firing_rates,
+        "neurons": last.neurons,
+    }
+    return fields, last.confusion

@@ -1,0 +1,162 @@
+"""Loss and accuracy over epochs: as SVG in the report's colours, and as PNG."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from io import BytesIO
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+from sewdsl.ir.printed_values import escape_mathtext
+from sewdsl.train.report.html import Markup, inline
+from sewdsl.train.store import atomic
+from sewdsl.train.store.measurements import Epochs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+INK, RULE = "#010203", "#010204"
+COLOURS = {INK: "--muted", RULE: "--rule", "#010205": "--train", "#010206": "--validation", "#010207": "--test"}
+"""Colours that nothing else has, each replaced by a property of the page, which knows light and dark."""
+TRAIN, VALIDATION, TEST = list(COLOURS)[2:]
+DECADES = 20.0
+"""A panel whose values differ by more than this factor has a logarithmic axis."""
+
+
+class CurveLine(NamedTuple):
+    """One line of a panel: a figure of each epoch, what it is called, and its colour."""
+
+    figure: str
+    label: str
+    colour: str
+
+
+class Panel(NamedTuple):
+    """One picture."""
+
+    title: str
+    lines: tuple[CurveLine, ...]
+    percent: bool = False
+
+
+PANELS = (
+    Panel(
+        "accuracy",
+        (
+            CurveLine("train_accuracy", "training", TRAIN),
+            CurveLine("validation_accuracy", "validation", VALIDATION),
+            CurveLine("test_accuracy", "test", TEST),
+        ),
+        percent=True,
+    ),
+    Panel(
+        "loss",
+        (
+            CurveLine("train_loss", "training", TRAIN),
+            CurveLine("validation_loss", "validation", VALIDATION),
+            CurveLine("test_loss", "test", TEST),
+        ),
+    ),
+    Panel("gradient norm, last batch", (CurveLine("gradient_norm/total", "all layers", TRAIN),)),
+    Panel("learning rate", (CurveLine("learning_rate", "learning rate", TRAIN),)),
+)
+
+
+def curve_svgs(epochs: Epochs) -> list[Markup]:
+    """A picture for each panel of which the epochs have figures."""
+    drawn = []
+    for index, panel in enumerate(PANELS):
+        lines = {line: _points(epochs, line.figure) for line in panel.lines}
+        lines = {line: points for line, points in lines.items() if points}
+        if lines:
+            drawn.append(inline(_draw(panel, lines), f"curve{index}-", f"{panel.title} over the epochs"))
+    return drawn
+
+
+def _points(epochs: Epochs, figure: str) -> dict[int, float]:
+    """A figure of each epoch in which it was finite."""
+    return {epoch: row[figure] for epoch, row in epochs.items() if figure in row and isfinite(row[figure])}
+
+
+def _draw(panel: Panel, lines: dict[CurveLine, dict[int, float]]) -> str:
+    figure = Figure(figsize=(5.2, 2.9), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    for line, points in lines.items():
+        marker = "o" if len(points) <= 40 else ""  # noqa: PLR2004 -- more would run together
+        axes.plot(list(points), list(points.values()), color=line.colour, lw=1.8, marker=marker, ms=3, label=line.label)
+    _dress(axes, panel, [value for points in lines.values() for value in points.values()])
+    if len(lines) > 1:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9.5)
+    return _svg(figure)
+
+
+def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
+    axes.set_title(panel.title, loc="left", color=INK, fontsize=11)
+    axes.set_xlabel("epoch", color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=8))
+    axes.grid(axis="y", color=RULE, lw=0.8)
+    axes.tick_params(color=RULE, labelcolor=INK, length=0, labelsize=9.5)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(RULE)
+    _scale(axes, values)
+    if panel.percent:
+        axes.yaxis.set_major_formatter(lambda share, _position: f"{100 * share:.4g}\N{NO-BREAK SPACE}%")
+
+
+def _scale(axes: Axes, values: list[float]) -> None:
+    if min(values) > 0 and max(values) / min(values) > DECADES:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=6))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _svg(figure: Figure) -> str:
+    """Text stays text, and the same figure gives the same document."""
+    out = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sewdsl"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    replace: Callable[[re.Match[str]], str] = lambda match: f"var({COLOURS[match[0]]})"  # noqa: E731 -- a type for mypy
+    return re.sub("|".join(COLOURS), replace, out.getvalue())
+
+
+PART_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#c44e52"}
+
+
+def draw_png(epochs: Epochs, title: str, path: Path) -> None:
+    """Writes a png with two panels: loss on the left, accuracy on the right; a line for each part of the samples.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(escape_mathtext(title))
+    loss, accuracy = figure.subplots(1, 2)
+    _panel(loss, epochs, "loss")
+    _panel(accuracy, epochs, "accuracy")
+    loss.set_ylim(bottom=0)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
+    out = BytesIO()
+    figure.savefig(out, dpi=150, format="png")
+    atomic.write(path, out.getvalue())
+
+
+def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:
+    for name, colour in PART_COLOURS.items():
+        points = {epoch: row[f"{name}_{quantity}"] for epoch, row in epochs.items() if f"{name}_{quantity}" in row}
+        if points:
+            axes.plot(list(points), list(points.values()), color=colour, marker="o", markersize=3, label=name)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(quantity)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)

@@ -1,0 +1,1 @@
+"""The files of a run: written, read and found; without torch."""

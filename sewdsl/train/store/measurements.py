@@ -1,0 +1,165 @@
+"""Measurements of each epoch as files: ``metrics.csv`` and ``confusion.json``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, BaseModel
+
+from sewdsl.train.records import MAX_COUNT, STRICT, Count, RecordError, Text, contents, named, quoted, salvage
+from sewdsl.train.store import atomic
+from sewdsl.train.store.neuron_populations import FIRING_RATE
+from sewdsl.train.store.run_folder import RunError
+
+Epochs = dict[int, dict[str, float]]
+"""Figures by name, by epoch counted from 1."""
+
+MAX_FIGURE = 1e100
+"""Largest figure that is finite; losses and norms of gradients are in float32, or sums of such."""
+
+
+def read_metrics(path: Path) -> Epochs:
+    """Reads a ``metrics.csv``; each epoch has figures, which may be infinite or NaN unless they are shares.
+
+    Raises:
+        RunError: it cannot be read, holds no epoch, or a figure is out of bounds.
+    """
+    try:
+        return parse_metrics(contents(path))
+    except OSError as error:
+        message = f"cannot read '{path}': {error.strerror}"
+        raise RunError(message) from None
+    except RecordError as error:
+        message = f"'{path}' is damaged: {error}"
+        raise RunError(message) from None
+
+
+def parse_metrics(data: bytes) -> Epochs:
+    """The figures in the contents of a ``metrics.csv``.
+
+    Raises:
+        RecordError: as :func:`epochs`.
+    """
+    found: Epochs = {}
+    try:
+        lines = csv.reader(io.StringIO(data.decode(), newline=""))
+    except UnicodeDecodeError as error:
+        raise RecordError(str(error)) from None
+    try:
+        names = next(lines, [])
+        for row in lines:
+            texts = dict(_pairs(names, row))
+            epoch = _epoch(texts.pop("epoch", ""))
+            found[epoch] = dict(_figures(texts))
+    except (RecordError, csv.Error) as error:
+        message = f"line {lines.line_num}: {error}"
+        raise RecordError(message) from None
+    if not found:
+        message = "it holds no epoch"
+        raise RecordError(message)
+    return found
+
+
+def _pairs(names: Sequence[str], row: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if len(row) != len(names):
+        message = f"found {len(row)} values, expected {len(names)}"
+        raise RecordError(message)
+    return zip(names, row, strict=True)
+
+
+def _epoch(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)) and 1 <= int(text) <= MAX_COUNT:
+        return int(text)
+    message = f"epoch is {quoted(text)}, expected a whole number from 1"
+    raise RecordError(message)
+
+
+def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
+    for name, text in texts.items():
+        if not text:
+            continue
+        share = name.endswith("_accuracy") or name.startswith(FIRING_RATE)
+        most = 1.0 if share else MAX_FIGURE
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= most and (share or isfinite(value)):
+            message = f"{named(name)} is {quoted(text)}, expected a number from 0 to {most:g}"
+            raise RecordError(message)
+        yield name, value
+
+
+def write_metrics(found: Epochs, path: Path) -> None:
+    """Writes a ``metrics.csv``: a row for each epoch, a column for each figure that any epoch has.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    names = dict.fromkeys(name for row in found.values() for name in row)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["epoch", *names])
+    writer.writeheader()
+    writer.writerows({"epoch": epoch, **row} for epoch, row in found.items())
+    atomic.write_text_atomically(path, text.getvalue())
+
+
+class ConfusionFile(NamedTuple):
+    """The contents of ``confusion.json``.
+
+    Attributes:
+        classes: Their names in order; of a class without one, its number.
+        counts: Row i, column j has how many test samples of class i are taken for class j.
+    """
+
+    classes: list[str]
+    counts: list[list[int]]
+
+
+NONE = ConfusionFile([], [])
+
+
+def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -> None:
+    """Writes the counts with the classes' names, as far as there are any.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    found = ConfusionFile(_named(len(counts), names), counts)
+    atomic.write_text_atomically(path, json.dumps(found._asdict()) + "\n")
+
+
+def parse_confusion(data: bytes) -> tuple[ConfusionFile, list[str]]:
+    """What the contents of a file say, and what is wrong with them.
+
+    Files of the first version hold the counts alone.
+    """
+    if data.lstrip().startswith(b"["):
+        data = b'{"counts": ' + data + b"}"
+    found, wrong = salvage(data, _File)
+    counts = found.get("counts", [])
+    return ConfusionFile(_named(len(counts), found.get("classes", [])), counts), wrong
+
+
+def _named(count: int, names: Sequence[str]) -> list[str]:
+    return [*names[:count], *map(str, range(len(names), count))]
+
+
+def _square(counts: list[list[int]]) -> list[list[int]]:
+    if any(len(row) != len(counts) for row in counts):
+        message = f"expected {len(counts)} counts in each of its {len(counts)} rows"
+        raise ValueError(message)
+    return counts
+
+
+class _File(BaseModel):
+    model_config = STRICT
+
+    classes: list[Text] = []
+    counts: Annotated[list[list[Count]], AfterValidator(_square)]

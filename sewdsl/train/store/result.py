@@ -1,0 +1,135 @@
+"""``result.json``: the result of a run, the machine it ran on, and the origin of its initial weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from pydantic import BaseModel
+
+from sewdsl.train.records import (
+    STRICT,
+    Count,
+    Digest,
+    Positive,
+    RecordError,
+    Seconds,
+    Seed,
+    Share,
+    Text,
+    Threads,
+    Word,
+    parse,
+)
+from sewdsl.train.store.neuron_populations import Population
+
+
+class WeightsOrigin(BaseModel):
+    """Where weights came from.
+
+    Attributes:
+        file: The file's name, as it was given.
+        sha256: Of its contents.
+    """
+
+    model_config = STRICT
+
+    file: Text
+    sha256: Digest
+
+
+PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
+
+UNKNOWN_VERSION = "unknown"
+"""The version of a package that is not installed."""
+
+
+class Result(BaseModel):
+    """The contents of ``result.json``; every field has bounds, also where one is read that another program wrote.
+
+    Attributes:
+        network: The network's name.
+        data: The data set's.
+        accuracy: Share of the test samples that the last weights get right.
+        best_accuracy: The same of the best epoch's weights. Without a validation part it was chosen on the test
+            samples, as the paper does, so it flatters a little.
+        epochs: Epochs completed.
+        parameters: Learnable parameters.
+        seconds: Wall-clock time of the training, the test after each epoch included; all parts of it.
+        seed: The recipe's.
+        start: Where the weights came from that it began with; None: they were random.
+        device: ``cpu`` or ``cuda``.
+        machine: What it ran on, in words.
+        processes: How many trained together; with other numbers, other samples meet in a batch.
+        threads: Torch's threads; with other numbers, sums are rounded in another order.
+        versions: Of what the numbers depend on, by name.
+        firing_rates: Spikes per neuron, sample and time-step over the test samples, by the node's name.
+        neurons: How many of each such layer never fire, nearly always, or in between; empty where it was not counted.
+    """
+
+    model_config = STRICT
+
+    network: Text
+    data: Word
+    accuracy: Share
+    best_accuracy: Share
+    epochs: Count
+    parameters: Count
+    seconds: Seconds
+    seed: Seed
+    start: WeightsOrigin | None = None
+    device: Literal["cpu", "cuda"]
+    machine: Word = "unknown"
+    processes: Positive = 1
+    threads: Threads
+    versions: dict[Word, Word]
+    firing_rates: dict[Text, Share]
+    neurons: dict[Text, Population] = {}
+
+
+def read(data: bytes) -> Result:
+    """The result that a text of JSON holds.
+
+    Raises:
+        RecordError: it holds none; the message says which version wrote it, if the text does.
+    """
+    try:
+        return parse(data, Result)
+    except RecordError as error:
+        wrote = _wrote(data)
+        raise RecordError(f"{error}; sewdsl {wrote} wrote it") if wrote else error from None
+
+
+def _wrote(data: bytes) -> str:
+    """The version of sewdsl that a text names; empty where it names none."""
+    try:
+        wrote = json.loads(data)["versions"]["sewdsl"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return wrote if isinstance(wrote, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", wrote) else ""
+
+
+def package_versions() -> dict[str, str]:
+    """Of Python and the packages that the numbers depend on."""
+    return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout that is run without being installed
+        return UNKNOWN_VERSION
+
+
+def describe_machine() -> str:
+    """System, architecture, cores, and the GPUs if there are any: ``Linux x86_64, 16 cores, NVIDIA H100``."""
+    import torch  # noqa: PLC0415 -- tables of runs need none
+
+    parts = [f"{platform.system()} {platform.machine()}", f"{os.cpu_count()} cores"]
+    if torch.cuda.is_available():
+        parts += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return ", ".join(parts)

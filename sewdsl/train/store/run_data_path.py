@@ -1,0 +1,89 @@
+"""Where the data of a run lies: a run folder remembers it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from sewdsl.compiler import Compilation
+from sewdsl.train.data import search_path
+from sewdsl.train.data.dataset import DataError
+from sewdsl.train.records import STRICT, RecordError, contents, parse
+from sewdsl.train.store import atomic
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.training_plan import TrainingPlan, plan_training
+
+
+class Lay(BaseModel):
+    """The contents of ``data.json``.
+
+    Attributes:
+        folder: Where the data lay when the run began.
+    """
+
+    model_config = STRICT
+
+    folder: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
+
+
+def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
+    """Notes where the data lies, unless it travels with a package.
+
+    Raises:
+        RunError: it cannot be written.
+        DataError: it is not there.
+    """
+    place = planned.data.setup.folder
+    if place is not None and planned.data.find():
+        atomic.write_text_atomically(folder.data, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
+
+
+def read_data_path(folder: RunFolder) -> Path | None:
+    """Where the data lay; None where that was not noted.
+
+    Raises:
+        RunError: the note cannot be read.
+    """
+    try:
+        return Path(parse(contents(folder.data), Lay).folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        message = f"cannot read '{folder.data}': {error.strerror}"
+        raise RunError(message) from None
+    except RecordError as error:
+        message = f"'{folder.data}', which says where the data lay, is damaged: {error}"
+        raise RunError(message) from None
+
+
+def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | None) -> TrainingPlan:
+    """The plan of a run that has a folder; its data is looked for before anything is done.
+
+    Args:
+        compilation: The run's spec.
+        folder: The run's.
+        said: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says, or where it lay.
+
+    Raises:
+        SewdslError: see :func:`sewdsl.train.training_plan.plan_training`.
+        DataError: the data is not there.
+    """
+    lay, note = None, ""
+    if not (said or search_path.data_folder_variable()):
+        try:
+            lay = read_data_path(folder)
+            note = f"'{lay}' is where it lay when the run began" if lay else ""
+        except RunError as error:
+            note = str(error)
+    planned = plan_training(compilation, said or lay)
+    try:
+        planned.data.find()
+    except DataError as error:
+        if not note:
+            raise
+        message = f"{error}\n  {note}; --data DIR says where it lies now"
+        raise DataError(message) from None
+    return planned

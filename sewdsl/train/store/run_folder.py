@@ -1,0 +1,301 @@
+"""The folder of a run: its files, its state, and the lock that keeps it to one process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from sewdsl.paths import explain
+from sewdsl.train.records import RecordError, contents
+from sewdsl.train.store import result
+from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_lookup import is_run, missing_run_message
+
+
+class RunError(Exception):
+    """A run that cannot start or go on; the message says which, and why."""
+
+
+class RunInterrupted(RunError):  # noqa: N818 -- nothing went wrong
+    """A run that was asked to stop.
+
+    Attributes:
+        code: Exit code, as a shell has it: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.code = 128 + number
+
+
+class RunDiverged(RunError):  # noqa: N818 -- the field's word
+    """A run whose loss or gradients stopped being numbers."""
+
+
+class RunAlreadyEnded(RunError):  # noqa: N818 -- nothing went wrong
+    """A run that is to go on, but has nothing left to do."""
+
+
+class RunUnfinished(RunError):  # noqa: N818 -- nothing went wrong
+    """A run that is to be looked at before it has ended.
+
+    Attributes:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(f"the run in '{folder.path}' has not ended")
+        self.folder = folder
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything of one run lies.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        """The network as compiled, in the language, with every override applied."""
+        return self.path / "spec.net"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe with every value in force."""
+        return self.path / "recipe.json"
+
+    @property
+    def data(self) -> Path:
+        """Where the data lies, unless it travels with a package."""
+        return self.path / "data.json"
+
+    @property
+    def processes(self) -> Path:
+        """How several processes share the work, unless in the usual way."""
+        return self.path / "processes.json"
+
+    @property
+    def result(self) -> Path:
+        """What came out; see :class:`Result`."""
+        return self.path / "result.json"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the epoch with the best accuracy; of the first of them if there are several."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """Where the run stands: the last weights, and all that is needed to go on."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        """Where it stood one save before."""
+        return self.path / "checkpoints" / "previous.ckpt"
+
+    @property
+    def start(self) -> Path:
+        """The weights that it began with, unless those were random."""
+        return self.path / "checkpoints" / "start.safetensors"
+
+    @property
+    def lock(self) -> Path:
+        """Says which process is at work here."""
+        return self.path / "lock"
+
+    @property
+    def confusion(self) -> Path:
+        """Which classes the last weights take for which, over the test samples."""
+        return self.path / "confusion.json"
+
+    @property
+    def report(self) -> Path:
+        """Everything about the run on one page."""
+        return self.path / "report.html"
+
+    @property
+    def metrics(self) -> Path:
+        """The figures of each epoch, a table."""
+        return self.path / "metrics.csv"
+
+    @property
+    def curves(self) -> Path:
+        """Loss and accuracy over the epochs, a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def diagram(self) -> Path:
+        """The network, a picture."""
+        return self.path / "diagram.svg"
+
+    def read_result(self) -> Result:
+        """What came out.
+
+        Raises:
+            RunUnfinished: the run has not ended.
+            RunError: it is no run, or the result cannot be read.
+        """
+        try:
+            return result.read(contents(self.result))
+        except OSError:
+            raise RunUnfinished(self) if is_run(self.path) else RunError(missing_run_message(self.path)) from None
+        except RecordError as error:
+            message = f"'{self.result}' is damaged, or of another version: {error}"
+            raise RunError(message) from None
+
+
+def make_run_folder(path: Path) -> RunFolder:
+    """A new run folder at a place of the user's choice.
+
+    Raises:
+        RunError: there are files already, or it cannot be made.
+    """
+    try:
+        str(path).encode()
+        path.mkdir(parents=True, exist_ok=True)
+        if not all(entry.name == RunFolder(path).lock.name or _cut_short(entry.name) for entry in path.iterdir()):
+            hint = "--resume goes on with it, --overwrite starts over" if is_run(path) else "choose another folder"
+            message = f"'{path}' already holds {'a run' if is_run(path) else 'files'}; {hint}"
+            raise RunError(message)
+    except UnicodeEncodeError:
+        message = f"cannot make the folder '{path}': its name is not UTF-8, and TensorBoard takes no other"
+        raise RunError(message) from None
+    except OSError as error:
+        message = f"cannot make the folder '{path}': {explain(error, path)}"
+        raise RunError(message) from None
+    return RunFolder(path)
+
+
+RUN_FILES = (
+    "tensorboard",
+    "checkpoints",
+    "result.json",
+    "report.html",
+    "curves.png",
+    "confusion.json",
+    "metrics.csv",
+    "diagram.svg",
+    "data.json",
+    "processes.json",
+    "recipe.json",
+    "spec.net",
+)
+"""Names of what a run leaves; without the last ones, a folder is no run, and nothing else of it would be removed."""
+
+
+def clear_run_folder(folder: RunFolder) -> None:
+    """Removes what a run has left, and nothing else; its lock stays, which the caller holds.
+
+    Raises:
+        RunError: the folder holds something else than a run, or it cannot be removed.
+    """
+    if not is_run(folder.path):
+        message = f"'{folder.path}' is not the folder of a run: nothing was removed"
+        raise RunError(message)
+    try:
+        for name in RUN_FILES:
+            entry = folder.path / name
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+    except OSError as error:
+        message = f"cannot remove '{error.filename}': {error.strerror}"
+        raise RunError(message) from None
+
+
+def _cut_short(name: str) -> bool:
+    """Whether it is what :func:`sewdsl.train.store.atomic.write` leaves where it is killed."""
+    return name.startswith(".") and name.endswith(".partial")
+
+
+def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
+    """Makes a folder for several runs, or accepts one that holds nothing else already.
+
+    Args:
+        path: The folder.
+        belongs: Whether a name in it does.
+        group: What it is for, in words: ``repeat``, ``part of this study``.
+
+    Raises:
+        RunError: it holds something else, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        strange = [entry.name for entry in path.iterdir() if not belongs(entry.name)]
+    except OSError as error:
+        message = f"cannot make the folder '{path}': {explain(error, path)}"
+        raise RunError(message) from None
+    if strange:
+        message = f"'{path}' holds '{min(strange)}', which is no {group}; choose another folder with --out"
+        raise RunError(message)
+
+
+def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:
+    """A new run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            path = parent / f"{stem}-{number}"
+            with suppress(FileExistsError):  # another process may be as fast
+                path.mkdir()
+                return RunFolder(path)
+    except OSError as error:
+        message = f"cannot make a folder in '{parent}': {explain(error, parent)}"
+        raise RunError(message) from None
+    raise AssertionError  # unreachable: the numbers do not end
+
+
+@contextmanager
+def run_lock(folder: RunFolder) -> Iterator[None]:
+    """Keeps other processes from writing to a run folder; a lock ends with its process, however that ends.
+
+    Raises:
+        RunError: another process is at work there, or the lock cannot be made.
+    """
+    try:
+        file = folder.lock.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        message = f"cannot write to the folder '{folder.path}': {error.strerror}"
+        raise RunError(message) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            message = f"'{folder.path}' is in use by process {file.read(20).strip() or 'unknown'}"
+            raise RunError(message) from None
+        os.ftruncate(file.fileno(), 0)
+        with suppress(OSError):  # a full disk: the lock holds without its number
+            os.write(file.fileno(), f"{os.getpid()}\n".encode())
+        yield
+
+
+def clear_and_lock(path: Path) -> RunFolder:
+    """The folder of a run, of which nothing is left.
+
+    Raises:
+        RunError: another process is at work there, it holds something else than a run, or it cannot be removed.
+    """
+    folder = RunFolder(path)
+    with run_lock(folder):
+        clear_run_folder(folder)
+    return folder

@@ -1,0 +1,161 @@
+"""The same training several times, seed after seed: one run tells little about the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from pydantic import BaseModel, ConfigDict
+
+from sewdsl.compiler import Compilation
+from sewdsl.train.fit import initial_weights
+from sewdsl.train.standalone import standalone_text
+from sewdsl.train.store import atomic
+from sewdsl.train.store.result import Result, WeightsOrigin
+from sewdsl.train.store.run_folder import RunError, RunFolder, open_group
+from sewdsl.train.training_plan import TrainingPlan
+
+Start = Callable[[Compilation, TrainingPlan, RunFolder], Result]
+GoOn = Callable[[RunFolder], Result]
+
+
+class Spread(BaseModel):
+    """One share of several runs; as text, ``96.30% ± 0.42%``.
+
+    Attributes:
+        mean: Of the values.
+        deviation: Their standard deviation, that of a sample (n - 1); None of a single value.
+        values: In the order of the seeds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: float
+    deviation: float | None
+    values: list[float]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """That of these values, at least one."""
+        return cls(mean=fmean(values), deviation=stdev(values) if len(values) > 1 else None, values=list(values))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2%}" + (f" ± {self.deviation:.2%}" if self.deviation is not None else "")
+
+
+class Summary(BaseModel):
+    """The contents of ``summary.json``: the repeats that have ended, out of those asked for.
+
+    Attributes:
+        network: The network's name.
+        data: The data set's.
+        repeats: How many were asked for.
+        seeds: Of those that have ended.
+        accuracy: After the last epoch.
+        best_accuracy: After the best.
+        seconds: Of all together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: str
+    data: str
+    repeats: int
+    seeds: list[int]
+    accuracy: Spread
+    best_accuracy: Spread
+    seconds: float
+
+
+def summary_file(folder: Path) -> Path:
+    """Where the summary of a folder of repeats lies."""
+    return folder / "summary.json"
+
+
+def open_folder(folder: Path) -> None:
+    """Makes a folder for repeats, or accepts one that holds repeats already.
+
+    Raises:
+        RunError: it holds something else, or cannot be made.
+    """
+    summary = summary_file(folder).name
+    open_group(folder, lambda name: name == summary or name.startswith("seed-"), "repeat")
+
+
+def repeat(
+    planned: Sequence[tuple[Compilation, TrainingPlan]],
+    folder: Path,
+    start: Start,
+    go_on: GoOn,
+    origin: WeightsOrigin | None = None,
+) -> Summary:
+    """Trains each into a folder ``seed-N``; keeps those that have ended, goes on with those that have begun.
+
+    Args:
+        planned: The same spec with different seeds.
+        folder: See :func:`open_folder`.
+        start: Trains one into a new folder.
+        go_on: Goes on with one.
+        origin: Where the weights come from that each begins with; None: they are random.
+
+    Raises:
+        RunError: a folder holds a run of another spec, or a run cannot go on.
+    """
+    places = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
+    for compilation, _, place in places:
+        check_same_run(compilation, place, origin)
+    results: list[Result] = []
+    for compilation, planned_one, place in places:
+        results.append(finish_run(compilation, planned_one, place, start, go_on))
+        summary = _summary(results, len(places))
+        atomic.write_text_atomically(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+def finish_run(compilation: Compilation, planned: TrainingPlan, place: RunFolder, start: Start, go_on: GoOn) -> Result:
+    """What came out of a run: of one that has ended, of one that has begun and goes on, or of a new one."""
+    if place.result.is_file():
+        return place.read_result()
+    if place.spec.is_file():
+        return go_on(place)
+    place.path.mkdir(parents=True, exist_ok=True)
+    return start(compilation, planned, place)
+
+
+def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOrigin | None = None) -> None:
+    """Refuses a folder that holds a run of something else, or one that began with other weights.
+
+    Raises:
+        RunError: it does.
+    """
+    if place.spec.is_file() and place.spec.read_bytes() != standalone_text(compilation).encode():
+        message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
+        raise RunError(message)
+    if place.spec.is_file() and _digest(_began(place)) != _digest(origin):
+        message = f"'{place.path}' holds a run that began with other weights; choose another folder"
+        raise RunError(message)
+
+
+def _began(place: RunFolder) -> WeightsOrigin | None:
+    """Where the weights came from that a run began with; None: they were random."""
+    if place.result.is_file():
+        return place.read_result().start
+    found = initial_weights.read_initial_weights(place)
+    return None if found is None else found.origin
+
+
+def _digest(origin: WeightsOrigin | None) -> str | None:
+    return None if origin is None else origin.sha256
+
+
+def _summary(results: Sequence[Result], repeats: int) -> Summary:
+    return Summary(
+        network=results[0].network,
+        data=results[0].data,
+        repeats=repeats,
+        seeds=[result.seed for result in results],
+        accuracy=Spread.of([result.accuracy for result in results]),
+        best_accuracy=Spread.of([result.best_accuracy for result in results]),
+        seconds=round(sum(result.seconds for result in results), 1),
+    )

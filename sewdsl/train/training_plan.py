@@ -1,0 +1,188 @@
+"""What a run needs to know before it starts, and what it says if the spec cannot be trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from sewdsl.compiler import Compilation
+from sewdsl.diagnostics import Diagnostic, Diagnostics, Edit, Fix, Severity, SewdslError
+from sewdsl.elaborate.suggestions import advice
+from sewdsl.ir.network import Network
+from sewdsl.ir.recipe import Recipe
+from sewdsl.source import BUILTIN, Span
+from sewdsl.train.data import datasets, find, search_path
+from sewdsl.train.data.augmentation import Augmentation
+from sewdsl.train.data.dataset import DataOptions, DataSet
+
+
+class TrainingPlan(NamedTuple):
+    """A network, how to train it, and on what; they fit."""
+
+    network: Network
+    recipe: Recipe
+    data: DataSet
+
+
+def plan_training(compilation: Compilation, folder: Path | None = None) -> TrainingPlan:
+    """Everything that a run needs, found and checked before anything is loaded or built.
+
+    Args:
+        compilation: The spec.
+        folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
+
+    Raises:
+        SewdslError: the spec has errors, has no recipe, names a data set that does not exist, or does not fit its data.
+    """
+    network = compilation.result()
+    diagnostics = Diagnostics()
+    place = _Places(compilation)
+    recipe = network.recipe
+    if recipe is None:
+        hint = _how(compilation, network)
+        diagnostics.report("missing-recipe", f"'{network.name}' has no 'train' section", place.body, help=hint)
+        raise SewdslError(diagnostics)
+    data = _fitting(network, recipe, folder, place, diagnostics)
+    if data is None or diagnostics.errors:
+        raise SewdslError(diagnostics)
+    return TrainingPlan(network, recipe, data)
+
+
+def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
+    """What :func:`plan` refuses in a valid network with a recipe, as warnings: a data set may be defined elsewhere."""
+    network, diagnostics = compilation.network, Diagnostics()
+    if network is not None and network.recipe is not None and compilation.valid:
+        _fitting(network, network.recipe, None, _Places(compilation), diagnostics)
+    return tuple(replace(said, severity=Severity.WARNING) for said in diagnostics)
+
+
+def _fitting(
+    network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Diagnostics
+) -> DataSet | None:
+    """The data set of a recipe, held against the network; None where there is none of its name."""
+    kind = find(recipe.on)
+    if kind is None:
+        span = place.data(recipe.on)
+        near = advice(recipe.on, datasets(), span, f"data sets: {', '.join(sorted(datasets()))}")
+        diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", span, **near)
+        return None
+    data = kind(_setup(network, recipe, folder))
+    _compare(network, recipe, data, place, diagnostics)
+    return data
+
+
+def _how(compilation: Compilation, network: Network) -> str:
+    """How a network without a recipe is trained, and on what."""
+    if compilation.study.variants:
+        return "what its 'study' section asks for is done by 'sewdsl study'"
+    settings, output = network.settings, network.nodes[network.output].output
+    alike = {  # as many channels and classes, and sequences or not
+        name: data.shape
+        for name, data in sorted(datasets().items())
+        if data.shape and data.shape[0] == settings.input[0] and output.shape == (data.classes,)
+        if data.varies == (settings.encode == "none" and settings.steps > 1)
+    }
+    fits = [name for name, shape in alike.items() if shape == settings.input]
+    resized = [f"{name} (--input {_size(shape)})" for name, shape in alike.items()]
+    optimizer = "Adam(lr=0.001)"
+    add = f"add 'train on DATA {{ optimizer {optimizer} }}', or --set train.on=DATA --set 'train.optimizer={optimizer}'"
+    if fits:
+        return f"{add}; DATA that fits: {', '.join(fits)}"
+    if resized:
+        return f"{add}; DATA that fits with another input: {', '.join(resized)}"
+    return f"{add}; 'sewdsl nets' has networks with a recipe"
+
+
+def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions:
+    output = network.nodes[network.output].output
+    return DataOptions(
+        folder=folder or search_path.data_folder_variable(),
+        steps=network.settings.steps,
+        shape=network.settings.input,
+        classes=output.elements,
+        subset=recipe.subset,
+        augmentation=Augmentation(recipe.shift, recipe.flip),
+    )
+
+
+class _Places:
+    """Where in the text a complaint belongs."""
+
+    def __init__(self, compilation: Compilation) -> None:
+        self._assembly = compilation.assembly
+
+    @property
+    def body(self) -> Span:
+        body = self._assembly.body if self._assembly else None
+        return body.span if body else BUILTIN
+
+    def setting(self, key: str) -> Span:
+        """A line of the header, or the body where the line is missing."""
+        setting = self._assembly.settings.get(key) if self._assembly else None
+        return setting.span if setting else self.body
+
+    def writing(self, key: str, value: str) -> tuple[Fix, ...]:
+        """The fix that gives a setting another value, in its line or in a new one after that of the time-steps.
+
+        There is none for a compact string, which has no lines of settings, and for what another file or the command
+        line says.
+        """
+        settings = self._assembly.settings if self._assembly else {}
+        line, steps = settings.get(key), settings.get("steps")
+        written, title = f"{key} {value}", f"write '{key} {value}'"
+        if line is not None and line.span.source is self.body.source and line.values:
+            old = line.values[0].span.to(line.values[-1].span)
+            return (Fix(title, (Edit(old, value),), safe=False),)
+        if line is None and steps is not None and steps.span.source is self.body.source:
+            return (Fix(f"add '{written}'", (Edit(steps.span.after, f"\n{written}"),), safe=False),)
+        return ()
+
+    def recipe(self, key: str) -> Span:
+        """A line of the ``train`` section."""
+        section = self._assembly.sections["train"] if self._assembly else None
+        settings = section.settings if section else ()
+        return next((setting.span for setting in settings if setting.key.text == key), self.body)
+
+    def data(self, name: str) -> Span:
+        """The data set's name behind ``train on``."""
+        section = self._assembly.sections["train"] if self._assembly else None
+        if section is None:
+            return self.body
+        start = section.span.text.find(name, len(section.name.text))
+        return section.span.part(start, start + len(name)) if start >= 0 else section.span
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, diagnostics: Diagnostics) -> None:
+    settings, output = network.settings, network.nodes[network.output].output
+    if data.shape and settings.input != data.shape:
+        size = _size(data.shape)
+        message = f"a sample of {data.name} is {size}, but the network's input is {_size(settings.input)}"
+        fixes = place.writing("input", size)
+        diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'", fixes=fixes)
+    classes = data.classes or output.elements
+    if output.shape != (classes,):
+        message = f"{data.name} has {classes} classes, but the network's output is {output.size}"
+        diagnostics.report("data-mismatch", message, place.body, help=f"let it end in FC{classes}")
+    if data.varies and settings.encode == "direct":
+        message = f"the samples of {data.name} are sequences, but the network repeats a static input"
+        hint, fixes = "leave out 'encode direct'", place.writing("encode", "none")
+        diagnostics.report("data-mismatch", message, place.setting("encode"), help=hint, fixes=fixes)
+    if not data.varies and settings.encode == "none" and settings.steps > 1:
+        message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
+        hint, fixes = "add 'encode direct'", place.writing("encode", "direct")
+        diagnostics.report("data-mismatch", message, place.setting("steps"), help=hint, fixes=fixes)
+    side = min(settings.input[1:], default=0)
+    if recipe.shift >= side > 0:
+        message = f"a shift of up to {recipe.shift} pixels moves an input of {_size(settings.input)} out of sight"
+        diagnostics.report("invalid-argument", message, place.recipe("shift"), help=f"at most {side - 1}")
+    if recipe.loss == "tet" and settings.readout != "mean":
+        message = f"the loss of each time-step goes with 'readout mean', not with 'readout {settings.readout}'"
+        diagnostics.report("invalid-argument", message, place.recipe("loss"), help="write 'loss mean'")
+    if recipe.T_train is not None and recipe.T_train > settings.steps:
+        message = f"T_train {recipe.T_train} is more than the network's {settings.steps} time-steps"
+        diagnostics.report("invalid-argument", message, place.recipe("T_train"), help=f"at most {settings.steps}")

@@ -1,0 +1,176 @@
+"""Modules that do what the language has no word for, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import snntorch
+import torch
+from spikingjelly.activation_based import layer, neuron, surrogate
+from spikingjelly.activation_based.model import sew_resnet
+from torch import Tensor, nn
+
+from sewdsl.exchange.read.draft import ModelImportError
+from sewdsl.exchange.read.torch_modules import read_module
+from tests.exchange.incoming.test_modules import ATAN, Written, built, conv, neurons
+
+SHAPE = (2, 8, 8)
+LAYERS: dict[str, tuple[nn.Module, str]] = {
+    "class": (nn.GroupNorm(2, 2), "calls torch.nn.functional.group_norm, which has no place in the language"),
+    "activation": (nn.GELU(), "calls torch._C._nn.gelu, which has no place in the language"),
+    "mode": (conv(padding_mode="reflect"), "pads with 'reflect'"),
+    "padding": (nn.Conv2d(2, 2, 4, padding="same"), "pads more on one side than on the other"),
+    "channels": (conv(3), "is made for 3 channels or features, but reads 2"),
+    "linear": (nn.Linear(8, 8), "multiplies the last axis of a map"),
+    "statistics": (nn.BatchNorm2d(2, track_running_stats=False), "has no running statistics"),
+    "momentum": (nn.BatchNorm2d(2, momentum=None), "has no momentum: it weighs all batches equally"),
+    "dilation": (nn.MaxPool2d(2, dilation=2), "dilates its window, or gives indices too"),
+    "ceil": (nn.MaxPool2d(3, ceil_mode=True), "rounds up the size of 2x8x8; ours round down"),
+    "count": (nn.AvgPool2d(2, padding=1, count_include_pad=False), "divides by another number than that of the window"),
+    "adaptive": (nn.AdaptiveAvgPool2d(3), "pools 8x8 to 3x3, in windows of several sizes"),
+    "flatten": (nn.Flatten(1, 2), "flattens the axes 1 to 2 of [N, *], which are not those of a map"),
+    "probability": (nn.Dropout(1.0), "has a value that DP does not take: p: Input should be less than 1"),
+    "large": (nn.Conv2d(2, 2, 11), "does not fit: convolution k11 does not fit an 8x8 input"),
+    "neuron": (neuron.QIFNode(), "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"),
+    "snntorch": (snntorch.Leaky(0.9), "is not covered: of snnTorch, what its export_to_nir writes can be imported"),
+    "gaussian": (neuron.IFNode(surrogate_function=surrogate.Erf()), "has the surrogate Erf, which the language does"),
+    "primitive": (neuron.IFNode(surrogate_function=surrogate.ATan(spiking=False)), "gives no spikes, but what ATan is"),
+    "undivided": (neuron.ParametricLIFNode(decay_input=False, **ATAN), "learns tau, and does not divide its input"),
+    "voting": (layer.VotingLayer(2), "votes over a map"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_named(name: str) -> None:
+    module, said = LAYERS[name]
+    mine = nn.Sequential(nn.Identity(), nn.Sequential(nn.Identity(), module)).double()
+    with pytest.raises(ModelImportError) as caught:
+        read_module(mine, SHAPE)
+    assert "1.1 (" in str(caught.value)
+    assert said in str(caught.value)
+
+
+class Mine(nn.Conv2d):
+    """Which is not what its parent is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(super().forward(x))
+
+
+class Constant(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), 3)
+
+
+CALLS: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
+    "numbers": (lambda m, x: m.a(x) if x.sum() > 0 else x, "takes a sum over other axes than time-steps"),
+    "a value": (lambda m, x: m.a(x) if bool(x[0, 0, 0, 0] > 0) else x, "takes a part of a tensor"),
+    "comparison": (lambda m, x: m.a(x) * (x > 0), "calls torch.Tensor.gt, which has no place"),
+    "parameter": (lambda m, x: m.a(x) + m.a.bias[:, None, None], "adds what is not computed from the input"),
+    "weight": (lambda m, x: m.a(x) * m.a.weight[0, 0, 0, 0], "multiplies by what is not computed from the input"),
+    "concatenation": (lambda m, x: torch.cat([m.a(x), x], 1), "calls torch.cat, which has no place"),
+    "transposed": (lambda m, x: m.a(x).transpose(1, 2), "calls torch.Tensor.transpose, which has no place"),
+    "mixed": (lambda m, x: m.a(x).reshape(x.shape[0], 4, 4, 8), "reshapes [N, *] to [7, 4, 4, 8], which mixes axes"),
+    "samples": (lambda m, x: m.a(x).mean(0), "takes a mean over other axes than height and width, or time-steps"),
+    "twice": (lambda m, x: m.a(m.a(x)), "a (torch.nn.modules.conv.Conv2d) is called twice; its weights or its"),
+    "difference": (lambda m, x: m.a(x) - x, "subtracts, other than a spike from 1"),
+    "complement": (lambda m, x: m.a(1 - x), "reads 1 - x, which only a product of spikes may do"),
+    "currents": (lambda m, x: m.a(x) * x, "breaks a rule of the language: AND needs spikes"),
+    "several": (lambda m, x: (m.a(x), x), "the module gives tuple, not one tensor that is computed from its input"),
+    "shapes": (lambda m, x: m.a(x) + x.flatten(1), "does not fit: the branch gives [2x8x8] but the shortcut gives"),
+    "two inputs": (lambda m, x: m.a(x, x), "reads what does not come from the input, or more than one tensor"),
+    "computed": (lambda m, x: nn.functional.linear(x, m.a.weight[0, 0] * 2), "multiplies by a matrix that is computed"),
+    "aliased": (
+        lambda m, x: (y := m.a(x), z := y.flatten(1), y.relu_(), z)[3] + 0,
+        "reads what was changed in place, through another tensor that shares its memory",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_forward_that_does_more(name: str) -> None:
+    forward, said = CALLS[name]
+    with pytest.raises(ModelImportError) as caught:
+        read_module(Written(forward, a=conv()).double(), SHAPE)
+    assert said in str(caught.value)
+
+
+def test_a_class_of_its_own_is_followed_not_guessed() -> None:
+    with pytest.raises(ModelImportError, match=r"^as \[N, \*\], the model itself \(.*\.Mine\) calls torch.conv2d"):
+        read_module(Mine(2, 2, 3), SHAPE)
+    with pytest.raises(
+        ModelImportError, match="the module gives Tensor, not one tensor that is computed from its input"
+    ):
+        read_module(Constant(), SHAPE)
+
+
+def test_steps_and_modes() -> None:
+    """A module that repeats its input knows how often; one in multi-step mode reads a sequence; torch's does not."""
+    repeats = Written(lambda m, x: m.n(m.a(x).unsqueeze(0).repeat(4, 1, 1, 1, 1)), a=conv(), n=neurons()())
+    assert read_module(repeats, SHAPE, 4).network.settings.encode == "direct"
+    with pytest.raises(ModelImportError, match="repeats its input 4 times; the network has 3 time-steps"):
+        read_module(repeats, SHAPE, 3)
+    mixed = nn.Sequential(conv(), neurons()())
+    with pytest.raises(ModelImportError) as caught:
+        read_module(mixed, SHAPE, 4)
+    assert "0 (torch.nn.modules.conv.Conv2d) would take time-steps for samples: it reads [T, N, *]" in str(caught.value)
+    assert "1 (spikingjelly.activation_based.neuron" in str(caught.value)
+    assert "is in step mode 'm', but reads [N, *]" in str(caught.value)
+
+
+def test_what_may_stand_behind_a_readout() -> None:
+    fires = Written(lambda m, x: m.b(m.n(m.a(x)).mean(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.ReLU())
+    with pytest.raises(ModelImportError, match=r"b \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
+        read_module(fires, (4,), 4)
+    linear = Written(lambda m, x: m.c(m.b(m.n(m.a(x)).mean(0))), **dict(fires.named_children()), c=nn.ReLU())
+    linear.b = nn.Linear(8, 2)
+    with pytest.raises(ModelImportError, match=r"c \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
+        read_module(linear, (4,), 4)
+    biased = Written(lambda m, x: m.b(m.n(m.a(x)).sum(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.Linear(8, 2))
+    with pytest.raises(ModelImportError, match=r"b \(torch.*Linear\) is FC behind the sum over all time-steps"):
+        read_module(biased, (4,), 4)
+    with pytest.raises(ModelImportError, match="the module takes the sum over all time-steps, not the last"):
+        read_module(Written(lambda m, x: m.n(m.a(x)).sum(0), a=nn.Linear(4, 8), n=neurons()()), (4,), 4, readout="last")
+
+
+def test_a_resnext_has_no_place_for_what_it_lacks() -> None:
+    """But it has one: its groups are in the language; a module is as it was when it is refused."""
+    module = built(sew_resnet.sew_resnet18(cnf="ADD", spiking_neuron=neuron.QIFNode))
+    kept = [set(vars(each)) for each in module.modules()]
+    with pytest.raises(
+        ModelImportError, match=r"sn1 \(spikingjelly\.activation_based\.neuron\.nonlinear_if\.QIFNode\)"
+    ):
+        read_module(module, (3, 32, 32), 2)
+    assert [set(vars(each)) for each in module.modules()] == kept
+
+
+class Derived(neuron.LIFNode):  # type: ignore[misc]
+    def neuronal_charge(self, x: Tensor) -> None:
+        self.v = x.relu()
+
+
+@pytest.mark.parametrize("module", [neuron.KLIFNode(step_mode="m"), neuron.NonSpikingLIFNode(), Derived()])
+def test_a_neuron_of_another_kind_is_named_and_not_looked_into(module: nn.Module) -> None:
+    name = f"{type(module).__module__}.{type(module).__qualname__}"
+    with pytest.raises(ModelImportError) as caught:
+        read_module(nn.Sequential(nn.Flatten(), module) if name.endswith("Derived") else module, SHAPE, 4)
+    where = "1" if name.endswith("Derived") else "the model itself"
+    of_these = "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"
+    assert str(caught.value) == f"{where} ({name}) is not covered: {of_these}"
+
+
+LOOPS: dict[str, Callable[[Any, Tensor], Any]] = {
+    "index": lambda m, x: sum(m.net(x[t]) for t in range(4)),
+    "iteration": lambda m, x: torch.stack([m.net(step) for step in x]).mean(0),
+    "unbound": lambda m, x: sum(m.net(step) for step in x.unbind(0)),
+    "the same": lambda m, x: sum(m.net(x) for _ in range(4)),
+}
+
+
+@pytest.mark.parametrize(("name", "mode"), [*((name, "s") for name in LOOPS), ("index", "m")])
+def test_a_loop_over_time_steps(name: str, mode: str) -> None:
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(128, 3), neuron.IFNode(step_mode=mode, **ATAN))
+    with pytest.raises(ModelImportError, match=r"loop.* over .*give the inner network, which .* for each, and steps"):
+        read_module(Written(LOOPS[name], net=inner), SHAPE, 4)

@@ -1,0 +1,30 @@
+"""Whatever the network: what NIR can express comes back from its graph and gives the same."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given, settings
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.read.nir import read_graph
+from sewdsl.exchange.write.nir.write_graph import to_graph
+from sewdsl.passes import Program
+from tests.exchange.incoming.run import given as outputs
+from tests.laws.drawn import Drawn, nets
+from tests.laws.outcomes import DOUBLE, build, expected
+
+drawn_nets = nets()
+
+
+@settings(max_examples=25)
+@given(drawn=drawn_nets)
+def test_comes_back(drawn: Drawn) -> None:
+    model = build(drawn, Program.of(drawn.network)).eval()
+    try:
+        found = read_graph(to_graph(model))
+    except UnsupportedLayer:
+        return
+    wanted, margin = expected(drawn, DOUBLE, training=False)
+    assume(margin > 1e-9)
+    y = outputs(found, drawn.x)
+    assert y.shape == wanted.y.shape
+    assert float((y - wanted.y).abs().max()) <= 1e-9 * (1 + float(wanted.y.abs().max()))

@@ -1,0 +1,64 @@
+"""Every shipped network that NIR can express comes back from its graph: text, weights, and the same outputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import sewdsl
+from sewdsl.exchange.read.nir import read_graph
+from sewdsl.exchange.write.nir.write_graph import to_graph
+from sewdsl.ir.network import Network, Node
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.source import Source
+from tests.exchange.incoming.run import given
+from tests.exchange.nir.expressible import NETWORKS, small
+from tests.exchange.nir.settled import noise, settled
+
+OTHERWISE = BatchNorm | Dropout | Flatten | GlobalAvgPool
+
+
+def kinds(network: Network) -> list[str]:
+    return sorted(str(node.op.kind) for node in network.nodes[1:] if not isinstance(node.op, OTHERWISE))
+
+
+def narrow(network: Network) -> Network:
+    """The network with as many layers, but an eighth of the channels where there are many, to take less time."""
+    nodes: list[Node] = []
+    for node in network:
+        op = (
+            node.op.replace(channels=-(-node.op.channels // 8))
+            if isinstance(node.op, Conv) and node.op.channels > 8
+            else node.op
+        )
+        nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))
+    return network.with_nodes(tuple(nodes)).validate()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_comes_back(name: str) -> None:
+    """With all its joins, neurons and poolings, without norms and dropout, which graphs do not have.
+
+    What flattens may be another layer: a map of one place need not be averaged, and a linear layer flattens by itself.
+    """
+    network = narrow(small(name))
+    x = noise(network, N=1)
+    model = settled(network, x)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.data *= 8  # so that neurons behind it fire
+    found = read_graph(to_graph(model))
+    with torch.no_grad():
+        y = model(x, return_sequence=True)
+    assert float(y.std()) > 0
+    assert float((given(found, x) - y).abs().max()) <= 1e-12
+    assert kinds(found.network) == kinds(network)
+    assert sewdsl.read(Source(name, found.text)).result() == found.network
+    assert (found.network.name, found.network.settings.steps) == (network.name, network.settings.steps)

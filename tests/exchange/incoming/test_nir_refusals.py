@@ -1,0 +1,161 @@
+"""Graphs that have no place in the language, and what is said of them."""
+
+from __future__ import annotations
+
+import nir
+import numpy as np
+import pytest
+
+from sewdsl.exchange.nir_metadata import GraphMetadata
+from sewdsl.exchange.read.draft import ModelImportError
+from sewdsl.exchange.read.nir import NirReadOptions, read_graph
+from tests.exchange.incoming.graphs import above, conv, fires, flatten, graph, leaks, numbers, pool
+from tests.exchange.incoming.run import reads
+
+UNLIKE = fires(3, 8, 8)
+UNLIKE.v_threshold[1] = 0.5
+NODES: dict[str, tuple[nir.NIRNode, str]] = {
+    "LI": (nir.LI(*(np.ones(4),) * 3), "x (LI) has no place in the language"),
+    "delay": (nir.Delay(np.ones(4)), "x (Delay) has no place in the language"),
+    "1-D": (nir.Conv1d(8, numbers(2, 2, 3), 1, 1, 1, 1, numbers(2)), "x (Conv1d) has no place in the language"),
+    "unlike": (UNLIKE, "x (IF) has a v_threshold that differs between elements, from 0.5 to 1"),
+    "shape": (fires(3, 8, 7), "x (IF) has a r of shape [3, 8, 7], but reads [3, 8, 8]"),
+    "leak": (leaks(1, v_leak=0.5), "x (LIF) leaks towards 0.5, but is reset to 0; ours leak towards where they are"),
+    "fast": (leaks(1, tau=1e-4), "x (LIF) has a time constant of 1 time-steps of 0.0001 s; it must be more than 1"),
+    "threshold": (leaks(1, v_threshold=-1.0), "x (LIF) has a value that LIF does not take: v_threshold: Input should"),
+    "no number": (leaks(1, tau=np.nan), "x (LIF) has a tau that is not made of finite numbers"),
+    "nothing": (nir.Scale(np.ones((3, 8, 0))), "x (Scale) has factors of shape [3, 8, 0], but reads [3, 8, 8]"),
+    "real": (above(0.5, 3, 8, 8), "x (Threshold) is above 0.5 for real values, or for no join and no"),
+    "places": (nir.Scale(numbers(3, 8, 8)), "x (Scale) has factors that differ between the places of a channel"),
+    "scale": (nir.Scale(numbers(3)), "x (Scale) has factors of shape [3], but reads [3, 8, 8]"),
+    "matrix": (nir.Linear(numbers(4, 8)), "x (Linear) has weights [4, 8], but reads [3, 8, 8]; a Flatten"),
+    "batched": (nir.Linear(numbers(2, 4, 8)), "x (Linear) has a weight with 3 axes instead of 2"),
+    "channels": (conv(2, 4), "x (Conv2d) has weights [4, 2, 3, 3] and 4 biases, but reads [3, 8, 8]"),
+    "size": (conv(3, 4, input_shape=(7, 8)), "x (Conv2d) is for maps of 7x8, but reads [3, 8, 8]"),
+    "padding": (conv(3, 4, 2, padding="same"), "x (Conv2d) has the padding 'same', which is not the same on both"),
+    "groups": (conv(1, 4, groups=3), "x (Conv2d) does not fit: 3 groups do not divide 3 input and 4 output channels"),
+    "stride": (conv(3, 4, stride=0), "x (Conv2d) has a value that c does not take: stride.0: Input should be greater"),
+    "half": (conv(3, 4, stride=1.5), "x (Conv2d) has a stride that is no whole number, and no pair of them"),
+    "large": (conv(3, 4, 11, padding=0), "x (Conv2d) does not fit: convolution k11 does not fit an 8x8 input"),
+    "window": (pool(nir.AvgPool2d, 2, 2, 2), "x (AvgPool2d) has a value that AP does not take: Value error, padd"),
+    "wide": (pool(nir.SumPool2d, 4096), "x (SumPool2d) has a window of [4096, 4096], but reads [3, 8, 8]"),
+    "axes": (nir.Flatten({"input": np.array([3, 8, 8])}, 1, 2), "x (Flatten) flattens the axes 1 to 2 of [3, 8, 8]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_node_is_named(name: str) -> None:
+    node, said = NODES[name]
+    with pytest.raises(ModelImportError) as caught:
+        read_graph(graph((3, 8, 8), {"a": conv(3, 3), "x": node}), NirReadOptions(dt=1e-4))
+    assert str(caught.value).startswith(said)
+
+
+SHAPE = (2, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "said"),
+    [
+        (
+            {"a": conv(2, 2), "s": fires(*SHAPE), "r": conv(2, 2)},
+            "input a, a s, s r, r s, s output",
+            r"the graph runs in a circle: (s -> r -> s|r -> s -> r); a recurrent network has no place",
+        ),
+        (
+            {"a": conv(2, 2), "b": conv(2, 2)},
+            "input a, a output, input b",
+            r"no way from the Input to the Output leads through b$",
+        ),
+        (
+            {"a": conv(2, 2), "o": nir.Output(np.array([1]))},
+            "input a, a output, a o",
+            "2 nodes of type Output, not one",
+        ),
+        ({"a": conv(2, 2)}, "input a, a output, a output", "output reads a twice"),
+        ({"a": conv(2, 2)}, "input a, a b", "an edge names b, which is no node"),
+        (
+            {"a": conv(2, 2), "b": conv(2, 3)},
+            "input a, input b, a output, b output",
+            r"b \(Conv2d\) does not fit: the branch gives \[2x4x4\] but the shortcut gives \[3x4x4\]",
+        ),
+        (
+            {"a": conv(2, 2), "s": fires(*SHAPE), "b": conv(2, 2), "c": conv(2, 2), "d": conv(2, 2), "e": conv(2, 2)},
+            "input a, a s, s b, s c, b d, b e, c e, d output, e output",
+            r"the language has no text for graph: ",
+        ),
+    ],
+)
+def test_a_graph_is_no_row_with_joins(nodes: dict[str, nir.NIRNode], edges: str, said: str) -> None:
+    with pytest.raises(ModelImportError, match=said):
+        read_graph(graph(SHAPE, nodes, *edges.split(", ")))
+
+
+def test_an_input_of_two_axes() -> None:
+    with pytest.raises(ModelImportError, match=r"^input \(Input\) has the shape \[2, 100\]; a network reads"):
+        read_graph(graph((2, 100), {"a": nir.Linear(numbers(3, 100))}))
+
+
+def test_thresholds_of_real_values_that_look_like_joins() -> None:
+    """A sum of currents above 1.5 is no AND; a count is no spike."""
+    nodes = {"a": conv(2, 2), "b": conv(2, 2), "j": above(1.5, *SHAPE)}
+    with pytest.raises(ModelImportError, match=r"^j \(Threshold\) is above 1\.5 for real values"):
+        read_graph(graph(SHAPE, nodes, "input a", "a b", "a j", "b j", "j output"))
+    nodes = {"a": conv(2, 2), "s": fires(*SHAPE), "b": conv(2, 2), "t": fires(*SHAPE), "p": pool(nir.SumPool2d, 2)}
+    edges = ("input a", "a s", "s b", "b t", "s p", "t p", "p m", "m output")
+    with pytest.raises(ModelImportError, match=r"^m \(Threshold\) is above 0\.5 for real values"):
+        read_graph(graph(SHAPE, {**nodes, "m": above(0.5, 2, 2, 2)}, *edges))
+
+
+def test_a_diagonal_that_is_too_large() -> None:
+    nodes = {"f": flatten(2, 64, 64), "n": fires(8192), "s": nir.Scale(numbers(8192)), "o": fires(8192)}
+    with pytest.raises(
+        ModelImportError, match=r"^s \(Scale\) multiplies 8192 features by numbers that no layer before"
+    ):
+        read_graph(graph((2, 64, 64), nodes))
+
+
+def test_metadata_that_are_not_ours() -> None:
+    found = graph((4,), {"a": nir.Linear(numbers(3, 4))})
+    found.metadata = {"sewdsl": {"steps": "many"}}
+    with pytest.raises(ModelImportError, match=r"^metadata\['sewdsl'\] is not what sewdsl writes"):
+        read_graph(found)
+
+
+def test_what_a_node_says_of_its_origin_is_not_believed() -> None:
+    """If it is not what the node computes, or no text of the language."""
+    said = {
+        "IF(v_threshold=0.5)": "IF",
+        "LIF(tau=3.0)": "IF",
+        "import os": "IF",
+        "FC4": "IF",
+        "IF(surrogate=Sigmoid(alpha=4.0))": "IF(surrogate=Sigmoid)",
+    }
+    for text, kept in said.items():
+        node = fires(4)
+        node.metadata = {"sewdsl": {"node": "if1", "op": text}}
+        reads(read_graph(graph((4,), {"a": nir.Linear(numbers(4, 4)), "n": node})), f"FC4b0-{kept}")
+
+
+def test_a_text_that_reads_as_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never handed out."""
+    monkeypatch.setattr(
+        "sewdsl.exchange.read.build_network.write_net", lambda network: f"sewdsl 1\ninput 4\nbody FC{len(network)}\n"
+    )
+    with pytest.raises(
+        ModelImportError, match=r"^graph has no text of its own: what was written reads as another network$"
+    ):
+        read_graph(graph((4,), {"a": nir.Linear(numbers(3, 4))}))
+
+
+def test_a_plif_keeps_what_it_learned() -> None:
+    node = leaks(4, tau=3e-4)
+    node.metadata = {"sewdsl": {"node": "plif1", "op": "PLIF(tau=2.0, detach_reset=off)"}}
+    found = graph((4,), {"a": nir.Linear(numbers(4, 4)), "n": node})
+    found.metadata = GraphMetadata("Net", 3, "direct", "last").to_dict()
+    imported = read_graph(found)
+    assert float(imported.tensors["plif1.w"].sigmoid()) == pytest.approx(1 / 3, rel=1e-12)
+    reads(imported, "FC4b0-PLIF(detach_reset=off)")
+    settings = imported.network.settings
+    assert (imported.network.name, settings.steps, settings.encode, settings.readout) == ("Net", 3, "direct", "last")
+    assert imported.notes == ()

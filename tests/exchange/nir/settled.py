@@ -1,0 +1,76 @@
+"""Modules with weights as if they had been trained, and what their neurons give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import sewdsl
+from sewdsl.exchange.write.nir.execute import NirExecutor
+from sewdsl.exchange.write.nir.write_graph import to_graph
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Neuron
+from sewdsl.lower import SpikingNetwork
+from sewdsl.snn.batch_norm import BatchNorm
+
+
+def settled(network: Network, x: Tensor) -> SpikingNetwork:
+    """A float64 module in evaluation mode, with odd weights of norms and running statistics that an input gave.
+
+    Args:
+        network: What to build, without its initialisation.
+        x: ``[T, N, *]``; at least two values for each channel.
+    """
+    plain = network.settings.model_copy(update={"init": "default", "zero_init": False})
+    model = sewdsl.compile(replace(network, settings=plain), seed=0, optimize=0).double()
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.ndim <= 1:
+            parameter.data += 0.3 * torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype)
+    for module in model.modules():
+        if isinstance(module, BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(x)
+    return model.eval()
+
+
+def noise(network: Network, T: int = 2, N: int = 2) -> Tensor:
+    """A random input, ``[T, N, *]``."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(T, N, *network.settings.input, generator=generator, dtype=torch.float64)
+
+
+@contextmanager
+def watched(model: SpikingNetwork) -> Iterator[Mapping[str, Tensor]]:
+    """What its neurons give in a forward pass, ``[T, N, *]`` by the names of their nodes."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, _: nn.Module, __: Any, spikes: Tensor) -> None:
+        found[name] = spikes
+
+    names = [node.name for node in model.network if isinstance(node.op, Neuron)]
+    hooks = [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def differences(model: SpikingNetwork, x: Tensor, **options: Any) -> tuple[float, list[tuple[int, str]]]:
+    """How far the outputs of module and graph differ at any time-step; at which steps which neurons fire otherwise."""
+    with torch.no_grad(), watched(model) as spikes:
+        y = model(x, return_sequence=True)
+        steps = list(NirExecutor(to_graph(model), **options).watch(x))
+    assert len(steps) == len(y)
+    apart = max((values["output"] - y_N).abs().max().item() for values, y_N in zip(steps, y, strict=True))
+    return apart, [
+        (t, name) for t, values in enumerate(steps) for name in spikes if not values[name].equal(spikes[name][t])
+    ]

@@ -1,0 +1,36 @@
+"""Whatever the network: its graph gives the same, or a layer is refused that NIR cannot express."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import assume, given, settings
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.nir.execute import NirExecutor
+from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
+from sewdsl.ir.op import Neuron
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.neurons.relu import ReLU
+from sewdsl.passes import Program
+from tests.laws.drawn import Drawn, nets
+from tests.laws.outcomes import DOUBLE, build, expected
+
+drawn_nets = nets()
+
+
+@settings(max_examples=40)
+@given(drawn=drawn_nets)
+def test_gives_the_same(drawn: Drawn) -> None:
+    model = build(drawn, Program.of(drawn.network)).eval()
+    try:
+        written = to_bytes(model)
+    except UnsupportedLayer as refused:
+        op = refused.node.op
+        assert isinstance(op, ReLU | MaxPool) or (isinstance(op, Neuron) and op.v_reset is None)
+        return
+    wanted, margin = expected(drawn, DOUBLE, training=False)
+    assume(margin > 1e-9)
+    with torch.no_grad():
+        y = NirExecutor(from_bytes(written)).run(drawn.x)
+    assert y.shape == wanted.y.shape
+    assert float((y - wanted.y).abs().max()) <= 1e-9 * (1 + float(wanted.y.abs().max()))

@@ -1,0 +1,59 @@
+"""Networks whose arithmetic is exact: every weight is a small whole number times a power of two.
+
+With no sum rounded, the order of sums does not matter, and float32 gives what float64 gives, to the bit: spikes are the
+same or the network is another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log2
+
+import torch
+from torch import Tensor, nn
+
+import sewdsl
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Neuron
+from sewdsl.lower import SpikingNetwork
+from sewdsl.ops.neurons.integrate_and_fire import IF
+from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.neuron import Neuron as Layer
+
+
+def dyadic(network: Network) -> SpikingNetwork:
+    """A float32 module in evaluation mode, of weights with few bits; learned time constants are 2."""
+    plain = network.settings.model_copy(update={"init": "default", "zero_init": False})
+    with torch.device("meta"):  # no time for weights that nobody wants
+        model = sewdsl.compile(replace(network, settings=plain), optimize=0).eval()
+    model.to_empty(device="cpu")
+    random = torch.Generator().manual_seed(1)
+    more = 0 if all(isinstance(node.op, IF) for node in network if isinstance(node.op, Neuron)) else 1  # some leaks
+
+    def whole(values: Tensor, low: int, high: int) -> Tensor:
+        return values.random_(low, high + 1, generator=random)
+
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                fan_in = module.weight[0].numel()
+                whole(module.weight, -3, 3).mul_(2.0 ** -round(log2(fan_in) / 2))
+                if module.bias is not None:
+                    whole(module.bias, -1, 5).div_(4)
+            elif isinstance(module, BatchNorm):
+                module.eps, module.scale = 0.0, 2.0 ** round(log2(module.scale))
+                whole(module.weight, more - 1, more + 1).exp2_()
+                whole(module.bias, -3, 5).div_(8)
+                whole(module.running_mean, -2, 2).div_(8)
+                whole(module.running_var, -1, 1).mul_(2).exp2_()
+            elif isinstance(module, Layer):
+                for scalar in module.learned.values():
+                    scalar.zero_()
+    return model
+
+
+def noise(network: Network, T: int, N: int = 2) -> Tensor:
+    """A random input of eighths, ``[T, N, *]``, or ``[N, *]`` where it is static."""
+    settings = network.settings
+    shape = [N, *settings.input] if settings.encode == "direct" else [T, N, *settings.input]
+    return torch.randint(-8, 17, shape, generator=torch.Generator().manual_seed(2)) / 8

@@ -1,0 +1,57 @@
+"""Random networks give the same as ONNX models: in onnxruntime, and in float64 in the reference evaluator of onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from onnx import ModelProto
+from onnx.reference import ReferenceEvaluator
+from torch import Tensor
+
+from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
+from sewdsl.exchange.write.onnx.write_model import to_onnx
+from sewdsl.passes import Program
+from tests.exchange.onnx.running import run
+from tests.laws.drawn import Drawn, nets
+from tests.laws.outcomes import DOUBLE, SINGLE, Numbers, build, expected
+
+Runner = Callable[[ModelProto, Tensor], Tensor]
+drawn_nets = nets()
+
+
+def in_onnxruntime(model: ModelProto, x: Tensor) -> Tensor:
+    return run(model, x)["sequence"]
+
+
+def in_onnx(model: ModelProto, x: Tensor) -> Tensor:
+    """By operations in NumPy, which have no part in how onnxruntime computes."""
+    (y,) = ReferenceEvaluator(model).run(["sequence"], {"input": x.numpy()})
+    return torch.from_numpy(y)
+
+
+@pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
+@pytest.mark.parametrize(
+    ("numbers", "runner", "tolerance", "margin"),
+    [(SINGLE, in_onnxruntime, 2e-4, 1e-5), (DOUBLE, in_onnx, 1e-9, 1e-9)],
+    ids=["onnxruntime", "onnx"],
+)
+@settings(max_examples=15)
+@given(drawn=drawn_nets)
+def test_same_outputs(
+    axis: type[TimeAxis], numbers: Numbers, runner: Runner, tolerance: float, margin: float, drawn: Drawn
+) -> None:
+    """At every time-step; but where rounding may turn a decision."""
+    direct = dict(drawn.settings)["encode"] == "direct"
+    assume(drawn.static or not direct)
+    drawn = drawn._replace(static=direct, settings=tuple({**dict(drawn.settings), "steps": drawn.T}.items()))
+    model = build(drawn, Program.of(drawn.network), numbers).eval()
+    assume(model.example is not None or numbers is SINGLE)  # nothing else says that float64 is wanted
+    wanted, nearest = expected(drawn, numbers, training=False)
+    found = runner(to_onnx(model, axis), drawn.x.to(numbers.dtype))
+    assert (found.dtype, found.shape) == (wanted.y.dtype, wanted.y.shape)
+    wrong = (found - wanted.y).abs().max() > tolerance * (1 + wanted.y.abs().max())
+    assume(not wrong or nearest > margin)
+    assert not wrong

@@ -1,0 +1,131 @@
+"""Every shipped network gives the same in onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+import sewdsl
+from sewdsl.compiler import shipped_networks
+from sewdsl.exchange.write.onnx.time_axis import ScannedTime, UnrolledTime
+from sewdsl.exchange.write.onnx.write_model import to_onnx
+from sewdsl.ir.network import Network
+from sewdsl.ir.op import Neuron
+from sewdsl.lower import SpikingNetwork
+from sewdsl.ops.surrogates.constant import Constant
+from sewdsl.snn.batch_norm import BatchNorm
+from tests.exchange.nir.settled import watched
+from tests.exchange.onnx.dyadic import dyadic, noise
+from tests.exchange.onnx.running import run
+
+LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
+SMALL = {
+    "figure": "3x16x16",
+    "resnet": "3x16x16",
+    "sew": "3x16x16",
+    "spiking": "3x16x16",
+    "tdbn": "2x16x16",
+}
+"""The input of networks that are for larger ones, by their first word."""
+STEPS = 2
+
+
+def _different() -> Iterator[tuple[str, Network]]:
+    """But one of those that are the same up to names, thresholds, and what is for training only."""
+    seen = []
+    for name in sorted(set(shipped_networks()) - LIBRARIES):
+        first, _, _ = name.partition("-")
+        network = sewdsl.load(name, input=SMALL.get(first), steps=1 if first == "resnet" else STEPS)
+        layers = [(_plain(node.op), node.inputs, node.output) for node in network]
+        if layers not in seen:
+            seen.append(layers)
+            yield name, network
+
+
+def _plain(op: object) -> object:
+    return op.replace(surrogate=Constant(), v_threshold=1.0) if isinstance(op, Neuron) else op
+
+
+NETWORKS = dict(_different())
+SPIKING, REAL = (
+    [name for name, network in NETWORKS.items() if spiking == any(isinstance(node.op, Neuron) for node in network)]
+    for spiking in (True, False)
+)
+
+
+def test_networks_that_stand_for_others_have_their_layers() -> None:
+    others = set(shipped_networks()) - LIBRARIES - set(NETWORKS)
+    assert sorted(others) == ["figure-6", "figure-7", "figure-8", "nmnist", "precision", "sew-resnet-152"]
+
+
+@pytest.mark.parametrize("name", SPIKING)
+def test_every_spike_is_the_same(name: str) -> None:
+    """With weights for which float32 is exact; so are the outputs, but for the division of a mean."""
+    network = NETWORKS[name]
+    model, x = dyadic(network), noise(network, STEPS)
+    with torch.no_grad(), watched(model) as spikes:
+        y = model(x, return_sequence=True)
+    found = run(to_onnx(model, ScannedTime), x, spikes)
+    assert [name for name in spikes if not torch.equal(found[name].reshape(spikes[name].shape), spikes[name])] == []
+    torch.testing.assert_close(found["sequence"], y, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found["logits"], y.mean(0), rtol=1e-6, atol=1e-6)
+    assert all(0 < layer.mean() < 1 for layer in spikes.values())  # silence would agree with anything
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_networks_that_do_not_spike(name: str) -> None:
+    network = NETWORKS[name]
+    x = noise(network, STEPS)
+    model = used(network, x)
+    with torch.no_grad():
+        y = model(x)
+    found = run(to_onnx(model, ScannedTime), x)["logits"]
+    assert (found - y).abs().max() <= 1e-5 * y.abs().max()
+    assert (y[0] - y[1]).abs().max() > 1e-2 * y.abs().max()
+
+
+@pytest.mark.parametrize("name", ["7b-net", "sew-resnet-18"])
+def test_weights_of_every_sort(name: str) -> None:
+    """Where sums are rounded, of ten thousand spikes one may be another."""
+    network = NETWORKS[name]
+    x = noise(network, STEPS)
+    model = used(network, x)
+    with torch.no_grad(), watched(model) as spikes:
+        model(x)
+    found = run(to_onnx(model, ScannedTime), x, spikes)
+    different = sum(int((found[name].reshape(s.shape) != s).sum()) for name, s in spikes.items())
+    assert different <= 1e-4 * sum(s.numel() for s in spikes.values())
+    assert all(0 < layer.mean() < 1 for layer in spikes.values())
+
+
+@pytest.mark.parametrize("name", ["tiny", "7b-net-and", "cifar10-net-spiking", "tdbn-resnet-19"])
+def test_unrolled(name: str) -> None:
+    """The same to the bit, without a loop."""
+    network = NETWORKS[name]
+    model, x = dyadic(network), noise(network, STEPS)
+    unrolled = to_onnx(model, UnrolledTime)
+    assert not any(node.op_type == "Scan" for node in unrolled.graph.node)
+    expected, found = run(to_onnx(model, ScannedTime), x), run(unrolled, x)
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def used(network: Network, x: Tensor) -> SpikingNetwork:
+    """A module in evaluation, with running statistics that an input gave and odd weights of norms."""
+    plain = network.settings.model_copy(update={"zero_init": False})
+    model = sewdsl.compile(replace(network, settings=plain), seed=0, optimize=0)
+    generator = torch.Generator().manual_seed(1)
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+            norm.weight.add_(0.3 * torch.rand(norm.weight.shape, generator=generator))
+            norm.bias.add_(torch.rand(norm.bias.shape, generator=generator))
+        model.train()(x)
+        for norm in norms:
+            norm.running_var.add_(0.1)  # of the few values of the last layers it may be hardly any
+    return model.eval()

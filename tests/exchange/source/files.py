@@ -1,0 +1,55 @@
+"""Files as modules, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sewdsl.exchange.write import python, spikingjelly
+from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.ir.network import Network
+
+SOURCES: dict[str, Callable[[Network], str]] = {"python": python.source, "spikingjelly": spikingjelly.source}
+DOUBLE = torch.float64
+
+
+class Outcome(NamedTuple):
+    """What a forward and a backward pass leave behind."""
+
+    y: Tensor
+    gradients: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+def made(text: str, like: nn.Module) -> nn.Module:
+    """The network of a file, with the weights of another module, in float64."""
+    model = module_from_source(text).to(DOUBLE)
+    model.load_state_dict(like.state_dict())
+    return model.train(like.training)
+
+
+def outcome(model: nn.Module, x: Tensor) -> Outcome:
+    """Forward and backward, for uneven gradients of the output."""
+    x = x.clone().requires_grad_()
+    torch.manual_seed(0)  # for dropout
+    y: Tensor = model(x)
+    weights = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).reshape(y.shape)
+    parameters = dict(model.named_parameters())
+    found = torch.autograd.grad((y * weights).sum(), [x, *parameters.values()], allow_unused=True)
+    gradients = {name: g for name, g in zip(["x", *parameters], found, strict=True) if g is not None}
+    return Outcome(y.detach(), gradients, {key: value.clone() for key, value in model.state_dict().items()})
+
+
+def same(found: Outcome, wanted: Outcome, tolerance: float = 1e-10) -> None:
+    """Asserts that outputs, gradients and running statistics agree."""
+    torch.testing.assert_close(found.y, wanted.y, rtol=tolerance, atol=tolerance)
+    assert list(found.state) == list(wanted.state)
+    for key, value in wanted.state.items():
+        torch.testing.assert_close(found.state[key], value, rtol=tolerance, atol=tolerance)
+    assert list(found.gradients) == list(wanted.gradients)
+    size = max(float(g.abs().max()) for g in wanted.gradients.values())
+    for key, value in wanted.gradients.items():
+        torch.testing.assert_close(found.gradients[key], value, rtol=tolerance, atol=tolerance * size)

@@ -1,0 +1,66 @@
+"""Whatever the network: its file gives the same outputs, gradients and statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.passes import Program
+from tests.exchange.source.files import SOURCES
+from tests.laws.drawn import Drawn, nets
+from tests.laws.outcomes import DOUBLE, build, differences, expected, run
+
+
+class Sequence:
+    """A file's network, asked for the outputs of all time-steps as ours is."""
+
+    def __init__(self, model: Any, drawn: Drawn) -> None:
+        self.model, self.steps, self.rank = model, drawn.T, len(drawn.network.settings.input)
+
+    def __call__(self, x: Tensor, *, return_sequence: bool) -> Tensor:
+        assert return_sequence
+        static = x.expand(self.steps, *x.shape) if x.ndim == self.rank + 1 else x
+        y: Tensor = self.model.sequence(static)
+        return y
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+
+@pytest.mark.parametrize("dialect", SOURCES)
+@settings(max_examples=40)
+@given(drawn=nets(), training=st.booleans())
+def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, training: bool) -> None:
+    try:
+        text = SOURCES[dialect](drawn.network)
+    except UnsupportedLayer:
+        assume(condition=False)
+    model = module_from_source(text).to(DOUBLE.dtype)
+    model.load_state_dict(build(drawn, Program.of(drawn.network)).state_dict())
+    model.train(training)
+    wanted, margin = expected(drawn, DOUBLE, training=training)
+    if wanted.error:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            model(drawn.x)
+        return
+    found = run(Sequence(model, drawn), drawn, DOUBLE)  # type: ignore[arg-type]
+    wrong = list(differences(found, wanted, 1e-10))
+    assume(not wrong or margin > 1e-9)
+    assert not wrong
+
+
+@settings(max_examples=15)
+@given(drawn=nets())
+def test_same_readout(drawn: Drawn) -> None:
+    ours = build(drawn, Program.of(drawn.network)).eval()
+    model = module_from_source(SOURCES["python"](drawn.network)).to(DOUBLE.dtype).eval()
+    model.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(model(drawn.x), ours(drawn.x), rtol=1e-10, atol=1e-10)

@@ -1,0 +1,50 @@
+"""Files that ruff has nothing to say about, and that look as it would format them, at its own width and at ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sewdsl
+from sewdsl.compiler import shipped_networks
+from tests.exchange.source.files import SOURCES
+
+ROOT = Path(__file__).parents[3]
+ODD = {
+    "varied": "c4k3-IF(v_threshold=0.5)-{c4k3x1-BN(eps=0.001)-LIF(tau=3.0, v_reset=none, detach_reset=off)-PLIF}*3-FC5",
+    "joins": "c4k3-IF-{AND[IAND[c4k3-BN-IF|id]-IF|{c4k3-IF}*3]-ADD[id|BN]-IF}*2-{DP}*2-GAP",
+    "surrogates": "c4k3-LIF(surrogate=Sigmoid)-LIF(surrogate=Sigmoid(alpha=2.0))-LIF(surrogate=ATan(scale=2.0))-FC3",
+    "widths": "{c4k3-BN-IF}*40-{SEW Block(c6s2)-c8k3-IF}*3-FC12-BN-IF-FC12b0-APk3",
+    "resets": "c4k3-LIF(v_reset=none)-PLIF(v_reset=-0.5)-IF(detach_reset=off)-Flatten",
+    "nothing": "id",
+}
+COMMANDS = {
+    "check": ["check", "--isolated"],
+    "check all": ["check", "--config", str(ROOT / "pyproject.toml"), "--ignore", "T201,INP001"],
+    "format": ["format", "--isolated", "--check"],
+    "format wide": ["format", "--isolated", "--check", "--line-length", "120"],
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    known = {name: sewdsl.read(name) for name in shipped_networks()}
+    networks = {name: compilation.network for name, compilation in known.items() if compilation.network is not None}
+    networks |= {name: sewdsl.load(body, input=(2, 16, 16), steps=2) for name, body in ODD.items()}
+    for dialect, source in SOURCES.items():
+        for name, network in networks.items():
+            if (dialect, name) != ("spikingjelly", "surrogates"):
+                (folder / f"{dialect}_{name}.py").write_text(source(network), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_ruff(command: list[str], files: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, str(files)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
