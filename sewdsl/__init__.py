@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
     from sewdsl.diagnostics import Diagnostic, SewdslError
     from sewdsl.exchange.read.torch_modules import from_torch
-    from sewdsl.ir.network import Network, Node
+    from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 
 __all__ = [
     "Compilation",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
+from sewdsl.ir.structure import BlockItem, Items, LayerItem, LooseOperand, MergeItem, RepeatItem, nodes
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,29 @@ def _row(network: Network, node: Node) -> ListingRow:
 
 def block_rows(network: Network) -> Iterator[ListingRow]:
     """One row for each node outside blocks, and one for each call of a block."""
-    for block, group in groupby(network, key=outermost_block):
-        nodes = list(group)
-        if block is None:
-            yield from (_row(network, node) for node in nodes)
-        else:
-            path, title, text = block
-            parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
-            yield ListingRow(path, title, text, text, nodes[-1].output, parameters, macs)
+    return _rows(network, network.nesting, "")
+
+
+def _rows(network: Network, items: Items, prefix: str) -> Iterator[ListingRow]:
+    for item in items:
+        match item:
+            case LayerItem(node):
+                yield _row(network, network.nodes[node])
+            case BlockItem(step):
+                inside = [network.nodes[index] for index in nodes((item,))]
+                text = f"{step.label} ({step.arguments})" if step.arguments else step.label
+                parameters, macs = sum(map(network.parameters, inside)), sum(map(network.macs, inside))
+                path = f"{prefix}{step.key}"
+                yield ListingRow(path, step.label, text, text, inside[-1].output, parameters, macs)
+            case MergeItem(node, operands, steps):
+                for side, operand in zip(steps, operands, strict=True):
+                    yield from _rows(network, operand, f"{prefix}{side.key}." if side else prefix)
+                yield _row(network, network.nodes[node])
+            case RepeatItem(steps, copies):
+                for step, copy in zip(steps, copies, strict=True):
+                    yield from _rows(network, copy, f"{prefix}{step.key}.")
+            case LooseOperand(step, operand):
+                yield from _rows(network, operand, f"{prefix}{step.key}.")
 
 
 def outermost_block(node: Node) -> tuple[str, str, str] | None:

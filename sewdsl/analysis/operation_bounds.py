@@ -16,7 +16,8 @@ from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 
 
 class EnergyCosts(NamedTuple):

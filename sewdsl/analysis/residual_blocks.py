@@ -6,7 +6,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sewdsl.ir.network import Network, Node, PathStep
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.max_pool import MaxPool
@@ -134,7 +135,7 @@ class _Finder:
         none = len(network)
         found = [none] * none
         for index in range(none - 1, -1, -1):
-            for reader in network.readers[index]:
+            for reader in network.graph.consumers[index]:
                 node = network.nodes[reader]
                 if isinstance(node.op, Activation):
                     found[index] = min(found[index], reader)
@@ -152,7 +153,7 @@ class _Finder:
         network.
         """
         network = self.network
-        readers = network.readers[join]
+        readers = network.graph.consumers[join]
         if len(readers) != 1 or not isinstance(network.nodes[readers[0]].op, Activation):
             return None
         (activation,) = readers
@@ -260,7 +261,7 @@ def branch_end(network: Network, join: Node) -> BranchEnd:
     tail = f" and {activation.kind}" if activation else ""
     if not isinstance(norm.op, BatchNorm):
         return BranchEnd(activation, None, f"{norm.op.kind}{tail}")
-    if any(len(network.readers[index]) > 1 for index in (end, last)):
+    if any(len(network.graph.consumers[index]) > 1 for index in (end, last)):
         return BranchEnd(activation, None, f"a {norm.op.kind}{tail} that the shortcut reads too")
     return BranchEnd(activation, norm)
 

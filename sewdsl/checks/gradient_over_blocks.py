@@ -48,11 +48,11 @@ def _neuron(network: Network, block: ResidualBlock) -> LinearNeuron | None:
         return None
     if not source.output.values.binary:
         return None
-    readers = network.readers[block.source]
+    readers = network.graph.consumers[block.source]
     if readers[-1] > block.join or not all(depends_on(network, block.join, reader) for reader in readers):
         return None
     while isinstance(source.op, MaxPool):
-        if len(network.readers[source.inputs[0]]) > 1:
+        if len(network.graph.consumers[source.inputs[0]]) > 1:
             return None
         source = network.nodes[source.inputs[0]]
     return neuron

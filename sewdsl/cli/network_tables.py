@@ -15,7 +15,8 @@ from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermos
 from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
 from sewdsl.cli.output import console
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_bytes, format_value
 from sewdsl.ir.signal import Signal
 from sewdsl.passes import optimize_program

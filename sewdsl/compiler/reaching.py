@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from sewdsl.diagnostics import Diagnostics, Severity
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Body

@@ -10,7 +10,7 @@ from itertools import groupby
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.picture_items import PictureLayer
 from sewdsl.draw.style import INK, MUTED, STROKES, Stroke
-from sewdsl.elaborate.node_builder import Followers, Graph
+from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Downstream, Op
@@ -82,14 +82,14 @@ class Labels:
 
     def __init__(self, network: Network) -> None:
         self._ops = [node.op for node in network]
-        self._graph = Graph(self._ops, network.readers)
+        self._followers = FollowerIndex(self._ops, network.graph.consumers)
 
     def of(self, index: int) -> Label:
         """The label of a node.
 
         An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
         """
-        return _label(self._ops[index], Followers(self._graph, index))
+        return _label(self._ops[index], Followers(self._followers, index))
 
 
 def _label(op: Op, downstream: Downstream) -> Label:

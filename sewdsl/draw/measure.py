@@ -9,9 +9,9 @@ from typing import NamedTuple, TypeVar
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.labels import Label, Labels, shape_range_text, value_range_text
 from sewdsl.draw.picture_items import (
-    Item,
-    Items,
     PictureBlock,
+    PictureItem,
+    PictureItems,
     PictureLayer,
     PictureReadout,
     PictureRepeat,
@@ -26,7 +26,7 @@ TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, BESIDE = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0
 """Of a box, a line of details, a join's circle; between boxes, inside a frame, behind a fork, of an arc, of a label."""
 
-Part = TypeVar("Part", "Items", "Item")
+Part = TypeVar("Part", "PictureItems", "PictureItem")
 
 
 class Extent(NamedTuple):
@@ -44,7 +44,7 @@ class Title(NamedTuple):
     note: str
     folds: bool
     block: bool
-    items: Items
+    items: PictureItems
     key: str = ""
 
     @property
@@ -66,7 +66,7 @@ class Measure:
         self._wiring = wiring
         labels = Labels(wiring.network)
         self._labels = {layer: labels.of(layer.nodes[0]) for layer in wiring.layers}
-        self._measured: dict[int, tuple[Items | Item, Extent]] = {}
+        self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
         texts = [text_width(text.title, TEXT) for text in self._labels.values()]
         texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
         texts.append(text_width(self.readout, TEXT))
@@ -94,7 +94,7 @@ class Measure:
         height = HEIGHT + LINE * (len(self._labels[layer].details) if layer else 0)
         return (height, self.width) if self.vertical else (self.width, height)
 
-    def gap(self, before: Item, after: Item) -> tuple[float, str]:
+    def gap(self, before: PictureItem, after: PictureItem) -> tuple[float, str]:
         """The distance of two items, and the label of the edge between them."""
         text = self.edge_label(before, after)
         if not text:
@@ -105,7 +105,7 @@ class Measure:
         """The room for a label above the first item of a column."""
         return 22.0 if self.vertical else text_width(text, SMALL) + 26
 
-    def edge_label(self, before: Item, after: Item) -> str:
+    def edge_label(self, before: PictureItem, after: PictureItem) -> str:
         """The words on the edge between two items."""
         crosses = isinstance(before, PictureRepeat) or isinstance(after, PictureRepeat) or self._reshapes(before)
         return self.between(exit_layer(before), entry_layer(after), crosses=crosses)
@@ -128,7 +128,7 @@ class Measure:
             parts.append(value_range_text([signal.values for signal in signals]))
         return " · ".join(parts)
 
-    def _reshapes(self, item: Item) -> bool:
+    def _reshapes(self, item: PictureItem) -> bool:
         """Whether a block gives another shape than it reads."""
         entry = entry_layer(item)
         if not isinstance(item, PictureBlock) or entry is None:
@@ -157,11 +157,11 @@ class Measure:
             return ""
         return shape_range_text([self._wiring.carried(entry)[0].shape, *given])
 
-    def sequence(self, items: Items) -> Extent:
+    def sequence(self, items: PictureItems) -> Extent:
         """The room of items in a row."""
         return self._once(items, self._sequence)
 
-    def item(self, item: Item) -> Extent:
+    def item(self, item: PictureItem) -> Extent:
         """The room of one item."""
         return self._once(item, self._item)
 
@@ -176,7 +176,7 @@ class Measure:
             known = self._measured[id(part)] = part, measure(part)
         return known[1]
 
-    def _sequence(self, items: Items) -> Extent:
+    def _sequence(self, items: PictureItems) -> Extent:
         extents = [self.item(item) for item in items]
         gaps = [self.gap(before, after) for before, after in pairwise(items)]
         return Extent(
@@ -189,7 +189,7 @@ class Measure:
         """How far the label of an edge reaches to the far side."""
         return text_width(text, SMALL) + BESIDE if self.vertical and text else 0.0
 
-    def _item(self, item: Item) -> Extent:
+    def _item(self, item: PictureItem) -> Extent:
         match item:
             case PictureResidual():
                 return self._residual(item)

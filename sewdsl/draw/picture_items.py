@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
-from sewdsl.ir.network import Network, Node, PathStep, group_by_step
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Join
 from sewdsl.ir.signal import Signal
+from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, LooseOperand, MergeItem, RepeatItem
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class PictureBlock:
     """A call of a named block."""
 
     label: str
-    items: Items
+    items: PictureItems
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class PictureRepeat:
     last: int
     copies: int
     outputs: tuple[int, ...]
-    items: Items
+    items: PictureItems
     key: str = ""
 
 
@@ -63,16 +65,16 @@ class PictureRepeat:
 class PictureResidual:
     """A join with its branch and its shortcut; an empty side is the identity."""
 
-    branch: Items
-    shortcut: Items
+    branch: PictureItems
+    shortcut: PictureItems
     join: PictureLayer
 
 
-Item = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureResidual
-Items = tuple[Item, ...]
+PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureResidual
+PictureItems = tuple[PictureItem, ...]
 
 
-def drawn_layers(items: Items) -> Iterator[PictureLayer]:
+def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
     """All drawn layers, in order of computation."""
     for item in items:
         match item:
@@ -88,7 +90,7 @@ def drawn_layers(items: Items) -> Iterator[PictureLayer]:
                 pass
 
 
-def exit_layer(item: Item) -> PictureLayer:
+def exit_layer(item: PictureItem) -> PictureLayer:
     """The layer whose output is the item's.
 
     Raises:
@@ -106,7 +108,7 @@ def exit_layer(item: Item) -> PictureLayer:
             raise ValueError(message)
 
 
-def entry_layer(item: Item) -> PictureLayer | None:
+def entry_layer(item: PictureItem) -> PictureLayer | None:
     """The layer that reads the item's input first; None for the readout."""
     match item:
         case PictureLayer():
@@ -127,7 +129,7 @@ class Wiring:
         layers: The drawn layers, in order of computation.
     """
 
-    def __init__(self, network: Network, items: Items) -> None:
+    def __init__(self, network: Network, items: PictureItems) -> None:
         self.network = network
         self.layers = tuple(drawn_layers(items))
         self._drawn = {index: layer for layer in self.layers for index in layer.nodes}
@@ -189,7 +191,7 @@ Unfolded = bool | Collection[str]
 """Which repeats are drawn copy by copy: all, none, or those with these keys."""
 
 
-def picture_items(network: Network, *, expand: Unfolded = False) -> Items:
+def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems:
     """The tree of a network, with its readout at the end.
 
     Args:
@@ -198,55 +200,48 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> Items:
             structure (the same ops, wired the same way; shapes may differ) become one :class:`Fold`.
     """
     folder = _Folder(network.nodes, expand=expand)
-    return (*folder.sequence(range(len(network)), 0), PictureReadout(network.output))
+    return (*folder.sequence(network.nesting, ""), PictureReadout(network.output))
 
 
 class _Folder:
     def __init__(self, nodes: tuple[Node, ...], *, expand: Unfolded) -> None:
         self._nodes, self._expand = nodes, expand
 
-    def sequence(self, indices: Sequence[int], depth: int) -> Items:
-        """The items of nodes that share the first ``depth`` steps of their way."""
-        items: list[Item] = []
-        sides: dict[str, Items] = {}
-        copies: list[tuple[PathStep, Items]] = []
-        key = ""
-        for step, group in group_by_step(self._nodes, indices, depth):
-            if copies and not (step and step.kind == "repeat" and step.copy == copies[-1][0].copy + 1):
-                items += self._repeat(copies, key)
-                copies = []
-            if step is None:
-                items += self._layer(group[0], sides)
-                sides = {}
-                continue
-            inside = self.sequence(group, depth + 1)
-            if step.kind == "repeat":
-                key = _key(self._nodes[group[0]].path[: depth + 1])
-                copies.append((step, inside))
-            elif step.kind == "block":
-                items.append(PictureBlock(step.label, inside))
-            else:
-                sides[step.kind] = inside
-        return (*items, *self._repeat(copies, key), *(item for side in sides.values() for item in side))
+    def sequence(self, items: Items, prefix: str) -> PictureItems:
+        """The drawn items of a sequence; ``prefix`` is the key of what it is in, with a dot."""
+        return tuple(drawn for item in items for drawn in self._draw(item, prefix))
 
-    def _layer(self, index: int, sides: dict[str, Items]) -> Items:
-        layer = PictureLayer((index,))
-        if isinstance(self._nodes[index].op, Join):
-            return (PictureResidual(sides.get("branch", ()), sides.get("shortcut", ()), layer),)
-        return (*(item for side in sides.values() for item in side), layer)
+    def _draw(self, item: Item, prefix: str) -> PictureItems:
+        match item:
+            case LayerItem(node):
+                return (PictureLayer((node,)),)
+            case MergeItem(node, operands, steps):
+                prefixes = (f"{prefix}{step.key}." if step else prefix for step in steps)
+                branch, shortcut = map(self.sequence, operands, prefixes)
+                return (PictureResidual(branch, shortcut, PictureLayer((node,))),)
+            case BlockItem(step, items):
+                return (PictureBlock(step.label, self.sequence(items, f"{prefix}{step.key}.")),)
+            case LooseOperand(step, items):
+                return self.sequence(items, f"{prefix}{step.key}.")
+            case RepeatItem(steps, copies):
+                sequences = [
+                    (step, self.sequence(copy, f"{prefix}{step.key}."))
+                    for step, copy in zip(steps, copies, strict=True)
+                ]
+                return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
 
-    def _repeat(self, copies: list[tuple[PathStep, Items]], key: str) -> Items:
+    def _repeat(self, copies: list[tuple[PathStep, PictureItems]], key: str) -> PictureItems:
         expand = self._expand if isinstance(self._expand, bool) else key in self._expand
         if expand or len(copies) <= 1:
             return tuple(item for _, items in copies for item in items)
         runs = [list(run) for _, run in groupby(copies, lambda copy: self._structure(copy[1]))]
         return tuple(_folded(run, key) for run in runs)
 
-    def _structure(self, items: Items) -> Hashable:
+    def _structure(self, items: PictureItems) -> Hashable:
         """What must be equal for two copies to be drawn as one."""
         return tuple(self._structure_of(item) for item in items)
 
-    def _structure_of(self, item: Item) -> Hashable:
+    def _structure_of(self, item: PictureItem) -> Hashable:
         match item:
             case PictureLayer(nodes):
                 node = self._nodes[nodes[0]]
@@ -261,24 +256,19 @@ class _Folder:
                 return source
 
 
-def _key(path: Sequence[PathStep]) -> str:
-    """The way to a repeat, without the number of the copy."""
-    return ".".join(step.key for step in path).rpartition(".")[0]
-
-
-def _folded(run: Sequence[tuple[PathStep, Items]], key: str) -> PictureRepeat:
+def _folded(run: Sequence[tuple[PathStep, PictureItems]], key: str) -> PictureRepeat:
     """Copies of one structure as one."""
     (begin, _), (end, _) = run[0], run[-1]
     outputs = tuple(exit_layer(items[-1]).nodes[-1] for _, items in run)
     return PictureRepeat(begin.copy, end.copy, begin.copies, outputs, _merged([items for _, items in run]), key)
 
 
-def _merged(sequences: Sequence[Items]) -> Items:
+def _merged(sequences: Sequence[PictureItems]) -> PictureItems:
     """Sequences of one structure as one, whose layers stand for the nodes of all."""
     return tuple(_merge(items) for items in zip(*sequences, strict=True))
 
 
-def _merge(items: Sequence[Item]) -> Item:
+def _merge(items: Sequence[PictureItem]) -> PictureItem:
     item = items[0]
     match item:
         case PictureLayer():

@@ -10,9 +10,9 @@ from itertools import accumulate, pairwise
 from sewdsl.draw.geometry import Point, drop_collinear, text_width
 from sewdsl.draw.measure import BESIDE, LEAD, PAD, SMALL, Measure
 from sewdsl.draw.picture_items import (
-    Item,
-    Items,
     PictureBlock,
+    PictureItem,
+    PictureItems,
     PictureLayer,
     PictureReadout,
     PictureRepeat,
@@ -35,7 +35,7 @@ class Placer:
         self.scene = Scene(vertical=measure.vertical)
 
     def sequence(
-        self, items: Items, at: Point, anchor: Anchor | None, into: list[Element]
+        self, items: PictureItems, at: Point, anchor: Anchor | None, into: list[Element]
     ) -> tuple[Anchor | None, float]:
         """Places items in a row; the loose end behind them, and where they end along the flow."""
         along, across = at
@@ -65,7 +65,7 @@ class Placer:
         self._edges.clear()
         return self.scene
 
-    def _item(self, item: Item, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+    def _item(self, item: PictureItem, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         match item:
             case PictureLayer():
                 return self._layer(item, at, anchor, into)
@@ -165,7 +165,7 @@ MAX_ASPECT_RATIO = 1.25
 """The most that a picture may be longer than wide."""
 
 
-def lay_out(wiring: Wiring, measure: Measure, items: Items) -> Scene:
+def lay_out(wiring: Wiring, measure: Measure, items: PictureItems) -> Scene:
     """The scene of a tree in columns, or rows where the signal flows to the right, read one after the other."""
     placer = Placer(wiring, measure)
     across = end = 0.0
@@ -185,7 +185,7 @@ def lay_out(wiring: Wiring, measure: Measure, items: Items) -> Scene:
     return placer.finish()
 
 
-def _breaks(measure: Measure, items: Items) -> list[int]:
+def _breaks(measure: Measure, items: PictureItems) -> list[int]:
     """Where columns end: the fewest of a good format, as even as can be."""
     extents = [measure.item(item) for item in items]
     widths = [extent.near + extent.far + BETWEEN for extent in extents]

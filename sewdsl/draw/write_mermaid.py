@@ -9,8 +9,8 @@ from sewdsl.draw import labels, style
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.measure import Measure, Title
 from sewdsl.draw.picture_items import (
-    Items,
     PictureBlock,
+    PictureItems,
     PictureLayer,
     PictureReadout,
     PictureRepeat,
@@ -51,7 +51,7 @@ def fits_mermaid_limits(text: str) -> bool:
 
 
 class _Writer:
-    def __init__(self, network: Network, items: Items, *, vertical: bool) -> None:
+    def __init__(self, network: Network, items: PictureItems, *, vertical: bool) -> None:
         self._network, self._items, self._vertical = network, items, vertical
         self._wiring = Wiring(network, items)
         self._measure = Measure(self._wiring, vertical=True)
@@ -70,7 +70,7 @@ class _Writer:
         for look in dict.fromkeys(looks):
             yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{style.INK}"
 
-    def _sequence(self, items: Items, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
+    def _sequence(self, items: PictureItems, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
         for item in items:
             match item:
                 case PictureLayer():
@@ -127,7 +127,7 @@ class _Writer:
             yield f"    linkStyle {','.join(map(str, numbers))} {look_text}"
 
 
-def _forks(items: Items) -> bool:
+def _forks(items: PictureItems) -> bool:
     """Whether both sides of a join read what comes into a sequence."""
     match items[0]:
         case PictureResidual():

@@ -17,7 +17,7 @@ from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.elaborate.values import FormulaError, ValueProblem, evaluate_formula, python_value
 from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.network import PathStep
+from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sewdsl.ir.network import PathStep
+from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.source import Span
 

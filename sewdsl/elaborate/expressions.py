@@ -16,7 +16,7 @@ from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.values import FormulaError, evaluate_formula
 from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
 from sewdsl.ir.kind import CATALOGUE
-from sewdsl.ir.network import PathStep
+from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join, Op, ShapeMismatch
 from sewdsl.ops import find
 from sewdsl.source import Span

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sewdsl.ir.network import Node, PathStep, readers
+from sewdsl.ir.graph import Graph
+from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
@@ -87,20 +88,21 @@ class NodeBuilder:
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""
-        graph = Graph([node.op for node in self.nodes], readers(self.nodes))
+        graph = Graph([node.inputs for node in self.nodes])
+        followers = FollowerIndex([node.op for node in self.nodes], graph.consumers)
         return tuple(
             node
-            if (op := node.op.settle(Followers(graph, i))) is node.op
+            if (op := node.op.settle(Followers(followers, i))) is node.op
             else Node(node.name, op, node.inputs, node.output, node.path, node.span)
             for i, node in enumerate(self.nodes)
         )
 
 
-class Graph:
-    """The ops of a network and who reads them."""
+class FollowerIndex:
+    """The ops that follow each node of a graph."""
 
-    def __init__(self, ops: Sequence[Op], readers: Sequence[Sequence[int]]) -> None:
-        self.ops, self.readers = ops, readers
+    def __init__(self, ops: Sequence[Op], consumers: Sequence[Sequence[int]]) -> None:
+        self.ops, self.consumers = ops, consumers
         self._nearest: dict[type[Op], list[tuple[int, Op] | None]] = {}
 
     def nearest(self, family: type[Op], index: int) -> Op | None:
@@ -114,8 +116,8 @@ class Graph:
         """The same for all nodes at once, from the last, with how many steps it is."""
         found: list[tuple[int, Op] | None] = [None] * len(self.ops)
         for index in range(len(self.ops) - 1, -1, -1):
-            for reader in self.readers[index]:
-                op, behind = self.ops[reader], found[reader]
+            for consumer in self.consumers[index]:
+                op, behind = self.ops[consumer], found[consumer]
                 there = (1, op) if isinstance(op, family) else (behind[0] + 1, behind[1]) if behind else None
                 here = found[index]
                 if there is not None and (here is None or there[0] < here[0]):
@@ -126,14 +128,14 @@ class Graph:
 class Followers:
     """The ops behind a node (see :class:`sewdsl.ir.op.Downstream`)."""
 
-    def __init__(self, graph: Graph, index: int) -> None:
-        self._graph, self._index = graph, index
+    def __init__(self, followers: FollowerIndex, index: int) -> None:
+        self._followers, self._index = followers, index
 
     @property
     def next(self) -> tuple[Op, ...]:
         """The ops that read the node's output."""
-        return tuple([self._graph.ops[i] for i in self._graph.readers[self._index]])
+        return tuple([self._followers.ops[i] for i in self._followers.consumers[self._index]])
 
     def nearest(self, family: type[Op]) -> Op | None:
         """The nearest op of a family, breadth first."""
-        return self._graph.nearest(family, self._index)
+        return self._followers.nearest(family, self._index)

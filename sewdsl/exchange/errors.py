@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sewdsl.ir.network import Node
+from sewdsl.ir.node import Node
 
 
 class ExportError(Exception):

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.network import Network, Node, PathStep
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Op
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings

@@ -2,100 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Op
+from sewdsl.ir.graph import Graph
+from sewdsl.ir.node import Node
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal
-from sewdsl.source import BUILTIN, Span
+from sewdsl.ir.structure import Items, nesting, wiring
 
 if TYPE_CHECKING:
     import networkx as nx
-
-
-@dataclass(frozen=True, slots=True)
-class PathStep:
-    """One step of the way to a node.
-
-    Attributes:
-        kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join).
-        label: ``SEW Block`` for a block, else the kind.
-        key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
-        copy: Which copy, from 1, of a repeat.
-        copies: How many copies.
-        arguments: The values of a block's parameters, ``c128s2``.
-        line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
-    """
-
-    kind: Literal["repeat", "block", "branch", "shortcut"]
-    label: str
-    key: str
-    copy: int = 0
-    copies: int = 0
-    arguments: str = ""
-    line: int = field(default=0, compare=False)
-
-    def __str__(self) -> str:
-        return f"copy {self.copy} of {self.copies}" if self.kind == "repeat" else self.label
-
-    @property
-    def where(self) -> str:
-        """The step as diagnostics print it: ``My Block (line 9)`` for one of the user's own."""
-        return f"{self} (line {self.line})" if self.line else str(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One operation.
-
-    Attributes:
-        name: Unique, readable and stable; the prefix of its parameters in the ``state_dict``:
-            ``repeat1.3.sew_block1.branch.conv2``.
-        op: What it does.
-        inputs: Indices of the nodes it reads, all smaller than its own; (branch, identity) for a join.
-        output: The type of what it gives.
-        path: The way to it through repeats, blocks and joins.
-        span: Where it is written; for what is inside a block of the shipped library, the call.
-    """
-
-    name: str
-    op: Op
-    inputs: tuple[int, ...]
-    output: Signal
-    path: tuple[PathStep, ...] = ()
-    span: Span = field(default=BUILTIN, compare=False, repr=False)
-
-    @property
-    def where(self) -> tuple[str, ...]:
-        """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
-        return ("body", *(step.where for step in self.path), str(self.op).split("(", maxsplit=1)[0])
-
-
-def group_by_step(
-    nodes: Sequence[Node], indices: Sequence[int], depth: int
-) -> Iterator[tuple[PathStep | None, list[int]]]:
-    """Nodes in a row by the step of their ways at a depth; one whose way ends there is by itself."""
-
-    def step(index: int) -> PathStep | int:
-        path = nodes[index].path
-        return path[depth] if depth < len(path) else index
-
-    for key, group in groupby(indices, step):
-        yield key if isinstance(key, PathStep) else None, list(group)
-
-
-def readers(nodes: Sequence[Node]) -> tuple[tuple[int, ...], ...]:
-    """For each node, the indices of those that read it."""
-    found: list[list[int]] = [[] for _ in nodes]
-    for index, node in enumerate(nodes):
-        for source in node.inputs:
-            found[source].append(index)
-    return tuple(map(tuple, found))
 
 
 @dataclass(frozen=True)
@@ -146,9 +66,23 @@ class Network:
         return sum(node.output.elements for node in self.nodes)
 
     @cached_property
-    def readers(self) -> tuple[tuple[int, ...], ...]:
-        """For each node, the indices of those that read it."""
-        return readers(self.nodes)
+    def graph(self) -> Graph:
+        """The edges: who reads what, what every path leads through, what depends on what."""
+        return Graph([node.inputs for node in self.nodes])
+
+    @cached_property
+    def nesting(self) -> Items:
+        """The items of the network as the paths of its nodes nest: blocks, repeats and merges, the input first."""
+        return nesting(self.nodes)
+
+    @cached_property
+    def wiring(self) -> Items:
+        """The items of the network by its edges alone: layers and merges, without the input.
+
+        Raises:
+            UnstructuredError: its edges are not those of sequences and merges.
+        """
+        return wiring(self.graph, self.output)
 
     def __repr__(self) -> str:
         size, T = "x".join(map(str, self.settings.input)), self.settings.steps

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from sewdsl.analysis.residual_blocks import branch_end
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.signal import Signal
 from sewdsl.lower.spiking_network import SpikingNetwork

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from sewdsl.ir.op import Activation
-from sewdsl.notation.item_text import BlockText, Item, Items, JoinText, LayerText, RepeatText
+from sewdsl.notation.item_text import BlockText, JoinText, LayerText, RepeatText, TextItem, TextItems
 
 Way = tuple[str | int, ...]
 
@@ -52,7 +52,7 @@ class Part:
 Parts = tuple[Part, ...]
 
 
-def unroll_parts(folded: Items, words: Callable[[int], str], place: ItemPosition | None = None) -> Parts:
+def unroll_parts(folded: TextItems, words: Callable[[int], str], place: ItemPosition | None = None) -> Parts:
     """All copies of all items.
 
     Args:
@@ -64,7 +64,7 @@ def unroll_parts(folded: Items, words: Callable[[int], str], place: ItemPosition
     return tuple(part for at, item in enumerate(folded) for part in _parts(item, words, around.inside(at)))
 
 
-def _parts(item: Item, words: Callable[[int], str], place: ItemPosition) -> Iterator[Part]:
+def _parts(item: TextItem, words: Callable[[int], str], place: ItemPosition) -> Iterator[Part]:
     match item:
         case LayerText(node=node):
             yield Part(replace(item, text=words(node)), (), place)
@@ -81,7 +81,7 @@ def _parts(item: Item, words: Callable[[int], str], place: ItemPosition) -> Iter
                 yield from unroll_parts(copy, words, replace(place, copies=(*place.copies, number)))
 
 
-def _items(parts: Parts) -> Items:
+def _items(parts: Parts) -> TextItems:
     return tuple(part.item for part in parts)
 
 

@@ -11,7 +11,7 @@ from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     BlockText,
     Definition,
-    Items,
+    TextItems,
     definition_head,
     item_nodes,
     items_text,
@@ -47,7 +47,7 @@ def compact_text(network: Network) -> str:
     return items_text(body_items(network))
 
 
-def body_items(network: Network) -> Items:
+def body_items(network: Network) -> TextItems:
     """The body of a network as a tree, with repeats and calls of the blocks that every text may call.
 
     Raises:
@@ -57,7 +57,7 @@ def body_items(network: Network) -> Items:
     return _folded(Blocks(network, wording, items), items)
 
 
-def body_with_own_blocks(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], Items]:
+def body_with_own_blocks(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], TextItems]:
     """The body of a network as a tree, and the blocks of its own that it calls.
 
     Args:
@@ -71,7 +71,7 @@ def body_with_own_blocks(network: Network, *, nameless: bool = True) -> tuple[tu
     return found, folded
 
 
-def body_with_calls(network: Network) -> tuple[Items, Items]:
+def body_with_calls(network: Network) -> tuple[TextItems, TextItems]:
     """The body of a network with calls of blocks, those of its own too: without repeats, and with them.
 
     Calls of blocks without a join are in the latter only.
@@ -83,7 +83,7 @@ def body_with_calls(network: Network) -> tuple[Items, Items]:
     return named, folded
 
 
-def _defined(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], Items, Items]:
+def _defined(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], TextItems, TextItems]:
     """The blocks of its own; the body without repeats, but with calls of blocks that have a join; the body."""
     wording, items = body_unfolded(network)
     blocks = Blocks(network, wording, items)
@@ -99,7 +99,7 @@ def _defined(network: Network, *, nameless: bool = True) -> tuple[tuple[Definiti
     return (), blocks.named(items), plain
 
 
-def _worth_it(definitions: Sequence[Definition], folded: Items, plain: Items) -> Iterator[Definition]:
+def _worth_it(definitions: Sequence[Definition], folded: TextItems, plain: TextItems) -> Iterator[Definition]:
     """Definitions that are called several times; or only once, where all is shorter so."""
     calls = Counter(item.title for item in walk_items(folded) if isinstance(item, BlockText))
     defined = sum(len(definition_head(one)) + len(items_text(one.items)) for one in definitions)
@@ -107,13 +107,13 @@ def _worth_it(definitions: Sequence[Definition], folded: Items, plain: Items) ->
     yield from (one for one in definitions if calls[one.title] >= least)
 
 
-def body_unfolded(network: Network) -> tuple[NodeTexts, Items]:
+def body_unfolded(network: Network) -> tuple[NodeTexts, TextItems]:
     """The body without repeats and calls; what is written of a node depends on where it stands, so it comes second."""
     wording = NodeTexts(network, item_nodes(network_items(network)))
     return wording, network_items(network, wording.node)
 
 
-def _folded(blocks: Blocks, items: Items) -> Items:
+def _folded(blocks: Blocks, items: TextItems) -> TextItems:
     return fold_repeats(blocks.named(items), blocks.calls)
 
 

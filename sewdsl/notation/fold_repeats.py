@@ -8,17 +8,17 @@ from heapq import heapify, heappop, heappush
 from operator import eq
 
 from sewdsl.ir.op import Activation
-from sewdsl.notation.item_text import BlockText, Item, Items, JoinText, LayerText, RepeatText, item_text
+from sewdsl.notation.item_text import BlockText, JoinText, LayerText, RepeatText, TextItem, TextItems, item_text
 from sewdsl.ops.layers.batch_norm import BatchNorm
 
 SHORTEST, WORK = 256, 4_000_000
 """Periods up to so many items are looked for in any sequence; longer ones as far as so many comparisons go."""
 
-Calls = Callable[[Items], Iterator[tuple[int, int, BlockText]]]
+Calls = Callable[[TextItems], Iterator[tuple[int, int, BlockText]]]
 """Gives, for a sequence, what blocks can stand for: (begin, end, call)."""
 
 
-def fold_repeats(items: Items, calls: Calls = lambda _: iter(())) -> Items:
+def fold_repeats(items: TextItems, calls: Calls = lambda _: iter(())) -> TextItems:
     """A sequence with repeats and calls of blocks in place of what they stand for.
 
     What saves most text goes first, then what saves most in what is left; inside of repeats likewise.
@@ -37,7 +37,7 @@ class _Saving:
     Attributes:
         cost: Characters that it saves, negative.
         repeat: Whether it is a repeat; a call that saves as much goes first.
-        period: Items that are repeated, or that a call stands for.
+        period: TextItems that are repeated, or that a call stands for.
         start: Where what it stands for begins.
         stop: Where it ends, with what is left over beside the last whole copy.
     """
@@ -54,19 +54,19 @@ class _Folding:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def sequence(self, items: Items) -> Items:
+    def sequence(self, items: TextItems) -> TextItems:
         """Folds joins first, since they are items of what is around them."""
         return self._row([self._inside(item) if isinstance(item, JoinText) else item for item in items])
 
     def _inside(self, join: JoinText) -> JoinText:
         return replace(join, branch=self.sequence(join.branch), shortcut=self.sequence(join.shortcut))
 
-    def _row(self, row: Sequence[Item]) -> Items:
+    def _row(self, row: Sequence[TextItem]) -> TextItems:
         """Chooses among the savings; those that overlap with a better one make do with what it leaves."""
         lengths = [len(item_text(item)) + 1 for item in row]
         waiting = [*self._repeats(row, lengths), *self._blocks(row, lengths)]
         heapify(waiting)
-        chosen: dict[int, tuple[int, Item]] = {}
+        chosen: dict[int, tuple[int, TextItem]] = {}
         free = bytearray(b"\1" * len(row))
         while waiting and waiting[0].cost < 0:
             saving = heappop(waiting)
@@ -80,7 +80,7 @@ class _Folding:
                     heappush(waiting, _repeat(saving.period, start, stop, lengths))
         return tuple(_assembled(row, chosen))
 
-    def _made(self, saving: _Saving, row: Sequence[Item]) -> tuple[int, int, Item]:
+    def _made(self, saving: _Saving, row: Sequence[TextItem]) -> tuple[int, int, TextItem]:
         """What a saving puts in the place of which items."""
         period = saving.period
         if saving.block is not None:
@@ -92,16 +92,16 @@ class _Folding:
         copies = tuple(self._row(row[at : at + period]) for at in range(begin, end, period))
         return begin, end, RepeatText(copies[0], count, copies)
 
-    def _blocks(self, row: Sequence[Item], lengths: Sequence[int]) -> Iterator[_Saving]:
+    def _blocks(self, row: Sequence[TextItem], lengths: Sequence[int]) -> Iterator[_Saving]:
         for start, stop, block in self._calls(tuple(row)):
             cost = len(item_text(block)) + 1 - sum(lengths[start:stop])
             if cost < 0:
                 yield _Saving(cost, repeat=False, period=stop - start, start=start, stop=stop, block=block)
 
     @staticmethod
-    def _repeats(row: Sequence[Item], lengths: Sequence[int]) -> Iterator[_Saving]:
+    def _repeats(row: Sequence[TextItem], lengths: Sequence[int]) -> Iterator[_Saving]:
         """All stretches in which every item is equal to the one a period later."""
-        numbers: dict[Item, int] = {}
+        numbers: dict[TextItem, int] = {}
         ids = [numbers.setdefault(item, len(numbers)) for item in row]
         longest = min(len(ids) // 2, max(SHORTEST, WORK // max(1, len(ids))))
         for period in range(1, longest + 1):
@@ -133,7 +133,7 @@ def _gaps(free: bytearray, start: int, stop: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _begins(item: Item) -> int:
+def _begins(item: TextItem) -> int:
     """How well a sequence begins with an item: best with weights, worst with what belongs to the layer before."""
     if not isinstance(item, LayerText):
         return 2
@@ -143,7 +143,7 @@ def _begins(item: Item) -> int:
     return 2 if width is not None and type(item.op).model_fields[width].is_required() else 1
 
 
-def _assembled(row: Sequence[Item], chosen: dict[int, tuple[int, Item]]) -> Iterator[Item]:
+def _assembled(row: Sequence[TextItem], chosen: dict[int, tuple[int, TextItem]]) -> Iterator[TextItem]:
     at = 0
     while at < len(row):
         at, item = chosen.get(at, (at + 1, row[at]))

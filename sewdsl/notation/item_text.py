@@ -1,6 +1,6 @@
 """A network as items that the language can write: layers, joins, block calls and repeats.
 
-Items are equal if their text is equal, so that copies of a sequence are equal wherever they are.
+TextItems are equal if their text is equal, so that copies of a sequence are equal wherever they are.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Op
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
+from sewdsl.ir.structure import Item, LayerItem, MergeItem, UnstructuredError
 from sewdsl.ops.input import Input
 
 IDENTITY = "id"
@@ -47,8 +49,8 @@ class JoinText:
     """
 
     name: str
-    branch: Items
-    shortcut: Items
+    branch: TextItems
+    shortcut: TextItems
     op: JoinOp = field(compare=False, repr=False)
     node: int = field(compare=False, repr=False)
     fitting: bool = False
@@ -66,7 +68,7 @@ class BlockText:
 
     title: str
     arguments: str
-    items: Items = field(compare=False, repr=False)
+    items: TextItems = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ class RepeatText:
             has the width that it gives, its shortcut is the identity.
     """
 
-    items: Items
+    items: TextItems
     count: int
-    copies: tuple[Items, ...] = field(compare=False, repr=False)
+    copies: tuple[TextItems, ...] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -97,19 +99,19 @@ class Definition:
 
     title: str
     parameters: str
-    items: Items
+    items: TextItems
 
 
-Item = LayerText | JoinText | BlockText | RepeatText
-Items = tuple[Item, ...]
+TextItem = LayerText | JoinText | BlockText | RepeatText
+TextItems = tuple[TextItem, ...]
 
 
-def items_text(items: Items) -> str:
+def items_text(items: TextItems) -> str:
     """A sequence as the language writes it, in one line; ``id`` where nothing is in it."""
     return "-".join(map(item_text, items)) or IDENTITY
 
 
-def item_text(item: Item) -> str:
+def item_text(item: TextItem) -> str:
     """An item as the language writes it."""
     match item:
         case LayerText():
@@ -134,7 +136,7 @@ def shortcut_prefix(join: JoinText) -> str:
     return f"{IDENTITY} or " if join.fitting else ""
 
 
-def child_sequences(item: Item) -> tuple[Items, ...]:
+def child_sequences(item: TextItem) -> tuple[TextItems, ...]:
     """The sequences that an item is made of: none for a layer, branch and shortcut for a join."""
     match item:
         case LayerText():
@@ -145,7 +147,7 @@ def child_sequences(item: Item) -> tuple[Items, ...]:
             return (item.items,)
 
 
-def walk_items(items: Items) -> Iterator[Item]:
+def walk_items(items: TextItems) -> Iterator[TextItem]:
     """All items, each before what is inside it."""
     for item in items:
         yield item
@@ -153,7 +155,7 @@ def walk_items(items: Items) -> Iterator[Item]:
             yield from walk_items(inner)
 
 
-def first_node(item: Item) -> int:
+def first_node(item: TextItem) -> int:
     """The node of an item that is written first."""
     if isinstance(item, LayerText):
         return item.node
@@ -164,7 +166,7 @@ def first_node(item: Item) -> int:
     return item.node
 
 
-def item_nodes(items: Items) -> Iterator[int]:
+def item_nodes(items: TextItems) -> Iterator[int]:
     """The nodes of a sequence without repeats, in the order in which the compiler makes them."""
     for item in items:
         for inner in child_sequences(item):
@@ -180,15 +182,8 @@ class UnwritableNetwork(ValueError):  # noqa: N818 -- not a failure of the progr
         super().__init__(f"{node.name} ({node.op.kind}): {reason}" if node is not None else reason)
 
 
-MAX_JOIN_DEPTH = 100
-"""Joins inside joins: beyond what --limit nesting lets anybody read with ease, and safe to recurse into."""
-
-
-def network_items(network: Network, words: Callable[[int], str] = lambda _: "") -> Items:
-    """What stands in the body of a network.
-
-    A join's branch and shortcut begin at the last node that all ways to the join lead through. Walking up from a join's
-    operands to there, every node is met by exactly one join, or by the output: otherwise no text gives this network.
+def network_items(network: Network, words: Callable[[int], str] = lambda _: "") -> TextItems:
+    """What is in the body of a network.
 
     Args:
         network: Its nodes; paths are not looked at.
@@ -197,70 +192,28 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
     Raises:
         UnwritableNetwork: no text gives these nodes with these edges.
     """
-    return _Structure(network, words).body()
+    nodes = network.nodes
+    if not nodes or not isinstance(nodes[0].op, Input):
+        raise UnwritableNetwork(nodes[0] if nodes else None, "a network begins with its input")
+    for node in nodes[1:]:
+        writable = len(node.inputs) == 1 and isinstance(node.op, LayerOp | Activation)
+        if not writable and not isinstance(node.op, JoinOp):
+            raise UnwritableNetwork(node, "only layers, activations and joins follow the input")
+    try:
+        items = network.wiring
+    except UnstructuredError as error:
+        raise UnwritableNetwork(nodes[error.node] if error.node is not None else None, error.why) from None
 
+    def written(item: Item) -> TextItem:
+        match item:
+            case LayerItem(index):
+                return LayerText(words(index), nodes[index].op, index)
+            case MergeItem(index, operands):
+                branch, shortcut = (tuple(map(written, operand)) for operand in operands)
+                op = nodes[index].op
+                assert isinstance(op, JoinOp)  # noqa: S101 -- as was seen above
+                return JoinText(words(index), branch, shortcut, op, index)
+        message = f"edges give layers and merges, not {item}"
+        raise AssertionError(message)
 
-class _Structure:
-    def __init__(self, network: Network, words: Callable[[int], str]) -> None:
-        self._nodes, self._output, self._words = network.nodes, network.output, words
-        self._items: list[Item] = []  # for each node but the input, the item that ends with it
-        self._before: list[int] = []  # for each node, the place that its item begins at
-        self._depths: list[int] = []  # for each node, how deep its item nests
-        self._taken = bytearray(len(self._nodes))
-
-    def body(self) -> Items:
-        if not self._nodes or not isinstance(self._nodes[0].op, Input):
-            raise UnwritableNetwork(self._nodes[0] if self._nodes else None, "a network begins with its input")
-        for index, node in enumerate(self._nodes):
-            self._add(index, node)
-        items = self._way(self._output, 0)
-        idle = self._taken.find(0, 1)
-        if idle >= 0:
-            raise UnwritableNetwork(self._nodes[idle], "what it gives does not reach the output")
-        return items
-
-    def _add(self, index: int, node: Node) -> None:
-        """Makes the item of the next node."""
-        before, depth = index, 0
-        if isinstance(node.op, JoinOp):
-            branch, shortcut = node.inputs
-            before = self._fork(branch, shortcut)
-            depth = 1 + max(self._deepest(branch, before), self._deepest(shortcut, before))
-            if depth > MAX_JOIN_DEPTH:
-                raise UnwritableNetwork(node, f"joins nest more than {MAX_JOIN_DEPTH} deep")
-            sides = self._way(branch, before), self._way(shortcut, before)
-            self._items.append(JoinText(self._words(index), *sides, node.op, index))
-        elif index:
-            if not isinstance(node.op, LayerOp | Activation) or len(node.inputs) != 1:
-                raise UnwritableNetwork(node, "only layers, activations and joins stand behind the input")
-            (before,) = node.inputs
-            self._items.append(LayerText(self._words(index), node.op, index))
-        self._before.append(before)
-        self._depths.append(depth)
-
-    def _fork(self, one: int, other: int) -> int:
-        """The last node that all ways to two nodes lead through."""
-        while one != other:
-            if one > other:
-                one = self._before[one]
-            else:
-                other = self._before[other]
-        return one
-
-    def _deepest(self, end: int, begin: int) -> int:
-        found = 0
-        while end != begin:
-            found = max(found, self._depths[end])
-            end = self._before[end]
-        return found
-
-    def _way(self, end: int, begin: int) -> Items:
-        """The items from behind a place to another."""
-        items: list[Item] = []
-        while end != begin:
-            if self._taken[end]:
-                raise UnwritableNetwork(self._nodes[end], "the ways that part behind it do not meet in one join")
-            self._taken[end] = True
-            items.append(self._items[end - 1])
-            end = self._before[end]
-        return tuple(reversed(items))
+    return tuple(map(written, items))

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from sewdsl.elaborate import compact_arguments
-from sewdsl.elaborate.node_builder import Followers, Graph
+from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import CACHE_SIZE, after_settling, redundant_arguments, with_arguments
 from sewdsl.elaborate.vocabulary import OWN_JOIN
 from sewdsl.ir.kind import Kind
@@ -136,8 +136,8 @@ class NodeTexts:
     def __init__(self, network: Network, order: Iterable[int]) -> None:
         self._network, self._header = network, network.settings
         rank = {index: place for place, index in enumerate(order)}
-        in_order = [sorted(group, key=rank.__getitem__) for group in network.readers]
-        self._graph = Graph([node.op for node in network], in_order)
+        in_order = [sorted(group, key=rank.__getitem__) for group in network.graph.consumers]
+        self._followers = FollowerIndex([node.op for node in network], in_order)
         self._known: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
@@ -152,7 +152,7 @@ class NodeTexts:
                 return self.join(op)
             if type(op).settle is Op.settle:
                 return self.alone(op)
-            followers = Followers(self._graph, index)
+            followers = Followers(self._followers, index)
             return kind_text(op, lambda left: left.settle(followers), self._header.neuron)
         except ValueError as error:
             raise UnwritableNetwork(self._network.nodes[index], str(error)) from error

@@ -7,7 +7,16 @@ from unicodedata import combining, normalize
 
 from sewdsl.ir.network import Network
 from sewdsl.notation.compact_text import body_items
-from sewdsl.notation.item_text import IDENTITY, BlockText, Item, Items, JoinText, LayerText, RepeatText, item_text
+from sewdsl.notation.item_text import (
+    IDENTITY,
+    BlockText,
+    JoinText,
+    LayerText,
+    RepeatText,
+    TextItem,
+    TextItems,
+    item_text,
+)
 
 _COMMANDS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -94,11 +103,11 @@ def latex(network: Network) -> str:
     return "\n".join(lines)
 
 
-def _sequence(items: Items) -> str:
+def _sequence(items: TextItems) -> str:
     return f"-{BREAK} ".join(map(_item, items)) or IDENTITY
 
 
-def _item(item: Item) -> str:
+def _item(item: TextItem) -> str:
     match item:
         case LayerText(text):
             return tex(text)

@@ -20,10 +20,10 @@ from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.notation.item_text import (
     BlockText,
-    Item,
-    Items,
     JoinText,
     LayerText,
+    TextItem,
+    TextItems,
     first_node,
     item_text,
     network_items,
@@ -76,11 +76,11 @@ class BlockPattern:
         """The kinds of its items."""
         return _pattern(self.block.expression, self.vocabulary)
 
-    def may_be(self, items: Items) -> bool:
+    def may_be(self, items: TextItems) -> bool:
         """Whether the kinds of some items are those of the block."""
         return _alike(self.pattern, items)
 
-    def guesses(self, items: Items) -> Iterator[dict[str, int]]:
+    def guesses(self, items: TextItems) -> Iterator[dict[str, int]]:
         """Values for the parameters, from the numbers that stand in some items: c of ``c32k3``, s of ``s2``."""
         ops = [item.op for item in walk_items(items) if isinstance(item, LayerText)]
         found: dict[str, list[int]] = {}
@@ -136,7 +136,7 @@ def _kind(item: Written, vocabulary: Vocabulary) -> str | _Joined | None:
             return None
 
 
-def _alike(pattern: Pattern, items: Sequence[Item]) -> bool:
+def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
     if len(pattern) != len(items):
         return False
     for kind, item in zip(pattern, items, strict=True):
@@ -185,7 +185,7 @@ class Blocks:
     """
 
     def __init__(
-        self, network: Network, wording: NodeTexts, items: Items, own: Mapping[str, BlockDefinition] | None = None
+        self, network: Network, wording: NodeTexts, items: TextItems, own: Mapping[str, BlockDefinition] | None = None
     ) -> None:
         self._network, self._wording = network, wording
         self._vocabulary = Vocabulary(own or {}, shipped_blocks())
@@ -194,15 +194,15 @@ class Blocks:
         self._joining = [shape for shape in shapes if shape.joins]
         self._plain = [shape for shape in shapes if not shape.joins and shape.title in called]
         self._nearest = _activations(items)
-        self._calls: dict[tuple[str, Items, Surroundings], BlockText | None] = {}
-        self._expansions: dict[tuple[str, Surroundings], Items | None] = {}
+        self._calls: dict[tuple[str, TextItems, Surroundings], BlockText | None] = {}
+        self._expansions: dict[tuple[str, Surroundings], TextItems | None] = {}
 
-    def named(self, items: Items) -> Items:
+    def named(self, items: TextItems) -> TextItems:
         """A sequence with calls in place of joins and of what belongs to them; other joins are looked into.
 
         Of blocks without a join there are those calls that the network's paths name.
         """
-        found: list[Item] = []
+        found: list[TextItem] = []
         at = 0
         while at < len(items):
             item = items[at]
@@ -217,7 +217,7 @@ class Blocks:
             at += length
         return tuple(found)
 
-    def calls(self, items: Items) -> Iterator[tuple[int, int, BlockText]]:
+    def calls(self, items: TextItems) -> Iterator[tuple[int, int, BlockText]]:
         """What blocks without a join could stand for in a sequence: (begin, end, call).
 
         Nothing tells layers in a row from such a block: they are taken for a call only in a network that has calls of
@@ -228,7 +228,7 @@ class Blocks:
             if block is not None:
                 yield at, at + length, block
 
-    def _best(self, shapes: list[BlockPattern], items: Items, at: int) -> tuple[BlockText | None, int]:
+    def _best(self, shapes: list[BlockPattern], items: TextItems, at: int) -> tuple[BlockText | None, int]:
         """The call with the fewest arguments and least use of its surroundings, and how many items it stands for."""
         found = []
         for order, shape in enumerate(shapes):
@@ -238,7 +238,7 @@ class Blocks:
                 found.append((block.arguments.count("="), loose, order, block, shape.length))
         return min(found)[3:] if found else (None, 1)
 
-    def _is_called(self, title: str, items: Items) -> bool:
+    def _is_called(self, title: str, items: TextItems) -> bool:
         """Whether the paths of the nodes say that some layers are one call of a block."""
         ways = [self._network.nodes[item.node].path for item in items if isinstance(item, LayerText)]
         if len(ways) < len(items) or not ways:
@@ -250,7 +250,7 @@ class Blocks:
             for depth, step in enumerate(ways[0])
         )
 
-    def _call(self, shape: BlockPattern, items: Items) -> BlockText | None:
+    def _call(self, shape: BlockPattern, items: TextItems) -> BlockText | None:
         """The call of a block that expands to some items."""
         begin = first_node(items[0])
         (source, *_) = self._network.nodes[begin].inputs
@@ -262,7 +262,7 @@ class Blocks:
         known = self._calls[key]
         return replace(known, items=items) if known is not None else None
 
-    def _tried(self, shape: BlockPattern, items: Items, surroundings: Surroundings) -> BlockText | None:
+    def _tried(self, shape: BlockPattern, items: TextItems, surroundings: Surroundings) -> BlockText | None:
         own = tuple(self._own(shape, items, surroundings[1]))
         for values in shape.guesses(items):
             block = BlockText(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
@@ -270,7 +270,7 @@ class Blocks:
                 return block
         return None
 
-    def _own(self, shape: BlockPattern, items: Items, neuron: Activation | None) -> Iterator[str]:
+    def _own(self, shape: BlockPattern, items: TextItems, neuron: Activation | None) -> Iterator[str]:
         """``g=IAND`` and ``SN=LIF``, where the surroundings say otherwise."""
         ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | JoinText)]
         join = next((op for op in ops if isinstance(op, JoinOp)), None)
@@ -280,14 +280,14 @@ class Blocks:
         if activation is not None and OWN_NEURON in shape.names and activation != neuron:
             yield f"{OWN_NEURON}={self._wording.alone(activation)}"
 
-    def _expand(self, call: str, surroundings: Surroundings) -> Items | None:
+    def _expand(self, call: str, surroundings: Surroundings) -> TextItems | None:
         """What a call stands for; None if there is something wrong with it."""
         key = call, surroundings
         if key not in self._expansions:
             self._expansions[key] = self._expanded(call, *surroundings)
         return self._expansions[key]
 
-    def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> Items | None:
+    def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
         diagnostics, builder = Diagnostics(), NodeBuilder()
         settings = self._network.settings
         builder.add("input", Input(shape=shape), (), (), BUILTIN)
@@ -306,7 +306,7 @@ class Blocks:
         return network_items(inside, lambda index: self._wording.alone(builder.nodes[index].op))
 
 
-def _activations(items: Items) -> dict[int, Activation | None]:
+def _activations(items: TextItems) -> dict[int, Activation | None]:
     """For each node that an item begins with, the activation that is written nearest before it."""
     found: dict[int, Activation | None] = {}
     nearest: Activation | None = None

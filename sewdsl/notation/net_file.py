@@ -13,10 +13,10 @@ from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     Definition,
-    Item,
-    Items,
     JoinText,
     RepeatText,
+    TextItem,
+    TextItems,
     UnwritableNetwork,
     definition_head,
     item_text,
@@ -38,7 +38,7 @@ STEP = 4
 """By how much the formatter indents what stands inside of brackets."""
 
 
-def wrap_sequence(items: Items, indent: int, used: int = 0) -> str:
+def wrap_sequence(items: TextItems, indent: int, used: int = 0) -> str:
     """A sequence that goes on in the next line where a line is full, behind a ``-``; joins are opened up.
 
     Args:
@@ -50,7 +50,7 @@ def wrap_sequence(items: Items, indent: int, used: int = 0) -> str:
     return whole if len(whole) <= room else "\n".join(_lines(items, indent, room))
 
 
-def _lines(items: Items, indent: int, room: int) -> Iterator[str]:
+def _lines(items: TextItems, indent: int, room: int) -> Iterator[str]:
     line = ""
     for place, item in enumerate(items):
         dash = "-" if place < len(items) - 1 else ""
@@ -69,7 +69,7 @@ def _lines(items: Items, indent: int, room: int) -> Iterator[str]:
         yield line
 
 
-def _opened(item: Item, indent: int) -> list[str]:
+def _opened(item: TextItem, indent: int) -> list[str]:
     """An item that is longer than a line, over several."""
     match item:
         case JoinText(name, branch, shortcut):
@@ -111,7 +111,7 @@ def _block(definition: Definition) -> str:
     return f"{head}{wrap_sequence(fold_repeats(definition.items), 0, len(head))}\n"
 
 
-def _header(network: Network, name: str, items: Items) -> Iterator[str]:
+def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     settings, source = network.settings, network.nodes[0].op
     if source != Input(shape=settings.input, varies=settings.encode == "none"):
         raise UnwritableNetwork(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
@@ -134,7 +134,7 @@ def _header(network: Network, name: str, items: Items) -> Iterator[str]:
         yield f"readout {settings.readout}"
 
 
-def _joins(items: Items) -> bool:
+def _joins(items: TextItems) -> bool:
     """Whether there is any join."""
     return any(isinstance(item, JoinText) for item in walk_items(items))
 

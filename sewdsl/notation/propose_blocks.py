@@ -17,10 +17,10 @@ from sewdsl.ir.op import Activation
 from sewdsl.notation.item_text import (
     BlockText,
     Definition,
-    Item,
-    Items,
     JoinText,
     LayerText,
+    TextItem,
+    TextItems,
     child_sequences,
     item_text,
     items_text,
@@ -34,7 +34,7 @@ _MADE_UP = [f"Block {letter}{other}" for other in ("", *ascii_uppercase) for let
 _STRIDE = re.compile(r"(?<=[0-9])s([0-9]+)(?![0-9x])")
 
 
-def propose_blocks(network: Network, items: Items, folded: Items, *, nameless: bool) -> tuple[Definition, ...]:
+def propose_blocks(network: Network, items: TextItems, folded: TextItems, *, nameless: bool) -> tuple[Definition, ...]:
     """Definitions of blocks that would be called several times, the first 26 at most.
 
     Joins are alike if they differ in width and stride only; those with a projection and those without are alike too.
@@ -71,11 +71,11 @@ class _Unit:
     """
 
     join: JoinText
-    end: Items
+    end: TextItems
     stated: int | None = None
 
     @property
-    def items(self) -> Items:
+    def items(self) -> TextItems:
         return self.join, *self.end
 
     @property
@@ -93,10 +93,10 @@ class _Unit:
         """What is equal for units that differ in width and stride only."""
         return self.join.name, self._kinds(self.join.branch), items_text(self.end)
 
-    def _kinds(self, items: Items) -> tuple[Hashable, ...]:
+    def _kinds(self, items: TextItems) -> tuple[Hashable, ...]:
         return tuple(map(self._kind, items))
 
-    def _kind(self, item: Item) -> Hashable:
+    def _kind(self, item: TextItem) -> Hashable:
         if isinstance(item, LayerText):
             width = _width(item)
             ratio = Fraction(width, self.width or 1) if width else None
@@ -106,7 +106,7 @@ class _Unit:
         )
 
 
-def _joins(items: Items) -> Iterator[tuple[JoinText, Items]]:
+def _joins(items: TextItems) -> Iterator[tuple[JoinText, TextItems]]:
     """All joins that are not inside of calls, and the activations that belong to them."""
     for at, item in enumerate(items):
         if isinstance(item, JoinText):
@@ -118,11 +118,11 @@ def _joins(items: Items) -> Iterator[tuple[JoinText, Items]]:
                 yield from _joins(inner)
 
 
-def _activates(item: Item) -> bool:
+def _activates(item: TextItem) -> bool:
     return isinstance(item, LayerText) and isinstance(item.op, Activation)
 
 
-def _width(item: Item) -> int | None:
+def _width(item: TextItem) -> int | None:
     """32 of ``c32k3`` and ``FC32``; None for what has no number that must be said."""
     if not isinstance(item, LayerText):
         return None
@@ -132,7 +132,7 @@ def _width(item: Item) -> int | None:
     return value if type(value) is int else None
 
 
-def _stride(item: Item) -> int:
+def _stride(item: TextItem) -> int:
     found = _STRIDE.search(item.text.partition("(")[0]) if isinstance(item, LayerText) else None
     return int(found[1]) if found else 1
 
@@ -165,10 +165,10 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
     def stride(number: int) -> str:
         return "$(s)" if number == step else str(number)
 
-    def change(items: Items) -> Items:
+    def change(items: TextItems) -> TextItems:
         return tuple(changed(item) for item in items)
 
-    def changed(item: Item) -> Item:
+    def changed(item: TextItem) -> TextItem:
         match item:
             case LayerText():
                 return replace(item, text=_parametrised(item, width, stride))

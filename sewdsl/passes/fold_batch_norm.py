@@ -40,7 +40,7 @@ def _pairs(network: Network) -> list[tuple[int, int]]:
     """Indices of layers and of the batch norms that are their only readers."""
     return [
         (i, readers[0])
-        for i, readers in enumerate(network.readers)
+        for i, readers in enumerate(network.graph.consumers)
         if isinstance(network.nodes[i].op, Conv | Linear)
         and len(readers) == 1
         and i != network.output

@@ -34,7 +34,7 @@ def _norms(network: Network) -> dict[int, int]:
     """By index of neurons, the batch norm that only they read."""
     return {
         readers[0]: i
-        for i, readers in enumerate(network.readers)
+        for i, readers in enumerate(network.graph.consumers)
         if isinstance(network.nodes[i].op, BatchNorm)
         and len(readers) == 1
         and i != network.output
@@ -46,7 +46,7 @@ def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
     """By index of a join, the neurons whose spikes only it reads, if they have a norm; of two such, the later."""
     return {
         readers[0]: i
-        for i, readers in enumerate(network.readers)
+        for i, readers in enumerate(network.graph.consumers)
         if i in neurons and len(readers) == 1 and i != network.output and isinstance(network.nodes[readers[0]].op, Join)
     }
 

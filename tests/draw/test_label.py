@@ -10,7 +10,7 @@ import sewdsl
 from sewdsl.draw import labels
 from sewdsl.draw.labels import Labels, shape_range_text, value_range_text
 from sewdsl.draw.measure import Measure
-from sewdsl.draw.picture_items import Item, PictureBlock, PictureRepeat, Wiring, picture_items
+from sewdsl.draw.picture_items import PictureBlock, PictureItem, PictureRepeat, Wiring, picture_items
 from sewdsl.ir.network import Network
 from sewdsl.ir.signal import BINARY, REAL, ValueRange
 
@@ -68,7 +68,7 @@ def frames(network: Network) -> list[tuple[str, str]]:
     measure = Measure(Wiring(network, items), vertical=True)
     found = []
 
-    def visit(item: Item) -> None:
+    def visit(item: PictureItem) -> None:
         if isinstance(item, PictureBlock | PictureRepeat):
             title = measure.title(item)
             found.append((title.title, title.note))

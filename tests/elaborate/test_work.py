@@ -9,7 +9,7 @@ import pytest
 
 import sewdsl
 from sewdsl.elaborate.name_suggestions import MAX_COMPARED
-from sewdsl.elaborate.node_builder import Followers, Graph
+from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.suggestions import MAX_LISTED, listed, nearest_name
 from sewdsl.ir.op import Neuron, Op
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -103,7 +103,7 @@ def test_the_nearest_op_is_that_of_a_breadth_first_search() -> None:
         count = random.randint(1, 14)
         readers = [[j for j in range(i + 1, count) if random.random() < 0.25] for i in range(count)]
         chosen = [random.choice(ops) for _ in range(count)]
-        graph = Graph(chosen, readers)
+        graph = FollowerIndex(chosen, readers)
         for index in range(count):
             assert Followers(graph, index).nearest(Neuron) is breadth_first(chosen, readers, index)
 

@@ -82,7 +82,7 @@ def test_refuses_what_is_not_whole() -> None:
 def test_totals_are_sums(network: Network) -> None:
     assert network.total_parameters == sum(network.parameters(node) for node in network)
     assert network.total_activations == sum(node.output.elements for node in network)
-    assert all(reader > index for index, readers in enumerate(network.readers) for reader in readers)
+    assert all(reader > index for index, readers in enumerate(network.graph.consumers) for reader in readers)
 
 
 def test_signal_texts() -> None:

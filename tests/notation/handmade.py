@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import sewdsl
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Op
 from sewdsl.ir.settings import Settings
 from sewdsl.ops import catalogue

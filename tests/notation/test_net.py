@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import sewdsl
-from sewdsl.ir.network import PathStep
+from sewdsl.ir.node import PathStep
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation import UnwritableNetwork, write_net

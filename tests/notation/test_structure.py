@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from sewdsl.ir.kind import CATALOGUE
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Join, Op
 from sewdsl.ir.settings import Settings
 from sewdsl.notation import UnwritableNetwork, compact_text, write_net
@@ -49,14 +50,14 @@ def test_is_written(text: str) -> None:
 
 REFUSED = {
     # a - b - join, and a reader of a on each side of b
-    "n1 (BN): the ways that part behind it do not meet in one join": (
+    "n1 (BN): the paths that part after it do not meet in one join": (
         *(("BN", [0]), ("ReLU", [1]), ("ReLU", [0]), ("ADD", [2, 3]), ("ADD", [1, 4])),
     ),
     # a ladder: the second join reads what the first one is still to join
-    "n2 (ReLU): the ways that part behind it do not meet in one join": (
+    "n2 (ReLU): the paths that part after it do not meet in one join": (
         *(("BN", [0]), ("ReLU", [0]), ("ADD", [1, 2]), ("ReLU", [2]), ("ADD", [3, 4])),
     ),
-    "n2 (ReLU): what it gives does not reach the output": (("BN", [0]), ("ReLU", [1]), ("ReLU", [1])),
+    "n2 (ReLU): its value does not reach the output": (("BN", [0]), ("ReLU", [1]), ("ReLU", [1])),
 }
 
 
@@ -68,7 +69,7 @@ def test_is_refused(message: str) -> None:
 
 def test_output_that_is_not_last() -> None:
     made = network(("BN", [0]), ("ReLU", [1]), output=1)
-    with pytest.raises(UnwritableNetwork, match=r"n2 \(ReLU\): what it gives does not reach the output"):
+    with pytest.raises(UnwritableNetwork, match=r"n2 \(ReLU\): its value does not reach the output"):
         write_net(made)
 
 
@@ -77,7 +78,7 @@ def test_output_that_is_not_last() -> None:
     [
         (Conv(channels=4, kernel=(3, 3)), r"n1 \(c\): .*c4k3s1d1g1 is not what anything is read as here"),
         (TdBatchNorm(), r"n1 \(tdBN\): tdBN\(.*\) is not what anything is read as here"),
-        (Input(shape=(4, 8, 8)), r"n1 \(input\): only layers, activations and joins stand behind the input"),
+        (Input(shape=(4, 8, 8)), r"n1 \(input\): only layers, activations and joins follow the input"),
     ],
 )
 def test_ops_that_are_never_read(op: Op, message: str) -> None:

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 
 import sewdsl
 from sewdsl.compiler import shipped_networks
-from sewdsl.ir.network import Network, PathStep
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.notation.compact_text import body_unfolded
 from sewdsl.notation.item_text import LayerText, item_nodes, walk_items

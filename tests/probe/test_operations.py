@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 import sewdsl
-from sewdsl.ir.network import Node
+from sewdsl.ir.node import Node
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.probe import (

@@ -11,7 +11,8 @@ from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.exchange.read.absorb_scales import absorb_scales
 from sewdsl.exchange.read.draft import OUTPUT, Draft, DraftLayer, ModelImportError
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.settings import Settings
 from sewdsl.notation import UnwritableNetwork, write_net

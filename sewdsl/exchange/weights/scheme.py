@@ -8,7 +8,8 @@ from typing import ClassVar, NamedTuple, final
 
 from sewdsl.exchange.errors import NoPlaceError
 from sewdsl.exchange.weights.conv_units import ConvUnit
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.neurons.parametric_lif import PLIF

@@ -10,7 +10,8 @@ from typing import ClassVar
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
 from sewdsl.exchange.weights.conv_units import ConvBlock, ConvUnit, leading_unit, network_parts, split_units
 from sewdsl.exchange.weights.scheme import Place, Scheme, UnitKeys
-from sewdsl.ir.network import Network, Node, PathStep
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node, PathStep
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
@@ -91,7 +92,7 @@ def foldable_norms(network: Network) -> dict[int, int]:
         if isinstance(node.op, BatchNorm):
             (source,) = node.inputs
             foldable = source in hosts or isinstance(network.nodes[source].op, Conv | Linear)
-            if foldable and network.readers[source] == (index,) and source != network.output:
+            if foldable and network.graph.consumers[source] == (index,) and source != network.output:
                 hosts[index] = hosts.get(source, source)
     return hosts
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
-from sewdsl.elaborate.node_builder import Followers, Graph
+from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
 from sewdsl.notation.item_text import BlockText, LayerText
@@ -43,7 +43,7 @@ class BoxTexts:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._graph = Graph([node.op for node in network], network.readers)
+        self._followers = FollowerIndex([node.op for node in network], network.graph.consumers)
 
     def box(self, box: LayerText | BlockText, width: str | None = None) -> BoxText:
         """The words in a box; what goes without saying is left out.
@@ -59,7 +59,7 @@ class BoxTexts:
 
     def _layer(self, layer: LayerText, said: str) -> str:
         op, letters = layer.op, layer.op.letters()
-        followers = Followers(self._graph, layer.node)
+        followers = Followers(self._followers, layer.node)
         unsaid = {
             *redundant_arguments(op, lambda left: left.settle(followers)),
             *(n for n, value in op if value is None),

@@ -7,15 +7,25 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from sewdsl.elaborate.block_library import shipped_blocks
-from sewdsl.ir.network import Network, PathStep
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import PathStep
 from sewdsl.notation.compact_text import body_unfolded
 from sewdsl.notation.fold_repeats import fold_repeats
-from sewdsl.notation.item_text import BlockText, Item, Items, JoinText, LayerText, RepeatText, first_node, walk_items
+from sewdsl.notation.item_text import (
+    BlockText,
+    JoinText,
+    LayerText,
+    RepeatText,
+    TextItem,
+    TextItems,
+    first_node,
+    walk_items,
+)
 from sewdsl.notation.match_blocks import Blocks
 from sewdsl.notation.tikz.box_text import WIDTH, BoxText, BoxTexts, width_of
 
 
-def calls_by_path(network: Network) -> tuple[Items, Items]:
+def calls_by_path(network: Network) -> tuple[TextItems, TextItems]:
     """The body of a network with calls of blocks: without repeats, and with them.
 
     Raises:
@@ -38,11 +48,11 @@ class _Paths:
     def __init__(self, network: Network, known: Mapping[str, object]) -> None:
         self._nodes, self._known = network.nodes, known
 
-    def sequence(self, items: Items, depth: int) -> Items:
+    def sequence(self, items: TextItems, depth: int) -> TextItems:
         """Looks for calls behind the first steps of the ways to the nodes."""
         return tuple(self._found(items, depth))
 
-    def _found(self, items: Items, depth: int) -> Iterator[Item]:
+    def _found(self, items: TextItems, depth: int) -> Iterator[TextItem]:
         for way, group in groupby(items, lambda item: self._call(item, depth)):
             if way is not None:
                 call = way[-1]
@@ -55,7 +65,7 @@ class _Paths:
                 else:
                     yield item
 
-    def _call(self, item: Item, depth: int) -> tuple[PathStep, ...] | None:
+    def _call(self, item: TextItem, depth: int) -> tuple[PathStep, ...] | None:
         """The way to the nearest call that an item is part of, if that is of a block of the file's own."""
         node = item.node if isinstance(item, JoinText) else first_node(item)
         path = self._nodes[node].path
@@ -78,7 +88,7 @@ class BlockVariants:
     blocks: tuple[BlockText, ...]
 
     @property
-    def items(self) -> Items:
+    def items(self) -> TextItems:
         """What is drawn; with repeats only where that is much, as the paper's figures show every layer."""
         items = self.blocks[0].items
         return items if sum(1 for _ in drawn_boxes(items)) <= MAX_BOXES else fold_repeats(items)
@@ -105,7 +115,7 @@ class BlockVariants:
         return {0: "", 1: WIDTH}.get(ratio, f"{ratio}{WIDTH}")
 
 
-def distinct_blocks(words: BoxTexts, calls: Iterable[Items]) -> tuple[BlockVariants, ...]:
+def distinct_blocks(words: BoxTexts, calls: Iterable[TextItems]) -> tuple[BlockVariants, ...]:
     """The distinct blocks of a network.
 
     Args:
@@ -119,7 +129,7 @@ def distinct_blocks(words: BoxTexts, calls: Iterable[Items]) -> tuple[BlockVaria
     return tuple(BlockVariants(tuple(blocks.values())) for blocks in found.values())
 
 
-def drawn_boxes(items: Items) -> Iterator[LayerText | BlockText]:
+def drawn_boxes(items: TextItems) -> Iterator[LayerText | BlockText]:
     """The boxes of a sequence, in order; not those inside of blocks, nor the circles of joins."""
     for item in items:
         match item:
@@ -132,11 +142,11 @@ def drawn_boxes(items: Items) -> Iterator[LayerText | BlockText]:
                 yield from drawn_boxes(inner)
 
 
-def _skeleton(words: BoxTexts, items: Items) -> Hashable:
+def _skeleton(words: BoxTexts, items: TextItems) -> Hashable:
     return tuple(_skeleton_of(words, item) for item in items)
 
 
-def _skeleton_of(words: BoxTexts, item: Item) -> Hashable:
+def _skeleton_of(words: BoxTexts, item: TextItem) -> Hashable:
     match item:
         case LayerText() | BlockText():
             return words.box(item, "")

@@ -14,7 +14,16 @@ from typing import NamedTuple
 from sewdsl.draw.geometry import text_width
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
-from sewdsl.notation.item_text import BlockText, Item, Items, JoinText, LayerText, RepeatText, first_node, walk_items
+from sewdsl.notation.item_text import (
+    BlockText,
+    JoinText,
+    LayerText,
+    RepeatText,
+    TextItem,
+    TextItems,
+    first_node,
+    walk_items,
+)
 from sewdsl.notation.latex import tex
 from sewdsl.notation.tikz.box_text import BoxText
 from sewdsl.notation.tikz.distinct_blocks import drawn_boxes
@@ -76,7 +85,7 @@ class _Start(NamedTuple):
 class Picture:
     """Writes one picture."""
 
-    def __init__(self, network: Network, items: Items, texts: Mapping[int, BoxText]) -> None:
+    def __init__(self, network: Network, items: TextItems, texts: Mapping[int, BoxText]) -> None:
         self._nodes, self._network, self._items, self._texts = network.nodes, network, items, texts
         longest = max((text_width(self._text(box).plain, SIZE) * SERIF for box in drawn_boxes(items)), default=0.0)
         self._width = round(max(NARROWEST, longest + BESIDE))
@@ -110,7 +119,7 @@ class Picture:
         wide = f"sew layer/.append style={{minimum width={self._width}mm}}"
         return f"\\begin{{tikzpicture}}[sew, {wide}]\n  {lines}\n\\end{{tikzpicture}}\n"
 
-    def _flow(self, items: Items, start: _Start, gives: int | None) -> _Start:
+    def _flow(self, items: TextItems, start: _Start, gives: int | None) -> _Start:
         """Writes a sequence; what follows it starts at the end that is returned.
 
         Args:
@@ -130,11 +139,11 @@ class Picture:
         self._shape = self._nodes[source].output.shape
         return _size(self._shape)
 
-    def _source(self, item: Item) -> int:
+    def _source(self, item: TextItem) -> int:
         """The node that an item reads."""
         return self._nodes[first_node(item)].inputs[0]
 
-    def _item(self, item: Item, start: _Start) -> str:
+    def _item(self, item: TextItem, start: _Start) -> str:
         """Writes an item; the name of the node that gives its output."""
         match item:
             case LayerText(op=op):
@@ -220,12 +229,12 @@ class Picture:
         end = self._flow(join.shortcut, start, gives)
         return end._replace(way=end.way.replace("--", "|-", 1))
 
-    def _length(self, items: Items) -> float:
+    def _length(self, items: TextItems) -> float:
         """About how long a sequence is, in millimetres."""
         lengths = [self._length_of(item) for item in items]
         return sum(lengths) + GAP * max(0, len(lengths) - 1)
 
-    def _length_of(self, item: Item) -> float:
+    def _length_of(self, item: TextItem) -> float:
         match item:
             case RepeatText(inner, _):
                 return self._length(inner)
@@ -254,5 +263,5 @@ def _size(shape: tuple[int, ...]) -> str:
     return tex("×".join(map(str, shape)))
 
 
-def _spikes(item: Item) -> bool:
+def _spikes(item: TextItem) -> bool:
     return isinstance(item, LayerText) and isinstance(item.op, Neuron)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_value
 from sewdsl.train.report.header_section import format_short
 from sewdsl.train.report.html import Markup, tag

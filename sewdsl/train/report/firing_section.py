@@ -103,7 +103,7 @@ def last_of_branch(network: Network, name: str) -> Join | None:
     index = next((i for i, node in enumerate(network) if node.name == name), None)
     if index is None:
         return None
-    readers = (network.nodes[reader] for reader in network.readers[index])
+    readers = (network.nodes[reader] for reader in network.graph.consumers[index])
     return next((n.op for n in readers if isinstance(n.op, Join) and n.inputs[0] == index), None)
 
 

@@ -11,7 +11,8 @@ from torch import nn
 import sewdsl
 from sewdsl.exchange.read.nir import read_graph
 from sewdsl.exchange.write.nir.write_graph import to_graph
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.dropout import Dropout

@@ -7,7 +7,7 @@ import pytest
 import sewdsl
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.write_graph import to_graph
-from sewdsl.ir.network import Node
+from sewdsl.ir.node import Node
 from tests.exchange.nir.expressible import NETWORKS, REFUSED, small
 from tests.exchange.nir.settled import differences, noise, settled
 

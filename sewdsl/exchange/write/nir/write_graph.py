@@ -104,7 +104,7 @@ class _Graph:
 
     def _can_be_edges(self, index: int, operands: list[tuple[str, ...]]) -> bool:
         """Whether a sum needs no node: one node alone reads it, and it has no more than two addends."""
-        return len(self._network.readers[index]) == 1 and all(len(operand) == 1 for operand in operands)
+        return len(self._network.graph.consumers[index]) == 1 and all(len(operand) == 1 for operand in operands)
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
         """What a node reads; what it would read twice, the second time through a node that passes it on."""

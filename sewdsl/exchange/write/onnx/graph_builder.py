@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from sewdsl.ir.network import Node
+from sewdsl.ir.node import Node
 
 Dims = Sequence[int | str | None]
 """Sizes, and the names of those that are free; None: free, without a name."""

@@ -8,7 +8,8 @@ from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.python.neurons import Neurons
 from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.avg_pool import AvgPool

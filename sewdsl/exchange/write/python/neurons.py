@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.class_text import method_head
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, Surrogate
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF

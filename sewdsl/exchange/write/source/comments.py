@@ -6,7 +6,7 @@ from textwrap import dedent, wrap
 
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.exchange.write.source.python_text import one_line_prose
-from sewdsl.exchange.write.source.value_flow import Item, JoinPoint, Leaf, SourceSection
+from sewdsl.exchange.write.source.value_flow import JoinPoint, Leaf, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.source import Span
 
@@ -24,7 +24,7 @@ class Notation:
         self._network = network
         self._source = network.nodes[0].span.source
 
-    def of(self, *items: Item) -> str:
+    def of(self, *items: SourceItem) -> str:
         """What a comment says of items in a row: ``line 11: c32k3s1-BN-PLIF``; nothing where the spec says nothing."""
         texts = [self._item(item) for item in items]
         if not all(texts):
@@ -46,7 +46,7 @@ class Notation:
         name = self._source.name
         return "" if name.startswith("<") else one_line_prose(name)
 
-    def _item(self, item: Item) -> str:
+    def _item(self, item: SourceItem) -> str:
         match item:
             case Leaf(index=index):
                 return self._own(index)
@@ -94,14 +94,14 @@ class Notation:
         text = one_line_prose(shipped_blocks()[name].expression.span.text).replace("[ ", "[").replace(" ]", "]")
         return wrap(text, COLUMNS)
 
-    def _line(self, item: Item) -> str:
+    def _line(self, item: SourceItem) -> str:
         span = self._span(item)
         if span is None or "\n" not in span.source.text.strip():
             return ""
         file = "" if span.source == self._source else f"{one_line_prose(span.source.name)}, "
         return f"{file}line {span.line}: "
 
-    def _span(self, item: Item) -> Span | None:
+    def _span(self, item: SourceItem) -> Span | None:
         """Where it is written; of a block of the user's, only its inside is known."""
         if isinstance(item, Leaf):
             return self._network.nodes[item.index].span
@@ -110,7 +110,7 @@ class Notation:
         return self._span(item.items[0])
 
 
-def _first(item: Item) -> int:
+def _first(item: SourceItem) -> int:
     """The first layer of all."""
     while isinstance(item, SourceSection):
         item = item.items[0]

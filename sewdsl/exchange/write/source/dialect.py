@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sewdsl.exchange.write.source.expressions import PyCall
-from sewdsl.ir.network import Network, Node
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 
 
 class Layers(Protocol):

@@ -25,7 +25,7 @@ from sewdsl.exchange.write.source.expressions import (
     variables,
 )
 from sewdsl.exchange.write.source.python_text import class_name
-from sewdsl.exchange.write.source.value_flow import Item, Leaf, PassThrough, SourceSection
+from sewdsl.exchange.write.source.value_flow import Leaf, PassThrough, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -139,7 +139,7 @@ class ClassFinder:
             for item in group:
                 yield Arg(item.key, self._expr(item), note=note if item is group[0] else None)
 
-    def _note(self, group: Sequence[Item]) -> Note | None:
+    def _note(self, group: Sequence[SourceItem]) -> Note | None:
         """What is said of items in a row; nothing of branches, since their layers speak for themselves."""
         last = group[-1]
         if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut"}:
@@ -147,7 +147,7 @@ class ClassFinder:
         output = last.index if isinstance(last, Leaf) else last.output
         return Note(self._notation.of(*group), (self._network.nodes[output].output,))
 
-    def _expr(self, item: Item) -> Expr:
+    def _expr(self, item: SourceItem) -> Expr:
         if isinstance(item, Leaf):
             return self._layers.made(self._network.nodes[item.index])
         if id(item) in self._calls:
@@ -230,9 +230,9 @@ def _start(args: Sequence[Arg], resolve: Resolve) -> Arg:
     return replace(unify_args([replace(arg, name="start") for arg in args], resolve), name=args[0].name)
 
 
-def _together(items: Iterable[Item], network: Network) -> Iterator[list[Item]]:
+def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[SourceItem]]:
     """Items in a row that one comment is for: a convolution with its norm and its neuron."""
-    group: list[Item] = []
+    group: list[SourceItem] = []
     for item in items:
         op = network.nodes[item.index].op if isinstance(item, Leaf) else None
         if group and not (isinstance(op, BatchNorm | Activation) and _open(group, network)):
@@ -243,7 +243,7 @@ def _together(items: Iterable[Item], network: Network) -> Iterator[list[Item]]:
         yield group
 
 
-def _open(group: Sequence[Item], network: Network) -> bool:
+def _open(group: Sequence[SourceItem], network: Network) -> bool:
     """Whether a norm or a neuron may join a group."""
     ops = [network.nodes[item.index].op for item in group if isinstance(item, Leaf)]
     return bool(ops) and isinstance(ops[0], Conv | Linear | BatchNorm) and not isinstance(ops[-1], Activation)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.ir.network import Network, Node, PathStep, group_by_step
-from sewdsl.ir.op import Join
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
+from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, LooseOperand, MergeItem, RepeatItem
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class SourceSection:
     kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut"]
     source: int
     output: int
-    items: tuple[Item, ...] = ()
+    items: tuple[SourceItem, ...] = ()
     flow: tuple[PassThrough | JoinPoint, ...] = ()
     title: str = ""
     arguments: str = ""
@@ -71,7 +72,7 @@ class SourceSection:
         return tuple(step for step in self.flow if isinstance(step, JoinPoint))
 
 
-Item = Leaf | SourceSection
+SourceItem = Leaf | SourceSection
 
 
 def tree(network: Network) -> SourceSection:
@@ -84,7 +85,7 @@ def tree(network: Network) -> SourceSection:
         way = [step.key for step in node.path]
         if node.name != ".".join([*way, node.name.rpartition(".")[2]]):
             raise UnsupportedLayer(node, "is not named after the repeats and blocks that it is in")
-    root = _Reader(network.nodes).section(SourceSection("", "network", 0, 0), range(1, len(network)), 0)
+    root = _Reader(network.nodes).section(SourceSection("", "network", 0, 0), network.nesting[1:])
     if root.output != network.output:
         raise UnsupportedLayer(network.nodes[network.output], "is read out, but is not the last layer")
     return root
@@ -103,11 +104,10 @@ class _Growing:
     """A section as far as it is read."""
 
     place: int
-    items: list[Item] = field(default_factory=list)
+    items: list[SourceItem] = field(default_factory=list)
     flow: list[PassThrough | JoinPoint] = field(default_factory=list)
-    sides: dict[int, str] = field(default_factory=dict)
 
-    def add(self, item: Item, output: int) -> None:
+    def add(self, item: SourceItem, output: int) -> None:
         """One more item, which the value goes through."""
         self.items.append(item)
         self.flow.append(PassThrough(item.key))
@@ -118,50 +118,46 @@ class _Reader:
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self._nodes = nodes
 
-    def section(self, empty: SourceSection, indices: Sequence[int], depth: int) -> SourceSection:
-        """A section with the items that these nodes make up, which share the first ``depth`` steps of their way."""
+    def section(self, empty: SourceSection, items: Items) -> SourceSection:
+        """A section with these items."""
         growing = _Growing(empty.source)
-        for step, group in group_by_step(self._nodes, indices, depth):
-            if step is None:
-                self._layer(growing, group[0])
-            elif step.kind == "repeat":
-                self._copy(growing, step, group, depth)
-            else:
-                title, arguments = (step.label, step.arguments) if step.kind == "block" else ("", "")
-                begin = SourceSection(step.key, step.kind, growing.place, 0, title=title, arguments=arguments)
-                inner = self.section(begin, group, depth + 1)
-                if step.kind == "block":
-                    growing.add(inner, inner.output)
-                else:
-                    growing.items.append(inner)
-                    growing.sides[inner.output] = inner.key
+        for item in items:
+            self._add(growing, item)
         return replace(empty, output=growing.place, items=tuple(growing.items), flow=tuple(growing.flow))
 
-    def _layer(self, growing: _Growing, index: int) -> None:
-        node = self._nodes[index]
-        if isinstance(node.op, Join):
-            branch, shortcut = (self._side(growing, node, source) for source in node.inputs)
-            growing.flow.append(JoinPoint(index, branch, shortcut))
-            growing.place, growing.sides = index, {}
-        elif node.inputs != (growing.place,):
-            raise UnsupportedLayer(node, "reads something else than what is right before it")
-        else:
-            growing.add(Leaf(node.name.rpartition(".")[2], index), index)
+    def _add(self, growing: _Growing, item: Item) -> None:
+        match item:
+            case LayerItem(index):
+                node = self._nodes[index]
+                if node.inputs != (growing.place,):
+                    raise UnsupportedLayer(node, "reads something else than what is right before it")
+                growing.add(Leaf(node.name.rpartition(".")[2], index), index)
+            case MergeItem(index):
+                self._merge(growing, item)
+            case BlockItem(step, items):
+                begin = SourceSection(step.key, "block", growing.place, 0, title=step.label, arguments=step.arguments)
+                inner = self.section(begin, items)
+                growing.add(inner, inner.output)
+            case RepeatItem(steps, copies):
+                source, sections = growing.place, list[SourceSection]()
+                for step, copy in zip(steps, copies, strict=True):
+                    entry = sections[-1].output if sections else source
+                    sections.append(self.section(SourceSection(step.key.rpartition(".")[2], "copy", entry, 0), copy))
+                key, output = steps[0].key.rpartition(".")[0], sections[-1].output
+                growing.add(SourceSection(key, "repeat", source, output, tuple(sections)), output)
+            case LooseOperand(step, items):
+                growing.items.append(self.section(SourceSection(step.key, step.kind, growing.place, 0), items))
 
-    def _side(self, growing: _Growing, node: Node, source: int) -> str | None:
-        if source == growing.place:
-            return None
-        if source not in growing.sides:
+    def _merge(self, growing: _Growing, item: MergeItem) -> None:
+        node = self._nodes[item.node]
+        sides: dict[int, str] = {}
+        for step, items in zip(item.steps, item.operands, strict=True):
+            if step is not None:
+                inner = self.section(SourceSection(step.key, step.kind, growing.place, 0), items)
+                growing.items.append(inner)
+                sides[inner.output] = inner.key
+        if any(source != growing.place and source not in sides for source in node.inputs):
             raise UnsupportedLayer(node, "reads something else than its branch, its shortcut and what is before them")
-        return growing.sides[source]
-
-    def _copy(self, growing: _Growing, step: PathStep, group: Sequence[int], depth: int) -> None:
-        """One more copy of a repeat, or the first of another one."""
-        key, _, number = step.key.rpartition(".")
-        copy = self.section(SourceSection(number, "copy", growing.place, 0), group, depth + 1)
-        last = growing.items[-1] if growing.items else None
-        if isinstance(last, SourceSection) and last.kind == "repeat" and last.key == key:
-            growing.items[-1] = replace(last, items=(*last.items, copy), output=copy.output)
-            growing.place = copy.output
-        else:
-            growing.add(SourceSection(key, "repeat", growing.place, copy.output, (copy,)), copy.output)
+        branch, shortcut = (None if source == growing.place else sides[source] for source in node.inputs)
+        growing.flow.append(JoinPoint(item.node, branch, shortcut))
+        growing.place = item.node

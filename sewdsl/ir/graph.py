@@ -1,0 +1,130 @@
+"""The edges of a network: who reads what, what every path leads through, what depends on what.
+
+Nodes are indices in topological order: whatever a node reads has a smaller index. That makes each of these a few lines
+of linear time; networkx, which takes longer to import than a network takes to check, is left to users
+(:meth:`sewdsl.ir.network.Network.to_networkx`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, reduce
+
+
+class DominatorTree:
+    """For each node, the last other node that every path from the first node to it leads through: its dominator.
+
+    It grows with the network. A question takes logarithmic time, by skew-binary jump pointers: each node knows its
+    dominator and one further up.
+    """
+
+    def __init__(self) -> None:
+        self._dominators: list[int] = []
+        self._jumps: list[int] = []
+        self._depths: list[int] = []
+
+    def add(self, inputs: Sequence[int]) -> int:
+        """The dominator of one more node.
+
+        Args:
+            inputs: The nodes that it reads; the first node, or one that reads nothing, counts as reading the first.
+        """
+        if not self._dominators:
+            dominator, jump, depth = 0, 0, 0
+        else:
+            dominator = self.meet(inputs) if inputs else 0
+            jump, depth = self._jumps[dominator], self._depths[dominator] + 1
+            further = self._jumps[jump]
+            if self._depths[dominator] - self._depths[jump] == self._depths[jump] - self._depths[further]:
+                jump = further
+            else:
+                jump = dominator
+        self._dominators.append(dominator)
+        self._jumps.append(jump)
+        self._depths.append(depth)
+        return dominator
+
+    def __getitem__(self, node: int) -> int:
+        return self._dominators[node]
+
+    def depth(self, node: int) -> int:
+        """How many nodes every path to a node leads through."""
+        return self._depths[node]
+
+    def meet(self, nodes: Iterable[int]) -> int:
+        """The last node that every path to any of these leads through; it may be one of them."""
+        return reduce(self._meet, nodes)
+
+    def _meet(self, one: int, other: int) -> int:
+        dominators, jumps, depths = self._dominators, self._jumps, self._depths
+        if depths[one] < depths[other]:
+            one, other = other, one
+        while depths[one] > depths[other]:
+            one = jumps[one] if depths[jumps[one]] >= depths[other] else dominators[one]
+        while one != other:
+            if jumps[one] == jumps[other]:
+                one, other = dominators[one], dominators[other]
+            else:
+                one, other = jumps[one], jumps[other]
+        return one
+
+
+class Graph:
+    """The edges between nodes; every view is computed when it is first asked for, and kept.
+
+    Args:
+        inputs: For each node, the nodes that it reads, all with smaller indices.
+    """
+
+    def __init__(self, inputs: Sequence[Sequence[int]]) -> None:
+        self.inputs = inputs
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each node, the nodes that read it, in order; one that reads it twice is listed twice."""
+        found: list[list[int]] = [[] for _ in self.inputs]
+        for index, sources in enumerate(self.inputs):
+            for source in sources:
+                found[source].append(index)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def dominators(self) -> DominatorTree:
+        """For each node, the last other node that every path to it leads through."""
+        tree = DominatorTree()
+        for sources in self.inputs:
+            tree.add(sources)
+        return tree
+
+    def depends_on(self, node: int, source: int) -> bool:
+        """Whether a path leads from a source to a node; from a node to itself, always."""
+        stack, visited = [node], {node}
+        while stack:
+            index = stack.pop()
+            if index == source:
+                return True
+            fresh = {i for i in self.inputs[index] if i >= source} - visited
+            visited |= fresh
+            stack += fresh
+        return False
+
+    def ancestors(self, nodes: Sequence[int]) -> frozenset[int]:
+        """These nodes and everything that they depend on."""
+        stack, visited = list(nodes), set(nodes)
+        while stack:
+            fresh = set(self.inputs[stack.pop()]) - visited
+            visited |= fresh
+            stack += fresh
+        return frozenset(visited)
+
+    def downstream(self, node: int) -> Iterator[int]:
+        """The nodes that depend on a node, nearest first (breadth first)."""
+        queue = deque(self.consumers[node])
+        visited = set(queue)
+        while queue:
+            index = queue.popleft()
+            yield index
+            fresh = [i for i in dict.fromkeys(self.consumers[index]) if i not in visited]
+            visited.update(fresh)
+            queue.extend(fresh)

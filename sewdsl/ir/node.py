@@ -1,0 +1,68 @@
+"""One operation of a network, and the path to it through repeats, blocks and operands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sewdsl.ir.op import Op
+from sewdsl.ir.signal import Signal
+from sewdsl.source import BUILTIN, Span
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One step of the way to a node.
+
+    Attributes:
+        kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join).
+        label: ``SEW Block`` for a block, else the kind.
+        key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
+        copy: Which copy, from 1, of a repeat.
+        copies: How many copies.
+        arguments: The values of a block's parameters, ``c128s2``.
+        line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
+    """
+
+    kind: Literal["repeat", "block", "branch", "shortcut"]
+    label: str
+    key: str
+    copy: int = 0
+    copies: int = 0
+    arguments: str = ""
+    line: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        return f"copy {self.copy} of {self.copies}" if self.kind == "repeat" else self.label
+
+    @property
+    def where(self) -> str:
+        """The step as diagnostics print it: ``My Block (line 9)`` for one of the user's own."""
+        return f"{self} (line {self.line})" if self.line else str(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        name: Unique, readable and stable; the prefix of its parameters in the ``state_dict``:
+            ``repeat1.3.sew_block1.branch.conv2``.
+        op: What it does.
+        inputs: Indices of the nodes it reads, all smaller than its own; (branch, identity) for a join.
+        output: The type of what it gives.
+        path: The way to it through repeats, blocks and joins.
+        span: Where it is written; for what is inside a block of the shipped library, the call.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[int, ...]
+    output: Signal
+    path: tuple[PathStep, ...] = ()
+    span: Span = field(default=BUILTIN, compare=False, repr=False)
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
+        return ("body", *(step.where for step in self.path), str(self.op).split("(", maxsplit=1)[0])
