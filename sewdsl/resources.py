@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Literal
+
+from platformdirs import user_cache_path
 
 _IN_CHECKOUT = {"grammars": "grammars", "nets": "nets", "codes": "docs/codes"}
 
@@ -34,8 +35,8 @@ def cache_folder() -> Path:
     """
     if chosen := os.environ.get("SEWDSL_CACHE"):
         return Path(chosen)
-    if chosen := os.environ.get("XDG_CACHE_HOME"):
-        return Path(chosen) / "sewdsl"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "sewdsl" / "cache"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "sewdsl"
+    place = user_cache_path("sewdsl", appauthor=False)
+    if not place.is_absolute():
+        message = "the user has no home"
+        raise RuntimeError(message)
+    return place

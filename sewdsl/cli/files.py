@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sewdsl import whole
+from sewdsl.atomic_write import write_atomically
 from sewdsl.cli.output import write_output
 from sewdsl.paths import explain, is_file, is_there, write_stream
 from sewdsl.terminal import echo
@@ -66,7 +66,7 @@ def write_file(path: Path, content: bytes, message: str) -> None:
         elif is_there(target) and not os.access(target, os.W_OK):  # its folder alone would let it be replaced
             raise PermissionError(errno.EACCES, "")
         else:
-            whole.write_atomically(target, content)
+            write_atomically(target, content)
     except OSError as error:
         fail(f"cannot write '{path}': {explain(error, path)}")
     if message:

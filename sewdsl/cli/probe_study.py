@@ -71,14 +71,14 @@ def _write(
     probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve], folder: Path
 ) -> None:
     from sewdsl.probe.plots import plot_panels  # noqa: PLC0415 -- matplotlib takes a second
-    from sewdsl.train.store import atomic  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_files import write_run_file  # noqa: PLC0415 -- not before it is needed
 
     picture = BytesIO()
     plot_panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
     rows = [row for curve in every for row in _rows(curve, seeds)]
-    atomic.write_text_atomically(folder / f"{probe}.csv", rows_to_csv(rows))
-    atomic.write_text_atomically(folder / f"{probe}.json", dump(_as_json(networks, seeds, every)) + "\n")
-    atomic.write(folder / f"{probe}.png", picture.getvalue())
+    write_run_file(folder / f"{probe}.csv", rows_to_csv(rows))
+    write_run_file(folder / f"{probe}.json", dump(_as_json(networks, seeds, every)) + "\n")
+    write_run_file(folder / f"{probe}.png", picture.getvalue())
 
 
 def _title(networks: Sequence[Network], seeds: Sequence[int]) -> str:

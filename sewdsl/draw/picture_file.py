@@ -11,7 +11,7 @@ import sysconfig
 from pathlib import Path
 from typing import Literal, get_args
 
-from sewdsl import whole
+from sewdsl.atomic_write import write_atomically
 from sewdsl.draw.scene import Direction
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import mermaid
@@ -149,9 +149,7 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    whole.write_atomically(
-        target, render_picture(network, chosen, expand=expand, direction=direction, max_boxes=max_boxes)
-    )
+    write_atomically(target, render_picture(network, chosen, expand=expand, direction=direction, max_boxes=max_boxes))
     return path
 
 

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from sewdsl import whole
+from sewdsl.atomic_write import write_atomically
 from sewdsl.compiler import shipped_networks
 from sewdsl.elaborate.project_files import net_files
 from sewdsl.syntax.limits import DEFAULT_LIMITS
@@ -147,7 +147,7 @@ class ServedFolder:
     def _replace(self, file: Path, data: bytes) -> None:
         if file.exists() and not os.access(file, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        whole.write_atomically(file, data)
+        write_atomically(file, data)
 
     def _inside(self, path: Path) -> bool:
         """Whether it lies in the folder once links are followed."""

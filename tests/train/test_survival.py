@@ -16,11 +16,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
+from sewdsl.atomic_write import write_atomically
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.train.fit.classifier import first_nonfinite
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import evaluate, resume, train
-from sewdsl.train.store import atomic, measurements
+from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import (
     RUN_FILES,
     RunAlreadyEnded,
@@ -266,11 +267,12 @@ class TestDisk:
 
     @pytest.mark.parametrize("name", ["diagram.svg", "curves.png"])
     def test_pictures_on_a_full_disk(self, copy: RunFolder, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        write = atomic.write
-        monkeypatch.setattr(
-            atomic, "write", lambda path, *data: self.full(0) if path.name == name else write(path, *data)
-        )
-        with pytest.raises(OSError, match="No space left"):
+
+        def full(path: Path, data: bytes, *, keep_as: Path | None) -> None:
+            self.full(0) if path.name == name else write_atomically(path, data, keep_as=keep_as)
+
+        monkeypatch.setattr("sewdsl.train.store.run_files.write_atomically", full)
+        with pytest.raises(RunError, match="No space left"):
             resume(copy)
 
     def test_without_the_last_row(self, run: Run, copy: RunFolder) -> None:

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
-from sewdsl import resources, whole
+from sewdsl import resources
+from sewdsl.atomic_write import write_atomically
 
 
 def load_source(text: str, versions: str) -> ModuleType:
@@ -41,7 +42,7 @@ def _stored(name: str, text: str) -> Path | None:
         path = resources.cache_folder() / "kernels" / f"{name}.py"
         if not (path.is_file() and path.read_text(encoding="utf-8") == text):
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole.write_atomically(path, text.encode())
+            write_atomically(path, text.encode())
     except (OSError, RuntimeError, UnicodeError):  # no room, no right, no home, no text
         return None
     return path

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sewdsl import resources, whole
+from sewdsl import resources
+from sewdsl.atomic_write import write_atomically
 from sewdsl.train.data.numpy_files import read_arrays
 
 if TYPE_CHECKING:
@@ -53,6 +54,6 @@ def _write(path: Path, made: NDArray[Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         packed = io.BytesIO()
         np.savez_compressed(packed, frames=made)
-        whole.write_atomically(path, packed.getvalue())
+        write_atomically(path, packed.getvalue())
     except OSError as error:
         warnings.warn(f"cannot keep frames in '{folder()}', so they are made anew: {error.strerror}", stacklevel=2)

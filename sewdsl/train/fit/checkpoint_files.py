@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.store import atomic
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder
 
 
@@ -98,13 +98,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         buffer = BytesIO()
         torch.save(checkpoint, buffer)
-        atomic.write(path, buffer.getvalue(), self._folder.previous if path == self._folder.last else None)
+        write_run_file(path, buffer.getvalue(), keep_as=self._folder.previous if path == self._folder.last else None)
         tensors = {
             name.removeprefix(PREFIX): value.contiguous()
             for name, value in checkpoint["state_dict"].items()
             if name.startswith(PREFIX)
         }
-        atomic.write(path.with_suffix(".safetensors"), safetensors.torch.save(tensors, {"format": "pt"}))
+        write_run_file(path.with_suffix(".safetensors"), safetensors.torch.save(tensors, {"format": "pt"}))
 
     def load_checkpoint(
         self,

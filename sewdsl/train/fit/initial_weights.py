@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 
 from sewdsl.lower import SpikingNetwork
-from sewdsl.train.store import atomic
 from sewdsl.train.store.result import WeightsOrigin
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
     """
     tensors = _plain(beginning.tensors)
     metadata = {"format": "pt", **beginning.origin.model_dump(), "copy": _digest(tensors)}
-    atomic.write(folder.start, safetensors.torch.save(tensors, metadata))
+    write_run_file(folder.start, safetensors.torch.save(tensors, metadata))
 
 
 def read_initial_weights(folder: RunFolder) -> InitialWeights | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.train.records import RecordError, contents, parse
-from sewdsl.train.store import atomic
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import ProcessRecord, Strategy
 
@@ -66,7 +66,7 @@ def remember(folder: RunFolder, processes: Processes) -> None:
         RunError: it cannot be written.
     """
     if processes.strategy not in {None, "auto"}:
-        atomic.write_text_atomically(folder.processes, json.dumps({"strategy": processes.strategy}) + "\n")
+        write_run_file(folder.processes, json.dumps({"strategy": processes.strategy}) + "\n")
 
 
 def as_before(folder: RunFolder, processes: Processes) -> Processes:

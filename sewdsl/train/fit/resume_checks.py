@@ -19,9 +19,9 @@ from sewdsl.train.data.dataset import DataError
 from sewdsl.train.fit import checkpoint_files
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
-from sewdsl.train.store import atomic
 from sewdsl.train.store.result import WeightsOrigin
 from sewdsl.train.store.run_data_path import plan_resumed_run
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder
 from sewdsl.train.training_plan import TrainingPlan
 
@@ -181,5 +181,5 @@ def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
             echo(f"warning: {error}; going on from '{folder.previous}', one save before", err=True)
             if folder.last.exists():
                 folder.last.replace(folder.last.with_suffix(".damaged"))
-            atomic.write(folder.last, folder.previous.read_bytes())
+            write_run_file(folder.last, folder.previous.read_bytes())
         return found

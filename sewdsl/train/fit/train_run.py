@@ -30,9 +30,10 @@ from sewdsl.train.fit.processes import Processes, as_before, rank
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
-from sewdsl.train.store import atomic, measurements
+from sewdsl.train.store import measurements
 from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
 from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock
 from sewdsl.train.store.run_lookup import missing_run_message
 from sewdsl.train.training_plan import TrainingPlan
@@ -142,7 +143,7 @@ def _run(
     )  # the last row may be missing, if that was when the run was killed
     epoch_curves.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
-    atomic.write_text_atomically(folder.result, result.model_dump_json(indent=2) + "\n")
+    write_run_file(folder.result, result.model_dump_json(indent=2) + "\n")
     report.write(folder)
     return result
 
@@ -216,12 +217,12 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None) -> RunEvaluatio
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
     """Writes down what is going to be trained, how, and on which data."""
     remember_processes(folder, processes)
-    atomic.write_text_atomically(folder.spec, standalone_text(compilation))
+    write_run_file(folder.spec, standalone_text(compilation))
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
-    atomic.write_text_atomically(folder.recipe, json.dumps(recipe, indent=2) + "\n")
+    write_run_file(folder.recipe, json.dumps(recipe, indent=2) + "\n")
     write_data_path(folder, planned)
     try:
-        atomic.write(folder.diagram, draw.render_picture(planned.network))
+        write_run_file(folder.diagram, draw.render_picture(planned.network))
     except draw.RenderingError as error:
         warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sewdsl.train.report.page import render_page
-from sewdsl.train.store import atomic
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.store.run_record import load_record
 
@@ -24,5 +24,5 @@ def write(folder: RunFolder) -> Mapping[str, str]:
         RunError: the folder holds no run, or the page cannot be written.
     """
     facts = load_record(folder)
-    atomic.write_text_atomically(folder.report, render_page(facts))
+    write_run_file(folder.report, render_page(facts))
     return facts.wrong

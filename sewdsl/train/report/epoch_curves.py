@@ -17,8 +17,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 
 from sewdsl.ir.printed_values import escape_mathtext
 from sewdsl.train.report.html import Markup, inline
-from sewdsl.train.store import atomic
 from sewdsl.train.store.measurements import Epochs
+from sewdsl.train.store.run_files import write_run_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,7 +147,7 @@ def draw_png(epochs: Epochs, title: str, path: Path) -> None:
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     out = BytesIO()
     figure.savefig(out, dpi=150, format="png")
-    atomic.write(path, out.getvalue())
+    write_run_file(path, out.getvalue())
 
 
 def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:

@@ -13,8 +13,8 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, BaseModel
 
 from sewdsl.train.records import MAX_COUNT, STRICT, Count, RecordError, Text, contents, named, quoted, salvage
-from sewdsl.train.store import atomic
 from sewdsl.train.store.neuron_populations import FIRING_RATE
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError
 
 Epochs = dict[int, dict[str, float]]
@@ -107,7 +107,7 @@ def write_metrics(found: Epochs, path: Path) -> None:
     writer = csv.DictWriter(text, ["epoch", *names])
     writer.writeheader()
     writer.writerows({"epoch": epoch, **row} for epoch, row in found.items())
-    atomic.write_text_atomically(path, text.getvalue())
+    write_run_file(path, text.getvalue())
 
 
 class ConfusionFile(NamedTuple):
@@ -132,7 +132,7 @@ def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -
         RunError: it cannot be written.
     """
     found = ConfusionFile(_named(len(counts), names), counts)
-    atomic.write_text_atomically(path, json.dumps(found._asdict()) + "\n")
+    write_run_file(path, json.dumps(found._asdict()) + "\n")
 
 
 def parse_confusion(data: bytes) -> tuple[ConfusionFile, list[str]]:

@@ -12,7 +12,7 @@ from sewdsl.compiler import Compilation
 from sewdsl.train.data import search_path
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.records import STRICT, RecordError, contents, parse
-from sewdsl.train.store import atomic
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
@@ -38,7 +38,7 @@ def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
     """
     place = planned.data.setup.folder
     if place is not None and planned.data.find():
-        atomic.write_text_atomically(folder.data, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
+        write_run_file(folder.data, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
 
 
 def read_data_path(folder: RunFolder) -> Path | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from sewdsl.atomic_write import PARTIAL
 from sewdsl.paths import explain
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.store import result
@@ -218,8 +219,8 @@ def clear_run_folder(folder: RunFolder) -> None:
 
 
 def _cut_short(name: str) -> bool:
-    """Whether it is what :func:`sewdsl.train.store.atomic.write` leaves where it is killed."""
-    return name.startswith(".") and name.endswith(".partial")
+    """Whether it is what :func:`sewdsl.atomic_write.write_atomically` leaves where it is killed."""
+    return name.startswith(".") and name.endswith(PARTIAL)
 
 
 def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from sewdsl.elaborate import StudyVariant
-from sewdsl.train.store import atomic
 from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import open_group
 from sewdsl.train.study.repeats import Spread
 
@@ -172,9 +172,9 @@ def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
     Raises:
         RunError: one cannot be written.
     """
-    atomic.write_text_atomically(folder.outcome, outcome.model_dump_json(indent=2) + "\n")
-    atomic.write_text_atomically(folder.table, table_to_markdown(outcome))
-    atomic.write_text_atomically(folder.csv, table_to_csv(outcome))
+    write_run_file(folder.outcome, outcome.model_dump_json(indent=2) + "\n")
+    write_run_file(folder.table, table_to_markdown(outcome))
+    write_run_file(folder.csv, table_to_csv(outcome))
 
 
 def column_names(outcome: Outcome) -> list[str]:

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from sewdsl.compiler import Compilation
 from sewdsl.train.fit import initial_weights
 from sewdsl.train.standalone import standalone_text
-from sewdsl.train.store import atomic
 from sewdsl.train.store.result import Result, WeightsOrigin
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder, open_group
 from sewdsl.train.training_plan import TrainingPlan
 
@@ -109,7 +109,7 @@ def repeat(
     for compilation, planned_one, place in places:
         results.append(finish_run(compilation, planned_one, place, start, go_on))
         summary = _summary(results, len(places))
-        atomic.write_text_atomically(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
+        write_run_file(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
     return summary
 
 
