@@ -16,7 +16,6 @@ from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.convolution import conv2d_low_memory, mask_padding_taps
 from sewdsl.snn.time_steps import over_steps
 
-
 AVX2_FLOATS = 8
 """Numbers in single precision of a vector of AVX2."""
 

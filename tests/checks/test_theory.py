@@ -469,7 +469,7 @@ def test_a_network_that_was_checked_is_given_up() -> None:
     """An editor's process reads thousands."""
     compilation = sewdsl.read("c4k3-BN-IF-{SEW Block (c4)}*2-FC3", input="2x8x8", steps=2)
     assert compilation.network is not None
-    assert residuals(compilation.network)
+    assert residual_blocks(compilation.network)
     alive = weakref.ref(compilation.network)
     del compilation
     gc.collect()
