@@ -47,7 +47,7 @@ class Measurement:
     """A contender under a setting.
 
     Attributes:
-        name: Of the contender, or of what stands in its place.
+        name: Of the contender, or of what takes its place.
         setting: Of the allocators.
         take: Measures once, in a process of its own; it is given the row's folder.
     """
@@ -106,7 +106,7 @@ def compare(
         contenders: The first is the one that others must agree with.
         settings: On a GPU only the first is taken, for the allocators work on the CPU's memory. Who is told how much
             memory there is runs with memory returned.
-        bound: Whether the time to move the bytes of a layer stands beside.
+        bound: Whether the time to move the bytes of a layer is given too.
         size: See :class:`Comparison`.
     """
     names = tuple(contender.name for contender in contenders)

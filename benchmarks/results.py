@@ -55,7 +55,7 @@ class Agreement(Part):
     Attributes:
         exact: Outputs in float64.
         gradients: The largest over all weights, in float64; None without training.
-        timed: Outputs at full size in the number format that is timed.
+        timed: Outputs at full size in the dtype that is timed.
     """
 
     exact: float

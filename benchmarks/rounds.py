@@ -28,7 +28,7 @@ def run_case(case: Case, scope: Scope, plan: Plan, say: Say) -> CaseResult:
 def run_comparison(comparison: Comparison, plan: Plan, say: Say) -> Row:
     """One row: first whether all agree, and only then the times, round by round.
 
-    Every round begins with the next measurement, so that none is always the one that runs behind the same other.
+    Every round begins with the next measurement, so that none is always the one that runs after the same other.
     """
     row = Row(name=comparison.name, size=comparison.size)
     with TemporaryDirectory(prefix="benchmarks-") as name:

@@ -1,7 +1,7 @@
 """How long the language server takes for each answer about SEW ResNet-152: ``python -m benchmarks.server``.
 
 A server of its own is asked over its standard input and output, as an editor asks; the file lies in a folder with all
-shipped networks and a hundred more that call the same block. ``first``: the first answer of its kind. ``typed``: behind
+shipped networks and a hundred more that call the same block. ``first``: the first answer of its kind. ``typed``: after
 a keystroke, the median and the longest of many; what is said of the text comes after a pause of 50 ms, which counts.
 ``again``: of a text that has not changed. The server has some seconds between the opening and the first question.
 """
@@ -122,7 +122,7 @@ def project(folder: Path) -> None:
 
 
 async def measure(file: Path, rounds: int) -> dict[str, Times]:
-    """Seconds of each answer: the first, those behind a keystroke, and those of a text that has not changed."""
+    """Seconds of each answer: the first, those after a keystroke, and those of a text that has not changed."""
     session = Session(file)
     await session.begin()
     opened = await _timed(session.open)

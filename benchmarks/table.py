@@ -67,7 +67,7 @@ def _agreement(row: Row) -> Iterator[str]:
 
 
 def _row(row: Row, own: str) -> Iterator[list[str]]:
-    """Lines of a table; the row's name stands in the first."""
+    """Lines of a table; the row's name is in the first."""
     if row.error:
         yield [row.name, "–", "–", f"not timed: {row.error}", *[""] * 6]
     for index, entry in enumerate(row.entries):

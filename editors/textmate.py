@@ -1,6 +1,6 @@
 """The TextMate grammar of ``.net`` files, made from the compiler's own tokens, keywords and looks.
 
-``python -m editors.textmate`` writes it anew. Its rules say what sewdsl/syntax/highlight_tokens.py says, as far as a
+``python -m editors.textmate`` rewrites it. Its rules say what sewdsl/syntax/highlight_tokens.py says, as far as a
 grammar can that sees one line at a time and never how a bracket further down is closed.
 """
 
@@ -90,7 +90,7 @@ def _bracket(begin: str, end: str, patterns: list[Rule]) -> Rule:
 
 
 def _expression_bracket(begin: str, end: str) -> Rule:
-    """A bracket with a sequence inside; behind a bar, ``or`` is a keyword."""
+    """A bracket with a sequence inside; after a bar, ``or`` is a keyword."""
     shortcut = {
         "begin": BAR,
         "beginCaptures": _first("operator"),
@@ -119,7 +119,7 @@ def _keywords(*kinds: str) -> str:
 
 
 def _tokens() -> dict[str, Rule]:
-    """What is the same wherever it stands."""
+    """What is the same wherever it occurs."""
     closers = [_terminal(name) for name in ("_RPAR", "_RSQB", "RBRACE", "MORE")]
     operators = [DASH, STAR, EQUAL, BAR, _terminal("_PLUS"), _terminal("_SLASH")]
     unit = [_match("number", "[0-9.]+"), _match("unit", ".+")]

@@ -1,6 +1,6 @@
 """What the compiler says about a text: one Diagnostic, its fixes, and the error that carries them.
 
-Words only: the rules that decide *when* something is said live beside what they judge.
+Words only: the rules that decide *when* something is said live next to what they judge.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Diagnostic:
         message: One sentence, no full stop, that names the actual values.
         span: Where, in the text as the user wrote it.
         label: A few words under the carets.
-        help: How to mend it.
+        help: How to fix it.
         path: The way there through repeats and blocks: ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``.
         fixes: Changes that a tool can apply.
     """

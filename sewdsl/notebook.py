@@ -1,4 +1,4 @@
-"""Networks and runs in a notebook: shown where they stand, trained with a bar.
+"""Networks and runs in a notebook: shown in their cells, trained with a bar.
 
 >>> from sewdsl import notebook  # doctest: +SKIP
 >>> notebook.train("tiny.net")  # doctest: +SKIP
@@ -122,7 +122,7 @@ def train(
         spec: A path, the name of a shipped network, or the text of one.
         out: A new folder for the run; None: the next free one below ``runs``.
         overwrite: Whether a run that is in the folder already is removed, so that a cell can be run again.
-        data: The folder of the data set, or of several.
+        data: The folder of the dataset, or of several.
         **options: As for :func:`sewdsl.load`: ``set={"train.epochs": "3"}``.
 
     Raises:

@@ -78,7 +78,7 @@ class Span:
 
     @property
     def after(self) -> Span:
-        """The empty span right behind."""
+        """The empty span right after it."""
         return Span(self.source, self.end, self.end)
 
 

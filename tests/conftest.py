@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, and threads that
-# wait for each other take more time than they save, most of all beside other processes
+# wait for each other take more time than they save, most of all alongside other processes
 
 if "SEWDSL_TEST_GPUS" not in os.environ:  # processes of xdist inherit what the first has set
     os.environ["SEWDSL_TEST_GPUS"] = os.environ.get("CUDA_VISIBLE_DEVICES", "all")

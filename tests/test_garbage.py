@@ -1,4 +1,4 @@
-"""The search for garbage is put off while a text is read, and goes on behind it, whatever happens."""
+"""The search for garbage is put off while a text is read, and goes on after it, whatever happens."""
 
 from __future__ import annotations
 

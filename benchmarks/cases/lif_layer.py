@@ -1,4 +1,4 @@
-"""A layer of two million LIF neurons, beside the time to move its bytes."""
+"""A layer of two million LIF neurons, compared with the time to move its bytes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Contender:
         name: As the tables print it.
         package: What it imports.
         module: Of this package; its ``build`` makes the networks.
-        options: What ``build`` is told beside the workload.
+        options: What ``build`` is told in addition to the workload.
         planned: Whether it is told how much memory there is.
     """
 

@@ -1,4 +1,4 @@
-"""What mkdocs runs while it builds the site: mends what a page says for a checkout."""
+"""What mkdocs runs while it builds the site: adapts what a page says for a checkout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The pages that are made from the code: the catalogue, the networks, the claims, the diagnostics, the decisions.
 
-They are files as all others, so that they can be read in a checkout too. ``python -m docs.site.pages`` writes them
-anew; a test compares.
+They are files as all others, so that they can be read in a checkout too. ``python -m docs.site.pages`` rewrites
+them; a test compares.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def kinds() -> str:
         "## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in kind_docs.header_docs().items()))
     )
     parts.append("## Recipe\n\n" + _table(("key", "default", "meaning"), _recipe()))
-    parts.append("## Data sets\n\n[Data](data.md) says what is expected on disk.\n\n" + datasets())
+    parts.append("## Datasets\n\n[Data](data.md) says what is expected on disk.\n\n" + datasets())
     return "\n".join(parts)
 
 
@@ -84,7 +84,7 @@ def _kind(name: str, kind: type[Kind]) -> str:
 
 
 def _argument(name: str, field: str, letters: dict[str, str]) -> str:
-    """How an argument is written: by its letter, right behind the name, or by its own name."""
+    """How an argument is written: by its letter, right after the name, or by its own name."""
     return f"`{letters[field] or name}#`, {field}" if field in letters else f"`{field}`"
 
 
@@ -107,7 +107,7 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def datasets() -> str:
-    """Every data set by the name that a recipe gives it."""
+    """Every dataset by the name that a recipe gives it."""
     from sewdsl.train.data import datasets as known  # noqa: PLC0415 -- torch takes seconds
 
     def rows() -> Iterator[tuple[str, ...]]:
@@ -137,7 +137,7 @@ def networks() -> str:
 
 
 def claims() -> str:
-    """Every figure that a source prints, beside the one that is computed."""
+    """Every figure that a source prints, next to the one that is computed."""
 
     def rows() -> Iterator[tuple[str, ...]]:
         for name, path in shipped_networks().items():

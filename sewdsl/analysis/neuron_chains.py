@@ -150,7 +150,7 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
     rests = [_rest(neuron) for neuron in neurons]
     window = steps
     if apart or steps > MAX_WINDOW:
-        # of neurons that begin anew at every time-step, a row of the matrix has more in it the later its time-step is
+        # of neurons that begin again at every time-step, a row of the matrix has more in it the later its time-step is
         if not all(rest is not None and rest.passes and rest.positive for rest in rests):
             return None
         window = 1 if apart else max(n for n in range(1, MAX_WINDOW + 1) if steps % n == 0)

@@ -3,7 +3,7 @@
 A layer with weights is counted in three ways. A machine for dense arithmetic multiplies and adds at every tap, padding
 included, whatever the values. One that is driven by events adds a weight for each value that is not zero and each
 weight that it meets; edges and strides are exact. A count k, which ADD makes of spikes, is one event if the machine can
-scale a weight by it, or k spikes one after the other. Values that are no whole numbers, such as an image's, are
+scale a weight by it, or k spikes one after the other. Values that are not integers, such as an image's, are
 multiplied. Ranges are those of evaluation, in which dropout passes spikes as they are.
 
 Neurons, joins, pooling and batch norm are not counted; batch norm is part of the weights on such a machine.
@@ -37,7 +37,7 @@ class LayerOperations(NamedTuple):
 
     Attributes:
         node: The layer.
-        real: Whether its input is no whole numbers, and has to be multiplied.
+        real: Whether its input is not integers, and has to be multiplied.
         steps: How often it computes: T, or once for an input that is the same at each time-step.
         dense: Multiply-accumulates at every tap.
         meetings: Weights that its input meets in one time-step, all of it being 1: edges and strides are exact.

@@ -42,7 +42,7 @@ def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
 
 
 def identity_blocks(network: Network) -> Iterator[ResidualBlock]:
-    """Those that would be an identity, if their branch were neutral and the activation behind it passed all on."""
+    """Those that would be an identity, if their branch were neutral and the activation after it passed all on."""
     return (block for block in residual_blocks(network) if block.identity)
 
 
@@ -65,7 +65,7 @@ class _Finder:
     """Finds the blocks of a network, each in time that does not grow with what is inside of its branch.
 
     Attributes:
-        closed: For each join, the node behind which everything is that it depends on up to there: S of its block, if no
+        closed: For each join, the node after which everything is that it depends on up to there: S of its block, if no
             other way leads out of the block.
         ends_with_activation: For each node, whether it is an activation, or one that is only pooled or dropped out
             afterwards.
@@ -243,7 +243,7 @@ class BranchEnd:
 
     Attributes:
         activation: What ends it, if an activation does.
-        norm: The batch norm before the activation, or at the end; None: something else stands there.
+        norm: The batch norm before the activation, or at the end; None: something else is there.
         why: Where there is no norm to set: what the branch ends in instead.
     """
 
@@ -253,7 +253,7 @@ class BranchEnd:
 
 
 def branch_end(network: Network, join: Node) -> BranchEnd:
-    """The end of a join's branch; a batch norm that something besides the branch reads does not count."""
+    """The end of a join's branch; a batch norm that something other than the branch reads does not count."""
     end = join.inputs[0]
     op = network.nodes[end].op
     activation = op if isinstance(op, Activation) else None

@@ -1,4 +1,4 @@
-"""``expect`` lines that must hold, and ``claim`` lines that are set beside what is computed."""
+"""``expect`` lines that must hold, and ``claim`` lines that are compared with what is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shortcut that stands in the place of the branch."""
+"""A shortcut written where the branch belongs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ COMMANDS = (
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)
-"""Behind them; each has several commands, in a ``group``."""
+"""Listed after them; each has several commands, in a ``group``."""
 
 app = typer.Typer(
     name="sewdsl",

@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     ] = DiagnosticFormat.TEXT,
     json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Check specs: syntax, names, shapes, ranges, figures, data sets of recipes. Exit code 1 where there are errors."""
+    """Check specs: syntax, names, shapes, ranges, figures, datasets of recipes. Exit code 1 where there are errors."""
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     if unsafe_fixes and not fix:
         exit_with_usage_error("--unsafe-fixes goes with --fix")
@@ -86,7 +86,7 @@ def _read(spec: str, options: Options) -> SpecReport:
 
 
 def _said(spec: str | Source, options: Options) -> Compilation:
-    """What is known of a spec, with what is said of the variants of its study, and of each recipe and its data set."""
+    """What is known of a spec, with what is said of the variants of its study, and of each recipe and its dataset."""
     base, varied = compile_variants(spec, seeded=False, **options)
     if base.network is None or base.study.probe:  # a probe does not ask the recipe
         return base
@@ -158,7 +158,7 @@ def _verdict(spec: str, result: Compilation) -> None:
 
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
-    """Applies fixes until there are none; rewrites the file, or keeps the mended string."""
+    """Applies fixes until there are none; rewrites the file, or keeps the fixed string."""
     result = _said(read_spec_text(spec), options)
     if result.found is None:
         return SpecReport(spec, result)

@@ -21,7 +21,7 @@ from sewdsl.terminal import echo
 EXIT_UNCOMPARABLE = 2
 """Exit code where there is nothing to compare."""
 MAX_CHANGE_WIDTH = 60
-"""Characters of a change, behind which its place stands in the same column as the others'."""
+"""Characters of a change, after which its place is in the same column as the others'."""
 
 One = Annotated[str, typer.Argument(metavar="A", help="A .net file, a shipped network, a quoted compact string, or -.")]
 Other = Annotated[str, typer.Argument(metavar="B", help="Another one.")]

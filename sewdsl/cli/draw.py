@@ -101,7 +101,7 @@ def _say_if_too_large(network: Network, form: PictureFormat, *, expand: bool) ->
 
 
 def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
-    """The format asked for, or the one that the file's suffix stands for."""
+    """The format asked for, or the one that the file's suffix means."""
     if form is not None:
         return form
     if out is None or out == "-":

@@ -1,4 +1,4 @@
-"""``sewdsl explain``: what a diagnostic code means, with an example and its mended form."""
+"""``sewdsl explain``: what a diagnostic code means, with an example and its fixed form."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def _load(model: SpikingNetwork, path: Path) -> None:
 
 
 def _inputs(network: Network) -> str:
-    """How inputs are scaled, by the recipe's data set; empty where that is not known."""
+    """How inputs are scaled, by the recipe's dataset; empty where that is not known."""
     from sewdsl.train.data import DataOptions, find  # noqa: PLC0415 -- not before it is needed
 
     known = find(network.recipe.on) if network.recipe else None

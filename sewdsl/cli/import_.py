@@ -1,4 +1,4 @@
-"""``sewdsl import``: a model of another library as a network, with its weights beside it."""
+"""``sewdsl import``: a model of another library as a network, with its weights next to it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     name: Name = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a model of another library as a .net file, and its weights beside it as .safetensors."""
+    """Write a model of another library as a .net file, and its weights next to it as .safetensors."""
     _check_source(source, python=python)
     if out.suffix != ".net":
         exit_with_usage_error(f"OUT ends with .net, unlike '{out}'")

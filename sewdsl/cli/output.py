@@ -1,4 +1,4 @@
-"""What goes to the standard output beside messages, and what becomes of standard streams that cannot be written."""
+"""What goes to the standard output apart from messages, and what becomes of standard streams that cannot be written."""
 
 from __future__ import annotations
 

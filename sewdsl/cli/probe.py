@@ -61,9 +61,9 @@ class ProbeSamples(NamedTuple):
 
     Attributes:
         batches: Inputs and classes.
-        data: Name of the data set; None: random input.
+        data: Name of the dataset; None: random input.
         samples: How many there are in all batches together.
-        of: Test samples of the data set.
+        of: Test samples of the dataset.
     """
 
     batches: Iterable[tuple[Tensor, Tensor]]
@@ -292,7 +292,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Look into a network, before training or trained, on random input or on the test samples of its data set."""
+    """Look into a network, before training or trained, on random input or on the test samples of its dataset."""
     run = is_run(target)
     if run and (input or steps or neuron or settings or limit or dialect):
         exit_with_usage_error(f"a run is looked at as it was trained: {_OF_A_SPEC} go with a SPEC")

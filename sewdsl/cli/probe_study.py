@@ -1,4 +1,4 @@
-"""What ``sewdsl study`` does with a study that probes: its networks beside one another, none of them trained."""
+"""What ``sewdsl study`` does with a study that probes: its networks side by side, none of them trained."""
 
 from __future__ import annotations
 

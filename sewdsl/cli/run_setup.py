@@ -183,7 +183,7 @@ def make_runners(
 
     Args:
         data: Where the data lies.
-        how: Made anew for each run.
+        how: Made separately for each run.
         announce: Told of each run that starts.
         begin: The weights that each starts with; None: random ones.
     """

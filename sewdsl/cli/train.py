@@ -201,7 +201,7 @@ def _check(recipe: Recipe, processes: Processes) -> None:
 
 
 class _Given(NamedTuple):
-    """What a run is given beside its spec: where its data lies, and the weights that it begins with."""
+    """What a run is given in addition to its spec: where its data lies, and the weights that it begins with."""
 
     data: Path | None
     weights: Path | None

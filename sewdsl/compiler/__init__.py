@@ -58,7 +58,7 @@ def compile(  # noqa: A001 -- what it does
 
     Raises:
         SewdslError: the spec has errors.
-        TypeError: options beside a network, which is final.
+        TypeError: options given with a network, which is final.
         ValueError: there is no such level of optimization.
     """
     from sewdsl.lower import lower  # noqa: PLC0415 -- torch takes seconds to import, and the front end needs none

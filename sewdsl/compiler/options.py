@@ -15,7 +15,7 @@ from sewdsl.syntax.limits import Limits
 
 
 class Options(TypedDict, total=False):
-    """What can be said beside a spec.
+    """What can be said in addition to a spec.
 
     Attributes:
         input: Shape of the input, ``"2x128x128"`` or ``(2, 128, 128)``.

@@ -165,5 +165,5 @@ def check_variants(
 
 
 def _replaces(other: Override, change: Override) -> bool:
-    """Whether nothing is left of an override behind another one."""
+    """Whether nothing is left of an override after another one."""
     return change.key == other.key or change.key.startswith(f"{other.key}.")

@@ -24,7 +24,7 @@ _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""
 _NOTATION = re.compile(r"[{}<>()\[\]|*]")
 _ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")
-"""Of a file's name; in the notation, numbers stand behind dots."""
+"""Of a file's name; in the notation, numbers follow dots."""
 _NAME = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
 RUNS = Path("runs")
 """Where runs are unless the user says otherwise."""

@@ -127,7 +127,7 @@ LONGEST_NAME = 80
 NAME, FACTS = 17, 10
 """Font sizes of the lines of a title."""
 TITLE_SLACK = 1.2
-"""Room for a title, in widths of its text: the font that stands in for a missing one is up to a fifth wider, and as the
+"""Room for a title, in widths of its text: the font that replaces a missing one is up to a fifth wider, and as the
 renderer fixes where the text starts, it grows to the right alone."""
 BOLD_WIDTH_FACTOR = 1.08
 """How much wider bold letters are."""
@@ -167,7 +167,7 @@ def legend_label(looks: Sequence[Stroke], *, static: bool, wide: bool) -> str:
     Args:
         looks: Those that occur.
         static: Whether there are dashed lines.
-        wide: Whether there is room for one row; else one meaning stands below the other.
+        wide: Whether there is room for one row; else one meaning is below the other.
     """
     entries = [_entry("——", look, look.meaning) for look in STROKES if look in looks]
     if static:

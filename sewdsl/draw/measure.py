@@ -24,7 +24,7 @@ from sewdsl.draw.picture_items import (
 TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 """Font sizes: of a layer, of its details and of a note, of a label on an edge."""
 HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, BESIDE = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0
-"""Of a box, a line of details, a join's circle; between boxes, inside a frame, behind a fork, of an arc, of a label."""
+"""Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label."""
 
 Part = TypeVar("Part", "PictureItems", "PictureItem")
 

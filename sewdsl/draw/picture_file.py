@@ -51,7 +51,7 @@ def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT) -
 
 
 def renderers() -> tuple[Path, ...]:
-    """The programs that can draw: ``dot`` on the PATH, ``graphviz-pure`` beside this Python or on the PATH."""
+    """The programs that can draw: ``dot`` on the PATH, ``graphviz-pure`` next to this Python or on the PATH."""
     places = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None]
     pure = next(filter(None, (shutil.which("graphviz-pure", path=place) for place in places)), None)
     return tuple(Path(program) for program in (shutil.which("dot"), pure) if program)
@@ -135,7 +135,7 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         max_boxes: As for :func:`picture`.
 
     Raises:
-        ValueError: no format is given and the suffix stands for none.
+        ValueError: no format is given and the suffix means none.
         RenderingError: there would be more boxes, no renderer is there, or it fails.
         FileExistsError: the file is there already.
         OSError: the file cannot be written.
@@ -154,5 +154,5 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
 
 
 def format_of(path: Path) -> PictureFormat | None:
-    """The format that a file's suffix stands for."""
+    """The format that a file's suffix means."""
     return SUFFIXES.get(path.suffix.lower())

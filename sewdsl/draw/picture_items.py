@@ -19,7 +19,7 @@ class PictureLayer:
     """One drawn layer.
 
     Attributes:
-        nodes: Indices of the nodes it stands for, one per folded copy, in order; the first is the one drawn.
+        nodes: Indices of the nodes it represents, one per folded copy, in order; the first is the one drawn.
     """
 
     nodes: tuple[int, ...]
@@ -195,7 +195,7 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems
     """The tree of a network, with its readout at the end.
 
     Args:
-        network: What to show; its nodes stand in order of computation.
+        network: What to show; its nodes are in order of computation.
         expand: Draw every copy of a repeat, or of those with these keys. Otherwise neighbouring copies of the same
             structure (the same ops, wired the same way; shapes may differ) become one :class:`Fold`.
     """
@@ -264,7 +264,7 @@ def _folded(run: Sequence[tuple[PathStep, PictureItems]], key: str) -> PictureRe
 
 
 def _merged(sequences: Sequence[PictureItems]) -> PictureItems:
-    """Sequences of one structure as one, whose layers stand for the nodes of all."""
+    """Sequences of one structure as one, whose layers represent the nodes of all."""
     return tuple(_merge(items) for items in zip(*sequences, strict=True))
 
 

@@ -37,7 +37,7 @@ class Placer:
     def sequence(
         self, items: PictureItems, at: Point, anchor: Anchor | None, into: list[Element]
     ) -> tuple[Anchor | None, float]:
-        """Places items in a row; the loose end behind them, and where they end along the flow."""
+        """Places items in a row; the loose end after them, and where they end along the flow."""
         along, across = at
         for index, item in enumerate(items):
             if index:

@@ -24,7 +24,7 @@ from sewdsl.ir.network import Network
 ESCAPED_CHARACTERS = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
 """Characters that Mermaid or its Markdown would read; written as character references."""
 TITLE = str.maketrans("<>&", "\u2039\u203a+")
-"""Characters that the title above a diagram cannot hold in any way of writing, and what stands in for them."""
+"""Characters that the title above a diagram cannot hold in any way of writing, and what replaces them."""
 CONFIG = "config: {flowchart: {subGraphTitleMargin: {top: 0, bottom: 14}}}"
 """Room for a title between a frame and the first layer in it, in pixels."""
 BLANK = "#8195;"

@@ -1,4 +1,4 @@
-"""What an editor asks of a text: what stands here, what can stand here, where else it stands. Offsets, no protocol."""
+"""What an editor asks of a text: what is here, what can be here, where else it occurs. Offsets, no protocol."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Completion(NamedTuple):
     Attributes:
         text: The text itself.
         kind: What it is.
-        detail: A few words beside it.
+        detail: A few words next to it.
         about: What hovering over it would say, as Markdown.
     """
 
@@ -56,7 +56,7 @@ def complete(view: EditorView, offset: int, datasets: Collection[str] = ()) -> C
     Args:
         view: The text.
         offset: The place.
-        datasets: Names of the data sets.
+        datasets: Names of the datasets.
     """
     where = cursor_context(view.source, offset)
     if where is None:
@@ -130,7 +130,7 @@ def _way(path: Path, folder: Path) -> str:
 
 
 def _items(view: EditorView, where: CursorContext) -> Iterator[Completion]:
-    """What can stand at a place of an expression."""
+    """What can be at a place of an expression."""
     bracket = where.opened[-1][0] if where.opened else ""
     if bracket == "_OPEN":
         yield from _parameters(where)
@@ -172,7 +172,7 @@ def _parameters(where: CursorContext) -> Iterator[Completion]:
 
 
 def _arguments(view: EditorView, where: CursorContext) -> Iterator[Completion]:
-    """Names of arguments behind a bracket or a comma, values behind their ``=``."""
+    """Names of arguments after a bracket or a comma, values after their ``=``."""
     name = _called(where)
     inner = where.inner
     if where.last in {"_LPAR", "_COMMA"}:

@@ -59,12 +59,12 @@ def _around(node: SyntaxNode, offset: int, *, behind: bool) -> SyntaxNode | None
 
 
 _SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUATION_TOKENS, "_COMMA", "_STAR", "_PLUS", "_SLASH", "STRING", "BAD"})
-"""Kinds of tokens behind which a new name begins."""
+"""Kinds of tokens after which a new name begins."""
 
 
 @dataclass(frozen=True)
 class CursorContext:
-    """What stands before a place.
+    """What precedes a place.
 
     Attributes:
         written: The characters of the name that is being written there, from its first on.
@@ -72,7 +72,7 @@ class CursorContext:
         section: Whether the place is between the braces of a section; ``statement`` is then the entry.
         sections: First word of that section.
         opened: The brackets that are open there, outermost first, each with its place in the statement.
-        text: Whether the place is between double quotes, and what stands there before it; None: it is not.
+        text: Whether the place is between double quotes, and what is there before it; None: it is not.
     """
 
     written: Span
@@ -99,12 +99,12 @@ class CursorContext:
 
     @property
     def inner(self) -> list[Token]:
-        """The tokens behind the innermost bracket that is open."""
+        """The tokens after the innermost bracket that is open."""
         return self.statement[self.opened[-1][1] + 1 :] if self.opened else self.statement
 
 
 def cursor_context(source: Source, offset: int) -> CursorContext | None:
-    """What stands before a place; None where nothing can be written: in a comment, or in a text that is too long."""
+    """What precedes a place; None where nothing can be written: in a comment, or in a text that is too long."""
     if len(source.text) > DEFAULT_LIMITS.source_bytes:
         return None
     before = Source(source.name, source.text[:offset])
@@ -127,7 +127,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
 
 
 def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
-    """The tokens that a place belongs to, and the section around them; fresh: a newline stands before the place."""
+    """The tokens that a place belongs to, and the section around them; fresh: a newline precedes the place."""
     depth = sum((token.type in OPENERS) - (token.type in CLOSERS) for token in line.tokens)
     if line.section and depth > 0:
         entry = line.entries[-1] if line.entries else []
@@ -143,7 +143,7 @@ def _depth(tokens: list[Token]) -> int:
 
 
 def _name(statement: list[Token], offset: int) -> list[Token]:
-    """The tokens at the end of a statement that make one name: ``SEW Bl`` of a block, ``dvs128-ge`` of a data set."""
+    """The tokens at the end of a statement that make one name: ``SEW Bl`` of a block, ``dvs128-ge`` of a dataset."""
     if not statement or token_end(statement[-1]) != offset or statement[-1].type in _SIGNS:
         return []
     place = next((i + 1 for i, token in enumerate(statement) if token.type in {"_ON", "_ALLOW"}), None)

@@ -1,4 +1,4 @@
-"""A text as it stands in an editor, half-typed more often than not, with all that the compiler knows of it."""
+"""A text as it is in an editor, half-typed more often than not, with all that the compiler knows of it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def compile_for_editor(
     """Compiles a text for an editor; raises nothing, whatever the text.
 
     Args:
-        text: As it stands in the editor, saved or not.
+        text: As it is in the editor, saved or not.
         name: What diagnostics call it.
         file: Where it is saved: what it uses is looked for from there.
         reach: Where the files lie that it may use, and what counts as their text.

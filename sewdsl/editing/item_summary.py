@@ -83,7 +83,7 @@ class Hint(NamedTuple):
     """A shape.
 
     Attributes:
-        offset: Behind which character it is shown.
+        offset: After which character it is shown.
         label: ``32×64×64``; of copies that differ, the first and the last: ``32×64×64 … 32×1×1``.
         tooltip: The range of values.
     """
@@ -94,7 +94,7 @@ class Hint(NamedTuple):
 
 
 def shape_hints(view: EditorView) -> list[Hint]:
-    """The shapes behind the layers and blocks of the body, where they are not those before."""
+    """The shapes after the layers and blocks of the body, where they are not those before."""
     found = []
     for statement in view.document.statements:
         if isinstance(statement, Body):

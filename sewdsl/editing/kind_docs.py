@@ -54,7 +54,7 @@ STUDY = {
     "variant": '`variant "SEW AND" "join=AND"`: one variant by name, with what it changes.',
     "probe": "`probe rates` or `probe gradients`: look at the variants before training instead of training them.",
 }
-"""Keys of a study of its own, besides."""
+"""Keys that a study has in addition to those."""
 
 
 @cache

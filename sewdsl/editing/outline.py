@@ -18,7 +18,7 @@ class OutlineEntry(NamedTuple):
 
     Attributes:
         name: What it is called.
-        detail: A few words beside it.
+        detail: A few words next to it.
         kind: What it is.
         span: All of it.
         head: The part to jump to, inside it.

@@ -25,7 +25,7 @@ from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, P
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*")
 _LETTER = re.compile(r"[A-Za-z][A-Za-z_]*")
 LENGTH_SEPARATOR = "x"
-"""What stands between two lengths: in ``c4x1`` it cannot be a parameter."""
+"""What is between two lengths: in ``c4x1`` it cannot be a parameter."""
 
 
 class RenameProblem(Exception):  # noqa: N818 -- not a failure of the program
@@ -177,7 +177,7 @@ def _same(one: BlockDefinition, other: BlockDefinition) -> bool:
 
 
 def _within(definition: BlockDefinition) -> Iterator[tuple[str, Span]]:
-    """The names of a block's parameters where they stand in its definition: first in its head, then in ``$(…)``."""
+    """The names of a block's parameters where they are in its definition: first in its head, then in ``$(…)``."""
     names = {parameter.name for parameter in definition.parameters}
     for parameter in definition.parameters:
         yield parameter.name, parameter.span.part(0, len(parameter.name))

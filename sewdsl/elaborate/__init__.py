@@ -46,13 +46,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Context:
-    """What an elaboration needs besides the statements.
+    """What an elaboration needs in addition to the statements.
 
     Attributes:
         name: The network's name unless the file says one.
         library: Blocks that every file may call, by name without white space.
         limits: How large it may become.
-        beside: What lies beside the file; None for a string.
+        beside: What lies next to the file; None for a string.
         budget: How much work it may make; None: as much as the limits allow.
     """
 
@@ -145,7 +145,7 @@ def _walk(  # noqa: PLR0913 -- everything a walk needs
     limits: Limits,
     budget: Budget,
 ) -> bool:
-    """Makes the nodes; whether the last one stands for the whole body."""
+    """Makes the nodes; whether the last one represents the whole body."""
     expected = NodeCounter(vocabulary.blocks).sequence(body.expression)
     if expected > limits.nodes:
         diagnostics.report(

@@ -34,7 +34,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class GivenArgument:
-    """An argument as given: its value and where it stands."""
+    """An argument as given: its value and where it is."""
 
     value: Any
     span: Span

@@ -56,7 +56,7 @@ class Assembly:
         unread: Names of blocks and keys of settings whose statements have syntax errors: nothing is known of them.
         study: The ``study`` section of the file itself.
         networks: Paths, as written, of used files with a body, which is not taken over.
-        whole: Whether all used files can be had; if not, what is not known may stand in one of them.
+        whole: Whether all used files can be had; if not, what is not known may be in one of them.
     """
 
     settings: dict[str, Setting] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], 
 
     Args:
         document: The tree of the file.
-        diagnostics: Where to report what stands twice or means nothing.
+        diagnostics: Where to report what occurs twice or means nothing.
         use: Gives the assembly of a used file, or None where it cannot be had (reported).
     """
     result = Assembly()

@@ -10,7 +10,7 @@ from sewdsl.ops import catalogue
 from sewdsl.syntax.tree import BlockDefinition, BlockParameter, Number, Parameter
 
 INPUT_CHANNELS_DEFAULT = "in"
-"""The default that stands for the channels of the block's input."""
+"""The default that represents the channels of the block's input."""
 RESERVED_NAMES = (IDENTITY, OWN_NEURON, OWN_JOIN, INPUT_CHANNELS_DEFAULT)
 
 
@@ -30,7 +30,7 @@ def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostic
 def check_shadowed_blocks(
     blocks: Mapping[str, BlockDefinition], library: Mapping[str, BlockDefinition], diagnostics: Diagnostics
 ) -> None:
-    """Warns of blocks that stand in place of shipped ones, and are others.
+    """Warns of blocks that replace shipped ones, and differ from them.
 
     Args:
         blocks: Those of the file and of what it uses, by name without white space.
@@ -50,7 +50,7 @@ def check_shadowed_blocks(
 
 
 def default_number(parameter: BlockParameter) -> int | None:
-    """The default of a parameter where that is a whole number from 0 up; None where it is anything else, or is none."""
+    """The default of a parameter where that is an integer from 0 up; None where it is anything else, or is none."""
     value = parameter.default.value if isinstance(parameter.default, Number) else None
     return value if isinstance(value, int) and value >= 0 else None
 

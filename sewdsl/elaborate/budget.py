@@ -9,7 +9,7 @@ from sewdsl.syntax.limits import Limits
 FOR_EACH_NODE = 4
 """Steps for each node of the limit; a layer, a join, ``id``, the call of a block or a copy of a repeat takes one."""
 AT_LEAST = 20_000
-"""Steps beside these, so that a low limit of the nodes does not keep a text from being read."""
+"""Steps in addition to these, so that a low limit of the nodes does not keep a text from being read."""
 CALL = 6
 """Steps that a call takes when it comes by for the first time, or with other arguments around it."""
 CHARACTERS = 16

@@ -1,4 +1,4 @@
-"""Where the elaborator stands: what names mean here, and the way here."""
+"""Where the elaborator is: what names mean here, and the way here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CallFrame:
         stated: What the header or an enclosing call says that ``SN`` means.
         join: What ``g`` means.
         path: The way here.
-        prefix: The keys of its steps, each with a dot behind.
+        prefix: The keys of its steps, each followed by a dot.
         calls: Names of the blocks being expanded.
         site: Inside a block of the shipped library, the call in the user's text.
         ordinals: How often each key was used in this sequence so far.

@@ -41,7 +41,7 @@ class CompactError(Exception):
 
     Attributes:
         start: Offset of what does not belong.
-        end: Offset behind it.
+        end: Offset after it.
     """
 
     def __init__(self, message: str, start: int, end: int) -> None:
@@ -53,7 +53,7 @@ def split_arguments(text: str, start: int = 0) -> list[CompactArgument]:
     """Letters and numbers in turn, from an offset to the end: ``32k3s1`` is '' 32, k 3, s 1.
 
     Raises:
-        CompactError: something else stands there.
+        CompactError: something else is there.
     """
     found = []
     while start < len(text):
@@ -88,7 +88,7 @@ def longest_symbol(text: str, symbols: Collection[str]) -> str | None:
 
 
 def is_complete(text: str, kind: type[Kind]) -> bool:
-    """Whether a text behind a kind's name is made of its letters, each once, and has all that are required."""
+    """Whether a text after a kind's name is made of its letters, each once, and has all that are required."""
     letters = kind.letters()
     required = [argument for argument in letters.values() if kind.model_fields[argument].is_required()]
     try:
@@ -116,7 +116,7 @@ class FilledName:
     span: Span
 
     def at(self, start: int, end: int) -> Span:
-        """The characters that stand for a part of the text."""
+        """The characters that represent a part of the text."""
         first, last = self._piece(start), self._piece(max(start, end - 1))
         begin = first[1].start + (start - first[0] if first[2] else 0)
         stop = last[1].start + end - last[0] if last[2] else last[1].end

@@ -24,7 +24,7 @@ from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf, Name, Number, Repeat, Sequence
 
 Place = int | None
-"""Index of the node whose output flows on; None behind something broken."""
+"""Index of the node whose output flows on; None after something broken."""
 
 
 class ExpansionLimitExceeded(Exception):  # noqa: N818 -- not an error of the program
@@ -60,12 +60,12 @@ class Walker:
         self._budget = budget or Budget.of(limits)
         self._expanded = expanded
         self._nearest: Activation | None = None
-        self._unsure = False  # whether an activation may stand where something is not understood
+        self._unsure = False  # whether an activation may be where something is not understood
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._misfits: set[Diagnostic] = set()
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
-        """Makes the nodes of a sequence behind a place; the place behind them."""
+        """Makes the nodes of a sequence after a place; the place after them."""
         for item in sequence.items:
             before, begin = at, len(self._builder.nodes)
             at = self._item(item, at, frame)
@@ -195,7 +195,7 @@ class Walker:
             return self._block(call, plain, at, frame)
         op = self._op(call, frame)
         if isinstance(op, Activation):
-            self._nearest = op  # behind something broken too: what 'SN' means is known all the same
+            self._nearest = op  # after something broken too: what 'SN' means is known all the same
         if op is None or at is None:
             return None
         made = self._add(op, (at,), call.span, call.span.text, frame)

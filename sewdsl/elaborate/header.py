@@ -105,7 +105,7 @@ class HeaderReader:
         return 1
 
     def _choices(self, key: str) -> list[str]:
-        """The words behind a key, each one of its choices."""
+        """The words after a key, each one of its choices."""
         setting = self._settings.get(key)
         if setting is None:
             return []

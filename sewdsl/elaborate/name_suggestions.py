@@ -43,7 +43,7 @@ class NameSuggestion:
     """What a name may mean.
 
     Attributes:
-        text: What would stand in its place; empty where it is not known with its numbers.
+        text: What would be in its place; empty where it is not known with its numbers.
         help: The same in a sentence.
     """
 
@@ -55,7 +55,7 @@ class Meanings:
     """What unknown names may mean, as long as not too many were compared.
 
     Args:
-        layers: The kinds that can stand in a sequence, by name.
+        layers: The kinds that can be in a sequence, by name.
         blocks: The blocks that can be called, by name without white space.
     """
 
@@ -68,7 +68,7 @@ class Meanings:
         """What a name may mean; None: nothing comes to mind.
 
         Args:
-            text: The name without white space, with what stands right behind it: ``Conv64``.
+            text: The name without white space, with what directly follows it: ``Conv64``.
         """
         if len(text) > MAX_LENGTH:
             return None
@@ -115,7 +115,7 @@ class Meanings:
 
 
 def _written(name: str | None, rest: str, layers: Mapping[str, type[Kind]]) -> str | None:
-    """The kind with the numbers behind it, if they are whole: with its first letter too, ``APk2`` of ``AvgPool2``."""
+    """The kind with the numbers after it, if they are whole: with its first letter too, ``APk2`` of ``AvgPool2``."""
     if name is None:
         return None
     letters = [letter for letter in layers[name].letters() if letter]

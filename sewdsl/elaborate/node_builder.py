@@ -18,9 +18,9 @@ class Expansion(NamedTuple):
     Attributes:
         span: Where it is written.
         path: The way to it through repeats, blocks and joins.
-        before: Index of the node that flows into it; None behind something broken.
+        before: Index of the node that flows into it; None after something broken.
         begin: Index of its first node, if it has nodes.
-        end: Index behind its last node.
+        end: Index after its last node.
         after: Index of the node that flows out of it; None if it is broken.
     """
 
@@ -80,7 +80,7 @@ class NodeBuilder:
         return BuilderMark(len(self.nodes), len(self.visits))
 
     def cut(self, mark: BuilderMark) -> None:
-        """Takes back all that came behind a mark."""
+        """Takes back all that came after a mark."""
         del self.nodes[mark.nodes :]
         del self.visits[mark.visits :]
         while self.named and self.named[-1] >= mark.nodes:
@@ -106,7 +106,7 @@ class FollowerIndex:
         self._nearest: dict[type[Op], list[tuple[int, Op] | None]] = {}
 
     def nearest(self, family: type[Op], index: int) -> Op | None:
-        """The nearest op of a family behind a node; of several as near, that on the way through the first reader."""
+        """The nearest op of a family after a node; of several as near, that on the way through the first reader."""
         if family not in self._nearest:
             self._nearest[family] = self._all_nearest(family)
         found = self._nearest[family][index]
@@ -126,7 +126,7 @@ class FollowerIndex:
 
 
 class Followers:
-    """The ops behind a node (see :class:`sewdsl.ir.op.Downstream`)."""
+    """The ops after a node (see :class:`sewdsl.ir.op.Downstream`)."""
 
     def __init__(self, followers: FollowerIndex, index: int) -> None:
         self._followers, self._index = followers, index

@@ -35,9 +35,9 @@ class Override:
         key: ``steps``, ``train.epochs``, ``train.optimizer.lr``, ``neuron.tau``; ``body`` for another expression,
             ``body.n`` for a parameter of the block that is all of it; ``block`` for another block in place of the only
             one that is called, ``block.SEWBlock`` in place of that one.
-        text: As a file would have it behind the key.
+        text: As a file would have it after the key.
         option: What the user typed: ``--set``, ``--input``.
-        within: Where the text stands in a file; None: nowhere but on the command line.
+        within: Where the text is in a file; None: nowhere but on the command line.
     """
 
     key: str
@@ -47,7 +47,7 @@ class Override:
 
     @property
     def place(self) -> Span:
-        """Where the text stands: in its file, or in a source of its own named ``--set steps`` or ``--input``."""
+        """Where the text is: in its file, or in a source of its own named ``--set steps`` or ``--input``."""
         name = f"{self.option} {self.key}" if self.option == "--set" else self.option
         return self.within or Span(Source(name, self.text), 0, len(self.text))
 

@@ -20,7 +20,7 @@ class FileAccess:
 
     Attributes:
         project: The folder that they must be in; None: that of the file's project.
-        opened: The text of one of them as it stands in an editor, which counts instead of what is saved; None where it
+        opened: The text of one of them as it is in an editor, which counts instead of what is saved; None where it
             is not open there. Asked once for each file, by its resolved path.
     """
 

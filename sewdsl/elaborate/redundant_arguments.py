@@ -24,7 +24,7 @@ def redundant_arguments(
     Args:
         kind: With all its arguments.
         settle: Fills in what depends on the surroundings.
-        default: Whose arguments stand in for what is left out, where it is of the same kind: the header's neuron.
+        default: Whose arguments fill in for what is left out, where it is of the same kind: the header's neuron.
     """
     without: Mapping[str, Some | None] = _without(kind, default)
     return tuple(name for name, left in without.items() if after_settling(left, settle) == kind)

@@ -40,7 +40,7 @@ class CallResolver:
         Args:
             call: The call.
             name: Its name as text.
-            frame: Where it stands.
+            frame: Where it is.
             nearest: The activation nearest before it.
             unsure: Whether something before it was not understood, which may have been an activation.
         """

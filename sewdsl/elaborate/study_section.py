@@ -36,7 +36,7 @@ class AxisValue:
 
 @dataclass(frozen=True)
 class StudyAxis:
-    """A column of the table: a key of ``vary``, or ``variant``, and what stands in it."""
+    """A column of the table: a key of ``vary``, or ``variant``, and what is in it."""
 
     name: str
     choices: tuple[AxisValue, ...]
@@ -204,5 +204,5 @@ class _Reader:
 
 
 def _inside(value: Value) -> Span:
-    """Where the text of a value stands, without the quotes around it."""
+    """Where the text of a value is, without the quotes around it."""
     return value.span.part(1, len(value.span.text) - 1) if isinstance(value, Text) else value.span

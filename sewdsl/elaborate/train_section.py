@@ -23,7 +23,7 @@ KEY_ALIASES = {
 
 
 def resolve_key_alias(name: str) -> str | None:
-    """The key that a name or an option stands for, ``train.optimizer.lr`` for ``--lr`` and ``train.lr``; None: none."""
+    """The key that a name or an option means, ``train.optimizer.lr`` for ``--lr`` and ``train.lr``; None: none."""
     return KEY_ALIASES.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))
 
 
@@ -62,7 +62,7 @@ def read_train_section(section: Section, diagnostics: Diagnostics, *, library: b
 
 
 def _unknown(key: Word, diagnostics: Diagnostics) -> None:
-    """Says that the recipe has no such key, and which is meant; on the command line, where only the value stands."""
+    """Says that the recipe has no such key, and which is meant; on the command line, only the value is marked."""
     spoken = resolve_key_alias(key.text) or ""
     name, _, argument = spoken.removeprefix("train.").partition(".")
     meant = name if name in KEYS and not argument else nearest_name(key.text, KEYS)

@@ -27,7 +27,7 @@ def evaluate_formula(
     """The value of a formula for a block's parameters.
 
     Args:
-        formula: What stands in ``$(…)``.
+        formula: What is in ``$(…)``.
         parameters: The values of the enclosing block's parameters; none outside of blocks.
         diagnostics: Where to report.
         path: The way to the formula.
@@ -141,7 +141,7 @@ def python_value(
 
 
 def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameters: Mapping[str, int] | None) -> Any:
-    """What a name stands for: on, off, none, a kind, or itself."""
+    """What a name means: on, off, none, a kind, or itself."""
     word = "".join(call.span.text.split()) if call.name.plain is None else call.name.plain
     if not call.called and not call.arguments and word in _WORDS:
         return _WORDS[word]

@@ -35,7 +35,7 @@ class Vocabulary:
         own: The user's blocks by name without white space.
         library: The shipped ones.
         unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
-        beside: What lies beside the user's file; None for a string, which can use nothing.
+        beside: What lies next to the user's file; None for a string, which can use nothing.
         whole: Whether all used files can be had; if not, one of them may define what is not known.
     """
 
@@ -47,12 +47,12 @@ class Vocabulary:
 
     @cached_property
     def blocks(self) -> dict[str, BlockDefinition]:
-        """All blocks; the user's stand before shipped ones of the same name."""
+        """All blocks; the user's come before shipped ones of the same name."""
         return {**self.library, **self.own}
 
     @property
     def layers(self) -> dict[str, type[Kind]]:
-        """Kinds that can stand in a sequence."""
+        """Kinds that can be in a sequence."""
         return _layers(len(catalogue()))
 
     def symbol(self, text: str) -> str | None:
@@ -159,7 +159,7 @@ def _write(text: str) -> NameSuggestion:
 
 
 def _meant(name: FilledName, vocabulary: Vocabulary) -> NameSuggestion | None:
-    """A name that is nearly the same, unless a file beside defines this very one."""
+    """A name that is nearly the same, unless a file next to it defines this very one."""
     elsewhere = vocabulary.beside.blocks.get(name.text) if vocabulary.beside else None
     if elsewhere is not None:
         return NameSuggestion("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")

@@ -14,7 +14,7 @@ class UnsupportedLayer(ExportError):  # noqa: N818 -- the network is as it shoul
 
     Args:
         node: The layer.
-        why: What stands against it, in words that go on after its name: ``is a max pooling of real values, …``.
+        why: What speaks against it, in words that go on after its name: ``is a max pooling of real values, …``.
     """
 
     def __init__(self, node: Node, why: str) -> None:

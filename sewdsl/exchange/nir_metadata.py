@@ -1,4 +1,4 @@
-"""What a graph says beside its nodes and edges: the keys under which it is found again.
+"""What a graph says in addition to its nodes and edges: the keys under which it is found again.
 
 All lies under ``metadata["sewdsl"]``, of the graph and of each node, so that nothing of anybody else's is touched. In a
 file, numbers come back as NumPy's and text as text; :meth:`Metadata.of` and :meth:`Origin.of` take either.
@@ -77,7 +77,7 @@ class NodeMetadata(_Entry):
     """Of a node.
 
     Attributes:
-        node: Name of the node of the network that it was written for; several may stand for one.
+        node: Name of the node of the network that it was written for; several may represent one.
         op: What that does, with every value in force: ``c32k3s1p1d1g1b0``, ``PLIF(tau=2.0, …)``.
     """
 

@@ -12,7 +12,7 @@ class TokenStyle(NamedTuple):
 
     Attributes:
         pygments: The token of Pygments, without its ``Token.`` in front.
-        scope: The scope by TextMate's conventions, without the language behind it.
+        scope: The scope by TextMate's conventions, without the language after it.
     """
 
     pygments: str

@@ -16,13 +16,13 @@ from sewdsl.ir.printed_values import format_value
 
 @dataclass(frozen=True)
 class Letter:
-    """How the compact notation writes an argument: ``k`` in ``c32k3``; empty for the value behind the symbol, 32."""
+    """How the compact notation writes an argument: ``k`` in ``c32k3``; empty for the value after the symbol, 32."""
 
     letter: str
 
 
 def _both(value: object) -> object:
-    """One length stands for height and width."""
+    """One length gives height and width."""
     return (value, value) if type(value) is int else value
 
 
@@ -36,9 +36,9 @@ Switch = Annotated[bool, BeforeValidator(_switch)]
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_both)]
-"""Height and width, both at least 1; one number stands for both."""
+"""Height and width, both at least 1; one number gives both."""
 NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_both)]
-"""Height and width, both at least 0; one number stands for both."""
+"""Height and width, both at least 0; one number gives both."""
 
 CATALOGUE: dict[str, type[Kind]] = {}
 """Every kind by its name; filled as the classes are defined (see :func:`sewdsl.ops.discover`)."""
@@ -73,7 +73,7 @@ class Kind(BaseModel):
 
     @classmethod
     def letters(cls) -> dict[str, str]:
-        """Argument names by their letter in the compact notation; the value behind the symbol has the letter ''."""
+        """Argument names by their letter in the compact notation; the value after the symbol has the letter ''."""
         return {
             mark.letter: name
             for name, info in cls.model_fields.items()

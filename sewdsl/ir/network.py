@@ -99,7 +99,7 @@ class Network:
         """The network itself, if it is whole.
 
         Raises:
-            ValueError: an input that is not before its reader, a name that stands twice, a type that does not
+            ValueError: an input that is not before its reader, a name that occurs twice, a type that does not
                 follow from those before it, or no node at all.
         """
         names = {node.name for node in self.nodes}

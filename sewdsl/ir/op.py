@@ -28,7 +28,7 @@ class ShapeMismatch(Exception):  # noqa: N818 -- not a failure of the program: a
     Attributes:
         code: The diagnostic's code.
         message: One sentence with the actual values.
-        help: How to mend it.
+        help: How to fix it.
     """
 
     def __init__(self, code: str, message: str, help: str = "") -> None:  # noqa: A002 -- the diagnostic's field
@@ -48,13 +48,13 @@ class Downstream(Protocol):
 
 
 class SavedForBackward(NamedTuple):
-    """What the module of an op keeps from the forward pass for its gradient, besides its parameters.
+    """What the module of an op keeps from the forward pass for its gradient, other than its parameters.
 
     Attributes:
         inputs: Which of its inputs, by their place.
         output: Whether what it gives.
-        aside: Bytes beside these, per time-step and sample.
-        once: Bytes beside these, per sample, whatever the number of time-steps.
+        aside: Bytes in addition to these, per time-step and sample.
+        once: Bytes in addition to these, per sample, whatever the number of time-steps.
     """
 
     inputs: tuple[int, ...] = ()
@@ -64,7 +64,7 @@ class SavedForBackward(NamedTuple):
 
 
 class FanOut(NamedTuple):
-    """How many weights a value of an op's input meets, by its place; each stands for one operation.
+    """How many weights a value of an op's input meets, by its place; each is one operation.
 
     Attributes:
         rows: For each row of the input, the rows of the output that it reaches.
@@ -140,11 +140,11 @@ class Layer(Op):
 
 
 class Activation(Op):
-    """What ``SN`` can stand for: a nonlinearity that keeps the shape."""
+    """What ``SN`` can be: a nonlinearity that keeps the shape."""
 
 
 class Surrogate(Kind):
-    """The derivative that stands for the Heaviside step's in the backward pass."""
+    """The derivative that replaces the Heaviside step's in the backward pass."""
 
     @abstractmethod
     def derivative(self, u: Any) -> Any:

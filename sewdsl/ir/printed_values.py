@@ -20,7 +20,7 @@ class PrintedNumber:
 
     Attributes:
         value: Its nominal value.
-        half: Half a unit of its last digit; 0 for a whole number without a unit.
+        half: Half a unit of its last digit; 0 for an integer without a unit.
     """
 
     value: Fraction
@@ -63,7 +63,7 @@ def format_bytes(count: float) -> str:
 
 _WORDS = {None: "none", True: "on", False: "off"}
 MAX_WHOLE = 10**9
-"""From here on a decimal is written with an exponent: the digits of a whole number are limited."""
+"""From here on a decimal is written with an exponent: the digits of an integer are limited."""
 
 
 def format_value(value: object) -> str:

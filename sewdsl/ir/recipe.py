@@ -56,7 +56,7 @@ class Recipe(BaseModel):
     """A resolved ``train`` section.
 
     Attributes:
-        on: Name of the data set.
+        on: Name of the dataset.
         epochs: Passes over the training set.
         batch: Samples that are shown at once; with several processes, to each of them.
         accumulate: Batches per step of the optimizer: their gradients are averaged.
@@ -72,14 +72,14 @@ class Recipe(BaseModel):
             of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
         sync_bn: Whether several processes compute the statistics of batch norm over all their samples.
         compile: Whether torch compiles the network, which takes a while and makes it faster.
-        memory: What a training step may take, such as ``2GB``: as much as needed is computed again in the backward
+        memory: What a training step may take, such as ``2GB``: as much as needed is recomputed in the backward
             pass instead of kept. None: whatever is fastest.
         seed: Of the initial weights, the order of the samples, their augmentation, the time-steps kept, the dropout
             masks and the validation part.
         shift: Training samples are moved by up to so many pixels each way, as in a random crop of the padded image.
         flip: Whether every other training sample, on average, is mirrored left to right.
         validation: Share of each class of the training set by which the best epoch is chosen; 0: by the test set.
-        subset: Whether a part of the data set will do; otherwise it is an error if some of it is missing.
+        subset: Whether a part of the dataset will do; otherwise it is an error if some of it is missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,7 +127,7 @@ class Recipe(BaseModel):
     def factor(self, epoch: int) -> float:
         """What the optimizer's learning rate is multiplied by in an epoch, counted from 0.
 
-        With ``warmup`` w, epoch e < w has (e + 1) / (w + 1); the schedule begins behind them, and is as long as what
+        With ``warmup`` w, epoch e < w has (e + 1) / (w + 1); the schedule begins after them, and is as long as what
         is left.
         """
         if epoch < self.warmup:

@@ -1,4 +1,4 @@
-"""What a file fixes about its network besides the layers, and what it says of the result."""
+"""What a file fixes about its network other than the layers, and what it says of the result."""
 
 from __future__ import annotations
 

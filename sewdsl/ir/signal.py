@@ -11,7 +11,7 @@ class ValueRange:
     """The range of a signal's values.
 
     Attributes:
-        upper: The values are whole numbers from 0 to this; None: any real number.
+        upper: The values are integers from 0 to this; None: any real number.
     """
 
     upper: int | None

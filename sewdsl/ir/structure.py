@@ -63,7 +63,7 @@ class BlockItem:
 
     Attributes:
         step: The step of the paths of its nodes: title, key, arguments.
-        items: What the block stands for; none for a block that is the identity.
+        items: What the block represents; none for a block that is the identity.
     """
 
     step: PathStep

@@ -77,7 +77,7 @@ class ForwardPass:
         program: What to compute.
         T: Time-steps of the input.
         static: Whether they are one and the same memory; what does not depend on time is then computed once.
-        integrate: What stands in for a neuron's forward.
+        integrate: What replaces a neuron's forward.
     """
 
     def __init__(
@@ -93,15 +93,13 @@ class ForwardPass:
         self._program = program
 
     def run(self, calls: Sequence[ForwardStep], values: dict[int, Tensor]) -> None:
-        """Computes all steps; each value is dropped behind its last reader.
+        """Computes all steps; each value is dropped after its last reader.
 
         Args:
             calls: The steps.
             values: What is known, by node; what is left of it is what nobody reads.
         """
-        savings = SavedTensors(
-            self._program
-        )  # not an attribute: what is computed again holds the pass, but not its values
+        savings = SavedTensors(self._program)  # not an attribute: what is recomputed holds the pass, but not its values
         for call in calls:
             operands = [values[i] for i in call.operands]
             modules = [self._modules(name) for name in call.names]
@@ -134,7 +132,7 @@ class ForwardPass:
     def _spikes(
         self, call: ForwardStep, place: int, modules: Sequence[nn.Module], operands: Sequence[Tensor]
     ) -> Tensor:
-        """Of neurons, with the batch norm before them and the join behind them if those are part of their step."""
+        """Of neurons, with the batch norm before them and the join after them if those are part of their step."""
         x_TN, neuron = operands[0], modules[place]
         norm = modules[0] if place else None
         joint = None

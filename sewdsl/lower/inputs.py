@@ -9,7 +9,7 @@ from sewdsl.ir.settings import Settings
 
 
 def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
-    """The input as ``[T, N, *]`` in the parameters' number format; a static one is repeated without a copy.
+    """The input as ``[T, N, *]`` in the parameters' dtype; a static one is repeated without a copy.
 
     Raises:
         ValueError: it does not fit; the message names the layout, what was expected and what came.
@@ -30,7 +30,7 @@ def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tens
 
 
 def to_time_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
-    """One time-step of the input, ``[N, *]``, in the parameters' number format.
+    """One time-step of the input, ``[N, *]``, in the parameters' dtype.
 
     Raises:
         ValueError: it does not fit.
@@ -63,7 +63,7 @@ def _hint(x: Tensor, settings: Settings) -> str:
 
 
 def _in_format(x: Tensor, parameter: Tensor | None) -> Tensor:
-    """The values in the parameters' number format, if that loses nothing."""
+    """The values in the parameters' dtype, if that loses nothing."""
     wanted = torch.get_default_dtype() if parameter is None else parameter.dtype
     if x.dtype.is_complex:
         message = f"the input is {x.dtype}, but a network computes with real numbers"

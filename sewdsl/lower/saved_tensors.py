@@ -26,7 +26,7 @@ class SavedValue(Protocol):
     """A value that can be had back, the same to the bit."""
 
     def value(self) -> Tensor:
-        """The value, in its own shape, layout and number format."""
+        """The value, in its own shape, layout and dtype."""
 
 
 class AsIs(NamedTuple):
@@ -51,7 +51,7 @@ class BitPacked(NamedTuple):
 
 @final
 class Recomputed:
-    """A value that is computed again when it is first needed, and then stays as long as anybody may need it.
+    """A value that is recomputed when it is first needed, and then stays as long as anybody may need it.
 
     Args:
         compute: Gives it, from its operands' values.
@@ -80,7 +80,7 @@ def _casting() -> Callable[[], AbstractContextManager[object]]:
 
 
 class SavedView(NamedTuple):
-    """How a layer saw a value that it keeps: under which shape, layout and number format.
+    """How a layer saw a value that it keeps: under which shape, layout and dtype.
 
     Attributes:
         kept: The value.
@@ -161,7 +161,7 @@ class SavedTensors:
         compute: Callable[[list[Tensor]], Tensor],
         operands: Sequence[tuple[int, Tensor]],
     ) -> None:
-        """Takes note of a new value, if it is one that is computed again.
+        """Takes note of a new value, if it is one that is recomputed.
 
         Args:
             index: Of its node.
@@ -188,7 +188,7 @@ class SavedTensors:
 
 
 def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:
-    """The value that a layer keeps: a view of it, or, under autocast, a copy in another number format."""
+    """The value that a layer keeps: a view of it, or, under autocast, a copy in another dtype."""
     same = kept.get(_Place(tensor.data_ptr(), tensor.dtype))
     if same or sizes is None or tensor.numel() in sizes or not torch.is_autocast_enabled(tensor.device.type):
         return same[0] if same else None
@@ -198,10 +198,10 @@ def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: 
 
 
 def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
-    """How many numbers weights and biases have, that a layer keeps beside its input.
+    """How many numbers weights and biases have, that a layer keeps in addition to its input.
 
-    None: anything of any size may be kept beside it. Only of a layer with weights that is called by nobody but us is it
-    known what; a parametrization makes weights of parameters that lie elsewhere.
+    None: anything of any size may be kept in addition. What is kept is known only of a layer with weights that nobody
+    but us calls; a parametrization makes weights of parameters that lie elsewhere.
     """
     layer, *more = modules
     if more or not (fusible(layer, Conv2d) or fusible(layer, Linear)) or hasattr(layer, "parametrizations"):
@@ -211,7 +211,7 @@ def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
 
 
 def _learns(x: Tensor) -> bool:
-    """Whether there will be a backward pass of our own; a tensor that stands for another is for torch's compiler."""
+    """Whether there will be a backward pass of our own; a tensor that represents another is for torch's compiler."""
     return torch.is_grad_enabled() and type(x) is Tensor and not torch.compiler.is_compiling()
 
 

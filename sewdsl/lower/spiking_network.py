@@ -63,7 +63,7 @@ class ModuleGroup(Group):
     def layers(self) -> list[str]:
         """The names of its layers, in it and in the groups in it, in order of computation."""
         found: list[str] = []
-        for name, module in self._modules.items():  # named_children would hide a child that stands twice
+        for name, module in self._modules.items():  # named_children would hide a child that occurs twice
             found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, ModuleGroup) else [name]
         return found
 
@@ -120,14 +120,14 @@ class SpikingNetwork(Group):
         Args:
             x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, or a static input
                 ``[N, C, H, W]`` (or ``[N, F]``), which is shown at each of the network's T steps. Integers and
-                booleans are converted to the parameters' number format, as they are: 255 becomes 255.0.
+                booleans are converted to the parameters' dtype, as they are: 255 becomes 255.0.
             return_sequence: Whether to return the output of every time-step instead of one readout.
 
         Returns:
             ``[N, classes]``, or ``[T, N, classes]``.
 
         Raises:
-            ValueError: the input's shape or number format does not fit.
+            ValueError: the input's shape or dtype does not fit.
         """
         settings = self.network.settings
         y_TN = self.run(inputs.to_sequence(x, settings, self.example))
@@ -142,12 +142,12 @@ class SpikingNetwork(Group):
         return Stream(self)
 
     def run(self, x_TN: Tensor, integrate: Integrate | None = None) -> Tensor:
-        """The output of every time-step; each value is dropped behind its last reader.
+        """The output of every time-step; each value is dropped after its last reader.
 
         Args:
             x_TN: The input, ``[T, N, *]``, known to fit; where its time-steps are one and the same memory, what does
                 not depend on time is computed once.
-            integrate: What stands in for a neuron's forward.
+            integrate: What replaces a neuron's forward.
         """
         T = len(x_TN)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
@@ -163,7 +163,7 @@ class SpikingNetwork(Group):
 
     @property
     def example(self) -> Tensor | None:
-        """A parameter that shows the number format; None without parameters."""
+        """A parameter that shows the dtype; None without parameters."""
         return next(self.parameters(), None)
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
@@ -177,7 +177,7 @@ def _place(root: nn.Module, name: str, module: nn.Module) -> None:
     *way, last = name.split(".")
     place = root
     for depth, part in enumerate(way, 1):
-        if part not in place._modules:  # noqa: SLF001 -- named_children would hide a child that stands twice
+        if part not in place._modules:  # noqa: SLF001 -- named_children would hide a child that occurs twice
             place.add_module(part, ModuleGroup(".".join(way[:depth])))
         place = place.get_submodule(part)
     place.add_module(last, module)

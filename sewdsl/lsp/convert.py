@@ -75,12 +75,12 @@ class OpenDocument:
 
     @cached_property
     def said(self) -> tuple[Diagnostic, ...]:
-        """What the compiler says, and what does not fit the recipe's data set."""
+        """What the compiler says, and what does not fit the recipe's dataset."""
         return (*self.view.compilation.diagnostics, *training_problems(self.view.compilation))
 
 
 def to_diagnostics(document: OpenDocument) -> list[types.Diagnostic]:
-    """What the compiler says, or the worst of it; what is wrong in a used file stands at the ``use`` of it."""
+    """What the compiler says, or the worst of it; what is wrong in a used file is reported at its ``use``."""
     said = sorted(document.said, key=lambda each: -each.severity)
     shown = [to_diagnostic(document, each) for each in said[:MAX_PROBLEMS]]
     if said[MAX_PROBLEMS:]:
@@ -145,7 +145,7 @@ def answer_hover(document: OpenDocument, position: types.Position) -> types.Hove
 
 
 def answer_inlay_hints(document: OpenDocument, place: types.Range) -> list[types.InlayHint]:
-    """The shapes behind layers, in a part of the text."""
+    """The shapes after layers, in a part of the text."""
     at = document.at
     first, last = at.offset(place.start), at.offset(place.end)
     return [
@@ -260,7 +260,7 @@ def answer_formatting(document: OpenDocument) -> list[types.TextEdit]:
 
 
 MAX_ACTIONS = 200
-"""Actions that are offered at one place, and problems that are mended at once."""
+"""Actions that are offered at one place, and problems that are fixed at once."""
 
 
 def answer_code_actions(document: OpenDocument, place: types.Range) -> list[types.CodeAction]:
@@ -296,7 +296,7 @@ def _action(
 
 
 def _allow(document: OpenDocument, said: Diagnostic) -> types.CodeAction:
-    """Writes ``allow CODE "why"`` behind the last statement."""
+    """Writes ``allow CODE "why"`` after the last statement."""
     source = document.view.source
     end = document.view.document.statements[-1].span.end
     edit = Edit(Span(source, end, end), f'{source.line_end}{source.line_end}allow {said.code} "why"')

@@ -56,7 +56,7 @@ class UnreadError(Exception):
 
 
 class Documents:
-    """The open texts, and the files beside them.
+    """The open texts, and the files next to them.
 
     Args:
         workspace: What the editor says is open.

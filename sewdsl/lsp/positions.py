@@ -19,7 +19,7 @@ Units = Literal["utf-8", "utf-16", "utf-32"]
 class Positions:
     """The way between the characters of a text and the protocol's positions.
 
-    A place behind the end of a line is at its end, one behind the last line at the end of the text.
+    A place after the end of a line is at its end, one after the last line at the end of the text.
 
     Attributes:
         source: The text.

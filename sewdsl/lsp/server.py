@@ -45,7 +45,7 @@ class Server(LanguageServer):
 
     Args:
         version: Of sewdsl.
-        datasets: Names of the data sets.
+        datasets: Names of the datasets.
     """
 
     protocol: Protocol
@@ -96,11 +96,11 @@ class Server(LanguageServer):
             if uri in self._told and self._told[uri] is not self.documents[uri]:
                 self.tell(uri)
                 await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
-                if self._turn != turn:  # something else has changed, behind which this is done anew
+                if self._turn != turn:  # something else has changed, after which this is done again
                     return
 
     async def look_around(self, uri: str) -> None:
-        """Reads the files beside a text, so that the first search for a name finds them read."""
+        """Reads the files next to a text, so that the first search for a name finds them read."""
         for _ in self.documents.beside(uri):
             await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
         gc.freeze()  # as above

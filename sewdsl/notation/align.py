@@ -14,7 +14,7 @@ Way = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class ItemPosition:
-    """Where an item stands in a folded text.
+    """Where an item is in a folded text.
 
     Attributes:
         way: The way to it: places in sequences, sides of joins. Copies of a repeat have the same.
@@ -31,12 +31,12 @@ class ItemPosition:
 
 @dataclass(frozen=True)
 class Part:
-    """An item that stands for one copy only.
+    """An item that represents one copy only.
 
     Attributes:
         item: A layer, a join, or a call.
-        sides: The parts of a join's branch and shortcut; of what a call stands for.
-        place: Where it stands.
+        sides: The parts of a join's branch and shortcut; of what a call represents.
+        place: Where it is.
     """
 
     item: LayerText | JoinText | BlockText
@@ -58,7 +58,7 @@ def unroll_parts(folded: TextItems, words: Callable[[int], str], place: ItemPosi
     Args:
         folded: A sequence with repeats and calls.
         words: The text of a node, to be compared; of a join, its name.
-        place: Where the sequence stands.
+        place: Where the sequence is.
     """
     around = place or ItemPosition()
     return tuple(part for at, item in enumerate(folded) for part in _parts(item, words, around.inside(at)))
@@ -125,7 +125,7 @@ class Alignment:
         return found
 
     def _slide(self, pairs: list[Pair], start: int) -> None:
-        """Moves a run of items that only went, or only came, behind equal items, if it begins at an index."""
+        """Moves a run of items that only went, or only came, after equal items, if it begins at an index."""
         side = next((side for side in (0, 1) if pairs[start][1 - side] is None), None)
         if side is None or (start and pairs[start - 1][1 - side] is None):
             return
@@ -164,7 +164,7 @@ class Alignment:
         yield from self._best(one[row:], other[column:])
 
     def _best(self, one: Parts, other: Parts) -> Sequence[Pair]:
-        """The cheapest alignment; calls beside no other call are compared by what they stand for, if that is less."""
+        """The cheapest alignment; calls opposite no other call are compared by what they represent, if that is less."""
         pairs = list(self._cheapest(one, other))
         lone = {id(part) for pair in pairs for part, beside in (pair, pair[::-1]) if _lone(part, beside)}
         opened = _opened(one, lone), _opened(other, lone)
@@ -260,7 +260,7 @@ class Alignment:
 
 
 def _said(item: LayerText | JoinText | BlockText) -> str:
-    """What is compared of an item besides what is inside; what a call is named is not."""
+    """What is compared of an item, apart from what is inside; what a call is named is not."""
     match item:
         case LayerText(text=text):
             return text
@@ -271,15 +271,15 @@ def _said(item: LayerText | JoinText | BlockText) -> str:
 
 
 def _lone(part: Part | None, other: Part | None) -> bool:
-    """Whether a part is a call that no other call stands beside."""
+    """Whether a part is a call with no other call opposite it."""
     return part is not None and isinstance(part.item, BlockText) and not (other and isinstance(other.item, BlockText))
 
 
 def _opened(parts: Parts, calls: set[int]) -> Parts:
-    """A sequence with what some calls stand for in their place."""
+    """A sequence with what some calls represent in their place."""
     return tuple(inner for part in parts for inner in (call_body(part) if id(part) in calls else (part,)))
 
 
 def call_body(part: Part) -> Parts:
-    """What a call stands for; anything else by itself."""
+    """What a call represents; anything else by itself."""
     return part.sides[0] if isinstance(part.item, BlockText) else (part,)

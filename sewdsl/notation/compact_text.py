@@ -108,7 +108,7 @@ def _worth_it(definitions: Sequence[Definition], folded: TextItems, plain: TextI
 
 
 def body_unfolded(network: Network) -> tuple[NodeTexts, TextItems]:
-    """The body without repeats and calls; what is written of a node depends on where it stands, so it comes second."""
+    """The body without repeats and calls; what is written of a node depends on where it is, so it comes second."""
     wording = NodeTexts(network, item_nodes(network_items(network)))
     return wording, network_items(network, wording.node)
 

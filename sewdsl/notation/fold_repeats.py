@@ -15,17 +15,17 @@ SHORTEST, WORK = 256, 4_000_000
 """Periods up to so many items are looked for in any sequence; longer ones as far as so many comparisons go."""
 
 Calls = Callable[[TextItems], Iterator[tuple[int, int, BlockText]]]
-"""Gives, for a sequence, what blocks can stand for: (begin, end, call)."""
+"""Gives, for a sequence, what blocks can represent: (begin, end, call)."""
 
 
 def fold_repeats(items: TextItems, calls: Calls = lambda _: iter(())) -> TextItems:
-    """A sequence with repeats and calls of blocks in place of what they stand for.
+    """A sequence with repeats and calls of blocks in place of what they represent.
 
     What saves most text goes first, then what saves most in what is left; inside of repeats likewise.
 
     Args:
         items: Without repeats.
-        calls: Blocks that could stand for some of them.
+        calls: Blocks that could represent some of them.
     """
     return _Folding(calls).sequence(items)
 
@@ -37,9 +37,9 @@ class _Saving:
     Attributes:
         cost: Characters that it saves, negative.
         repeat: Whether it is a repeat; a call that saves as much goes first.
-        period: TextItems that are repeated, or that a call stands for.
-        start: Where what it stands for begins.
-        stop: Where it ends, with what is left over beside the last whole copy.
+        period: TextItems that are repeated, or that a call represents.
+        start: Where what it represents begins.
+        stop: Where it ends, with what is left over after the last whole copy.
     """
 
     cost: int

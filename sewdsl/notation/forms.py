@@ -17,6 +17,6 @@ FORMS: dict[str, Callable[[Network], str]] = {
     "tikz": tikz,
     "tikz-fragment": fragment,
 }
-"""By the name behind ``sewdsl notation --as``; the first is the default."""
+"""By the name after ``sewdsl notation --as``; the first is the default."""
 ENDINGS: dict[str, str] = {".net": "net"}
-"""The form that a file's ending stands for, unless another one is asked for."""
+"""The form that a file's ending means, unless another one is asked for."""

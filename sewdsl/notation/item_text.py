@@ -27,7 +27,7 @@ class LayerText:
     Attributes:
         text: As the language writes it: ``c32k3s1``, ``LIF(tau=3.0)``.
         op: What it is; inside a repeat, in the first copy.
-        node: Index of the node that it stands for; inside a repeat, in the first copy.
+        node: Index of the node that it represents; inside a repeat, in the first copy.
     """
 
     text: str
@@ -44,7 +44,7 @@ class JoinText:
         branch: Operand A; empty: the identity.
         shortcut: Operand S; empty: the identity.
         op: What it is.
-        node: Index of the node that it stands for; inside a repeat, in the first copy.
+        node: Index of the node that it represents; inside a repeat, in the first copy.
         fitting: Whether the shortcut is the identity where that fits: ``id or …``; only in definitions.
     """
 
@@ -63,7 +63,7 @@ class BlockText:
     Attributes:
         title: ``SEW Block``.
         arguments: ``c128s2, g=IAND``; empty: there are none.
-        items: What it stands for; inside a repeat, in the first copy.
+        items: What it represents; inside a repeat, in the first copy.
     """
 
     title: str
@@ -78,7 +78,7 @@ class RepeatText:
     Attributes:
         items: The sequence that is repeated; its nodes are those of the first copy.
         count: How often, at least twice.
-        copies: Each copy with its own nodes. A call may stand for more in one copy than in the next: where its input
+        copies: Each copy with its own nodes. A call may represent more in one copy than in the next: where its input
             has the width that it gives, its shortcut is the identity.
     """
 
@@ -94,7 +94,7 @@ class Definition:
     Attributes:
         title: The block's name.
         parameters: ``c, s=1``; empty: there are none.
-        items: What it stands for, with ``$(c)`` in the texts of layers.
+        items: What it represents, with ``$(c)`` in the texts of layers.
     """
 
     title: str
@@ -126,13 +126,13 @@ def item_text(item: TextItem) -> str:
 
 
 def definition_head(definition: Definition) -> str:
-    """What stands in front of what a block stands for: ``block SEW Block(c, s=1) = ``."""
+    """What precedes the items of a block: ``block SEW Block(c, s=1) = ``."""
     parameters = f"({definition.parameters})" if definition.parameters else ""
     return f"block {definition.title}{parameters} = "
 
 
 def shortcut_prefix(join: JoinText) -> str:
-    """What stands in front of a shortcut that is taken only where the identity does not fit."""
+    """What precedes a shortcut that is taken only where the identity does not fit."""
     return f"{IDENTITY} or " if join.fitting else ""
 
 

@@ -23,7 +23,7 @@ ALWAYS_WRITTEN = "s"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _RESERVED_WORDS = frozenset({"on", "off", "none", "true", "false", "in", "or"})
-"""Words that stand for something else than themselves."""
+"""Words that mean something else than themselves."""
 
 Some = TypeVar("Some", bound=Kind)
 
@@ -34,7 +34,7 @@ def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default:
     Args:
         kind: With all its arguments.
         settle: Fills in what depends on the surroundings; what it fills in by itself is not written.
-        default: Whose arguments stand in for those not written, where it is of the same kind: the header's neuron.
+        default: Whose arguments fill in for those not written, where it is of the same kind: the header's neuron.
 
     Raises:
         ValueError: no text is read as this, or an argument has a value that cannot be written.
@@ -80,7 +80,7 @@ def _written(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[A
 
 
 def _number(value: object) -> str:
-    """A value as it stands behind a letter; empty where it cannot."""
+    """A value as it follows a letter; empty where it cannot."""
     if isinstance(value, tuple) and len(set(value)) == 1:
         value = value[0]
     text = str(int(value)) if isinstance(value, bool) else format_value(value)
@@ -88,7 +88,7 @@ def _number(value: object) -> str:
 
 
 def value_text(value: object) -> str:
-    """A value as it stands behind ``=`` or a setting's key.
+    """A value as it follows ``=`` or a setting's key.
 
     Raises:
         ValueError: it cannot be written.
@@ -108,7 +108,7 @@ def value_text(value: object) -> str:
 
 @cache
 def _plain(text: str) -> bool:
-    """Whether a text may stand without quotes."""
+    """Whether a text may be written without quotes."""
     return bool(_WORD.fullmatch(text)) and text not in _RESERVED_WORDS and find(text) is None
 
 
@@ -158,7 +158,7 @@ class NodeTexts:
             raise UnwritableNetwork(self._network.nodes[index], str(error)) from error
 
     def alone(self, op: Op) -> str:
-        """The text of an op wherever it stands, before anything is filled in that depends on what follows.
+        """The text of an op wherever it is, before anything is filled in that depends on what follows.
 
         Raises:
             ValueError: there is none.

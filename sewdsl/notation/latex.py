@@ -74,7 +74,7 @@ def _letter(letter: str) -> str:
 
 
 BREAK = r"\allowbreak"
-"""Where a line of the paper may end: behind a hyphen, also in fonts in which TeX does not break there by itself."""
+"""Where a line of the paper may end: after a hyphen, also in fonts in which TeX does not break there by itself."""
 SOURCE_WIDTH = 80
 """Characters of a line of the source."""
 HYPHENATED = 6
@@ -84,7 +84,7 @@ HYPHENATED = 6
 def latex(network: Network) -> str:
     r"""A network as LaTeX prints it in running text: ``c32k3s1-\allowbreak BN-\allowbreak \{…\}*7-\allowbreak FC11``.
 
-    It needs no package, and typesets in any font; lines end behind hyphens, and at the blanks of a call.
+    It needs no package, and typesets in any font; lines end after hyphens, and at the blanks of a call.
 
     Args:
         network: Any network, as for :func:`sewdsl.notation.compact_text.compact_text`.

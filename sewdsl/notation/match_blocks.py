@@ -41,7 +41,7 @@ from sewdsl.syntax.tree import Sequence as WrittenSequence
 
 @dataclass(frozen=True)
 class BlockPattern:
-    """Tells quickly what a block cannot stand for.
+    """Tells quickly what a block cannot represent.
 
     Attributes:
         block: The definition.
@@ -81,7 +81,7 @@ class BlockPattern:
         return _alike(self.pattern, items)
 
     def guesses(self, items: TextItems) -> Iterator[dict[str, int]]:
-        """Values for the parameters, from the numbers that stand in some items: c of ``c32k3``, s of ``s2``."""
+        """Values for the parameters, from the numbers that are in some items: c of ``c32k3``, s of ``s2``."""
         ops = [item.op for item in walk_items(items) if isinstance(item, LayerText)]
         found: dict[str, list[int]] = {}
         for parameter in self.block.parameters:
@@ -173,15 +173,15 @@ Surroundings = tuple[tuple[int, ...], Activation | None]
 
 
 class Blocks:
-    """Finds what the blocks of a text could stand for in one network.
+    """Finds what the blocks of a text could represent in one network.
 
-    A block is tried for what looks like it, and stands for it if its call expands to the same text.
+    A block is tried for what looks like it, and represents it if its call expands to the same text.
 
     Args:
         network: The network.
         wording: The texts of its nodes.
         items: Its body, without repeats and calls.
-        own: Blocks of the text's own, beside those that every text may call.
+        own: Blocks of the text's own, in addition to those that every text may call.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class Blocks:
         return tuple(found)
 
     def calls(self, items: TextItems) -> Iterator[tuple[int, int, BlockText]]:
-        """What blocks without a join could stand for in a sequence: (begin, end, call).
+        """What blocks without a join could represent in a sequence: (begin, end, call).
 
         Nothing tells layers in a row from such a block: they are taken for a call only in a network that has calls of
         it, so that equal layers are written alike, called or not.
@@ -229,7 +229,7 @@ class Blocks:
                 yield at, at + length, block
 
     def _best(self, shapes: list[BlockPattern], items: TextItems, at: int) -> tuple[BlockText | None, int]:
-        """The call with the fewest arguments and least use of its surroundings, and how many items it stands for."""
+        """The call with the fewest arguments and least use of its surroundings, and how many items it represents."""
         found = []
         for order, shape in enumerate(shapes):
             part = items[at : at + shape.length]
@@ -281,7 +281,7 @@ class Blocks:
             yield f"{OWN_NEURON}={self._wording.alone(activation)}"
 
     def _expand(self, call: str, surroundings: Surroundings) -> TextItems | None:
-        """What a call stands for; None if there is something wrong with it."""
+        """What a call represents; None if there is something wrong with it."""
         key = call, surroundings
         if key not in self._expansions:
             self._expansions[key] = self._expanded(call, *surroundings)

@@ -33,18 +33,18 @@ from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, VERSION
 WIDTH = 120
 """Characters of a line."""
 MIN_LINE_LENGTH = 40
-"""Characters of a line that stand behind its indentation, however deep that is."""
+"""Characters of a line that follow its indentation, however deep that is."""
 STEP = 4
-"""By how much the formatter indents what stands inside of brackets."""
+"""By how much the formatter indents what is inside of brackets."""
 
 
 def wrap_sequence(items: TextItems, indent: int, used: int = 0) -> str:
-    """A sequence that goes on in the next line where a line is full, behind a ``-``; joins are opened up.
+    """A sequence that goes on in the next line where a line is full, after a ``-``; joins are opened up.
 
     Args:
         items: The sequence.
         indent: Blanks that the formatter will put in front of each line.
-        used: Characters that stand in front of the sequence in its first line; others are as short.
+        used: Characters that precede the sequence in its first line; others are as short.
     """
     whole, room = items_text(items), max(WIDTH - indent - used, MIN_LINE_LENGTH)
     return whole if len(whole) <= room else "\n".join(_lines(items, indent, room))

@@ -198,8 +198,8 @@ class Difference:
 def diff_networks(one: Network, other: Network) -> Difference:
     """What makes the second of two networks another than the first.
 
-    Bodies are compared item by item, as they stand in a text; so a layer that came in between is one change, though the
-    nodes behind it move. Where headers differ in their neuron, or in their join, ``SN`` and ``g`` stand for these, and
+    Bodies are compared item by item, as they are in a text; so a layer that came in between is one change, though the
+    nodes after it move. Where headers differ in their neuron, or in their join, ``SN`` and ``g`` mean these, and
     it is not said of every layer that it changed with them.
 
     Args:

@@ -1,4 +1,4 @@
-"""The node that stands for the network's input."""
+"""The node that represents the network's input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Input(Op, kind="input"):
-    """Gives what the caller passes in; stands at the head of every network, never in a body.
+    """Gives what the caller passes in; is at the head of every network, never in a body.
 
     Attributes:
         shape: ``(C, H, W)`` or ``(F,)`` of one time-step of one sample.

@@ -11,7 +11,7 @@ from sewdsl.passes.program import Program
 def use_channels_last(program: Program) -> tuple[Program, str]:
     """Stores the weights of convolutions channels-last; what they give follows, and what is computed from it.
 
-    oneDNN and cuDNN then need not turn every map over before a convolution and back behind it, and the sums of batch
+    oneDNN and cuDNN then need not turn every map over before a convolution and back after it, and the sums of batch
     norm run over neighbours.
 
     Law: the same outputs and gradients, apart from rounding, since a convolution adds up in another order, and what is

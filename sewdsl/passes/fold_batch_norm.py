@@ -10,9 +10,9 @@ from sewdsl.passes.program import ExecutionStep, Program
 
 
 def fold_batch_norm(program: Program) -> tuple[Program, str]:
-    """Puts every batch norm that still stands by itself behind a convolution or a linear layer into that layer's step.
+    """Puts every batch norm that is still on its own after a convolution or a linear layer into that layer's step.
 
-    In evaluation, the layer then runs with weights that give the normalised output at once. They are computed anew in
+    In evaluation, the layer then runs with weights that give the normalised output at once. They are computed again in
     each forward, from what the modules hold: nothing can be out of date. In training, both run as ever.
 
     Law: the same outputs and gradients, apart from rounding and what is decided by it: products of weights are rounded

@@ -1,4 +1,4 @@
-"""Batch norm, the neurons behind it and the join that takes their spikes in one step."""
+"""Batch norm, the neurons after it and the join that takes their spikes in one step."""
 
 from __future__ import annotations
 

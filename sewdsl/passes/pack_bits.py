@@ -13,7 +13,7 @@ WIDTHS = (1, 2, 4, 8)
 def pack_bits(program: Program) -> tuple[Program, str]:
     """Marks nodes whose values fit into 1, 2, 4 or 8 bits.
 
-    A layer that keeps its input for its gradient, such as a convolution behind a neuron or a join, then keeps it so.
+    A layer that keeps its input for its gradient, such as a convolution after a neuron or a join, then keeps it so.
 
     Law: the same outputs and gradients, to the bit.
     """

@@ -53,7 +53,7 @@ class Program:
         channels_last: Whether maps are stored with the channels of a place side by side.
         bits: In how many bits a value of a node is kept for the backward pass, by the node's index; none: as it is.
         lean: Whether less is stored of small tensors too, where storing them would take less time.
-        again: Nodes whose values are not kept for the backward pass but computed again in it.
+        again: Nodes whose values are not kept for the backward pass but recomputed in it.
     """
 
     network: Network

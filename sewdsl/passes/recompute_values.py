@@ -1,4 +1,4 @@
-"""Values that are computed again in the backward pass, so that a training step fits into the recipe's memory."""
+"""Values that are recomputed in the backward pass, so that a training step fits into the recipe's memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks beside one another, before training, on random input: Figures 5 to 8 of Fang et al. 2021."""
+"""Networks side by side, before training, on random input: Figures 5 to 8 of Fang et al. 2021."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def block_curves(network: Network, labels: Mapping[str, str], probe: str, seeds:
         seeds: At least one.
 
     Returns:
-        Of rates, O and A: where a block's last neuron is the one behind the addition, as in a Spiking block, A is O.
+        Of rates, O and A: where a block's last neuron is the one after the addition, as in a Spiking block, A is O.
     """
     found: dict[str, list[tuple[float, ...]]] = {}
     blocks: tuple[NamedResidual, ...] = ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MeasuredOperations:
-    """What a layer with weights computed; whole numbers, over all samples.
+    """What a layer with weights computed; integers, over all samples.
 
     Attributes:
         most: The layer, and what it computes at most for one sample.

@@ -1,1 +1,1 @@
-"""The live page: an editor beside the picture, the table and the problems of what is written in it."""
+"""The live page: an editor next to the picture, the table and the problems of what is written in it."""

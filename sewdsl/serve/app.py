@@ -35,7 +35,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-"""What the page may load: nothing from elsewhere. Styles stand in the editor's and the picture's own elements."""
+"""What the page may load: nothing from elsewhere. Styles are in the editor's and the picture's own elements."""
 
 
 class LocalOnlyGuard:

@@ -48,7 +48,7 @@ class BatchNorm(_BatchNorm):
 
         Args:
             x_TN: See the class.
-            repeats: How many equal time-steps each of these stands for: the statistics are the same, but the variance
+            repeats: How many equal time-steps each of these represents: the statistics are the same, but the variance
                 of more values is a little less biased.
         """
         if not self.training:

@@ -2,7 +2,7 @@
 
 It holds no more at once than it must. torch computes both gradients of a convolution in one go, with the input, the
 gradient of the output and the gradient of the input all there. Here the gradient of the weight comes first; the input,
-which may have been unpacked or computed again for it, is then given up, and only then is room made for the input's own
+which may have been unpacked or recomputed for it, is then given up, and only then is room made for the input's own
 gradient.
 """
 
@@ -68,7 +68,7 @@ def mask_padding_taps(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
 
 
 def conv2d_low_memory(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-    """What a layer gives for maps ``[N, C, H, W]``, under autocast in its number format."""
+    """What a layer gives for maps ``[N, C, H, W]``, under autocast in its dtype."""
     window, device = ConvWindow(layer.stride, layer.padding, layer.dilation, layer.groups), x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)

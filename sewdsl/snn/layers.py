@@ -86,7 +86,7 @@ class Flatten(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout with one mask for all time-steps of a sample, drawn anew in every forward.
+    """Dropout with one mask for all time-steps of a sample, drawn again in every forward.
 
     A mask that changed from step to step would be averaged away by the membrane potential.
 

@@ -17,7 +17,7 @@ from sewdsl.snn.kernels import max_pool
 from sewdsl.snn.time_steps import over_steps
 
 MAX_16_BIT_PLACES = 1 << 15
-"""Places that a whole number of 16 bits counts."""
+"""Places that an integer of 16 bits counts."""
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -58,7 +58,7 @@ class _Form:
         self._shape, self._strides = x.shape, x.stride()
 
     def like(self, g: Tensor) -> Tensor:
-        """A tensor of that form in the number format of another, whose numbers nobody looks at."""
+        """A tensor of that form in the dtype of another, whose numbers nobody looks at."""
         return g.new_empty_strided(self._shape, self._strides)
 
 

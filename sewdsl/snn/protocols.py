@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class SurrogateSpec(Protocol):
-    """The derivative that stands for the step function's in the backward pass."""
+    """The derivative that replaces the step function's in the backward pass."""
 
     def derivative(self, u: Any) -> Any:
         """σ'(u) for u = H - v_threshold."""

@@ -48,9 +48,9 @@ _DIGITS = str.maketrans(_BELOW + _ABOVE, "0123456789" * 2)
 
 
 def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...]] | None:
-    """The run of such digits at a place, how it is mended in words, and by a fix; None: there is none.
+    """The run of such digits at a place, how it is fixed in words, and by a fix; None: there is none.
 
-    The fix is safe where there is one reading: a count above the line behind a repeat, an argument below it behind its
+    The fix is safe where there is one reading: a count above the line after a repeat, an argument below it after its
     letter. A number above the line elsewhere may be a footnote's.
     """
     found = _RUN.match(source.text, offset)
@@ -100,12 +100,12 @@ def check_characters(source: Source, tokens: list[Token], diagnostics: Diagnosti
 
 
 def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> str:
-    """The ASCII text that a typographic character stands for between its neighbours.
+    """The ASCII text that a typographic character represents between its neighbours.
 
     Args:
         character: The character.
-        before: What stands before it.
-        after: What stands behind it.
+        before: What precedes it.
+        after: What follows it.
         dash: Whether it is read as a dash there.
     """
     if character == "\u00d7" and before.isdecimal() and after.isdecimal():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _VALUES = frozenset({"KEY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
-"""First words of statements whose values stand side by side."""
+"""First words of statements whose values are side by side."""
 _ALWAYS = frozenset({"_BAR", "_OR", "_ON"})
 """Tokens with a blank on both sides."""
 
@@ -37,7 +37,7 @@ class Spacing:
         previous: The token before.
         open: Kinds of the brackets that are open inside the statement.
         formula_closed: Whether the token before closes a ``$(``.
-        name_spaced: Whether the name that stands before, or is being read, has several words.
+        name_spaced: Whether the name that precedes, or is being read, has several words.
         defined: Whether a block's ``=`` was passed.
     """
 
@@ -123,7 +123,7 @@ class FormattedLine:
         comment: Its comment, byte for byte; empty without one.
         column: Where the comment stood in the source, from 1; 0 without one.
         indent: Blanks in front of a comment that has the line for itself.
-        width: Where a comment behind code begins, from 0; set by :func:`align`.
+        width: Where a comment after code begins, from 0; set by :func:`align`.
     """
 
     code: str = ""
@@ -134,7 +134,7 @@ class FormattedLine:
 
     @property
     def blank(self) -> bool:
-        """Whether nothing stands in it."""
+        """Whether there is nothing in it."""
         return not self.code and not self.comment
 
     @property
@@ -219,7 +219,7 @@ class LineLayout:
 
 
 def align_comments(rows: list[FormattedLine]) -> list[FormattedLine]:
-    """The rows with their comments in place: two blanks behind the code, or below each other where they were."""
+    """The rows with their comments in place: two blanks after the code, or below each other where they were."""
     run: list[FormattedLine] = []
     for row in [*rows, FormattedLine()]:
         if run and row.comment and row.column == run[0].column:
@@ -239,7 +239,7 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
 
     Line breaks within statements stay where they are. So do comments, byte for byte, and those that are aligned with
     each other stay aligned. Typographic characters are replaced, line ends become ``\n``, one blank line at most
-    stays where there were several, and a section has its braces on lines of their own or stands in a single line.
+    stays where there were several, and a section has its braces on lines of their own or is on a single line.
 
     Raises:
         SewdslError: the file has syntax errors, so nobody knows how it should look.
@@ -255,7 +255,7 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
 
 
 def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:
-    """The tokens of each line; a section over several lines is broken behind ``{`` and before ``}``."""
+    """The tokens of each line; a section over several lines is broken after ``{`` and before ``}``."""
     behind, before = set(), set()
     for statement in lines:
         if statement.section:

@@ -38,11 +38,11 @@ TokenType = Literal[
 ]
 """What a piece of text is:
 
-- ``keyword``: a statement's first word, ``on`` behind a section's name, ``or`` in a shortcut; ``key``: the name of a
+- ``keyword``: a statement's first word, ``on`` after a section's name, ``or`` in a shortcut; ``key``: the name of a
   setting or of an expected figure.
 - ``name``: a layer, a neuron, a join, an optimizer; ``block``: a name of several words, or one that is being defined.
 - ``argument``: the name of an argument, letters of compact ones, a block's parameter; ``value``: any other word, and a
-  data set's or a code's name with its hyphens.
+  dataset's or a code's name with its hyphens.
 - ``number``, ``unit`` (the M of 0.13M), ``string``, ``comment``.
 - ``operator``, ``separator`` (a comma), ``bracket``, ``formula`` (the brackets of ``$(…)``).
 - ``bad``: characters that the language does not know.
@@ -145,11 +145,11 @@ class _Walk:
         return self.tokens[index].type if index < len(self.tokens) else ""
 
     def _touched(self, index: int) -> bool:
-        """Whether nothing stands between a token and the next."""
+        """Whether nothing is between a token and the next."""
         return token_end(self.tokens[index]) == token_start(self.tokens[index + 1])
 
     def _word(self, index: int) -> int:
-        """Takes a word, with those behind it that are part of the same name."""
+        """Takes a word, with those after it that are part of the same name."""
         token = self.tokens[index]
         simple: dict[str, TokenType] = {"parameters": "argument", "place": "value"}
         if self._behind_formula(index):
@@ -188,7 +188,7 @@ class _Walk:
         return [("value", token_start(token), token_end(token))]
 
     def _behind_formula(self, index: int) -> bool:
-        """Whether a word goes on behind the ``)`` of a ``$(…)``, as k3 in ``c$(c)k3``."""
+        """Whether a word goes on after the ``)`` of a ``$(…)``, as k3 in ``c$(c)k3``."""
         return (
             bool(index)
             and self.tokens[index - 1] == ")"

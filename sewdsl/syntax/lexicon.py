@@ -35,7 +35,7 @@ TYPOGRAPHIC = {
     "\u27e8": "<",
     "\u27e9": ">",
 }
-"""Characters that stand for others, as PDF files and word processors leave them.
+"""Characters that represent others, as PDF files and word processors leave them.
 
 ``×`` between digits is an ``x``. A soft hyphen is a ``-`` at a line's end only: elsewhere it is not even seen.
 """
@@ -50,10 +50,10 @@ CLOSERS = {"RBRACE": "}", "MORE": ">", "_RSQB": "]", "_RPAR": ")"}
 """Kinds of closing brackets, each as it is written."""
 
 CONTINUATION_TOKENS = frozenset({"_DASH", "_EQUAL", "_BAR"})
-"""Behind these a statement goes on in the next line."""
+"""After these, a statement goes on in the next line."""
 
 HEADER_VALUE_COLUMN = 8
-"""Where the value of a header line begins in canonical text, counted from 0: right behind ``network``."""
+"""Where the value of a header line begins in canonical text, counted from 0: right after ``network``."""
 
 ALIGNED_KEYWORDS = frozenset({"KEY", "_BODY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
 """Kinds of first words that are padded to that column."""

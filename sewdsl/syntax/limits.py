@@ -12,7 +12,7 @@ class Limits:
     Attributes:
         source_bytes: Length of a source in UTF-8 (option ``source``).
         nesting: Brackets inside brackets, and operators in one ``$(…)`` (``nesting``).
-        repeat: The count behind ``*`` (``repeat``).
+        repeat: The count after ``*`` (``repeat``).
         nodes: Nodes of the expanded network (``nodes``).
         digits: Digits of an integer (``digits``).
         imports: Files that use files that use files (``imports``).

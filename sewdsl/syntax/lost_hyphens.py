@@ -21,7 +21,7 @@ Reads = Callable[[list[Token], str], bool]
 
 
 def rejoin_lines(source: Source, statements: list[Lines], reads: Reads, diagnostics: Diagnostics) -> list[Lines]:
-    """The statements, each with the lines behind it that only a lost hyphen keeps from being part of it.
+    """The statements, each with the lines after it that only a lost hyphen keeps from being part of it.
 
     Args:
         source: The text.
@@ -53,9 +53,9 @@ def _within_name(tokens: list[Token]) -> Iterator[tuple[str, str]]:
 
 
 def _may_go_on(before: list[Token], tokens: list[Token], *, with_body: bool) -> bool:
-    """Whether a line can be no statement of its own, and stands behind a network.
+    """Whether a line can be no statement of its own, and follows a network.
 
-    In a file without a body, a line behind a block may as well be the body, unless it is indented.
+    In a file without a body, a line after a block may as well be the body, unless it is indented.
     """
     first, *rest = tokens
     opener = before[0]
@@ -80,7 +80,7 @@ def _as_item(first: Token) -> Token:
 
 
 def _lost(source: Source, last: Token, diagnostics: Diagnostics) -> Token:
-    """Reports the hyphen that is lost behind a token; one in its place."""
+    """Reports the hyphen that is lost after a token; one in its place."""
     place = Span(source, token_start(last), token_end(last)).after
     diagnostics.report(
         "missing-hyphen",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lark import Token
 
 _LAYERS = re.compile(r"(?:C|Conv)[0-9]+\w*|FC[0-9]*|[ox][0-9]*C?[0-9]*", re.IGNORECASE)
-"""What stands right behind a number there, and behind none in ours."""
+"""What directly follows a number there, and no number in ours."""
 _OURS = re.compile(r"c[0-9]+k[0-9]\w*|[MA]Pk[0-9]\w*|SEW\w*")
 """What only our own notation has."""
 _CONVOLUTION = re.compile(r"C(?:onv)?([0-9]+)", re.IGNORECASE)
@@ -97,7 +97,7 @@ def _in_ours(number: Token, word: Token) -> str | None:
 
 
 def _place(source: Source, tokens: list[Token]) -> Span | None:
-    """The first layer of the other notation, no count with a lost hyphen behind; or the first of several numbers."""
+    """The first layer of the other notation, no count with a lost hyphen after it; or the first of several numbers."""
     for before, (number, word) in zip([None, *tokens], pairwise(tokens), strict=False):
         touching = number.type == "INTEGER" and token_end(number) == token_start(word)
         counts = before is not None and before.type == "_STAR"

@@ -37,7 +37,7 @@ def parse_compact(source: Source, diagnostics: Diagnostics, limits: Limits = DEF
 
 
 def parse_value(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> tuple[Value, ...] | None:
-    """The values of a setting, as they stand behind ``--set KEY=``; None if they have errors."""
+    """The values of a setting, as they follow ``--set KEY=``; None if they have errors."""
     return _Parser(source, diagnostics, limits).values()
 
 
@@ -126,7 +126,7 @@ class _Parser:
         return statement
 
     def _reads(self, tokens: list[Token], rule: str) -> bool:
-        """Whether tokens follow a rule once mended, of which nothing is said."""
+        """Whether tokens follow a rule once fixed, of which nothing is said."""
         if any(token_start(token) in self.broken for token in tokens):
             return False
         return self.tries.parse(tokens, rule) is not None

@@ -61,7 +61,7 @@ _ITEMS = frozenset({"WORD", "LBRACE", "LESS"})
 def add_missing_body(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
     """Reports a network without ``body`` before it, and makes it the body.
 
-    Says nothing where that is not the only reading: the file has a body, more than one such line, or one behind a
+    Says nothing where that is not the only reading: the file has a body, more than one such line, or one after a
     block that may go on there.
     """
     bare = [i for i, lines in enumerate(statements) if _is_network(lines.tokens)]

@@ -102,7 +102,7 @@ def _print_parameter(parameter: tree.BlockParameter) -> str:
 
 
 def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.Claim | tree.Allow) -> Iterator[str]:
-    """The texts that stand side by side in a statement's line."""
+    """The texts that are side by side in a statement's line."""
     match statement:
         case tree.Setting():
             yield statement.key.text
@@ -122,7 +122,7 @@ def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.C
 
 
 def _group(statement: tree.Statement) -> object:
-    """What stands together: equal for statements without a blank line between them."""
+    """What belongs together: equal for statements without a blank line between them."""
     if isinstance(statement, tree.Section):
         return id(statement)
     groups: dict[type, str] = {

@@ -1,4 +1,4 @@
-"""Mistakes with one reading only: each is reported, and parsing goes on as if it were mended."""
+"""Mistakes with one reading only: each is reported, and parsing goes on as if it were fixed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SEQUENCE_STARTS = {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_BAR": "|", "_OR"
 
 @dataclass(frozen=True)
 class TokenRepair:
-    """What stands in for what is missing.
+    """What is put in for what is missing.
 
     Attributes:
         tokens: Fed to the parser before the token that it did not expect.

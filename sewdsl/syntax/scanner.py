@@ -67,7 +67,7 @@ def parser(language: Language = NET_LANGUAGE) -> Lark:
 def scan(source: Source, language: Language = NET_LANGUAGE) -> list[Token]:
     r"""All tokens of a text, comments and newlines included; never fails, since the last kind takes any character.
 
-    For Lark a line ends in ``\n`` alone. Where one ends in ``\r``, lines and columns are counted anew, as the source
+    For Lark a line ends in ``\n`` alone. Where one ends in ``\r``, lines and columns are counted again, as the source
     counts them.
     """
     found = list(parser(language).lex(source.text))
@@ -84,5 +84,5 @@ def token_start(token: Token) -> int:
 
 
 def token_end(token: Token) -> int:
-    """Offset behind a token's last character."""
+    """Offset after a token's last character."""
     return cast("int", token.end_pos)

@@ -1,4 +1,4 @@
-"""Drives Lark's parser over the tokens of one statement, mending what can be mended."""
+"""Drives Lark's parser over the tokens of one statement, fixing what can be fixed."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ class StatementParser:
             report_unexpected(situation, self.diagnostics)
 
     def _end(self, tokens: list[Token]) -> Token:
-        """The token behind the last."""
+        """The token after the last."""
         place = token_end(tokens[-1]) if tokens else len(self.source.text)
         span = Span(self.source, place, place)
         return Token("$END", "", place, span.line, span.column, span.line, span.column, place)
 
 
 def _go_on(parser: InteractiveParser, mended: TokenRepair, token: Token) -> Any:
-    """Feeds what stands in for what is missing, then the token itself unless that was too much."""
+    """Feeds what is put in for what is missing, then the token itself unless that was too much."""
     for missing in mended.tokens:
         parser.feed_token(missing)
     return None if mended.skip else parser.feed_token(token)

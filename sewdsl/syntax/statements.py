@@ -122,7 +122,7 @@ def statements(tokens: list[Token], brackets: BracketPairs) -> list[Lines]:
 
 
 def mark_alternatives(tokens: list[Token]) -> None:
-    """Makes ``or`` a keyword where it stands behind the ``|`` of a join, in no other bracket."""
+    """Makes ``or`` a keyword where it follows the ``|`` of a join, in no other bracket."""
     stack: list[bool] = []
     for token in tokens:
         if token.type in {"_LSQB", "_LPAR", "_OPEN", "LBRACE", "LESS"}:

@@ -95,7 +95,7 @@ class Word(SyntaxNode):
 class Name(SyntaxNode):
     """Words and interpolations that name one thing: ``SEW Block``, ``c$(c)k3``.
 
-    Parts that touch in the text are one word; ``spaced[i]`` tells whether white space stands before part i.
+    Parts that touch in the text are one word; ``spaced[i]`` tells whether white space precedes part i.
     """
 
     parts: tuple[Word | Interpolation, ...]
@@ -165,7 +165,7 @@ class Sequence(SyntaxNode):
 
 
 Value = Number | Quantity | Size | Text | Interpolation | Call
-"""What can stand behind ``=`` or a setting's key; a bare word is a Call without arguments."""
+"""What can follow ``=`` or a setting's key; a bare word is a Call without arguments."""
 
 
 # --- a file ------------------------------------------------------------------------------------------------

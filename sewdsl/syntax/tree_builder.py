@@ -191,5 +191,5 @@ class TreeBuilder:
 
 
 def _missing(item: tree.Item) -> bool:
-    """Whether an item stands only for one that is not there."""
+    """Whether an item only marks where one is missing."""
     return isinstance(item, tree.Call) and item.name.plain == ""

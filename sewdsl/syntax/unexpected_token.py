@@ -54,7 +54,7 @@ class ParseFailure:
         return "the end of the line" if self.rule in {"statement", "setting"} else "the end"
 
     def span(self, token: Token) -> Span:
-        """Where a token stands."""
+        """Where a token is."""
         return Span(self.source, token_start(token), token_end(token))
 
     @property
@@ -190,7 +190,7 @@ def _on(at: ParseFailure) -> MistakeHelp | None:
 
 
 def _entries(at: ParseFailure) -> MistakeHelp | None:
-    """Braces behind a setting."""
+    """Braces after a setting."""
     keyed = at.token.type == "LBRACE" and at.tokens[0].type == "KEY"
     return MistakeHelp("only a section, such as 'train', has entries in braces") if keyed else None
 
@@ -215,7 +215,7 @@ def _path(at: ParseFailure) -> MistakeHelp | None:
 
 
 def _depths(tokens: list[Token]) -> Iterator[int]:
-    """How many brackets are open behind each token."""
+    """How many brackets are open after each token."""
     depth = 0
     for token in tokens:
         depth += (token.type in OPENERS) - (token.type in CLOSERS)

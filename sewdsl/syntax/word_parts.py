@@ -19,7 +19,7 @@ NUMBER = r"(?>[0-9]+(?:\.[0-9]+)?(?:[x×][0-9]+)?)"
 HEAD = r"(?>[A-Z]+|[a-z]+)"
 """A name that compact arguments may follow."""
 ARGUMENTS = rf"(?>{NUMBER}?(?:[a-z]{NUMBER})*)"
-"""Compact arguments behind a name; the first may have no letter."""
+"""Compact arguments after a name; the first may have no letter."""
 LETTERED = rf"(?>(?:[a-z]{NUMBER})*)"
 """Compact arguments that all have a letter."""
 
@@ -45,7 +45,7 @@ def split_block_arguments(text: str, offset: int, *, goes_on: bool) -> list[Piec
 
 
 def split_after_formula(text: str, offset: int) -> list[Piece]:
-    """The pieces of a word that goes on behind a ``$(…)``."""
+    """The pieces of a word that goes on after a ``$(…)``."""
     found = _LETTERED_OPEN.fullmatch(text)
     return _parts(text, offset) if found else [("name", offset, offset + len(text))]
 

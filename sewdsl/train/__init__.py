@@ -1,1 +1,1 @@
-"""From a network with a recipe to a trained one: data sets, the training loop, and the folder that a run leaves."""
+"""From a network with a recipe to a trained one: datasets, the training loop, and the folder that a run leaves."""

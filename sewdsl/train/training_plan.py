@@ -33,7 +33,7 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
         folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
 
     Raises:
-        SewdslError: the spec has errors, has no recipe, names a data set that does not exist, or does not fit its data.
+        SewdslError: the spec has errors, has no recipe, names a dataset that does not exist, or does not fit its data.
     """
     network = compilation.result()
     diagnostics = Diagnostics()
@@ -50,7 +50,7 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
 
 
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
-    """What :func:`plan` refuses in a valid network with a recipe, as warnings: a data set may be defined elsewhere."""
+    """What :func:`plan_training` refuses in a valid network, as warnings: a dataset may be defined elsewhere."""
     network, diagnostics = compilation.network, Diagnostics()
     if network is not None and network.recipe is not None and compilation.valid:
         _fitting(network, network.recipe, None, _Places(compilation), diagnostics)
@@ -60,7 +60,7 @@ def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
 def _fitting(
     network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Diagnostics
 ) -> DataSet | None:
-    """The data set of a recipe, held against the network; None where there is none of its name."""
+    """The dataset of a recipe, held against the network; None where there is none of its name."""
     kind = find(recipe.on)
     if kind is None:
         span = place.data(recipe.on)
@@ -145,7 +145,7 @@ class _Places:
         return next((setting.span for setting in settings if setting.key.text == key), self.body)
 
     def data(self, name: str) -> Span:
-        """The data set's name behind ``train on``."""
+        """The dataset's name after ``train on``."""
         section = self._assembly.sections["train"] if self._assembly else None
         if section is None:
             return self.body

@@ -1,4 +1,4 @@
-"""The rules of the paper's theory, by its numbers, and beside what torch computes."""
+"""The rules of the paper's theory, by its numbers, and compared with what torch computes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def said(body: str, **settings: str) -> list[Diagnostic]:
 
 
 def test_the_paper_s_numbers() -> None:
-    """Sec. 4.1: σ'(0 - v_threshold) and σ'(1 - v_threshold) behind Figures 6, 7 and 8."""
+    """Sec. 4.1: σ'(0 - v_threshold) and σ'(1 - v_threshold) of Figures 6, 7 and 8."""
     gentle, steep = (catalogue()["ATan"].model_validate({"alpha": alpha}) for alpha in (2.0, 3.0))
     assert surrogate_slopes(neuron("IF", surrogate=gentle)) == pytest.approx((0.092, 1), abs=5e-4)
     assert surrogate_slopes(neuron("IF", v_threshold=0.5, surrogate=gentle)) == pytest.approx((0.288, 0.288), abs=5e-4)

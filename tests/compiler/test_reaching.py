@@ -52,7 +52,7 @@ def test_shipped_networks_follow_the_option_or_refuse_it(name: str) -> None:
         {"neuron": "IF"},  # a bare IF takes the arguments of the line
         {"set": {"neuron.v_threshold": 2.0}},
         {"neuron": "IF(v_threshold=0.5)"},
-        {"neuron": "LIF", "set": {"body": "c4k3-BN-IF-SEW Block-GAP-FC3"}},  # its user has named it beside the option
+        {"neuron": "LIF", "set": {"body": "c4k3-BN-IF-SEW Block-GAP-FC3"}},  # its user has named it with the option
     ],
 )
 def test_what_is_meant(change: Options) -> None:

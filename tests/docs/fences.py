@@ -13,10 +13,10 @@ _NUMBER = re.compile(r"\d[\d,]*\.\d+(?:e[+-]?\d+)?|\d{1,3}(?:,\d{3})+")
 
 
 class Fence(NamedTuple):
-    """What stands between two fences.
+    """What is between two fences.
 
     Attributes:
-        kind: What it holds, as is said behind the opening fence; empty where nothing is, or in an indented block.
+        kind: What it holds, as is said after the opening fence; empty where nothing is, or in an indented block.
         title: The name of the file that it is, if it is one.
         line: Where it begins.
         text: What it holds.
@@ -53,7 +53,7 @@ def session(text: str) -> list[tuple[str, str]]:
 
 
 def agrees(wanted: str, printed: str, *, leeway: float = 0) -> bool:
-    """Whether a command prints what is shown; ``...`` stands for anything.
+    """Whether a command prints what is shown; ``...`` matches anything.
 
     Args:
         wanted: As shown.

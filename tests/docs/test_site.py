@@ -28,7 +28,7 @@ def test_every_page_can_be_reached() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_is_made_from_the_code_is_as_the_code_is_now(page: str) -> None:
-    """Otherwise ``python -m docs.site.pages`` writes it anew."""
+    """Otherwise ``python -m docs.site.pages`` writes it again."""
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == made(page)
 
 
@@ -54,7 +54,7 @@ def test_what_it_holds(site: Path, page: str, held: list[str]) -> None:
 
 
 def test_every_fence_is_one(site: Path) -> None:
-    """Where mkdocs does not know what stands behind one, it takes it for prose."""
+    """Where mkdocs does not know what follows one, it takes it for prose."""
     assert [path for path in site.rglob("*.html") if "```" in path.read_text(encoding="utf-8")] == []
 
 

@@ -117,7 +117,7 @@ def _python(page: Page, fence: Fence) -> None:
 
 
 def _text(page: Page, fence: Fence) -> None:
-    """What stands in a console of the page too."""
+    """What is in a console of the page too."""
     shown = "".join(other.text for other in page.fences if other.kind == "console")
     for line in fence.text.splitlines():
         assert line in shown, line
@@ -142,7 +142,7 @@ KINDS: dict[str, Callable[[Page, Fence], object]] = {
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one folder, in order: a file that is shown or made is there for what comes behind it."""
+    """In one folder, in order: a file that is shown or made is there for what comes after it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for programs that a page starts

@@ -29,7 +29,7 @@ def applied(text: str, edits: list[Edit]) -> str:
 
 
 def marked(before: str, word: str) -> tuple[EditorView, int]:
-    """The text with its cursor in a word behind some other text."""
+    """The text with its cursor in a word after some other text."""
     place = TEXT.index(word, TEXT.index(before))
     return at_cursor(f"{TEXT[:place]}‸{TEXT[place:]}")
 

@@ -1,4 +1,4 @@
-"""Blocks that stand in place of others."""
+"""Blocks that replace others."""
 
 from __future__ import annotations
 

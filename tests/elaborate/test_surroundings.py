@@ -1,4 +1,4 @@
-"""What stands around a layer decides what it means: caches, alternatives, names, nested blocks."""
+"""What is around a layer decides what it means: caches, alternatives, names, nested blocks."""
 
 import os
 import time

@@ -142,7 +142,7 @@ class DVSBlock(nn.Module):
 
 
 class DVSNet(nn.Module):
-    """``ResNetN``: of each width, a convolution that reaches it and then blocks, a pool behind each of them.
+    """``ResNetN``: of each width, a convolution that reaches it and then blocks, a pool after each of them.
 
     Args:
         widths: Of the blocks.

@@ -27,7 +27,7 @@ FILE = "sewdsl 1\n"
 
 
 def ask(text: str, random: Random) -> None:
-    """Everything about a text; that it is used by a file, and that it is mended, for some."""
+    """Everything about a text; that it is used by a file, and that it is fixed, for some."""
     source = Source("t", text)
     for lexed in (tokens(source), compact_tokens(source)):
         _ordered([span for _, span in lexed], source)

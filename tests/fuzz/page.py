@@ -33,7 +33,7 @@ JSON = "application/json"
 
 
 class _Served:
-    """A server, its folder, and a file beside that folder which nobody may read or write."""
+    """A server, its folder, and a file next to that folder which nobody may read or write."""
 
     def __init__(self) -> None:
         self._home = tempfile.TemporaryDirectory()
@@ -60,7 +60,7 @@ def _served() -> _Served:
 
 
 def ask(text: str, random: Random) -> None:
-    """One request that the text is in, and at times another behind it, which has to be answered."""
+    """One request that the text is in, and at times another after it, which has to be answered."""
     served = _served()
     random.choices(_KINDS, _SHARES)[0](served, text, random)
     assert served.secret.read_text() == SECRET

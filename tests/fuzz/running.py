@@ -67,7 +67,7 @@ class Outcome:
 def run(
     target: str, seed: int, first: int, count: int, *, bound: float | None = None, limit: float | None = None
 ) -> Iterator[Outcome]:
-    """Asks about texts, going on behind one that hangs; yields what is known, the same object, after each text.
+    """Asks about texts, going on after one that hangs; yields what is known, the same object, after each text.
 
     Args:
         target: The module of this folder.

@@ -37,7 +37,7 @@ HEADS = (
     "sewdsl 1\ninput 2x8x8\nbody g[BN | ",
     "sewdsl 1\ninput 2x8x8\nbody c$(",
 )
-"""What stands before a hostile part, so that it is reached in every context."""
+"""What precedes a hostile part, so that it is reached in every context."""
 
 _SIGNS = (
     *(
@@ -282,7 +282,7 @@ def nested(random: Random, size: int) -> str:
 
 
 def doubling(random: Random, size: int) -> str:
-    """Blocks that call each other more than once: a short text that stands for exponentially many layers."""
+    """Blocks that call each other more than once: a short text that represents exponentially many layers."""
     leaf = random.choice(
         ("BN", "id", "{BN}*$(n)", "c$(n)k3", "Blok$(n)", "SN", "g[BN | id]", "{id}*9999", "c$(n-1)k1", "X")
     )

@@ -1,7 +1,7 @@
 """Asks a target about texts, one after the other, and says on the standard output what it is at, as lines of JSON.
 
 Before each text the limit of this process's processor time is set, so that the system ends a process that hangs; where
-it hung stands on the standard error.
+it hung is written to the standard error.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ def _wrong() -> dict[str, str]:
 
 
 def _documented() -> dict[str, tuple[str, str]]:
-    """What stands between fences, with the language named there."""
+    """What is between fences, with the language named there."""
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return {
         f"{page.relative_to(ROOT)}#{number}": (language, text)
@@ -26,7 +26,7 @@ def _documented() -> dict[str, tuple[str, str]]:
 
 
 def files() -> dict[str, str]:
-    """Texts of ``.net`` files by where they stand."""
+    """Texts of ``.net`` files by where they are."""
     shipped = sorted(path for folder in ("nets", "tests") for path in (ROOT / folder).rglob("*.net"))
     found = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in shipped}
     found |= {
@@ -38,7 +38,7 @@ def files() -> dict[str, str]:
 
 
 def strings() -> dict[str, str]:
-    """Compact strings by where they stand."""
+    """Compact strings by where they are."""
     found = {
         name: text.strip()
         for name, (language, text) in _documented().items()

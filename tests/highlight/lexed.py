@@ -33,7 +33,7 @@ _MAY_BE: dict[str, set[TokenType]] = {
     "BAD": {"bad"},
 }
 MAY_BE = {kind: pieces for kinds, pieces in _MAY_BE.items() for kind in kinds.split()}
-"""What the pieces of a compiler's token may be, wherever it stands."""
+"""What the pieces of a compiler's token may be, wherever it is."""
 
 
 def in_a_file(text: str) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""The corpus of invalid inputs: each is answered with the codes, places and fixes that stand beside it."""
+"""The corpus of invalid inputs: each is answered with the codes, places and fixes that are next to it."""
 
 import tomllib
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def test_said(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_fixed(name: str) -> None:
-    """The fixes give the text that stands in the corpus, and what they mend is not said of it again."""
+    """The fixes give the text that is in the corpus, and what they fix is not said of it again."""
     case = CASES[name]
     compilation = read(case)
     assert compilation.found is not None
@@ -57,7 +57,7 @@ def test_safe_fixes_make_nothing_worse(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_readable(name: str) -> None:
-    """Every message is one line without a full stop, and every error says how to mend it or what it got."""
+    """Every message is one line without a full stop, and every error says how to fix it or what it got."""
     for diagnostic in read(CASES[name]).diagnostics:
         assert "\n" not in diagnostic.message
         assert not diagnostic.message.endswith(".")

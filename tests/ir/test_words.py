@@ -19,7 +19,7 @@ def test_what_is_written_is_read_again(value: object) -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_decimals_are_read_again(value: float) -> None:
-    """All of them, also where Python would write more digits of a whole number than the language reads."""
+    """All of them, also where Python would write more digits of an integer than the language reads."""
     read_again(value)
 
 

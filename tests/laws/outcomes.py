@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
     Attributes:
         y: The output at every time-step.
         gradients: Of the input and of all parameters, by name.
-        state: What would be saved behind it.
+        state: What would be saved after it.
         error: What was said instead.
     """
 
@@ -105,7 +105,7 @@ def _margins(model: nn.Module) -> Iterator[list[float]]:
         return fire(u, surrogate)
 
     def look(module: nn.Module, x: tuple[Tensor, ...], _: Tensor) -> None:
-        if not torch.equal(x[0], x[0].round()):  # whole numbers are the same numbers whatever the order of sums
+        if not torch.equal(x[0], x[0].round()):  # integers are the same numbers whatever the order of sums
             found.append(
                 _gap(module, x[0].detach()) if isinstance(module, MaxPool2d) else float(x[0].detach().abs().min())
             )

@@ -95,7 +95,7 @@ def test_random_overrides(value: str, key: str) -> None:
 @settings(max_examples=500)
 @given(NETWORKS)
 def test_fixes_apply(text: str) -> None:
-    """A text with a lost hyphen is mended to one that says nothing of it."""
+    """A text with a lost hyphen is fixed to one that says nothing of it."""
     broken = text.replace("BN-IF", "BNIF", 1)
     compilation = sewdsl.read(broken, input="2x16x16")
     found = [d for d in compilation.diagnostics if d.code == "missing-hyphen"]

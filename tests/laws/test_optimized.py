@@ -107,7 +107,7 @@ def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers:
 def test_what_is_computed_again_is_the_same_to_the_bit(
     drawn: Drawn, level: int, numbers: Numbers, *, training: bool, chosen: list[bool], lean: bool
 ) -> None:
-    """But for what draws lots, and would draw anew: it is always kept."""
+    """But for what draws lots, and would draw again: it is always kept."""
     program = replace(optimize_program(drawn.network, level), lean=lean)
     steps = [step for step in program.steps if all(drawn.network.nodes[i].op.repeatable for i in step.nodes)]
     again = frozenset(step.gives for step, yes in zip(steps, cycle(chosen), strict=False) if yes)

@@ -1,4 +1,4 @@
-"""Values that are computed again are the same to the bit, and so are the gradients."""
+"""Values that are recomputed are the same to the bit, and so are the gradients."""
 
 import gc
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Losses of a few steps of training, written down: whatever makes a network faster moves none of them.
 
-``UPDATE_GOLDEN=1`` writes them anew, which is a change of behaviour and belongs into the changelog.
+``UPDATE_GOLDEN=1`` writes them again, which is a change of behaviour and belongs into the changelog.
 """
 
 import json

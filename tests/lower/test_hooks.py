@@ -346,7 +346,7 @@ def test_weights_that_are_made_of_others(how: str, train: bool) -> None:  # noqa
 
 @pytest.mark.parametrize("made", [False, True])
 def test_a_weight_is_not_taken_for_a_copy_of_what_is_packed(monkeypatch: pytest.MonkeyPatch, made: bool) -> None:  # noqa: FBT001
-    """Under autocast a layer keeps copies of both in another number format; here both have 72 numbers."""
+    """Under autocast a layer keeps copies of both in another dtype; here both have 72 numbers."""
     gradients = []
     for large in (1, 1 << 20):
         monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", large)

@@ -1,4 +1,4 @@
-"""Each answer about a text of 256 KiB takes a bounded time, whatever stands in it."""
+"""Each answer about a text of 256 KiB takes a bounded time, whatever is in it."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def test_whole_texts(tmp_path: Path) -> None:
 
 
 def test_a_large_network_as_one_types(tmp_path: Path) -> None:
-    """Of many versions in a row the last is spoken about; prints how long an answer takes behind a keystroke."""
+    """Of many versions in a row the last is spoken about; prints how long an answer takes after a keystroke."""
     text = shipped_networks()["sew-resnet-152"].read_text(encoding="utf-8")
 
     async def what(editor: Editor) -> None:

@@ -1,4 +1,4 @@
-"""A text is checked against the files that it uses as they stand: in the editor if they are open, else on the disk."""
+"""A text is checked against the files that it uses as they are: in the editor if they are open, else on the disk."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_used_file_need_not_be_saved_at_all(tmp_path: Path) -> None:
 
 
 def test_answers_follow_what_is_not_saved(tmp_path: Path) -> None:
-    """Hover, definition and the places of a new name are those of the text that stands in the editor."""
+    """Hover, definition and the places of a new name are those of the text that is in the editor."""
     moved = LIBRARY.replace("block Mine(c) = c", "# 😀\n\nblock   Mine(c) = BN-c")
 
     async def what(editor: Editor) -> None:

@@ -68,7 +68,7 @@ def test_parameters(name: str, parameters: int) -> None:
     ],
 )
 def test_claims(name: str, *, differs: bool) -> None:
-    """A figure that does not follow from the printed string stands beside the computed one."""
+    """A figure that does not follow from the printed string is shown next to the computed one."""
     codes = [d.code for d in sewdsl.read(name).diagnostics]
     assert ("claim-differs" in codes) == differs
 

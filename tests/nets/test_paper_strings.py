@@ -74,7 +74,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize(("text", "parameters"), DAMAGED.items())
 def test_lost_hyphens(text: str, parameters: int) -> None:
-    """The four losses that stand in public repositories, each with a fix."""
+    """The four losses found in public repositories, each with a fix."""
     compilation = sewdsl.read(text, **DVS)  # type: ignore[arg-type]
     assert [d.code for d in compilation.diagnostics] == ["missing-hyphen"]
     assert compilation.found is not None

@@ -15,7 +15,7 @@ class Figure(NamedTuple):
     """One picture.
 
     Attributes:
-        comment: What stands before it.
+        comment: What precedes it.
         boxes: Names of the boxes and circles, in order, with their styles.
         texts: What is in them, by their names.
         edges: Between names, in order; forks are nodes as well.
@@ -86,7 +86,7 @@ def _figure(comment: str, lines: list[str], styles: set[str]) -> Figure:
 
 
 def balanced(text: str) -> bool:
-    """Whether braces match, and what stands in formulas is closed on its line."""
+    """Whether braces match, and what is in formulas is closed on its line."""
     depth = 0
     for letter in re.findall(r"\\.|[{}]", text, re.DOTALL):
         depth += {"{": 1, "}": -1}.get(letter, 0)

@@ -69,7 +69,7 @@ def test_alignment_keeps_both(one: str, other: str) -> None:
 @settings(max_examples=100)
 @given(ITEMS, st.data())
 def test_one_layer_more_is_one_change(items: list[str], data: st.DataObject) -> None:
-    """Wherever it comes in, also within what had a name, and whatever moves behind it."""
+    """Wherever it comes in, also within what had a name, and whatever moves after it."""
     at = data.draw(st.integers(0, len(items)))
     head = ["c4k3", "BN", "IF"]
     texts = "-".join([*head, *items]), "-".join([*head, *items[:at], "DP0.125", *items[at:]])
@@ -218,7 +218,7 @@ def test_texts(texts: tuple[str, str]) -> None:
 
 
 def test_headers() -> None:
-    """A neuron that changed in the header is said once; one beside it is said of the layer."""
+    """A neuron that changed in the header is said once; one written at a layer is said of that layer."""
     one, other = (
         sewdsl.load("c4k3-SN-c4k3-IF-c4k3-SN", input="2x8x8", neuron=neuron) for neuron in ("LIF", "LIF(tau=3.0)")
     )

@@ -162,7 +162,7 @@ def test_names_that_are_made_up() -> None:
 
 
 def test_long_lines() -> None:
-    """They end behind a hyphen, or within brackets; none is longer than 120 characters."""
+    """They end after a hyphen, or within brackets; none is longer than 120 characters."""
     branch = "-".join(f"c4k{2 * size + 1}-BN-LIF(tau={size + 2}.5)" for size in range(12))
     text = f"{branch}-ADD[{branch} | {branch}]-{{{branch}-DP}}*2-FC3"
     made = sewdsl.load(text, input="4x32x32")

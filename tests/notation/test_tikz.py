@@ -288,7 +288,7 @@ def test_names_are_only_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["7b-net", "sew-resnet-50", "own"])
 def test_golden(name: str) -> None:
-    """The whole text; with UPDATE_GOLDEN=1 in the environment, the file is written anew."""
+    """The whole text; with UPDATE_GOLDEN=1 in the environment, the file is written again."""
     file, text = GOLDEN / f"{name}.tex", tikz(own() if name == "own" else sewdsl.load(name))
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text(text, encoding="utf-8", newline="")

@@ -39,7 +39,7 @@ def test_same_outputs_and_gradients(body: str) -> None:
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_every_map_is_stored_so(body: str) -> None:
-    """Also behind neurons, joins, pools and norms: a layer that turned its maps over would cost more than it saves."""
+    """Also after neurons, joins, pools and norms: a layer that turned its maps over would cost more than it saves."""
     model = build(body, 1)
     turned: list[str] = []
 

@@ -97,7 +97,7 @@ def test_no_bound_is_exceeded() -> None:
 
 @pytest.mark.parametrize("p", ["", "0.2", "0"])
 def test_dropout_passes_spikes_in_evaluation(p: str) -> None:
-    """What drops in training multiplies there; a network at work adds, and counts stay counts behind a pool."""
+    """What drops in training multiplies there; a network at work adds, and counts stay counts after a pool."""
     network = sewdsl.load(f"c2k3-BN-IF-SEW Block-DP{p}-MPk2s2-DP{p}-FC3", input="1x4x4")
     *_, last = operation_bounds(network)
     assert (last.node.name, last.real, last.upper) == ("fc1", False, 2)

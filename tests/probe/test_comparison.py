@@ -104,7 +104,7 @@ def test_panels() -> None:
 def test_no_two_networks_look_alike(first: int, second: int, colours: int) -> None:
     curve = found("rates")[0]
     every = [replace(curve, labels={"a": str(a), "b": str(b)}) for a in range(first) for b in range(second)]
-    lines = plot_panels(every, "R").axes[0].get_lines()[1:]  # behind the mark of the downsample block
+    lines = plot_panels(every, "R").axes[0].get_lines()[1:]  # after the mark of the downsample block
     looks = {(str(line.get_color()), str(line.get_linestyle())) for line in lines}
     assert (len(looks), len({colour for colour, _ in looks})) == (first * second, colours)
 

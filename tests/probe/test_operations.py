@@ -133,7 +133,7 @@ def test_counts_are_more_than_events() -> None:
 
 @pytest.mark.parametrize("optimize", [0, 1])
 def test_a_static_input_is_computed_once(optimize: int) -> None:
-    """The layer behind the image, and one behind that with no neuron between; not where the image is a sequence."""
+    """The layer after the image, and one after that with no neuron between; not where the image is a sequence."""
     network = model("c2k3-BN-c3k3-BN-SN-FC3", "1x5x5", optimize=optimize, set={"encode": "direct"})
     ((x, y),) = shown(network, batches=1)
     found = measure_operations(network, [(x, y)])

@@ -52,7 +52,7 @@ def test_blocks_of_a_sew_network() -> None:
 
 
 def test_blocks_of_a_spiking_network() -> None:
-    """Their branch ends in a current, and their output is the neuron's behind the addition."""
+    """Their branch ends in a current, and their output is the neuron's after the addition."""
     found = named_residuals(sewdsl.load(SPIKING, input="2x8x8"))
     assert [b.branch for b in found] == [None] * 3
     assert [b.output for b in found] == [f"spiking_block{i}.if1" for i in (1, 2, 3)]
@@ -66,7 +66,7 @@ def test_joins_in_one_block_have_names_of_their_own() -> None:
 
 
 def test_a_projection_begins_where_its_branch_does() -> None:
-    """Not where a block does that stands before it."""
+    """Not where a block does that precedes it."""
     join = "ADD[c6k3-BN-IF-SEW Block | c6k1-BN-IF]"
     found = named_residuals(
         sewdsl.load(f"c4k3-BN-IF-{{SEW Block}}*2-{join}-MPk2-{join}-ADD[id | c6k1-BN-IF]", input="2x8x8")
@@ -116,7 +116,7 @@ def test_rates_by_hand(body: str, optimize: int) -> None:
 @pytest.mark.parametrize("body", [SEW, SPIKING])
 @pytest.mark.parametrize("optimize", [0, 1])
 def test_gradients_by_finite_parts(body: str, optimize: int) -> None:
-    """Beside torch's own gradient of a network that is cut at the block's input."""
+    """Compared with torch's own gradient of a network that is cut at the block's input."""
     module = model(body, optimize=optimize)
     batches = shown(module)
     found = block_gradients(module, batches)

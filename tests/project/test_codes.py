@@ -35,7 +35,7 @@ class Example:
 
     @property
     def options(self) -> dict[str, str]:
-        """``key=value`` behind the language."""
+        """``key=value`` after the language."""
         return dict(word.split("=", 1) for word in self.words if "=" in word)
 
     def write(self, folder: Path) -> Path:

@@ -21,7 +21,7 @@ LIBRARY = "sewdsl 1\nblock Mine(c=in) = ADD[c$(c)k3-BN-SN | id]\n"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A project with a folder that is served, and files beside it."""
+    """A project with a folder that is served, and files next to it."""
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "secret.net").write_text("sewdsl 1\nblock Secret(c) = c$(c)k3\n")
     served = tmp_path / "served"

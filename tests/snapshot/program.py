@@ -359,7 +359,7 @@ def study(_tree: Path) -> Parts:
 
 
 def package(tree: Path) -> Parts:
-    """What an installation has besides modules, and under which names others find it."""
+    """What an installation has in addition to modules, and under which names others find it."""
     project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     kept = {key: project.get(key) for key in ("name", "scripts", "entry-points", "requires-python", "dependencies")}
     yield "entry-points", f"{_json(kept)}\n"

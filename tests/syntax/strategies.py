@@ -15,7 +15,7 @@ _usual = st.sampled_from(
 words = _usual | st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,4}(\.[0-9]x?)?", fullmatch=True).filter(
     lambda word: word != "or"
 )
-"""Words of any kind; ``or`` is none behind the ``|`` of a join."""
+"""Words of any kind; ``or`` is none after the ``|`` of a join."""
 
 integers = st.integers(0, 999_999_999).map(str)
 decimals = st.sampled_from(["0.5", "0.001", "1e3", "1e-3", "2.5E+10", "123456789.25"])
@@ -39,7 +39,7 @@ interpolations = st.builds(tree.Interpolation, formulas)
 
 @st.composite
 def names(draw: st.DrawFn) -> tree.Name:
-    """A word, then words behind white space, and interpolations and what touches them."""
+    """A word, then words after white space, and interpolations and what touches them."""
     parts: list[tree.Word | tree.Interpolation] = [tree.Word(draw(words))]
     spaced = [False]
     for part in draw(st.lists(st.one_of(words.map(tree.Word), interpolations), max_size=3)):
@@ -64,7 +64,7 @@ _simple_values = constants | interpolations | st.builds(tree.Call, names())
 values = _simple_values | _calls(names(), _simple_values | _calls(names(), constants))
 calls = _calls(names(), values)
 plain_values = constants | _calls(plain_names, values)
-"""What stands in a setting: one word each."""
+"""What is in a setting: one word each."""
 
 
 def _sequences(items: st.SearchStrategy[tree.Item]) -> st.SearchStrategy[tree.Sequence]:

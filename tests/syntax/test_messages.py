@@ -176,7 +176,7 @@ CASES = [
         fixed=V + 'network "7B"\nsteps 4',
         safe=False,
     ),
-    # --- what papers print behind a network
+    # --- what papers print after a network
     compact("FC11 (7B-Net)", "trailing-citation", 1, 6, "'(7B-Net)' is no part of the network", fixed="FC11"),
     compact(
         "FC11(Wide-7B-\nNet)", "trailing-citation", 1, 5, "'(Wide-7B- Net)' is no part of the network", fixed="FC11"

@@ -1,4 +1,4 @@
-"""Every network that the paper prints, as it stands there and in its PDF's text layer."""
+"""Every network that the paper prints, as it is there and in its PDF's text layer."""
 
 import pytest
 

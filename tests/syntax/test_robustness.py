@@ -13,7 +13,7 @@ from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import fragments
 
 MARKS = {"unmatched-bracket", "unclosed-bracket", "unexpected-character", "unterminated-string"}
-"""Errors of single characters: what they hide is not known before they are mended."""
+"""Errors of single characters: what they hide is not known before they are fixed."""
 
 anything = st.one_of(
     fragments,

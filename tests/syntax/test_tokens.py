@@ -9,7 +9,7 @@ from sewdsl.syntax.highlight_tokens import TokenType, compact_tokens, tokens
 
 
 def written(found: list[tuple[TokenType, Span]]) -> str:
-    """Pieces as text, each behind the first letters of what it is."""
+    """Pieces as text, each after the first letters of what it is."""
     return " ".join(f"{kind}:{span.text}" for kind, span in found)
 
 

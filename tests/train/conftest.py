@@ -66,7 +66,7 @@ def run(trained: Callable[..., Run]) -> Run:
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run on a folder of sequences, ``frames`` beside it."""
+    """A run on a folder of sequences, ``frames`` next to it."""
     place = tmp_path_factory.mktemp("sequences")
     random = np.random.default_rng(0)
     for split, label, number in ((s, c, i) for s in ("train", "test") for c in (0, 1) for i in range(3)):

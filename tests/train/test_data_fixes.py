@@ -1,4 +1,4 @@
-"""What does not go with the recipe's data set has a fix that makes it go."""
+"""What does not go with the recipe's dataset has a fix that makes it go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files of a trained network say of its data set."""
+"""What the files of a trained network say of its dataset."""
 
 import json
 import re

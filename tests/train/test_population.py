@@ -29,7 +29,7 @@ def seen(*batches: Tensor) -> NeuronRates:
 
 class TestHandMadeSpikes:
     def test_known_neurons(self) -> None:
-        """A dead channel, a dead place beside it, a saturated channel, and neurons between."""
+        """A dead channel, a dead place next to it, a saturated channel, and neurons between."""
         spikes = torch.zeros(4, 5, 3, 2, 2)
         spikes[:, :, 1] = 1
         spikes[0, 0, 1, 0, 0] = 0  # 19 of 20: saturated, but not always

@@ -31,7 +31,7 @@ PLAIN = SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "c4k3-PLIF-FC10"
 
 
 class Watch(Callback):
-    """Keeps the gradients before each step, and the number format of an output."""
+    """Keeps the gradients before each step, and the dtype of an output."""
 
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []

@@ -125,7 +125,7 @@ def test_a_network_is_its_equations(kind: str, v_reset: float | None, block: str
 
 @pytest.mark.parametrize("join", ["ADD", "AND", "IAND"])
 def test_weights_behind_the_last_neuron_by_finite_differences(join: str) -> None:
-    """Behind the last spike everything is smooth, so the gradient is a true one."""
+    """After the last spike everything is smooth, so the gradient is a true one."""
     text = "c4k3-BN-SN-SEW Block (c4)-c3k3-BN-FC5"
     torch.manual_seed(0)
     model = sewdsl.compile(text, input="2x5x5", steps=3, neuron="PLIF", set={"join": join}).double()

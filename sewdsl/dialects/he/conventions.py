@@ -22,10 +22,10 @@ class Conventions(BaseModel):
     """What holds for a whole text; None is not stated, so that what is assumed is said.
 
     Attributes:
-        norm: What stands behind each convolution without one of its own.
+        norm: What follows each convolution without one of its own.
         padding: ``same``: a convolution keeps its size; ``none``: it pads nothing.
         pool: What ``P2`` is, an average or a maximum.
-        neurons: Behind what a convolution's neurons stand: itself (``conv``); the pool that follows it, where one does
+        neurons: After what a convolution's neurons come: itself (``conv``); the pool that follows it, where one does
             (``pool``); both.
         output: What the last layer gives: ``current``, without neurons, or ``spikes``.
         classes: How many outputs the network has, at least 1: how wide a bare ``FC`` is, for how many classes

@@ -32,7 +32,7 @@ class HeHeader:
         return rest
 
     def _starts(self, first: Item, *, more: bool) -> bool:
-        """Reads what stands in front of the layers, if it stands for the input."""
+        """Reads what precedes the layers, if it is the input."""
         if isinstance(first, InputShape):
             self._read(first)
             return True

@@ -1,4 +1,4 @@
-"""From words to layers: each word is looked up where it stands, and what is none is reported."""
+"""From words to layers: each word is looked up where it is, and what is none is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RepeatedWords:
     """Layers that come several times.
 
     Attributes:
-        items: What stands in the brackets.
+        items: What is in the brackets.
         count: How often.
         span: All of it.
     """
@@ -82,7 +82,7 @@ class Resolver:
         return found
 
     def _remarked(self, found: HeLayer, remark: Span) -> HeLayer | None:
-        """A layer with something in parentheses behind it: ``128C3(Encoding)``, ``DP(0.5)``."""
+        """A layer with something in parentheses after it: ``128C3(Encoding)``, ``DP(0.5)``."""
         if found.role == "conv" and remark.text.casefold() == "encoding":
             return replace(found, encodes=True)
         if found.symbol == "DP" and not found.numbers and _RATE.fullmatch(remark.text):

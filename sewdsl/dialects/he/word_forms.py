@@ -1,4 +1,4 @@
-"""The words of the dialect: ``128C3``, ``AP2``, ``1024FC``, ``10``, and what each stands for in ours."""
+"""The words of the dialect: ``128C3``, ``AP2``, ``1024FC``, ``10``, and what each means in ours."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class WordForm:
         role: What it is to its neighbours.
         symbol: What ours begins with; empty where that depends on the conventions.
         pattern: Of the word, in capitals or not. Its groups are named by the letters of our compact notation, with
-            ``n`` for the number behind the symbol; ``inputs`` is the number of values that a layer says to read.
-        told: What the word says beside its layer, or differs in from ours.
+            ``n`` for the number after the symbol; ``inputs`` is the number of values that a layer says to read.
+        told: What the word says in addition to its layer, or differs in from ours.
     """
 
     role: Role
@@ -86,8 +86,8 @@ class NumberSlot:
     Attributes:
         letter: That of our compact notation.
         text: Its digits.
-        span: Where they stand.
-        place: Where they stand with the letter before them.
+        span: Where they are.
+        place: Where they are with the letter before them.
     """
 
     letter: str
@@ -129,7 +129,7 @@ def neurons_by_name() -> dict[str, str]:
 
 
 def parse_word(span: Span) -> HeLayer | None:
-    """What the word at a place stands for; None if it is no word of the dialect."""
+    """What the word at a place means; None if it is no word of the dialect."""
     neuron = neurons_by_name().get(span.text.casefold())
     if neuron is not None:
         return HeLayer("neuron", neuron, {}, span)

@@ -1,4 +1,4 @@
-"""Layers of the dialect as items of ours, with what stands between them unwritten: norms, neurons, padding."""
+"""Layers of the dialect as items of ours, with what goes unwritten between them: norms, neurons, padding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sewdsl.syntax.tree import Call, Name, Repeat, Sequence, Word
 from sewdsl.syntax.tree import Item as Ours
 
 ARGUMENT_ORDER = "nksp"
-"""In the order in which ours are written; ``n`` stands for the number behind the symbol."""
+"""In the order in which ours are written; ``n`` represents the number after the symbol."""
 
 
 class HeItemWriter:
@@ -77,7 +77,7 @@ class HeItemWriter:
             self._waiting = layer
 
     def _before(self, layer: HeLayer) -> list[Ours]:
-        """The neurons that stand in front of a layer; norms, and pools where the option says so, come before them."""
+        """The neurons that precede a layer; norms, and pools where the option says so, come before them."""
         passes = layer.role == "norm" or (layer.role == "pool" and self._asked.neurons == "pool")
         return [] if passes else self._neurons()
 
@@ -127,7 +127,7 @@ class HeItemWriter:
         return [NumberSlot("p", "0", layer.span, layer.span)] if self._asked.padding == "none" else []
 
     def _norm(self, layer: HeLayer, behind: Item | None) -> list[Ours]:
-        """The norm that the option puts behind a convolution, unless the text has one there."""
+        """The norm that the option puts after a convolution, unless the text has one there."""
         if layer.role != "conv" or (isinstance(behind, HeLayer) and behind.role == "norm"):
             return []
         norm = self._asked.norm

@@ -70,7 +70,7 @@ def _places(draft: Draft, index: int, factor: Tensor, readers: Sequence[Sequence
 
 
 def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
-    """Multiplies weights and biases, each by the factor of its channel, in its own number format."""
+    """Multiplies weights and biases, each by the factor of its channel, in its own dtype."""
     tensors = dict(draft.items[index].tensors)
     for name in {"weight", "bias"} & tensors.keys():
         value = tensors[name]

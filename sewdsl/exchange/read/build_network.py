@@ -145,7 +145,7 @@ def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
 
 
 def _network(items: list[DraftLayer], name: str, settings: Settings) -> Network:
-    """Nodes by the names that they have where they come from; types anew, since gains have gone."""
+    """Nodes by the names that they have where they come from; types inferred again, since gains have gone."""
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
     for item in items:

@@ -32,7 +32,7 @@ class UnsupportedPart(ModelImportError):  # noqa: N818 -- named after what is wr
     Args:
         name: The part, as its own library calls it: ``layer1.0.sn1``.
         kind: What it is there: ``LIF``, ``spikingjelly…neuron.QIFNode``.
-        why: What stands against it, in words that go on after its name: ``leaks towards 0.1, …``.
+        why: What speaks against it, in words that go on after its name: ``leaks towards 0.1, …``.
     """
 
     def __init__(self, name: str, kind: str, why: str) -> None:
@@ -77,7 +77,7 @@ class DraftLayer:
 
 
 class ScaleOp(Layer):
-    """Multiplies what it reads; it stands in no network, but becomes part of a layer before one is made of the draft.
+    """Multiplies what it reads; it occurs in no network, but becomes part of a layer before one is made of the draft.
 
     Its tensor ``factor`` holds one number, or one for each channel.
     """
@@ -153,7 +153,7 @@ class Draft:
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
     def readers(self) -> list[list[int]]:
-        """For each item, the indices of those that read it; :data:`OUTPUT` stands for who reads the network."""
+        """For each item, the indices of those that read it; :data:`OUTPUT` represents the reader of the network."""
         found: list[list[int]] = [[] for _ in self.items]
         found[self.output].append(OUTPUT)
         for index, item in enumerate(self.items):

@@ -16,7 +16,7 @@ from sewdsl.ops.layers.conv import Conv
 
 @dataclass(frozen=True)
 class ConvUnit:
-    """A convolution without bias, the batch norm behind it, and the activation behind that, if there is one."""
+    """A convolution without bias, the batch norm after it, and the activation after that, if there is one."""
 
     conv: Node
     norm: Node
@@ -64,7 +64,7 @@ def _block(network: Network, residual: ResidualBlock) -> ConvBlock:
 
 
 def _row(network: Network, index: int, source: int) -> list[Node]:
-    """The nodes from one behind the source up to another one."""
+    """The nodes from one after the source up to another one."""
     row: list[Node] = []
     while index != source:
         node = network.nodes[index]
@@ -91,7 +91,7 @@ def _units(row: Sequence[Node]) -> Iterator[ConvUnit]:
 
 
 def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
-    """The unit that a row begins with, and what is behind it.
+    """The unit that a row begins with, and what is after it.
 
     Raises:
         NoPlaceError: it begins with none.

@@ -35,7 +35,7 @@ FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
 
 
 class ResNetScheme(Scheme):
-    """A stem (a convolution with norm and activation, perhaps a pool), blocks one behind the other, one linear layer.
+    """A stem (a convolution with norm and activation, perhaps a pool), blocks one after the other, one linear layer.
 
     A stage begins with the first block, and with each further one whose shortcut is a projection.
     """
@@ -177,7 +177,7 @@ def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
 
 
 def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
-    """What stands outside of all blocks."""
+    """What is outside of all blocks."""
     while row:
         if isinstance(row[0].op, MaxPool | Flatten):
             yield row[0]
@@ -207,7 +207,7 @@ class SpikingJellyScheme(ResNetScheme):
         return UnitKeys(f"conv{number}", f"bn{number}", f"sn{number}")
 
     def shortcut(self, unit: ConvUnit) -> UnitKeys:  # noqa: ARG002 -- the same for all
-        """Two layers in a row; a SEW block has a neuron behind them."""
+        """Two layers in a row; a SEW block has a neuron after them."""
         return UnitKeys("downsample.0", "downsample.1", "downsample_sn")
 
 

@@ -110,7 +110,7 @@ def _other(path: Path, head: bytes) -> str:
 
 
 def _unwrapped(found: Any) -> WeightsFile:
-    """The weights of a checkpoint, beside which other things may lie."""
+    """The weights of a checkpoint, next to which other things may lie."""
     if not isinstance(found, Mapping):
         message = f"holds no weights by key, but one {type(found).__name__}"
         raise WeightsError(message)
@@ -126,7 +126,7 @@ def _unwrapped(found: Any) -> WeightsFile:
 
 
 def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
-    """Tensors by key, without what stands before every key."""
+    """Tensors by key, without what precedes every key."""
     strange = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if not _is_weight(key, value)]
     if strange or not found:
         message = f"holds what is no tensor: {', '.join(strange)}" if strange else "holds no weights"

@@ -32,7 +32,7 @@ class EvaluatedLayer:
         inputs: What it reads in evaluation, where dropout leaves spikes spikes.
         learned: Its parameters and buffers by torch's names, in float64.
         norms: The batch norms that alone read it, in a row, with what they have learned.
-        dtype: The number format of the weights.
+        dtype: The dtype of the weights.
     """
 
     node: Node
@@ -56,7 +56,7 @@ class EvaluatedLayer:
         return self.array(weight), None if bias is None else self.array(bias)
 
     def array(self, x: Tensor) -> NDArray[np.float64]:
-        """Numbers for a node, in the number format of the weights."""
+        """Numbers for a node, in the dtype of the weights."""
         found: NDArray[np.float64] = x.numpy().astype(self.dtype)
         return found
 

@@ -27,7 +27,7 @@ FORMATS: dict[str, str] = {
 }
 """The package of each format, and the attribute that is the format unless that is ``target``."""
 FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
-"""The format that a file's ending stands for, unless another one is asked for."""
+"""The format that a file's ending means, unless another one is asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class ExportFormat:
 
     Attributes:
         endings: How its files end.
-        write: The file of a module in evaluation mode, in the number format of its parameters, which says how inputs
+        write: The file of a module in evaluation mode, in the dtype of its parameters, which says how inputs
             are scaled; an empty text where that is not known. Raises :class:`~sewdsl.exchange.errors.ExportError` where
             it cannot be.
         run: What the file gives for an input, ``[T, N, *]`` or static, with the library that files of this format are
             for; to see that it is the same. Where the file does not hold the weights, it is given them too.
         sequence: Whether that is the output of each time-step, ``[T, N, *]``, and not one readout.
-        holds_weights: Whether the weights are in the file; if not, they are written beside it.
+        holds_weights: Whether the weights are in the file; if not, they are written next to it.
     """
 
     endings: tuple[str, ...]

@@ -31,7 +31,7 @@ def tikz(network: Network) -> str:
 
 
 def fragment(network: Network) -> str:
-    r"""The same pictures for a paper of one's own: behind their colours and styles, one ``tikzpicture`` for each.
+    r"""The same pictures for a paper of one's own: after their colours and styles, one ``tikzpicture`` for each.
 
     Raises:
         UnwritableNetwork: no text of the language gives this network; the message names a node.

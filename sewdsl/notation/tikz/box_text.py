@@ -16,9 +16,9 @@ from sewdsl.notation.latex import tex
 NAMES = {"c": "Conv"}
 """What Figure 1 calls a kind, where it is not the name in the language."""
 WIDTH = "\N{MATHEMATICAL ITALIC SMALL C}"
-"""What stands for the width where it is not one number."""
+"""What represents the width where it is not one number."""
 BREAK = r"\\{}"
-"""Between lines; in braces ends the argument that LaTeX looks for behind it."""
+"""Between lines; in braces ends the argument that LaTeX looks for after it."""
 MAX_LINE_LENGTH = 28
 """Characters of a line in a box."""
 _C = re.compile(r"\bc[0-9]+")

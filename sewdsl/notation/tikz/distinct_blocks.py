@@ -49,7 +49,7 @@ class _Paths:
         self._nodes, self._known = network.nodes, known
 
     def sequence(self, items: TextItems, depth: int) -> TextItems:
-        """Looks for calls behind the first steps of the ways to the nodes."""
+        """Looks for calls after the first steps of the ways to the nodes."""
         return tuple(self._found(items, depth))
 
     def _found(self, items: TextItems, depth: int) -> Iterator[TextItem]:
@@ -101,7 +101,7 @@ class BlockVariants:
         return f"{title} {', '.join(calls)}".strip()
 
     def texts(self, words: BoxTexts) -> dict[int, BoxText]:
-        """The words of each box, by its first node; where the calls differ, ``4c`` stands for the width."""
+        """The words of each box, by its first node; where the calls differ, ``4c`` represents the width."""
         boxes = zip(*(drawn_boxes(block.items) for block in self.blocks), strict=True)
         return {first_node(row[0]): words.box(row[0], self._width(row)) for row in boxes}
 
@@ -120,7 +120,7 @@ def distinct_blocks(words: BoxTexts, calls: Iterable[TextItems]) -> tuple[BlockV
 
     Args:
         words: Of the network.
-        calls: Sequences in which all calls stand, each perhaps more than once.
+        calls: Sequences in which all calls occur, each perhaps more than once.
     """
     found: dict[Hashable, dict[str, BlockText]] = {}
     for block in (item for items in calls for item in walk_items(items) if isinstance(item, BlockText)):
@@ -157,7 +157,7 @@ def _skeleton_of(words: BoxTexts, item: TextItem) -> Hashable:
 
 
 def _ratio(width: str, c: str) -> int:
-    """How many times the c of a call a width is; 0: no whole number of times."""
+    """How many times the c of a call a width is; 0: not a whole number of times."""
     if not (c.isdecimal() and width.isdecimal()) or int(width) % int(c):
         return 0
     return int(width) // int(c)

@@ -30,7 +30,7 @@ from sewdsl.notation.tikz.distinct_blocks import drawn_boxes
 from sewdsl.notation.tikz.styles import BLOCK_STYLE, style_of
 
 BOX, GAP, LEAD, TO_JOIN, JOIN = 5.0, 4.0, 5.0, 8.0, 5.0
-"""Millimetres: height of a box, between boxes, behind a fork, from a side to its join, across a join."""
+"""Millimetres: height of a box, between boxes, after a fork, from a side to its join, across a join."""
 ARC, SIDE, ALONE = 5.0, 6.0, 12.0
 """Millimetres from a branch to the arc and to the boxes of the shortcut; from where there is no branch to the arc."""
 NARROWEST, BESIDE, SIZE, SERIF = 19.0, 4.0, 9.0, 0.9 * 25.4 / 72
@@ -215,7 +215,7 @@ class Picture:
         return extent
 
     def _side(self, join: JoinText, fork: str, edge: str, gives: int) -> _Start:
-        """Writes the shortcut, beside the middle of the branch; an arc, if it is the identity."""
+        """Writes the shortcut, next to the middle of the branch; an arc, if it is the identity."""
         corner = self._name("side" if join.shortcut else "arc")
         if not join.shortcut:
             away = f"xshift={ARC:g}mm]{edge}.east" if join.branch else f"shift={{({ALONE:g}mm, {-LEAD:g}mm)}}]{fork}"

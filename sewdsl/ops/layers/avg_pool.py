@@ -1,4 +1,4 @@
-"""Average pooling, ``APk2``, and the voting layer, ``APk10s10`` behind a fully connected layer."""
+"""Average pooling, ``APk2``, and the voting layer, ``APk10s10`` after a fully connected layer."""
 
 from __future__ import annotations
 

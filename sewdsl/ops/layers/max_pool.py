@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 MAX_16_BIT_PLACES = 1 << 15
-"""Places that a whole number of 16 bits counts."""
+"""Places that an integer of 16 bits counts."""
 
 
 class MaxPool(Pool, kind="MP", key="max_pool"):
@@ -39,7 +39,7 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
         return Signal((c, height, width), inputs[0].values, inputs[0].varies)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """The place of each maximum in its map, as a whole number of 16 or 32 bits."""
+        """The place of each maximum in its map, as an integer of 16 or 32 bits."""
         height, width = inputs[0].shape[1:]
         return SavedForBackward(aside=(2 if height * width <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements)
 

@@ -19,7 +19,7 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
 
     Attributes:
         alpha: 1; 1/sqrt(2) where two normalised currents are added before one neuron.
-        v_threshold: Threshold of the neuron it feeds; None: that of the nearest neuron behind it.
+        v_threshold: Threshold of the neuron it feeds; None: that of the nearest neuron after it.
 
     Shape: ``[C, H, W]`` or ``[F]``, unchanged.
     """

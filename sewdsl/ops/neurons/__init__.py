@@ -1,1 +1,1 @@
-"""Neurons, and what stands in their place in networks that do not spike."""
+"""Neurons, and what takes their place in networks that do not spike."""

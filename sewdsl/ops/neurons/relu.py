@@ -22,7 +22,7 @@ class ReLU(Activation, kind="ReLU"):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Like the input: whole numbers from 0 up pass unchanged, real values stay real."""
+        """Like the input: integers from 0 up pass unchanged, real values stay real."""
         return inputs[0]
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002

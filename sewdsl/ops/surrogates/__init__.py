@@ -1,1 +1,1 @@
-"""Surrogates: derivatives that stand for the step function's."""
+"""Surrogates: derivatives that replace the step function's."""

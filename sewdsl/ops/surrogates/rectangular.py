@@ -23,5 +23,5 @@ class Rectangular(Surrogate, kind="Rectangular"):
     width: float = Field(default=1.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
-        """σ'(u), in the number format of u."""
+        """σ'(u), in the dtype of u."""
         return (abs(u) < self.width / 2) * (0 * u + 1 / self.width)

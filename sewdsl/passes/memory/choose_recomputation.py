@@ -69,7 +69,7 @@ def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> f
 
 
 MAX_RECOMPUTE_DEPTH = 64
-"""How many values in a row are computed again, each from the one before it: one call within another."""
+"""How many values in a row are recomputed, each from the one before it: one call within another."""
 
 
 class RecomputableValues(NamedTuple):
@@ -79,7 +79,7 @@ class RecomputableValues(NamedTuple):
         sizes: Bytes.
         costs: Of computing it again, with all that the way to it leads through, in multiply-accumulates.
         ways: The values in between, which nobody keeps.
-        read: The place of the last unit that reads it on the way forward: behind it, it waits.
+        read: The place of the last unit that reads it on the way forward: after it, it waits.
         needed: That of the first that needs it on the way back.
     """
 
@@ -141,7 +141,7 @@ def _way(index: int, units: Mapping[int, MemoryStep], kept: Mapping[int, int]) -
 
 
 MAX_ROUNDS = 40
-"""How often the needs are stated anew."""
+"""How often the needs are stated again."""
 MAX_MOMENTS_PER_ROUND = 100
 """How many moments at which it is too much are dealt with at once."""
 
@@ -163,7 +163,7 @@ class RecomputationChoice(NamedTuple):
 def choose_recomputation(program: Program, load: TrainingLoad, budget: int) -> RecomputationChoice:
     """The program that fits into a memory and computes least again; where none does, the one that takes least.
 
-    First as it is, then with less stored of small tensors too, then with values computed again.
+    First as it is, then with less stored of small tensors too, then with values recomputed.
 
     Args:
         program: Before any of this.
@@ -188,7 +188,7 @@ def _choice(program: Program, load: TrainingLoad, budget: int, again: frozenset[
 
 
 class _Search:
-    """Of the set of values that are computed again.
+    """Of the set of values that are recomputed.
 
     At each moment, values that only wait take memory; a whole-number program finds the cheapest set of them that makes
     up for what is too much. It does not know what computing them again takes in turn: a run through the step tells, and
@@ -237,7 +237,7 @@ class _Search:
 
 
 def _worst(found: PeakMemory, budget: int) -> list[Moment]:
-    """Moments at which it is too much, and more than just before and just behind; those with the most, if many."""
+    """Moments at which it is too much, and more than just before and just after; those with the most, if many."""
     moments = found.moments
     around = zip((None, *moments[:-1]), moments, (*moments[1:], None), strict=True)
     tops = [

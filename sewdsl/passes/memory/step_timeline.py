@@ -25,7 +25,7 @@ class SavedRecord:
 
     Attributes:
         index: Its node.
-        store: Its bits, or the value itself; None: it is computed again.
+        store: Its bits, or the value itself; None: it is recomputed.
         raw: Whether the value itself.
         operands: What it is computed from.
         unit: What computes it again, if anything does.
@@ -60,7 +60,7 @@ class SimulatedHeap:
         return store
 
     def drop(self, store: Allocation | None) -> None:
-        """One fewer holds it; behind the last, it is given back."""
+        """One fewer holds it; after the last, it is given back."""
         if store is not None:
             store.holders -= 1
             if not store.holders:
@@ -77,7 +77,7 @@ class SimulatedHeap:
         return record
 
     def forget(self, record: SavedRecord | None) -> None:
-        """One fewer; behind the last, nothing is kept of it, nor of what it would be computed from."""
+        """One fewer; after the last, nothing is kept of it, nor of what it would be computed from."""
         if record is None:
             return
         record.holders -= 1
@@ -114,7 +114,7 @@ class PeakMemory:
         sizes: Of what.
         moments: In order.
         kept: Bytes that wait for the backward pass when it begins, by the node whose value or unit they belong to.
-        again: Multiply-accumulates, or as long, of what is computed again.
+        again: Multiply-accumulates, or as long, of what is recomputed.
     """
 
     sizes: ValueSizes
@@ -148,9 +148,9 @@ class _Run:
         values: What is there of the values, by node, on the way forward.
         records: What is kept of them, by node, as long as somebody may still read them.
         held: What each unit will ask for on the way back, by its place.
-        aside: What each unit keeps besides.
+        aside: What each unit keeps in addition.
         gradients: By node, on the way back.
-        again: What was computed again.
+        again: What was recomputed.
     """
 
     sizes: ValueSizes
@@ -289,7 +289,7 @@ class _Run:
         return {i for i in node.inputs if i in unit.operands} if adds else set()
 
     def _fetch(self, record: SavedRecord, place: int) -> list[Allocation]:
-        """Room for values that come back; those computed again stay where they are."""
+        """Room for values that come back; those recomputed stay where they are."""
         if record.unit is not None:
             self._compute(record, place)
             return []

@@ -139,14 +139,14 @@ class ValueSizes:
         return self.numbers(index, once=False) >= LARGE_VALUE_ELEMENTS
 
     def kept(self, index: int) -> int | None:
-        """Bytes of a value as whole numbers of a few bits; None where it stays as it is."""
+        """Bytes of a value as integers of a few bits; None where it stays as it is."""
         bits = self.program.bits.get(index)
         if bits is None or not (self.program.lean or self.numbers(index) >= LARGE_VALUE_ELEMENTS):
             return None
         return -(-self.numbers(index) * bits // 8)
 
     def aside(self, unit: MemoryStep) -> int:
-        """Bytes that a unit keeps besides values."""
+        """Bytes that a unit keeps in addition to values."""
         if self.fast(unit):
             return self.numbers(unit.gives)
         steps = self.load.samples * (1 if unit.once else self.T)

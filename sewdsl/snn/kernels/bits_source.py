@@ -1,4 +1,4 @@
-"""The text of the kernels that put small whole numbers side by side into bytes, which numba compiles.
+"""The text of the kernels that put small integers side by side into bytes, which numba compiles.
 
 Numbers are taken in groups: the first ``LANES`` of a group are the lowest bits of as many bytes, the next ones the bits
 above, and so on. So neighbours stay neighbours, and every line of the inner loops is one vector instruction.

@@ -1,8 +1,8 @@
 """The text of the CPU kernels that know of channels: how they lie in memory, and sums over each; numba compiles it.
 
 Channels lie in memory with a period. Where it is short, as it is channels-last, what is known of each channel is spread
-over one period and the block that may run on behind it, and every block reads it there, and sums up there, from the
-place at which it begins. Where the period is long, this is done for each block anew.
+over one period and the block that may run on after it, and every block reads it there, and sums up there, from the
+place at which it begins. Where the period is long, this is done separately for each block.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def load_source(text: str, versions: str) -> ModuleType:
     """The module of a text.
 
     Args:
-        text: A program; ``CACHE`` in it says whether it stands in a file beside which compiled code can be kept.
+        text: A program; ``CACHE`` in it says whether it is in a file next to which compiled code can be kept.
         versions: Of the compiler, and of all else that compiled code depends on.
     """
     text = f"# {versions}, {sys.implementation.cache_tag}\n{text}"

@@ -30,7 +30,7 @@ _lock = Lock()
 
 
 def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
-    """Spikes, and the potential after the last step; where that is not wanted, an empty tensor stands for it."""
+    """Spikes, and the potential after the last step; where that is not wanted, an empty tensor takes its place."""
     strides, law = memory_layout.step_strides(work.x_TN), work.law
     spikes_TN = work.spikes()
     final_N = work.potential() if final else work.nothing(work.wide)

@@ -1,4 +1,4 @@
-"""Batch norm, the neurons behind it and the join that takes their spikes at once, on the CPU.
+"""Batch norm, the neurons after it and the join that takes their spikes at once, on the CPU.
 
 Nothing is kept but the input, numbers for each channel, and the join's other operand where its gradient needs it.
 """
@@ -41,7 +41,7 @@ class Partition(NamedTuple):
 
     @classmethod
     def of(cls, x_TN: Tensor) -> Partition:
-        """Depends on shape, layout and number format alone."""
+        """Depends on shape, layout and dtype alone."""
         T, neurons, C = x_TN.shape[0], x_TN[0].numel(), x_TN.shape[2]
         block = cpu_neuron.block_size(x_TN)
         stride = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
@@ -88,7 +88,7 @@ class FusedJoin(NamedTuple):
 
     Attributes:
         tape: What it computes of them and of its other operand, see :mod:`joining`; empty: there is none.
-        other: That operand, in the shape and number format of the input; None: there is none, or it is not needed.
+        other: That operand, in the shape and dtype of the input; None: there is none, or it is not needed.
     """
 
     tape: str

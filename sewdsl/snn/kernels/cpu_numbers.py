@@ -1,4 +1,4 @@
-"""What stands at the head of a CPU kernel: its number formats, and how numbers of 16 bits are read and written."""
+"""What is at the head of a CPU kernel: its dtypes, and how numbers of 16 bits are read and written."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ BLOCK_NEURONS = 256
 
 
 def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
-    """Spikes, and the potential after the last step; where that is not wanted, an empty tensor stands for it."""
+    """Spikes, and the potential after the last step; where that is not wanted, an empty tensor takes its place."""
     x_TN, v_N = _laid_out(work)
     spikes_TN = work.spikes()
     final_N = work.potential() if final else work.nothing(work.wide)

@@ -28,7 +28,7 @@ _KERNELS = {
     for device, package, formats in (("cpu", "numba", (*_FORMATS, torch.float64)), ("cuda", "triton", _FORMATS))
     if find_spec(package) is not None  # it is loaded when the first kernel is needed
 }
-"""For which number formats there are kernels, by kind of device."""
+"""For which dtypes there are kernels, by kind of device."""
 
 LARGE_TENSOR_ELEMENTS = 1 << 20
 """Numbers in a tensor from which on storing less is worth computing more: below, it is quickly there again, and finding
@@ -169,7 +169,7 @@ def run_neurons_from(
         learned: Values of the learnable scalars.
 
     Returns:
-        Spikes ``[T, N, *]`` in the number format of the current, and the membrane potential after the last step
+        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last step
         ``[N, *]``, in float32 at least.
     """
     return _run(spec, x_TN, v_N, learned, final=True)

@@ -26,7 +26,7 @@ def step_strides(x_TN: Tensor) -> Strides:
 
 
 def empty(x_TN: Tensor) -> Tensor:
-    """A new sequence of the shape and number format of another, each step laid out as there, step after step."""
+    """A new sequence of the shape and dtype of another, each step laid out as there, step after step."""
     return x_TN.new_empty_strided(x_TN.shape, (prod(x_TN.shape[1:]), *step_strides(x_TN)))
 
 
@@ -50,12 +50,12 @@ def with_strides(y: Tensor, strides: Strides) -> Tensor:
 
 
 def dtype_name(y: Tensor) -> str:
-    """The number format of a tensor, as kernels are called by: ``bfloat16``."""
+    """The dtype of a tensor, as kernels are called by: ``bfloat16``."""
     return str(y.dtype).removeprefix("torch.")
 
 
 def flat_row(y: Tensor) -> NDArray[Any]:
-    """The memory behind a tensor, from its first element to its last, as one contiguous row of numbers.
+    """The memory of a tensor, from its first element to its last, as one contiguous row of numbers.
 
     Formats that numpy does not know come as 16-bit integers.
     """

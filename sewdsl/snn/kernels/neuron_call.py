@@ -15,7 +15,7 @@ from sewdsl.snn.kernels import memory_layout
 class NeuronConstants(NamedTuple):
     """The constants of neurons that charge by H = decay · V + gain · X + drift.
 
-    An operator's arguments must be numbers, texts and tensors. As a text, a law also stands readable in an exported
+    An operator's arguments must be numbers, texts and tensors. As a text, a law is also readable in an exported
     program.
 
     Attributes:
@@ -110,12 +110,12 @@ class NeuronCall(NamedTuple):
 
     @property
     def wide(self) -> torch.dtype:
-        """The number format of potentials: that of the input, and float32 at least."""
+        """The dtype of potentials: that of the input, and float32 at least."""
         return torch.promote_types(self.x_TN.dtype, torch.float32)
 
     @property
     def stored(self) -> str:
-        """The name of the number format of input and spikes."""
+        """The name of the dtype of input and spikes."""
         return memory_layout.dtype_name(self.x_TN)
 
     def numbers(self) -> tuple[float, float, float]:

@@ -3,7 +3,7 @@
 The current of a neuron is ``a · x + b`` with an ``a`` and a ``b`` for each channel: batch norm, once its statistics are
 known. Neither the current nor the potential is stored. The backward charges a block of neurons again, goes back through
 time over it, and sums up over each channel what the gradient of the statistics needs. The gradient of the input is then
-``a · g + p · x + q``: ``a · g`` is stored where it will stand, and a second run adds the rest.
+``a · g + p · x + q``: ``a · g`` is stored where the result will be, and a second run adds the rest.
 
 Where a join takes the spikes, it is computed in the place of them, and they are not stored either.
 

@@ -1,4 +1,4 @@
-"""The plain kernel: one loop over time in torch operations, for every neuron, device and number format.
+"""The plain kernel: one loop over time in torch operations, for every neuron, device and dtype.
 
 It is what faster kernels are measured against, and what compiles and exports anywhere.
 """
@@ -45,7 +45,7 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
         learned: Values of the learnable scalars.
 
     Returns:
-        Spikes ``[T, N, *]`` in the number format of the current, and the membrane potential after the last step
+        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last step
         ``[N, *]``, in float32 at least.
     """
     wide = torch.promote_types(x_TN.dtype, torch.float32)

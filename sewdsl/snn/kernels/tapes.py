@@ -245,7 +245,7 @@ def _ending(tape: list[str], result: object) -> str:
 
 
 def _derivative(entries: Sequence[str], by: str) -> str:
-    """Goes along a tape with the derivative of each number beside it."""
+    """Goes along a tape with the derivative of each number next to it."""
     tape: list[str] = []
     values: dict[str, Number] = {name: TracedSymbol(tape, name) for name in "sz"}
     slopes: dict[str, Number] = {name: float(name == by) for name in "sz"}

@@ -50,7 +50,7 @@ def neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
         gain: Factor of the current; None: the law's.
         drift: What is added; None: the law's.
         law: All other constants, as ``Law.text`` gives them.
-        final: Whether the final potential is wanted; else an empty tensor stands for it.
+        final: Whether the final potential is wanted; else an empty tensor takes its place.
     """
     return _machine(x).forward(NeuronCall(x, v, decay, gain, drift, parse_constants(law)), final=final)
 
@@ -95,7 +95,7 @@ def _(_g_spikes: Any, _g_final: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tens
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
-    """Nothing but the input is kept: the potentials are computed again."""
+    """Nothing but the input is kept: the potentials are recomputed."""
     *tensors, ctx.law = inputs
     ctx.final = keyword_only_inputs["final"]
     ctx.save_for_backward(*tensors)
@@ -145,7 +145,7 @@ def norm_neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
 
     Args:
         x: What is normalised, ``[T, N, C, *]``.
-        other: What the spikes are joined with, in the shape and number format of x; None: there is no join.
+        other: What the spikes are joined with, in the shape and dtype of x; None: there is no join.
         weight: Of each channel, ``[C]``; it and the three others in float32 at least.
         bias: Of each channel.
         mean: Of each channel.
@@ -154,7 +154,7 @@ def norm_neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
         gain: Factor of the current.
         drift: What is added.
         law: All other constants.
-        join: The tape of the join, whose result stands in the place of the spikes; empty: there is none.
+        join: The tape of the join, whose result replaces the spikes; empty: there is none.
         batch: Whether mean and rstd are those of x, so that x has a gradient through them too.
     """
     work, channels = (

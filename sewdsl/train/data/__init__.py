@@ -1,4 +1,4 @@
-"""Data sets by name: one file per data set, found by looking, never listed.
+"""Datasets by name: one file per dataset, found by looking, never listed.
 
 Its shape and its classes are known before its samples are read, and ``sewdsl check`` asks for them: the modules here
 import torch and numpy inside the functions that need them.
@@ -21,14 +21,14 @@ __all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Splits", "datasets
 
 @functools.cache
 def datasets() -> dict[str, type[DataSet]]:
-    """Every data set that ships with sewdsl, by the name that a file says."""
+    """Every dataset that ships with sewdsl, by the name that a file says."""
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(module.name)
     return DATASETS
 
 
 def find(name: str) -> type[DataSet] | None:
-    """The data set of that name; other distributions are asked only for a name that sewdsl does not have."""
+    """The dataset of that name; other distributions are asked only for a name that sewdsl does not have."""
     from sewdsl.ops import plugins
 
     if name not in datasets():
@@ -49,20 +49,20 @@ def load(
     shape: tuple[int, ...] | None = None,
     subset: bool = False,
 ) -> Splits:
-    """The samples of a data set, for a training loop of one's own; see :class:`Batches`.
+    """The samples of a dataset, for a training loop of one's own; see :class:`Batches`.
 
     Args:
-        name: As behind ``train on``.
+        name: As written after ``train on``.
         folder: Where it lies; None: where the environment variable ``SEWDSL_DATA`` says. Some travel with a package.
         steps: Time-steps T of sequences.
-        shape: ``(C, H, W)`` of a sample, for data sets that have none of their own.
+        shape: ``(C, H, W)`` of a sample, for datasets that have none of their own.
         subset: Whether only a part of the data may be there.
 
     Returns:
         ``train`` and ``test``, the same split as that of ``sewdsl train``.
 
     Raises:
-        ValueError: there is no such data set, or it needs a shape.
+        ValueError: there is no such dataset, or it needs a shape.
         DataError: its samples are missing, not all there, or damaged.
     """
     from sewdsl.elaborate.suggestions import did_you_mean

@@ -59,7 +59,7 @@ class Batches:
         self.epoch += 1
 
     def state_dict(self) -> dict[str, int]:
-        """Where it stands in its epoch."""
+        """Where it is in its epoch."""
         return {"epoch": self.epoch, "given": self.given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:

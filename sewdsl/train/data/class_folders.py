@@ -11,7 +11,7 @@ MAX_CLASSES_NAMED = 5
 SHOWN_DIGITS = 20
 """Most digits of a folder's name that a message quotes."""
 MAX_CLASSES = 100_000
-"""Classes of a data set; folders whose names are larger numbers are an error."""
+"""Classes of a dataset; folders whose names are larger numbers are an error."""
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
@@ -34,7 +34,7 @@ def class_labels(names: Iterable[str], known: Sequence[str] = ()) -> dict[str, i
 
     Args:
         names: Of folders.
-        known: The names of all classes, in order, where the data set says so; other folders are none of its classes.
+        known: The names of all classes, in order, where the dataset says so; other folders are none of its classes.
     """
     names = sorted(set(names))
     if known:

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 DATASETS: dict[str, type[DataSet]] = {}
-"""Every data set by its name; filled as the classes are defined (see :func:`sewdsl.train.data.datasets`)."""
+"""Every dataset by its name; filled as the classes are defined (see :func:`sewdsl.train.data.datasets`)."""
 
 
 class SampleSet(Protocol):
-    """Samples of a data set, wherever they are kept."""
+    """Samples of a dataset, wherever they are kept."""
 
     @property
     def y(self) -> Tensor:
-        """Classes ``[N]`` of all of them, whole numbers from 0."""
+        """Classes ``[N]`` of all of them, integers from 0."""
 
     @property
     def readers(self) -> int:
@@ -49,7 +49,7 @@ class Samples(NamedTuple):
 
     Attributes:
         x: Static inputs ``[N, C, H, W]``, or sequences ``[T, N, C, H, W]``, which only a batch holds.
-        y: Classes ``[N]``, whole numbers from 0.
+        y: Classes ``[N]``, integers from 0.
     """
 
     x: Tensor
@@ -78,13 +78,13 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What a run asks of its data set.
+    """What a run asks of its dataset.
 
     Attributes:
-        folder: Where the data lies, itself or in a folder of the data set's name; None: nobody said.
+        folder: Where the data lies, itself or in a folder of the dataset's name; None: nobody said.
         steps: Time-steps T of a sequence.
-        shape: ``(C, H, W)`` of the network's input; None: the data set's own.
-        classes: How many classes the network tells apart; None: the data set's own.
+        shape: ``(C, H, W)`` of the network's input; None: the dataset's own.
+        classes: How many classes the network tells apart; None: the dataset's own.
         subset: Whether only a part of the data may be there.
         augmentation: How training samples are changed.
     """
@@ -100,7 +100,7 @@ class DataOptions:
 class DataSet(ABC):
     """Something that a file can train on.
 
-    Subclasses state ``name="mnist5k"``, what stands behind ``train on``; those without are families.
+    Subclasses state ``name="mnist5k"``, what follows ``train on``; those without are families.
 
     Attributes:
         name: The name in the language.

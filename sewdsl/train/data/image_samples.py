@@ -24,7 +24,7 @@ class Images:
     """Images of one size; a pixel becomes a number only in its batch.
 
     Attributes:
-        pixels: ``[N, C, H, W]`` of any number format.
+        pixels: ``[N, C, H, W]`` of any dtype.
         y: Classes ``[N]``.
         mean: What is subtracted from each channel, on the scale from 0 to 1.
         deviation: By what each channel is then divided.

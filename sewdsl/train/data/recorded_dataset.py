@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_IN_MEMORY_BYTES = 512 * 2**20
 """Bytes that a split may take in memory, at a byte per pixel; of larger ones nothing is kept."""
 READERS = 2
-"""Threads that read ahead: decompression and counting run beside training."""
+"""Threads that read ahead: decompression and counting run alongside training."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class RecordedDataSet(DataSet):
 
     Attributes:
         layouts: How the files may lie; the first that is complete is taken.
-        folders: Names that the data set's folder usually has.
+        folders: Names that the dataset's folder usually has.
         source: Where to get it, and how large it is.
         called: Names of the classes, in order; empty: those of their folders, unless these are numbers.
     """

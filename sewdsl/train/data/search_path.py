@@ -41,7 +41,7 @@ def _said(path: Path, steps: int) -> Iterator[str]:
 
 
 DATA_FOLDER_VARIABLE = "SEWDSL_DATA"
-"""Environment variable with the folder of all data sets."""
+"""Environment variable with the folder of all datasets."""
 
 
 def data_folder_variable() -> Path | None:
@@ -60,10 +60,10 @@ def candidate_folders(folder: Path | None, names: Sequence[str]) -> list[Path]:
 def missing_data_message(
     name: str, folder: Path | None, names: Sequence[str], patterns: Sequence[tuple[str, str]], source: str
 ) -> str:
-    """What to say where a data set is not found.
+    """What to say where a dataset is not found.
 
     Args:
-        name: Of the data set.
+        name: Of the dataset.
         folder: Where it was looked for; None: nobody said where.
         names: Of the folders in it that were looked into as well.
         patterns: How the files may lie, and who leaves them so.

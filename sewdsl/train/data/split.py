@@ -1,4 +1,4 @@
-"""How samples are parted where the data set itself does not say."""
+"""How samples are parted where the dataset itself does not say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLIT_SEED = 2021
-"""Fixed, and not the recipe's: all runs on a data set are judged by the same samples."""
+"""Fixed, and not the recipe's: all runs on a dataset are judged by the same samples."""
 
 
 class Parts(NamedTuple):
@@ -36,7 +36,7 @@ def split_off_validation(splits: Splits, share: float, seed: int) -> Parts:
     """Takes a part out of the training set, by which an epoch can be chosen without a look at the test set.
 
     Args:
-        splits: The data set's own; the test set stays as it is.
+        splits: The dataset's own; the test set stays as it is.
         share: Share of the training set, and of each class in it, in [0, 1); with 0 there is no validation set.
         seed: Of the draw.
 

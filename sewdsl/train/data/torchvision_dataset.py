@@ -67,7 +67,7 @@ class VisionDataSet(DataSet):
         raise DataError(search_path.missing_data_message(self.name, folder, (self.name,), patterns, source))
 
     def _read(self, *, train: bool) -> Any:
-        """torchvision's data set of this class's name."""
+        """torchvision's dataset of this class's name."""
         from torchvision import datasets
 
         return getattr(datasets, type(self).__name__)(self._root, train)

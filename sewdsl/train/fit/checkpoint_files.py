@@ -79,7 +79,7 @@ PREFIX = "model."
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint as a whole or not at all, and its weights beside it as ``.safetensors``.
+    """Writes a checkpoint as a whole or not at all, and its weights next to it as ``.safetensors``.
 
     Args:
         folder: The run's; before its last checkpoint is replaced, it becomes the one before the last.

@@ -60,7 +60,7 @@ def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> 
     """What is the first to be not finite: the input, weights, a layer's output, the loss, or a layer's gradient.
 
     The batch is run once more, forward and backward, and each layer is looked at as its turn comes. What is drawn
-    anew in it, such as dropout masks, can hide what is looked for.
+    again in it, such as dropout masks, can hide what is looked for.
 
     Args:
         model: The network; its gradients are overwritten.

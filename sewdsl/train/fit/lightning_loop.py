@@ -73,7 +73,7 @@ class Score(NamedTuple):
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, way: RunOptions) -> FitResult:
-    """Trains for the epochs of the recipe, from where the folder's last checkpoint stands if there is one.
+    """Trains for the epochs of the recipe, from the folder's last checkpoint on if there is one.
 
     Args:
         module: What to train, in place.

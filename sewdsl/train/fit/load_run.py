@@ -52,7 +52,7 @@ def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> Spiking
 
 
 def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:
-    """Batches of samples in a random order, as they are; a data set may lie sorted by class.
+    """Batches of samples in a random order, as they are; a dataset may lie sorted by class.
 
     Args:
         samples: From which they are drawn, each at most once.

@@ -39,7 +39,7 @@ def training_loss(model: SpikingNetwork, x: Tensor, y: Tensor, recipe: Recipe) -
 def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None = None) -> Tensor:
     """Some of the time-steps of a sequence, drawn without replacement, in their order.
 
-    All samples of the batch lose the same steps; which ones is drawn anew for each batch.
+    All samples of the batch lose the same steps; which ones is drawn again for each batch.
 
     Args:
         x_TN: A sequence ``[T, N, *]``.

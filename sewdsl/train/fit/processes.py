@@ -90,7 +90,7 @@ def as_before(folder: RunFolder, processes: Processes) -> Processes:
 
 
 def precision(recipe: Recipe, *, gpu: bool) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
-    """Lightning's name of a recipe's number format.
+    """Lightning's name of a recipe's dtype.
 
     Raises:
         RunError: float16 without a GPU, which would be much slower and is not what it is for.

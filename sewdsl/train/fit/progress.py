@@ -138,7 +138,7 @@ class Bar(Callback):
         self._state = State(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{phase}", done, total, figures)
 
     def _line(self) -> Table | Text:
-        """What fits: first how many batches, then as many of the figures as there is room for beside a short bar."""
+        """What fits: first how many batches, then as many of the figures as there is room for next to a short bar."""
         if self._state is None:
             return Text()
         name, done, total, figures = self._state

@@ -69,7 +69,7 @@ def check_resumable(
 
     Args:
         folder: Of the run.
-        checkpoint: Where it stands; see :func:`standing`.
+        checkpoint: Where it left off; see :func:`last_checkpoint`.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
         changes: Settings to change, by key.
 
@@ -115,7 +115,7 @@ def _compare(began: Network, now: Network, folder: RunFolder) -> None:
 
 
 def _bare(network: Network) -> Network:
-    """What is computed, and nothing beside it."""
+    """What is computed, and nothing else."""
     return replace(network, name="", recipe=None, expectations=())
 
 

@@ -24,9 +24,9 @@ BATCH_FIGURES = ("loss", "accuracy")
 
 
 class RunCheckpointer(Checkpoint):
-    """Saves where the run stands: after every epoch, within long ones, and before it stops for a signal.
+    """Saves the state of the run: after every epoch, within long ones, and before it stops for a signal.
 
-    It stops behind a step of the optimizer, or, if it is asked to behind the last step of an epoch, when that epoch has
+    It stops after a step of the optimizer, or, if it is asked to after the last step of an epoch, when that epoch has
     been judged. A second signal stops it at once: it goes on from what was saved last.
 
     Args:
@@ -59,7 +59,7 @@ class RunCheckpointer(Checkpoint):
     ) -> None:
         """Saves if it is time to."""
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
-            return  # a checkpoint behind the last batch would skip the test; one before the step, the gradients so far
+            return  # a checkpoint after the last batch would skip the test; one before the step, the gradients so far
         late = monotonic() - self._saved >= self._every
         if trainer.strategy.reduce_boolean_decision(late or bool(self.signal), all=False):
             self._save(trainer)

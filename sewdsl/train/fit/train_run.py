@@ -101,7 +101,7 @@ def resume(
 
 @contextmanager
 def _at_work(folder: RunFolder) -> Iterator[None]:
-    """Keeps others from the folder, and gives Ctrl-C before and behind the training the name that it has within."""
+    """Keeps others from the folder, and gives Ctrl-C before and after the training the name that it has within."""
     try:
         with run_lock(folder) if rank() == 0 else nullcontext():
             yield
@@ -112,7 +112,7 @@ def _at_work(folder: RunFolder) -> Iterator[None]:
 def _run(
     compilation: Compilation, planned: TrainingPlan, folder: RunFolder, way: RunOptions, start: InitialWeights | None
 ) -> Result:
-    """Trains, from where the folder's last checkpoint stands; what is there already stays until all is ready."""
+    """Trains, from the folder's last checkpoint on, if there is one; what is there already stays until all is ready."""
     network, recipe, data = planned
     if recipe.memory:
         return_freed_memory()

@@ -16,7 +16,7 @@ COLUMNS = ("layer", "what it is", "output", "range", "parameters", "MACs", "shar
 
 
 def layers_section(network: Network | None) -> list[Markup]:
-    """A table of every layer behind a line with the totals."""
+    """A table of every layer, folded under a line with the totals."""
     if network is None:
         return []
     said = (
@@ -78,7 +78,7 @@ def recipe(facts: RunRecord) -> list[Markup]:
 
 
 def provenance_section(facts: RunRecord) -> list[Markup]:
-    """Versions, machine, seed, seconds: all of the result that stands nowhere else."""
+    """Versions, machine, seed, seconds: all of the result that is nowhere else."""
     said = {name: value for name, value in facts.result.items() if value is not None}
     rest = {name.replace("_", " "): value for name, value in said.items() if name not in SHOWN_ELSEWHERE}
     versions = facts.result.get("versions")

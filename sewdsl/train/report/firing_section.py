@@ -32,7 +32,7 @@ def firing_section(facts: RunRecord) -> list[Markup]:
 
 
 def _lists(rows: dict[str, Markup], rates: dict[str, float]) -> list[Markup]:
-    """All layers; where they are many, those in trouble, and all behind a line."""
+    """All layers; where they are many, those in trouble, and all folded under a line."""
     every = tag("ol", *rows.values(), class_="rates")
     if len(rows) <= MAX_LAYERS:
         return [every]
@@ -245,7 +245,7 @@ def neurons_section(facts: RunRecord) -> list[Markup]:
 
 
 def _neuron_lists(found: dict[str, Population]) -> list[Markup]:
-    """All layers; where they are many, those with most to say about, and all behind a line."""
+    """All layers; where they are many, those with most to say about, and all folded under a line."""
     cards = {name: _card(name, layer) for name, layer in found.items()}
     every = tag("ol", *cards.values(), class_="neurons")
     if len(found) <= MAX_LAYERS:

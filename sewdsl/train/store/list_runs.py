@@ -25,7 +25,7 @@ class RunSummary:
     Attributes:
         path: Its folder.
         network: Name of the network.
-        data: Name of the data set.
+        data: Name of the dataset.
         epochs: Epochs completed.
         planned: Epochs of the recipe.
         accuracy: Share of the test samples, after the last epoch.

@@ -53,7 +53,7 @@ class Result(BaseModel):
 
     Attributes:
         network: The network's name.
-        data: The data set's.
+        data: The dataset's.
         accuracy: Share of the test samples that the last weights get right.
         best_accuracy: The same of the best epoch's weights. Without a validation part it was chosen on the test
             samples, as the paper does, so it flatters a little.

@@ -99,7 +99,7 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """Where the run stands: the last weights, and all that is needed to go on."""
+        """The state of the run: the last weights, and all that is needed to go on."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property

@@ -78,7 +78,7 @@ class Outcome(BaseModel):
 
     Attributes:
         network: The network's name.
-        data: The data set's.
+        data: The dataset's.
         runs: How many the study asks for.
         machine: What the last run ran on, in words.
         rows: In the order of the file.
@@ -94,7 +94,7 @@ class Outcome(BaseModel):
 
     @property
     def title(self) -> str:
-        """The network and its data set, the latter only once."""
+        """The network and its dataset, the latter only once."""
         return self.network if self.data in self.network else f"{self.network} on {self.data}"
 
     @property
@@ -162,7 +162,7 @@ def folder_name(variant: StudyVariant) -> str:
 
 
 FIGURES = ("parameters", "seeds", "train", "last", "best", "seconds")
-"""Columns behind those of the axes: ``train`` is the training accuracy of the last epoch, ``last`` and ``best`` are
+"""Columns after those of the axes: ``train`` is the training accuracy of the last epoch, ``last`` and ``best`` are
 test accuracies."""
 
 
@@ -183,7 +183,7 @@ def column_names(outcome: Outcome) -> list[str]:
 
 
 def row_cells(row: VariantResult) -> list[str]:
-    """What stands in a row: means, with the standard deviation of a sample where there are several seeds."""
+    """What is in a row: means, with the standard deviation of a sample where there are several seeds."""
     figures = ["–" if x is None else str(x) for x in (row.train_accuracy, row.accuracy, row.best_accuracy)]
     return [*row.labels.values(), f"{row.parameters:,}", _seeds(row), *figures, f"{row.seconds:.0f}"]
 

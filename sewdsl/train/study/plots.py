@@ -65,7 +65,7 @@ def _number(label: str) -> float | None:
 
 
 def _said(axis: str, label: str) -> str:
-    """A value that speaks for itself, or behind the last word of its key: ``SEW AND``, ``T_train none``."""
+    """A value that speaks for itself, or after the last word of its key: ``SEW AND``, ``T_train none``."""
     head, *rest = axis.split(".")
     return label if head in SELF_EXPLANATORY_AXES else f"{rest[-1] if rest else head} {label}"
 

@@ -49,7 +49,7 @@ class Summary(BaseModel):
 
     Attributes:
         network: The network's name.
-        data: The data set's.
+        data: The dataset's.
         repeats: How many were asked for.
         seeds: Of those that have ended.
         accuracy: After the last epoch.

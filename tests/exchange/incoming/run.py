@@ -10,7 +10,7 @@ from sewdsl.exchange.read.build_network import ImportedNetwork
 
 
 def given(found: ImportedNetwork, x: Tensor) -> Tensor:
-    """The output of each time-step, in the number format of the input; every tensor has its place."""
+    """The output of each time-step, in the dtype of the input; every tensor has its place."""
     with torch.device("meta"):
         model = sewdsl.compile(found.network, optimize=0)
     assert {key: value.shape for key, value in model.state_dict().items()} == {

@@ -21,7 +21,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_there_and_back(tmp_path: Path) -> None:
-    """From a network to NIR and back to a file that is valid, drawn, and gives the same with the weights beside it."""
+    """From a network to NIR and back to a file that is valid, drawn, and gives the same with the weights next to it."""
     network = sewdsl.load("tiny")
     x = noise(network)
     model = settled(network, x).float()

@@ -337,7 +337,7 @@ def test_what_is_done_in_place_is_seen_by_all() -> None:
 
 @pytest.mark.parametrize("how", ["mean", "sum", "last"])
 def test_readouts(how: str) -> None:
-    """Before the last layer or behind it; what is not linear has to stand before it."""
+    """Before the last layer or after it; what is not linear has to precede it."""
     torch.manual_seed(0)
     take: dict[str, Callable[[Tensor], Tensor]] = {
         "mean": lambda y: y.mean(0), "sum": lambda y: y.sum(0), "last": lambda y: y[-1]

@@ -54,7 +54,7 @@ def test_comes_back(name: str) -> None:
     model = settled(network, x)
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            module.weight.data *= 8  # so that neurons behind it fire
+            module.weight.data *= 8  # so that neurons after it fire
     found = read_graph(to_graph(model))
     with torch.no_grad():
         y = model(x, return_sequence=True)

@@ -157,7 +157,7 @@ def test_maxima_of_counts() -> None:
 
 
 def test_a_sum_in_a_sum() -> None:
-    """Blocks one behind the other: behind the third, NIR adds up four addends, and three of them for its branch."""
+    """Blocks one after the other: after the third, NIR adds up four addends, and three of them for its branch."""
     nodes, edges, out = {"a": conv(2, 2), "s": fires(*SHAPE)}, ["input a", "a s"], ["s"]
     for k in range(3):
         nodes |= {f"c{k}": conv(2, 2), f"i{k}": fires(*SHAPE)}

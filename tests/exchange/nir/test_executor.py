@@ -30,7 +30,7 @@ def run(found: nir.NIRGraph, *x: float, dt: float | None = None, fires: str | No
 
 
 def test_if_integrates() -> None:
-    """dv/dt = r I: steps of 0.5 s at r = 2 add the input itself; behind a spike it is v_reset."""
+    """dv/dt = r I: steps of 0.5 s at r = 2 add the input itself; after a spike it is v_reset."""
     found = graph(neuron(r=2.0, v_threshold=1.0, v_reset=-0.25))
     assert run(found, 0.5, 0.76, 0.76, 0.6, dt=0.5) == [0, 1, 0, 1]
 

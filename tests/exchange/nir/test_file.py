@@ -1,4 +1,4 @@
-"""NIR files: what they hold beside the nodes, and the command that writes them."""
+"""NIR files: what they hold in addition to the nodes, and the command that writes them."""
 
 from __future__ import annotations
 

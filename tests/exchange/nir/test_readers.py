@@ -219,7 +219,7 @@ def test_a_whole_network() -> None:
 
 
 def test_at_the_threshold() -> None:
-    """A current of whole numbers: SpikingJelly's neurons fire as ours, snnTorch's as NIR defines."""
+    """A current of integers: SpikingJelly's neurons fire as ours, snnTorch's as NIR defines."""
     graph, x, y = written("c4k3-BN-LIF-LIF(v_threshold=0.5)-FC5", torch.float32)
     above = NirExecutor(graph, fires="above").run(x)
     with redirect_stdout(io.StringIO()):
@@ -231,7 +231,7 @@ def test_at_the_threshold() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_snntorch_writes_none() -> None:
-    """1.0.0 beside nir 1.0.8, of the network in its own documentation: neurons without a shape."""
+    """1.0.0 with nir 1.0.8, of the network in its own documentation: neurons without a shape."""
     leaky = snntorch.Leaky(beta=0.9, init_hidden=True)
     module = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), leaky, nn.Linear(500, 10))
     with pytest.raises(ValueError, match="type mismatch"):

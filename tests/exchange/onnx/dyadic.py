@@ -1,4 +1,4 @@
-"""Networks whose arithmetic is exact: every weight is a small whole number times a power of two.
+"""Networks whose arithmetic is exact: every weight is a small integer times a power of two.
 
 With no sum rounded, the order of sums does not matter, and float32 gives what float64 gives, to the bit: spikes are the
 same or the network is another one.

@@ -1,4 +1,4 @@
-"""What stands in an ONNX file, and what is refused."""
+"""What is in an ONNX file, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, beside what it computes."""
+"""What a file is, apart from what it computes."""
 
 from __future__ import annotations
 

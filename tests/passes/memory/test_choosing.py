@@ -122,7 +122,7 @@ def test_a_long_row_of_real_values(body: str) -> None:
 
 
 def test_the_least_memory_does_not_take_everything() -> None:
-    """Only what waits while most is there is computed again."""
+    """Only what waits while most is there is recomputed."""
     whole, load = optimize_program(sewdsl.load("7b-net")), TrainingLoad(4, states=1, steps=16)
     low = choose_recomputation(whole, load, 0).peak.bytes
     found = choose_recomputation(whole, load, low)

@@ -1,4 +1,4 @@
-"""What is predicted of a training step's memory, beside what the process takes."""
+"""What is predicted of a training step's memory, compared with what the process takes."""
 
 import json
 import subprocess
@@ -111,7 +111,7 @@ def test_packed_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("body", "expected"),
-    [  # maps of two channels, beside the input's: what is kept, and the gradients that are there at once
+    [  # maps of two channels, in addition to the input's: what is kept, and the gradients that are there at once
         # A sum hands one gradient to both, and the second gradient of the current is added to the first in its place.
         ("c2k1-ADD[IF | IF]-GAP", {"add1": [3], "shortcut.if1": [4], "branch.if1": [5, 4], "conv1": [2]}),
         # The neurons' spikes wait too, and have a gradient from the convolution and one from the neurons.

@@ -1,4 +1,4 @@
-"""The cheapest set that meets all needs, beside every set there is."""
+"""The cheapest set that meets all needs, compared with every set there is."""
 
 from itertools import chain, combinations
 

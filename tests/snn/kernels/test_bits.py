@@ -1,4 +1,4 @@
-"""Small whole numbers in few bits: what comes back is what was put in."""
+"""Small integers in few bits: what comes back is what was put in."""
 
 import pytest
 import torch

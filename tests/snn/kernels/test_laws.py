@@ -1,4 +1,4 @@
-"""Whatever the neuron, the number format and the memory's layout, the kernels do what the reference does."""
+"""Whatever the neuron, the dtype and the memory's layout, the kernels do what the reference does."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ EPS = 1e-5
 
 
 class Layer(NamedTuple):
-    """A batch norm and the neurons behind it."""
+    """A batch norm and the neurons after it."""
 
     spec: Neuron
     weight: Tensor

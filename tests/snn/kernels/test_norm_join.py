@@ -24,7 +24,7 @@ EPS = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 2**-8, torch.f
 
 
 class Layer(nn.Module):
-    """A batch norm, the neurons behind it and the join that takes their spikes."""
+    """A batch norm, the neurons after it and the join that takes their spikes."""
 
     def __init__(self, join: JoinSpec, *, branch: bool, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()

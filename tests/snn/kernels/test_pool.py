@@ -28,7 +28,7 @@ def windows(draw: st.DrawFn) -> max_pool.Window:
 
 
 def maps(samples: int, channels: int, height: int, width: int) -> Tensor:
-    """Small whole numbers, many of them equal; for these no sum of gradients is rounded either."""
+    """Small integers, many of them equal; for these no sum of gradients is rounded either."""
     x = torch.randint(-2, 3, (samples, channels, height, width)).float()
     return x.contiguous(memory_format=torch.channels_last)
 

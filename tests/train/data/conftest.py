@@ -1,4 +1,4 @@
-"""A cache of each test's own, and the real recordings where they stand beside the checkout."""
+"""A cache of each test's own, and the real recordings where they are next to the checkout."""
 
 from pathlib import Path
 

@@ -96,7 +96,7 @@ def test_other_contents(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, 1j, "a", np.uint64(2**63)])
 @pytest.mark.parametrize("name", ["t", "x", "p"])
 def test_what_is_no_number(name: str, value: object, tmp_path: Path) -> None:
-    """Numpy would make some whole number of it, and warn at best."""
+    """Numpy would make some integer of it, and warn at best."""
     good = {key: np.zeros(3, int) for key in "txyp"}
     arrays: dict[str, Any] = {**good, name: np.full(3, value)}
     np.savez(tmp_path / "a.npz", **arrays)

@@ -1,4 +1,4 @@
-"""Small copies of the data sets, in each of their layouts."""
+"""Small copies of the datasets, in each of their layouts."""
 
 from collections.abc import Callable
 from pathlib import Path

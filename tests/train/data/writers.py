@@ -1,4 +1,4 @@
-"""Files as the data sets and the other libraries leave them, written byte by byte."""
+"""Files as the datasets and the other libraries leave them, written byte by byte."""
 
 import pickle
 import struct
@@ -34,7 +34,7 @@ def aedat2(path: Path, events: Events) -> None:
 
 
 def aedat3(path: Path, events: Events, packet: int = 16, *, spoilt: bool = True) -> None:
-    """Packets of polarity, one of another kind between, room behind the last event, and an event that is invalid."""
+    """Packets of polarity, one of another kind between, room after the last event, and an event that is invalid."""
     out = [b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"]
     for start in range(0, len(events.t), packet):
         t, x, y, p = (array[start : start + packet] for array in events)

@@ -22,7 +22,7 @@ Level = tuple[MaxPool, frozenset[str]]
 class OperandSums:
     """The sums of a graph.
 
-    A residual network reads A2 + A1 + S behind its second block, and A1 + S in that block's branch: a sum that is part
+    A residual network reads A2 + A1 + S after its second block, and A1 + S in that block's branch: a sum that is part
     of another one is not computed twice. Of several, those are added first whose ways parted last: in B(H) + H + S, the
     first two.
 

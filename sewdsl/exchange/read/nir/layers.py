@@ -36,7 +36,7 @@ WINDOW = {"kernel": "kernel_size", "stride": "stride", "padding": "padding"}
 
 
 def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
-    """An argument with a number of axes, in its own number format."""
+    """An argument with a number of axes, in its own dtype."""
     found = node.array(key)
     if found.ndim != ndim:
         raise node.origin.refusal(f"has a {key} with {found.ndim} axes instead of {ndim}")
@@ -105,7 +105,7 @@ def _votes(classes: int, voters: int) -> Tensor:
 
 
 def _written_for(node: Primitive, kind: str) -> bool:
-    """Whether a node says that it stands for a layer of ours; GAP is no AP."""
+    """Whether a node says that it represents a layer of ours; GAP is no AP."""
     try:
         origin = nir_metadata.NodeMetadata.of(node.metadata)
     except ValueError:

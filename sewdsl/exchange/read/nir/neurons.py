@@ -71,7 +71,7 @@ def _fits(node: Primitive, dt: float) -> bool:
 
 
 def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
-    """The neuron of a node, behind the factor of its current if that is not 1.
+    """The neuron of a node, after the factor of its current if that is not 1.
 
     Raises:
         UnsupportedPart: it computes what no neuron of ours does.
@@ -122,7 +122,7 @@ def _tau(node: Primitive) -> str:
 
 
 def _rounded(tau: float, precision: float) -> float:
-    """2.0000000000000004, which was divided by seconds in a number format of some precision, is 2."""
+    """2.0000000000000004, which was divided by seconds in a dtype of some precision, is 2."""
     near = float(f"{tau:.6g}")
     return near if isclose(near, tau, rel_tol=2 * precision) else tau
 

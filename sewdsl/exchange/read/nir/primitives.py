@@ -25,7 +25,7 @@ class Primitive:
     """A node.
 
     Attributes:
-        name: Its key in the graph, behind those of the graphs that it lies in: ``block.conv``.
+        name: Its key in the graph, after those of the graphs that it lies in: ``block.conv``.
         kind: Which primitive: ``Conv2d``.
         fields: Its arguments, as the file has them.
         reads: Names of the nodes whose sum it reads.
@@ -43,7 +43,7 @@ class Primitive:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What it says beside its arguments."""
+        """What it says in addition to its arguments."""
         found = self.fields.get("metadata")
         return plain_metadata(found) if isinstance(found, Mapping) else {}
 
@@ -73,7 +73,7 @@ class Primitive:
         return float(found.flat[0])
 
     def pair(self, key: str) -> tuple[int, int]:
-        """An argument that is a whole number for height and one for width, or one for both.
+        """An argument that is an integer for height and one for width, or one for both.
 
         Raises:
             UnsupportedPart: it is not.
@@ -90,7 +90,7 @@ class Primitive:
 
 
 def _distinct(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The elements that are in memory: of one that stands for all of them, one."""
+    """The elements that are in memory: of one that represents all of them, one."""
     return array[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in array.strides)]
 
 
@@ -114,7 +114,7 @@ def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
     """The nodes of a graph in order of computation, from its only Input to its only Output.
 
     Raises:
-        ModelImportError: it is no graph, has other than one of these, runs in a circle, or has parts beside the way.
+        ModelImportError: it is no graph, has other than one of these, runs in a circle, or has parts off the way.
     """
     nodes: dict[str, tuple[str, Mapping[str, Any]]] = {}
     reads: dict[str, list[str]] = {}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TRANSPARENT_PRIMITIVES = ("Input", "Output")
 ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
-"""Primitives that several together may stand for one layer; alone they are read when something reads them."""
+"""Primitives of which several together may represent one layer; alone they are read when something reads them."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class _Graph:
 
 
 def _passes_on(node: Primitive) -> bool:
-    """Whether it only stands for a sum: a factor of 1, an average over windows of one."""
+    """Whether it only represents a sum: a factor of 1, an average over windows of one."""
     if node.kind == "Scale":
         scale = node.array("scale")
         return scale.size > 0 and bool((scale == 1).all())

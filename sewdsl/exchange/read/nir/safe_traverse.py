@@ -16,7 +16,7 @@ MAX_GROUP_DEPTH = 32
 MAX_ITEMS = 200_000
 """Groups and arrays."""
 MAX_COMPRESSION_RATIO = 1100
-"""Bytes that a stored byte may stand for; deflate reaches 1032."""
+"""Bytes that a stored byte may represent; deflate reaches 1032."""
 SMALL_ARRAY_BYTES = 1 << 20
 """Bytes of an array that is taken to be harmless, however it is stored."""
 EXIT_UNSAFE_FILE = 3

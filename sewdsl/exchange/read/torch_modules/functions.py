@@ -1,4 +1,4 @@
-"""Functions of torch that a ``forward`` may call, and what each stands for."""
+"""Functions of torch that a ``forward`` may call, and what each becomes."""
 
 from __future__ import annotations
 

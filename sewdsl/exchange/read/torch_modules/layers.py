@@ -18,7 +18,7 @@ from sewdsl.ops.layers.max_pool import MaxPool
 
 
 class PoolingWindow(NamedTuple):
-    """How a pooling slides; ``unusual``: it does something else besides."""
+    """How a pooling slides; ``unusual``: it does something else in addition."""
 
     kernel: Any
     stride: Any

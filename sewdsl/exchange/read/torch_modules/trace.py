@@ -80,7 +80,7 @@ class TorchVocabulary(NamedTuple):
 
     Attributes:
         harmless: Names of functions that only ask for the shape and the like.
-        functions: What stands for each function, by its name; it takes the run, and the function's arguments.
+        functions: What is called for each function, by its name; it takes the run, and the function's arguments.
     """
 
     harmless: frozenset[str]
@@ -235,7 +235,7 @@ Leaf = Callable[[Trace, Any, TracedTensor], TracedTensor]
 
 
 def _commutes(op: Op, readout: str | None) -> bool:
-    """Whether it makes no difference if it comes before the time-steps become one or behind."""
+    """Whether it makes no difference if it comes before the time-steps become one or afterwards."""
     if isinstance(op, Conv | Linear):
         return readout != "sum" or not op.bias
     return isinstance(op, ScaleOp | AvgPool | Flatten)

@@ -98,12 +98,12 @@ def euler_step(node: nir.IF | nir.LIF, v: Tensor, x: Tensor, dt: float) -> Tenso
 
 
 def cast_like(x: Tensor, values: ArrayLike) -> Tensor:
-    """Numbers of a node in the number format of its input."""
+    """Numbers of a node in the dtype of its input."""
     return torch.from_numpy(np.array(values)).to(x)
 
 
 def _pair(value: ArrayLike) -> tuple[int, int]:
-    """Height and width; one number stands for both."""
+    """Height and width; one number gives both."""
     height, width = np.broadcast_to(np.asarray(value, int), 2)
     return int(height), int(width)
 

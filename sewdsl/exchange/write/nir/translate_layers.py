@@ -107,7 +107,7 @@ class NirNode(NamedTuple):
     """A node of NIR that a layer is made of.
 
     Attributes:
-        part: Its name behind the layer's; empty: it gives what the layer gives.
+        part: Its name after the layer's; empty: it gives what the layer gives.
         node: It; None: the sum of what it reads.
         reads: Operands of the layer by their places, other pieces by their parts; several are added up.
     """
@@ -119,7 +119,7 @@ class NirNode(NamedTuple):
 
 @singledispatch
 def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001 -- dispatched by it
-    """The nodes of a layer, each behind those it reads; none where it gives what it reads.
+    """The nodes of a layer, each after those it reads; none where it gives what it reads.
 
     Raises:
         UnsupportedLayer: NIR cannot express it.

@@ -24,7 +24,7 @@ def to_graph(model: SpikingNetwork, inputs: str = "") -> nir.NIRGraph:
     """A network in evaluation, with what it has learned, as a graph of NIR.
 
     Each node is named as its layer is: ``repeat1.3.sew_block1.branch.conv2``. A batch norm is part of the layer before
-    it where it can be. Where a layer takes several nodes, the last one has its name, and the others a word behind it.
+    it where it can be. Where a layer takes several nodes, the last one has its name, and the others a word after it.
 
     Args:
         model: The network.

@@ -33,7 +33,7 @@ class Graph:
 
     @property
     def type(self) -> int:
-        """The number format, as ONNX counts them."""
+        """The dtype, as ONNX counts them."""
         return helper.np_dtype_to_tensor_dtype(self.dtype)
 
     def add(self, op: str, inputs: Sequence[str], name: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
@@ -42,7 +42,7 @@ class Graph:
         Args:
             op: ONNX's name of it.
             inputs: Names of values.
-            name: Its own; a number is put behind where it is taken.
+            name: Its own; a number is appended where it is taken.
             outputs: Names of its results; none: one, of its own name.
             **attributes: Its attributes.
         """
@@ -60,14 +60,14 @@ class Graph:
         return name
 
     def sizes(self, *sizes: int) -> str:
-        """A vector of whole numbers, named by what is in it."""
+        """A vector of integers, named by what is in it."""
         name = f"sizes/{'x'.join(map(str, sizes))}"
         if name not in self._numbers:
             self._keep(name, np.array(sizes, np.int64))
         return name
 
     def value(self, name: str, dims: Dims) -> ValueInfoProto:
-        """A value of the graph's number format, as its inputs and outputs are declared."""
+        """A value of the graph's dtype, as its inputs and outputs are declared."""
         return helper.make_tensor_value_info(name, self.type, dims)
 
     def proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:

@@ -100,7 +100,7 @@ class TimeAxis(ABC):
             place: Where they go.
             module: The neurons.
             x: Their input current, ``[T·N, *]``.
-            once: Whether that is one time-step, ``[N, *]``, which stands for all.
+            once: Whether that is one time-step, ``[N, *]``, which represents all.
 
         Raises:
             UnsupportedLayer: they do not charge linearly.
@@ -158,7 +158,7 @@ class UnrolledTime(TimeAxis):
     any_length = False
 
     def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
-        """One time-step behind the other."""
+        """One time-step after the other."""
         drives = [drive] * self.T if once or self.T == 1 else self._split(place, drive)
         spikes, v = [], None
         for t, each in enumerate(drives, 1):

@@ -39,7 +39,7 @@ def translate_layer(place: NodeScope, module: nn.Module, x: str) -> str:
 def translate_with_norm(
     place: NodeScope, layer: layers.Conv2d | layers.Linear, after: batch_norm.BatchNorm, x: str
 ) -> str:
-    """A layer with the batch norm behind it in its weights; products are rounded once, from float64."""
+    """A layer with the batch norm after it in its weights; products are rounded once, from float64."""
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
@@ -81,7 +81,7 @@ def _weighted(place: NodeScope, layer: layers.Conv2d | layers.Linear, weight: Ar
 
 
 def _norm(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
-    """One that stands by itself, as a factor and an addend of each channel."""
+    """One that is on its own, as a factor and an addend of each channel."""
     scale, shift = (
         each.reshape(-1, *[1] * (len(place.shape) - 1)) for each in deepcopy(layer).double().scale_and_shift
     )
@@ -158,7 +158,7 @@ INSTRUCTIONS = {
     "most": "LessOrEqual",
     "set": "Identity",
 }
-"""ONNX's names of what stands in the tape of a join, see :mod:`sewdsl.snn.kernels.tapes`."""
+"""ONNX's names of what is in the tape of a join, see :mod:`sewdsl.snn.kernels.tapes`."""
 
 
 def translate_join(place: NodeScope, module: Join, branch: str, identity: str) -> str:

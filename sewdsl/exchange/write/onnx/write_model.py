@@ -35,7 +35,7 @@ FORMATS: dict[torch.dtype, np.dtype[Any]] = {torch.float32: np.dtype(np.float32)
 
 
 def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> ModelProto:
-    """The model of a module in evaluation, in the number format of its parameters.
+    """The model of a module in evaluation, in the dtype of its parameters.
 
     Args:
         model: The module.
@@ -127,7 +127,7 @@ class OnnxModelWriter:
 
 
 def _format(model: SpikingNetwork) -> np.dtype[Any]:
-    """The number format of the parameters, as numpy knows it."""
+    """The dtype of the parameters, as numpy knows it."""
     dtype = torch.get_default_dtype() if model.example is None else model.example.dtype
     if dtype not in FORMATS:
         message = f"the parameters are {dtype}, and ONNX files are written in float32 or float64: model.float()"

@@ -1,4 +1,4 @@
-"""The parameters of a class: what stands for values that differ from instance to instance."""
+"""The parameters of a class: what represents values that differ from instance to instance."""
 
 from __future__ import annotations
 

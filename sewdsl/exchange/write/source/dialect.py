@@ -32,7 +32,7 @@ class Dialect:
     Attributes:
         title: What files are written in: ``plain PyTorch``.
         layers: How the layers of a network are made.
-        imports: Modules beside torch, each with the names that are taken from it.
+        imports: Modules in addition to torch, each with the names that are taken from it.
         reserved: Names that the files use, so that no block may have them.
         ready: Statements at the end of the constructor.
         begin: Statements at the beginning of a forward.

@@ -84,7 +84,7 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
 
 
 def _used(parts: Iterable[str]) -> set[str]:
-    """All names that code mentions; what stands in comments and texts is none."""
+    """All names that code mentions; what is in comments and texts does not count."""
     return {node.id for part in parts for node in ast.walk(ast.parse(part)) if isinstance(node, ast.Name)}
 
 

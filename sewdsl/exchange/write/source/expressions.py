@@ -114,7 +114,7 @@ def variables(expr: Expr) -> set[str]:
 
 
 Resolve = Callable[[tuple[Literal, ...], Arg], Literal]
-"""What stands for the values of an argument, one of each copy."""
+"""What represents the values of an argument, one of each copy."""
 
 
 def strip_numbers(expr: Expr) -> Hashable:
@@ -137,7 +137,7 @@ def strip_numbers(expr: Expr) -> Hashable:
 
 
 def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
-    """The expression that stands for all of them.
+    """The expression that represents all of them.
 
     Args:
         exprs: Of one skeleton.
@@ -157,7 +157,7 @@ def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
 
 
 def unify_args(args: Sequence[Arg], resolve: Resolve) -> Arg:
-    """The argument that stands for all of them; its note tells of what flows in each."""
+    """The argument that represents all of them; its note tells of what flows in each."""
     first = args[0]
     notes = [arg.note for arg in args if arg.note is not None]
     note = Note(notes[0].text, tuple(signal for note in notes for signal in note.signals)) if notes else None
@@ -211,7 +211,7 @@ class _Loop:
 
 
 def free_name(name: str, taken: set[str]) -> str:
-    """The name, with a number behind it if it is taken."""
+    """The name, with a number after it if it is taken."""
     number = 1
     found = name
     while found in taken:

@@ -92,7 +92,7 @@ class ClassFinder:
         taken: Names that no class may have.
 
     Attributes:
-        made: The classes, each behind those that it needs; the last is the network's.
+        made: The classes, each after those that it needs; the last is the network's.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ _COMMENT = re.compile(r"#.*")
 
 
 def is_identifier(name: str) -> bool:
-    """Whether Python takes a name as it stands, for an attribute or an argument."""
+    """Whether Python takes a name as it is, for an attribute or an argument."""
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name)
 
 
@@ -31,7 +31,7 @@ def string_literal(text: str) -> str:
 def one_line_prose(text: str) -> str:
     """A text as one line of a comment or docstring: no line breaks, quotes, backslashes, or signs that cannot be seen.
 
-    What stands behind a ``#`` is left out, so that no tool takes it for an instruction.
+    What follows a ``#`` is left out, so that no tool takes it for an instruction.
     """
     words = " ".join(" ".join(_COMMENT.sub("", line) for line in text.splitlines()).split())
     harmless = words.replace('"', "'").replace("\\", "/")
@@ -43,7 +43,7 @@ def class_name(text: str, otherwise: str, taken: set[str]) -> str:
 
     Args:
         text: What it is the class of.
-        otherwise: What to call it where nothing of the text is left, and what to put behind a name that is taken.
+        otherwise: What to call it where nothing of the text is left, and what to put after a name that is taken.
         taken: The names in use; the new one is added.
     """
     words = _WORD.findall(text)
@@ -80,7 +80,7 @@ def one_line(expr: Expr) -> str:
 
 
 def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
-    """The lines of an expression behind a head, such as ``self.conv1 =``, and with a tail behind it."""
+    """The lines of an expression after a head, such as ``self.conv1 =``, and with a tail after it."""
     line = f"{' ' * indent}{head}{one_line(expr)}{tail}"
     if len(line) <= WIDTH and not _noted(expr):
         return [line]
@@ -88,7 +88,7 @@ def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list
 
 
 def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
-    """The lines of an expression that has more than one: with a comma behind every argument, so that they stay."""
+    """The lines of an expression that has more than one: with a comma after every argument, so that they stay."""
     begin, end = f"{' ' * indent}{head}", f"{' ' * indent})"
     match expr:
         case PyCall() if expr.args:
@@ -109,7 +109,7 @@ def format_comment(text: str, indent: int) -> str:
 
 
 def _given(call: PyCall) -> list[tuple[Arg, str]]:
-    """The arguments that are written, each with what stands before it."""
+    """The arguments that are written, each with what precedes it."""
     found = []
     positional = True
     for arg in call.args:

@@ -57,7 +57,7 @@ class Events(NamedTuple):
 
     @classmethod
     def of(cls, t: Any, x: Any, y: Any, p: Any) -> Self:
-        """From arrays of any number format and byte order; polarities are 0 and 1, or -1 and 1.
+        """From arrays of any dtype and byte order; polarities are 0 and 1, or -1 and 1.
 
         Raises:
             ValueError: they are not one list of events, or hold what is no number, coordinate or polarity.

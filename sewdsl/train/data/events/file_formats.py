@@ -22,7 +22,7 @@ LAST = 127
 
 
 def read_aedat2(path: Path) -> Events:
-    """The events of a file: behind lines with ``#``, an address and a time in µs, 32 bits each, the highest first.
+    """The events of a file: after lines with ``#``, an address and a time in µs, 32 bits each, the highest first.
 
     The sensor counts rows and columns from its lower right corner, and the image lies on its side: bits 8 to 14 of the
     address are x, bits 1 to 7 are y, both from the end, and bit 0 is 1 where it became darker. jAER shows it so.

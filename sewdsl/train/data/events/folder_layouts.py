@@ -16,7 +16,7 @@ from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.recording import EventFile, FrameFile, Recording
 
 FRAMES = "frames_number_{T}_split_by_number"
-"""SpikingJelly's folder of frames; the number of time-steps stands in its name."""
+"""SpikingJelly's folder of frames; the number of time-steps is in its name."""
 
 
 class Listing(NamedTuple):
@@ -61,7 +61,7 @@ class ClassFolders(Layout):
     """A folder for each class, within a folder for each split or without.
 
     Attributes:
-        marker: Name of the folder around them; ``{T}`` stands for the number of time-steps; empty: none.
+        marker: Name of the folder around them; ``{T}`` represents the number of time-steps; empty: none.
         suffixes: Of the files.
         frames: Whether they hold ready frames.
         split: Whether there are folders for the splits: True, False, or None for both ways.
@@ -133,7 +133,7 @@ class TonicGesture(Layout):
 class RawGesture(Layout):
     """As published: a recording of all trials of a user in a light, and a table that says when which trial was.
 
-    A class counts from 1 in the table and from 0 here. It may stand there twice; each row is a trial.
+    A class counts from 1 in the table and from 0 here. It may occur there twice; each row is a trial.
     """
 
     def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
