@@ -41,7 +41,7 @@ NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_both)]
 """Height and width, both at least 0; one number gives both."""
 
 CATALOGUE: dict[str, type[Kind]] = {}
-"""Every kind by its name; filled as the classes are defined (see :func:`sewdsl.ops.discover`)."""
+"""Every kind by its name; filled as the classes are defined (see :func:`sewdsl.ops.catalogue`)."""
 
 
 class Kind(BaseModel):
