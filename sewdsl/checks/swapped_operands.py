@@ -22,7 +22,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
                 Severity.WARNING,
                 f"the branch of {node.op.kind} is 'id', and what computes is its shortcut",
                 node.span,
-                label="the branch stands first, the shortcut second",
+                label="the branch comes first, the shortcut second",
                 help=f"write {node.op.kind}[branch | id]: with 'id' as branch, no rule sees a residual block here",
                 path=node.where,
             )

@@ -47,9 +47,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     dialect: Dialect = None,
     fix: Annotated[
         bool,
-        typer.Option(
-            "--fix", help="Rewrite the files with the fixes that have one reading only; print mended strings."
-        ),
+        typer.Option("--fix", help="Rewrite the files with the fixes that have one reading only; print fixed strings."),
     ] = False,
     unsafe_fixes: Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix: also what is only likely.")] = False,
     as_format: Annotated[

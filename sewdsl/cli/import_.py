@@ -32,7 +32,7 @@ class ReadoutMode(StrEnum):
 
 
 Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="A graph of NIR; with --python, MODULE:CALLABLE.")]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: a .net file; weights go beside it.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: a .net file; weights go next to it.")]
 Python = Annotated[
     bool, typer.Option("--python", help="Import MODULE, from here or where Python finds it, and call CALLABLE.")
 ]

@@ -155,7 +155,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         exit_with_usage_error("give a SPEC to train, or with --resume the folder of a run to go on with")
     if resume and any((out, overwrite, weights, input, steps, neuron, limit, dialect)):
         exit_with_usage_error(
-            "a run goes on as it began: beside --resume, only --set train.epochs=N changes what it does"
+            "a run goes on as it began: with --resume, only --set train.epochs=N changes what it does"
         )
     if overwrite and not out:
         exit_with_usage_error("--overwrite needs --out, the folder whose run is removed")

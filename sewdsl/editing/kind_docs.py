@@ -31,10 +31,10 @@ HEADER = {
 STATEMENTS = {
     "sewdsl": "The version of the language: `sewdsl 1`, in the first line.",
     "body": "The network, in the notation that papers print.",
-    "block": "`block NAME(c=in, s=1) = expression` defines a block; `$(c)` stands for a parameter.",
+    "block": "`block NAME(c=in, s=1) = expression` defines a block; `$(c)` is a parameter's value.",
     "use": '`use "other.net"` takes over blocks, settings and the recipe of another file.',
     "expect": "A figure that must hold: parameters, macs or output.",
-    "claim": "A figure that a source prints, set beside what is computed.",
+    "claim": "A figure that a source prints, compared with what is computed.",
     "allow": '`allow CODE "reason"` takes a warning or a note back.',
     "train": "How the network is trained, and on which data set.",
     "study": "Variants of the network that are trained, or looked at, side by side.",

@@ -257,7 +257,7 @@ def _check_read(view: EditorView, found: Referent) -> None:
     for span in view.unread if _meant(view, found) else ():
         if _says(span.text, found.key):
             where = f"line {span.line} of {Path(view.source.name).name}"
-            message = f"{where} has a syntax error, and says '{block_title(found.definition)}': mend it first"
+            message = f"{where} has a syntax error, and says '{block_title(found.definition)}': fix it first"
             raise RenameProblem(message)
 
 

@@ -137,7 +137,7 @@ def _how_to_give(model: type[BaseModel], name: str) -> str:
     letter = _letter(model, name)
     if letter is None:
         return f"add {name} and its value"
-    return f"add '{letter}' and a number, e.g. {letter}3" if letter else "write the number right behind the name"
+    return f"add '{letter}' and a number, e.g. {letter}3" if letter else "write the number right after the name"
 
 
 def _must(problem: ErrorDetails) -> str:

@@ -148,7 +148,7 @@ def _put(table: dict[str, Kept], key: str, statement: Kept, what: str, diagnosti
         return
     code = "duplicate-block" if isinstance(statement, BlockDefinition) else "duplicate-setting"
     span = statement.name.span if isinstance(statement, BlockDefinition) else statement.span
-    diagnostics.report(code, f"{what} twice", span, help=f"the first stands in line {first.span.line}")
+    diagnostics.report(code, f"{what} twice", span, help=f"the first is in line {first.span.line}")
 
 
 def _over(used: Section | None, own: Section) -> Section:

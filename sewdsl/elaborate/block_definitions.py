@@ -41,7 +41,7 @@ def check_shadowed_blocks(
         if name in library and _meaning(block) != _meaning(library[name]):
             diagnostics.report(
                 "shadowed-block",
-                f"'{block.name.span.text}' stands in place of the shipped block of this name",
+                f"'{block.name.span.text}' replaces the shipped block of this name",
                 block.name.span,
                 severity=Severity.WARNING,
                 label="defined otherwise here",
@@ -62,7 +62,7 @@ def _meaning(block: BlockDefinition) -> tuple[object, ...]:
 def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Diagnostics) -> None:
     name, default, span = parameter.name, parameter.default, parameter.span
     if name in seen:
-        diagnostics.report("duplicate-argument", f"parameter '{name}' stands twice", span, help="keep one")
+        diagnostics.report("duplicate-argument", f"parameter '{name}' occurs twice", span, help="keep one")
     elif name in RESERVED_NAMES:
         hint = "choose another letter or word"
         diagnostics.report(

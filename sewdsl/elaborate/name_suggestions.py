@@ -80,7 +80,7 @@ class Meanings:
         if RESIDUAL.match(text):
             return NameSuggestion("", f"the blocks here are {self._residual}: write e.g. SEW Block (c64)")
         if VOTING.match(text):
-            return NameSuggestion("", "the voting layer is APk10 behind a layer of 10 neurons for each class")
+            return NameSuggestion("", "the voting layer is APk10 after a layer of 10 neurons for each class")
         match = _HEAD.fullmatch(text)
         head, rest = (match[1].casefold(), match[3] or "") if match else ("", "")
         named = self._spoken.get(head.replace("_", ""))

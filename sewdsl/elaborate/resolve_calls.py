@@ -73,7 +73,7 @@ class CallResolver:
         if neuron is None:
             self._diagnostics.report(
                 "missing-neuron",
-                "'SN' stands for the file's neuron, but none is set and none stands before it",
+                "'SN' is the file's neuron, but none is set and none comes before it",
                 call.span,
                 help="add 'neuron PLIF' to the file, or --neuron PLIF",
                 path=path,
@@ -159,5 +159,5 @@ def _letters(kind: type[Kind]) -> str:
     if not letters:
         return f"'{kind.kind}' takes no compact arguments"
     shown = ", ".join(f"{letter} ({name})" for letter, name in letters.items() if letter)
-    first = f"its {letters['']} right behind it" if "" in letters else ""
+    first = f"its {letters['']} right after it" if "" in letters else ""
     return f"'{kind.kind}' takes {' and '.join(filter(None, (first, shown)))}"

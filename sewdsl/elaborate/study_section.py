@@ -155,7 +155,7 @@ class _Reader:
         for place in map(_inside, values):
             label = " ".join(place.text.split())
             if label in choices:
-                message = f"'{label}' stands twice among the values of '{name}'"
+                message = f"'{label}' occurs twice among the values of '{name}'"
                 self.diagnostics.report("duplicate-argument", message, place, help="keep one")
             if name == SEED:
                 self._check_seed(label, place)
@@ -167,7 +167,7 @@ class _Reader:
             return
         negative = label[:1] in "-\u2212" and label[1:].isdigit()
         message = f"seed '{label}' {'may not be negative' if negative else 'is not a whole number'}"
-        self.diagnostics.report("invalid-argument", message, place, help="values stand apart: vary seed 0 1 2")
+        self.diagnostics.report("invalid-argument", message, place, help="separate values with spaces: vary seed 0 1 2")
 
     def _probe(self, setting: Setting) -> None:
         text = " ".join(value.span.text for value in setting.values)

@@ -69,7 +69,7 @@ class _Evaluation:
     def _unknown(self, parameter: Parameter) -> FormulaError:
         name, known = parameter.name, f"its parameters: {listed(self.parameters)}"
         if not self.parameters:
-            known = "a formula stands for the parameters of a block: 'block NAME(c) = …'"
+            known = "a formula uses the parameters of a block: 'block NAME(c) = …'"
         message = (
             f"'{name}' is not a parameter of this block" if self.parameters else f"there is no parameter '{name}' here"
         )
@@ -207,4 +207,4 @@ def _how_to_name(call: Call) -> str:
     named = [name for name in kind.model_fields if name not in kind.letters().values()] if kind else []
     if named:
         return f"write name=value, e.g. {text}({named[0]}=…)"
-    return f"'{head}' takes no arguments in parentheses; remove what stands there"
+    return f"'{head}' takes no arguments in parentheses; remove them"

@@ -197,4 +197,4 @@ def _article(word: str) -> str:
 def _place(kind: type[Kind]) -> str:
     if issubclass(kind, Join):
         return f"write {kind.kind}[ branch | shortcut ]"
-    return "it can only stand as a value, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"
+    return "it can only be a value, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"

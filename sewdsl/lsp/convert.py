@@ -84,7 +84,7 @@ def to_diagnostics(document: OpenDocument) -> list[types.Diagnostic]:
     said = sorted(document.said, key=lambda each: -each.severity)
     shown = [to_diagnostic(document, each) for each in said[:MAX_PROBLEMS]]
     if said[MAX_PROBLEMS:]:
-        message = f"{len(said) - MAX_PROBLEMS:,} more problems are not shown: mend some of the others first"
+        message = f"{len(said) - MAX_PROBLEMS:,} more problems are not shown: fix some of the others first"
         rest = to_diagnostic(document, said[MAX_PROBLEMS])
         shown.append(types.Diagnostic(rest.range, message, severity=rest.severity, source=rest.source))
     return shown
@@ -310,5 +310,5 @@ def fix_all_action(document: OpenDocument) -> list[types.CodeAction]:
     if text == source.text:
         return []
     edit = to_text_edit(document.at, Edit(Span(source, 0, len(source.text)), text))
-    title, kind = "mend all that has one reading only", types.CodeActionKind.SourceFixAll
+    title, kind = "fix all that has one reading only", types.CodeActionKind.SourceFixAll
     return [types.CodeAction(title, kind, edit=types.WorkspaceEdit(changes={document.uri: [edit]}))]

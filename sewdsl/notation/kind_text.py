@@ -119,7 +119,7 @@ def quote_text(text: str) -> str:
         ValueError: it has a quote or an end of line in it, for which there is no escape.
     """
     if set(text) & set('"\r\n'):
-        message = f"{text!r} cannot stand between quotes"
+        message = f"{text!r} cannot be written between quotes"
         raise ValueError(message)
     return f'"{text}"'
 
@@ -177,5 +177,5 @@ class NodeTexts:
             return op.kind
         if op == self._header.join:
             return OWN_JOIN
-        message = "a join takes no arguments where it stands, other than the header's"
+        message = "a join takes no arguments in the body, other than the header's"
         raise ValueError(message)

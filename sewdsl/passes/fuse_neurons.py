@@ -26,7 +26,7 @@ def fuse_neurons(program: Program) -> tuple[Program, str]:
     joins = _joins(network, norms)
     gone = {*norms.values(), *joins.values()}
     steps = tuple(_fused(step, norms, joins, network) for step in program.steps if step.gives not in gone)
-    said = f"{len(norms)} batch norms are computed together with the neurons behind them"
+    said = f"{len(norms)} batch norms are computed together with the neurons after them"
     return program.with_steps(steps), f"{said}, and {len(joins)} joins with those" if joins else said
 
 

@@ -157,9 +157,9 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
     elif token.isdecimal():
         help_ = "digits are 0 to 9"
     elif token in "'\u201c\u201d\u2018\u2019":
-        help_ = "a string stands between straight double quotes"
+        help_ = "write a string between straight double quotes"
     elif "…" in span.text or ".." in span.text:
-        help_ = "the text was shortened here: write the layers that the dots stand for"
+        help_ = "the text was shortened here: write the layers in place of the dots"
     elif token == "$":
         help_ = "a block's parameter is written '$(name)'"
     elif token in ".;" and _LINE_END.match(text, stop):

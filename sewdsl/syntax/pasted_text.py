@@ -47,7 +47,7 @@ def strip_citation(source: Source, tokens: list[Token], diagnostics: Diagnostics
         "trailing-citation",
         f"'{' '.join(span.text.split())}' is no part of the network",
         span,
-        label="a citation or a name, as a paper prints it behind a network",
+        label="a citation or a name, as a paper prints it after a network",
         help="remove it; a file names its network with 'network \"…\"'",
         fixes=(Fix("remove it", (Edit(before, ""),)),),
     )
@@ -78,7 +78,7 @@ def add_missing_body(source: Source, statements: list[Lines], diagnostics: Diagn
         f"the network has no '{_BODY}' before it",
         here.part(0, 0),
         label=f"expected '{_BODY}' before this",
-        help=f"in a file, a network stands behind the word '{_BODY}'",
+        help=f"in a file, a network follows the word '{_BODY}'",
         fixes=(Fix(f"insert '{_BODY}'", (Edit(here.part(0, 0), _BODY.ljust(HEADER_VALUE_COLUMN)),)),),
     )
     if first.type == "KEY":

@@ -134,7 +134,7 @@ class _Places:
             f"found {found}, expected a layer, a block or '{{'",
             hyphens[0].to(hyphens[-1]),
             label=label,
-            help="leave one, or write what was to stand between them",
+            help="leave one, or write what belongs between them",
             fixes=(Fix(removed, tuple(Edit(hyphen, "") for hyphen in hyphens), safe=False),),
         )
         return TokenRepair(skip=len(more))
@@ -148,7 +148,7 @@ class _Places:
             f"found '=', expected the value of '{key}'",
             self.here,
             label="not written here",
-            help=f"a setting's value stands behind its name: '{key} …'",
+            help=f"a setting's value follows its name: '{key} …'",
             fixes=(Fix("remove the '='", (edit,)),),
         )
         return TokenRepair(skip=1)
@@ -177,7 +177,7 @@ class _Places:
             "missing-count",
             "a repeat has no '*' before its count" if number else "a repeat has no count",
             self.here if number else self.last,
-            label="expected '*' before this" if number else "expected a count behind this",
+            label="expected '*' before this" if number else "expected a count after this",
             help="write how often it comes, such as '*2'",
             fixes=(fix,) if number else (),
         )

@@ -34,7 +34,7 @@ def check_count(count: Number | Interpolation, diagnostics: Diagnostics, limits:
     else:
         diagnostics.report(
             "zero-count",
-            "a repeat of 0 copies stands for nothing",
+            "a repeat of 0 copies is nothing",
             count.span,
             label="must be 1 or more",
             help="write the number of copies, or leave the repeat out",

@@ -95,7 +95,7 @@ def _group(at: ParseFailure) -> MistakeHelp | None:
     """``(a-b)*2``."""
     if at.token.type != "_LPAR" or not {"WORD", "LBRACE"} <= at.accepted:
         return None
-    hint = "layers that come several times stand between braces: write {…}*2"
+    hint = "write layers that come several times between braces: {…}*2"
     rest = at.tokens[at.index :]
     close = next((i for i, depth in enumerate(_depths(rest)) if depth == 0), 0)
     if [token.type for token in rest[close : close + 2]] != ["_RPAR", "_STAR"]:
@@ -119,7 +119,7 @@ def _brackets(at: ParseFailure) -> MistakeHelp | None:
         return MistakeHelp(f"a join has two sides: write {name}[ branch | shortcut ]")
     gap = Span(at.source, token_end(before[opened - 1]), token_end(before[opened]))
     edits = Edit(gap, " ("), Edit(at.span(at.token), ")")
-    hint = f"arguments of a block stand between parentheses: write {name} ({inside})"
+    hint = f"arguments of a block go between parentheses: write {name} ({inside})"
     return MistakeHelp(hint, (Fix("write parentheses", edits, safe=False),))
 
 
@@ -130,7 +130,7 @@ def _spaced_number(at: ParseFailure) -> MistakeHelp | None:
         return None
     if "_DASH" not in at.accepted:
         return None
-    hint = f"a number that belongs to '{before}' stands right behind it: '{before}{token}'"
+    hint = f"a number that belongs to '{before}' comes right after it: '{before}{token}'"
     gap = Span(at.source, token_end(before), token_start(token))
     return MistakeHelp(hint, (Fix("remove the space", (Edit(gap, ""),), safe=False),))
 
@@ -139,9 +139,7 @@ def _count(at: ParseFailure) -> MistakeHelp | None:
     """``MPk2*2``."""
     if at.token.type not in {"_STAR", "TIMES"} or at.before is None or at.before.type != "WORD":
         return None
-    return MistakeHelp(
-        f"a count stands behind braces: {{{at.before}}}*2; in a layer, sizes stand between 'x', as in k3x5"
-    )
+    return MistakeHelp(f"a count follows braces: {{{at.before}}}*2; in a layer, 'x' separates sizes, as in k3x5")
 
 
 # --- in settings
@@ -167,7 +165,7 @@ def _commas(at: ParseFailure) -> MistakeHelp | None:
         Edit(at.span(comma), "" if at.source.text[token_end(comma) : token_end(comma) + 1].isspace() else " ")
         for comma in commas
     )
-    return MistakeHelp("values stand side by side, without commas", (Fix("remove the commas", edits, safe=False),))
+    return MistakeHelp("separate values with spaces, without commas", (Fix("remove the commas", edits, safe=False),))
 
 
 def _change(at: ParseFailure) -> MistakeHelp | None:
@@ -176,7 +174,7 @@ def _change(at: ParseFailure) -> MistakeHelp | None:
         return None
     behind = at.tokens[at.index + 1 : at.index + 2]
     example = f'"{at.before}={"".join(behind) or "…"}"'
-    return MistakeHelp(f"each change stands between double quotes: {example}")
+    return MistakeHelp(f"write each change between double quotes: {example}")
 
 
 def _on(at: ParseFailure) -> MistakeHelp | None:
@@ -186,7 +184,7 @@ def _on(at: ParseFailure) -> MistakeHelp | None:
     if at.tokens[0] != "train" or at.before is not at.tokens[0] or place not in (["WORD", "LBRACE"], ["WORD", "_DASH"]):
         return None
     fix = Fix("insert 'on'", (Edit(at.span(at.token).part(0, 0), "on "),), safe=False)
-    return MistakeHelp(f"the data set stands behind 'on': write {at.before} on {at.token} …", (fix,))
+    return MistakeHelp(f"the dataset follows 'on': write {at.before} on {at.token} …", (fix,))
 
 
 def _entries(at: ParseFailure) -> MistakeHelp | None:
@@ -197,7 +195,7 @@ def _entries(at: ParseFailure) -> MistakeHelp | None:
 
 def _network(at: ParseFailure) -> MistakeHelp | None:
     """A network without ``body``."""
-    hint = "layers stand behind 'body'; they go on in the next line where a line ends with '-'"
+    hint = "layers follow 'body'; they go on in the next line where a line ends with '-'"
     return MistakeHelp(hint) if [token.type for token in at.tokens[:2]] == ["KEY", "_DASH"] else None
 
 
@@ -205,7 +203,7 @@ def _dashed(at: ParseFailure) -> MistakeHelp | None:
     """``network 7B-Net``."""
     hyphenated = any((dash.type, word.type) == ("_DASH", "WORD") for dash, word in pairwise(at.tokens))
     quoted = at.tokens[0].type == "KEY" and hyphenated
-    return MistakeHelp("a value with '-' in it stands between double quotes") if quoted else None
+    return MistakeHelp("write a value with '-' in it between double quotes") if quoted else None
 
 
 def _path(at: ParseFailure) -> MistakeHelp | None:

@@ -29,7 +29,7 @@ def test_fmt_prints_a_file_of_ours(tmp_path: Path) -> None:
         "# 28x28-12C5-P2-10 in the notation he(norm=none)\n"
         "# assumed: the input 28x28 is read as 1 channel of 28x28\n"
         "# assumed: no padding is written: each convolution keeps its size\n"
-        "# assumed: no neurons are written: they stand behind each convolution and each hidden layer\n"
+        "# assumed: no neurons are written: they follow each convolution and each hidden layer\n"
         "# assumed: the neurons are not named: SN is LIF\n"
         "# assumed: 'P2' does not say whether it is an average or a maximum: it is read as an average\n"
         "# assumed: the last layer is the output, and has no neurons\n"

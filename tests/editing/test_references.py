@@ -171,7 +171,7 @@ def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: 
     assert found is not None
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-{FC2\n'
     half = compile_for_editor(body, str(tmp_path / "a.net"), tmp_path / "a.net")
-    with pytest.raises(RenameProblem, match=r"line 4 of a\.net has a syntax error, and says 'Mine': mend it first"):
+    with pytest.raises(RenameProblem, match=r"line 4 of a\.net has a syntax error, and says 'Mine': fix it first"):
         rename([defining, half], found, "Yours")
     for harmless in (body.replace("Mine", "Miner"), body.replace('use "lib.net"\n', "")):
         other = compile_for_editor(harmless, str(tmp_path / "a.net"), tmp_path / "a.net")

@@ -25,7 +25,7 @@ SAID = {
     "Conv64": "it is written like c32k3s1",
     "Conv2d(3, 64, 3)": "it is written like c32k3s1",
     "MaxPool2d(2)": "it is written like MPk2s2",
-    "VotingLayer": "the voting layer is APk10 behind a layer of 10 neurons for each class",
+    "VotingLayer": "the voting layer is APk10 after a layer of 10 neurons for each class",
     "Quux": "'sewdsl nets --kinds' lists all names",
 }
 

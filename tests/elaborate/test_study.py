@@ -146,7 +146,7 @@ def test_each_wrong_value_is_said(key: str) -> None:
 )
 def test_seeds_are_numbers_from_zero(line: str, message: str) -> None:
     (said,) = read(study(line)).diagnostics
-    assert (said.message, said.help) == (message, "values stand apart: vary seed 0 1 2")
+    assert (said.message, said.help) == (message, "separate values with spaces: vary seed 0 1 2")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,6 @@ def test_of_very_many_problems_the_worst_are_shown() -> None:
     )
     assert (worst.code, worst.severity) == ("unknown-name", DiagnosticSeverity.Error)
     assert [each.code for each in others] == ["typographic-character"] * (MAX_PROBLEMS - 1)
-    assert rest.message == "801 more problems are not shown: mend some of the others first"
+    assert rest.message == "801 more problems are not shown: fix some of the others first"
     assert rest.severity == DiagnosticSeverity.Warning
     assert rest.range.start > others[-1].range.start

@@ -201,5 +201,5 @@ def test_values_that_cannot_be_written(value: object) -> None:
 
 def test_claims_that_cannot_be_written() -> None:
     made = replace(network(("BN", [0])), expectations=(Expectation("parameters", "8", 'a "quote"', binding=False),))
-    with pytest.raises(UnwritableNetwork, match="cannot stand between quotes"):
+    with pytest.raises(UnwritableNetwork, match="cannot be written between quotes"):
         write_net(made)

@@ -117,7 +117,7 @@ def test_joins_with_arguments(scaled: type[Join]) -> None:
     """Only the header can say them, and a call of a block."""
     plain, twice = scaled(), scaled.model_validate({"factor": 2})
     made = network((plain, [0, 0]), (twice, [1, 1]))
-    with pytest.raises(UnwritableNetwork, match=r"n2 \(Scaled\): a join takes no arguments where it stands"):
+    with pytest.raises(UnwritableNetwork, match=r"n2 \(Scaled\): a join takes no arguments in the body"):
         compact_text(made)
     said = replace(made, settings=made.settings.model_copy(update={"join": twice}))
     assert compact_text(said) == "Scaled[id | id]-g[id | id]"

@@ -192,7 +192,7 @@ class TestStopped:
                     break
             said = process.stderr.read().splitlines()
         assert process.returncode == 130, said
-        assert "stopping when this step, or the test behind it, is done; once more stops at once" in said
+        assert "stopping when this step, or the test after it, is done; once more stops at once" in said
         resume = f"sewdsl train --resume {tmp_path}"
         goes_on, ends, _ = said[said.index("stopped by SIGINT") + 1 :]
         assert goes_on == f"what was saved goes on with: {resume}"

@@ -97,16 +97,16 @@ class Assumptions:
             "no batch norm is written, so there is none",
             span,
             label="without batch norm, with a bias",
-            help="many papers have one behind each convolution: --dialect 'he(norm=BN)'; this is norm=none",
+            help="many papers have one after each convolution: --dialect 'he(norm=BN)'; this is norm=none",
         )
 
     def neurons(self, span: Span) -> None:
         """A layer that gets neurons, in a text without any."""
         self.say(
-            "no neurons are written: they stand behind each convolution and each hidden layer",
+            "no neurons are written: they follow each convolution and each hidden layer",
             span,
-            label="neurons behind this",
-            help="some papers have them behind the pools: --dialect 'he(neurons=pool)' or neurons=both; "
+            label="neurons after this",
+            help="some papers have them after the pools: --dialect 'he(neurons=pool)' or neurons=both; "
             "this is neurons=conv",
         )
 

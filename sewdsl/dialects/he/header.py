@@ -24,7 +24,7 @@ class HeHeader:
             if isinstance(layer, InputShape) or layer.role == "start":
                 self._diagnostics.report(
                     "unexpected-token",
-                    f"'{layer.span.text}' stands for the input, which is not here",
+                    f"'{layer.span.text}' is the input, which is not here",
                     layer.span,
                     label="only in front of the first layer",
                     help="write several copies as (64C3)*2 or 2x64C3" if isinstance(layer, InputShape) else "remove it",

@@ -74,7 +74,7 @@ class OutputLayer:
             label="a number is missing",
             help=f"write e.g. 10{layer.span.text}, or add --dialect 'he(classes=10)'"
             if layer.role == "linear"
-            else "add the number of classes: --dialect 'he(classes=10)', behind a layer that has more neurons",
+            else "add the number of classes: --dialect 'he(classes=10)', after a layer that has more neurons",
         )
 
 

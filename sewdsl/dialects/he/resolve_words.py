@@ -92,7 +92,7 @@ class Resolver:
             f"'{remark.text}' says nothing of '{found.span.text}'",
             remark,
             label="not understood",
-            help="(Encoding) may stand behind a convolution, (0.5) behind DP; layers are joined by '-'",
+            help="(Encoding) may follow a convolution, (0.5) DP; layers are joined by '-'",
         )
         return None
 

@@ -44,7 +44,7 @@ def _form(role: Role, symbol: str, pattern: str, told: str = "") -> WordForm:
 
 
 _S = r"(?:S(?P<s>\d+))?"
-_SUM = "it sums each window, where ours takes the mean: the weights behind it differ by a factor"
+_SUM = "it sums each window, where ours takes the mean: the weights after it differ by a factor"
 _LOSS = "what the network is trained with belongs into a recipe, and is left out"
 
 FORMS = (

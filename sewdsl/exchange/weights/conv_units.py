@@ -102,10 +102,10 @@ def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
     if conv.op.bias:
         raise NoPlaceError(conv, "has a bias")
     if not (behind and isinstance(behind[0].op, BatchNorm)):
-        raise NoPlaceError(conv, "has no batch norm behind it")
+        raise NoPlaceError(conv, "has no batch norm after it")
     norm, *behind = behind
     if isinstance(norm.op, BatchNorm) and norm.op.scale != 1:
-        raise NoPlaceError(norm, f"scales by {norm.op.scale:g} beside its weight")
+        raise NoPlaceError(norm, f"scales by {norm.op.scale:g} next to its weight")
     if behind and isinstance(behind[0].op, Activation):
         return ConvUnit(conv, norm, behind[0]), behind[1:]
     return ConvUnit(conv, norm), behind

@@ -59,7 +59,7 @@ class ResNetScheme(Scheme):
         stage, number = 1, 0
         for part in found[where[0] : where[-1] + 1]:
             if isinstance(part, Node):
-                raise NoPlaceError(part, "stands between two blocks")
+                raise NoPlaceError(part, "is between two blocks")
             if part.shortcut and number:
                 stage, number = stage + 1, 0
             yield from self._block(part, f"layer{stage}.{number}.")
@@ -74,7 +74,7 @@ class ResNetScheme(Scheme):
         yield from self.unit(unit, UnitKeys("conv1", "bn1", self.branch(1).activation))
         for node in behind:
             if not isinstance(node.op, POOLS):
-                raise NoPlaceError(node, "stands between the stem and the first block")
+                raise NoPlaceError(node, "is between the stem and the first block")
 
     def _block(self, block: ConvBlock, within: str) -> Iterator[Place]:
         for number, unit in enumerate(block.branch, 1):
@@ -85,18 +85,18 @@ class ResNetScheme(Scheme):
             raise NoPlaceError(unit.conv, "is the second convolution of a projection")
         if block.activation is not None:
             if block.branch[-1].activation:
-                raise NoPlaceError(block.activation, "stands behind a block whose branch ends with an activation")
+                raise NoPlaceError(block.activation, "follows a block whose branch ends with an activation")
             place = self.branch(len(block.branch)).activation
             yield from self.activation(block.activation, place and within + place)
 
     def _head(self, row: Sequence[Node]) -> Iterator[Place]:
         kept = [node for node in row if not isinstance(node.op, FLAT)]
         if not kept:
-            message = "there is no linear layer behind the last block"
+            message = "there is no linear layer after the last block"
             raise WeightsError(message)
         yield self.linear(kept[0], "fc")
         for node in kept[1:]:
-            raise NoPlaceError(node, "stands behind the linear layer")
+            raise NoPlaceError(node, "follows the linear layer")
 
 
 class FangImageNetScheme(ResNetScheme):
@@ -153,7 +153,7 @@ class FangDvsScheme(Scheme):
         yield from self._row(block.branch, f"{within}conv.")
         if block.activation is not None:
             if block.branch[-1].activation:
-                raise NoPlaceError(block.activation, "stands behind a block whose branch ends with an activation")
+                raise NoPlaceError(block.activation, "follows a block whose branch ends with an activation")
             yield from self.activation(block.activation, f"{within}sn")
 
     def _row(self, row: Sequence[ConvUnit], within: str) -> Iterator[Place]:
@@ -185,7 +185,7 @@ def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
         else:
             unit, row = leading_unit(row)
             if unit.activation is None:
-                raise NoPlaceError(unit.norm, "has no activation behind it")
+                raise NoPlaceError(unit.norm, "has no activation after it")
             yield unit
 
 

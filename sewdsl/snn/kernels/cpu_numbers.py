@@ -90,7 +90,7 @@ BFLOAT16 = '''
 
 @intrinsic
 def read(context, value):
-    """The number that 16 bits stand for: the upper half of a float32."""
+    """The number that 16 bits encode: the upper half of a float32."""
 
     def generate(context, builder, signature, values):
         upper = builder.shl(builder.zext(values[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
@@ -120,7 +120,7 @@ FLOAT16 = '''
 
 @intrinsic
 def read(context, value):
-    """The number that 16 bits stand for."""
+    """The number that 16 bits encode."""
 
     def generate(context, builder, signature, values):
         return builder.fpext(builder.bitcast(values[0], ir.HalfType()), ir.FloatType())

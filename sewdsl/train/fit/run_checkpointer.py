@@ -94,4 +94,4 @@ class RunCheckpointer(Checkpoint):
             raise RunInterrupted(number)
         self.signal = number
         if rank() == 0:
-            echo("\nstopping when this step, or the test behind it, is done; once more stops at once", err=True)
+            echo("\nstopping when this step, or the test after it, is done; once more stops at once", err=True)

@@ -164,7 +164,7 @@ def _saturated(layers: Mapping[str, Population], network: Network | None) -> Mar
     always = sum(layers[name].always for name in found)
     said = (
         f"Saturated neurons in {join_names(found)}: they fire at more than {SATURATED:.0%} of the time-steps, "
-        f"{always:,} of them at every one, which tells the layers behind them little. "
+        f"{always:,} of them at every one, which tells the layers after them little. "
         f"{_held(found, network)} keeps their current "
         f"above v_threshold. A higher v_threshold leaves them a choice; weight decay or a lower learning rate keeps "
         f"the current from growing so far. {_identity(found, network, 1)}"

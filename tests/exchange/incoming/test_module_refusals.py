@@ -122,14 +122,14 @@ def test_steps_and_modes() -> None:
 
 def test_what_may_stand_behind_a_readout() -> None:
     fires = Written(lambda m, x: m.b(m.n(m.a(x)).mean(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.ReLU())
-    with pytest.raises(ModelImportError, match=r"b \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
+    with pytest.raises(ModelImportError, match=r"b \(torch.*ReLU\) is ReLU after the mean over all time-steps"):
         read_module(fires, (4,), 4)
     linear = Written(lambda m, x: m.c(m.b(m.n(m.a(x)).mean(0))), **dict(fires.named_children()), c=nn.ReLU())
     linear.b = nn.Linear(8, 2)
-    with pytest.raises(ModelImportError, match=r"c \(torch.*ReLU\) is ReLU behind the mean over all time-steps"):
+    with pytest.raises(ModelImportError, match=r"c \(torch.*ReLU\) is ReLU after the mean over all time-steps"):
         read_module(linear, (4,), 4)
     biased = Written(lambda m, x: m.b(m.n(m.a(x)).sum(0)), a=nn.Linear(4, 8), n=neurons()(), b=nn.Linear(8, 2))
-    with pytest.raises(ModelImportError, match=r"b \(torch.*Linear\) is FC behind the sum over all time-steps"):
+    with pytest.raises(ModelImportError, match=r"b \(torch.*Linear\) is FC after the sum over all time-steps"):
         read_module(biased, (4,), 4)
     with pytest.raises(ModelImportError, match="the module takes the sum over all time-steps, not the last"):
         read_module(Written(lambda m, x: m.n(m.a(x)).sum(0), a=nn.Linear(4, 8), n=neurons()()), (4,), 4, readout="last")

@@ -137,7 +137,7 @@ class Trace:
                 raise self.refusal(f"reads {each.form.value} and {first.form.value} together")
         if first.read and not _commutes(op, self.readout):
             raise self.refusal(
-                f"is {op.kind if hasattr(op, 'kind') else 'a factor'} behind the {self.readout} over all time-steps"
+                f"is {op.kind if hasattr(op, 'kind') else 'a factor'} after the {self.readout} over all time-steps"
             )
         item = self.draft.add(op, [each.place for each in reads], self.origin, **tensors)
         made = self.tensor(item, first.form)
