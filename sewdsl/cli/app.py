@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.output import standard_streams
-from sewdsl.cli.usage_errors import Command, Group
+from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.terminal import echo
 
 COMMANDS = (
@@ -40,7 +40,7 @@ GROUPS = ("weights",)
 
 app = typer.Typer(
     name="sewdsl",
-    cls=Group,
+    cls=CommandGroup,
     help="Compile, check, draw and train spiking networks from the notation that papers print.",
     no_args_is_help=True,
     add_completion=False,

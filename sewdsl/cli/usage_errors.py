@@ -88,7 +88,7 @@ def _range(info: ParameterInfo) -> str:
     return f" of at least {low}" if info.min is not None else ""
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """Several commands, whose usage errors are printed as other messages are."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

@@ -12,7 +12,7 @@ import typer
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, exit_with_usage_error, load_network
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
-from sewdsl.cli.usage_errors import Command, Group
+from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.notation.neurons import mixture, neurons
 from sewdsl.terminal import echo
 
@@ -51,7 +51,9 @@ AnyNet = Annotated[str | None, typer.Option("--net", metavar="SPEC", help="The n
 Read = Annotated[SourceScheme, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
 Written = Annotated[TargetScheme, typer.Option("--to", help="Whose keys OUT gets.")]
 
-group = typer.Typer(cls=Group, help="Convert weights between the keys of several libraries.", no_args_is_help=True)
+group = typer.Typer(
+    cls=CommandGroup, help="Convert weights between the keys of several libraries.", no_args_is_help=True
+)
 
 
 @group.command("convert", cls=Command)

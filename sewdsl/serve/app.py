@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC00
 
 from sewdsl.compiler import shipped_networks
 from sewdsl.serve.folder import FileAccessError, FileChangedError, ServedFolder
-from sewdsl.serve.pool import Pool, Problem
+from sewdsl.serve.pool import Problem, WorkerPool
 from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 MAX_BODY = 4 * DEFAULT_LIMITS.source_bytes
@@ -107,7 +107,7 @@ class LivePage:
 Answer = Callable[[LivePage, dict[str, Any]], Any]
 
 
-def app(site: LivePage, hosts: list[str], pool: Pool) -> Starlette:
+def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
     """The application.
 
     Args:
@@ -130,7 +130,7 @@ def app(site: LivePage, hosts: list[str], pool: Pool) -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(LocalOnlyGuard, hosts=hosts)], lifespan=lifespan)
 
 
-def _route_to_pool(site: LivePage, pool: Pool, what: str) -> Callable[[Request], Awaitable[Response]]:
+def _route_to_pool(site: LivePage, pool: WorkerPool, what: str) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         asked = await _body(request)
         if isinstance(asked, Response):

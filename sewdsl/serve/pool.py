@@ -160,7 +160,7 @@ class _Job:
             self.answer.set_result(result)
 
 
-class Pool:
+class WorkerPool:
     """Processes that answer requests. As a context manager, it has processes inside, and none outside.
 
     A request about the text that a process is busy with waits for that process, which then knows the text.

@@ -7,7 +7,7 @@ import socket
 import uvicorn
 
 from sewdsl.serve.app import LivePage, app
-from sewdsl.serve.pool import Pool
+from sewdsl.serve.pool import WorkerPool
 
 CLOSING = 1
 """Seconds for which the end of a connection is waited for: browsers keep some open that say nothing."""
@@ -16,7 +16,7 @@ CLOSING = 1
 class _Server(uvicorn.Server):
     """Ends what its processes are at before anything else, so that no request keeps it."""
 
-    def __init__(self, config: uvicorn.Config, pool: Pool) -> None:
+    def __init__(self, config: uvicorn.Config, pool: WorkerPool) -> None:
         super().__init__(config)
         self._pool = pool
 
@@ -35,6 +35,6 @@ def run(site: LivePage, hosts: list[str], listening: socket.socket, seconds: flo
         listening: Where it listens.
         seconds: How long the answer to a request about a text may take.
     """
-    pool = Pool(seconds)
+    pool = WorkerPool(seconds)
     config = uvicorn.Config(app(site, hosts, pool), log_level="error", timeout_graceful_shutdown=CLOSING)
     _Server(config, pool).run(sockets=[listening])

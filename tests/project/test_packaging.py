@@ -69,6 +69,11 @@ def test_show(scripts: Path, tmp_path: Path) -> None:
     assert "130,938" in run(scripts / "sewdsl", "show", "7b-net", cwd=tmp_path)
 
 
+def test_templates_of_kernels(scripts: Path, tmp_path: Path) -> None:
+    program = "from sewdsl.snn.kernels import render_kernels; print(render_kernels.render_neurons('float32', 'hard'))"
+    assert "def forward(" in run(scripts / "python", "-c", program, cwd=tmp_path)
+
+
 def test_draw(scripts: Path, tmp_path: Path) -> None:
     run(scripts / "sewdsl", "draw", "7b-net", "-o", "x.svg", cwd=tmp_path)
     assert "<svg" in (tmp_path / "x.svg").read_text(encoding="utf-8")

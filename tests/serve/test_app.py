@@ -13,7 +13,7 @@ from sewdsl.compiler import shipped_networks
 from sewdsl.serve.app import MAX_BODY, LivePage, app
 from sewdsl.serve.folder import ServedFolder
 from sewdsl.serve.payloads import markdown_to_html
-from sewdsl.serve.pool import Pool
+from sewdsl.serve.pool import WorkerPool
 
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x16x16\nsteps 4\nbody c8k3-BN-PLIF-{Mine-MPk2}*3-FC5\n'
 LIBRARY = "sewdsl 1\nblock Mine(c=in) = ADD[c$(c)k3-BN-SN | id]\n"
@@ -38,7 +38,7 @@ def home(tmp_path: Path) -> Path:
 def served() -> Iterator[tuple[LivePage, TestClient]]:
     """A server, whose processes answer all tests; each test has a folder of its own."""
     site = LivePage(ServedFolder(Path()), NET, "a.net")
-    with TestClient(app(site, ["localhost"], Pool(30)), base_url="http://localhost") as client:
+    with TestClient(app(site, ["localhost"], WorkerPool(30)), base_url="http://localhost") as client:
         yield site, client
 
 

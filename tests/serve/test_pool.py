@@ -13,18 +13,18 @@ from time import monotonic
 import pytest
 
 from sewdsl.serve import pool
-from sewdsl.serve.pool import GRACE, MAX_WAITING, MAX_WORKERS, Pool, Problem
+from sewdsl.serve.pool import GRACE, MAX_WAITING, MAX_WORKERS, Problem, WorkerPool
 from tests.serve import misbehaving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="what misbehaves here does so by signals")
 LIMIT = 1.0
 
 
-def use(what: Callable[[Pool], Awaitable[None]], seconds: float = LIMIT) -> None:
+def use(what: Callable[[WorkerPool], Awaitable[None]], seconds: float = LIMIT) -> None:
     """Does something with a pool, after which no process is left."""
 
     async def whole() -> None:
-        async with Pool(seconds) as processes:
+        async with WorkerPool(seconds) as processes:
             await ask(processes, "first")
             begun = [each._process.pid for each in (*processes._idle, *processes._busy)]
             await asyncio.wait_for(what(processes), 120)
@@ -43,7 +43,7 @@ def exists(number: int) -> bool:
     return True
 
 
-async def ask(processes: Pool, text: str, key: str | None = None) -> int:
+async def ask(processes: WorkerPool, text: str, key: str | None = None) -> int:
     """Asks about a text; returns the number of the process that answered."""
     body = json.dumps({"text": text, "name": "a.net"}).encode()
     status, answer = await processes.ask({"what": "look", "folder": "."}, body, key or text)
@@ -66,7 +66,7 @@ def misbehave(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("text", ["hang", "hang in C"])
 def test_what_hangs_is_stopped_and_the_next_request_is_answered(text: str) -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         begun = monotonic()
         with pytest.raises(TimeoutError):
             await ask(processes, text)
@@ -77,7 +77,7 @@ def test_what_hangs_is_stopped_and_the_next_request_is_answered(text: str) -> No
 
 
 def test_what_hangs_keeps_no_other_text_waiting() -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         hanging = [asyncio.create_task(ask(processes, "hang", f"tab {tab}")) for tab in range(MAX_WORKERS - 1)]
         await asyncio.sleep(0)
         assert await ask(processes, "another tab")
@@ -92,7 +92,7 @@ def test_what_hangs_keeps_no_other_text_waiting() -> None:
 def test_who_waits_for_a_text_that_hangs_is_told_at_once() -> None:
     """Another process would hang too, once for each that asks."""
 
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         waiting = [asyncio.create_task(ask(processes, "hang")) for _ in range(5)]
         begun = monotonic()
         results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -103,7 +103,7 @@ def test_who_waits_for_a_text_that_hangs_is_told_at_once() -> None:
 
 
 def test_the_process_that_knows_a_text_is_asked_about_it() -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         await until(lambda: len(processes._idle) == 2)
         first = await ask(processes, "a")
         assert await ask(processes, "b") != first
@@ -115,7 +115,7 @@ def test_the_process_that_knows_a_text_is_asked_about_it() -> None:
 
 
 def test_what_is_no_longer_wanted_ends() -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         stale = asyncio.create_task(ask(processes, "hang"))
         await until(lambda: bool(processes._busy))
         (process,) = [each._process.pid for each in processes._busy]
@@ -131,7 +131,7 @@ def test_what_is_no_longer_wanted_ends() -> None:
 def test_what_ends_soon_is_not_killed_for_being_stale() -> None:
     """It answers the next request, and nothing else is started."""
 
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         stale = asyncio.create_task(ask(processes, "sleep"))
         await until(lambda: bool(processes._busy))
         (process,) = [each._process.pid for each in processes._busy]
@@ -156,7 +156,7 @@ def test_what_ends_soon_is_not_killed_for_being_stale() -> None:
     ],
 )
 def test_what_goes_wrong_is_said(text: str, said: str, capfd: pytest.CaptureFixture[str]) -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         with pytest.raises(Problem) as problem:
             await ask(processes, text)
         assert str(problem.value).startswith(said)
@@ -170,7 +170,7 @@ def test_what_goes_wrong_is_said(text: str, said: str, capfd: pytest.CaptureFixt
 
 
 def test_what_is_printed_is_no_answer(capfd: pytest.CaptureFixture[str]) -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         assert await ask(processes, "print") == await ask(processes, "print")
 
     use(what, 30)
@@ -178,7 +178,7 @@ def test_what_is_printed_is_no_answer(capfd: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_process_that_died_while_it_had_nothing_to_do_is_not_asked() -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         await until(lambda: len(processes._idle) == 2)
         for each in processes._idle:
             each.kill()
@@ -189,7 +189,7 @@ def test_a_process_that_died_while_it_had_nothing_to_do_is_not_asked() -> None:
 
 
 def test_of_very_many_requests_the_last_are_rejected() -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         tasks = [asyncio.create_task(ask(processes, "hang", f"busy {number}")) for number in range(MAX_WORKERS)]
         await until(lambda: len(processes._busy) == MAX_WORKERS)
         tasks += [asyncio.create_task(ask(processes, "hang", f"waits {number}")) for number in range(MAX_WAITING)]
@@ -205,7 +205,7 @@ def test_of_very_many_requests_the_last_are_rejected() -> None:
 
 
 def test_processes_that_are_not_needed_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         await asyncio.gather(*(ask(processes, "sleep", f"{number}") for number in range(4)))
         await until(lambda: len(processes._idle) > pool.MIN_WORKERS)
         monkeypatch.setattr(pool, "IDLE", 0.1)
@@ -221,7 +221,7 @@ def test_where_no_process_can_be_started_the_request_is_told(
     monkeypatch.setattr(pool, "BEGIN", "{path}; raise SystemExit('as is tested')")
 
     async def what() -> None:
-        async with Pool(LIMIT) as processes:
+        async with WorkerPool(LIMIT) as processes:
             for _ in range(2):
                 with pytest.raises(Problem, match="cannot start a process that answers"):
                     await ask(processes, "text")
@@ -231,7 +231,7 @@ def test_where_no_process_can_be_started_the_request_is_told(
 
 
 def test_what_is_asked_at_the_end_is_told_so() -> None:
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         tasks = [asyncio.create_task(ask(processes, "hang", f"{number}")) for number in range(MAX_WORKERS + 1)]
         await until(lambda: bool(processes._busy))
         await processes.close()
@@ -249,7 +249,7 @@ def test_modules_in_the_users_folder_are_not_run(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
 
-    async def what(processes: Pool) -> None:
+    async def what(processes: WorkerPool) -> None:
         assert await ask(processes, "next")
 
     use(what, 30)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import compile_cache, cpu_source, memory_layout, thread_blocks
+from sewdsl.snn.kernels import compile_cache, memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def backward(
         *(*memory_layout.step_rows(g_spikes_TN, strides), _step(g_final_N, strides, work)),
         *(*memory_layout.step_rows(g_x_TN, strides), memory_layout.flat_row(g_v_N), table),
     )
-    variant = cpu_source.NeuronKernelVariant(
+    variant = render_kernels.NeuronKernelVariant(
         work.stored, law.reset, law.detach_reset, law.slope, wants_x=wants.x, wants_factors=wants.factors
     )
     _launch(_backward(variant), work, arrays)
@@ -93,12 +93,12 @@ def _step(y_N: Tensor | None, strides: memory_layout.Strides, work: NeuronCall) 
 
 @cache
 def _forward(stored: str, reset: str) -> Kernel:
-    return compile_kernel(cpu_source.render_forward(stored, reset), "forward")
+    return compile_kernel(render_kernels.render_neurons(stored, reset), "forward")
 
 
 @cache
-def _backward(variant: cpu_source.NeuronKernelVariant) -> Kernel:
-    return compile_kernel(cpu_source.render_backward(variant), "backward")
+def _backward(variant: render_kernels.NeuronKernelVariant) -> Kernel:
+    return compile_kernel(render_kernels.render_neurons_backward(variant), "backward")
 
 
 def compile_kernel(text: str, function: str) -> Kernel:

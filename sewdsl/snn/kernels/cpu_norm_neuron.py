@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import channels_source, cpu_neuron, memory_layout, norm_source, thread_blocks
+from sewdsl.snn.kernels import cpu_neuron, memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.neuron_call import NeuronCall
 
 MAX_GROUPS = 64
@@ -178,7 +178,7 @@ def _pull(
     """Fills gradients; sums over channels of g, the gradient of the potential, and of g · x; the gradient of decay."""
     share, law, strides = Partition.of(work.x_TN), work.law, memory_layout.step_strides(work.x_TN)
     sums = wanted.channels or wanted.factors
-    variant = norm_source.NormKernelVariant(
+    variant = render_kernels.NormKernelVariant(
         work.stored,
         law.reset,
         law.detach_reset,
@@ -210,19 +210,19 @@ def _scalars(work: NeuronCall) -> tuple[float, ...]:
 
 @cache
 def _statistics(stored: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(channels_source.render_statistics(stored), "statistics")
+    return cpu_neuron.compile_kernel(render_kernels.render_statistics(stored), "statistics")
 
 
 @cache
 def _forward(stored: str, reset: str, join: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(norm_source.render_forward(stored, reset, join), "forward")
+    return cpu_neuron.compile_kernel(render_kernels.render_norm_neurons(stored, reset, join), "forward")
 
 
 @cache
-def _backward(variant: norm_source.NormKernelVariant) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(norm_source.render_backward(variant), "backward")
+def _backward(variant: render_kernels.NormKernelVariant) -> cpu_neuron.Kernel:
+    return cpu_neuron.compile_kernel(render_kernels.render_norm_neurons_backward(variant), "backward")
 
 
 @cache
 def _settle(stored: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(norm_source.render_statistics_terms(stored), "settle")
+    return cpu_neuron.compile_kernel(render_kernels.render_statistics_terms(stored), "settle")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import compile_cache, cuda_source, memory_layout
+from sewdsl.snn.kernels import compile_cache, memory_layout, render_kernels
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
 
 BLOCK_NEURONS = 256
@@ -110,4 +110,4 @@ def _kernels(slope: str) -> ModuleType:
     """The kernels for a surrogate; Triton is loaded only now."""
     import triton  # noqa: PLC0415
 
-    return compile_cache.load_source(cuda_source.render_kernels(slope), f"triton {triton.__version__}")
+    return compile_cache.load_source(render_kernels.render_cuda_neurons(slope), f"triton {triton.__version__}")

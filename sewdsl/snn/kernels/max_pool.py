@@ -10,10 +10,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu_neuron, cpu_numbers, dispatch, memory_layout, pool_source, thread_blocks
+from sewdsl.snn.kernels import cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks
 
 Window = tuple[int, int, int, int, int, int]
 """Height and width of the window, of its step, and of the padding on each side."""
+
+MAX_TAPS = 256
+"""Positions of a window that a byte tells apart."""
 
 
 def kernel_applies(x: Tensor, window: Window) -> bool:
@@ -27,8 +30,8 @@ def kernel_applies(x: Tensor, window: Window) -> bool:
         x.device.type == "cpu"
         and dispatch.cpu_kernels_enabled()
         and dispatch.is_large(x)
-        and memory_layout.dtype_name(x) in cpu_numbers.FORMATS
-        and window[0] * window[1] <= pool_source.TAPS
+        and memory_layout.dtype_name(x) in render_kernels.WIDTHS
+        and window[0] * window[1] <= MAX_TAPS
         and x.is_contiguous(memory_format=torch.channels_last)
     )
 
@@ -74,7 +77,7 @@ def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
     g, size = g.contiguous(memory_format=torch.channels_last), g.shape[2:]
     arrays, kernel = (
         (memory_layout.flat_row(g), places.numpy(), memory_layout.flat_row(g_x)),
-        _backward(memory_layout.dtype_name(g), _apart(window)),
+        _backward(memory_layout.dtype_name(g), _overlap(window)),
     )
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
@@ -84,17 +87,17 @@ def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
     )
 
 
-def _apart(window: Window) -> bool:
-    """Whether windows do not overlap."""
+def _overlap(window: Window) -> bool:
+    """Whether windows overlap."""
     kh, kw, sh, sw, _, _ = window
-    return sh >= kh and sw >= kw
+    return sh < kh or sw < kw
 
 
 @cache
 def _forward(stored: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(pool_source.render_forward(stored), "forward")
+    return cpu_neuron.compile_kernel(render_kernels.render_max_pool(stored), "forward")
 
 
 @cache
-def _backward(stored: str, apart: bool) -> cpu_neuron.Kernel:  # noqa: FBT001 -- a key
-    return cpu_neuron.compile_kernel(pool_source.render_backward(stored, apart=apart), "backward")
+def _backward(stored: str, overlap: bool) -> cpu_neuron.Kernel:  # noqa: FBT001 -- a key
+    return cpu_neuron.compile_kernel(render_kernels.render_max_pool_backward(stored, overlap=overlap), "backward")

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import bits_source, cpu_neuron, memory_layout, thread_blocks
+from sewdsl.snn.kernels import cpu_neuron, memory_layout, render_kernels, thread_blocks
 
 MIN_PARALLEL_ELEMENTS = 1 << 16
 """Up to so many numbers, waking a thread takes longer than the work."""
@@ -26,8 +26,8 @@ class PackedTensor:
     def __init__(self, x: Tensor, bits: int) -> None:
         self._shape, self._dtype, self._bits = x.shape, x.dtype, bits
         self._strides = memory_layout.step_strides(x[None])
-        groups = -(-x.numel() // (bits_source.LANES * 8 // bits))
-        self._bytes = torch.empty(groups * bits_source.LANES, dtype=torch.uint8)
+        groups = -(-x.numel() // (render_kernels.LANES * 8 // bits))
+        self._bytes = torch.empty(groups * render_kernels.LANES, dtype=torch.uint8)
         self._run(_pack(memory_layout.dtype_name(x), bits), memory_layout.with_strides(x, self._strides))
 
     @property
@@ -43,7 +43,7 @@ class PackedTensor:
 
     def _run(self, kernel: cpu_neuron.Kernel, x: Tensor) -> None:
         row, octets = memory_layout.flat_row(x), self._bytes.numpy()
-        groups = len(octets) // bits_source.LANES
+        groups = len(octets) // render_kernels.LANES
         thread_blocks.run_in_blocks(
             lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > MIN_PARALLEL_ELEMENTS
         )
@@ -51,9 +51,9 @@ class PackedTensor:
 
 @cache
 def _pack(stored: str, bits: int) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(bits_source.render_pack(stored, bits), "pack")
+    return cpu_neuron.compile_kernel(render_kernels.render_pack(stored, bits), "pack")
 
 
 @cache
 def _unpack(stored: str, bits: int) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(bits_source.render_unpack(stored, bits), "unpack")
+    return cpu_neuron.compile_kernel(render_kernels.render_unpack(stored, bits), "unpack")

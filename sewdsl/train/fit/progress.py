@@ -25,7 +25,7 @@ GAP = 1
 """Characters between the parts of its line."""
 
 
-class State(NamedTuple):
+class ProgressLine(NamedTuple):
     """What the line of a bar shows: a name, how many batches of how many, and figures, the most important first."""
 
     name: str
@@ -69,7 +69,7 @@ class Bar(Callback):
 
     def __init__(self) -> None:
         self._live: Live | None = None
-        self._state: State | None = None
+        self._state: ProgressLine | None = None
         self._start, self._batches, self._samples = 0.0, 0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
@@ -135,7 +135,9 @@ class Bar(Callback):
             self._live.stop()
 
     def _show(self, trainer: Trainer, phase: str, done: int, total: int, *figures: str) -> None:
-        self._state = State(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{phase}", done, total, figures)
+        self._state = ProgressLine(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{phase}", done, total, figures
+        )
 
     def _line(self) -> Table | Text:
         """What fits: first how many batches, then as many of the figures as there is room for next to a short bar."""

@@ -14,7 +14,8 @@ from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory, value_sizes
 from sewdsl.passes.program import LARGE_VALUE_ELEMENTS, Program
 from sewdsl.snn import pooling
-from sewdsl.snn.kernels import dispatch, pool_source
+from sewdsl.snn.kernels import dispatch
+from sewdsl.snn.kernels.max_pool import MAX_TAPS
 
 CASES: dict[str, dict[str, Any]] = {
     "7B-Net": {"spec": "7b-net", "samples": 2},
@@ -59,7 +60,7 @@ def test_within_15_percent_where_values_are_computed_again(spec: str) -> None:
 def test_what_is_large_is_the_same_for_both() -> None:
     assert dispatch.LARGE_TENSOR_ELEMENTS == LARGE_VALUE_ELEMENTS
     assert pooling.MAX_16_BIT_PLACES == max_pool.MAX_16_BIT_PLACES
-    assert pool_source.TAPS == value_sizes.TAPS
+    assert MAX_TAPS == value_sizes.TAPS
 
 
 def test_by_hand() -> None:

@@ -23,7 +23,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 def interpreted() -> None:
     """The operator uses these kernels for tensors on the CPU too."""
     if INTERPRETED:
-        torch_operators.cpu = cuda_neuron  # type: ignore[attr-defined]
+        torch_operators.cpu_neuron = cuda_neuron  # type: ignore[attr-defined]
 
 
 def placed(case: Case) -> Case:

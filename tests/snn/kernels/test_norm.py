@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.ir.op import Neuron
-from sewdsl.snn.kernels import channels_source, reference, torch_operators
+from sewdsl.snn.kernels import reference, render_kernels, torch_operators
 from sewdsl.snn.kernels.neuron_call import NeuronConstants
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
@@ -96,7 +96,7 @@ SHAPES = {
     "one channel": (2, 5, 1, 3, 3),
     "maps of one number": (6, 2, 70, 1, 1),
     "no maps": (3, 7, 130),
-    "a long period without maps": (2, 20, channels_source.MAX_WHOLE_PERIOD + 1),
+    "a long period without maps": (2, 20, render_kernels.MAX_WHOLE_PERIOD + 1),
 }
 
 

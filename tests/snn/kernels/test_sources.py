@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sewdsl.snn.kernels import compile_cache, cpu_source
+from sewdsl.snn.kernels import compile_cache, render_kernels
 
 ROOT = Path(__file__).parents[3]
 
@@ -73,7 +73,7 @@ def test_a_changed_file_is_not_believed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_nothing_is_contracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A multiplication and an addition in one rounding would move a spike."""
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
-    kernel = compile_cache.load_source(cpu_source.render_forward("float32", "hard"), "a test").forward
+    kernel = compile_cache.load_source(render_kernels.render_neurons("float32", "hard"), "a test").forward
     assembly = "\n".join(kernel.inspect_asm().values())
     assert "mulps" in assembly
     assert "fmadd" not in assembly

@@ -16,7 +16,7 @@ Dims = Sequence[int | str | None]
 """Sizes, and the names of those that are free; None: free, without a name."""
 
 
-class Graph:
+class OnnxGraph:
     """Operations in order, the numbers that they need, and a name for each value.
 
     Attributes:
@@ -91,7 +91,7 @@ class NodeScope:
         shape: What it reads first, ``(C, H, W)`` or ``(F,)``.
     """
 
-    graph: Graph
+    graph: OnnxGraph
     node: Node
     name: str
     gives: str

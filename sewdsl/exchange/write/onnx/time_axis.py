@@ -11,7 +11,7 @@ import numpy as np
 from onnx import GraphProto, numpy_helper
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.onnx.graph_builder import Graph, NodeScope
+from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import LinearSpec
 
@@ -87,7 +87,7 @@ class TimeAxis(ABC):
 
     any_length: ClassVar[bool]
 
-    def __init__(self, graph: Graph, T: int, *, static: bool) -> None:
+    def __init__(self, graph: OnnxGraph, T: int, *, static: bool) -> None:
         self.T, self.free = T, self.any_length and not static
         self._graph = graph
         self._known: dict[tuple[int, ...], str] = {}
@@ -143,7 +143,7 @@ class ScannedTime(TimeAxis):
 
     def _step(self, place: NodeScope, law: OnnxNeuronStep) -> GraphProto:
         """What is done at each time-step, to a row of neurons."""
-        inner = replace(place, graph=Graph(self._graph.dtype), name=f"{place.name}/step")
+        inner = replace(place, graph=OnnxGraph(self._graph.dtype), name=f"{place.name}/step")
         before, x = f"{inner.name}/v", f"{inner.name}/x"
         h = law.charge(inner, x, before)
         fired, spikes = law.fire(inner, h)

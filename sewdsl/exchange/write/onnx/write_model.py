@@ -10,7 +10,7 @@ from onnx import GraphProto, ModelProto, helper
 
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
-from sewdsl.exchange.write.onnx.graph_builder import Graph, NodeScope
+from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.exchange.write.onnx.time_axis import TimeAxis
 from sewdsl.exchange.write.onnx.translate_layers import translate_join, translate_layer, translate_with_norm
 from sewdsl.ir.network import Network
@@ -65,7 +65,7 @@ class OnnxModelWriter:
         self.program, _ = fold_batch_norm(hoist_static(Program.of(self._network))[0])
         settings = self._network.settings
         self._static = settings.encode == "direct"
-        self._graph = Graph(_format(model))
+        self._graph = OnnxGraph(_format(model))
         self._axis = axis(self._graph, settings.steps, static=self._static)
         self._once = {0} if self._static and settings.steps > 1 else set()
         self._values = {0: "input"}

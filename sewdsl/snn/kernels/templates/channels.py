@@ -1,33 +1,29 @@
-"""The text of the CPU kernels that know of channels: how they lie in memory, and sums over each; numba compiles it.
+"""CPU kernels that know of channels: how they are laid out in memory, and sums over each.
 
-Channels lie in memory with a period. Where it is short, as it is channels-last, what is known of each channel is spread
-over one period and the block that may run on after it, and every block reads it there, and sums up there, from the
-place at which it begins. Where the period is long, this is done separately for each block.
+Channels repeat in memory with a period. If it is short, as it is channels-last, the values of each channel are spread
+over one period and the block that may continue after it, and every block reads and sums up there, from the position at
+which it starts. If the period is long, this is done again for each block.
 """
 
-from __future__ import annotations
+import numpy as np
+from numba import float64, int64, njit, types
 
-from string import Template
+from sewdsl.snn.kernels.templates.number_formats import apart, fetch, inner, outer, plus, read, size, stored, zero
+from sewdsl.snn.kernels.templates.variant import MAX_WHOLE_PERIOD
 
-from sewdsl.snn.kernels import cpu_numbers
-
-MAX_WHOLE_PERIOD = 4096
-"""Up to so many neurons a period is held as a whole."""
-
-CHANNELS = Template('''
-cube, wide, group = float64[:, :, ::1], float64[::1], [int64] * 3
+cube, wide, group_range = float64[:, :, ::1], float64[::1], [int64] * 3
 
 
 @njit(**inner)
 def span(block, stride, C):
     """Whether a period is held as a whole, and for how many neurons channels are spread."""
-    whole = stride * C <= $most
+    whole = stride * C <= MAX_WHOLE_PERIOD
     return whole, block + stride * C if whole else block
 
 
 @njit(**inner)
 def run_of(i, n, low, stride, C):
-    """The channel of the i-th neuron of a block, and how many like it follow, or how many channels in a row."""
+    """The channel of the i-th neuron of a block, and how many neurons of it, or of consecutive channels, follow."""
     place = low + i
     channel = (place // stride) % C
     return channel, min(n - i, C - channel if stride == 1 else stride - place % stride)
@@ -35,7 +31,7 @@ def run_of(i, n, low, stride, C):
 
 @njit(**inner)
 def spread(values, out, low, stride, C):
-    """The value of the channel of each neuron from one on."""
+    """Sets each element of ``out`` to the value of its channel; the first belongs to the neuron ``low``."""
     i = 0
     while i < out.size:
         channel, run = run_of(i, out.size, low, stride, C)
@@ -46,7 +42,7 @@ def spread(values, out, low, stride, C):
 
 @njit(**inner)
 def gather(row, sums, low, stride, C, column):
-    """Moves what each neuron from one on has to the sum of its channel."""
+    """Adds each element of a row to the sum of its channel, and clears the row."""
     i = 0
     while i < row.size:
         channel, run = run_of(i, row.size, low, stride, C)
@@ -64,14 +60,12 @@ def gather(row, sums, low, stride, C, column):
 
 @njit(**inner)
 def move(row, sums):
-    """Adds a row to sums, and empties it."""
+    """Adds a row to sums, and clears it."""
     for i in range(row.size):
         sums[i] += float64(row[i])
         row[i] = zero
 
-''').substitute(most=MAX_WHOLE_PERIOD)
 
-STATISTICS = """
 @njit(**apart)
 def add(x, row, squares):
     for i in range(row.size):
@@ -80,7 +74,7 @@ def add(x, row, squares):
         squares[i] += wide * wide
 
 
-@njit(types.void(stored, size, cube, *group, size, size, size, size, size), **outer)
+@njit(types.void(stored, size, cube, *group_range, size, size, size, size, size), **outer)
 def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, C):
     whole, spread_over = span(block, stride, C)
     rows, squares = np.zeros(spread_over), np.zeros(spread_over)
@@ -100,9 +94,3 @@ def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, 
         if whole:
             gather(rows, sums[group], 0, stride, C, 0)
             gather(squares, sums[group], 0, stride, C, 1)
-"""
-
-
-def render_statistics(stored: str) -> str:
-    """A module with the function ``statistics``: for each group and channel, the sum of x and of its square."""
-    return cpu_numbers.render_header(stored) + CHANNELS + STATISTICS

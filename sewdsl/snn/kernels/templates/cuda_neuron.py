@@ -1,23 +1,17 @@
-"""The text of the CUDA kernels, which Triton compiles.
+"""CUDA kernels of neurons over time, which Triton compiles.
 
 A program of the grid takes a block of neurons through time; each lane is a neuron. Operations are those of the
 reference in its order. They must be compiled without contracting a multiplication and an addition into one rounding
 (``enable_fp_fusion=False``), so that spikes are equal.
 
-The backward first runs forward again. It leaves each potential in the room for the gradient of the input, and takes it
-up from there on its way back, just before the gradient is written.
+The backward kernel first runs forward again. It leaves each potential in the memory of the input's gradient, and reads
+it from there on its way back, just before the gradient is written.
 """
-
-from __future__ import annotations
-
-from string import Template
-
-from sewdsl.snn.kernels.tapes import tape_to_lines
-
-TEXT = Template('''"""Kernels that were generated; this file may be removed at any time."""
 
 import triton
 import triton.language as tl
+
+from sewdsl.snn.kernels.templates.variant import surrogate_slope
 
 
 @triton.jit
@@ -37,7 +31,7 @@ def after(h, s, v_threshold, v_reset, SOFT: tl.constexpr):
 
 @triton.jit
 def slope(u):
-    $slope
+    return surrogate_slope(u)
 
 
 @triton.jit
@@ -51,9 +45,26 @@ def factor(number, LEARNED: tl.constexpr):
 
 @triton.jit
 def forward(
-    x, start, spikes, final, decay, gain, drift, rest, v_threshold, v_reset, x_step, neurons, T,
-    STARTS: tl.constexpr, ENDS: tl.constexpr, SOFT: tl.constexpr,
-    DECAY: tl.constexpr, GAIN: tl.constexpr, DRIFT: tl.constexpr, BLOCK: tl.constexpr,
+    x,
+    start,
+    spikes,
+    final,
+    decay,
+    gain,
+    drift,
+    rest,
+    v_threshold,
+    v_reset,
+    x_step,
+    neurons,
+    T,
+    STARTS: tl.constexpr,
+    ENDS: tl.constexpr,
+    SOFT: tl.constexpr,
+    DECAY: tl.constexpr,
+    GAIN: tl.constexpr,
+    DRIFT: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     lane = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = lane < neurons
@@ -77,11 +88,35 @@ def forward(
 
 @triton.jit
 def backward(
-    x, start, g_spikes, g_final, g_x, g_start, rows, table,
-    decay, gain, drift, rest, v_threshold, v_reset, x_step, g_step, neurons, T,
-    STARTS: tl.constexpr, ENDS: tl.constexpr, SOFT: tl.constexpr, DETACH: tl.constexpr,
-    WANTS_X: tl.constexpr, WANTS_V: tl.constexpr, WANTS_FACTORS: tl.constexpr,
-    DECAY: tl.constexpr, GAIN: tl.constexpr, DRIFT: tl.constexpr, BLOCK: tl.constexpr,
+    x,
+    start,
+    g_spikes,
+    g_final,
+    g_x,
+    g_start,
+    rows,
+    table,
+    decay,
+    gain,
+    drift,
+    rest,
+    v_threshold,
+    v_reset,
+    x_step,
+    g_step,
+    neurons,
+    T,
+    STARTS: tl.constexpr,
+    ENDS: tl.constexpr,
+    SOFT: tl.constexpr,
+    DETACH: tl.constexpr,
+    WANTS_X: tl.constexpr,
+    WANTS_V: tl.constexpr,
+    WANTS_FACTORS: tl.constexpr,
+    DECAY: tl.constexpr,
+    GAIN: tl.constexpr,
+    DRIFT: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     lane = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = lane < neurons
@@ -143,29 +178,3 @@ def backward(
         tl.store(entry, tl.sum(g_decay, 0))
         tl.store(entry + 1, tl.sum(g_gain, 0))
         tl.store(entry + 2, tl.sum(g_drift, 0))
-''')
-
-INSTRUCTIONS = {
-    "set": "{0} + 0.0 * u",
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "div": "{0} / {1}",
-    "neg": "-{0}",
-    "abs": "tl.abs({0})",
-    "less": "tl.where({0} < {1}, 1.0, 0.0)",
-    "most": "tl.where({0} <= {1}, 1.0, 0.0)",
-    "sqrt": "tl.sqrt({0})",
-    "exp": "tl.exp({0})",
-}
-"""What a tape's instructions are in a kernel."""
-
-
-def render_kernels(slope: str) -> str:
-    """A module with the kernels ``forward`` and ``backward``.
-
-    Args:
-        slope: The tape of the surrogate's derivative.
-    """
-    lines = tape_to_lines(slope, INSTRUCTIONS, "{}")
-    return TEXT.substitute(slope="\n    ".join([*lines, f"return t{len(lines) - 1}"]))

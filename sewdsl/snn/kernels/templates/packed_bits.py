@@ -1,25 +1,19 @@
-"""The text of the kernels that put small integers side by side into bytes, which numba compiles.
+"""CPU kernels that put small integers next to each other into bytes.
 
-Numbers are taken in groups: the first ``LANES`` of a group are the lowest bits of as many bytes, the next ones the bits
-above, and so on. So neighbours stay neighbours, and every line of the inner loops is one vector instruction.
+Elements are taken in groups: the first ``LANES`` of a group are the lowest bits of as many bytes, the next ones the
+bits above, and so on. So neighbours stay neighbours, and every line of the inner loops is one vector instruction.
 """
 
-from __future__ import annotations
+import numpy as np
+from numba import int64, njit, types
 
-from string import Template
+from sewdsl.snn.kernels.templates.number_formats import inner, number, outer, read, stored, write
+from sewdsl.snn.kernels.templates.variant import BITS, LANES
 
-from sewdsl.snn.kernels import cpu_numbers
-
-LANES = 64
-"""Bytes of a group."""
-
-HEAD = Template("""
-lanes, bits, each = $lanes, $bits, 8 // $bits
+lanes, bits, each = LANES, BITS, 8 // BITS
 group = lanes * each
 octets = types.uint8[::1]
-""")
 
-PACK = """
 
 @njit(**inner)
 def squeeze(x, y):
@@ -41,9 +35,8 @@ def pack(x, y, first, last):
             for i in range(g * group, x.size):
                 j, k = (i - g * group) // lanes, (i - g * group) % lanes
                 y[g * lanes + k] |= np.uint8(read(x[i])) << np.uint8(j * bits)
-"""
 
-UNPACK = """
+
 mask = np.uint8((1 << bits) - 1)
 
 
@@ -63,23 +56,3 @@ def unpack(x, y, first, last):
             for i in range(g * group, x.size):
                 j, k = (i - g * group) // lanes, (i - g * group) % lanes
                 x[i] = write(number((y[g * lanes + k] >> np.uint8(j * bits)) & mask))
-"""
-
-
-def render_pack(stored: str, bits: int) -> str:
-    """A module with the function ``pack``, from numbers to bytes.
-
-    Args:
-        stored: Format of the numbers.
-        bits: Of each: 1, 2, 4 or 8.
-    """
-    return _head(stored, bits) + PACK
-
-
-def render_unpack(stored: str, bits: int) -> str:
-    """A module with the function ``unpack``, which has the same arguments and goes the other way."""
-    return _head(stored, bits) + UNPACK
-
-
-def _head(stored: str, bits: int) -> str:
-    return cpu_numbers.render_header(stored) + HEAD.substitute(lanes=LANES, bits=bits)

@@ -1,0 +1,326 @@
+"""The text of every kernel, from the templates next to this module.
+
+A template is a Python file that is formatted and linted as any other, and read as text, never imported. It imports
+from ``templates/variant.py`` the names in which one kernel differs from another, and from other templates what kernels
+share. Rendering
+
+* puts the other templates in the place of their imports,
+* replaces constants by their values, and conditions on them by the branch that they decide for,
+* replaces calls of a surrogate's slope, of a join and of its slopes by the lines of their tapes,
+* leaves out definitions that the kernel does not use.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sewdsl.snn.kernels.tapes import ONE, differentiate_join, tape_to_lines
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+CACHE_LINE_BYTES = 64
+"""Bytes of a line of the processor's caches."""
+
+WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number, by the dtypes that CPU kernels are there for."""
+
+LANES = 64
+"""Bytes in a group of packed numbers."""
+
+MAX_WHOLE_PERIOD = 4096
+"""Up to this many neurons, a period of channels is held as a whole."""
+
+CPU_INSTRUCTIONS = {
+    "set": "{0}",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "abs": "abs({0})",
+    "less": "one if {0} < {1} else zero",
+    "most": "one if {0} <= {1} else zero",
+    "sqrt": "sqrt({0})",
+    "exp": "exp({0})",
+}
+"""A tape's instructions in a CPU kernel."""
+
+CUDA_INSTRUCTIONS = {
+    "set": "{0} + 0.0 * u",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "abs": "tl.abs({0})",
+    "less": "tl.where({0} < {1}, 1.0, 0.0)",
+    "most": "tl.where({0} <= {1}, 1.0, 0.0)",
+    "sqrt": "tl.sqrt({0})",
+    "exp": "tl.exp({0})",
+}
+"""A tape's instructions in a CUDA kernel."""
+
+TAPE_RESULTS = {"surrogate_slope": "t", "join": "y", "join_slope_by_spikes": "d", "join_slope_by_other": "o"}
+"""The functions of ``templates/variant.py`` that are replaced by tapes, and what the results of each are called."""
+
+
+class NeuronKernelVariant(NamedTuple):
+    """What distinguishes one backward kernel of neurons from another.
+
+    Attributes:
+        stored: Dtype of input and spikes.
+        reset: "hard", or "soft" if a spike subtracts the threshold.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+        slope: Tape of the surrogate's derivative.
+        wants_x: Whether the gradient of the input is computed.
+        wants_factors: Whether the gradients of decay, gain and drift are computed.
+    """
+
+    stored: str
+    reset: str
+    detach_reset: bool
+    slope: str
+    wants_x: bool
+    wants_factors: bool
+
+
+class NormKernelVariant(NamedTuple):
+    """What distinguishes one backward kernel of batch norm, neurons and join from another.
+
+    Attributes:
+        stored: Dtype of input, spikes and gradients.
+        reset: "hard", or "soft" if a spike subtracts the threshold.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+        slope: Tape of the surrogate's derivative.
+        join: Tape of the join that takes the spikes; empty without a join.
+        wants_x: Whether the gradient of the input is computed.
+        wants_sums: Whether the sums over each channel are computed.
+        wants_factors: Whether the gradients of decay, gain and drift are computed.
+        wants_other: Whether the gradient of the join's other operand is computed.
+    """
+
+    stored: str
+    reset: str
+    detach_reset: bool
+    slope: str
+    join: str
+    wants_x: bool
+    wants_sums: bool
+    wants_factors: bool
+    wants_other: bool
+
+
+def render_pack(stored: str, bits: int) -> str:
+    """A module with the function ``pack``, from numbers of a dtype to bytes of 1, 2, 4 or 8 bits a number."""
+    return _render_cpu("packed_bits", "pack", stored, {"BITS": bits, "LANES": LANES})
+
+
+def render_unpack(stored: str, bits: int) -> str:
+    """A module with the function ``unpack``, the inverse of ``pack`` with the same arguments."""
+    return _render_cpu("packed_bits", "unpack", stored, {"BITS": bits, "LANES": LANES})
+
+
+def render_max_pool(stored: str) -> str:
+    """A module with the function ``forward``, from feature maps to maxima and their positions in the windows."""
+    return _render_cpu("max_pool", "forward", stored)
+
+
+def render_max_pool_backward(stored: str, *, overlap: bool) -> str:
+    """A module with the function ``backward``, from gradients and positions to the gradient of the feature maps.
+
+    Args:
+        stored: Dtype of the maps.
+        overlap: Whether windows overlap.
+    """
+    return _render_cpu("max_pool", "backward", stored, {"WINDOWS_OVERLAP": overlap})
+
+
+def render_neurons(stored: str, reset: str) -> str:
+    """A module with the function ``forward``; the constants of the neuron are its arguments."""
+    return _render_cpu("cpu_neuron", "forward", stored, {"SOFT_RESET": reset == "soft"})
+
+
+def render_neurons_backward(variant: NeuronKernelVariant) -> str:
+    """A module with the function ``backward``."""
+    constants = {
+        "SOFT_RESET": variant.reset == "soft",
+        "DETACH_RESET": variant.detach_reset,
+        "WANTS_X": variant.wants_x,
+        "WANTS_FACTORS": variant.wants_factors,
+    }
+    return _render_cpu("cpu_neuron", "backward", variant.stored, constants, {"surrogate_slope": variant.slope})
+
+
+def render_statistics(stored: str) -> str:
+    """A module with the function ``statistics``: for each group and channel, the sum of x and of its square."""
+    return _render_cpu("channels", "statistics", stored, {"MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD})
+
+
+def render_norm_neurons(stored: str, reset: str, join: str) -> str:
+    """A module with the function ``forward``, which gives spikes, or the result of a join whose tape is not empty."""
+    constants = {
+        "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
+        "SOFT_RESET": reset == "soft",
+        "HAS_JOIN": bool(join),
+        "READS_OTHER": "z" in join.replace(";", "").split(),
+    }
+    return _render_cpu("cpu_norm_neuron", "forward", stored, constants, {"join": join} if join else {})
+
+
+def render_norm_neurons_backward(variant: NormKernelVariant) -> str:
+    """A module with the function ``backward``: all gradients, that of the input without the statistics' terms."""
+    slopes = differentiate_join(variant.join) if variant.join else None  # there are some: other joins are not fused
+    constants = {
+        "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
+        "SOFT_RESET": variant.reset == "soft",
+        "DETACH_RESET": variant.detach_reset,
+        "HAS_JOIN": slopes is not None,
+        "READS_OTHER": slopes is not None and slopes.read_other,
+        "PASSES_SPIKES": slopes is not None and slopes.spikes == ONE,
+        "WANTS_X": variant.wants_x,
+        "WANTS_SUMS": variant.wants_sums,
+        "WANTS_FACTORS": variant.wants_factors,
+        "WANTS_OTHER": variant.wants_other,
+    }
+    tapes = {"surrogate_slope": variant.slope}
+    if slopes is not None:
+        tapes |= {"join_slope_by_spikes": slopes.spikes, "join_slope_by_other": slopes.other}
+    return _render_cpu("cpu_norm_neuron", "backward", variant.stored, constants, tapes)
+
+
+def render_statistics_terms(stored: str) -> str:
+    """A module with the function ``settle``, which adds the statistics' terms to the gradient of the input."""
+    return _render_cpu("cpu_norm_neuron", "settle", stored, {"MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD})
+
+
+def render_cuda_neurons(slope: str) -> str:
+    """A module with the CUDA kernels ``forward`` and ``backward``, for the tape of a surrogate's derivative."""
+    lines = {"surrogate_slope": tape_to_lines(slope, CUDA_INSTRUCTIONS, "{}")}
+    return _render("cuda_neuron", {"forward", "backward"}, {}, lines)
+
+
+def _render_cpu(
+    template: str,
+    function: str,
+    stored: str,
+    constants: Mapping[str, int | str] | None = None,
+    tapes: Mapping[str, str] | None = None,
+) -> str:
+    """A module with a function of a CPU template, for a dtype of input and spikes."""
+    lines = {
+        name: tape_to_lines(tape, CPU_INSTRUCTIONS, "number({})", TAPE_RESULTS[name])
+        for name, tape in (tapes or {}).items()
+    }
+    formats: dict[str, int | str] = {
+        "STORED": stored,
+        "CACHE_LINE_ELEMENTS": CACHE_LINE_BYTES // WIDTHS[stored],
+        "NEEDS_EXP": any("exp(" in line for tape in lines.values() for line in tape),
+    }
+    return _render(template, {function}, {**formats, **(constants or {})}, lines)
+
+
+def _render(
+    template: str, functions: set[str], constants: Mapping[str, int | str], tapes: Mapping[str, Sequence[str]]
+) -> str:
+    """A module with functions of a template and with all that they use."""
+    body = []
+    for statement in reversed(_statements(template, _Specializer(constants, tapes), set())):
+        if functions & (bound := _bound_names(statement)):
+            functions = functions - bound | {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+            body.append(statement)
+    note = ast.Expr(ast.Constant("A generated kernel; this file may be removed at any time."))
+    return ast.unparse(ast.Module([note, *reversed(body)], [])) + "\n"
+
+
+def _statements(template: str, specializer: _Specializer, included: set[str]) -> list[ast.stmt]:
+    """The specialised statements of a template, after those of the templates that it imports from, each once."""
+    included.add(template)
+    statements: list[ast.stmt] = []
+    for statement in ast.parse((TEMPLATES / f"{template}.py").read_text(encoding="utf-8")).body[1:]:
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith(f"{__package__}.templates."):
+            other = (statement.module or "").rpartition(".")[2]
+            if other not in {"variant", *included}:
+                statements += _statements(other, specializer, included)
+        else:
+            statements += specializer.specialize([statement])
+    return statements
+
+
+def _bound_names(statement: ast.stmt) -> set[str]:
+    """The names that a statement at the top of a module gives a meaning."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return {alias.asname or alias.name for alias in names}
+        case _:
+            stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+            return {node.id for node in stored if isinstance(node.ctx, ast.Store)}
+
+
+class _Specializer(ast.NodeTransformer):
+    """Puts values in the place of constants, branches in that of conditions, and lines in that of calls of tapes.
+
+    Args:
+        constants: Values by name.
+        tapes: Lines by name, each an assignment; a call means the result of the last one.
+    """
+
+    def __init__(self, constants: Mapping[str, int | str], tapes: Mapping[str, Sequence[str]]) -> None:
+        self._constants, self._tapes = dict(constants), tapes
+        self._before: list[ast.stmt] = []
+
+    def specialize(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
+        """What remains of statements."""
+        found: list[ast.stmt] = []
+        for statement in statements:
+            result = self.visit(statement)
+            found += result if isinstance(result, list) else [result]
+        return found
+
+    def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        """The branch that a condition on constants decides for."""
+        if self._is_constant(node.test):
+            return self.specialize(node.body if self._value(node.test) else node.orelse)
+        self.generic_visit(node)
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        """The operand that a condition on constants decides for."""
+        if self._is_constant(node.test):
+            operand: ast.expr = self.visit(node.body if self._value(node.test) else node.orelse)
+            return operand
+        self.generic_visit(node)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """The value of a constant."""
+        return ast.Constant(self._constants[node.id]) if node.id in self._constants else node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """The result of a tape, whose lines are left for the statement that it is in."""
+        self.generic_visit(node)
+        if not (isinstance(node.func, ast.Name) and node.func.id in self._tapes):
+            return node
+        lines = self._tapes[node.func.id]
+        self._before += ast.parse("\n".join(lines)).body
+        return ast.Name(lines[-1].split()[0], ast.Load())
+
+    def _visit_line(self, node: ast.stmt) -> list[ast.stmt]:
+        """A statement after the lines of the tapes that it calls."""
+        self.generic_visit(node)
+        found, self._before = [*self._before, node], []
+        return found
+
+    visit_Assign = visit_Return = _visit_line
+
+    def _is_constant(self, test: ast.expr) -> bool:
+        names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+        return bool(names) and names <= self._constants.keys()
+
+    def _value(self, test: ast.expr) -> object:
+        expression = compile(ast.Expression(test), "<template>", "eval")
+        return eval(expression, {"__builtins__": {}}, self._constants)  # noqa: S307 -- of a template

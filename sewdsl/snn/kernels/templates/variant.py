@@ -1,0 +1,68 @@
+"""Names in which one kernel differs from another: the renderer puts values and tapes in their place.
+
+The values given here are examples, for readers and linters.
+"""
+
+STORED = "float32"
+"""Dtype of input and spikes."""
+
+CACHE_LINE_ELEMENTS = 16
+"""How many stored numbers a line of the processor's caches holds."""
+
+NEEDS_EXP = False
+"""Whether a tape has an exponential."""
+
+BITS = 1
+"""Bits of a packed number: 1, 2, 4 or 8."""
+
+LANES = 64
+"""Bytes in a group of packed numbers."""
+
+MAX_WHOLE_PERIOD = 4096
+"""Up to this many neurons, a period of channels is held as a whole."""
+
+WINDOWS_OVERLAP = True
+"""Whether windows of max pooling overlap."""
+
+SOFT_RESET = False
+"""Whether a spike subtracts the threshold; else it sets the potential to ``v_reset``."""
+
+DETACH_RESET = False
+"""Whether the spike in the reset is a constant to the gradient."""
+
+HAS_JOIN = False
+"""Whether a join takes the spikes."""
+
+READS_OTHER = False
+"""Whether the join, or in a backward kernel its derivatives, depend on its other operand."""
+
+PASSES_SPIKES = False
+"""Whether the derivative of the join by the spikes is 1."""
+
+WANTS_X = True
+"""Whether the gradient of the input is computed."""
+
+WANTS_SUMS = True
+"""Whether the sums over each channel are computed."""
+
+WANTS_FACTORS = True
+"""Whether the gradients of decay, gain and drift are computed."""
+
+WANTS_OTHER = True
+"""Whether the gradient of the join's other operand is computed."""
+
+
+def surrogate_slope(u):
+    """The derivative of the surrogate at u = h - v_threshold."""
+
+
+def join(s, z):
+    """What the join gives for spikes ``s`` and its other operand ``z``."""
+
+
+def join_slope_by_spikes(s, z):
+    """The derivative of the join by the spikes."""
+
+
+def join_slope_by_other(s, z):
+    """The derivative of the join by its other operand."""

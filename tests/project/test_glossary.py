@@ -1,0 +1,128 @@
+"""What ``docs/glossary.md`` says of the code, as far as a program can tell; counts not yet 0 may only fall."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "sewdsl"
+
+PAIRS = {
+    "BatchNorm": {"ops.layers.batch_norm", "snn.batch_norm"},
+    "Dropout": {"ops.layers.dropout", "snn.layers"},
+    "Flatten": {"ops.layers.flatten", "snn.layers"},
+    "GlobalAvgPool": {"ops.layers.global_avg_pool", "snn.pooling"},
+    "Join": {"ir.op", "snn.join"},
+    "Linear": {"ops.layers.linear", "snn.layers"},
+    "Neuron": {"ir.op", "snn.neuron"},
+}
+"""Public classes that share a name: a kind, or a family of kinds, and the torch module that computes it."""
+
+STUMBLING_BLOCKS = re.compile(
+    r"\b(behind|beside|besides|stands|mend\w*|meant|aside|so-manieth|nobody|told|had back|draws no lots)\b"
+)
+"""Words in strings and docstrings that readers stop at; the glossary lists what to write instead."""
+
+MAX_STUMBLING_BLOCKS = 496
+MAX_SHORT_HELPERS = 351
+"""Private functions of at most six lines that are used once: a helper exists because it names something."""
+MAX_LONELY_MODULES = 9
+"""Modules below 45 lines that one other module imports, among them passes and commands, which have a file each."""
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """The trees of all modules by their names, which leave the package's out; templates of kernels are no modules."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "templates" not in path.parts:
+            name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def names_in_glossary() -> Iterator[str]:
+    """What the glossary says that things are called in the code."""
+    for line in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines():
+        cells = line.split("|")
+        if len(cells) == 5:  # a word, its name in the code, its meaning, between bars
+            yield from re.findall(r"`([^`]+)`", cells[2])
+
+
+def test_names_in_glossary_are_in_the_code() -> None:
+    known = {f"sewdsl.{name}" for name in modules()}
+    for tree in modules().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                known.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                known.add(node.id)
+            elif isinstance(node, ast.arg):
+                known.add(node.arg)
+    names = set(names_in_glossary())
+    assert len(names) > 60
+    assert names - known == set()
+
+
+def test_no_public_class_twice() -> None:
+    where = defaultdict(set)
+    for name, tree in modules().items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where[node.name].add(name)
+    assert {name: places for name, places in where.items() if len(places) > 1} == PAIRS
+
+
+def test_words_that_readers_stumble_over() -> None:
+    count = sum(
+        len(STUMBLING_BLOCKS.findall(node.value))
+        for tree in modules().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    assert count <= MAX_STUMBLING_BLOCKS, "see docs/glossary.md for what to write instead"
+
+
+def test_helpers_name_something() -> None:
+    short = []
+    for name, tree in modules().items():
+        uses = Counter(
+            node.id if isinstance(node, ast.Name) else node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name | ast.Attribute)
+        )
+        for function in functions(tree):
+            private = function.name.startswith("_") and not function.name.startswith("__")
+            if private and uses[function.name] == 1 and (function.end_lineno or 0) - function.lineno < 6:
+                short.append(f"{name}.{function.name}")
+    assert len(short) <= MAX_SHORT_HELPERS, short
+
+
+def test_modules_hold_what_belongs_together() -> None:
+    importers = defaultdict(set)
+    for name, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sewdsl"):
+                module = (node.module or "").removeprefix("sewdsl").removeprefix(".")
+                for target in (module, *(f"{module}.{alias.name}".removeprefix(".") for alias in node.names)):
+                    if target in modules() and target != name:
+                        importers[target].add(name)
+    lonely = [
+        name
+        for name in modules()
+        if len(importers[name]) == 1
+        and (PACKAGE / f"{name.replace('.', '/')}.py").is_file()
+        and (PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8").count("\n") < 45
+    ]
+    assert len(lonely) <= MAX_LONELY_MODULES, lonely
