@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sewdsl.diagnostics import Diagnostic, SewdslError
     from sewdsl.exchange.read.torch_modules import from_torch
     from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node
+    from sewdsl.ir.node import Node
 
 __all__ = [
     "Compilation",
@@ -37,7 +37,7 @@ _PLACES = {
     "Diagnostic": "sewdsl.diagnostics",
     "SewdslError": "sewdsl.diagnostics",
     "Network": "sewdsl.ir.network",
-    "Node": "sewdsl.ir.network",
+    "Node": "sewdsl.ir.node",
     "from_torch": "sewdsl.exchange.read.torch_modules",
 }
 _MODULES = ("notation", "notebook")

@@ -162,7 +162,7 @@ _OPTION = re.compile(
 def render_for_python(text: str) -> str:
     """A sentence about options with the arguments of :func:`sewdsl.load` in their place.
 
-    >>> in_python("add --input CxHxW, or raise it with --limit nodes=N; leave out --dialect")
+    >>> render_for_python("add --input CxHxW, or raise it with --limit nodes=N; leave out --dialect")
     'add input="CxHxW", or raise it with limit={"nodes": N}; leave out dialect='
     """
 

@@ -25,11 +25,11 @@ MAX_STATIONS = 4
 def shape_range_text(values: Sequence[tuple[int, ...]]) -> str:
     """One shape or the way from the first to the last.
 
-    >>> shapes([(32, 128, 128)])
+    >>> shape_range_text([(32, 128, 128)])
     '32×128×128'
-    >>> shapes([(32, 16, 16), (32, 8, 8), (32, 4, 4), (32, 2, 2), (32, 1, 1)])
+    >>> shape_range_text([(32, 16, 16), (32, 8, 8), (32, 4, 4), (32, 2, 2), (32, 1, 1)])
     '32×(16→8→…→1)²'
-    >>> shapes([(32, 1, 1), (11,)])
+    >>> shape_range_text([(32, 1, 1), (11,)])
     '32×1×1→11'
     """
     values = [key for key, _ in groupby(values)]
@@ -45,7 +45,7 @@ def shape_range_text(values: Sequence[tuple[int, ...]]) -> str:
 def value_range_text(values: Sequence[ValueRange]) -> str:
     """The range of counts, or the way from the first to the last.
 
-    >>> ranges([Values(2)]), ranges([Values(2), Values(3), Values(4), Values(5), Values(6)])
+    >>> value_range_text([ValueRange(2)]), value_range_text([ValueRange(upper) for upper in (2, 3, 4, 5, 6)])
     ('0..2', '0..(2→3→…→6)')
     """
     way = _way([key for key, _ in groupby("real" if value.upper is None else str(value.upper) for value in values)])

@@ -32,24 +32,24 @@ class Conv2d(nn.Conv2d):
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weight = mask_padding_taps(self, x_TN, weight)
-        if self._misread_channels_last:
+        if self._misreads_channels_last(x_TN):
             x_TN, weight = _row_by_row(x_TN), _row_by_row(weight)
         saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.is_large(x_TN)
         if saves:
             return over_steps(partial(conv2d_low_memory, self, weight, bias), x_TN)
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
 
-    @property
-    def _misread_channels_last(self) -> bool:
+    def _misreads_channels_last(self, x_TN: Tensor) -> bool:
         """Whether oneDNN in torch 2.13 goes wrong where the maps are stored channels last.
 
         Of one channel for each group, with a stride that is wider than high, it convolves another map. With a 1x1
-        kernel that skips places and fewer channels than the 8 floats of a vector of AVX2, the gradient of the weight is
-        written beyond the memory that it has, which ends the process later on.
+        kernel that skips places, and fewer channels than the 8 floats of a vector of AVX2, the gradient of the weight
+        in float32 is written beyond the memory that it has, which ends the process later on.
         """
         if self.in_channels == self.groups and self.stride[1] > self.stride[0]:
             return True
-        return self.kernel_size == (1, 1) and self.stride != (1, 1) and self.in_channels < AVX2_FLOATS
+        skips = self.kernel_size == (1, 1) and self.stride != (1, 1)
+        return skips and self.in_channels < AVX2_FLOATS and x_TN.dtype == torch.float32
 
 
 class Linear(nn.Linear):

@@ -190,7 +190,7 @@ def noted(monkeypatch: pytest.MonkeyPatch, where: ModuleType, name: str) -> list
 
 def test_what_comes_while_one_types_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it is about the newest text."""
-    compiled = noted(monkeypatch, open_documents, "view")
+    compiled = noted(monkeypatch, open_documents, "compile_for_editor")
 
     async def what(wire: Wire) -> None:
         wire.open()
@@ -205,7 +205,7 @@ def test_what_comes_while_one_types_does_not_pile_up(monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_cancelled_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed = noted(monkeypatch, convert, "symbols")
+    computed = noted(monkeypatch, convert, "answer_document_symbols")
 
     async def what(wire: Wire) -> None:
         wire.open()

@@ -62,7 +62,8 @@ def test_what_does_not_fit_the_data_is_a_warning(tmp_path: Path) -> None:
         assert (said.code, said.severity) == ("unknown-name", lsp.DiagnosticSeverity.Warning)
         assert said.message == "unknown data set 'mnist5'\nhelp: did you mean 'mnist5k'?"
         assert (said.range.start, said.range.end) == (lsp.Position(3, 9), lsp.Position(3, 15))
-        assert await editor.actions("w.net", said) == []
+        (meant,) = await editor.actions("w.net", said)
+        assert meant.title == "write 'mnist5k'"
         editor.type("w.net", text.replace("mnist5", "mnist5k").replace("FC10", "FC9"), 2)
         (said,) = await editor.heard("w.net")
         assert said.code == "data-mismatch"

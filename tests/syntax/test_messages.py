@@ -329,7 +329,7 @@ def test_message_and_fix(case: Case) -> None:
         (file('study {\n  variant "x" join=ADD\n}', "", 0, 0, ""), '"join=ADD"'),
         (file("train mnist5k {\n}", "", 0, 0, ""), "train on mnist5k"),
         (file("body a\n-b", "", 0, 0, ""), "end of the line before"),
-        (file("a-b\nb-c", "", 0, 0, ""), "behind 'body'"),
+        (file("a-b\nb-c", "", 0, 0, ""), "follow 'body'"),
         (file("test on x { a 1 }", "", 0, 0, ""), "only a section, such as 'train'"),
     ],
 )

@@ -98,7 +98,7 @@ def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
     """
     conv, *behind = row
     if not isinstance(conv.op, Conv):
-        raise NoPlaceError(conv, "stands where a convolution belongs")
+        raise NoPlaceError(conv, "is where a convolution belongs")
     if conv.op.bias:
         raise NoPlaceError(conv, "has a bias")
     if not (behind and isinstance(behind[0].op, BatchNorm)):
