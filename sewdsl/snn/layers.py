@@ -17,6 +17,10 @@ from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.steps import over_steps
 
 
+AVX2_FLOATS = 8
+"""Numbers in single precision of a vector of AVX2."""
+
+
 class Conv2d(nn.Conv2d):
     """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
 
@@ -29,12 +33,24 @@ class Conv2d(nn.Conv2d):
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weight = seeing(self, x_TN, weight)
-        if self.in_channels == self.groups and self.stride[1] > self.stride[0]:
+        if self._misread_channels_last:
             x_TN, weight = _row_by_row(x_TN), _row_by_row(weight)
         saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.large(x_TN)
         if saves:
             return over_steps(partial(frugal, self, weight, bias), x_TN)
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
+
+    @property
+    def _misread_channels_last(self) -> bool:
+        """Whether oneDNN in torch 2.13 goes wrong where the maps are stored channels last.
+
+        Of one channel for each group, with a stride that is wider than high, it convolves another map. With a 1x1
+        kernel that skips places and fewer channels than the 8 floats of a vector of AVX2, the gradient of the weight is
+        written beyond the memory that it has, which ends the process later on.
+        """
+        if self.in_channels == self.groups and self.stride[1] > self.stride[0]:
+            return True
+        return self.kernel_size == (1, 1) and self.stride != (1, 1) and self.in_channels < AVX2_FLOATS
 
 
 class Linear(nn.Linear):
@@ -51,8 +67,7 @@ class Linear(nn.Linear):
 def _row_by_row(x: Tensor) -> Tensor:
     """Maps stored row by row, and with the strides that say so.
 
-    Of one channel a map is stored the same either way. Where its strides speak of channels last, oneDNN in torch 2.13
-    convolves it with a stride that is wider than high as if it were another map.
+    Of one channel a map is stored the same either way, but for the strides.
     """
     return x.contiguous().reshape(-1).reshape(x.shape)
 

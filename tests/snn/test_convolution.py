@@ -1,6 +1,10 @@
 """The frugal convolution and the pools are torch's, to the bit; but no gradient is what happened to be in memory."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -161,3 +165,24 @@ def test_max_pooling_keeps_places_alone() -> None:
         y_TN.sum().backward()
         assert x_TN.grad is not None
         assert x_TN.grad.sum() == y_TN.numel()
+
+
+CORRUPTING = """
+import torch
+from sewdsl.snn.layers import Conv2d
+layer = Conv2d(6, 8, 1, stride=2, bias=False).to(memory_format=torch.channels_last)
+for _ in range(300):
+    x_TN = torch.rand(12, 6, 8, 8).contiguous(memory_format=torch.channels_last).reshape(4, 3, 6, 8, 8)
+    layer(x_TN).sum().backward()
+print(float(layer.weight.grad.sum()) > 0)
+"""
+"""On processors with AVX2 and no more, torch 2.13 alone writes beyond its memory here, and the process ends."""
+
+
+def test_a_projection_of_few_channels_keeps_to_its_memory() -> None:
+    library = "/lib/x86_64-linux-gnu/libc_malloc_debug.so.0"  # of glibc: says at once what was written to
+    checked = {"LD_PRELOAD": library, "MALLOC_CHECK_": "3"} if Path(library).exists() else {}
+    done = subprocess.run(
+        [sys.executable, "-c", CORRUPTING], env={**os.environ, **checked}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
