@@ -73,7 +73,8 @@ class _Finder:
     """
 
     def __init__(self, network: Network) -> None:
-        self.network = network
+        self.network: Network = weakref.proxy(network)  # which goes when nobody else has it; so does this
+        self._nodes = network.nodes
         self.closed: dict[int, int] = {}
         self.ends_with_activation = self._ends()
         self.first_activations = self._firsts()
@@ -95,11 +96,11 @@ class _Finder:
     def _before(self, index: int, source: int) -> tuple[int, ...]:
         """The nodes that a node depends on first, on the way back to another one."""
         start = self.closed.get(index, -1)
-        return (start,) if start >= source else self.network.nodes[index].inputs
+        return (start,) if start >= source else self._nodes[index].inputs
 
     def _is_closed(self, join: int, source: int) -> bool:
         """Whether every way back from a join leads to a node, as far back as that."""
-        todo = list(self.network.nodes[join].inputs)
+        todo = list(self._nodes[join].inputs)
         seen = set(todo)
         while todo:
             index = todo.pop()
@@ -182,7 +183,7 @@ class _Finder:
 
     def _outside(self, join: int) -> int:
         """The node that the branch of a join begins at: the first on the way back that is not in it."""
-        nodes = self.network.nodes
+        nodes = self._nodes
         depth = len(nodes[join].path) + 1
         (index, *_) = nodes[join].inputs
         branch = nodes[index].path[:depth]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from itertools import product
 from math import comb, pi
@@ -457,3 +459,14 @@ def test_what_and_leaves_is_not_known_after_pooling() -> None:
     assert plain.message == pooled.message == "3 AND blocks in a row: each can only lose spikes (Sec. 4.1)"
     (bare,) = said(body.replace("-POOL", ""), join="AND", neuron="IF")
     assert "0.12 of the spikes are left" in bare.message
+
+
+def test_a_network_that_was_checked_is_given_up() -> None:
+    """An editor's process reads thousands."""
+    compilation = sewdsl.read("c4k3-BN-IF-{SEW Block (c4)}*2-FC3", input="2x8x8", steps=2)
+    assert compilation.network is not None
+    assert residuals(compilation.network)
+    alive = weakref.ref(compilation.network)
+    del compilation
+    gc.collect()
+    assert alive() is None
