@@ -16,7 +16,6 @@ from sewdsl.snn.convolution import frugal, seeing
 from sewdsl.snn.norm import BatchNorm
 from sewdsl.snn.steps import over_steps
 
-
 AVX2_FLOATS = 8
 """Numbers in single precision of a vector of AVX2."""
 
