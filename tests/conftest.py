@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,23 @@ settings.load_profile("sewdsl")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts so what it runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and children of the tests would inherit it
+
+
+LONGEST = (
+    "laws/test_optimized.py",
+    "compiler/test_time.py",
+    "passes/memory/test_prediction.py",
+    "syntax/test_limits.py",
+    "exchange/source/test_neurons.py",
+)
+"""Files that take a minute or more, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the files that take longest: each is one process's, and none is to end long after the others."""
+    folder = Path(__file__).parent
+    order = {folder / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
