@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sewdsl.ir.op import LinearNeuron, Neuron
 
 MAX_POTENTIALS = 1000
-"""How many potentials :func:`failure` follows; if a neuron has more, nothing is known of it."""
+"""How many potentials :func:`first_identity_violation` follows; if a neuron has more, nothing is known of it."""
 MARGIN = 1e-6
 """A potential that is nearer to the threshold without being equal to it may be on its other side in float32."""
 

@@ -8,7 +8,7 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ops.layers.conv import Conv
 
-USUAL = 7
+MAX_USUAL_KERNEL = 7
 """The largest kernel that deep stages slide over smaller maps: a 3x3 kernel over 1x1 is no slip."""
 
 
@@ -19,7 +19,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
             continue
         (signal,) = network.inputs(node)
         sides = zip(node.op.kernel, signal.shape[1:], strict=True)
-        if any(kernel > max(USUAL, side) for kernel, side in sides):
+        if any(kernel > max(MAX_USUAL_KERNEL, side) for kernel, side in sides):
             size, height, width = "x".join(map(str, node.op.kernel)), *signal.shape[1:]
             yield Diagnostic(
                 "oversized-kernel",

@@ -1,7 +1,8 @@
 """Pictures of networks: DOT and Mermaid as text, which need nothing installed; SVG and PNG by a renderer.
 
-The way: the flat network becomes a tree (``fold``), the tree gets sizes and places (``measure``, ``place``,
-``columns``), and the placed picture becomes DOT text (``dot_text``), which a renderer only has to paint.
+A network becomes items in which equal copies are folded (``picture_items``), these get sizes and places (``measure``,
+``placement``), and the placed picture becomes DOT text (``write_dot``), which a renderer only has to paint
+(``picture_file``).
 """
 
 from sewdsl.draw.picture_file import (

@@ -128,11 +128,11 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     Args:
         network: What to draw.
         path: Where to; its folder must exist.
-        format: As for :func:`picture`; None: what the suffix of the path says.
+        format: As for :func:`render_picture`; None: what the suffix of the path says.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
         overwrite: Whether a file that is there already is replaced.
-        max_boxes: As for :func:`picture`.
+        max_boxes: As for :func:`render_picture`.
 
     Raises:
         ValueError: no format is given and the suffix means none.

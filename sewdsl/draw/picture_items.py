@@ -197,7 +197,8 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems
     Args:
         network: What to show; its nodes are in order of computation.
         expand: Draw every copy of a repeat, or of those with these keys. Otherwise neighbouring copies of the same
-            structure (the same ops, wired the same way; shapes may differ) become one :class:`Fold`.
+            structure (the same ops, wired the same way; shapes may differ) become one
+            :class:`PictureRepeat`.
     """
     folder = _Folder(network.nodes, expand=expand)
     return (*folder.sequence(network.nesting, ""), PictureReadout(network.output))

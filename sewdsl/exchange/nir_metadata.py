@@ -1,7 +1,7 @@
 """What a graph says in addition to its nodes and edges: the keys under which it is found again.
 
 All lies under ``metadata["sewdsl"]``, of the graph and of each node, so that nothing of anybody else's is touched. In a
-file, numbers come back as NumPy's and text as text; :meth:`Metadata.of` and :meth:`Origin.of` take either.
+file, numbers come back as NumPy's and text as text; :meth:`GraphMetadata.of` and :meth:`NodeMetadata.of` take either.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 There are two views. :func:`nesting` follows the paths of the nodes: blocks and repeats as they are written, which is
 what diagrams, source files and tables show. :func:`wiring` follows the edges alone, whatever the nodes are called:
 sequences and merges, which is what text of the language is made of. A network keeps both
-(:attr:`Network.nesting`, :attr:`Network.wiring`).
+(:attr:`sewdsl.ir.network.Network.nesting`, :attr:`sewdsl.ir.network.Network.wiring`).
 
 A merge has any number of operands; one without items is the identity. A *join* is a merge of two, branch and shortcut.
 """

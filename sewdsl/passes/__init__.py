@@ -80,7 +80,7 @@ def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
 
 
 def optimize_program(network: Network, level: int = 1) -> Program:
-    """The program after all passes of a level; see :func:`applied`."""
+    """The program after all passes of a level; see :func:`run_passes`."""
     program = Program.of(network)
     for last in run_passes(network, level):
         program = last.program

@@ -34,7 +34,7 @@ def capture_outputs(model: nn.Module, names: Iterable[str], see: Callable[[str, 
 
 @contextmanager
 def capture_inputs(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """Shows the input of some nodes that have one, as :func:`watching` does their output.
+    """Shows the input of some nodes that have one, as :func:`capture_outputs` does their output.
 
     Args:
         model: The network.

@@ -123,7 +123,7 @@ class FormattedLine:
         comment: Its comment, byte for byte; empty without one.
         column: Where the comment stood in the source, from 1; 0 without one.
         indent: Blanks in front of a comment that has the line for itself.
-        width: Where a comment after code begins, from 0; set by :func:`align`.
+        width: Where a comment after code begins, from 0; set by :func:`align_comments`.
     """
 
     code: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -126,3 +127,49 @@ def test_modules_hold_what_belongs_together() -> None:
         and (PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8").count("\n") < 45
     ]
     assert len(lonely) <= MAX_LONELY_MODULES, lonely
+
+
+REFERENCE = re.compile(r":(?:class|func|meth|data|attr|mod):`~?([\w.]+)`")
+RAISES = re.compile(r"^ *Raises:\n((?: +\S.*\n)+)", re.MULTILINE)
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Every name that a module defines or imports, at any depth: classes, functions, constants, attributes."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found.update((alias.asname or alias.name).partition(".")[0] for alias in names)
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+    return found
+
+
+def is_known(reference: str, here: set[str]) -> bool:
+    """Whether a reference of a docstring leads to something: in its module, or from the package on."""
+    if not reference.startswith("sewdsl."):
+        return reference.partition(".")[0] in here or hasattr(builtins, reference)
+    parts = reference.split(".")[1:]
+    for length in range(len(parts), -1, -1):
+        tree = modules().get(".".join(parts[:length]) or "__init__")
+        if tree is not None:
+            return length == len(parts) or parts[length] in defined(tree)
+    return False
+
+
+def test_docstrings_refer_to_what_exists() -> None:
+    classes = {node.name for tree in modules().values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    lost = []
+    for name, tree in modules().items():
+        here = defined(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                lost += [f"{name}: {found}" for found in REFERENCE.findall(node.value) if not is_known(found, here)]
+                for lines in RAISES.findall(f"{node.value}\n"):
+                    raised = re.findall(r"^ +([A-Z]\w+(?:, [A-Z]\w+)*): ", lines, re.MULTILINE)
+                    for one in ", ".join(raised).split(", "):
+                        if one and one not in classes | here and not hasattr(builtins, one):
+                            lost.append(f"{name}: raises {one}")
+    assert not lost, "\n".join(lost)

@@ -418,6 +418,16 @@ class TestFolder:
         with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
             make_run_folder(tmp_path)
 
+    def test_what_was_half_written_is_removed_by_the_next_process(self, copy: RunFolder) -> None:
+        """Each is as large as what was being written, such as a checkpoint, and has a name of its own."""
+        left = [place / ".0123456789abcdef.partial" for place in (copy.path, copy.last.parent)]
+        for file in (*left, copy.path / "mine.partial", copy.path / ".mine"):
+            file.touch()
+        with run_lock(copy):
+            assert not any(file.exists() for file in left)
+        assert (copy.path / "mine.partial").exists()
+        assert (copy.path / ".mine").exists()
+
     def test_clear_removes_nothing_but_runs(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()
         with pytest.raises(RunError, match="nothing was removed"):

@@ -105,7 +105,7 @@ class HeLayer:
         symbol: What ours begins with.
         numbers: Its numbers, by letter.
         span: The whole word.
-        told: As in :class:`Form`.
+        told: As in :class:`WordForm`.
         encodes: Whether it is marked as the layer that makes spikes of an image.
     """
 

@@ -27,7 +27,7 @@ def split_stratified(samples: SampleSet, test: float) -> Splits:
 
     Args:
         samples: All of them.
-        test: Share that goes to the test set, in (0, 1); see :func:`drawn`.
+        test: Share that goes to the test set, in (0, 1); see :func:`draw_share`.
     """
     return Splits(*_parted(samples, test, SPLIT_SEED))
 

@@ -46,7 +46,7 @@ def load_checkpoint_weights(module: Classifier, checkpoint: dict[str, Any], path
 
     Args:
         module: The network.
-        checkpoint: What :func:`read` found.
+        checkpoint: What :func:`read_checkpoint` found.
         path: Where it came from, for the message.
 
     Raises:

@@ -83,7 +83,7 @@ def resume(
     Raises:
         RunError: what is in the folder cannot be used, or the changes would not give what a run with them from the
             start gives.
-        Interrupted, DataError: as for :func:`train`.
+        RunInterrupted, DataError: as for :func:`train`.
         SewdslError: its spec has errors.
     """
     if not folder.spec.is_file():

@@ -44,7 +44,7 @@ def parse_metrics(data: bytes) -> Epochs:
     """The figures in the contents of a ``metrics.csv``.
 
     Raises:
-        RecordError: as :func:`epochs`.
+        RecordError: it is not UTF-8, a line of it is cut or holds something else than figures, or there is no epoch.
     """
     found: Epochs = {}
     try:

@@ -269,6 +269,8 @@ def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:
 def run_lock(folder: RunFolder) -> Iterator[None]:
     """Keeps other processes from writing to a run folder; a lock ends with its process, however that ends.
 
+    What an earlier process left half-written is removed.
+
     Raises:
         RunError: another process is at work there, or the lock cannot be made.
     """
@@ -287,7 +289,17 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
         os.ftruncate(file.fileno(), 0)
         with suppress(OSError):  # a full disk: the lock holds without its number
             os.write(file.fileno(), f"{os.getpid()}\n".encode())
+        _remove_partial_files(folder)
         yield
+
+
+def _remove_partial_files(folder: RunFolder) -> None:
+    """Removes files that a killed process had begun to write, each up to a checkpoint's size; the caller has the lock."""
+    for place in (folder.path, folder.last.parent):
+        with suppress(OSError):  # what cannot be removed does no harm
+            for entry in [*place.iterdir()]:
+                if _cut_short(entry.name) and entry.is_file():
+                    entry.unlink(missing_ok=True)
 
 
 def clear_and_lock(path: Path) -> RunFolder:

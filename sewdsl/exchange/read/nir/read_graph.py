@@ -52,7 +52,7 @@ def read_graph(source: str | Path | nir.NIRGraph, wanted: NirReadOptions | None 
 
     Args:
         source: A file, or a graph in memory.
-        wanted: What to take for what the graph does not say; None: what :class:`Wanted` says.
+        wanted: What to take for what the graph does not say; None: what :class:`NirReadOptions` says.
 
     Raises:
         ModelImportError: it cannot be read, or has no place in the language; the message names the node.

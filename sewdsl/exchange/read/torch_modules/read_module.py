@@ -30,7 +30,7 @@ def from_torch(
 ) -> tuple[Network, dict[str, Tensor]]:
     """The network of a module, and its weights by the keys of the network's own module.
 
-    See :func:`read`, which also gives the text of a ``.net`` file.
+    See :func:`read_module`, which also gives the text of a ``.net`` file.
 
     Args:
         model: As there.

@@ -84,7 +84,7 @@ def export_program(model: SpikingNetwork) -> ExportedProgram:
 
 
 def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
-    """The file of :func:`exported`, with what it is of, and how inputs are scaled, as ``sewdsl.json``."""
+    """The file of :func:`export_program`, with what it is of, and how inputs are scaled, as ``sewdsl.json``."""
     file = BytesIO()
     torch.export.save(
         export_program(model), file, extra_files={METADATA_FILE: json.dumps(file_metadata(model.network, inputs))}

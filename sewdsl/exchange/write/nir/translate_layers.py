@@ -266,7 +266,7 @@ def _(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNode | None:
-    """The differential equation whose Euler step of :data:`DT` seconds is H = decay · V + gain · X + drift.
+    """The differential equation whose Euler step of :data:`DEFAULT_DT` seconds is H = decay · V + gain · X + drift.
 
     IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times that.
     """
