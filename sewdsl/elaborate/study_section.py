@@ -68,7 +68,8 @@ class Study:
     Attributes:
         variants: In the order of the file, the last axis changing fastest.
         seeds: Overrides of the seed; empty: the recipe's.
-        probe: What is looked at in each network before it is trained, one of :data:`PROBE_QUANTITIES`; empty: it is trained.
+        probe: What is looked at in each network before it is trained, one of :data:`PROBE_QUANTITIES`; empty: nothing
+            is, and each is trained.
     """
 
     variants: tuple[StudyVariant, ...] = ()

@@ -1,4 +1,4 @@
-"""The edges of a network: who reads what, what every path leads through, what depends on what.
+"""The edges of a network: who reads what, and what every path leads through.
 
 Nodes are indices in topological order: whatever a node reads has a smaller index. That makes each of these a few lines
 of linear time; networkx, which takes longer to import than a network takes to check, is left to users
@@ -7,8 +7,7 @@ of linear time; networkx, which takes longer to import than a network takes to c
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, reduce
 
 
@@ -96,35 +95,3 @@ class Graph:
         for sources in self.inputs:
             tree.add(sources)
         return tree
-
-    def depends_on(self, node: int, source: int) -> bool:
-        """Whether a path leads from a source to a node; from a node to itself, always."""
-        stack, visited = [node], {node}
-        while stack:
-            index = stack.pop()
-            if index == source:
-                return True
-            fresh = {i for i in self.inputs[index] if i >= source} - visited
-            visited |= fresh
-            stack += fresh
-        return False
-
-    def ancestors(self, nodes: Sequence[int]) -> frozenset[int]:
-        """These nodes and everything that they depend on."""
-        stack, visited = list(nodes), set(nodes)
-        while stack:
-            fresh = set(self.inputs[stack.pop()]) - visited
-            visited |= fresh
-            stack += fresh
-        return frozenset(visited)
-
-    def downstream(self, node: int) -> Iterator[int]:
-        """The nodes that depend on a node, nearest first (breadth first)."""
-        queue = deque(self.consumers[node])
-        visited = set(queue)
-        while queue:
-            index = queue.popleft()
-            yield index
-            fresh = [i for i in dict.fromkeys(self.consumers[index]) if i not in visited]
-            visited.update(fresh)
-            queue.extend(fresh)

@@ -67,7 +67,7 @@ class Network:
 
     @cached_property
     def graph(self) -> Graph:
-        """The edges: who reads what, what every path leads through, what depends on what."""
+        """The edges: who reads what, and what every path leads through."""
         return Graph([node.inputs for node in self.nodes])
 
     @cached_property

@@ -244,14 +244,6 @@ def children(item: Item) -> tuple[Items, ...]:
             return (items,)
 
 
-def walk(items: Items) -> Iterator[Item]:
-    """All items, each before those inside it."""
-    for item in items:
-        yield item
-        for inside in children(item):
-            yield from walk(inside)
-
-
 def nodes(items: Items) -> Iterator[int]:
     """The nodes of a sequence, in topological order if they were made in the order in which they are written."""
     for item in items:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from sewdsl.exchange.errors import ExportError
+from sewdsl.ir.graph import DominatorTree
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Layer, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
@@ -107,7 +107,8 @@ class Draft:
         catalogue()  # defaults are found by name
         op = Input(shape=tuple(shape), varies=varies)
         self.output = 0
-        self._passed, self._depths = [0], [0]  # of the input
+        self.dominators = DominatorTree()
+        self.dominators.add(())
         self.items: list[DraftLayer] = [DraftLayer(op, (), SourcePart("input", "input"), op.infer())]
 
     def add(self, op: Op, inputs: Iterable[int], origin: SourcePart, **tensors: Tensor | None) -> int:
@@ -123,20 +124,8 @@ class Draft:
             raise origin.refusal(f"does not fit: {misfit}") from None
         given = {name: value for name, value in tensors.items() if value is not None}
         self.items.append(DraftLayer(op, read, origin, output, given))
-        passed = reduce(self.meet, read)
-        self._passed.append(passed)
-        self._depths.append(self._depths[passed] + 1)
+        self.dominators.add(read)
         return len(self.items) - 1
-
-    def meet(self, a: int, b: int) -> int:
-        """The last item that every way to either of two items leads through; it may be one of them."""
-        while a != b:
-            a, b = (self._passed[a], b) if self._depths[a] >= self._depths[b] else (a, self._passed[b])
-        return a
-
-    def depth(self, index: int) -> int:
-        """How many items every way to an item leads through."""
-        return self._depths[index]
 
     def shape(self, index: int) -> tuple[int, ...]:
         """The shape that an item gives, ``(C, H, W)`` or ``(F,)``."""

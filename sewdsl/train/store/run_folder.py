@@ -294,7 +294,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 
 def _remove_partial_files(folder: RunFolder) -> None:
-    """Removes files that a killed process had begun to write, each up to a checkpoint's size; the caller has the lock."""
+    """Removes what a killed process had begun to write, up to a checkpoint in size; the caller has the lock."""
     for place in (folder.path, folder.last.parent):
         with suppress(OSError):  # what cannot be removed does no harm
             for entry in [*place.iterdir()]:

@@ -58,9 +58,9 @@ class OperandSums:
                 units.append(self.of(part))
                 rest -= part
         units += [self.of((name,)) for name in sorted(rest, key=self._order.__getitem__)]
-        last = max(names, key=self._order.__getitem__)
+        last, dominators = max(names, key=self._order.__getitem__), self._draft.dominators
         while len(units) > 1:
-            pair = max(combinations(units, 2), key=lambda two: self._draft.depth(self._draft.meet(*two)))
+            pair = max(combinations(units, 2), key=lambda two: dominators.depth(dominators.meet(two)))
             units = [unit for unit in units if unit not in pair]
             units.append(self._draft.add(Add(), pair, self._nodes[last].origin))
         return units[0]
