@@ -72,26 +72,26 @@ class Score(NamedTuple):
     confusion: list[list[int]]
 
 
-def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, way: RunOptions) -> FitResult:
+def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:
     """Trains for the epochs of the recipe, from the folder's last checkpoint on if there is one.
 
     Args:
         module: What to train, in place.
         parts: On what, and by what to judge it after each epoch.
         folder: Where the checkpoints and the logs go.
-        way: How it goes.
+        options: How it runs.
 
     Raises:
         RunInterrupted: it was asked to stop.
         RunError: it cannot go on.
     """
-    keeper = RunCheckpointer(folder, 60 * way.save_every)
+    checkpointer = RunCheckpointer(folder, 60 * options.save_every)
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer = _trainer(module, folder, keeper, way)
+        trainer = _trainer(module, folder, checkpointer, options)
         training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
         trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
-    except SystemExit:  # how Lightning ends on Ctrl-C before the keeper listens
+    except SystemExit:  # how Lightning ends on Ctrl-C before the checkpointer listens
         raise RunInterrupted(signal.SIGINT) from None
     except OSError as error:
         message = f"cannot write '{error.filename or folder.path}': {error.strerror}"
@@ -101,8 +101,8 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, way: RunOpti
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()  # a process that left early would take the connection from under the others
         distributed.destroy_process_group()
-    if keeper.signal and trainer.current_epoch < module.recipe.epochs:
-        raise RunInterrupted(keeper.signal)
+    if checkpointer.signal and trainer.current_epoch < module.recipe.epochs:
+        raise RunInterrupted(checkpointer.signal)
     return FitResult(trainer.current_epoch, trainer.world_size)
 
 
@@ -129,7 +129,7 @@ def check(recipe: Recipe, processes: Processes) -> None:
     _lightning(recipe, processes, logger=False, enable_checkpointing=False)
 
 
-def _trainer(module: Classifier, folder: RunFolder, keeper: RunCheckpointer, way: RunOptions) -> Trainer:
+def _trainer(module: Classifier, folder: RunFolder, checkpointer: RunCheckpointer, options: RunOptions) -> Trainer:
     """The loop.
 
     Raises:
@@ -138,11 +138,11 @@ def _trainer(module: Classifier, folder: RunFolder, keeper: RunCheckpointer, way
     recipe = module.recipe
     return _lightning(
         recipe,
-        way.processes,
+        options.processes,
         max_epochs=recipe.epochs,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip,
-        callbacks=[keeper, FiringRateLog(), GradientNorms(), *way.shown],
+        callbacks=[checkpointer, FiringRateLog(), GradientNorms(), *options.shown],
         logger=TensorBoardLogger(folder.path, "", "tensorboard"),
         plugins=AtomicCheckpointIO(folder),
         log_every_n_steps=1,

@@ -43,7 +43,7 @@ def train(
     compilation: Compilation,
     planned: TrainingPlan,
     folder: RunFolder,
-    way: RunOptions = RunOptions(),  # noqa: B008 -- frozen
+    options: RunOptions = RunOptions(),  # noqa: B008 -- frozen
     start: InitialWeights | None = None,
 ) -> Result:
     """Trains the network of a spec as its recipe says.
@@ -54,7 +54,7 @@ def train(
         compilation: The spec.
         planned: What :func:`sewdsl.train.training_plan.plan_training` found in it.
         folder: An empty folder for all that comes out.
-        way: How it goes.
+        options: How it runs, see :class:`RunOptions`.
         start: The weights to begin with; None: random ones, by the recipe's seed.
 
     Raises:
@@ -63,14 +63,14 @@ def train(
         DataError: the data is missing or damaged.
     """
     with _at_work(folder):
-        return _run(compilation, planned, folder, way, start)
+        return _run(compilation, planned, folder, options, start)
 
 
 def resume(
     folder: RunFolder,
     data_folder: Path | None = None,
     changes: Mapping[str, str] | None = None,
-    way: RunOptions = RunOptions(),  # noqa: B008 -- frozen
+    options: RunOptions = RunOptions(),  # noqa: B008 -- frozen
 ) -> Result:
     """Goes on with a run that did not end, or for more epochs with one that did.
 
@@ -78,7 +78,7 @@ def resume(
         folder: Of the run.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
         changes: Settings to change, by key; see :func:`sewdsl.train.fit.resume_checks.check_resumable`.
-        way: How it goes.
+        options: How it runs, see :class:`RunOptions`.
 
     Raises:
         RunError: what is in the folder cannot be used, or the changes would not give what a run with them from the
@@ -93,9 +93,9 @@ def resume(
         compilation, planned = resume_checks.check_resumable(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
-        way = way._replace(processes=as_before(folder, way.processes))
+        options = options._replace(processes=as_before(folder, options.processes))
         return _run(
-            compilation, planned, folder, way, None if checkpoint else initial_weights.read_initial_weights(folder)
+            compilation, planned, folder, options, None if checkpoint else initial_weights.read_initial_weights(folder)
         )
 
 
@@ -110,7 +110,11 @@ def _at_work(folder: RunFolder) -> Iterator[None]:
 
 
 def _run(
-    compilation: Compilation, planned: TrainingPlan, folder: RunFolder, way: RunOptions, start: InitialWeights | None
+    compilation: Compilation,
+    planned: TrainingPlan,
+    folder: RunFolder,
+    options: RunOptions,
+    start: InitialWeights | None,
 ) -> Result:
     """Trains, from the folder's last checkpoint on, if there is one; what is there already stays until all is ready."""
     network, recipe, data = planned
@@ -119,7 +123,7 @@ def _run(
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed)
     with quiet_lightning():
-        check(recipe, way.processes)
+        check(recipe, options.processes)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
         if folder.last.exists():
@@ -129,11 +133,11 @@ def _run(
                 initial_weights.write_initial_weights(
                     folder, start
                 )  # before the spec, which makes it the folder of a run
-            _describe(compilation, planned, folder, way.processes)
+            _describe(compilation, planned, folder, options.processes)
             folder.result.unlink(missing_ok=True)
         if recipe.compile:
             compile_in_place(module.model, gpu=torch.cuda.is_available())
-        fitted = fit_epochs(module, parts, folder, way)
+        fitted = fit_epochs(module, parts, folder, options)
         if rank():
             raise SystemExit(0)
         scores, confusion = _judge_both(module, folder, splits.test)
