@@ -4,6 +4,7 @@ The new environment borrows the dependencies of the one that runs the tests: ins
 minutes and prove nothing about sewdsl.
 """
 
+import ast
 import os
 import shutil
 import subprocess
@@ -100,3 +101,16 @@ def test_pygments_knows_the_files(scripts: Path, tmp_path: Path) -> None:
 
 def test_as_a_module(scripts: Path, tmp_path: Path) -> None:
     run(scripts / "python", "-m", "sewdsl", "check", "7b-net", cwd=tmp_path)
+
+
+POSIX_ONLY = {"curses", "fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
+
+def test_no_module_needs_what_windows_lacks() -> None:
+    # imports under `if sys.platform …` are not among the statements of the module itself
+    for path in (ROOT / "sewdsl").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                assert not {alias.name for alias in node.names} & POSIX_ONLY, path
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module not in POSIX_ONLY, path

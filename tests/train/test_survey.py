@@ -1,9 +1,11 @@
 """``sewdsl runs``: every run below a folder, whatever state it is in."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+from filelock import lock_descriptor, unlock_descriptor
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
@@ -48,6 +50,20 @@ class TestLook:
         with run_lock(folder):
             assert summarize_run(folder).state == "running"
         assert summarize_run(folder).state == "interrupted"
+
+    def test_running_and_not_ours_to_write(self, tmp_path: Path) -> None:
+        folder = unfinished(tmp_path / "run")
+        with run_lock(folder):
+            folder.lock.chmod(0o444)
+            assert summarize_run(folder).state == "running"
+
+    def test_whoever_looks_at_the_same_time_is_no_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder = unfinished(tmp_path / "run")
+        folder.lock.touch()
+        with folder.lock.open() as other:
+            assert lock_descriptor(other.fileno(), blocking=False)
+            monkeypatch.setattr(time, "sleep", lambda _: unlock_descriptor(other.fileno()))
+            assert summarize_run(folder).state == "interrupted"
 
     @pytest.mark.parametrize(
         ("name", "damage", "problem"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sewdsl.paths import is_folder, is_there, open_file
-from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_folder import RunError, RunFolder, try_lock
 from sewdsl.train.store.run_record import RunRecord, load_record
 
 State = Literal["finished", "running", "interrupted", "broken"]
@@ -112,12 +111,9 @@ def is_running(folder: RunFolder) -> bool:
     """Whether a process of this machine is at work on a run."""
     try:
         with open_file(folder.lock) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return not try_lock(file.fileno())
     except OSError:
         return False
-    return False
 
 
 def _problem(folder: RunFolder, facts: RunRecord) -> str | None:

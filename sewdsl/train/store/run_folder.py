@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from sewdsl.atomic_write import PARTIAL
 from sewdsl.paths import explain
@@ -280,17 +282,31 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
         message = f"cannot write to the folder '{folder.path}': {error.strerror}"
         raise RunError(message) from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            message = f"'{folder.path}' is in use by process {file.read(20).strip() or 'unknown'}"
-            raise RunError(message) from None
+        if not try_lock(file.fileno()):
+            holder = ""
+            with suppress(OSError):  # Windows lets nobody else read what is locked
+                file.seek(0)
+                holder = file.read(20).strip()
+            message = f"'{folder.path}' is in use by process {holder or 'unknown'}"
+            raise RunError(message)
         os.ftruncate(file.fileno(), 0)
         with suppress(OSError):  # a full disk: the lock holds without its number
             os.write(file.fileno(), f"{os.getpid()}\n".encode())
         _remove_partial_files(folder)
         yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Locks an open file until it is closed; whether that worked.
+
+    Who only looks whether a run is locked has its lock for a moment, and is waited for.
+    """
+    for wait in (0.01, 0.02, 0.04, None):
+        if lock_descriptor(descriptor, blocking=False):
+            return True
+        if wait is not None:
+            time.sleep(wait)
+    return False
 
 
 def _remove_partial_files(folder: RunFolder) -> None:
