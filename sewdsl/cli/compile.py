@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.network_tables import print_plan
 from sewdsl.cli.options import (
     Dialect,
     Input,
@@ -22,7 +23,7 @@ from sewdsl.cli.options import (
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
-from sewdsl.passes import LEVELS, run_passes
+from sewdsl.passes import LEVELS, optimize_program, run_passes
 from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
 
@@ -38,6 +39,7 @@ class Stage(StrEnum):
     NETWORK = "network"
     MODULE = "module"
     PASSES = "passes"
+    PLAN = "plan"
     DOT = "dot"
 
 
@@ -52,7 +54,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     dialect: Dialect = None,
     optimize: Optimize = 1,
 ) -> None:
-    """Compile a spec and print a stage: its whole text, the network as JSON, what passes did, the module, or DOT."""
+    """Compile a spec and print a stage: its text, the network as JSON, what passes did, how it runs, module, or DOT."""
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
@@ -71,6 +73,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     elif emit is Stage.PASSES:
         for done in run_passes(network, optimize):
             echo(f"{done.name}: {done.said or 'nothing to do'}")
+    elif emit is Stage.PLAN:
+        print_plan(optimize_program(network, optimize))
     elif emit is Stage.MODULE:
         try:
             echo(str(compile_module(network, optimize=optimize)))

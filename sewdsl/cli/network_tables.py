@@ -21,6 +21,9 @@ from sewdsl.ir.printed_values import format_bytes, format_value
 from sewdsl.ir.signal import Signal
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import PeakMemory, TrainingLoad, peak_memory, training_load
+from sewdsl.passes.memory.value_sizes import ValueSizes
+from sewdsl.passes.plan import ExecutionPlan, Kernel, PlannedStep
+from sewdsl.passes.program import Program
 
 if TYPE_CHECKING:
     from sewdsl.probe.measured_operations import MeasuredOperations
@@ -174,7 +177,7 @@ def predict_memory(network: Network, batch: int | None) -> PeakMemory:
 def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
     """Prints what is kept, layer by layer, and the totals."""
     out = console()
-    out.print(f"{network.name}: a training step on {_load(found)}", style="bold")
+    out.print(f"{network.name}: a training step on {_load(found.sizes)}", style="bold")
     out.print(_memory_layers(_kept(network, found) if expand else _by_block(network, found)))
     out.print(_totals(found))
 
@@ -197,9 +200,9 @@ def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
     }
 
 
-def _load(found: PeakMemory) -> str:
-    load: TrainingLoad = found.sizes.load
-    samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {found.sizes.T}"
+def _load(sizes: ValueSizes) -> str:
+    load: TrainingLoad = sizes.load
+    samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {sizes.T}"
     return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}"
 
 
@@ -265,14 +268,47 @@ def _totals(found: PeakMemory) -> Table:
     way = "gradient of" if found.moment.backward else "output of"
     table.add_row("peak", format_bytes(found.bytes), f"while the {way} {_at(found).name} is computed")
     if found.again:
-        macs = 3 * sum(map(found.sizes.macs, found.sizes.units))
+        macs = 3 * sum(map(found.sizes.macs, found.sizes.plan.steps))
         table.add_row("computed again", f"{found.again / macs:.1%}", "of a step's work")
     return table
 
 
 def _at(found: PeakMemory) -> Node:
     """The node at whose computation the peak is."""
-    return found.sizes.network.nodes[found.sizes.units[found.moment.unit].gives]
+    return found.sizes.network.nodes[found.sizes.plan.steps[found.moment.step].gives]
+
+
+def print_plan(program: Program) -> None:
+    """Prints how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
+    network, load = program.network, training_load(program.network.recipe)
+    sizes = ValueSizes(program, load)
+    kept = {i for step in sizes.plan.steps for i in step.keeps}
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("step", "runs", "stored", "kept for the backward pass"):
+        table.add_column(title, overflow="fold")
+    for step in sizes.plan.steps:
+        runs = [_KERNELS[step.kernel]] if len(step.nodes) > 1 else []
+        runs += ["for one time-step"] if step.once else []
+        runs += ["giving up its input early"] if step.frees_input else []
+        runs += ["a byte for each maximum"] if step.byte_places else []
+        maps = len(network.nodes[step.gives].output.shape) > 1
+        layout = ("channels last" if program.channels_last else "row by row") if maps else ""
+        names = " + ".join(network.nodes[i].name for i in step.nodes)
+        storage = _storage(sizes.plan, step) if step.gives in kept else "no"
+        table.add_row(names, ", ".join(runs) or "by itself", layout, storage)
+    out = console()
+    out.print(f"{network.name}: a training step on {_load(sizes)}", style="bold")
+    out.print(table)
+
+
+_KERNELS: dict[Kernel, str] = {"norm_neuron": "in one kernel", "folded": "as one layer", "module": "by itself"}
+
+
+def _storage(plan: ExecutionPlan, step: PlannedStep) -> str:
+    if step.recomputed:
+        return "computed again"
+    bits = plan.bits.get(step.gives)
+    return "as it is" if bits is None else f"{bits} bit{'' if bits == 1 else 's'} a number"
 
 
 def print_network(network: Network, *, expand: bool) -> None:

@@ -1,7 +1,7 @@
 """Tensors saved for the backward pass: as they are, packed into a few bits, or recomputed.
 
-Autograd saves a layer's input as it is: four bytes for a spike. If the program states that a value is spikes or small
-counts, it is packed; if the program states so, it is not saved but recomputed. Gradients are the same bits either way.
+Autograd saves a layer's input as it is: four bytes for a spike. Where the plan says so, a value is packed, or not saved
+but recomputed. Gradients are the same bits either way.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from sewdsl.passes import Program
-from sewdsl.snn import kernels
+from sewdsl.passes.plan import ExecutionPlan
 from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.packed_bits import PackedTensor
@@ -111,11 +110,11 @@ class SavedTensors:
     """What one forward pass keeps of its values; layers that keep the same value share it.
 
     Args:
-        program: Says what is kept in bits, and what not at all.
+        plan: Says what is kept in bits.
     """
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, plan: ExecutionPlan) -> None:
+        self._bits = plan.bits
         self._known: dict[int, SavedValue] = {}
 
     @contextmanager
@@ -151,7 +150,7 @@ class SavedTensors:
         if index not in self._known:
             x_TN = (x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]).detach()  # equal time-steps are kept once
             packs = self._packs(index, x_TN)
-            self._known[index] = BitPacked(PackedTensor(x_TN, self._program.bits[index])) if packs else AsIs(x_TN)
+            self._known[index] = BitPacked(PackedTensor(x_TN, self._bits[index])) if packs else AsIs(x_TN)
         return self._known[index]
 
     def given(
@@ -161,7 +160,7 @@ class SavedTensors:
         compute: Callable[[list[Tensor]], Tensor],
         operands: Sequence[tuple[int, Tensor]],
     ) -> None:
-        """Takes note of a new value, if it is one that is recomputed.
+        """Takes note of a new value that is recomputed, where it can be kept so.
 
         Args:
             index: Of its node.
@@ -169,7 +168,7 @@ class SavedTensors:
             compute: Gives it again.
             operands: From these, in order, each with its node.
         """
-        if index in self._program.again and _learns(y_TN) and _dense(y_TN):
+        if _learns(y_TN) and _dense(y_TN):
             self._known[index] = Recomputed(compute, [self.keep(i, x_TN) for i, x_TN in operands])
 
     def forget(self, index: int) -> None:
@@ -177,14 +176,8 @@ class SavedTensors:
         self._known.pop(index, None)
 
     def _packs(self, index: int, x_TN: Tensor) -> bool:
-        """Whether a value is known to be small numbers, and there are kernels to pack it, and it pays."""
-        return (
-            index in self._program.bits
-            and (self._program.lean or kernels.is_large(x_TN))
-            and x_TN.device.type == "cpu"
-            and kernels.cpu_kernels_enabled()
-            and _dense(x_TN)
-        )
+        """Whether a value is to be kept in bits, and can be."""
+        return index in self._bits and _dense(x_TN)
 
 
 def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:

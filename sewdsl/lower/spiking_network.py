@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
+from sewdsl.ir.op import Neuron as NeuronOp
 from sewdsl.lower import inputs
-from sewdsl.lower.forward_pass import ForwardPass, Integrate, forward_steps
+from sewdsl.lower.forward_pass import ForwardPass, Integrate
 from sewdsl.lower.stream import Stream
 from sewdsl.passes import Program
+from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, PlanOutline
+from sewdsl.snn import kernels
+from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.hooks import has_hooks, is_ours
 from sewdsl.snn.time_steps import expand_steps
+
+MAX_PLANS = 16
+"""How many plans a network keeps: more different inputs than that come one after another in no loop."""
 
 
 class Group(nn.Module):
@@ -102,15 +111,18 @@ class SpikingNetwork(Group):
 
     No state survives a forward: every call starts from resting neurons.
 
-    Attributes:
-        program: What it computes, and how.
-        calls: The steps of that.
+    What of a layer's input is kept for its gradient, and which layers are computed together, is decided in each forward
+    for what it is given and what has become of the layers; see :mod:`sewdsl.passes.plan`.
     """
+
+    _program: Program
+    _outline: PlanOutline
+    _plans: dict[ExecutionContext, ExecutionPlan]
 
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.program = program
-        self.calls = forward_steps(program, modules)
+        self._built = tuple((node.name, type(modules[node.name])) for node in program.network.nodes[1:])
         for name, module in modules.items():
             _place(self, name, module)
 
@@ -152,9 +164,45 @@ class SpikingNetwork(Group):
         T = len(x_TN)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}
+        modules = [self.get_submodule(name) for name, _ in self._built]
+        plan = self._plan(x_TN, modules, static=static, streaming=integrate is not None)
         del x_TN
-        ForwardPass(self.get_submodule, self.program, T, static=static, integrate=integrate).run(self.calls, values)
+        ForwardPass(self.network, plan, [None, *modules], T, integrate).run(values)
         return expand_steps(values[self.network.output], T)
+
+    def _plan(self, x_TN: Tensor, modules: Sequence[nn.Module], *, static: bool, streaming: bool) -> ExecutionPlan:
+        """How to compute it for an input, with the modules as they are now."""
+        states = [AS_BUILT, *(_state(module, kind) for module, (_, kind) in zip(modules, self._built, strict=True))]
+        if streaming:  # every neuron's potential is asked for
+            for i, node in enumerate(self.network.nodes):
+                if isinstance(node.op, NeuronOp):
+                    states[i] = states[i]._replace(alone=True)
+        context = ExecutionContext(
+            len(x_TN),
+            x_TN.shape[1],
+            static,
+            x_TN.device.type,
+            kernels.cpu_kernels_enabled(),
+            torch.is_grad_enabled(),
+            torch.compiler.is_compiling(),
+            tuple(states),
+        )
+        if context.compiling or not isinstance(context.T, int) or not isinstance(context.N, int):
+            return self._outline.resolve(context)
+        if context not in self._plans:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            self._plans[context] = self._outline.resolve(context)
+        return self._plans[context]
+
+    @property
+    def program(self) -> Program:
+        """What it computes, and in which steps."""
+        return self._program
+
+    @program.setter
+    def program(self, program: Program) -> None:
+        self._program, self._outline, self._plans = program, PlanOutline(program), {}
 
     @property
     def network(self) -> Network:
@@ -170,6 +218,13 @@ class SpikingNetwork(Group):
         settings = self.network.settings
         size = "x".join(map(str, settings.input))
         return f"{self.network.name!r}, input={size}, steps={settings.steps}, readout={settings.readout}"
+
+
+def _state(module: nn.Module, kind: type[nn.Module]) -> ModuleState:
+    """What has become of a module that was built as one of a kind."""
+    hooked, ours = has_hooks(module), is_ours(module, kind)
+    shares = isinstance(module, BatchNorm) and module.shares_statistics
+    return ModuleState(ours, hooked or not ours or shares, type(module) is kind and not hooked, module.training)
 
 
 def _place(root: nn.Module, name: str, module: nn.Module) -> None:

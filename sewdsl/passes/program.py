@@ -10,9 +10,6 @@ from dataclasses import dataclass, field, replace
 
 from sewdsl.ir.network import Network
 
-LARGE_VALUE_ELEMENTS = 1 << 20
-"""Numbers in a value from which on storing less of it is worth computing more, whatever the memory."""
-
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStep:

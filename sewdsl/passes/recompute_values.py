@@ -30,7 +30,7 @@ def _said(choice: RecomputationChoice, budget: int) -> str:
     if program.lean:
         words.append("less is stored of small tensors too")
     if program.again:
-        share = peak.again / max(3 * sum(map(peak.sizes.macs, peak.sizes.units)), 1)
+        share = peak.again / max(3 * sum(map(peak.sizes.macs, peak.sizes.plan.steps)), 1)
         values = "1 value is" if len(program.again) == 1 else f"{len(program.again)} values are"
         words.append(f"{values} computed again, {share:.1%} of a step's work")
     return "; ".join(words)

@@ -9,7 +9,6 @@ from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import ChannelAffine, torch_operators
 from sewdsl.snn.time_steps import over_steps
 
@@ -56,7 +55,7 @@ class BatchNorm(_BatchNorm):
         values = self._count(x_TN, repeats)
         if repeats == 1:
             return over_steps(self._normalise, x_TN)
-        if values == 1 or self._over_processes:
+        if values == 1 or self.shares_statistics:
             return over_steps(self._normalise, x_TN.repeat(repeats, *[1] * (x_TN.ndim - 1)))[: len(x_TN)]
         variance = self.running_var.clone()
         y = over_steps(lambda x: self._normalise(x, variance), x_TN)
@@ -64,11 +63,6 @@ class BatchNorm(_BatchNorm):
             kept = (1 - self._momentum) * self.running_var
             self.running_var.copy_(kept + (variance - kept) * (repeats * (values - 1) / (repeats * values - 1)))
         return y
-
-    @property
-    def watched(self) -> bool:
-        """Whether it has to run by itself: somebody waits for its call, or several processes share statistics."""
-        return not fusible(self, BatchNorm) or self._over_processes
 
     @property
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
@@ -99,7 +93,8 @@ class BatchNorm(_BatchNorm):
         return ChannelAffine(weight, bias, mean, rstd, batch=True)
 
     @property
-    def _over_processes(self) -> bool:
+    def shares_statistics(self) -> bool:
+        """Whether several processes share the statistics of this batch, so that it has to run by itself."""
         return self.training and self.synchronised and distributed.is_initialized()
 
     @property
@@ -108,7 +103,7 @@ class BatchNorm(_BatchNorm):
 
     def _normalise(self, x: Tensor, running_var: Tensor | None = None) -> Tensor:
         weight = self.weight if self.scale == 1 else self.weight * self.scale
-        if self._over_processes:
+        if self.shares_statistics:
             return self._normalise_over_processes(x, weight, self._momentum)
         statistics = self.running_mean, self.running_var if running_var is None else running_var
         return functional.batch_norm(x, *statistics, weight, self.bias, self.training, self._momentum, self.eps)

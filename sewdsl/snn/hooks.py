@@ -22,9 +22,11 @@ def has_hooks(module: nn.Module) -> bool:
     return any(own) or "forward" in module.__dict__ or any(getattr(torch_module, name) for name in _OF_ALL)
 
 
-def fusible(module: nn.Module, kind: type[Some]) -> TypeGuard[Some]:
-    """Whether it does what a kind of module does, and nobody waits for it to be called.
+def is_ours(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether it does what a kind of module does: anything may be in its place, or in that of its ``forward``."""
+    return isinstance(module, kind) and type(module).forward is kind.forward and "forward" not in module.__dict__
 
-    Anything may have been put into its place, or into that of its ``forward``.
-    """
-    return isinstance(module, kind) and type(module).forward is kind.forward and not has_hooks(module)
+
+def fusible(module: nn.Module, kind: type[Some]) -> TypeGuard[Some]:
+    """Whether it does what a kind of module does, and nobody waits for it to be called."""
+    return is_ours(module, kind) and not has_hooks(module)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.hooks import fusible
 from sewdsl.snn.protocols import JoinSpec
 
 
@@ -35,12 +34,12 @@ class PendingJoin(NamedTuple):
     """A join that waits for the spikes of some neurons.
 
     Attributes:
-        join: Its module; anything may have been put into its place.
+        join: Its module.
         other: Its other operand, ``[T, N, *]``.
         branch: Whether the spikes are the branch; else they are the identity.
     """
 
-    join: nn.Module
+    join: Join
     other: Tensor
     branch: bool
 
@@ -50,7 +49,5 @@ class PendingJoin(NamedTuple):
         return y_TN
 
     def fused(self, x_TN: Tensor) -> kernels.Joint | None:
-        """The same for the kernel that normalises an input and fires; None where nothing but the module can do it."""
-        if not fusible(self.join, Join):
-            return None
+        """The same for the kernel that normalises an input and fires; None where only the module can do it."""
         return kernels.fusible_join(self.join.spec, x_TN, self.other, branch=self.branch)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.convolution import conv2d_low_memory, mask_padding_taps
 from sewdsl.snn.time_steps import over_steps
@@ -21,21 +20,23 @@ AVX2_FLOATS = 8
 
 
 class Conv2d(nn.Conv2d):
-    """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
+    """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments.
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        return self._slide(x_TN, self.weight, self.bias)
+    With ``frees_input``, the backward pass gives up the input before there is room for its gradient.
+    """
 
-    def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
+    def forward(self, x_TN: Tensor, *, frees_input: bool = False) -> Tensor:  # noqa: D102 -- the class says it
+        return self._slide(x_TN, self.weight, self.bias, frees_input=frees_input)
+
+    def normalised(self, x_TN: Tensor, norm: BatchNorm, *, frees_input: bool = False) -> Tensor:
         """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
-        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)))
+        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)), frees_input=frees_input)
 
-    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, *, frees_input: bool) -> Tensor:
         weight = mask_padding_taps(self, x_TN, weight)
         if self._misreads_channels_last(x_TN):
             x_TN, weight = _row_by_row(x_TN), _row_by_row(weight)
-        saves = not torch.compiler.is_compiling() and torch.is_grad_enabled() and kernels.is_large(x_TN)
-        if saves:
+        if frees_input:
             return over_steps(partial(conv2d_low_memory, self, weight, bias), x_TN)
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.hooks import fusible
 from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.protocols import NeuronSpec
 from sewdsl.snn.time_steps import expand_steps
@@ -62,22 +61,17 @@ class Neuron(nn.Module):
         spikes_N, potential.after = self.step(x_TN[0], potential.before)
         return spikes_N[None]
 
-    def normalised(
-        self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None, *, lean: bool = False
-    ) -> Tensor:
+    def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None) -> Tensor:
         """Spikes for the current that a batch norm makes, and what a join makes of them.
 
-        Where there is a kernel for all of that, it pays and nobody waits for one of them to be called, neither the
-        current nor the potential nor the spikes are ever stored.
+        Where there is a kernel for all of that, neither the current nor the potential nor the spikes are ever stored.
 
         Args:
             x_TN: What is normalised, ``[T, N, C, *]``.
             norm: The batch norm.
             joint: The join; None: there is none.
-            lean: Whether storing less pays in any case.
         """
-        apart = norm.watched or not fusible(self, Neuron)
-        if apart or not kernels.norm_kernel_applies(self.spec, x_TN, self.learned, lean=lean):
+        if not kernels.norm_kernel_applies(self.spec, x_TN, self.learned):
             spikes_TN: Tensor = self(normalised(norm, x_TN))
             return spikes_TN if joint is None else joint.of(spikes_TN)
         fused = None if joint is None else joint.fused(x_TN)
@@ -93,10 +87,10 @@ class Neuron(nn.Module):
         return str(self.spec)
 
 
-def normalised(norm: nn.Module, x_TN: Tensor) -> Tensor:
+def normalised(norm: BatchNorm, x_TN: Tensor) -> Tensor:
     """The current; of time-steps that are one and the same memory, so are those of the current."""
     T = len(x_TN)
-    if T == 1 or x_TN.stride(0) or not isinstance(norm, BatchNorm):
+    if T == 1 or x_TN.stride(0):
         current: Tensor = norm(x_TN)
         return current
     return expand_steps(norm(x_TN[:1], repeats=T), T)

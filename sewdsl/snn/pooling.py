@@ -1,7 +1,7 @@
 """Pooling, each on a whole sequence ``[T, N, *]``.
 
 For its gradient, torch's own pooling keeps its input; here max pooling keeps the place of each maximum, in a byte where
-maps are large and else in two or four, and average pooling nothing.
+it is asked to and else in two or four, and average pooling nothing.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from sewdsl.snn.kernels import max_pool
+from sewdsl.snn.limits import MAX_16_BIT_PLACES
 from sewdsl.snn.time_steps import over_steps
-
-MAX_16_BIT_PLACES = 1 << 15
-"""Places that an integer of 16 bits counts."""
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """Max pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; of spikes it is an OR."""
+    """Max pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; of spikes it is an OR.
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        return over_steps(self._pool, x_TN)
+    With ``byte_places``, the place of each maximum is kept in a byte, where there is a kernel for such maps.
+    """
 
-    def _pool(self, x: Tensor) -> Tensor:
+    def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:  # noqa: D102 -- the class says it
+        return over_steps(lambda x: self._pool(x, byte_places=byte_places), x_TN)
+
+    def _pool(self, x: Tensor, *, byte_places: bool) -> Tensor:
         window = _window(self.kernel_size, self.stride, self.padding)
+        fast = byte_places and max_pool.kernel_applies(x, window)
         if _learns(x):
-            y: Tensor = _MaxPool.apply(x, window)  # type: ignore[no-untyped-call, unused-ignore]
+            y: Tensor = _MaxPool.apply(x, window, fast)  # type: ignore[no-untyped-call, unused-ignore]
             return y
-        suits = not torch.compiler.is_compiling() and max_pool.kernel_applies(x, window)
-        return max_pool.forward(x, window)[0] if suits else super().forward(x)
+        return max_pool.forward(x, window)[0] if fast else super().forward(x)
 
 
 class AvgPool2d(nn.AvgPool2d):
@@ -64,8 +65,8 @@ class _Form:
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, window: max_pool.Window) -> Tensor:
-        ctx.form, ctx.window, ctx.fast = _Form(x), window, max_pool.kernel_applies(x, window)
+    def forward(ctx: Any, x: Tensor, window: max_pool.Window, fast: bool) -> Tensor:  # noqa: FBT001 -- torch's signature
+        ctx.form, ctx.window, ctx.fast = _Form(x), window, fast
         if ctx.fast:
             y, places = max_pool.forward(x, window)
         else:
@@ -84,7 +85,7 @@ class _MaxPool(torch.autograd.Function):
         else:
             window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
             g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, g_x, *_pairs(ctx.window), **window)
-        return g_x, None
+        return g_x, None, None
 
 
 class _AvgPool(torch.autograd.Function):

@@ -21,10 +21,9 @@ from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.notation import write_net
 from sewdsl.ops import catalogue
-from sewdsl.passes import Program, optimize_program
+from sewdsl.passes import Program, optimize_program, plan
 from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import dispatch
 from sewdsl.source import Source
 from tests.exchange.source.files import SOURCES
 from tests.laws.drawn import Drawn
@@ -76,7 +75,7 @@ def ask(text: str, random: Random) -> None:
     compiled = random.random() < COMPILED
     with kernels.use_kernels("fastest" if compiled else "reference"), pytest.MonkeyPatch.context() as patch:
         if random.random() < 0.5:  # what pays for large tensors only is done for these
-            patch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 0)
+            patch.setattr(plan, "LARGE_VALUE_ELEMENTS", 0)
         _passes(case, random, training=random.random() < 0.6)
         _stream(case, random)
     if random.random() < 0.3:

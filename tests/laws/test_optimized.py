@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
-from sewdsl.passes import LEVELS, PASSES, Program, optimize_program
+from sewdsl.passes import LEVELS, PASSES, Program, optimize_program, plan
 from sewdsl.passes.program import Pass
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import dispatch
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, HALF, MIXED, SINGLE, Numbers, build, differences, expected, run
 
@@ -47,7 +46,7 @@ drawn_nets, trainings, levels = nets(), st.booleans(), st.sampled_from(LEVELS)
 def _everything_is_large() -> Iterator[None]:
     """What pays for large tensors only is done for these."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 0)
+        patch.setattr(plan, "LARGE_VALUE_ELEMENTS", 0)
         yield
 
 

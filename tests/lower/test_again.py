@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork, lower, saved_tensors
-from sewdsl.passes import optimize_program
-from sewdsl.snn.kernels import dispatch
+from sewdsl.passes import optimize_program, plan
+from sewdsl.passes.plan import ExecutionContext, plan_execution
 
 BODIES = {
     "SEW": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -27,7 +27,7 @@ BODIES = {
 @pytest.fixture(autouse=True, params=[True, False], ids=["large", "small"])
 def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
+        monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
 
 
 def build(body: str, encode: str = "none") -> tuple[SpikingNetwork, SpikingNetwork]:
@@ -80,8 +80,9 @@ def test_less_is_kept_and_each_is_computed_once(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(saved_tensors.Recomputed, "__init__", note)
     step(model, torch.rand(4, 3, 2, 8, 8))
-    assert len(found) == len(model.calls)
-    assert len(set(map(id, computed))) == len(computed) > len(model.calls) // 2
+    steps = plan_execution(model.program, ExecutionContext(4, 3)).steps
+    assert len(found) == len(steps)
+    assert len(set(map(id, computed))) == len(computed) > len(steps) // 2
 
 
 def test_nothing_is_held_behind_the_backward_pass() -> None:

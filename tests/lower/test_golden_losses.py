@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import sewdsl
-from sewdsl.snn.kernels import dispatch
+from sewdsl.passes import plan
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses.json"
 STEPS = 6
@@ -50,11 +50,11 @@ def losses(name: str, dtype: torch.dtype) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("large", [1, dispatch.LARGE_TENSOR_ELEMENTS])
+@pytest.mark.parametrize("large", [1, plan.LARGE_VALUE_ELEMENTS])
 @pytest.mark.parametrize("name", SPECS)
 def test_no_loss_moves(name: str, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with what is done for large tensors only."""
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", large)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", large)
     found = losses(name, torch.float64)
     known = json.loads(GOLDEN.read_text("utf-8")) if GOLDEN.exists() else {}
     if os.environ.get("UPDATE_GOLDEN"):

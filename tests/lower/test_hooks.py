@@ -17,8 +17,7 @@ from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork, lower
-from sewdsl.passes import optimize_program
-from sewdsl.snn.kernels import dispatch
+from sewdsl.passes import optimize_program, plan
 
 BODY = "c6k3-BN-PLIF-SEW Block (c6)-MPk2s2-{Spiking Block (c8s2)}*2-c4k3-BN-ReLU-FC5"
 LAYERS = (
@@ -39,7 +38,7 @@ LEVELS = (0, 1, 2)
 
 @pytest.fixture(autouse=True)
 def _everything_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
 
 
 def build(level: int, *, train: bool = True, **changes: object) -> SpikingNetwork:
@@ -349,7 +348,7 @@ def test_a_weight_is_not_taken_for_a_copy_of_what_is_packed(monkeypatch: pytest.
     """Under autocast a layer keeps copies of both in another dtype; here both have 72 numbers."""
     gradients = []
     for large in (1, 1 << 20):
-        monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", large)
+        monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", large)
         model = sewdsl.compile("IF-c4k3-FC2", input="2x3x3", steps=2, seed=0)
         if made:
             parametrize.register_parametrization(model.get_submodule("conv1"), "weight", More())
@@ -388,7 +387,7 @@ def _fresh_compiler() -> Iterator[None]:
 @pytest.mark.usefixtures("_fresh_compiler")
 @pytest.mark.parametrize("layer", ["bn1", "plif1", "sew_block1.add1"])
 def test_compiled_by_torch(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1 << 20)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1 << 20)
     model = build(1, train=False)
     model.get_submodule(layer).register_forward_hook(half)
     compiled = torch.compile(model, backend="aot_eager")

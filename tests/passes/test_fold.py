@@ -9,10 +9,9 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
-from sewdsl.passes import Program
+from sewdsl.passes import Program, plan
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.kernels import dispatch
 
 BODIES = {
     "Spiking": "c6k3-BN-LIF-Spiking Block (c8s2)-Spiking Block-GAP-FC5",
@@ -53,7 +52,7 @@ def test_same_outputs_gradients_and_statistics(
     static: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
     changes = STATIC if static else {}
     plain, fast = (results(build(body, level, **changes).train(train), inputs(static)) for level in (0, 2))
     for one, other in zip(plain, fast, strict=True):

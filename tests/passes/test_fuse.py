@@ -15,12 +15,11 @@ from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.op import Join
 from sewdsl.ir.signal import BINARY, ValueRange
 from sewdsl.lower import SpikingNetwork
-from sewdsl.passes import Program
+from sewdsl.passes import Program, plan
 from sewdsl.passes.fuse_neurons import fuse_neurons
 from sewdsl.snn import join as snn
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.kernels import dispatch
 from sewdsl.snn.neuron import Neuron
 from sewdsl.train.watch.firing_rates import FiringRates
 
@@ -40,7 +39,7 @@ STATIC = {"encode": "direct"}
 
 @pytest.fixture(autouse=True)
 def _fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +242,8 @@ def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BatchNorm, "forward", noted)
     model(inputs())
     assert called == []
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", inputs().numel() * 3 + 1)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", inputs().numel() * 3 + 1)
+    model = build("c6k3-BN-PLIF-FC5", 1)
     model(inputs())
     assert called == [4]
 

@@ -13,9 +13,8 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork, saved_tensors
-from sewdsl.passes import optimize_program
+from sewdsl.passes import optimize_program, plan
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import dispatch
 from sewdsl.snn.kernels.packed_bits import PackedTensor
 
 BODIES = {
@@ -30,7 +29,7 @@ BODIES = {
 
 @pytest.fixture(autouse=True)
 def _pack_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
 
 
 def build(body: str, optimize: int = 1) -> SpikingNetwork:

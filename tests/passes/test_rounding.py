@@ -12,7 +12,7 @@ import sewdsl
 from sewdsl.exchange.write import python, spikingjelly
 from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.network import Network
-from sewdsl.snn.kernels import dispatch
+from sewdsl.passes import plan
 
 SEEDS = range(40)
 WAYS = ("level 1", "level 0", "level 2", "python", "spikingjelly")
@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 @pytest.fixture(autouse=True, params=[1, 1 << 20], ids=["large", "small"])
 def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", request.param)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", request.param)
 
 
 def steps(network: Network, weights: dict[str, Tensor], x: Tensor) -> dict[str, Step]:

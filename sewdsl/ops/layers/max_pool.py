@@ -8,14 +8,13 @@ from sewdsl.ir.op import SavedForBackward
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
 from sewdsl.ops.windows import map_shape, output_size
+from sewdsl.snn.limits import MAX_16_BIT_PLACES
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
 
-
-MAX_16_BIT_PLACES = 1 << 15
 """Places that an integer of 16 bits counts."""
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sewdsl.passes.memory.step_timeline import Moment, PeakMemory, peak_memory
-from sewdsl.passes.memory.value_sizes import MemoryStep, TrainingLoad, ValueSizes
+from sewdsl.passes.memory.value_sizes import TrainingLoad, ValueSizes
+from sewdsl.passes.plan import PlannedStep
 from sewdsl.passes.program import Program
 
 RELATIVE_GAP = 0.001
@@ -79,7 +80,7 @@ class RecomputableValues(NamedTuple):
         sizes: Bytes.
         costs: Of computing it again, with all that the way to it leads through, in multiply-accumulates.
         ways: The values in between, which nobody keeps.
-        read: The place of the last unit that reads it on the way forward: after it, it waits.
+        read: The place of the last step that reads it on the way forward: after it, it waits.
         needed: That of the first that needs it on the way back.
     """
 
@@ -92,20 +93,20 @@ class RecomputableValues(NamedTuple):
     @classmethod
     def of(cls, sizes: ValueSizes) -> RecomputableValues:
         """Those of a program."""
-        units = _repeatable(sizes)
-        kept = {i: place for place, unit in enumerate(sizes.units) for i in unit.keeps}
-        read = {i: place for place, unit in enumerate(sizes.units) for i in unit.operands}
+        steps = _repeatable(sizes)
+        kept = {i: place for place, step in enumerate(sizes.plan.steps) for i in step.keeps}
+        read = {i: place for place, step in enumerate(sizes.plan.steps) for i in step.operands}
         found = cls({}, {}, {}, read, kept)
-        for i in sorted(kept.keys() & units.keys()):
-            if sizes.kept(i) is None and not sizes.gives_on(units[i]):
-                way = _way(i, units, kept)
+        for i in sorted(kept.keys() & steps.keys()):
+            if sizes.kept(i) is None and not sizes.gives_on(steps[i]):
+                way = _way(i, steps, kept)
                 found.sizes[i] = sizes.value(i)
                 found.ways[i] = way - {i}
-                found.costs[i] = sum(sizes.cost(units[j]) for j in way)
+                found.costs[i] = sum(sizes.cost(steps[j]) for j in way)
         return found
 
     def at(self, place: int, *, backward: bool) -> dict[int, int]:
-        """Bytes of those that only wait while a unit is at work."""
+        """Bytes of those that only wait while a step is at work."""
         last = self.needed if backward else self.read
         return {i: size for i, size in self.sizes.items() if last[i] < place}
 
@@ -114,29 +115,29 @@ class RecomputableValues(NamedTuple):
         return chosen.union(*(self.ways[i] for i in chosen))
 
 
-def _repeatable(sizes: ValueSizes) -> dict[int, MemoryStep]:
+def _repeatable(sizes: ValueSizes) -> dict[int, PlannedStep]:
     """Units whose values can be had again, by what they give: a step of its own, which draws no lots.
 
     In a long row of them, one in every so many is left out, and kept.
     """
-    found: dict[int, MemoryStep] = {}
+    found: dict[int, PlannedStep] = {}
     steps, depth = {step.gives for step in sizes.program.steps}, dict[int, int]()
-    for unit in sizes.units:
-        ops = [sizes.network.nodes[i].op for i in unit.nodes]
-        deep = 1 + max((depth.get(i, 0) for i in unit.operands if sizes.kept(i) is None), default=0)
-        if unit.gives in steps and deep < MAX_RECOMPUTE_DEPTH and all(op.repeatable and not op.view for op in ops):
-            found[unit.gives], depth[unit.gives] = unit, deep
+    for step in sizes.plan.steps:
+        ops = [sizes.network.nodes[i].op for i in step.nodes]
+        deep = 1 + max((depth.get(i, 0) for i in step.operands if sizes.kept(i) is None), default=0)
+        if step.gives in steps and deep < MAX_RECOMPUTE_DEPTH and all(op.repeatable and not op.view for op in ops):
+            found[step.gives], depth[step.gives] = step, deep
     return found
 
 
-def _way(index: int, units: Mapping[int, MemoryStep], kept: Mapping[int, int]) -> frozenset[int]:
+def _way(index: int, steps: Mapping[int, PlannedStep], kept: Mapping[int, int]) -> frozenset[int]:
     """A value, and those before it that nobody keeps, back to values that somebody does."""
     way, ahead = set[int](), [index]
     while ahead:
         i = ahead.pop()
-        if i in units and i not in way:
+        if i in steps and i not in way:
             way.add(i)
-            ahead += [j for j in units[i].operands if j not in kept]
+            ahead += [j for j in steps[i].operands if j not in kept]
     return frozenset(way)
 
 

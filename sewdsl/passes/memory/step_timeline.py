@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.passes.memory.value_sizes import NARROW, MemoryStep, TrainingLoad, ValueSizes
+from sewdsl.passes.memory.value_sizes import NARROW, TrainingLoad, ValueSizes
+from sewdsl.passes.plan import PlannedStep
 from sewdsl.passes.program import Program
 
 
@@ -28,7 +29,7 @@ class SavedRecord:
         store: Its bits, or the value itself; None: it is recomputed.
         raw: Whether the value itself.
         operands: What it is computed from.
-        unit: What computes it again, if anything does.
+        step: What computes it again, if anything does.
         cached: The value, once it is there again.
         holders: How many may still ask for it.
     """
@@ -37,7 +38,7 @@ class SavedRecord:
     store: Allocation | None
     raw: bool = False
     operands: tuple[SavedRecord, ...] = ()
-    unit: MemoryStep | None = None
+    step: PlannedStep | None = None
     cached: Allocation | None = None
     holders: int = 0
 
@@ -93,15 +94,15 @@ INDEX_BYTES = 8
 
 
 class Moment(NamedTuple):
-    """One unit at work.
+    """One step at work.
 
     Attributes:
-        unit: Its place in the order of computation.
+        step: Its place in the order of computation.
         backward: Whether on the way back.
         bytes: Of everything that is there then.
     """
 
-    unit: int
+    step: int
     backward: bool
     bytes: int
 
@@ -113,7 +114,7 @@ class PeakMemory:
     Attributes:
         sizes: Of what.
         moments: In order.
-        kept: Bytes that wait for the backward pass when it begins, by the node whose value or unit they belong to.
+        kept: Bytes that wait for the backward pass when it begins, by the node whose value or step they belong to.
         again: Multiply-accumulates, or as long, of what is recomputed.
     """
 
@@ -147,8 +148,8 @@ class _Run:
         moments: So far.
         values: What is there of the values, by node, on the way forward.
         records: What is kept of them, by node, as long as somebody may still read them.
-        held: What each unit will ask for on the way back, by its place.
-        aside: What each unit keeps in addition.
+        held: What each step will ask for on the way back, by its place.
+        aside: What each step keeps in addition.
         gradients: By node, on the way back.
         again: What was recomputed.
     """
@@ -168,32 +169,31 @@ class _Run:
         self.heap = SimulatedHeap(sum(sizes.standing.values()))
         self.values[0] = self.heap.hold(Allocation(sizes.value(0)))
         self.heap.hold(self.values[0])  # the caller's
-        readers = {i: place for place, unit in enumerate(sizes.units) for i in unit.operands}
-        for place, unit in enumerate(sizes.units):
-            self._forward(place, unit, {i for i in unit.operands if readers[i] == place})
+        for place, step in enumerate(sizes.plan.steps):
+            self._forward(place, step)
         kept = self._waiting()
         self._seed()
-        for place in reversed(range(len(sizes.units))):
-            self._backward(place, sizes.units[place])
+        for place in reversed(range(len(sizes.plan.steps))):
+            self._backward(place, sizes.plan.steps[place])
         return PeakMemory(sizes, tuple(self.moments), kept, self.again)
 
     def _moment(self, place: int, *, backward: bool, extra: int = 0) -> None:
         self.moments.append(Moment(place, backward, self.heap.now + extra))
 
-    def _forward(self, place: int, unit: MemoryStep, spent: set[int]) -> None:
+    def _forward(self, place: int, step: PlannedStep) -> None:
         sizes, heap = self.sizes, self.heap
-        kept = [self._record(i) for i in sorted(unit.keeps)]
-        view = sizes.network.nodes[unit.gives].op.view
-        out = self.values[unit.operands[0]] if view else Allocation(sizes.value(unit.gives))
-        self.values[unit.gives] = heap.hold(out)
-        self._moment(place, backward=False, extra=self._scratch(unit))
+        kept = [self._record(i) for i in sorted(step.keeps)]
+        view = sizes.network.nodes[step.gives].op.view
+        out = self.values[step.operands[0]] if view else Allocation(sizes.value(step.gives))
+        self.values[step.gives] = heap.hold(out)
+        self._moment(place, backward=False, extra=self._scratch(step))
         self.held[place] = [heap.ask(record) for record in kept]
-        beside = Allocation(sizes.aside(unit) + self._cast(unit))
-        self.aside[place] = [heap.hold(beside), *([heap.hold(out)] if sizes.gives_on(unit) else [])]
-        if unit.gives in sizes.program.again and self._repeatable(unit):
-            operands = tuple(heap.ask(self._record(i)) for i in unit.operands)
-            self.records[unit.gives] = heap.ask(SavedRecord(unit.gives, None, operands=operands, unit=unit))
-        for i in spent:
+        beside = Allocation(sizes.aside(step) + self._cast(step))
+        self.aside[place] = [heap.hold(beside), *([heap.hold(out)] if sizes.gives_on(step) else [])]
+        if step.recomputed:
+            operands = tuple(heap.ask(self._record(i)) for i in step.operands)
+            self.records[step.gives] = heap.ask(SavedRecord(step.gives, None, operands=operands, step=step))
+        for i in step.spent:
             heap.drop(self.values.pop(i))
             heap.forget(self.records.pop(i, None))
 
@@ -206,23 +206,20 @@ class _Run:
             self.records[index] = self.heap.ask(record)
         return self.records[index]
 
-    def _repeatable(self, unit: MemoryStep) -> bool:
-        return all(self.sizes.network.nodes[i].op.repeatable for i in unit.nodes)
-
-    def _scratch(self, unit: MemoryStep) -> int:
+    def _scratch(self, step: PlannedStep) -> int:
         """What a forward or backward needs only while it runs: places of maxima as torch has them."""
-        op = self.sizes.network.nodes[unit.gives].op
-        searched = isinstance(op, MaxPool) and not self.sizes.fast(unit)
-        return INDEX_BYTES * self.sizes.numbers(unit.gives) if searched else 0
+        op = self.sizes.network.nodes[step.gives].op
+        searched = isinstance(op, MaxPool) and not step.byte_places
+        return INDEX_BYTES * self.sizes.numbers(step.gives) if searched else 0
 
-    def _cast(self, unit: MemoryStep) -> int:
+    def _cast(self, step: PlannedStep) -> int:
         """What a layer in 16 bits keeps of an input in 32."""
-        sizes, first = self.sizes, self.sizes.network.nodes[unit.nodes[0]].op
-        wide = [i for i in unit.keeps if sizes.value(i) > NARROW * sizes.numbers(i) and sizes.kept(i) is None]
+        sizes, first = self.sizes, self.sizes.network.nodes[step.nodes[0]].op
+        wide = [i for i in step.keeps if sizes.value(i) > NARROW * sizes.numbers(i) and sizes.kept(i) is None]
         return NARROW * sum(map(sizes.numbers, wide)) if sizes.load.mixed and isinstance(first, Conv) else 0
 
     def _waiting(self) -> dict[int, int]:
-        """Bytes kept by node: of a value those of the record, and what its unit keeps aside."""
+        """Bytes kept by node: of a value those of the record, and what its step keeps aside."""
         found: dict[int, int] = {}
         seen, known = set[int](), set[int]()
         records = [record for kept in self.held.values() for record in kept]
@@ -236,7 +233,7 @@ class _Run:
                 seen.add(id(record.store))
                 found[record.index] = found.get(record.index, 0) + record.store.bytes
         for place, stores in self.aside.items():
-            node = self.sizes.units[place].gives
+            node = self.sizes.plan.steps[place].gives
             for store in stores:
                 if id(store) not in seen and store.bytes:
                     seen.add(id(store))
@@ -250,47 +247,45 @@ class _Run:
         self.heap.drop(self.values.pop(output, None))
         self.heap.forget(self.records.pop(output, None))
 
-    def _backward(self, place: int, unit: MemoryStep) -> None:
-        gradient = self.gradients.pop(unit.gives, None)
+    def _backward(self, place: int, step: PlannedStep) -> None:
+        gradient = self.gradients.pop(step.gives, None)
         if gradient is not None:
-            self._pull(place, unit, gradient)
+            self._pull(place, step, gradient)
             self.heap.drop(gradient)
         for record in self.held.pop(place):
             self.heap.forget(record)
         for store in self.aside.pop(place):
             self.heap.drop(store)
 
-    def _pull(self, place: int, unit: MemoryStep, gradient: Allocation) -> None:
-        """The gradients of what a unit reads, from that of what it gives."""
+    def _pull(self, place: int, step: PlannedStep, gradient: Allocation) -> None:
+        """The gradients of what a step reads, from that of what it gives."""
         heap, sizes = self.heap, self.sizes
         unpacked = [store for record in self.held[place] for store in self._fetch(record, place)]
-        op = sizes.network.nodes[unit.gives].op
-        frugal = isinstance(op, Conv) and sizes.large(unit.operands[0])
-        if frugal:  # the input is given up before there is room for its gradient
-            self._moment(place, backward=True, extra=sizes.weights(unit))
+        if step.frees_input:  # the input is given up before there is room for its gradient
+            self._moment(place, backward=True, extra=sizes.weights(step))
             heap.let(unpacked)
-        passed = self._passes(unit)
-        for i in unit.operands:
+        passed = self._passes(step)
+        for i in step.operands:
             if i == 0:
                 continue
-            fresh = gradient if i in passed else Allocation(sizes.value(i, once=unit.once and i in sizes.once))
+            fresh = gradient if i in passed else Allocation(sizes.value(i, once=step.once and i in sizes.once))
             self._add(place, i, heap.hold(fresh))
-        self._moment(place, backward=True, extra=self._scratch(unit))
+        self._moment(place, backward=True, extra=self._scratch(step))
         heap.let(unpacked)
-        self._settle(unit)
+        self._settle(step)
 
-    def _passes(self, unit: MemoryStep) -> set[int]:
+    def _passes(self, step: PlannedStep) -> set[int]:
         """Operands to which the gradient passes as it is: of views, and of a sum."""
-        op = self.sizes.network.nodes[unit.gives].op
+        op = self.sizes.network.nodes[step.gives].op
         if op.view:
-            return {*unit.operands}
-        node = self.sizes.network.nodes[unit.gives]
+            return {*step.operands}
+        node = self.sizes.network.nodes[step.gives]
         adds = len(node.inputs) > 1 and not op.keeps(*self.sizes.network.inputs(node)).inputs
-        return {i for i in node.inputs if i in unit.operands} if adds else set()
+        return {i for i in node.inputs if i in step.operands} if adds else set()
 
     def _fetch(self, record: SavedRecord, place: int) -> list[Allocation]:
         """Room for values that come back; those recomputed stay where they are."""
-        if record.unit is not None:
+        if record.step is not None:
             self._compute(record, place)
             return []
         if record.raw:
@@ -299,12 +294,12 @@ class _Run:
 
     def _compute(self, record: SavedRecord, place: int) -> None:
         """Computes a value again, from what is kept."""
-        if record.cached is not None or record.unit is None:
+        if record.cached is not None or record.step is None:
             return
         unpacked = [store for operand in record.operands for store in self._fetch(operand, place)]
         record.cached = self.heap.hold(Allocation(self.sizes.value(record.index)))
-        self.again += self.sizes.cost(record.unit)
-        self._moment(place, backward=True, extra=self._scratch(record.unit))
+        self.again += self.sizes.cost(record.step)
+        self._moment(place, backward=True, extra=self._scratch(record.step))
         self.heap.let(unpacked)
 
     def _add(self, place: int, index: int, fresh: Allocation) -> None:
@@ -325,10 +320,10 @@ class _Run:
             self.heap.drop(other)
             self.gradients[index] = one
 
-    def _settle(self, unit: MemoryStep) -> None:
+    def _settle(self, step: PlannedStep) -> None:
         """Gradients of a value that is the same at all time-steps are added up over them."""
-        for i in unit.operands:
-            if i in self.sizes.once and not unit.once and i in self.gradients:
+        for i in step.operands:
+            if i in self.sizes.once and not step.once and i in self.gradients:
                 whole = self.gradients.pop(i)
                 self.gradients[i] = self.heap.hold(Allocation(self.sizes.value(i)))
                 self.heap.drop(whole)

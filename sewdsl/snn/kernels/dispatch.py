@@ -30,10 +30,6 @@ _KERNELS = {
 }
 """For which dtypes there are kernels, by kind of device."""
 
-LARGE_TENSOR_ELEMENTS = 1 << 20
-"""Numbers in a tensor from which on storing less is worth computing more: below, it is quickly there again, and finding
-memory for it takes no longer than the arithmetic."""
-
 _choice = os.environ.get("SEWDSL_KERNELS", "fastest")
 
 
@@ -85,11 +81,6 @@ class ChannelAffine(NamedTuple):
     batch: bool
 
 
-def is_large(x_TN: Tensor) -> bool:
-    """Whether storing less of a tensor is worth computing more."""
-    return x_TN.numel() >= LARGE_TENSOR_ELEMENTS
-
-
 class Joint(NamedTuple):
     """A join of spikes, as :func:`fusible_join` finds it.
 
@@ -102,8 +93,8 @@ class Joint(NamedTuple):
     other: Tensor
 
 
-def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor], *, lean: bool = False) -> bool:
-    """Whether there is a kernel that normalises such an input and runs such neurons over it, and it pays.
+def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> bool:
+    """Whether there is a kernel that normalises such an input and runs such neurons over it.
 
     It normalises each number once in the forward pass and twice in the backward, and stores none.
 
@@ -111,10 +102,8 @@ def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Te
         spec: What the neurons compute.
         x_TN: What is normalised, ``[T, N, C, *]``.
         learned: Values of the learnable scalars.
-        lean: Whether it pays in any case, since memory is short.
     """
-    cpu = x_TN.device.type == "cpu" and x_TN.numel() > 0
-    return cpu and (lean or is_large(x_TN)) and _slope(spec, x_TN, None, learned) is not None
+    return x_TN.device.type == "cpu" and x_TN.numel() > 0 and _slope(spec, x_TN, None, learned) is not None
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:

@@ -11,16 +11,14 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.limits import MAX_BYTE_PLACES
 
 Window = tuple[int, int, int, int, int, int]
 """Height and width of the window, of its step, and of the padding on each side."""
 
-MAX_TAPS = 256
-"""Positions of a window that a byte tells apart."""
-
 
 def kernel_applies(x: Tensor, window: Window) -> bool:
-    """Whether there is a kernel for such maps, and it pays.
+    """Whether there is a kernel for such maps.
 
     Args:
         x: Maps, ``[N, C, H, W]``.
@@ -29,9 +27,8 @@ def kernel_applies(x: Tensor, window: Window) -> bool:
     return (
         x.device.type == "cpu"
         and dispatch.cpu_kernels_enabled()
-        and dispatch.is_large(x)
         and memory_layout.dtype_name(x) in render_kernels.WIDTHS
-        and window[0] * window[1] <= MAX_TAPS
+        and window[0] * window[1] <= MAX_BYTE_PLACES
         and x.is_contiguous(memory_format=torch.channels_last)
     )
 

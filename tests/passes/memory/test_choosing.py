@@ -100,7 +100,7 @@ def test_a_deep_network() -> None:
     lean, low = peak_memory(whole.with_lean(), load).bytes, choose_recomputation(whole, load, 0).peak.bytes
     found = choose_recomputation(whole, load, (lean + low) // 2)
     assert found.fits
-    macs = 3 * sum(map(found.peak.sizes.macs, found.peak.sizes.units))
+    macs = 3 * sum(map(found.peak.sizes.macs, found.peak.sizes.plan.steps))
     assert 0 < found.peak.again < 0.15 * macs
 
 

@@ -10,13 +10,8 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.ops.layers import max_pool
-from sewdsl.passes import optimize_program
-from sewdsl.passes.memory import TrainingLoad, peak_memory, value_sizes
-from sewdsl.passes.program import LARGE_VALUE_ELEMENTS, Program
-from sewdsl.snn import pooling
-from sewdsl.snn.kernels import dispatch
-from sewdsl.snn.kernels.max_pool import MAX_TAPS
+from sewdsl.passes import Program, optimize_program
+from sewdsl.passes.memory import TrainingLoad, peak_memory
 
 CASES: dict[str, dict[str, Any]] = {
     "7B-Net": {"spec": "7b-net", "samples": 2},
@@ -60,12 +55,6 @@ def test_within_15_percent_where_values_are_computed_again(spec: str) -> None:
     assert predicted < 0.8 * peak_memory(program, TrainingLoad(4, states=1)).bytes
 
 
-def test_what_is_large_is_the_same_for_both() -> None:
-    assert dispatch.LARGE_TENSOR_ELEMENTS == LARGE_VALUE_ELEMENTS
-    assert pooling.MAX_16_BIT_PLACES == max_pool.MAX_16_BIT_PLACES
-    assert MAX_TAPS == value_sizes.TAPS
-
-
 def test_by_hand() -> None:
     """Two samples, four time-steps, a convolution, neurons that keep their current, and a mean: every byte."""
     network = sewdsl.load("c3k3-IF-GAP", input="2x8x8", steps=4)
@@ -77,7 +66,7 @@ def test_by_hand() -> None:
     # most is there when the neurons' gradient is made: input, current, and the gradients of spikes and of current
     assert found.bytes == 3 * weights + x + 3 * current
     assert found.moment.backward
-    assert found.moment.unit == 1
+    assert found.moment.step == 1
 
 
 @pytest.mark.parametrize(("window", "samples", "each"), [("k2s2", 64, 1), ("k16s16", 64, 1), ("k2s2", 4, 2)])
@@ -128,7 +117,7 @@ def test_gradients_by_hand(body: str, expected: dict[str, list[int]]) -> None:
     got: dict[str, list[float]] = {}
     for place, backward, size in found.moments:
         if backward:
-            name = found.sizes.network.nodes[found.sizes.units[place].gives].name
+            name = found.sizes.network.nodes[found.sizes.plan.steps[place].gives].name
             got.setdefault(name, []).append((size - sum(found.sizes.standing.values())) / maps)
     assert {name: got[name] for name in expected} == expected
 
@@ -138,7 +127,7 @@ def test_a_large_convolution_gives_up_its_input_first() -> None:
     found = peak_memory(optimize_program(sewdsl.load("IF-c1k1-IF-GAP", input="2x512x512", steps=4)), TrainingLoad(2))
     weights, channel = 4 * 3, 4 * 2 * 4 * 512 * 512
     there = 2 * weights + 2 * channel + 2 * channel // 32 + channel  # input, packed spikes, gradient of the output
-    moments = [moment.bytes for moment in found.moments if moment.backward and moment.unit == 1]
+    moments = [moment.bytes for moment in found.moments if moment.backward and moment.step == 1]
     assert moments == [there + 2 * channel + weights, there + 2 * channel]
 
 

@@ -39,9 +39,9 @@ class Layer(nn.Module):
         y_TN: Tensor = self.join(spikes_TN, other_TN) if self.branch else self.join(other_TN, spikes_TN)
         return y_TN
 
-    def at_once(self, x_TN: Tensor, other_TN: Tensor, *, lean: bool = True) -> Tensor:
+    def at_once(self, x_TN: Tensor, other_TN: Tensor) -> Tensor:
         """In one kernel, where that can be."""
-        return self.neuron.normalised(x_TN, self.norm, PendingJoin(self.join, other_TN, self.branch), lean=lean)
+        return self.neuron.normalised(x_TN, self.norm, PendingJoin(self.join, other_TN, self.branch))
 
 
 class Outcome(NamedTuple):
@@ -231,38 +231,6 @@ def test_another_shape_runs_by_itself(fused: list[str]) -> None:
     layer, x_TN, other_TN = Layer(JOINS["ADD"], branch=True), current(*SHAPE, dtype=torch.float64), spikes(SHAPE[-1])
     torch.testing.assert_close(layer.at_once(x_TN, other_TN), deepcopy(layer)(x_TN, other_TN))
     assert fused == [""]
-
-
-@pytest.mark.parametrize(
-    "register", ["forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"]
-)
-@pytest.mark.parametrize("part", ["norm", "neuron", "join"])
-def test_who_is_watched_runs_by_itself(part: str, register: str, fused: list[str]) -> None:
-    layer = Layer(JOINS["AND"], branch=False)
-    x_TN, other_TN = current(*SHAPE, dtype=torch.float64).requires_grad_(), spikes(*SHAPE)
-    seen: list[object] = []
-    module = getattr(layer, part)
-    handle = getattr(module, f"register_{register}")(lambda *arguments: seen.append(arguments[1]))
-    layer.at_once(x_TN, other_TN).sum().backward()  # type: ignore[no-untyped-call]
-    assert len(seen) == 1
-    assert fused == ([""] if part == "join" else [])
-    if register == "forward_hook":
-        watched = deepcopy(layer)
-        watched(x_TN, other_TN)
-        for one, other in zip(seen[0], seen[1], strict=True):  # type: ignore[call-overload]
-            torch.testing.assert_close(one, other)
-    handle.remove()
-    layer.at_once(x_TN, other_TN)
-    assert len(seen) == (2 if register == "forward_hook" else 1)
-    assert fused[-1]
-
-
-def test_only_where_it_pays(fused: list[str]) -> None:
-    layer, x_TN, other_TN = Layer(JOINS["ADD"], branch=True), current(*SHAPE, dtype=torch.float64), spikes(*SHAPE)
-    layer.at_once(x_TN, other_TN, lean=False)
-    assert fused == []
-    layer.at_once(x_TN, other_TN)
-    assert fused == ["add s z"]
 
 
 def test_gradients_do_not_depend_on_the_threads() -> None:

@@ -10,15 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import dispatch, max_pool
+from sewdsl.snn.kernels import max_pool
 from sewdsl.snn.pooling import MaxPool2d
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-
-
-@pytest.fixture(autouse=True)
-def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 0)
 
 
 @st.composite
@@ -99,7 +94,7 @@ def test_any_number_of_threads(threads: int) -> None:
         torch.set_num_threads(before)
 
 
-def test_what_does_not_suit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_suit() -> None:
     x, window = maps(2, 3, 40, 40), (2, 2, 2, 2, 0, 0)
     assert max_pool.kernel_applies(x, window)
     assert max_pool.kernel_applies(x, (16, 16, 1, 1, 0, 0))
@@ -108,8 +103,6 @@ def test_what_does_not_suit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not max_pool.kernel_applies(x.to(torch.int32), window)
     with kernels.use_kernels("reference"):
         assert not max_pool.kernel_applies(x, window)
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", x.numel() + 1)
-    assert not max_pool.kernel_applies(x, window)
 
 
 def test_the_layer_keeps_a_byte_for_each_maximum() -> None:
@@ -121,8 +114,12 @@ def test_the_layer_keeps_a_byte_for_each_maximum() -> None:
 
     x_TN = maps(6, 8, 9, 9).reshape(3, 2, 8, 9, 9).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        y_TN = MaxPool2d(2)(x_TN)
-    assert [(tensor.dtype, tensor.numel()) for tensor in kept] == [(torch.uint8, y_TN.numel())]
+        y_TN = MaxPool2d(2)(x_TN, byte_places=True)
+        MaxPool2d(2)(x_TN)
+        MaxPool2d(2)(x_TN.contiguous(), byte_places=True)  # there is no kernel for maps stored row by row
+    assert [(tensor.dtype, tensor.numel()) for tensor in kept] == [
+        (dtype, y_TN.numel()) for dtype in (torch.uint8, torch.int16, torch.int16)
+    ]
 
 
 def test_the_layer_without_gradients() -> None:

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 import sewdsl
+from sewdsl.passes import plan
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import dispatch
 from tests.snn.kernels.cases import current
 
 TEXT = "c8k3-BN-{}-{{SEW Block (c8)-MPk2s2}}*2-FC5"
@@ -44,6 +44,6 @@ def test_neurons_alone_change_no_spike(neuron: str) -> None:
 @pytest.mark.parametrize("neuron", NEURONS)
 def test_all_passes_change_only_the_rounding(neuron: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64: in float32, a current that is rounded otherwise flips a spike within a few steps."""
-    monkeypatch.setattr(dispatch, "LARGE_TENSOR_ELEMENTS", 1)
+    monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
     plain = losses(neuron, "reference", torch.float64, 0)
     assert losses(neuron, "fastest", torch.float64, 1) == pytest.approx(plain, rel=1e-8)

@@ -1,0 +1,281 @@
+"""The execution plan: by which kernel each step of a program runs, what is kept of its values, and for how long.
+
+A program says what may be computed together. Whether that pays, and whether it can be done, depends on the sizes, the
+device and the modules at hand. It is decided here and nowhere else: the forward pass follows the plan, the memory
+prediction walks along it, ``compile --emit plan`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from sewdsl.ir.op import Join, LinearNeuron, Op
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.passes.program import Program
+from sewdsl.snn.limits import MAX_BYTE_PLACES
+
+LARGE_VALUE_ELEMENTS = 1 << 20
+"""Numbers in a value from which on storing less of it is worth computing more: below, it is quickly there again, and
+finding memory for it takes no longer than the arithmetic."""
+
+Kernel = Literal["module", "norm_neuron", "folded"]
+"""How a step is computed.
+
+``module``: by its module. ``norm_neuron``: batch norm, neurons and, if it is part of the step, the join after them in
+one kernel that stores neither the current nor the potential. ``folded``: by a layer whose weights have the batch norm
+in them.
+"""
+
+PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join", "other"]
+
+
+class ModuleState(NamedTuple):
+    """What has become of the module of a node since it was built.
+
+    Attributes:
+        ours: Whether its ``forward`` is the one that it was built with.
+        alone: Whether it has to be called by itself: somebody waits for the call, it is not ours, or several processes
+            share its statistics.
+        as_built: Whether nothing about it was replaced, hooked or parametrized, so that it gives the same again.
+        training: Whether it is in training mode.
+    """
+
+    ours: bool = True
+    alone: bool = False
+    as_built: bool = True
+    training: bool = True
+
+
+AS_BUILT = ModuleState()
+
+
+class ExecutionContext(NamedTuple):
+    """What a program runs on.
+
+    Attributes:
+        T: Time-steps.
+        N: Samples.
+        static: Whether the input is one and the same at all time-steps; what does not depend on time then runs once.
+        device: Its kind, as torch has it: ``cpu``, ``cuda``.
+        kernels: Whether the CPU's generated kernels may be used, and can.
+        gradients: Whether a backward pass follows.
+        compiling: Whether torch's compiler follows the program, which plans memory by itself.
+        modules: The state of each node's module; empty: all are as they were built, in training mode.
+    """
+
+    T: int
+    N: int
+    static: bool = False
+    device: str = "cpu"
+    kernels: bool = True
+    gradients: bool = True
+    compiling: bool = False
+    modules: tuple[ModuleState, ...] = ()
+
+    def module(self, node: int) -> ModuleState:
+        """The state of a node's module."""
+        return self.modules[node] if self.modules else AS_BUILT
+
+
+class PlannedStep(NamedTuple):
+    """One step, as it runs.
+
+    Attributes:
+        nodes: What it computes, in order; it gives the value of the last.
+        operands: The nodes whose values it reads.
+        keeps: Those of them whose values it keeps for its gradient.
+        spent: Nodes whose values nobody reads after it.
+        once: Whether it runs for one time-step, which stands for all.
+        kernel: How it is computed.
+        recomputed: Whether its value is not kept for the backward pass but computed again in it.
+        frees_input: Whether a convolution gives up its input before there is room for its gradient.
+        byte_places: Whether max pooling keeps a byte for each maximum.
+    """
+
+    nodes: tuple[int, ...]
+    operands: tuple[int, ...]
+    keeps: frozenset[int]
+    spent: tuple[int, ...]
+    once: bool
+    kernel: Kernel = "module"
+    recomputed: bool = False
+    frees_input: bool = False
+    byte_places: bool = False
+
+    @property
+    def gives(self) -> int:
+        """The node whose value it gives."""
+        return self.nodes[-1]
+
+
+class ExecutionPlan(NamedTuple):
+    """How a program runs.
+
+    Attributes:
+        steps: In order.
+        bits: In how many bits a number of a value is kept for the backward pass, by node; none: as it is.
+    """
+
+    steps: tuple[PlannedStep, ...]
+    bits: Mapping[int, int]
+
+
+class _Part(NamedTuple):
+    """One node of a step of a program.
+
+    Attributes:
+        step: As it runs by itself.
+        kind: What can be done about it.
+        elements: Numbers in its first operand, of one sample at one time-step.
+    """
+
+    step: PlannedStep
+    kind: PartKind
+    elements: int
+
+
+class _Step(NamedTuple):
+    """What is known of a step of a program before it is known what it runs on.
+
+    Attributes:
+        parts: Its nodes.
+        whole: As it runs if all of them run at once.
+        pair: As its first two run, if there is a third.
+        again: Whether the program wants its value computed again.
+    """
+
+    parts: tuple[_Part, ...]
+    whole: PlannedStep
+    pair: PlannedStep
+    again: bool
+
+
+class PlanOutline:
+    """What all plans of a program have in common. Numbers and names only, which torch's compiler can follow.
+
+    Args:
+        program: What is to run.
+    """
+
+    def __init__(self, program: Program) -> None:
+        network = program.network
+        last_reader = {i: node for step in program.steps for node in step.nodes for i in network.nodes[node].inputs}
+        spent: dict[int, list[int]] = {}
+        for node in range(len(network)):
+            if node != network.output:
+                spent.setdefault(last_reader.get(node, node), []).append(node)
+        static = set() if network.nodes[0].output.varies else {0}
+        steps = []
+        for step in program.steps:
+            kinds = [_kind(network.nodes[node].op) for node in step.nodes]
+            parts = []
+            for node, kind in zip(step.nodes, kinds, strict=True):
+                op, inputs = network.nodes[node].op, network.nodes[node].inputs
+                kept = frozenset(inputs[place] for place in op.keeps(*network.inputs(network.nodes[node])).inputs)
+                # of equal time-steps, a norm that runs without the neurons after it needs one
+                once = step.once or (
+                    kind == "batch norm" and "neuron" in kinds and not network.nodes[node].output.varies
+                )
+                planned = PlannedStep((node,), inputs, kept, tuple(spent.get(node, ())), once)
+                parts.append(_Part(planned, kind, network.nodes[inputs[0]].output.elements))
+                static |= {node} if once else set()
+            again = step.gives in program.again and all(network.nodes[node].op.repeatable for node in step.nodes)
+            steps.append(_Step(tuple(parts), _at_once(parts, step.once), _at_once(parts[:2], step.once), again))
+        self._steps = tuple(steps)
+        self._lean, self._channels_last = program.lean, program.channels_last
+        self._bits = tuple(
+            (node, width, network.nodes[node].output.elements, node in static) for node, width in program.bits.items()
+        )
+
+    def resolve(self, context: ExecutionContext) -> ExecutionPlan:
+        """The plan for what the program is to run on."""
+        steps: list[PlannedStep] = []
+        for step in self._steps:
+            again = step.again and context.gradients and all(context.module(i).as_built for i in step.whole.nodes)
+            together, kernel = self._together(step, context)
+            if together:
+                first = step.whole if together == len(step.parts) else step.pair
+                steps.append(self._planned(first, step.parts[0], context, kernel, recomputed=again))
+            steps += [
+                self._planned(part.step, part, context, "module", recomputed=again) for part in step.parts[together:]
+            ]
+        return ExecutionPlan(tuple(steps), self._resolve_bits(context))
+
+    def _together(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
+        """How many of the first nodes of a step run in one kernel, and in which; 0: none do."""
+        kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.whole.nodes]
+        if kinds[:2] == ["batch norm", "neuron"]:
+            possible = context.device == "cpu" and context.kernels and not (alone[0] or alone[1])
+            if possible and (self._lean or step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS):
+                return (2 if kinds[2:] and alone[2] else len(kinds)), "norm_neuron"
+        elif len(kinds) > 1 and not (context.module(step.whole.gives).training or alone[0] or alone[1]):
+            return len(kinds), "folded"
+        return 0, "module"
+
+    def _planned(
+        self, step: PlannedStep, first: _Part, context: ExecutionContext, kernel: Kernel, *, recomputed: bool
+    ) -> PlannedStep:
+        """A step as it runs, with what its first node does to save memory."""
+        once = step.once and context.static
+        large = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
+        saves = large and not context.compiling and context.module(first.step.gives).ours
+        return PlannedStep(
+            step.nodes,
+            step.operands,
+            step.keeps,
+            step.spent,
+            once,
+            kernel,
+            recomputed,
+            frees_input=saves and first.kind == "convolution" and context.gradients,
+            byte_places=saves
+            and first.kind == "max pooling"
+            and self._channels_last
+            and context.device == "cpu"
+            and context.kernels,
+        )
+
+    def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:
+        if context.device != "cpu" or not context.kernels or not context.gradients or context.compiling:
+            return {}
+        samples = {True: context.N if context.static else context.T * context.N, False: context.T * context.N}
+        return {
+            node: width
+            for node, width, elements, once in self._bits
+            if self._lean or elements * samples[once] >= LARGE_VALUE_ELEMENTS
+        }
+
+
+def plan_execution(program: Program, context: ExecutionContext) -> ExecutionPlan:
+    """How a program runs on something; to ask more than once, keep its :class:`PlanOutline`."""
+    return PlanOutline(program).resolve(context)
+
+
+def _kind(op: Op) -> PartKind:
+    match op:
+        case Conv():
+            return "convolution"
+        case MaxPool() if op.kernel[0] * op.kernel[1] <= MAX_BYTE_PLACES:
+            return "max pooling"
+        case BatchNorm():
+            return "batch norm"
+        case LinearNeuron():
+            return "neuron"
+        case Join():
+            return "join"
+    return "other"
+
+
+def _at_once(parts: Sequence[_Part], once: bool) -> PlannedStep:  # noqa: FBT001 -- private
+    """The step of some nodes, in which the values between them are never there."""
+    nodes = [part.step.gives for part in parts]
+    return PlannedStep(
+        tuple(nodes),
+        tuple(i for part in parts for i in part.step.operands if i not in nodes),
+        frozenset(i for part in parts for i in part.step.keeps if i not in nodes),
+        tuple(i for part in parts for i in part.step.spent if i not in nodes[:-1]),
+        once,
+    )
