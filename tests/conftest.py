@@ -5,7 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+
+from tests.effort import register_profiles
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, and threads that
 # wait for each other take more time than they save, most of all alongside other processes
@@ -15,8 +16,7 @@ if "SEWDSL_TEST_GPUS" not in os.environ:  # processes of xdist inherit what the 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # golden numbers are a CPU's, and so are two processes on one machine; what
 # tests a GPU runs in a process that ``tests.gpu.environment`` shows it to
 
-settings.register_profile("sewdsl", deadline=None, derandomize=True)
-settings.load_profile("sewdsl")
+register_profiles()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts so what it runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and children of the tests would inherit it

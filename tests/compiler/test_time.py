@@ -13,10 +13,11 @@ from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
 from sewdsl.syntax.limits import DEFAULT_LIMITS
+from tests.effort import share
 
-SECONDS = 30
-"""Of processor time, on a machine that does other things too; each takes three or less."""
-SIZE = DEFAULT_LIMITS.source_bytes
+SIZE = share(DEFAULT_LIMITS.source_bytes)
+SECONDS = 30 * SIZE // DEFAULT_LIMITS.source_bytes
+"""Of processor time, on a machine that does other things too; each takes a tenth of it or less."""
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"
 
 

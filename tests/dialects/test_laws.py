@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from random import Random
 from time import process_time
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sewdsl import Compilation, load, read
@@ -14,6 +14,7 @@ from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_compact
 from sewdsl.syntax.printer import print_expression
 from sewdsl.syntax.tree import Body
+from tests.effort import examples
 
 TOKENS = (
     *("128C3", "4c3", "4C1", "4C2", "0C3", "4C3S2P1", "4Conv3(Encoding)", "C3", "c32k3", "99999999999C3"),
@@ -71,7 +72,7 @@ def check(compilation: Compilation, source: Source) -> None:
 
 
 @given(st.randoms(use_true_random=True), asked)
-@settings(max_examples=20, deadline=None)
+@examples(12)
 def test_a_text_has_a_body_or_an_error(random: Random, conventions: Conventions) -> None:
     """Of 10,000 texts of random tokens."""
     for _ in range(500):
@@ -84,14 +85,14 @@ def test_a_text_has_a_body_or_an_error(random: Random, conventions: Conventions)
 
 
 @given(noise | chains | st.text(max_size=40) | st.text("0123456789xC-*(){}", max_size=40), asked)
-@settings(max_examples=500, deadline=2000)
+@examples(100)
 def test_a_text_is_a_network_or_an_error(text: str, conventions: Conventions) -> None:
     source = Source("t", text)
     check(read(source, input="2x12x12", dialect=option(conventions)), source)
 
 
 @given(chains, asked)
-@settings(max_examples=300, deadline=None)
+@examples(75)
 def test_ours_is_the_same_network(text: str, conventions: Conventions) -> None:
     """The translation, printed and read again, is what the text is."""
     diagnostics = Diagnostics()

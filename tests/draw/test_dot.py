@@ -15,6 +15,7 @@ import sewdsl
 from sewdsl.compiler import shipped_networks
 from sewdsl.draw import dot
 from sewdsl.ir.network import Network
+from tests.effort import representatives
 
 if TYPE_CHECKING:
     from tests.draw.conftest import Drawing
@@ -32,7 +33,7 @@ def loadable(name: str) -> bool:
     return True
 
 
-NAMES = [*STRINGS, *(name for name in shipped_networks() if loadable(name))]
+NAMES = [*STRINGS, *representatives(name for name in shipped_networks() if loadable(name))]
 SOME = [*STRINGS, "sew-resnet-18", "sew-resnet-152", "7b-net-spiking", "lif-net-dvs-gesture", "tdbn-resnet-19"]
 HOSTILE = [
     '"',

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from editors.textmate import LANGUAGE, PATH, text
 from sewdsl.highlight.token_styles import LOOKS
 from sewdsl.source import Source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.printer import print_document
+from tests.effort import examples
 from tests.highlight.corpus import files, strings
 from tests.highlight.engine import BUILT, Scopes, python, vscode
 from tests.syntax.strategies import documents
@@ -62,7 +63,7 @@ def test_every_text_looks_as_the_compiler_reads_it(engine: Callable[[list[str]],
 
 
 @given(documents.map(print_document))
-@settings(max_examples=50)
+@examples(25)
 def test_every_file_in_canonical_form_does(written: str) -> None:
     (scopes,) = python([written])
     assert runs(written, scopes) == runs(written, expected(written))

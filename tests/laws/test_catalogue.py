@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import sewdsl
@@ -12,6 +12,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op, Surrogate
 from sewdsl.ir.signal import ValueRange
 from sewdsl.ops import catalogue
+from tests.effort import examples
 from tests.laws.strategies import NETWORKS
 
 
@@ -94,7 +95,7 @@ def test_every_kind_is_described(name: str) -> None:
     assert name == "input" or "In a network:" in text
 
 
-@settings(max_examples=120)
+@examples(50)
 @given(NETWORKS, st.integers(1, 3), st.booleans())
 def test_inferred_is_computed(text: str, steps: int, static: bool) -> None:  # noqa: FBT001 -- given by hypothesis
     """Shapes, ranges and parameters known without torch are those of the module, at every node."""

@@ -1,7 +1,7 @@
 """Whatever is typed, there is a network or a diagnostic; never a traceback."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import sewdsl
@@ -10,6 +10,7 @@ from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.op import Op
 from sewdsl.ops import catalogue
+from tests.effort import examples
 from tests.laws.strategies import NETWORKS, TOKENS
 
 
@@ -27,13 +28,13 @@ def holds(text: str, **options: object) -> None:
         assert "Traceback" not in diagnostic.message
 
 
-@settings(max_examples=10_000)
+@examples(1000)
 @given(TOKENS)
 def test_random_tokens(tokens: list[str]) -> None:
     holds("".join(tokens), input="2x16x16")
 
 
-@settings(max_examples=1_000)
+@examples(200)
 @given(
     TOKENS,
     st.sampled_from(["body ", "block A(c) = ", "neuron ", "train on digits {", "expect parameters ", "use ", ""]),
@@ -42,7 +43,7 @@ def test_random_files(tokens: list[str], keyword: str) -> None:
     holds("sewdsl 1\ninput 2x16x16\n" + keyword + "".join(tokens))
 
 
-@settings(max_examples=500)
+@examples(100)
 @given(st.text(max_size=60))
 def test_random_text(text: str) -> None:
     holds("c4k3-" + text, input="2x16x16")
@@ -56,7 +57,7 @@ VALUES = st.one_of(
 """Numbers and sizes of all forms, most of which no argument takes."""
 
 
-@settings(max_examples=1_000)
+@examples(200)
 @given(
     st.sampled_from(
         [(n, letter) for n, kind in catalogue().items() if issubclass(kind, Op) for letter in kind.letters()]
@@ -69,7 +70,7 @@ def test_compact_arguments(argument: tuple[str, str], value: str, first: str) ->
     holds(f"c4k3-{kind}{first}{letter}{value}-FC2", input="2x8x8")
 
 
-@settings(max_examples=1_000)
+@examples(200)
 @given(
     VALUES,
     st.sampled_from(["default", "compact", "named", "formula", "override"]),
@@ -83,7 +84,7 @@ def test_values_of_a_parameter(value: str, given_as: str, expression: str) -> No
     holds(f"sewdsl 1\ninput 2x8x8\nneuron IF\n{blocks}\nbody B {call}\n", set=changes)
 
 
-@settings(max_examples=300)
+@examples(75)
 @given(
     st.text(max_size=20),
     st.sampled_from(["input", "steps", "neuron", "join", "init", "train.epochs", "neuron.tau", "x.y"]),
@@ -92,7 +93,7 @@ def test_random_overrides(value: str, key: str) -> None:
     holds("c4k3-BN-IF", input="2x8x8", set={key: value})
 
 
-@settings(max_examples=500)
+@examples(100)
 @given(NETWORKS)
 def test_fixes_apply(text: str) -> None:
     """A text with a lost hyphen is fixed to one that says nothing of it."""
@@ -104,7 +105,7 @@ def test_fixes_apply(text: str) -> None:
     assert apply_fixes(found, compilation.found.source) == text
 
 
-@settings(max_examples=300)
+@examples(75)
 @given(NETWORKS)
 def test_json(text: str) -> None:
     network = sewdsl.read(text, input="2x16x16").network

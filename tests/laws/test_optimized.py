@@ -9,7 +9,7 @@ from itertools import cycle
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sewdsl.ir.network import Network
@@ -17,6 +17,7 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import LEVELS, PASSES, Program, optimize_program, plan
 from sewdsl.passes.program import Pass
 from sewdsl.snn import kernels
+from tests.effort import examples
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, HALF, MIXED, SINGLE, Numbers, build, differences, expected, run
 
@@ -56,7 +57,7 @@ def made(drawn: Drawn, level: int, *, training: bool, numbers: Numbers = DOUBLE)
 
 @pytest.mark.parametrize("kernel", ["fastest", "reference"])
 @pytest.mark.parametrize("change", CHANGES)
-@settings(max_examples=25)
+@examples(12)
 @given(drawn=drawn_nets, numbers=st.sampled_from([DOUBLE, SINGLE]), training=trainings)
 def test_same_outputs_gradients_and_statistics(
     change: str, kernel: kernels.Choice, drawn: Drawn, numbers: Numbers, *, training: bool
@@ -70,7 +71,7 @@ def test_same_outputs_gradients_and_statistics(
     assert not wrong
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(drawn=drawn_nets, level=levels)
 def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None:
     stream, state, found = made(drawn, level, training=False).stream(), None, []
@@ -83,7 +84,7 @@ def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None
     assert not wrong
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(drawn=drawn_nets, level=levels, numbers=st.sampled_from([DOUBLE, HALF, MIXED]), training=trainings)
 def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) -> None:
     program = optimize_program(drawn.network, level)
@@ -94,7 +95,7 @@ def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers:
     assert list(differences(packed, plain, 0)) == []
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(
     drawn=drawn_nets,
     level=levels,
@@ -117,7 +118,7 @@ def test_what_is_computed_again_is_the_same_to_the_bit(
     assert list(differences(computed, kept, 0)) == []
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(drawn=drawn_nets, level=levels, training=trainings)
 def test_a_copy_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bool) -> None:
     model = made(drawn, level, training=training)
@@ -125,7 +126,7 @@ def test_a_copy_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bo
     assert list(differences(run(other, drawn, DOUBLE), run(model, drawn, DOUBLE), 0)) == []
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(drawn=drawn_nets, level=levels, training=trainings)
 def test_without_gradients_the_output_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bool) -> None:
     wanted = run(made(drawn, level, training=training), drawn, DOUBLE)
@@ -134,7 +135,7 @@ def test_without_gradients_the_output_is_the_same_to_the_bit(drawn: Drawn, level
     assert list(differences(found, wanted._replace(gradients={}), 0)) == []
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(drawn=drawn_nets, level=levels, numbers=st.sampled_from([HALF, MIXED]), training=trainings)
 def test_16_bits(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) -> None:
     """Every number is one, and in the format that it has without passes."""

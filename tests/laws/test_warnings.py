@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -21,6 +21,7 @@ from sewdsl.ir.op import Join, Neuron
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn import kernels
 from sewdsl.snn.runtime import Runtime
+from tests.effort import examples
 
 SURROGATES = st.sampled_from(
     (
@@ -142,7 +143,7 @@ ROUNDED = 1.06
 """Numbers are printed with two digits."""
 
 
-@settings(max_examples=15)
+@examples(10)
 @given(network=networks(), seed=st.integers(0, 1000))
 def test_gradients_vanish_and_explode_as_is_said(network: Network, seed: int) -> None:
     model = None
@@ -160,7 +161,7 @@ def test_gradients_vanish_and_explode_as_is_said(network: Network, seed: int) ->
     assume(model)
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(network=networks())
 def test_blocks_pass_spikes_on_unless_it_is_said_that_they_do_not(network: Network) -> None:
     said = {(d.path, d.span): d.message for d in no_identity_mapping.check(network, whole=True)}
@@ -191,7 +192,7 @@ POOLED = st.builds(
 )
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(pool=POOLED, height=st.integers(4, 12), width=st.integers(4, 12))
 def test_pooling_reads_all_but_what_is_said(pool: str, height: int, width: int) -> None:
     """Of rows and columns at the end; the mean and the maximum of a window depend on nothing else."""

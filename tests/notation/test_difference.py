@@ -9,7 +9,7 @@ from random import Random
 from time import process_time
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
@@ -23,6 +23,7 @@ from sewdsl.notation.align import Alignment, unroll_parts
 from sewdsl.notation.compact_text import body_items
 from sewdsl.notation.network_diff import diff_networks, part_nodes
 from sewdsl.source import Source
+from tests.effort import examples
 from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import CALLS, MAPS, NETWORKS, NEURONS, sequences
 from tests.notation.handmade import shuffled
@@ -41,7 +42,7 @@ def body(one: Network, other: Network) -> list[tuple[str, str, str, str, tuple[t
     return [(change.before, change.after, change.where, change.node, change.copies) for change in found]
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(nets(), nets())
 def test_equal_networks(drawn: Drawn, another: Drawn) -> None:
     """Nothing is said exactly where header, body and recipe are the same, whatever nodes are called."""
@@ -52,7 +53,7 @@ def test_equal_networks(drawn: Drawn, another: Drawn) -> None:
     assert bool(diff_networks(one, other)) == bool(diff_networks(other, one)) == (not same)
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(NETWORKS, NETWORKS)
 def test_alignment_keeps_both(one: str, other: str) -> None:
     """Side by side, both sequences are all there, in order; apart from calls that were opened."""
@@ -66,7 +67,7 @@ def test_alignment_keeps_both(one: str, other: str) -> None:
         assert nodes == list(range(1, len(network)))
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(ITEMS, st.data())
 def test_one_layer_more_is_one_change(items: list[str], data: st.DataObject) -> None:
     """Wherever it comes in, also within what had a name, and whatever moves after it."""

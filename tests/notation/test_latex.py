@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import sewdsl
@@ -13,6 +13,7 @@ from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text
 from sewdsl.notation.latex import latex, tex
+from tests.effort import examples, representatives
 from tests.laws.drawn import Drawn, nets
 from tests.notation.figures import balanced
 from tests.notation.test_laws import LIBRARIES
@@ -53,12 +54,12 @@ def test_joins_and_words_that_would_be_hyphenated() -> None:
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped_networks()) - LIBRARIES))
+@pytest.mark.parametrize("name", representatives(set(shipped_networks()) - LIBRARIES))
 def test_shipped_networks(name: str) -> None:
     holds(sewdsl.load(name))
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(nets())
 def test_random_networks(drawn: Drawn) -> None:
     holds(drawn.network)

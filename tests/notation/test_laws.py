@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import sewdsl
@@ -14,6 +14,7 @@ from sewdsl.notation.compact_text import body_unfolded
 from sewdsl.notation.item_text import items_text as text_of
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
+from tests.effort import examples, representatives
 from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import NETWORKS
 from tests.notation.handmade import shuffled
@@ -34,13 +35,13 @@ def holds(network: Network, seed: int = 0) -> None:
     assert write_net(shuffled(network, seed)) == handmade
 
 
-@settings(max_examples=90, deadline=None)
+@examples(30)
 @given(nets())
 def test_random_networks(drawn: Drawn) -> None:
     holds(drawn.network, drawn.seed)
 
 
-@settings(max_examples=90, deadline=None)
+@examples(30)
 @given(NETWORKS, st.sampled_from([None, "PLIF(tau=3.0)", "IF"]), st.integers(0, 99))
 def test_random_texts(text: str, neuron: str | None, seed: int) -> None:
     """Also without a neuron in the header, so that ``SN`` is the one nearest before."""
@@ -57,7 +58,7 @@ NUMBERS = st.one_of(
 NAMES = st.text(st.characters(exclude_characters='"\r\n', exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=90, deadline=None)
+@examples(30)
 @given(NAMES, st.lists(NUMBERS, min_size=4, max_size=4), NAMES)
 def test_numbers_in_every_form_and_names_of_any_characters(name: str, numbers: list[str], source: str) -> None:
     """What a file says outside of its body, if ``check`` takes it, is taken again when it is written back."""
@@ -74,6 +75,6 @@ def test_numbers_in_every_form_and_names_of_any_characters(name: str, numbers: l
     assert again.name == name
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped_networks()) - LIBRARIES))
+@pytest.mark.parametrize("name", representatives(set(shipped_networks()) - LIBRARIES))
 def test_shipped_networks(name: str) -> None:
     holds(sewdsl.load(name))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 import sewdsl
 from sewdsl.compiler import shipped_networks
@@ -26,13 +26,14 @@ from sewdsl.notation.tikz.box_text import BoxTexts
 from sewdsl.notation.tikz.picture import Picture
 from sewdsl.notation.tikz.styles import style_preamble
 from sewdsl.source import Source
+from tests.effort import examples, representatives
 from tests.laws.drawn import Drawn, nets
 from tests.notation.figures import figures
 from tests.notation.same import anonymous
 from tests.notation.test_laws import LIBRARIES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tikz"
-NAMES = sorted(set(shipped_networks()) - LIBRARIES)
+NAMES = representatives(set(shipped_networks()) - LIBRARIES)
 OWN = """sewdsl 1
 block Stage(c) = {SEW Block (c$(c))}*2-MPk2
 block Odd One(c=in) = ADD[c$(c)k3-BN-SN-ADD[c$(c)k3-BN-SN | id]-c$(c)k1-BN | APk1-c$(c)k1]-SN
@@ -74,7 +75,7 @@ def shows(network: Network) -> None:
     assert {numbers[name] for name in figure.negated} == {i for i, n in enumerate(network) if n.op.kind == "IAND"}
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(nets())
 def test_random_networks(drawn: Drawn) -> None:
     shows(drawn.network)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -21,6 +21,7 @@ from sewdsl.passes import LEVELS, Program, optimize_program, plan
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, plan_execution
 from sewdsl.snn import layers
 from sewdsl.snn.kernels import max_pool, torch_operators
+from tests.effort import examples
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, run
 
@@ -92,7 +93,7 @@ def test_every_plan_is_sound(drawn: Drawn, level: int, data: st.DataObject, *, l
         assert not any(step.kernel == "norm_neuron" or step.byte_places for step in found.steps)
 
 
-@settings(max_examples=20)
+@examples(12)
 @given(drawn=nets(), level=st.sampled_from(LEVELS), large=st.sampled_from([1, 300, 2000, 1 << 20]), lean=st.booleans())
 def test_the_forward_pass_does_what_is_planned(drawn: Drawn, level: int, large: int, *, lean: bool) -> None:
     counts = Counter[str]()

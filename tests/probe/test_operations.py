@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from torch import Tensor
 
 import sewdsl
@@ -26,6 +26,7 @@ from sewdsl.probe import (
     random_inputs,
     set_untrained_mode,
 )
+from tests.effort import examples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,7 +162,7 @@ PARTS = ["c3k3-BN-SN", "c4k3s2p0-BN-SN", "c4k2p1g1-SN", "SEW Block", "SEW Block 
 PARTS += ["MPk2s1", "APk2s1", "Spiking Block", "c3k5s3"]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(12)
 @given(parts=st.lists(st.sampled_from(PARTS), max_size=4), direct=st.booleans(), seed=st.integers(0, 9))
 def test_no_bound_is_exceeded(parts: list[str], direct: bool, seed: int) -> None:  # noqa: FBT001 -- drawn
     body = "-".join(["c2k3-BN-SN", *parts, "SN-FC3" if parts[-1:] == ["APk2s1"] else "FC3"])

@@ -1,6 +1,6 @@
 """No text makes syntax raise, and what it reports is usable."""
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sewdsl.compiler.fixing import apply_fixes
@@ -9,6 +9,7 @@ from sewdsl.source import Source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.printer import print_document
+from tests.effort import examples
 from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import fragments
 
@@ -36,7 +37,7 @@ def check(diagnostics: Diagnostics, source: Source) -> None:
 
 
 @given(anything)
-@settings(max_examples=1000)
+@examples(200)
 def test_a_file_is_reported_on_or_parsed(text: str) -> None:
     source, diagnostics = Source("t", text), Diagnostics()
     document = parse(source, diagnostics)
@@ -48,7 +49,7 @@ def test_a_file_is_reported_on_or_parsed(text: str) -> None:
 
 
 @given(anything)
-@settings(max_examples=1000)
+@examples(200)
 def test_a_compact_string_is_reported_on_or_parsed(text: str) -> None:
     source, diagnostics = Source("t", text), Diagnostics()
     document = parse_compact(source, diagnostics)
@@ -100,7 +101,7 @@ def marks(diagnostics: Diagnostics) -> int:
 @given(fragments, st.booleans())
 @example("<\u2192>c32", False)  # noqa: FBT003
 @example("<-\u00ad>c32", False)  # noqa: FBT003
-@settings(max_examples=2000)
+@examples(300)
 def test_no_safe_fix_makes_a_text_worse(text: str, file: bool) -> None:  # noqa: FBT001 -- drawn
     """One by one, and all of them at once as ``check --fix`` applies them."""
     found = said(text, file=file)

@@ -1,10 +1,6 @@
-"""Run folders from anywhere: whatever their files hold, each command gives a result, or a sentence that says why not.
-
-``FUZZ=100 pytest tests/train/test_foreign_runs.py`` tries a hundred times as much.
-"""
+"""Run folders from anywhere: whatever their files hold, each command gives a result, or a sentence that says why."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -15,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -27,11 +23,11 @@ from sewdsl.train.store.list_runs import summarize_run
 from sewdsl.train.store.run_data_path import read_data_path
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import load_record
+from tests.effort import examples
 
 from .conftest import Run
 from .made import NEURONS, finished
 
-FUZZ = int(os.environ.get("FUZZ", "1"))
 HOSTILE: tuple[Any, ...] = (
     0, -1, 1.5, -0.5, nan, inf, -inf, 1e308, 5e-324, 10**6, 2**63, 10**30, 10**4000, True, False, None,
     "", "1", "\0", "\x1b[2J", "\ud800", "x" * 300_000, [], [[]], [nan], {}, {"a": {}}, {"": 1},
@@ -184,7 +180,7 @@ def spoil(made: Path, tmp_path: Path) -> Callable[[str, bytes], RunFolder]:
 
 
 class TestFiles:
-    @settings(max_examples=150 * FUZZ)
+    @examples(50)
     @given(data=st.data())
     def test_what_is_read_is_in_bounds(
         self, made: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -329,7 +325,7 @@ class TestCommands:
         assert (done.exit_code, done.stdout) == (1, "")
         assert done.stderr.startswith(f"error: '{folder.result}' is damaged, or of another version: threads is ")
 
-    @settings(max_examples=20 * FUZZ)
+    @examples(12)
     @given(data=st.data())
     def test_a_result_or_a_sentence(
         self, run: Run, made: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from torch import Tensor
 from typer.testing import CliRunner
 
@@ -23,12 +23,14 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.source import Source
+from tests.effort import examples
 from tests.exchange.onnx.own import announced
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, expected
 
 ALONE = """
 import sys, torch
+from tests.effort import examples
 class Nothing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {"sewdsl", "lightning", "numba"}:
@@ -81,7 +83,7 @@ def test_same_outputs(name: str) -> None:
     assert (y[0] - y[1]).abs().max() > 1e-3  # silence would agree with anything
 
 
-@settings(max_examples=6)
+@examples(4)
 @given(drawn=nets())
 def test_same_outputs_of_random_networks(drawn: Drawn) -> None:
     direct = dict(drawn.settings)["encode"] == "direct"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.read.nir import read_graph
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.passes import Program
+from tests.effort import examples
 from tests.exchange.incoming.run import given as outputs
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, expected
@@ -15,7 +16,7 @@ from tests.laws.outcomes import DOUBLE, build, expected
 drawn_nets = nets()
 
 
-@settings(max_examples=25)
+@examples(12)
 @given(drawn=drawn_nets)
 def test_comes_back(drawn: Drawn) -> None:
     model = build(drawn, Program.of(drawn.network)).eval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.execute import NirExecutor
@@ -12,13 +12,14 @@ from sewdsl.ir.op import Neuron
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.neurons.relu import ReLU
 from sewdsl.passes import Program
+from tests.effort import examples
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, expected
 
 drawn_nets = nets()
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(drawn=drawn_nets)
 def test_gives_the_same(drawn: Drawn) -> None:
     model = build(drawn, Program.of(drawn.network)).eval()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from onnx import ModelProto
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import to_onnx
 from sewdsl.passes import Program
+from tests.effort import examples
 from tests.exchange.onnx.running import run
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, SINGLE, Numbers, build, expected
@@ -38,7 +39,7 @@ def in_onnx(model: ModelProto, x: Tensor) -> Tensor:
     [(SINGLE, in_onnxruntime, 2e-4, 1e-5), (DOUBLE, in_onnx, 1e-9, 1e-9)],
     ids=["onnxruntime", "onnx"],
 )
-@settings(max_examples=15)
+@examples(10)
 @given(drawn=drawn_nets)
 def test_same_outputs(
     axis: type[TimeAxis], numbers: Numbers, runner: Runner, tolerance: float, margin: float, drawn: Drawn

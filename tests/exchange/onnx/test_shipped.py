@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,8 +15,8 @@ from sewdsl.exchange.write.onnx.write_model import to_onnx
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
-from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.snn.batch_norm import BatchNorm
+from tests.effort import representatives
 from tests.exchange.nir.settled import watched
 from tests.exchange.onnx.dyadic import dyadic, noise
 from tests.exchange.onnx.running import run
@@ -34,32 +33,16 @@ SMALL = {
 STEPS = 2
 
 
-def _different() -> Iterator[tuple[str, Network]]:
-    """But one of those that are the same up to names, thresholds, and what is for training only."""
-    seen = []
-    for name in sorted(set(shipped_networks()) - LIBRARIES):
-        first, _, _ = name.partition("-")
-        network = sewdsl.load(name, input=SMALL.get(first), steps=1 if first == "resnet" else STEPS)
-        layers = [(_plain(node.op), node.inputs, node.output) for node in network]
-        if layers not in seen:
-            seen.append(layers)
-            yield name, network
+def _small(name: str) -> Network:
+    first, _, _ = name.partition("-")
+    return sewdsl.load(name, input=SMALL.get(first), steps=1 if first == "resnet" else STEPS)
 
 
-def _plain(op: object) -> object:
-    return op.replace(surrogate=Constant(), v_threshold=1.0) if isinstance(op, Neuron) else op
-
-
-NETWORKS = dict(_different())
+NETWORKS = {name: _small(name) for name in representatives(set(shipped_networks()) - LIBRARIES)}
 SPIKING, REAL = (
     [name for name, network in NETWORKS.items() if spiking == any(isinstance(node.op, Neuron) for node in network)]
     for spiking in (True, False)
 )
-
-
-def test_networks_that_stand_for_others_have_their_layers() -> None:
-    others = set(shipped_networks()) - LIBRARIES - set(NETWORKS)
-    assert sorted(others) == ["figure-6", "figure-7", "figure-8", "nmnist", "precision", "sew-resnet-152"]
 
 
 @pytest.mark.parametrize("name", SPIKING)

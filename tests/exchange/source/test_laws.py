@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.passes import Program
+from tests.effort import examples
 from tests.exchange.source.files import SOURCES
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, differences, expected, run
@@ -35,7 +36,7 @@ class Sequence:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@settings(max_examples=40)
+@examples(20)
 @given(drawn=nets(), training=st.booleans())
 def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, training: bool) -> None:
     try:
@@ -56,7 +57,7 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
     assert not wrong
 
 
-@settings(max_examples=15)
+@examples(10)
 @given(drawn=nets())
 def test_same_readout(drawn: Drawn) -> None:
     ours = build(drawn, Program.of(drawn.network)).eval()

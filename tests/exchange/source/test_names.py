@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import sewdsl
@@ -16,6 +16,7 @@ from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
 from sewdsl.source import Source, Span
+from tests.effort import examples
 from tests.exchange.source.files import SOURCES
 
 HOSTILE = (
@@ -68,7 +69,7 @@ def code(text: str) -> str:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@settings(max_examples=20)
+@examples(12)
 @given(name=TEXTS, file=TEXTS)
 def test_the_name_of_a_network(dialect: str, name: str, file: str) -> None:
     source = Source(file, f"{name}\nbody c4k3")
@@ -95,7 +96,7 @@ def renamed(network: Network, label: str, key: str) -> Network:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@settings(max_examples=20)
+@examples(12)
 @given(label=TEXTS, key=st.text(min_size=1, max_size=20).filter(lambda key: "." not in key))
 @example(label="Block", key="__class")
 @example(label="Block", key="3x3")

@@ -14,9 +14,10 @@ import sewdsl
 from sewdsl.compiler import shipped_networks
 from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.network import Network
+from tests.effort import representatives
 from tests.exchange.source.files import DOUBLE, SOURCES, outcome, same
 
-NETWORKS = [name for name in shipped_networks() if sewdsl.read(name).network is not None]
+NETWORKS = representatives(name for name in shipped_networks() if sewdsl.read(name).network is not None)
 SIDES = (16, 32, 64, 128)
 NARROWER = 16
 

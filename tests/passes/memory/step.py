@@ -1,5 +1,6 @@
-"""What the process takes for a training step, as JSON: ``python step.py '{"spec": …}'``, in a process of its own."""
+"""What a process takes for training steps, as JSON: ``python step.py '[{"spec": …}, …]'``, in a process of its own."""
 
+import gc
 import json
 import os
 import sys
@@ -41,7 +42,7 @@ class Watch(Thread):
 
 def measure(job: dict[str, Any]) -> dict[str, int]:
     """Predicted and measured bytes of a step with momentum, weights left out of both."""
-    return_freed_memory()
+    return_freed_memory()  # what one step took is no part of the next
     import torch  # noqa: PLC0415 -- after the allocator's settings
 
     from sewdsl.lower import lower  # noqa: PLC0415
@@ -63,7 +64,8 @@ def measure(job: dict[str, Any]) -> dict[str, int]:
         loss.backward()
         optimizer.step()
 
-    step(2, shape and (1,))  # compiles kernels, and lets torch make what it makes once
+    gc.collect()
+    step(job.get("first", 2), shape and (1,))  # compiles kernels, and lets torch make what it makes once
     optimizer.zero_grad()
     weights = predicted.sizes.standing["weights"]
     before = resident() - weights  # the momentum is there already
@@ -73,4 +75,4 @@ def measure(job: dict[str, Any]) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(json.loads(sys.argv[1]))))  # noqa: T201 -- what it is for
+    print(json.dumps([measure(job) for job in json.loads(sys.argv[1])]))  # noqa: T201 -- what it is for

@@ -3,10 +3,11 @@
 from itertools import chain, combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sewdsl.passes.memory.choose_recomputation import SavingTarget, min_cost_cover
+from tests.effort import examples
 
 THINGS = range(6)
 
@@ -22,7 +23,7 @@ def problems(draw: st.DrawFn) -> tuple[dict[int, int], list[SavingTarget]]:
     return costs, needs
 
 
-@settings(max_examples=150, deadline=None)
+@examples(50)
 @given(problems())
 def test_beside_every_set(problem: tuple[dict[int, int], list[SavingTarget]]) -> None:
     costs, needs = problem

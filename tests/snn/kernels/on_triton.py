@@ -10,10 +10,11 @@ import os
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import cuda_neuron, torch_operators
+from tests.effort import examples
 from tests.snn.kernels.cases import SURROGATES, Case, assert_same, cases, current, make, run
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -31,7 +32,7 @@ def placed(case: Case) -> Case:
     return Case(case.spec, case.x_TN.to(device), None if case.v_N is None else case.v_N.to(device))
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(cases().filter(lambda case: case.x_TN.dtype != torch.float64))
 def test_kernels_do_what_the_reference_does(case: Case) -> None:
     assert_same(placed(case), 1e-6)

@@ -6,12 +6,13 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from torch import Tensor
 
 from sewdsl.ir.op import Neuron
 from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
+from tests.effort import examples
 from tests.snn.kernels.cases import (
     FORMATS,
     LAYOUTS,
@@ -28,7 +29,7 @@ from tests.snn.kernels.cases import (
 TOLERANCES = {torch.float64: 1e-12}
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(cases())
 def test_kernels_do_what_the_reference_does(case: Case) -> None:
     assert_same(case, TOLERANCES.get(case.x_TN.dtype, 1e-6))

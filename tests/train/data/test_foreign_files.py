@@ -1,7 +1,4 @@
-"""Files of samples from anywhere: whatever they hold, they are read or refused, in little memory.
-
-``FUZZ=100 pytest tests/train/data/test_foreign_files.py`` tries a hundred times as much.
-"""
+"""Files of samples from anywhere: whatever they hold, they are read or refused, in little memory."""
 
 import os
 import re
@@ -16,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -25,11 +22,11 @@ from sewdsl.train.data.dataset import DataError, DataOptions
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.image_samples import ImageFiles
 from sewdsl.train.data.numpy_files import MAX_UNPACKED
+from tests.effort import examples
 from tests.train.data import writers
 from tests.train.data.writers import some_events
 
 ROOT = Path(__file__).parents[3]
-FUZZ = int(os.environ.get("FUZZ", "1"))
 STEPS, SHAPE = 3, (2, 34, 34)
 FRAMES = np.random.default_rng(0).integers(0, 3, (STEPS, *SHAPE)).astype(np.float64)
 TRIALS = "class,start,end\n1,2,30000\n3,30000,60000\n"
@@ -148,7 +145,7 @@ def test_read_or_refused(kind: Kind, tmp_path: Path) -> None:
     good = path.read_bytes()
     kind.read(path)
 
-    @settings(max_examples=60 * FUZZ)
+    @examples(25)
     @given(data=damaged(good))
     def read(data: bytes) -> None:
         path.write_bytes(data)
@@ -253,6 +250,7 @@ import numpy, PIL.Image, PIL.PngImagePlugin
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.image_samples import ImageFiles
 from sewdsl.train.data.dataset import DataError
+from tests.effort import examples
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 now = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmSize" in line)
 resource.setrlimit(resource.RLIMIT_AS, (1024 * now + limit, 1024 * now + limit))

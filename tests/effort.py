@@ -1,0 +1,79 @@
+"""How much the tests try: ``pytest --hypothesis-profile dev``, ``ci``, which is the default, or ``deep``.
+
+``dev`` looks at a few examples of everything, ``deep`` at many, at whole shipped texts and at every shipped network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from hypothesis import settings
+
+from sewdsl.compiler import load
+from sewdsl.ir.network import Network
+
+FACTORS = {"dev": 0.1, "ci": 1.0, "deep": 20.0}
+"""How many examples a profile looks at, as a multiple of those of ``ci``."""
+
+
+def register_profiles() -> None:
+    """Makes the profiles known to hypothesis; without a word about it, ``ci`` is in force."""
+    for name, factor in FACTORS.items():
+        settings.register_profile(name, deadline=None, derandomize=True, max_examples=int(50 * factor))
+    settings.load_profile("ci")
+
+
+def factor() -> float:
+    """That of the profile in force."""
+    return FACTORS.get(settings.get_current_profile_name(), 1.0)
+
+
+def examples(count: int) -> settings:
+    """Settings for a test that looks at so many examples in ``ci``."""
+    return settings(max_examples=max(1, round(count * factor())))
+
+
+def share(size: int) -> int:
+    """A size that only ``deep`` takes in full: a quarter of it, for a law that is about growth."""
+    return size if factor() > 1 else size // 4
+
+
+def representatives(names: Iterable[str]) -> list[str]:
+    """Of shipped networks, few that have all that any of them has; for ``deep``, all of them.
+
+    That is: every kind with what it follows and with its arguments, and every setting of a header.
+    """
+    names = sorted(names)
+    if factor() > 1:
+        return names
+    left, chosen = {name: _features(name) for name in names}, []
+    while any(left.values()):
+        best = max(left, key=lambda name: (len(left[name]), -len(_network(name))))
+        chosen.append(best)
+        found = left[best]
+        left = {name: features - found for name, features in left.items()}
+    return sorted(chosen)
+
+
+@cache
+def _network(name: str) -> Network:
+    return load(name)
+
+
+def _features(name: str) -> frozenset[tuple[str, ...]]:
+    """What a reader, writer or printer of a network may get wrong."""
+    network = _network(name)
+    settings = network.settings.model_dump(exclude={"input", "steps"})
+    edges = {
+        (network.nodes[i].op.kind, node.op.kind, str(place))
+        for node in network.nodes
+        for place, i in enumerate(node.inputs)
+    }
+    arguments = {
+        (node.op.kind, name)
+        for node in network.nodes
+        for name, field in type(node.op).model_fields.items()
+        if getattr(node.op, name) != field.get_default(call_default_factory=True)
+    }
+    return frozenset({(name, str(value)) for name, value in settings.items()} | edges | arguments)
