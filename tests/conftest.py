@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.effort import register_profiles
+from tests.slow import function, slow_tests
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, and threads that
 # wait for each other take more time than they save, most of all alongside other processes
@@ -32,9 +33,16 @@ LONGEST = (
 """Files that take a minute or more, the longest first."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest takes out what -m does not ask for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with the files that take longest: each is one process's, and none is to end long after the others."""
-    folder = Path(__file__).parent
+    """Marks the slow tests, see :mod:`tests.slow`, and begins with the files that take longest.
+
+    Each file is one process's, and none is to end long after the others.
+    """
+    folder, slow = Path(__file__).parent, slow_tests()
+    for item in items:
+        if function(item.nodeid) in slow:
+            item.add_marker(pytest.mark.slow)
     order = {folder / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
 

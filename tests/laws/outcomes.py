@@ -70,8 +70,8 @@ def build(drawn: Drawn, program: Program, numbers: Numbers = DOUBLE) -> SpikingN
     return model
 
 
-def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers) -> Outcome:
-    """Forward and backward, for random gradients of the output."""
+def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers, *, nudge: float = 0.0) -> Outcome:
+    """Forward and backward, for random gradients of the output, each off by about a share ``nudge`` of it."""
     x = drawn.x.to(numbers.dtype).requires_grad_()
     torch.manual_seed(drawn.seed)  # for dropout
     try:
@@ -80,7 +80,8 @@ def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers) -> Outcome:
     except ValueError as error:
         return Outcome(x.detach(), {}, {}, str(error))
     if y.requires_grad:
-        y.backward(drawn.random(*y.shape, salt=2).to(y.dtype))
+        g = drawn.random(*y.shape, salt=2) * (1 + nudge * drawn.random(*y.shape, salt=3))
+        y.backward(g.to(y.dtype))
     gradients = {"the input": x.grad, **{name: weight.grad for name, weight in model.named_parameters()}}
     return Outcome(y.detach(), gradients, copy.deepcopy(model.state_dict()))
 

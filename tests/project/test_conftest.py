@@ -1,10 +1,15 @@
 """The tests run alike wherever they are started."""
 
+import re
 import runpy
 import signal
 from pathlib import Path
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+from tests import slow
+from tests.slow import slow_tests
+
+ROOT = Path(__file__).parents[2]
+CONFTEST = ROOT / "tests" / "conftest.py"
 
 
 def test_interrupts_are_heard_in_the_background() -> None:
@@ -24,3 +29,28 @@ def test_whoever_hears_interrupts_goes_on_to_do_so() -> None:
         assert signal.getsignal(signal.SIGINT) is print
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_slow_tests_exist() -> None:
+    for name in slow_tests():
+        path, *names = name.split("::")
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert all(re.search(rf"\b(def|class) {each}\b", text) for each in names), name
+
+
+def test_times_become_a_list(tmp_path: Path) -> None:
+    """A case that takes long, or many that take long together."""
+    cases = {
+        "test_one": [0.2],
+        "test_two": [0.1] * 31,
+        "test_three": [0.1] * 29,
+        "test_four": [0.5, 0.0, 0.0, 0.0],
+    }
+    rows = [
+        f'<testcase classname="tests.project.test_conftest" name="{name}[{i}]" time="{seconds}"/>'
+        for name, each in cases.items()
+        for i, seconds in enumerate(each)
+    ]
+    report = tmp_path / "times.xml"
+    report.write_text(f"<testsuite>{''.join(rows)}</testsuite>", encoding="utf-8")
+    assert slow.measure(report) == [f"tests/project/test_conftest.py::{name}" for name in ("test_one", "test_two")]

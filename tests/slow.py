@@ -1,0 +1,52 @@
+"""Which tests are slow: ``pytest --junit-xml=times.xml && python -m tests.slow times.xml`` writes it down anew.
+
+A test function is slow if a case of it takes more than a sixth of a second on average, or all cases more than three
+seconds. ``pytest -m "not slow"`` leaves it out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+LIST = Path(__file__).with_name("slow.txt")
+CASE, TOGETHER = 1 / 6, 3.0
+"""Seconds."""
+
+
+def slow_tests() -> frozenset[str]:
+    """The slow test functions: ``tests/a/test_b.py::test_c``."""
+    return frozenset(LIST.read_text(encoding="utf-8").split())
+
+
+def function(nodeid: str) -> str:
+    """The function of a test, without the case."""
+    return nodeid.partition("[")[0]
+
+
+def measure(report: Path) -> list[str]:
+    """The slow test functions of a report of pytest."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 -- pytest's own
+        parts = str(case.get("classname")).split(".")
+        classes = [part for part in parts if part[0].isupper()]
+        path = "/".join(parts[: len(parts) - len(classes)]) + ".py"
+        name = "::".join([path, *classes, function(str(case.get("name")))])
+        times[name].append(float(case.get("time", 0)))
+    return sorted(
+        name
+        for name, seconds in times.items()
+        if _is_file(name) and (sum(seconds) > TOGETHER or sum(seconds) / len(seconds) > CASE)
+    )
+
+
+def _is_file(name: str) -> bool:
+    """Whether a test is one of a file of tests; doctests are not."""
+    return (LIST.parents[1] / name.partition("::")[0]).is_file()
+
+
+if __name__ == "__main__":
+    found = measure(Path(sys.argv[1]))
+    LIST.write_text("".join(f"{name}\n" for name in found), encoding="utf-8")
