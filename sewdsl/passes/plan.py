@@ -176,9 +176,7 @@ class PlanOutline:
                 op, inputs = network.nodes[node].op, network.nodes[node].inputs
                 kept = frozenset(inputs[place] for place in op.keeps(*network.inputs(network.nodes[node])).inputs)
                 # of equal time-steps, a norm that runs without the neurons after it needs one
-                once = step.once or (
-                    kind == "batch norm" and "neuron" in kinds and not network.nodes[node].output.varies
-                )
+                once = step.once or (kind == "batch norm" and "neuron" in kinds and static.issuperset(inputs))
                 planned = PlannedStep((node,), inputs, kept, tuple(spent.get(node, ())), once)
                 parts.append(_Part(planned, kind, network.nodes[inputs[0]].output.elements))
                 static |= {node} if once else set()
@@ -220,8 +218,9 @@ class PlanOutline:
     ) -> PlannedStep:
         """A step as it runs, with what its first node does to save memory."""
         once = step.once and context.static
-        large = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
-        saves = large and not context.compiling and context.module(first.step.gives).ours
+        saves = False
+        if not context.compiling and context.module(first.step.gives).ours:  # torch's compiler plans memory by itself
+            saves = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
         return PlannedStep(
             step.nodes,
             step.operands,

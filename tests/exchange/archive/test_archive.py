@@ -30,7 +30,6 @@ from tests.laws.outcomes import DOUBLE, build, expected
 
 ALONE = """
 import sys, torch
-from tests.effort import examples
 class Nothing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {"sewdsl", "lightning", "numba"}:

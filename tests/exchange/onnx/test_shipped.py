@@ -74,7 +74,7 @@ def test_networks_that_do_not_spike(name: str) -> None:
 @pytest.mark.parametrize("name", ["7b-net", "sew-resnet-18"])
 def test_weights_of_every_sort(name: str) -> None:
     """Where sums are rounded, of ten thousand spikes one may be another."""
-    network = NETWORKS[name]
+    network = _small(name)
     x = noise(network, STEPS)
     model = used(network, x)
     with torch.no_grad(), watched(model) as spikes:
@@ -88,7 +88,7 @@ def test_weights_of_every_sort(name: str) -> None:
 @pytest.mark.parametrize("name", ["tiny", "7b-net-and", "cifar10-net-spiking", "tdbn-resnet-19"])
 def test_unrolled(name: str) -> None:
     """The same to the bit, without a loop."""
-    network = NETWORKS[name]
+    network = _small(name)
     model, x = dyadic(network), noise(network, STEPS)
     unrolled = to_onnx(model, UnrolledTime)
     assert not any(node.op_type == "Scan" for node in unrolled.graph.node)
