@@ -250,7 +250,6 @@ import numpy, PIL.Image, PIL.PngImagePlugin
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.image_samples import ImageFiles
 from sewdsl.train.data.dataset import DataError
-from tests.effort import examples
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 now = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmSize" in line)
 resource.setrlimit(resource.RLIMIT_AS, (1024 * now + limit, 1024 * now + limit))
