@@ -174,6 +174,8 @@ def test_what_is_not_ours_is_asked_for_nothing() -> None:
 def test_what_is_kept_where_nothing_can_be_packed() -> None:
     for changes in ({"device": "cuda"}, {"kernels": False}, {"gradients": False}, {"compiling": True}):
         assert not resolve(**changes).bits
+    for changes in ({"device": "cuda"}, {"kernels": False}):
+        assert all(step.kernel == "module" and not step.byte_places for step in resolve(**changes).steps)
     assert not any(step.frees_input for step in resolve(gradients=False).steps)
     assert resolve(device="cuda").steps[0].frees_input
     assert not resolve(compiling=True).steps[0].frees_input
@@ -193,6 +195,9 @@ def test_a_static_input_is_dealt_with_once() -> None:
     found = plan_execution(program, ExecutionContext(4, 3, static=True))
     assert [step.once for step in found.steps[:3]] == [True, True, False]
     assert not any(step.once for step in plan_execution(program, ExecutionContext(4, 3)).steps)
+    program = optimize_program(network("BN-PLIF-FC5", set={"encode": "direct"}))
+    found = plan_execution(program, ExecutionContext(4, 3, static=True))
+    assert [step.once for step in found.steps] == [True, False, False]
 
 
 def test_all_of_a_step_is_computed_again() -> None:
