@@ -184,9 +184,7 @@ class PlanOutline:
             steps.append(_Step(tuple(parts), _at_once(parts, step.once), _at_once(parts[:2], step.once), again))
         self._steps = tuple(steps)
         self._lean, self._channels_last = program.lean, program.channels_last
-        self._bits = tuple(
-            (node, width, network.nodes[node].output.elements, node in static) for node, width in program.bits.items()
-        )
+        self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())
 
     def resolve(self, context: ExecutionContext) -> ExecutionPlan:
         """The plan for what the program is to run on."""
@@ -240,11 +238,11 @@ class PlanOutline:
     def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:
         if context.device != "cpu" or not context.kernels or not context.gradients or context.compiling:
             return {}
-        samples = {True: context.N if context.static else context.T * context.N, False: context.T * context.N}
+        samples = (
+            context.T * context.N
+        )  # what fits into bits are spikes and sums of them: no value of the static prefix
         return {
-            node: width
-            for node, width, elements, once in self._bits
-            if self._lean or elements * samples[once] >= LARGE_VALUE_ELEMENTS
+            i: width for i, width, elements in self._bits if self._lean or elements * samples >= LARGE_VALUE_ELEMENTS
         }
 
 

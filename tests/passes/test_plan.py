@@ -195,6 +195,9 @@ def test_a_static_input_is_dealt_with_once() -> None:
     found = plan_execution(program, ExecutionContext(4, 3, static=True))
     assert [step.once for step in found.steps[:3]] == [True, True, False]
     assert not any(step.once for step in plan_execution(program, ExecutionContext(4, 3)).steps)
+    least = -(-plan.LARGE_VALUE_ELEMENTS // (2 * 8 * 8))  # samples, of one time-step
+    assert not plan_execution(program, ExecutionContext(4, least - 1, static=True)).steps[0].frees_input
+    assert plan_execution(program, ExecutionContext(4, least, static=True)).steps[0].frees_input
     program = optimize_program(network("BN-PLIF-FC5", set={"encode": "direct"}))
     found = plan_execution(program, ExecutionContext(4, 3, static=True))
     assert [step.once for step in found.steps] == [True, False, False]
