@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import parametrize
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork, lower, saved_tensors
@@ -112,3 +113,21 @@ def test_hooks_run_once_and_what_is_watched_is_kept() -> None:
     got = step(other, x)
     assert len(seen) == 2 * count
     assert all(torch.equal(got[name], value) for name, value in expected.items())
+
+
+def test_what_is_made_of_other_weights_is_kept() -> None:
+    """A parametrization may give something else the second time, as spectral norm does, which counts its calls."""
+
+    class Counted(nn.Module):
+        calls = 0
+
+        def forward(self, weight: Tensor) -> Tensor:
+            self.calls += 1
+            return weight
+
+    _, model = build(BODIES["SEW"])
+    counted = Counted()
+    parametrize.register_parametrization(model.get_submodule("conv1"), "weight", counted)
+    counted.calls = 0
+    model(torch.rand(4, 3, 2, 8, 8)).sum().backward()
+    assert counted.calls == 1
