@@ -88,11 +88,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
         beside = out.with_suffix(".safetensors") if trained and not format_.holds_weights else None
         require_free(*filter(None, (out, beside)), overwrite=overwrite)
         if run:
-            model = _trained(Path(wanted), best=best)
+            from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
+            from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+
+            model = load_model(RunFolder(Path(wanted)), best=best)
         else:
-            model = _untrained(
-                load_network(wanted, compile_options(input, steps, neuron, settings, limit, dialect)), seed
-            )
+            network = load_network(wanted, compile_options(input, steps, neuron, settings, limit, dialect))
+            from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
+
+            model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
                 _load(model, weights)
         written = format_.write(model, _inputs(model.network) if trained else "")
@@ -116,19 +120,6 @@ def _format(out: Path, to: str | None) -> str:
     if to not in FORMATS:
         not_among("--to", list(FORMATS), to)
     return to
-
-
-def _trained(path: Path, *, best: bool) -> SpikingNetwork:
-    from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
-
-    return load_model(RunFolder(path), best=best)
-
-
-def _untrained(known: Network, seed: int) -> SpikingNetwork:
-    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
-
-    return compile_module(known, seed=seed, optimize=0).eval()
 
 
 def _load(model: SpikingNetwork, path: Path) -> None:

@@ -48,16 +48,12 @@ def _print_networks(files: dict[str, Path]) -> None:
     for name, path in files.items():
         text = path.read_text(encoding="utf-8")
         title = _NETWORK.search(text)
-        table.add_row(name, title[1] if title else "(library)", _source(text))
+        # the source is the first sentence of the first comment
+        comment = _COMMENT.search(text)
+        words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+        sentence = _SENTENCE.match(words)
+        table.add_row(name, title[1] if title else "(library)", sentence[0] if sentence else words)
     console().print(table)
-
-
-def _source(text: str) -> str:
-    """The first sentence of a file's first comment."""
-    comment = _COMMENT.search(text)
-    words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
-    sentence = _SENTENCE.match(words)
-    return sentence[0] if sentence else words
 
 
 def _print_kinds() -> None:

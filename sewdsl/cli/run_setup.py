@@ -81,7 +81,7 @@ def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False
 
     Args:
         folder: Of the run, once there is one.
-        resuming: Whether the run was asked to go on: if that is refused, asking again helps nobody.
+        resuming: Whether the run was asked to go on: if that is refused, asking again is no help.
     """
     from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above

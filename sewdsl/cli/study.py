@@ -99,7 +99,11 @@ def _train(
             echo("the same command goes on", err=True)
             raise
     console().print(table(outcome))
-    _print_end(outcome, folder)
+    for row in outcome.rows:
+        for seed, where in row.diverged.items():
+            echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
+    pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
+    echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")
 
 
 def _announcement(folder: StudyFolder) -> Callable[[int, int, CompiledVariant, TrainingPlan], None]:
@@ -131,11 +135,3 @@ def table(outcome: Outcome) -> Table:
     for row in outcome.rows:
         grid.add_row(*map(Text, row_cells(row)))
     return grid
-
-
-def _print_end(outcome: Outcome, folder: StudyFolder) -> None:
-    for row in outcome.rows:
-        for seed, where in row.diverged.items():
-            echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
-    pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
-    echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")
