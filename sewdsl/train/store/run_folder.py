@@ -284,7 +284,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
     with file:
         if not try_lock(file.fileno()):
             holder = ""
-            with suppress(OSError):  # Windows lets nobody else read what is locked
+            with suppress(OSError):  # Windows lets no other process read what is locked
                 file.seek(0)
                 holder = file.read(20).strip()
             message = f"'{folder.path}' is in use by process {holder or 'unknown'}"
