@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lark import Token
 
 
-def children(node: SyntaxNode) -> Iterator[SyntaxNode]:
+def child_nodes(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """What a node consists of, in the order of its fields."""
     for name in node.__dataclass_fields__:
         value = getattr(node, name)
@@ -31,7 +31,7 @@ def children(node: SyntaxNode) -> Iterator[SyntaxNode]:
 def walk_syntax(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """A node and all that is in it, outermost first."""
     yield node
-    for child in children(node):
+    for child in child_nodes(node):
         yield from walk_syntax(child)
 
 
@@ -46,7 +46,7 @@ def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[
     found: list[SyntaxNode] = []
     node: SyntaxNode | None = document
     while node is not None:
-        touched = [child for child in children(node) if child.span.start <= offset <= child.span.end]
+        touched = [child for child in child_nodes(node) if child.span.start <= offset <= child.span.end]
         node = next((child for child in touched if offset < child.span.end), None)
         if ending and node is None and touched:
             node = touched[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sewdsl.editing.cursor import children
+from sewdsl.editing.cursor import child_nodes
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.ir.signal import Signal
 from sewdsl.syntax.tree import Body, Call, Item, JoinOf, Repeat, SyntaxNode
@@ -97,7 +97,7 @@ def shape_hints(view: EditorView) -> list[Hint]:
 
 
 def _calls(node: SyntaxNode) -> Iterator[Call]:
-    for child in children(node):
+    for child in child_nodes(node):
         if isinstance(child, Call):
             yield child
         elif not isinstance(node, JoinOf | Repeat) or child is not getattr(node, "name", None):

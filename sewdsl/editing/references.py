@@ -204,7 +204,7 @@ def _compact(value: Call, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
         yield from ((name, part.span.part(at, at + len(name))) for name, at in found if name in names)
 
 
-def rename(views: Iterable[EditorView], found: Referent, name: str) -> list[Edit]:
+def rename_edits(views: Iterable[EditorView], found: Referent, name: str) -> list[Edit]:
     """The edits that give a block or a parameter another name, everywhere in some texts.
 
     Raises:
