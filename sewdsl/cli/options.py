@@ -70,10 +70,12 @@ def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> 
 
 def not_among(what: str, choices: Sequence[str], found: str, context: Any = None) -> NoReturn:
     """Ends with a usage error that lists the choices of an option or argument, and names the nearest one."""
-    exit_with_usage_error(f"{what} takes {listed(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context)
+    exit_with_usage_error(
+        f"{what} takes {join_choices(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context
+    )
 
 
-def listed(choices: Sequence[str]) -> str:
+def join_choices(choices: Sequence[str]) -> str:
     """``a, b or c``."""
     return f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else "".join(choices)
 

@@ -187,14 +187,14 @@ def make_runners(
         announce: Told of each run that starts.
         begin: The weights that each starts with; None: random ones.
     """
-    from sewdsl.train.fit.train_run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.train_run import resume_run, start_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
     def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         announce(planned)
-        return train(compilation, planned, folder, how(), begin)
+        return start_run(compilation, planned, folder, how(), begin)
 
     def go_on(folder: RunFolder) -> Result:
         echo(f"going on in {folder.path}", err=True)
-        return resume(folder, data, None, how())
+        return resume_run(folder, data, None, how())
 
     return start, go_on

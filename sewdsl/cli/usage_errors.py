@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import ArgumentInfo, ParameterInfo
 
-from sewdsl.cli.options import exit_with_usage_error, listed, not_among
+from sewdsl.cli.options import exit_with_usage_error, join_choices, not_among
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.terminal import echo
@@ -66,7 +66,7 @@ class Command(TyperCommand):
         name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]
         choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
         if found is None:
-            exit_with_usage_error(f"{name} is missing{': ' if choices else ''}{listed(choices)}", context=ctx)
+            exit_with_usage_error(f"{name} is missing{': ' if choices else ''}{join_choices(choices)}", context=ctx)
         written = " ".join(found) if isinstance(found, tuple | list) else str(found)
         if choices:
             not_among(name, choices, written, ctx)

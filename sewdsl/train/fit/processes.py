@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sewdsl.ir.recipe import Recipe
-from sewdsl.train.records import RecordError, contents, parse
+from sewdsl.train.records import RecordError, contents, parse_record
 from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import ProcessRecord, Strategy
@@ -78,7 +78,7 @@ def as_before(folder: RunFolder, processes: Processes) -> Processes:
     if processes.strategy is not None:
         return processes
     try:
-        return replace(processes, strategy=parse(contents(folder.processes), ProcessRecord).strategy)
+        return replace(processes, strategy=parse_record(contents(folder.processes), ProcessRecord).strategy)
     except FileNotFoundError:
         return processes
     except OSError as error:

@@ -152,7 +152,7 @@ class RunFolder:
             RunError: it is no run, or the result cannot be read.
         """
         try:
-            return result.read(contents(self.result))
+            return result.parse_result(contents(self.result))
         except OSError:
             raise RunUnfinished(self) if is_run(self.path) else RunError(missing_run_message(self.path)) from None
         except RecordError as error:
