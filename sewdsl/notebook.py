@@ -140,7 +140,7 @@ def train(
     planned = plan_training(compilation, Path(data) if data else None)
     planned.data.find()
     folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
-    train_run.train(compilation, planned, folder, RunOptions(tuple(_callbacks())))
+    train_run.start_run(compilation, planned, folder, RunOptions(tuple(_callbacks())))
     return NotebookRun(folder.path)
 
 

@@ -47,12 +47,14 @@ def identity_blocks(network: Network) -> Iterator[ResidualBlock]:
 
 
 def identity_chains(network: Network, belongs: Callable[[ResidualBlock], bool]) -> Iterator[tuple[ResidualBlock, ...]]:
-    """Identities in a row, each beginning where the one before ends, max pooling aside; as long as they belong.
+    """Identities in a row, each beginning where the one before ends, not counting max pooling; as long as they belong.
 
     Pooling passes spikes and gradients on as they are, to where the maximum was.
     """
     ends: dict[int, list[ResidualBlock]] = {}
-    unpooled = _before_pooling(network)
+    unpooled: list[int] = []  # for each node, the node whose maxima it is: itself, unless it is max pooling
+    for index, node in enumerate(network):
+        unpooled.append(unpooled[node.inputs[0]] if isinstance(node.op, MaxPool) else index)
     for block in identity_blocks(network):
         if belongs(block):
             row = ends.pop(unpooled[block.source], [])
@@ -75,7 +77,7 @@ class _Finder:
     """
 
     def __init__(self, network: Network) -> None:
-        self.network: Network = weakref.proxy(network)  # which goes when nobody else has it; so does this
+        self.network: Network = weakref.proxy(network)  # which goes when nothing else holds it; so does this
         self._nodes = network.nodes
         self.closed: dict[int, int] = {}
         self.ends_with_activation = self._ends()
@@ -227,14 +229,6 @@ def ancestors(network: Network, node: int, since: int) -> set[int]:
         seen |= new
         todo += new
     return seen
-
-
-def _before_pooling(network: Network) -> list[int]:
-    """For each node, the node whose maxima it is: itself, unless it is max pooling."""
-    found: list[int] = []
-    for index, node in enumerate(network):
-        found.append(found[node.inputs[0]] if isinstance(node.op, MaxPool) else index)
-    return found
 
 
 @dataclass(frozen=True)

@@ -72,13 +72,10 @@ def first_identity_violation(neuron: Neuron, steps: int) -> IdentityViolation | 
                 return None
             if (h >= neuron.v_threshold) != bool(spike):
                 return IdentityViolation(v, spike, h)
-            after = _after(neuron, h) if spike else h
+            after = h
+            if spike:  # Eq. 3
+                after = h - neuron.v_threshold if neuron.v_reset is None else neuron.v_reset
             if after not in seen and step < steps:
                 seen.add(after)
                 todo.append((after, step + 1))
     return None
-
-
-def _after(neuron: Neuron, h: float) -> float:
-    """The potential after a spike (Eq. 3)."""
-    return h - neuron.v_threshold if neuron.v_reset is None else neuron.v_reset

@@ -59,7 +59,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     if unsafe_fixes and not fix:
         exit_with_usage_error("--unsafe-fixes goes with --fix")
-    results = [_fix(spec, options, unsafe=unsafe_fixes) if fix else _read(spec, options) for spec in specs]
+    results = [
+        _fix(spec, options, unsafe=unsafe_fixes) if fix else SpecReport(spec, _said(read_spec_text(spec), options))
+        for spec in specs
+    ]
     _print(results, DiagnosticFormat.JSON if json_ else as_format)
     raise typer.Exit(0 if all(result.compilation.valid for result in results) else 1)
 
@@ -71,16 +74,12 @@ class SpecReport:
     Attributes:
         spec: As typed.
         compilation: What is known of it.
-        mended: The text with its fixes, where it is no file's.
+        fixed: The text with its fixes, where it is no file's.
     """
 
     spec: str
     compilation: Compilation
-    mended: str | None = None
-
-
-def _read(spec: str, options: Options) -> SpecReport:
-    return SpecReport(spec, _said(read_spec_text(spec), options))
+    fixed: str | None = None
 
 
 def _said(spec: str | Source, options: Options) -> Compilation:
@@ -112,8 +111,8 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
                     if form is DiagnosticFormat.GITHUB
                     else format_one_line(diagnostic)
                 )
-        if result.mended is not None:
-            echo(result.mended)
+        if result.fixed is not None:
+            echo(result.fixed)
         if form is not DiagnosticFormat.GITHUB:
             _verdict(result.spec, result.compilation)
 
@@ -126,7 +125,7 @@ def _as_json(results: list[SpecReport]) -> dict[str, Any]:
             for result in results
             for item in diagnostics_to_json(result.compilation.diagnostics)
         ],
-        "fixed": {result.spec: result.mended for result in results if result.mended is not None},
+        "fixed": {result.spec: result.fixed for result in results if result.fixed is not None},
     }
 
 
@@ -161,18 +160,18 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
     if result.found is None:
         return SpecReport(spec, result)
     name, original, file = result.found.source.name, result.found.source.text, result.found.file
-    mended, seen, left = original, {original}, MAX_READ
+    fixed, seen, left = original, {original}, MAX_READ
     while True:
-        better = apply_fixes(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else mended
+        better = apply_fixes(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else fixed
         if better in seen:
             break
-        mended = better
-        seen.add(mended)
-        left -= max(len(mended), LEAST_READ)
+        fixed = better
+        seen.add(fixed)
+        left -= max(len(fixed), LEAST_READ)
         if file is not None:
-            files.rewrite(file, mended)
-        result = _said(spec if file is not None else Source(name, mended), options)
+            files.rewrite(file, fixed)
+        result = _said(spec if file is not None else Source(name, fixed), options)
         if left < 0:
             echo(f"{name}: still changing after {len(seen) - 1} rounds of fixes", err=True)
             break
-    return SpecReport(spec, result, mended if file is None and mended != original else None)
+    return SpecReport(spec, result, fixed if file is None and fixed != original else None)

@@ -74,27 +74,22 @@ def format_difference(before: Network, after: Network, found: Difference) -> Ite
         if title == "layers" and found.changes:
             yield from ("", title, *_changes(found.changes))
         elif values and found:
-            yield from ("", title or "what follows", *_values(values))
-
-
-def _values(values: Sequence[ValueChange]) -> Iterator[str]:
-    width = max(len(value.key) for value in values)
-    for value in values:
-        yield f"  {value.key:{width}}  {value.before} -> {value.after}"
+            yield from ("", title or "what follows")
+            width = max(len(value.key) for value in values)
+            yield from (f"  {value.key:{width}}  {value.before} -> {value.after}" for value in values)
 
 
 def _changes(changes: Sequence[Change]) -> Iterator[str]:
-    texts = [_change(change) for change in changes]
+    texts = []
+    for change in changes:
+        if change.before and change.after:
+            texts.append(f"  {change.before} -> {change.after}")
+        else:
+            texts.append(f"- {change.before}" if change.before else f"+ {change.after}")
     width = max((len(text) for text in texts if len(text) <= MAX_CHANGE_WIDTH), default=0)
     for text, change in zip(texts, changes, strict=True):
         copies = f", in {in_copies(change.copies)}" if change.copies else ""
         yield f"{text:{width}}  {change.where} {change.node}{copies}"
-
-
-def _change(change: Change) -> str:
-    if change.before and change.after:
-        return f"  {change.before} -> {change.after}"
-    return f"- {change.before}" if change.before else f"+ {change.after}"
 
 
 def in_copies(copies: Sequence[Sequence[int]]) -> str:

@@ -29,9 +29,6 @@ def command(run: Run, data: Data = None) -> None:
     echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
         was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
-        echo(f"error: the run reported {was}, with {_versions(reported.versions)}", err=True)
+        versions = ", ".join(f"{name} {version}" for name, version in reported.versions.items())
+        echo(f"error: the run reported {was}, with {versions}", err=True)
         raise typer.Exit(1)
-
-
-def _versions(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())

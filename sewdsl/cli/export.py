@@ -22,7 +22,7 @@ from sewdsl.cli.options import (
     load_network,
     not_among,
 )
-from sewdsl.cli.probe import is_run
+from sewdsl.cli.probe import is_run_folder
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
 from sewdsl.notation.neurons import mixture
@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Write a network for another library: with the weights of a run, of a file, or initial ones."""
     name = _format(out, to)
-    run = is_run(wanted)
+    run = is_run_folder(wanted)
     if run and (weights or input or steps or neuron or settings or limit or dialect):
         exit_with_usage_error(f"a run is as it was trained: {_OF_A_SPEC} go with a SPEC")
     if best and not run:
@@ -85,21 +85,25 @@ def command(  # noqa: PLR0913 -- one parameter per option
         if out.suffix not in format_.endings:
             exit_with_usage_error(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
         trained = run or weights is not None
-        beside = out.with_suffix(".safetensors") if trained and not format_.holds_weights else None
-        require_free(*filter(None, (out, beside)), overwrite=overwrite)
+        weights_file = out.with_suffix(".safetensors") if trained and not format_.holds_weights else None
+        require_free(*filter(None, (out, weights_file)), overwrite=overwrite)
         if run:
-            model = _trained(Path(wanted), best=best)
+            from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
+            from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+
+            model = load_model(RunFolder(Path(wanted)), best=best)
         else:
-            model = _untrained(
-                load_network(wanted, compile_options(input, steps, neuron, settings, limit, dialect)), seed
-            )
+            network = load_network(wanted, compile_options(input, steps, neuron, settings, limit, dialect))
+            from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
+
+            model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
                 _load(model, weights)
         written = format_.write(model, _inputs(model.network) if trained else "")
-        if beside is not None:
+        if weights_file is not None:
             from sewdsl.exchange.weights import encode  # noqa: PLC0415 -- torch takes seconds
 
-            write_file(beside, encode(model.state_dict(), beside.suffix), f"{beside}: its weights")
+            write_file(weights_file, encode(model.state_dict(), weights_file.suffix), f"{weights_file}: its weights")
         write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
         if check:
             origin = Origin(Path(wanted)) if run else Origin(file=weights)
@@ -118,19 +122,6 @@ def _format(out: Path, to: str | None) -> str:
     return to
 
 
-def _trained(path: Path, *, best: bool) -> SpikingNetwork:
-    from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
-
-    return load_model(RunFolder(path), best=best)
-
-
-def _untrained(known: Network, seed: int) -> SpikingNetwork:
-    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
-
-    return compile_module(known, seed=seed, optimize=0).eval()
-
-
 def _load(model: SpikingNetwork, path: Path) -> None:
     """Loads weights, by whatever scheme names them."""
     from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
@@ -146,8 +137,8 @@ def _load(model: SpikingNetwork, path: Path) -> None:
 
 def _inputs(network: Network) -> str:
     """How inputs are scaled, by the recipe's dataset; empty where that is not known."""
-    from sewdsl.train.data import DataOptions, find  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data import DataOptions, find_dataset  # noqa: PLC0415 -- not before it is needed
 
-    known = find(network.recipe.on) if network.recipe else None
+    known = find_dataset(network.recipe.on) if network.recipe else None
     scaling = known(DataOptions(shape=network.settings.input)).scaling() if known else ""
     return f"{scaling}, as in {known.name}" if known and scaling else ""

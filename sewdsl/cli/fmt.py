@@ -26,7 +26,6 @@ from sewdsl.compiler import Options, read
 from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find_source
 from sewdsl.diagnostics import Diagnostics, SewdslError
-from sewdsl.elaborate import Assembly
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.limits import Limits
@@ -92,14 +91,11 @@ def _ours(spec: str, options: Options) -> str:
         assumed.append("no time-steps are written: steps is 1")
     comments = [f"{' '.join(compilation.found.source.text.split())} in the notation {notation}"]
     comments += [f"assumed: {message}" for message in assumed]
-    first, rest = print_document(Document(tuple(_statements(assembly)))).split("\n", 1)
-    return "\n".join([first, *(f"# {comment}" for comment in comments), rest])
-
-
-def _statements(assembly: Assembly) -> list[Statement]:
     settings = sorted(assembly.settings.values(), key=lambda setting: SETTINGS.index(setting.key.text))
     body = [] if assembly.body is None else [assembly.body]
-    return [Version(Number("1")), *settings, *body, *assembly.sections.values()]
+    statements: tuple[Statement, ...] = (Version(Number("1")), *settings, *body, *assembly.sections.values())
+    first, rest = print_document(Document(statements)).split("\n", 1)
+    return "\n".join([first, *(f"# {comment}" for comment in comments), rest])
 
 
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:

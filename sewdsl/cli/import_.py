@@ -142,17 +142,17 @@ def _called(place: str, attribute: str) -> Any:
 def _write(found: ImportedNetwork, source: str, out: Path) -> None:
     from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
-    beside = out.with_suffix(".safetensors")
+    weights_file = out.with_suffix(".safetensors")
     first, rest = found.text.split("\n", 1)
-    said = [f"Read from {Path(source).name}; its weights lie in {beside.name}.", *found.assumed]
+    said = [f"Read from {Path(source).name}; its weights lie in {weights_file.name}.", *found.assumed]
     comment = "\n".join(f"# {line}" for line in said)
-    write_file(beside, weights.encode(found.tensors, beside.suffix), "")
+    write_file(weights_file, weights.encode(found.tensors, weights_file.suffix), "")
     write_file(out, f"{first}\n{comment}\n{rest}".encode(), "")
     layers, parameters = len(found.network) - 1, found.network.total_parameters
     echo(f"{out}: {found.network.name}, {layers:,} layers of {parameters:,} parameters")
     for note in filter(None, (*found.notes, mixture(found.network))):
         echo(f"  {note}")
     numbers = sum(value.numel() for value in found.tensors.values())
-    echo(f"{beside}: {len(found.tensors):,} tensors of {numbers:,} numbers")
+    echo(f"{weights_file}: {len(found.tensors):,} tensors of {numbers:,} numbers")
     for assumption in found.assumed:
         echo(f"note: {assumption}", err=True)

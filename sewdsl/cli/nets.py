@@ -48,16 +48,12 @@ def _print_networks(files: dict[str, Path]) -> None:
     for name, path in files.items():
         text = path.read_text(encoding="utf-8")
         title = _NETWORK.search(text)
-        table.add_row(name, title[1] if title else "(library)", _source(text))
+        # the source is the first sentence of the first comment
+        comment = _COMMENT.search(text)
+        words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+        sentence = _SENTENCE.match(words)
+        table.add_row(name, title[1] if title else "(library)", sentence[0] if sentence else words)
     console().print(table)
-
-
-def _source(text: str) -> str:
-    """The first sentence of a file's first comment."""
-    comment = _COMMENT.search(text)
-    words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
-    sentence = _SENTENCE.match(words)
-    return sentence[0] if sentence else words
 
 
 def _print_kinds() -> None:
@@ -65,7 +61,11 @@ def _print_kinds() -> None:
 
     plugins()
     table = Table("name", "family", "what it is", header_style="bold", box=None)
-    kinds = [(_family(kind), name, kind) for name, kind in catalogue().items() if name != "input"]
+    kinds = []
+    for name, kind in catalogue().items():
+        if name != "input":  # the family is the nearest base that the intermediate representation defines
+            base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
+            kinds.append(({"LinearNeuron": "neuron"}.get(base, base.lower()), name, kind))
     for family, name, kind in sorted(kinds, key=lambda item: item[:2]):
         table.add_row(name, family, (kind.__doc__ or "").strip().partition("\n")[0])
     for name, meaning in RESERVED_NAMES.items():
@@ -74,9 +74,3 @@ def _print_kinds() -> None:
         for block in _BLOCK.findall(path.read_text(encoding="utf-8")) if path.stem == "blocks" else ():
             table.add_row(block.strip(), "block", "see 'sewdsl nets blocks'")
     console().print(table)
-
-
-def _family(kind: type) -> str:
-    """The nearest base that the intermediate representation defines: layer, neuron, surrogate, join."""
-    bases = [base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir.")]
-    return {"LinearNeuron": "neuron"}.get(bases[0], bases[0].lower())

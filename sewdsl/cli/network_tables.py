@@ -18,11 +18,10 @@ from sewdsl.cli.output import console
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_bytes, format_value
-from sewdsl.ir.signal import Signal
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import PeakMemory, TrainingLoad, peak_memory, training_load
 from sewdsl.passes.memory.value_sizes import ValueSizes
-from sewdsl.passes.plan import ExecutionPlan, Kernel, PlannedStep
+from sewdsl.passes.plan import Kernel
 from sewdsl.passes.program import Program
 
 if TYPE_CHECKING:
@@ -135,12 +134,10 @@ def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
         counts = (f"{round(count):,}" for count in (line.dense, line.events, line.accumulations))
         activity = () if line.activity is None else (f"{line.activity:.1%}",)
         name = str(most.node.op).split("(", maxsplit=1)[0]
-        table.add_row(name, most.node.name, kind + once, *counts, *activity, _share(most.break_even(costs)))
+        share = most.break_even(costs)
+        even = "always" if share >= 1 else f"{share:.0%}"
+        table.add_row(name, most.node.name, kind + once, *counts, *activity, even)
     return table
-
-
-def _share(share: float) -> str:
-    return "always" if share >= 1 else f"{share:.0%}"
 
 
 def _joules(energy: float) -> str:
@@ -294,7 +291,13 @@ def print_plan(program: Program) -> None:
         maps = len(network.nodes[step.gives].output.shape) > 1
         layout = ("channels last" if program.channels_last else "row by row") if maps else ""
         names = " + ".join(network.nodes[i].name for i in step.nodes)
-        storage = _storage(sizes.plan, step) if step.gives in kept else "no"
+        bits = sizes.plan.bits.get(step.gives)
+        if step.gives not in kept:
+            storage = "no"
+        elif step.recomputed:
+            storage = "computed again"
+        else:
+            storage = "as it is" if bits is None else f"{bits} bit{'' if bits == 1 else 's'} a number"
         table.add_row(names, ", ".join(runs) or "by itself", layout, storage)
     out = console()
     out.print(f"{network.name}: a training step on {_load(sizes)}", style="bold")
@@ -302,13 +305,6 @@ def print_plan(program: Program) -> None:
 
 
 _KERNELS: dict[Kernel, str] = {"norm_neuron": "in one kernel", "folded": "as one layer", "module": "by itself"}
-
-
-def _storage(plan: ExecutionPlan, step: PlannedStep) -> str:
-    if step.recomputed:
-        return "computed again"
-    bits = plan.bits.get(step.gives)
-    return "as it is" if bits is None else f"{bits} bit{'' if bits == 1 else 's'} a number"
 
 
 def print_network(network: Network, *, expand: bool) -> None:
@@ -342,12 +338,9 @@ def _layers(network: Network, rows: list[ListingRow]) -> Table:
     table.add_column("MACs/step", f"{network.total_macs:,}", justify="right", footer_style="bold", no_wrap=True)
     for row in rows:
         numbers = (f"{n:,}" if n else "" for n in (row.parameters, row.macs))
-        table.add_row(row.label, row.path, row.signal.size, _range(row.signal), *numbers)
+        values = f"{row.signal.values}{'' if row.signal.varies else ', static'}"
+        table.add_row(row.label, row.path, row.signal.size, values, *numbers)
     return table
-
-
-def _range(signal: Signal) -> str:
-    return f"{signal.values}{'' if signal.varies else ', static'}"
 
 
 def _in_force(network: Network) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,23 @@ import typer
 
 from sewdsl.cli.files import Overwrite, fail, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, load_network, not_among
-from sewdsl.notation.forms import ENDINGS, FORMS
+from sewdsl.ir.network import Network
+from sewdsl.notation.compact_text import compact_text
 from sewdsl.notation.item_text import UnwritableNetwork
+from sewdsl.notation.latex import latex
+from sewdsl.notation.net_file import write_net
+from sewdsl.notation.tikz import fragment, tikz
+
+FORMS: dict[str, Callable[[Network], str]] = {
+    "plain": compact_text,
+    "net": write_net,
+    "latex": latex,
+    "tikz": tikz,
+    "tikz-fragment": fragment,
+}
+"""The forms in which a network can be written, by the name after ``--as``; the first is the default."""
+ENDINGS: dict[str, str] = {".net": "net"}
+"""The form that a file's ending chooses, unless another one is asked for."""
 
 As = Annotated[str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.")]
 Out = Annotated[
@@ -31,7 +47,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     dialect: Dialect = None,
 ) -> None:
     """Write a network back: as papers print it, folded into repeats and named blocks, or as a whole .net file."""
-    name = _form(form, out)
+    if form is not None and form not in FORMS:
+        not_among("--as", list(FORMS), form)
+    name = form or ENDINGS.get(out.suffix if out else "", next(iter(FORMS)))
     if out is not None:
         require_free(out, overwrite=overwrite)
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
@@ -40,11 +58,3 @@ def command(  # noqa: PLR0913 -- one parameter per option
     except UnwritableNetwork as error:
         fail(str(error))
     write_file(out or Path("-"), text.encode(), f"{out}: {network.name} as {name}")
-
-
-def _form(form: str | None, out: Path | None) -> str:
-    if form is None:
-        return ENDINGS.get(out.suffix if out else "", next(iter(FORMS)))
-    if form not in FORMS:
-        not_among("--as", list(FORMS), form)
-    return form

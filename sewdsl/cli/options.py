@@ -20,8 +20,6 @@ from sewdsl.source import Source, Span
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sewdsl.ir.network import Network
     from sewdsl.train.fit.initial_weights import InitialWeights
 
@@ -64,7 +62,7 @@ def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> 
 
     Args:
         message: One sentence.
-        hint: What follows it, such as what may be meant.
+        hint: What follows it, such as the name that may be intended.
         context: Of a command that is not running yet.
     """
     raise typer.BadParameter(f"{message}; {hint}" if hint else message, ctx=context)
@@ -72,10 +70,12 @@ def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> 
 
 def not_among(what: str, choices: Sequence[str], found: str, context: Any = None) -> NoReturn:
     """Ends with a usage error that lists the choices of an option or argument, and names the nearest one."""
-    exit_with_usage_error(f"{what} takes {listed(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context)
+    exit_with_usage_error(
+        f"{what} takes {join_choices(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context
+    )
 
 
-def listed(choices: Sequence[str]) -> str:
+def join_choices(choices: Sequence[str]) -> str:
     """``a, b or c``."""
     return f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else "".join(choices)
 
@@ -157,7 +157,9 @@ def load_initial_weights(path: Path | None, network: Network) -> InitialWeights 
     """
     if path is None:
         return None
-    from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
+    import torch  # noqa: PLC0415 -- torch takes seconds
+
+    from sewdsl.exchange import weights  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.initial_weights import InitialWeights  # noqa: PLC0415 -- as above
     from sewdsl.train.store.result import WeightsOrigin  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- as above
@@ -180,18 +182,8 @@ def load_initial_weights(path: Path | None, network: Network) -> InitialWeights 
     except (weights.WeightsError, OSError) as error:
         message = f"'{path}': {error}"
         raise RunError(message) from None
-    _say(path, digest, [*found.notes, *notes, *_rounded(tensors)])
-    return InitialWeights(WeightsOrigin(file=str(path), sha256=digest), tensors)
-
-
-def _rounded(tensors: dict[str, Tensor]) -> list[str]:
-    """Says that numbers are rounded, where they are."""
-    import torch  # noqa: PLC0415 -- torch takes seconds
-
-    wide = [key for key, value in tensors.items() if value.dtype == torch.float64]
-    return [f"rounded from float64 to float32: {', '.join(wide)}"] if wide else []
-
-
-def _say(path: Path, digest: str, notes: list[str]) -> None:
-    """What a training begins with, on the standard error."""
+    notes = [*found.notes, *notes]
+    if wide := [key for key, value in tensors.items() if value.dtype == torch.float64]:
+        notes.append(f"rounded from float64 to float32: {', '.join(wide)}")
     echo("\n  ".join([f"beginning with the weights in {path}, sha256 {digest}", *notes]), err=True)
+    return InitialWeights(WeightsOrigin(file=str(path), sha256=digest), tensors)

@@ -175,19 +175,14 @@ def standard_streams() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OutputError as error:
-        _discard_output()
+        with suppress(OSError):  # what is left for the standard output is dropped: Python would write it at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.broken_pipe:
             raise SystemExit(BROKEN_PIPE) from None
         echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
     finally:
         (sys.stdout, sys.stderr), warnings.formatwarning = before, usual
-
-
-def _discard_output() -> None:
-    """Has Python write nowhere what it still keeps for the standard output, which it would try when it ends."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _format_warning(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from io import StringIO
 from typing import Any
 
-from sewdsl.diagnostics import Diagnostic, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.source import Span
 from sewdsl.terminal import echo, echo_styled, escape_controls, is_terminal
 
@@ -113,7 +113,14 @@ def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any
             "help": d.help,
             "path": list(d.path),
             **_place(d.span),
-            "fixes": [_fix(fix) for fix in d.fixes],
+            "fixes": [
+                {
+                    "title": fix.title,
+                    "safe": fix.safe,
+                    "edits": [{**_place(edit.span), "text": edit.text} for edit in fix.edits],
+                }
+                for fix in d.fixes
+            ],
         }
         for d in diagnostics
     ]
@@ -130,11 +137,6 @@ def _place(span: Span) -> dict[str, Any]:
         "start": span.start,
         "end": span.end,
     }
-
-
-def _fix(fix: Fix) -> dict[str, Any]:
-    edits = [{**_place(edit.span), "text": edit.text} for edit in fix.edits]
-    return {"title": fix.title, "safe": fix.safe, "edits": edits}
 
 
 def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:

@@ -130,7 +130,7 @@ class ProbeTarget:
         }
 
 
-def is_run(target: str) -> bool:
+def is_run_folder(target: str) -> bool:
     """Whether it is a folder, and not the name of a shipped network, as everywhere else."""
     return target not in shipped_networks() and is_folder(Path(target))
 
@@ -293,7 +293,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     json_: Json = False,
 ) -> None:
     """Look into a network, before training or trained, on random input or on the test samples of its dataset."""
-    run = is_run(target)
+    run = is_run_folder(target)
     if run and (input or steps or neuron or settings or limit or dialect):
         exit_with_usage_error(f"a run is looked at as it was trained: {_OF_A_SPEC} go with a SPEC")
     if best and not run:

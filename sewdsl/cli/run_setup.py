@@ -81,7 +81,7 @@ def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False
 
     Args:
         folder: Of the run, once there is one.
-        resuming: Whether the run was asked to go on: if that is refused, asking again helps nobody.
+        resuming: Whether the run was asked to go on: if that is refused, asking again is no help.
     """
     from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
@@ -187,14 +187,14 @@ def make_runners(
         announce: Told of each run that starts.
         begin: The weights that each starts with; None: random ones.
     """
-    from sewdsl.train.fit.train_run import resume, train  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.train_run import resume_run, start_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
     def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         announce(planned)
-        return train(compilation, planned, folder, how(), begin)
+        return start_run(compilation, planned, folder, how(), begin)
 
     def go_on(folder: RunFolder) -> Result:
         echo(f"going on in {folder.path}", err=True)
-        return resume(folder, data, None, how())
+        return resume_run(folder, data, None, how())
 
     return start, go_on

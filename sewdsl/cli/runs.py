@@ -74,7 +74,7 @@ def command(
     if json_:
         echo_json([{**asdict(run), "path": run.path.as_posix()} for run in found])
     elif found:
-        console().print(table(found, folder))
+        console().print(runs_table(found, folder))
         for run in found:
             if run.problem:
                 echo(f"{run.path}: {run.problem}", err=True)
@@ -91,7 +91,7 @@ def sort_runs(found: list[RunSummary], by: Column) -> list[RunSummary]:
     return known + [run for run in found if VALUES[by](run) is None]
 
 
-def table(found: list[RunSummary], folder: Path) -> Table:
+def runs_table(found: list[RunSummary], folder: Path) -> Table:
     """A row for each run."""
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in Column:

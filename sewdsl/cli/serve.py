@@ -51,7 +51,7 @@ def command(
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:
     """Edit a network in the browser: picture, shapes and problems as you type. Nothing is loaded from elsewhere."""
-    from sewdsl.serve.server import run  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.serve.app import run  # noqa: PLC0415 -- not before it is needed
 
     site = _site(file)
     listening = _listen(host, port)

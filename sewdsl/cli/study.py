@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,24 +89,24 @@ def _train(
     from sewdsl.train.store.run_folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.study.run_study import plan_runs, run_study  # noqa: PLC0415 -- as above
 
-    with run_errors(lambda: None):
-        planned = plan_runs(found, folder, data, study.variants)
-        start, go_on = make_runners(data, lambda: run_options(Processes(), save_every))
-        try:
-            outcome = run_study(planned, folder, start, go_on, _announcement(folder))
-        except RunInterrupted:
-            echo("the same command goes on", err=True)
-            raise
-    console().print(table(outcome))
-    _print_end(outcome, folder)
-
-
-def _announcement(folder: StudyFolder) -> Callable[[int, int, CompiledVariant, TrainingPlan], None]:
     def announce(number: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
         where = f"{varied.variant.title}, seed {planned.recipe.seed}"
         echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
 
-    return announce
+    with run_errors(lambda: None):
+        planned = plan_runs(found, folder, data, study.variants)
+        start, go_on = make_runners(data, lambda: run_options(Processes(), save_every))
+        try:
+            outcome = run_study(planned, folder, start, go_on, announce)
+        except RunInterrupted:
+            echo("the same command goes on", err=True)
+            raise
+    console().print(study_table(outcome))
+    for row in outcome.rows:
+        for seed, where in row.diverged.items():
+            echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
+    pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
+    echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")
 
 
 def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder) -> None:
@@ -121,7 +120,7 @@ def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyF
         echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
 
 
-def table(outcome: Outcome) -> Table:
+def study_table(outcome: Outcome) -> Table:
     """A row for each variant."""
     from sewdsl.train.study.outcome import column_names, row_cells  # noqa: PLC0415 -- not before it is needed
 
@@ -131,11 +130,3 @@ def table(outcome: Outcome) -> Table:
     for row in outcome.rows:
         grid.add_row(*map(Text, row_cells(row)))
     return grid
-
-
-def _print_end(outcome: Outcome, folder: StudyFolder) -> None:
-    for row in outcome.rows:
-        for seed, where in row.diverged.items():
-            echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
-    pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
-    echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")

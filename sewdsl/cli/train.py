@@ -193,11 +193,11 @@ def _check(recipe: Recipe, processes: Processes) -> None:
     from sewdsl.train.fit.processes import Processes as Usual  # noqa: PLC0415 -- as above
 
     if processes != Usual() or recipe.precision == "16-mixed":
-        from sewdsl.train.fit.lightning_loop import check  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.lightning_loop import check_devices  # noqa: PLC0415 -- as above
         from sewdsl.train.fit.process_setup import quiet_lightning  # noqa: PLC0415 -- as above
 
         with quiet_lightning():
-            check(recipe, processes)
+            check_devices(recipe, processes)
 
 
 class _Given(NamedTuple):
@@ -261,9 +261,9 @@ def _start(  # noqa: PLR0913 -- as above
             _check(planned.recipe, processes)
             folder = place.folder(network.name, processes)
             _print_recipe(planned.network, planned.recipe, processes, found, folder)
-        from sewdsl.train.fit.train_run import train  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import start_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        _print_result(train(compilation, planned, folder, run_options(processes, save_every), begin), folder)
+        _print_result(start_run(compilation, planned, folder, run_options(processes, save_every), begin), folder)
 
 
 def _resume(run: Path, options: Options, data: Path | None, processes: Processes, save_every: float) -> None:
@@ -271,21 +271,21 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
 
     folder = RunFolder(run)
     with run_errors(lambda: folder, resuming=True):
-        from sewdsl.train.fit.train_run import resume  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import resume_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}
-        _print_result(resume(folder, data, changes, run_options(processes, save_every)), folder)
+        _print_result(resume_run(folder, data, changes, run_options(processes, save_every)), folder)
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
     """What is trained, how, and on which data, on the standard error: the answer is still to come."""
     usual = {name: info.default for name, info in Recipe.model_fields.items()}
-    told = {name: format_value(value) for name, value in recipe if name in SHOWN or value != usual[name]}
-    told |= {"others": f"as by default; all are in {folder.recipe}"}
-    echo(f"training {network.name} on {told.pop('on')}", err=True)
-    indent = 2 + max(map(len, told)) + 2
+    shown = {name: format_value(value) for name, value in recipe if name in SHOWN or value != usual[name]}
+    shown |= {"others": f"as by default; all are in {folder.recipe}"}
+    echo(f"training {network.name} on {shown.pop('on')}", err=True)
+    indent = 2 + max(map(len, shown)) + 2
     width = get_terminal_size().columns if is_terminal(err=True) else sys.maxsize
-    for name, text in told.items():
+    for name, text in shown.items():
         echo(fill(f"  {name:<{indent - 2}}{text}", max(width, 2 * indent), subsequent_indent=" " * indent), err=True)
     if data:
         echo(f"data: {data}", err=True)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import ArgumentInfo, ParameterInfo
 
-from sewdsl.cli.options import exit_with_usage_error, listed, not_among
+from sewdsl.cli.options import exit_with_usage_error, join_choices, not_among
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.terminal import echo
@@ -28,7 +28,7 @@ _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DO
 
 
 class Command(TyperCommand):
-    """A command whose usage errors say what is expected, what was found and what may be meant."""
+    """A command whose usage errors say what is expected, what was found and which name may be intended."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the arguments; with a usage error in our words where something is wrong with them."""
@@ -59,23 +59,20 @@ class Command(TyperCommand):
 
     def _bad_value(self, parameter: Any, found: Any, ctx: Any) -> None:
         """Ends with what a parameter takes, where its declaration tells; nothing found means that it is missing."""
-        kind, info = _declared(self.callback, parameter.name)
+        callback: Any = self.callback
+        hints = get_type_hints(unwrap(callback), include_extras=True)
+        declared, info = get_args(hints[parameter.name])[:2]  # Annotated: a type, and what typer is passed with it
+        kind = next((each for each in get_args(declared) if NoneType in get_args(declared)), declared)
         name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]
         choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
         if found is None:
-            exit_with_usage_error(f"{name} is missing{': ' if choices else ''}{listed(choices)}", context=ctx)
+            exit_with_usage_error(f"{name} is missing{': ' if choices else ''}{join_choices(choices)}", context=ctx)
         written = " ".join(found) if isinstance(found, tuple | list) else str(found)
         if choices:
             not_among(name, choices, written, ctx)
         expected = "two numbers" if get_origin(kind) is tuple else _WORDS.get(kind)
         if expected is not None:
             exit_with_usage_error(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
-
-
-def _declared(command: Any, name: str) -> tuple[Any, Any]:
-    """The type of a parameter, that it may be None aside, and what typer is told of it."""
-    kind, info = get_args(get_type_hints(unwrap(command), include_extras=True)[name])[:2]
-    return next((each for each in get_args(kind) if NoneType in get_args(kind)), kind), info
 
 
 def _range(info: ParameterInfo) -> str:

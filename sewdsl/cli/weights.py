@@ -104,16 +104,13 @@ def show(  # noqa: PLR0913 -- one parameter per option
         found = weights.read_weights(source)
         for key, value in found.tensors.items():
             echo(f"{key}  {str(value.dtype).removeprefix('torch.')} {list(value.shape)}")
-        read, notes = _fitting(found.tensors, known) if known else ((), [])
+        read: tuple[Scheme, ...] = ()
+        notes: list[str] = []
+        if known:
+            read = weights.detect_schemes(found.tensors, known)
+            _, notes = weights.to_node_paths(found.tensors, known, read[0])
+            notes = [*notes, *_whose("fits", known)]
     _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
-
-
-def _fitting(tensors: Mapping[str, Tensor], known: Network) -> tuple[tuple[Scheme, ...], list[str]]:
-    from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
-
-    read = weights.detect_schemes(tensors, known)
-    _, notes = weights.to_node_paths(tensors, known, read[0])
-    return read, [*notes, *_whose("fits", known)]
 
 
 def _whose(how: str, known: Network) -> list[str]:

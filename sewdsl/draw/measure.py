@@ -23,7 +23,7 @@ from sewdsl.draw.picture_items import (
 
 TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 """Font sizes: of a layer, of its details and of a note, of a label on an edge."""
-HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, BESIDE = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0
+HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, LABEL_GAP = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0
 """Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label."""
 
 Part = TypeVar("Part", "PictureItems", "PictureItem")
@@ -182,35 +182,30 @@ class Measure:
         return Extent(
             sum(extent.length for extent in extents) + sum(length for length, _ in gaps),
             max([0.0, *(extent.near for extent in extents)]),
-            max([0.0, *(extent.far for extent in extents), *(self._beside(text) for _, text in gaps)]),
+            max([0.0, *(extent.far for extent in extents), *(self._label_reach(text) for _, text in gaps)]),
         )
 
-    def _beside(self, text: str) -> float:
+    def _label_reach(self, text: str) -> float:
         """How far the label of an edge reaches to the far side."""
-        return text_width(text, SMALL) + BESIDE if self.vertical and text else 0.0
+        return text_width(text, SMALL) + LABEL_GAP if self.vertical and text else 0.0
 
     def _item(self, item: PictureItem) -> Extent:
         match item:
             case PictureResidual():
-                return self._residual(item)
+                join = self.size(item.join)[0]
+                length = LEAD + self.body(item) + self.join_gap(item)[0] + join
+                branch, shortcut = self.sequence(item.branch), self.sequence(item.shortcut)
+                return Extent(length, max(branch.near, join / 2), self.lane(item) + shortcut.far)
             case PictureBlock() | PictureRepeat():
-                return self._frame(self.title(item))
+                title = self.title(item)
+                length, near, far = self.sequence(title.items)
+                if self.vertical:
+                    half = title.width / 2
+                    return Extent(title.height + length + 2 * PAD, max(near + PAD, half), max(far + PAD, half))
+                return Extent(max(length, title.width) + 2 * PAD, near + PAD + title.height, far + PAD)
             case PictureLayer() | PictureReadout():
                 along, across = self.size(entry_layer(item))
                 return Extent(along, across / 2, across / 2)
-
-    def _frame(self, title: Title) -> Extent:
-        length, near, far = self.sequence(title.items)
-        if self.vertical:
-            half = title.width / 2
-            return Extent(title.height + length + 2 * PAD, max(near + PAD, half), max(far + PAD, half))
-        return Extent(max(length, title.width) + 2 * PAD, near + PAD + title.height, far + PAD)
-
-    def _residual(self, residual: PictureResidual) -> Extent:
-        join = self.size(residual.join)[0]
-        length = LEAD + self.body(residual) + self.join_gap(residual)[0] + join
-        branch, shortcut = self.sequence(residual.branch), self.sequence(residual.shortcut)
-        return Extent(length, max(branch.near, join / 2), self.lane(residual) + shortcut.far)
 
     def body(self, residual: PictureResidual) -> float:
         """The length of the longer side."""
@@ -222,5 +217,5 @@ class Measure:
 
     def lane(self, residual: PictureResidual) -> float:
         """How far from the axis the shortcut runs."""
-        branch = max(self.sequence(residual.branch).far, self._beside(self.join_gap(residual)[1]), JOIN / 2)
+        branch = max(self.sequence(residual.branch).far, self._label_reach(self.join_gap(residual)[1]), JOIN / 2)
         return branch + LANE + self.sequence(residual.shortcut).near

@@ -236,7 +236,13 @@ class _Folder:
         if expand or len(copies) <= 1:
             return tuple(item for _, items in copies for item in items)
         runs = [list(run) for _, run in groupby(copies, lambda copy: self._structure(copy[1]))]
-        return tuple(_folded(run, key) for run in runs)
+        folded: list[PictureItem] = []
+        for run in runs:
+            (begin, _), (end, _) = run[0], run[-1]
+            outputs = tuple(exit_layer(items[-1]).nodes[-1] for _, items in run)
+            merged = _merged([items for _, items in run])
+            folded.append(PictureRepeat(begin.copy, end.copy, begin.copies, outputs, merged, key))
+        return tuple(folded)
 
     def _structure(self, items: PictureItems) -> Hashable:
         """What must be equal for two copies to be drawn as one."""
@@ -255,13 +261,6 @@ class _Folder:
                 return self._structure(branch), self._structure(shortcut), self._structure_of(join)
             case PictureReadout(source):
                 return source
-
-
-def _folded(run: Sequence[tuple[PathStep, PictureItems]], key: str) -> PictureRepeat:
-    """Copies of one structure as one."""
-    (begin, _), (end, _) = run[0], run[-1]
-    outputs = tuple(exit_layer(items[-1]).nodes[-1] for _, items in run)
-    return PictureRepeat(begin.copy, end.copy, begin.copies, outputs, _merged([items for _, items in run]), key)
 
 
 def _merged(sequences: Sequence[PictureItems]) -> PictureItems:

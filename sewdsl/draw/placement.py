@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from sewdsl.draw.geometry import Point, drop_collinear, text_width
-from sewdsl.draw.measure import BESIDE, LEAD, PAD, SMALL, Measure
+from sewdsl.draw.measure import LABEL_GAP, LEAD, PAD, SMALL, Measure
 from sewdsl.draw.picture_items import (
     PictureBlock,
     PictureItem,
@@ -42,16 +42,18 @@ class Placer:
         for index, item in enumerate(items):
             if index:
                 gap, text = self._measure.gap(items[index - 1], item)
-                anchor = anchor and anchor.labelled(text, self.beside(text, (along + gap / 2, across)))
+                anchor = anchor and anchor.labelled(text, self.label_point(text, (along + gap / 2, across)))
                 along += gap
             anchor = self._item(item, (along, across), anchor, into)
             along += self._measure.item(item).length
         return anchor, along
 
-    def beside(self, text: str, point: Point) -> Point:
+    def label_point(self, text: str, point: Point) -> Point:
         """The centre of a label of the line that runs through a point."""
         along, across = point
-        return (along, across + BESIDE + text_width(text, SMALL) / 2) if self._measure.vertical else (along, across - 8)
+        return (
+            (along, across + LABEL_GAP + text_width(text, SMALL) / 2) if self._measure.vertical else (along, across - 8)
+        )
 
     def finish(self) -> Scene:
         """The scene, with straight lines for edges that no row of items explains."""
@@ -120,7 +122,7 @@ class Placer:
         body, (gap, text), (length, width) = measure.body(item), measure.join_gap(item), measure.size(item.join)
         branch, end = self.sequence(item.branch, (along + LEAD, across), fork, into)
         if branch and item.branch:
-            branch = branch.labelled(text, self.beside(text, (end + gap / 2, across)))
+            branch = branch.labelled(text, self.label_point(text, (end + gap / 2, across)))
         lane, spare = across + measure.lane(item), body - measure.sequence(item.shortcut).length
         side = fork.via((along, lane))
         shortcut, _ = self.sequence(item.shortcut, (along + LEAD + spare / 2, lane), side, into)
@@ -178,7 +180,7 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems) -> Scene:
             text = measure.edge_label(items[start - 1], items[start])
             gutter, turn, lead = across - extent.near - BETWEEN / 2, end + TURN, measure.lead(text)
             anchor = anchor.via((turn, anchor.corners[-1][1]), (turn, gutter), (-lead, gutter), (-lead, across))
-            anchor = anchor.labelled(text, placer.beside(text, (-lead / 2, across)))
+            anchor = anchor.labelled(text, placer.label_point(text, (-lead / 2, across)))
         anchor, end = placer.sequence(items[start:stop], (0, across), anchor, placer.scene.elements)
         across += extent.far + BETWEEN
         start = stop

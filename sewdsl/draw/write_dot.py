@@ -32,7 +32,7 @@ def dot(
 ) -> str:
     """A network as DOT text, laid out.
 
-    Every node carries its place, so that ``neato -n2`` draws it as meant (see :func:`sewdsl.draw.render`); plain
+    Every node carries its place, so that ``neato -n2`` draws it as intended (see :func:`sewdsl.draw.render`); plain
     ``dot`` ignores the places and finds others. A drawn layer's identifier is its node's name; where copies are
     folded, that of the first. ``NAME/fork`` is the point where the input of the join ``NAME`` splits. The frame of
     folded copies has the ``id`` ``fold:KEY``.

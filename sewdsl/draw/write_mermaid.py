@@ -81,7 +81,11 @@ class _Writer:
                     yield from self._sequence((*branch, *shortcut, join), folds, indent)
                 case PictureBlock() | PictureRepeat():
                     inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
-                    yield from self._frame(self._measure.title(item), inside, indent)
+                    title, name = self._measure.title(item), f"f{len(self._frames) + 1}"
+                    self._frames[name] = style.frame_style(block=title.block, folds=title.folds)
+                    yield f'{indent}subgraph {name}["{self._title(title)}"]'
+                    yield from self._sequence(title.items, inside, f"{indent}    ")
+                    yield f"{indent}end"
 
     def _layer(self, layer: PictureLayer, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
         self._folds[layer] = folds
@@ -91,21 +95,14 @@ class _Writer:
         op = self._network.nodes[layer.nodes[0]].op
         yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{style.layer_style(op).name}'
 
-    def _frame(self, title: Title, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
-        name = f"f{len(self._frames) + 1}"
-        self._frames[name] = style.frame_style(block=title.block, folds=title.folds)
-        yield f'{indent}subgraph {name}["{self._title(title)}"]'
-        yield from self._sequence(title.items, folds, f"{indent}    ")
-        yield f"{indent}end"
-
     def _title(self, title: Title) -> str:
         """The words on a frame; without the note, since a second line would lie under what is inside.
 
         Mermaid centres them, which is where a single arrow from above comes in: blanks as wide as the words leave it
         a way. Where branch and shortcut come in, they pass on either side.
         """
-        beside = self._vertical and not _forks(title.items)
-        return BLANK * (1 + round(text_width(title.title, 1)) if beside else 0) + _text(title.title)
+        widened = self._vertical and not _forks(title.items)
+        return BLANK * (1 + round(text_width(title.title, 1)) if widened else 0) + _text(title.title)
 
     def _edges(self) -> Iterator[str]:
         looks: dict[str, list[int]] = {}

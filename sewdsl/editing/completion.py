@@ -77,13 +77,18 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
         case "_BLOCK":
             return _items(view, where) if any(token.type == "_EQUAL" for token in where.statement) else iter(())
         case "_ALLOW":
-            return _codes() if len(where.statement) == 1 else iter(())
+            codes = kind_docs.code_pages() if len(where.statement) == 1 else {}
+            return (Completion(code, "code", about=page) for code, page in codes.items())
         case "_EXPECT" | "_CLAIM":
             return (Completion(name, "value") for name in QUANTITIES if len(where.statement) == 1)
-        case "SECTION":
-            return _data(where, datasets)
-        case "KEY":
-            return _setting(view, where)
+        case "SECTION" if len(where.statement) == 1:
+            return iter([Completion("on", "statement", about="On which data set.")])
+        case "SECTION" if where.last == "_ON":
+            return (Completion(name, "data") for name in datasets)
+        case "KEY" if where.opened:
+            return _arguments(view, where)
+        case "KEY" if len(where.statement) == 1 or where.key == "init":
+            return _of_type(_HEADER.get(where.key))
         case _:
             return iter(())
 
@@ -96,17 +101,6 @@ def _statements(view: EditorView) -> Iterator[Completion]:
             yield Completion(key, "setting", about=said[key])
     for word, about in kind_docs.STATEMENTS.items():
         yield Completion(word, "statement", about=about)
-
-
-def _codes() -> Iterator[Completion]:
-    return (Completion(code, "code", about=page) for code, page in kind_docs.code_pages().items())
-
-
-def _data(where: CursorContext, datasets: Collection[str]) -> Iterator[Completion]:
-    if len(where.statement) == 1:
-        yield Completion("on", "statement", about="On which data set.")
-    elif where.last == "_ON":
-        yield from (Completion(name, "data") for name in datasets)
 
 
 def _files(view: EditorView) -> Iterator[Completion]:
@@ -179,7 +173,11 @@ def _arguments(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         given = {str(a) for a, b in pairwise(inner) if b.type == "_EQUAL"}
         yield from (p for p in _names(view, name) if p.text.removesuffix("=") not in given)
     elif where.last == "_EQUAL" and len(where.statement) > 1:
-        yield from _values(view, name, str(where.statement[-2]))
+        argument, kind = str(where.statement[-2]), _kind(view, name)
+        if name in view.vocabulary.blocks and argument in {"g", "SN"}:
+            yield from _kinds(Join if argument == "g" else Activation)
+        elif kind is not None and argument in kind.model_fields:
+            yield from _of_type(kind.model_fields[argument].annotation)
 
 
 def _called(where: CursorContext) -> str:
@@ -210,14 +208,6 @@ def _names(view: EditorView, name: str) -> Iterator[Completion]:
 
 def _kind(view: EditorView, name: str) -> type[Kind] | None:
     return find(name) or find(view.vocabulary.symbol(name) or "")
-
-
-def _values(view: EditorView, name: str, argument: str) -> Iterator[Completion]:
-    if name in view.vocabulary.blocks and argument in {"g", "SN"}:
-        return _kinds(Join if argument == "g" else Activation)
-    kind = _kind(view, name)
-    field = kind.model_fields.get(argument) if kind else None
-    return _of_type(field.annotation) if field else iter(())
 
 
 def _of_type(annotation: Any) -> Iterator[Completion]:
@@ -253,14 +243,6 @@ _HEADER: dict[str, Any] = {
     "readout": Literal["mean", "sum", "last"],
 }
 """What the keys of a header can be set to, where that can be listed."""
-
-
-def _setting(view: EditorView, where: CursorContext) -> Iterator[Completion]:
-    if where.opened:
-        return _arguments(view, where)
-    if len(where.statement) == 1 or where.key == "init":
-        return _of_type(_HEADER.get(where.key))
-    return iter(())
 
 
 def _entries(view: EditorView, where: CursorContext) -> Iterator[Completion]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lark import Token
 
 
-def children(node: SyntaxNode) -> Iterator[SyntaxNode]:
+def child_nodes(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """What a node consists of, in the order of its fields."""
     for name in node.__dataclass_fields__:
         value = getattr(node, name)
@@ -31,31 +31,28 @@ def children(node: SyntaxNode) -> Iterator[SyntaxNode]:
 def walk_syntax(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """A node and all that is in it, outermost first."""
     yield node
-    for child in children(node):
+    for child in child_nodes(node):
         yield from walk_syntax(child)
 
 
-def nodes_at(document: Document, offset: int, *, behind: bool = False) -> tuple[SyntaxNode, ...]:
+def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[SyntaxNode, ...]:
     """The nodes around a character, outermost first, the document left out.
 
     Args:
         document: The tree.
         offset: Of the character.
-        behind: Whether a place is meant, which belongs to the word that ends there too, unless another begins.
+        ending: Whether the word that ends at the offset is around it too, unless another begins there.
     """
     found: list[SyntaxNode] = []
     node: SyntaxNode | None = document
     while node is not None:
-        node = _around(node, offset, behind=behind)
+        touched = [child for child in child_nodes(node) if child.span.start <= offset <= child.span.end]
+        node = next((child for child in touched if offset < child.span.end), None)
+        if ending and node is None and touched:
+            node = touched[-1]
         if node is not None:
             found.append(node)
     return tuple(found)
-
-
-def _around(node: SyntaxNode, offset: int, *, behind: bool) -> SyntaxNode | None:
-    touched = [child for child in children(node) if child.span.start <= offset <= child.span.end]
-    inside = next((child for child in touched if offset < child.span.end), None)
-    return touched[-1] if behind and inside is None and touched else inside
 
 
 _SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUATION_TOKENS, "_COMMA", "_STAR", "_PLUS", "_SLASH", "STRING", "BAD"})
@@ -128,7 +125,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
 
 def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
     """The tokens that a place belongs to, and the section around them; fresh: a newline precedes the place."""
-    depth = sum((token.type in OPENERS) - (token.type in CLOSERS) for token in line.tokens)
+    depth = _depth(line.tokens)
     if line.section and depth > 0:
         entry = line.entries[-1] if line.entries else []
         goes_on = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUATION_TOKENS))

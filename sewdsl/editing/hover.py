@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sewdsl.checks.expectation import QUANTITIES, compute_quantity
 from sewdsl.diagnostics import Severity
@@ -28,9 +28,6 @@ from sewdsl.syntax.tree import (
     Setting,
     SyntaxNode,
 )
-
-if TYPE_CHECKING:
-    from lark import Token
 
 
 class Hover(NamedTuple):
@@ -59,11 +56,15 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
         case Call():
             return _of_call(view, node)
         case Repeat() | JoinOf():
-            return _of_item(view, node)
+            found = summarize_item(view, node)
+            text = _kind(node.name.plain or "") if isinstance(node, JoinOf) else ""
+            return Hover("\n\n".join(filter(None, (found, text))), node.span) if found or text else None
         case Argument(name=str(name)) if offset <= node.span.start + len(name):
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
         case Setting(key=key) if _touches(key.span, offset):
-            return _of_key(key.text, key.span, section=any(isinstance(above, Section) for above in outer))
+            section = any(isinstance(above, Section) for above in outer)
+            known = {**kind_docs.recipe_docs(), **kind_docs.STUDY} if section else kind_docs.header_docs()
+            return Hover(known[key.text], key.span) if key.text in known else None
         case Allow(code=code) if _touches(code.span, offset) and code.text in kind_docs.code_pages():
             return Hover(kind_docs.code_pages()[code.text], code.span)
         case Expect(quantity=quantity) | Claim(quantity=quantity) if _touches(quantity.span, offset):
@@ -86,12 +87,6 @@ def _of_call(view: EditorView, call: Call) -> Hover | None:
     else:
         text = _kind(name or call.name.span.text, signature=not found)
     return Hover("\n\n".join(filter(None, (found, text))), call.span) if found or text else None
-
-
-def _of_item(view: EditorView, item: Repeat | JoinOf) -> Hover | None:
-    found = summarize_item(view, item)
-    text = _kind(item.name.plain or "") if isinstance(item, JoinOf) else ""
-    return Hover("\n\n".join(filter(None, (found, text))), item.span) if found or text else None
 
 
 def _block(definition: BlockDefinition) -> str:
@@ -123,11 +118,6 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
     return Hover(text, span) if text else None
 
 
-def _of_key(key: str, span: Span, *, section: bool) -> Hover | None:
-    known = {**kind_docs.recipe_docs(), **kind_docs.STUDY} if section else kind_docs.header_docs()
-    return Hover(known[key], span) if key in known else None
-
-
 def _of_figure(view: EditorView, quantity: str, span: Span) -> Hover | None:
     network, said = view.compilation.network, view.compilation.diagnostics
     broken = any(d.severity is Severity.ERROR and d.code != "expectation-failed" for d in said)
@@ -142,12 +132,9 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
     for line in view.statements:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
             if token_start(token) <= offset < token_end(token):
-                text = _word(token, first=bool(line.tokens) and token is line.tokens[0])
+                if line.tokens and token is line.tokens[0] and token in kind_docs.STATEMENTS:
+                    text = kind_docs.STATEMENTS[token]
+                else:
+                    text = _kind(str(token)) if token.type == "WORD" else ""
                 return Hover(text, Span(view.source, token_start(token), token_end(token))) if text else None
     return None
-
-
-def _word(token: Token, *, first: bool) -> str:
-    if first and token in kind_docs.STATEMENTS:
-        return kind_docs.STATEMENTS[token]
-    return _kind(str(token)) if token.type == "WORD" else ""

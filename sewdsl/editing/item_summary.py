@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sewdsl.editing.cursor import children
+from sewdsl.editing.cursor import child_nodes
 from sewdsl.editing.editor_view import EditorView
-from sewdsl.elaborate import Expansion
-from sewdsl.ir.network import Network
 from sewdsl.ir.signal import Signal
 from sewdsl.syntax.tree import Body, Call, Item, JoinOf, Repeat, SyntaxNode
 
@@ -59,20 +57,16 @@ def summarize_item(view: EditorView, item: Item) -> str:
     shapes = [str(flow) + (_copies(flow, len(visits)) if len(found) > 1 else "") for flow in found]
     if len(shapes) > MAX_SHAPES:
         shapes[MAX_SHAPES - 1 : -1] = ["…"]
-    return "  \n".join([*(f"`{op}`" for op in ops), *shapes, _counts(network, visits)])
+    nodes = [node for visit in visits for node in network.nodes[visit.begin : visit.end]]
+    parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
+    each = f" in {len(visits)} copies" if len(visits) > 1 else ""
+    counts = f"{parameters:,} parameters, {macs:,} MACs a time-step{each}"
+    return "  \n".join([*(f"`{op}`" for op in ops), *shapes, counts])
 
 
 def _copies(flow: ItemFlow, of: int) -> str:
     first, last = flow.copies[0], flow.copies[-1]
     return f" (copy {first} of {of})" if first == last else f" (copies {first} to {last} of {of})"
-
-
-def _counts(network: Network, visits: list[Expansion]) -> str:
-    """Parameters and operations, of all copies together."""
-    nodes = [node for visit in visits for node in network.nodes[visit.begin : visit.end]]
-    parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
-    each = f" in {len(visits)} copies" if len(visits) > 1 else ""
-    return f"{parameters:,} parameters, {macs:,} MACs a time-step{each}"
 
 
 def _size(signal: Signal) -> str:
@@ -103,7 +97,7 @@ def shape_hints(view: EditorView) -> list[Hint]:
 
 
 def _calls(node: SyntaxNode) -> Iterator[Call]:
-    for child in children(node):
+    for child in child_nodes(node):
         if isinstance(child, Call):
             yield child
         elif not isinstance(node, JoinOf | Repeat) or child is not getattr(node, "name", None):

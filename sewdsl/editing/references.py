@@ -1,4 +1,4 @@
-"""Where a block, a parameter or a file is defined, and where else it is meant."""
+"""Where a block, a parameter or a file is defined, and where else it is referred to."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Referent:
 
 def referent_at(view: EditorView, offset: int) -> Referent | None:
     """The block or the parameter that is named at a place; None: neither is."""
-    nodes = nodes_at(view.document, offset, behind=True)
+    nodes = nodes_at(view.document, offset, ending=True)
     for index, node in enumerate(nodes):
         found = _target(view, node, nodes[:index], offset)
         if found is not None:
@@ -100,7 +100,12 @@ def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] |
         return None
     spans = dict(reversed([*_within(found.definition)]))  # the first of each name is that in the head
     span = found.definition.name.span if found.parameter is None else spans.get(found.parameter)
-    return None if span is None else (span, _file(view, span))
+    if span is None:
+        return None
+    if span.source is view.source:
+        return span, view.file
+    shipped = resource_folder("nets") / "blocks.net"
+    return span, shipped if _shipped(span) else Path(span.source.name).resolve()
 
 
 def _is_there(view: EditorView, path: Path) -> bool:
@@ -110,14 +115,8 @@ def _is_there(view: EditorView, path: Path) -> bool:
         return False
 
 
-def _file(view: EditorView, span: Span) -> Path | None:
-    if span.source is view.source:
-        return view.file
-    return resource_folder("nets") / "blocks.net" if _shipped(span) else Path(span.source.name).resolve()
-
-
 class Reference(NamedTuple):
-    """A place where something is meant.
+    """A place that refers to something.
 
     Attributes:
         span: The name there.
@@ -129,42 +128,34 @@ class Reference(NamedTuple):
 
 
 def find_references(views: Iterable[EditorView], found: Referent) -> Iterator[Reference]:
-    """Every place in some texts where a block or a parameter is meant, its definition included.
+    """Every place in some texts that refers to a block or a parameter, its definition included.
 
     Args:
         views: The texts, that of the definition among them.
         found: The block or the parameter.
     """
     for view in views:
-        meant, names = _meant(view, found), _parameters(found.definition)
+        called, names = _is_called(view, found), _parameters(found.definition)
         for node in view.named:
             if isinstance(node, BlockDefinition) and _same(node, found.definition):
-                yield from _in_definition(node, found)
-            elif meant and isinstance(node, Call) and node.name.plain == found.key:
-                yield from _in_call(node, found, names)
+                if found.parameter is None:
+                    yield Reference(node.name.span, defines=True)
+                else:
+                    spans = [span for name, span in _within(node) if name == found.parameter]
+                    yield from (Reference(span, defines=not number) for number, span in enumerate(spans))
+            elif called and isinstance(node, Call) and node.name.plain == found.key:
+                if found.parameter is None:
+                    yield Reference(node.name.span)
+                else:
+                    given = [pair for argument in node.arguments for pair in _given(argument, names)]
+                    yield from (Reference(span) for name, span in given if name == found.parameter)
 
 
 def _parameters(definition: BlockDefinition) -> frozenset[str]:
     return frozenset(parameter.name for parameter in definition.parameters)
 
 
-def _in_definition(node: BlockDefinition, found: Referent) -> Iterator[Reference]:
-    if found.parameter is None:
-        yield Reference(node.name.span, defines=True)
-        return
-    spans = [span for name, span in _within(node) if name == found.parameter]
-    yield from (Reference(span, defines=not number) for number, span in enumerate(spans))
-
-
-def _in_call(call: Call, found: Referent, names: frozenset[str]) -> Iterator[Reference]:
-    if found.parameter is None:
-        yield Reference(call.name.span)
-        return
-    for argument in call.arguments:
-        yield from (Reference(span) for name, span in _given(argument, names) if name == found.parameter)
-
-
-def _meant(view: EditorView, found: Referent) -> bool:
+def _is_called(view: EditorView, found: Referent) -> bool:
     """Whether a name means the block in a text, and not another of that name."""
     known = view.vocabulary.blocks.get(found.key)
     return known is not None and _same(known, found.definition)
@@ -213,7 +204,7 @@ def _compact(value: Call, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
         yield from ((name, part.span.part(at, at + len(name))) for name, at in found if name in names)
 
 
-def rename(views: Iterable[EditorView], found: Referent, name: str) -> list[Edit]:
+def rename_edits(views: Iterable[EditorView], found: Referent, name: str) -> list[Edit]:
     """The edits that give a block or a parameter another name, everywhere in some texts.
 
     Raises:
@@ -254,7 +245,7 @@ def _check_elsewhere(views: list[EditorView], found: Referent) -> None:
 
 def _check_read(view: EditorView, found: Referent) -> None:
     """Refuses where a statement with syntax errors says the block's name: what else it says is not known."""
-    for span in view.unread if _meant(view, found) else ():
+    for span in view.unread if _is_called(view, found) else ():
         if _says(span.text, found.key):
             where = f"line {span.line} of {Path(view.source.name).name}"
             message = f"{where} has a syntax error, and says '{block_title(found.definition)}': fix it first"

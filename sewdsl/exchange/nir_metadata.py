@@ -35,15 +35,11 @@ class _Entry:
             return None
         try:
             known = [f for f in fields(cls) if f.name in said or f.default is MISSING]  # type: ignore[arg-type]
-            return cls(**{field.name: _read(said[field.name], str(field.type)) for field in known})
+            types = {"int": int, "float": float}
+            return cls(**{field.name: types.get(str(field.type), str)(said[field.name]) for field in known})
         except (KeyError, TypeError, ValueError) as error:
             message = f"metadata[{KEY!r}] is not what sewdsl writes: {error}"
             raise ValueError(message) from error
-
-
-def _read(value: Any, type_: str) -> Any:
-    """A value as the file or the graph in memory has it."""
-    return {"int": int, "float": float}.get(type_, str)(value)
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class GraphMetadata(_Entry):
 
     Attributes:
         name: The network's.
-        steps: Time-steps that it is meant for.
+        steps: Time-steps that it is to run for.
         encode: ``direct``: a static input is shown at each of them. ``none``: the input is a sequence.
         readout: How the outputs of the time-steps become one: ``mean``, ``sum`` or ``last``.
         dt: Seconds of a time-step: what ``tau`` and ``r`` of the neurons are to be divided and multiplied by.

@@ -18,14 +18,14 @@ _TOKENS = {kind: string_to_tokentype(look.pygments) for kind, look in LOOKS.item
 
 def _pieces(text: str, read: Callable[[Source], list[tuple[TokenType, Span]]]) -> Iterator[tuple[int, _TokenType, str]]:
     """Every character of a text, in order: the tokens, and the white space between them."""
-    behind = 0
+    end = 0
     for kind, span in read(Source("<text>", text)):
-        if behind < span.start:
-            yield behind, Whitespace, text[behind : span.start]
+        if end < span.start:
+            yield end, Whitespace, text[end : span.start]
         yield span.start, _TOKENS[kind], span.text
-        behind = span.end
-    if behind < len(text):
-        yield behind, Whitespace, text[behind:]
+        end = span.end
+    if end < len(text):
+        yield end, Whitespace, text[end:]
 
 
 class NetLexer(Lexer):

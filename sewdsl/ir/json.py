@@ -77,13 +77,9 @@ def _node(node: Node) -> dict[str, Any]:
         "op": _value(node.op),
         "inputs": list(node.inputs),
         "output": {"shape": list(signal.shape), "upper": signal.values.upper, "varies": signal.varies},
-        "path": [_step(step) for step in node.path],
+        # a step without the line that calls it, which is no part of the network
+        "path": [{key: value for key, value in asdict(step).items() if key != "line"} for step in node.path],
     }
-
-
-def _step(step: PathStep) -> dict[str, Any]:
-    """All but where the text calls it, which is no part of the network."""
-    return {key: value for key, value in asdict(step).items() if key != "line"}
 
 
 def _read_node(item: Mapping[str, Any], span: Span, catalogue: Mapping[str, type[Kind]]) -> Node:

@@ -17,7 +17,7 @@ from sewdsl.editing.completion import Completion, complete
 from sewdsl.editing.hover import hover
 from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import OutlineEntry, folding_ranges, outline
-from sewdsl.editing.references import find_definition, find_references, referent_at, rename
+from sewdsl.editing.references import find_definition, find_references, referent_at, rename_edits
 from sewdsl.lsp.positions import Positions, Units
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
@@ -96,7 +96,10 @@ def to_diagnostic(document: OpenDocument, said: Diagnostic) -> types.Diagnostic:
     if span.source is not document.view.source:
         place = types.Location(_uri(Path(span.source.name)), Positions(span.source, document.units).range(span))
         related = (types.DiagnosticRelatedInformation(place, message),)
-        message = f"{_shown(document.view, span.source)}:{span.line}:{span.column}: {message}"
+        name, file = span.source.name, document.view.file
+        if file is not None and Path(name).is_relative_to(file.parent):
+            name = str(Path(name).relative_to(file.parent))
+        message = f"{name}:{span.line}:{span.column}: {message}"
         span = _use(document.view, span.source)
     lines = [message, *(f"{word}: {text}" for word, text in (("", said.label), ("help", said.help)) if text and word)]
     if len(said.path) > 2:  # noqa: PLR2004 -- deeper than the body's own layers
@@ -113,13 +116,6 @@ def to_diagnostic(document: OpenDocument, said: Diagnostic) -> types.Diagnostic:
 
 def _uri(path: Path) -> str:
     return path.absolute().as_uri()
-
-
-def _shown(view: EditorView, source: Source) -> str:
-    """What another file is called: the way from this one to it, where it lies below."""
-    path = Path(source.name)
-    below = view.file is not None and path.is_relative_to(view.file.parent)
-    return str(path.relative_to(view.file.parent)) if below and view.file else source.name
 
 
 def _use(view: EditorView, source: Source) -> Span:
@@ -190,7 +186,7 @@ def answer_definition(document: OpenDocument, position: types.Position) -> types
 def answer_references(
     documents: Iterable[OpenDocument], document: OpenDocument, position: types.Position, *, defining: bool
 ) -> list[types.Location]:
-    """Every place where the block or the parameter at a position is meant, its definition if that is asked for."""
+    """Every place that refers to the block or the parameter at a position, its definition if that is asked for."""
     found = referent_at(document.view, document.at.offset(position))
     if found is None:
         return []
@@ -221,7 +217,7 @@ def answer_rename(
         return None
     by_source = {id(other.view.source): other for other in documents}
     changes: dict[str, list[types.TextEdit]] = {}
-    for edit in rename([other.view for other in by_source.values()], found, name):
+    for edit in rename_edits([other.view for other in by_source.values()], found, name):
         other = by_source[id(edit.span.source)]
         changes.setdefault(other.uri, []).append(to_text_edit(other.at, edit))
     return types.WorkspaceEdit(changes=changes)
@@ -250,7 +246,7 @@ def answer_folding_ranges(document: OpenDocument) -> list[types.FoldingRange]:
 
 
 def answer_formatting(document: OpenDocument) -> list[types.TextEdit]:
-    """The text in canonical form, as one edit; none where it is, or where nobody knows how it should look."""
+    """The text in canonical form, as one edit; none where it is, or where it has syntax errors."""
     source = document.view.source
     try:
         text = format_source(source)
@@ -280,7 +276,9 @@ def _actions(document: OpenDocument, said: Diagnostic) -> Iterator[types.CodeAct
             yield _action(document, fix.title, fix.edits, said, preferred=fix.safe and not number)
     allowable = said.severity is not Severity.ERROR and said in document.view.compilation.diagnostics
     if allowable and document.view.document.statements:
-        yield _allow(document, said)
+        source, end = document.view.source, document.view.document.statements[-1].span.end
+        edit = Edit(Span(source, end, end), f'{source.line_end}{source.line_end}allow {said.code} "why"')
+        yield _action(document, f"allow {said.code} in this file", [edit], said, preferred=False)
 
 
 def _action(
@@ -293,14 +291,6 @@ def _action(
         is_preferred=preferred,
         edit=types.WorkspaceEdit(changes={document.uri: [to_text_edit(document.at, edit) for edit in edits]}),
     )
-
-
-def _allow(document: OpenDocument, said: Diagnostic) -> types.CodeAction:
-    """Writes ``allow CODE "why"`` after the last statement."""
-    source = document.view.source
-    end = document.view.document.statements[-1].span.end
-    edit = Edit(Span(source, end, end), f'{source.line_end}{source.line_end}allow {said.code} "why"')
-    return _action(document, f"allow {said.code} in this file", [edit], said, preferred=False)
 
 
 def fix_all_action(document: OpenDocument) -> list[types.CodeAction]:

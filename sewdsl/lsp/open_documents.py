@@ -87,7 +87,7 @@ class Documents:
         self._open.pop(uri, None)
         _place.cache_clear()  # links may lead elsewhere when it is opened again
 
-    def beside(self, uri: str) -> Iterator[OpenDocument]:
+    def read_project(self, uri: str) -> Iterator[OpenDocument]:
         """All files of its project, in as many steps, so that a later search finds them read; once for each project."""
         file = self[uri].view.file
         folder = project_folder(file) if file else None
@@ -97,7 +97,7 @@ class Documents:
                 yield from self.around(uri, [""])
 
     def around(self, uri: str, words: Collection[str]) -> Iterator[OpenDocument]:
-        """A text, and the files of its project that hold a word, white space aside; open ones as they are there.
+        """A text, and the files of its project that hold a word, without its white space; open ones as they are there.
 
         Raises:
             UnreadError: It takes too long to read them.
@@ -147,7 +147,9 @@ class Documents:
             held = used[path] = self._held(path)
             return held if isinstance(held, str) else None
 
-        return _Known(OpenDocument(uri, read(text, name, file, reach=FileAccess(opened=opened)), self._units), used)
+        view = read(text, name, file, reach=FileAccess(opened=opened))
+        units = _UNITS.get(types.PositionEncodingKind(self._workspace.position_encoding), "utf-16")
+        return _Known(OpenDocument(uri, view, units), used)
 
     def _holds(self, known: _Known, text: str) -> bool:
         """Whether what is known of a text is what would be found out again."""
@@ -166,10 +168,6 @@ class Documents:
 
     def _texts(self) -> list[TextDocument]:
         return list(self._workspace.text_documents.values())
-
-    @property
-    def _units(self) -> Units:
-        return _UNITS.get(types.PositionEncodingKind(self._workspace.position_encoding), "utf-16")
 
 
 def _file(uri: str) -> Path | None:

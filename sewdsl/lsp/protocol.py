@@ -35,7 +35,7 @@ MAX_MESSAGE = 16 * 2**20
 MAX_AHEAD = 100
 """Messages that are read before the first of them has been handled."""
 MAX_REASONS = 5
-"""Things that are told of a message with wrong parameters."""
+"""Reasons that are given for a message with wrong parameters."""
 _LENGTH = re.compile(rb"content-length:\s*(\d{1,18})\s*", re.IGNORECASE)
 
 
@@ -172,7 +172,8 @@ class Protocol(LanguageServerProtocol):
             structured = self._structured(message)
         except JsonRpcException as error:
             if isinstance(message, dict) and "id" not in message and "method" in message:
-                self._log(f"ignored: {error.message}")  # a notification has no answer
+                log = types.LogMessageParams(types.MessageType.Error, f"ignored: {error.message}")
+                self.notify(types.WINDOW_LOG_MESSAGE, log)  # a notification has no answer
             else:
                 self._refuse(asked if type(asked) in {str, int} else None, error)
             return
@@ -291,11 +292,8 @@ class Protocol(LanguageServerProtocol):
     def _refuse(self, msg_id: str | int | None, error: JsonRpcException) -> None:
         self._send_response(msg_id, error=error.to_response_error())  # type: ignore[arg-type]
 
-    def _log(self, message: str) -> None:
-        self.notify(types.WINDOW_LOG_MESSAGE, types.LogMessageParams(types.MessageType.Error, message))
-
     def _send_data(self, data: Any) -> None:
-        """Sends something, unless nobody is there any more."""
+        """Sends something, unless the connection has ended."""
         try:
             super()._send_data(data)
         except BrokenPipeError:

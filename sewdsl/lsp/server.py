@@ -57,7 +57,7 @@ class Server(LanguageServer):
             protocol_cls=Protocol,
             converter_factory=strict_converter,
         )
-        self._told: dict[str, OpenDocument] = {}
+        self._published: dict[str, OpenDocument] = {}
         self._turn = 0
         self.datasets = datasets
 
@@ -73,7 +73,7 @@ class Server(LanguageServer):
 
     def tell(self, uri: str) -> None:
         """Sends what the compiler says of a text."""
-        document = self._told[uri] = self.documents[uri]
+        document = self._published[uri] = self.documents[uri]
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(uri, convert.to_diagnostics(document), version)
@@ -81,7 +81,7 @@ class Server(LanguageServer):
 
     async def tell_soon(self, uri: str, version: int) -> None:
         """The same of a version of a text, once it rests; nothing if a newer one comes before."""
-        self._told.pop(uri, None)
+        self._published.pop(uri, None)
         self._turn += 1
         await asyncio.sleep(TYPING_PAUSE_SECONDS)
         if self.workspace.get_text_document(uri).version == version:  # neither changed again nor closed
@@ -92,8 +92,8 @@ class Server(LanguageServer):
         """The same of each text that uses something which has changed; what is being typed is spoken about anyway."""
         self._turn += 1
         turn = self._turn
-        for uri in list(self._told):
-            if uri in self._told and self._told[uri] is not self.documents[uri]:
+        for uri in list(self._published):
+            if uri in self._published and self._published[uri] is not self.documents[uri]:
                 self.tell(uri)
                 await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
                 if self._turn != turn:  # something else has changed, after which this is done again
@@ -101,7 +101,7 @@ class Server(LanguageServer):
 
     async def look_around(self, uri: str) -> None:
         """Reads the files next to a text, so that the first search for a name finds them read."""
-        for _ in self.documents.beside(uri):
+        for _ in self.documents.read_project(uri):
             await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
         gc.freeze()  # as above
 
@@ -113,7 +113,7 @@ class Server(LanguageServer):
 
     async def end(self, uri: str) -> None:
         """Takes back what was said of a text that was closed."""
-        self._told.pop(uri, None)
+        self._published.pop(uri, None)
         self.documents.forget(uri)
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
         await self.tell_again()
@@ -140,28 +140,28 @@ def serve(version: str, datasets: Collection[str]) -> Server:
 
 def _follow_texts(server: Server) -> None:
     @server.feature(types.INITIALIZED)
-    async def _(_params: types.InitializedParams) -> None:
+    async def initialized(_params: types.InitializedParams) -> None:
         gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
         await _while_connected(server.watch())
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
-    async def _(params: types.DidOpenTextDocumentParams) -> None:
+    async def did_open(params: types.DidOpenTextDocumentParams) -> None:
         await _while_connected(server.begin(params.text_document.uri))
 
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
-    async def _(params: types.DidChangeTextDocumentParams) -> None:
+    async def did_change(params: types.DidChangeTextDocumentParams) -> None:
         await _while_connected(server.tell_soon(params.text_document.uri, params.text_document.version))
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
-    async def _(params: types.DidCloseTextDocumentParams) -> None:
+    async def did_close(params: types.DidCloseTextDocumentParams) -> None:
         await _while_connected(server.end(params.text_document.uri))
 
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
-    async def _(_params: types.DidSaveTextDocumentParams) -> None:
+    async def did_save(_params: types.DidSaveTextDocumentParams) -> None:
         await _while_connected(server.tell_again())
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
-    async def _(_params: types.DidChangeWatchedFilesParams) -> None:
+    async def did_change_watched_files(_params: types.DidChangeWatchedFilesParams) -> None:
         await _while_connected(server.tell_again())
 
 
@@ -173,28 +173,28 @@ async def _while_connected(what: Coroutine[None, None, None]) -> None:
 
 def _answer_about_places(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_HOVER)
-    def _(params: types.HoverParams) -> types.Hover | None:
+    def hover(params: types.HoverParams) -> types.Hover | None:
         return convert.answer_hover(server.documents[params.text_document.uri], params.position)
 
     @server.feature(
         types.TEXT_DOCUMENT_COMPLETION,
         types.CompletionOptions(trigger_characters=["-", "{", "<", "[", "|", "(", "=", ",", " ", '"']),
     )
-    def _(params: types.CompletionParams) -> list[types.CompletionItem]:
+    def completion(params: types.CompletionParams) -> list[types.CompletionItem]:
         return convert.answer_completion(server.documents[params.text_document.uri], params.position, server.datasets)
 
     @server.feature(
         types.TEXT_DOCUMENT_CODE_ACTION,
         types.CodeActionOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]),
     )
-    def _(params: types.CodeActionParams) -> list[types.CodeAction]:
+    def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
         document = server.documents[params.text_document.uri]
         found = [*convert.answer_code_actions(document, params.range), *convert.fix_all_action(document)]
         only = params.context.only
         return [each for each in found if only is None or any(_is_kind(each, kind) for kind in only)]
 
     @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
-    def _(params: types.InlayHintParams) -> list[types.InlayHint]:
+    def inlay_hint(params: types.InlayHintParams) -> list[types.InlayHint]:
         return convert.answer_inlay_hints(server.documents[params.text_document.uri], params.range)
 
 
@@ -217,20 +217,20 @@ def _answer_about_names(server: Server) -> None:
             raise Unread(message) from None
 
     @server.feature(types.TEXT_DOCUMENT_DEFINITION)
-    def _(params: types.DefinitionParams) -> types.Location | None:
+    def definition(params: types.DefinitionParams) -> types.Location | None:
         return convert.answer_definition(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_REFERENCES)
-    def _(params: types.ReferenceParams) -> list[types.Location]:
+    def references(params: types.ReferenceParams) -> list[types.Location]:
         document, others = around(params.text_document.uri, params.position)
         return convert.answer_references(others, document, params.position, defining=params.context.include_declaration)
 
     @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
-    def _(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
+    def prepare_rename(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
         return convert.answer_prepare_rename(server.documents[params.text_document.uri], params.position)
 
     @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
-    def _(params: types.RenameParams) -> types.WorkspaceEdit | None:
+    def rename(params: types.RenameParams) -> types.WorkspaceEdit | None:
         document, others = around(params.text_document.uri, params.position, params.new_name)
         try:
             return convert.answer_rename(others, document, params.position, params.new_name)
@@ -240,13 +240,13 @@ def _answer_about_names(server: Server) -> None:
 
 def _answer_about_texts(server: Server) -> None:
     @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-    def _(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
+    def document_symbol(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
         return convert.answer_document_symbols(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
-    def _(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
+    def folding_range(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
         return convert.answer_folding_ranges(server.documents[params.text_document.uri])
 
     @server.feature(types.TEXT_DOCUMENT_FORMATTING)
-    def _(params: types.DocumentFormattingParams) -> list[types.TextEdit]:
+    def formatting(params: types.DocumentFormattingParams) -> list[types.TextEdit]:
         return convert.answer_formatting(server.documents[params.text_document.uri])

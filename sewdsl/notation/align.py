@@ -166,7 +166,7 @@ class Alignment:
     def _best(self, one: Parts, other: Parts) -> Sequence[Pair]:
         """The cheapest alignment; calls opposite no other call are compared by what they represent, if that is less."""
         pairs = list(self._cheapest(one, other))
-        lone = {id(part) for pair in pairs for part, beside in (pair, pair[::-1]) if _lone(part, beside)}
+        lone = {id(part) for pair in pairs for part, opposite in (pair, pair[::-1]) if _lone(part, opposite)}
         opened = _opened(one, lone), _opened(other, lone)
         if not lone or len(opened[0]) * len(opened[1]) > CELLS:
             return pairs

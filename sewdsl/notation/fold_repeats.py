@@ -78,7 +78,12 @@ class _Folding:
             elif saving.block is None:
                 for start, stop in _gaps(free, saving.start, saving.stop):
                     heappush(waiting, _repeat(saving.period, start, stop, lengths))
-        return tuple(_assembled(row, chosen))
+        folded: list[TextItem] = []
+        at = 0
+        while at < len(row):
+            at, item = chosen.get(at, (at + 1, row[at]))
+            folded.append(item)
+        return tuple(folded)
 
     def _made(self, saving: _Saving, row: Sequence[TextItem]) -> tuple[int, int, TextItem]:
         """What a saving puts in the place of which items."""
@@ -141,10 +146,3 @@ def _begins(item: TextItem) -> int:
         return 0
     width = item.op.letters().get("")
     return 2 if width is not None and type(item.op).model_fields[width].is_required() else 1
-
-
-def _assembled(row: Sequence[TextItem], chosen: dict[int, tuple[int, TextItem]]) -> Iterator[TextItem]:
-    at = 0
-    while at < len(row):
-        at, item = chosen.get(at, (at + 1, row[at]))
-        yield item

@@ -266,7 +266,11 @@ class Blocks:
         own = tuple(self._own(shape, items, surroundings[1]))
         for values in shape.guesses(items):
             block = BlockText(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
-            if self._expand(item_text(block), surroundings) == items:
+            call = item_text(block)
+            key = call, surroundings
+            if key not in self._expansions:
+                self._expansions[key] = self._expanded(call, *surroundings)
+            if self._expansions[key] == items:
                 return block
         return None
 
@@ -279,13 +283,6 @@ class Blocks:
             yield f"{OWN_JOIN}={self._wording.alone(join)}"
         if activation is not None and OWN_NEURON in shape.names and activation != neuron:
             yield f"{OWN_NEURON}={self._wording.alone(activation)}"
-
-    def _expand(self, call: str, surroundings: Surroundings) -> TextItems | None:
-        """What a call represents; None if there is something wrong with it."""
-        key = call, surroundings
-        if key not in self._expansions:
-            self._expansions[key] = self._expanded(call, *surroundings)
-        return self._expansions[key]
 
     def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
         diagnostics, builder = Diagnostics(), NodeBuilder()

@@ -8,7 +8,7 @@ from sewdsl.elaborate.header import RANKS
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
-from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.ir.settings import Expectation
 from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
@@ -127,22 +127,13 @@ def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     if settings.neuron is not None:
         yield f"neuron {value_text(settings.neuron)}"
     join = value_text(settings.join)
-    if join != "ADD" or _joins(items):
+    if join != "ADD" or any(isinstance(item, JoinText) for item in walk_items(items)):
         yield f"join {join}"
-    yield from _start(settings)
-    if settings.readout != "mean":
-        yield f"readout {settings.readout}"
-
-
-def _joins(items: TextItems) -> bool:
-    """Whether there is any join."""
-    return any(isinstance(item, JoinText) for item in walk_items(items))
-
-
-def _start(settings: Settings) -> Iterator[str]:
     words = [word for word, said in (("kaiming", settings.init == "kaiming"), ("zero", settings.zero_init)) if said]
     if words:
         yield f"init {' '.join(words)}"
+    if settings.readout != "mean":
+        yield f"readout {settings.readout}"
 
 
 def _figure(item: Expectation) -> str:

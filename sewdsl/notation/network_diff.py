@@ -25,7 +25,7 @@ class Change:
     Attributes:
         before: What was there, as a text would have it; empty: nothing was.
         after: What is there now; empty: nothing is.
-        where: ``at``, ``behind``, ``before``, or ``in the branch of`` and ``in the shortcut of`` where that was ``id``.
+        where: ``at``, ``after``, ``before``, or ``in the branch of`` and ``in the shortcut of`` where that was ``id``.
         node: The name of a node of the first network, or of a block in it; in the first of several copies.
         copies: Which copies of each repeat on the way have the change, from 1; empty: only one place has.
     """
@@ -55,7 +55,7 @@ def body_changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]
     """
     found: dict[object, list[_Found]] = {}
     for item in _Comparison(network).sequences(
-        one, other, _Found(Change("", "", "behind", network.nodes[0].name), ItemPosition())
+        one, other, _Found(Change("", "", "after", network.nodes[0].name), ItemPosition())
     ):
         change = item.change
         found.setdefault((change.before, change.after, change.where, item.place.way), []).append(item)
@@ -78,27 +78,27 @@ class _Comparison:
             around: Where changes are if nothing was in it.
         """
         pairs = list(self._alignment.pairs(one, other))
-        behind: Part | None = None
+        previous: Part | None = None
         for together, group in groupby(pairs, lambda pair: None not in pair):
             run = list(group)
             if together:
                 for before, after in run:
                     if before is not None and after is not None:
                         yield from self._both(before, after)
-                        behind = before
+                        previous = before
                 continue
             gone = tuple(before for before, _ in run if before is not None)
             come = tuple(after for _, after in run if after is not None)
-            yield self._replaced(gone, come, behind, one, around)
-            behind = gone[-1] if gone else behind
+            yield self._replaced(gone, come, previous, one, around)
+            previous = gone[-1] if gone else previous
 
-    def _replaced(self, gone: Parts, come: Parts, behind: Part | None, one: Parts, around: _Found) -> _Found:
+    def _replaced(self, gone: Parts, come: Parts, previous: Part | None, one: Parts, around: _Found) -> _Found:
         """Items that went, and those that came in their place."""
         texts = _text(gone), _text(come)
         if gone:
             return self._found(*texts, "at", gone[0])
-        if behind is not None:
-            return self._found(*texts, "behind", behind)
+        if previous is not None:
+            return self._found(*texts, "after", previous)
         if one:
             return self._found(*texts, "before", one[0])
         return replace(around, change=replace(around.change, before=texts[0], after=texts[1]))

@@ -36,5 +36,5 @@ def _by_text(network: Network) -> dict[str, list[str]]:
 def _text(op: Activation) -> str:
     try:
         return kind_text(op)
-    except ValueError:  # such as a kind that nobody has announced
+    except ValueError:  # such as an unannounced kind
         return str(op)

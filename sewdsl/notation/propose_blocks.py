@@ -110,9 +110,9 @@ def _joins(items: TextItems) -> Iterator[tuple[JoinText, TextItems]]:
     """All joins that are not inside of calls, and the activations that belong to them."""
     for at, item in enumerate(items):
         if isinstance(item, JoinText):
-            behind = items[at + 1 : at + 2]
-            ends = bool(behind) and _activates(behind[0]) and not (item.branch and _activates(item.branch[-1]))
-            yield item, behind if ends else ()
+            following = items[at + 1 : at + 2]
+            ends = bool(following) and _activates(following[0]) and not (item.branch and _activates(item.branch[-1]))
+            yield item, following if ends else ()
         if not isinstance(item, BlockText):
             for inner in child_sequences(item):
                 yield from _joins(inner)
@@ -153,7 +153,11 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
     template = next((unit for unit in group if unit.join.shortcut), group[0])
     fitting = bool(template.join.shortcut) and not all(unit.join.shortcut for unit in group)
     widths, strides = {unit.width for unit in group}, {unit.stride for unit in group}
-    base = _base(template, group) if len(widths) > 1 else None
+    # what c is in the template: what its own call states, if that is the same part of the width in all calls
+    base: int | None = None
+    if len(widths) > 1:
+        parts = {Fraction(unit.width, unit.stated) if unit.width and unit.stated else None for unit in group}
+        base = template.width if None in parts or len(parts) > 1 else template.stated
     step = template.stride if len(strides) > 1 and template.stride > 1 else None
 
     def width(number: int) -> str:
@@ -183,12 +187,6 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
     return Definition(name, parameters, (replace(join, fitting=fitting), *end))
 
 
-def _base(template: _Unit, group: Sequence[_Unit]) -> int | None:
-    """What c is in the template: what its own call states, if all calls mean the same by it; else its width."""
-    meant = {Fraction(unit.width, unit.stated) if unit.width and unit.stated else None for unit in group}
-    return template.width if None in meant or len(meant) > 1 else template.stated
-
-
 def _stated(network: Network, join: int) -> int | None:
     """The c of the call of the innermost block that a join is in."""
     path = network.nodes[join].path
@@ -203,15 +201,10 @@ def _labels(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str
     known = Vocabulary(library=shipped_blocks())
     taken: set[str] = set()
     for group in groups:
-        label = _label(network, group[0])
+        path = network.nodes[group[0].join.node].path
+        label = path[-1].label if path and path[-1].kind == "block" else ""
         plain = label.replace(" ", "")
         words = {*label.split(), plain}
         good = bool(_WORDS.fullmatch(label)) and not words & _RESERVED and not known.complete(plain)
         yield label if good and plain not in taken else ""
         taken.add(plain)
-
-
-def _label(network: Network, unit: _Unit) -> str:
-    """The innermost block that a join is in."""
-    path = network.nodes[unit.join.node].path
-    return path[-1].label if path and path[-1].kind == "block" else ""

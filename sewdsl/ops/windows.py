@@ -61,6 +61,6 @@ def _article(number: int) -> str:
 
 
 def unreached_edges(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Rows and columns of the input, padding aside, that no window reaches."""
+    """Rows and columns of the input, without its padding, that no window reaches."""
     lost = [max(0, (length + 2 * p - k) % s - p) for length, k, s, p in zip(size, kernel, stride, padding, strict=True)]
     return lost[0], lost[1]

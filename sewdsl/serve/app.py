@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,6 +32,8 @@ from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 MAX_BODY = 4 * DEFAULT_LIMITS.source_bytes
 """Bytes of a request at most: a text with every character escaped."""
+CLOSING = 1
+"""Seconds for which the end of a connection is waited for: browsers keep some open that say nothing."""
 HERE = Path(__file__).parent / "assets"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -128,6 +132,33 @@ def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
         Mount("/", StaticFiles(directory=HERE)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(LocalOnlyGuard, hosts=hosts)], lifespan=lifespan)
+
+
+def run(site: LivePage, hosts: list[str], listening: socket.socket, seconds: float) -> None:
+    """Answers requests until a signal ends it.
+
+    Args:
+        site: What the server knows.
+        hosts: The names under which it may be asked.
+        listening: Where it listens.
+        seconds: How long the answer to a request about a text may take.
+    """
+    pool = WorkerPool(seconds)
+    config = uvicorn.Config(app(site, hosts, pool), log_level="error", timeout_graceful_shutdown=CLOSING)
+    _Server(config, pool).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends what its processes are at before anything else, so that no request keeps it."""
+
+    def __init__(self, config: uvicorn.Config, pool: WorkerPool) -> None:
+        super().__init__(config)
+        self._pool = pool
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the processes, then the connections."""
+        await self._pool.close()
+        await super().shutdown(sockets)
 
 
 def _route_to_pool(site: LivePage, pool: WorkerPool, what: str) -> Callable[[Request], Awaitable[Response]]:

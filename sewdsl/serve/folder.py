@@ -130,7 +130,9 @@ class ServedFolder:
                 raise FileChangedError(self.file.name)
             data = _like(text, before)
             try:
-                self._replace(self.file, data)
+                if self.file.exists() and not os.access(self.file, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                write_atomically(self.file, data)
             except OSError as error:
                 message = f"cannot save '{self.file.name}': {error.strerror}"
                 raise FileAccessError(message) from None
@@ -143,11 +145,6 @@ class ServedFolder:
         except OSError as error:
             message = f"cannot read '{self.file.name if self.file else ''}': {error.strerror}"
             raise FileAccessError(message) from None
-
-    def _replace(self, file: Path, data: bytes) -> None:
-        if file.exists() and not os.access(file, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        write_atomically(file, data)
 
     def _inside(self, path: Path) -> bool:
         """Whether it lies in the folder once links are followed."""

@@ -32,12 +32,16 @@ def overview(view: EditorView) -> dict[str, Any]:
     """Everything but the picture."""
     compilation = view.compilation
     network = compilation.network if compilation.valid else None
+    summary = ""
+    if network is not None:
+        counts = f"{network.total_parameters:,} parameters, {network.total_macs:,} MACs a time-step"
+        summary = f"{network.name}: {counts}, T = {network.settings.steps}"
     said = [*compilation.diagnostics, *training_problems(compilation)]
     if len(said) > MAX_PROBLEMS:
         said.sort(key=lambda each: -each.severity)
     return {
         "valid": compilation.valid,
-        "summary": _summary(view),
+        "summary": summary,
         "problems": [_problem(view, each) for each in said[:MAX_PROBLEMS]],
         "more": max(0, len(said) - MAX_PROBLEMS),
         "hints": [{"at": hint.offset, "text": hint.label, "about": hint.tooltip} for hint in shape_hints(view)],
@@ -45,14 +49,6 @@ def overview(view: EditorView) -> dict[str, Any]:
         "table": _table(network) if network else None,
         "blocks": sorted(view.vocabulary.own),
     }
-
-
-def _summary(view: EditorView) -> str:
-    network = view.compilation.network
-    if network is None or not view.compilation.valid:
-        return ""
-    T = network.settings.steps
-    return f"{network.name}: {network.total_parameters:,} parameters, {network.total_macs:,} MACs a time-step, T = {T}"
 
 
 def _table(network: Network) -> list[dict[str, str | int]]:

@@ -75,7 +75,7 @@ def contents(path: Path) -> bytes:
     return found
 
 
-def parse(data: bytes, model: type[Contents]) -> Contents:
+def parse_record(data: bytes, model: type[Contents]) -> Contents:
     """What a text of JSON says.
 
     Raises:

@@ -14,12 +14,16 @@ def standalone_text(compilation: Compilation) -> str:
     Raises:
         SewdslError: the spec has errors.
     """
-    name = compilation.result().name
-    return print_document(Document(tuple(_statements(compilation.assembly or Assembly(), name))))
-
-
-def _statements(assembly: Assembly, name: str) -> list[Statement]:
+    name, assembly = compilation.result().name, compilation.assembly or Assembly()
     settings = {"network": Setting(Word("network"), (Text(name),)), **assembly.settings}
     body = [] if assembly.body is None else [assembly.body]
-    blocks, sections = assembly.blocks.values(), assembly.sections.values()
-    return [Version(Number("1")), *settings.values(), *blocks, *body, *assembly.figures, *assembly.allowed, *sections]
+    statements: list[Statement] = [
+        Version(Number("1")),
+        *settings.values(),
+        *assembly.blocks.values(),
+        *body,
+        *assembly.figures,
+        *assembly.allowed,
+        *assembly.sections.values(),
+    ]
+    return print_document(Document(tuple(statements)))

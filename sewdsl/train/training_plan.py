@@ -12,7 +12,7 @@ from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.source import BUILTIN, Span
-from sewdsl.train.data import datasets, find, search_path
+from sewdsl.train.data import datasets, find_dataset, search_path
 from sewdsl.train.data.augmentation import Augmentation
 from sewdsl.train.data.dataset import DataOptions, DataSet
 
@@ -61,7 +61,7 @@ def _fitting(
     network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Diagnostics
 ) -> DataSet | None:
     """The dataset of a recipe, held against the network; None where there is none of its name."""
-    kind = find(recipe.on)
+    kind = find_dataset(recipe.on)
     if kind is None:
         span = place.data(recipe.on)
         near = advice(recipe.on, datasets(), span, f"data sets: {', '.join(sorted(datasets()))}")

@@ -14,8 +14,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
+from sewdsl.cli.notation import FORMS
 from sewdsl.exchange.write.formats import FORMATS
-from sewdsl.notation.forms import FORMS
 
 REQUIRED = {"spec": "tiny", "specs": "tiny", "quantity": "rates", "target": "tiny", "wanted": "tiny", "out": "out.py"}
 """What else a command needs."""

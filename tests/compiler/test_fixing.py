@@ -53,5 +53,5 @@ RUNS = st.lists(
 def test_one_call_fixes_all_that_can_be(text: str, unsafe: bool) -> None:  # noqa: FBT001 -- drawn
     """What comes of it has nothing left to fix; that fixes take turns for ever would show as well."""
     once = _fix(f"BN-{text}", {"input": "2x8x8"}, unsafe=unsafe)
-    if once.mended is not None:
-        assert _fix(once.mended, {"input": "2x8x8"}, unsafe=unsafe).mended is None
+    if once.fixed is not None:
+        assert _fix(once.fixed, {"input": "2x8x8"}, unsafe=unsafe).fixed is None

@@ -13,7 +13,7 @@ from sewdsl.editing.completion import complete
 from sewdsl.editing.hover import hover
 from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import folding_ranges, outline
-from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename
+from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename_edits
 from tests.editing.marked import HEAD
 
 SIGNS = '-{}<>[]()|*=,.#"\n $0123456789x'
@@ -89,7 +89,7 @@ def test_what_is_said_elsewhere_takes_no_more_than_the_length(text: str) -> None
         if found is not None:
             assert list(find_references([whole_text], found))
             with suppress(RenameProblem):
-                rename([whole_text], found, "yours")
+                rename_edits([whole_text], found, "yours")
 
 
 @given(st.text(max_size=60), st.data())

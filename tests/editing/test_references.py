@@ -7,7 +7,7 @@ import pytest
 from sewdsl.compiler import read
 from sewdsl.diagnostics import Edit
 from sewdsl.editing import EditorView, compile_for_editor
-from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename
+from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename_edits
 from sewdsl.ir.network import Network
 from sewdsl.source import Source, Span
 from tests.editing.marked import at_cursor
@@ -90,7 +90,7 @@ def test_another_name_changes_nothing_else(before: str, word: str, name: str) ->
     text, offset = marked(before, word)
     found = referent_at(text, offset)
     assert found is not None
-    changed = applied(TEXT, rename([text], found, name))
+    changed = applied(TEXT, rename_edits([text], found, name))
     assert (changed == TEXT.replace("MyNet(", "My Net(")) == (name == "My Net")
     one, other = network(TEXT), network(changed)
     assert [(n.op, n.inputs, n.output) for n in one] == [(n.op, n.inputs, n.output) for n in other]
@@ -120,7 +120,7 @@ def test_names_that_cannot_be(before: str, word: str, name: str, why: str) -> No
     found = referent_at(text, offset)
     assert found is not None
     with pytest.raises(RenameProblem, match=why):
-        rename([text], found, name)
+        rename_edits([text], found, name)
 
 
 def test_a_study_that_says_a_name_stands_against_another() -> None:
@@ -130,7 +130,7 @@ def test_a_study_that_says_a_name_stands_against_another() -> None:
     found = referent_at(text, offset)
     assert found is not None
     with pytest.raises(RenameProblem, match=r"the study in x\.net says 'My Net' too"):
-        rename([text], found, "Other")
+        rename_edits([text], found, "Other")
 
 
 def test_files_named_in_two_ways_are_one(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_files_named_in_two_ways_are_one(tmp_path: Path) -> None:
     for text, place in ((using, body.index("Mine")), (defining, library.index("Mine"))):
         found = referent_at(text, place)
         assert found is not None
-        assert [edit.span.line for edit in rename([using, defining], found, "Yours")] == [4, 2]
+        assert [edit.span.line for edit in rename_edits([using, defining], found, "Yours")] == [4, 2]
 
 
 def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_block_that_another_hides_is_not_renamed(tmp_path: Path) -> None:
         found = referent_at(text, text.source.text.index("Mine"))
         assert found is not None
         with pytest.raises(RenameProblem, match="another block 'Mine'"):
-            rename(views, found, "Yours")
+            rename_edits(views, found, "Yours")
 
 
 def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: Path) -> None:
@@ -172,10 +172,10 @@ def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: 
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-{FC2\n'
     half = compile_for_editor(body, str(tmp_path / "a.net"), tmp_path / "a.net")
     with pytest.raises(RenameProblem, match=r"line 4 of a\.net has a syntax error, and says 'Mine': fix it first"):
-        rename([defining, half], found, "Yours")
+        rename_edits([defining, half], found, "Yours")
     for harmless in (body.replace("Mine", "Miner"), body.replace('use "lib.net"\n', "")):
         other = compile_for_editor(harmless, str(tmp_path / "a.net"), tmp_path / "a.net")
-        assert len(rename([defining, other], found, "Yours")) == 1
+        assert len(rename_edits([defining, other], found, "Yours")) == 1
 
 
 def test_what_ships_keeps_its_name() -> None:
@@ -183,7 +183,7 @@ def test_what_ships_keeps_its_name() -> None:
     found = referent_at(text, offset)
     assert found is not None
     with pytest.raises(RenameProblem, match="'SEW Block' comes with sewdsl"):
-        rename([text], found, "X")
+        rename_edits([text], found, "X")
 
 
 def test_definition_of_a_shipped_block() -> None:
@@ -211,5 +211,5 @@ def test_files_that_use_each_other(tmp_path: Path) -> None:
     assert place is not None
     assert (place[1], place[0].line) == (tmp_path / "lib.net", 3)
     assert find_definition(views[0], body.index("lib")) == (Span(Source(str(files[1]), ""), 0, 0), files[1])
-    edits = rename(views, found, "Yours")
+    edits = rename_edits(views, found, "Yours")
     assert {Path(edit.span.source.name).name for edit in edits} == {"a.net", "lib.net"}

@@ -17,9 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sewdsl.serve.app import MAX_BODY, LivePage
+from sewdsl.serve.app import MAX_BODY, LivePage, run
 from sewdsl.serve.folder import ServedFolder
-from sewdsl.serve.server import run
 from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 SECONDS = 10.0

@@ -31,10 +31,10 @@ def change(workspace: Workspace, file: Path, text: str) -> None:
 def test_nothing_is_read_twice(tmp_path: Path) -> None:
     _, documents = opened(tmp_path, "a.net")
     uri = (tmp_path / "a.net").as_uri()
-    beside = list(documents.beside(uri))
+    beside = list(documents.read_project(uri))
     assert [each.uri.rsplit("/")[-1] for each in beside] == ["a.net", "b.net", "lib.net"]
     assert [id(each) for each in documents.around(uri, ["Mine"])] == [id(each) for each in beside]
-    assert list(documents.beside(uri)) == []
+    assert list(documents.read_project(uri)) == []
 
 
 def test_used_files_are_found_wherever_they_lie(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_names_of_no_file(tmp_path: Path, uri: str) -> None:
     workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
     assert documents[uri].view.file is None
     assert documents[uri].view.compilation.diagnostics[0].code == "use-not-found"
-    assert list(documents.beside(uri)) == []
+    assert list(documents.read_project(uri)) == []
 
 
 def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
     uri = (tmp_path / "c.net").as_uri()
     workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
     assert documents[uri].view.file is None
-    assert list(documents.beside(uri)) == []
+    assert list(documents.read_project(uri)) == []
     workspace.remove_text_document(uri)
     documents.forget(uri)
     (tmp_path / "c.net").unlink()
@@ -112,7 +112,7 @@ def test_a_project_that_takes_too_long_to_read(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("sewdsl.lsp.open_documents.MAX_SEARCH", 0)
     with pytest.raises(UnreadError):
         list(documents.around(uri, ["Mine"]))
-    assert [each.uri for each in documents.beside(uri)] == [uri]
+    assert [each.uri for each in documents.read_project(uri)] == [uri]
 
 
 def test_of_very_large_projects_little_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,42 +100,42 @@ PAIRS = {
         ("SEW Block (c512)", "Spiking Block (c512)", "at", "repeat4.1.sew_block1", ()),
     ],
     ("sew-resnet-50", "sew-resnet-152"): [
-        ("", "{SEW Bottleneck (c128)}*4", "behind", "repeat2.3.sew_bottleneck1", ()),
-        ("", "{SEW Bottleneck (c256)}*30", "behind", "repeat3.5.sew_bottleneck1", ()),
+        ("", "{SEW Bottleneck (c128)}*4", "after", "repeat2.3.sew_bottleneck1", ()),
+        ("", "{SEW Bottleneck (c256)}*30", "after", "repeat3.5.sew_bottleneck1", ()),
     ],
     ("tdbn-resnet-19", "spiking-resnet-34-large"): [  # blocks of their own, of one name
         ("c128k3s1", "c128k7s2", "at", "conv1", ()),
-        ("", "MPk3s2p1", "behind", "lif1", ()),
-        ("", "tdBN Block (c256)", "behind", "repeat2.2.tdbn_block1", ()),
-        ("", "{tdBN Block (c512)}*5", "behind", "tdbn_block2", ()),
+        ("", "MPk3s2p1", "after", "lif1", ()),
+        ("", "tdBN Block (c256)", "after", "repeat2.2.tdbn_block1", ()),
+        ("", "{tdBN Block (c512)}*5", "after", "tdbn_block2", ()),
         ("tdBN Block (c512)", "tdBN Block (c1024s2)", "at", "tdbn_block3", ()),
-        ("", "{tdBN Block (c1024)}*2", "behind", "tdbn_block3", ()),
+        ("", "{tdBN Block (c1024)}*2", "after", "tdbn_block3", ()),
         ("FC256", "FC1000", "at", "fc1", ()),
         ("LIF-FC10", "", "at", "lif2", ()),
     ],
     ("resnet-18", "resnet-34"): [
-        ("", "Basic Block (c64)", "behind", "repeat1.2.basic_block1", ()),
-        ("", "{Basic Block (c128)}*2", "behind", "repeat2.1.basic_block1", ()),
-        ("", "{Basic Block (c256)}*4", "behind", "repeat3.1.basic_block1", ()),
-        ("", "Basic Block (c512)", "behind", "repeat4.1.basic_block1", ()),
+        ("", "Basic Block (c64)", "after", "repeat1.2.basic_block1", ()),
+        ("", "{Basic Block (c128)}*2", "after", "repeat2.1.basic_block1", ()),
+        ("", "{Basic Block (c256)}*4", "after", "repeat3.1.basic_block1", ()),
+        ("", "Basic Block (c512)", "after", "repeat4.1.basic_block1", ()),
     ],
     ("resnet-18", "resnet-50"): [  # of the widths of each stage, not of the next
         ("Basic Block (c64)", "Bottleneck(c64)", "at", "repeat1.1.basic_block1", ((1, 2),)),
-        ("", "Bottleneck(c64)", "behind", "repeat1.2.basic_block1", ()),
+        ("", "Bottleneck(c64)", "after", "repeat1.2.basic_block1", ()),
         ("Basic Block (c128s2)", "Bottleneck(c128s2)", "at", "basic_block1", ()),
         ("Basic Block (c128)", "Bottleneck(c128)", "at", "repeat2.1.basic_block1", ()),
-        ("", "{Bottleneck(c128)}*2", "behind", "repeat2.1.basic_block1", ()),
+        ("", "{Bottleneck(c128)}*2", "after", "repeat2.1.basic_block1", ()),
         ("Basic Block (c256s2)", "Bottleneck(c256s2)", "at", "basic_block2", ()),
         ("Basic Block (c256)", "Bottleneck(c256)", "at", "repeat3.1.basic_block1", ()),
-        ("", "{Bottleneck(c256)}*4", "behind", "repeat3.1.basic_block1", ()),
+        ("", "{Bottleneck(c256)}*4", "after", "repeat3.1.basic_block1", ()),
         ("Basic Block (c512s2)", "Bottleneck(c512s2)", "at", "basic_block3", ()),
         ("Basic Block (c512)", "Bottleneck(c512)", "at", "repeat4.1.basic_block1", ()),
-        ("", "Bottleneck(c512)", "behind", "repeat4.1.basic_block1", ()),
+        ("", "Bottleneck(c512)", "after", "repeat4.1.basic_block1", ()),
     ],
     ("7b-net", "wide-7b-net"): [
         ("c32k3s1", "c64k3s1", "at", "conv1", ()),
         ("SEW Block (c32)", "SEW Block (c64)", "at", "repeat1.1.sew_block1", ((1, 2, 3, 4),)),
-        ("", "c128k3s1-BN-PLIF", "behind", "repeat1.4.max_pool1", ()),
+        ("", "c128k3s1-BN-PLIF", "after", "repeat1.4.max_pool1", ()),
         ("SEW Block (c32)", "SEW Block (c128)", "at", "repeat1.5.sew_block1", ((5, 6, 7),)),
         ("FC11", "FC10", "at", "fc1", ()),
     ],
@@ -152,7 +152,7 @@ TEXTS = {
     ("c4k3-PLIF-{ADD[c4k3-BN-IF | id]-MPk2}*3-FC4", "c4k3-PLIF-{ADD[c4k5-BN-IF | BN]-MPk2}*3-DP-FC4"): [
         ("c4k3s1", "c4k5s1", "at", "repeat1.1.branch.conv1", ((1, 2, 3),)),
         ("", "BN", "in the shortcut of", "repeat1.1.add1", ((1, 2, 3),)),
-        ("", "DP", "behind", "repeat1.3.max_pool1", ()),
+        ("", "DP", "after", "repeat1.3.max_pool1", ()),
     ],
     # some copies only
     ("c4k3-{BN-IF-c4k3-MPk2}*4", "c4k3-BN-IF-c4k3-MPk2-BN-LIF-c4k3-MPk2-BN-IF-c4k3-MPk2-BN-LIF-c4k3-MPk2"): [
@@ -186,7 +186,7 @@ TEXTS = {
     ],
     # what is no call any more because of a layer within
     ("c4k3-IF-Spiking Block (c4)", "c4k3-IF-ADD[c4k3-BN-IF-c4k3-BN | id]-DP-IF"): [
-        ("", "DP", "behind", "spiking_block1.add1", ()),
+        ("", "DP", "after", "spiking_block1.add1", ()),
     ],
     # of two that could have become it, the one that is more alike
     ("c4k3-c4k5-FC3", "c4k5b1s2-FC3"): [
@@ -209,7 +209,7 @@ TEXTS = {
         ("FC3", "FC4", "at", "fc1", ()),
     ],
     ("c4k3-IF", "BN-c4k3-IF"): [("", "BN", "before", "conv1", ())],
-    ("id", "BN"): [("", "BN", "behind", "input", ())],
+    ("id", "BN"): [("", "BN", "after", "input", ())],
 }
 
 
@@ -286,7 +286,7 @@ layers
   c32k5s2 -> c16k5s2                    at conv1
   SEW Block (c32) -> SEW Block (c32s2)  at repeat1.1.sew_block1
 - MPk3s2p1                              at repeat1.1.max_pool1
-+ DP0.2                                 behind repeat1.2.max_pool1
++ DP0.2                                 after repeat1.2.max_pool1
 
 recipe
   data       mnist5k -> mnist5k-dvs

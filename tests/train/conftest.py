@@ -9,7 +9,7 @@ import pytest
 
 from sewdsl.compiler import read
 from sewdsl.train.fit.lightning_loop import RunOptions
-from sewdsl.train.fit.train_run import train
+from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.training_plan import plan_training
@@ -53,7 +53,7 @@ def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     def run(**changes: object) -> Run:
         compilation = read(small, set={f"train.{key}": value for key, value in changes.items()})
         folder = RunFolder(tmp_path_factory.mktemp("run"))
-        return Run(folder, train(compilation, plan_training(compilation), folder))
+        return Run(folder, start_run(compilation, plan_training(compilation), folder))
 
     return run
 
@@ -78,4 +78,4 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Run:
     compilation = read(place / "frames.net")
     folder = RunFolder(place / "run")
     folder.path.mkdir()
-    return Run(folder, train(compilation, plan_training(compilation, place / "frames"), folder, RunOptions()))
+    return Run(folder, start_run(compilation, plan_training(compilation, place / "frames"), folder, RunOptions()))

@@ -23,7 +23,7 @@ from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.train.fit.initial_weights import InitialWeights
 from sewdsl.train.fit.initial_weights import read_initial_weights as read_beginning
 from sewdsl.train.fit.lightning_loop import RunOptions
-from sewdsl.train.fit.train_run import resume, train
+from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.result import WeightsOrigin
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
@@ -71,7 +71,9 @@ def begin(small: Path, folder: Path, tensors: dict[str, Tensor], *shown: At, sav
     compilation = read(small)
     folder.mkdir()
     start = InitialWeights(WeightsOrigin(file="given", sha256="0" * 64), tensors)
-    train(compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every), start)
+    start_run(
+        compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every), start
+    )
     return RunFolder(folder)
 
 
@@ -129,14 +131,14 @@ def test_it_goes_on_bit_for_bit_without_the_file(
     assert folder.last.exists() == saved
     if saved:
         folder.start.unlink()  # the checkpoint says where the weights came from
-    result = resume(folder)
+    result = resume_run(folder)
     assert_same(folder, whole.folder)
     assert result.start == WeightsOrigin(file="given", sha256="0" * 64)
 
 
 def test_random_weights_have_no_origin(small: Path, tmp_path: Path) -> None:
     compilation = read(small, set={"train.epochs": 1})
-    result = train(compilation, plan_training(compilation), RunFolder(tmp_path))
+    result = start_run(compilation, plan_training(compilation), RunFolder(tmp_path))
     assert result.start is None
     assert not RunFolder(tmp_path).start.exists()
     assert read_beginning(RunFolder(tmp_path)) is None
@@ -152,7 +154,7 @@ def test_a_damaged_copy_is_not_begun_with(whole: Whole, tmp_path: Path, damage: 
         path.unlink()
     folder.start.write_bytes(damage(folder.start.read_bytes()))
     with pytest.raises(RunError, match=r"the weights that the run began with, .*, are damaged"):
-        resume(folder)
+        resume_run(folder)
 
 
 class TestCommand:

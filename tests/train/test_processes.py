@@ -232,7 +232,7 @@ class TestStrategy:
     def test_from_the_command_to_the_run(
         self, run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sewdsl.train.fit.lightning_loop.check", lambda *_: None)
+        monkeypatch.setattr("sewdsl.train.fit.lightning_loop.check_devices", lambda *_: None)
         asked: list[Processes] = []
 
         def note(_recipe: Recipe, processes: Processes) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from sewdsl.compiler import read
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.progress import Bar, EpochLines
-from sewdsl.train.fit.train_run import train
+from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.training_plan import plan_training
 
@@ -67,7 +67,7 @@ def test_it_fits_and_leaves_nothing(
     out = Terminal()
     monkeypatch.setattr(rich, "_console", Console(file=out, force_terminal=True, width=width))
     compilation = read(small, set={"train.epochs": 1})
-    train(compilation, plan_training(compilation), RunFolder(tmp_path), RunOptions([Eager(), EpochLines()]))
+    start_run(compilation, plan_training(compilation), RunFolder(tmp_path), RunOptions([Eager(), EpochLines()]))
     drawn = [line for line in out.lines() if "/15" in line]
     assert drawn
     assert all(len(line) < width for line in out.lines())

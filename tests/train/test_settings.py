@@ -20,7 +20,7 @@ from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
 from sewdsl.train.fit.loss_and_accuracy import training_loss
 from sewdsl.train.fit.process_setup import quiet_lightning
-from sewdsl.train.fit.train_run import train
+from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.training_plan import plan_training
@@ -125,7 +125,7 @@ class TestLoss:
 
 def test_validation_chooses_the_best_epoch(small: Path, tmp_path: Path) -> None:
     compiled = read(small, set={"train.validation": 0.2})
-    result = train(compiled, plan_training(compiled), RunFolder(tmp_path))
+    result = start_run(compiled, plan_training(compiled), RunFolder(tmp_path))
     found = measurements.read_metrics(RunFolder(tmp_path).metrics)
     assert all("validation_accuracy" in row and "test_accuracy" not in row for row in found.values())
     best = max(found, key=lambda epoch: found[epoch]["validation_accuracy"])
@@ -140,7 +140,7 @@ class TestCompile:
         seen: list[object] = []
         monkeypatch.setattr(torch.nn.Module, "compile", lambda model, **_: seen.append(type(model).__name__))
         spec = read(small, set={"train.compile": "on", "train.epochs": 1})
-        train(spec, plan_training(spec), RunFolder(folder))
+        start_run(spec, plan_training(spec), RunFolder(folder))
         return seen
 
     def test_on(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path) -> None:
@@ -171,7 +171,7 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Classifier, "configure_optimizers", noting)
     spec = read(small, set={"train.sync_bn": "on", "train.epochs": 1})
-    train(spec, plan_training(spec), RunFolder(tmp_path))
+    start_run(spec, plan_training(spec), RunFolder(tmp_path))
     assert seen == [True] * 5
 
 

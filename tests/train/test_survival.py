@@ -20,7 +20,7 @@ from sewdsl.atomic_write import write_atomically
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.train.fit.classifier import first_nonfinite
 from sewdsl.train.fit.lightning_loop import RunOptions
-from sewdsl.train.fit.train_run import evaluate, resume, train
+from sewdsl.train.fit.train_run import evaluate, resume_run, start_run
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import (
     RUN_FILES,
@@ -60,7 +60,7 @@ class At(Callback):
 
 def start(small: Path, folder: Path, *shown: Callback, save_every: float = 5) -> RunFolder:
     compilation = read(small)
-    train(compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every))
+    start_run(compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every))
     return RunFolder(folder)
 
 
@@ -118,17 +118,17 @@ class TestKilled:
         assert not folder.result.exists()
         with pytest.raises(RunError, match="has not ended"):
             evaluate(folder)
-        resume(folder)
+        resume_run(folder)
         assert_same(folder, run.folder)
 
     def test_before_anything_was_saved(self, run: Run, copy: RunFolder) -> None:
         shutil.rmtree(copy.last.parent)
         copy.metrics.unlink()
-        resume(copy)
+        resume_run(copy)
         assert_same(copy, run.folder)
 
     def test_behind_the_last_epoch(self, run: Run, copy: RunFolder) -> None:
-        resume(copy)
+        resume_run(copy)
         assert_same(copy, run.folder)
 
 
@@ -142,14 +142,14 @@ class TestStopped:
         assert signal.getsignal(number) is before
         folder = RunFolder(tmp_path)
         assert torch.load(folder.last, weights_only=True)["global_step"] == 5
-        resume(folder)
+        resume_run(folder)
         assert_same(folder, run.folder)
 
     def test_behind_the_last_batch_it_judges_the_epoch_first(self, run: Run, small: Path, tmp_path: Path) -> None:
         with pytest.raises(RunInterrupted):
             start(small, tmp_path, At(BATCHES - 1, stop(signal.SIGINT)))
         assert list(measurements.read_metrics(RunFolder(tmp_path).metrics)) == [1]
-        resume(RunFolder(tmp_path))
+        resume_run(RunFolder(tmp_path))
         assert_same(RunFolder(tmp_path), run.folder)
 
     def test_a_second_signal_stops_at_once(self, small: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ class TestStopped:
         planned = plan_training(compilation)
         monkeypatch.setattr(step, lambda *_, **__: signal.raise_signal(signal.SIGINT))
         with pytest.raises(RunInterrupted, match="stopped by SIGINT"):
-            train(compilation, planned, RunFolder(tmp_path))
+            start_run(compilation, planned, RunFolder(tmp_path))
         monkeypatch.undo()
         with run_lock(RunFolder(tmp_path)):
             pass  # nobody holds it any more
@@ -193,10 +193,10 @@ class TestStopped:
             said = process.stderr.read().splitlines()
         assert process.returncode == 130, said
         assert "stopping when this step, or the test after it, is done; once more stops at once" in said
-        resume = f"sewdsl train --resume {tmp_path}"
+        resume_run = f"sewdsl train --resume {tmp_path}"
         goes_on, ends, _ = said[said.index("stopped by SIGINT") + 1 :]
-        assert goes_on == f"what was saved goes on with: {resume}"
-        assert re.fullmatch(rf"it ends after epoch (\d+) with: {resume} --set train\.epochs=\1", ends)
+        assert goes_on == f"what was saved goes on with: {resume_run}"
+        assert re.fullmatch(rf"it ends after epoch (\d+) with: {resume_run} --set train\.epochs=\1", ends)
 
 
 class TestDisk:
@@ -211,7 +211,7 @@ class TestDisk:
         folder = RunFolder(tmp_path)
         assert torch.load(folder.last, weights_only=True)["global_step"] == BATCHES + 3
         assert not list(tmp_path.rglob("*.partial"))
-        resume(folder)
+        resume_run(folder)
         assert_same(folder, run.folder)
 
     @pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
@@ -224,7 +224,7 @@ class TestDisk:
             copy.last.unlink()
         else:
             copy.last.write_bytes(data if damage == "one bit" else data[:1000])
-        resume(copy)
+        resume_run(copy)
         assert "one save before" in capsys.readouterr().err
         assert_same(copy, run.folder)
 
@@ -232,7 +232,7 @@ class TestDisk:
         for path in (copy.last, copy.previous):
             path.write_bytes(b"PK")
         with pytest.raises(RunError, match=r"previous\.ckpt' is damaged"):
-            resume(copy)
+            resume_run(copy)
 
     def test_another_network(self, copy: RunFolder) -> None:
         copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
@@ -241,7 +241,7 @@ class TestDisk:
         torch.save(found, copy.last)
         before = copy.last.read_bytes()
         with pytest.raises(RunError, match=r"last\.ckpt' is one of another network: size mismatch"):
-            resume(copy)
+            resume_run(copy)
         assert copy.last.read_bytes() == before
 
     def test_without_hard_links(self, run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +251,7 @@ class TestDisk:
         assert_same(folder, run.folder)
         folder.result.unlink()
         folder.last.unlink()
-        resume(folder)
+        resume_run(folder)
         assert_same(folder, run.folder)
 
     def test_full_before_it_goes_on(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ class TestDisk:
         folder = RunFolder(tmp_path / "run")
         monkeypatch.setattr(os, "fsync", self.full)
         with pytest.raises(RunError, match=r"cannot write '.*spec\.net': No space left on device"):
-            resume(folder, changes={"train.epochs": "3"})
+            resume_run(folder, changes={"train.epochs": "3"})
         assert folder.read_result() == run.result, "the run has lost nothing"
         monkeypatch.setattr(os, "write", self.full)
         with run_lock(folder):
@@ -273,11 +273,11 @@ class TestDisk:
 
         monkeypatch.setattr("sewdsl.train.store.run_files.write_atomically", full)
         with pytest.raises(RunError, match="No space left"):
-            resume(copy)
+            resume_run(copy)
 
     def test_without_the_last_row(self, run: Run, copy: RunFolder) -> None:
         copy.metrics.unlink()
-        resume(copy)
+        resume_run(copy)
         assert_same(copy, run.folder)
 
     def test_weights_load_without_lightning(self, run: Run, small: Path) -> None:
@@ -288,28 +288,28 @@ class TestDisk:
 class TestResumed:
     def test_it_has_ended(self, run: Run) -> None:
         with pytest.raises(RunAlreadyEnded, match=r"has ended: 2 of 2 epochs; --set train.epochs=N adds some"):
-            resume(run.folder)
+            resume_run(run.folder)
         assert run.folder.result.exists()
 
     def test_more_epochs(self, run: Run, trained: Callable[..., Run]) -> None:
         longer = trained(epochs=1).folder
-        resume(longer, changes={"train.epochs": "2"})
+        resume_run(longer, changes={"train.epochs": "2"})
         assert_same(longer, run.folder)
         assert read(longer.spec).result() == read(run.folder.spec).result()
 
     def test_not_where_the_schedule_would_have_been_another(self, trained: Callable[..., Run]) -> None:
         ended = trained(schedule="Cosine").folder
         with pytest.raises(RunError, match=r"the schedule Cosine\(T_max=none\) depends on the number of epochs"):
-            resume(ended, changes={"train.epochs": "3"})
+            resume_run(ended, changes={"train.epochs": "3"})
         assert ended.read_result().epochs == 2
 
     def test_not_fewer_than_are_done(self, run: Run) -> None:
         with pytest.raises(RunError, match="2 epochs are done or begun already"):
-            resume(run.folder, changes={"train.epochs": "1"})
+            resume_run(run.folder, changes={"train.epochs": "1"})
 
     def test_nothing_else_changes(self, run: Run) -> None:
         with pytest.raises(RunError, match=r"with another 'train.batch' it is another run"):
-            resume(run.folder, changes={"train.batch": "7"})
+            resume_run(run.folder, changes={"train.batch": "7"})
 
     @pytest.mark.parametrize(
         ("old", "new", "what"),
@@ -325,49 +325,49 @@ class TestResumed:
         assert old in text
         copy.spec.write_text(text.replace(old, new), "utf-8")
         with pytest.raises(RunError, match=f"is not what the run began with: with another {what} it is another run"):
-            resume(copy)
+            resume_run(copy)
 
     def test_what_edits_nothing(self, run: Run, copy: RunFolder) -> None:
         text = copy.spec.read_text("utf-8").replace("batch 100", "batch   100  # as always").replace("Small", "Little")
         copy.spec.write_text(text, "utf-8")
-        assert resume(copy).accuracy == run.result.accuracy
+        assert resume_run(copy).accuracy == run.result.accuracy
 
     @pytest.mark.parametrize("previous", [True, False])
     def test_weights_alone(self, run: Run, copy: RunFolder, *, previous: bool) -> None:
         shutil.copy(copy.best, copy.last)
         if previous:
-            resume(copy)
+            resume_run(copy)
             assert_same(copy, run.folder)
         else:
             copy.previous.unlink()
             with pytest.raises(
                 RunError, match=r"cannot go on from .*last\.ckpt', which holds little more than weights"
             ):
-                resume(copy)
+                resume_run(copy)
 
     def test_a_checkpoint_that_does_not_name_its_spec(self, run: Run, copy: RunFolder) -> None:
         for path in (copy.last, copy.previous):
             found = torch.load(path, weights_only=True)
             del found["run"]["spec"]
             torch.save(found, path)
-        resume(copy)
+        resume_run(copy)
         assert_same(copy, run.folder)
 
     def test_what_is_no_run(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"is not the folder of a run: it holds no spec\.net"):
-            resume(RunFolder(tmp_path))
+            resume_run(RunFolder(tmp_path))
 
     def test_the_best_accuracy_stays(self, small: Path, tmp_path: Path) -> None:
         """The learning rate of the third epoch ruins what the others learnt."""
         compilation = read(small, set={"train.epochs": 3, "train.schedule": "Step(size=2, gamma=1000)"})
         with pytest.raises(RunInterrupted):
-            train(
+            start_run(
                 compilation,
                 plan_training(compilation),
                 RunFolder(tmp_path),
                 RunOptions([At(2 * BATCHES + 2, stop(signal.SIGINT))]),
             )
-        result = resume(RunFolder(tmp_path))
+        result = resume_run(RunFolder(tmp_path))
         assert result.best_accuracy > result.accuracy
         assert result.best_accuracy == pytest.approx(
             measurements.read_metrics(RunFolder(tmp_path).metrics)[2]["test_accuracy"]
@@ -377,7 +377,7 @@ class TestResumed:
 class TestFolder:
     def test_two_processes(self, copy: RunFolder) -> None:
         with run_lock(copy), pytest.raises(RunError, match=f"is in use by process {os.getpid()}"):
-            resume(copy)
+            resume_run(copy)
 
     def test_a_run_is_not_overwritten_unasked(self, copy: RunFolder) -> None:
         with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from sewdsl.cli.app import app
 from sewdsl.compiler import read
 from sewdsl.train.fit.lightning_loop import RunOptions
-from sewdsl.train.fit.train_run import resume, train
+from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.training_plan import plan_training
 
@@ -34,7 +34,9 @@ def interrupted(folder: Path, batch: int, **changes: object) -> RunFolder:
     (folder.parent / "small.net").write_text(SMALL, "utf-8")
     compilation = read(folder.parent / "small.net", set={f"train.{key}": value for key, value in settings.items()})
     with pytest.raises(RunInterrupted):
-        train(compilation, plan_training(compilation), RunFolder(folder), RunOptions([At(batch, stop(signal.SIGINT))]))
+        start_run(
+            compilation, plan_training(compilation), RunFolder(folder), RunOptions([At(batch, stop(signal.SIGINT))])
+        )
     return RunFolder(folder)
 
 
@@ -75,7 +77,7 @@ class TestTheWaysOn:
 
     def test_it_cannot_end_with_an_epoch_that_is_half_done(self, within: RunFolder) -> None:
         with pytest.raises(RunError, match=r"^2 epochs are done or begun already: train\.epochs cannot be 1$"):
-            resume(within, changes={"train.epochs": "1"})
+            resume_run(within, changes={"train.epochs": "1"})
 
     def test_a_schedule_that_needs_all_epochs(self, tmp_path: Path) -> None:
         folder = interrupted(tmp_path / "run", 2 * BATCHES + 3, schedule="Cosine", warmup=1)
@@ -84,7 +86,7 @@ class TestTheWaysOn:
             ["export", f"{folder.spec}"],
         ]
         with pytest.raises(RunError, match=r"such as 'schedule Cosine\(T_max=3\)'"):
-            resume(folder, changes={"train.epochs": "3"})
+            resume_run(folder, changes={"train.epochs": "3"})
 
     def test_the_last_epoch_needs_no_other_number(self, tmp_path: Path) -> None:
         folder = interrupted(tmp_path / "run", BATCHES + 3, epochs=2)

@@ -13,7 +13,7 @@ from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.source import Source, Span
 from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse_value
-from sewdsl.syntax.tree import Argument, Call, Number
+from sewdsl.syntax.tree import Call, Number
 
 NAME = "he"
 
@@ -60,13 +60,10 @@ def parse_conventions(text: str, diagnostics: Diagnostics, limits: Limits) -> Co
         if name in given:
             diagnostics.report("duplicate-argument", f"'{name}' is given twice", argument.span, help="keep one")
             return None
-        given[name] = GivenArgument(_plain(argument), argument.span)
+        value = argument.value  # a number, or the text of whatever else is given: no word of a dialect means a layer
+        plain = value.value if isinstance(value, Number) else value.span.text
+        given[name] = GivenArgument(plain, argument.span)
     return validate_arguments(Conventions, f"the dialect '{NAME}'", given, call.span, diagnostics)
-
-
-def _plain(argument: Argument) -> str | int | float:
-    """A number, or the text of whatever else is given: no word of a dialect means a layer."""
-    return argument.value.value if isinstance(argument.value, Number) else argument.value.span.text
 
 
 @dataclass
@@ -142,7 +139,7 @@ class Assumptions:
             help="some papers leave it out: --dialect 'he(classes=10)' adds it",
         )
 
-    def told(self, span: Span, what: str) -> None:
+    def remark(self, span: Span, what: str) -> None:
         """A word that says more than its layer, or means something that ours does not have."""
         self.say(f"'{span.text}': {what}", span, label="read as the nearest of ours")
 

@@ -69,7 +69,7 @@ class HeHeader:
 
         Args:
             layers: Of the text.
-            unnamed: The first layer whose neurons nobody names.
+            unnamed: The first layer whose neurons are not named.
         """
         found: list[Setting] = []
         if self._input is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.conventions import Conventions
 from sewdsl.dialects.he.resolve_words import Item, RepeatedWords, iterate_layers
@@ -24,15 +22,15 @@ class OutputLayer:
         self._voting = any(layer.role == "voting" for layer in flattened)
         weighty = [layer for layer in flattened if layer.role in {"conv", "linear"}]
         last = weighty[-1] if weighty and weighty[-1].role == "linear" else None
-        if last is not None and (last in _repeated(layers) or not (self._voting or self._fits(last))):
+        repeated = [layer for item in layers if isinstance(item, RepeatedWords) for layer in iterate_layers(item.items)]
+        if last is not None and not self._voting:  # it is as wide as there are classes, as far as both are said
+            width = last.numbers.get("n")
+            if width is not None and asked.classes is not None and int(width.text) != asked.classes:
+                last = None
+        if last in repeated:
             last = None
         self.last = last
         self.missing = last is None and asked.classes is not None
-
-    def _fits(self, layer: HeLayer) -> bool:
-        """Whether a layer is as wide as there are classes, as far as both are said."""
-        width, classes = layer.numbers.get("n"), self._asked.classes
-        return width is None or classes is None or int(width.text) == classes
 
     def fires(self, layer: HeLayer) -> bool:
         """Whether a linear layer has neurons."""
@@ -76,10 +74,3 @@ class OutputLayer:
             if layer.role == "linear"
             else "add the number of classes: --dialect 'he(classes=10)', after a layer that has more neurons",
         )
-
-
-def _repeated(items: tuple[Item, ...]) -> Iterator[HeLayer]:
-    """Layers that come more than once."""
-    for item in items:
-        if isinstance(item, RepeatedWords):
-            yield from (layer for layer in iterate_layers(item.items) if isinstance(layer, HeLayer))

@@ -97,7 +97,7 @@ class Resolver:
         return None
 
     def _unknown(self, word: Span) -> None:
-        """Reports a word that means nothing, and what may have been meant."""
+        """Reports a word that means nothing, and the nearest that does."""
         cuts = list(word_splits(word.text))
         if len(cuts) == 1:
             self._lost_hyphen(word, cuts[0])

@@ -80,7 +80,7 @@ def check_inputs(network: Network, stated: Inputs, diagnostics: Diagnostics) -> 
                 f"'{node.span.text}' reads {number.text} values, but {found.elements} arrive",
                 number.span,
                 label=f"its input is {found.size}",
-                help="another padding may be meant, see --dialect 'he(padding=none)', or another --input, or "
+                help="another padding may be intended, see --dialect 'he(padding=none)', or another --input, or "
                 f"{number.text}FC-{node.span.text.rpartition('C')[2] or 'N'}",
                 path=node.where,
             )
@@ -117,12 +117,12 @@ def translate(
         neuron: Whether the neurons are said elsewhere.
     """
     document = parse_dialect(source, LANGUAGE, HeBuilder(source, diagnostics, limits), diagnostics, limits)
-    mended = len(diagnostics.errors)
+    errors = len(diagnostics.errors)
     for body in document.statements:
         if isinstance(body, Body):
             items = Resolver(diagnostics).items(body.expression)
             found = _translated(document, body, items, asked, diagnostics, neuron=neuron)
-            if len(diagnostics.errors) == mended:
+            if len(diagnostics.errors) == errors:
                 return found
     return Translation(Document((), span=document.span))
 

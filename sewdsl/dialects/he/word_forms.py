@@ -30,17 +30,17 @@ class WordForm:
         symbol: What ours begins with; empty where that depends on the conventions.
         pattern: Of the word, in capitals or not. Its groups are named by the letters of our compact notation, with
             ``n`` for the number after the symbol; ``inputs`` is the number of values that a layer says to read.
-        told: What the word says in addition to its layer, or differs in from ours.
+        remark: What the word says in addition to its layer, or differs in from ours.
     """
 
     role: Role
     symbol: str
     pattern: re.Pattern[str]
-    told: str = ""
+    remark: str = ""
 
 
-def _form(role: Role, symbol: str, pattern: str, told: str = "") -> WordForm:
-    return WordForm(role, symbol, re.compile(pattern, re.IGNORECASE), told)
+def _form(role: Role, symbol: str, pattern: str, remark: str = "") -> WordForm:
+    return WordForm(role, symbol, re.compile(pattern, re.IGNORECASE), remark)
 
 
 _S = r"(?:S(?P<s>\d+))?"
@@ -76,7 +76,7 @@ WORD_SPELLINGS = (
     *("C", "Conv", "AP", "AvgPool", "MP", "MaxPool", "P", "Pool", "FC", "O", "BN", "tdBN", "GAP", "DP", "Dropout"),
     *("Flatten", "Voting", "Input", "SoftMax", "SVM", "SSE", SN),
 )
-"""The letters of all words, for what may have been meant."""
+"""The letters of all words, from which the nearest is suggested."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class HeLayer:
         symbol: What ours begins with.
         numbers: Its numbers, by letter.
         span: The whole word.
-        told: As in :class:`WordForm`.
+        remark: As in :class:`WordForm`.
         encodes: Whether it is marked as the layer that makes spikes of an image.
     """
 
@@ -113,7 +113,7 @@ class HeLayer:
     symbol: str
     numbers: dict[str, NumberSlot]
     span: Span
-    told: str = ""
+    remark: str = ""
     encodes: bool = False
 
 
@@ -136,19 +136,19 @@ def parse_word(span: Span) -> HeLayer | None:
     for form in FORMS:
         found = form.pattern.fullmatch(span.text)
         if found:
-            return HeLayer(form.role, form.symbol, _numbers(found, span), span, form.told)
+            return HeLayer(form.role, form.symbol, _numbers(found, span), span, form.remark)
     return None
 
 
 def _numbers(found: re.Match[str], span: Span) -> dict[str, NumberSlot]:
     """The numbers of a word; the letters in front of one belong to it."""
     numbers: dict[str, NumberSlot] = {}
-    behind = 0
+    end = 0
     for letter in sorted((key for key, text in found.groupdict().items() if text), key=found.start):
         here = span.part(found.start(letter), found.end(letter))
-        place = span.part(behind, found.end(letter))
+        place = span.part(end, found.end(letter))
         numbers[letter] = NumberSlot(letter, found[letter], here, place)
-        behind = found.end(letter)
+        end = found.end(letter)
     return numbers
 
 
@@ -171,5 +171,5 @@ def nearest_word(text: str) -> str | None:
     near = nearest_name(letters[0], [*WORD_SPELLINGS, *neurons_by_name().values()]) if letters else None
     if letters is None or near is None:
         return None
-    mended = text[: letters.start()] + near + text[letters.end() :]
-    return mended if mended != text and is_word(mended) else None
+    corrected = text[: letters.start()] + near + text[letters.end() :]
+    return corrected if corrected != text and is_word(corrected) else None

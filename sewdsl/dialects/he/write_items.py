@@ -47,20 +47,19 @@ class HeItemWriter:
     def _sequence(self, items: tuple[Item, ...]) -> list[Ours]:
         written: list[Ours] = []
         for place, item in enumerate(items):
-            behind = items[place + 1] if place + 1 < len(items) else None
+            following = items[place + 1] if place + 1 < len(items) else None
             if isinstance(item, RepeatedWords):
-                written += [*self._neurons(), *self._group(item)]
+                written += self._neurons()
+                if inner := self._sequence(item.items):
+                    written.append(Repeat(Sequence(tuple(inner), span=item.span), item.count, span=item.span))
             elif isinstance(item, HeLayer):
-                written += [*self._before(item), *self._layer(item), *self._norm(item, behind)]
+                # norms, and pools where the option says so, come before the neurons of the layer before them
+                passes = item.role == "norm" or (item.role == "pool" and self._asked.neurons == "pool")
+                written += [*([] if passes else self._neurons()), *self._layer(item), *self._norm(item, following)]
                 self._wait(item)
                 if item.role == "pool":
                     written += self._neurons()
         return [*written, *self._neurons()]
-
-    def _group(self, group: RepeatedWords) -> list[Ours]:
-        inner = self._sequence(group.items)
-        body = Sequence(tuple(inner), span=group.span)
-        return [Repeat(body, group.count, span=group.span)] if inner else []
 
     # --- neurons -------------------------------------------------------------------------------------------
 
@@ -75,11 +74,6 @@ class HeItemWriter:
                 self._assumed.output(layer.span)
         elif layer.role == "pool" and where == "both" and self._fires and self._weighty:
             self._waiting = layer
-
-    def _before(self, layer: HeLayer) -> list[Ours]:
-        """The neurons that precede a layer; norms, and pools where the option says so, come before them."""
-        passes = layer.role == "norm" or (layer.role == "pool" and self._asked.neurons == "pool")
-        return [] if passes else self._neurons()
 
     def _neurons(self) -> list[Ours]:
         layer, self._waiting = self._waiting, None
@@ -97,8 +91,8 @@ class HeItemWriter:
 
     def _layer(self, layer: HeLayer) -> list[Ours]:
         numbers = [layer.numbers[letter] for letter in ARGUMENT_ORDER if letter in layer.numbers]
-        if layer.told:
-            self._assumed.told(layer.span, layer.told)
+        if layer.remark:
+            self._assumed.remark(layer.span, layer.remark)
         match layer.role:
             case "conv":
                 numbers += self._padding(layer)
@@ -111,12 +105,9 @@ class HeItemWriter:
                 return [self._own_neuron(layer.span)]
             case "loss" | "start":
                 return []
-        return [_call(layer.span, layer.symbol or self._pool(layer), numbers)]
-
-    def _pool(self, layer: HeLayer) -> str:
-        if self._asked.pool is None:
+        if not layer.symbol and self._asked.pool is None:
             self._assumed.pool(layer.span)
-        return self._asked.pool or "AP"
+        return [_call(layer.span, layer.symbol or self._asked.pool or "AP", numbers)]
 
     def _padding(self, layer: HeLayer) -> list[NumberSlot]:
         """Nothing where ours pads in the same way; else the number that ours needs."""
@@ -126,9 +117,9 @@ class HeItemWriter:
             self._assumed.padding(layer.span)
         return [NumberSlot("p", "0", layer.span, layer.span)] if self._asked.padding == "none" else []
 
-    def _norm(self, layer: HeLayer, behind: Item | None) -> list[Ours]:
+    def _norm(self, layer: HeLayer, following: Item | None) -> list[Ours]:
         """The norm that the option puts after a convolution, unless the text has one there."""
-        if layer.role != "conv" or (isinstance(behind, HeLayer) and behind.role == "norm"):
+        if layer.role != "conv" or (isinstance(following, HeLayer) and following.role == "norm"):
             return []
         norm = self._asked.norm
         if norm is None and not self._normed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sewdsl.analysis.residual_blocks import ResidualBlock, residual_blocks
@@ -39,7 +39,7 @@ class ConvBlock:
 
 
 def network_parts(network: Network) -> tuple[Node | ConvBlock, ...]:
-    """The layers and blocks of a network, in order, its input aside.
+    """The layers and blocks of a network, in order, without its input.
 
     Raises:
         NoPlaceError: a join is not that of convolutions and a shortcut, or lies in another one's branch.
@@ -81,13 +81,11 @@ def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
     Raises:
         NoPlaceError: a layer belongs to no unit.
     """
-    return tuple(_units(row))
-
-
-def _units(row: Sequence[Node]) -> Iterator[ConvUnit]:
+    units = []
     while row:
         unit, row = leading_unit(row)
-        yield unit
+        units.append(unit)
+    return tuple(units)
 
 
 def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
@@ -96,16 +94,16 @@ def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
     Raises:
         NoPlaceError: it begins with none.
     """
-    conv, *behind = row
+    conv, *following = row
     if not isinstance(conv.op, Conv):
         raise NoPlaceError(conv, "is where a convolution belongs")
     if conv.op.bias:
         raise NoPlaceError(conv, "has a bias")
-    if not (behind and isinstance(behind[0].op, BatchNorm)):
+    if not (following and isinstance(following[0].op, BatchNorm)):
         raise NoPlaceError(conv, "has no batch norm after it")
-    norm, *behind = behind
+    norm, *following = following
     if isinstance(norm.op, BatchNorm) and norm.op.scale != 1:
         raise NoPlaceError(norm, f"scales by {norm.op.scale:g} next to its weight")
-    if behind and isinstance(behind[0].op, Activation):
-        return ConvUnit(conv, norm, behind[0]), behind[1:]
-    return ConvUnit(conv, norm), behind
+    if following and isinstance(following[0].op, Activation):
+        return ConvUnit(conv, norm, following[0]), following[1:]
+    return ConvUnit(conv, norm), following

@@ -17,7 +17,7 @@ from sewdsl.ops.neurons.parametric_lif import PLIF
 from sewdsl.snn.runtime import Runtime
 
 BATCH_COUNTER_KEY = "num_batches_tracked"
-"""Of a batch norm, which in evaluation nobody reads, and in training only one without a momentum, as none here."""
+"""Of a batch norm: not read in evaluation, and in training only by one without a momentum, as none here."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,10 @@ def _misfits(network: Network, scheme: Scheme, known: Mapping[str, TensorKey], w
         *wrong["of another shape or kind"],
     ]
     first = f"the weights do not fit {network.name} by the keys of {scheme.name} ({counts}):"
-    return "\n  ".join([first, *lines, *filter(None, [_neurons_meant(known, wrong)])])
+    return "\n  ".join([first, *lines, *filter(None, [_suggest_neurons(known, wrong)])])
 
 
-def _neurons_meant(known: Mapping[str, TensorKey], wrong: Mapping[str, list[str]]) -> str:
+def _suggest_neurons(known: Mapping[str, TensorKey], wrong: Mapping[str, list[str]]) -> str:
     """What to do where the weights are of neurons that learn and the network's do not, or the other way round."""
     learned = tuple(f".{name}" for name in PLIF().learnable())
     ours = [str(key) for theirs, key in known.items() if theirs.endswith(learned)]
@@ -176,12 +176,13 @@ def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Sche
     Raises:
         WeightsError: the scheme has no place for a layer.
     """
-    return {theirs: _shaped(tensors[key.ours], key, scheme) for theirs, key in keys(network, scheme).items()}
-
-
-def _shaped(value: Tensor, key: TensorKey, scheme: Scheme) -> Tensor:
-    scalar = not key.like.ndim and key.like.is_floating_point()
-    return (value.reshape(scheme.scalar) if scalar else value).contiguous()
+    found = {}
+    for theirs, key in keys(network, scheme).items():
+        value = tensors[key.ours]
+        if not key.like.ndim and key.like.is_floating_point():
+            value = value.reshape(scheme.scalar)
+        found[theirs] = value.contiguous()
+    return found
 
 
 def convert(

@@ -70,9 +70,9 @@ class ResNetScheme(Scheme):
         if not row:
             message = "there is no convolution before the first block"
             raise WeightsError(message)
-        unit, behind = leading_unit(row)
+        unit, following = leading_unit(row)
         yield from self.unit(unit, UnitKeys("conv1", "bn1", self.branch(1).activation))
-        for node in behind:
+        for node in following:
             if not isinstance(node.op, POOLS):
                 raise NoPlaceError(node, "is between the stem and the first block")
 

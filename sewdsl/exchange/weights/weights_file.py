@@ -120,14 +120,18 @@ def _unwrapped(found: Any) -> WeightsFile:
     if len(inside) > 1:
         message = f"holds weights twice: under {' and '.join(map(repr, inside))}"
         raise WeightsError(message)
-    aside = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if key != inside[0]]
-    notes = [f"weights under {inside[0]!r}", *([f"left out: {', '.join(aside)}"] if aside else [])]
+    left_out = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if key != inside[0]]
+    notes = [f"weights under {inside[0]!r}", *([f"left out: {', '.join(left_out)}"] if left_out else [])]
     return _bare(found[inside[0]], notes)
 
 
 def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
     """Tensors by key, without what precedes every key."""
-    strange = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if not _is_weight(key, value)]
+    strange = [
+        f"{key!r} ({type(value).__name__})"
+        for key, value in found.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
     if strange or not found:
         message = f"holds what is no tensor: {', '.join(strange)}" if strange else "holds no weights"
         raise WeightsError(message)
@@ -136,10 +140,6 @@ def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
             found = {key.removeprefix(prefix): value for key, value in found.items()}
             notes = [*notes, f"{prefix!r} before every key was taken off"]
     return WeightsFile({key: value.detach() for key, value in found.items()}, tuple(notes))
-
-
-def _is_weight(key: Any, value: Any) -> bool:
-    return isinstance(key, str) and isinstance(value, Tensor)
 
 
 def encode(tensors: Mapping[str, Tensor], suffix: str) -> bytes:

@@ -64,7 +64,7 @@ class BoxTexts:
             *redundant_arguments(op, lambda left: left.settle(followers)),
             *(n for n, value in op if value is None),
         }
-        head, behind = NAMES.get(op.kind, op.kind), []
+        head, arguments = NAMES.get(op.kind, op.kind), []
         kernel = letters.pop("k", None)
         width = letters.pop("", None)
         if kernel is not None:
@@ -75,8 +75,8 @@ class BoxTexts:
         for letter, name in letters.items():
             if name not in unsaid:
                 mark = "/" if letter == "s" and kernel is not None else letter
-                behind.append(mark + _short(getattr(op, name)))
-        return ", ".join([head, *behind])
+                arguments.append(mark + _short(getattr(op, name)))
+        return ", ".join([head, *arguments])
 
 
 def width_of(box: LayerText | BlockText) -> str:

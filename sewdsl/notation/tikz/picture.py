@@ -128,7 +128,7 @@ class Picture:
             gives: The node whose output the sequence gives; None: that is not to be noted.
         """
         for item, following in zip_longest(items, items[1:]):
-            source = self._source(following) if following else gives
+            source = self._nodes[first_node(following)].inputs[0] if following else gives
             start = _Start.below(self._item(item, start), self._note(source))
         return start
 
@@ -138,10 +138,6 @@ class Picture:
             return ""
         self._shape = self._nodes[source].output.shape
         return _size(self._shape)
-
-    def _source(self, item: TextItem) -> int:
-        """The node that an item reads."""
-        return self._nodes[first_node(item)].inputs[0]
 
     def _item(self, item: TextItem, start: _Start) -> str:
         """Writes an item; the name of the node that gives its output."""

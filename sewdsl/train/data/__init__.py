@@ -16,7 +16,7 @@ from sewdsl.train.data import search_path
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, DataError, DataOptions, DataSet, Splits
 
-__all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Splits", "datasets", "find", "load"]
+__all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Splits", "datasets", "find_dataset", "load"]
 
 
 @functools.cache
@@ -27,7 +27,7 @@ def datasets() -> dict[str, type[DataSet]]:
     return DATASETS
 
 
-def find(name: str) -> type[DataSet] | None:
+def find_dataset(name: str) -> type[DataSet] | None:
     """The dataset of that name; other distributions are asked only for a name that sewdsl does not have."""
     from sewdsl.ops import plugins
 
@@ -67,7 +67,7 @@ def load(
     """
     from sewdsl.elaborate.suggestions import did_you_mean
 
-    kind = find(name)
+    kind = find_dataset(name)
     if kind is None:
         hint = did_you_mean(name, datasets()) or f"there are: {', '.join(sorted(datasets()))}"
         message = f"unknown data set '{name}'; {hint}"

@@ -76,7 +76,7 @@ class Batches:
         return torch.from_numpy(np.random.default_rng((self.seed, self.epoch)).permutation(length))
 
     def _share(self, order: Tensor) -> Tensor:
-        """Every so-manieth sample; of those to learn from, all processes have the same number."""
+        """This process's part, every n-th sample of n processes; of those to learn from, all have the same number."""
         if self.seed is not None:
             order = order[: len(order) // self.processes * self.processes]
         return order[self.process :: self.processes]

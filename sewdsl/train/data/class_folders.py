@@ -103,7 +103,7 @@ def class_problem(
     found = (
         f"{total} class{'es' if total > 1 else ''} ({_some([called.get(n, str(n)) for n in range(total)])}{numbers})"
     )
-    part = "; if outputs without samples are meant, say 'subset on' in the train section" if total < count else ""
+    part = "; if outputs without samples are intended, say 'subset on' in the train section" if total < count else ""
     return f"'{place}' has {found}, but the network tells {count} apart\n  let it end in FC{total}{part}"
 
 

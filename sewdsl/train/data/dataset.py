@@ -81,7 +81,7 @@ class DataOptions:
     """What a run asks of its dataset.
 
     Attributes:
-        folder: Where the data lies, itself or in a folder of the dataset's name; None: nobody said.
+        folder: Where the data lies, itself or in a folder of the dataset's name; None: not given.
         steps: Time-steps T of a sequence.
         shape: ``(C, H, W)`` of the network's input; None: the dataset's own.
         classes: How many classes the network tells apart; None: the dataset's own.

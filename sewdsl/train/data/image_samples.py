@@ -112,7 +112,7 @@ class ImageFiles:
         import torch
         from torchvision.transforms import functional
 
-        mean, deviation = channel_statistics(self.shape[0])
+        mean, deviation = pixel_statistics(self.shape[0])
         images = []
         for index in indices.tolist():
             image = self._open(self.files[index][1])
@@ -157,7 +157,7 @@ class ImageFiles:
         return functional.hflip(cut) if mirror else cut
 
 
-def channel_statistics(channels: int) -> tuple[Sequence[float], Sequence[float]]:
+def pixel_statistics(channels: int) -> tuple[Sequence[float], Sequence[float]]:
     """Mean and standard deviation of three channels, or of a grey one."""
     return (MEAN, DEVIATION) if channels > 1 else (GREY_MEAN, GREY_DEVIATION)
 

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 from sewdsl.train.data import class_folders, search_path
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
-from sewdsl.train.data.image_samples import ImageFiles, channel_statistics, scaling
+from sewdsl.train.data.image_samples import ImageFiles, pixel_statistics, scaling
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 SPLITS = (("train",), ("val", "test"))
@@ -73,7 +73,7 @@ class ImageFolder(DataSet, name="image-folder"):
 
     def scaling(self) -> str:
         """As ImageNet, also for photographs of one's own."""
-        return scaling(*channel_statistics((self.setup.shape or self.shape or (3,))[0]))
+        return scaling(*pixel_statistics((self.setup.shape or self.shape or (3,))[0]))
 
     def load(self) -> Splits:
         """The images; none is read before it is needed."""

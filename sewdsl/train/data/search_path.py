@@ -16,15 +16,14 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".
 
 def near_misses(folders: Sequence[Path], steps: int) -> list[str]:
     """What to say of recordings in folders, which are not found there: a line each."""
-    return [f"  there: {line}" for folder in folders for path in _entries(folder) for line in _said(path, steps)]
-
-
-def _entries(folder: Path) -> list[Path]:
-    """What is in a folder, in order; nothing where it cannot be read."""
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
+    lines: list[str] = []
+    for folder in folders:
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError:
+            continue  # it cannot be read
+        lines += [f"  there: {line}" for path in paths for line in _said(path, steps)]
+    return lines
 
 
 def _said(path: Path, steps: int) -> Iterator[str]:
@@ -64,7 +63,7 @@ def missing_data_message(
 
     Args:
         name: Of the dataset.
-        folder: Where it was looked for; None: nobody said where.
+        folder: Where it was looked for; None: not given.
         names: Of the folders in it that were looked into as well.
         patterns: How the files may lie, and who leaves them so.
         source: Where to get it, and how large it is; empty: it is the user's own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sewdsl.train.data import search_path
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
@@ -66,19 +66,15 @@ class VisionDataSet(DataSet):
         source = f'{self.size}: python -c "import torchvision; {python}"'
         raise DataError(search_path.missing_data_message(self.name, folder, (self.name,), patterns, source))
 
-    def _read(self, *, train: bool) -> Any:
-        """torchvision's dataset of this class's name."""
-        from torchvision import datasets
-
-        return getattr(datasets, type(self).__name__)(self._root, train)
-
     def _images(self, *, train: bool) -> Images:
         import numpy as np
         import torch
 
         place = self._root / self.marker
         try:
-            found = self._read(train=train)
+            from torchvision import datasets
+
+            found = getattr(datasets, type(self).__name__)(self._root, train)
             pixels, y = np.asarray(found.data), np.asarray(found.targets)
         except MemoryError:
             raise

@@ -108,7 +108,7 @@ class Classifier(LightningModule):
     Attributes:
         model: The network, ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
         recipe: How to train it.
-        judge: What each epoch is judged by: ``test``, or ``validation`` where the recipe sets a part aside.
+        judge: What each epoch is judged by: ``test``, or ``validation`` where the recipe has a validation part.
         train_tally: Of the epoch's training batches, each counted before the step that it leads to.
         test_tally: Of the last pass over the samples that judge.
         history: The figures of each epoch so far, counted from 1.

@@ -1,4 +1,4 @@
-"""The weights that a run begins with where it is told to begin with others than random ones."""
+"""The weights that a run begins with, if these are not random ones."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tupl
     return training, Batches(judged, recipe.batch, process=process, processes=processes)
 
 
-def check(recipe: Recipe, processes: Processes) -> None:
+def check_devices(recipe: Recipe, processes: Processes) -> None:
     """Looks whether the devices of a run are there, and work as they are asked to, before anything is made.
 
     Raises:
@@ -133,7 +133,7 @@ def _trainer(module: Classifier, folder: RunFolder, checkpointer: RunCheckpointe
     """The loop.
 
     Raises:
-        RunError: as for :func:`check`.
+        RunError: as for :func:`check_devices`.
     """
     recipe = module.recipe
     return _lightning(
@@ -154,7 +154,7 @@ def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
     """Lightning's loop; it says what it cannot do here in many sentences, of which the first says what.
 
     Raises:
-        RunError: as for :func:`check`.
+        RunError: as for :func:`check_devices`.
     """
     number_format = precision(recipe, gpu=torch.cuda.is_available())
     try:

@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sewdsl.ir.recipe import Recipe
-from sewdsl.train.records import RecordError, contents, parse
+from sewdsl.train.records import RecordError, contents, parse_record
 from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import ProcessRecord, Strategy
 
 
 def rank() -> int:
-    """Which of the processes this is, counted from 0, as torchrun, SLURM or Lightning told it."""
-    told = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
-    return next((int(text) for text in told if text and text.isdigit()), 0)
+    """Which of the processes this is, counted from 0, as torchrun, SLURM or Lightning sets it."""
+    given = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return next((int(text) for text in given if text and text.isdigit()), 0)
 
 
 def is_first_on_machine() -> bool:
     """Whether this is the first of the processes on its machine."""
-    told = (os.environ.get(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
-    return next((int(text) for text in told if text and text.isdigit()), 0) == 0
+    given = (os.environ.get(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
+    return next((int(text) for text in given if text and text.isdigit()), 0) == 0
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Processes:
     @property
     def options(self) -> dict[str, Any]:
         """Lightning's arguments."""
-        told = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
-        here, everywhere = (int(told), int(os.environ["WORLD_SIZE"])) if told else (1, 1)
+        given = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
+        here, everywhere = (int(given), int(os.environ["WORLD_SIZE"])) if given else (1, 1)
         return {
             "accelerator": "auto",
             "devices": self.devices or here,
@@ -78,7 +78,7 @@ def as_before(folder: RunFolder, processes: Processes) -> Processes:
     if processes.strategy is not None:
         return processes
     try:
-        return replace(processes, strategy=parse(contents(folder.processes), ProcessRecord).strategy)
+        return replace(processes, strategy=parse_record(contents(folder.processes), ProcessRecord).strategy)
     except FileNotFoundError:
         return processes
     except OSError as error:

@@ -85,7 +85,8 @@ def check_resumable(
             raise RunError(message)
     compilation = read(folder.spec, set=dict(changes))
     now = compilation.result()
-    began = _began(checkpoint) or read(folder.spec).result()
+    spec = checkpoint["run"].get("spec") if checkpoint else None
+    began = (read(Source("spec.net", spec)).network if spec else None) or read(folder.spec).result()
     _compare(began, now, folder)
     if began.recipe and now.recipe:
         _compare_rates(began.recipe, now.recipe, checkpoint)
@@ -94,12 +95,6 @@ def check_resumable(
             message = f"the run in '{folder.path}' has ended: {done}; --set {CHANGEABLE_SETTING}=N adds some"
             raise RunAlreadyEnded(message)
     return compilation, plan_resumed_run(compilation, folder, data_folder)
-
-
-def _began(checkpoint: Mapping[str, Any]) -> Network | None:
-    """What a checkpoint was trained by; None where it does not say so, as those of the first version."""
-    spec = checkpoint["run"].get("spec") if checkpoint else None
-    return read(Source("spec.net", spec)).network if spec else None
 
 
 def _compare(began: Network, now: Network, folder: RunFolder) -> None:

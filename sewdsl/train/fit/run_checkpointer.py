@@ -63,7 +63,8 @@ class RunCheckpointer(Checkpoint):
         late = monotonic() - self._saved >= self._every
         if trainer.strategy.reduce_boolean_decision(late or bool(self.signal), all=False):
             self._save(trainer)
-            self._stop_if_asked(trainer)
+            if trainer.strategy.reduce_boolean_decision(bool(self.signal), all=False):
+                raise RunInterrupted(self.signal or signal.SIGTERM)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes the figures of the epoch; saves, the best epoch apart."""
@@ -84,10 +85,6 @@ class RunCheckpointer(Checkpoint):
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self._folder.last)
         self._saved = monotonic()
-
-    def _stop_if_asked(self, trainer: Trainer) -> None:
-        if trainer.strategy.reduce_boolean_decision(bool(self.signal), all=False):
-            raise RunInterrupted(self.signal or signal.SIGTERM)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         if self.signal:

@@ -23,7 +23,14 @@ from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import checkpoint_files, initial_weights, resume_checks
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.initial_weights import InitialWeights
-from sewdsl.train.fit.lightning_loop import FitResult, RunOptions, check, compile_in_place, evaluate_samples, fit_epochs
+from sewdsl.train.fit.lightning_loop import (
+    FitResult,
+    RunOptions,
+    check_devices,
+    compile_in_place,
+    evaluate_samples,
+    fit_epochs,
+)
 from sewdsl.train.fit.load_run import load_spec
 from sewdsl.train.fit.process_setup import quiet_lightning, return_freed_memory
 from sewdsl.train.fit.processes import Processes, as_before, rank
@@ -39,7 +46,7 @@ from sewdsl.train.store.run_lookup import missing_run_message
 from sewdsl.train.training_plan import TrainingPlan
 
 
-def train(
+def start_run(
     compilation: Compilation,
     planned: TrainingPlan,
     folder: RunFolder,
@@ -66,7 +73,7 @@ def train(
         return _run(compilation, planned, folder, options, start)
 
 
-def resume(
+def resume_run(
     folder: RunFolder,
     data_folder: Path | None = None,
     changes: Mapping[str, str] | None = None,
@@ -83,7 +90,7 @@ def resume(
     Raises:
         RunError: what is in the folder cannot be used, or the changes would not give what a run with them from the
             start gives.
-        RunInterrupted, DataError: as for :func:`train`.
+        RunInterrupted, DataError: as for :func:`start_run`.
         SewdslError: its spec has errors.
     """
     if not folder.spec.is_file():
@@ -123,7 +130,7 @@ def _run(
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed)
     with quiet_lightning():
-        check(recipe, options.processes)
+        check_devices(recipe, options.processes)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
         if folder.last.exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Iterator
 from math import sqrt
 from typing import NamedTuple
 
@@ -52,15 +51,13 @@ def _table(classes: list[str], counts: Counts) -> Markup:
     upright = "upright" if max(map(len, classes)) > 3 else None  # noqa: PLR2004 -- digits
     heads = [tag("th", tag("span", name), scope="col", class_=upright) for name in classes]
     top = tag("tr", tag("td"), *heads, tag("th", "recall", scope="col", class_="recall"))
-    return tag("table", tag("thead", top), tag("tbody", *_rows(classes, counts)), class_="confusion")
-
-
-def _rows(classes: list[str], counts: Counts) -> Iterator[Markup]:
+    rows = []
     for label, row in enumerate(counts):
         cells = [_cell(count, sum(row), right=label == column) for column, count in enumerate(row)]
         share = recall(counts, label)
         found = "–" if share is None else f"{share:.1%}"
-        yield tag("tr", tag("th", classes[label], scope="row"), *cells, tag("td", found, class_="recall"))
+        rows.append(tag("tr", tag("th", classes[label], scope="row"), *cells, tag("td", found, class_="recall")))
+    return tag("table", tag("thead", top), tag("tbody", *rows), class_="confusion")
 
 
 def _cell(count: int, total: int, *, right: bool) -> Markup:

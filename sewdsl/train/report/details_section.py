@@ -24,7 +24,9 @@ def layers_section(network: Network | None) -> list[Markup]:
     )
     head = tag("tr", *(tag("th", title, scope="col") for title in COLUMNS))
     rows = [_row(network, node) for node in network.nodes[1:]]
-    table = tag("table", tag("thead", head), tag("tbody", *rows, _total(network)), class_="plain layers")
+    numbers = (tag("td", f"{n:,}", class_="number") for n in (network.total_parameters, network.total_macs))
+    total = tag("tr", tag("th", "total", scope="row"), *3 * [tag("td")], *numbers, tag("td"), class_="total")
+    table = tag("table", tag("thead", head), tag("tbody", *rows, total), class_="plain layers")
     note = "Multiply-accumulates of one time-step of one sample; the share is of all MACs."
     return [
         tag(
@@ -50,11 +52,6 @@ def _row(network: Network, node: Node) -> Markup:
         tag("td", f"{macs:,}" if macs else "", class_="number"),
         tag("td", bar if macs else ""),
     )
-
-
-def _total(network: Network) -> Markup:
-    numbers = (tag("td", f"{n:,}", class_="number") for n in (network.total_parameters, network.total_macs))
-    return tag("tr", tag("th", "total", scope="row"), *3 * [tag("td")], *numbers, tag("td"), class_="total")
 
 
 SHOWN_ELSEWHERE = {

@@ -75,16 +75,14 @@ def curve_svgs(epochs: Epochs) -> list[Markup]:
     """A picture for each panel of which the epochs have figures."""
     drawn = []
     for index, panel in enumerate(PANELS):
-        lines = {line: _points(epochs, line.figure) for line in panel.lines}
-        lines = {line: points for line, points in lines.items() if points}
+        lines = {}
+        for line in panel.lines:
+            figures = {epoch: row[line.figure] for epoch, row in epochs.items() if line.figure in row}
+            if points := {epoch: figure for epoch, figure in figures.items() if isfinite(figure)}:
+                lines[line] = points
         if lines:
             drawn.append(inline(_draw(panel, lines), f"curve{index}-", f"{panel.title} over the epochs"))
     return drawn
-
-
-def _points(epochs: Epochs, figure: str) -> dict[int, float]:
-    """A figure of each epoch in which it was finite."""
-    return {epoch: row[figure] for epoch, row in epochs.items() if figure in row and isfinite(row[figure])}
 
 
 def _draw(panel: Panel, lines: dict[CurveLine, dict[int, float]]) -> str:
@@ -108,16 +106,12 @@ def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
     axes.tick_params(color=RULE, labelcolor=INK, length=0, labelsize=9.5)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(RULE)
-    _scale(axes, values)
-    if panel.percent:
-        axes.yaxis.set_major_formatter(lambda share, _position: f"{100 * share:.4g}\N{NO-BREAK SPACE}%")
-
-
-def _scale(axes: Axes, values: list[float]) -> None:
     if min(values) > 0 and max(values) / min(values) > DECADES:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=6))
         axes.yaxis.set_minor_formatter(NullFormatter())
+    if panel.percent:
+        axes.yaxis.set_major_formatter(lambda share, _position: f"{100 * share:.4g}\N{NO-BREAK SPACE}%")
 
 
 def _svg(figure: Figure) -> str:

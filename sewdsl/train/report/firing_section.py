@@ -77,8 +77,14 @@ def _warnings(rates: dict[str, float], network: Network | None) -> list[Markup]:
     full = [name for name, rate in rates.items() if kind(rate) == "saturated"]
     said = []
     if dead:
-        what = f"{_count(dead)} at less than {DEAD:.0%}: little passes, and little gradient comes back."
-        said.append(tag("p", f"{what} {_meaning(dead, network)}{DEAD_LAYER_ADVICE}", class_="warning"))
+        what = f"{_count(dead)} at less than {DEAD:.0%}: little passes, and little gradient comes back. "
+        joins = {last_of_branch(network, name) for name in dead} if network else set()
+        neutral = {join.neutral_branch == 0 for join in joins if join is not None}
+        if True in neutral:
+            what += "At the end of a branch, silence makes its block an identity. "
+        if False in neutral:
+            what += "At the end of a branch of AND, silence silences the block. "
+        said.append(tag("p", f"{what}{DEAD_LAYER_ADVICE}", class_="warning"))
     if full:
         what = f"{_count(full)} at more than {SATURATED:.0%}: the spikes say little about the input."
         cure = "A higher v_threshold, or a batch norm before it, leaves it a choice."
@@ -88,14 +94,6 @@ def _warnings(rates: dict[str, float], network: Network | None) -> list[Markup]:
 
 def _count(names: list[str]) -> str:
     return f"{names[0]} fires" if len(names) == 1 else f"{len(names)} layers fire"
-
-
-def _meaning(dead: list[str], network: Network | None) -> str:
-    """What silence does where it ends the branch of a join: nothing, or everything."""
-    joins = {last_of_branch(network, name) for name in dead} if network else set()
-    neutral = {join.neutral_branch == 0 for join in joins if join is not None}
-    said = "At the end of a branch, silence makes its block an identity. " if True in neutral else ""
-    return said + ("At the end of a branch of AND, silence silences the block. " if False in neutral else "")
 
 
 def last_of_branch(network: Network, name: str) -> Join | None:
@@ -293,7 +291,14 @@ def _histogram(layer: Population) -> Markup:
 def _bar(index: int, count: int, top: int, layer: Population) -> Markup:
     """One bin; its count is said where the mouse is."""
     high = max(1.0, TALL * count / top)
-    said = f"{_bin(index)}: {count:,} neuron{'s' if count > 1 else ''}, {format_share(count / layer.neurons)}"
+    low = 0 if index <= 1 else 100 * EDGES[index - 2]
+    if index == 0:
+        rates = "never"
+    elif index > len(EDGES):
+        rates = f"over {low:g}%"
+    else:
+        rates = f"over {low:g}{'%' if low else ''} to {100 * EDGES[index - 1]:g}%"
+    said = f"{rates}: {count:,} neuron{'s' if count > 1 else ''}, {format_share(count / layer.neurons)}"
     return tag(
         "rect",
         tag("title", said),
@@ -303,11 +308,3 @@ def _bar(index: int, count: int, top: int, layer: Population) -> Markup:
         height=f"{high:.1f}",
         class_=None if 0 < index <= len(EDGES) else "end",
     )
-
-
-def _bin(index: int) -> str:
-    """Its rates in words."""
-    if index == 0:
-        return "never"
-    low = "0" if index == 1 else f"{100 * EDGES[index - 2]:g}%"
-    return f"over {low}" if index > len(EDGES) else f"over {low} to {100 * EDGES[index - 1]:g}%"

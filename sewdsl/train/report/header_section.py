@@ -47,9 +47,12 @@ def _state(facts: RunRecord) -> Markup:
 
 def _figures(facts: RunRecord) -> list[Markup]:
     network = facts.network
+    selecting = f"{selection_split(facts)}_accuracy"
+    selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
+    best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
     found = [
         ("accuracy, last epoch", _percent(facts.result.get("accuracy")), "main"),
-        (f"accuracy, best epoch{_best_epoch(facts)}", _percent(facts.result.get("best_accuracy")), "main"),
+        (f"accuracy, best epoch{best}", _percent(facts.result.get("best_accuracy")), "main"),
         ("parameters", f"{network.total_parameters:,}" if network else "", ""),
         ("MACs per time-step", format_short(network.total_macs) if network else "", ""),
         ("time-steps", str(network.settings.steps) if network else "", ""),
@@ -69,12 +72,6 @@ def selection_split(facts: RunRecord) -> str:
     """The samples by which the best epoch is chosen: ``validation`` or ``test``."""
     measured = any("validation_accuracy" in row for row in facts.epochs.values())
     return "validation" if measured or facts.recipe.get("validation") else "test"
-
-
-def _best_epoch(facts: RunRecord) -> str:
-    figure = f"{selection_split(facts)}_accuracy"
-    found = {epoch: row[figure] for epoch, row in facts.epochs.items() if figure in row}
-    return f" ({max(found, key=lambda epoch: (found[epoch], -epoch))})" if found else ""
 
 
 def _choice(facts: RunRecord) -> str:

@@ -13,12 +13,14 @@ STYLE = Path(__file__).with_name("page.css")
 
 def render_page(facts: RunRecord) -> str:
     """HTML in one file; everything in it that comes from the run is escaped."""
+    drawn = inline(facts.diagram, "diagram-", f"diagram of {facts.title}")
+    diagram = tag("figure", drawn, class_="diagram", tabindex="0") if drawn else Markup()
     sections = [
         _section("Curves", *epoch_curves.curve_svgs(facts.epochs), class_="panels"),
         _section("Firing rates", *firing_section.firing_section(facts)),
         _section("Neurons", *firing_section.neurons_section(facts)),
         _section("Confusion", *confusion_section.confusion_section(facts.confusion)),
-        _section("Network", _diagram(facts)),
+        _section("Network", diagram),
         _section("Recipe", *details_section.recipe(facts)),
         _section("Layers", *details_section.layers_section(facts.network)),
         _section("Specification", _spec(facts)),
@@ -40,11 +42,6 @@ def _section(title: str, *content: str, class_: str | None = None) -> Markup:
     if not any(content):
         return Markup()
     return tag("section", tag("h2", title), tag("div", *content, class_=class_))
-
-
-def _diagram(facts: RunRecord) -> Markup:
-    drawn = inline(facts.diagram, "diagram-", f"diagram of {facts.title}")
-    return tag("figure", drawn, class_="diagram", tabindex="0") if drawn else Markup()
 
 
 def _spec(facts: RunRecord) -> Markup:

@@ -63,14 +63,10 @@ def list_runs(parent: Path) -> Iterator[RunSummary]:
     for place, folders, files in os.walk(parent):
         folders.sort()
         folder = RunFolder(Path(place))
-        if _is_run(folder, {*folders, *files}):
+        marks = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
+        if sum(path.name in {*folders, *files} for path in marks) >= MARKER_FILES:
             folders.clear()
             yield summarize_run(folder)
-
-
-def _is_run(folder: RunFolder, names: set[str]) -> bool:
-    paths = (folder.spec, folder.recipe, folder.result, folder.metrics, folder.last.parent, folder.lock)
-    return sum(path.name in names for path in paths) >= MARKER_FILES
 
 
 def summarize_run(folder: RunFolder) -> RunSummary:
@@ -83,6 +79,12 @@ def summarize_run(folder: RunFolder) -> RunSummary:
     # of a run that did not end; none where a validation part was judged instead of the test samples
     accuracies = [row["test_accuracy"] for row in facts.epochs.values() if "test_accuracy" in row]
     problem = _problem(folder, facts)
+    if is_running(folder):
+        state: State = "running"
+    elif problem:
+        state = "broken"
+    else:
+        state = "finished" if folder.result.is_file() else "interrupted"
     return RunSummary(
         path=folder.path,
         network=result.get("network") or (facts.network.name if facts.network else None),
@@ -94,17 +96,9 @@ def summarize_run(folder: RunFolder) -> RunSummary:
         parameters=result.get("parameters") or (facts.network.total_parameters if facts.network else None),
         seconds=result.get("seconds"),
         seed=result.get("seed", recipe.get("seed")),
-        state=_state(folder, problem),
+        state=state,
         problem=problem,
     )
-
-
-def _state(folder: RunFolder, problem: str | None) -> State:
-    if is_running(folder):
-        return "running"
-    if problem:
-        return "broken"
-    return "finished" if folder.result.is_file() else "interrupted"
 
 
 def is_running(folder: RunFolder) -> bool:

@@ -23,7 +23,7 @@ from sewdsl.train.records import (
     Text,
     Threads,
     Word,
-    parse,
+    parse_record,
 )
 from sewdsl.train.store.neuron_populations import Population
 
@@ -91,14 +91,14 @@ class Result(BaseModel):
     neurons: dict[Text, Population] = {}
 
 
-def read(data: bytes) -> Result:
+def parse_result(data: bytes) -> Result:
     """The result that a text of JSON holds.
 
     Raises:
         RecordError: it holds none; the message says which version wrote it, if the text does.
     """
     try:
-        return parse(data, Result)
+        return parse_record(data, Result)
     except RecordError as error:
         wrote = _wrote(data)
         raise RecordError(f"{error}; sewdsl {wrote} wrote it") if wrote else error from None

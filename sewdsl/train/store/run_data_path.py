@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from sewdsl.compiler import Compilation
 from sewdsl.train.data import search_path
 from sewdsl.train.data.dataset import DataError
-from sewdsl.train.records import STRICT, RecordError, contents, parse
+from sewdsl.train.records import STRICT, RecordError, contents, parse_record
 from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import TrainingPlan, plan_training
@@ -48,7 +48,7 @@ def read_data_path(folder: RunFolder) -> Path | None:
         RunError: the note cannot be read.
     """
     try:
-        return Path(parse(contents(folder.data), Lay).folder)
+        return Path(parse_record(contents(folder.data), Lay).folder)
     except FileNotFoundError:
         return None
     except OSError as error:

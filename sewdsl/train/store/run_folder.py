@@ -152,7 +152,7 @@ class RunFolder:
             RunError: it is no run, or the result cannot be read.
         """
         try:
-            return result.read(contents(self.result))
+            return result.parse_result(contents(self.result))
         except OSError:
             raise RunUnfinished(self) if is_run(self.path) else RunError(missing_run_message(self.path)) from None
         except RecordError as error:
@@ -284,7 +284,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
     with file:
         if not try_lock(file.fileno()):
             holder = ""
-            with suppress(OSError):  # Windows lets nobody else read what is locked
+            with suppress(OSError):  # Windows lets no other process read what is locked
                 file.seek(0)
                 holder = file.read(20).strip()
             message = f"'{folder.path}' is in use by process {holder or 'unknown'}"

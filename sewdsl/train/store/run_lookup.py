@@ -1,4 +1,4 @@
-"""Where the folder of a run was expected and is none: what is there instead, and what may have been meant."""
+"""Where the folder of a run was expected and is none: what is there instead, and which one may be intended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def missing_run_message(path: Path) -> str:
     if is_there(path):
         makes = f": 'sewdsl train {path}' makes one" if path.suffix == ".net" else ""
         return f"'{path}' is a file, not the folder of a run{makes}"
-    return f"there is no folder '{path}'{_meant(path)}"
+    return f"there is no folder '{path}'{_suggestion(path)}"
 
 
 def _other_folder(path: Path) -> str:
@@ -46,7 +46,7 @@ def _other_folder(path: Path) -> str:
     return f"'{path}' is not the folder of a run, but holds some: {named}"
 
 
-def _meant(path: Path) -> str:
+def _suggestion(path: Path) -> str:
     places = dict.fromkeys((path.parent, RUNS))
     known = {run.name: run for place in reversed(places) for run in _runs(place)}
     near = nearest_name(path.name, known)

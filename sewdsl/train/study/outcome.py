@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -185,24 +185,17 @@ def column_names(outcome: Outcome) -> list[str]:
 def row_cells(row: VariantResult) -> list[str]:
     """What is in a row: means, with the standard deviation of a sample where there are several seeds."""
     figures = ["–" if x is None else str(x) for x in (row.train_accuracy, row.accuracy, row.best_accuracy)]
-    return [*row.labels.values(), f"{row.parameters:,}", _seeds(row), *figures, f"{row.seconds:.0f}"]
-
-
-def _seeds(row: VariantResult) -> str:
     diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
-    return ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
+    seeds = ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
+    return [*row.labels.values(), f"{row.parameters:,}", seeds, *figures, f"{row.seconds:.0f}"]
 
 
 def table_to_markdown(outcome: Outcome) -> str:
     """The table in Markdown."""
     words = len(outcome.axes)
     rule = ["---"] * words + ["---:"] * len(FIGURES)
-    rows = [column_names(outcome), rule, *([_escaped(cell) for cell in row_cells(row)] for row in outcome.rows)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|")
+    cells = ([cell.replace("|", "\\|") for cell in row_cells(row)] for row in outcome.rows)
+    return "".join(f"| {' | '.join(row)} |\n" for row in (column_names(outcome), rule, *cells))
 
 
 def table_to_csv(outcome: Outcome) -> str:
@@ -213,12 +206,10 @@ def table_to_csv(outcome: Outcome) -> str:
     columns = [name for spread in spreads for name in (spread, f"{spread}_deviation")]
     writer.writerow([*outcome.axes, "parameters", "seeds", "diverged", *columns, "seconds"])
     for row in outcome.rows:
-        numbers = [number for spread in spreads for number in _numbers(getattr(row, spread))]
+        numbers: list[float | None] = []
+        for name in spreads:
+            spread: Spread | None = getattr(row, name)
+            numbers += [spread.mean, spread.deviation] if spread else [None, None]
         counts = [row.parameters, len(row.seeds), len(row.diverged)]
         writer.writerow([*row.labels.values(), *counts, *numbers, row.seconds])
     return text.getvalue()
-
-
-def _numbers(spread: Spread | None) -> Iterator[float | None]:
-    yield spread.mean if spread else None
-    yield spread.deviation if spread else None

@@ -94,6 +94,7 @@ def run_study(
         RunError: a run cannot start or go on. One that diverges is noted, and the study goes on.
     """
     total = sum(len(group.plans) for group in found)
+    network, _, data = found[0].plans[0][1]
     turns = sorted(((index, group) for group in found for index in range(len(group.plans))), key=lambda turn: turn[0])
     for number, (index, group) in enumerate(turns, start=1):
         compilation, planned = group.plans[index]
@@ -103,13 +104,8 @@ def run_study(
             group.results.append(finish_run(compilation, planned, group.place(seed), start, go_on))
         except RunDiverged as error:
             group.diverged[seed] = str(error)
-        outcome = _outcome(found, total)
+        rows = [group.row() for group in found]
+        outcome = Outcome(network=network.name, data=data.name, runs=total, machine=describe_machine(), rows=rows)
         write_tables(outcome, folder)
     plots.draw(outcome, folder)
     return outcome
-
-
-def _outcome(found: Sequence[VariantRuns], total: int) -> Outcome:
-    network, _, data = found[0].plans[0][1]
-    rows = [group.row() for group in found]
-    return Outcome(network=network.name, data=data.name, runs=total, machine=describe_machine(), rows=rows)

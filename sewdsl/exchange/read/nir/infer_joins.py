@@ -119,7 +119,9 @@ def threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sum
         (a, sign_a), (b, sign_b) = (_signed(nodes[name], sums) for name in node.reads)
         table = {(x, y): int(sign_a * x + sign_b * y > above) for x, y in product(BITS, BITS)}
         if _binary(draft, a) and _binary(draft, b):
-            for join in _joins():
+            plugins()
+            kinds = [kind for kind in catalogue().values() if issubclass(kind, Join) and not kind.model_fields]
+            for join in [kind() for kind in kinds]:
                 for branch, identity, flipped in ((a, b, False), (b, a, True)):
                     if all(_of(join, *(pair[::-1] if flipped else pair)) == given for pair, given in table.items()):
                         return draft.add(join, (branch, identity), node.origin)
@@ -143,10 +145,3 @@ def _signed(node: Primitive, sums: OperandSums) -> tuple[int, int]:
 def _of(join: Join, branch: int, identity: int) -> int:
     """What a join gives for one spike or none of each; joins are plain arithmetic, for numbers as for tensors."""
     return join.combine(branch=branch, identity=identity)  # type: ignore[arg-type, return-value]
-
-
-def _joins() -> list[Join]:
-    """All joins without arguments, those of other packages too."""
-    plugins()
-    kinds = [kind for kind in catalogue().values() if issubclass(kind, Join) and not kind.model_fields]
-    return [kind() for kind in kinds]

@@ -93,15 +93,12 @@ def linear(draft: Draft, node: Primitive, source: int) -> int:
         hint = "; a Flatten belongs before it" if len(shape) > 1 else ""
         raise node.origin.refusal(f"has weights {list(weight.shape)}, but reads {_size(shape)}{hint}")
     voters = shape[0] // len(weight)
-    if bias is None and _written_for(node, "AP") and torch.equal(weight, _votes(len(weight), voters).to(weight.dtype)):
-        return draft.add(make_op(AvgPool, node.origin, kernel=(voters, voters)), (source,), node.origin)
+    if bias is None and _written_for(node, "AP"):
+        votes = torch.kron(torch.eye(len(weight)), torch.full((1, voters), 1 / voters, dtype=torch.float64))
+        if torch.equal(weight, votes.to(weight.dtype)):
+            return draft.add(make_op(AvgPool, node.origin, kernel=(voters, voters)), (source,), node.origin)
     op = make_op(Linear, node.origin, features=len(weight), bias=bias is not None)
     return draft.add(op, (source,), node.origin, weight=weight, bias=bias)
-
-
-def _votes(classes: int, voters: int) -> Tensor:
-    """The matrix of a voting layer."""
-    return torch.kron(torch.eye(classes), torch.full((1, voters), 1 / voters, dtype=torch.float64))
 
 
 def _written_for(node: Primitive, kind: str) -> bool:

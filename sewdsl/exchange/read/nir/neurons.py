@@ -45,7 +45,7 @@ def infer_dt(nodes: Iterable[Primitive]) -> float:
     With the right one, a current counts once in each IF, and each LIF remembers for more than one step.
 
     Raises:
-        ModelImportError: it cannot be told.
+        ModelImportError: it cannot be inferred.
     """
     neurons = [node for node in nodes if node.kind in NEURONS]
     fitting = [dt for dt in USUAL_DTS if all(_fits(node, dt) for node in neurons)]
@@ -81,7 +81,11 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
         found = node.array(key)
         if found.size != 1 and found.shape != shape:
             raise node.origin.refusal(f"has a {key} of shape {list(found.shape)}, but reads {list(shape)}")
-    op, gain = _integrating(node, dt) if node.kind == "IF" else _leaking(node, dt)
+    op: LinearNeuron
+    if node.kind == "IF":
+        op, gain = make_op(IF, node.origin, **_firing(node)), node.number("r") * dt
+    else:
+        op, gain = _leaking(node, dt)
     said = _said(node, op)
     if not isclose(gain, 1, rel_tol=RELATIVE_TOLERANCE):
         factor = torch.tensor([gain], dtype=torch.float64)
@@ -92,10 +96,6 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
     return draft.add(
         same, (source,), node.origin, **{key: torch.tensor(w, dtype=torch.float64) for key, w in learned.items()}
     )
-
-
-def _integrating(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
-    return make_op(IF, node.origin, **_firing(node)), node.number("r") * dt
 
 
 def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
@@ -114,17 +114,14 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
         raise node.origin.refusal(
             f"leaks towards {leak:g}, but is reset to {reset:g}; ours leak towards where they are reset to"
         )
-    return make_op(LIF, node.origin, tau=_rounded(tau, precision), **_firing(node)), gain
+    # 2.0000000000000004, which was divided by seconds in a dtype of some precision, is 2
+    near = float(f"{tau:.6g}")
+    tau = near if isclose(near, tau, rel_tol=2 * precision) else tau
+    return make_op(LIF, node.origin, tau=tau, **_firing(node)), gain
 
 
 def _tau(node: Primitive) -> str:
     return "tau" if node.kind == "LIF" else "tau_mem"
-
-
-def _rounded(tau: float, precision: float) -> float:
-    """2.0000000000000004, which was divided by seconds in a dtype of some precision, is 2."""
-    near = float(f"{tau:.6g}")
-    return near if isclose(near, tau, rel_tol=2 * precision) else tau
 
 
 def _firing(node: Primitive) -> dict[str, float]:

@@ -53,7 +53,9 @@ class Primitive:
         Raises:
             UnsupportedPart: it is missing, or not of numbers that are finite.
         """
-        found = np.asarray(read_value(self._field(key)))
+        if self.fields.get(key) is None:
+            raise self.origin.refusal(f"has no {key}")
+        found = np.asarray(read_value(self.fields[key]))
         if found.dtype.kind not in "biuf" or not np.isfinite(_distinct(found)).all():
             raise self.origin.refusal(f"has a {key} that is not made of finite numbers")
         return found if found.dtype.kind == "f" else found.astype(np.float64)
@@ -82,11 +84,6 @@ class Primitive:
         if found.size not in {1, 2} or (found != np.round(found)).any() or (abs(found) > 1 << 30).any():
             raise self.origin.refusal(f"has a {key} that is no whole number, and no pair of them")
         return int(found[0]), int(found[-1])
-
-    def _field(self, key: str) -> Any:
-        if self.fields.get(key) is None:
-            raise self.origin.refusal(f"has no {key}")
-        return self.fields[key]
 
 
 def _distinct(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -184,17 +181,17 @@ def _only(kind: str, within: str, inner: Mapping[str, Any], nodes: Mapping[str, 
 
 def _check_ways(found: list[Primitive]) -> None:
     """Every node lies on a way from the Input of the whole graph to its Output."""
-    behind: set[str] = set()
+    after: set[str] = set()
     for node in found:
-        if (node.kind == "Input" and not node.reads) or behind.intersection(node.reads):
-            behind.add(node.name)
+        if (node.kind == "Input" and not node.reads) or after.intersection(node.reads):
+            after.add(node.name)
     before: set[str] = set()
     ends = {node.name for node in found} - {name for node in found for name in node.reads}
     for node in reversed(found):
         if (node.kind == "Output" and node.name in ends) or node.name in before:
             before.update((node.name, *node.reads))
-    aside = [node.name for node in found if node.name not in behind & before]
-    if aside:
-        more = f" and {len(aside) - MAX_NAMES_LISTED} more" if len(aside) > MAX_NAMES_LISTED else ""
-        message = f"no way from the Input to the Output leads through {', '.join(aside[:MAX_NAMES_LISTED])}{more}"
+    left_out = [node.name for node in found if node.name not in after & before]
+    if left_out:
+        more = f" and {len(left_out) - MAX_NAMES_LISTED} more" if len(left_out) > MAX_NAMES_LISTED else ""
+        message = f"no way from the Input to the Output leads through {', '.join(left_out[:MAX_NAMES_LISTED])}{more}"
         raise ModelImportError(message)

@@ -66,7 +66,11 @@ def read_graph(source: str | Path | nir.NIRGraph, wanted: NirReadOptions | None 
 
 
 def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> ImportedNetwork:
-    said = _metadata(graph)
+    metadata = graph.get("metadata")
+    try:
+        said = GraphMetadata.of(plain_metadata(metadata)) if isinstance(metadata, Mapping) else None
+    except ValueError as error:
+        raise ModelImportError(str(error)) from None
     nodes = primitives(graph)
     dt = wanted.dt or (said.dt if said else infer_dt(nodes))
     encode = said.encode if said else "none"
@@ -82,14 +86,6 @@ def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> Import
     found = build_network(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
     steps, readout = wanted.steps is None and said is None, wanted.readout is None and said is None
     return replace(found, assumed=header_assumptions(found.network, steps=steps, readout=readout))
-
-
-def _metadata(graph: Mapping[str, Any]) -> GraphMetadata | None:
-    found = graph.get("metadata")
-    try:
-        return GraphMetadata.of(plain_metadata(found)) if isinstance(found, Mapping) else None
-    except ValueError as error:
-        raise ModelImportError(str(error)) from None
 
 
 def _shape(node: Primitive) -> tuple[int, ...]:

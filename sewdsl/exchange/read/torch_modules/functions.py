@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -213,10 +214,6 @@ def _relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:
     return trace.overwritten(a, made) if inplace else made
 
 
-def _relu_in_place(trace: Trace, a: TracedTensor) -> TracedTensor:
-    return _relu(trace, a, inplace=True)
-
-
 def _dropout(
     trace: Trace,
     a: TracedTensor,
@@ -291,7 +288,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "__getitem__": _item,
     "unbind": _unbind,
     "relu": _relu,
-    "relu_": _relu_in_place,
+    "relu_": partial(_relu, inplace=True),
     "dropout": _dropout,
     "max_pool2d": _max_pool,
     "boolean_dispatch": _max_pool,

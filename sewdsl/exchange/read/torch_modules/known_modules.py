@@ -60,18 +60,14 @@ def neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     if learns and not decays:
         raise trace.refusal("learns tau, and does not divide its input by it (decay_input=False)")
     if learns:
-        op: Neuron = make_op(PLIF, trace.origin, tau=_tau(module.w), **common)
+        tau = float(f"{1 + exp(-float(module.w.detach())):.6g}")  # w is in float32: more digits would say nothing
+        op: Neuron = make_op(PLIF, trace.origin, tau=tau, **common)
         return trace.add(op, a, w=module.w.detach().clone().reshape(()))
     if not hasattr(module, "tau"):
         return trace.add(make_op(IF, trace.origin, **common), a)
     if not decays:
         a = trace.add(ScaleOp(), a, factor=torch.tensor([module.tau], dtype=torch.float64))
     return trace.add(make_op(LIF, trace.origin, tau=float(module.tau), **common), a)
-
-
-def _tau(w: torch.Tensor) -> float:
-    """Time-steps; w is in float32, so that more digits than that would say nothing."""
-    return float(f"{1 + exp(-float(w.detach())):.6g}")
 
 
 def _surrogate(trace: Trace, function: Any) -> Surrogate:

@@ -18,7 +18,7 @@ from sewdsl.ir.settings import Settings
 from sewdsl.ops.joins.add import Add
 
 TRACE_SAMPLES = (7, 11)
-"""Samples that a module is shown; not as many as time-steps, so that nobody takes the one for the other."""
+"""Samples that a module is shown; not as many as time-steps, so that neither is taken for the other."""
 
 
 def from_torch(
@@ -81,8 +81,8 @@ def read_module(
     refusals: dict[str, str] = {}
     for form in (LeadingAxes.STEP,) if "s" in modes and "m" not in modes else forms:
         try:
-            found, told = _read(model, input, steps or 1, form, readout, name or type(model).__name__)
-            return replace(found, assumed=header_assumptions(found.network, steps=steps is None, readout=not told))
+            found, stated = _read(model, input, steps or 1, form, readout, name or type(model).__name__)
+            return replace(found, assumed=header_assumptions(found.network, steps=steps is None, readout=not stated))
         except ModelImportError as refusal:
             refusals.setdefault(str(refusal), f"as {form.value}, {refusal}")
     raise ModelImportError("; ".join(refusals.values()))

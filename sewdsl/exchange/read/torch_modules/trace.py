@@ -69,7 +69,7 @@ class TracedTensor(Tensor):
         return given[0].run.function(func, tuple(args), dict(kwargs or {}))
 
     def checked(self) -> TracedTensor:
-        """It, if nobody wrote to its memory behind its back."""
+        """It, if its memory was not written to through another tensor."""
         if self._seen != self._shared.number:
             raise self.run.refusal("reads what was changed in place, through another tensor that shares its memory")
         return self
@@ -174,7 +174,9 @@ class Trace:
             with torch._C.DisableTorchFunctionSubclass():  # noqa: SLF001 -- the documented way
                 return func(*args, **kwargs)
         if name not in self._vocabulary.functions:
-            raise self.refusal(f"calls {_qualified(func)}, which has no place in the language")
+            module = getattr(func, "__module__", None) or "torch.Tensor"
+            name = getattr(func, "__name__", str(func))
+            raise self.refusal(f"calls {module}.{name}, which has no place in the language")
         return self._vocabulary.functions[name](self, *args, **kwargs)
 
     def once(self, owner: object) -> None:
@@ -216,18 +218,15 @@ class Trace:
             try:
                 if leaf is None:
                     return inner(*args, **kwargs)
-                return self._leaf(module, leaf, args, kwargs)
+                if len(args) != 1 or kwargs or not isinstance(args[0], TracedTensor):
+                    raise self.refusal("reads what does not come from the input, or more than one tensor")
+                if module.state_dict() or hasattr(module, "v_threshold"):
+                    self.once(module)
+                return leaf(self, module, args[0])
             finally:
                 self._way.pop()
 
         return forward
-
-    def _leaf(self, module: nn.Module, leaf: Leaf, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TracedTensor:
-        if len(args) != 1 or kwargs or not isinstance(args[0], TracedTensor):
-            raise self.refusal("reads what does not come from the input, or more than one tensor")
-        if module.state_dict() or hasattr(module, "v_threshold"):
-            self.once(module)
-        return leaf(self, module, args[0])
 
 
 Leaf = Callable[[Trace, Any, TracedTensor], TracedTensor]
@@ -239,8 +238,3 @@ def _commutes(op: Op, readout: str | None) -> bool:
     if isinstance(op, Conv | Linear):
         return readout != "sum" or not op.bias
     return isinstance(op, ScaleOp | AvgPool | Flatten)
-
-
-def _qualified(func: Any) -> str:
-    module = getattr(func, "__module__", None) or "torch.Tensor"
-    return f"{module}.{getattr(func, '__name__', func)}"

@@ -179,7 +179,10 @@ class NirExecutor:
             node, x = self._nodes[name], _sum([values[source] for source in self._sources[name]])
             if isinstance(node, NEURONS):
                 v = state[name] if name in state else cast_like(x, node.v_reset).expand_as(x)
-                values[name], after[name] = self._fire(node, euler_step(node, v, x, self._dt))
+                h = euler_step(node, v, x, self._dt)
+                v_threshold = cast_like(h, node.v_threshold)
+                fires = h >= v_threshold if self._at else h > v_threshold
+                values[name], after[name] = fires.to(h.dtype), torch.where(fires, cast_like(h, node.v_reset), h)
             else:
                 try:
                     values[name] = apply_node(node, x)
@@ -187,12 +190,6 @@ class NirExecutor:
                     message = f"{name} is a {error}, which is not run here"
                     raise ExportError(message) from None
         return values, after
-
-    def _fire(self, node: nir.IF | nir.LIF, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Spikes, and the potential after them."""
-        v_threshold = cast_like(h, node.v_threshold)
-        fires = h >= v_threshold if self._at else h > v_threshold
-        return fires.to(h.dtype), torch.where(fires, cast_like(h, node.v_reset), h)
 
 
 def _only(graph: nir.NIRGraph, kind: type[nir.NIRNode]) -> str:

@@ -91,7 +91,9 @@ class _Graph:
             [self._place(i) for i in site.node.inputs],
             layer_nodes(site.node.op, site),
         )
-        if not found or (found[0].node is None and self._can_be_edges(index, operands)):
+        # a sum needs no node if one node alone reads it, and none of its addends is a sum
+        single = len(self._network.graph.consumers[index]) == 1 and all(len(operand) == 1 for operand in operands)
+        if not found or (found[0].node is None and single):
             self._places[index] = tuple(source for operand in operands for source in operand)
             return
         origin = NodeMetadata(name, site.text).to_dict()
@@ -101,10 +103,6 @@ class _Graph:
             part = f"{name}.{piece.part}" if piece.part else name
             self._add(part, node, self._apart(part, site, reads), origin)
         self._places[index] = (name,)
-
-    def _can_be_edges(self, index: int, operands: list[tuple[str, ...]]) -> bool:
-        """Whether a sum needs no node: one node alone reads it, and it has no more than two addends."""
-        return len(self._network.graph.consumers[index]) == 1 and all(len(operand) == 1 for operand in operands)
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
         """What a node reads; what it would read twice, the second time through a node that passes it on."""
@@ -131,7 +129,7 @@ class _Graph:
 
 
 def _needed(network: Network) -> set[int]:
-    """The nodes that the output depends on: NIR takes whatever nobody reads for an output."""
+    """The nodes that the output depends on: NIR takes every node that is not read for an output."""
     found, todo = {network.output}, [network.output]
     while todo:
         new = set(network.nodes[todo.pop()].inputs) - found

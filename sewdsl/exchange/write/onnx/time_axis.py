@@ -113,16 +113,16 @@ class TimeAxis(ABC):
         """The same, of what they are charged with."""
 
     @final
-    def sizes(self, *behind: int) -> str:
+    def sizes(self, *trailing: int) -> str:
         """The name of the sizes ``[T, …]``."""
         if not self.free:
-            return self._graph.sizes(self.T, *behind)
+            return self._graph.sizes(self.T, *trailing)
         if not self._known:
             self._known[()] = self._graph.add("Shape", ["input"], "sizes/T", start=0, end=1)
-        if behind not in self._known:
-            parts = [self._known[()], self._graph.sizes(*behind)]
-            self._known[behind] = self._graph.add("Concat", parts, f"sizes/Tx{'x'.join(map(str, behind))}", axis=0)
-        return self._known[behind]
+        if trailing not in self._known:
+            parts = [self._known[()], self._graph.sizes(*trailing)]
+            self._known[trailing] = self._graph.add("Concat", parts, f"sizes/Tx{'x'.join(map(str, trailing))}", axis=0)
+        return self._known[trailing]
 
 
 class ScannedTime(TimeAxis):
@@ -159,7 +159,10 @@ class UnrolledTime(TimeAxis):
 
     def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
         """One time-step after the other."""
-        drives = [drive] * self.T if once or self.T == 1 else self._split(place, drive)
+        drives = [drive] * self.T
+        if not once and self.T > 1:
+            drives = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]  # a time-step each, [1, N, *]
+            place.add("Split", place.add("Reshape", drive, self.sizes(-1, *place.shape)), outputs=drives, axis=0)
         spikes, v = [], None
         for t, each in enumerate(drives, 1):
             h = law.charge(place, each, v)
@@ -170,9 +173,3 @@ class UnrolledTime(TimeAxis):
         if once or len(spikes) == 1:
             return place.last("Concat", *spikes, axis=0)
         return place.last("Reshape", place.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *place.shape))
-
-    def _split(self, place: NodeScope, drive: str) -> list[str]:
-        """Each time-step by itself, ``[1, N, *]``."""
-        names = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]
-        place.add("Split", place.add("Reshape", drive, self.sizes(-1, *place.shape)), outputs=names, axis=0)
-        return names

@@ -258,17 +258,14 @@ class Neurons:
         yield "            h = self.charge(v, current)"
         more = ", self.surrogate" if self._varies("surrogate") else ""
         yield f"            spike = fire(h - self.v_threshold{more})"
-        yield f"            reset = {self._reset}"
+        detached = {True: "spike.detach()", False: "spike"}
+        reset = detached[next(iter(self._found["detach_reset"]))]
+        if self._varies("detach_reset"):
+            reset = f"{detached[True]} if self.detach_reset else {detached[False]}"
+        yield f"            reset = {reset}"
         hard, soft = "v = h * (1 - reset) + self.v_reset * reset", "v = h - self.v_threshold * reset"
         if self._hard and self._soft:
             yield from (f"            {soft}", "            if self.v_reset is not None:", f"                {hard}")
         else:
             yield f"            {hard if self._hard else soft}"
         yield from ("            spikes.append(spike)", "        return torch.stack(spikes).to(x.dtype)")
-
-    @property
-    def _reset(self) -> str:
-        detached = {True: "spike.detach()", False: "spike"}
-        if self._varies("detach_reset"):
-            return f"{detached[True]} if self.detach_reset else {detached[False]}"
-        return detached[next(iter(self._found["detach_reset"]))]

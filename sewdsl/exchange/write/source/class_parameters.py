@@ -21,7 +21,7 @@ MAX_WIDTH_MULTIPLE = 16
 
 
 class Scope:
-    """What the instances of a class are told.
+    """The arguments that the instances of a class are made with.
 
     Args:
         sources: What flows into each.
@@ -59,7 +59,8 @@ class Scope:
         return f"[{', '.join(['T', 'N', *axes])}]"
 
     def _axis(self, axis: int, lengths: Sequence[int], positions: Sequence[int]) -> str:
-        if len(set(lengths)) == 1 and (axis or lengths[0] not in self._constants):
+        widths = {column[0] for name, column in self.params.items() if name in {IN, OUT}}
+        if len(set(lengths)) == 1 and (axis or lengths[0] not in widths):
             return str(lengths[0])
         if len(self._sources) == 1:
             return str(lengths[0]) if len(set(lengths)) == 1 else f"{lengths[0]} to {lengths[-1]}"
@@ -72,11 +73,6 @@ class Scope:
             ):
                 return "CHW"[axis]
         return f"{'CHW'[axis]}'"
-
-    @property
-    def _constants(self) -> set[object]:
-        """Widths that are a parameter although all instances have the same."""
-        return {column[0] for name, column in self.params.items() if name in {IN, OUT}}
 
     def _text(self, values: Column | list[object], positions: Sequence[int], arg: Arg) -> object:
         if any(isinstance(value, Code) for value in values):
@@ -126,12 +122,11 @@ class Scope:
     ) -> Iterator[tuple[str, str]]:
         for name in names:
             column = self.params.get(name) or self._known.get(name)
-            if column and all(_same(column[i], value) for i, value in zip(positions, values, strict=True)):
+            if column and all(
+                type(column[i]) is type(value) and column[i] == value
+                for i, value in zip(positions, values, strict=True)
+            ):
                 yield name, name
-
-
-def _same(one: object, other: object) -> bool:
-    return type(one) is type(other) and one == other
 
 
 def _columns(arguments: Sequence[str], taken: set[str]) -> dict[str, Column]:

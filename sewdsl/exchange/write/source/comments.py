@@ -29,10 +29,13 @@ class Notation:
         texts = [self._item(item) for item in items]
         if not all(texts):
             return ""
-        text = "-".join(texts)
-        return self._line(items[0]) + (
-            text if len(text) <= MAX_COMMENT_LENGTH else f"{text[: MAX_COMMENT_LENGTH - 3]}..."
-        )
+        text, span = "-".join(texts), self._span(items[0])
+        if len(text) > MAX_COMMENT_LENGTH:
+            text = f"{text[: MAX_COMMENT_LENGTH - 3]}..."
+        if span is None or "\n" not in span.source.text.strip():
+            return text
+        file = "" if span.source == self._source else f"{one_line_prose(span.source.name)}, "
+        return f"{file}line {span.line}: {text}"
 
     def body(self) -> list[str]:
         """The whole expression, as lines of a docstring."""
@@ -55,7 +58,10 @@ class Notation:
                 inner = self._sequence(first) if isinstance(first, SourceSection) else ""
                 return f"{{{inner}}}*{len(copies)}" if inner else ""
             case SourceSection(kind="block"):
-                return self._call(item)
+                text = self._network.nodes[_first(item)].span.text
+                if _word(text) == _word(item.title):  # the call as it is written, else with all arguments in force
+                    return one_line_prose(text)
+                return one_line_prose(item.title) + (f" ({one_line_prose(item.arguments)})" if item.arguments else "")
             case SourceSection():
                 return self._sequence(item)
 
@@ -79,13 +85,6 @@ class Notation:
         blocks = {_word(step.label) for step in node.path if step.kind == "block"}
         return "" if _word(node.span.text) in blocks else one_line_prose(node.span.text)
 
-    def _call(self, block: SourceSection) -> str:
-        """The call of a block: as it is written, or with all arguments in force."""
-        text = self._network.nodes[_first(block)].span.text
-        if _word(text) == _word(block.title):
-            return one_line_prose(text)
-        return one_line_prose(block.title) + (f" ({one_line_prose(block.arguments)})" if block.arguments else "")
-
     def formula(self, block: SourceSection) -> list[str]:
         """How the library defines a block; nothing for the user's own."""
         name = _word(block.title)
@@ -93,13 +92,6 @@ class Notation:
             return []
         text = one_line_prose(shipped_blocks()[name].expression.span.text).replace("[ ", "[").replace(" ]", "]")
         return wrap(text, COLUMNS)
-
-    def _line(self, item: SourceItem) -> str:
-        span = self._span(item)
-        if span is None or "\n" not in span.source.text.strip():
-            return ""
-        file = "" if span.source == self._source else f"{one_line_prose(span.source.name)}, "
-        return f"{file}line {span.line}: "
 
     def _span(self, item: SourceItem) -> Span | None:
         """Where it is written; of a block of the user's, only its inside is known."""

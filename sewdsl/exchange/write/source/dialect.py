@@ -54,7 +54,7 @@ class TdBatchNorm2d({base}):
 
     Args:
         channels: Channels of the input.
-        scale: alpha times the threshold of the neurons behind it.
+        scale: alpha times the threshold of the neurons after it.
         eps: Added to the variance.
         momentum: Weight of the newest batch in the running statistics.
     """

@@ -178,14 +178,14 @@ def _unify_runs(runs: Sequence[CopySequence], resolve: Resolve, arg: Arg) -> Cop
 
 def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
     """The copies of a repeat, neighbours of one skeleton written once, with variables of other names than these."""
-    return Copies(tuple(_run(list(run), taken) for _, run in groupby(exprs, strip_numbers)))
-
-
-def _run(exprs: Sequence[Expr], taken: AbstractSet[str]) -> CopySequence:
-    loop = _Loop(variables(exprs[0]) | taken)
-    body = unify(exprs, loop, Arg("copy", Literal(0)))
-    rows = tuple(zip(*loop.columns.values(), strict=True))
-    return CopySequence(body, len(exprs), tuple(loop.columns), rows)
+    runs = []
+    for _, group in groupby(exprs, strip_numbers):
+        run = list(group)
+        loop = _Loop(variables(run[0]) | taken)
+        body = unify(run, loop, Arg("copy", Literal(0)))
+        rows = tuple(zip(*loop.columns.values(), strict=True))
+        runs.append(CopySequence(body, len(run), tuple(loop.columns), rows))
+    return Copies(tuple(runs))
 
 
 class _Loop:

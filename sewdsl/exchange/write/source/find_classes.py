@@ -98,7 +98,7 @@ class ClassFinder:
     def __init__(
         self, network: Network, root: SourceSection, layers: Layers, neutral: Neutral, taken: set[str]
     ) -> None:
-        self._network, self._layers, self._neutral, self._taken = network, layers, neutral, taken
+        self._network, self._layers, self._neutral = network, layers, neutral
         self._variables = {*taken, "self", "x"}
         self._notation = Notation(network)
         self._params: frozenset[str] = frozenset()
@@ -109,7 +109,9 @@ class ClassFinder:
         self._height(root, heights)
         for _, level in sorted(heights.items()):
             for group in self._groups([self._instance(section) for section in level if section is not root]):
-                self._make(group, self._name(group[0].section))
+                first = group[0].section
+                title = first.title or {"copy": "Repeat"}.get(first.kind, first.kind.title())
+                self._make(group, class_name(title, "Block" if first.kind == "block" else "Part", taken))
         self._make([self._instance(root)], root_name)
 
     def _height(self, section: SourceSection, found: dict[int, list[SourceSection]]) -> int:
@@ -120,10 +122,6 @@ class ClassFinder:
             found.setdefault(height, []).append(section)
             return height + 1
         return height
-
-    def _name(self, section: SourceSection) -> str:
-        title = section.title or {"copy": "Repeat"}.get(section.kind, section.kind.title())
-        return class_name(title, "Block" if section.kind == "block" else "Part", self._taken)
 
     # --- instances -----------------------------------------------------------------------------------------
 
@@ -194,7 +192,9 @@ class ClassFinder:
         everywhere = list(range(len(group)))
         some = with_shortcuts not in ([], everywhere)
         first = group[with_shortcuts[0] if some else 0]
-        scope = self._scope(group)
+        bound = set[str]().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
+        sources = [self._network.nodes[section.source].output for section in instances]
+        scope = Scope(sources, [section.arguments for section in instances], self._variables | bound)
         attributes = [
             _attribute(arg.name, group, scope, with_shortcuts if some and arg.name in first.shortcuts else everywhere)
             for arg in first.attributes
@@ -210,11 +210,6 @@ class ClassFinder:
         self.made.append(made)
         for i, section in enumerate(instances):
             self._calls[id(section)] = constructor_call(made, i)
-
-    def _scope(self, group: Sequence[_Instance]) -> Scope:
-        bound = set[str]().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
-        sources = [self._network.nodes[instance.section.source].output for instance in group]
-        return Scope(sources, [instance.section.arguments for instance in group], self._variables | bound)
 
 
 def _attribute(

@@ -62,7 +62,7 @@ def class_name(text: str, otherwise: str, taken: set[str]) -> str:
 
 
 WIDTH = 88
-"""Columns: what both format to unless told otherwise."""
+"""Columns: the default of both formatters."""
 STEP = 4
 MAX_EQUAL_COPIES = 4
 """Copies in a row with the same values that are all written out."""
@@ -74,9 +74,12 @@ def one_line(expr: Expr) -> str:
         case Literal():
             return repr(expr.value)
         case PyCall():
-            return f"{expr.callee}({', '.join(_flat_arg(arg, label) for arg, label in _given(expr))})"
+            arguments = (f"{label}{one_line(arg.value)}{_closing(label)}" for arg, label in _given(expr))
+            return f"{expr.callee}({', '.join(arguments)})"
+        case Copies(runs=(run,)):
+            return f"repeat({one_line(run.body)} {_loop(run)})"
         case Copies():
-            return f"repeat({_flat_copies(expr)})"
+            return f"repeat([{', '.join(map(_flat_listed, expr.runs))}])"
 
 
 def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
@@ -122,10 +125,6 @@ def _given(call: PyCall) -> list[tuple[Arg, str]]:
     return found
 
 
-def _flat_arg(arg: Arg, label: str) -> str:
-    return f"{label}{one_line(arg.value)}{_closing(label)}"
-
-
 def _closing(label: str) -> str:
     return "}" if label.startswith("**") else ""
 
@@ -149,12 +148,6 @@ def _noted(expr: Expr) -> bool:
 
 
 # --- copies ------------------------------------------------------------------------------------------------
-
-
-def _flat_copies(copies: Copies) -> str:
-    if len(copies.runs) == 1:
-        return f"{one_line(copies.runs[0].body)} {_loop(copies.runs[0])}"
-    return f"[{', '.join(_flat_listed(run) for run in copies.runs)}]"
 
 
 def _flat_listed(run: CopySequence) -> str:

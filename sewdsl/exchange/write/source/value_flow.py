@@ -68,7 +68,7 @@ class SourceSection:
 
     @property
     def meets(self) -> tuple[JoinPoint, ...]:
-        """Its joins, those in its own sections aside."""
+        """Its joins, without those in its own sections."""
         return tuple(step for step in self.flow if isinstance(step, JoinPoint))
 
 

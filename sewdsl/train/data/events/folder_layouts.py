@@ -83,7 +83,11 @@ class ClassFolders(Layout):
             parts = [base, None]
         names = {name for part in parts if part for name in class_folders.subfolders(part)}
         label = class_folders.class_labels(names, self.known)
-        train, test = ([self._recording(*file) for file in self._files(part, label)] for part in parts)
+        recording = FrameFile if self.frames else EventFile
+        train, test = (
+            [recording(*file) for file in class_folders.class_files(part, self.suffixes, label)] if part else []
+            for part in parts
+        )
         return Listing(base, train, test, label) if train or test else None
 
     def pattern(self, steps: int) -> str:
@@ -92,12 +96,6 @@ class ClassFolders(Layout):
         split = ["[{train,test}]" if self.split is None else "{train,test}"] if self.split is not False else []
         suffix = "{" + ",".join(self.suffixes) + "}" if len(self.suffixes) > 1 else self.suffixes[0]
         return "/".join([*marker, *split, "<class>", f"*{suffix}"])
-
-    def _files(self, part: Path | None, label: dict[str, int]) -> list[tuple[int, Path]]:
-        return class_folders.class_files(part, self.suffixes, label) if part else []
-
-    def _recording(self, label: int, path: Path) -> Recording:
-        return FrameFile(label, path) if self.frames else EventFile(label, path)
 
 
 TONIC = ("ibmGestureTrain", "ibmGestureTest")
