@@ -12,10 +12,10 @@ from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compil
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler import Options
 from sewdsl.compiler.spec import find_source
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.ir.network import Network
 from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.notation.network_diff import Change, Difference, ValueChange, diff_networks
+from sewdsl.reporter import Reporter
 from sewdsl.terminal import echo
 
 EXIT_UNCOMPARABLE = 2
@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 
 def _network(spec: str, options: Options) -> Network:
-    found = find_source(spec, Diagnostics(), dialect=True)
+    found = find_source(spec, Reporter(), dialect=True)
     if found is not None and found.file is not None:
         options = {**options, "dialect": None}
     try:

@@ -25,11 +25,12 @@ from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
 from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find_source
-from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.diagnostics import SewdslError, errors_in
 from sewdsl.elaborate import Assembly
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reporter
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.printer import print_document
 from sewdsl.syntax.tree import Document, Number, Statement, Version
 from sewdsl.terminal import echo
@@ -57,7 +58,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     Comments are kept as they are; a file with syntax errors is never touched.
     """
     options = compile_options(input, steps, neuron, settings, limit, dialect)
-    problems = Diagnostics()
+    problems = Reporter()
     bounds = limits(options, problems)
     print_diagnostics(problems)
     if dialect is not None and (check or diff or len(files) > 1):
@@ -84,7 +85,7 @@ def _ours(spec: str, options: Options) -> str:
     compilation = read(read_spec_text(spec), **options)
     said = [found for found in compilation.diagnostics if found.code not in {"missing-input", "dialect-assumption"}]
     print_diagnostics(said)
-    if Diagnostics(said).errors or compilation.assembly is None or compilation.found is None:
+    if errors_in(said) or compilation.assembly is None or compilation.found is None:
         raise typer.Exit(1)
     assembly, notation = compilation.assembly, " ".join(str(options["dialect"]).split())
     assumed = [found.message for found in compilation.diagnostics if found.code == "dialect-assumption"]
@@ -104,7 +105,7 @@ def _statements(assembly: Assembly) -> list[Statement]:
 
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
     """Formats one file: ``broken``, ``changed`` or ``same``."""
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     found = find_source(read_spec_text(name) if name == "-" else Path(name), diagnostics, bounds)
     if found is None:
         print_diagnostics(diagnostics)

@@ -13,7 +13,7 @@ from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reaching import check_reach
 from sewdsl.compiler.report_filters import apply_allow_lines, downgrade_to_notes, failed_expectations
 from sewdsl.compiler.spec import SpecSource, find_source
-from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
+from sewdsl.diagnostics import Diagnostic, SewdslError, errors_in
 from sewdsl.dialects import Inputs, check_inputs, parse_conventions, translate
 from sewdsl.elaborate import (
     Assembly,
@@ -33,9 +33,10 @@ from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.garbage import put_off
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_bytes
+from sewdsl.limits import Limits
 from sewdsl.passes import memory_shortage
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact
 from sewdsl.syntax.tree import Document
 
@@ -67,7 +68,7 @@ class Compilation:
     @property
     def valid(self) -> bool:
         """Whether nothing said is an error; a library of blocks and settings is valid without a network."""
-        return not Diagnostics(list(self.diagnostics)).errors
+        return not errors_in(self.diagnostics)
 
     def result(self) -> Network:
         """The network.
@@ -77,7 +78,7 @@ class Compilation:
         """
         if self.network is not None and self.valid:
             return self.network
-        said = Diagnostics(list(self.diagnostics))
+        said = Reporter(found=[*self.diagnostics])
         if self.valid and self.document is not None:
             span = self.document.span
             said.report("missing-body", "this is a library: it has no network of its own", span, help=self._body())
@@ -100,7 +101,7 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
         spec: A path, the name of a shipped network, a compact string, or a text with a name.
         **options: See :class:`Options`.
     """
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     bounds = limits(options, diagnostics)
     asked = options.get("dialect")
     found = find_source(spec, diagnostics, bounds, dialect=asked is not None)
@@ -115,7 +116,7 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
 
 @put_off()
 def run_front_end(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool = False
+    found: SpecSource, changes: Sequence[Override], diagnostics: Reporter, bounds: Limits, *, variant: bool = False
 ) -> Compilation:
     """What becomes of a text with overrides put over it.
 
@@ -136,19 +137,19 @@ def run_front_end(
 
 
 @put_off()
-def parse_and_assemble(found: SpecSource, diagnostics: Diagnostics, bounds: Limits) -> tuple[Document, Assembly]:
+def parse_and_assemble(found: SpecSource, diagnostics: Reporter, bounds: Limits) -> tuple[Document, Assembly]:
     """The tree of a text, and its statements with those of the files that it uses."""
     document, _ = _parsed(found, (), diagnostics, bounds)
     return document, _with_used(document, found, diagnostics, bounds)
 
 
-def _with_used(document: Document, found: SpecSource, diagnostics: Diagnostics, bounds: Limits) -> Assembly:
+def _with_used(document: Document, found: SpecSource, diagnostics: Reporter, bounds: Limits) -> Assembly:
     importer = Importer(found.file, found.source.name, diagnostics, bounds, found.reach)
     return assemble(document, diagnostics, importer.use)
 
 
 def _run_stages(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
+    found: SpecSource, changes: Sequence[Override], diagnostics: Reporter, bounds: Limits, *, variant: bool
 ) -> Compilation:
     document, stated, assembly, made = _elaborated(found, changes, diagnostics, bounds, variant=variant)
     network = made.network
@@ -169,7 +170,7 @@ def _run_stages(
 
 
 def _elaborated(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
+    found: SpecSource, changes: Sequence[Override], diagnostics: Reporter, bounds: Limits, *, variant: bool
 ) -> tuple[Document, Inputs, Assembly, Elaboration]:
     """A text with overrides put over it, up to its network."""
     document, stated = _parsed(found, changes, diagnostics, bounds)
@@ -184,22 +185,20 @@ def _elaborated(
 
 def _recompiled(found: SpecSource, bounds: Limits, changes: Sequence[Override]) -> Network | None:
     """The whole network of a text with other overrides, of which nothing is said."""
-    *_, made = _elaborated(found, changes, Diagnostics(), bounds, variant=True)
+    *_, made = _elaborated(found, changes, Reporter(), bounds, variant=True)
     return made.network if made.whole else None
 
 
-def _only_written(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits
-) -> set[Span]:
+def _only_written(found: SpecSource, changes: Sequence[Override], diagnostics: Reporter, bounds: Limits) -> set[Span]:
     """The lines of figures that hold for the file as written, and not with the changes."""
     lines = failed_expectations(diagnostics)
     if not (lines and changes):
         return set()
-    written = run_front_end(found, (), Diagnostics(), bounds)
+    written = run_front_end(found, (), Reporter(), bounds)
     return lines - failed_expectations(written.diagnostics) if written.valid and written.network else set()
 
 
-def _parsed(found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> Parsed:
+def _parsed(found: SpecSource, changes: Sequence[Override], diagnostics: Reporter, bounds: Limits) -> Parsed:
     """The tree of a text, whatever it is written in, and what it states of the inputs of its layers."""
     if found.dialect is None:
         return (parse_compact if found.compact else parse)(found.source, diagnostics, bounds), ()
@@ -208,7 +207,7 @@ def _parsed(found: SpecSource, changes: Sequence[Override], diagnostics: Diagnos
     return translation.document, translation.inputs
 
 
-def _check_memory(network: Network, assembly: Assembly, diagnostics: Diagnostics) -> None:
+def _check_memory(network: Network, assembly: Assembly, diagnostics: Reporter) -> None:
     """Whether a training step can be made to fit into the memory that the recipe allows."""
     least, section, recipe = memory_shortage(network), assembly.sections.get("train"), network.recipe
     if least is None or section is None or recipe is None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TypedDict
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.printed_values import format_value
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 
 
 class Options(TypedDict, total=False):
@@ -58,7 +58,7 @@ def overrides(options: Options) -> list[Override]:
     return found
 
 
-def limits(options: Options, diagnostics: Diagnostics) -> Limits:
+def limits(options: Options, diagnostics: Reporter) -> Limits:
     """The limits in force; unknown names and bad values are reported."""
     result = Limits()
     names = {item.name.removesuffix("_bytes"): item.name for item in fields(Limits)}

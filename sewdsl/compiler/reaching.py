@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Op
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Body
 
@@ -28,7 +29,7 @@ def check_reach(  # noqa: PLR0913 -- what was asked, what came of it, and where 
     changes: Sequence[Override],
     body: Body | None,
     recompile: Recompile,
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
 ) -> None:
     """Reports a ``neuron`` that reaches only some of the file's neurons, and a ``neuron`` or ``join`` without effect.
 
@@ -87,7 +88,7 @@ def _ops(network: Network, family: type[Op]) -> list[Op]:
 
 
 def _report_left(
-    left: Sequence[Node], count: int, neurons: Sequence[Override], body: Body | None, diagnostics: Diagnostics
+    left: Sequence[Node], count: int, neurons: Sequence[Override], body: Body | None, diagnostics: Reporter
 ) -> None:
     names = [node.name for node in left[:MAX_NAMES]]
     more = f" and {len(left) - MAX_NAMES} more" if len(left) > MAX_NAMES else ""
@@ -117,14 +118,14 @@ def _advice(left: Sequence[Node], body: Body | None) -> str:
     return f"write {OWN_NEURON} in place of {_kinds(left)}, in a copy of the file if it is not yours"
 
 
-def _report_idle(changes: Sequence[Override], meant: str, ops: Sequence[Op], diagnostics: Diagnostics) -> None:
+def _report_idle(changes: Sequence[Override], meant: str, ops: Sequence[Op], diagnostics: Reporter) -> None:
     """Says that nothing in the network is what the overrides give a meaning to."""
     kinds = ", ".join(dict.fromkeys(op.kind for op in ops))
     advice = f", or give a body or a block that says {meant}"
     _warn(changes, f"nothing in the network is '{meant}'", f"it says {kinds}" if ops else "", advice, diagnostics)
 
 
-def _warn(changes: Sequence[Override], why: str, label: str, advice: str, diagnostics: Diagnostics) -> None:
+def _warn(changes: Sequence[Override], why: str, label: str, advice: str, diagnostics: Reporter) -> None:
     diagnostics.report(
         "override-without-effect",
         f"{_typed(changes)} changes nothing: {why}",
@@ -148,9 +149,7 @@ def _inside(span: Span, other: Span) -> bool:
     return span.source == other.source and other.start <= span.start and span.end <= other.end
 
 
-def check_variants(
-    changes: Sequence[Override], variants: Sequence[Sequence[Override]], diagnostics: Diagnostics
-) -> None:
+def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Override]], diagnostics: Reporter) -> None:
     """Reports overrides that every variant of a study replaces by its own.
 
     Args:

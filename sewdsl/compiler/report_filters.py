@@ -6,16 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sewdsl.checks.expectation import compute_quantity
-from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import Assembly, Override
 from sewdsl.elaborate.assembly import SECTIONS
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Allow
 
 
-def apply_allow_lines(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) -> list[Allow]:
+def apply_allow_lines(diagnostics: Reporter, allowed: Sequence[Allow], *, whole: bool) -> list[Allow]:
     """Takes away the warnings and notes that are allowed, and complains of lines that allow nothing.
 
     Args:
@@ -60,7 +61,7 @@ def failed_expectations(diagnostics: Iterable[Diagnostic]) -> set[Span]:
 
 
 def downgrade_to_notes(
-    lines: set[Span], network: Network, assembly: Assembly, changes: Sequence[Override], diagnostics: Diagnostics
+    lines: set[Span], network: Network, assembly: Assembly, changes: Sequence[Override], diagnostics: Reporter
 ) -> Network:
     """Notes of figures that they are no longer this network's, which is no error.
 

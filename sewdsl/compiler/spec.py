@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import Conventions
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.file_kinds import similar_siblings
@@ -14,11 +13,12 @@ from sewdsl.elaborate.name_suggestions import Meanings
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
 from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.ops import find as find_kind
 from sewdsl.paths import is_file, is_folder, is_link, is_there
+from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 
 _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""
@@ -55,7 +55,7 @@ class SpecSource:
         """Whether it is a bare expression rather than a file."""
         return self.file is None and not _STATEMENT.search(self.source.text)
 
-    def spoken(self, dialect: Conventions | None, diagnostics: Diagnostics) -> SpecSource:
+    def spoken(self, dialect: Conventions | None, diagnostics: Reporter) -> SpecSource:
         """The same text, to be read in a dialect; that it has statements, which no dialect has, is reported."""
         found = _STATEMENT.search(self.source.text) if dialect else None
         if found is not None:
@@ -75,7 +75,7 @@ def shipped_networks() -> dict[str, Path]:
 
 
 def find_source(
-    spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS, *, dialect: bool = False
+    spec: str | Path | Source, diagnostics: Reporter, limits: Limits = DEFAULT_LIMITS, *, dialect: bool = False
 ) -> SpecSource | None:
     """The text that a spec names; None where there is none, which is reported.
 
@@ -101,7 +101,7 @@ def find_source(
     return SpecSource(Source("<string>", text), None, "network")
 
 
-def _is_missing(text: str, diagnostics: Diagnostics, *, dialect: bool) -> bool:
+def _is_missing(text: str, diagnostics: Reporter, *, dialect: bool) -> bool:
     """Reports a string that is no notation, but the name of a file, a run or a network that is not there."""
     if not _NAME.fullmatch(text) or len(text) > MAX_NAME_LENGTH:
         return False
@@ -145,7 +145,7 @@ def _looks_like_path(text: str) -> bool:
     )  # such as the folder of a run of that name
 
 
-def _read(path: Path, spec: str | Path, shown: str, diagnostics: Diagnostics, limits: Limits) -> SpecSource | None:
+def _read(path: Path, spec: str | Path, shown: str, diagnostics: Reporter, limits: Limits) -> SpecSource | None:
     try:
         text = read_text(path, shown, _nowhere(shown), diagnostics, limits)
     except OSError as error:
@@ -176,7 +176,7 @@ def _files_in(folder: Path) -> str:
     return f"give one of its files: {', '.join(found[:3])}{', …' if found[3:] else ''}" if found else "give a .net file"
 
 
-def _missing(shown: str, message: str, hint: str, diagnostics: Diagnostics) -> None:
+def _missing(shown: str, message: str, hint: str, diagnostics: Reporter) -> None:
     diagnostics.report("spec-not-found", message, _nowhere(shown), help=hint)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.block_definitions import check_shadowed_blocks
 from sewdsl.elaborate.budget import Budget
@@ -23,8 +22,9 @@ from sewdsl.elaborate.uncalled_blocks import check_uncalled_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.limits import Limits
 from sewdsl.ops.input import Input
-from sewdsl.syntax.limits import Limits
+from sewdsl.reporter import Reporter
 from sewdsl.syntax.tree import BlockDefinition, Body, Document, Number, Size, Text, Value
 
 __all__ = [
@@ -81,7 +81,7 @@ class Elaboration:
     named: tuple[int, ...] = ()
 
 
-def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Elaboration:
+def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Reporter) -> Elaboration:
     """The network of an assembly; problems are reported, all of them.
 
     A file that neither names a network nor has a body is a library for others to use, and no problem.
@@ -113,7 +113,7 @@ def elaborate(assembly: Assembly, document: Document, context: Context, diagnost
     return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
 
 
-def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -> None:
+def _no_body(assembly: Assembly, document: Document, diagnostics: Reporter) -> None:
     """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
     empty = not (assembly.settings or assembly.blocks or assembly.sections)
     if diagnostics.errors or not (empty or "network" in assembly.settings or assembly.figures):
@@ -121,12 +121,12 @@ def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -
     diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
 
 
-def _nothing_known(builder: NodeBuilder, diagnostics: Diagnostics) -> bool:
+def _nothing_known(builder: NodeBuilder, diagnostics: Reporter) -> bool:
     """Whether a body has unknown names only: then it is hardly a network, and its input is no matter."""
     return not builder.understood and any(found.code == "unknown-name" for found in diagnostics.found)
 
 
-def _missing_input(body: Body, diagnostics: Diagnostics) -> None:
+def _missing_input(body: Body, diagnostics: Reporter) -> None:
     diagnostics.report(
         "missing-input",
         "the input's shape is not known",
@@ -141,7 +141,7 @@ def _walk(  # noqa: PLR0913 -- everything a walk needs
     header: HeaderReader,
     vocabulary: Vocabulary,
     builder: NodeBuilder,
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
     limits: Limits,
     budget: Budget,
 ) -> bool:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def validate_arguments(  # noqa: PLR0913 -- what, from what, where, and how to s
     what: str,
     given: Mapping[str, GivenArgument],
     span: Span,
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
     path: tuple[str, ...] = (),
     said: Collection[str] = (),
 ) -> Model | None:
@@ -86,7 +86,7 @@ def _report(  # noqa: PLR0913 -- as above
     what: str,
     given: Mapping[str, GivenArgument],
     span: Span,
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
     path: tuple[str, ...],
     said: Collection[str],
 ) -> None:

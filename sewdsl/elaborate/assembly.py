@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_definitions import check_definitions
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.reporter import Reporter
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import (
     Allow,
@@ -72,7 +72,7 @@ class Assembly:
     whole: bool = True
 
 
-def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], Assembly | None]) -> Assembly:
+def assemble(document: Document, diagnostics: Reporter, use: Callable[[Use], Assembly | None]) -> Assembly:
     """Collects the statements of a document.
 
     Args:
@@ -112,7 +112,7 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> None:
     result.networks += (path,) if used.body is not None else ()
 
 
-def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> None:
+def _collect(statement: Statement, own: Assembly, diagnostics: Reporter) -> None:
     match statement:
         case Setting(key=key) if key.text not in HEADER:
             _unknown("setting", key, HEADER, diagnostics)
@@ -136,12 +136,12 @@ def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> N
             pass
 
 
-def _unknown(what: str, word: Word, known: tuple[str, ...], diagnostics: Diagnostics) -> None:
+def _unknown(what: str, word: Word, known: tuple[str, ...], diagnostics: Reporter) -> None:
     near = advice(word.text, (*known, *STATEMENTS), word.span, f"{what}s: {', '.join(known)}")
     diagnostics.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)
 
 
-def _put(table: dict[str, Kept], key: str, statement: Kept, what: str, diagnostics: Diagnostics) -> None:
+def _put(table: dict[str, Kept], key: str, statement: Kept, what: str, diagnostics: Reporter) -> None:
     """Keeps the first statement of each key; another is reported."""
     first = table.setdefault(key, statement)
     if first is statement:

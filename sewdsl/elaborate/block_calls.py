@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import GivenArgument
 from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT, default_number
 from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
@@ -21,6 +20,7 @@ from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Value, Word
 
@@ -62,7 +62,7 @@ class Binding:
 class BlockCalls:
     """Binds the calls of one text."""
 
-    def __init__(self, default: Activation | None, diagnostics: Diagnostics) -> None:
+    def __init__(self, default: Activation | None, diagnostics: Reporter) -> None:
         self._default, self._diagnostics = default, diagnostics
         self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
         self._scopes: dict[tuple[tuple[str, int], ...], int] = {}

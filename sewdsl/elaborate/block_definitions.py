@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.ops import catalogue
+from sewdsl.reporter import Reporter
 from sewdsl.syntax.tree import BlockDefinition, BlockParameter, Number, Parameter
 
 INPUT_CHANNELS_DEFAULT = "in"
@@ -14,7 +15,7 @@ INPUT_CHANNELS_DEFAULT = "in"
 RESERVED_NAMES = (IDENTITY, OWN_NEURON, OWN_JOIN, INPUT_CHANNELS_DEFAULT)
 
 
-def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostics) -> None:
+def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Reporter) -> None:
     """Reports names that mean something else already, and parameters that no call could give."""
     for block in blocks:
         name = block.name.plain or ""
@@ -28,7 +29,7 @@ def check_definitions(blocks: Iterable[BlockDefinition], diagnostics: Diagnostic
 
 
 def check_shadowed_blocks(
-    blocks: Mapping[str, BlockDefinition], library: Mapping[str, BlockDefinition], diagnostics: Diagnostics
+    blocks: Mapping[str, BlockDefinition], library: Mapping[str, BlockDefinition], diagnostics: Reporter
 ) -> None:
     """Warns of blocks that replace shipped ones, and differ from them.
 
@@ -59,7 +60,7 @@ def _meaning(block: BlockDefinition) -> tuple[object, ...]:
     return block.parameters, block.expression
 
 
-def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Diagnostics) -> None:
+def _check_parameter(parameter: BlockParameter, seen: set[str], diagnostics: Reporter) -> None:
     name, default, span = parameter.name, parameter.default, parameter.span
     if name in seen:
         diagnostics.report("duplicate-argument", f"parameter '{name}' occurs twice", span, help="keep one")

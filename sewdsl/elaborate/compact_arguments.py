@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.values import evaluate_formula
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Name, Word
 from sewdsl.syntax.word_parts import NUMBER
@@ -127,7 +127,7 @@ class FilledName:
 
 
 def fill_name(
-    name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()
+    name: Name, parameters: Mapping[str, int], diagnostics: Reporter, path: tuple[str, ...] = ()
 ) -> FilledName:
     """Puts the values of the interpolations into a name.
 

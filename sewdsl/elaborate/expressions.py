@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sewdsl.diagnostics import Diagnostic, Diagnostics
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.block_calls import BlockCalls, BlockProblem
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
@@ -18,9 +18,10 @@ from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabula
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join, Op, ShapeMismatch
+from sewdsl.limits import Limits
 from sewdsl.ops import find
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf, Name, Number, Repeat, Sequence
 
 Place = int | None
@@ -49,7 +50,7 @@ class Walker:
         builder: NodeBuilder,
         calls: CallResolver,
         vocabulary: Vocabulary,
-        diagnostics: Diagnostics,
+        diagnostics: Reporter,
         limits: Limits,
         budget: Budget | None = None,
         expanded: set[str] | None = None,

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
 from sewdsl.elaborate.values import ValueProblem, python_value
@@ -14,6 +13,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.settings import Settings
 from sewdsl.ops import catalogue
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Setting, Text, Value
 
@@ -35,7 +35,7 @@ EXPECTED = {
 class HeaderReader:
     """Reads the header of one assembly."""
 
-    def __init__(self, assembly: Assembly, diagnostics: Diagnostics) -> None:
+    def __init__(self, assembly: Assembly, diagnostics: Reporter) -> None:
         self._settings, self._diagnostics = assembly.settings, diagnostics
 
     def name(self, default: str) -> str:
@@ -156,7 +156,7 @@ class HeaderReader:
         report_wrong(setting.key.text, wanted, span, self._diagnostics, near or {"help": hint, "fixes": ()})
 
 
-def report_wrong(key: str, wanted: str, span: Span, diagnostics: Diagnostics, hint: Advice = NO_ADVICE) -> None:
+def report_wrong(key: str, wanted: str, span: Span, diagnostics: Reporter, hint: Advice = NO_ADVICE) -> None:
     """Says that a setting takes something else."""
     if key == "input" and not hint["help"]:
         hint = {"help": _as_shape(span.text), "fixes": ()}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
+from sewdsl.limits import Limits
 from sewdsl.paths import explain, is_link
+from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import Use
 
@@ -46,7 +46,7 @@ class Importer:
     """
 
     def __init__(
-        self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits, reach: FileAccess = ON_DISK
+        self, file: Path | None, name: str, diagnostics: Reporter, limits: Limits, reach: FileAccess = ON_DISK
     ) -> None:
         self._diagnostics, self._limits, self._reach = diagnostics, limits, reach
         self._project = (reach.project.resolve() if reach.project else project_folder(file)) if file else None

@@ -6,16 +6,16 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
 from sewdsl.elaborate.header import EXPECTED, report_wrong
 from sewdsl.elaborate.replace_expression import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind
+from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.ops import find
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse_excerpt, parse_value
 from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Text, Value, Word
 
@@ -60,7 +60,7 @@ class Override:
 def apply_overrides(
     assembly: Assembly,
     overrides: Sequence[Override],
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
     limits: Limits = DEFAULT_LIMITS,
     library: Collection[str] = (),
 ) -> None:
@@ -94,12 +94,12 @@ def is_key(key: str) -> bool:
     return head in {*HEADER, BODY, BLOCK} or (head in SECTIONS and bool(rest))
 
 
-def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, limits: Limits) -> None:
+def _set_values(assembly: Assembly, item: Override, diagnostics: Reporter, limits: Limits) -> None:
     (head, *rest), span = item.key.split("."), item.place
     if item.within is None and _DASHED.fullmatch(item.text):
         values: tuple[Value, ...] | None = (Text(item.text, span=span),)
     else:
-        said = Diagnostics()
+        said = Reporter()
         values = parse_excerpt(span, parse_value, said, limits)
         if values is None and item.key in EXPECTED and not any(d.code == "integer-too-long" for d in said):
             report_wrong(item.key, EXPECTED[item.key], span, diagnostics)
@@ -120,7 +120,7 @@ def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, li
         report_unknown_key(item.key, span, diagnostics)
 
 
-def _set_data(assembly: Assembly, name: str, data: str, span: Span, diagnostics: Diagnostics) -> None:
+def _set_data(assembly: Assembly, name: str, data: str, span: Span, diagnostics: Reporter) -> None:
     if not _DATA.fullmatch(data):
         diagnostics.report("invalid-argument", f"'{data}' is not the name of a data set", span, help="e.g. mnist5k")
         return
@@ -129,7 +129,7 @@ def _set_data(assembly: Assembly, name: str, data: str, span: Span, diagnostics:
 
 
 def _into_section(  # noqa: PLR0913 -- where to, what, and where to say what fails
-    assembly: Assembly, name: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
+    assembly: Assembly, name: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Reporter
 ) -> None:
     section = assembly.sections.get(name) or Section(Word(name, span=span), None, (), span=span)
     settings = {setting.key.text: setting for setting in section.settings}
@@ -139,7 +139,7 @@ def _into_section(  # noqa: PLR0913 -- where to, what, and where to say what fai
         assembly.sections[name] = replace(section, settings=tuple(settings.values()))
 
 
-def report_unknown_key(key: str, span: Span, diagnostics: Diagnostics) -> None:
+def report_unknown_key(key: str, span: Span, diagnostics: Reporter) -> None:
     """Says that nothing is set by a key, and which may be meant."""
     meant = resolve_key_alias(key)
     known = [*HEADER, BODY, BLOCK, *(f"{section}.epochs" for section in SECTIONS)]
@@ -153,7 +153,7 @@ def report_unknown_key(key: str, span: Span, diagnostics: Diagnostics) -> None:
 
 
 def _setting(  # noqa: PLR0913 -- old value, the way into it, new value, and where to say what fails
-    old: Setting | None, key: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
+    old: Setting | None, key: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Reporter
 ) -> Setting | None:
     """A setting with new values, or with one argument changed inside its value."""
     if not way:
@@ -169,7 +169,7 @@ def _setting(  # noqa: PLR0913 -- old value, the way into it, new value, and whe
     return Setting(Word(key, span=span), (changed,), span=span)
 
 
-def _no_arguments(key: str, way: Sequence[str], span: Span, diagnostics: Diagnostics) -> None:
+def _no_arguments(key: str, way: Sequence[str], span: Span, diagnostics: Reporter) -> None:
     message = f"'{key}' has no arguments to set '{'.'.join(way)}' of"
     diagnostics.report("unknown-setting", message, span, help=f"set {key} as a whole, e.g. {key}=…")
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.file_kinds import HDF5, MAX_HEAD_BYTES, identify_file, is_binary
+from sewdsl.limits import Limits, raise_limit_help
 from sewdsl.paths import open_file
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.limits import Limits, raise_limit_help
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ ON_DISK = FileAccess()
 """Files of the project, as they are saved."""
 
 
-def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limits: Limits) -> str | None:
+def read_text(path: Path, shown: str, span: Span, diagnostics: Reporter, limits: Limits) -> str | None:
     """The text of a file; None where it has none, which is reported, but not where it cannot be read.
 
     Args:
@@ -57,7 +57,7 @@ def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limi
         return decode_text(head + file.read(), shown, span, diagnostics)
 
 
-def decode_text(data: bytes, shown: str, span: Span, diagnostics: Diagnostics) -> str | None:
+def decode_text(data: bytes, shown: str, span: Span, diagnostics: Reporter) -> str | None:
     """Bytes as text, without a byte order mark; None where they are none, which is reported."""
     if data.startswith(HDF5) and shown.endswith(".net"):
         message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"

@@ -6,25 +6,23 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import did_you_mean, listed
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse_compact, parse_excerpt
 from sewdsl.syntax.tree import Alternative, Argument, Body, Call, JoinOf, Repeat, Sequence, Value
 
 
-def replace_body(assembly: Assembly, place: Span, diagnostics: Diagnostics, limits: Limits) -> None:
+def replace_body(assembly: Assembly, place: Span, diagnostics: Reporter, limits: Limits) -> None:
     """Another expression in place of the body."""
     for statement in parse_excerpt(place, parse_compact, diagnostics, limits).statements:
         if isinstance(statement, Body):
             assembly.body = replace(statement, span=place)
 
 
-def set_parameter(
-    assembly: Assembly, name: str, values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
-) -> None:
+def set_parameter(assembly: Assembly, name: str, values: tuple[Value, ...], span: Span, diagnostics: Reporter) -> None:
     """Another argument for the block that is all of the body: n of ``body Net(n=4)``."""
     items = assembly.body.expression.items if assembly.body else ()
     call = items[0] if len(items) == 1 else None
@@ -41,7 +39,7 @@ def set_parameter(
 
 
 def replace_block(  # noqa: PLR0913 -- what by what, and where to say what fails
-    assembly: Assembly, old: str, place: Span, known: Collection[str], diagnostics: Diagnostics, limits: Limits
+    assembly: Assembly, old: str, place: Span, known: Collection[str], diagnostics: Reporter, limits: Limits
 ) -> None:
     """Another block wherever one is called, in the body and in the blocks of the file and of what it uses.
 
@@ -69,7 +67,7 @@ def replace_block(  # noqa: PLR0913 -- what by what, and where to say what fails
         assembly.blocks[name] = replace(block, expression=_swapped(block.expression, old, new))
 
 
-def _not_called(old: str, called: list[str], place: Span, diagnostics: Diagnostics) -> None:
+def _not_called(old: str, called: list[str], place: Span, diagnostics: Reporter) -> None:
     if old:
         message = f"the network does not call '{old}'"
         hint = did_you_mean(old, called) or f"it calls {listed(called) or 'no block'}"
@@ -79,7 +77,7 @@ def _not_called(old: str, called: list[str], place: Span, diagnostics: Diagnosti
     diagnostics.report("unknown-setting", message, place, help=hint)
 
 
-def _call(place: Span, diagnostics: Diagnostics, limits: Limits) -> Call | None:
+def _call(place: Span, diagnostics: Reporter, limits: Limits) -> Call | None:
     """The one call that a text is; anything else is reported."""
     before = len(diagnostics.errors)
     statements = parse_excerpt(place, parse_compact, diagnostics, limits).statements

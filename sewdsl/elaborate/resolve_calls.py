@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.call_frame import CallFrame
@@ -14,6 +13,7 @@ from sewdsl.elaborate.values import ValueProblem, named_arguments
 from sewdsl.elaborate.vocabulary import OWN_NEURON, Vocabulary, report_unknown
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Op
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call
 
@@ -21,7 +21,7 @@ from sewdsl.syntax.tree import Call
 class CallResolver:
     """Resolves the calls of one text."""
 
-    def __init__(self, vocabulary: Vocabulary, default: Activation | None, diagnostics: Diagnostics) -> None:
+    def __init__(self, vocabulary: Vocabulary, default: Activation | None, diagnostics: Reporter) -> None:
         self._vocabulary, self.default, self._diagnostics = vocabulary, default, diagnostics
 
     def spell(self, call: Call, frame: CallFrame) -> FilledName:

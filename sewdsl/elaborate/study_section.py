@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.overrides import Override, is_key, report_unknown_key
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Section, Setting, Text, Value
 
@@ -82,7 +82,7 @@ class Study:
         return tuple(int(seed.text) for seed in self.seeds)
 
 
-def read_study_section(section: Section, diagnostics: Diagnostics) -> Study:
+def read_study_section(section: Section, diagnostics: Reporter) -> Study:
     """The study of a section; what is wrong with the section itself is reported."""
     if section.on is not None:
         message = "a study is of the network of its own file, on the data set of its recipe"
@@ -110,7 +110,7 @@ def read_study_section(section: Section, diagnostics: Diagnostics) -> Study:
 class _Reader:
     """Reads the lines of a section."""
 
-    diagnostics: Diagnostics
+    diagnostics: Reporter
     named: dict[str, AxisValue] = field(default_factory=dict)
     varied: dict[str, StudyAxis] = field(default_factory=dict)
     probe: str = ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import nearest_name, rename
 from sewdsl.elaborate.values import ValueProblem, python_value
 from sewdsl.ir.recipe import Recipe
+from sewdsl.reporter import Reporter
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import Section, Setting, Word
 
@@ -30,7 +30,7 @@ def resolve_key_alias(name: str) -> str | None:
 KEYS = tuple(name for name in Recipe.model_fields if name != "on")
 
 
-def read_train_section(section: Section, diagnostics: Diagnostics, *, library: bool = False) -> Recipe | None:
+def read_train_section(section: Section, diagnostics: Reporter, *, library: bool = False) -> Recipe | None:
     """The recipe of a ``train`` section; None where it has problems, all reported.
 
     Args:
@@ -61,7 +61,7 @@ def read_train_section(section: Section, diagnostics: Diagnostics, *, library: b
     return made if section.on is not None else None
 
 
-def _unknown(key: Word, diagnostics: Diagnostics) -> None:
+def _unknown(key: Word, diagnostics: Reporter) -> None:
     """Says that the recipe has no such key, and which is meant; on the command line, only the value is marked."""
     spoken = resolve_key_alias(key.text) or ""
     name, _, argument = spoken.removeprefix("train.").partition(".")
@@ -79,7 +79,7 @@ def _unknown(key: Word, diagnostics: Diagnostics) -> None:
     )
 
 
-def _value(setting: Setting, diagnostics: Diagnostics) -> GivenArgument | None:
+def _value(setting: Setting, diagnostics: Reporter) -> GivenArgument | None:
     if len(setting.values) != 1:
         texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
         message = f"'{setting.key.text}' takes one value, and this reads as {len(setting.values)}: {texts}"

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
@@ -14,7 +13,8 @@ from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.node_builder import NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.vocabulary import Vocabulary
-from sewdsl.syntax.limits import Limits
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reporter
 
 CALL_DEPENDENT_CODES = frozenset(
     {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"}
@@ -38,7 +38,7 @@ class _AnyCall:
     budget: Budget
     expanded: set[str] = field(default_factory=set)
 
-    def check(self, name: str, diagnostics: Diagnostics) -> None:
+    def check(self, name: str, diagnostics: Reporter) -> None:
         self.expanded.add(name)
         definition = self.vocabulary.blocks[name]
         parameters: Mapping[str, int] = {parameter.name: PLACEHOLDER_VALUE for parameter in definition.parameters}
@@ -54,14 +54,14 @@ def check_uncalled_blocks(  # noqa: PLR0913 -- everything a walk needs
     names: Iterable[str],
     vocabulary: Vocabulary,
     header: HeaderReader,
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
     limits: Limits,
     budget: Budget,
 ) -> None:
     """Reports unknown names, letters and parameters in blocks that no call has reached."""
     anyhow = _AnyCall(vocabulary, header, limits, budget)
     for name in names:
-        found = Diagnostics()
+        found = Reporter()
         anyhow.check(name, found)
         diagnostics.extend(d for d in found if d.code not in CALL_DEPENDENT_CODES)
         if budget.spent:

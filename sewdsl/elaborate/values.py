@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import catalogue, find
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Arithmetic, Call, Formula, Interpolation, Number, Parameter, Quantity, Size, Text, Value
 
@@ -22,7 +22,7 @@ class FormulaError(Exception):
 
 
 def evaluate_formula(
-    formula: Formula, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()
+    formula: Formula, parameters: Mapping[str, int], diagnostics: Reporter, path: tuple[str, ...] = ()
 ) -> int:
     """The value of a formula for a block's parameters.
 
@@ -52,7 +52,7 @@ def evaluate_formula(
 @dataclass(frozen=True)
 class _Evaluation:
     parameters: Mapping[str, int]
-    diagnostics: Diagnostics
+    diagnostics: Reporter
     path: tuple[str, ...]
 
     def value(self, formula: Formula) -> int:
@@ -111,7 +111,7 @@ class ValueProblem(Exception):  # noqa: N818 -- not an error of the program
 
 
 def python_value(
-    value: Value, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
+    value: Value, diagnostics: Reporter, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
 ) -> Any:
     """A number, string, tuple of lengths, None, bool, kind, or else the word itself.
 
@@ -140,7 +140,7 @@ def python_value(
                 raise ValueProblem from error
 
 
-def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameters: Mapping[str, int] | None) -> Any:
+def _word(call: Call, diagnostics: Reporter, path: tuple[str, ...], parameters: Mapping[str, int] | None) -> Any:
     """What a name means: on, off, none, a kind, or itself."""
     word = "".join(call.span.text.split()) if call.name.plain is None else call.name.plain
     if not call.called and not call.arguments and word in _WORDS:
@@ -156,7 +156,7 @@ def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameter
 
 
 def instantiate_kind(
-    call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
+    call: Call, diagnostics: Reporter, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
 ) -> Kind:
     """The kind that a call such as ``LIF(tau=2.0)`` names, with its arguments.
 
@@ -172,7 +172,7 @@ def instantiate_kind(
 
 
 def named_arguments(
-    call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
+    call: Call, diagnostics: Reporter, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
 ) -> dict[str, GivenArgument]:
     """The ``name=value`` arguments of a call; others are reported.
 

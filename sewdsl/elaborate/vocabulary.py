@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.compact_arguments import FilledName
@@ -17,6 +17,7 @@ from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Layer
 from sewdsl.ops import catalogue, plugins
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import BlockDefinition
 from sewdsl.syntax.word_parts import LETTERED
@@ -109,7 +110,7 @@ def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalog
     return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
 
 
-def report_unknown(name: FilledName, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
+def report_unknown(name: FilledName, vocabulary: Vocabulary, diagnostics: Reporter, path: tuple[str, ...]) -> None:
     """Says that a name means nothing, and what may have been meant."""
     splits = vocabulary.splits(name.text)
     if len(splits) == 1:
@@ -170,9 +171,7 @@ def _meant(name: FilledName, vocabulary: Vocabulary) -> NameSuggestion | None:
     return NameSuggestion(found.text, f"{found.help} If not: {use}") if found else NameSuggestion("", use)
 
 
-def _report_lost_hyphen(
-    name: FilledName, cuts: tuple[int, ...], diagnostics: Diagnostics, path: tuple[str, ...]
-) -> None:
+def _report_lost_hyphen(name: FilledName, cuts: tuple[int, ...], diagnostics: Reporter, path: tuple[str, ...]) -> None:
     words = [name.text[a:b] for a, b in zip((0, *cuts), (*cuts, len(name.text)), strict=True)]
     edits = []
     for cut in cuts:

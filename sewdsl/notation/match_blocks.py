@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.call_frame import CallFrame
@@ -18,6 +17,7 @@ from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabula
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.notation.item_text import (
     BlockText,
     JoinText,
@@ -31,8 +31,8 @@ from sewdsl.notation.item_text import (
 )
 from sewdsl.notation.kind_text import NodeTexts
 from sewdsl.ops.input import Input
+from sewdsl.reporter import Reporter
 from sewdsl.source import BUILTIN, Source
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.parser import parse_compact
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Body, Call, JoinOf, Number, Word
 from sewdsl.syntax.tree import Item as Written
@@ -288,7 +288,7 @@ class Blocks:
         return self._expansions[key]
 
     def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
-        diagnostics, builder = Diagnostics(), NodeBuilder()
+        diagnostics, builder = Reporter(), NodeBuilder()
         settings = self._network.settings
         builder.add("input", Input(shape=shape), (), (), BUILTIN)
         calls = CallResolver(self._vocabulary, settings.neuron, diagnostics)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.limits import Limits, raise_limit_help
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, OPENERS
-from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class BracketPairs:
 class _Matcher:
     """One walk over the tokens, with a stack of what is open."""
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
+    def __init__(self, source: Source, diagnostics: Reporter, limits: Limits) -> None:
         self.source, self.diagnostics, self.limits = source, diagnostics, limits
         self.brackets = BracketPairs()
         self.open: list[Token] = []
@@ -172,7 +173,7 @@ class _Matcher:
         return Span(self.source, token_start(token), token_end(token))
 
 
-def match_brackets(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> BracketPairs:
+def match_brackets(source: Source, tokens: list[Token], diagnostics: Reporter, limits: Limits) -> BracketPairs:
     """Pairs the brackets of a text and reports those without a partner, of mixed kinds, or nested too deep."""
     matcher = _Matcher(source, diagnostics, limits)
     for token, following in zip_longest(tokens, tokens[1:]):

@@ -6,10 +6,11 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
+from sewdsl.diagnostics import Edit, Fix, Severity
+from sewdsl.limits import Limits, raise_limit_help
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import ARROWS, TYPOGRAPHIC
-from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def is_arrow(token: Token) -> bool:
     return token.type == "_DASH" and token[-1] in ARROWS
 
 
-def report_arrows(source: Source, tokens: list[Token], brackets: BracketPairs, diagnostics: Diagnostics) -> None:
+def report_arrows(source: Source, tokens: list[Token], brackets: BracketPairs, diagnostics: Reporter) -> None:
     """Warns of each arrow.
 
     Its fix is safe where the ``>`` in it can close nothing: no ``<`` is without its partner.
@@ -73,7 +74,7 @@ _LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
 
-def check_characters(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> set[int]:
+def check_characters(source: Source, tokens: list[Token], diagnostics: Reporter, limits: Limits) -> set[int]:
     """Reports what no statement may hold.
 
     Returns:
@@ -113,7 +114,7 @@ def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> 
     return "" if character == "\u00ad" and not dash else TYPOGRAPHIC[character]
 
 
-def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
+def _report_typographic(source: Source, tokens: list[Token], diagnostics: Reporter) -> None:
     """One warning for each odd dash, space or sign outside strings and comments."""
     text = source.text
     verbatim = [token for token in tokens if token.type in _VERBATIM or is_arrow(token)]
@@ -142,7 +143,7 @@ def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagno
         )
 
 
-def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -> None:
+def _report_unexpected(source: Source, token: Token, diagnostics: Reporter) -> None:
     """Points at a run of characters that no token of the language begins with."""
     text, stop = source.text, token_end(token)
     if not token.isalnum():
@@ -177,7 +178,7 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
     )
 
 
-def _report_unterminated(span: Span, diagnostics: Diagnostics) -> None:
+def _report_unterminated(span: Span, diagnostics: Reporter) -> None:
     """Points at a string that its line does not end."""
     text = span.text.rstrip()
     span = span.part(0, len(text))
@@ -191,7 +192,7 @@ def _report_unterminated(span: Span, diagnostics: Diagnostics) -> None:
     )
 
 
-def _report_long(span: Span, limits: Limits, diagnostics: Diagnostics) -> None:
+def _report_long(span: Span, limits: Limits, diagnostics: Reporter) -> None:
     digits = span.end - span.start
     diagnostics.report(
         "integer-too-long",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lark import Token
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 from sewdsl.syntax.scanner import token_end, token_start
@@ -20,7 +21,7 @@ Reads = Callable[[list[Token], str], bool]
 """Whether tokens follow a rule of the grammar."""
 
 
-def rejoin_lines(source: Source, statements: list[Lines], reads: Reads, diagnostics: Diagnostics) -> list[Lines]:
+def rejoin_lines(source: Source, statements: list[Lines], reads: Reads, diagnostics: Reporter) -> list[Lines]:
     """The statements, each with the lines after it that only a lost hyphen keeps from being part of it.
 
     Args:
@@ -79,7 +80,7 @@ def _as_item(first: Token) -> Token:
     return Token.new_borrow_pos("WORD", first, first) if first.type == "KEY" else first
 
 
-def _lost(source: Source, last: Token, diagnostics: Diagnostics) -> Token:
+def _lost(source: Source, last: Token, diagnostics: Reporter) -> Token:
     """Reports the hyphen that is lost after a token; one in its place."""
     place = Span(source, token_start(last), token_end(last)).after
     diagnostics.report(

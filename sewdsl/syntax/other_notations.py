@@ -6,7 +6,8 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import token_end, token_start
 
@@ -21,7 +22,7 @@ _CONVOLUTION = re.compile(r"C(?:onv)?([0-9]+)", re.IGNORECASE)
 _NUMBERS = ["INTEGER", "_DASH", "INTEGER"]
 
 
-def report_other_notation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
+def report_other_notation(source: Source, tokens: list[Token], diagnostics: Reporter) -> bool:
     """Reports a network in another notation.
 
     Args:
@@ -48,7 +49,7 @@ def report_other_notation(source: Source, tokens: list[Token], diagnostics: Diag
     return True
 
 
-def report_own_notation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
+def report_own_notation(source: Source, tokens: list[Token], diagnostics: Reporter) -> bool:
     """Reports a network of ours where one in another notation is expected; whether it is one."""
     ours = _ours(tokens)
     if ours is not None:
@@ -67,7 +68,7 @@ def _ours(tokens: list[Token]) -> Token | None:
     return next((token for token in tokens if _OURS.fullmatch(token)), None)
 
 
-def _report_layers(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
+def _report_layers(source: Source, tokens: list[Token], diagnostics: Reporter) -> bool:
     """Reports the single layers of the other notation in a network of ours; whether there are any."""
     found = False
     for before, (number, word) in zip([None, *tokens], pairwise(tokens), strict=False):

@@ -7,12 +7,12 @@ from dataclasses import fields, is_dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
 from sewdsl.syntax.characters import check_characters, report_arrows
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.syntax.lost_hyphens import rejoin_lines
 from sewdsl.syntax.other_notations import report_other_notation, report_own_notation
 from sewdsl.syntax.pasted_text import add_missing_body, strip_citation
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from lark import Token
 
 
-def parse(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> Document:
+def parse(source: Source, diagnostics: Reporter, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The tree of a ``.net`` file; a statement that has errors is left out."""
     return _Parser(source, diagnostics, limits).file()
 
 
-def parse_compact(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> Document:
+def parse_compact(source: Source, diagnostics: Reporter, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The tree of a compact string as a document of one Body; of none if it has errors. Newlines are white space."""
     return _Parser(source, diagnostics, limits).compact()
 
 
-def parse_value(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> tuple[Value, ...] | None:
+def parse_value(source: Source, diagnostics: Reporter, limits: Limits = DEFAULT_LIMITS) -> tuple[Value, ...] | None:
     """The values of a setting, as they follow ``--set KEY=``; None if they have errors."""
     return _Parser(source, diagnostics, limits).values()
 
 
 def parse_dialect(
-    source: Source, language: Language, builder: TreeBuilder, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS
+    source: Source, language: Language, builder: TreeBuilder, diagnostics: Reporter, limits: Limits = DEFAULT_LIMITS
 ) -> Document:
     """The tree of a compact string in another language, as a document of one Body; of none if it has errors."""
     return _Parser(source, diagnostics, limits, builder, language).compact()
@@ -54,7 +54,7 @@ class _Parser:
     def __init__(
         self,
         source: Source,
-        diagnostics: Diagnostics,
+        diagnostics: Reporter,
         limits: Limits,
         builder: TreeBuilder | None = None,
         language: Language = NET_LANGUAGE,
@@ -66,7 +66,7 @@ class _Parser:
         self.statements = StatementParser(
             source, diagnostics, builder or TreeBuilder(source, diagnostics, limits), language
         )
-        quiet = Diagnostics()
+        quiet = Reporter()
         self.tries = StatementParser(source, quiet, TreeBuilder(source, quiet, limits))
 
     def file(self) -> Document:
@@ -152,12 +152,12 @@ def _defined(tokens: list[Token]) -> str:
 
 
 Parsed = TypeVar("Parsed")
-Parse = Callable[[Source, Diagnostics, Limits], Parsed]
+Parse = Callable[[Source, Reporter, Limits], Parsed]
 
 
-def parse_excerpt(place: Span, parse: Parse[Parsed], diagnostics: Diagnostics, limits: Limits) -> Parsed:
+def parse_excerpt(place: Span, parse: Parse[Parsed], diagnostics: Reporter, limits: Limits) -> Parsed:
     """What a parser makes of the text at a place; its spans, and those of what it reports, are in the whole source."""
-    piece, said = Source(place.source.name, place.text), Diagnostics()
+    piece, said = Source(place.source.name, place.text), Reporter()
     found = parse(piece, said, limits)
     diagnostics.extend(_moved(diagnostic, piece, place) for diagnostic in said.found)
     moved: Parsed = _moved(found, piece, place)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lark import Token
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, KEYWORDS, SETTINGS
 from sewdsl.syntax.scanner import token_end, token_start
@@ -34,7 +35,7 @@ _CITATION = re.compile(r"(?:\[1(?:[-,]1)*\]|\([w123]+(?:-[w123]+)+\))[,123\[\]]*
 _LONGEST = 64
 
 
-def strip_citation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> list[Token]:
+def strip_citation(source: Source, tokens: list[Token], diagnostics: Reporter) -> list[Token]:
     """The tokens of a body without a citation at its end, which is reported."""
     tail = tokens[-_LONGEST:]
     found = _CITATION.search("".join(_LETTERS.get(token.type, "x") for token in tail))
@@ -58,7 +59,7 @@ _BODY = "body"
 _ITEMS = frozenset({"WORD", "LBRACE", "LESS"})
 
 
-def add_missing_body(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
+def add_missing_body(source: Source, statements: list[Lines], diagnostics: Reporter) -> None:
     """Reports a network without ``body`` before it, and makes it the body.
 
     Says nothing where that is not the only reading: the file has a body, more than one such line, or one after a

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lark import Token
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import token_end, token_start
 
@@ -40,7 +41,7 @@ class TokenRepair:
 
 
 def repair_token(
-    source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str], diagnostics: Diagnostics
+    source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str], diagnostics: Reporter
 ) -> TokenRepair | None:
     """Reports a known mistake at a token that the parser did not expect.
 
@@ -86,7 +87,7 @@ def _without_item(places: _Places, kind: str, ahead: Sequence[Token]) -> TokenRe
 class _Places:
     """The two tokens around a mistake."""
 
-    def __init__(self, source: Source, before: Token | None, token: Token, diagnostics: Diagnostics) -> None:
+    def __init__(self, source: Source, before: Token | None, token: Token, diagnostics: Reporter) -> None:
         self.before, self.token, self.diagnostics = before, token, diagnostics
         self.here = Span(source, token_start(token), token_end(token))
         self.last = Span(source, token_start(before), token_end(before)) if before is not None else Span(source, 0, 0)

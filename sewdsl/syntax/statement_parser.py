@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lark import Token, UnexpectedToken
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.repair import TokenRepair, repair_token
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, token_end
@@ -31,7 +31,7 @@ class StatementParser:
     """
 
     def __init__(
-        self, source: Source, diagnostics: Diagnostics, builder: TreeBuilder, language: Language = NET_LANGUAGE
+        self, source: Source, diagnostics: Reporter, builder: TreeBuilder, language: Language = NET_LANGUAGE
     ) -> None:
         self.source, self.diagnostics = source, diagnostics
         self.builder, self.language = builder, language

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
 from sewdsl.syntax.scanner import token_end, token_start
@@ -138,7 +139,7 @@ def mark_alternatives(tokens: list[Token]) -> None:
 _FIRST = f"sewdsl {VERSION}"
 
 
-def check_version(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
+def check_version(source: Source, statements: list[Lines], diagnostics: Reporter) -> None:
     """Reports a file that does not begin with the version of its language, or with one that is not known.
 
     A misspelt first word is reported and then taken for the right one.
@@ -163,7 +164,7 @@ def check_version(source: Source, statements: list[Lines], diagnostics: Diagnost
         _report_misplaced(source, lines, "unexpected-token", "the version comes a second time", diagnostics)
 
 
-def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
+def _report_missing(source: Source, tokens: list[Token], diagnostics: Reporter) -> None:
     if 0 < len(tokens) <= len(_FIRST.split()) and get_close_matches(tokens[0].lower(), ["sewdsl"]):
         first = tokens[0]
         span = Span(source, token_start(first), token_end(first))
@@ -178,7 +179,7 @@ def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostic
     diagnostics.report("missing-version", message, span, label=f"expected '{_FIRST}'", help=help_, fixes=(fix,))
 
 
-def _report_misplaced(source: Source, lines: Lines, code: str, message: str, diagnostics: Diagnostics) -> None:
+def _report_misplaced(source: Source, lines: Lines, code: str, message: str, diagnostics: Reporter) -> None:
     span = Span(source, token_start(lines.tokens[0]), token_end(lines.tokens[-1]))
     label = "move this line to the top" if code == "missing-version" else "remove this line"
     diagnostics.report(code, message, span, label=label, help=f"a file begins with '{_FIRST}', once")

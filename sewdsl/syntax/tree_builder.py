@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lark import Token, Tree
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.limits import Limits, raise_limit_help
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
-from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.tree import Interpolation, Number
 
-if TYPE_CHECKING:
-    from sewdsl.diagnostics import Diagnostics
-    from sewdsl.syntax.limits import Limits
 
-
-def check_count(count: Number | Interpolation, diagnostics: Diagnostics, limits: Limits) -> Number | Interpolation:
+def check_count(count: Number | Interpolation, diagnostics: Reporter, limits: Limits) -> Number | Interpolation:
     """The count itself, or 1 where it is reported as zero or too large; a computed one is known only in a call."""
     if isinstance(count, Interpolation) or 1 <= count.value <= limits.repeat:
         return count
@@ -49,7 +45,7 @@ Children = list[Any]
 class TreeBuilder:
     """Builds the nodes of one source; nesting is limited, so recursion is."""
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
+    def __init__(self, source: Source, diagnostics: Reporter, limits: Limits) -> None:
         self.source, self.diagnostics, self.limits = source, diagnostics, limits
 
     def build(self, child: Tree[Token] | Token) -> Any:

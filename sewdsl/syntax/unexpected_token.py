@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
 from sewdsl.syntax.scanner import token_end, token_start
@@ -244,7 +245,7 @@ _GO_ON = {"WORD", "_OPEN", "_LPAR", "_LSQB"}
 """What would make the word before longer: not worth a mention where it may as well be complete."""
 
 
-def report_unexpected(situation: ParseFailure, diagnostics: Diagnostics) -> None:
+def report_unexpected(situation: ParseFailure, diagnostics: Reporter) -> None:
     """Reports a token that the parser did not expect."""
     first, token = situation.tokens[0] if situation.tokens else situation.token, situation.token
     if situation.rule == "statement" and first.type == "KEY" and first is not token:
@@ -287,7 +288,7 @@ def describe_accepted(situation: ParseFailure) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def report_unknown_statement(span: Span, close: str, diagnostics: Diagnostics) -> None:
+def report_unknown_statement(span: Span, close: str, diagnostics: Reporter) -> None:
     """Reports a statement whose first word looks like a keyword's misspelling."""
     diagnostics.report(
         "unknown-statement",

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.compiler import Compilation
-from sewdsl.diagnostics import Diagnostic, Diagnostics, Edit, Fix, Severity, SewdslError
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
+from sewdsl.reporter import Reporter
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import datasets, find, search_path
 from sewdsl.train.data.augmentation import Augmentation
@@ -36,7 +37,7 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
         SewdslError: the spec has errors, has no recipe, names a dataset that does not exist, or does not fit its data.
     """
     network = compilation.result()
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     place = _Places(compilation)
     recipe = network.recipe
     if recipe is None:
@@ -51,14 +52,14 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
 
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
     """What :func:`plan_training` refuses in a valid network, as warnings: a dataset may be defined elsewhere."""
-    network, diagnostics = compilation.network, Diagnostics()
+    network, diagnostics = compilation.network, Reporter()
     if network is not None and network.recipe is not None and compilation.valid:
         _fitting(network, network.recipe, None, _Places(compilation), diagnostics)
     return tuple(replace(said, severity=Severity.WARNING) for said in diagnostics)
 
 
 def _fitting(
-    network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Diagnostics
+    network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Reporter
 ) -> DataSet | None:
     """The dataset of a recipe, held against the network; None where there is none of its name."""
     kind = find(recipe.on)
@@ -157,7 +158,7 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, diagnostics: Diagnostics) -> None:
+def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, diagnostics: Reporter) -> None:
     settings, output = network.settings, network.nodes[network.output].output
     if data.shape and settings.input != data.shape:
         size = _size(data.shape)

@@ -9,10 +9,10 @@ import pytest
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 SECONDS = 30
 """Of processor time, on a machine that does other things too; each takes three or less."""

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sewdsl import Compilation, load, read
-from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.dialects import Conventions, translate
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_compact
 from sewdsl.syntax.printer import print_expression
@@ -76,7 +77,7 @@ def test_a_text_has_a_body_or_an_error(random: Random, conventions: Conventions)
     """Of 10,000 texts of random tokens."""
     for _ in range(500):
         text = "".join(random.choices(TOKENS, k=random.randint(0, 14)))
-        source, diagnostics, began = Source("t", text), Diagnostics(), process_time()
+        source, diagnostics, began = Source("t", text), Reporter(), process_time()
         document = translate(source, conventions, diagnostics).document
         assert any(isinstance(found, Body) for found in document.statements) or diagnostics.errors, text
         check_places(diagnostics, source)
@@ -94,12 +95,12 @@ def test_a_text_is_a_network_or_an_error(text: str, conventions: Conventions) ->
 @settings(max_examples=300, deadline=None)
 def test_ours_is_the_same_network(text: str, conventions: Conventions) -> None:
     """The translation, printed and read again, is what the text is."""
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     document = translate(Source("t", text), conventions, diagnostics).document
     bodies = [found for found in document.statements if isinstance(found, Body)]
     assert bool(bodies) != bool(diagnostics.errors)
     for body in bodies:
-        printed, again = print_expression(body.expression), Diagnostics()
+        printed, again = print_expression(body.expression), Reporter()
         parsed = parse_compact(Source("ours", printed), again)
         assert not list(again)
         assert [print_expression(found.expression) for found in parsed.statements if isinstance(found, Body)] == [

@@ -3,10 +3,10 @@
 import pytest
 
 from sewdsl import load
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import parse_conventions, translate
+from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.printer import print_expression
 from sewdsl.syntax.tree import Body
 from tests.dialects.networks import PRINTED, Printed
@@ -15,7 +15,7 @@ from tests.dialects.networks import PRINTED, Printed
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda printed: printed.source[:30])
 class TestPrinted:
     def test_in_ours(self, printed: Printed) -> None:
-        diagnostics = Diagnostics()
+        diagnostics = Reporter()
         asked = parse_conventions(printed.dialect, diagnostics, DEFAULT_LIMITS)
         assert asked is not None
         document = translate(Source("t", printed.text), asked, diagnostics).document

@@ -2,17 +2,17 @@
 
 import pytest
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import parse_conventions, translate
+from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.printer import print_expression
 from sewdsl.syntax.tree import Body, Setting
 
 
 def ours(text: str, dialect: str = "he") -> tuple[str, dict[str, str]]:
     """The body and the header in our language."""
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     asked = parse_conventions(dialect, diagnostics, DEFAULT_LIMITS)
     assert asked is not None
     document = translate(Source("t", text), asked, diagnostics).document
@@ -107,7 +107,7 @@ def test_the_header(text: str, header: dict[str, str]) -> None:
     [("8C3-25FC-Voting", "he(classes=10)"), ("8C3-5FC-Voting", "he(classes=10)"), ("8C3-0FC-Voting", "he(classes=10)")],
 )
 def test_votes_are_even_or_an_error(text: str, dialect: str) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     asked = parse_conventions(dialect, diagnostics, DEFAULT_LIMITS)
     assert asked is not None
     assert translate(Source("t", text), asked, diagnostics).document.statements == ()

@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.serve.app import MAX_BODY, LivePage
 from sewdsl.serve.folder import ServedFolder
 from sewdsl.serve.server import run
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 SECONDS = 10.0
 """Processor time of the server itself for each request."""

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.values import python_value
 from sewdsl.ir.printed_values import escape_mathtext, format_value
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_value
 
@@ -24,7 +24,7 @@ def test_decimals_are_read_again(value: float) -> None:
 
 
 def read_again(value: object) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     values = parse_value(Source("t", format_value(value)), diagnostics)
     assert values is not None
     assert [python_value(item, diagnostics) for item in values] == [value]

@@ -3,7 +3,7 @@
 import pytest
 
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact
 
@@ -29,7 +29,7 @@ OURS = [
 
 @pytest.mark.parametrize("text", FOREIGN)
 def test_a_string_is_known(text: str) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     assert parse_compact(Source("t", text), diagnostics).statements == ()
     (found,) = diagnostics
     assert (found.code, found.span.text) == ("other-notation", FOREIGN[text])
@@ -38,7 +38,7 @@ def test_a_string_is_known(text: str) -> None:
 
 @pytest.mark.parametrize("text", OURS)
 def test_mistakes_in_ours_are_not(text: str) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     parse_compact(Source("t", text), diagnostics)
     assert "other-notation" not in {found.code for found in diagnostics}
 
@@ -51,18 +51,18 @@ def test_mistakes_in_ours_are_not(text: str) -> None:
     ],
 )
 def test_single_layers_in_ours_are_written_in_ours(text: str, ours: str) -> None:
-    diagnostics, source = Diagnostics(), Source("t", text)
+    diagnostics, source = Reporter(), Source("t", text)
     parse_compact(source, diagnostics)
     assert {found.code for found in diagnostics} == {"other-notation"}
     assert all(found.help.startswith("write '") for found in diagnostics)
     assert apply_fixes(diagnostics, source) == ours
-    after = Diagnostics()
+    after = Reporter()
     assert parse_compact(Source("t", ours), after).statements
     assert not list(after)
 
 
 def test_a_body_is_known_and_the_rest_of_the_file_is_read() -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     text = "sewdsl 1\nbody 128C3-AP2-10FC\nsteps 16\n"
     assert len(parse(Source("t", text), diagnostics).statements) == 2
     (found,) = diagnostics

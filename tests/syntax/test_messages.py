@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import pytest
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.tree import Document, Value
 from tests.syntax.fixing import apply_fix
 
-Parse = Callable[[Source, Diagnostics], Document | tuple[Value, ...] | None]
+Parse = Callable[[Source, Reporter], Document | tuple[Value, ...] | None]
 
 
 class Case(NamedTuple):
@@ -288,7 +289,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.code}:{case.text.removeprefix(V)}" for case in CASES])
 def test_message_and_fix(case: Case) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     case.parse(Source("t", case.text), diagnostics)
     assert [(d.code, d.span.line, d.span.column, d.message) for d in diagnostics] == [
         (case.code, case.line, case.column, case.message)
@@ -299,7 +300,7 @@ def test_message_and_fix(case: Case) -> None:
     assert [apply_fix(case.text, fix) for fix in found.fixes] == ([case.fixed] if case.fixed is not None else [])
     if case.fixed is not None:
         assert found.fixes[0].safe is case.safe
-        after = Diagnostics()
+        after = Reporter()
         case.parse(Source("t", case.fixed), after)
         assert not list(after)
 
@@ -334,7 +335,7 @@ def test_message_and_fix(case: Case) -> None:
     ],
 )
 def test_help_says_how_to_mend_it(case: Case, words: str) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     case.parse(Source("t", case.text), diagnostics)
     assert words in next(iter(diagnostics)).help
 
@@ -351,7 +352,7 @@ def test_help_says_how_to_mend_it(case: Case, words: str) -> None:
     ],
 )
 def test_what_is_likely_to_be_meant(parse: Parse, text: str, fixed: str) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     parse(Source("t", text), diagnostics)
     (fix,) = (fix for found in diagnostics for fix in found.fixes)
     assert not fix.safe
@@ -359,7 +360,7 @@ def test_what_is_likely_to_be_meant(parse: Parse, text: str, fixed: str) -> None
 
 
 def codes(parse: Parse, text: str) -> list[tuple[str, int, int]]:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     parse(Source("t", text), diagnostics)
     return [(d.code, d.span.line, d.span.column) for d in diagnostics]
 
@@ -394,7 +395,7 @@ def test_a_name_broken_at_its_blank_has_lost_no_hyphen() -> None:
 
 def test_every_line_of_a_network_may_have_lost_its_hyphen() -> None:
     lines = "\n        ".join(["body    a-b", *["c"] * 5000])
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     document = parse(Source("t", f"{V}{lines}\nsteps 4"), diagnostics)
     assert len(document.statements) == 3
     assert [(d.code, d.span.line) for d in diagnostics] == [("missing-hyphen", line) for line in range(2, 5002)]
@@ -413,20 +414,20 @@ def test_several_problems_of_one_expression() -> None:
 
 @pytest.mark.parametrize("text", ["{a>b}*7", "<a->b"])
 def test_a_fix_of_a_bracket_waits_where_another_reading_is_left(text: str) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     parse_compact(Source("t", text), diagnostics)
     assert [fix.safe for found in diagnostics for fix in found.fixes] == [False]
 
 
 def test_a_count_below_the_line_is_only_likely() -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     parse_compact(Source("t", "{a}\u2082"), diagnostics)
     (found,) = diagnostics
     assert [(fix.title, fix.safe) for fix in found.fixes] == [("write '*2'", False)]
 
 
 def test_a_layer_at_the_start_is_no_misspelt_version() -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     assert parse(Source("t", "SEW(c32)-a"), diagnostics).statements
     assert [(d.code, d.fixes[0].safe) for d in diagnostics] == [("missing-body", True), ("missing-version", True)]
 
@@ -446,7 +447,7 @@ def test_several_statements_with_problems() -> None:
 
 
 def test_an_unclosed_bracket_hides_no_statement_behind_it() -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     document = parse(Source("t", "sewdsl 1\nbody {a-\n  b\nsteps = 4\nblock A(c = b\nexpect output 3\n"), diagnostics)
     assert [(d.code, d.span.line) for d in diagnostics] == [
         ("unclosed-bracket", 2),

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
@@ -11,14 +11,14 @@ from tests.syntax.strategies import documents, plain_values, sequences
 
 @given(documents)
 def test_a_printed_file_parses_to_the_same_tree(document: tree.Document) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     assert parse(Source("t", print_document(document)), diagnostics) == document
     assert not list(diagnostics)
 
 
 @given(sequences)
 def test_a_printed_sequence_parses_to_the_same_tree(sequence: tree.Sequence) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     document = parse_compact(Source("t", print_expression(sequence)), diagnostics)
     assert document == tree.Document((tree.Body(sequence),))
     assert not list(diagnostics)
@@ -26,7 +26,7 @@ def test_a_printed_sequence_parses_to_the_same_tree(sequence: tree.Sequence) -> 
 
 @given(plain_values)
 def test_a_printed_value_parses_to_the_same_tree(value: tree.Value) -> None:
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     assert parse_value(Source("t", print_expression(value)), diagnostics) == (value,)
     assert not list(diagnostics)
 
@@ -47,7 +47,7 @@ def test_a_printed_value_parses_to_the_same_tree(value: tree.Value) -> None:
     ],
 )
 def test_canonical_text(written: str, printed: str) -> None:
-    body = parse_compact(Source("t", written), Diagnostics()).statements[0]
+    body = parse_compact(Source("t", written), Reporter()).statements[0]
     assert isinstance(body, tree.Body)
     assert print_expression(body.expression) == printed
 
@@ -67,7 +67,7 @@ def test_a_file_keeps_its_values_in_one_column_and_its_kinds_apart() -> None:
         "train on a-b {\n    epochs 192\n    optimizer SGD(lr=0.1)\n}\n\n"
         "data {\n}\n"
     )
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     assert print_document(parse(Source("t", text), diagnostics)) == text
     assert not list(diagnostics)
 

@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
@@ -23,7 +23,7 @@ anything = st.one_of(
 )
 
 
-def check(diagnostics: Diagnostics, source: Source) -> None:
+def check(diagnostics: Reporter, source: Source) -> None:
     for found in diagnostics:
         assert found.span.source is source
         assert 0 <= found.span.start <= found.span.end <= len(source.text)
@@ -38,11 +38,11 @@ def check(diagnostics: Diagnostics, source: Source) -> None:
 @given(anything)
 @settings(max_examples=1000)
 def test_a_file_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Diagnostics()
+    source, diagnostics = Source("t", text), Reporter()
     document = parse(source, diagnostics)
     check(diagnostics, source)
     if not diagnostics.errors:
-        again = Diagnostics()
+        again = Reporter()
         assert parse(Source("t", print_document(document)), again) == document
         assert not list(again)
 
@@ -50,7 +50,7 @@ def test_a_file_is_reported_on_or_parsed(text: str) -> None:
 @given(anything)
 @settings(max_examples=1000)
 def test_a_compact_string_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Diagnostics()
+    source, diagnostics = Source("t", text), Reporter()
     document = parse_compact(source, diagnostics)
     check(diagnostics, source)
     assert document.statements or diagnostics.errors
@@ -58,7 +58,7 @@ def test_a_compact_string_is_reported_on_or_parsed(text: str) -> None:
 
 @given(anything)
 def test_a_value_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Diagnostics()
+    source, diagnostics = Source("t", text), Reporter()
     values = parse_value(source, diagnostics)
     check(diagnostics, source)
     assert (values is None) == bool(diagnostics.errors)
@@ -76,7 +76,7 @@ def test_tokens_leave_out_nothing_but_white_space(text: str) -> None:
 @given(fragments)
 def test_safe_fixes_come_to_an_end(text: str) -> None:
     for _ in range(len(text) + 10):
-        diagnostics = Diagnostics()
+        diagnostics = Reporter()
         parse_compact(Source("t", text), diagnostics)
         safe = [fix for found in diagnostics for fix in found.fixes if fix.safe]
         if not safe:
@@ -85,14 +85,14 @@ def test_safe_fixes_come_to_an_end(text: str) -> None:
     raise AssertionError(text)
 
 
-def said(text: str, *, file: bool) -> Diagnostics:
+def said(text: str, *, file: bool) -> Reporter:
     """What is said of a text, read as a file or as a compact string."""
-    diagnostics = Diagnostics()
+    diagnostics = Reporter()
     (parse if file else parse_compact)(Source("t", text), diagnostics)
     return diagnostics
 
 
-def marks(diagnostics: Diagnostics) -> int:
+def marks(diagnostics: Reporter) -> int:
     """How many characters have no place in a text."""
     return sum(found.code in MARKS for found in diagnostics)
 

@@ -7,11 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse_value
 from sewdsl.syntax.tree import Argument, Call, Number
 
@@ -42,7 +43,7 @@ class Conventions(BaseModel):
     classes: int | None = Field(default=None, ge=1)
 
 
-def parse_conventions(text: str, diagnostics: Diagnostics, limits: Limits) -> Conventions | None:
+def parse_conventions(text: str, diagnostics: Reporter, limits: Limits) -> Conventions | None:
     """What ``he`` or ``he(norm=BN, padding=none)`` says; None where it is wrong, which is reported."""
     source = Source("--dialect", text)
     values = parse_value(source, diagnostics, limits)
@@ -73,7 +74,7 @@ def _plain(argument: Argument) -> str | int | float:
 class Assumptions:
     """The notes of one text."""
 
-    diagnostics: Diagnostics
+    diagnostics: Reporter
     _said: set[str] = field(default_factory=set)
 
     def say(self, message: str, span: Span, *, label: str, help: str = "") -> None:  # noqa: A002 -- the printed name

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.conventions import Assumptions
 from sewdsl.dialects.he.resolve_words import InputShape, Item, iterate_layers
 from sewdsl.dialects.he.word_forms import HeLayer
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Name, Setting, Size, Value, Word
 
@@ -13,7 +13,7 @@ from sewdsl.syntax.tree import Call, Name, Setting, Size, Value, Word
 class HeHeader:
     """The header of one text."""
 
-    def __init__(self, assumed: Assumptions, diagnostics: Diagnostics) -> None:
+    def __init__(self, assumed: Assumptions, diagnostics: Reporter) -> None:
         self._assumed, self._diagnostics = assumed, diagnostics
         self._input: tuple[tuple[int, ...], Span] | None = None
 

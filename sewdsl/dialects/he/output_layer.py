@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.conventions import Conventions
 from sewdsl.dialects.he.resolve_words import Item, RepeatedWords, iterate_layers
 from sewdsl.dialects.he.word_forms import HeLayer, NumberSlot
+from sewdsl.reporter import Reporter
 
 
 class OutputLayer:
@@ -18,7 +18,7 @@ class OutputLayer:
         missing: Whether the option adds an output.
     """
 
-    def __init__(self, layers: tuple[Item, ...], asked: Conventions, diagnostics: Diagnostics) -> None:
+    def __init__(self, layers: tuple[Item, ...], asked: Conventions, diagnostics: Reporter) -> None:
         self._asked, self._diagnostics = asked, diagnostics
         flattened = [layer for layer in iterate_layers(layers) if isinstance(layer, HeLayer)]
         self._voting = any(layer.role == "voting" for layer in flattened)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
 from sewdsl.dialects.he.word_forms import HeLayer, NumberSlot, nearest_word, parse_word, word_splits
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax import tree
 
@@ -53,7 +54,7 @@ def iterate_layers(items: tuple[Item, ...]) -> Iterator[HeLayer | InputShape]:
 class Resolver:
     """Looks up the words of one text."""
 
-    def __init__(self, diagnostics: Diagnostics) -> None:
+    def __init__(self, diagnostics: Reporter) -> None:
         self._diagnostics = diagnostics
 
     def items(self, sequence: tree.Sequence) -> tuple[Item, ...]:

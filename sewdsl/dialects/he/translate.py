@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
 from sewdsl.dialects.he.header import HeHeader
 from sewdsl.dialects.he.output_layer import OutputLayer
@@ -12,9 +11,10 @@ from sewdsl.dialects.he.resolve_words import Item, Resolver
 from sewdsl.dialects.he.word_forms import NumberSlot
 from sewdsl.dialects.he.write_items import HeItemWriter
 from sewdsl.ir.network import Network
+from sewdsl.limits import DEFAULT_LIMITS, Limits
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse_dialect
 from sewdsl.syntax.scanner import Language
 from sewdsl.syntax.tree import Body, Document, Sequence
@@ -60,7 +60,7 @@ Inputs = tuple[tuple[Span, NumberSlot], ...]
 """The places of layers whose text says how many values they read, and these numbers."""
 
 
-def check_inputs(network: Network, stated: Inputs, diagnostics: Diagnostics) -> None:
+def check_inputs(network: Network, stated: Inputs, diagnostics: Reporter) -> None:
     """Reports layers that read another number of values than their text says.
 
     Args:
@@ -102,7 +102,7 @@ class Translation:
 def translate(
     source: Source,
     asked: Conventions,
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
     limits: Limits = DEFAULT_LIMITS,
     *,
     neuron: bool = False,
@@ -132,7 +132,7 @@ def _translated(  # noqa: PLR0913 -- what, and where to report
     body: Body,
     items: tuple[Item, ...],
     asked: Conventions,
-    diagnostics: Diagnostics,
+    diagnostics: Reporter,
     *,
     neuron: bool,
 ) -> Translation:
@@ -149,7 +149,7 @@ def _translated(  # noqa: PLR0913 -- what, and where to report
     return Translation(ours, tuple(writer.inputs))
 
 
-def _report_empty(span: Span, diagnostics: Diagnostics) -> None:
+def _report_empty(span: Span, diagnostics: Reporter) -> None:
     diagnostics.report(
         "empty-sequence",
         f"'{span.text}' has no layer",
