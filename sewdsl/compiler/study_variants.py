@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Unpack
 
@@ -47,29 +48,28 @@ def compile_variants(
     base = read(spec, **options)
     if base.found is None or not base.valid:
         return base, ()
-    more = Reporter()
-    bounds, beneath = limits(options, Reporter()), overrides(options)
+    more, bounds, beneath = Reporter(), limits(options).value, overrides(options)
     found: list[CompiledVariant] = []
-    check_variants(beneath, [[*one.overrides, *base.study.seeds[:1]] for one in base.study.variants], more)
+    more.extend(check_variants(beneath, [[*one.overrides, *base.study.seeds[:1]] for one in base.study.variants]))
     varied = {item.within for variant in base.study.variants for item in variant.overrides}
     seeds = seeded and not base.study.probe  # a probe does not ask the recipe
     for variant in base.study.variants:
         compilations: list[Compilation] = []
         for seed in (base.study.seeds if seeds else None) or (None,):
             changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
-            one = run_front_end(base.found, changes, Reporter(), bounds, variant=True)
+            one = run_front_end(base.found, changes, bounds, variant=True)
             compilations.append(one)
             if not one.valid:
                 break
         found.append(CompiledVariant(variant, tuple(compilations)))
         fresh = [d for one in compilations for d in one.diagnostics if d not in base.diagnostics]
         for d in fresh:
-            if not _said_of_another(d, [*base.diagnostics, *more.found], varied):
+            if not _said_of_another(d, chain(base.diagnostics, more.found), varied):
                 more.add(replace(d, path=(variant.title, *d.path)))
     return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *more.found])), tuple(found)
 
 
-def _said_of_another(diagnostic: Diagnostic, said: Sequence[Diagnostic], varied: Collection[Span | None]) -> bool:
+def _said_of_another(diagnostic: Diagnostic, said: Iterable[Diagnostic], varied: Collection[Span | None]) -> bool:
     """Whether the same, word by word, was said of another value: then it is wrong whatever the value."""
     words = (diagnostic.message, diagnostic.label)
     alike = (other.span for other in said if (other.message, other.label) == words)

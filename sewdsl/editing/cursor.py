@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sewdsl.limits import DEFAULT_LIMITS
-from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.lexicon import CLOSERS, CONTINUATION_TOKENS, OPENERS
@@ -114,7 +113,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
     text = None
     if tokens and tokens[-1].type == "UNTERMINATED":
         text = str(tokens.pop())[1:]
-    lines = statements(tokens, match_brackets(before, tokens, Reporter(), DEFAULT_LIMITS))
+    lines = statements(tokens, match_brackets(before, tokens))
     open_ = [token.type for token in tokens if token.type != "COMMENT"]
     fresh = bool(open_) and open_[-1] == "NEWLINE"
     begin = offset - len(text) if text is not None else offset

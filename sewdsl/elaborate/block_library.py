@@ -23,9 +23,9 @@ def shipped_blocks() -> Mapping[str, BlockDefinition]:
         SewdslError: the file is damaged.
     """
     path = resource_folder("nets") / "blocks.net"
-    diagnostics = Reporter()
-    document = parse(Source("blocks.net", path.read_text(encoding="utf-8")), diagnostics)
-    blocks = assemble(document, diagnostics, lambda _: None).blocks
-    if diagnostics.errors:
-        raise SewdslError(diagnostics)
-    return MappingProxyType(blocks)
+    reporter = Reporter()
+    document = reporter.take(parse(Source("blocks.net", path.read_text(encoding="utf-8"))))
+    blocks = reporter.take(assemble(document, lambda _: None)).blocks
+    if reporter.errors:
+        raise SewdslError(reporter)
+    return MappingProxyType(dict(blocks))

@@ -21,7 +21,6 @@ from sewdsl.notation.item_text import (
 from sewdsl.notation.kind_text import NodeTexts
 from sewdsl.notation.match_blocks import Blocks
 from sewdsl.notation.propose_blocks import propose_blocks
-from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.lexicon import VERSION
 from sewdsl.syntax.parser import parse
@@ -120,5 +119,5 @@ def _folded(blocks: Blocks, items: TextItems) -> TextItems:
 def _parsed(definitions: Iterable[Definition]) -> dict[str, BlockDefinition]:
     """Definitions as the compiler knows them."""
     lines = "".join(f"{definition_head(one)}{items_text(one.items)}\n" for one in definitions)
-    statements = parse(Source("", f"sewdsl {VERSION}\n{lines}"), Reporter(), UNLIMITED).statements
+    statements = parse(Source("", f"sewdsl {VERSION}\n{lines}"), UNLIMITED).value.statements
     return {one.name.plain or "": one for one in statements if isinstance(one, BlockDefinition)}

@@ -17,7 +17,6 @@ from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabula
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
-from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.notation.item_text import (
     BlockText,
     JoinText,
@@ -288,19 +287,19 @@ class Blocks:
         return self._expansions[key]
 
     def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
-        diagnostics, builder = Reporter(), NodeBuilder()
+        reporter, builder = Reporter(), NodeBuilder()
         settings = self._network.settings
         builder.add("input", Input(shape=shape), (), (), BUILTIN)
-        calls = CallResolver(self._vocabulary, settings.neuron, diagnostics)
-        walker = Walker(builder, calls, self._vocabulary, diagnostics, DEFAULT_LIMITS)
-        statements = parse_compact(Source("", call), diagnostics).statements
+        calls = CallResolver(self._vocabulary, settings.neuron, reporter)
+        walker = Walker(builder, calls)
+        statements = reporter.take(parse_compact(Source("", call))).statements
         if not (statements and isinstance(statements[0], Body)):
             return None
         try:
             place = walker.sequence(statements[0].expression, 0, CallFrame(settings.join, neuron, neuron))
         except ExpansionLimitExceeded:
             return None
-        if diagnostics.errors or not place:
+        if reporter.errors or not place:
             return None
         inside = Network("", tuple(builder.nodes), place, settings)
         return network_items(inside, lambda index: self._wording.alone(builder.nodes[index].op))

@@ -6,8 +6,6 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Literal
 
 from sewdsl.garbage import put_off
-from sewdsl.limits import DEFAULT_LIMITS
-from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.scanner import scan, token_end, token_start
@@ -225,7 +223,7 @@ def tokens(source: Source) -> list[tuple[TokenType, Span]]:
     A token of the compiler comes in pieces where it says several things, as ``c32k3s1`` does.
     """
     found = scan(source)
-    lines = statements(found, match_brackets(source, found, Reporter(), DEFAULT_LIMITS))
+    lines = statements(found, match_brackets(source, found))
     return _ordered(source, [piece for statement in lines for piece in _statement(source, statement)], found)
 
 

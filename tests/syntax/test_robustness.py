@@ -23,8 +23,8 @@ anything = st.one_of(
 )
 
 
-def check(diagnostics: Reporter, source: Source) -> None:
-    for found in diagnostics:
+def check(reporter: Reporter, source: Source) -> None:
+    for found in reporter:
         assert found.span.source is source
         assert 0 <= found.span.start <= found.span.end <= len(source.text)
         assert found.label
@@ -38,30 +38,30 @@ def check(diagnostics: Reporter, source: Source) -> None:
 @given(anything)
 @settings(max_examples=1000)
 def test_a_file_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Reporter()
-    document = parse(source, diagnostics)
-    check(diagnostics, source)
-    if not diagnostics.errors:
+    source, reporter = Source("t", text), Reporter()
+    document = reporter.take(parse(source))
+    check(reporter, source)
+    if not reporter.errors:
         again = Reporter()
-        assert parse(Source("t", print_document(document)), again) == document
+        assert again.take(parse(Source("t", print_document(document)))) == document
         assert not list(again)
 
 
 @given(anything)
 @settings(max_examples=1000)
 def test_a_compact_string_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Reporter()
-    document = parse_compact(source, diagnostics)
-    check(diagnostics, source)
-    assert document.statements or diagnostics.errors
+    source, reporter = Source("t", text), Reporter()
+    document = reporter.take(parse_compact(source))
+    check(reporter, source)
+    assert document.statements or reporter.errors
 
 
 @given(anything)
 def test_a_value_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Reporter()
-    values = parse_value(source, diagnostics)
-    check(diagnostics, source)
-    assert (values is None) == bool(diagnostics.errors)
+    source, reporter = Source("t", text), Reporter()
+    values = reporter.take(parse_value(source))
+    check(reporter, source)
+    assert (values is None) == bool(reporter.errors)
 
 
 @given(anything)
@@ -76,9 +76,9 @@ def test_tokens_leave_out_nothing_but_white_space(text: str) -> None:
 @given(fragments)
 def test_safe_fixes_come_to_an_end(text: str) -> None:
     for _ in range(len(text) + 10):
-        diagnostics = Reporter()
-        parse_compact(Source("t", text), diagnostics)
-        safe = [fix for found in diagnostics for fix in found.fixes if fix.safe]
+        reporter = Reporter()
+        reporter.take(parse_compact(Source("t", text)))
+        safe = [fix for found in reporter for fix in found.fixes if fix.safe]
         if not safe:
             return
         text = apply_fix(text, safe[0])
@@ -87,14 +87,14 @@ def test_safe_fixes_come_to_an_end(text: str) -> None:
 
 def said(text: str, *, file: bool) -> Reporter:
     """What is said of a text, read as a file or as a compact string."""
-    diagnostics = Reporter()
-    (parse if file else parse_compact)(Source("t", text), diagnostics)
-    return diagnostics
+    reporter = Reporter()
+    reporter.take((parse if file else parse_compact)(Source("t", text)))
+    return reporter
 
 
-def marks(diagnostics: Reporter) -> int:
+def marks(reporter: Reporter) -> int:
     """How many characters have no place in a text."""
-    return sum(found.code in MARKS for found in diagnostics)
+    return sum(found.code in MARKS for found in reporter)
 
 
 @given(fragments, st.booleans())
