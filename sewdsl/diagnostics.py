@@ -6,8 +6,8 @@ Words only: the rules that decide *when* something is said live next to what the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import IntEnum
 
 from sewdsl.source import Span
@@ -77,79 +77,24 @@ class Diagnostic:
         return f"{span.source.name}:{span.line}:{span.column}: {self.severity}[{self.code}]: {self.message}"
 
 
-@dataclass
-class Diagnostics:
-    """The list that one run fills: says each thing once and keeps it sorted by place.
+def sort_diagnostics(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """By place, source by source, in the order of the text; where they begin together, worse and shorter first.
 
-    Attributes:
-        found: In the order in which they were reported.
-        site: While a block of the shipped library is expanded, the call in the user's text: what is wrong inside
-            is said there, since it is the call that the user can change.
+    Args:
+        found: In the order in which they were reported, which is that of the sources.
     """
+    found = tuple(found)
+    order = {name: i for i, name in enumerate(dict.fromkeys(d.span.source.name for d in found))}
 
-    found: list[Diagnostic] = field(default_factory=list)
-    site: Span | None = None
-    _seen: set[tuple[str, str, str, int, int]] = field(default_factory=set)
+    def place(d: Diagnostic) -> tuple[int, int, int, int, str]:
+        return order[d.span.source.name], d.span.start, -d.severity, d.span.end, d.code
 
-    def report(  # noqa: PLR0913 -- the fields of a Diagnostic, spelled out so that call sites read as sentences
-        self,
-        code: str,
-        message: str,
-        span: Span,
-        *,
-        severity: Severity = Severity.ERROR,
-        label: str = "",
-        help: str = "",  # noqa: A002 -- the field's name in the printed form
-        path: tuple[str, ...] = (),
-        fixes: tuple[Fix, ...] = (),
-    ) -> None:
-        """Adds a diagnostic, unless the same was already said at the same place."""
-        self.add(Diagnostic(code, severity, message, span, label, help, path, fixes))
-
-    def add(self, diagnostic: Diagnostic) -> None:
-        """Adds a diagnostic, unless the same was already said at the same place."""
-        if self.site is not None and diagnostic.span.source != self.site.source:
-            diagnostic = replace(diagnostic, span=self.site)
-        key = _key(diagnostic)
-        if key not in self._seen:
-            self._seen.add(key)
-            self.found.append(diagnostic)
-
-    def take_back(self, length: int) -> None:
-        """Forgets what was reported since there were so many."""
-        self._seen.difference_update(map(_key, self.found[length:]))
-        del self.found[length:]
-
-    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Adds several."""
-        for diagnostic in diagnostics:
-            self.add(diagnostic)
-
-    def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(self.sorted)
-
-    def __len__(self) -> int:
-        return len(self.found)
-
-    @property
-    def sorted(self) -> tuple[Diagnostic, ...]:
-        """By place, source by source, in the order of the text; where they begin together, worse and shorter first."""
-        order = {name: i for i, name in enumerate(dict.fromkeys(d.span.source.name for d in self.found))}
-
-        def place(d: Diagnostic) -> tuple[int, int, int, int, str]:
-            return order[d.span.source.name], d.span.start, -d.severity, d.span.end, d.code
-
-        return tuple(sorted(self.found, key=place))
-
-    @property
-    def errors(self) -> tuple[Diagnostic, ...]:
-        """Those that make the spec invalid."""
-        return tuple(d for d in self.sorted if d.severity is Severity.ERROR)
+    return tuple(sorted(found, key=place))
 
 
-def _key(diagnostic: Diagnostic) -> tuple[str, str, str, int, int]:
-    span = diagnostic.span
-    return diagnostic.code, diagnostic.message, span.source.name, span.start, span.end
+def errors_in(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Those that make a spec invalid."""
+    return tuple(d for d in found if d.severity is Severity.ERROR)
 
 
 _OPTION = re.compile(
@@ -186,6 +131,6 @@ class SewdslError(Exception):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
-        errors = [d for d in self.diagnostics if d.severity is Severity.ERROR]
+        errors = errors_in(self.diagnostics)
         lines = [f"{d}{f' (help: {d.help})' if d.help else ''}" for d in errors or self.diagnostics]
         super().__init__(escape_controls("\n".join(render_for_python(line.removeprefix("--")) for line in lines)))

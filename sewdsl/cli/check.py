@@ -29,7 +29,8 @@ from sewdsl.cli.print_diagnostics import (
 )
 from sewdsl.compiler import Compilation, Options, compile_variants
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity, errors_in, sort_diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.terminal import echo
 
@@ -89,12 +90,12 @@ def _said(spec: str | Source, options: Options) -> Compilation:
         return base
     from sewdsl.train.training_plan import training_problems  # noqa: PLC0415 -- not before it is needed
 
-    said, own = Diagnostics(list(base.diagnostics)), training_problems(base)
+    said, own = Reporter(), training_problems(base)
     said.extend(own)
     for one in varied:
         found = (d for compilation in one.compilations for d in training_problems(compilation) if d not in own)
         said.extend(replace(d, path=(one.variant.title, *d.path)) for d in found)
-    return replace(base, diagnostics=said.sorted)
+    return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *said.found]))
 
 
 def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
@@ -131,8 +132,7 @@ def _as_json(results: list[SpecReport]) -> dict[str, Any]:
 
 def _verdict(spec: str, result: Compilation) -> None:
     """The last line about a spec."""
-    counts = Diagnostics(list(result.diagnostics))
-    errors = len(counts.errors)
+    errors = len(errors_in(result.diagnostics))
     warnings = sum(d.severity is Severity.WARNING for d in result.diagnostics)
     said = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((errors, "error"), (warnings, "warning")) if n]
     tail = f" ({', '.join(said)})" if said else ""

@@ -23,8 +23,8 @@ from sewdsl.cli.options import (
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.passes import LEVELS, optimize_program, run_passes
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
 
 Optimize = Annotated[

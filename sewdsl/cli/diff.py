@@ -11,8 +11,7 @@ import typer
 from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, load_network
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler import Options
-from sewdsl.compiler.spec import find_source
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.compiler.spec import SpecSource, find_source
 from sewdsl.ir.network import Network
 from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.notation.network_diff import Change, Difference, ValueChange, diff_networks
@@ -58,8 +57,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 
 def _network(spec: str, options: Options) -> Network:
-    found = find_source(spec, Diagnostics(), dialect=True)
-    if found is not None and found.file is not None:
+    found = find_source(spec, dialect=True)
+    if isinstance(found, SpecSource) and found.file is not None:
         options = {**options, "dialect": None}
     try:
         return load_network(spec, options)

@@ -25,7 +25,7 @@ from sewdsl.cli.options import (
 )
 from sewdsl.compiler import Compilation, read
 from sewdsl.ir.network import Network
-from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
 
 

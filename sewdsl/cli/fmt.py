@@ -25,10 +25,10 @@ from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
 from sewdsl.compiler.options import limits
 from sewdsl.compiler.spec import find_source
-from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.diagnostics import Diagnostic, SewdslError, errors_in, sort_diagnostics
+from sewdsl.limits import Limits
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.printer import print_document
 from sewdsl.syntax.tree import Document, Number, Statement, Version
 from sewdsl.terminal import echo
@@ -56,16 +56,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
     Comments are kept as they are; a file with syntax errors is never touched.
     """
     options = compile_options(input, steps, neuron, settings, limit, dialect)
-    problems = Diagnostics()
-    bounds = limits(options, problems)
-    print_diagnostics(problems)
+    bounds = limits(options)
+    print_diagnostics(sort_diagnostics(bounds.diagnostics))
     if dialect is not None and (check or diff or len(files) > 1):
         exit_with_usage_error("--dialect prints one string as a file of ours, without --check and --diff")
     if dialect is None and (input or steps or neuron or settings or out or overwrite):
         exit_with_usage_error(
             "--input, --steps, --neuron, --set, --out and --overwrite go with --dialect: a file is formatted in place"
         )
-    if problems.errors:
+    if errors_in(bounds.diagnostics):
         raise typer.Exit(1)
     if dialect is not None:
         if out is not None:
@@ -73,7 +72,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         written = _ours(files[0], options)
         write_file(out or Path("-"), written.encode(), str(out))
         return
-    results = [_format(name, bounds, check=check, diff=diff) for name in files]
+    results = [_format(name, bounds.value, check=check, diff=diff) for name in files]
     broken, changed = "broken" in results, "changed" in results
     raise typer.Exit(1 if broken or (changed and (check or diff)) else 0)
 
@@ -83,7 +82,7 @@ def _ours(spec: str, options: Options) -> str:
     compilation = read(read_spec_text(spec), **options)
     said = [found for found in compilation.diagnostics if found.code not in {"missing-input", "dialect-assumption"}]
     print_diagnostics(said)
-    if Diagnostics(said).errors or compilation.assembly is None or compilation.found is None:
+    if errors_in(said) or compilation.assembly is None or compilation.found is None:
         raise typer.Exit(1)
     assembly, notation = compilation.assembly, " ".join(str(options["dialect"]).split())
     assumed = [found.message for found in compilation.diagnostics if found.code == "dialect-assumption"]
@@ -100,10 +99,9 @@ def _ours(spec: str, options: Options) -> str:
 
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
     """Formats one file: ``broken``, ``changed`` or ``same``."""
-    diagnostics = Diagnostics()
-    found = find_source(read_spec_text(name) if name == "-" else Path(name), diagnostics, bounds)
-    if found is None:
-        print_diagnostics(diagnostics)
+    found = find_source(read_spec_text(name) if name == "-" else Path(name), bounds)
+    if isinstance(found, Diagnostic):
+        print_diagnostics([found])
         return "broken"
     try:
         laid_out = format_source(found.source, bounds)

@@ -12,7 +12,7 @@ import typer
 
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation, Options, read
-from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.diagnostics import Diagnostic, SewdslError
 from sewdsl.elaborate.read_text import decode_text
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
@@ -130,11 +130,10 @@ def read_spec_text(spec: str) -> str | Source:
         return spec
     if sys.stdin is None:
         exit_with_usage_error("the standard input is closed, and '-' reads it")
-    diagnostics = Diagnostics()
     nowhere = Span(Source("<stdin>", ""), 0, 0)
-    content = decode_text(sys.stdin.buffer.read(), "<stdin>", nowhere, diagnostics)
-    if content is None:
-        print_diagnostics(diagnostics)
+    content = decode_text(sys.stdin.buffer.read(), "<stdin>", nowhere)
+    if isinstance(content, Diagnostic):
+        print_diagnostics([content])
         raise typer.Exit(1)
     return Source("<stdin>", content)
 

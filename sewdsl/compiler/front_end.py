@@ -1,19 +1,18 @@
-"""Text to network: every stage of the front end, in order."""
+"""Text to network: every stage of the front end, in order, each from the value before it to the next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Unpack
 
 from sewdsl.checks import check
 from sewdsl.compiler.options import Options, limits, overrides
-from sewdsl.compiler.reaching import check_reach
+from sewdsl.compiler.reaching import Recompile, check_reach
 from sewdsl.compiler.report_filters import apply_allow_lines, downgrade_to_notes, failed_expectations
 from sewdsl.compiler.spec import SpecSource, find_source
-from sewdsl.diagnostics import Diagnostic, Diagnostics, SewdslError
+from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.dialects import Inputs, check_inputs, parse_conventions, translate
 from sewdsl.elaborate import (
     Assembly,
@@ -33,13 +32,72 @@ from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.garbage import put_off
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_bytes
+from sewdsl.limits import Limits
 from sewdsl.passes import memory_shortage
+from sewdsl.reporter import NestingError, Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact
 from sewdsl.syntax.tree import Document
 
-Parsed = tuple[Document, Inputs]
+
+@dataclass(frozen=True)
+class Parsed:
+    """A text as a tree, whatever it is written in.
+
+    Attributes:
+        document: The tree.
+        inputs: What a text in a dialect states of the inputs of its layers.
+    """
+
+    document: Document
+    inputs: Inputs = ()
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """The statements of a text and of the files that it uses.
+
+    Attributes:
+        parsed: The text.
+        assembly: Its statements with those of the files, as written.
+        diagnostics: What was said of both, not of the options; another elaboration can begin here.
+    """
+
+    parsed: Parsed
+    assembly: Assembly
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True)
+class Elaborated:
+    """The network that follows from the statements and the overrides.
+
+    Attributes:
+        assembled: The statements, as written.
+        assembly: With the overrides.
+        made: The network, if there is one, and what became of each item.
+    """
+
+    assembled: Assembled
+    assembly: Assembly
+    made: Elaboration
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A network of which all is said.
+
+    Attributes:
+        elaborated: What it was made of.
+        assembly: Its statements, without the figures that hold only without the overrides.
+        network: The network, without these figures; None where there is none.
+        study: The variants that the file asks for.
+    """
+
+    elaborated: Elaborated
+    assembly: Assembly
+    network: Network | None
+    study: Study
 
 
 @dataclass(frozen=True)
@@ -67,7 +125,7 @@ class Compilation:
     @property
     def valid(self) -> bool:
         """Whether nothing said is an error; a library of blocks and settings is valid without a network."""
-        return not Diagnostics(list(self.diagnostics)).errors
+        return not errors_in(self.diagnostics)
 
     def result(self) -> Network:
         """The network.
@@ -77,11 +135,11 @@ class Compilation:
         """
         if self.network is not None and self.valid:
             return self.network
-        said = Diagnostics(list(self.diagnostics))
+        said = [*self.diagnostics]
         if self.valid and self.document is not None:
-            span = self.document.span
-            said.report("missing-body", "this is a library: it has no network of its own", span, help=self._body())
-        raise SewdslError(said)
+            message, span = "this is a library: it has no network of its own", self.document.span
+            said.append(Diagnostic("missing-body", Severity.ERROR, message, span, help=self._body()))
+        raise SewdslError(sort_diagnostics(said))
 
     def _body(self) -> str:
         """How a library gets a network, or what to give in its place."""
@@ -100,116 +158,170 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
         spec: A path, the name of a shipped network, a compact string, or a text with a name.
         **options: See :class:`Options`.
     """
-    diagnostics = Diagnostics()
-    bounds = limits(options, diagnostics)
-    asked = options.get("dialect")
-    found = find_source(spec, diagnostics, bounds, dialect=asked is not None)
-    if found is not None and asked is not None:
-        found = found.spoken(parse_conventions(asked, diagnostics, bounds), diagnostics)
-        if diagnostics.errors:
-            return Compilation(found, None, None, None, diagnostics.sorted)
-    if found is None:
-        return Compilation(None, None, None, None, diagnostics.sorted)
-    return run_front_end(found, overrides(options), diagnostics, bounds)
+    bounds, asked = limits(options), options.get("dialect")
+    reporter = Reporter(bounds.value, [*bounds.diagnostics])
+    found = find_source(spec, bounds.value, dialect=asked is not None)
+    if isinstance(found, Diagnostic):
+        return Compilation(None, None, None, None, sort_diagnostics([*bounds.diagnostics, found]))
+    if asked is not None:
+        found = reporter.take(found.in_dialect(reporter.take(parse_conventions(asked, bounds.value))))
+        if reporter.errors:
+            return Compilation(found, None, None, None, reporter.sorted)
+    return run_front_end(found, overrides(options), bounds.value, reporter.found)
 
 
 @put_off()
 def run_front_end(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool = False
+    found: SpecSource,
+    changes: Sequence[Override],
+    limits: Limits,
+    said: Sequence[Diagnostic] = (),
+    *,
+    variant: bool = False,
 ) -> Compilation:
     """What becomes of a text with overrides put over it.
 
     Args:
         found: The text.
         changes: The overrides, in order.
-        diagnostics: What was said of the options already.
-        bounds: The limits in force.
+        limits: Those in force.
+        said: What was said of the options already.
         variant: Whether it is another network than the text says, to which what it expects and claims does not apply.
     """
+    front_end = _FrontEnd(found, changes, Reporter(limits, [*said]), variant=variant)
     try:
-        return _run_stages(found, changes, diagnostics, bounds, variant=variant)
-    except RecursionError:
-        message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
-        whole = Span(found.source, 0, len(found.source.text))
-        diagnostics.report("nesting-too-deep", message, whole, help=hint)
-        return Compilation(found, None, None, None, diagnostics.sorted)
+        parsed = front_end.parse()
+        assembled = front_end.assemble(parsed)
+        elaborated = front_end.elaborate(assembled)
+        checked = front_end.check(elaborated)
+        return front_end.conclude(checked)
+    except RecursionError as error:
+        return front_end.give_up(error)
 
 
 @put_off()
-def parse_and_assemble(found: SpecSource, diagnostics: Diagnostics, bounds: Limits) -> tuple[Document, Assembly]:
+def parse_and_assemble(found: SpecSource, limits: Limits) -> Assembled:
     """The tree of a text, and its statements with those of the files that it uses."""
-    document, _ = _parsed(found, (), diagnostics, bounds)
-    return document, _with_used(document, found, diagnostics, bounds)
+    front_end = _FrontEnd(found, (), Reporter(limits))
+    return front_end.assemble(front_end.parse())
 
 
-def _with_used(document: Document, found: SpecSource, diagnostics: Diagnostics, bounds: Limits) -> Assembly:
-    importer = Importer(found.file, found.source.name, diagnostics, bounds, found.reach)
-    return assemble(document, diagnostics, importer.use)
+class _FrontEnd:
+    """The stages for one text, and where they report.
+
+    Args:
+        found: The text.
+        changes: The overrides, in order.
+        reporter: Knows what was said before the stages begin.
+        variant: Whether what the text expects and claims does not apply.
+    """
+
+    def __init__(
+        self, found: SpecSource, changes: Sequence[Override], reporter: Reporter, *, variant: bool = False
+    ) -> None:
+        self.found, self.changes, self.reporter, self.variant = found, changes, reporter, variant
+        self.said_before = len(reporter)
+
+    def parse(self) -> Parsed:
+        """The tree of the text, and what it states of the inputs of its layers."""
+        source, limits = self.found.source, self.reporter.limits
+        if self.found.dialect is None:
+            read = parse_compact if self.found.compact else parse
+            return Parsed(self.reporter.take(read(source, limits)))
+        neuron = any(change.key == "neuron" for change in self.changes)
+        translation = self.reporter.take(translate(source, self.found.dialect, limits, neuron=neuron))
+        return Parsed(translation.document, translation.inputs)
+
+    def assemble(self, parsed: Parsed) -> Assembled:
+        """Its statements, with those of the files that it uses."""
+        importer = Importer(self.found.file, self.found.source.name, self.reporter, self.found.reach)
+        assembly = self.reporter.take(assemble(parsed.document, importer.use))
+        return Assembled(parsed, assembly, tuple(self.reporter.found[self.said_before :]))
+
+    def elaborate(self, assembled: Assembled) -> Elaborated:
+        """The network of the statements, with the overrides put over them."""
+        written = replace(assembled.assembly, figures=()) if self.variant else assembled.assembly
+        assembly = apply_overrides(written, self.changes, self.reporter, shipped_blocks())
+        beside = SiblingBlocks(self.found.file, self.reporter.limits.source_bytes) if self.found.file else None
+        context = Context(self.found.name, shipped_blocks(), beside)
+        made = elaborate(assembly, assembled.parsed.document, context, self.reporter)
+        return Elaborated(assembled, assembly, made)
+
+    def check(self, elaborated: Elaborated) -> Checked:
+        """What the rules say of the network, of its figures, of the overrides, and of the study."""
+        assembly, made, network = elaborated.assembly, elaborated.made, elaborated.made.network
+        if network is not None:
+            self.reporter.extend(check_inputs(network, elaborated.assembled.parsed.inputs))
+            said = [*check(network, whole=made.whole)]
+            overridden = self._overridden_figures(said, elaborated.assembled)
+            self.reporter.extend(downgrade_to_notes(said, overridden, network, self.changes))
+            assembly = replace(assembly, figures=tuple(f for f in assembly.figures if f.span not in overridden))
+            kept = tuple(figure for figure in network.expectations if figure.span not in overridden)
+            network = replace(network, expectations=kept) if overridden else network
+        if network is not None and made.whole:
+            with_others = self._recompile(elaborated.assembled)
+            self.reporter.extend(check_reach(network, made.named, self.changes, assembly.body, with_others))
+            if not self.reporter.errors:
+                self.reporter.extend(_check_memory(network, assembly))
+        study = self.reporter.take(read_study_section(assembly.study)) if assembly.study else Study()
+        return Checked(elaborated, assembly, network, study)
+
+    def conclude(self, checked: Checked) -> Compilation:
+        """All that is known, without what ``allow`` lines allow."""
+        elaborated, assembly = checked.elaborated, checked.assembly
+        changed = self.variant or checked.study.variants or self.changes
+        whole = elaborated.made.whole and not changed  # what is allowed is what the file itself gives
+        report = apply_allow_lines(self.reporter.found, assembly.allowed, whole=whole)
+        return Compilation(
+            self.found,
+            elaborated.assembled.parsed.document,
+            replace(assembly, allowed=report.value),
+            checked.network,
+            sort_diagnostics(report.diagnostics),
+            checked.study,
+            elaborated.made.visits,
+        )
+
+    def give_up(self, error: RecursionError) -> Compilation:
+        """What is said of a text that nests too deep for one of the stages."""
+        if isinstance(error, NestingError):
+            self.reporter.extend(error.diagnostics)
+        message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
+        whole = Span(self.found.source, 0, len(self.found.source.text))
+        self.reporter.report("nesting-too-deep", message, whole, help=hint)
+        return Compilation(self.found, None, None, None, self.reporter.sorted)
+
+    def _overridden_figures(self, said: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
+        """The lines of figures that hold for the file as written, and not with the overrides."""
+        failed = failed_expectations(said)
+        if not (failed and self.changes):
+            return set()
+        as_written = self._begin_again(assembled, ())
+        try:
+            written = as_written.conclude(as_written.check(as_written.elaborate(assembled)))
+        except RecursionError:
+            return set()
+        return failed - failed_expectations(written.diagnostics) if written.valid and written.network else set()
+
+    def _recompile(self, assembled: Assembled) -> Recompile:
+        """Elaborates the statements with other overrides, of which nothing is said."""
+
+        def recompile(changes: Sequence[Override]) -> Network | None:
+            other = self._begin_again(assembled, changes, variant=True)
+            in_dialect = self.found.dialect is not None  # which is read otherwise where its neurons are given
+            made = other.elaborate(other.assemble(other.parse()) if in_dialect else assembled).made
+            return made.network if made.whole else None
+
+        return recompile
+
+    def _begin_again(self, assembled: Assembled, changes: Sequence[Override], *, variant: bool = False) -> _FrontEnd:
+        """The stages after the assembly, with other overrides and a report of their own."""
+        reporter = Reporter(self.reporter.limits, [*assembled.diagnostics])
+        return _FrontEnd(self.found, changes, reporter, variant=variant)
 
 
-def _run_stages(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
-) -> Compilation:
-    document, stated, assembly, made = _elaborated(found, changes, diagnostics, bounds, variant=variant)
-    network = made.network
-    if network is not None:
-        check_inputs(network, stated, diagnostics)
-        diagnostics.extend(check(network, whole=made.whole))
-        lines = _only_written(found, changes, diagnostics, bounds)
-        if lines:
-            network = downgrade_to_notes(lines, network, assembly, changes, diagnostics)
-        if made.whole:
-            check_reach(network, made.named, changes, assembly.body, partial(_recompiled, found, bounds), diagnostics)
-        if made.whole and not diagnostics.errors:
-            _check_memory(network, assembly, diagnostics)
-    asked = read_study_section(assembly.study, diagnostics) if assembly.study else Study()
-    whole = made.whole and not (variant or asked.variants or changes)  # what is allowed is what the file itself gives
-    assembly.allowed = apply_allow_lines(diagnostics, assembly.allowed, whole=whole)
-    return Compilation(found, document, assembly, network, diagnostics.sorted, asked, made.visits)
-
-
-def _elaborated(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits, *, variant: bool
-) -> tuple[Document, Inputs, Assembly, Elaboration]:
-    """A text with overrides put over it, up to its network."""
-    document, stated = _parsed(found, changes, diagnostics, bounds)
-    assembly = _with_used(document, found, diagnostics, bounds)
-    if variant:
-        assembly.figures.clear()
-    apply_overrides(assembly, changes, diagnostics, bounds, shipped_blocks())
-    beside = SiblingBlocks(found.file, bounds.source_bytes) if found.file else None
-    made = elaborate(assembly, document, Context(found.name, shipped_blocks(), bounds, beside), diagnostics)
-    return document, stated, assembly, made
-
-
-def _recompiled(found: SpecSource, bounds: Limits, changes: Sequence[Override]) -> Network | None:
-    """The whole network of a text with other overrides, of which nothing is said."""
-    *_, made = _elaborated(found, changes, Diagnostics(), bounds, variant=True)
-    return made.network if made.whole else None
-
-
-def _only_written(
-    found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits
-) -> set[Span]:
-    """The lines of figures that hold for the file as written, and not with the changes."""
-    lines = failed_expectations(diagnostics)
-    if not (lines and changes):
-        return set()
-    written = run_front_end(found, (), Diagnostics(), bounds)
-    return lines - failed_expectations(written.diagnostics) if written.valid and written.network else set()
-
-
-def _parsed(found: SpecSource, changes: Sequence[Override], diagnostics: Diagnostics, bounds: Limits) -> Parsed:
-    """The tree of a text, whatever it is written in, and what it states of the inputs of its layers."""
-    if found.dialect is None:
-        return (parse_compact if found.compact else parse)(found.source, diagnostics, bounds), ()
-    neuron = any(change.key == "neuron" for change in changes)
-    translation = translate(found.source, found.dialect, diagnostics, bounds, neuron=neuron)
-    return translation.document, translation.inputs
-
-
-def _check_memory(network: Network, assembly: Assembly, diagnostics: Diagnostics) -> None:
-    """Whether a training step can be made to fit into the memory that the recipe allows."""
+def _check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
+    """Complains of a training step that cannot be made to fit into the memory that the recipe allows."""
     least, section, recipe = memory_shortage(network), assembly.sections.get("train"), network.recipe
     if least is None or section is None or recipe is None:
         return
@@ -217,4 +329,4 @@ def _check_memory(network: Network, assembly: Assembly, diagnostics: Diagnostics
     batch = f"{recipe.batch} sample{'s' if recipe.batch > 1 else ''}"
     message = f"a training step on {batch} takes {format_bytes(least)} at the least, more than {recipe.memory}"
     hint = "allow more, or make 'batch' smaller and 'accumulate' larger"
-    diagnostics.report("memory-too-small", message, span, help=hint)
+    yield Diagnostic("memory-too-small", Severity.ERROR, message, span, help=hint)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TypedDict
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.printed_values import format_value
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 
 
 class Options(TypedDict, total=False):
@@ -58,9 +59,9 @@ def overrides(options: Options) -> list[Override]:
     return found
 
 
-def limits(options: Options, diagnostics: Diagnostics) -> Limits:
-    """The limits in force; unknown names and bad values are reported."""
-    result = Limits()
+def limits(options: Options) -> Reported[Limits]:
+    """The limits in force, and which names and values of limits are wrong."""
+    result, found = Limits(), list[Diagnostic]()
     names = {item.name.removesuffix("_bytes"): item.name for item in fields(Limits)}
     for name, value in (options.get("limit") or {}).items():
         source = Source(f"--limit {name}", str(value))
@@ -68,10 +69,12 @@ def limits(options: Options, diagnostics: Diagnostics) -> Limits:
         attribute = names.get(name)
         if attribute is None:
             hint = did_you_mean(name, names) or f"limits: {', '.join(names)}"
-            diagnostics.report("unknown-setting", f"there is no limit '{name}'", span, help=hint)
+            message = f"there is no limit '{name}'"
+            found.append(Diagnostic("unknown-setting", Severity.ERROR, message, span, help=hint))
         elif type(value) is not int or not 1 <= value <= LIMIT_CEILINGS[attribute]:
             message = f"the limit '{name}' must be a whole number from 1 to {LIMIT_CEILINGS[attribute]:,}"
-            diagnostics.report("invalid-argument", message, span, label=f"got {value}"[:40])
+            label = f"got {value}"[:40]
+            found.append(Diagnostic("invalid-argument", Severity.ERROR, message, span, label=label))
         else:
             result = replace(result, **{attribute: value})
-    return result
+    return Reported(result, tuple(found))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.network import Network
@@ -22,15 +22,10 @@ Recompile = Callable[[Sequence[Override]], Network | None]
 """The network of the same text with other overrides; None where there is none."""
 
 
-def check_reach(  # noqa: PLR0913 -- what was asked, what came of it, and where to report
-    network: Network,
-    named: Sequence[int],
-    changes: Sequence[Override],
-    body: Body | None,
-    recompile: Recompile,
-    diagnostics: Diagnostics,
-) -> None:
-    """Reports a ``neuron`` that reaches only some of the file's neurons, and a ``neuron`` or ``join`` without effect.
+def check_reach(
+    network: Network, named: Sequence[int], changes: Sequence[Override], body: Body | None, recompile: Recompile
+) -> Iterator[Diagnostic]:
+    """Complains of a ``neuron`` that reaches only some of the file's, and of a ``neuron`` or ``join`` without effect.
 
     A body may name its neurons, as strings in papers do. Where the file's ``neuron`` line says the same, nothing tells
     which of the two was meant, and with another neuron the network would be a mixture that nobody asked for.
@@ -41,7 +36,6 @@ def check_reach(  # noqa: PLR0913 -- what was asked, what came of it, and where 
         changes: The overrides.
         body: The expression, with the overrides.
         recompile: Compiles the text with some of the overrides.
-        diagnostics: Where to report.
     """
     neurons, others = _parted("neuron", changes)
     wanted = network.settings.neuron
@@ -50,15 +44,15 @@ def check_reach(  # noqa: PLR0913 -- what was asked, what came of it, and where 
         before = recompile(others)
         left = [] if before is None else _left(network, before, named, changes)
         if left:
-            _report_left(left, len(ours), neurons, body, diagnostics)
+            yield _describe_left(left, len(ours), neurons, body)
         elif before is not None and _idle(wanted, before.settings.neuron, ours, _ops(before, Activation)):
-            _report_idle(neurons, OWN_NEURON, ours, diagnostics)
+            yield _describe_idle(neurons, OWN_NEURON, ours)
     joins, others = _parted("join", changes)
     if joins and network.settings.join not in _ops(network, Join):
         before = recompile(others)
         ours = _ops(network, Join)
         if before is not None and _idle(network.settings.join, before.settings.join, ours, _ops(before, Join)):
-            _report_idle(joins, OWN_JOIN, ours, diagnostics)
+            yield _describe_idle(joins, OWN_JOIN, ours)
 
 
 def _parted(key: str, changes: Sequence[Override]) -> tuple[list[Override], list[Override]]:
@@ -86,14 +80,13 @@ def _ops(network: Network, family: type[Op]) -> list[Op]:
     return [node.op for node in network if isinstance(node.op, family)]
 
 
-def _report_left(
-    left: Sequence[Node], count: int, neurons: Sequence[Override], body: Body | None, diagnostics: Diagnostics
-) -> None:
+def _describe_left(left: Sequence[Node], count: int, neurons: Sequence[Override], body: Body | None) -> Diagnostic:
     names = [node.name for node in left[:MAX_NAMES]]
     more = f" and {len(left) - MAX_NAMES} more" if len(left) > MAX_NAMES else ""
     reached = f"{count - len(left)} of {count} neurons"
-    diagnostics.report(
+    return Diagnostic(
         "neuron-not-reached",
+        Severity.ERROR,
         f"{_typed(neurons)} reaches {reached}: the text names {', '.join(names)}{more} itself",
         left[0].span,
         label=f"stays {left[0].op.kind}",
@@ -117,19 +110,20 @@ def _advice(left: Sequence[Node], body: Body | None) -> str:
     return f"write {OWN_NEURON} in place of {_kinds(left)}, in a copy of the file if it is not yours"
 
 
-def _report_idle(changes: Sequence[Override], meant: str, ops: Sequence[Op], diagnostics: Diagnostics) -> None:
+def _describe_idle(changes: Sequence[Override], meant: str, ops: Sequence[Op]) -> Diagnostic:
     """Says that nothing in the network is what the overrides give a meaning to."""
     kinds = ", ".join(dict.fromkeys(op.kind for op in ops))
     advice = f", or give a body or a block that says {meant}"
-    _warn(changes, f"nothing in the network is '{meant}'", f"it says {kinds}" if ops else "", advice, diagnostics)
+    label = f"it says {kinds}" if ops else ""
+    return _without_effect(changes, f"nothing in the network is '{meant}'", label, advice)
 
 
-def _warn(changes: Sequence[Override], why: str, label: str, advice: str, diagnostics: Diagnostics) -> None:
-    diagnostics.report(
+def _without_effect(changes: Sequence[Override], why: str, label: str = "", advice: str = "") -> Diagnostic:
+    return Diagnostic(
         "override-without-effect",
+        Severity.WARNING,
         f"{_typed(changes)} changes nothing: {why}",
         changes[0].place,
-        severity=Severity.WARNING,
         label=label,
         help=f"leave it out{advice}",
     )
@@ -148,20 +142,17 @@ def _inside(span: Span, other: Span) -> bool:
     return span.source == other.source and other.start <= span.start and span.end <= other.end
 
 
-def check_variants(
-    changes: Sequence[Override], variants: Sequence[Sequence[Override]], diagnostics: Diagnostics
-) -> None:
-    """Reports overrides that every variant of a study replaces by its own.
+def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Override]]) -> Iterator[Diagnostic]:
+    """Complains of overrides that every variant of a study replaces by its own.
 
     Args:
         changes: What was put over the file.
         variants: What each variant puts over that.
-        diagnostics: Where to report.
     """
     for change in changes:
         if variants and all(any(_replaces(other, change) for other in variant) for variant in variants):
             head = next(other.key for other in variants[0] if _replaces(other, change))
-            _warn([change], f"every variant of the study sets '{head}' itself", "", "", diagnostics)
+            yield _without_effect([change], f"every variant of the study sets '{head}' itself")
 
 
 def _replaces(other: Override, change: Override) -> bool:

@@ -1,91 +1,93 @@
-"""Filters over the finished report: ``allow`` lines, and expectations of a file that an option has changed."""
+"""Filters of a report: what ``allow`` lines allow, and figures that hold only without an override."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
 from sewdsl.checks.expectation import compute_quantity
-from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity
-from sewdsl.elaborate import Assembly, Override
+from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.elaborate import Override
 from sewdsl.elaborate.assembly import SECTIONS
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
+from sewdsl.reporter import Reported
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Allow
 
 
-def apply_allow_lines(diagnostics: Diagnostics, allowed: Sequence[Allow], *, whole: bool) -> list[Allow]:
-    """Takes away the warnings and notes that are allowed, and complains of lines that allow nothing.
+def apply_allow_lines(
+    said: Sequence[Diagnostic], allowed: Sequence[Allow], *, whole: bool
+) -> Reported[tuple[Allow, ...]]:
+    """What was said without the warnings and notes that are allowed, but with complaints of lines that allow nothing.
 
     Args:
-        diagnostics: What was said; errors stay.
+        said: All that was said; errors stay.
         allowed: The lines.
         whole: Whether all was said that could be: only then is it known that a line allows nothing.
 
     Returns:
         The lines that took something back.
     """
-    codes = {line.code.text for line in allowed}
-    kept = [d for d in diagnostics.found if d.severity is Severity.ERROR or d.code not in codes]
-    said = {d.code for d in diagnostics.found if d.severity is not Severity.ERROR}
-    errors = {d.code for d in kept}
-    diagnostics.found[:] = kept
+    lines = {line.code.text for line in allowed}
+    kept = [d for d in said if d.severity is Severity.ERROR or d.code not in lines]
+    allowable = {d.code for d in said if d.severity is not Severity.ERROR}
+    used = tuple(line for line in allowed if line.code.text in allowable)
+    return Reported(used, (*kept, *_check_lines(kept, allowable, allowed, whole=whole)))
+
+
+def _check_lines(
+    kept: Sequence[Diagnostic], allowable: set[str], allowed: Sequence[Allow], *, whole: bool
+) -> Iterator[Diagnostic]:
+    """Complains of lines that are written twice, give no reason, or allow nothing."""
+    lines, errors = {line.code.text for line in allowed}, {d.code for d in kept}
     seen: set[str] = set()
     for line in allowed:
         code = line.code.text
         if code in seen:
-            diagnostics.report("duplicate-setting", f"'allow {code}' is written twice", line.span, help="keep one")
+            message = f"'allow {code}' is written twice"
+            yield Diagnostic("duplicate-setting", Severity.ERROR, message, line.span, help="keep one")
         seen.add(code)
         if not line.reason.text.strip():
-            message = f"'allow {code}' gives no reason"
-            hint = 'say why in quotes, e.g. "as in Fig. 6"'
-            diagnostics.report("invalid-argument", message, line.reason.span, help=hint)
-        elif whole and code not in said:
-            near = advice(code, sorted(said - codes), line.code.span, "take the line out")
+            message, hint = f"'allow {code}' gives no reason", 'say why in quotes, e.g. "as in Fig. 6"'
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, line.reason.span, help=hint)
+        elif whole and code not in allowable:
+            near = advice(code, sorted(allowable - lines), line.code.span, "take the line out")
             if code in errors:
                 near = {"help": "an error cannot be allowed; fix it", "fixes": ()}
             message = f"no warning '{code}' is given here"
-            diagnostics.report("unused-allow", message, line.span, severity=Severity.WARNING, **near)
-    return [line for line in allowed if line.code.text in said]
+            yield Diagnostic("unused-allow", Severity.WARNING, message, line.span, **near)
 
 
 STALE_FIGURE_CODES = ("expectation-failed", "claim-differs")
 """What is said of a figure that is not the network's."""
 
 
-def failed_expectations(diagnostics: Iterable[Diagnostic]) -> set[Span]:
+def failed_expectations(said: Iterable[Diagnostic]) -> set[Span]:
     """The lines whose figures are not those of the network."""
-    return {said.span for said in diagnostics if said.code in STALE_FIGURE_CODES}
+    return {one.span for one in said if one.code in STALE_FIGURE_CODES}
 
 
 def downgrade_to_notes(
-    lines: set[Span], network: Network, assembly: Assembly, changes: Sequence[Override], diagnostics: Diagnostics
-) -> Network:
-    """Notes of figures that they are no longer this network's, which is no error.
+    said: Iterable[Diagnostic], lines: set[Span], network: Network, changes: Sequence[Override]
+) -> Iterator[Diagnostic]:
+    """What was said, with notes in place of complaints about figures that hold without the overrides.
 
     Args:
+        said: What the rules say of the network.
         lines: Those of figures that hold for the file as written, and not with the changes.
         network: With the changes.
-        assembly: Loses the lines.
         changes: What the user has put over the file.
-        diagnostics: Has what was said of the lines, in place of which there is a note.
-
-    Returns:
-        The network without these figures.
     """
-    diagnostics.found[:] = [d for d in diagnostics.found if not (d.span in lines and d.code in STALE_FIGURE_CODES)]
+    yield from (one for one in said if not (one.span in lines and one.code in STALE_FIGURE_CODES))
     put = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]
     for figure in network.expectations:
         if figure.span in lines:
             value = compute_quantity(network, figure.quantity)
             shown = f"{value:,}" if isinstance(value, int) else value
-            diagnostics.report(
+            yield Diagnostic(
                 "figure-overridden",
+                Severity.NOTE,
                 f"{figure.quantity}: {figure.value} holds for the file as written; with {' '.join(put)} it is {shown}",
                 figure.span,
-                severity=Severity.NOTE,
                 label=f"computed: {shown}",
             )
-    assembly.figures = [figure for figure in assembly.figures if figure.span not in lines]
-    return replace(network, expectations=tuple(f for f in network.expectations if f.span not in lines))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.dialects import Conventions
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.file_kinds import similar_siblings
@@ -14,11 +14,12 @@ from sewdsl.elaborate.name_suggestions import Meanings
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
 from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.ops import find as find_kind
 from sewdsl.paths import is_file, is_folder, is_link, is_there
+from sewdsl.reporter import Reported
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 
 _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""
@@ -55,18 +56,21 @@ class SpecSource:
         """Whether it is a bare expression rather than a file."""
         return self.file is None and not _STATEMENT.search(self.source.text)
 
-    def spoken(self, dialect: Conventions | None, diagnostics: Diagnostics) -> SpecSource:
-        """The same text, to be read in a dialect; that it has statements, which no dialect has, is reported."""
+    def in_dialect(self, dialect: Conventions | None) -> Reported[SpecSource]:
+        """The same text, to be read in a dialect; it may have no statements, which no dialect has."""
         found = _STATEMENT.search(self.source.text) if dialect else None
-        if found is not None:
-            diagnostics.report(
-                "other-notation",
-                f"'{self.source.name}' is a file in sewdsl's own language, not in a dialect",
-                Span(self.source, found.start(), found.end() - 1),
-                label="a statement of ours",
-                help="leave out --dialect",
-            )
-        return replace(self, dialect=dialect)
+        same = replace(self, dialect=dialect)
+        if found is None:
+            return Reported(same)
+        statement = Diagnostic(
+            "other-notation",
+            Severity.ERROR,
+            f"'{self.source.name}' is a file in sewdsl's own language, not in a dialect",
+            Span(self.source, found.start(), found.end() - 1),
+            label="a statement of ours",
+            help="leave out --dialect",
+        )
+        return Reported(same, (statement,))
 
 
 def shipped_networks() -> dict[str, Path]:
@@ -75,15 +79,14 @@ def shipped_networks() -> dict[str, Path]:
 
 
 def find_source(
-    spec: str | Path | Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS, *, dialect: bool = False
-) -> SpecSource | None:
-    """The text that a spec names; None where there is none, which is reported.
+    spec: str | Path | Source, limits: Limits = DEFAULT_LIMITS, *, dialect: bool = False
+) -> SpecSource | Diagnostic:
+    """The text that a spec names, or what is said where it names none.
 
     A file of that name comes first, then a shipped network, then the string itself. A source is taken as it is.
 
     Args:
         spec: What the user gave.
-        diagnostics: Where to report.
         limits: Of a file.
         dialect: Whether a string may be in another language, of whose words nothing is known here.
     """
@@ -92,40 +95,36 @@ def find_source(
     text = str(spec)
     path = Path(text)
     if isinstance(spec, Path) or _looks_like_path(text):
-        return _read(path, spec, text, diagnostics, limits)
+        return _read(path, spec, text, limits)
     known = shipped_networks()
     if text in known:
-        return _read(known[text], spec, f"{text}.net", diagnostics, limits)
-    if _is_missing(text, diagnostics, dialect=dialect):
-        return None
-    return SpecSource(Source("<string>", text), None, "network")
+        return _read(known[text], spec, f"{text}.net", limits)
+    return _check_missing(text, dialect=dialect) or SpecSource(Source("<string>", text), None, "network")
 
 
-def _is_missing(text: str, diagnostics: Diagnostics, *, dialect: bool) -> bool:
-    """Reports a string that is no notation, but the name of a file, a run or a network that is not there."""
+def _check_missing(text: str, *, dialect: bool) -> Diagnostic | None:
+    """What is said of a string that is no notation, but the name of a file, a run or a network that is not there."""
     if not _NAME.fullmatch(text) or len(text) > MAX_NAME_LENGTH:
-        return False
+        return None
     vocabulary = Vocabulary(library=shipped_blocks())
     words = text.split("-")
     if all(map(vocabulary.complete, words)):
-        return False
+        return None
     cutoff = 0.6 if "-" in text else 0.8  # a word alone is more often a layer
     near = nearest_name(text, shipped_networks(), cutoff)
     file = similar_siblings(Path(f"{text}.net"), lambda other: other.suffix == ".net" and other.is_file(), cutoff)
     run = similar_siblings(RUNS / text, lambda other: is_file(other / "spec.net"))
     if file is not None:
-        _missing(text, f"there is no '{text}'", f"did you mean '{file}'?", diagnostics)
-    elif run is not None and run.name == text:
-        _missing(text, f"there is no '{text}'", f"did you mean the run '{run}'?", diagnostics)
-    elif near is not None:
+        return _missing(text, f"there is no '{text}'", f"did you mean '{file}'?")
+    if run is not None and run.name == text:
+        return _missing(text, f"there is no '{text}'", f"did you mean the run '{run}'?")
+    if near is not None:
         hint = f"did you mean '{near}'? 'sewdsl nets' lists all"
-        _missing(text, f"no network '{text}' is shipped", hint, diagnostics)
-    elif not (dialect or words[0].isdigit() or any(_may_be_layer(word, vocabulary) for word in words)):
+        return _missing(text, f"no network '{text}' is shipped", hint)
+    if not (dialect or words[0].isdigit() or any(_may_be_layer(word, vocabulary) for word in words)):
         hint = f"did you mean the run '{run}'?" if run else "'sewdsl nets' lists networks, 'sewdsl nets --kinds' layers"
-        _missing(text, f"there is no file, run, network or layer '{text}'", hint, diagnostics)
-    else:
-        return False
-    return True
+        return _missing(text, f"there is no file, run, network or layer '{text}'", hint)
+    return None
 
 
 def _may_be_layer(word: str, vocabulary: Vocabulary) -> bool:
@@ -145,14 +144,13 @@ def _looks_like_path(text: str) -> bool:
     )  # such as the folder of a run of that name
 
 
-def _read(path: Path, spec: str | Path, shown: str, diagnostics: Diagnostics, limits: Limits) -> SpecSource | None:
+def _read(path: Path, spec: str | Path, shown: str, limits: Limits) -> SpecSource | Diagnostic:
     try:
-        text = read_text(path, shown, _nowhere(shown), diagnostics, limits)
+        text = read_text(path, shown, _nowhere(shown), limits)
     except OSError as error:
         hint = _hint(path, known=isinstance(spec, str))
-        _missing(shown, f"cannot read '{shown}': {error.strerror}", hint, diagnostics)
-        return None
-    return None if text is None else SpecSource(Source(shown, text), path, path.stem)
+        return _missing(shown, f"cannot read '{shown}': {error.strerror}", hint)
+    return text if isinstance(text, Diagnostic) else SpecSource(Source(shown, text), path, path.stem)
 
 
 def _hint(path: Path, *, known: bool) -> str:
@@ -176,8 +174,8 @@ def _files_in(folder: Path) -> str:
     return f"give one of its files: {', '.join(found[:3])}{', …' if found[3:] else ''}" if found else "give a .net file"
 
 
-def _missing(shown: str, message: str, hint: str, diagnostics: Diagnostics) -> None:
-    diagnostics.report("spec-not-found", message, _nowhere(shown), help=hint)
+def _missing(shown: str, message: str, hint: str) -> Diagnostic:
+    return Diagnostic("spec-not-found", Severity.ERROR, message, _nowhere(shown), help=hint)
 
 
 def _nowhere(name: str) -> Span:

@@ -16,7 +16,7 @@ from sewdsl.draw.scene import Direction
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import mermaid
 from sewdsl.ir.network import Network
-from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.limits import DEFAULT_LIMITS
 
 RenderedFormat = Literal["svg", "png"]
 

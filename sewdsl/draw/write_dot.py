@@ -12,7 +12,7 @@ from sewdsl.draw.picture_items import Unfolded, Wiring, picture_items
 from sewdsl.draw.placement import lay_out
 from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame
 from sewdsl.ir.network import Network
-from sewdsl.syntax.limits import DEFAULT_LIMITS, raise_limit_help
+from sewdsl.limits import DEFAULT_LIMITS, raise_limit_help
 
 if TYPE_CHECKING:
     import graphviz

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.lexicon import CLOSERS, CONTINUATION_TOKENS, OPENERS
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import Lines, statements
 from sewdsl.syntax.tree import Document, SyntaxNode
@@ -111,7 +110,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
     text = None
     if tokens and tokens[-1].type == "UNTERMINATED":
         text = str(tokens.pop())[1:]
-    lines = statements(tokens, match_brackets(before, tokens, Diagnostics(), DEFAULT_LIMITS))
+    lines = statements(tokens, match_brackets(before, tokens))
     open_ = [token.type for token in tokens if token.type != "COMMENT"]
     fresh = bool(open_) and open_[-1] == "NEWLINE"
     begin = offset - len(text) if text is not None else offset

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from sewdsl.compiler.front_end import Compilation, parse_and_assemble, run_front_end
 from sewdsl.compiler.spec import SpecSource
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import sort_diagnostics
 from sewdsl.editing.cursor import walk_syntax
 from sewdsl.elaborate import Expansion
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import Lines, statements
 from sewdsl.syntax.tree import BlockDefinition, Call, Document
@@ -60,7 +60,7 @@ class EditorView:
     @cached_property
     def statements(self) -> list[Lines]:
         """The tokens of each statement, those with errors too; none of a text that is too long."""
-        return statements(self.tokens, match_brackets(self.source, self.tokens, Diagnostics(), DEFAULT_LIMITS))
+        return statements(self.tokens, match_brackets(self.source, self.tokens))
 
     @cached_property
     def named(self) -> list[BlockDefinition | Call]:
@@ -105,14 +105,15 @@ def compile_for_editor(
         limits: How large it may become.
     """
     found = SpecSource(Source(name, text), file, _stem(file), reach=reach)
-    return EditorView(found.source, file, run_front_end(found, (), Diagnostics(), limits), reach)
+    return EditorView(found.source, file, run_front_end(found, (), limits), reach)
 
 
 def resolve_names(text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK) -> EditorView:
     """The same without a network: enough to see which names mean what, in a few milliseconds."""
-    found, diagnostics = SpecSource(Source(name, text), file, _stem(file), reach=reach), Diagnostics()
-    document, assembly = parse_and_assemble(found, diagnostics, DEFAULT_LIMITS)
-    return EditorView(found.source, file, Compilation(found, document, assembly, None, diagnostics.sorted), reach)
+    found = SpecSource(Source(name, text), file, _stem(file), reach=reach)
+    read = parse_and_assemble(found, DEFAULT_LIMITS)
+    said = sort_diagnostics(read.diagnostics)
+    return EditorView(found.source, file, Compilation(found, read.parsed.document, read.assembly, None, said), reach)
 
 
 def _stem(file: Path | None) -> str:

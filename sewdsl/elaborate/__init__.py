@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.block_definitions import check_shadowed_blocks
 from sewdsl.elaborate.budget import Budget
@@ -24,8 +23,8 @@ from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ops.input import Input
-from sewdsl.syntax.limits import Limits
-from sewdsl.syntax.tree import BlockDefinition, Body, Document, Number, Size, Text, Value
+from sewdsl.reporter import Reporter
+from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Document, Expect, Number, Size, Value
 
 __all__ = [
     "Assembly",
@@ -51,16 +50,12 @@ class Context:
     Attributes:
         name: The network's name unless the file says one.
         library: Blocks that every file may call, by name without white space.
-        limits: How large it may become.
         beside: What lies next to the file; None for a string.
-        budget: How much work it may make; None: as much as the limits allow.
     """
 
     name: str
     library: Mapping[str, BlockDefinition]
-    limits: Limits
     beside: SiblingBlocks | None = None
-    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -81,104 +76,101 @@ class Elaboration:
     named: tuple[int, ...] = ()
 
 
-def elaborate(assembly: Assembly, document: Document, context: Context, diagnostics: Diagnostics) -> Elaboration:
-    """The network of an assembly; problems are reported, all of them.
+def elaborate(assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> Elaboration:
+    """The network of an assembly.
 
     A file that neither names a network nor has a body is a library for others to use, and no problem.
+
+    Args:
+        assembly: The statements.
+        document: The file's own tree.
+        context: What surrounds it.
+        reporter: Gets all that is wrong, knows what was wrong before, and how large the network may become.
     """
-    header = HeaderReader(assembly, diagnostics)
-    settings = header.settings()
-    vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside, assembly.whole)
-    check_shadowed_blocks(assembly.blocks, context.library, diagnostics)
-    budget = context.budget or Budget.of(context.limits)
-    body, train = assembly.body, assembly.sections.get("train")
-    if body is None:
-        _no_body(assembly, document, diagnostics)
-        check_uncalled_blocks(assembly.own, vocabulary, header, diagnostics, context.limits, budget)
-        if train is not None:
-            read_train_section(train, diagnostics, library=True)
-        return Elaboration(None, whole=False)
-    builder = NodeBuilder()
-    complete = _walk(body, settings, header, vocabulary, builder, diagnostics, context.limits, budget)
-    if "input" not in {*assembly.settings, *assembly.unread} and not _nothing_known(builder, diagnostics):
-        _missing_input(body, diagnostics)
-    whole = complete and not diagnostics.errors
-    uncalled = [name for name in assembly.own if name not in builder.called]
-    check_uncalled_blocks(uncalled, vocabulary, header, diagnostics, context.limits, budget)
-    how = read_train_section(train, diagnostics) if train is not None else None
-    if settings is None or not builder.nodes:
-        return Elaboration(None, whole=False)
-    nodes = builder.settled() if complete else tuple(builder.nodes)
-    network = Network(header.name(context.name), nodes, len(nodes) - 1, settings, how, _figures(assembly))
-    return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
+    return _Elaborator(assembly, document, context, reporter).elaborate()
 
 
-def _no_body(assembly: Assembly, document: Document, diagnostics: Diagnostics) -> None:
-    """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
-    empty = not (assembly.settings or assembly.blocks or assembly.sections)
-    if diagnostics.errors or not (empty or "network" in assembly.settings or assembly.figures):
-        return
-    diagnostics.report("missing-body", "there is no network in this file", document.span, help="add 'body …'")
+class _Elaborator:
+    """What all steps of one elaboration share."""
+
+    def __init__(self, assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> None:
+        self.assembly, self.document, self.context, self.reporter = assembly, document, context, reporter
+        self.header, self.builder = HeaderReader(assembly, reporter), NodeBuilder()
+        self.vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside, assembly.whole)
+        self.budget = Budget.of(reporter.limits)
+
+    def elaborate(self) -> Elaboration:
+        """The network, what became of each item, and whether it is whole."""
+        assembly, builder = self.assembly, self.builder
+        settings = self.header.settings()
+        self.reporter.extend(check_shadowed_blocks(assembly.blocks, self.context.library))
+        train = assembly.sections.get("train")
+        if assembly.body is None:
+            self._check_no_body()
+            self._check_uncalled(assembly.own)
+            if train is not None:
+                self.reporter.take(read_train_section(train, library=True))
+            return Elaboration(None, whole=False)
+        complete = self._walk(assembly.body, settings)
+        if "input" not in {*assembly.settings, *assembly.unread} and not self._nothing_known():
+            hint = "add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128"
+            span = assembly.body.expression.span
+            self.reporter.report("missing-input", "the input's shape is not known", span, help=hint)
+        whole = complete and not self.reporter.errors
+        self._check_uncalled(name for name in assembly.own if name not in builder.called)
+        recipe = self.reporter.take(read_train_section(train)) if train is not None else None
+        if settings is None or not builder.nodes:
+            return Elaboration(None, whole=False)
+        nodes = builder.settled() if complete else tuple(builder.nodes)
+        name, figures = self.header.name(self.context.name), tuple(map(_expectation, assembly.figures))
+        network = Network(name, nodes, len(nodes) - 1, settings, recipe, figures)
+        return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
+
+    def _check_uncalled(self, names: Iterable[str]) -> None:
+        limits = self.reporter.limits
+        self.reporter.extend(check_uncalled_blocks(names, self.vocabulary, self.header, limits, self.budget))
+
+    def _check_no_body(self) -> None:
+        """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
+        assembly = self.assembly
+        empty = not (assembly.settings or assembly.blocks or assembly.sections)
+        if self.reporter.errors or not (empty or "network" in assembly.settings or assembly.figures):
+            return
+        message, span = "there is no network in this file", self.document.span
+        self.reporter.report("missing-body", message, span, help="add 'body …'")
+
+    def _nothing_known(self) -> bool:
+        """Whether a body has unknown names only: then it is hardly a network, and its input is no matter."""
+        return not self.builder.understood and any(said.code == "unknown-name" for said in self.reporter.found)
+
+    def _walk(self, body: Body, settings: Settings | None) -> bool:
+        """Makes the nodes; whether the last one represents the whole body."""
+        expected, limit = NodeCounter(self.vocabulary.blocks).sequence(body.expression), self.reporter.limits.nodes
+        if expected > limit:
+            self.reporter.report(
+                "network-too-large",
+                f"the network would have {expected:,} nodes, but the limit is {limit:,}",
+                body.expression.span,
+                help="raise it with --limit nodes=N",
+            )
+            return False
+        neuron = settings.neuron if settings else self.header.neuron()
+        frame = CallFrame(settings.join if settings else self.header.join(), neuron, neuron)
+        place = None
+        if settings is not None:
+            source = Input(shape=settings.input, varies=settings.encode == "none")
+            place = self.builder.add("input", source, (), (), body.expression.span)
+        walker = Walker(self.builder, CallResolver(self.vocabulary, neuron, self.reporter), self.budget)
+        try:
+            return walker.sequence(body.expression, place, frame) is not None
+        except ExpansionLimitExceeded:
+            return False
 
 
-def _nothing_known(builder: NodeBuilder, diagnostics: Diagnostics) -> bool:
-    """Whether a body has unknown names only: then it is hardly a network, and its input is no matter."""
-    return not builder.understood and any(found.code == "unknown-name" for found in diagnostics.found)
-
-
-def _missing_input(body: Body, diagnostics: Diagnostics) -> None:
-    diagnostics.report(
-        "missing-input",
-        "the input's shape is not known",
-        body.expression.span,
-        help="add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128",
-    )
-
-
-def _walk(  # noqa: PLR0913 -- everything a walk needs
-    body: Body,
-    settings: Settings | None,
-    header: HeaderReader,
-    vocabulary: Vocabulary,
-    builder: NodeBuilder,
-    diagnostics: Diagnostics,
-    limits: Limits,
-    budget: Budget,
-) -> bool:
-    """Makes the nodes; whether the last one represents the whole body."""
-    expected = NodeCounter(vocabulary.blocks).sequence(body.expression)
-    if expected > limits.nodes:
-        diagnostics.report(
-            "network-too-large",
-            f"the network would have {expected:,} nodes, but the limit is {limits.nodes:,}",
-            body.expression.span,
-            help="raise it with --limit nodes=N",
-        )
-        return False
-    neuron = settings.neuron if settings else header.neuron()
-    frame = CallFrame(settings.join if settings else header.join(), neuron, neuron)
-    place = None
-    if settings is not None:
-        source = Input(shape=settings.input, varies=settings.encode == "none")
-        place = builder.add("input", source, (), (), body.expression.span)
-    walker = Walker(builder, CallResolver(vocabulary, neuron, diagnostics), vocabulary, diagnostics, limits, budget)
-    try:
-        return walker.sequence(body.expression, place, frame) is not None
-    except ExpansionLimitExceeded:
-        return False
-
-
-def _figures(assembly: Assembly) -> tuple[Expectation, ...]:
-    def source(figure: object) -> str:
-        text = getattr(figure, "source", None)
-        return text.text if isinstance(text, Text) else ""
-
-    return tuple(
-        Expectation(
-            figure.quantity.text, _text(figure.value), source(figure), not hasattr(figure, "source"), figure.span
-        )
-        for figure in assembly.figures
-    )
+def _expectation(figure: Expect | Claim) -> Expectation:
+    binding = isinstance(figure, Expect)
+    source = figure.source.text if isinstance(figure, Claim) and figure.source is not None else ""
+    return Expectation(figure.quantity.text, _text(figure.value), source, binding, figure.span)
 
 
 def _text(value: Value) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter
+from sewdsl.reporter import Reported
 from sewdsl.source import Span
 
 if TYPE_CHECKING:
@@ -45,51 +46,44 @@ def validate_arguments(  # noqa: PLR0913 -- what, from what, where, and how to s
     what: str,
     given: Mapping[str, GivenArgument],
     span: Span,
-    diagnostics: Diagnostics,
     path: tuple[str, ...] = (),
     said: Collection[str] = (),
-) -> Model | None:
-    """An instance, or None with every problem reported.
+) -> Reported[Model | None]:
+    """An instance, or None with every problem.
 
     Args:
         model: The pydantic class.
         what: What a message calls it, with an article: ``a convolution``.
         given: The arguments by name.
         span: The whole call, for what is missing.
-        diagnostics: Where to report.
         path: The way to the call.
         said: Arguments that are there but wrong, which is said already.
     """
     unknown = [name for name in given if name not in model.model_fields]
+    found: list[Diagnostic] = []
     for name in unknown:
         place, known = given[name].span, ", ".join(model.model_fields) or "none"
-        diagnostics.report(
-            "unknown-argument",
-            f"{what} has no argument '{name}'",
-            place,
-            path=path,
-            **advice(name, model.model_fields, place, f"its arguments: {known}"),
-        )
+        near = advice(name, model.model_fields, place, f"its arguments: {known}")
+        message = f"{what} has no argument '{name}'"
+        found.append(Diagnostic("unknown-argument", Severity.ERROR, message, place, path=path, **near))
     try:
         instance = model.model_validate(
             {name: item.value for name, item in given.items() if name in model.model_fields}
         )
     except ValidationError as error:
-        _report(error, model, what, given, span, diagnostics, path, said)
-        return None
-    return None if unknown or said else instance
+        return Reported(None, (*found, *_describe(error, model, what, given, span, path, said)))
+    return Reported(None if unknown or said else instance, tuple(found))
 
 
-def _report(  # noqa: PLR0913 -- as above
+def _describe(  # noqa: PLR0913 -- as above
     error: ValidationError,
     model: type[BaseModel],
     what: str,
     given: Mapping[str, GivenArgument],
     span: Span,
-    diagnostics: Diagnostics,
     path: tuple[str, ...],
     said: Collection[str],
-) -> None:
+) -> Iterator[Diagnostic]:
     seen = set(said)
     for problem in error.errors(include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
@@ -104,20 +98,19 @@ def _report(  # noqa: PLR0913 -- as above
         ):
             continue  # it is there, misspelled, and that is already said
         if problem["type"] == "missing":
-            diagnostics.report(
-                "missing-argument", f"{what} needs its {name}", span, help=_how_to_give(model, name), path=path
-            )
+            message, hint = f"{what} needs its {name}", _how_to_give(model, name)
+            yield Diagnostic("missing-argument", Severity.ERROR, message, span, help=hint, path=path)
         elif name:
             place = given[name].span if name in given else span
             message, near = f"{letter} of {what} {_must(problem)}", _kinds_like(problem, place)
             if str(problem["input"]).casefold() in {"none", "null"}:
                 near = {"help": "write 'none'", "fixes": ()}
             label = f"got {_shown(problem['input'])}"
-            diagnostics.report("invalid-argument", message, place, label=label, path=path, **near)
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, place, label=label, path=path, **near)
         else:
             message = f"{what}: {problem['msg'].removeprefix('Value error, ')}"
             shown = ", ".join(f"{key}={_shown(item.value)}" for key, item in given.items())
-            diagnostics.report("invalid-argument", message, span, label=f"got {shown}", path=path)
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, label=f"got {shown}", path=path)
 
 
 def argument_name(model: type[BaseModel], name: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_definitions import check_definitions
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import (
     Allow,
@@ -41,7 +41,7 @@ STATEMENTS = ("body", "block", "use", "expect", "claim", "allow", *SECTIONS, STU
 """First words of the other statements."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Assembly:
     """What the statements say; later ones win over those of used files, never over those of the same file.
 
@@ -51,7 +51,7 @@ class Assembly:
         sections: ``train``, by name.
         body: The expression.
         figures: ``expect`` and ``claim`` lines.
-        allowed: ``allow`` lines of the file itself; in the end, those that took something back.
+        allowed: ``allow`` lines of the file itself; of a compiled one, those that took something back.
         own: Names of the blocks of the file itself, used files aside.
         unread: Names of blocks and keys of settings whose statements have syntax errors: nothing is known of them.
         study: The ``study`` section of the file itself.
@@ -59,12 +59,12 @@ class Assembly:
         whole: Whether all used files can be had; if not, what is not known may be in one of them.
     """
 
-    settings: dict[str, Setting] = field(default_factory=dict)
-    blocks: dict[str, BlockDefinition] = field(default_factory=dict)
-    sections: dict[str, Section] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    blocks: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    sections: Mapping[str, Section] = field(default_factory=dict)
     body: Body | None = None
-    figures: list[Expect | Claim] = field(default_factory=list)
-    allowed: list[Allow] = field(default_factory=list)
+    figures: tuple[Expect | Claim, ...] = ()
+    allowed: tuple[Allow, ...] = ()
     own: tuple[str, ...] = ()
     unread: frozenset[str] = frozenset()
     study: Section | None = None
@@ -72,83 +72,99 @@ class Assembly:
     whole: bool = True
 
 
-def assemble(document: Document, diagnostics: Diagnostics, use: Callable[[Use], Assembly | None]) -> Assembly:
-    """Collects the statements of a document.
+def assemble(document: Document, use: Callable[[Use], Assembly | None]) -> Reported[Assembly]:
+    """Collects the statements of a document; says which of them occur twice or mean nothing.
 
     Args:
         document: The tree of the file.
-        diagnostics: Where to report what occurs twice or means nothing.
-        use: Gives the assembly of a used file, or None where it cannot be had (reported).
+        use: Gives the assembly of a used file, or None where it cannot be had.
     """
-    result = Assembly()
+    used = Assembly()
     for statement in document.statements:
         if isinstance(statement, Use):
-            _take_over(result, use(statement), statement.path.text)
-    own = Assembly()
+            used = _take_over(used, use(statement), statement.path.text)
+    own = _Statements()
     for statement in document.statements:
-        _collect(statement, own, diagnostics)
-    check_definitions(own.blocks.values(), diagnostics)
-    result.settings.update(own.settings)
-    result.blocks.update(own.blocks)
-    result.unread = (result.unread | document.unread) - own.blocks.keys()
-    result.study = own.sections.pop(STUDY, None)
-    for name, section in own.sections.items():
-        result.sections[name] = _over(result.sections.get(name), section)
-    result.body, result.figures, result.own = own.body, own.figures, tuple(own.blocks)
-    result.allowed = own.allowed
-    return result
+        own.collect(statement)
+    own.reporter.extend(check_definitions(own.blocks.values()))
+    sections = {name: _over(used.sections.get(name), own.sections[name]) for name in SECTIONS if name in own.sections}
+    assembly = replace(
+        used,
+        settings={**used.settings, **own.settings},
+        blocks={**used.blocks, **own.blocks},
+        sections={**used.sections, **sections},
+        body=own.body,
+        figures=tuple(own.figures),
+        allowed=tuple(own.allowed),
+        own=tuple(own.blocks),
+        unread=(used.unread | document.unread) - own.blocks.keys(),
+        study=own.sections.get(STUDY),
+    )
+    return Reported(assembly, tuple(own.reporter.found))
 
 
-def _take_over(result: Assembly, used: Assembly | None, path: str) -> None:
+def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
     """Adds what a used file gives; where it cannot be had, none of its settings is known."""
     if used is None:
-        result.whole, result.unread = False, result.unread.union(HEADER)
-        return
-    result.settings.update({key: value for key, value in used.settings.items() if key != "network"})
-    result.blocks.update(used.blocks)
-    result.sections.update(used.sections)
-    result.unread |= used.unread
-    result.whole = result.whole and used.whole
-    result.networks += (path,) if used.body is not None else ()
+        return replace(result, whole=False, unread=result.unread.union(HEADER))
+    return replace(
+        result,
+        settings={**result.settings, **{key: value for key, value in used.settings.items() if key != "network"}},
+        blocks={**result.blocks, **used.blocks},
+        sections={**result.sections, **used.sections},
+        unread=result.unread | used.unread,
+        whole=result.whole and used.whole,
+        networks=(*result.networks, path) if used.body is not None else result.networks,
+    )
 
 
-def _collect(statement: Statement, own: Assembly, diagnostics: Diagnostics) -> None:
-    match statement:
-        case Setting(key=key) if key.text not in HEADER:
-            _unknown("setting", key, HEADER, diagnostics)
-        case Setting(key=key):
-            _put(own.settings, key.text, statement, f"'{key.text}' is set", diagnostics)
-        case Section(name=name) if name.text not in (*SECTIONS, STUDY):
-            _unknown("section", name, (*SECTIONS, STUDY), diagnostics)
-        case Section(name=name):
-            _put(own.sections, name.text, statement, f"section '{name.text}' is written", diagnostics)
-        case BlockDefinition(name=name):
-            _put(own.blocks, name.plain or "", statement, f"block '{block_title(statement)}' is defined", diagnostics)
-        case Body():
-            bodies = {} if own.body is None else {"body": own.body}
-            _put(bodies, "body", statement, "'body' is written", diagnostics)
-            own.body = bodies["body"]
-        case Expect() | Claim():
-            own.figures.append(statement)
-        case Allow():
-            own.allowed.append(statement)
-        case Version() | Use():
-            pass
+@dataclass
+class _Statements:
+    """The statements of one file, of each key the first; what is wrong with them is reported."""
 
+    settings: dict[str, Setting] = field(default_factory=dict)
+    blocks: dict[str, BlockDefinition] = field(default_factory=dict)
+    sections: dict[str, Section] = field(default_factory=dict)
+    body: Body | None = None
+    figures: list[Expect | Claim] = field(default_factory=list)
+    allowed: list[Allow] = field(default_factory=list)
+    reporter: Reporter = field(default_factory=Reporter)
 
-def _unknown(what: str, word: Word, known: tuple[str, ...], diagnostics: Diagnostics) -> None:
-    near = advice(word.text, (*known, *STATEMENTS), word.span, f"{what}s: {', '.join(known)}")
-    diagnostics.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)
+    def collect(self, statement: Statement) -> None:
+        match statement:
+            case Setting(key=key) if key.text not in HEADER:
+                self._report_unknown("setting", key, HEADER)
+            case Setting(key=key):
+                self._put(self.settings, key.text, statement, f"'{key.text}' is set")
+            case Section(name=name) if name.text not in (*SECTIONS, STUDY):
+                self._report_unknown("section", name, (*SECTIONS, STUDY))
+            case Section(name=name):
+                self._put(self.sections, name.text, statement, f"section '{name.text}' is written")
+            case BlockDefinition(name=name):
+                self._put(self.blocks, name.plain or "", statement, f"block '{block_title(statement)}' is defined")
+            case Body():
+                bodies = {} if self.body is None else {"body": self.body}
+                self._put(bodies, "body", statement, "'body' is written")
+                self.body = bodies["body"]
+            case Expect() | Claim():
+                self.figures.append(statement)
+            case Allow():
+                self.allowed.append(statement)
+            case Version() | Use():
+                pass
 
+    def _report_unknown(self, what: str, word: Word, known: tuple[str, ...]) -> None:
+        near = advice(word.text, (*known, *STATEMENTS), word.span, f"{what}s: {', '.join(known)}")
+        self.reporter.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)
 
-def _put(table: dict[str, Kept], key: str, statement: Kept, what: str, diagnostics: Diagnostics) -> None:
-    """Keeps the first statement of each key; another is reported."""
-    first = table.setdefault(key, statement)
-    if first is statement:
-        return
-    code = "duplicate-block" if isinstance(statement, BlockDefinition) else "duplicate-setting"
-    span = statement.name.span if isinstance(statement, BlockDefinition) else statement.span
-    diagnostics.report(code, f"{what} twice", span, help=f"the first is in line {first.span.line}")
+    def _put(self, table: dict[str, Kept], key: str, statement: Kept, what: str) -> None:
+        """Keeps the first statement of each key; another is reported."""
+        first = table.setdefault(key, statement)
+        if first is statement:
+            return
+        code = "duplicate-block" if isinstance(statement, BlockDefinition) else "duplicate-setting"
+        span = statement.name.span if isinstance(statement, BlockDefinition) else statement.span
+        self.reporter.report(code, f"{what} twice", span, help=f"the first is in line {first.span.line}")
 
 
 def _over(used: Section | None, own: Section) -> Section:

@@ -7,28 +7,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import GivenArgument
 from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT, default_number
 from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
 from sewdsl.elaborate.suggestions import advice, listed
-from sewdsl.elaborate.values import FormulaError, ValueProblem, evaluate_formula, python_value
+from sewdsl.elaborate.values import ValueReader
 from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
+from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
-
-
-class BlockProblem(Exception):  # noqa: N818 -- not an error of the program
-    """Raised where a call of a block is wrong; the diagnostic is already reported."""
 
 
 def block_title(definition: BlockDefinition) -> str:
@@ -62,8 +58,8 @@ class Binding:
 class BlockCalls:
     """Binds the calls of one text."""
 
-    def __init__(self, default: Activation | None, diagnostics: Diagnostics) -> None:
-        self._default, self._diagnostics = default, diagnostics
+    def __init__(self, default: Activation | None, reporter: Reporter) -> None:
+        self._default, self._reporter = default, reporter
         self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
         self._scopes: dict[tuple[tuple[str, int], ...], int] = {}
 
@@ -105,14 +101,13 @@ class BlockCalls:
             in the definition.
 
         Raises:
-            BlockProblem: an argument is wrong, or the block calls itself; reported.
+            InvalidText: an argument is wrong, or the block calls itself.
         """
         if key in outer.calls:
             chain = " > ".join([*outer.calls[outer.calls.index(key) :], key])
             path = outer.where(call.span.text)
-            raise self._complain(
-                "recursive-block", f"the block calls itself: {chain}", call.span, path, "nothing would end it"
-            )
+            message, hint = f"the block calls itself: {chain}", "nothing would end it"
+            raise self._reporter.refuse("recursive-block", message, call.span, help=hint, path=path)
         channels = before.channels if before is not None else None
         surroundings = (id(call), outer.scope, id(outer.stated), id(outer.join), channels)
         if surroundings not in self._bindings:
@@ -121,7 +116,7 @@ class BlockCalls:
             self._bindings[surroundings] = self._binding(call, definition, outer, before)
         found = self._bindings[surroundings]
         if found == "problem":
-            raise BlockProblem
+            raise InvalidText
         return found
 
     def _binding(
@@ -161,20 +156,15 @@ class BlockCalls:
                 return None  # the definition is wrong, which is reported there
             else:
                 message = f"{block_title(definition)} needs its '{parameter.name}'"
-                raise self._complain(
-                    "missing-argument",
-                    message,
-                    call.span,
-                    path,
-                    f"write {block_title(definition)} ({parameter.name}32)",
-                )
+                hint = f"write {block_title(definition)} ({parameter.name}32)"
+                raise self._reporter.refuse("missing-argument", message, call.span, help=hint, path=path)
         return values
 
     def _whole(self, name: str, given: GivenArgument, path: tuple[str, ...]) -> int:
         if isinstance(given.value, int) and not isinstance(given.value, bool):
             return given.value
         message = f"'{name}' must be a whole number, not '{given.span.text}'"
-        raise self._complain("invalid-argument", message, given.span, path)
+        raise self._invalid(message, given.span, path)
 
     def _family(self, given: GivenArgument | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
         if given is None or isinstance(given.value, family):
@@ -182,7 +172,8 @@ class BlockCalls:
         what = "a join such as ADD" if family is Join else "a neuron such as IF"
         names = sorted(name for name, kind in catalogue().items() if issubclass(kind, family))
         hint = f"known: {', '.join(names)}"
-        raise self._complain("wrong-kind", f"'{given.span.text}' is not {what}", given.span, path, hint)
+        message = f"'{given.span.text}' is not {what}"
+        raise self._reporter.refuse("wrong-kind", message, given.span, help=hint, path=path)
 
     def _arguments(
         self, call: Call, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
@@ -196,48 +187,44 @@ class BlockCalls:
                     known = f"its arguments: {listed([*names, OWN_JOIN, OWN_NEURON])}"
                     message = f"{block_title(definition)} has no argument '{name}'"
                     near = advice(name, names, value.span, known)
-                    self._diagnostics.report("unknown-argument", message, value.span, path=path, **near)
-                    raise BlockProblem
+                    raise self._reporter.refuse("unknown-argument", message, value.span, path=path, **near)
                 if name in given:
-                    raise self._complain("duplicate-argument", f"'{name}' is given twice", value.span, path, "keep one")
+                    message = f"'{name}' is given twice"
+                    raise self._reporter.refuse("duplicate-argument", message, value.span, help="keep one", path=path)
                 given[name] = value
         return given
 
     def _split(
         self, argument: Argument, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
     ) -> Iterator[tuple[str, GivenArgument]]:
-        value = argument.value
+        value, reader = argument.value, ValueReader(self._reporter, path, outer.parameters)
         try:
             if isinstance(value, Interpolation):
-                number = evaluate_formula(value.formula, outer.parameters, self._diagnostics, path)
-                yield argument.name or "", GivenArgument(number, argument.span)
+                yield argument.name or "", GivenArgument(reader.evaluate(value.formula), argument.span)
             elif argument.name is not None:
-                yield argument.name, GivenArgument(self._value(value, outer, path), argument.span)
+                yield argument.name, GivenArgument(self._value(value, reader), argument.span)
             elif isinstance(value, Call) and not value.called:
-                spelled = fill_name(value.name, outer.parameters, self._diagnostics, path)
+                spelled = fill_name(value.name, reader)
                 for piece in split_arguments(spelled.text):
                     yield piece.letter, GivenArgument(piece.value, spelled.at(piece.start, piece.end))
             else:
                 message = f"'{argument.span.text}' is not an argument of {block_title(definition)}"
-                raise self._complain("invalid-argument", message, argument.span, path, _usage(definition))
-        except (FormulaError, ValueProblem) as error:
-            raise BlockProblem from error
+                raise self._invalid(message, argument.span, path, _usage(definition))
         except CompactError as error:
             message = f"'{argument.span.text}' is not an argument of {block_title(definition)}: {error}"
-            raise self._complain("invalid-argument", message, argument.span, path, _usage(definition)) from error
+            raise self._invalid(message, argument.span, path, _usage(definition)) from error
 
-    def _value(self, value: Value, outer: CallFrame, path: tuple[str, ...]) -> Any:
+    def _value(self, value: Value, reader: ValueReader) -> Any:
         """A named argument; a bare neuron of the header's kind takes the header's arguments."""
-        made = python_value(value, self._diagnostics, path, outer.parameters)
+        made = reader.read(value)
         default = self._default
         if isinstance(value, Call) and default is not None and type(made) is type(default):
             own = {argument.name for argument in value.arguments}
             return made.replace(**{name: item for name, item in default if name not in own})
         return made
 
-    def _complain(self, code: str, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> BlockProblem:
-        self._diagnostics.report(code, message, span, path=path, help=hint)
-        return BlockProblem()
+    def _invalid(self, message: str, span: Span, path: tuple[str, ...], hint: str = "") -> InvalidText:
+        return self._reporter.refuse("invalid-argument", message, span, path=path, help=hint)
 
 
 def _usage(definition: BlockDefinition) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.diagnostics import SewdslError
 from sewdsl.elaborate.assembly import assemble
+from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse
@@ -22,9 +23,9 @@ def shipped_blocks() -> Mapping[str, BlockDefinition]:
         SewdslError: the file is damaged.
     """
     path = resource_folder("nets") / "blocks.net"
-    diagnostics = Diagnostics()
-    document = parse(Source("blocks.net", path.read_text(encoding="utf-8")), diagnostics)
-    blocks = assemble(document, diagnostics, lambda _: None).blocks
-    if diagnostics.errors:
-        raise SewdslError(diagnostics)
-    return MappingProxyType(blocks)
+    reporter = Reporter()
+    document = reporter.take(parse(Source("blocks.net", path.read_text(encoding="utf-8"))))
+    blocks = reporter.take(assemble(document, lambda _: None)).blocks
+    if reporter.errors:
+        raise SewdslError(reporter)
+    return MappingProxyType(dict(blocks))

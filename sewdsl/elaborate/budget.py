@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sewdsl.syntax.limits import Limits
+from sewdsl.limits import Limits
 
 FOR_EACH_NODE = 4
 """Steps for each node of the limit; a layer, a join, ``id``, the call of a block or a copy of a repeat takes one."""

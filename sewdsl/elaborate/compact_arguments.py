@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.values import evaluate_formula
+from sewdsl.elaborate.values import ValueReader
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Name, Word
 from sewdsl.syntax.word_parts import NUMBER
@@ -126,13 +125,11 @@ class FilledName:
         return self.pieces[bisect_right(self.pieces, offset, key=itemgetter(0)) - 1]
 
 
-def fill_name(
-    name: Name, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()
-) -> FilledName:
+def fill_name(name: Name, reader: ValueReader) -> FilledName:
     """Puts the values of the interpolations into a name.
 
     Raises:
-        FormulaError: one has no value; it is reported.
+        InvalidText: one has no value.
     """
     text, pieces, gaps = "", [], []
     for part, spaced in zip(name.parts, name.spaced, strict=True):
@@ -140,7 +137,5 @@ def fill_name(
             gaps.append(len(text))
         written = isinstance(part, Word)
         pieces.append((len(text), part.span, written))
-        text += (
-            part.text if isinstance(part, Word) else str(evaluate_formula(part.formula, parameters, diagnostics, path))
-        )
+        text += part.text if isinstance(part, Word) else str(reader.evaluate(part.formula))
     return FilledName(text, tuple(pieces), tuple(gaps), name.span)

@@ -6,21 +6,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sewdsl.diagnostics import Diagnostic, Diagnostics
-from sewdsl.elaborate.block_calls import BlockCalls, BlockProblem
+from sewdsl.diagnostics import Diagnostic
+from sewdsl.elaborate.block_calls import BlockCalls
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
-from sewdsl.elaborate.values import FormulaError, evaluate_formula
-from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
+from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join, Op, ShapeMismatch
 from sewdsl.ops import find
+from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf, Name, Number, Repeat, Sequence
 
 Place = int | None
@@ -36,28 +35,22 @@ class Walker:
 
     Args:
         builder: Gets the nodes.
-        calls: Finds the op of a call.
-        vocabulary: What names mean.
-        diagnostics: Where to report.
-        limits: How large the network may become.
+        calls: Finds the op of a call, knows what names mean, and reports; the limits are its reporter's.
         budget: Where the work is counted; None: as much as the limits allow.
         expanded: Blocks whose expressions need not be walked again; None: a block is walked wherever it is called.
     """
 
-    def __init__(  # noqa: PLR0913 -- all that it works with
+    def __init__(
         self,
         builder: NodeBuilder,
         calls: CallResolver,
-        vocabulary: Vocabulary,
-        diagnostics: Diagnostics,
-        limits: Limits,
         budget: Budget | None = None,
         expanded: set[str] | None = None,
     ) -> None:
-        self._builder, self._calls, self._vocabulary = builder, calls, vocabulary
-        self._blocks = BlockCalls(calls.default, diagnostics)
-        self._diagnostics, self._limits = diagnostics, limits
-        self._budget = budget or Budget.of(limits)
+        self._builder, self._calls, self._vocabulary = builder, calls, calls.vocabulary
+        self._reporter, self._limits = calls.reporter, calls.reporter.limits
+        self._blocks = BlockCalls(calls.default, self._reporter)
+        self._budget = budget or Budget.of(self._limits)
         self._expanded = expanded
         self._nearest: Activation | None = None
         self._unsure = False  # whether an activation may be where something is not understood
@@ -109,18 +102,18 @@ class Walker:
         span = repeat.count.span
         path = frame.where(span.text)
         try:
-            copies = evaluate_formula(repeat.count.formula, frame.parameters, self._diagnostics, path)
-        except FormulaError:
+            copies = self._calls.reader(path, frame).evaluate(repeat.count.formula)
+        except InvalidText:
             return 1
         if copies == 0:
             hint = "repeat at least once"
-            self._diagnostics.report("zero-count", "a repeat of 0 copies", span, help=hint, path=path)
+            self._reporter.report("zero-count", "a repeat of 0 copies", span, help=hint, path=path)
         if copies > self._limits.repeat:
             message, hint = (
                 f"{copies:,} copies, but the limit is {self._limits.repeat:,}",
                 "raise it with --limit repeat=N",
             )
-            self._diagnostics.report("repeat-too-large", message, span, help=hint, path=path)
+            self._reporter.report("repeat-too-large", message, span, help=hint, path=path)
             raise ExpansionLimitExceeded
         return copies
 
@@ -146,7 +139,7 @@ class Walker:
         if kind is not None and issubclass(kind, Join):
             return kind()
         joins = [known for known, k in CATALOGUE.items() if issubclass(k, Join)]
-        self._diagnostics.report(
+        self._reporter.report(
             "wrong-kind" if kind is not None else "unknown-name",
             f"'{name.span.text}' is not a join",
             name.span,
@@ -164,14 +157,14 @@ class Walker:
         if branch is None or at is None:
             self.sequence(shortcut.second, None, frame)
             return None
-        mark, said, nearest = self._builder.mark(), len(self._diagnostics.found), self._nearest
+        mark, said, nearest = self._builder.mark(), len(self._reporter.found), self._nearest
         place = self.sequence(shortcut.first, at, replace(frame, ordinals=Counter(), taken=set()))
-        fresh = self._diagnostics.found[said:]
+        fresh = self._reporter.found[said:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return None  # it is not that it does not fit: something is wrong with it
         if place is not None and self._fits(place, branch, begin, mark.nodes):
             return place
-        self._diagnostics.take_back(said)
+        self._reporter.take_back(said)
         self._builder.cut(mark)
         self._nearest = nearest
         return self.sequence(shortcut.second, at, frame)
@@ -206,9 +199,7 @@ class Walker:
     def _identity(self, call: Call, at: Place, frame: CallFrame) -> Place:
         if call.arguments:
             path = frame.where(call.span.text)
-            self._diagnostics.report(
-                "unknown-argument", "'id' takes no arguments", call.span, help="write id", path=path
-            )
+            self._reporter.report("unknown-argument", "'id' takes no arguments", call.span, help="write id", path=path)
         return at
 
     def _op(self, call: Call, frame: CallFrame) -> Op | None:
@@ -226,7 +217,7 @@ class Walker:
             try:
                 name = self._calls.spell(call, frame)
                 op = self._calls.op(call, name, frame, nearest, unsure=self._unsure)
-            except FormulaError:
+            except InvalidText:
                 op = None
             self._ops[key] = (op, neuron, nearest)  # kept, so that their ids are not given to others
             if op is not None:
@@ -245,7 +236,7 @@ class Walker:
             self._too_deep(call, frame)
         try:
             binding = self._blocks.binding(call, key, definition, frame, before, self._budget)
-        except BlockProblem:
+        except InvalidText:
             return None
         if binding is None:
             return None
@@ -260,11 +251,8 @@ class Walker:
             inner = replace(inner, path=(*inner.path[:-1], called))
         if frame.site is not None or key in self._vocabulary.own:
             return self.sequence(definition.expression, at, inner)
-        self._diagnostics.site = call.span
-        try:
+        with self._reporter.at(call.span):
             return self.sequence(definition.expression, at, replace(inner, site=call.span))
-        finally:
-            self._diagnostics.site = None
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> Place:
         if len(self._builder.nodes) > self._limits.nodes:
@@ -286,8 +274,8 @@ class Walker:
             help_text = (
                 f"the input lasts for {lasts} {'copy' if lasts == 1 else 'copies'}; use *{lasts} or a larger input"
             )
-        count = len(self._diagnostics.found)
-        self._diagnostics.report(
+        count = len(self._reporter.found)
+        self._reporter.report(
             misfit.code,
             str(misfit),
             span,
@@ -295,12 +283,12 @@ class Walker:
             help=help_text,
             path=frame.where(text),
         )
-        self._misfits.update(self._diagnostics.found[count:])
+        self._misfits.update(self._reporter.found[count:])
 
     def _too_deep(self, call: Call, frame: CallFrame) -> None:
         message = f"blocks call each other {len(frame.calls) + 1} deep, but the limit is {self._limits.nesting}"
         hint = "raise it with --limit nesting=N"
-        self._diagnostics.report("nesting-too-deep", message, call.span, help=hint, path=frame.where(call.span.text))
+        self._reporter.report("nesting-too-deep", message, call.span, help=hint, path=frame.where(call.span.text))
         raise ExpansionLimitExceeded
 
     def _too_large(self, span: Span, frame: CallFrame) -> None:
@@ -314,7 +302,7 @@ class Walker:
 
     def _end(self, message: str, span: Span, frame: CallFrame) -> None:
         help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])
-        self._diagnostics.report("network-too-large", message, span, help=help_, path=path)
+        self._reporter.report("network-too-large", message, span, help=help_, path=path)
         raise ExpansionLimitExceeded
 
 

@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
-from sewdsl.elaborate.values import ValueProblem, python_value
+from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.settings import Settings
 from sewdsl.ops import catalogue
+from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Setting, Text, Value
 
@@ -35,8 +36,8 @@ EXPECTED = {
 class HeaderReader:
     """Reads the header of one assembly."""
 
-    def __init__(self, assembly: Assembly, diagnostics: Diagnostics) -> None:
-        self._settings, self._diagnostics = assembly.settings, diagnostics
+    def __init__(self, assembly: Assembly, reporter: Reporter) -> None:
+        self._settings, self._reporter = assembly.settings, reporter
 
     def name(self, default: str) -> str:
         """The network's name."""
@@ -141,8 +142,8 @@ class HeaderReader:
     def _single(self, setting: Setting) -> Any:
         if len(setting.values) == 1:
             try:
-                return python_value(setting.values[0], self._diagnostics)
-            except ValueProblem:
+                return ValueReader(self._reporter).read(setting.values[0])
+            except InvalidText:
                 return None
         return ()
 
@@ -153,14 +154,15 @@ class HeaderReader:
         spans = [value.span for value in setting.values]
         span = spans[0].to(spans[-1]) if spans else setting.span
         near = advice(*meant, span, hint) if meant else None
-        report_wrong(setting.key.text, wanted, span, self._diagnostics, near or {"help": hint, "fixes": ()})
+        self._reporter.add(describe_wrong(setting.key.text, wanted, span, near or {"help": hint, "fixes": ()}))
 
 
-def report_wrong(key: str, wanted: str, span: Span, diagnostics: Diagnostics, hint: Advice = NO_ADVICE) -> None:
-    """Says that a setting takes something else."""
+def describe_wrong(key: str, wanted: str, span: Span, hint: Advice = NO_ADVICE) -> Diagnostic:
+    """What is said of a setting that takes something else."""
     if key == "input" and not hint["help"]:
         hint = {"help": _as_shape(span.text), "fixes": ()}
-    diagnostics.report("invalid-argument", f"'{key}' takes {wanted}", span, label=f"got '{span.text}'", **hint)
+    label = f"got '{span.text}'"
+    return Diagnostic("invalid-argument", Severity.ERROR, f"'{key}' takes {wanted}", span, label=label, **hint)
 
 
 def _as_shape(text: str) -> str:

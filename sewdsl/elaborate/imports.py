@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
 from sewdsl.paths import explain, is_link
+from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import Use
 
@@ -40,15 +40,12 @@ class Importer:
     Args:
         file: The file that is compiled; None for a string, which can use nothing.
         name: What diagnostics call it.
-        diagnostics: Where to report.
-        limits: How deep uses may nest.
+        reporter: Gets what is wrong with them, and knows how deep uses may nest.
         reach: Where used files lie, and what counts as their text.
     """
 
-    def __init__(
-        self, file: Path | None, name: str, diagnostics: Diagnostics, limits: Limits, reach: FileAccess = ON_DISK
-    ) -> None:
-        self._diagnostics, self._limits, self._reach = diagnostics, limits, reach
+    def __init__(self, file: Path | None, name: str, reporter: Reporter, reach: FileAccess = ON_DISK) -> None:
+        self._reporter, self._limits, self._reach = reporter, reporter.limits, reach
         self._project = (reach.project.resolve() if reach.project else project_folder(file)) if file else None
         self._chain = [(file.resolve(), name)] if file else []
         self._known: dict[Path, Assembly | None] = {}
@@ -96,23 +93,24 @@ class Importer:
         name = span.text.strip('"')
         shown = str(Path(self._chain[-1][1]).parent / name)
         try:
-            text = self._reach.opened(path)
+            text: str | Diagnostic | None = self._reach.opened(path)
             if text is None:
-                text = read_text(path, name, span, self._diagnostics, self._limits)
+                text = read_text(path, name, span, self._limits)
         except OSError as error:
             written = self._chain[-1][0].parent / name
             missing = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
             reason = explain(error, written) if is_link(written) else missing
             self._say("use-not-found", f"cannot read '{name}': {reason}", span, _hint(Path(name), shown))
             return None
-        if text is None:
+        if isinstance(text, Diagnostic):
+            self._reporter.add(text)
             return None
-        document = parse(Source(shown, text), self._diagnostics, self._limits)
+        document = self._reporter.take(parse(Source(shown, text), self._limits))
         self._chain.append((path, shown))
         try:
-            return assemble(document, self._diagnostics, self.use)
+            return self._reporter.take(assemble(document, self.use))
         finally:
             self._chain.pop()
 
     def _say(self, code: str, message: str, span: Span, hint: str) -> None:
-        self._diagnostics.report(code, message, span, help=hint)
+        self._reporter.report(code, message, span, help=hint)

@@ -6,16 +6,16 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
-from sewdsl.elaborate.header import EXPECTED, report_wrong
+from sewdsl.elaborate.header import EXPECTED, describe_wrong
 from sewdsl.elaborate.replace_expression import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import find
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse_excerpt, parse_value
 from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Text, Value, Word
 
@@ -58,34 +58,19 @@ class Override:
 
 
 def apply_overrides(
-    assembly: Assembly,
-    overrides: Sequence[Override],
-    diagnostics: Diagnostics,
-    limits: Limits = DEFAULT_LIMITS,
-    library: Collection[str] = (),
-) -> None:
-    """Puts every override over the assembly, in order; those that cannot be are reported.
+    assembly: Assembly, overrides: Sequence[Override], reporter: Reporter, library: Collection[str] = ()
+) -> Assembly:
+    """An assembly with every override put over it, in order.
 
     Args:
-        assembly: Changed in place.
+        assembly: What the file says.
         overrides: What to put over it.
-        diagnostics: Where to report.
-        limits: Of the texts.
+        reporter: Gets those that cannot be, and knows the limits of the texts.
         library: Names of the blocks that every file may call.
     """
     for item in overrides:
-        head, *rest = item.key.split(".")
-        if head in SECTIONS and rest == ["on"]:
-            _set_data(assembly, head, item.text.strip(), item.place, diagnostics)
-        elif head == BODY and not rest:
-            replace_body(assembly, item.place, diagnostics, limits)
-        elif head == BLOCK and len(rest) <= 1:
-            known = {*library, *assembly.blocks, *assembly.unread}
-            replace_block(assembly, "".join(rest), item.place, known, diagnostics, limits)
-        elif is_key(item.key):
-            _set_values(assembly, item, diagnostics, limits)
-        else:
-            report_unknown_key(item.key, item.place, diagnostics)
+        assembly = _Replacement(assembly, item, reporter).apply(library)
+    return assembly
 
 
 def is_key(key: str) -> bool:
@@ -94,84 +79,115 @@ def is_key(key: str) -> bool:
     return head in {*HEADER, BODY, BLOCK} or (head in SECTIONS and bool(rest))
 
 
-def _set_values(assembly: Assembly, item: Override, diagnostics: Diagnostics, limits: Limits) -> None:
-    (head, *rest), span = item.key.split("."), item.place
-    if item.within is None and _DASHED.fullmatch(item.text):
-        values: tuple[Value, ...] | None = (Text(item.text, span=span),)
-    else:
-        said = Diagnostics()
-        values = parse_excerpt(span, parse_value, said, limits)
-        if values is None and item.key in EXPECTED and not any(d.code == "integer-too-long" for d in said):
-            report_wrong(item.key, EXPECTED[item.key], span, diagnostics)
-        else:
-            diagnostics.extend(said.found)
-    if values is None:
-        assembly.unread |= {head}
-        return
-    if head in SECTIONS:
-        _into_section(assembly, head, rest, values, span, diagnostics)
-    elif head == BODY and len(rest) == 1:
-        set_parameter(assembly, rest[0], values, span, diagnostics)
-    elif head in HEADER:
-        changed = _setting(assembly.settings.get(head), head, rest, values, span, diagnostics)
-        if changed is not None:
-            assembly.settings[head] = changed
-    else:
-        report_unknown_key(item.key, span, diagnostics)
+@dataclass(frozen=True)
+class _Replacement:
+    """One override and what it is put over; where it cannot be, that is reported, and the assembly stays as it is."""
 
+    assembly: Assembly
+    item: Override
+    reporter: Reporter
 
-def _set_data(assembly: Assembly, name: str, data: str, span: Span, diagnostics: Diagnostics) -> None:
-    if not _DATA.fullmatch(data):
-        diagnostics.report("invalid-argument", f"'{data}' is not the name of a data set", span, help="e.g. mnist5k")
-        return
-    section = assembly.sections.get(name) or Section(Word(name, span=span), None, (), span=span)
-    assembly.sections[name] = replace(section, on=data, span=span)
+    def apply(self, library: Collection[str]) -> Assembly:
+        item, limits = self.item, self.reporter.limits
+        head, *rest = item.key.split(".")
+        if head in SECTIONS and rest == ["on"]:
+            return self._with_data(head, item.text.strip())
+        if head == BODY and not rest:
+            return self.reporter.take(replace_body(self.assembly, item.place, limits))
+        if head == BLOCK and len(rest) <= 1:
+            known = {*library, *self.assembly.blocks, *self.assembly.unread}
+            return self.reporter.take(replace_block(self.assembly, "".join(rest), item.place, known, limits))
+        values = self._values() if is_key(item.key) else None
+        if values is not None:
+            return self._with_values(head, rest, values)
+        if is_key(item.key):
+            return replace(self.assembly, unread=self.assembly.unread | {head})
+        return self._unknown()
 
+    def _values(self) -> tuple[Value, ...] | None:
+        """What the text says; None where it has errors, which are reported."""
+        item = self.item
+        if item.within is None and _DASHED.fullmatch(item.text):
+            return (Text(item.text, span=item.place),)
+        read = parse_excerpt(item.place, parse_value, self.reporter.limits)
+        too_long = any(said.code == "integer-too-long" for said in read.diagnostics)
+        if read.value is None and item.key in EXPECTED and not too_long:
+            self.reporter.add(describe_wrong(item.key, EXPECTED[item.key], item.place))
+            return None
+        return self.reporter.take(read)
 
-def _into_section(  # noqa: PLR0913 -- where to, what, and where to say what fails
-    assembly: Assembly, name: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
-) -> None:
-    section = assembly.sections.get(name) or Section(Word(name, span=span), None, (), span=span)
-    settings = {setting.key.text: setting for setting in section.settings}
-    changed = _setting(settings.get(way[0]), way[0], way[1:], values, span, diagnostics)
-    if changed is not None:
+    def _with_values(self, head: str, rest: Sequence[str], values: tuple[Value, ...]) -> Assembly:
+        assembly, span = self.assembly, self.item.place
+        if head in SECTIONS:
+            return self._in_section(head, rest, values)
+        if head == BODY and len(rest) == 1:
+            return self.reporter.take(set_parameter(assembly, rest[0], values, span))
+        if head not in HEADER:
+            return self._unknown()
+        changed = self._setting(assembly.settings.get(head), head, rest, values)
+        return replace(assembly, settings={**assembly.settings, head: changed}) if changed else assembly
+
+    def _unknown(self) -> Assembly:
+        self.reporter.add(describe_unknown_key(self.item.key, self.item.place))
+        return self.assembly
+
+    def _section(self, name: str) -> Section:
+        span = self.item.place
+        return self.assembly.sections.get(name) or Section(Word(name, span=span), None, (), span=span)
+
+    def _with_section(self, name: str, section: Section) -> Assembly:
+        return replace(self.assembly, sections={**self.assembly.sections, name: section})
+
+    def _with_data(self, name: str, data: str) -> Assembly:
+        span = self.item.place
+        if not _DATA.fullmatch(data):
+            message = f"'{data}' is not the name of a data set"
+            self.reporter.report("invalid-argument", message, span, help="e.g. mnist5k")
+            return self.assembly
+        return self._with_section(name, replace(self._section(name), on=data, span=span))
+
+    def _in_section(self, name: str, way: Sequence[str], values: tuple[Value, ...]) -> Assembly:
+        section = self._section(name)
+        settings = {setting.key.text: setting for setting in section.settings}
+        changed = self._setting(settings.get(way[0]), way[0], way[1:], values)
+        if changed is None:
+            return self.assembly
         settings[way[0]] = changed
-        assembly.sections[name] = replace(section, settings=tuple(settings.values()))
+        return self._with_section(name, replace(section, settings=tuple(settings.values())))
+
+    def _setting(self, old: Setting | None, key: str, way: Sequence[str], values: tuple[Value, ...]) -> Setting | None:
+        """A setting with new values, or with one argument changed inside its value."""
+        span = self.item.place
+        if not way:
+            return Setting(Word(key, span=span), values, span=span)
+        target = old.values[0] if old and len(old.values) == 1 else None
+        if not isinstance(target, Call) or len(values) != 1 or find(target.name.plain or "") is None:
+            self._report_no_arguments(key, way)
+            return None
+        changed = _argument(target, way, values[0], span)
+        if changed is None:
+            self._report_no_arguments(".".join([key, *way[:-1]]), way[-1:])
+            return None
+        return Setting(Word(key, span=span), (changed,), span=span)
+
+    def _report_no_arguments(self, key: str, way: Sequence[str]) -> None:
+        message = f"'{key}' has no arguments to set '{'.'.join(way)}' of"
+        hint = f"set {key} as a whole, e.g. {key}=…"
+        self.reporter.report("unknown-setting", message, self.item.place, help=hint)
 
 
-def report_unknown_key(key: str, span: Span, diagnostics: Diagnostics) -> None:
-    """Says that nothing is set by a key, and which may be meant."""
+def describe_unknown_key(key: str, span: Span) -> Diagnostic:
+    """What is said of a key that sets nothing, and which may be meant."""
     meant = resolve_key_alias(key)
     known = [*HEADER, BODY, BLOCK, *(f"{section}.epochs" for section in SECTIONS)]
-    diagnostics.report(
+    return Diagnostic(
         "unknown-setting",
+        Severity.ERROR,
         f"unknown key '{key}'",
         span,
         help=(f"did you mean '{meant}'?" if meant else did_you_mean(key, known))
         or f"keys: {', '.join((*HEADER, BODY, BLOCK))}, {', '.join(f'{s}.…' for s in SECTIONS)}",
     )
-
-
-def _setting(  # noqa: PLR0913 -- old value, the way into it, new value, and where to say what fails
-    old: Setting | None, key: str, way: Sequence[str], values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
-) -> Setting | None:
-    """A setting with new values, or with one argument changed inside its value."""
-    if not way:
-        return Setting(Word(key, span=span), values, span=span)
-    target = old.values[0] if old and len(old.values) == 1 else None
-    if not isinstance(target, Call) or len(values) != 1 or find(target.name.plain or "") is None:
-        _no_arguments(key, way, span, diagnostics)
-        return None
-    changed = _argument(target, way, values[0], span)
-    if changed is None:
-        _no_arguments(".".join([key, *way[:-1]]), way[-1:], span, diagnostics)
-        return None
-    return Setting(Word(key, span=span), (changed,), span=span)
-
-
-def _no_arguments(key: str, way: Sequence[str], span: Span, diagnostics: Diagnostics) -> None:
-    message = f"'{key}' has no arguments to set '{'.'.join(way)}' of"
-    diagnostics.report("unknown-setting", message, span, help=f"set {key} as a whole, e.g. {key}=…")
 
 
 def _argument(call: Call, way: Sequence[str], value: Value, span: Span) -> Call | None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.file_kinds import HDF5, MAX_HEAD_BYTES, identify_file, is_binary
+from sewdsl.limits import Limits, raise_limit_help
 from sewdsl.paths import open_file
 from sewdsl.source import Span
-from sewdsl.syntax.limits import Limits, raise_limit_help
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,13 @@ ON_DISK = FileAccess()
 """Files of the project, as they are saved."""
 
 
-def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limits: Limits) -> str | None:
-    """The text of a file; None where it has none, which is reported, but not where it cannot be read.
+def read_text(path: Path, shown: str, span: Span, limits: Limits) -> str | Diagnostic:
+    """The text of a file, or what is said where it is none.
 
     Args:
         path: The file.
         shown: What messages call it.
-        span: Where to report.
-        diagnostics: Where to report.
+        span: What the diagnostic is about.
         limits: How large it may be: a larger file is not even read.
 
     Raises:
@@ -47,31 +46,27 @@ def read_text(path: Path, shown: str, span: Span, diagnostics: Diagnostics, limi
     """
     with open_file(path) as file:
         head = file.read(MAX_HEAD_BYTES)
-        if is_binary(head) and decode_text(head, shown, span, diagnostics) is None:
-            return None
+        if is_binary(head) and isinstance(problem := decode_text(head, shown, span), Diagnostic):
+            return problem
         size = os.fstat(file.fileno()).st_size
         if size > limits.source_bytes:
             message = f"'{shown}' has {size:,} bytes, over the limit of {limits.source_bytes:,}"
-            diagnostics.report("source-too-long", message, span, help=raise_limit_help("source"))
-            return None
-        return decode_text(head + file.read(), shown, span, diagnostics)
+            return Diagnostic("source-too-long", Severity.ERROR, message, span, help=raise_limit_help("source"))
+        return decode_text(head + file.read(), shown, span)
 
 
-def decode_text(data: bytes, shown: str, span: Span, diagnostics: Diagnostics) -> str | None:
-    """Bytes as text, without a byte order mark; None where they are none, which is reported."""
+def decode_text(data: bytes, shown: str, span: Span) -> str | Diagnostic:
+    """Bytes as text, without a byte order mark, or what is said where they are none."""
     if data.startswith(HDF5) and shown.endswith(".net"):
         message = f"'{shown}' is a lava-dl network in HDF5, not a sewdsl file"
         hint = "both end in .net; sewdsl reads text files that begin with 'sewdsl 1'"
-        diagnostics.report("lava-file", message, span, help=hint)
-        return None
+        return Diagnostic("lava-file", Severity.ERROR, message, span, help=hint)
     kind = identify_file(shown, data[:MAX_HEAD_BYTES])
     if kind is not None:
         message = f"'{shown}' is {kind.what}, not a text of the language"
-        diagnostics.report("not-utf8", message, span, help=kind.use.replace("FILE", shown))
-        return None
+        return Diagnostic("not-utf8", Severity.ERROR, message, span, help=kind.use.replace("FILE", shown))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"'{shown}' is not UTF-8 text (byte {error.start})"
-        diagnostics.report("not-utf8", message, span, help="save it as UTF-8")
-        return None
+        return Diagnostic("not-utf8", Severity.ERROR, message, span, help="save it as UTF-8")

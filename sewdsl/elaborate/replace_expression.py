@@ -6,90 +6,103 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity, errors_in
 from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import did_you_mean, listed
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse_compact, parse_excerpt
 from sewdsl.syntax.tree import Alternative, Argument, Body, Call, JoinOf, Repeat, Sequence, Value
 
 
-def replace_body(assembly: Assembly, place: Span, diagnostics: Diagnostics, limits: Limits) -> None:
-    """Another expression in place of the body."""
-    for statement in parse_excerpt(place, parse_compact, diagnostics, limits).statements:
+def replace_body(assembly: Assembly, place: Span, limits: Limits) -> Reported[Assembly]:
+    """Another expression in place of the body; the assembly as it is where the text has errors."""
+    read = parse_excerpt(place, parse_compact, limits)
+    for statement in read.value.statements:
         if isinstance(statement, Body):
-            assembly.body = replace(statement, span=place)
+            return Reported(replace(assembly, body=replace(statement, span=place)), read.diagnostics)
+    return Reported(assembly, read.diagnostics)
 
 
-def set_parameter(
-    assembly: Assembly, name: str, values: tuple[Value, ...], span: Span, diagnostics: Diagnostics
-) -> None:
-    """Another argument for the block that is all of the body: n of ``body Net(n=4)``."""
+def set_parameter(assembly: Assembly, name: str, values: tuple[Value, ...], span: Span) -> Reported[Assembly]:
+    """Another argument for the block that is all of the body: n of ``body Net(n=4)``.
+
+    The assembly stays as it is where the body is not one block, or where there are several values.
+    """
     items = assembly.body.expression.items if assembly.body else ()
     call = items[0] if len(items) == 1 else None
     if assembly.body is None or not isinstance(call, Call) or (call.name.plain or "") not in assembly.blocks:
         message = f"the body is not one block of this file, of which '{name}' could be a parameter"
         hint = f"write the network as a block, e.g. 'block Net({name}) = …', and 'body Net({name}=4)'"
-        diagnostics.report("unknown-setting", message, span, help=hint)
-        return
+        return Reported(assembly, (Diagnostic("unknown-setting", Severity.ERROR, message, span, help=hint),))
     if len(values) != 1:
-        diagnostics.report("invalid-argument", f"'{name}' takes one value", span, help="write a number")
-        return
+        message, hint = f"'{name}' takes one value", "write a number"
+        return Reported(assembly, (Diagnostic("invalid-argument", Severity.ERROR, message, span, help=hint),))
     changed = _with_arguments(call, (Argument(name, values[0], span=span),))
-    assembly.body = replace(assembly.body, expression=replace(assembly.body.expression, items=(changed,)))
+    expression = replace(assembly.body.expression, items=(changed,))
+    return Reported(replace(assembly, body=replace(assembly.body, expression=expression)))
 
 
-def replace_block(  # noqa: PLR0913 -- what by what, and where to say what fails
-    assembly: Assembly, old: str, place: Span, known: Collection[str], diagnostics: Diagnostics, limits: Limits
-) -> None:
+def replace_block(
+    assembly: Assembly, old: str, place: Span, known: Collection[str], limits: Limits
+) -> Reported[Assembly]:
     """Another block wherever one is called, in the body and in the blocks of the file and of what it uses.
 
+    The assembly stays as it is where the old block is not called, or the text is not the call of a block.
+
     Args:
-        assembly: Changed in place.
+        assembly: What the file says.
         old: The one to replace, without white space; empty: the only one that is called.
         place: The new one, as a call: ``Spiking Block``, ``SEW Block (g=IAND)``; its arguments win over the old call's.
         known: Names of all blocks.
-        diagnostics: Where to report.
         limits: Of the text.
     """
     if assembly.body is None:
-        return
+        return Reported(assembly)
     expressions = [assembly.body.expression, *(block.expression for block in assembly.blocks.values())]
     called = dict.fromkeys(name for expression in expressions for name in _calls(expression) if name in known)
     old = old or (next(iter(called)) if len(called) == 1 else "")
     if old not in called:
-        _not_called(old, list(called), place, diagnostics)
-        return
-    new = _call(place, diagnostics, limits)
-    if new is None:
-        return
-    assembly.body = replace(assembly.body, expression=_swapped(assembly.body.expression, old, new))
-    for name, block in assembly.blocks.items():
-        assembly.blocks[name] = replace(block, expression=_swapped(block.expression, old, new))
+        return Reported(assembly, (_not_called(old, list(called), place),))
+    read = _read_call(place, limits)
+    if read.value is None:
+        return Reported(assembly, read.diagnostics)
+    new, body, reporter = read.value, assembly.body, Reporter(limits, [*read.diagnostics])
+
+    def swapped() -> Assembly:
+        blocks = {
+            name: replace(block, expression=_swapped(block.expression, old, new))
+            for name, block in assembly.blocks.items()
+        }
+        return replace(assembly, body=replace(body, expression=_swapped(body.expression, old, new)), blocks=blocks)
+
+    return reporter.follow(swapped)
 
 
-def _not_called(old: str, called: list[str], place: Span, diagnostics: Diagnostics) -> None:
+def _not_called(old: str, called: list[str], place: Span) -> Diagnostic:
     if old:
         message = f"the network does not call '{old}'"
         hint = did_you_mean(old, called) or f"it calls {listed(called) or 'no block'}"
     else:
         message = "the network calls several blocks" if called else "the network calls no block that could be another"
         hint = f"say which: {listed(f'block.{name}' for name in called)}" if called else "give another 'body'"
-    diagnostics.report("unknown-setting", message, place, help=hint)
+    return Diagnostic("unknown-setting", Severity.ERROR, message, place, help=hint)
 
 
-def _call(place: Span, diagnostics: Diagnostics, limits: Limits) -> Call | None:
-    """The one call that a text is; anything else is reported."""
-    before = len(diagnostics.errors)
-    statements = parse_excerpt(place, parse_compact, diagnostics, limits).statements
+def _read_call(place: Span, limits: Limits) -> Reported[Call | None]:
+    """The one call that a text is; None where it is anything else."""
+    read = parse_excerpt(place, parse_compact, limits)
+    statements = read.value.statements
     items = statements[0].expression.items if statements and isinstance(statements[0], Body) else ()
     if len(items) == 1 and isinstance(items[0], Call):
-        return items[0]
-    if len(diagnostics.errors) == before:
-        message = f"'{place.text}' is not the call of one block"
-        diagnostics.report("invalid-argument", message, place, help="e.g. Spiking Block, or SEW Block (g=IAND)")
-    return None
+        return Reported(items[0], read.diagnostics)
+    if errors_in(read.diagnostics):
+        return Reported(None, read.diagnostics)
+    message, hint = f"'{place.text}' is not the call of one block", "e.g. Spiking Block, or SEW Block (g=IAND)"
+    return Reported(
+        None, (*read.diagnostics, Diagnostic("invalid-argument", Severity.ERROR, message, place, help=hint))
+    )
 
 
 def _calls(node: Any) -> Iterator[str]:

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import FilledName, fill_name
 from sewdsl.elaborate.suggestions import rename
-from sewdsl.elaborate.values import ValueProblem, named_arguments
-from sewdsl.elaborate.vocabulary import OWN_NEURON, Vocabulary, report_unknown
+from sewdsl.elaborate.values import ValueReader
+from sewdsl.elaborate.vocabulary import OWN_NEURON, Vocabulary, check_unknown
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Op
+from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call
 
 
 class CallResolver:
-    """Resolves the calls of one text."""
+    """Resolves the calls of one text.
 
-    def __init__(self, vocabulary: Vocabulary, default: Activation | None, diagnostics: Diagnostics) -> None:
-        self._vocabulary, self.default, self._diagnostics = vocabulary, default, diagnostics
+    Attributes:
+        vocabulary: What names mean.
+        default: The neuron of the header.
+        reporter: Gets what is wrong.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, default: Activation | None, reporter: Reporter) -> None:
+        self.vocabulary, self.default, self.reporter = vocabulary, default, reporter
+
+    def reader(self, path: tuple[str, ...], frame: CallFrame) -> ValueReader:
+        """Reads the values of the call to which a way leads."""
+        return ValueReader(self.reporter, path, frame.parameters)
 
     def spell(self, call: Call, frame: CallFrame) -> FilledName:
         """The call's name as text.
 
         Raises:
-            FormulaError: an interpolation has no value; reported.
+            InvalidText: an interpolation has no value.
         """
-        return fill_name(call.name, frame.parameters, self._diagnostics, frame.where(call.span.text))
+        return fill_name(call.name, self.reader(frame.where(call.span.text), frame))
 
     def op(
         self, call: Call, name: FilledName, frame: CallFrame, nearest: Activation | None, *, unsure: bool = False
@@ -49,29 +59,32 @@ class CallResolver:
             if unsure and not (frame.neuron or nearest):
                 return None
             return self._own_neuron(call, frame, nearest, path)
-        symbol = self._vocabulary.symbol(name.text)
+        symbol = self.vocabulary.symbol(name.text)
         if symbol is None or name.gaps:
-            report_unknown(name, self._vocabulary, self._diagnostics, path)
+            self._report_unknown(name, path)
             return None
-        kind = self._vocabulary.layers[symbol]
+        kind = self.vocabulary.layers[symbol]
         given = self._compact(kind, name, len(symbol), path)
         try:
-            named = named_arguments(call, self._diagnostics, path, frame.parameters)
-        except ValueProblem:
+            named = self.reader(path, frame).read_arguments(call)
+        except InvalidText:
             return None
         if given is None or not self._merge(given, named, path):
             return None
         if self.default is not None and kind is type(self.default):
             given = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **given}
-        made = validate_arguments(kind, f"'{kind.kind}'", given, call.span, self._diagnostics, path)
+        made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, path))
         return made if isinstance(made, Op) else None
+
+    def _report_unknown(self, name: FilledName, path: tuple[str, ...]) -> None:
+        self.reporter.extend(check_unknown(name, self.vocabulary, path))
 
     def _own_neuron(self, call: Call, frame: CallFrame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
         neuron = frame.neuron or nearest
-        if neuron is None and "neuron" in self._vocabulary.unread:
+        if neuron is None and "neuron" in self.vocabulary.unread:
             return None
         if neuron is None:
-            self._diagnostics.report(
+            self.reporter.report(
                 "missing-neuron",
                 "'SN' is the file's neuron, but none is set and none comes before it",
                 call.span,
@@ -82,11 +95,11 @@ class CallResolver:
         if not call.arguments:
             return neuron
         try:
-            named = named_arguments(call, self._diagnostics, path, frame.parameters)
-        except ValueProblem:
+            named = self.reader(path, frame).read_arguments(call)
+        except InvalidText:
             return None
         given = {**{name: GivenArgument(value, call.span) for name, value in neuron}, **named}
-        made = validate_arguments(type(neuron), f"'{neuron.kind}'", given, call.span, self._diagnostics, path)
+        made = self.reporter.take(validate_arguments(type(neuron), f"'{neuron.kind}'", given, call.span, path))
         return made if isinstance(made, Op) else None
 
     def _compact(
@@ -103,8 +116,8 @@ class CallResolver:
         for piece in found:
             span = name.at(piece.start, piece.end)
             argument = letters.get(piece.letter)
-            if argument is None and self._vocabulary.splits(name.text):
-                report_unknown(name, self._vocabulary, self._diagnostics, path)
+            if argument is None and self.vocabulary.splits(name.text):
+                self._report_unknown(name, path)
                 return None
             if argument is None:
                 self._unknown_letter(kind, piece, span, path)
@@ -121,7 +134,7 @@ class CallResolver:
         what = f"letter '{piece.letter}'" if piece.letter else "bare number"
         meant = next((known for known in kind.letters() if known and known.casefold() == piece.letter.casefold()), None)
         letter = span.part(0, len(piece.letter))
-        self._diagnostics.report(
+        self.reporter.report(
             "unknown-argument",
             f"'{kind.kind}' takes no {what}",
             span,
@@ -133,15 +146,15 @@ class CallResolver:
     def _not_understood(
         self, kind: type[Kind], name: FilledName, error: compact_arguments.CompactError, path: tuple[str, ...]
     ) -> None:
-        if self._vocabulary.splits(name.text):
-            report_unknown(name, self._vocabulary, self._diagnostics, path)
+        if self.vocabulary.splits(name.text):
+            self._report_unknown(name, path)
             return
         span = name.at(error.start, error.end)
-        self._diagnostics.report("invalid-argument", f"'{kind.kind}': {error}", span, help=_letters(kind), path=path)
+        self.reporter.report("invalid-argument", f"'{kind.kind}': {error}", span, help=_letters(kind), path=path)
 
     def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
         shown = f"{argument} ({letter}…)" if letter else argument
-        self._diagnostics.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
+        self.reporter.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
 
     def _merge(
         self, given: dict[str, GivenArgument], named: Mapping[str, GivenArgument], path: tuple[str, ...]

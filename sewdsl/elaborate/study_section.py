@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 
-from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.overrides import Override, is_key, report_unknown_key
+from sewdsl.elaborate.overrides import Override, describe_unknown_key, is_key
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Section, Setting, Text, Value
 
@@ -82,19 +82,23 @@ class Study:
         return tuple(int(seed.text) for seed in self.seeds)
 
 
-def read_study_section(section: Section, diagnostics: Diagnostics) -> Study:
-    """The study of a section; what is wrong with the section itself is reported."""
+def read_study_section(section: Section) -> Reported[Study]:
+    """The study of a section, and what is wrong with the section itself."""
+    reader = _Reader()
+    return reader.reporter.follow(lambda: _read(section, reader))
+
+
+def _read(section: Section, reader: _Reader) -> Study:
     if section.on is not None:
         message = "a study is of the network of its own file, on the data set of its recipe"
-        diagnostics.report("unexpected-token", message, section.span, help="write 'study { … }'")
-    reader = _Reader(diagnostics)
+        reader.reporter.report("unexpected-token", message, section.span, help="write 'study { … }'")
     for setting in section.settings:
         reader.take(setting)
     axes, seeds = reader.axes()
     size = prod(len(axis.choices) for axis in axes) * max(1, len(seeds))
     if size > MAX_RUNS:
         message = f"the study has {size:,} runs, but the most are {MAX_RUNS:,}"
-        diagnostics.report("invalid-argument", message, section.name.span, help="vary less at once")
+        reader.reporter.report("invalid-argument", message, section.name.span, help="vary less at once")
         return Study()
     variants = tuple(
         StudyVariant(
@@ -110,7 +114,7 @@ def read_study_section(section: Section, diagnostics: Diagnostics) -> Study:
 class _Reader:
     """Reads the lines of a section."""
 
-    diagnostics: Diagnostics
+    reporter: Reporter = field(default_factory=Reporter)
     named: dict[str, AxisValue] = field(default_factory=dict)
     varied: dict[str, StudyAxis] = field(default_factory=dict)
     probe: str = ""
@@ -132,32 +136,32 @@ class _Reader:
             case other:
                 near = advice(other, ("vary", "variant", "probe"), setting.key.span, f"{_EXAMPLE}, or {_NAMED}")
                 message = f"a study has no '{other}'"
-                self.diagnostics.report("unknown-setting", message, setting.key.span, **near)
+                self.reporter.report("unknown-setting", message, setting.key.span, **near)
 
     def _vary(self, setting: Setting) -> None:
         key, *values = setting.values
         if not isinstance(key, Call) or key.arguments:
             message = f"'{key.span.text}' is not the key of a setting"
-            self.diagnostics.report("invalid-argument", message, key.span, help=_EXAMPLE)
+            self.reporter.report("invalid-argument", message, key.span, help=_EXAMPLE)
             return
         name = key.name.plain or ""
         name = SEED if name == "seed" else name
         if not is_key(name):
-            report_unknown_key(name, key.span, self.diagnostics)
+            self.reporter.add(describe_unknown_key(name, key.span))
             return
         if not values:
             message = f"'{name}' has no values to vary over"
-            self.diagnostics.report("missing-argument", message, setting.span, help=_EXAMPLE)
+            self.reporter.report("missing-argument", message, setting.span, help=_EXAMPLE)
             return
         if name in self.varied:
-            self.diagnostics.report("duplicate-setting", f"'{name}' is varied twice", setting.span, help="keep one")
+            self.reporter.report("duplicate-setting", f"'{name}' is varied twice", setting.span, help="keep one")
             return
         choices: dict[str, AxisValue] = {}
         for place in map(_inside, values):
             label = " ".join(place.text.split())
             if label in choices:
                 message = f"'{label}' occurs twice among the values of '{name}'"
-                self.diagnostics.report("duplicate-argument", message, place, help="keep one")
+                self.reporter.report("duplicate-argument", message, place, help="keep one")
             if name == SEED:
                 self._check_seed(label, place)
             choices[label] = AxisValue(label, (Override(name, place.text, within=place),))
@@ -168,29 +172,29 @@ class _Reader:
             return
         negative = label[:1] in "-\u2212" and label[1:].isdigit()
         message = f"seed '{label}' {'may not be negative' if negative else 'is not a whole number'}"
-        self.diagnostics.report("invalid-argument", message, place, help="separate values with spaces: vary seed 0 1 2")
+        self.reporter.report("invalid-argument", message, place, help="separate values with spaces: vary seed 0 1 2")
 
     def _probe(self, setting: Setting) -> None:
         text = " ".join(value.span.text for value in setting.values)
         if self.probe:
-            self.diagnostics.report("duplicate-setting", "'probe' is written twice", setting.span, help="keep one")
+            self.reporter.report("duplicate-setting", "'probe' is written twice", setting.span, help="keep one")
         elif text in PROBE_QUANTITIES:
             self.probe = text
         else:
             message = f"a study cannot probe '{text}'" if text else "'probe' does not say what"
             spans = [value.span for value in setting.values]
             span = spans[0].to(spans[-1]) if spans else setting.span
-            self.diagnostics.report("invalid-argument", message, span, **advice(text, PROBE_QUANTITIES, span, _LOOK))
+            self.reporter.report("invalid-argument", message, span, **advice(text, PROBE_QUANTITIES, span, _LOOK))
 
     def _variant(self, setting: Setting) -> None:
         title, *changes = setting.values
         if not all(isinstance(value, Text) for value in setting.values) or not title.span.text.strip('" '):
             message = "a variant has a name and what it changes, each between double quotes"
-            self.diagnostics.report("invalid-argument", message, setting.span, help=_NAMED)
+            self.reporter.report("invalid-argument", message, setting.span, help=_NAMED)
             return
         label = " ".join(_inside(title).text.split())
         if label in self.named:
-            self.diagnostics.report("duplicate-setting", f"variant '{label}' is written twice", title.span, help="")
+            self.reporter.report("duplicate-setting", f"variant '{label}' is written twice", title.span, help="")
             return
         found = [self._change(_inside(value)) for value in changes]
         self.named[label] = AxisValue(label, tuple(item for item in found if item is not None))
@@ -199,7 +203,7 @@ class _Reader:
         key, equals, text = place.text.partition("=")
         if not (key.strip() and equals and text.strip()):
             message = f"'{place.text}' is not KEY=VALUE"
-            self.diagnostics.report("invalid-argument", message, place, help="e.g. join=AND")
+            self.reporter.report("invalid-argument", message, place, help="e.g. join=AND")
             return None
         return Override(key.strip(), text, within=place.part(len(key) + 1, len(place.text)))
 

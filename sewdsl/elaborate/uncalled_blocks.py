@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
@@ -14,7 +14,8 @@ from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.node_builder import NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.vocabulary import Vocabulary
-from sewdsl.syntax.limits import Limits
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reporter
 
 CALL_DEPENDENT_CODES = frozenset(
     {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"}
@@ -38,31 +39,26 @@ class _AnyCall:
     budget: Budget
     expanded: set[str] = field(default_factory=set)
 
-    def check(self, name: str, diagnostics: Diagnostics) -> None:
+    def check(self, name: str) -> tuple[Diagnostic, ...]:
+        """What is wrong with a block, sorted."""
         self.expanded.add(name)
-        definition = self.vocabulary.blocks[name]
+        definition, reporter = self.vocabulary.blocks[name], Reporter(self.limits)
         parameters: Mapping[str, int] = {parameter.name: PLACEHOLDER_VALUE for parameter in definition.parameters}
         neuron = self.header.neuron()
         frame = CallFrame(self.header.join(), neuron, neuron, parameters, calls=(name,))
-        calls = CallResolver(self.vocabulary, neuron, diagnostics)
-        walker = Walker(NodeBuilder(), calls, self.vocabulary, diagnostics, self.limits, self.budget, self.expanded)
+        calls = CallResolver(self.vocabulary, neuron, reporter)
+        walker = Walker(NodeBuilder(), calls, self.budget, self.expanded)
         with suppress(ExpansionLimitExceeded):
             walker.sequence(definition.expression, None, frame)
+        return reporter.sorted
 
 
-def check_uncalled_blocks(  # noqa: PLR0913 -- everything a walk needs
-    names: Iterable[str],
-    vocabulary: Vocabulary,
-    header: HeaderReader,
-    diagnostics: Diagnostics,
-    limits: Limits,
-    budget: Budget,
-) -> None:
-    """Reports unknown names, letters and parameters in blocks that no call has reached."""
+def check_uncalled_blocks(
+    names: Iterable[str], vocabulary: Vocabulary, header: HeaderReader, limits: Limits, budget: Budget
+) -> Iterator[Diagnostic]:
+    """Complains of unknown names, letters and parameters in blocks that no call has reached."""
     anyhow = _AnyCall(vocabulary, header, limits, budget)
     for name in names:
-        found = Diagnostics()
-        anyhow.check(name, found)
-        diagnostics.extend(d for d in found if d.code not in CALL_DEPENDENT_CODES)
+        yield from (said for said in anyhow.check(name) if said.code not in CALL_DEPENDENT_CODES)
         if budget.spent:
             break

@@ -3,70 +3,126 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind
 from sewdsl.ops import catalogue, find
-from sewdsl.source import Span
+from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.tree import Arithmetic, Call, Formula, Interpolation, Number, Parameter, Quantity, Size, Text, Value
 
 MAX_FORMULA_VALUE = 999_999_999
 
 
-class FormulaError(Exception):
-    """Raised where a formula has no value; the diagnostic is already reported."""
-
-
-def evaluate_formula(
-    formula: Formula, parameters: Mapping[str, int], diagnostics: Diagnostics, path: tuple[str, ...] = ()
-) -> int:
-    """The value of a formula for a block's parameters.
-
-    Args:
-        formula: What is in ``$(…)``.
-        parameters: The values of the enclosing block's parameters; none outside of blocks.
-        diagnostics: Where to report.
-        path: The way to the formula.
-
-    Raises:
-        FormulaError: a name is not a parameter, a division is not exact, or the value is not in 0..999,999,999.
-            The diagnostic is in ``diagnostics``.
-    """
-    value = _Evaluation(parameters, diagnostics, path).value(formula)
-    if not 0 <= value <= MAX_FORMULA_VALUE:
-        diagnostics.report(
-            "invalid-formula",
-            f"'{formula.span.text}' is {value}, which is not in 0..{MAX_FORMULA_VALUE:,}",
-            formula.span,
-            help="sizes and counts are whole numbers from 0 up",
-            path=path,
-        )
-        raise FormulaError
-    return value
+_WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
 
 
 @dataclass(frozen=True)
-class _Evaluation:
-    parameters: Mapping[str, int]
-    diagnostics: Diagnostics
-    path: tuple[str, ...]
+class ValueReader:
+    """Reads the values at one place of a text; one that is wrong is reported, and raised as :class:`InvalidText`.
 
-    def value(self, formula: Formula) -> int:
-        match formula:
+    Attributes:
+        reporter: Gets what is wrong.
+        path: The way to the place.
+        parameters: The values of the enclosing block's parameters, for ``$(…)``; none outside of blocks.
+    """
+
+    reporter: Reporter
+    path: tuple[str, ...] = ()
+    parameters: Mapping[str, int] = field(default_factory=dict)
+
+    def read(self, value: Value) -> Any:
+        """A number, string, tuple of lengths, None, bool, kind, or else the word itself.
+
+        Raises:
+            InvalidText: it is none of these.
+        """
+        match value:
             case Number():
-                return self._integer(formula)
-            case Parameter(name=name):
-                if name in self.parameters:
-                    return self.parameters[name]
+                return value.value
+            case Size(dims=dims):
+                return dims
+            case Text(text=text) | Quantity(text=text):
+                return text
+            case Call():
+                return self._word(value)
+            case Interpolation(formula=formula):
+                return self.evaluate(formula)
+
+    def _word(self, call: Call) -> Any:
+        """What a name means: on, off, none, a kind, or itself."""
+        word = "".join(call.span.text.split()) if call.name.plain is None else call.name.plain
+        if not call.called and not call.arguments and word in _WORDS:
+            return _WORDS[word]
+        if find(word):
+            return self.instantiate(call)
+        if not call.called:
+            return word
+        names = [name for name in catalogue() if name != "input"]
+        span = call.name.span
+        near = advice(word, names, span)
+        raise self.reporter.refuse("unknown-name", f"unknown name '{word}'", span, path=self.path, **near)
+
+    def instantiate(self, call: Call) -> Kind:
+        """The kind that a call such as ``LIF(tau=2.0)`` names, with its arguments.
+
+        Raises:
+            InvalidText: the name or an argument is wrong.
+        """
+        kind = catalogue()[call.name.plain or ""]
+        given = self.read_arguments(call)
+        made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, self.path))
+        if made is None:
+            raise InvalidText
+        return made
+
+    def read_arguments(self, call: Call) -> dict[str, GivenArgument]:
+        """The ``name=value`` arguments of a call; of one that is given twice, the first.
+
+        Raises:
+            InvalidText: an argument has no name, or its value no meaning.
+        """
+        given: dict[str, GivenArgument] = {}
+        for argument in call.arguments:
+            if argument.name is None:
+                message, hint = f"'{argument.span.text}' has no name", _how_to_name(call)
+                raise self.reporter.refuse("invalid-argument", message, argument.span, help=hint, path=self.path)
+            if argument.name in given:
+                message = f"'{argument.name}' is given twice"
+                self.reporter.report("duplicate-argument", message, argument.span, path=self.path, help="keep one")
+                continue
+            given[argument.name] = GivenArgument(self.read(argument.value), argument.span)
+        return given
+
+    def evaluate(self, formula: Formula) -> int:
+        """The value of what is in ``$(…)``.
+
+        Raises:
+            InvalidText: a name is not a parameter, a division is not exact, or the value is not in 0..999,999,999.
+        """
+        value = self._compute(formula)
+        if not 0 <= value <= MAX_FORMULA_VALUE:
+            message = f"'{formula.span.text}' is {value}, which is not in 0..{MAX_FORMULA_VALUE:,}"
+            raise self._invalid(message, formula, "sizes and counts are whole numbers from 0 up")
+        return value
+
+    def _compute(self, formula: Formula) -> int:
+        match formula:
+            case Number(value=int(value)):
+                return value
+            case Number():
+                message = f"'{formula.text}' is not a whole number"
+                raise self._invalid(message, formula, "formulas are integer arithmetic")
+            case Parameter(name=name) if name in self.parameters:
+                return self.parameters[name]
+            case Parameter():
                 raise self._unknown(formula)
             case Arithmetic():
-                return self._apply(formula, self.value(formula.left), self.value(formula.right))
+                return self._apply(formula, self._compute(formula.left), self._compute(formula.right))
 
-    def _unknown(self, parameter: Parameter) -> FormulaError:
+    def _unknown(self, parameter: Parameter) -> InvalidText:
         name, known = parameter.name, f"its parameters: {listed(self.parameters)}"
         if not self.parameters:
             known = "a formula uses the parameters of a block: 'block NAME(c) = …'"
@@ -74,14 +130,7 @@ class _Evaluation:
             f"'{name}' is not a parameter of this block" if self.parameters else f"there is no parameter '{name}' here"
         )
         near = advice(name, self.parameters, parameter.span, known)
-        self.diagnostics.report("unknown-parameter", message, parameter.span, path=self.path, **near)
-        return FormulaError()
-
-    def _integer(self, number: Number) -> int:
-        if isinstance(number.value, int):
-            return number.value
-        message = f"'{number.text}' is not a whole number"
-        raise self._complain("invalid-formula", message, number.span, "formulas are integer arithmetic")
+        return self.reporter.refuse("unknown-parameter", message, parameter.span, path=self.path, **near)
 
     def _apply(self, formula: Arithmetic, left: int, right: int) -> int:
         match formula.operator:
@@ -94,109 +143,11 @@ class _Evaluation:
             case "/":
                 if right and left % right == 0:
                     return left // right
-                hint = "divide only what is a multiple of the divisor"
                 message = f"{left} / {right} is not a whole number"
-                raise self._complain("invalid-formula", message, formula.span, hint)
+                raise self._invalid(message, formula, "divide only what is a multiple of the divisor")
 
-    def _complain(self, code: str, message: str, span: Span, hint: str) -> FormulaError:
-        self.diagnostics.report(code, message, span, help=hint, path=self.path)
-        return FormulaError()
-
-
-_WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
-
-
-class ValueProblem(Exception):  # noqa: N818 -- not an error of the program
-    """Raised where a value has no meaning; the diagnostic is already reported."""
-
-
-def python_value(
-    value: Value, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
-) -> Any:
-    """A number, string, tuple of lengths, None, bool, kind, or else the word itself.
-
-    Args:
-        value: As written.
-        diagnostics: Where to report.
-        path: The way to it.
-        parameters: Of the enclosing block, for ``$(…)``.
-
-    Raises:
-        ValueProblem: it has none; reported.
-    """
-    match value:
-        case Number():
-            return value.value
-        case Size(dims=dims):
-            return dims
-        case Text(text=text) | Quantity(text=text):
-            return text
-        case Call():
-            return _word(value, diagnostics, path, parameters)
-        case Interpolation(formula=formula):
-            try:
-                return evaluate_formula(formula, parameters or {}, diagnostics, path)
-            except FormulaError as error:
-                raise ValueProblem from error
-
-
-def _word(call: Call, diagnostics: Diagnostics, path: tuple[str, ...], parameters: Mapping[str, int] | None) -> Any:
-    """What a name means: on, off, none, a kind, or itself."""
-    word = "".join(call.span.text.split()) if call.name.plain is None else call.name.plain
-    if not call.called and not call.arguments and word in _WORDS:
-        return _WORDS[word]
-    if find(word):
-        return instantiate_kind(call, diagnostics, path, parameters)
-    if not call.called:
-        return word
-    names = [name for name in catalogue() if name != "input"]
-    span = call.name.span
-    diagnostics.report("unknown-name", f"unknown name '{word}'", span, path=path, **advice(word, names, span))
-    raise ValueProblem
-
-
-def instantiate_kind(
-    call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
-) -> Kind:
-    """The kind that a call such as ``LIF(tau=2.0)`` names, with its arguments.
-
-    Raises:
-        ValueProblem: the name or an argument is wrong; reported.
-    """
-    kind = catalogue()[call.name.plain or ""]
-    given = named_arguments(call, diagnostics, path, parameters)
-    made = validate_arguments(kind, f"'{kind.kind}'", given, call.span, diagnostics, path)
-    if made is None:
-        raise ValueProblem
-    return made
-
-
-def named_arguments(
-    call: Call, diagnostics: Diagnostics, path: tuple[str, ...] = (), parameters: Mapping[str, int] | None = None
-) -> dict[str, GivenArgument]:
-    """The ``name=value`` arguments of a call; others are reported.
-
-    Raises:
-        ValueProblem: a value has no meaning; reported.
-    """
-    given: dict[str, GivenArgument] = {}
-    for argument in call.arguments:
-        if argument.name is None:
-            diagnostics.report(
-                "invalid-argument",
-                f"'{argument.span.text}' has no name",
-                argument.span,
-                help=_how_to_name(call),
-                path=path,
-            )
-            raise ValueProblem
-        if argument.name in given:
-            diagnostics.report(
-                "duplicate-argument", f"'{argument.name}' is given twice", argument.span, path=path, help="keep one"
-            )
-            continue
-        given[argument.name] = GivenArgument(python_value(argument.value, diagnostics, path, parameters), argument.span)
-    return given
+    def _invalid(self, message: str, formula: Formula, hint: str) -> InvalidText:
+        return self.reporter.refuse("invalid-formula", message, formula.span, help=hint, path=self.path)
 
 
 def _how_to_name(call: Call) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.compact_arguments import FilledName
@@ -109,30 +109,31 @@ def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalog
     return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
 
 
-def report_unknown(name: FilledName, vocabulary: Vocabulary, diagnostics: Diagnostics, path: tuple[str, ...]) -> None:
-    """Says that a name means nothing, and what may have been meant."""
+def check_unknown(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...]) -> Iterator[Diagnostic]:
+    """Says that a name means nothing, and what may be meant; nothing where a file that is missing may define it."""
     splits = vocabulary.splits(name.text)
     if len(splits) == 1:
-        _report_lost_hyphen(name, splits[0], diagnostics, path)
+        yield _lost_hyphen(name, splits[0], path)
         return
     other = catalogue().get(name.text)
     if other is not None:
         family = next(base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir"))
         message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
-        diagnostics.report("wrong-kind", message, name.span, path=path, help=help_text)
+        yield Diagnostic("wrong-kind", Severity.ERROR, message, name.span, path=path, help=help_text)
         return
     if not vocabulary.whole:
         return
     otherwise = _other_form(name, vocabulary, path)
     whole = all(own for _, _, own in name.pieces)
     if otherwise is None and not whole and name.gaps and vocabulary.complete(name.text):
-        hint = "write it without the white space"
-        diagnostics.report("unknown-name", f"white space inside '{name.span.text}'", name.span, help=hint, path=path)
+        message, hint = f"white space inside '{name.span.text}'", "write it without the white space"
+        yield Diagnostic("unknown-name", Severity.ERROR, message, name.span, help=hint, path=path)
         return
     found = otherwise or (_meant(name, vocabulary) if whole else None)
     fixes = (Fix(f"write '{found.text}'", (Edit(name.span, found.text),), safe=False),) if found and found.text else ()
-    diagnostics.report(
+    yield Diagnostic(
         "unknown-name",
+        Severity.ERROR,
         f"unknown name '{name.span.text}'",
         name.span,
         label="not a layer, a neuron or a block",
@@ -170,17 +171,16 @@ def _meant(name: FilledName, vocabulary: Vocabulary) -> NameSuggestion | None:
     return NameSuggestion(found.text, f"{found.help} If not: {use}") if found else NameSuggestion("", use)
 
 
-def _report_lost_hyphen(
-    name: FilledName, cuts: tuple[int, ...], diagnostics: Diagnostics, path: tuple[str, ...]
-) -> None:
+def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...]) -> Diagnostic:
     words = [name.text[a:b] for a, b in zip((0, *cuts), (*cuts, len(name.text)), strict=True)]
     edits = []
     for cut in cuts:
         before, after = name.at(cut - 1, cut).end, name.at(cut, cut + 1).start
         edits.append(Edit(Span(name.span.source, before, after), "-"))
     read = " and ".join([", ".join(words[:-1]), words[-1]])
-    diagnostics.report(
+    return Diagnostic(
         "missing-hyphen",
+        Severity.ERROR,
         f"'{' '.join(name.span.text.split())}' is {read} without the hyphen between",
         edits[0].span,
         label="a '-' is missing here",

@@ -16,9 +16,9 @@ from sewdsl.editing.editor_view import EditorView, compile_for_editor, resolve_n
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.project_files import net_files
 from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.lsp.convert import OpenDocument
 from sewdsl.lsp.positions import Units
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from pygls.workspace import TextDocument, Workspace

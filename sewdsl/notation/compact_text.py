@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.ir.network import Network
+from sewdsl.limits import Limits
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     BlockText,
@@ -23,7 +23,6 @@ from sewdsl.notation.match_blocks import Blocks
 from sewdsl.notation.propose_blocks import propose_blocks
 from sewdsl.source import Source
 from sewdsl.syntax.lexicon import VERSION
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import BlockDefinition
 
@@ -120,5 +119,5 @@ def _folded(blocks: Blocks, items: TextItems) -> TextItems:
 def _parsed(definitions: Iterable[Definition]) -> dict[str, BlockDefinition]:
     """Definitions as the compiler knows them."""
     lines = "".join(f"{definition_head(one)}{items_text(one.items)}\n" for one in definitions)
-    statements = parse(Source("", f"sewdsl {VERSION}\n{lines}"), Diagnostics(), UNLIMITED).statements
+    statements = parse(Source("", f"sewdsl {VERSION}\n{lines}"), UNLIMITED).value.statements
     return {one.name.plain or "": one for one in statements if isinstance(one, BlockDefinition)}

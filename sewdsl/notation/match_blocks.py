@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.call_frame import CallFrame
@@ -31,8 +30,8 @@ from sewdsl.notation.item_text import (
 )
 from sewdsl.notation.kind_text import NodeTexts
 from sewdsl.ops.input import Input
+from sewdsl.reporter import Reporter
 from sewdsl.source import BUILTIN, Source
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.parser import parse_compact
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Body, Call, JoinOf, Number, Word
 from sewdsl.syntax.tree import Item as Written
@@ -285,19 +284,19 @@ class Blocks:
             yield f"{OWN_NEURON}={self._wording.alone(activation)}"
 
     def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
-        diagnostics, builder = Diagnostics(), NodeBuilder()
+        reporter, builder = Reporter(), NodeBuilder()
         settings = self._network.settings
         builder.add("input", Input(shape=shape), (), (), BUILTIN)
-        calls = CallResolver(self._vocabulary, settings.neuron, diagnostics)
-        walker = Walker(builder, calls, self._vocabulary, diagnostics, DEFAULT_LIMITS)
-        statements = parse_compact(Source("", call), diagnostics).statements
+        calls = CallResolver(self._vocabulary, settings.neuron, reporter)
+        walker = Walker(builder, calls)
+        statements = reporter.take(parse_compact(Source("", call))).statements
         if not (statements and isinstance(statements[0], Body)):
             return None
         try:
             place = walker.sequence(statements[0].expression, 0, CallFrame(settings.join, neuron, neuron))
         except ExpansionLimitExceeded:
             return None
-        if diagnostics.errors or not place:
+        if reporter.errors or not place:
             return None
         inside = Network("", tuple(builder.nodes), place, settings)
         return network_items(inside, lambda index: self._wording.alone(builder.nodes[index].op))

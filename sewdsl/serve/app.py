@@ -26,9 +26,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC002 -- as above
 
 from sewdsl.compiler import shipped_networks
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.serve.folder import FileAccessError, FileChangedError, ServedFolder
 from sewdsl.serve.pool import Problem, WorkerPool
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 MAX_BODY = 4 * DEFAULT_LIMITS.source_bytes
 """Bytes of a request at most: a text with every character escaped."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sewdsl.atomic_write import write_atomically
 from sewdsl.compiler import shipped_networks
 from sewdsl.elaborate.project_files import net_files
-from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.limits import DEFAULT_LIMITS
 
 MAX_LISTED_FILES = 500
 """Files that are offered at most."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
+from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, OPENERS
-from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
@@ -26,18 +27,21 @@ class BracketPairs:
         depth: How much each bracket token, by its offset, changes the nesting: 1, -1, or 0 where it pairs with none.
         unclosed: Offsets of openers without a closer.
         broken: Offsets of tokens that keep their statement from being parsed.
+        diagnostics: What is wrong with the brackets.
     """
 
     depth: dict[int, int] = field(default_factory=dict)
     unclosed: set[int] = field(default_factory=set)
     broken: set[int] = field(default_factory=set)
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 class _Matcher:
     """One walk over the tokens, with a stack of what is open."""
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
-        self.source, self.diagnostics, self.limits = source, diagnostics, limits
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source, self.limits = source, limits
+        self.reporter = Reporter(limits)
         self.brackets = BracketPairs()
         self.open: list[Token] = []
         self.formulas = 0
@@ -134,7 +138,7 @@ class _Matcher:
         """The fix is safe unless the right closer is left over further down: then this one may be too much."""
         right = CLOSERS[closer.type]
         span = self._span(closer)
-        self.diagnostics.report(
+        self.reporter.report(
             "unmatched-bracket",
             f"'{_shown(opener)}' in column {self._span(opener).column} is closed by '{CLOSERS[closer_type]}'",
             span,
@@ -161,20 +165,21 @@ class _Matcher:
             self._unclosed(opener)
         for opener, closer, closer_type in self.mixed:
             self._report_mixed(opener, closer, closer_type)
+        self.brackets.diagnostics = tuple(self.reporter.found)
         return self.brackets
 
     def _report(self, code: str, message: str, token: Token, *, label: str, help: str) -> None:  # noqa: A002
         if self.too_deep and code != "nesting-too-deep":
             return
-        self.diagnostics.report(code, message, self._span(token), label=label, help=help)
+        self.reporter.report(code, message, self._span(token), label=label, help=help)
 
     def _span(self, token: Token) -> Span:
         return Span(self.source, token_start(token), token_end(token))
 
 
-def match_brackets(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> BracketPairs:
-    """Pairs the brackets of a text and reports those without a partner, of mixed kinds, or nested too deep."""
-    matcher = _Matcher(source, diagnostics, limits)
+def match_brackets(source: Source, tokens: list[Token], limits: Limits = DEFAULT_LIMITS) -> BracketPairs:
+    """Pairs the brackets of a text; says which have no partner, are of mixed kinds, or are nested too deep."""
+    matcher = _Matcher(source, limits)
     for token, following in zip_longest(tokens, tokens[1:]):
         matcher.take(token, following)
     return matcher.finish()

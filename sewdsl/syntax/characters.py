@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix, Severity
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.limits import Limits, raise_limit_help
+from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import ARROWS, TYPOGRAPHIC
-from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def is_arrow(token: Token) -> bool:
     return token.type == "_DASH" and token[-1] in ARROWS
 
 
-def report_arrows(source: Source, tokens: list[Token], brackets: BracketPairs, diagnostics: Diagnostics) -> None:
+def check_arrows(source: Source, tokens: list[Token], brackets: BracketPairs) -> Iterator[Diagnostic]:
     """Warns of each arrow.
 
     Its fix is safe where the ``>`` in it can close nothing: no ``<`` is without its partner.
@@ -31,11 +33,11 @@ def report_arrows(source: Source, tokens: list[Token], brackets: BracketPairs, d
     safe = not any(source.text[offset] in "<\u27e8" for offset in brackets.unclosed)
     for token in filter(is_arrow, tokens):
         span = Span(source, token_start(token), token_end(token))
-        diagnostics.report(
+        yield Diagnostic(
             "typographic-character",
+            Severity.WARNING,
             f"the arrow '{token}' is read as '-'",
             span,
-            severity=Severity.WARNING,
             label="read as '-'",
             help="layers are joined by '-'",
             fixes=(Fix("write '-'", (Edit(span, "-"),), safe=safe),),
@@ -73,30 +75,30 @@ _LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
 
-def check_characters(source: Source, tokens: list[Token], diagnostics: Diagnostics, limits: Limits) -> set[int]:
-    """Reports what no statement may hold.
+def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Reported[set[int]]:
+    """Says what no statement may hold.
 
     Returns:
         Offsets of the tokens that keep their statement from being parsed.
     """
-    _report_typographic(source, tokens, diagnostics)
+    found = [*_check_typographic(source, tokens)]
     too_long = re.compile(rf"(?<![0-9.])[0-9]{{{limits.digits + 1},}}")
     broken: set[int] = set()
     bad_until = -1
     for token in tokens:
         if token.type == "BAD":
             if token_start(token) != bad_until:
-                _report_unexpected(source, token, diagnostics)
+                found.append(_unexpected_character(source, token))
             bad_until = token_end(token)
             broken.add(token_start(token))
         elif token.type == "UNTERMINATED":
-            _report_unterminated(Span(source, token_start(token), token_end(token)), diagnostics)
+            found.append(_unterminated_string(Span(source, token_start(token), token_end(token))))
             broken.add(token_start(token))
         elif len(token) > limits.digits and token.type not in _VERBATIM and (run := too_long.search(token)):
             span = Span(source, token_start(token) + run.start(), token_start(token) + run.end())
-            _report_long(span, limits, diagnostics)
+            found.append(_long_integer(span, limits))
             broken.add(token_start(token))
-    return broken
+    return Reported(broken, tuple(found))
 
 
 def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> str:
@@ -113,7 +115,7 @@ def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> 
     return "" if character == "\u00ad" and not dash else TYPOGRAPHIC[character]
 
 
-def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
+def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnostic]:
     """One warning for each odd dash, space or sign outside strings and comments."""
     text = source.text
     verbatim = [token for token in tokens if token.type in _VERBATIM or is_arrow(token)]
@@ -131,18 +133,18 @@ def _report_typographic(source: Source, tokens: list[Token], diagnostics: Diagno
         span = Span(source, offset, offset + 1)
         fix = Fix(f"write {ascii_text!r}" if ascii_text else "remove it", (Edit(span, ascii_text),))
         reading = f"read as {ascii_text!r}" if ascii_text else "ignored"
-        diagnostics.report(
+        yield Diagnostic(
             "typographic-character",
+            Severity.WARNING,
             f"the character U+{ord(character):04X} is {reading}",
             span,
-            severity=Severity.WARNING,
             label=reading,
             help="it looks like a copy from a PDF file or a word processor; write it in ASCII",
             fixes=(fix,),
         )
 
 
-def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -> None:
+def _unexpected_character(source: Source, token: Token) -> Diagnostic:
     """Points at a run of characters that no token of the language begins with."""
     text, stop = source.text, token_end(token)
     if not token.isalnum():
@@ -167,8 +169,9 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
         fixes = (Fix("remove it", (Edit(span, ""),)),)
     shown = ascii(span.text[:20]) if not span.text.isprintable() else repr(span.text[:20])
     kind = "characters" if len(span.text) > 1 else "character"
-    diagnostics.report(
+    return Diagnostic(
         "unexpected-character",
+        Severity.ERROR,
         f"unexpected {kind} {shown}",
         span,
         label="no part of the language",
@@ -177,12 +180,13 @@ def _report_unexpected(source: Source, token: Token, diagnostics: Diagnostics) -
     )
 
 
-def _report_unterminated(span: Span, diagnostics: Diagnostics) -> None:
+def _unterminated_string(span: Span) -> Diagnostic:
     """Points at a string that its line does not end."""
     text = span.text.rstrip()
     span = span.part(0, len(text))
-    diagnostics.report(
+    return Diagnostic(
         "unterminated-string",
+        Severity.ERROR,
         f"the string {text[:20]}{'…' if len(text) > 20 else ''} is not closed",  # noqa: PLR2004 -- a glimpse of it
         span,
         label="begins here",
@@ -191,10 +195,11 @@ def _report_unterminated(span: Span, diagnostics: Diagnostics) -> None:
     )
 
 
-def _report_long(span: Span, limits: Limits, diagnostics: Diagnostics) -> None:
+def _long_integer(span: Span, limits: Limits) -> Diagnostic:
     digits = span.end - span.start
-    diagnostics.report(
+    return Diagnostic(
         "integer-too-long",
+        Severity.ERROR,
         f"an integer of {digits} digits is over the limit of {limits.digits}",
         span,
         label=f"{digits} digits",

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.diagnostics import SewdslError, errors_in, sort_diagnostics
 from sewdsl.garbage import put_off
+from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.source import Source
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.lexicon import ALIGNED_KEYWORDS, CLOSERS, HEADER_VALUE_COLUMN, OPENERS
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import statements
@@ -244,12 +244,11 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     Raises:
         SewdslError: the file has syntax errors, so nobody knows how it should look.
     """
-    diagnostics = Diagnostics()
-    parse(source, diagnostics, limits)
-    if diagnostics.errors:
-        raise SewdslError(diagnostics)
+    said = parse(source, limits).diagnostics
+    if errors_in(said):
+        raise SewdslError(sort_diagnostics(said))
     tokens = scan(source)
-    lines = statements(tokens, match_brackets(source, tokens, Diagnostics(), limits))
+    lines = statements(tokens, match_brackets(source, tokens, limits))
     rows = LineLayout(lines).of(_split(tokens, lines))
     return "".join(f"{row.text}\n" for row in align_comments(_without_blanks(rows)))
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Literal
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.garbage import put_off
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import mark_alternatives, statements
 from sewdsl.syntax.word_parts import split_after_formula, split_block_arguments, split_name, split_quantity
@@ -225,7 +223,7 @@ def tokens(source: Source) -> list[tuple[TokenType, Span]]:
     A token of the compiler comes in pieces where it says several things, as ``c32k3s1`` does.
     """
     found = scan(source)
-    lines = statements(found, match_brackets(source, found, Diagnostics(), DEFAULT_LIMITS))
+    lines = statements(found, match_brackets(source, found))
     return _ordered(source, [piece for statement in lines for piece in _statement(source, statement)], found)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lark import Token
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 from sewdsl.syntax.scanner import token_end, token_start
@@ -20,18 +21,18 @@ Reads = Callable[[list[Token], str], bool]
 """Whether tokens follow a rule of the grammar."""
 
 
-def rejoin_lines(source: Source, statements: list[Lines], reads: Reads, diagnostics: Diagnostics) -> list[Lines]:
+def rejoin_lines(source: Source, statements: list[Lines], reads: Reads) -> Reported[list[Lines]]:
     """The statements, each with the lines after it that only a lost hyphen keeps from being part of it.
 
     Args:
         source: The text.
         statements: Those of a file, in order.
         reads: Whether tokens follow a rule.
-        diagnostics: Where each lost hyphen is reported.
     """
     with_body = any(lines.tokens[0].type == "_BODY" for lines in statements)
     names = {pair for lines in statements if lines.tokens[0].type == "_BLOCK" for pair in _within_name(lines.tokens)}
     joined: list[Lines] = []
+    found: list[Diagnostic] = []
     complete: bool | None = None  # whether the last one could end where it does; None: not known yet
     for lines in statements:
         before = joined[-1].tokens if joined else []
@@ -40,11 +41,13 @@ def rejoin_lines(source: Source, statements: list[Lines], reads: Reads, diagnost
             complete = reads(before, "statement") if complete is None else complete
             onward = [_as_item(lines.tokens[0]), *lines.tokens[1:]]
             if complete and reads(onward, "compact"):
-                before += [_lost(source, before[-1], diagnostics), *onward]
+                place = Span(source, token_start(before[-1]), token_end(before[-1])).after
+                found.append(_lost_hyphen(place))
+                before += [_hyphen(place), *onward]
                 continue
         joined.append(lines)
         complete = None
-    return joined
+    return Reported(joined, tuple(found))
 
 
 def _within_name(tokens: list[Token]) -> Iterator[tuple[str, str]]:
@@ -79,15 +82,17 @@ def _as_item(first: Token) -> Token:
     return Token.new_borrow_pos("WORD", first, first) if first.type == "KEY" else first
 
 
-def _lost(source: Source, last: Token, diagnostics: Diagnostics) -> Token:
-    """Reports the hyphen that is lost after a token; one in its place."""
-    place = Span(source, token_start(last), token_end(last)).after
-    diagnostics.report(
+def _lost_hyphen(place: Span) -> Diagnostic:
+    return Diagnostic(
         "missing-hyphen",
+        Severity.ERROR,
         "a '-' is missing at the end of this line, since the next one is no statement",
         place,
         label="expected '-' here",
         help="a network goes on in the next line where a line ends with '-'; it may have been lost at the line break",
         fixes=(Fix("insert the missing '-'", (Edit(place, "-"),)),),
     )
+
+
+def _hyphen(place: Span) -> Token:
     return Token("_DASH", "-", place.start, place.line, place.column, place.line, place.column, place.end)

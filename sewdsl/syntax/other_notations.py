@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import token_end, token_start
 
@@ -21,45 +22,46 @@ _CONVOLUTION = re.compile(r"C(?:onv)?([0-9]+)", re.IGNORECASE)
 _NUMBERS = ["INTEGER", "_DASH", "INTEGER"]
 
 
-def report_other_notation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
-    """Reports a network in another notation.
+def check_other_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
+    """What is to be said of a network in another notation; nothing of one that is in ours.
 
     Args:
         source: The text.
         tokens: Those of a body.
-        diagnostics: Where to report.
-
-    Returns:
-        Whether it is one: then nothing else is to be said of it.
     """
     body = [token for token in tokens if token.type != "_BODY"]
     if _ours(tokens) is not None:
-        return _report_layers(source, body, diagnostics)
+        return [*_check_layers(source, body)]
     place = _place(source, body)
     if place is None:
-        return False
-    diagnostics.report(
-        "other-notation",
-        f"'{place.text}' is the notation of other papers",
-        place,
-        label="not our notation",
-        help="add --dialect he to read a string so; for a file, sewdsl fmt --dialect he 'STRING' prints it in ours",
-    )
-    return True
-
-
-def report_own_notation(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
-    """Reports a network of ours where one in another notation is expected; whether it is one."""
-    ours = _ours(tokens)
-    if ours is not None:
-        diagnostics.report(
+        return []
+    return [
+        Diagnostic(
             "other-notation",
+            Severity.ERROR,
+            f"'{place.text}' is the notation of other papers",
+            place,
+            label="not our notation",
+            help="add --dialect he to read a string so; for a file, sewdsl fmt --dialect he 'STRING' prints it in ours",
+        )
+    ]
+
+
+def check_own_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
+    """What is to be said of a network of ours where one in another notation is expected; nothing of any other."""
+    ours = _ours(tokens)
+    if ours is None:
+        return []
+    return [
+        Diagnostic(
+            "other-notation",
+            Severity.ERROR,
             f"'{ours}' is sewdsl's own notation, not that of the dialect",
             Span(source, token_start(ours), token_end(ours)),
             label="our own notation",
             help="leave out --dialect",
         )
-    return ours is not None
+    ]
 
 
 def _ours(tokens: list[Token]) -> Token | None:
@@ -67,25 +69,23 @@ def _ours(tokens: list[Token]) -> Token | None:
     return next((token for token in tokens if _OURS.fullmatch(token)), None)
 
 
-def _report_layers(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> bool:
-    """Reports the single layers of the other notation in a network of ours; whether there are any."""
-    found = False
+def _check_layers(source: Source, tokens: list[Token]) -> Iterator[Diagnostic]:
+    """Complains of the single layers of the other notation in a network of ours."""
     for before, (number, word) in zip([None, *tokens], pairwise(tokens), strict=False):
         counts = before is not None and before.type == "_STAR"
         ours = _in_ours(number, word) if number.type == "INTEGER" and token_end(number) == token_start(word) else None
         if ours is None or counts:
             continue
-        found = True
         place = Span(source, token_start(number), token_end(word))
-        diagnostics.report(
+        yield Diagnostic(
             "other-notation",
+            Severity.ERROR,
             f"'{place.text}' is the notation of other papers",
             place,
             label="not our notation",
             help=f"write '{ours}'",
             fixes=(Fix(f"write '{ours}'", (Edit(place, ours),)),),
         )
-    return found
 
 
 def _in_ours(number: Token, word: Token) -> str | None:

@@ -7,14 +7,14 @@ from dataclasses import fields, is_dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
+from sewdsl.reporter import NestingError, Reported, Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
-from sewdsl.syntax.characters import check_characters, report_arrows
+from sewdsl.syntax.characters import check_arrows, check_characters
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.syntax.lost_hyphens import rejoin_lines
-from sewdsl.syntax.other_notations import report_other_notation, report_own_notation
+from sewdsl.syntax.other_notations import check_other_notation, check_own_notation
 from sewdsl.syntax.pasted_text import add_missing_body, strip_citation
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_start
 from sewdsl.syntax.statement_parser import StatementParser
@@ -26,26 +26,30 @@ if TYPE_CHECKING:
     from lark import Token
 
 
-def parse(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> Document:
+def parse(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
     """The tree of a ``.net`` file; a statement that has errors is left out."""
-    return _Parser(source, diagnostics, limits).file()
+    parser = _Parser(source, limits)
+    return parser.reporter.follow(parser.file)
 
 
-def parse_compact(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> Document:
+def parse_compact(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
     """The tree of a compact string as a document of one Body; of none if it has errors. Newlines are white space."""
-    return _Parser(source, diagnostics, limits).compact()
+    parser = _Parser(source, limits)
+    return parser.reporter.follow(parser.compact)
 
 
-def parse_value(source: Source, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS) -> tuple[Value, ...] | None:
+def parse_value(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tuple[Value, ...] | None]:
     """The values of a setting, as they follow ``--set KEY=``; None if they have errors."""
-    return _Parser(source, diagnostics, limits).values()
+    parser = _Parser(source, limits)
+    return parser.reporter.follow(parser.values)
 
 
 def parse_dialect(
-    source: Source, language: Language, builder: TreeBuilder, diagnostics: Diagnostics, limits: Limits = DEFAULT_LIMITS
-) -> Document:
+    source: Source, language: Language, builder: type[TreeBuilder], limits: Limits = DEFAULT_LIMITS
+) -> Reported[Document]:
     """The tree of a compact string in another language, as a document of one Body; of none if it has errors."""
-    return _Parser(source, diagnostics, limits, builder, language).compact()
+    parser = _Parser(source, limits, builder, language)
+    return parser.reporter.follow(parser.compact)
 
 
 class _Parser:
@@ -54,31 +58,29 @@ class _Parser:
     def __init__(
         self,
         source: Source,
-        diagnostics: Diagnostics,
         limits: Limits,
-        builder: TreeBuilder | None = None,
+        builder: type[TreeBuilder] = TreeBuilder,
         language: Language = NET_LANGUAGE,
     ) -> None:
-        self.source, self.diagnostics, self.limits = source, diagnostics, limits
+        self.source, self.limits, self.reporter = source, limits, Reporter(limits)
         self.whole = Span(source, 0, len(source.text))
         self.broken: set[int] = set()
         self.language = language
-        self.statements = StatementParser(
-            source, diagnostics, builder or TreeBuilder(source, diagnostics, limits), language
-        )
-        quiet = Diagnostics()
-        self.tries = StatementParser(source, quiet, TreeBuilder(source, quiet, limits))
+        self.statements = StatementParser(builder(source, self.reporter), language)
+        self.tries = StatementParser(TreeBuilder(source, Reporter(limits)))
 
     def file(self) -> Document:
         tokens, brackets = self._scan()
         if tokens is None:
             return Document((), span=self.whole)
-        lines = rejoin_lines(self.source, statements(tokens, brackets), self._reads, self.diagnostics)
-        check_version(self.source, lines, self.diagnostics)
-        add_missing_body(self.source, lines, self.diagnostics)
+        lines = self.reporter.take(rejoin_lines(self.source, statements(tokens, brackets), self._reads))
+        self.reporter.extend(check_version(self.source, lines))
+        if (missing := add_missing_body(self.source, lines)) is not None:
+            self.reporter.add(missing)
         found = [(line, self._statement(line)) for line in lines]
         unread = frozenset(_defined(line.tokens) for line, statement in found if statement is None) - {""}
-        return Document(tuple(statement for _, statement in found if statement), unread, span=self.whole)
+        read = tuple(statement for _, statement in found if statement)
+        return Document(read, unread, span=self.whole)
 
     def compact(self) -> Document:
         body = self._single("compact")
@@ -92,7 +94,7 @@ class _Parser:
         """The tokens and how their brackets pair; None for a text that is too long."""
         size, limit = len(self.source.text.encode("utf-8", "surrogatepass")), self.limits.source_bytes
         if size > limit:
-            self.diagnostics.report(
+            self.reporter.report(
                 "source-too-long",
                 f"the source has {size} bytes, over the limit of {limit}",
                 Span(self.source, 0, 0),
@@ -101,11 +103,12 @@ class _Parser:
             )
             return None, BracketPairs()
         tokens = scan(self.source, self.language)
-        self.broken = check_characters(self.source, tokens, self.diagnostics, self.limits)
-        brackets = match_brackets(self.source, tokens, self.diagnostics, self.limits)
+        self.broken = self.reporter.take(check_characters(self.source, tokens, self.limits))
+        brackets = match_brackets(self.source, tokens, self.limits)
         self.broken |= brackets.broken
+        self.reporter.extend(brackets.diagnostics)
         if self.language is NET_LANGUAGE:
-            report_arrows(self.source, tokens, brackets, self.diagnostics)
+            self.reporter.extend(check_arrows(self.source, tokens, brackets))
         return tokens, brackets
 
     def _single(self, rule: str) -> Statement | None:
@@ -136,10 +139,12 @@ class _Parser:
         if any(token_start(token) in self.broken for token in tokens):
             return None
         if rule == "compact" or (tokens and tokens[0].type == "_BODY"):
-            elsewhere = report_other_notation if self.language is NET_LANGUAGE else report_own_notation
-            if elsewhere(self.source, tokens, self.diagnostics):
+            check = check_other_notation if self.language is NET_LANGUAGE else check_own_notation
+            elsewhere = check(self.source, tokens)
+            self.reporter.extend(elsewhere)
+            if elsewhere:
                 return None
-            tokens = strip_citation(self.source, tokens, self.diagnostics)
+            tokens = self.reporter.take(strip_citation(self.source, tokens))
         return self.statements.parse(tokens, rule)
 
 
@@ -151,17 +156,23 @@ def _defined(tokens: list[Token]) -> str:
     return "".join(words) if tokens[0].type == "_BLOCK" else ""
 
 
-Parsed = TypeVar("Parsed")
-Parse = Callable[[Source, Diagnostics, Limits], Parsed]
+Tree = TypeVar("Tree")
+Parse = Callable[[Source, Limits], Reported[Tree]]
 
 
-def parse_excerpt(place: Span, parse: Parse[Parsed], diagnostics: Diagnostics, limits: Limits) -> Parsed:
-    """What a parser makes of the text at a place; its spans, and those of what it reports, are in the whole source."""
-    piece, said = Source(place.source.name, place.text), Diagnostics()
-    found = parse(piece, said, limits)
-    diagnostics.extend(_moved(diagnostic, piece, place) for diagnostic in said.found)
-    moved: Parsed = _moved(found, piece, place)
-    return moved
+def parse_excerpt(place: Span, parse: Parse[Tree], limits: Limits) -> Reported[Tree]:
+    """What a parser makes of the text at a place; its spans, and those of what it says, are in the whole source.
+
+    Raises:
+        NestingError: the text nests too deep.
+    """
+    piece, reporter = Source(place.source.name, place.text), Reporter(limits)
+    try:
+        parsed = parse(piece, limits)
+    except NestingError as error:
+        raise NestingError(()) from error  # what was said before is of the piece, not of the whole
+    reporter.extend(_moved(parsed.diagnostics, piece, place))
+    return reporter.follow(lambda: _moved(parsed.value, piece, place))
 
 
 def _moved(thing: Any, piece: Source, place: Span) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lark import Token
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import token_end, token_start
 
@@ -29,33 +29,34 @@ class TokenRepair:
     """What is put in for what is missing.
 
     Attributes:
+        diagnostic: What is said of the mistake.
         tokens: Fed to the parser before the token that it did not expect.
         faithful: Whether the tree then says what the user meant.
         skip: How many tokens are passed over, from that one on.
     """
 
+    diagnostic: Diagnostic
     tokens: tuple[Token, ...] = ()
     faithful: bool = True
     skip: int = 0
 
 
 def repair_token(
-    source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str], diagnostics: Diagnostics
+    source: Source, before: Token | None, ahead: Sequence[Token], accepted: AbstractSet[str]
 ) -> TokenRepair | None:
-    """Reports a known mistake at a token that the parser did not expect.
+    """Recognises a known mistake at a token that the parser did not expect.
 
     Args:
         source: The text.
         before: The token that the parser took last, if any.
         ahead: The one that it refused, and all after it; of these, the last is the end.
         accepted: Kinds of tokens that it would have taken.
-        diagnostics: Where the mistake is reported.
 
     Returns:
-        What to go on with, or None if the mistake is not a known one; nothing is reported then.
+        What to say and what to go on with, or None if the mistake is not a known one.
     """
     kind, token = before.type if before is not None else "", ahead[0]
-    places = _Places(source, before, token, diagnostics)
+    places = _Places(source, before, token)
     if "_STAR" in accepted and kind in {"RBRACE", "MORE"}:
         return places.missing_count(star=True)
     if kind == "_STAR" and "INTEGER" in accepted and "_LPAR" not in accepted and token.type not in _NUMBERS:
@@ -70,7 +71,7 @@ def repair_token(
 
 
 def _without_item(places: _Places, kind: str, ahead: Sequence[Token]) -> TokenRepair | None:
-    """Reports what is wrong where a layer, a block or a repeat is missing."""
+    """Recognises what is wrong where a layer, a block or a repeat is missing."""
     token = ahead[0]
     if kind == "_DASH":
         more = list(takewhile(lambda other: other.type == "_DASH", ahead))
@@ -86,8 +87,8 @@ def _without_item(places: _Places, kind: str, ahead: Sequence[Token]) -> TokenRe
 class _Places:
     """The two tokens around a mistake."""
 
-    def __init__(self, source: Source, before: Token | None, token: Token, diagnostics: Diagnostics) -> None:
-        self.before, self.token, self.diagnostics = before, token, diagnostics
+    def __init__(self, source: Source, before: Token | None, token: Token) -> None:
+        self.before, self.token = before, token
         self.here = Span(source, token_start(token), token_end(token))
         self.last = Span(source, token_start(before), token_end(before)) if before is not None else Span(source, 0, 0)
         self._source = source
@@ -98,29 +99,31 @@ class _Places:
 
     def missing_hyphen(self) -> TokenRepair:
         edit = Edit(self.gap if self.gap.text.isspace() else self.last.after, "-")
-        self.diagnostics.report(
+        mistake = Diagnostic(
             "missing-hyphen",
+            Severity.ERROR,
             f"a '-' is missing before '{self.here.text}'",
             self.here.part(0, 0),
             label="expected '-' before this",
             help="layers, blocks and repeats are joined by '-'; it may have been lost at a line break",
             fixes=(Fix("insert the missing '-'", (edit,)),),
         )
-        return TokenRepair((_virtual("_DASH", "-", self.last),))
+        return TokenRepair(mistake, (_virtual("_DASH", "-", self.last),))
 
     def trailing_hyphens(self, more: Sequence[Token]) -> TokenRepair:
         """A '-' that nothing follows, perhaps with more of them: all are removed at once."""
         hyphens = (self.last, *map(self._span, more))
         many = f"these {len(hyphens)} '-'" if more else "this '-'"
-        self.diagnostics.report(
+        mistake = Diagnostic(
             "trailing-hyphen",
+            Severity.ERROR,
             f"nothing follows {many}",
             self.last.to(hyphens[-1]),
             label="join nothing" if more else "joins nothing",
             help=f"remove {'them' if more else 'it'}, or write what comes next",
             fixes=(Fix("remove the trailing '-'", tuple(Edit(hyphen, "") for hyphen in hyphens)),),
         )
-        return TokenRepair((_virtual("WORD", "", hyphens[-1].after),), skip=len(more))
+        return TokenRepair(mistake, (_virtual("WORD", "", hyphens[-1].after),), skip=len(more))
 
     def more_hyphens(self, more: Sequence[Token]) -> TokenRepair:
         """More than one '-' in a row, before something that they could join."""
@@ -129,29 +132,31 @@ class _Places:
         if len(more) > 1:
             found, removed = f"{len(more) + 1} '-' in a row", f"remove {len(more)} of the '-'"
             label = f"{len(more)} too many"
-        self.diagnostics.report(
+        mistake = Diagnostic(
             "unexpected-token",
+            Severity.ERROR,
             f"found {found}, expected a layer, a block or '{{'",
             hyphens[0].to(hyphens[-1]),
             label=label,
             help="leave one, or write what belongs between them",
             fixes=(Fix(removed, tuple(Edit(hyphen, "") for hyphen in hyphens), safe=False),),
         )
-        return TokenRepair(skip=len(more))
+        return TokenRepair(mistake, skip=len(more))
 
     def extra_equal(self) -> TokenRepair:
         key = self.last.text
         blank = "" if self.here.source.text[self.here.end : self.here.end + 1].isspace() else " "
         edit = Edit(Span(self.here.source, self.gap.start, self.here.end), blank)
-        self.diagnostics.report(
+        mistake = Diagnostic(
             "unexpected-token",
+            Severity.ERROR,
             f"found '=', expected the value of '{key}'",
             self.here,
             label="not written here",
             help=f"a setting's value follows its name: '{key} …'",
             fixes=(Fix("remove the '='", (edit,)),),
         )
-        return TokenRepair(skip=1)
+        return TokenRepair(mistake, skip=1)
 
     def empty_sequence(self) -> TokenRepair:
         opener = _SEQUENCE_STARTS.get(self.before.type, "") if self.before is not None else ""
@@ -161,20 +166,22 @@ class _Places:
         advice = (
             "write 'id' for a shortcut that passes its input on" if opener in {"|", "or"} else "write what it holds"
         )
-        self.diagnostics.report(
+        mistake = Diagnostic(
             "empty-sequence",
+            Severity.ERROR,
             f"{subject} is empty",
             self.last.to(self.here) if brackets else self.last,
             label="expected at least one layer or block" + ("" if brackets else " behind this"),
             help=advice,
         )
-        return TokenRepair((_virtual("WORD", "", self.last.after),), faithful=False)
+        return TokenRepair(mistake, (_virtual("WORD", "", self.last.after),), faithful=False)
 
     def missing_count(self, *, star: bool) -> TokenRepair:
         number = self.token.type == "INTEGER"
         fix = Fix("insert the missing '*'", (Edit(self.gap, "*"),))
-        self.diagnostics.report(
+        mistake = Diagnostic(
             "missing-count",
+            Severity.ERROR,
             "a repeat has no '*' before its count" if number else "a repeat has no count",
             self.here if number else self.last,
             label="expected '*' before this" if number else "expected a count after this",
@@ -183,8 +190,8 @@ class _Places:
         )
         tokens = (_virtual("_STAR", "*", self.last), _virtual("INTEGER", "1", self.last))
         if number:
-            return TokenRepair(tokens[:1])
-        return TokenRepair(tokens if star else tokens[1:])
+            return TokenRepair(mistake, tokens[:1])
+        return TokenRepair(mistake, tokens if star else tokens[1:])
 
 
 def _virtual(kind: str, text: str, place: Span) -> Token:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lark import Token, UnexpectedToken
 
-from sewdsl.diagnostics import Diagnostics
-from sewdsl.source import Source, Span
+from sewdsl.source import Span
 from sewdsl.syntax.repair import TokenRepair, repair_token
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, token_end
 from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.tree import Statement
 from sewdsl.syntax.tree_builder import TreeBuilder
-from sewdsl.syntax.unexpected_token import ParseFailure, report_unexpected
+from sewdsl.syntax.unexpected_token import ParseFailure, describe_unexpected
 
 if TYPE_CHECKING:
     from lark.parsers.lalr_interactive_parser import InteractiveParser
@@ -26,15 +25,13 @@ class StatementParser:
     """Parses the statements of one source, each by itself.
 
     Attributes:
-        builder: Makes our tree of Lark's.
+        builder: Makes our tree of Lark's; what is wrong is reported where it reports too.
         language: What the statements are written in.
     """
 
-    def __init__(
-        self, source: Source, diagnostics: Diagnostics, builder: TreeBuilder, language: Language = NET_LANGUAGE
-    ) -> None:
-        self.source, self.diagnostics = source, diagnostics
+    def __init__(self, builder: TreeBuilder, language: Language = NET_LANGUAGE) -> None:
         self.builder, self.language = builder, language
+        self.source, self.reporter = builder.source, builder.reporter
         self.reports = 0
 
     def parse(self, tokens: list[Token], rule: str) -> Statement | None:
@@ -51,10 +48,11 @@ class StatementParser:
                 result = parser.feed_token(token)
             except UnexpectedToken:
                 accepted = self._accepted(parser)
-                mended = repair_token(self.source, before, stream[at:], accepted, self.diagnostics)
+                mended = repair_token(self.source, before, stream[at:], accepted)
                 if mended is None:
                     self._report(ParseFailure(self.source, tokens, rule, before, token, accepted))
                     return None
+                self.reporter.add(mended.diagnostic)
                 try:
                     result = _go_on(parser, mended, token)
                 except UnexpectedToken:
@@ -72,7 +70,7 @@ class StatementParser:
 
     def _report(self, situation: ParseFailure) -> None:
         if self.reports <= _MAX_REPORTS:
-            report_unexpected(situation, self.diagnostics)
+            self.reporter.add(describe_unexpected(situation))
 
     def _end(self, tokens: list[Token]) -> Token:
         """The token after the last."""

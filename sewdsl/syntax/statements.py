@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
 from sewdsl.syntax.scanner import token_end, token_start
@@ -138,19 +139,20 @@ def mark_alternatives(tokens: list[Token]) -> None:
 _FIRST = f"sewdsl {VERSION}"
 
 
-def check_version(source: Source, statements: list[Lines], diagnostics: Diagnostics) -> None:
-    """Reports a file that does not begin with the version of its language, or with one that is not known.
+def check_version(source: Source, statements: list[Lines]) -> Iterator[Diagnostic]:
+    """Complains of a file that does not begin with the version of its language, or with one that is not known.
 
-    A misspelt first word is reported and then taken for the right one.
+    A misspelt first word is taken for the right one once that is said.
     """
     versions = [lines for lines in statements if lines.tokens[0].type == "_VERSION"]
     if not versions:
-        _report_missing(source, statements[0].tokens if statements else [], diagnostics)
+        yield _take_missing_version(source, statements[0].tokens if statements else [])
         return
     for number in versions[0].tokens[1:2]:
         if number.type == "INTEGER" and number.lstrip("0") != str(VERSION):
-            diagnostics.report(
+            yield Diagnostic(
                 "unsupported-version",
+                Severity.ERROR,
                 f"version {number} of the language is not known, only {VERSION}",
                 Span(source, token_start(number), token_end(number)),
                 label=f"expected {VERSION}",
@@ -158,12 +160,12 @@ def check_version(source: Source, statements: list[Lines], diagnostics: Diagnost
             )
     first, *more = versions
     if statements[0] is not first:
-        _report_misplaced(source, first, "missing-version", "the version must be the first statement", diagnostics)
+        yield _misplaced_version(source, first, "missing-version", "the version must be the first statement")
     for lines in more:
-        _report_misplaced(source, lines, "unexpected-token", "the version comes a second time", diagnostics)
+        yield _misplaced_version(source, lines, "unexpected-token", "the version comes a second time")
 
 
-def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostics) -> None:
+def _take_missing_version(source: Source, tokens: list[Token]) -> Diagnostic:
     if 0 < len(tokens) <= len(_FIRST.split()) and get_close_matches(tokens[0].lower(), ["sewdsl"]):
         first = tokens[0]
         span = Span(source, token_start(first), token_end(first))
@@ -175,10 +177,11 @@ def _report_missing(source: Source, tokens: list[Token], diagnostics: Diagnostic
         message = f"the file does not begin with its version, '{_FIRST}'"
         fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}{source.line_end}"),))
     help_ = f"the first line of a file is '{_FIRST}'"
-    diagnostics.report("missing-version", message, span, label=f"expected '{_FIRST}'", help=help_, fixes=(fix,))
+    label = f"expected '{_FIRST}'"
+    return Diagnostic("missing-version", Severity.ERROR, message, span, label, help_, fixes=(fix,))
 
 
-def _report_misplaced(source: Source, lines: Lines, code: str, message: str, diagnostics: Diagnostics) -> None:
+def _misplaced_version(source: Source, lines: Lines, code: str, message: str) -> Diagnostic:
     span = Span(source, token_start(lines.tokens[0]), token_end(lines.tokens[-1]))
     label = "move this line to the top" if code == "missing-version" else "remove this line"
-    diagnostics.report(code, message, span, label=label, help=f"a file begins with '{_FIRST}', once")
+    return Diagnostic(code, Severity.ERROR, message, span, label, f"a file begins with '{_FIRST}', once")

@@ -3,54 +3,31 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lark import Token, Tree
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.limits import raise_limit_help
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
-from sewdsl.syntax.limits import Limits, raise_limit_help
 from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.tree import Interpolation, Number
-
-if TYPE_CHECKING:
-    from sewdsl.diagnostics import Diagnostics
-    from sewdsl.syntax.limits import Limits
-
-
-def check_count(count: Number | Interpolation, diagnostics: Diagnostics, limits: Limits) -> Number | Interpolation:
-    """The count itself, or 1 where it is reported as zero or too large; a computed one is known only in a call."""
-    if isinstance(count, Interpolation) or 1 <= count.value <= limits.repeat:
-        return count
-    if count.value:
-        diagnostics.report(
-            "repeat-too-large",
-            f"{count.text} copies are over the limit of {limits.repeat}",
-            count.span,
-            label="too many copies",
-            help=raise_limit_help("repeat"),
-        )
-    else:
-        diagnostics.report(
-            "zero-count",
-            "a repeat of 0 copies is nothing",
-            count.span,
-            label="must be 1 or more",
-            help="write the number of copies, or leave the repeat out",
-        )
-    return Number("1", span=count.span)
-
 
 Children = list[Any]
 """Trees and tokens of Lark's; which, and in which order, is what the grammar says."""
 
 
 class TreeBuilder:
-    """Builds the nodes of one source; nesting is limited, so recursion is."""
+    """Builds the nodes of one source; nesting is limited, so recursion is.
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, limits: Limits) -> None:
-        self.source, self.diagnostics, self.limits = source, diagnostics, limits
+    Attributes:
+        source: The text.
+        reporter: Gets what is wrong with it, and knows how many copies a repeat may have.
+    """
+
+    def __init__(self, source: Source, reporter: Reporter) -> None:
+        self.source, self.reporter = source, reporter
 
     def build(self, child: Tree[Token] | Token) -> Any:
         """The node for a tree of Lark's, of the class that belongs to its rule; a Word for a token."""
@@ -141,8 +118,31 @@ class TreeBuilder:
     def _repeat(self, children: Children, span: Span) -> tree.Repeat:
         opener, body, _, count = children
         brackets: Literal["{}", "<>"] = "{}" if opener.type == "LBRACE" else "<>"
-        times = check_count(self.build(count), self.diagnostics, self.limits)
+        times = self._check_count(self.build(count))
         return tree.Repeat(self.build(body), times, brackets, span=span)
+
+    def _check_count(self, count: Number | Interpolation) -> Number | Interpolation:
+        """The count itself, or 1 where it is reported as zero or too large; a computed one is known only in a call."""
+        limit = self.reporter.limits.repeat
+        if isinstance(count, Interpolation) or 1 <= count.value <= limit:
+            return count
+        if count.value:
+            self.reporter.report(
+                "repeat-too-large",
+                f"{count.text} copies are over the limit of {limit}",
+                count.span,
+                label="too many copies",
+                help=raise_limit_help("repeat"),
+            )
+        else:
+            self.reporter.report(
+                "zero-count",
+                "a repeat of 0 copies is nothing",
+                count.span,
+                label="must be 1 or more",
+                help="write the number of copies, or leave the repeat out",
+            )
+        return Number("1", span=count.span)
 
     def _join(self, children: Children, span: Span) -> tree.JoinOf:
         return tree.JoinOf(*self._all(children), span=span)

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
 from sewdsl.syntax.scanner import token_end, token_start
@@ -244,19 +244,19 @@ _GO_ON = {"WORD", "_OPEN", "_LPAR", "_LSQB"}
 """What would make the word before longer: not worth a mention where it may as well be complete."""
 
 
-def report_unexpected(situation: ParseFailure, diagnostics: Diagnostics) -> None:
-    """Reports a token that the parser did not expect."""
+def describe_unexpected(situation: ParseFailure) -> Diagnostic:
+    """What is said of a token that the parser did not expect."""
     first, token = situation.tokens[0] if situation.tokens else situation.token, situation.token
     if situation.rule == "statement" and first.type == "KEY" and first is not token:
         close = get_close_matches(first.lower(), KEYWORDS, n=1)
         if close:
-            report_unknown_statement(situation.span(first), close[0], diagnostics)
-            return
+            return describe_unknown_statement(situation.span(first), close[0])
     expected = describe_accepted(situation)
     found = f"'{token}'" if token else situation.finish
     advice = mistake_help(situation)
-    diagnostics.report(
+    return Diagnostic(
         "unexpected-token",
+        Severity.ERROR,
         f"found {found}, expected {expected}",
         situation.span(token),
         label=f"expected {expected}",
@@ -287,10 +287,11 @@ def describe_accepted(situation: ParseFailure) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def report_unknown_statement(span: Span, close: str, diagnostics: Diagnostics) -> None:
-    """Reports a statement whose first word looks like a keyword's misspelling."""
-    diagnostics.report(
+def describe_unknown_statement(span: Span, close: str) -> Diagnostic:
+    """What is said of a statement whose first word looks like a keyword's misspelling."""
+    return Diagnostic(
         "unknown-statement",
+        Severity.ERROR,
         f"unknown statement '{span.text}'",
         span,
         label=f"did you mean '{close}'?",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.compiler import Compilation
-from sewdsl.diagnostics import Diagnostic, Diagnostics, Edit, Fix, Severity, SewdslError
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
+from sewdsl.reporter import Reported
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import datasets, find_dataset, search_path
 from sewdsl.train.data.augmentation import Augmentation
@@ -36,40 +38,36 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
         SewdslError: the spec has errors, has no recipe, names a dataset that does not exist, or does not fit its data.
     """
     network = compilation.result()
-    diagnostics = Diagnostics()
     place = _Places(compilation)
     recipe = network.recipe
     if recipe is None:
-        hint = _how(compilation, network)
-        diagnostics.report("missing-recipe", f"'{network.name}' has no 'train' section", place.body, help=hint)
-        raise SewdslError(diagnostics)
-    data = _fitting(network, recipe, folder, place, diagnostics)
-    if data is None or diagnostics.errors:
-        raise SewdslError(diagnostics)
-    return TrainingPlan(network, recipe, data)
+        message, hint = f"'{network.name}' has no 'train' section", _how(compilation, network)
+        raise SewdslError([Diagnostic("missing-recipe", Severity.ERROR, message, place.body, help=hint)])
+    data = _find_data(network, recipe, folder, place)
+    if data.value is None or errors_in(data.diagnostics):
+        raise SewdslError(sort_diagnostics(data.diagnostics))
+    return TrainingPlan(network, recipe, data.value)
 
 
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
     """What :func:`plan_training` refuses in a valid network, as warnings: a dataset may be defined elsewhere."""
-    network, diagnostics = compilation.network, Diagnostics()
-    if network is not None and network.recipe is not None and compilation.valid:
-        _fitting(network, network.recipe, None, _Places(compilation), diagnostics)
-    return tuple(replace(said, severity=Severity.WARNING) for said in diagnostics)
+    network = compilation.network
+    if network is None or network.recipe is None or not compilation.valid:
+        return ()
+    found = sort_diagnostics(_find_data(network, network.recipe, None, _Places(compilation)).diagnostics)
+    return tuple(replace(said, severity=Severity.WARNING) for said in found)
 
 
-def _fitting(
-    network: Network, recipe: Recipe, folder: Path | None, place: _Places, diagnostics: Diagnostics
-) -> DataSet | None:
-    """The dataset of a recipe, held against the network; None where there is none of its name."""
+def _find_data(network: Network, recipe: Recipe, folder: Path | None, place: _Places) -> Reported[DataSet | None]:
+    """The dataset of a recipe, and how the network does not fit it; None where there is none of its name."""
     kind = find_dataset(recipe.on)
     if kind is None:
         span = place.data(recipe.on)
         near = advice(recipe.on, datasets(), span, f"data sets: {', '.join(sorted(datasets()))}")
-        diagnostics.report("unknown-name", f"unknown data set '{recipe.on}'", span, **near)
-        return None
+        message = f"unknown data set '{recipe.on}'"
+        return Reported(None, (Diagnostic("unknown-name", Severity.ERROR, message, span, **near),))
     data = kind(_setup(network, recipe, folder))
-    _compare(network, recipe, data, place, diagnostics)
-    return data
+    return Reported(data, tuple(_compare(network, recipe, data, place)))
 
 
 def _how(compilation: Compilation, network: Network) -> str:
@@ -157,32 +155,36 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places, diagnostics: Diagnostics) -> None:
+def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) -> Iterator[Diagnostic]:
+    """What does not fit: the network to the samples, or the recipe to the network."""
+    error = Severity.ERROR
     settings, output = network.settings, network.nodes[network.output].output
     if data.shape and settings.input != data.shape:
         size = _size(data.shape)
         message = f"a sample of {data.name} is {size}, but the network's input is {_size(settings.input)}"
         fixes = place.writing("input", size)
-        diagnostics.report("data-mismatch", message, place.setting("input"), help=f"write 'input {size}'", fixes=fixes)
+        yield Diagnostic(
+            "data-mismatch", error, message, place.setting("input"), help=f"write 'input {size}'", fixes=fixes
+        )
     classes = data.classes or output.elements
     if output.shape != (classes,):
         message = f"{data.name} has {classes} classes, but the network's output is {output.size}"
-        diagnostics.report("data-mismatch", message, place.body, help=f"let it end in FC{classes}")
+        yield Diagnostic("data-mismatch", error, message, place.body, help=f"let it end in FC{classes}")
     if data.varies and settings.encode == "direct":
         message = f"the samples of {data.name} are sequences, but the network repeats a static input"
         hint, fixes = "leave out 'encode direct'", place.writing("encode", "none")
-        diagnostics.report("data-mismatch", message, place.setting("encode"), help=hint, fixes=fixes)
+        yield Diagnostic("data-mismatch", error, message, place.setting("encode"), help=hint, fixes=fixes)
     if not data.varies and settings.encode == "none" and settings.steps > 1:
         message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
         hint, fixes = "add 'encode direct'", place.writing("encode", "direct")
-        diagnostics.report("data-mismatch", message, place.setting("steps"), help=hint, fixes=fixes)
+        yield Diagnostic("data-mismatch", error, message, place.setting("steps"), help=hint, fixes=fixes)
     side = min(settings.input[1:], default=0)
     if recipe.shift >= side > 0:
         message = f"a shift of up to {recipe.shift} pixels moves an input of {_size(settings.input)} out of sight"
-        diagnostics.report("invalid-argument", message, place.recipe("shift"), help=f"at most {side - 1}")
+        yield Diagnostic("invalid-argument", error, message, place.recipe("shift"), help=f"at most {side - 1}")
     if recipe.loss == "tet" and settings.readout != "mean":
         message = f"the loss of each time-step goes with 'readout mean', not with 'readout {settings.readout}'"
-        diagnostics.report("invalid-argument", message, place.recipe("loss"), help="write 'loss mean'")
+        yield Diagnostic("invalid-argument", error, message, place.recipe("loss"), help="write 'loss mean'")
     if recipe.T_train is not None and recipe.T_train > settings.steps:
         message = f"T_train {recipe.T_train} is more than the network's {settings.steps} time-steps"
-        diagnostics.report("invalid-argument", message, place.recipe("T_train"), help=f"at most {settings.steps}")
+        yield Diagnostic("invalid-argument", error, message, place.recipe("T_train"), help=f"at most {settings.steps}")

@@ -9,10 +9,10 @@ import pytest
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from tests.effort import share
 
 SIZE = share(DEFAULT_LIMITS.source_bytes)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sewdsl.compiler import Options, read
+from sewdsl.compiler.front_end import run_front_end
+from sewdsl.compiler.options import overrides
+from sewdsl.compiler.spec import SpecSource
 from sewdsl.diagnostics import Severity
+from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.source import Source
 from sewdsl.train.standalone import standalone_text
 
 FILE = "sewdsl 1\ninput 2x16x16\nneuron PLIF\nbody c4k3-BN-SN-GAP-FC3\n"
@@ -30,6 +38,17 @@ def test_an_option_sets_a_figure_aside() -> None:
 def test_a_claim_too() -> None:
     (said,) = read(FILE + 'claim output 3 "Tab. 1"\n', set={"body": "FC7"}).diagnostics
     assert said.message == "output: 3 holds for the file as written; with --set body=FC7 it is 7"
+
+
+def test_no_file_is_read_a_second_time(tmp_path: Path) -> None:
+    (tmp_path / "lib.net").write_text("sewdsl 1\nblock Head = GAP-FC3\n")
+    asked: list[Path] = []
+    used = FileAccess(tmp_path, asked.append)
+    text = 'sewdsl 1\nuse "lib.net"\n' + FILE.removeprefix("sewdsl 1\n").replace("GAP-FC3", "Head") + FIGURE
+    found = SpecSource(Source("t", text), tmp_path / "t.net", "t", reach=used)
+    made = run_front_end(found, overrides(LIF), DEFAULT_LIMITS)
+    assert [said.code for said in made.diagnostics] == ["figure-overridden"]
+    assert asked == [tmp_path / "lib.net"]
 
 
 def test_what_still_holds_is_not_spoken_of() -> None:

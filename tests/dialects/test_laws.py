@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewdsl import Compilation, load, read
-from sewdsl.diagnostics import Diagnostic, Diagnostics, Severity
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.dialects import Conventions, translate
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_compact
 from sewdsl.syntax.printer import print_expression
@@ -77,10 +78,10 @@ def test_a_text_has_a_body_or_an_error(random: Random, conventions: Conventions)
     """Of 10,000 texts of random tokens."""
     for _ in range(500):
         text = "".join(random.choices(TOKENS, k=random.randint(0, 14)))
-        source, diagnostics, began = Source("t", text), Diagnostics(), process_time()
-        document = translate(source, conventions, diagnostics).document
-        assert any(isinstance(found, Body) for found in document.statements) or diagnostics.errors, text
-        check_places(diagnostics, source)
+        source, reporter, began = Source("t", text), Reporter(), process_time()
+        document = reporter.take(translate(source, conventions)).document
+        assert any(isinstance(found, Body) for found in document.statements) or reporter.errors, text
+        check_places(reporter, source)
         assert process_time() - began < 60, text
 
 
@@ -95,13 +96,13 @@ def test_a_text_is_a_network_or_an_error(text: str, conventions: Conventions) ->
 @examples(75)
 def test_ours_is_the_same_network(text: str, conventions: Conventions) -> None:
     """The translation, printed and read again, is what the text is."""
-    diagnostics = Diagnostics()
-    document = translate(Source("t", text), conventions, diagnostics).document
+    reporter = Reporter()
+    document = reporter.take(translate(Source("t", text), conventions)).document
     bodies = [found for found in document.statements if isinstance(found, Body)]
-    assert bool(bodies) != bool(diagnostics.errors)
+    assert bool(bodies) != bool(reporter.errors)
     for body in bodies:
-        printed, again = print_expression(body.expression), Diagnostics()
-        parsed = parse_compact(Source("ours", printed), again)
+        printed, again = print_expression(body.expression), Reporter()
+        parsed = again.take(parse_compact(Source("ours", printed)))
         assert not list(again)
         assert [print_expression(found.expression) for found in parsed.statements if isinstance(found, Body)] == [
             printed

@@ -3,10 +3,10 @@
 import pytest
 
 from sewdsl import load
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import parse_conventions, translate
+from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.printer import print_expression
 from sewdsl.syntax.tree import Body
 from tests.dialects.networks import PRINTED, Printed
@@ -15,13 +15,13 @@ from tests.dialects.networks import PRINTED, Printed
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda printed: printed.source[:30])
 class TestPrinted:
     def test_in_ours(self, printed: Printed) -> None:
-        diagnostics = Diagnostics()
-        asked = parse_conventions(printed.dialect, diagnostics, DEFAULT_LIMITS)
+        reporter = Reporter()
+        asked = reporter.take(parse_conventions(printed.dialect, DEFAULT_LIMITS))
         assert asked is not None
-        document = translate(Source("t", printed.text), asked, diagnostics).document
+        document = reporter.take(translate(Source("t", printed.text), asked)).document
         (body,) = (found for found in document.statements if isinstance(found, Body))
         assert print_expression(body.expression) == printed.ours
-        assert not diagnostics.errors
+        assert not reporter.errors
 
     def test_the_count(self, printed: Printed) -> None:
         network = load(printed.text, dialect=printed.dialect, input=printed.shape)

@@ -2,21 +2,21 @@
 
 import pytest
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects import parse_conventions, translate
+from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.printer import print_expression
 from sewdsl.syntax.tree import Body, Setting
 
 
 def ours(text: str, dialect: str = "he") -> tuple[str, dict[str, str]]:
     """The body and the header in our language."""
-    diagnostics = Diagnostics()
-    asked = parse_conventions(dialect, diagnostics, DEFAULT_LIMITS)
+    reporter = Reporter()
+    asked = reporter.take(parse_conventions(dialect, DEFAULT_LIMITS))
     assert asked is not None
-    document = translate(Source("t", text), asked, diagnostics).document
-    assert not diagnostics.errors
+    document = reporter.take(translate(Source("t", text), asked)).document
+    assert not reporter.errors
     bodies = [print_expression(found.expression) for found in document.statements if isinstance(found, Body)]
     header = {
         found.key.text: print_expression(found.values[0]) for found in document.statements if isinstance(found, Setting)
@@ -107,9 +107,9 @@ def test_the_header(text: str, header: dict[str, str]) -> None:
     [("8C3-25FC-Voting", "he(classes=10)"), ("8C3-5FC-Voting", "he(classes=10)"), ("8C3-0FC-Voting", "he(classes=10)")],
 )
 def test_votes_are_even_or_an_error(text: str, dialect: str) -> None:
-    diagnostics = Diagnostics()
-    asked = parse_conventions(dialect, diagnostics, DEFAULT_LIMITS)
+    reporter = Reporter()
+    asked = reporter.take(parse_conventions(dialect, DEFAULT_LIMITS))
     assert asked is not None
-    assert translate(Source("t", text), asked, diagnostics).document.statements == ()
-    (found,) = diagnostics.errors
+    assert reporter.take(translate(Source("t", text), asked)).document.statements == ()
+    (found,) = reporter.errors
     assert (found.code, found.span.text) == ("voting-mismatch", text.split("-")[1].removesuffix("FC"))

@@ -17,9 +17,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.serve.app import MAX_BODY, LivePage, run
 from sewdsl.serve.folder import ServedFolder
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 
 SECONDS = 10.0
 """Processor time of the server itself for each request."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.source import Source
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.limits import DEFAULT_LIMITS
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import mark_alternatives, statements
 
@@ -40,7 +38,7 @@ def in_a_file(text: str) -> list[str | None]:
     """The kind of the token that each character belongs to; None: white space."""
     source = Source("t", text)
     found = scan(source)
-    for statement in statements(found, match_brackets(source, found, Diagnostics(), DEFAULT_LIMITS)):
+    for statement in statements(found, match_brackets(source, found)):
         for entry in statement.entries:
             mark_alternatives(entry)
     return _kinds(text, found)

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from sewdsl.diagnostics import Diagnostics
-from sewdsl.elaborate.values import python_value
+from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.printed_values import escape_mathtext, format_value
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_value
 
@@ -24,11 +24,11 @@ def test_decimals_are_read_again(value: float) -> None:
 
 
 def read_again(value: object) -> None:
-    diagnostics = Diagnostics()
-    values = parse_value(Source("t", format_value(value)), diagnostics)
+    reporter = Reporter()
+    values = reporter.take(parse_value(Source("t", format_value(value))))
     assert values is not None
-    assert [python_value(item, diagnostics) for item in values] == [value]
-    assert not diagnostics.found
+    assert [ValueReader(reporter).read(item) for item in values] == [value]
+    assert not reporter.found
 
 
 @pytest.mark.parametrize("text", [r"a $\frac$ b", "$5, $6", "$x$", r"\$", "$"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sewdsl.syntax.limits import DEFAULT_LIMITS
+from sewdsl.limits import DEFAULT_LIMITS
 from tests.lsp.wire import URI, Wire, talk
 
 SECONDS = 30.0

@@ -66,11 +66,11 @@ def examples(code: str) -> list[Example]:
 
 
 def codes_in(module: Path) -> set[str]:
-    """Strings of a module that can only be codes; in the training stage, where others look alike, those reported."""
+    """Strings of a module that can only be codes; in the training stage, where others look alike, those said."""
     nodes = list(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
     if "train" in module.relative_to(ROOT).parts:
         calls = [node for node in nodes if isinstance(node, ast.Call)]
-        said = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "report"]
+        said = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Diagnostic"]
         nodes = [argument for call in said for argument in call.args[:1]]
     strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return {string for string in strings if CODE.fullmatch(string)} - {"utf-8", "utf-8-sig", "bf16-mixed"}

@@ -36,6 +36,10 @@ MAX_LONELY_MODULES = 7
 """Modules below 45 lines that one other module imports, among them passes and commands, which have a file each."""
 
 
+MAX_FUNCTIONS_HANDED_DIAGNOSTICS = 17
+"""Functions with a parameter for diagnostics or a reporter: most return what they have to say."""
+
+
 @cache
 def modules() -> dict[str, ast.Module]:
     """The trees of all modules by their names, which leave the package's out; templates of kernels are no modules."""
@@ -127,6 +131,18 @@ def test_modules_hold_what_belongs_together() -> None:
         and (PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8").count("\n") < 45
     ]
     assert len(lonely) <= MAX_LONELY_MODULES, lonely
+
+
+def test_few_functions_are_handed_where_to_report() -> None:
+    handed = []
+    for name, tree in modules().items():
+        for function in functions(tree):
+            arguments = function.args
+            for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+                kind = ast.unparse(argument.annotation) if argument.annotation else ""
+                if argument.arg in {"diagnostics", "reporter"} or re.search(r"\bReporter\b", kind):
+                    handed.append(f"{name}.{function.name}")
+    assert len(set(handed)) <= MAX_FUNCTIONS_HANDED_DIAGNOSTICS, handed
 
 
 REFERENCE = re.compile(r":(?:class|func|meth|data|attr|mod):`~?([\w.]+)`")

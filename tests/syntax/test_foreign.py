@@ -3,7 +3,7 @@
 import pytest
 
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact
 
@@ -29,18 +29,18 @@ OURS = [
 
 @pytest.mark.parametrize("text", FOREIGN)
 def test_a_string_is_known(text: str) -> None:
-    diagnostics = Diagnostics()
-    assert parse_compact(Source("t", text), diagnostics).statements == ()
-    (found,) = diagnostics
+    reporter = Reporter()
+    assert reporter.take(parse_compact(Source("t", text))).statements == ()
+    (found,) = reporter
     assert (found.code, found.span.text) == ("other-notation", FOREIGN[text])
     assert "--dialect he" in found.help
 
 
 @pytest.mark.parametrize("text", OURS)
 def test_mistakes_in_ours_are_not(text: str) -> None:
-    diagnostics = Diagnostics()
-    parse_compact(Source("t", text), diagnostics)
-    assert "other-notation" not in {found.code for found in diagnostics}
+    reporter = Reporter()
+    reporter.take(parse_compact(Source("t", text)))
+    assert "other-notation" not in {found.code for found in reporter}
 
 
 @pytest.mark.parametrize(
@@ -51,19 +51,19 @@ def test_mistakes_in_ours_are_not(text: str) -> None:
     ],
 )
 def test_single_layers_in_ours_are_written_in_ours(text: str, ours: str) -> None:
-    diagnostics, source = Diagnostics(), Source("t", text)
-    parse_compact(source, diagnostics)
-    assert {found.code for found in diagnostics} == {"other-notation"}
-    assert all(found.help.startswith("write '") for found in diagnostics)
-    assert apply_fixes(diagnostics, source) == ours
-    after = Diagnostics()
-    assert parse_compact(Source("t", ours), after).statements
+    reporter, source = Reporter(), Source("t", text)
+    reporter.take(parse_compact(source))
+    assert {found.code for found in reporter} == {"other-notation"}
+    assert all(found.help.startswith("write '") for found in reporter)
+    assert apply_fixes(reporter, source) == ours
+    after = Reporter()
+    assert after.take(parse_compact(Source("t", ours))).statements
     assert not list(after)
 
 
 def test_a_body_is_known_and_the_rest_of_the_file_is_read() -> None:
-    diagnostics = Diagnostics()
+    reporter = Reporter()
     text = "sewdsl 1\nbody 128C3-AP2-10FC\nsteps 16\n"
-    assert len(parse(Source("t", text), diagnostics).statements) == 2
-    (found,) = diagnostics
+    assert len(reporter.take(parse(Source("t", text))).statements) == 2
+    (found,) = reporter
     assert (found.code, found.span.line, found.span.text) == ("other-notation", 2, "128C3")

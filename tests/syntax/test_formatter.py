@@ -5,13 +5,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sewdsl.diagnostics import Diagnostics, SewdslError
+from sewdsl.diagnostics import SewdslError
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import tokens
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_document
 from tests.syntax.strategies import documents, fragments, untidy
@@ -22,9 +23,9 @@ def formatted(text: str) -> str:
 
 
 def errors(text: str) -> bool:
-    diagnostics = Diagnostics()
-    parse(Source("t.net", text), diagnostics)
-    return bool(diagnostics.errors)
+    reporter = Reporter()
+    reporter.take(parse(Source("t.net", text)))
+    return bool(reporter.errors)
 
 
 def comments(text: str) -> list[str]:
@@ -40,12 +41,12 @@ def test_printed_text_is_formatted_already(document: tree.Document) -> None:
 @given(documents.map(print_document).flatmap(lambda text: st.tuples(st.just(text), untidy(text))))
 def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]) -> None:
     tidy, messy = texts
-    diagnostics = Diagnostics()
-    document = parse(Source("t", messy), diagnostics)
-    assert not diagnostics.errors
-    assert document == parse(Source("t", tidy), diagnostics)
+    reporter = Reporter()
+    document = reporter.take(parse(Source("t", messy)))
+    assert not reporter.errors
+    assert document == reporter.take(parse(Source("t", tidy)))
     result = formatted(messy)
-    assert parse(Source("t", result), diagnostics) == document
+    assert reporter.take(parse(Source("t", result))) == document
     assert comments(result) == comments(messy)
     assert formatted(result) == result
     assert "\n\n\n" not in result
@@ -54,12 +55,12 @@ def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]
 
 @given(fragments)
 def test_any_text_is_formatted_stably_or_refused(text: str) -> None:
-    diagnostics = Diagnostics()
-    parse(Source("t.net", text), diagnostics)
-    if diagnostics.errors:
+    reporter = Reporter()
+    reporter.take(parse(Source("t.net", text)))
+    if reporter.errors:
         with pytest.raises(SewdslError) as caught:
             formatted(text)
-        assert caught.value.diagnostics == diagnostics.sorted
+        assert caught.value.diagnostics == reporter.sorted
     else:
         assert formatted(formatted(text)) == formatted(text)
 
@@ -206,5 +207,5 @@ def test_limits_hold_for_the_formatter_too() -> None:
 def test_shipped_networks_keep_tree_and_comments(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     result = formatted(text)
-    assert parse(Source("t", result), Diagnostics()) == parse(Source("t", text), Diagnostics())
+    assert parse(Source("t", result)).value == parse(Source("t", text)).value
     assert comments(result) == comments(text)

@@ -7,9 +7,10 @@ from time import process_time
 
 import pytest
 
-from sewdsl.diagnostics import Diagnostic, Diagnostics
+from sewdsl.diagnostics import Diagnostic
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Source
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.scanner import parser
 from sewdsl.syntax.tree import Document
@@ -19,9 +20,9 @@ SIZE = 256 * 1024
 
 
 def only(text: str, limits: Limits | None = None) -> Diagnostic:
-    diagnostics = Diagnostics()
-    parse_compact(Source("t", text), diagnostics, limits or Limits())
-    (found,) = diagnostics
+    reporter = Reporter()
+    reporter.take(parse_compact(Source("t", text), limits or Limits()))
+    (found,) = reporter
     return found
 
 
@@ -69,24 +70,24 @@ def test_a_limit_names_the_value_and_its_option(text: str, code: str, column: in
     ],
 )
 def test_a_raised_limit_lets_it_pass(text: str, limits: Limits) -> None:
-    diagnostics = Diagnostics()
-    assert parse_compact(Source("t", text), diagnostics, limits).statements
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert reporter.take(parse_compact(Source("t", text), limits)).statements
+    assert not list(reporter)
 
 
 @pytest.mark.parametrize(
     "text", ["{" * 32 + "a" + "}*1" * 32, "{a}*10000", "c123456789k3", "DP0.123456789012", "a" * SIZE]
 )
 def test_the_limit_itself_is_within(text: str) -> None:
-    diagnostics = Diagnostics()
-    assert parse_compact(Source("t", text), diagnostics).statements
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert reporter.take(parse_compact(Source("t", text))).statements
+    assert not list(reporter)
 
 
 def test_limits_hold_in_values() -> None:
-    diagnostics = Diagnostics()
-    assert parse_value(Source("t", "2x12345678901"), diagnostics) is None
-    assert [diagnostic.code for diagnostic in diagnostics] == ["integer-too-long"]
+    reporter = Reporter()
+    assert reporter.take(parse_value(Source("t", "2x12345678901"))) is None
+    assert [diagnostic.code for diagnostic in reporter] == ["integer-too-long"]
 
 
 @pytest.mark.parametrize("parse", [parse, parse_compact])
@@ -112,15 +113,15 @@ def test_limits_hold_in_values() -> None:
         "#\n",
     ],
 )
-def test_a_long_text_of_garbage_takes_little_time(piece: str, parse: Callable[[Source, Diagnostics], Document]) -> None:
+def test_a_long_text_of_garbage_takes_little_time(piece: str, parse: Callable[[Source], Reported[Document]]) -> None:
     parser()
     text = piece * (share(SIZE) // len(piece.encode()))
     began = process_time()
-    parse(Source("t", text), Diagnostics())
+    parse(Source("t", text))
     assert process_time() - began < 60  # takes a second; quadratic time would take many minutes
 
 
 def test_repeats_of_repeats_are_counted_by_those_who_expand_them() -> None:
-    diagnostics = Diagnostics()
-    assert parse_compact(Source("t", "{{{BN}*9999}*9999}*9999"), diagnostics).statements
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert reporter.take(parse_compact(Source("t", "{{{BN}*9999}*9999}*9999"))).statements
+    assert not list(reporter)

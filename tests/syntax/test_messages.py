@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import pytest
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.tree import Document, Value
 from tests.syntax.fixing import apply_fix
 
-Parse = Callable[[Source, Diagnostics], Document | tuple[Value, ...] | None]
+Parse = Callable[[Source], Reported[Document | tuple[Value, ...] | None]]
 
 
 class Case(NamedTuple):
@@ -288,19 +289,19 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.code}:{case.text.removeprefix(V)}" for case in CASES])
 def test_message_and_fix(case: Case) -> None:
-    diagnostics = Diagnostics()
-    case.parse(Source("t", case.text), diagnostics)
-    assert [(d.code, d.span.line, d.span.column, d.message) for d in diagnostics] == [
+    reporter = Reporter()
+    reporter.take(case.parse(Source("t", case.text)))
+    assert [(d.code, d.span.line, d.span.column, d.message) for d in reporter] == [
         (case.code, case.line, case.column, case.message)
     ]
-    (found,) = diagnostics
+    (found,) = reporter
     assert found.label
     assert found.severity is (Severity.WARNING if case.code == "typographic-character" else Severity.ERROR)
     assert [apply_fix(case.text, fix) for fix in found.fixes] == ([case.fixed] if case.fixed is not None else [])
     if case.fixed is not None:
         assert found.fixes[0].safe is case.safe
-        after = Diagnostics()
-        case.parse(Source("t", case.fixed), after)
+        after = Reporter()
+        after.take(case.parse(Source("t", case.fixed)))
         assert not list(after)
 
 
@@ -334,9 +335,9 @@ def test_message_and_fix(case: Case) -> None:
     ],
 )
 def test_help_says_how_to_mend_it(case: Case, words: str) -> None:
-    diagnostics = Diagnostics()
-    case.parse(Source("t", case.text), diagnostics)
-    assert words in next(iter(diagnostics)).help
+    reporter = Reporter()
+    reporter.take(case.parse(Source("t", case.text)))
+    assert words in next(iter(reporter)).help
 
 
 @pytest.mark.parametrize(
@@ -351,17 +352,17 @@ def test_help_says_how_to_mend_it(case: Case, words: str) -> None:
     ],
 )
 def test_what_is_likely_to_be_meant(parse: Parse, text: str, fixed: str) -> None:
-    diagnostics = Diagnostics()
-    parse(Source("t", text), diagnostics)
-    (fix,) = (fix for found in diagnostics for fix in found.fixes)
+    reporter = Reporter()
+    reporter.take(parse(Source("t", text)))
+    (fix,) = (fix for found in reporter for fix in found.fixes)
     assert not fix.safe
     assert apply_fix(text, fix) == fixed
 
 
 def codes(parse: Parse, text: str) -> list[tuple[str, int, int]]:
-    diagnostics = Diagnostics()
-    parse(Source("t", text), diagnostics)
-    return [(d.code, d.span.line, d.span.column) for d in diagnostics]
+    reporter = Reporter()
+    reporter.take(parse(Source("t", text)))
+    return [(d.code, d.span.line, d.span.column) for d in reporter]
 
 
 @pytest.mark.parametrize(
@@ -394,10 +395,10 @@ def test_a_name_broken_at_its_blank_has_lost_no_hyphen() -> None:
 
 def test_every_line_of_a_network_may_have_lost_its_hyphen() -> None:
     lines = "\n        ".join(["body    a-b", *["c"] * 5000])
-    diagnostics = Diagnostics()
-    document = parse(Source("t", f"{V}{lines}\nsteps 4"), diagnostics)
+    reporter = Reporter()
+    document = reporter.take(parse(Source("t", f"{V}{lines}\nsteps 4")))
     assert len(document.statements) == 3
-    assert [(d.code, d.span.line) for d in diagnostics] == [("missing-hyphen", line) for line in range(2, 5002)]
+    assert [(d.code, d.span.line) for d in reporter] == [("missing-hyphen", line) for line in range(2, 5002)]
 
 
 def test_several_problems_of_one_expression() -> None:
@@ -413,22 +414,22 @@ def test_several_problems_of_one_expression() -> None:
 
 @pytest.mark.parametrize("text", ["{a>b}*7", "<a->b"])
 def test_a_fix_of_a_bracket_waits_where_another_reading_is_left(text: str) -> None:
-    diagnostics = Diagnostics()
-    parse_compact(Source("t", text), diagnostics)
-    assert [fix.safe for found in diagnostics for fix in found.fixes] == [False]
+    reporter = Reporter()
+    reporter.take(parse_compact(Source("t", text)))
+    assert [fix.safe for found in reporter for fix in found.fixes] == [False]
 
 
 def test_a_count_below_the_line_is_only_likely() -> None:
-    diagnostics = Diagnostics()
-    parse_compact(Source("t", "{a}\u2082"), diagnostics)
-    (found,) = diagnostics
+    reporter = Reporter()
+    reporter.take(parse_compact(Source("t", "{a}\u2082")))
+    (found,) = reporter
     assert [(fix.title, fix.safe) for fix in found.fixes] == [("write '*2'", False)]
 
 
 def test_a_layer_at_the_start_is_no_misspelt_version() -> None:
-    diagnostics = Diagnostics()
-    assert parse(Source("t", "SEW(c32)-a"), diagnostics).statements
-    assert [(d.code, d.fixes[0].safe) for d in diagnostics] == [("missing-body", True), ("missing-version", True)]
+    reporter = Reporter()
+    assert reporter.take(parse(Source("t", "SEW(c32)-a"))).statements
+    assert [(d.code, d.fixes[0].safe) for d in reporter] == [("missing-body", True), ("missing-version", True)]
 
 
 def test_several_statements_with_problems() -> None:
@@ -446,9 +447,9 @@ def test_several_statements_with_problems() -> None:
 
 
 def test_an_unclosed_bracket_hides_no_statement_behind_it() -> None:
-    diagnostics = Diagnostics()
-    document = parse(Source("t", "sewdsl 1\nbody {a-\n  b\nsteps = 4\nblock A(c = b\nexpect output 3\n"), diagnostics)
-    assert [(d.code, d.span.line) for d in diagnostics] == [
+    reporter = Reporter()
+    document = reporter.take(parse(Source("t", "sewdsl 1\nbody {a-\n  b\nsteps = 4\nblock A(c = b\nexpect output 3\n")))
+    assert [(d.code, d.span.line) for d in reporter] == [
         ("unclosed-bracket", 2),
         ("unexpected-token", 4),
         ("unclosed-bracket", 5),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse_compact
 from sewdsl.syntax.printer import print_document
@@ -41,28 +42,28 @@ DAMAGED = {
 
 @pytest.mark.parametrize("text", CLEAN)
 def test_printed_networks_parse(text: str) -> None:
-    diagnostics = Diagnostics()
-    assert len(parse_compact(Source("t", text), diagnostics).statements) == 1
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert len(reporter.take(parse_compact(Source("t", text))).statements) == 1
+    assert not list(reporter)
 
 
 @pytest.mark.parametrize(("text", "codes"), DAMAGED.items())
 def test_damaged_networks_are_mended_by_their_fixes(text: str, codes: list[str]) -> None:
-    diagnostics = Diagnostics()
-    parse_compact(Source("t", text), diagnostics)
-    assert [diagnostic.code for diagnostic in diagnostics] == codes
-    for diagnostic in reversed(diagnostics.sorted):
+    reporter = Reporter()
+    reporter.take(parse_compact(Source("t", text)))
+    assert [diagnostic.code for diagnostic in reporter] == codes
+    for diagnostic in reversed(reporter.sorted):
         (fix,) = diagnostic.fixes
         assert fix.safe
         text = apply_fix(text, fix)
-    after = Diagnostics()
-    document = parse_compact(Source("t", text), after)
+    after = Reporter()
+    document = after.take(parse_compact(Source("t", text)))
     assert not list(after)
     assert print_document(document).startswith("body    ")
 
 
 def test_the_text_layer_s_noncharacter_is_only_a_warning() -> None:
-    diagnostics = Diagnostics()
-    document = parse_compact(Source("t", "DP\ufffeFC512"), diagnostics)
+    reporter = Reporter()
+    document = reporter.take(parse_compact(Source("t", "DP\ufffeFC512")))
     assert print_document(document) == "body    DP-FC512\n"
-    assert [diagnostic.severity for diagnostic in diagnostics] == [Severity.WARNING]
+    assert [diagnostic.severity for diagnostic in reporter] == [Severity.WARNING]

@@ -4,7 +4,7 @@ from dataclasses import fields
 import pytest
 from hypothesis import given
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
@@ -38,16 +38,16 @@ block SEW Block(c=in, s=1) = g[c$(c)k3s$(s)-BN-SN | id or c$(4*c)k1-BN]
 
 
 def parsed(text: str) -> tree.Document:
-    diagnostics = Diagnostics()
-    document = parse(Source("t", text), diagnostics)
-    assert not list(diagnostics)
+    reporter = Reporter()
+    document = reporter.take(parse(Source("t", text)))
+    assert not list(reporter)
     return document
 
 
 def body(text: str) -> tree.Sequence:
-    diagnostics = Diagnostics()
-    (statement,) = parse_compact(Source("t", text), diagnostics).statements
-    assert not diagnostics.errors
+    reporter = Reporter()
+    (statement,) = reporter.take(parse_compact(Source("t", text))).statements
+    assert not reporter.errors
     assert isinstance(statement, tree.Body)
     return statement.expression
 
@@ -138,13 +138,13 @@ def test_operators_bind_as_usual() -> None:
     ],
 )
 def test_values(text: str, value: tree.Value) -> None:
-    diagnostics = Diagnostics()
-    assert parse_value(Source("t", text), diagnostics) == (value,)
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert reporter.take(parse_value(Source("t", text))) == (value,)
+    assert not list(reporter)
 
 
 def test_values_stand_side_by_side() -> None:
-    values = parse_value(Source("t", "kaiming zero -1 Step(size=64)"), Diagnostics())
+    values = parse_value(Source("t", "kaiming zero -1 Step(size=64)")).value
     assert values is not None
     assert [print_expression(value) for value in values] == ["kaiming", "zero", "-1", "Step(size=64)"]
 
@@ -215,7 +215,7 @@ def test_spans_cover_what_was_written(document: tree.Document) -> None:
 
 def test_spans_are_those_of_the_text_as_written() -> None:
     source = Source("t", "sewdsl 1\r\nbody a\u2013{SEW\u00a0Block  (c = 1)}\u00d72 # c\r\n")
-    statement = parse(source, Diagnostics()).statements[1]
+    statement = parse(source).value.statements[1]
     assert isinstance(statement, tree.Body)
     repeat = statement.expression.items[1]
     assert isinstance(repeat, tree.Repeat)
@@ -226,7 +226,7 @@ def test_spans_are_those_of_the_text_as_written() -> None:
 
 
 def test_a_broken_statement_is_left_out_and_a_mended_one_stays() -> None:
-    document = parse(Source("t", "sewdsl 1\nsteps 4 =\nbody {a}*2b\nuse x\njoin ADD\n"), Diagnostics())
+    document = parse(Source("t", "sewdsl 1\nsteps 4 =\nbody {a}*2b\nuse x\njoin ADD\n")).value
     assert [type(s).__name__ for s in document.statements] == ["Version", "Body", "Setting"]
     assert document.statements[1] == tree.Body(body("{a}*2-b"))
 
@@ -243,16 +243,16 @@ def test_a_broken_statement_is_left_out_and_a_mended_one_stays() -> None:
     ],
 )
 def test_parsing_goes_on_as_if_it_were_mended(broken: str, mended: str) -> None:
-    diagnostics = Diagnostics()
-    assert parse_compact(Source("t", broken), diagnostics) == tree.Document((tree.Body(body(mended)),))
-    assert diagnostics.errors
+    reporter = Reporter()
+    assert reporter.take(parse_compact(Source("t", broken))) == tree.Document((tree.Body(body(mended)),))
+    assert reporter.errors
 
 
 @pytest.mark.parametrize("text", ["", "{}*2", "a-|", "a-{b", "a}", "c32\u00a7", 'a-"x'])
 def test_a_broken_compact_text_gives_no_statement(text: str) -> None:
-    diagnostics = Diagnostics()
-    assert parse_compact(Source("t", text), diagnostics).statements == ()
-    assert diagnostics.errors
+    reporter = Reporter()
+    assert reporter.take(parse_compact(Source("t", text))).statements == ()
+    assert reporter.errors
 
 
 @pytest.mark.parametrize("text", ["BNPLIF", "PLIFAPk10s10", "APk2 FC11", "c32k3k5", "c0", "k3x5", "DP0.25"])

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
@@ -11,24 +11,24 @@ from tests.syntax.strategies import documents, plain_values, sequences
 
 @given(documents)
 def test_a_printed_file_parses_to_the_same_tree(document: tree.Document) -> None:
-    diagnostics = Diagnostics()
-    assert parse(Source("t", print_document(document)), diagnostics) == document
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert reporter.take(parse(Source("t", print_document(document)))) == document
+    assert not list(reporter)
 
 
 @given(sequences)
 def test_a_printed_sequence_parses_to_the_same_tree(sequence: tree.Sequence) -> None:
-    diagnostics = Diagnostics()
-    document = parse_compact(Source("t", print_expression(sequence)), diagnostics)
+    reporter = Reporter()
+    document = reporter.take(parse_compact(Source("t", print_expression(sequence))))
     assert document == tree.Document((tree.Body(sequence),))
-    assert not list(diagnostics)
+    assert not list(reporter)
 
 
 @given(plain_values)
 def test_a_printed_value_parses_to_the_same_tree(value: tree.Value) -> None:
-    diagnostics = Diagnostics()
-    assert parse_value(Source("t", print_expression(value)), diagnostics) == (value,)
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert reporter.take(parse_value(Source("t", print_expression(value)))) == (value,)
+    assert not list(reporter)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_printed_value_parses_to_the_same_tree(value: tree.Value) -> None:
     ],
 )
 def test_canonical_text(written: str, printed: str) -> None:
-    body = parse_compact(Source("t", written), Diagnostics()).statements[0]
+    body = parse_compact(Source("t", written)).value.statements[0]
     assert isinstance(body, tree.Body)
     assert print_expression(body.expression) == printed
 
@@ -67,9 +67,9 @@ def test_a_file_keeps_its_values_in_one_column_and_its_kinds_apart() -> None:
         "train on a-b {\n    epochs 192\n    optimizer SGD(lr=0.1)\n}\n\n"
         "data {\n}\n"
     )
-    diagnostics = Diagnostics()
-    assert print_document(parse(Source("t", text), diagnostics)) == text
-    assert not list(diagnostics)
+    reporter = Reporter()
+    assert print_document(reporter.take(parse(Source("t", text)))) == text
+    assert not list(reporter)
 
 
 def test_a_statement_is_no_expression() -> None:

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
@@ -24,8 +24,8 @@ anything = st.one_of(
 )
 
 
-def check(diagnostics: Diagnostics, source: Source) -> None:
-    for found in diagnostics:
+def check(reporter: Reporter, source: Source) -> None:
+    for found in reporter:
         assert found.span.source is source
         assert 0 <= found.span.start <= found.span.end <= len(source.text)
         assert found.label
@@ -39,30 +39,30 @@ def check(diagnostics: Diagnostics, source: Source) -> None:
 @given(anything)
 @examples(200)
 def test_a_file_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Diagnostics()
-    document = parse(source, diagnostics)
-    check(diagnostics, source)
-    if not diagnostics.errors:
-        again = Diagnostics()
-        assert parse(Source("t", print_document(document)), again) == document
+    source, reporter = Source("t", text), Reporter()
+    document = reporter.take(parse(source))
+    check(reporter, source)
+    if not reporter.errors:
+        again = Reporter()
+        assert again.take(parse(Source("t", print_document(document)))) == document
         assert not list(again)
 
 
 @given(anything)
 @examples(200)
 def test_a_compact_string_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Diagnostics()
-    document = parse_compact(source, diagnostics)
-    check(diagnostics, source)
-    assert document.statements or diagnostics.errors
+    source, reporter = Source("t", text), Reporter()
+    document = reporter.take(parse_compact(source))
+    check(reporter, source)
+    assert document.statements or reporter.errors
 
 
 @given(anything)
 def test_a_value_is_reported_on_or_parsed(text: str) -> None:
-    source, diagnostics = Source("t", text), Diagnostics()
-    values = parse_value(source, diagnostics)
-    check(diagnostics, source)
-    assert (values is None) == bool(diagnostics.errors)
+    source, reporter = Source("t", text), Reporter()
+    values = reporter.take(parse_value(source))
+    check(reporter, source)
+    assert (values is None) == bool(reporter.errors)
 
 
 @given(anything)
@@ -77,25 +77,25 @@ def test_tokens_leave_out_nothing_but_white_space(text: str) -> None:
 @given(fragments)
 def test_safe_fixes_come_to_an_end(text: str) -> None:
     for _ in range(len(text) + 10):
-        diagnostics = Diagnostics()
-        parse_compact(Source("t", text), diagnostics)
-        safe = [fix for found in diagnostics for fix in found.fixes if fix.safe]
+        reporter = Reporter()
+        reporter.take(parse_compact(Source("t", text)))
+        safe = [fix for found in reporter for fix in found.fixes if fix.safe]
         if not safe:
             return
         text = apply_fix(text, safe[0])
     raise AssertionError(text)
 
 
-def said(text: str, *, file: bool) -> Diagnostics:
+def said(text: str, *, file: bool) -> Reporter:
     """What is said of a text, read as a file or as a compact string."""
-    diagnostics = Diagnostics()
-    (parse if file else parse_compact)(Source("t", text), diagnostics)
-    return diagnostics
+    reporter = Reporter()
+    reporter.take((parse if file else parse_compact)(Source("t", text)))
+    return reporter
 
 
-def marks(diagnostics: Diagnostics) -> int:
+def marks(reporter: Reporter) -> int:
     """How many characters have no place in a text."""
-    return sum(found.code in MARKS for found in diagnostics)
+    return sum(found.code in MARKS for found in reporter)
 
 
 @given(fragments, st.booleans())

@@ -7,11 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sewdsl.diagnostics import Diagnostics, Severity
+from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.limits import Limits
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.limits import Limits
 from sewdsl.syntax.parser import parse_value
 from sewdsl.syntax.tree import Call, Number
 
@@ -42,42 +43,50 @@ class Conventions(BaseModel):
     classes: int | None = Field(default=None, ge=1)
 
 
-def parse_conventions(text: str, diagnostics: Diagnostics, limits: Limits) -> Conventions | None:
-    """What ``he`` or ``he(norm=BN, padding=none)`` says; None where it is wrong, which is reported."""
-    source = Source("--dialect", text)
-    values = parse_value(source, diagnostics, limits)
+def parse_conventions(text: str, limits: Limits) -> Reported[Conventions | None]:
+    """What ``he`` or ``he(norm=BN, padding=none)`` says; None where it is wrong."""
+    reporter = Reporter(limits)
+    return reporter.follow(lambda: _read_conventions(text, reporter))
+
+
+def _read_conventions(text: str, reporter: Reporter) -> Conventions | None:
+    values = reporter.take(parse_value(Source("--dialect", text), reporter.limits))
     if values is None:
         return None
     call = values[0]
     if not isinstance(call, Call) or len(values) > 1 or call.name.plain != NAME:
         name = call.name.plain if isinstance(call, Call) else None
         hint = did_you_mean(name or "", [NAME]) or f"write {NAME}, or {NAME}(norm=BN, padding=none)"
-        diagnostics.report("unknown-name", f"there is no dialect '{text.strip()}'", call.span, help=hint)
+        reporter.report("unknown-name", f"there is no dialect '{text.strip()}'", call.span, help=hint)
         return None
     given: dict[str, GivenArgument] = {}
     for argument in call.arguments:
         name = argument.name or ""
         if name in given:
-            diagnostics.report("duplicate-argument", f"'{name}' is given twice", argument.span, help="keep one")
+            reporter.report("duplicate-argument", f"'{name}' is given twice", argument.span, help="keep one")
             return None
         value = argument.value  # a number, or the text of whatever else is given: no word of a dialect means a layer
         plain = value.value if isinstance(value, Number) else value.span.text
         given[name] = GivenArgument(plain, argument.span)
-    return validate_arguments(Conventions, f"the dialect '{NAME}'", given, call.span, diagnostics)
+    return reporter.take(validate_arguments(Conventions, f"the dialect '{NAME}'", given, call.span))
 
 
 @dataclass
 class Assumptions:
-    """The notes of one text."""
+    """The notes of one text.
 
-    diagnostics: Diagnostics
+    Attributes:
+        reporter: Gets them.
+    """
+
+    reporter: Reporter
     _said: set[str] = field(default_factory=set)
 
     def say(self, message: str, span: Span, *, label: str, help: str = "") -> None:  # noqa: A002 -- the printed name
         """Notes an assumption, once however often it applies."""
         if message not in self._said:
             self._said.add(message)
-            self.diagnostics.report("dialect-assumption", message, span, severity=Severity.NOTE, label=label, help=help)
+            self.reporter.report("dialect-assumption", message, span, severity=Severity.NOTE, label=label, help=help)
 
     def padding(self, span: Span) -> None:
         """A convolution whose padding is not written."""

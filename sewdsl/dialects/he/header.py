@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.conventions import Assumptions
 from sewdsl.dialects.he.resolve_words import InputShape, Item, iterate_layers
 from sewdsl.dialects.he.word_forms import HeLayer
@@ -13,8 +12,8 @@ from sewdsl.syntax.tree import Call, Name, Setting, Size, Value, Word
 class HeHeader:
     """The header of one text."""
 
-    def __init__(self, assumed: Assumptions, diagnostics: Diagnostics) -> None:
-        self._assumed, self._diagnostics = assumed, diagnostics
+    def __init__(self, assumed: Assumptions) -> None:
+        self._assumed, self._reporter = assumed, assumed.reporter
         self._input: tuple[tuple[int, ...], Span] | None = None
 
     def without_start(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -22,7 +21,7 @@ class HeHeader:
         rest = items[1:] if items and self._starts(items[0], more=len(items) > 1) else items
         for layer in iterate_layers(rest):
             if isinstance(layer, InputShape) or layer.role == "start":
-                self._diagnostics.report(
+                self._reporter.report(
                     "unexpected-token",
                     f"'{layer.span.text}' is the input, which is not here",
                     layer.span,
@@ -53,7 +52,7 @@ class HeHeader:
             case (c, h, w) if h == w:
                 found = (c, h, w)
             case _:
-                self._diagnostics.report(
+                self._reporter.report(
                     "invalid-argument",
                     f"it is not clear which number of {shape.span.text} is what",
                     shape.span,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sewdsl.diagnostics import Diagnostics
 from sewdsl.dialects.he.conventions import Conventions
 from sewdsl.dialects.he.resolve_words import Item, RepeatedWords, iterate_layers
 from sewdsl.dialects.he.word_forms import HeLayer, NumberSlot
+from sewdsl.reporter import Reporter
 
 
 class OutputLayer:
@@ -16,8 +16,8 @@ class OutputLayer:
         missing: Whether the option adds an output.
     """
 
-    def __init__(self, layers: tuple[Item, ...], asked: Conventions, diagnostics: Diagnostics) -> None:
-        self._asked, self._diagnostics = asked, diagnostics
+    def __init__(self, layers: tuple[Item, ...], asked: Conventions, reporter: Reporter) -> None:
+        self._asked, self._reporter = asked, reporter
         flattened = [layer for layer in iterate_layers(layers) if isinstance(layer, HeLayer)]
         self._voting = any(layer.role == "voting" for layer in flattened)
         weighty = [layer for layer in flattened if layer.role in {"conv", "linear"}]
@@ -54,7 +54,7 @@ class OutputLayer:
             return []
         voters, over = divmod(int(width.text), classes)
         if over or not voters:
-            self._diagnostics.report(
+            self._reporter.report(
                 "voting-mismatch",
                 f"{width.text} neurons cannot vote evenly for {classes} classes",
                 width.span,
@@ -65,7 +65,7 @@ class OutputLayer:
         return [NumberSlot("k", str(voters), layer.span, layer.span)]
 
     def _unsaid(self, layer: HeLayer, what: str) -> None:
-        self._diagnostics.report(
+        self._reporter.report(
             "missing-argument",
             f"'{layer.span.text}' does not say {what}",
             layer.span,

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from sewdsl.diagnostics import Diagnostics, Edit, Fix
+from sewdsl.diagnostics import Edit, Fix
 from sewdsl.dialects.he.word_forms import HeLayer, NumberSlot, nearest_word, parse_word, word_splits
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax import tree
 
@@ -53,8 +54,8 @@ def iterate_layers(items: tuple[Item, ...]) -> Iterator[HeLayer | InputShape]:
 class Resolver:
     """Looks up the words of one text."""
 
-    def __init__(self, diagnostics: Diagnostics) -> None:
-        self._diagnostics = diagnostics
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
 
     def items(self, sequence: tree.Sequence) -> tuple[Item, ...]:
         """The layers of a sequence; what is not known is reported and left out, and single groups are opened."""
@@ -87,7 +88,7 @@ class Resolver:
             return replace(found, encodes=True)
         if found.symbol == "DP" and not found.numbers and _RATE.fullmatch(remark.text):
             return replace(found, numbers={"n": NumberSlot("n", remark.text, remark, remark)})
-        self._diagnostics.report(
+        self._reporter.report(
             "unknown-argument",
             f"'{remark.text}' says nothing of '{found.span.text}'",
             remark,
@@ -103,7 +104,7 @@ class Resolver:
             self._lost_hyphen(word, cuts[0])
             return
         near = nearest_word(word.text)
-        self._diagnostics.report(
+        self._reporter.report(
             "unknown-name",
             f"unknown layer '{word.text}'",
             word,
@@ -114,7 +115,7 @@ class Resolver:
 
     def _lost_hyphen(self, word: Span, cut: int) -> None:
         one, other = word.text[:cut], word.text[cut:]
-        self._diagnostics.report(
+        self._reporter.report(
             "missing-hyphen",
             f"'{word.text}' is {one} and {other} without the hyphen between",
             word.part(cut, cut),

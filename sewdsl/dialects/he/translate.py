@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sewdsl.diagnostics import Diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
 from sewdsl.dialects.he.header import HeHeader
 from sewdsl.dialects.he.output_layer import OutputLayer
-from sewdsl.dialects.he.resolve_words import Item, Resolver
+from sewdsl.dialects.he.resolve_words import Resolver
 from sewdsl.dialects.he.word_forms import NumberSlot
 from sewdsl.dialects.he.write_items import HeItemWriter
 from sewdsl.ir.network import Network
+from sewdsl.limits import DEFAULT_LIMITS, Limits
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
-from sewdsl.syntax.limits import DEFAULT_LIMITS, Limits
 from sewdsl.syntax.parser import parse_dialect
 from sewdsl.syntax.scanner import Language
 from sewdsl.syntax.tree import Body, Document, Sequence
-from sewdsl.syntax.tree_builder import Children, TreeBuilder, check_count
+from sewdsl.syntax.tree_builder import Children, TreeBuilder
 
 LANGUAGE = Language("he", ("compact",))
 
@@ -53,20 +55,19 @@ class HeBuilder(TreeBuilder):
         return self._repeated(self.build(body), self.build(count[0]) if count else tree.Number("1", span=span), span)
 
     def _repeated(self, body: tree.Sequence, count: tree.Number, span: Span) -> tree.Repeat:
-        return tree.Repeat(body, check_count(count, self.diagnostics, self.limits), span=span)
+        return tree.Repeat(body, self._check_count(count), span=span)
 
 
 Inputs = tuple[tuple[Span, NumberSlot], ...]
 """The places of layers whose text says how many values they read, and these numbers."""
 
 
-def check_inputs(network: Network, stated: Inputs, diagnostics: Diagnostics) -> None:
-    """Reports layers that read another number of values than their text says.
+def check_inputs(network: Network, stated: Inputs) -> Iterator[Diagnostic]:
+    """Complains of layers that read another number of values than their text says.
 
     Args:
         network: What became of the text.
         stated: What it says.
-        diagnostics: Where to report.
     """
     said = dict(stated)
     for node in network:
@@ -75,8 +76,9 @@ def check_inputs(network: Network, stated: Inputs, diagnostics: Diagnostics) -> 
             continue
         found = network.nodes[node.inputs[0]].output
         if found.elements != int(number.text):
-            diagnostics.report(
+            yield Diagnostic(
                 "inputs-mismatch",
+                Severity.ERROR,
                 f"'{node.span.text}' reads {number.text} values, but {found.elements} arrive",
                 number.span,
                 label=f"its input is {found.size}",
@@ -100,60 +102,54 @@ class Translation:
 
 
 def translate(
-    source: Source,
-    asked: Conventions,
-    diagnostics: Diagnostics,
-    limits: Limits = DEFAULT_LIMITS,
-    *,
-    neuron: bool = False,
-) -> Translation:
-    """The network of a text in the dialect; what is wrong, and what is assumed, is reported.
+    source: Source, asked: Conventions, limits: Limits = DEFAULT_LIMITS, *, neuron: bool = False
+) -> Reported[Translation]:
+    """The network of a text in the dialect, with what is wrong and what is assumed.
 
     Args:
         source: The text.
         asked: What the option says in place of the text.
-        diagnostics: Where to report.
         limits: How much it may ask for.
         neuron: Whether the neurons are said elsewhere.
     """
-    document = parse_dialect(source, LANGUAGE, HeBuilder(source, diagnostics, limits), diagnostics, limits)
-    errors = len(diagnostics.errors)
-    for body in document.statements:
-        if isinstance(body, Body):
-            items = Resolver(diagnostics).items(body.expression)
-            found = _translated(document, body, items, asked, diagnostics, neuron=neuron)
-            if len(diagnostics.errors) == errors:
-                return found
-    return Translation(Document((), span=document.span))
+    translator = _Translator(asked, neuron, Reporter(limits))
+    return translator.reporter.follow(lambda: translator.translate(source))
 
 
-def _translated(  # noqa: PLR0913 -- what, and where to report
-    document: Document,
-    body: Body,
-    items: tuple[Item, ...],
-    asked: Conventions,
-    diagnostics: Diagnostics,
-    *,
-    neuron: bool,
-) -> Translation:
-    assumed = Assumptions(diagnostics)
-    header = HeHeader(assumed, diagnostics)
-    layers = header.without_start(items)
-    writer = HeItemWriter(layers, OutputLayer(layers, asked, diagnostics), asked, assumed)
-    sequence = Sequence(writer.body(body.expression.span), span=body.expression.span)
-    if not sequence.items:
-        _report_empty(body.expression.span, diagnostics)
+@dataclass(frozen=True)
+class _Translator:
+    asked: Conventions
+    neuron: bool
+    reporter: Reporter
+
+    def translate(self, source: Source) -> Translation:
+        """The network of a text, if nothing is wrong with it."""
+        document = self.reporter.take(parse_dialect(source, LANGUAGE, HeBuilder, self.reporter.limits))
+        errors = len(self.reporter.errors)
+        for body in document.statements:
+            if isinstance(body, Body):
+                found = self._body(document, body)
+                if len(self.reporter.errors) == errors:
+                    return found
         return Translation(Document((), span=document.span))
-    settings = header.settings(layers, unnamed=None if neuron else writer.unnamed)
-    ours = Document((*settings, Body(sequence, span=body.span)), span=document.span)
-    return Translation(ours, tuple(writer.inputs))
 
-
-def _report_empty(span: Span, diagnostics: Diagnostics) -> None:
-    diagnostics.report(
-        "empty-sequence",
-        f"'{span.text}' has no layer",
-        span,
-        label="expected at least one layer",
-        help="write what it holds, e.g. 128C3-AP2-10FC",
-    )
+    def _body(self, document: Document, body: Body) -> Translation:
+        items = Resolver(self.reporter).items(body.expression)
+        assumed = Assumptions(self.reporter)
+        header = HeHeader(assumed)
+        layers = header.without_start(items)
+        writer = HeItemWriter(layers, OutputLayer(layers, self.asked, self.reporter), self.asked, assumed)
+        span = body.expression.span
+        sequence = Sequence(writer.body(span), span=span)
+        if not sequence.items:
+            self.reporter.report(
+                "empty-sequence",
+                f"'{span.text}' has no layer",
+                span,
+                label="expected at least one layer",
+                help="write what it holds, e.g. 128C3-AP2-10FC",
+            )
+            return Translation(Document((), span=document.span))
+        settings = header.settings(layers, unnamed=None if self.neuron else writer.unnamed)
+        ours = Document((*settings, Body(sequence, span=body.span)), span=document.span)
+        return Translation(ours, tuple(writer.inputs))
