@@ -129,7 +129,10 @@ def _values(case: Drawn) -> None:
             assert torch.equal(out, out.round()), node
             assert 0 <= out.min() <= out.max() <= signal.values.upper, node
         if case.static and not signal.varies:
-            assert all(torch.equal(out[0], later) for later in out), node
+            # but for last digits: of a matrix product, rows of equal numbers may be added up in another order
+            assert all(
+                torch.allclose(later, out[0], rtol=0, atol=1e-13 * (1 + float(out.abs().max()))) for later in out
+            ), node
 
 
 def _work(case: Drawn) -> None:
