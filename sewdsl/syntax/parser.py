@@ -1,4 +1,4 @@
-"""Source to syntax tree. Reports, never raises; what could be parsed is returned, so that later stages find more."""
+"""Source to syntax tree, with what is wrong; what could be parsed is returned, so that later stages find more."""
 
 from __future__ import annotations
 
