@@ -34,4 +34,4 @@ DEFAULT_LIMITS = Limits()
 
 def raise_limit_help(option: str) -> str:
     """How a limit is raised, for a diagnostic's help."""
-    return f"raise the limit with --limit {option}=NUMBER if this is meant"
+    return f"raise the limit with --limit {option}=NUMBER if this is intended"

@@ -18,7 +18,7 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
     Args:
         diagnostics: What was said, in order.
         source: The text to change.
-        unsafe: Also apply fixes that are only likely to be meant.
+        unsafe: Also apply fixes that are likely, not certain, to be right.
     """
     taken: list[Edit] = []  # by place; no two meet
     for diagnostic in diagnostics:

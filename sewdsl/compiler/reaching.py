@@ -28,7 +28,7 @@ def check_reach(
     """Complains of a ``neuron`` that reaches only some of the file's, and of a ``neuron`` or ``join`` without effect.
 
     A body may name its neurons, as strings in papers do. Where the file's ``neuron`` line says the same, nothing tells
-    which of the two was meant, and with another neuron the network would be a mixture that nobody asked for.
+    which of the two the option is for, and with another neuron the network would be an unwanted mixture.
 
     Args:
         network: The whole network, with the overrides.

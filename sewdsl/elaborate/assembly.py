@@ -52,7 +52,7 @@ class Assembly:
         body: The expression.
         figures: ``expect`` and ``claim`` lines.
         allowed: ``allow`` lines of the file itself; of a compiled one, those that took something back.
-        own: Names of the blocks of the file itself, used files aside.
+        own: Names of the blocks of the file itself, without those of used files.
         unread: Names of blocks and keys of settings whose statements have syntax errors: nothing is known of them.
         study: The ``study`` section of the file itself.
         networks: Paths, as written, of used files with a body, which is not taken over.

@@ -1,4 +1,4 @@
-"""Files that are not what was asked for: what they are, what they are good for, and which was meant."""
+"""Files that are not what was asked for: what they are, what they are good for, and which the user wants."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def similar_siblings(path: Path, fits: Callable[[Path], bool] = lambda _: True, 
 
     Args:
         path: Where nothing is.
-        fits: Whether something can be meant.
+        fits: Whether something can be what the user wants.
         cutoff: How similar the names must be, from 0 to 1.
     """
     with suppress(OSError, ValueError):

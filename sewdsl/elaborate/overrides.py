@@ -177,7 +177,7 @@ class _Replacement:
 
 
 def describe_unknown_key(key: str, span: Span) -> Diagnostic:
-    """What is said of a key that sets nothing, and which may be meant."""
+    """What is said of a key that sets nothing, and which key may be intended."""
     meant = resolve_key_alias(key)
     known = [*HEADER, BODY, BLOCK, *(f"{section}.epochs" for section in SECTIONS)]
     return Diagnostic(

@@ -1,4 +1,4 @@
-"""What the user may have meant: near names."""
+"""What the user may have intended: near names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_LISTED = 40
 
 
 class Names:
-    """Names of which one may have been meant.
+    """Names of which one may be intended.
 
     Args:
         known: All that there are.
@@ -119,7 +119,7 @@ def advice(name: str, known: Iterable[str], span: Span, otherwise: str = "") -> 
 
 
 def rename(span: Span, name: str) -> Fix:
-    """The fix that writes another name, which may have been meant."""
+    """The fix that writes another name, which may be intended."""
     return Fix(f"write '{name}'", (Edit(span, name),), safe=False)
 
 

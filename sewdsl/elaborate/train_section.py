@@ -88,7 +88,7 @@ class _RecipeReader:
 
 
 def _describe_unknown(key: Word) -> Diagnostic:
-    """What is said of a key that no recipe has, and which is meant; on the command line, only the value is marked."""
+    """What is said of a key that no recipe has, and which is intended; on the command line, the value is marked."""
     spoken = resolve_key_alias(key.text) or ""
     name, _, argument = spoken.removeprefix("train.").partition(".")
     meant = name if name in KEYS and not argument else nearest_name(key.text, KEYS)

@@ -1,4 +1,4 @@
-"""What a name means: a kind with compact arguments, a block, or nothing, with what may have been meant."""
+"""What a name means: a kind with compact arguments, a block, or nothing, with what may be intended."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalog
 
 
 def check_unknown(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...]) -> Iterator[Diagnostic]:
-    """Says that a name means nothing, and what may be meant; nothing where a file that is missing may define it."""
+    """Says that a name means nothing, and what may be intended; nothing where a file that is missing may define it."""
     splits = vocabulary.splits(name.text)
     if len(splits) == 1:
         yield _lost_hyphen(name, splits[0], path)

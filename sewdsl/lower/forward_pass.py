@@ -46,7 +46,7 @@ class ForwardPass:
         """Computes all steps; each value is dropped after its last reader.
 
         Args:
-            values: What is known, by node; what is left of it is what nobody reads. Where time-steps are one and the
+            values: What is known, by node; what is left of it is the output. Where time-steps are one and the
                 same memory, a value is that of one.
         """
         savings = SavedTensors(self._plan)  # not an attribute: what is recomputed holds the pass, but not its values

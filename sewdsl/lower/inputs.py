@@ -49,7 +49,7 @@ def _layout(axes: str, settings: Settings) -> str:
 
 
 def _hint(x: Tensor, settings: Settings) -> str:
-    """What may have gone wrong, for the mistakes that can be told apart."""
+    """What may have gone wrong, for the mistakes that can be distinguished."""
     shape = settings.input
     if tuple(x.shape) == shape:
         return "; for a single sample, add the axis N: x[None]"

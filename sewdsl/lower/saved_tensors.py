@@ -22,7 +22,7 @@ from sewdsl.snn.layers import Conv2d, Linear
 
 
 class SavedValue(Protocol):
-    """A value that can be had back, the same to the bit."""
+    """A value that can be restored, the same to the bit."""
 
     def value(self) -> Tensor:
         """The value, in its own shape, layout and dtype."""
@@ -172,7 +172,7 @@ class SavedTensors:
             self._known[index] = Recomputed(compute, [self.keep(i, x_TN) for i, x_TN in operands])
 
     def forget(self, index: int) -> None:
-        """Drops a value that nobody will read again; the layers that have read it keep it."""
+        """Drops a value that will not be read again; the layers that have read it keep it."""
         self._known.pop(index, None)
 
     def _packs(self, index: int, x_TN: Tensor) -> bool:
@@ -193,8 +193,8 @@ def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: 
 def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
     """How many numbers weights and biases have, that a layer keeps in addition to its input.
 
-    None: anything of any size may be kept in addition. What is kept is known only of a layer with weights that nobody
-    but us calls; a parametrization makes weights of parameters that lie elsewhere.
+    None: anything of any size may be kept in addition. What is kept is known only of a layer with weights that only
+    we call; a parametrization makes weights of parameters that lie elsewhere.
     """
     layer, *more = modules
     if more or not (fusible(layer, Conv2d) or fusible(layer, Linear)) or hasattr(layer, "parametrizations"):

@@ -87,8 +87,8 @@ class PlannedStep(NamedTuple):
         nodes: What it computes, in order; it gives the value of the last.
         operands: The nodes whose values it reads.
         keeps: Those of them whose values it keeps for its gradient.
-        spent: Nodes whose values nobody reads after it.
-        once: Whether it runs for one time-step, which stands for all.
+        spent: Nodes whose values are not read after it.
+        once: Whether it runs for one time-step in place of all.
         kernel: How it is computed.
         recomputed: Whether its value is not kept for the backward pass but computed again in it.
         frees_input: Whether a convolution gives up its input before there is room for its gradient.

@@ -126,7 +126,7 @@ class BatchNorm(_BatchNorm):
         return y.to(x.dtype)
 
     def _count(self, x_TN: Tensor, repeats: int) -> int:
-        """Counts the batch; how many values each channel has in it, repeats aside."""
+        """Counts the batch; how many values each channel has in it, not counting repeats."""
         values = x_TN.shape[0] * x_TN.shape[1] * x_TN.shape[3:].numel()
         if values * repeats <= 1:
             message = (

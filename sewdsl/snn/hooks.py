@@ -28,5 +28,5 @@ def is_ours(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def fusible(module: nn.Module, kind: type[Some]) -> TypeGuard[Some]:
-    """Whether it does what a kind of module does, and nobody waits for it to be called."""
+    """Whether it does what a kind of module does, and no hook waits for it to be called."""
     return is_ours(module, kind) and not has_hooks(module)

@@ -59,7 +59,7 @@ class _Form:
         self._shape, self._strides = x.shape, x.stride()
 
     def like(self, g: Tensor) -> Tensor:
-        """A tensor of that form in the dtype of another, whose numbers nobody looks at."""
+        """A tensor of that form in the dtype of another, whose numbers are never read."""
         return g.new_empty_strided(self._shape, self._strides)
 
 

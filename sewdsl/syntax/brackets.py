@@ -119,7 +119,7 @@ class _Matcher:
             )
 
     def _confused(self, opener: Token, closer: Token, *, counted: bool) -> bool:
-        """Whether a closer of the wrong kind is meant for an opener, or just too much."""
+        """Whether a closer of the wrong kind is intended for an opener, or just too much."""
         if opener.type not in {"LBRACE", "LESS"}:
             return not counted
         return counted or closer.type in {"RBRACE", "MORE"}

@@ -242,7 +242,7 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     stays where there were several, and a section has its braces on lines of their own or is on a single line.
 
     Raises:
-        SewdslError: the file has syntax errors, so nobody knows how it should look.
+        SewdslError: the file has syntax errors, so that its layout is unknown.
     """
     said = parse(source, limits).diagnostics
     if errors_in(said):

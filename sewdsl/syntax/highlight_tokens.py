@@ -196,7 +196,7 @@ class _Walk:
 
 
 def _statement(source: Source, lines: Lines) -> list[Piece]:
-    """What the tokens of a statement are, comments aside."""
+    """What the tokens of a statement are, without comments."""
     first, context = lines.tokens[0], _BEGINS.get(lines.tokens[0].type, "values")
     pieces: list[Piece] = []
     rest = lines.tokens

@@ -31,7 +31,7 @@ class TokenRepair:
     Attributes:
         diagnostic: What is said of the mistake.
         tokens: Fed to the parser before the token that it did not expect.
-        faithful: Whether the tree then says what the user meant.
+        faithful: Whether the tree then says what the user intended.
         skip: How many tokens are passed over, from that one on.
     """
 
@@ -171,7 +171,7 @@ class _Places:
             Severity.ERROR,
             f"{subject} is empty",
             self.last.to(self.here) if brackets else self.last,
-            label="expected at least one layer or block" + ("" if brackets else " behind this"),
+            label="expected at least one layer or block" + ("" if brackets else " after this"),
             help=advice,
         )
         return TokenRepair(mistake, (_virtual("WORD", "", self.last.after),), faithful=False)

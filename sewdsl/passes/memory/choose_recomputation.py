@@ -79,7 +79,7 @@ class RecomputableValues(NamedTuple):
     Attributes:
         sizes: Bytes.
         costs: Of computing it again, with all that the way to it leads through, in multiply-accumulates.
-        ways: The values in between, which nobody keeps.
+        ways: The values in between, which are not kept.
         read: The place of the last step that reads it on the way forward: after it, it waits.
         needed: That of the first that needs it on the way back.
     """
@@ -116,7 +116,7 @@ class RecomputableValues(NamedTuple):
 
 
 def _repeatable(sizes: ValueSizes) -> dict[int, PlannedStep]:
-    """Units whose values can be had again, by what they give: a step of its own, which draws no lots.
+    """Units whose values can be had again, by what they give: a step of its own, which has nothing random.
 
     In a long row of them, one in every so many is left out, and kept.
     """
@@ -131,7 +131,7 @@ def _repeatable(sizes: ValueSizes) -> dict[int, PlannedStep]:
 
 
 def _way(index: int, steps: Mapping[int, PlannedStep], kept: Mapping[int, int]) -> frozenset[int]:
-    """A value, and those before it that nobody keeps, back to values that somebody does."""
+    """A value, and those before it that are not kept, back to values that are."""
     way, ahead = set[int](), [index]
     while ahead:
         i = ahead.pop()

@@ -219,7 +219,7 @@ class _Run:
         return NARROW * sum(map(sizes.numbers, wide)) if sizes.load.mixed and isinstance(first, Conv) else 0
 
     def _waiting(self) -> dict[int, int]:
-        """Bytes kept by node: of a value those of the record, and what its step keeps aside."""
+        """Bytes kept by node: of a value those of the record, and what its step keeps in addition."""
         found: dict[int, int] = {}
         seen, known = set[int](), set[int]()
         records = [record for kept in self.held.values() for record in kept]

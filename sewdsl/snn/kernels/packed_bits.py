@@ -1,4 +1,4 @@
-"""Spikes and counts in 1, 2, 4 or 8 bits each, for as long as nobody computes with them."""
+"""Spikes and counts in 1, 2, 4 or 8 bits each, for as long as they are not computed with."""
 
 from __future__ import annotations
 
