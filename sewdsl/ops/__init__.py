@@ -33,7 +33,9 @@ def plugins() -> tuple[str, ...]:
     catalogue()
     packages = {module.__name__: package for package, module in announced_modules(GROUP)}
     for name, kind in list(CATALOGUE.items()):
-        lacking = sorted(kind.__abstractmethods__)
+        lacking = sorted(
+            {*kind.__abstractmethods__, *(each for each in kind.__class_vars__ if not hasattr(kind, each))}
+        )
         if lacking:
             warn(packages.get(kind.__module__, name), kind.__module__, f"{name} does not define {', '.join(lacking)}")
             del CATALOGUE[name]

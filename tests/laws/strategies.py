@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from sewdsl.ir.op import Join
+from sewdsl.ops import catalogue
+
 NEURONS = st.sampled_from(
     [
         "IF",
@@ -27,7 +30,7 @@ CALLS = st.sampled_from(
         "SEW Block (g=ADD)",
     ]
 )
-JOINS = st.sampled_from(["ADD", "AND", "IAND", "g"])
+JOINS = st.sampled_from([*sorted(name for name, kind in catalogue().items() if issubclass(kind, Join)), "g"])
 
 
 def _join(item: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

@@ -34,4 +34,4 @@ def test_catalogue() -> None:
     found = "".join(f"{line}\n" for kind in ours for line in described(kind))
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(found, encoding="utf-8")
-    assert found == GOLDEN.read_text(encoding="utf-8"), "if this is intended: UPDATE_GOLDEN=1 pytest tests/laws"
+    assert found == GOLDEN.read_text(encoding="utf-8"), "to write it anew: UPDATE_GOLDEN=1 pytest -n 0 " + __file__

@@ -16,6 +16,15 @@ BROKEN = {
         "from sewdsl.ir.op import Neuron\nclass Bad(Neuron, kind='BAD'): ...\n",
         "BAD does not define charge",
     ),
+    "class variable": (
+        (
+            "from sewdsl.ir.op import Join\n"
+            "class Bad(Join, kind='BAD'):\n"
+            "    def combine(self, *, branch, identity): return branch\n"
+            "    def values(self, branch, identity): return branch\n"
+        ),
+        "BAD does not define neutral_branch",
+    ),
     "duplicate": (
         "from sewdsl.ir.op import Neuron\nclass Bad(Neuron, kind='LIF'): ...\n",
         "TypeError: kind 'LIF' is defined twice: sewdsl.ops.neurons.leaky_integrate_and_fire.LIF and my_package.bad",

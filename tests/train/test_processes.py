@@ -242,7 +242,7 @@ class TestStrategy:
 
         copy = RunFolder(shutil.copytree(run.folder.path, tmp_path / "run"))
         remember(copy, Processes(strategy="ddp"))
-        monkeypatch.setattr("sewdsl.train.fit.train_run.check", note)
+        monkeypatch.setattr("sewdsl.train.fit.train_run.check_devices", note)
         for arguments in (
             ["--resume", str(copy.path), "--set", "train.epochs=3"],
             [str(small), "--out", str(tmp_path / "out"), "--strategy", "fsdp"],
