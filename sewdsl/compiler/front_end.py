@@ -75,12 +75,12 @@ class Elaborated:
     Attributes:
         assembled: The statements, as written.
         assembly: With the overrides.
-        made: The network, if there is one, and what became of each item.
+        elaboration: The network, if there is one, and what became of each item.
     """
 
     assembled: Assembled
     assembly: Assembly
-    made: Elaboration
+    elaboration: Elaboration
 
 
 @dataclass(frozen=True)
@@ -242,25 +242,25 @@ class _FrontEnd:
         """The network of the statements, with the overrides put over them."""
         written = replace(assembled.assembly, figures=()) if self.variant else assembled.assembly
         assembly = apply_overrides(written, self.changes, self.reporter, shipped_blocks())
-        beside = SiblingBlocks(self.found.file, self.reporter.limits.source_bytes) if self.found.file else None
-        context = Context(self.found.name, shipped_blocks(), beside)
-        made = elaborate(assembly, assembled.parsed.document, context, self.reporter)
-        return Elaborated(assembled, assembly, made)
+        siblings = SiblingBlocks(self.found.file, self.reporter.limits.source_bytes) if self.found.file else None
+        context = Context(self.found.name, shipped_blocks(), siblings)
+        elaboration = elaborate(assembly, assembled.parsed.document, context, self.reporter)
+        return Elaborated(assembled, assembly, elaboration)
 
     def check(self, elaborated: Elaborated) -> Checked:
         """What the rules say of the network, of its figures, of the overrides, and of the study."""
-        assembly, made, network = elaborated.assembly, elaborated.made, elaborated.made.network
+        assembly, elaboration, network = elaborated.assembly, elaborated.elaboration, elaborated.elaboration.network
         if network is not None:
             self.reporter.extend(check_inputs(network, elaborated.assembled.parsed.inputs))
-            said = [*check(network, whole=made.whole)]
+            said = [*check(network, whole=elaboration.whole)]
             overridden = self._overridden_figures(said, elaborated.assembled)
             self.reporter.extend(downgrade_to_notes(said, overridden, network, self.changes))
             assembly = replace(assembly, figures=tuple(f for f in assembly.figures if f.span not in overridden))
             kept = tuple(figure for figure in network.expectations if figure.span not in overridden)
             network = replace(network, expectations=kept) if overridden else network
-        if network is not None and made.whole:
+        if network is not None and elaboration.whole:
             with_others = self._recompile(elaborated.assembled)
-            self.reporter.extend(check_reach(network, made.named, self.changes, assembly.body, with_others))
+            self.reporter.extend(check_reach(network, elaboration.named, self.changes, assembly.body, with_others))
             if not self.reporter.errors:
                 self.reporter.extend(_check_memory(network, assembly))
         study = self.reporter.take(read_study_section(assembly.study)) if assembly.study else Study()
@@ -270,7 +270,7 @@ class _FrontEnd:
         """All that is known, without what ``allow`` lines allow."""
         elaborated, assembly = checked.elaborated, checked.assembly
         changed = self.variant or checked.study.variants or self.changes
-        whole = elaborated.made.whole and not changed  # what is allowed is what the file itself gives
+        whole = elaborated.elaboration.whole and not changed  # what is allowed is what the file itself gives
         report = apply_allow_lines(self.reporter.found, assembly.allowed, whole=whole)
         return Compilation(
             self.found,
@@ -279,7 +279,7 @@ class _FrontEnd:
             checked.network,
             sort_diagnostics(report.diagnostics),
             checked.study,
-            elaborated.made.visits,
+            elaborated.elaboration.visits,
         )
 
     def give_up(self, error: RecursionError) -> Compilation:
@@ -296,7 +296,7 @@ class _FrontEnd:
         failed = failed_expectations(said)
         if not (failed and self.changes):
             return set()
-        as_written = self._begin_again(assembled, ())
+        as_written = self._restart_after_assembly(assembled, ())
         try:
             written = as_written.conclude(as_written.check(as_written.elaborate(assembled)))
         except RecursionError:
@@ -307,14 +307,16 @@ class _FrontEnd:
         """Elaborates the statements with other overrides, of which nothing is said."""
 
         def recompile(changes: Sequence[Override]) -> Network | None:
-            other = self._begin_again(assembled, changes, variant=True)
+            other = self._restart_after_assembly(assembled, changes, variant=True)
             in_dialect = self.found.dialect is not None  # which is read otherwise where its neurons are given
-            made = other.elaborate(other.assemble(other.parse()) if in_dialect else assembled).made
-            return made.network if made.whole else None
+            elaboration = other.elaborate(other.assemble(other.parse()) if in_dialect else assembled).elaboration
+            return elaboration.network if elaboration.whole else None
 
         return recompile
 
-    def _begin_again(self, assembled: Assembled, changes: Sequence[Override], *, variant: bool = False) -> _FrontEnd:
+    def _restart_after_assembly(
+        self, assembled: Assembled, changes: Sequence[Override], *, variant: bool = False
+    ) -> _FrontEnd:
         """The stages after the assembly, with other overrides and a report of their own."""
         reporter = Reporter(self.reporter.limits, [*assembled.diagnostics])
         return _FrontEnd(self.found, changes, reporter, variant=variant)

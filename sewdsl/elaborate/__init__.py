@@ -50,12 +50,12 @@ class Context:
     Attributes:
         name: The network's name unless the file says one.
         library: Blocks that every file may call, by name without white space.
-        beside: What lies next to the file; None for a string.
+        siblings: What lies next to the file; None for a string.
     """
 
     name: str
     library: Mapping[str, BlockDefinition]
-    beside: SiblingBlocks | None = None
+    siblings: SiblingBlocks | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ class _Elaborator:
     def __init__(self, assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> None:
         self.assembly, self.document, self.context, self.reporter = assembly, document, context, reporter
         self.header, self.builder = HeaderReader(assembly, reporter), NodeBuilder()
-        self.vocabulary = Vocabulary(assembly.blocks, context.library, assembly.unread, context.beside, assembly.whole)
+        self.vocabulary = Vocabulary(
+            assembly.blocks, context.library, assembly.unread, context.siblings, assembly.whole
+        )
         self.budget = Budget.of(reporter.limits)
 
     def elaborate(self) -> Elaboration:

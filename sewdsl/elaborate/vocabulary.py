@@ -35,14 +35,14 @@ class Vocabulary:
         own: The user's blocks by name without white space.
         library: The shipped ones.
         unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
-        beside: What lies next to the user's file; None for a string, which can use nothing.
+        siblings: What lies next to the user's file; None for a string, which can use nothing.
         whole: Whether all used files can be had; if not, one of them may define what is not known.
     """
 
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
     library: Mapping[str, BlockDefinition] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
-    beside: SiblingBlocks | None = None
+    siblings: SiblingBlocks | None = None
     whole: bool = True
 
     @cached_property
@@ -161,11 +161,11 @@ def _write(text: str) -> NameSuggestion:
 
 def _meant(name: FilledName, vocabulary: Vocabulary) -> NameSuggestion | None:
     """A name that is nearly the same, unless a file next to it defines this very one."""
-    elsewhere = vocabulary.beside.blocks.get(name.text) if vocabulary.beside else None
+    elsewhere = vocabulary.siblings.blocks.get(name.text) if vocabulary.siblings else None
     if elsewhere is not None:
         return NameSuggestion("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
     found = vocabulary.meanings.of(name.text)
-    if vocabulary.beside is None or not name.gaps:  # names of several words are those of blocks
+    if vocabulary.siblings is None or not name.gaps:  # names of several words are those of blocks
         return found
     use = "a block of another file needs 'use \"file.net\"'"
     return NameSuggestion(found.text, f"{found.help} If not: {use}") if found else NameSuggestion("", use)

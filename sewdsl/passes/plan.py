@@ -142,14 +142,14 @@ class _Step(NamedTuple):
 
     Attributes:
         parts: Its nodes.
-        whole: As it runs if all of them run at once.
-        pair: As its first two run, if there is a third.
+        all_parts: As it runs if all of them run in one kernel.
+        first_two: As its first two run in one kernel, if there is a third.
         again: Whether the program wants its value computed again.
     """
 
     parts: tuple[_Part, ...]
-    whole: PlannedStep
-    pair: PlannedStep
+    all_parts: PlannedStep
+    first_two: PlannedStep
     again: bool
 
 
@@ -181,7 +181,9 @@ class PlanOutline:
                 parts.append(_Part(planned, kind, network.nodes[inputs[0]].output.elements))
                 static |= {node} if once else set()
             again = step.gives in program.again and all(network.nodes[node].op.repeatable for node in step.nodes)
-            steps.append(_Step(tuple(parts), _at_once(parts, step.once), _at_once(parts[:2], step.once), again))
+            steps.append(
+                _Step(tuple(parts), _in_one_kernel(parts, step.once), _in_one_kernel(parts[:2], step.once), again)
+            )
         self._steps = tuple(steps)
         self._lean, self._channels_last = program.lean, program.channels_last
         self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())
@@ -190,10 +192,10 @@ class PlanOutline:
         """The plan for what the program is to run on."""
         steps: list[PlannedStep] = []
         for step in self._steps:
-            again = step.again and context.gradients and all(context.module(i).as_built for i in step.whole.nodes)
+            again = step.again and context.gradients and all(context.module(i).as_built for i in step.all_parts.nodes)
             together, kernel = self._together(step, context)
             if together:
-                first = step.whole if together == len(step.parts) else step.pair
+                first = step.all_parts if together == len(step.parts) else step.first_two
                 steps.append(self._planned(first, step.parts[0], context, kernel, recomputed=again))
             steps += [
                 self._planned(part.step, part, context, "module", recomputed=again) for part in step.parts[together:]
@@ -202,12 +204,12 @@ class PlanOutline:
 
     def _together(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
         """How many of the first nodes of a step run in one kernel, and in which; 0: none do."""
-        kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.whole.nodes]
+        kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.all_parts.nodes]
         if kinds[:2] == ["batch norm", "neuron"]:
             possible = context.device == "cpu" and context.kernels and not (alone[0] or alone[1])
             if possible and (self._lean or step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS):
                 return (2 if kinds[2:] and alone[2] else len(kinds)), "norm_neuron"
-        elif len(kinds) > 1 and not (context.module(step.whole.gives).training or alone[0] or alone[1]):
+        elif len(kinds) > 1 and not (context.module(step.all_parts.gives).training or alone[0] or alone[1]):
             return len(kinds), "folded"
         return 0, "module"
 
@@ -266,7 +268,7 @@ def _kind(op: Op) -> PartKind:
     return "other"
 
 
-def _at_once(parts: Sequence[_Part], once: bool) -> PlannedStep:  # noqa: FBT001 -- private
+def _in_one_kernel(parts: Sequence[_Part], once: bool) -> PlannedStep:  # noqa: FBT001 -- private
     """The step of some nodes, in which the values between them are never there."""
     nodes = [part.step.gives for part in parts]
     return PlannedStep(

@@ -136,7 +136,7 @@ def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path:
         assert result.stderr == (
             "error: cannot draw network: it would have 10,001 boxes, over the limit of 10,000; write what repeats as "
             "{…}*n, which is drawn once unless expanded, or raise the limit with --limit boxes=NUMBER if this is "
-            "meant\n"
+            "intended\n"
         )
     assert list(tmp_path.iterdir()) == []
     assert draw(*many, "--format", "dot", "--limit", "boxes=10001").exit_code == 0

@@ -188,8 +188,8 @@ class _Run:
         self.values[step.gives] = heap.hold(out)
         self._moment(place, backward=False, extra=self._scratch(step))
         self.held[place] = [heap.ask(record) for record in kept]
-        beside = Allocation(sizes.aside(step) + self._cast(step))
-        self.aside[place] = [heap.hold(beside), *([heap.hold(out)] if sizes.gives_on(step) else [])]
+        extra = Allocation(sizes.aside(step) + self._cast(step))
+        self.aside[place] = [heap.hold(extra), *([heap.hold(out)] if sizes.gives_on(step) else [])]
         if step.recomputed:
             operands = tuple(heap.ask(self._record(i)) for i in step.operands)
             self.records[step.gives] = heap.ask(SavedRecord(step.gives, None, operands=operands, step=step))
