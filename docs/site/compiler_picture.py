@@ -59,7 +59,7 @@ USES = (
     Use("network", "checks", "diagnostics", 322),
     Use("network", "draw", "pictures", 408),
     Use("network", "notation", "text, LaTeX", 494),
-    Use("program", "passes.plan", "execution plan", 578),
+    Use("program", "passes.plan", "plan", 578),
     Use("module", "exchange", "NIR, ONNX, source", 724),
     Use("module", "probe", "rates, gradients, energy", 880),
 )
