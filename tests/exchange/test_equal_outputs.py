@@ -16,9 +16,12 @@ from torchvision.models.resnet import Bottleneck, ResNet
 import sewdsl
 from sewdsl.exchange.weights import SCHEMES, WeightsError, convert, detect_schemes, to_node_paths, to_scheme_keys
 from sewdsl.ir.network import Network
+from tests.effort import factor
 from tests.exchange.layouts import IF, PLIF, DVSNet, ImageNetNet
 
 DEPTHS = (18, 34, 50, 101, 152)
+COMPUTED = DEPTHS if factor() > 1 else DEPTHS[:3]
+"""The others have more of the same blocks."""
 DVS = {
     "7b-net": ([32] * 7, "ADD", 3, 11),
     "7b-net-and": ([32] * 7, "AND", 3, 11),
@@ -86,7 +89,7 @@ def check(network: Network, reference: nn.Module, scheme: str, x: Tensor) -> Non
     ).abs().max() > 1e-3  # silence would agree with anything
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", COMPUTED)
 @pytest.mark.parametrize("kind", ["sew", "spiking"])
 def test_spikingjelly(kind: str, depth: int) -> None:
     x = image(2, 2, 3, 32, 32)
@@ -119,7 +122,7 @@ def with_plif(kind: str) -> Network:
     return sewdsl.load(f"c64k7s2-BN-SN-MPk3s2p1-{stages}-GAP-FC1000", input=(3, 32, 32), steps=2, neuron="PLIF")
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", COMPUTED)
 def test_torchvision(depth: int) -> None:
     x = image(2, 3, 64, 64)
     torch.manual_seed(depth)

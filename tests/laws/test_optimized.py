@@ -57,7 +57,7 @@ def made(drawn: Drawn, level: int, *, training: bool, numbers: Numbers = DOUBLE)
 
 @pytest.mark.parametrize("kernel", ["fastest", "reference"])
 @pytest.mark.parametrize("change", CHANGES)
-@examples(12)
+@examples(8)
 @given(drawn=drawn_nets, numbers=st.sampled_from([DOUBLE, SINGLE]), training=trainings)
 def test_same_outputs_gradients_and_statistics(
     change: str, kernel: kernels.Choice, drawn: Drawn, numbers: Numbers, *, training: bool
