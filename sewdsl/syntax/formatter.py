@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sewdsl.diagnostics import SewdslError, errors_in, sort_diagnostics
+from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.garbage import put_off
-from sewdsl.limits import DEFAULT_LIMITS, Limits
-from sewdsl.source import Source
+from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
+from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.lexicon import ALIGNED_KEYWORDS, CLOSERS, HEADER_VALUE_COLUMN, OPENERS
 from sewdsl.syntax.parser import parse
@@ -242,7 +242,8 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     stays where there were several, and a section has its braces on lines of their own or is on a single line.
 
     Raises:
-        SewdslError: the file has syntax errors, so that its layout is unknown.
+        SewdslError: the file has syntax errors, so that its layout is unknown; or it would become longer than a source
+            may be, so that it could not be read any more.
     """
     said = parse(source, limits).diagnostics
     if errors_in(said):
@@ -250,7 +251,12 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     tokens = scan(source)
     lines = statements(tokens, match_brackets(source, tokens, limits))
     rows = LineLayout(lines).of(_split(tokens, lines))
-    return "".join(f"{row.text}\n" for row in align_comments(_without_blanks(rows)))
+    text = "".join(f"{row.text}\n" for row in align_comments(_without_blanks(rows)))
+    if (size := len(text.encode())) > limits.source_bytes:
+        message = f"formatted, the source would have {size} bytes, over the limit of {limits.source_bytes}"
+        whole, hint = Span(source, 0, len(source.text)), raise_limit_help("source")
+        raise SewdslError([Diagnostic("source-too-long", Severity.ERROR, message, whole, help=hint)])
+    return text
 
 
 def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:

@@ -209,3 +209,11 @@ def test_shipped_networks_keep_tree_and_comments(path: Path) -> None:
     result = formatted(text)
     assert parse(Source("t", result)).value == parse(Source("t", text)).value
     assert comments(result) == comments(text)
+
+
+def test_a_text_does_not_become_too_long_to_be_read() -> None:
+    """Here by the line end that is missing."""
+    source = Source("t", "sewdsl 1\nbody    BN")
+    assert format_source(source, Limits(source_bytes=20)) == "sewdsl 1\nbody    BN\n"
+    with pytest.raises(SewdslError, match="formatted, the source would have 20 bytes, over the limit of 19"):
+        format_source(source, Limits(source_bytes=19))
