@@ -240,9 +240,7 @@ class PlanOutline:
     def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:
         if context.device != "cpu" or not context.kernels or not context.gradients or context.compiling:
             return {}
-        samples = (
-            context.T * context.N
-        )  # what fits into bits are spikes and sums of them: no value of the static prefix
+        samples = context.T * context.N  # of spikes and sums of them, of which none is in the static prefix
         return {
             i: width for i, width, elements in self._bits if self._lean or elements * samples >= LARGE_VALUE_ELEMENTS
         }
