@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -251,10 +252,16 @@ def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("body", ["SEW", "OR", "identity"])
 def test_streams_run_node_by_node(body: str) -> None:
     model = build(BODIES[body], 1).eval()
+    for norm in model.modules():
+        if isinstance(norm, BatchNorm):
+            nn.init.constant_(norm.bias, 1.5)  # a PLIF neuron then fires at the second step, by what it remembers
     stream, state, outputs = model.stream(), None, []
     for x_N in inputs():
         y_N, state = stream(x_N, state)
         outputs.append(y_N)
+    assert any(not torch.equal(one, other) for one, other in pairwise(outputs))
+    assert state is not None
+    assert {*state} == {name for name, module in model.named_modules() if isinstance(module, Neuron)}
     torch.testing.assert_close(torch.stack(outputs), model(inputs(), return_sequence=True), rtol=1e-8, atol=1e-10)
 
 

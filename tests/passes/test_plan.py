@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch import distributed
 from typer.testing import CliRunner
 
 import sewdsl
@@ -20,6 +21,7 @@ from sewdsl.lower.spiking_network import MAX_PLANS
 from sewdsl.passes import LEVELS, Program, optimize_program, plan
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, plan_execution
 from sewdsl.snn import layers
+from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.snn.kernels import max_pool, torch_operators
 from tests.effort import examples
 from tests.laws.drawn import Drawn, nets
@@ -234,3 +236,17 @@ def test_a_plan_is_printed() -> None:
     assert "bn1 + plif1 in one kernel channels last 1 bit a number" in rows
     assert "repeat1.1.max_pool1 a byte for each maximum channels last 2 bits a number" in rows
     assert rows[-2] == "fc1 by itself no"
+
+
+@pytest.mark.usefixtures("_everything_is_large")
+def test_a_norm_that_shares_its_statistics_runs_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In training: over several processes, the sums of all have to be there before anything is normalised."""
+    model = lower(optimize_program(network()), seed=0)
+    synchronise_statistics(model)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "all_reduce", lambda _: None)  # of one process
+    model(torch.rand(4, 3, 2, 8, 8))
+    model.eval()(torch.rand(4, 3, 2, 8, 8))
+    training, evaluation = model._plans.values()
+    assert all(len(step.nodes) == 1 for step in training.steps)
+    assert ["bn1", "plif1"] in named(evaluation)
