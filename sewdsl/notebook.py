@@ -188,8 +188,8 @@ def _bar() -> Callback | None:
 
     class Bar(Callback):
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 -- a hook
-            self._bar = ProgressBar(int(trainer.estimated_stepping_batches))  # type: ignore[no-untyped-call]
-            self._bar.display()  # type: ignore[no-untyped-call]
+            self._bar = ProgressBar(int(trainer.estimated_stepping_batches))
+            self._bar.display()
 
         def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
             self._bar.progress = min(trainer.global_step, self._bar.total)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
-from sewdsl.exchange.weights.scheme import Scheme
-from sewdsl.exchange.weights.schemes import SCHEMES
+from sewdsl.exchange.weights.schemes import SCHEMES, Scheme
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ops.neurons.parametric_lif import PLIF
