@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node, PathStep
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.max_pool import MaxPool
@@ -38,7 +38,11 @@ class ResidualBlock:
 
 def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
     """All blocks, in order of their joins."""
-    return _finder(network).blocks
+    key = id(network)
+    if key not in _RESIDUALS:
+        _RESIDUALS[key] = _Residuals(network)
+        weakref.finalize(network, _RESIDUALS.pop, key, None)
+    return _RESIDUALS[key].blocks
 
 
 def identity_blocks(network: Network) -> Iterator[ResidualBlock]:
@@ -63,78 +67,42 @@ def identity_chains(network: Network, belongs: Callable[[ResidualBlock], bool]) 
     yield from map(tuple, ends.values())
 
 
-class _Finder:
-    """Finds the blocks of a network, each in time that does not grow with what is inside of its branch.
+class _Residuals:
+    """The residual blocks of a network.
 
     Attributes:
-        closed: For each join, the node after which everything is that it depends on up to there: S of its block, if no
-            other way leads out of the block.
-        ends_with_activation: For each node, whether it is an activation, or one that is only pooled or dropped out
-            afterwards.
-        first_activations: For each node, the first activation that its output is sent through before it is weighed;
-            the number of nodes where there is none.
-        blocks: All blocks, in order of their joins.
+        blocks: All of them, in order of their joins.
     """
 
     def __init__(self, network: Network) -> None:
-        self.network: Network = weakref.proxy(network)  # which goes when nothing else holds it; so does this
-        self._nodes = network.nodes
-        self.closed: dict[int, int] = {}
-        self.ends_with_activation = self._ends()
-        self.first_activations = self._firsts()
-        self.blocks = tuple(self._blocks())
+        self._network: Network = weakref.proxy(network)  # which goes when nothing else holds it; so does this
+        self._ends_with_activation = self._find_ends()
+        self._first_activations = self._find_firsts()
+        self.blocks = tuple(self._find_blocks())
 
-    def reads(self, node: int, source: int) -> bool:
-        """Whether a node depends on another one; blocks that lie between the two are passed in one step."""
-        todo, seen = [node], {node}
-        while todo:
-            index = todo.pop()
-            if index == source:
-                return True
-            for before in self._before(index, source):
-                if before >= source and before not in seen:
-                    seen.add(before)
-                    todo.append(before)
-        return False
-
-    def _before(self, index: int, source: int) -> tuple[int, ...]:
-        """The nodes that a node depends on first, on the way back to another one."""
-        start = self.closed.get(index, -1)
-        return (start,) if start >= source else self._nodes[index].inputs
-
-    def _is_closed(self, join: int, source: int) -> bool:
-        """Whether every way back from a join leads to a node, as far back as that."""
-        todo = list(self._nodes[join].inputs)
-        seen = set(todo)
-        while todo:
-            index = todo.pop()
-            if index < source:
-                return False
-            fresh = {*self._before(index, source)} - seen if index > source else set()
-            seen |= fresh
-            todo += fresh
-        return True
-
-    def _blocks(self) -> Iterator[ResidualBlock]:
-        for index, node in enumerate(self.network):
+    def _find_blocks(self) -> Iterator[ResidualBlock]:
+        """A block begins at the last node that every path to its join leads through: S."""
+        starts = self._network.graph.dominators
+        for index, node in enumerate(self._network):
             if isinstance(node.op, Join):
-                branch, shortcut = node.inputs
-                identity = self.reads(branch, shortcut)
-                source = shortcut if identity else self._outside(index)
-                if self._is_closed(index, source):
-                    self.closed[index] = source
-                yield ResidualBlock(source, index, self._activation(source, index), identity)
+                source, shortcut = starts[index], node.inputs[1]
+                yield ResidualBlock(source, index, self._activation(source, index), shortcut == source)
 
-    def _ends(self) -> list[bool]:
-        network = self.network
+    def _find_ends(self) -> list[bool]:
+        """For each node, whether it is an activation, or one that is only pooled or dropped out afterwards."""
+        network = self._network
         found: list[bool] = []
         for node in network:
             passes = len(node.inputs) == 1 and not (network.macs(node) or network.parameters(node))
             found.append(isinstance(node.op, Activation) or (passes and found[node.inputs[0]]))
         return found
 
-    def _firsts(self) -> list[int]:
-        network = self.network
+    def _find_firsts(self) -> list[int]:
+        """For each node, the first activation that its output is sent through before it is weighed.
+
+        The number of nodes where there is none.
+        """
+        network = self._network
         none = len(network)
         found = [none] * none
         for index in range(none - 1, -1, -1):
@@ -155,14 +123,14 @@ class _Finder:
         and where the source is a current, so is what the join gives; an activation that follows then belongs to the
         network.
         """
-        network = self.network
+        network = self._network
         readers = network.graph.consumers[join]
         if len(readers) != 1 or not isinstance(network.nodes[readers[0]].op, Activation):
             return None
         (activation,) = readers
         path, branch = network.nodes[join].path, network.nodes[join].inputs[0]
-        complete = self._begins_with_activation(source, branch) or self.ends_with_activation[branch]
-        activated = self.ends_with_activation[source]
+        complete = self._begins_with_activation(source, branch) or self._ends_with_activation[branch]
+        activated = self._ends_with_activation[source]
         written = network.nodes[activation].path == path and network.nodes[source].path[: len(path)] != path
         if complete:
             return activation if written and (activated or network.nodes[source].output.values.binary) else None
@@ -170,13 +138,14 @@ class _Finder:
 
     def _begins_with_activation(self, source: int, end: int) -> bool:
         """Whether a branch sends its input through an activation before it weighs it."""
-        first = self.first_activations[source]
+        first = self._first_activations[source]
         if first > end:
             return False
-        if self.reads(end, first):
+        network = self._network
+        if network.graph.reaches(first, end):
             return True
-        network, branch, unweighted = self.network, ancestors(self.network, end, source), {source}
-        for index in sorted(branch - {source}):
+        unweighted = {source}
+        for index in sorted(network.graph.ancestors(end, source) - {source}):
             node = network.nodes[index]
             if unweighted.intersection(node.inputs):
                 if isinstance(node.op, Activation):
@@ -185,50 +154,9 @@ class _Finder:
                     unweighted.add(index)
         return False
 
-    def _outside(self, join: int) -> int:
-        """The node that the branch of a join begins at: the first on the way back that is not in it."""
-        nodes = self._nodes
-        depth = len(nodes[join].path) + 1
-        (index, *_) = nodes[join].inputs
-        branch = nodes[index].path[:depth]
-        if len(branch) < depth or branch[-1].kind != "branch":
-            return index  # it is 'id'
-        while _within(nodes[index].path, branch):
-            index = self.closed[index] if index in self.closed else min(nodes[index].inputs)
-        return index
 
-
-def _within(path: tuple[PathStep, ...], branch: tuple[PathStep, ...]) -> bool:
-    """Whether a way begins with that of a branch: most that do share the very object of its last step."""
-    depth = len(branch)
-    return len(path) >= depth and (path[depth - 1] is branch[-1] or path[:depth] == branch)
-
-
-_FINDERS: dict[int, _Finder] = {}
+_RESIDUALS: dict[int, _Residuals] = {}
 """Those of networks that are in use, by the ids of these: several rules ask."""
-
-
-def _finder(network: Network) -> _Finder:
-    key = id(network)
-    if key not in _FINDERS:
-        _FINDERS[key] = _Finder(network)
-        weakref.finalize(network, _FINDERS.pop, key, None)
-    return _FINDERS[key]
-
-
-def depends_on(network: Network, node: int, source: int) -> bool:
-    """Whether a node depends on another one."""
-    return _finder(network).reads(node, source)
-
-
-def ancestors(network: Network, node: int, since: int) -> set[int]:
-    """The nodes that a node depends on, itself included, as far back as a given one."""
-    todo, seen = [node], {node}
-    while todo:
-        new = {i for i in network.nodes[todo.pop()].inputs if i >= since} - seen
-        seen |= new
-        todo += new
-    return seen
 
 
 @dataclass(frozen=True)

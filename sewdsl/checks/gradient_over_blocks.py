@@ -8,7 +8,7 @@ from math import ceil, prod, sqrt
 from sys import float_info
 
 from sewdsl.analysis.neuron_chains import RATES, Bound, bound_above, bound_below
-from sewdsl.analysis.residual_blocks import ResidualBlock, depends_on, identity_chains
+from sewdsl.analysis.residual_blocks import ResidualBlock, identity_chains
 from sewdsl.analysis.spike_transmission import surrogate_slopes
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
@@ -49,7 +49,7 @@ def _neuron(network: Network, block: ResidualBlock) -> LinearNeuron | None:
     if not source.output.values.binary:
         return None
     readers = network.graph.consumers[block.source]
-    if readers[-1] > block.join or not all(depends_on(network, block.join, reader) for reader in readers):
+    if readers[-1] > block.join or not all(network.graph.reaches(reader, block.join) for reader in readers):
         return None
     while isinstance(source.op, MaxPool):
         if len(network.graph.consumers[source.inputs[0]]) > 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.analysis.residual_blocks import depends_on
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
@@ -16,7 +15,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         if not isinstance(node.op, Join):
             continue
         branch, shortcut = node.inputs
-        if branch != shortcut and depends_on(network, shortcut, branch):
+        if branch != shortcut and network.graph.reaches(branch, shortcut):
             yield Diagnostic(
                 "swapped-operands",
                 Severity.WARNING,

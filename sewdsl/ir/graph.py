@@ -95,3 +95,30 @@ class Graph:
         for sources in self.inputs:
             tree.add(sources)
         return tree
+
+    def reaches(self, source: int, node: int) -> bool:
+        """Whether a path leads from one node to another; a node reaches itself.
+
+        What lies between a node and its dominator is passed in one step: every path from an earlier node leads through
+        the dominator.
+        """
+        todo, seen = [node], {node}
+        while todo:
+            index = todo.pop()
+            if index == source:
+                return True
+            dominator = self.dominators[index]
+            for before in (dominator,) if dominator >= source else self.inputs[index]:
+                if before >= source and before not in seen:
+                    seen.add(before)
+                    todo.append(before)
+        return False
+
+    def ancestors(self, node: int, since: int) -> set[int]:
+        """The nodes from a given one on that lead to a node, that included."""
+        todo, seen = [node], {node}
+        while todo:
+            new = {index for index in self.inputs[todo.pop()] if index >= since} - seen
+            seen |= new
+            todo += new
+        return seen

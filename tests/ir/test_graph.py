@@ -43,6 +43,18 @@ def test_dominators(inputs: list[list[int]]) -> None:
     ]
 
 
+@given(edges())
+def test_reachability(inputs: list[list[int]]) -> None:
+    graph, reference = Graph(inputs), as_networkx(inputs)
+    for node in range(len(inputs)):
+        before = {node} | nx.ancestors(reference, node)
+        for source in range(len(inputs)):
+            assert graph.reaches(source, node) == (source in before), (source, node)
+        for since in range(node + 1):
+            kept = reference.subgraph(range(since, len(inputs)))
+            assert graph.ancestors(node, since) == {node} | nx.ancestors(kept, node)
+
+
 @given(edges(), st.data())
 def test_common_dominator(inputs: list[list[int]], data: st.DataObject) -> None:
     """Each node of the first's chain of dominators that is on every other's chain too: the last of them."""
