@@ -10,8 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.nn import Linear, Sequential
 
 from sewdsl.compiler import load
+from sewdsl.train.fit.lightning_loop import Confusion
 from sewdsl.train.store import measurements
-from sewdsl.train.watch.confusion import Confusion, confusion
 from sewdsl.train.watch.firing_rates import DeadLayers
 from sewdsl.train.watch.gradient_norms import gradient_norms
 
@@ -56,8 +56,9 @@ class TestRun:
 class TestConfusion:
     def test_rows_are_classes(self) -> None:
         logits = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
-        found = confusion(logits, torch.tensor([0, 0, 0, 1]))
-        assert found.tolist() == [[1, 0, 2], [0, 1, 0], [0, 0, 0]]
+        counter: Any = Confusion()
+        counter.on_validation_batch_end(None, None, logits, (None, torch.tensor([0, 0, 0, 1])), 0)
+        assert counter.counts == [[1, 0, 2], [0, 1, 0], [0, 0, 0]]
 
     def test_batches_add_up(self) -> None:
         counter: Any = Confusion()

@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import distributed
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.terminal import echo
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.data.dataset import Samples, SampleSet
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoint_files import AtomicCheckpointIO
 from sewdsl.train.fit.classifier import Classifier
@@ -27,7 +28,6 @@ from sewdsl.train.fit.processes import Processes, precision
 from sewdsl.train.fit.run_checkpointer import RunCheckpointer
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
-from sewdsl.train.watch.confusion import Confusion
 from sewdsl.train.watch.firing_rates import FiringRateLog, NeuronRates
 from sewdsl.train.watch.gradient_norms import GradientNorms
 
@@ -168,6 +168,36 @@ def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
     except (ValueError, MisconfigurationException) as error:
         message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
         raise RunError(message) from None
+
+
+class Confusion(Callback):
+    """Counts the samples of a pass by their class and by the class that the network finds."""
+
+    def __init__(self) -> None:
+        self._counts: torch.Tensor | None = None
+
+    @property
+    def counts(self) -> list[list[int]]:
+        """Row i, column j has how many samples of class i are taken for class j; empty before the first batch."""
+        counts: list[list[int]] = [] if self._counts is None else self._counts.tolist()
+        return counts
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Counts from zero."""
+        self._counts = None
+
+    def on_validation_batch_end(  # noqa: PLR0913 -- a hook
+        self,
+        trainer: Trainer,  # noqa: ARG002 -- a hook
+        pl_module: LightningModule,  # noqa: ARG002 -- a hook
+        outputs: Any,
+        batch: Samples,
+        batch_idx: int,  # noqa: ARG002 -- a hook
+        dataloader_idx: int = 0,  # noqa: ARG002 -- a hook
+    ) -> None:
+        """Counts a batch; ``outputs`` are the logits ``[N, classes]`` that the validation step returns."""
+        counts = multiclass_confusion_matrix(outputs, batch[1], outputs.shape[1], validate_args=False)
+        self._counts = counts if self._counts is None else self._counts + counts
 
 
 def evaluate_samples(module: Classifier, samples: SampleSet) -> Score:

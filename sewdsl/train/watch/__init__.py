@@ -1,1 +1,1 @@
-"""What is measured while a network trains, in addition to loss and accuracy: firing rates, gradients, confusions."""
+"""What is measured while a network trains, in addition to loss and accuracy: firing rates and gradients."""
