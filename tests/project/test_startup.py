@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("lightning", "matplotlib", "networkx", "pygments", "torch")
+HEAVY = ("jinja2", "lightning", "matplotlib", "networkx", "pygments", "torch")
 FRONT_END = (
     "sewdsl.checks, sewdsl.diagnostics, sewdsl.draw, sewdsl.elaborate, sewdsl.highlight, sewdsl.ir, sewdsl.notation, "
     "sewdsl.ops, sewdsl.resources, sewdsl.source, sewdsl.syntax, sewdsl.compiler, sewdsl.cli.app"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sewdsl.train.report.html import breakable, format_share, join_names
+from sewdsl.train.report.firing_section import format_share, join_names
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.watch.firing_rates import count_population
 
@@ -53,7 +53,7 @@ class TestHistogram:
             "over 3% to 10%: 1 neuron",
             "over 30% to 40%: 1 neuron",
             "over 90%: 1 neuron, 12.5%",
-            "12.5% never fire12.5% over 90%",
+            "12.5% never fire 12.5% over 90%",
             "4x2x1",
         ):
             assert text in page.words
@@ -177,5 +177,7 @@ class TestWords:
         assert join_names(dict(list(names.items())[:6])) == f"{five} and 1 more layer"
         assert join_names(dict(list(names.items())[:5])) == five
 
-    def test_names_break_after_dots(self) -> None:
-        assert breakable("a.<b") == "a.<wbr>&lt;b"
+    def test_names_break_after_dots(self, tmp_path: Path) -> None:
+        folder = finished(tmp_path / "run", neurons={"a.<b": LIVELY})
+        written(folder)
+        assert '<span class="layer">a.<wbr>&lt;b</span>' in folder.report.read_text("utf-8")

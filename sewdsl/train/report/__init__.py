@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
-from sewdsl.train.report.page import render_page
+from sewdsl import draw
+from sewdsl.html_templates import render_html
+from sewdsl.train.report import details_section, header_section
+from sewdsl.train.report.confusion_section import confusion_section
+from sewdsl.train.report.epoch_curves import curve_svgs
+from sewdsl.train.report.firing_section import firing_section, neurons_section
+from sewdsl.train.report.svg import svg_element
+from sewdsl.train.store.neuron_populations import DEAD, SATURATED
 from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunFolder
-from sewdsl.train.store.run_record import load_record
+from sewdsl.train.store.run_record import RunRecord, load_record
 
 __all__ = ["write"]
 
@@ -26,3 +34,33 @@ def write(folder: RunFolder) -> Mapping[str, str]:
     facts = load_record(folder)
     write_run_file(folder.report, render_page(facts))
     return facts.wrong
+
+
+def render_page(facts: RunRecord) -> str:
+    """HTML in one file; everything in it that comes from the run is escaped.
+
+    The network is drawn anew, since a ``diagram.svg`` from anywhere may hold more than shapes.
+    """
+    network, diagram = facts.network, ""
+    if network:
+        with suppress(draw.RenderingError):
+            diagram = svg_element(draw.render_picture(network), "diagram-", f"diagram of {facts.title}")
+    return render_html(
+        "train/report/page.html",
+        facts=facts,
+        network=network,
+        summary=header_section.summary(facts),
+        accuracies=header_section.accuracies(facts),
+        macs=header_section.format_short(network.total_macs) if network else "",
+        choice=header_section.choice(facts),
+        curves=curve_svgs(facts.epochs),
+        firing=firing_section(facts),
+        neurons=neurons_section(facts),
+        confusion=confusion_section(facts.confusion),
+        diagram=diagram,
+        recipe=details_section.recipe(facts),
+        layers=list(details_section.layer_rows(network)) if network else [],
+        provenance=details_section.provenance(facts),
+        DEAD=f"{DEAD:.0%}",
+        SATURATED=f"{SATURATED:.0%}",
+    )

@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_value
-from sewdsl.train.report.header_section import format_short
-from sewdsl.train.report.html import Markup, tag
 from sewdsl.train.store.run_record import RunRecord
 
-COLUMNS = ("layer", "what it is", "output", "range", "parameters", "MACs", "share")
+
+class LayerRow(NamedTuple):
+    """A layer, its kind and size, and its share of all MACs in percent."""
+
+    node: Node
+    kind: str
+    parameters: int
+    macs: int
+    share: str
 
 
-def layers_section(network: Network | None) -> list[Markup]:
-    """A table of every layer, folded under a line with the totals."""
-    if network is None:
-        return []
-    said = (
-        f"{len(network) - 1:,} layers, {network.total_parameters:,} parameters, {format_short(network.total_macs)} MACs"
-    )
-    head = tag("tr", *(tag("th", title, scope="col") for title in COLUMNS))
-    rows = [_row(network, node) for node in network.nodes[1:]]
-    numbers = (tag("td", f"{n:,}", class_="number") for n in (network.total_parameters, network.total_macs))
-    total = tag("tr", tag("th", "total", scope="row"), *3 * [tag("td")], *numbers, tag("td"), class_="total")
-    table = tag("table", tag("thead", head), tag("tbody", *rows, total), class_="plain layers")
-    note = "Multiply-accumulates of one time-step of one sample; the share is of all MACs."
-    return [
-        tag(
-            "details",
-            tag("summary", said),
-            tag("p", note, class_="note"),
-            tag("div", table, class_="wide", tabindex="0"),
-        )
-    ]
-
-
-def _row(network: Network, node: Node) -> Markup:
-    parameters, macs = network.parameters(node), network.macs(node)
-    share = macs / network.total_macs if network.total_macs else 0.0
-    bar = tag("span", tag("span", style=f"width:{100 * share:.1f}%"), class_="bar")
-    return tag(
-        "tr",
-        tag("th", node.name, scope="row"),
-        tag("td", str(node.op).partition("(")[0], title=str(node.op)),
-        tag("td", node.output.size),
-        tag("td", str(node.output.values)),
-        tag("td", f"{parameters:,}" if parameters else "", class_="number"),
-        tag("td", f"{macs:,}" if macs else "", class_="number"),
-        tag("td", bar if macs else ""),
-    )
+def layer_rows(network: Network) -> Iterator[LayerRow]:
+    """The rows of ``layers.html``."""
+    for node in network.nodes[1:]:
+        macs = network.macs(node)
+        share = f"{100 * macs / network.total_macs:.1f}" if macs else ""
+        yield LayerRow(node, str(node.op).partition("(")[0], network.parameters(node), macs, share)
 
 
 SHOWN_ELSEWHERE = {
@@ -67,25 +42,22 @@ SHOWN_ELSEWHERE = {
 }
 
 
-def recipe(facts: RunRecord) -> list[Markup]:
+def recipe(facts: RunRecord) -> dict[str, str]:
     """Every value in force, those of the header first."""
     header = dict(facts.network.settings) if facts.network else {}
-    found = {**header, **facts.recipe}
-    return [_list(found)] if found else []
+    return _texts({**header, **facts.recipe})
 
 
-def provenance_section(facts: RunRecord) -> list[Markup]:
+def provenance(facts: RunRecord) -> dict[str, str]:
     """Versions, machine, seed, seconds: all of the result that is nowhere else."""
     said = {name: value for name, value in facts.result.items() if value is not None}
     rest = {name.replace("_", " "): value for name, value in said.items() if name not in SHOWN_ELSEWHERE}
     versions = facts.result.get("versions")
-    found = {**rest, **(versions if isinstance(versions, dict) else {})}
-    return [_list(found)] if found else []
+    return _texts({**rest, **(versions if isinstance(versions, dict) else {})})
 
 
-def _list(values: Mapping[str, Any]) -> Markup:
-    items = (tag("div", tag("dt", str(name)), tag("dd", _text(value))) for name, value in values.items())
-    return tag("dl", *items)
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): _text(value) for name, value in values.items()}
 
 
 def _text(value: object) -> str:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from sewdsl.ir.printed_values import escape_mathtext
-from sewdsl.train.report.html import Markup, inline
+from sewdsl.train.report.svg import svg_element
 from sewdsl.train.store.measurements import Epochs
 from sewdsl.train.store.run_files import write_run_file
 
@@ -71,7 +71,7 @@ PANELS = (
 )
 
 
-def curve_svgs(epochs: Epochs) -> list[Markup]:
+def curve_svgs(epochs: Epochs) -> list[str]:
     """A picture for each panel of which the epochs have figures."""
     drawn = []
     for index, panel in enumerate(PANELS):
@@ -81,7 +81,7 @@ def curve_svgs(epochs: Epochs) -> list[Markup]:
             if points := {epoch: figure for epoch, figure in figures.items() if isfinite(figure)}:
                 lines[line] = points
         if lines:
-            drawn.append(inline(_draw(panel, lines), f"curve{index}-", f"{panel.title} over the epochs"))
+            drawn.append(svg_element(_draw(panel, lines), f"curve{index}-", f"{panel.title} over the epochs"))
     return drawn
 
 

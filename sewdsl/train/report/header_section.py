@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sewdsl.train.report.html import Markup, join, tag
 from sewdsl.train.store.run_record import RunRecord
 
 
-def page_header(facts: RunRecord) -> Markup:
-    """The title, a line about the run, its accuracies and other figures."""
-    return tag(
-        "header",
-        tag("p", "a run of sewdsl", class_="over"),
-        tag("h1", facts.title),
-        tag("p", _summary(facts), class_="summary"),
-        _state(facts),
-        tag("div", *_figures(facts), class_="figures"),
-        tag("p", _choice(facts), class_="note"),
-    )
-
-
-def _summary(facts: RunRecord) -> str:
+def summary(facts: RunRecord) -> str:
+    """The data, how many epochs, how long, and the seed."""
     result, recipe = facts.result, facts.recipe
     done, planned = result.get("epochs", len(facts.epochs)), recipe.get("epochs")
     epochs = f"{done} of {planned} epochs" if planned is not None else f"{done} epochs"
@@ -35,37 +20,13 @@ def _summary(facts: RunRecord) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _state(facts: RunRecord) -> Markup:
-    """Whether the run has ended, and what could not be read of its files."""
-    said = [
-        tag("p", f"Left out, since {name} is damaged: {what}", class_="warning") for name, what in facts.wrong.items()
-    ]
-    if not facts.result and "result.json" not in facts.wrong:
-        said.append(tag("p", "This run has not ended: the page shows what it has written so far.", class_="warning"))
-    return join(*said)
-
-
-def _figures(facts: RunRecord) -> list[Markup]:
-    network = facts.network
+def accuracies(facts: RunRecord) -> dict[str, str]:
+    """Of the last epoch and of the best one, as far as they are known."""
     selecting = f"{selection_split(facts)}_accuracy"
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
     best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
-    found = [
-        ("accuracy, last epoch", _percent(facts.result.get("accuracy")), "main"),
-        (f"accuracy, best epoch{best}", _percent(facts.result.get("best_accuracy")), "main"),
-        ("parameters", f"{network.total_parameters:,}" if network else "", ""),
-        ("MACs per time-step", format_short(network.total_macs) if network else "", ""),
-        ("time-steps", str(network.settings.steps) if network else "", ""),
-    ]
-    return [
-        tag("div", tag("span", value, class_="value"), tag("span", label, class_="label"), class_=kind or None)
-        for label, value, kind in found
-        if value
-    ]
-
-
-def _percent(value: Any) -> str:
-    return f"{value:.2%}" if isinstance(value, int | float) else ""
+    found = {"last epoch": facts.result.get("accuracy"), f"best epoch{best}": facts.result.get("best_accuracy")}
+    return {epoch: f"{value:.2%}" for epoch, value in found.items() if isinstance(value, int | float)}
 
 
 def selection_split(facts: RunRecord) -> str:
@@ -74,7 +35,7 @@ def selection_split(facts: RunRecord) -> str:
     return "validation" if measured or facts.recipe.get("validation") else "test"
 
 
-def _choice(facts: RunRecord) -> str:
+def choice(facts: RunRecord) -> str:
     """By which samples the best epoch was chosen, and what that means."""
     if "best_accuracy" not in facts.result:
         return ""

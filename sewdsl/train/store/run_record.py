@@ -62,7 +62,6 @@ class RunRecord:
         result: The fields of ``result.json``.
         epochs: The figures of each epoch.
         confusion: Which classes the test samples are taken for.
-        diagram: SVG.
         command: What does the same again, in the folder of the run.
         wrong: What is wrong with a file, by the file's name; what it concerns is left out above.
     """
@@ -73,7 +72,6 @@ class RunRecord:
     result: dict[str, Any]
     epochs: measurements.Epochs
     confusion: measurements.ConfusionFile
-    diagram: str
     command: str
     wrong: Mapping[str, str] = field(default_factory=dict)
 
@@ -154,7 +152,6 @@ def load_record(folder: RunFolder) -> RunRecord:
         result=result,
         epochs=found(folder.metrics, {}, lambda data: (measurements.parse_metrics(data), ())),
         confusion=found(folder.confusion, measurements.NONE, measurements.parse_confusion),
-        diagram=found(folder.diagram, "", _text),
         command=shlex.join(["sewdsl", "train", folder.spec.name, *words]),
         wrong=wrong,
     )

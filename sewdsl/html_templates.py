@@ -1,0 +1,26 @@
+"""HTML of jinja2 templates, which lie as ``.html`` and ``.css`` files beside the code that fills them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters["thousands"] = "{:,}".format
+
+
+def render_html(template: str, **values: object) -> str:
+    """A template with values in it, each escaped unless the template calls it ``safe``.
+
+    Args:
+        template: Its path within the package: ``train/report/page.html``.
+        **values: What it shows, by the names that it uses.
+    """
+    return _ENVIRONMENT.get_template(template).render(values)
