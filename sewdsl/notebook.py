@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator
-from html import escape
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -18,6 +18,7 @@ from sewdsl.compiler import Options, read
 from sewdsl.draw import RenderingError, render
 from sewdsl.draw import dot as as_dot
 from sewdsl.draw.picture_items import drawn_layers, picture_items
+from sewdsl.html_templates import render_html
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
@@ -37,34 +38,22 @@ def network_html(network: Network) -> str:
     A page stays small: of a table there are :data:`ROWS` lines, and a picture of more than :data:`BOXES` layers is left
     out. What is left out is said.
     """
-    T, name = network.settings.steps, escape(network.name)
-    head = f"<b>{name}</b>: {network.total_parameters:,} parameters, {network.total_macs:,} MACs a time-step, T = {T}"
-    columns = f'<div style="flex: none">{_picture(network)}</div><div style="overflow: auto">{_table(network)}</div>'
-    return f'{head}<div style="display: flex; gap: 2em; align-items: flex-start">{columns}</div>'
-
-
-def _picture(network: Network) -> str:
-    if len(network) > NODES:
-        return f"not drawn: more than {NODES:,} nodes"
-    drawn = sum(1 for _ in drawn_layers(picture_items(network)))
-    if drawn > BOXES:
-        return f"not drawn: {drawn:,} layers, more than {BOXES:,}; <code>sewdsl draw</code> draws them"
-    try:
-        svg = render(as_dot(network), "svg")
-    except RenderingError:
-        return ""
-    return f'<img alt="{escape(network.name)}" src="data:image/svg+xml;base64,{b64encode(svg).decode()}">'
-
-
-def _table(network: Network) -> str:
-    lines = ["<tr><th>layer</th><th>path</th><th>shape</th><th>range</th><th>parameters</th><th>MACs/step</th></tr>"]
+    boxes = None if len(network) > NODES else sum(1 for _ in drawn_layers(picture_items(network)))
+    svg = ""
+    if boxes is not None and boxes <= BOXES:
+        with suppress(RenderingError):
+            svg = b64encode(render(as_dot(network), "svg")).decode()
     rows = block_rows(network)
-    for row in islice(rows, ROWS):
-        cells = (row.label, row.path, row.signal.size, f"{row.signal.values}", f"{row.parameters:,}", f"{row.macs:,}")
-        lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    left = sum(1 for _ in rows)
-    more = f"{left:,} lines more; <code>sewdsl show</code> prints them" if left else ""
-    return f"<table>{''.join(lines)}</table>{more}"
+    return render_html(
+        "notebook_network.html",
+        network=network,
+        boxes=boxes,
+        svg=svg,
+        rows=list(islice(rows, ROWS)),
+        rows_left=sum(1 for _ in rows),
+        BOXES=BOXES,
+        NODES=NODES,
+    )
 
 
 class NotebookRun:
@@ -103,9 +92,7 @@ class NotebookRun:
 
     def _repr_html_(self) -> str:
         curves = b64encode(self._folder.curves.read_bytes()).decode()
-        return (
-            f'{escape(repr(self))}<br><img alt="curves" style="max-width: 100%" src="data:image/png;base64,{curves}">'
-        )
+        return render_html("notebook_run.html", run=self, curves=curves)
 
 
 def train(

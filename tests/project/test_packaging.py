@@ -13,6 +13,7 @@ import sysconfig
 import tarfile
 import venv
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -73,6 +74,17 @@ def test_show(scripts: Path, tmp_path: Path) -> None:
 def test_templates_of_kernels(scripts: Path, tmp_path: Path) -> None:
     program = "from sewdsl.snn.kernels import render_kernels; print(render_kernels.render_neurons('float32', 'hard'))"
     assert "def forward(" in run(scripts / "python", "-c", program, cwd=tmp_path)
+
+
+def test_templates_of_pages(wheel: Path, scripts: Path, tmp_path: Path) -> None:
+    made = {path.relative_to(ROOT).as_posix() for kind in ("html", "css") for path in ROOT.glob(f"sewdsl/**/*.{kind}")}
+    with ZipFile(wheel) as archive:
+        assert made <= set(archive.namelist())
+    (tmp_path / "spec.net").write_text("sewdsl 1\ninput 2x32x32\nbody  c32k3s1-BN-PLIF-FC11\n", encoding="utf-8")
+    run(scripts / "sewdsl", "report", ".", cwd=tmp_path)
+    assert "<h2>Layers</h2>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    program = "import sewdsl; print(sewdsl.load('FC11', input='2x32x32')._repr_html_())"
+    assert "<td>FC11b1</td>" in run(scripts / "python", "-c", program, cwd=tmp_path)
 
 
 def test_draw(scripts: Path, tmp_path: Path) -> None:
