@@ -257,6 +257,12 @@ class TestEscapes:
         folder.spec.write_text(f"{folder.spec.read_text('utf-8')}# {EVIL}\n", "utf-8")
         assert written(folder).words.count(EVIL) >= 9
 
+    def test_the_name_in_the_diagram(self, tmp_path: Path) -> None:
+        name = "<script>alert('&')</script>"
+        page = written(finished(tmp_path / "run", SMALL.replace("Small", name)))
+        assert name in page.words
+        assert "Network" in page.headings
+
     def test_a_diagram_from_anywhere_is_not_shown(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
         first = written(folder)
