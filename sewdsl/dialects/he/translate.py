@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
 from sewdsl.dialects.he.header import HeHeader
-from sewdsl.dialects.he.output_layer import OutputLayer
 from sewdsl.dialects.he.resolve_words import Resolver
 from sewdsl.dialects.he.word_forms import NumberSlot
 from sewdsl.dialects.he.write_items import HeItemWriter
@@ -138,7 +137,7 @@ class _Translator:
         assumed = Assumptions(self.reporter)
         header = HeHeader(assumed)
         layers = header.without_start(items)
-        writer = HeItemWriter(layers, OutputLayer(layers, self.asked, self.reporter), self.asked, assumed)
+        writer = HeItemWriter(layers, self.asked, assumed)
         span = body.expression.span
         sequence = Sequence(writer.body(span), span=span)
         if not sequence.items:
