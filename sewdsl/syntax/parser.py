@@ -13,9 +13,8 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
 from sewdsl.syntax.characters import check_arrows, check_characters
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.lost_hyphens import rejoin_lines
 from sewdsl.syntax.other_notations import check_other_notation, check_own_notation
-from sewdsl.syntax.pasted_text import add_missing_body, strip_citation
+from sewdsl.syntax.pasted_text import add_missing_body, rejoin_lines, strip_citation
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_start
 from sewdsl.syntax.statement_parser import StatementParser
 from sewdsl.syntax.statements import Lines, check_version, mark_alternatives, statements
