@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from lark import Token, UnexpectedToken
 
 from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.reporter import NestingError, Reported, Reporter
@@ -15,14 +17,16 @@ from sewdsl.syntax.characters import check_arrows, check_characters
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.other_notations import check_other_notation, check_own_notation
 from sewdsl.syntax.pasted_text import add_missing_body, rejoin_lines, strip_citation
-from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_start
-from sewdsl.syntax.statement_parser import StatementParser
+from sewdsl.syntax.repair import repair_token
+from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_end, token_start
+from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.statements import Lines, check_version, mark_alternatives, statements
 from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
 from sewdsl.syntax.tree_builder import TreeBuilder
+from sewdsl.syntax.unexpected_token import ParseFailure, describe_unexpected
 
-if TYPE_CHECKING:
-    from lark import Token
+_MAX_REPORTS = 1000
+"""More statements than this that fit nothing are no text of this language; the rest goes unreported."""
 
 
 def parse(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
@@ -145,6 +149,58 @@ class _Parser:
                 return None
             tokens = self.reporter.take(strip_citation(self.source, tokens))
         return self.statements.parse(tokens, rule)
+
+
+class StatementParser:
+    """Drives Lark's parser over the tokens of single statements, fixing what can be fixed.
+
+    Attributes:
+        builder: Makes our tree of Lark's; what is wrong is reported where it reports too.
+        language: What the statements are written in.
+    """
+
+    def __init__(self, builder: TreeBuilder, language: Language = NET_LANGUAGE) -> None:
+        self.builder, self.language = builder, language
+        self.source, self.reporter = builder.source, builder.reporter
+        self.reports = 0
+
+    def parse(self, tokens: list[Token], rule: str) -> Statement | None:
+        """The tree of a statement's tokens; None, with something reported, if they do not follow the rule."""
+        parser = language_parser(self.language).parse_interactive(start=rule)
+        before: Token | None = None
+        faithful = True
+        result: Any = None
+        place = token_end(tokens[-1]) if tokens else len(self.source.text)
+        end = Span(self.source, place, place)
+        stream = [*tokens, Token("$END", "", place, end.line, end.column, end.line, end.column, place)]
+        passed = 0  # tokens at the front of the stream that were read, or left out
+        for at, token in enumerate(stream):
+            if at < passed:
+                continue
+            try:
+                result = parser.feed_token(token)
+            except UnexpectedToken:
+                self.reports += 1
+                reported = self.reports <= _MAX_REPORTS  # once too much is wrong, nothing is
+                accepted = cast("set[str]", parser.accepts()) if reported else set()  # type: ignore[no-untyped-call]
+                repaired = repair_token(self.source, before, stream[at:], accepted)
+                if repaired is None:
+                    if reported:
+                        failure = ParseFailure(self.source, tokens, rule, before, token, accepted)
+                        self.reporter.add(describe_unexpected(failure))
+                    return None
+                self.reporter.add(repaired.diagnostic)
+                try:
+                    for missing in repaired.tokens:
+                        parser.feed_token(missing)
+                    result = None if repaired.skip else parser.feed_token(token)
+                except UnexpectedToken:
+                    return None
+                faithful = faithful and repaired.faithful
+                passed = at + repaired.skip
+            before = stream[max(at, passed - 1)]
+        statement: Statement | None = self.builder.build(result) if faithful else None
+        return statement
 
 
 def _defined(tokens: list[Token]) -> str:
