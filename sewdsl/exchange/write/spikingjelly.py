@@ -1,14 +1,19 @@
-"""Layers, neurons and surrogates as SpikingJelly names them."""
+"""A network as a file of SpikingJelly's layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.errors import ExportError, UnsupportedLayer
+from sewdsl.exchange.write.formats import ExportFormat
 from sewdsl.exchange.write.python.layers import LAYER_CALLS
+from sewdsl.exchange.write.source import Dialect, write_document
 from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
+from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, Surrogate
@@ -20,6 +25,9 @@ from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.ops.surrogates.rectangular import Rectangular
 from sewdsl.ops.surrogates.sigmoid import Sigmoid
 from sewdsl.ops.surrogates.triangle import Triangle
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NODES: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", PLIF: "ParametricLIFNode"}
 """Their neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, which is what ours do."""
@@ -133,3 +141,44 @@ class SpikingJellyLayers:
     def definitions(self) -> Sequence[str]:
         """What the calls need that were asked for."""
         return [text for name, text in TEXTS.items() if name in self._used]
+
+
+MODULES = ("functional", "layer", "neuron", "surrogate")
+DIALECT = Dialect(
+    title="SpikingJelly",
+    layers=SpikingJellyLayers,
+    imports={"spikingjelly.activation_based": MODULES},
+    reserved=frozenset({*MODULES, *TEXTS}),
+    ready=('functional.set_step_mode(self, "m")',),
+    begin=("functional.reset_net(self)  # no potential outlives a forward",),
+)
+
+
+def source(network: Network, inputs: str = "") -> str:
+    """A file that makes a network of SpikingJelly's layers.
+
+    The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of our module.
+
+    Args:
+        network: The network.
+        inputs: How they are scaled, in words.
+
+    Raises:
+        UnsupportedLayer: SpikingJelly has no such layer, neuron, surrogate or join.
+    """
+    return write_document(network, DIALECT, neutral_currents, inputs)
+
+
+def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    if find_spec("spikingjelly") is None:
+        message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"
+        raise ExportError(message)
+    return run_source(data, x, weights)
+
+
+target = ExportFormat(
+    endings=(".py",),
+    write=lambda model, inputs: source(model.network, inputs).encode(),
+    run=_run,
+    holds_weights=False,
+)
