@@ -10,9 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from sewdsl.compiler import shipped_networks
+from sewdsl.serve.answers import markdown_to_html
 from sewdsl.serve.app import MAX_BODY, LivePage, app
 from sewdsl.serve.folder import ServedFolder
-from sewdsl.serve.payloads import markdown_to_html
 from sewdsl.serve.pool import WorkerPool
 
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x16x16\nsteps 4\nbody c8k3-BN-PLIF-{Mine-MPk2}*3-FC5\n'
