@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from sewdsl.cli.options import Data
+from sewdsl.cli.options import Data, Run
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.terminal import echo
-
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
 
 
 def command(run: Run, data: Data = None) -> None:

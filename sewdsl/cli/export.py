@@ -9,6 +9,7 @@ import typer
 
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import (
+    Best,
     Data,
     Dialect,
     Input,
@@ -41,7 +42,6 @@ Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="Weights of the SPEC, by our keys or another library's."),
 ]
-Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of initial weights, and of what --check shows.")
 ]

@@ -20,7 +20,6 @@ from sewdsl.source import Source, Span
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.ir.network import Network
     from sewdsl.train.fit.initial_weights import InitialWeights
 
 
@@ -30,6 +29,7 @@ Spec = Annotated[
         metavar="SPEC", help="A .net file, the name of a shipped network (see 'nets'), a quoted compact string, or -."
     ),
 ]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
 Input = Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of the input, e.g. 2x128x128.")]
 Steps = Annotated[str | None, typer.Option("--steps", metavar="T", help="Time-steps.")]
 Neuron = Annotated[str | None, typer.Option("--neuron", metavar="NEURON", help="What SN means, e.g. 'LIF(tau=2.0)'.")]
@@ -41,6 +41,7 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the data set, or of several; $SEWDSL_DATA unless given."),
 ]
+Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
 Dialect = Annotated[
     str | None,
     typer.Option("--dialect", metavar="NAME", help="What a string is written in: he, or e.g. 'he(norm=BN)'."),

@@ -19,6 +19,7 @@ from sewdsl.cli.network_tables import energy_row_to_json as energy_of_layer
 from sewdsl.cli.network_tables import energy_to_json as energy_as_json
 from sewdsl.cli.network_tables import measured_energy, print_energy
 from sewdsl.cli.options import (
+    Best,
     Data,
     Dialect,
     Input,
@@ -239,7 +240,6 @@ Target = Annotated[
 Shown = Annotated[
     ProbeInput | None, typer.Option("--on", help="What is shown: test samples, as to a RUN, or noise, as to a SPEC.")
 ]
-Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
 Samples = Annotated[
     int | None,
     typer.Option("--batch", metavar="N", min=1, max=MAX_AMOUNT, help="Samples of a batch; 4, or the recipe's."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sewdsl.cli.eval import Run
+from sewdsl.cli.options import Run
 from sewdsl.terminal import echo
 
 
