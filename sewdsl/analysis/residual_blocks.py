@@ -216,19 +216,15 @@ def named_residuals(network: Network) -> tuple[NamedResidual, ...]:
     found = tuple(residual_blocks(network))
     names = [network.nodes[block.join].name for block in found]
     places = [name.rpartition(".")[0] or name for name in names]
+    ends = [network.nodes[network.nodes[block.join].inputs[0]] for block in found]
     return tuple(
         NamedResidual(
             index,
             place if places.count(place) == 1 else name,
             network.nodes[block.source].name if block.source else None,
-            _neuron(network, network.nodes[block.join].inputs[0]),
+            end.name if isinstance(end.op, Neuron) else None,
             network.nodes[block.end].name,
             not block.identity,
         )
-        for index, (block, name, place) in enumerate(zip(found, names, places, strict=True), start=1)
+        for index, (block, name, place, end) in enumerate(zip(found, names, places, ends, strict=True), start=1)
     )
-
-
-def _neuron(network: Network, index: int) -> str | None:
-    node = network.nodes[index]
-    return node.name if isinstance(node.op, Neuron) else None

@@ -24,16 +24,17 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     for index, node in enumerate(network):
         if not isinstance(node.op, Neuron) or node.op.surrogate in said:
             continue
-        if node.op.surrogate not in known:
-            known[node.op.surrogate] = _gradients(node.op.surrogate)
-        gradients = known[node.op.surrogate]
+        surrogate = node.op.surrogate
+        if surrogate not in known:
+            known[surrogate] = frozenset(float(surrogate.derivative(u)) for u in SAMPLE_DISTANCES)
+        gradients = known[surrogate]
         if len(gradients - {0.0}) != 1 or (0.0 in gradients and index not in spiking):
             continue
-        said.add(node.op.surrogate)
+        said.add(surrogate)
         message = (
-            f"{node.op.surrogate} gives every spike the same gradient or none, with which Spiking blocks learn less"
+            f"{surrogate} gives every spike the same gradient or none, with which Spiking blocks learn less"
             if 0.0 in gradients
-            else f"{node.op.surrogate} gives every potential the same gradient, with which networks learn nothing"
+            else f"{surrogate} gives every potential the same gradient, with which networks learn nothing"
         )
         yield Diagnostic(
             "zero-one-gradient",
@@ -44,8 +45,3 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
             help="use a surrogate that falls off, such as ATan(alpha=2.0)",
             path=node.where,
         )
-
-
-def _gradients(surrogate: Surrogate) -> frozenset[float]:
-    """The values that a derivative takes."""
-    return frozenset(float(surrogate.derivative(u)) for u in SAMPLE_DISTANCES)

@@ -157,7 +157,11 @@ def _hint(path: Path, *, known: bool) -> str:
     """What to give in place of a path that cannot be read, where shipped networks are known by name or not."""
     if is_folder(path):
         run = path / "spec.net"
-        return f"the network of a run: '{run}'" if is_file(run) else _files_in(path)
+        if is_file(run):
+            return f"the network of a run: '{run}'"
+        files = [str(file) for file in sorted(filter(is_file, path.glob("*.net")))[:4]]
+        named = ", ".join(files[:3]) + (", …" if files[3:] else "")
+        return f"give one of its files: {named}" if files else "give a .net file"
     if is_link(path):
         return "give the file itself"
     if is_there(path) and not is_file(path):
@@ -167,11 +171,6 @@ def _hint(path: Path, *, known: bool) -> str:
         return f"did you mean '{lies}'?"
     near = nearest_name(path.name.removesuffix(".net"), shipped_networks()) if known else None
     return f"a network named '{near}' is shipped: use the name alone" if near else "'sewdsl nets' lists what is shipped"
-
-
-def _files_in(folder: Path) -> str:
-    found = [str(file) for file in sorted(filter(is_file, folder.glob("*.net")))[:4]]
-    return f"give one of its files: {', '.join(found[:3])}{', …' if found[3:] else ''}" if found else "give a .net file"
 
 
 def _missing(shown: str, message: str, hint: str) -> Diagnostic:

@@ -37,9 +37,10 @@ def output_size(  # noqa: PLR0913 -- the five numbers of a window, and what a me
         reach = d * (k - 1) + 1
         if length + 2 * p < reach:
             padded = f" padded by {p}" if p else ""
+            article = "an" if str(size[0])[0] == "8" or size[0] in (11, 18) else "a"
             raise ShapeMismatch(
                 "spatial-size-exhausted",
-                f"{op} does not fit {_article(size[0])} {size[0]}x{size[1]} input{padded}",
+                f"{op} does not fit {article} {size[0]}x{size[1]} input{padded}",
                 "use a larger input, or fewer layers that shrink it",
             )
         out.append((length + 2 * p - reach) // s + 1)
@@ -53,11 +54,6 @@ def window_counts(length: int, kernel: int, stride: int, padding: int, dilation:
         range(place + padding - dilation * (kernel - 1), place + padding + 1, dilation) for place in range(length)
     )
     return tuple(sum(0 <= first <= ends and first % stride == 0 for first in each) for each in firsts)
-
-
-def _article(number: int) -> str:
-    """``an`` before 8, 11, 18 and 80, ``a`` before other numbers."""
-    return "an" if str(number)[0] == "8" or number in (11, 18) else "a"
 
 
 def unreached_edges(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:

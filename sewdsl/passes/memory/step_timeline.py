@@ -172,7 +172,10 @@ class _Run:
         for place, step in enumerate(sizes.plan.steps):
             self._forward(place, step)
         kept = self._waiting()
-        self._seed()
+        output = sizes.network.output
+        self.gradients[output] = self.heap.hold(Allocation(sizes.value(output, once=False)))
+        self.heap.drop(self.values.pop(output, None))  # it was read out
+        self.heap.forget(self.records.pop(output, None))
         for place in reversed(range(len(sizes.plan.steps))):
             self._backward(place, sizes.plan.steps[place])
         return PeakMemory(sizes, tuple(self.moments), kept, self.again)
@@ -239,13 +242,6 @@ class _Run:
                     seen.add(id(store))
                     found[node] = found.get(node, 0) + store.bytes
         return found
-
-    def _seed(self) -> None:
-        """The gradient of the output, whose value is read out."""
-        output = self.sizes.network.output
-        self.gradients[output] = self.heap.hold(Allocation(self.sizes.value(output, once=False)))
-        self.heap.drop(self.values.pop(output, None))
-        self.heap.forget(self.records.pop(output, None))
 
     def _backward(self, place: int, step: PlannedStep) -> None:
         gradient = self.gradients.pop(step.gives, None)

@@ -72,10 +72,9 @@ def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
     """
     samples, C, H, W = g_x.shape
     g, size = g.contiguous(memory_format=torch.channels_last), g.shape[2:]
-    arrays, kernel = (
-        (memory_layout.flat_row(g), places.numpy(), memory_layout.flat_row(g_x)),
-        _backward(memory_layout.dtype_name(g), _overlap(window)),
-    )
+    arrays = memory_layout.flat_row(g), places.numpy(), memory_layout.flat_row(g_x)
+    kh, kw, sh, sw, _, _ = window
+    kernel = _backward(memory_layout.dtype_name(g), overlap=sh < kh or sw < kw)
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * H,
@@ -84,17 +83,11 @@ def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
     )
 
 
-def _overlap(window: Window) -> bool:
-    """Whether windows overlap."""
-    kh, kw, sh, sw, _, _ = window
-    return sh < kh or sw < kw
-
-
 @cache
 def _forward(stored: str) -> cpu_neuron.Kernel:
     return cpu_neuron.compile_kernel(render_kernels.render_max_pool(stored), "forward")
 
 
 @cache
-def _backward(stored: str, overlap: bool) -> cpu_neuron.Kernel:  # noqa: FBT001 -- a key
+def _backward(stored: str, *, overlap: bool) -> cpu_neuron.Kernel:
     return cpu_neuron.compile_kernel(render_kernels.render_max_pool_backward(stored, overlap=overlap), "backward")

@@ -284,10 +284,6 @@ def _times(a: Number, b: Number) -> Number:
     return a * b
 
 
-def _sign(x: Number) -> Number:
-    return (x > 0) * 1.0 - (x < 0) * 1.0
-
-
 Rule = Callable[[TracedSymbol, Sequence[Number], Sequence[Number]], Number]
 
 RULES: dict[str, Rule] = {
@@ -297,7 +293,7 @@ RULES: dict[str, Rule] = {
     "mul": lambda _y, x, d: _plus(_times(d[0], x[1]), _times(x[0], d[1])),
     "div": lambda y, x, d: _times(_plus(d[0], _times(-1.0, _times(y, d[1]))), 1.0 / x[1]),
     "neg": lambda _y, _x, d: _times(-1.0, d[0]),
-    "abs": lambda _y, x, d: _times(_sign(x[0]), d[0]),
+    "abs": lambda _y, x, d: _times((x[0] > 0) * 1.0 - (x[0] < 0) * 1.0, d[0]),
     "less": lambda _y, _x, _d: 0.0,
     "most": lambda _y, _x, _d: 0.0,
 }
