@@ -114,7 +114,9 @@ class _Elaborator:
                 self.reporter.take(read_train_section(train, library=True))
             return Elaboration(None, whole=False)
         complete = self._walk(assembly.body, settings)
-        if "input" not in {*assembly.settings, *assembly.unread} and not self._nothing_known():
+        # a body of unknown names only is hardly a network, and its input is no matter
+        strange = not builder.understood and any(said.code == "unknown-name" for said in self.reporter.found)
+        if not strange and "input" not in {*assembly.settings, *assembly.unread}:
             hint = "add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128"
             span = assembly.body.expression.span
             self.reporter.report("missing-input", "the input's shape is not known", span, help=hint)
@@ -140,10 +142,6 @@ class _Elaborator:
             return
         message, span = "there is no network in this file", self.document.span
         self.reporter.report("missing-body", message, span, help="add 'body …'")
-
-    def _nothing_known(self) -> bool:
-        """Whether a body has unknown names only: then it is hardly a network, and its input is no matter."""
-        return not self.builder.understood and any(said.code == "unknown-name" for said in self.reporter.found)
 
     def _walk(self, body: Body, settings: Settings | None) -> bool:
         """Makes the nodes; whether the last one represents the whole body."""

@@ -145,7 +145,11 @@ class BlockCalls:
         values: dict[str, int] = {}
         for parameter in definition.parameters:
             if parameter.name in given:
-                values[parameter.name] = self._whole(parameter.name, given[parameter.name], path)
+                value, span = given[parameter.name].value, given[parameter.name].span
+                if not isinstance(value, int) or isinstance(value, bool):
+                    message = f"'{parameter.name}' must be a whole number, not '{span.text}'"
+                    raise self._invalid(message, span, path)
+                values[parameter.name] = value
             elif (number := default_number(parameter)) is not None:
                 values[parameter.name] = number
             elif parameter.default == Parameter(INPUT_CHANNELS_DEFAULT):
@@ -159,12 +163,6 @@ class BlockCalls:
                 hint = f"write {block_title(definition)} ({parameter.name}32)"
                 raise self._reporter.refuse("missing-argument", message, call.span, help=hint, path=path)
         return values
-
-    def _whole(self, name: str, given: GivenArgument, path: tuple[str, ...]) -> int:
-        if isinstance(given.value, int) and not isinstance(given.value, bool):
-            return given.value
-        message = f"'{name}' must be a whole number, not '{given.span.text}'"
-        raise self._invalid(message, given.span, path)
 
     def _family(self, given: GivenArgument | None, family: type[Family], path: tuple[str, ...]) -> Family | None:
         if given is None or isinstance(given.value, family):

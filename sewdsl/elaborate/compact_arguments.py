@@ -62,18 +62,11 @@ def split_arguments(text: str, start: int = 0) -> list[CompactArgument]:
             raise CompactError(
                 f"'{rest}' has no number" if rest.isalpha() else f"'{rest}' is not understood", start, len(text)
             )
-        found.append(CompactArgument(match[1], _value(match[2]), match.start(), match.end()))
+        height, *width = (float(number) if "." in number else int(number) for number in match[2].split("x"))
+        value = (height, width[0]) if width else height
+        found.append(CompactArgument(match[1], value, match.start(), match.end()))
         start = match.end()
     return found
-
-
-def _value(text: str) -> Value:
-    height, *width = map(_number, text.split("x"))
-    return (height, width[0]) if width else height
-
-
-def _number(text: str) -> int | float:
-    return float(text) if "." in text else int(text)
 
 
 def longest_symbol(text: str, symbols: Collection[str]) -> str | None:

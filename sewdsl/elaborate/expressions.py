@@ -80,7 +80,9 @@ class Walker:
     def _step(self, span: Span, frame: CallFrame) -> None:
         """Counts an item, or a copy of a repeat; what is deep down takes longer."""
         if not self._budget.spend(1 + len(frame.path) // DEPTH):
-            self._too_long(span, frame)
+            steps = f"{Budget.of(self._limits).left:,} steps to write the network out"
+            most = f"the most for a limit of {self._limits.nodes:,} nodes"
+            self._end(f"it takes more than {steps}, {most}", span, frame)
 
     # --- repeats -------------------------------------------------------------------------------------------
 
@@ -180,7 +182,11 @@ class Walker:
     def _call(self, call: Call, at: Place, frame: CallFrame) -> Place:
         plain = call.name.plain
         if plain == IDENTITY:
-            return self._identity(call, at, frame)
+            if call.arguments:
+                path = frame.where(call.span.text)
+                message, hint = "'id' takes no arguments", "write id"
+                self._reporter.report("unknown-argument", message, call.span, help=hint, path=path)
+            return at
         if plain in self._vocabulary.unread:
             self._unsure = True
             return None
@@ -195,12 +201,6 @@ class Walker:
         if made is not None and isinstance(op, Activation) and plain != OWN_NEURON:
             self._builder.named.append(made)
         return made
-
-    def _identity(self, call: Call, at: Place, frame: CallFrame) -> Place:
-        if call.arguments:
-            path = frame.where(call.span.text)
-            self._reporter.report("unknown-argument", "'id' takes no arguments", call.span, help="write id", path=path)
-        return at
 
     def _op(self, call: Call, frame: CallFrame) -> Op | None:
         """The op of a call; asked once for each set of surroundings, however often a repeat comes by.
@@ -233,7 +233,10 @@ class Walker:
         self._builder.understood = True
         before = None if at is None else self._builder.signal(at)
         if len(frame.calls) >= self._limits.nesting:
-            self._too_deep(call, frame)
+            message = f"blocks call each other {len(frame.calls) + 1} deep, but the limit is {self._limits.nesting}"
+            hint, path = "raise it with --limit nesting=N", frame.where(call.span.text)
+            self._reporter.report("nesting-too-deep", message, call.span, help=hint, path=path)
+            raise ExpansionLimitExceeded
         try:
             binding = self._blocks.binding(call, key, definition, frame, before, self._budget)
         except InvalidText:
@@ -256,7 +259,8 @@ class Walker:
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> Place:
         if len(self._builder.nodes) > self._limits.nodes:
-            self._too_large(span, frame)
+            limit = self._limits.nodes
+            self._end(f"the network would have {limit + 1:,} nodes or more, but the limit is {limit:,}", span, frame)
         try:
             index = self._builder.add(frame.node_name(op.key), op, inputs, frame.path, frame.site or span)
         except ShapeMismatch as misfit:
@@ -284,21 +288,6 @@ class Walker:
             path=frame.where(text),
         )
         self._misfits.update(self._reporter.found[count:])
-
-    def _too_deep(self, call: Call, frame: CallFrame) -> None:
-        message = f"blocks call each other {len(frame.calls) + 1} deep, but the limit is {self._limits.nesting}"
-        hint = "raise it with --limit nesting=N"
-        self._reporter.report("nesting-too-deep", message, call.span, help=hint, path=frame.where(call.span.text))
-        raise ExpansionLimitExceeded
-
-    def _too_large(self, span: Span, frame: CallFrame) -> None:
-        limit = self._limits.nodes
-        self._end(f"the network would have {limit + 1:,} nodes or more, but the limit is {limit:,}", span, frame)
-
-    def _too_long(self, span: Span, frame: CallFrame) -> None:
-        limit = self._limits.nodes
-        steps = f"{Budget.of(self._limits).left:,} steps to write the network out"
-        self._end(f"it takes more than {steps}, the most for a limit of {limit:,} nodes", span, frame)
 
     def _end(self, message: str, span: Span, frame: CallFrame) -> None:
         help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])

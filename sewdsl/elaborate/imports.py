@@ -27,13 +27,6 @@ def project_folder(file: Path) -> Path:
     )
 
 
-def _hint(path: Path, shown: str) -> str:
-    """How a file that cannot be read comes to lie where it is looked for."""
-    if (resource_folder("nets") / path).is_file():
-        return f"a file of this name is shipped: 'sewdsl nets {path.stem} > {shown}' writes it there"
-    return "the path is relative to the file that uses it"
-
-
 class Importer:
     """Reads used files, each once.
 
@@ -100,7 +93,10 @@ class Importer:
             written = self._chain[-1][0].parent / name
             missing = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
             reason = explain(error, written) if is_link(written) else missing
-            self._say("use-not-found", f"cannot read '{name}': {reason}", span, _hint(Path(name), shown))
+            hint = "the path is relative to the file that uses it"
+            if (resource_folder("nets") / name).is_file():
+                hint = f"a file of this name is shipped: 'sewdsl nets {Path(name).stem} > {shown}' writes it there"
+            self._say("use-not-found", f"cannot read '{name}': {reason}", span, hint)
             return None
         if isinstance(text, Diagnostic):
             self._reporter.add(text)

@@ -89,7 +89,10 @@ class Meanings:
         if near is not None:
             said = self._titles.get(near, near)
             return NameSuggestion(said, f"did you mean '{said}'?")
-        return _like(named, self._layers) if named else None
+        if not named:
+            return None
+        examples = _EXAMPLE.search(self._layers[named].__doc__ or "")
+        return NameSuggestion("", f"it is written like {examples[1]}" if examples else f"its name is {named}")
 
     @cached_property
     def _titles(self) -> dict[str, str]:
@@ -132,9 +135,3 @@ def _written_here(text: str, layers: Mapping[str, type[Kind]]) -> str | None:
 def _complete(text: str, name: str, layers: Mapping[str, type[Kind]]) -> bool:
     """Whether these are all arguments that the kind needs, and no others."""
     return compact_arguments.is_complete(text[len(name) :], layers[name])
-
-
-def _like(name: str, layers: Mapping[str, type[Kind]]) -> NameSuggestion:
-    """How the kind is written, where the name has other numbers than it needs, or none."""
-    examples = _EXAMPLE.search(layers[name].__doc__ or "")
-    return NameSuggestion("", f"it is written like {examples[1]}" if examples else f"its name is {name}")

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from sewdsl.elaborate.file_kinds import MAX_NAMES_SCANNED
+from sewdsl.paths import is_file
 
 MAX_FOLDERS = 2000
 """Folders that are looked into at most: a project can be a whole home."""
@@ -29,16 +30,8 @@ def net_files(folder: Path, most: int) -> list[Path]:
             break
         packages = "pyvenv.cfg" in names
         folders[:] = [] if packages else sorted(f for f in folders if f != "node_modules" and not f.startswith("."))
-        found += [Path(here, name) for name in sorted(names) if name.endswith(".net") and _is_file(Path(here, name))]
+        found += [Path(here, name) for name in sorted(names) if name.endswith(".net") and is_file(Path(here, name))]
     return sorted(found[:most])
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is a file that can be read as text: not a link to itself, and nothing that one waits for."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 _DEFINITION = re.compile(r"^[ \t]*block[ \t]+([A-Za-z][A-Za-z0-9_ \t]*?)[ \t]*[(=]", re.MULTILINE)

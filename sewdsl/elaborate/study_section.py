@@ -162,17 +162,13 @@ class _Reader:
             if label in choices:
                 message = f"'{label}' occurs twice among the values of '{name}'"
                 self.reporter.report("duplicate-argument", message, place, help="keep one")
-            if name == SEED:
-                self._check_seed(label, place)
+            if name == SEED and not (label.isascii() and label.isdigit()):
+                negative = label[:1] in "-\u2212" and label[1:].isdigit()
+                message = f"seed '{label}' {'may not be negative' if negative else 'is not a whole number'}"
+                hint = "separate values with spaces: vary seed 0 1 2"
+                self.reporter.report("invalid-argument", message, place, help=hint)
             choices[label] = AxisValue(label, (Override(name, place.text, within=place),))
         self.varied[name] = StudyAxis(name, tuple(choices.values()))
-
-    def _check_seed(self, label: str, place: Span) -> None:
-        if label.isascii() and label.isdigit():
-            return
-        negative = label[:1] in "-\u2212" and label[1:].isdigit()
-        message = f"seed '{label}' {'may not be negative' if negative else 'is not a whole number'}"
-        self.reporter.report("invalid-argument", message, place, help="separate values with spaces: vary seed 0 1 2")
 
     def _probe(self, setting: Setting) -> None:
         text = " ".join(value.span.text for value in setting.values)

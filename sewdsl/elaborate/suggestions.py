@@ -43,7 +43,9 @@ class Names:
             budget is not None and not budget.spend(len(self._known) * (1 + len(name) // 16))
         ):
             return None
-        places = _places(name)
+        places: dict[str, int] = {}  # where each character of the name is, as bits
+        for place, character in enumerate(name):
+            places[character] = places.get(character, 0) | 1 << place
         best, found = cutoff, None
         for candidate in self._known:
             total = len(name) + len(candidate)
@@ -55,19 +57,11 @@ class Names:
         return found
 
 
-def _places(text: str) -> dict[str, int]:
-    """Where each character of a text is, as bits."""
-    found: dict[str, int] = {}
-    for place, character in enumerate(text):
-        found[character] = found.get(character, 0) | 1 << place
-    return found
-
-
 def _common(places: dict[str, int], length: int, other: str) -> int:
     """The length of the longest common subsequence of a text and another (Hyyrö 2004), in steps of the other's length.
 
     Args:
-        places: Of the characters of the text.
+        places: Where each character of the text is, as bits.
         length: Of the text.
         other: The other one.
     """

@@ -26,12 +26,7 @@ def _both(value: object) -> object:
     return (value, value) if type(value) is int else value
 
 
-def _switch(value: object) -> object:
-    """``b0`` and ``b1`` of the compact notation."""
-    return bool(value) if value in (0, 1) else value
-
-
-Switch = Annotated[bool, BeforeValidator(_switch)]
+Switch = Annotated[bool, BeforeValidator(lambda value: bool(value) if value in (0, 1) else value)]
 """On or off; the compact notation writes 1 or 0."""
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lark import Token
 
 _OPERATORS = frozenset({"_PLUS", "_DASH", "_STAR", "_SLASH"})
+_OPENED_BY = {"RBRACE": "{", "MORE": "<", "_RSQB": "[", "_RPAR": "("}
 
 
 @dataclass
@@ -106,7 +107,10 @@ class _Matcher:
             self.brackets.depth[token_start(token)] = -1
         elif self.open and self._confused(self.open[-1], token, counted=counted):
             self.brackets.depth[token_start(token)] = -1
-            self._mixed(self._pop(), token)
+            opener = self._pop()
+            if not self.too_deep:
+                self.mixed.append((opener, token, token.type))
+            token.type = OPENERS[opener.type]
         else:
             self.brackets.broken.add(token_start(token))
             self.left_over.add(token.type)
@@ -115,7 +119,7 @@ class _Matcher:
                 f"'{CLOSERS[token.type]}' closes nothing",
                 token,
                 label="no such bracket is open here",
-                help=f"remove it, or open it with '{_opener(token)}' before",
+                help=f"remove it, or open it with '{_OPENED_BY[token.type]}' before",
             )
 
     def _confused(self, opener: Token, closer: Token, *, counted: bool) -> bool:
@@ -128,11 +132,6 @@ class _Matcher:
         opener = self.open.pop()
         self.formulas -= opener.type == "_OPEN"
         return opener
-
-    def _mixed(self, opener: Token, closer: Token) -> None:
-        if not self.too_deep:
-            self.mixed.append((opener, closer, closer.type))
-        closer.type = OPENERS[opener.type]
 
     def _report_mixed(self, opener: Token, closer: Token, closer_type: str) -> None:
         """The fix is safe unless the right closer is left over further down: then this one may be too much."""
@@ -187,7 +186,3 @@ def match_brackets(source: Source, tokens: list[Token], limits: Limits = DEFAULT
 
 def _shown(opener: Token) -> str:
     return {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_LPAR": "(", "_OPEN": "$("}[opener.type]
-
-
-def _opener(closer: Token) -> str:
-    return {"RBRACE": "{", "MORE": "<", "_RSQB": "[", "_RPAR": "("}[closer.type]

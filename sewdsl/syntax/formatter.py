@@ -83,7 +83,9 @@ class Spacing:
             return "" if in_code or token.type == "_LPAR" or self.previous.type == "_DASH" else " "
         before, after = self.previous.type, token.type
         if after in {"WORD", "_OPEN"} and (before == "WORD" or self.formula_closed):
-            return self._within_name(token)
+            blank = token_end(self.previous) != token_start(token)  # white space stood between two parts of a name
+            self.name_spaced = self.name_spaced or blank
+            return " " if blank else ""
         if after == "_LPAR" and (before == "WORD" or self.formula_closed):
             defines = self.head.type == "_BLOCK" and not self.defined
             return " " if self.name_spaced and not defines else ""
@@ -92,13 +94,6 @@ class Spacing:
         if before in _ALWAYS or after in _ALWAYS or before == "_COMMA":
             return " "
         return " " if "_EQUAL" in {before, after} and not self.open else ""
-
-    def _within_name(self, token: Token) -> str:
-        """Between the parts of a name: a blank where white space stood."""
-        assert self.previous is not None  # noqa: S101 -- a name has begun
-        blank = token_end(self.previous) != token_start(token)
-        self.name_spaced = self.name_spaced or blank
-        return " " if blank else ""
 
 
 def canonical_token(token: Token) -> str:

@@ -108,7 +108,7 @@ class _Walk:
             self._add(token, "value")
         elif token.type == "QUANTITY":
             self.pieces += split_quantity(token, token_start(token))
-        elif self._closes(token):
+        elif len(self.open) > 1 and token in _CLOSES[self.open[-1][0]]:
             opener, _ = self.open.pop()
             self._add(token, "formula" if opener == "_OPEN" else "bracket")
         else:
@@ -118,9 +118,6 @@ class _Walk:
 
     def _add(self, token: Token, kind: TokenType) -> None:
         self.pieces.append((kind, token_start(token), token_end(token)))
-
-    def _closes(self, token: Token) -> bool:
-        return len(self.open) > 1 and token in _CLOSES[self.open[-1][0]]
 
     def _enter(self, token: Token) -> None:
         """Notes what begins with a token."""

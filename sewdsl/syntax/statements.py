@@ -59,17 +59,16 @@ class _Layout:
             self.newline = True
             return
         if self.statement is None or (self.newline and self._ends(token, following)):
-            self._begin(token)
-        elif self.newline and self._between_entries and self.statement.entries:
+            if token.type == "WORD":
+                token.type = KEYWORDS.get(token, "KEY")
+            self.statement = Lines()
+            self.statements.append(self.statement)
+            self.depth, self.unclosed = 0, False
+        elif self.newline and self.statement.entries and self.depth == 1 and not self._continues:
             self.statement.entries.append([])
         self.newline = False
         self._add(token)
         self.previous = token.type
-
-    @property
-    def _between_entries(self) -> bool:
-        """Whether a newline here separates entries of a section."""
-        return self.statement is not None and self.statement.section and self.depth == 1 and not self._continues
 
     @property
     def _continues(self) -> bool:
@@ -84,13 +83,6 @@ class _Layout:
             known = token in KEYWORDS or token in SETTINGS
             return known and following is not None and following.type in _BEHIND_A_KEYWORD
         return self.depth == 0
-
-    def _begin(self, token: Token) -> None:
-        if token.type == "WORD":
-            token.type = KEYWORDS.get(token, "KEY")
-        self.statement = Lines()
-        self.statements.append(self.statement)
-        self.depth, self.unclosed = 0, False
 
     def _add(self, token: Token) -> None:
         assert self.statement is not None  # noqa: S101 -- take() has just begun one
