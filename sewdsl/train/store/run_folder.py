@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from sewdsl.atomic_write import PARTIAL
+from sewdsl.compiler.spec import RUNS
 from sewdsl.paths import explain
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.store import result
@@ -247,7 +248,7 @@ def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
         raise RunError(message)
 
 
-def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:
+def make_numbered(name: str) -> RunFolder:
     """A new run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
 
     Raises:
@@ -255,14 +256,14 @@ def make_numbered(name: str, parent: Path = Path("runs")) -> RunFolder:
     """
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        RUNS.mkdir(parents=True, exist_ok=True)
         for number in count(1):
-            path = parent / f"{stem}-{number}"
+            path = RUNS / f"{stem}-{number}"
             with suppress(FileExistsError):  # another process may be as fast
                 path.mkdir()
                 return RunFolder(path)
     except OSError as error:
-        message = f"cannot make a folder in '{parent}': {explain(error, parent)}"
+        message = f"cannot make a folder in '{RUNS}': {explain(error, RUNS)}"
         raise RunError(message) from None
     raise AssertionError  # unreachable: the numbers do not end
 
