@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.source.class_text import method_head
+from sewdsl.exchange.write.source.class_text import init_head
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
@@ -231,7 +231,7 @@ class Neurons:
         parts = [f"{name}: {types[name]} = {self._default(name)}" for name in self._names]
         if "detach_reset" in self._names:
             parts.insert(self._names.index("detach_reset"), "*")
-        yield from method_head("__init__", parts, "None")
+        yield from init_head(parts)
         yield "        super().__init__()"
         yield from (f"        self.{name} = {name}" for name in self._names)
         if self._hard and self._soft:

@@ -116,15 +116,15 @@ def _signature(made: ClassSpec) -> list[str]:
     parts = [_parameter(made, name) for name in positional]
     if len(names) > len(positional):
         parts += ["*", *(_parameter(made, name) for name in names if name not in positional)]
-    return method_head("__init__", parts, "None")
+    return init_head(parts)
 
 
-def method_head(name: str, parts: Sequence[str], gives: str) -> list[str]:
-    """The head of a method."""
-    line = f"    def {name}({', '.join(['self', *parts])}) -> {gives}:"
+def init_head(parts: Sequence[str]) -> list[str]:
+    """The head of an ``__init__`` with these parameters."""
+    line = f"    def __init__({', '.join(['self', *parts])}) -> None:"
     if len(line) <= WIDTH:
         return [line]
-    return [f"    def {name}(", "        self,", *(f"        {part}," for part in parts), f"    ) -> {gives}:"]
+    return ["    def __init__(", "        self,", *(f"        {part}," for part in parts), "    ) -> None:"]
 
 
 def _parameter(made: ClassSpec, name: str) -> str:

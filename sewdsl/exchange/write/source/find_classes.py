@@ -172,7 +172,7 @@ class ClassFinder:
         """Instances of one class; those with an identity and those with a projection for a shortcut belong together."""
         alike: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
-            bare, full = (instance.form(self._op, bare=bare) for bare in (True, False))
+            bare, full = (instance.form(lambda join: self._network.nodes[join].op, bare=bare) for bare in (True, False))
             alike.setdefault(bare, {}).setdefault(full, []).append(instance)
         for forms in alike.values():
             groups = list(forms.values())
@@ -181,9 +181,6 @@ class ClassFinder:
                 yield sorted(chain(*groups), key=lambda instance: instance.section.output)
             else:
                 yield from groups
-
-    def _op(self, join: int) -> object:
-        return self._network.nodes[join].op
 
     def _make(self, group: Sequence[_Instance], name: str) -> None:
         """The class of a group, and the calls that make its instances."""
