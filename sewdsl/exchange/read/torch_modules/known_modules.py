@@ -166,10 +166,6 @@ def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
     return flatten(trace, a, start, end)
 
 
-def _same(trace: Trace, module: nn.Module, a: TracedTensor) -> TracedTensor:  # noqa: ARG001 -- as all of them
-    return a
-
-
 TORCH: dict[type, Leaf] = {
     nn.Conv2d: _of_samples(layers.conv),
     _BatchNorm: _of_samples(layers.batch_norm),
@@ -180,7 +176,7 @@ TORCH: dict[type, Leaf] = {
     nn.Dropout: layers.dropout,
     nn.ReLU: _relu,
     nn.Flatten: _flatten,
-    nn.Identity: _same,
+    nn.Identity: lambda _trace, _module, a: a,
 }
 LAYERS: dict[str, Callable[[Trace, Any, TracedTensor], TracedTensor]] = {
     "Conv2d": layers.conv,

@@ -109,21 +109,9 @@ def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
 
 
-def _global_avg_pool(place: NodeScope, _: pooling.GlobalAvgPool, x: str) -> str:
-    return place.last("ReduceMean", x, axes=[2, 3], keepdims=0)
-
-
 def _voting(place: NodeScope, layer: pooling.VotingPool, x: str) -> str:
     groups = place.graph.sizes(-1, place.shape[0] // layer.kernel, layer.kernel)
     return place.last("ReduceMean", place.add("Reshape", x, groups), axes=[2], keepdims=0)
-
-
-def _flatten(place: NodeScope, _: layers.Flatten, x: str) -> str:
-    return place.last("Flatten", x, axis=1)
-
-
-def _relu(place: NodeScope, _: nn.ReLU, x: str) -> str:
-    return place.last("Relu", x)
 
 
 def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
@@ -134,14 +122,14 @@ def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
 TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Conv2d: _alone,
     layers.Linear: _alone,
-    layers.Flatten: _flatten,
+    layers.Flatten: lambda place, _, x: place.last("Flatten", x, axis=1),
     layers.Dropout: _nothing,
     nn.Identity: _nothing,
-    nn.ReLU: _relu,
+    nn.ReLU: lambda place, _, x: place.last("Relu", x),
     batch_norm.BatchNorm: _norm,
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
-    pooling.GlobalAvgPool: _global_avg_pool,
+    pooling.GlobalAvgPool: lambda place, _, x: place.last("ReduceMean", x, axes=[2, 3], keepdims=0),
     pooling.VotingPool: _voting,
 }
 """By the module's class. A layer of one's own that builds one of these needs nothing; another one puts its own here."""
