@@ -1,4 +1,4 @@
-"""Key schemes by name: sewdsl's node paths, the code of Fang et al. 2021, SpikingJelly and torchvision."""
+"""How libraries name layers: sewdsl's node paths, the code of Fang et al. 2021, SpikingJelly and torchvision."""
 
 from __future__ import annotations
 
