@@ -22,10 +22,9 @@ from sewdsl.terminal import echo
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import Samples, SampleSet
 from sewdsl.train.data.split import Parts
-from sewdsl.train.fit.checkpoint_files import AtomicCheckpointIO
+from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import Processes, precision
-from sewdsl.train.fit.run_checkpointer import RunCheckpointer
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.watch.firing_rates import FiringRateLog, NeuronRates

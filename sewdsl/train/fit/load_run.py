@@ -11,7 +11,7 @@ from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it 
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import SampleSet
-from sewdsl.train.fit import checkpoint_files
+from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
@@ -47,7 +47,7 @@ def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> Spiking
     network, recipe, _ = plan_training(load_spec(folder))
     torch.set_num_threads(reported.threads)
     module = Classifier(compile(network), recipe)
-    checkpoint_files.load_weights(module, folder.best if best else folder.last)
+    checkpoints.load_weights(module, folder.best if best else folder.last)
     return module.model.eval()
 
 

@@ -16,7 +16,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.source import Source
 from sewdsl.terminal import echo
 from sewdsl.train.data.dataset import DataError
-from sewdsl.train.fit import checkpoint_files
+from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
 from sewdsl.train.store.result import WeightsOrigin
@@ -146,7 +146,7 @@ def _whole(path: Path) -> dict[str, Any]:
     Raises:
         RunError: there is none, it is damaged, or it holds weights alone.
     """
-    found = checkpoint_files.read_checkpoint(path)
+    found = checkpoints.read_checkpoint(path)
     if not found.keys() >= REQUIRED_CHECKPOINT_KEYS:
         message = f"a run cannot go on from the checkpoint '{path}', which holds little more than weights"
         raise RunError(message)

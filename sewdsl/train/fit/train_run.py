@@ -20,7 +20,7 @@ from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.train import report
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import split_off_validation
-from sewdsl.train.fit import checkpoint_files, initial_weights, resume_checks
+from sewdsl.train.fit import checkpoints, initial_weights, resume_checks
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.initial_weights import InitialWeights
 from sewdsl.train.fit.lightning_loop import (
@@ -134,7 +134,7 @@ def _run(
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
         if folder.last.exists():
-            checkpoint_files.load_weights(module, folder.last)  # says at once if it does not fit
+            checkpoints.load_weights(module, folder.last)  # says at once if it does not fit
         if rank() == 0:
             if start is not None:
                 initial_weights.write_initial_weights(
@@ -243,11 +243,11 @@ def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tu
 
     Where the last epoch was the best, its weights are judged once.
     """
-    found = checkpoint_files.read_checkpoint(folder.best), checkpoint_files.read_checkpoint(folder.last)
-    checkpoint_files.load_checkpoint_weights(module, found[0], folder.best)
+    found = checkpoints.read_checkpoint(folder.best), checkpoints.read_checkpoint(folder.last)
+    checkpoints.load_checkpoint_weights(module, found[0], folder.best)
     best = evaluate_samples(module, samples)
-    checkpoint_files.load_checkpoint_weights(module, found[1], folder.last)
-    last = best if checkpoint_files.same_weights(*found) else evaluate_samples(module, samples)
+    checkpoints.load_checkpoint_weights(module, found[1], folder.last)
+    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples)
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,
