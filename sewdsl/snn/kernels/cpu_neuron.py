@@ -38,7 +38,8 @@ def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
         *(*memory_layout.step_rows(work.x_TN, strides), _step(work.v_N, strides, work)),
         *(*memory_layout.step_rows(spikes_TN, strides), memory_layout.flat_row(final_N)),
     )
-    _launch(_forward(work.stored, law.reset), work, arrays)
+    kernel = compile_kernel(render_kernels.render_neurons, "forward", work.stored, law.reset)
+    _launch(kernel, work, arrays)
     return spikes_TN, final_N
 
 
@@ -67,7 +68,7 @@ def backward(
     variant = render_kernels.NeuronKernelVariant(
         work.stored, law.reset, law.detach_reset, law.slope, wants_x=wants.x, wants_factors=wants.factors
     )
-    _launch(_backward(variant), work, arrays)
+    _launch(compile_kernel(render_kernels.render_neurons_backward, "backward", variant), work, arrays)
     return g_x_TN, g_v_N, torch.from_numpy(table.sum(0))
 
 
@@ -92,20 +93,19 @@ def _step(y_N: Tensor | None, strides: memory_layout.Strides, work: NeuronCall) 
 
 
 @cache
-def _forward(stored: str, reset: str) -> Kernel:
-    return compile_kernel(render_kernels.render_neurons(stored, reset), "forward")
+def compile_kernel(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
+    """A function of a kernel's text, compiled when it is first asked for.
 
-
-@cache
-def _backward(variant: render_kernels.NeuronKernelVariant) -> Kernel:
-    return compile_kernel(render_kernels.render_neurons_backward(variant), "backward")
-
-
-def compile_kernel(text: str, function: str) -> Kernel:
-    """A function of a kernel's text."""
+    Args:
+        render: Gives the text, one of :mod:`sewdsl.snn.kernels.render_kernels`.
+        function: Which of the text's functions.
+        *arguments: Of ``render``.
+        **options: The same, by name.
+    """
     import llvmlite  # noqa: PLC0415 -- loaded only when a kernel is needed
     import numba  # noqa: PLC0415
 
+    text = render(*arguments, **options)
     with _lock:
         module = compile_cache.load_source(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")
     kernel: Kernel = getattr(module, function)

@@ -6,7 +6,6 @@ Nothing is kept but the input, numbers for each channel, and the join's other op
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +62,8 @@ def statistics(x_TN: Tensor) -> Tensor:
     share = Partition.of(x_TN)
     sums = np.zeros((share.groups, share.C, 2))
     arrays = *memory_layout.step_rows(x_TN, memory_layout.step_strides(x_TN)), sums
-    share.run(_statistics(memory_layout.dtype_name(x_TN)), arrays)
+    kernel = cpu_neuron.compile_kernel(render_kernels.render_statistics, "statistics", memory_layout.dtype_name(x_TN))
+    share.run(kernel, arrays)
     mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
     found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
     return found.to(torch.promote_types(x_TN.dtype, torch.float32))
@@ -133,7 +133,10 @@ def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Ten
     y_TN, strides = work.spikes(), memory_layout.step_strides(work.x_TN)
     sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), y_TN)
     arrays = *sequences, *map(memory_layout.flat_row, channels.line())
-    Partition.of(work.x_TN).run(_forward(work.stored, work.law.reset, joint.tape), arrays, *_scalars(work))
+    kernel = cpu_neuron.compile_kernel(
+        render_kernels.render_norm_neurons, "forward", work.stored, work.law.reset, joint.tape
+    )
+    Partition.of(work.x_TN).run(kernel, arrays, *_scalars(work))
     return y_TN
 
 
@@ -169,7 +172,8 @@ def gradients(  # noqa: PLR0913 -- a whole layer
             memory_layout.flat_row(p),
             memory_layout.flat_row(q),
         )
-        Partition.of(work.x_TN).run(_settle(work.stored), arrays)
+        kernel = cpu_neuron.compile_kernel(render_kernels.render_statistics_terms, "settle", work.stored)
+        Partition.of(work.x_TN).run(kernel, arrays)
     return NormGradients(g_x_TN, sums.to(a.dtype), factors, g_other_TN)
 
 
@@ -192,7 +196,8 @@ def _pull(
     )
     channels, g_decay = np.zeros((share.groups, share.C, 2)), np.zeros(share.groups)
     sequences = _sequences(strides, work.x_TN, _or_nothing(joint.other, work), *gradients)
-    share.run(_backward(variant), (*sequences, *map(memory_layout.flat_row, lines), channels, g_decay), *_scalars(work))
+    kernel = cpu_neuron.compile_kernel(render_kernels.render_norm_neurons_backward, "backward", variant)
+    share.run(kernel, (*sequences, *map(memory_layout.flat_row, lines), channels, g_decay), *_scalars(work))
     ones, products = torch.from_numpy(channels.sum(0)).unbind(1)
     return ones, products, torch.tensor(g_decay.sum())
 
@@ -207,23 +212,3 @@ def _sequences(strides: memory_layout.Strides, *tensors: Tensor) -> list[Any]:
 
 def _scalars(work: NeuronCall) -> tuple[float, ...]:
     return work.law.rest, *work.numbers(), work.law.v_threshold, work.law.v_reset or 0.0
-
-
-@cache
-def _statistics(stored: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_statistics(stored), "statistics")
-
-
-@cache
-def _forward(stored: str, reset: str, join: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_norm_neurons(stored, reset, join), "forward")
-
-
-@cache
-def _backward(variant: render_kernels.NormKernelVariant) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_norm_neurons_backward(variant), "backward")
-
-
-@cache
-def _settle(stored: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_statistics_terms(stored), "settle")

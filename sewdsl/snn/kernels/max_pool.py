@@ -5,8 +5,6 @@ Of equal numbers the first of the window wins, and one that is not a number wins
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 from torch import Tensor
 
@@ -48,10 +46,8 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     size = (H + 2 * ph - kh) // sh + 1, (W + 2 * pw - kw) // sw + 1
     y = torch.empty((samples, C, *size), dtype=x.dtype, memory_format=torch.channels_last)
     places = torch.empty(y.numel(), dtype=torch.uint8)
-    arrays, kernel = (
-        (memory_layout.flat_row(x), memory_layout.flat_row(y), places.numpy()),
-        _forward(memory_layout.dtype_name(x)),
-    )
+    arrays = memory_layout.flat_row(x), memory_layout.flat_row(y), places.numpy()
+    kernel = cpu_neuron.compile_kernel(render_kernels.render_max_pool, "forward", memory_layout.dtype_name(x))
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * size[0],
@@ -74,20 +70,11 @@ def backward(g: Tensor, places: Tensor, g_x: Tensor, window: Window) -> None:
     g, size = g.contiguous(memory_format=torch.channels_last), g.shape[2:]
     arrays = memory_layout.flat_row(g), places.numpy(), memory_layout.flat_row(g_x)
     kh, kw, sh, sw, _, _ = window
-    kernel = _backward(memory_layout.dtype_name(g), overlap=sh < kh or sw < kw)
+    stored, overlap = memory_layout.dtype_name(g), sh < kh or sw < kw
+    kernel = cpu_neuron.compile_kernel(render_kernels.render_max_pool_backward, "backward", stored, overlap=overlap)
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * H,
         1,
         parallel=g_x.numel() > cpu_neuron.MIN_PARALLEL_STEPS,
     )
-
-
-@cache
-def _forward(stored: str) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_max_pool(stored), "forward")
-
-
-@cache
-def _backward(stored: str, *, overlap: bool) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_max_pool_backward(stored, overlap=overlap), "backward")

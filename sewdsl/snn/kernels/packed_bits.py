@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import final
 
 import torch
@@ -28,7 +27,8 @@ class PackedTensor:
         self._strides = memory_layout.step_strides(x[None])
         groups = -(-x.numel() // (render_kernels.LANES * 8 // bits))
         self._bytes = torch.empty(groups * render_kernels.LANES, dtype=torch.uint8)
-        self._run(_pack(memory_layout.dtype_name(x), bits), memory_layout.with_strides(x, self._strides))
+        kernel = cpu_neuron.compile_kernel(render_kernels.render_pack, "pack", memory_layout.dtype_name(x), bits)
+        self._run(kernel, memory_layout.with_strides(x, self._strides))
 
     @property
     def nbytes(self) -> int:
@@ -38,7 +38,8 @@ class PackedTensor:
     def unpack(self) -> Tensor:
         """The numbers."""
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
-        self._run(_unpack(memory_layout.dtype_name(x), self._bits), x)
+        stored = memory_layout.dtype_name(x)
+        self._run(cpu_neuron.compile_kernel(render_kernels.render_unpack, "unpack", stored, self._bits), x)
         return x
 
     def _run(self, kernel: cpu_neuron.Kernel, x: Tensor) -> None:
@@ -47,13 +48,3 @@ class PackedTensor:
         thread_blocks.run_in_blocks(
             lambda a, b: kernel(row, octets, a, b), groups, 1, parallel=x.numel() > MIN_PARALLEL_ELEMENTS
         )
-
-
-@cache
-def _pack(stored: str, bits: int) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_pack(stored, bits), "pack")
-
-
-@cache
-def _unpack(stored: str, bits: int) -> cpu_neuron.Kernel:
-    return cpu_neuron.compile_kernel(render_kernels.render_unpack(stored, bits), "unpack")

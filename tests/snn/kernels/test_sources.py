@@ -18,12 +18,13 @@ PROGRAM = """
 import torch
 from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import cpu_neuron
+from sewdsl.snn.kernels import cpu_neuron, render_kernels
 x = torch.full((3, 1, 8), 0.7, requires_grad=True)
 spikes = kernels.run_neurons(catalogue()["LIF"](), x, {})
 spikes.sum().backward()
 assert spikes.sum() == 0 and x.grad.abs().sum() > 0
-print(sum(cpu_neuron._forward("float32", "hard").stats.cache_hits.values()))
+kernel = cpu_neuron.compile_kernel(render_kernels.render_neurons, "forward", "float32", "hard")
+print(sum(kernel.stats.cache_hits.values()))
 """
 
 
