@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from types import ModuleType
 
 
@@ -22,8 +22,11 @@ def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:
     """
     for entry in entry_points(group=group):
         package = entry.dist.name if entry.dist else entry.name
-        for module in _modules(entry, package):
-            yield package, module
+        first = _imported(entry.module, package)
+        if first is not None:
+            yield package, first
+            modules = (_imported(name, package) for name in submodules(first))
+            yield from ((package, module) for module in modules if module is not None)
 
 
 def warn(package: str, module: str, why: object) -> None:
@@ -35,13 +38,6 @@ def submodules(package: ModuleType) -> Iterator[str]:
     """The names of all modules below a package."""
     for found in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}.", lambda _: None):
         yield found.name
-
-
-def _modules(entry: EntryPoint, package: str) -> Iterator[ModuleType]:
-    first = _imported(entry.module, package)
-    if first is not None:
-        yield first
-        yield from filter(None, (_imported(name, package) for name in submodules(first)))
 
 
 def _imported(name: str, package: str) -> ModuleType | None:

@@ -98,7 +98,10 @@ def _describe(  # noqa: PLR0913 -- as above
         ):
             continue  # it is there, misspelled, and that is already said
         if problem["type"] == "missing":
-            message, hint = f"{what} needs its {name}", _how_to_give(model, name)
+            mark, hint = _letter(model, name), f"add {name} and its value"
+            if mark is not None:
+                hint = f"add '{mark}' and a number, e.g. {mark}3" if mark else "write the number right after the name"
+            message = f"{what} needs its {name}"
             yield Diagnostic("missing-argument", Severity.ERROR, message, span, help=hint, path=path)
         elif name:
             place = given[name].span if name in given else span
@@ -124,13 +127,6 @@ def argument_name(model: type[BaseModel], name: str) -> str:
 def _letter(model: type[BaseModel], name: str) -> str | None:
     info = model.model_fields.get(name)
     return next((mark.letter for mark in info.metadata if isinstance(mark, Letter)), None) if info else None
-
-
-def _how_to_give(model: type[BaseModel], name: str) -> str:
-    letter = _letter(model, name)
-    if letter is None:
-        return f"add {name} and its value"
-    return f"add '{letter}' and a number, e.g. {letter}3" if letter else "write the number right after the name"
 
 
 def _must(problem: ErrorDetails) -> str:

@@ -26,6 +26,8 @@ HEADER_CHOICES: dict[str, tuple[str, ...]] = {
     "init": ("default", "kaiming", "zero"),
 }
 RANKS = (1, 3)
+_SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
+"""A shape, with whatever separates its lengths."""
 EXPECTED = {
     "input": "a shape: CxHxW such as 2x128x128, or one number of features, each at least 1",
     "steps": "a number of time-steps, at least 1",
@@ -160,14 +162,9 @@ class HeaderReader:
 def describe_wrong(key: str, wanted: str, span: Span, hint: Advice = NO_ADVICE) -> Diagnostic:
     """What is said of a setting that takes something else."""
     if key == "input" and not hint["help"]:
-        hint = {"help": _as_shape(span.text), "fixes": ()}
+        lengths = re.findall("[0-9]+", span.text)  # written otherwise, as ``2,32,32``
+        known = len(lengths) == max(RANKS) and all(map(int, lengths)) and _SEPARATED.fullmatch(span.text)
+        shape = "x".join(lengths)
+        hint = {"help": f"write {shape}" if known and shape != span.text else "", "fixes": ()}
     label = f"got '{span.text}'"
     return Diagnostic("invalid-argument", Severity.ERROR, f"'{key}' takes {wanted}", span, label=label, **hint)
-
-
-def _as_shape(text: str) -> str:
-    """How lengths that are written otherwise, as ``2,32,32``, are written here."""
-    lengths = re.findall("[0-9]+", text)
-    written = "x".join(lengths)
-    known = len(lengths) == max(RANKS) and all(map(int, lengths)) and re.fullmatch(r"[0-9\s,;x×X*()\[\]]+", text)
-    return f"write {written}" if known and written != text else ""

@@ -118,8 +118,7 @@ def check_unknown(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...
     other = catalogue().get(name.text)
     if other is not None:
         family = next(base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir"))
-        article = "an" if family[0] in "aeiou" else "a"
-        message, help_text = f"'{name.text}' is {article} {family}, not a layer or a block", _place(other)
+        message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
         yield Diagnostic("wrong-kind", Severity.ERROR, message, name.span, path=path, help=help_text)
         return
     if not vocabulary.whole:
@@ -189,6 +188,10 @@ def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...])
         path=path,
         fixes=(Fix("insert the missing '-'", tuple(edits)),),
     )
+
+
+def _article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def _place(kind: type[Kind]) -> str:

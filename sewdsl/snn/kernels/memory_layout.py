@@ -22,7 +22,13 @@ Strides = tuple[int, ...]
 def step_strides(x_TN: Tensor) -> Strides:
     """The strides that one time-step of a result has: those of the input where it has no gaps, else row by row."""
     sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]
-    return strides if has_no_gaps(sizes, strides) else _contiguous(sizes)
+    if has_no_gaps(sizes, strides):
+        return strides
+    rows, stride = [], 1
+    for size in reversed(sizes):
+        rows.append(stride)
+        stride *= max(size, 1)
+    return tuple(reversed(rows))
 
 
 def empty(x_TN: Tensor) -> Tensor:
@@ -80,11 +86,3 @@ def has_no_gaps(sizes: Sequence[int], strides: Sequence[int]) -> bool:
             return False
         expected *= size
     return True
-
-
-def _contiguous(sizes: Sequence[int]) -> Strides:
-    strides, stride = [], 1
-    for size in reversed(sizes):
-        strides.append(stride)
-        stride *= max(size, 1)
-    return tuple(reversed(strides))

@@ -227,15 +227,12 @@ def compile_in_place(model: SpikingNetwork, *, gpu: bool) -> None:
         model: The network.
         gpu: Whether it runs on one.
     """
-    missing = _missing(gpu=gpu)
-    if missing:
-        echo(f"note: the network is not compiled, for there is no {missing} here", err=True)
-    else:
-        model.compile()
-
-
-def _missing(*, gpu: bool) -> str | None:
     if gpu:
-        return None if find_spec("triton") else "Triton"
-    compilers = (os.environ.get("CXX"), "g++", "clang++")
-    return None if any(shutil.which(name) for name in compilers if name) else "C++ compiler"
+        compiler, found = "Triton", find_spec("triton") is not None
+    else:
+        commands = (os.environ.get("CXX"), "g++", "clang++")
+        compiler, found = "C++ compiler", any(shutil.which(name) for name in commands if name)
+    if found:
+        model.compile()
+    else:
+        echo(f"note: the network is not compiled, for there is no {compiler} here", err=True)
