@@ -29,6 +29,13 @@ class ValueRange:
 
 BINARY = ValueRange(1)
 REAL = ValueRange(None)
+MAX_COUNT = 2**53
+"""The largest count: beyond it float64 has no longer a number for each."""
+
+
+def counts_up_to(upper: int) -> ValueRange:
+    """Counts from 0 to a number; real, if that is beyond :data:`MAX_COUNT`."""
+    return ValueRange(upper) if upper <= MAX_COUNT else REAL
 
 
 @dataclass(frozen=True, slots=True)

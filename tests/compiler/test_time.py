@@ -62,6 +62,7 @@ TEXTS = {
     "unknown settings": numbered(HEAD, "stpes# 1\n"),
     "joins in joins": joins(28, 5),
     "joins behind pools": pools(),
+    "counts that double": f"{HEAD}body c4k3-BN-IF-{{{{ADD[id | id]}}*9999}}*4\n",
     "blocks with different neurons": numbered(
         f"{HEAD}steps 16\nbody c4k3-BN-IF-", "ADD[BN | id]-LIF(tau=2.#)-c4k3-BN-IF-", "BN"
     ),

@@ -85,6 +85,11 @@ def test_totals_are_sums(network: Network) -> None:
     assert all(reader > index for index, readers in enumerate(network.graph.consumers) for reader in readers)
 
 
+def test_counts_are_real_where_floats_do_not_tell_them_apart() -> None:
+    network = sewdsl.load("c4k3-BN-IF-{ADD[id | id]}*55", input="2x8x8")
+    assert [str(node.output.values) for node in network.nodes[-3:]] == [f"count 0..{2**53}", "real", "real"]
+
+
 def test_signal_texts() -> None:
     assert str(Signal((2, 4, 4), ValueRange(3))) == "[2, 4, 4] count 0..3"
     assert (str(BINARY), str(REAL)) == ("binary", "real")

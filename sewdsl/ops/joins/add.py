@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.op import Join, SavedForBackward
-from sewdsl.ir.signal import REAL, Signal, ValueRange
+from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ class Add(Join, kind="ADD"):
         return SavedForBackward()
 
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
-        """Counts add up; anything with a real value is real."""
+        """Counts add up; anything with a real value is real, and so are counts beyond what floats tell apart."""
         if branch.upper is None or identity.upper is None:
             return REAL
-        return ValueRange(branch.upper + identity.upper)
+        return counts_up_to(branch.upper + identity.upper)
