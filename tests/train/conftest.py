@@ -1,6 +1,6 @@
 """A network that learns the small digits in a second, and a run of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,10 @@ import pytest
 from sewdsl.compiler import read
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import start_run
+from sewdsl.train.report import epoch_curves
+from sewdsl.train.store.measurements import Epochs
 from sewdsl.train.store.result import Result
+from sewdsl.train.store.run_files import write_run_file
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.training_plan import plan_training
 
@@ -36,6 +39,38 @@ class Run(NamedTuple):
 
     folder: RunFolder
     result: Result
+
+
+DRAWN: dict[str, str | bytes] = {}
+"""Curves by what they show, see :func:`curves`."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def curves() -> Iterator[dict[str, str | bytes]]:
+    """Curves of the same figures are drawn once for all tests: to draw them takes longer than to train for an epoch.
+
+    A test that must see them drawn anew clears this.
+    """
+    draw, draw_png = epoch_curves._draw, epoch_curves.draw_png
+
+    def draw_once(panel: epoch_curves.Panel, lines: dict[epoch_curves.CurveLine, dict[int, float]]) -> str:
+        shown = repr((panel, lines))
+        if shown not in DRAWN:
+            DRAWN[shown] = draw(panel, lines)
+        return str(DRAWN[shown])
+
+    def draw_png_once(epochs: Epochs, title: str, path: Path) -> None:
+        shown = repr((epochs, title))
+        if shown in DRAWN:
+            write_run_file(path, DRAWN[shown])
+        else:
+            draw_png(epochs, title, path)
+            DRAWN[shown] = path.read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epoch_curves, "_draw", draw_once)
+        patch.setattr(epoch_curves, "draw_png", draw_png_once)
+        yield DRAWN
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Run folders that no run has made: written by hand, in a millisecond."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -60,8 +61,13 @@ def unfinished(path: Path, text: str = SMALL) -> RunFolder:
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in network.recipe or ()}
     folder.recipe.write_text(json.dumps(recipe), "utf-8")
     folder.metrics.write_text(METRICS, "utf-8")
-    folder.diagram.write_bytes(draw.render_picture(network))
+    folder.diagram.write_bytes(_diagram(text))
     return folder
+
+
+@cache
+def _diagram(text: str) -> bytes:
+    return draw.render_picture(read(Source("small.net", text)).result())
 
 
 def finished(path: Path, text: str = SMALL, **changes: object) -> RunFolder:
