@@ -1,11 +1,7 @@
 """Runs that begin with the weights in a file: exactly these, whatever becomes of the file."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +25,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
 
 from .conftest import SMALL, Run
-from .test_survival import BATCHES, ROOT, At, assert_same
+from .test_survival import BATCHES, At, KilledError, assert_same, leave
 
 ONE = ("--set", "train.epochs=1")
 
@@ -67,13 +63,11 @@ def same(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def begin(small: Path, folder: Path, tensors: dict[str, Tensor], *shown: At, save_every: float = 5) -> RunFolder:
+def begin(small: Path, folder: Path, tensors: dict[str, Tensor], *shown: At) -> RunFolder:
     compilation = read(small)
     folder.mkdir()
     start = InitialWeights(WeightsOrigin(file="given", sha256="0" * 64), tensors)
-    start_run(
-        compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every), start
-    )
+    start_run(compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown), start)
     return RunFolder(folder)
 
 
@@ -100,33 +94,19 @@ def test_it_begins_with_exactly_these(whole: Whole, tensors: dict[str, Tensor]) 
     assert not same(load_file(whole.folder.last.with_suffix(".safetensors")), tensors)
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from safetensors.torch import load_file
-from tests.train.test_beginning import At, begin
-spec, weights, folder, batch, save_every = sys.argv[1:]
-kill = At(int(batch), lambda _: os.kill(os.getpid(), signal.SIGKILL))
-begin(Path(spec), Path(folder), load_file(weights), kill, save_every=float(save_every))
-"""
-
-
 @pytest.mark.parametrize(
     ("batch", "saved"), [(4, False), (BATCHES + 4, True)], ids=["before the first save", "after it"]
 )
 def test_it_goes_on_bit_for_bit_without_the_file(
     small: Path,
     whole: Whole,
-    file: Path,
+    tensors: dict[str, Tensor],
     tmp_path: Path,
     batch: int,
     saved: bool,  # noqa: FBT001
 ) -> None:
-    command = [sys.executable, "-c", KILLED, str(small), str(file), str(tmp_path / "killed"), str(batch), "5"]
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    killed = subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    file.unlink()
+    with pytest.raises(KilledError):
+        begin(small, tmp_path / "run", tensors, At(batch, leave(tmp_path / "run", tmp_path / "killed")))
     folder = RunFolder(tmp_path / "killed")
     assert folder.last.exists() == saved
     if saved:

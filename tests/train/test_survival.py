@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import pytest
 import torch
@@ -58,6 +58,20 @@ class At(Callback):
             self.action(pl_module)
 
 
+class KilledError(Exception):
+    """Ends a run of which the remains were taken."""
+
+
+def leave(folder: Path, remains: Path) -> Callable[[object], NoReturn]:
+    """Copies what is in a run's folder at that moment, which is what would be left if the process was killed then."""
+
+    def copy(_: object) -> NoReturn:
+        shutil.copytree(folder, remains)
+        raise KilledError
+
+    return copy
+
+
 def start(small: Path, folder: Path, *shown: Callback, save_every: float = 5) -> RunFolder:
     compilation = read(small)
     start_run(compilation, plan_training(compilation), RunFolder(folder), RunOptions(shown, save_every=save_every))
@@ -90,34 +104,72 @@ def copy(run: Run, tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-KILLED = """
-import os, signal, sys
+PROCESSES = """
+import os, runpy, signal, sys
 from pathlib import Path
-from tests.train.test_survival import At, start
-spec, folder, batch, save_every = sys.argv[1:]
-kill = At(int(batch), lambda _: os.kill(os.getpid(), signal.SIGKILL))
-start(Path(spec), Path(folder), kill, save_every=float(save_every))
+from tests.train.test_survival import KILLED_AT, At, start
+spec, killed, *command = sys.argv[1:]
+if not (child := os.fork()):
+    start(Path(spec), Path(killed), At(KILLED_AT, lambda _: os.kill(os.getpid(), signal.SIGKILL)), save_every=0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+sys.argv = ["sewdsl", "train", spec, *command]
+runpy.run_module("sewdsl", run_name="__main__")
 """
+"""A run that is killed, and then one by the command, as ``python -m sewdsl``: to start two would take twice as long."""
+
+KILLED_AT = BATCHES + 7
+
+
+class Ended(NamedTuple):
+    """What processes left that were ended from outside."""
+
+    killed: RunFolder
+    stopped: Path
+    code: int
+    said: list[str]
+
+
+@pytest.fixture(scope="module")
+def ended(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A run that was killed after each step was saved, and one that was stopped by Ctrl-C behind its first epoch."""
+    path = tmp_path_factory.mktemp("processes")
+    folders = [path / "killed", path / "stopped"]
+    folders[0].mkdir()
+    arguments = [str(small), str(folders[0]), "--out", str(folders[1]), "--set", "train.epochs=999"]
+    command = [sys.executable, "-c", PROCESSES, *arguments]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **threads}, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        before = []
+        for line in process.stderr:
+            before.append(line)
+            if line.startswith("epoch "):
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read().splitlines()
+    return Ended(RunFolder(folders[0]), folders[1], process.returncode, said or before)
 
 
 class TestKilled:
-    @pytest.mark.parametrize(
-        ("batch", "save_every", "lost"),
-        [(BATCHES + 7, 0, 0), (BATCHES + 7, 5, 7)],
-        ids=["saved a step before", "saved at the end of the epoch before"],
-    )
-    def test_it_ends_as_if_nothing_had_happened(
-        self, run: Run, small: Path, tmp_path: Path, batch: int, save_every: float, lost: int
-    ) -> None:
-        command = [sys.executable, "-c", KILLED, str(small), str(tmp_path), str(batch), str(save_every)]
-        threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-        killed = subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, capture_output=True, check=False)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-        folder = RunFolder(tmp_path)
-        assert torch.load(folder.last, weights_only=True)["global_step"] == batch - lost
+    def test_it_ends_as_if_nothing_had_happened(self, run: Run, ended: Ended) -> None:
+        """Saved a step before."""
+        folder = ended.killed
+        assert torch.load(folder.last, weights_only=True)["global_step"] == KILLED_AT, ended.said
         assert not folder.result.exists()
         with pytest.raises(RunError, match="has not ended"):
             evaluate(folder)
+        resume_run(folder)
+        assert_same(folder, run.folder)
+
+    def test_what_was_not_saved_is_done_again(self, run: Run, small: Path, tmp_path: Path) -> None:
+        """Saved at the end of the epoch before."""
+        (tmp_path / "run").mkdir()
+        with pytest.raises(KilledError):
+            start(small, tmp_path / "run", At(KILLED_AT, leave(tmp_path / "run", tmp_path / "remains")))
+        folder = RunFolder(tmp_path / "remains")
+        assert torch.load(folder.last, weights_only=True)["global_step"] == BATCHES
         resume_run(folder)
         assert_same(folder, run.folder)
 
@@ -172,28 +224,11 @@ class TestStopped:
         with run_lock(RunFolder(tmp_path)):
             pass  # nobody holds it any more
 
-    def test_the_command_says_how_to_go_on(self, small: Path, tmp_path: Path) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "sewdsl",
-            "train",
-            str(small),
-            "--out",
-            str(tmp_path),
-            "--set",
-            "train.epochs=999",
-        ]
-        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if line.startswith("epoch "):
-                    process.send_signal(signal.SIGINT)
-                    break
-            said = process.stderr.read().splitlines()
-        assert process.returncode == 130, said
+    def test_the_command_says_how_to_go_on(self, ended: Ended) -> None:
+        said = ended.said
+        assert ended.code == 130, said
         assert "stopping when this step, or the test after it, is done; once more stops at once" in said
-        resume_run = f"sewdsl train --resume {tmp_path}"
+        resume_run = f"sewdsl train --resume {ended.stopped}"
         goes_on, ends, _ = said[said.index("stopped by SIGINT") + 1 :]
         assert goes_on == f"what was saved goes on with: {resume_run}"
         assert re.fullmatch(rf"it ends after epoch (\d+) with: {resume_run} --set train\.epochs=\1", ends)
