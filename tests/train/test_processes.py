@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import distributed
 from torch.optim import Optimizer
 from typer.testing import CliRunner
 
@@ -24,6 +25,7 @@ from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
 from sewdsl.train.fit.loss_and_accuracy import training_loss
+from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import Processes, as_before, precision, remember
 from sewdsl.train.store.run_folder import RunError, RunFolder
 
@@ -69,7 +71,7 @@ class Note(Callback):
 
 
 def noted(small: Path, folder: Path, *, synchronised: bool) -> None:
-    """What each of the processes runs."""
+    """One step, its gradients noted."""
     module, samples = case(small)
     if synchronised:
         synchronise_statistics(module.model)
@@ -85,35 +87,34 @@ def gradients(small: Path, indices: torch.Tensor) -> Gradients:
     return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
 
 
+def work(small: Path, folder: Path) -> None:
+    """What each of the processes does."""
+    with quiet_lightning(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "destroy_process_group", lambda: None)  # they can meet only once
+        noted(small, folder / "apart", synchronised=False)
+        noted(small, folder / "together", synchronised=True)
+    app(["train", str(small), "--out", str(folder / "out"), "--set", "train.epochs=1"], standalone_mode=False)
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
-from pytest import MonkeyPatch
-from torch import distributed
-from sewdsl.cli.app import app
-from sewdsl.cli.run_setup import EXIT_GRACE_SECONDS
-from sewdsl.train.fit.process_setup import quiet_lightning
-from tests.train.test_processes import noted
-spec, folder = map(Path, sys.argv[1:])
-with quiet_lightning(), MonkeyPatch.context() as patch:
-    patch.setattr(distributed, "destroy_process_group", lambda: None)  # they can meet only once
-    noted(spec, folder / "apart", synchronised=False)
-    noted(spec, folder / "together", synchronised=True)
-app(["train", str(spec), "--out", str(folder / "out"), "--set", "train.epochs=1"])
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from tests.train.test_processes import work
+options = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": 2, "max_restarts": 0, "start_method": "fork"}
+config = LaunchConfig(rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="two", **options)
+elastic_launch(config, work)(*map(Path, sys.argv[1:]))
 """
+"""Starts both as ``torchrun --standalone`` does, but for that both are copies of one that has imported everything."""
 
 
 @pytest.fixture(scope="module")
 def two(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
     """What two processes did, one thing after the other: to start them takes longer than all of it."""
     folder = tmp_path_factory.mktemp("two")
-    (folder / "program.py").write_text(PROGRAM, "utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-c", PROGRAM, str(small), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    arguments = [str(folder / "program.py"), str(small), str(folder)]
-    done = subprocess.run(
-        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return Two(folder, done.stdout, done.stderr)
 
