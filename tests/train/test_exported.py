@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import nir
@@ -12,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 
-from .conftest import Run
+from .conftest import SMALL, Run
 
 SCALING = "pixels from 0 to 1, less 0.5, over 0.5, as in digits"
 
@@ -45,22 +47,41 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("name", READ)
-def test_scaling_of_inputs(name: str, run: Run, small: Path, tmp_path: Path) -> None:
-    read, form = READ[name]
-    for spec, wanted in ((run.folder.path, SCALING), (small, "")):  # what has initial weights was trained on nothing
-        result = CliRunner().invoke(app, ["export", str(spec), str(tmp_path / name), "--to", form, "--overwrite"])
-        assert result.exit_code == 0, result.output
-        assert read(tmp_path / name) == wanted
+INITIAL = SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "IF-FC10")
+"""Two layers: every one of a graph takes time to be written."""
 
 
 def checked(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["export", *map(str, arguments), "--check", "--overwrite"])
 
 
+@pytest.fixture(scope="module")
+def export(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Result]]:
+    """Writes the run in a format and checks that, once for all tests."""
+
+    @cache
+    def written(name: str) -> tuple[Path, Result]:
+        path = tmp_path_factory.mktemp("exported") / name
+        return path, checked(run.folder.path, path, "--to", READ[name][1])
+
+    return written
+
+
 @pytest.mark.parametrize("name", READ)
-def test_a_run_is_checked_on_its_test_samples(name: str, run: Run, tmp_path: Path) -> None:
-    result = checked(run.folder.path, tmp_path / name, "--to", READ[name][1])
+def test_scaling_of_inputs(name: str, export: Callable[[str], tuple[Path, Result]], tmp_path: Path) -> None:
+    read, form = READ[name]
+    path, result = export(name)
+    assert result.exit_code == 0, result.output
+    assert read(path) == SCALING
+    (tmp_path / "initial.net").write_text(INITIAL, "utf-8")
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "initial.net"), str(tmp_path / name), "--to", form])
+    assert result.exit_code == 0, result.output
+    assert read(tmp_path / name) == "", "what has initial weights was trained on nothing"
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_run_is_checked_on_its_test_samples(name: str, export: Callable[[str], tuple[Path, Result]]) -> None:
+    _, result = export(name)
     assert (result.exit_code, result.stderr) == (0, "")
     difference, on, fired = result.stdout.splitlines()[-3:]
     assert float(re.findall(r"differ by (\S+) at most", difference)[0]) < 1e-4
