@@ -1,13 +1,20 @@
 """The command from end to end, on the cheapest case: processes, agreement, times, JSON, tables."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
-from benchmarks import table
+from benchmarks import process, table, worker
 from benchmarks.__main__ import main
 from benchmarks.case import compare
 from benchmarks.contenders import CONTENDERS
+from benchmarks.job import Job
 from benchmarks.plan import QUICK
 from benchmarks.results import Results, read
 from benchmarks.rounds import run_comparison
@@ -20,10 +27,44 @@ pytest.importorskip("snntorch")
 NAMES = ["sewdsl", "SpikingJelly", "snnTorch", "moving its bytes"]
 
 
+class Here:
+    """Stands in for ``subprocess``: only sewdsl is timed in a process, all else is done in this one.
+
+    To start one takes seconds, most of which torch and the contenders take to be imported.
+    """
+
+    def __init__(self) -> None:
+        self.started: list[Job] = []
+
+    def run(self, command: list[str], *, check: bool, **options: Any) -> CompletedProcess[str]:
+        job = Job.model_validate_json(options["input"])
+        if (job.task, job.contenders) == ("time", ("sewdsl",)):
+            self.started.append(job)
+            return subprocess.run(command, check=check, **options)
+        out = StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", StringIO(options["input"]))
+            patch.setattr(sys, "stdout", out)
+            try:
+                worker.main()
+            except SystemExit as error:
+                return CompletedProcess(command, 1, "", f"{error}\n")
+        return CompletedProcess(command, 0, out.getvalue(), "")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here() -> Iterator[Here]:
+    stand_in = Here()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "subprocess", stand_in)
+        yield stand_in
+
+
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("benchmarks") / "some" / "results.json"
     assert main(["lif-layer", "--quick", "--threads", "1", "--out", str(out)]) == 0
+    assert [job.plan for job in here.started] == [QUICK]
     return out
 
 
