@@ -27,7 +27,7 @@ from sewdsl.train.training_plan import plan_training
 from .conftest import SMALL, Run
 from .test_survival import BATCHES, At, KilledError, assert_same, leave
 
-ONE = ("--set", "train.epochs=1")
+SHORT = ("--set", "train.epochs=1", "--set", "train.batch=500")
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_it_goes_on_bit_for_bit_without_the_file(
 
 
 def test_random_weights_have_no_origin(small: Path, tmp_path: Path) -> None:
-    compilation = read(small, set={"train.epochs": 1})
+    compilation = read(small, set={"train.epochs": 1, "train.batch": 500})
     result = start_run(compilation, plan_training(compilation), RunFolder(tmp_path))
     assert result.start is None
     assert not RunFolder(tmp_path).start.exists()
@@ -140,7 +140,7 @@ def test_a_damaged_copy_is_not_begun_with(whole: Whole, tmp_path: Path, damage: 
 class TestCommand:
     def test_it_says_with_what_it_begins(self, small: Path, file: Path, tmp_path: Path) -> None:
         digest = sha256(file.read_bytes()).hexdigest()
-        done = run("train", small, "--out", tmp_path / "run", "--weights", file, *ONE)
+        done = run("train", small, "--out", tmp_path / "run", "--weights", file, *SHORT)
         assert done.exit_code == 0, done.output
         assert f"beginning with the weights in {file}, sha256 {digest}\n" in done.stderr
         folder = RunFolder(tmp_path / "run")
@@ -149,7 +149,7 @@ class TestCommand:
         assert same(load_file(folder.start), load_file(file))
 
     def test_it_begins_where_another_run_ended(self, shared: Run, small: Path, tmp_path: Path) -> None:
-        done = run("train", small, "--out", tmp_path / "run", "--weights", shared.folder.last, *ONE)
+        done = run("train", small, "--out", tmp_path / "run", "--weights", shared.folder.last, *SHORT)
         assert done.exit_code == 0, done.output
         ended = load_file(shared.folder.last.with_suffix(".safetensors"))
         assert same(load_file(RunFolder(tmp_path / "run").start), ended)
@@ -214,7 +214,7 @@ class TestCommand:
 
     def test_repeats_all_begin_with_it(self, small: Path, file: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        command = ("train", small, "--out", out, "--repeat", 2, *ONE)
+        command = ("train", small, "--out", out, "--repeat", 2, *SHORT)
         assert run(*command, "--weights", file).exit_code == 0
         for seed in (0, 1):
             folder = RunFolder(out / f"seed-{seed}")

@@ -61,7 +61,8 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
 
 
 def test_settings_that_are_not_as_by_default(small: Path, tmp_path: Path) -> None:
-    done = run("train", small, "--out", tmp_path / "a", "--set", "train.epochs=1", "--set", "train.clip=1.0")
+    options = ["--set", "train.epochs=1", "--set", "train.batch=500", "--set", "train.clip=1.0"]
+    done = run("train", small, "--out", tmp_path / "a", *options)
     assert "  clip       1.0" in done.stderr.splitlines()
 
 

@@ -1,7 +1,6 @@
 """``--repeat``: seeds one after another, what has ended is kept, what has begun goes on."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,9 +110,10 @@ class TestFolder:
             open_folder(tmp_path / "notes.txt")
 
 
-def test_command(small: Path, tmp_path: Path, trained: Callable[..., object]) -> None:
+def test_command(small: Path, tmp_path: Path) -> None:
     def train(*arguments: object) -> list[str]:
-        done = CliRunner().invoke(app, ["train", str(small), "--set", "train.epochs=1", *map(str, arguments)])
+        short = ("--set", "train.epochs=1", "--set", "train.batch=500")
+        done = CliRunner().invoke(app, ["train", str(small), *short, *map(str, arguments)])
         assert done.exit_code == 0, done.output
         return done.stdout.splitlines()
 

@@ -124,7 +124,7 @@ class TestRepeats:
         assert samples == 359
 
     def test_evaluation_in_mixed_precision_with_deleted_steps(self, trained: Callable[..., Run]) -> None:
-        mixed = trained(epochs=1, precision="mixed", T_train=2)
+        mixed = trained(epochs=1, batch=500, precision="mixed", T_train=2)
         assert evaluate(mixed.folder)[1] == mixed.result
 
     def test_the_same_weights_are_judged_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

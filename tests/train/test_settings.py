@@ -139,7 +139,7 @@ class TestCompile:
     def compiled(self, monkeypatch: pytest.MonkeyPatch, folder: Path, small: Path) -> list[object]:
         seen: list[object] = []
         monkeypatch.setattr(torch.nn.Module, "compile", lambda model, **_: seen.append(type(model).__name__))
-        spec = read(small, set={"train.compile": "on", "train.epochs": 1})
+        spec = read(small, set={"train.compile": "on", "train.epochs": 1, "train.batch": 500})
         start_run(spec, plan_training(spec), RunFolder(folder))
         return seen
 
@@ -170,7 +170,7 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
         return original(module)
 
     monkeypatch.setattr(Classifier, "configure_optimizers", noting)
-    spec = read(small, set={"train.sync_bn": "on", "train.epochs": 1})
+    spec = read(small, set={"train.sync_bn": "on", "train.epochs": 1, "train.batch": 500})
     start_run(spec, plan_training(spec), RunFolder(tmp_path))
     assert seen == [True] * 5
 

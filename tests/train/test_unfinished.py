@@ -45,11 +45,17 @@ def commands(result: Result) -> list[list[str]]:
     return [shlex.split(line.partition(": ")[2])[1:] for line in result.stderr.splitlines()[1:]]
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Stopped within the second epoch."""
+    return interrupted(tmp_path_factory.mktemp("stopped") / "run", BATCHES + 3)
+
+
 class TestTheWaysOn:
     @pytest.fixture
-    def within(self, tmp_path: Path) -> RunFolder:
-        """Stopped within the second epoch."""
-        return interrupted(tmp_path / "run", BATCHES + 3)
+    def within(self, stopped: RunFolder, tmp_path: Path) -> RunFolder:
+        """A copy of it, to go on with."""
+        return RunFolder(shutil.copytree(stopped.path, tmp_path / "run"))
 
     @pytest.mark.parametrize("command", [["eval"], ["probe", "rates"], ["export"]])
     def test_they_are_named(self, within: RunFolder, command: list[str], tmp_path: Path) -> None:

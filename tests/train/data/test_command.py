@@ -3,7 +3,9 @@
 import json
 import re
 import shlex
+import shutil
 import signal
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -62,22 +64,35 @@ def test_there_and_back(spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert data == "all 10 test samples of nmnist"
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data and a run on it, which was told of it by a relative path."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "events.net").write_text(EVENTS, encoding="utf-8")
+    trees.nmnist(place / "sets" / "nmnist", {"Train": 5})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEWDSL_CACHE", str(place / "cache"))
+        patch.chdir(place)
+        done = run("train", "events.net", "--data", "sets", "--out", place / "run")
+    assert done.exit_code == 0, done.output
+    return place
+
+
 class TestWhereItLay:
     """A run remembers where its data lay."""
 
     @pytest.fixture
-    def sets(self, tmp_path: Path) -> Path:
-        trees.nmnist(tmp_path / "sets" / "nmnist", {"Train": 5})
-        return tmp_path / "sets"
+    def sets(self, place: Path) -> Iterator[Path]:
+        """The data, back in its place for the next test."""
+        yield place / "sets"
+        if (place / "moved").exists():
+            (place / "moved").rename(place / "sets")
 
     @pytest.fixture
-    def trained(self, spec: Path, sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.chdir(sets.parent)
-        out = tmp_path / "run"
-        done = run("train", spec, "--data", sets.name, "--out", out)
-        assert done.exit_code == 0, done.output
+    def trained(self, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A copy of the run, with which a test does as it likes."""
         monkeypatch.chdir("/")
-        return out
+        return Path(shutil.copytree(place / "run", tmp_path / "run"))
 
     def test_nobody_has_to_say_it_again(self, trained: Path, sets: Path) -> None:
         assert json.loads((trained / "data.json").read_text("utf-8")) == {"folder": str(sets)}
@@ -155,7 +170,8 @@ class TestWhereItLay:
 
     def test_what_travels_with_a_package_lies_nowhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SEWDSL_DATA", str(tmp_path))
-        (tmp_path / "small.net").write_text(SMALL, "utf-8")
+        text = SMALL.replace("epochs 2", "epochs 1").replace("batch 100", "batch 500")
+        (tmp_path / "small.net").write_text(text, "utf-8")
         assert run("train", tmp_path / "small.net", "--out", tmp_path / "run").exit_code == 0
         assert not (tmp_path / "run" / "data.json").exists()
 
