@@ -1,5 +1,8 @@
 """What is chosen fits, and costs no more than it must."""
 
+import inspect
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, combinations
 
@@ -109,7 +112,17 @@ def test_the_same_every_time() -> None:
     assert first.program == second.program
 
 
-@pytest.mark.parametrize("body", ["{c4k3-APk1}*1500-IF", "IF-{ADD[APk1 | id]}*1500-IF"])
+@pytest.fixture
+def shallow() -> Iterator[None]:
+    """Lets functions nest 300 deep and no more, so that what goes deeper shows in a network of some hundred layers."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 300)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("shallow")
+@pytest.mark.parametrize("body", ["{c4k3-APk1}*400-IF", "IF-{ADD[APk1 | id]}*400-IF"])
 def test_a_long_row_of_real_values(body: str) -> None:
     """No recursion without end, neither here nor in the module."""
     whole = optimize_program(sewdsl.load(body, input="4x4x4", steps=2))

@@ -14,27 +14,27 @@ from sewdsl.passes import Program, optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
 from tests.effort import factor
 
-DVS: dict[str, Any] = {"input": "2x128x128", "steps": 16}
+DVS: dict[str, Any] = {"input": "2x128x128", "steps": 8}
 IMAGES: dict[str, Any] = {"input": "3x224x224", "steps": 4, "set": {"encode": "direct"}}
 SEVEN = "c8k3-BN-PLIF-{SEW Block (c8%s)-MPk2s2}*7-FC11"
 RESIDUAL = "c16k7s2p3-BN-IF-MPk3s2p1-{%s (c16)}*2-%s (c32s2)-%s (c32)-%s (c64s2)-%s (c64)-GAP-FC10"
 
 NARROW: dict[str, dict[str, Any]] = {
-    "SEW": {"spec": SEVEN % "", "samples": 8, "options": DVS},
-    "SEW, node by node": {"spec": SEVEN % "", "samples": 4, "options": DVS, "optimize": 0},
-    "IAND": {"spec": SEVEN % ", g=IAND", "samples": 8, "options": DVS},
-    "static": {"spec": RESIDUAL % (("SEW Block",) * 5), "samples": 6, "options": IMAGES},
-    "Spiking": {"spec": RESIDUAL % (("Spiking Block",) * 5), "samples": 6, "options": IMAGES},
+    "SEW": {"spec": SEVEN % "", "samples": 4, "options": DVS},
+    "SEW, node by node": {"spec": SEVEN % "", "samples": 2, "options": DVS, "optimize": 0},
+    "IAND": {"spec": SEVEN % ", g=IAND", "samples": 4, "options": DVS},
+    "static": {"spec": RESIDUAL % (("SEW Block",) * 5), "samples": 4, "options": IMAGES},
+    "Spiking": {"spec": RESIDUAL % (("Spiking Block",) * 5), "samples": 4, "options": IMAGES},
     "lean": {
         "spec": "c8k3-BN-IF-{SEW Block (c8)}*24-GAP-FC10",
-        "samples": 4,
+        "samples": 2,
         "options": {"input": "2x48x48", "steps": 4},
         "lean": True,
     },
     "ANN": {
         "spec": "c16k3-BN-ReLU-MPk2-{Basic Block (c16)}*4-GAP-FC10",
-        "samples": 16,
-        "first": 8,
+        "samples": 8,
+        "first": 4,
         "options": {"input": "3x128x128", "steps": 1},
     },
 }
