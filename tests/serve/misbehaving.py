@@ -7,24 +7,56 @@ import re
 import signal
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from sewdsl.serve import answers, worker
+QUICK = "import sys; sys.path[:] = {path!r}; from tests.serve.misbehaving import main; main()"
+"""What takes the place of ``sewdsl.serve.pool.BEGIN``: a process that knows nothing of the language, so that it is
+there at once, and answers a text of the language with its number."""
+WHOLE = "import sys; sys.path[:] = {path!r}; from tests.serve.misbehaving import main; main(compiles=True)"
+"""The same, but a text of the language is answered as it is otherwise."""
+HANGS = "hangs"
+"""The name that a process has, where Linux shows it, once it hangs."""
 
-BEGIN = "import sys; sys.path[:] = {path!r}; from tests.serve.misbehaving import main; main()"
-"""What takes the place of ``sewdsl.serve.pool.BEGIN``."""
+
+def main(*, compiles: bool = False) -> None:
+    """Answers requests. ``look`` does what a text says that is none of the language, and gives the process's number."""
+    if compiles:
+        from sewdsl.serve import answers  # noqa: PLC0415 -- what takes most of the time of a start
+
+        look = answers.ANSWERS["look"]
+        answers.ANSWERS["look"] = lambda texts, asked: (
+            look(texts, asked) if asked["text"].startswith("sewdsl") else _misbehave(asked["text"])
+        )
+    else:
+        sys.modules["sewdsl.serve.answers"] = _no_compiler()
+    from sewdsl.serve import worker  # noqa: PLC0415 -- which takes its answers from the module above
+
+    worker.main()
 
 
-LOOK = answers.ANSWERS["look"]
+def _no_compiler() -> ModuleType:
+    """What stands in for the module that gives the answers."""
+    module: Any = ModuleType("sewdsl.serve.answers")
+    module.Refusal, module.Texts = type("Refusal", (Exception,), {}), dict
+    module.answer = lambda _texts, _what, asked: _misbehave(asked["text"])
+    return module
 
 
-def _look(texts: answers.Texts, asked: dict[str, Any]) -> Any:
-    match asked["text"].split("#")[0]:
+def _misbehave(text: str) -> int | str:
+    match text.partition("#")[0]:
         case "hang":
+            _say_so()
             while True:
                 pass
         case "hang in C":
+            _say_so()
             re.fullmatch("(a|a)*b", "a" * 60)
+        case "wait":
+            while True:
+                time.sleep(1)
         case "sleep":
             time.sleep(0.3)
         case "die":
@@ -35,17 +67,18 @@ def _look(texts: answers.Texts, asked: dict[str, Any]) -> Any:
             message = "as is tested"
             raise ValueError(message)
         case "allocate":
-            return len(bytearray(worker.MAX_MEMORY + 2**30))
+            return len(bytearray(_worker().MAX_MEMORY + 2**30))
         case "print":
             print("{}")  # noqa: T201 -- which must not be read as an answer
         case "long":
-            return "x" * (worker.MAX_ANSWER + 1)
-        case text if text.startswith("sewdsl"):
-            return LOOK(texts, asked)
+            return "x" * (_worker().MAX_ANSWER + 1)
     return os.getpid()
 
 
-def main() -> None:
-    """Answers requests. ``look`` does what a text says that is none of the language, and gives the process's number."""
-    answers.ANSWERS["look"] = _look
-    worker.main()
+def _say_so() -> None:
+    with suppress(OSError):  # only Linux has it
+        Path("/proc/self/comm").write_text(HANGS, encoding="utf-8")
+
+
+def _worker() -> Any:
+    return sys.modules["sewdsl.serve.worker"]

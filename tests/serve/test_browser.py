@@ -34,37 +34,54 @@ def browser() -> Iterator[sync_api.Browser]:
         found.close()
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """That of a server of one file, for all tests: a page shows the file as it is when it is opened."""
+    with serving([sys.executable, "-m", "sewdsl", "serve", str(folder / "a.net")]) as found:
+        yield found
+
+
 @pytest.fixture
-def page(browser: sync_api.Browser, tmp_path: Path) -> Iterator[sync_api.Page]:
+def page(browser: sync_api.Browser, address: str, folder: Path) -> Iterator[sync_api.Page]:
     """The page of a file."""
-    (tmp_path / "a.net").write_text(NET)
-    (tmp_path / "other.net").write_text(NET.replace("c8", "c4"))
-    with opened(browser, [sys.executable, "-m", "sewdsl", "serve", str(tmp_path / "a.net")]) as page:
+    (folder / "a.net").write_text(NET)
+    (folder / "other.net").write_text(NET.replace("c8", "c4"))
+    with opened(browser, address) as page:
         yield page
 
 
 @contextmanager
-def opened(browser: sync_api.Browser, command: list[str]) -> Iterator[sync_api.Page]:
-    """The page of a server at a free port; no request may go elsewhere, and no error be left."""
-    command = [*command, "--no-open", "--port", "0"]
-    errors: list[str] = []
-    asked: set[str] = set()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+def serving(command: list[str]) -> Iterator[str]:
+    """The address of a server at a free port."""
+    with subprocess.Popen([*command, "--no-open", "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())
             assert address is not None
-            page = browser.new_page(viewport={"width": 1400, "height": 900}, accept_downloads=True, bypass_csp=True)
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("request", lambda request: asked.add(request.url))
-            page.goto(address[0])
-            page.wait_for_selector("#picture svg")
-            yield page
-            page.close()
+            yield address[0]
         finally:
             server.terminate()
+
+
+@contextmanager
+def opened(browser: sync_api.Browser, address: str) -> Iterator[sync_api.Page]:
+    """The page of a server; no request may go elsewhere, and no error be left."""
+    errors: list[str] = []
+    asked: set[str] = set()
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, accept_downloads=True, bypass_csp=True)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: asked.add(request.url))
+    page.goto(address)
+    page.wait_for_selector("#picture svg")
+    yield page
+    page.close()
     assert errors == []
-    assert [url for url in asked if not url.startswith(("blob:", "data:", address[0]))] == []
+    assert [url for url in asked if not url.startswith(("blob:", "data:", address))] == []
 
 
 def put(page: sync_api.Page, text: str) -> None:
@@ -126,7 +143,7 @@ def test_completion(page: sync_api.Page) -> None:
     assert re.search(r"-BN-SEW B(lock|ottleneck)$", page.inner_text(".cm-content").replace("\n", ""))
 
 
-def test_table_direction_and_files(page: sync_api.Page, tmp_path: Path) -> None:
+def test_table_direction_and_files(page: sync_api.Page, folder: Path) -> None:
     page.click("#tab-table")
     assert page.locator("#table tbody tr").count() == 11
     assert page.locator("#table tbody tr").nth(1).inner_text().split()[:3] == ["c8k3s1p1d1g1b0", "conv1", "8×16×16"]
@@ -142,7 +159,7 @@ def test_table_direction_and_files(page: sync_api.Page, tmp_path: Path) -> None:
     put(page, NET.replace("c8", "c16"))
     page.keyboard.press("Control+s")
     page.wait_for_function("document.querySelector('#summary').textContent === 'saved a.net'")
-    assert (tmp_path / "a.net").read_text() == NET.replace("c8", "c16")
+    assert (folder / "a.net").read_text() == NET.replace("c8", "c16")
 
 
 @pytest.mark.parametrize(
@@ -163,26 +180,26 @@ def test_a_large_network(page: sync_api.Page) -> None:
     page.click(".cm-content")
     page.keyboard.press("Control+End")
     times = []
-    for _ in range(10):
+    for _ in range(3):
         before = page.evaluate("Number(document.body.dataset.answered)")
         page.keyboard.type("#")
         page.wait_for_function(ANSWERED.format(before))
         times.append(int(page.evaluate("document.body.dataset.took")))
-    print(f"a keystroke, picture included: median {sorted(times)[5]} ms")  # noqa: T201
+    print(f"a keystroke, picture included: median {sorted(times)[1]} ms")  # noqa: T201
     assert "sew-resnet-152" in shipped_networks()
 
 
 def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -> None:
     """The page says so, and what to do; the next text is answered, and so is another page meanwhile."""
     (tmp_path / "a.net").write_text(NET)
-    command = [sys.executable, "-c", SERVE.format(begin=misbehaving.BEGIN), "serve", str(tmp_path / "a.net")]
-    with opened(browser, [*command, "--timeout", "5"]) as page:
+    command = [sys.executable, "-c", SERVE.format(begin=misbehaving.WHOLE), "serve", str(tmp_path / "a.net")]
+    with serving([*command, "--timeout", "5"]) as address, opened(browser, address) as page:
         other = browser.new_page(bypass_csp=True)
         other.goto(page.url)
         other.wait_for_selector("#picture svg")
         page.click(".cm-content")
         page.keyboard.press("Control+a")
-        page.keyboard.insert_text("hang")
+        page.keyboard.insert_text("wait")
         put(other, NET.replace("c8", "c16"))
         assert page.locator("#problems button").count() == 0
         page.wait_for_selector("#problems button")
@@ -199,16 +216,12 @@ def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -
         other.close()
 
 
-def test_a_server_that_has_ended(browser: sync_api.Browser, tmp_path: Path) -> None:
-    (tmp_path / "a.net").write_text(NET)
-    with opened(browser, [sys.executable, "-m", "sewdsl", "serve", str(tmp_path / "a.net")]) as page:
-        page.route("**/api/look", lambda route: route.abort())
-        page.click(".cm-content")
-        page.keyboard.type("#")
-        page.wait_for_selector("#problems button")
-        assert page.inner_text("#problems").startswith(
-            "no answer: the server does not answer\nstart 'sewdsl serve' again"
-        )
-        page.unroute("**/api/look")
-        page.click("#problems button")
-        page.wait_for_function("!document.querySelector('#problems button')")
+def test_a_server_that_has_ended(page: sync_api.Page) -> None:
+    page.route("**/api/look", lambda route: route.abort())
+    page.click(".cm-content")
+    page.keyboard.type("#")
+    page.wait_for_selector("#problems button")
+    assert page.inner_text("#problems").startswith("no answer: the server does not answer\nstart 'sewdsl serve' again")
+    page.unroute("**/api/look")
+    page.click("#problems button")
+    page.wait_for_function("!document.querySelector('#problems button')")

@@ -61,7 +61,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture(autouse=True)
 def misbehave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "BEGIN", misbehaving.BEGIN)
+    monkeypatch.setattr(pool, "BEGIN", misbehaving.QUICK)
 
 
 @pytest.mark.parametrize("text", ["hang", "hang in C"])
@@ -78,7 +78,7 @@ def test_what_hangs_is_stopped_and_the_next_request_is_answered(text: str) -> No
 
 def test_what_hangs_keeps_no_other_text_waiting() -> None:
     async def what(processes: WorkerPool) -> None:
-        hanging = [asyncio.create_task(ask(processes, "hang", f"tab {tab}")) for tab in range(MAX_WORKERS - 1)]
+        hanging = [asyncio.create_task(ask(processes, "wait", f"tab {tab}")) for tab in range(MAX_WORKERS - 1)]
         await asyncio.sleep(0)
         assert await ask(processes, "another tab")
         assert not any(task.done() for task in hanging)
@@ -93,7 +93,7 @@ def test_who_waits_for_a_text_that_hangs_is_told_at_once() -> None:
     """Another process would hang too, once for each that asks."""
 
     async def what(processes: WorkerPool) -> None:
-        waiting = [asyncio.create_task(ask(processes, "hang")) for _ in range(5)]
+        waiting = [asyncio.create_task(ask(processes, "wait")) for _ in range(5)]
         begun = monotonic()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(each) for each in results] == [TimeoutError] * 5
@@ -116,7 +116,7 @@ def test_the_process_that_knows_a_text_is_asked_about_it() -> None:
 
 def test_what_is_no_longer_wanted_ends() -> None:
     async def what(processes: WorkerPool) -> None:
-        stale = asyncio.create_task(ask(processes, "hang"))
+        stale = asyncio.create_task(ask(processes, "wait"))
         await until(lambda: bool(processes._busy))
         (process,) = [each._process.pid for each in processes._busy]
         begun = monotonic()
@@ -190,9 +190,9 @@ def test_a_process_that_died_while_it_had_nothing_to_do_is_not_asked() -> None:
 
 def test_of_very_many_requests_the_last_are_rejected() -> None:
     async def what(processes: WorkerPool) -> None:
-        tasks = [asyncio.create_task(ask(processes, "hang", f"busy {number}")) for number in range(MAX_WORKERS)]
+        tasks = [asyncio.create_task(ask(processes, "wait", f"busy {number}")) for number in range(MAX_WORKERS)]
         await until(lambda: len(processes._busy) == MAX_WORKERS)
-        tasks += [asyncio.create_task(ask(processes, "hang", f"waits {number}")) for number in range(MAX_WAITING)]
+        tasks += [asyncio.create_task(ask(processes, "wait", f"waits {number}")) for number in range(MAX_WAITING)]
         late = asyncio.create_task(ask(processes, "late"))
         with pytest.raises(Problem, match="64 requests wait already"):
             await late
@@ -232,7 +232,7 @@ def test_where_no_process_can_be_started_the_request_is_told(
 
 def test_what_is_asked_at_the_end_is_told_so() -> None:
     async def what(processes: WorkerPool) -> None:
-        tasks = [asyncio.create_task(ask(processes, "hang", f"{number}")) for number in range(MAX_WORKERS + 1)]
+        tasks = [asyncio.create_task(ask(processes, "wait", f"{number}")) for number in range(MAX_WORKERS + 1)]
         await until(lambda: bool(processes._busy))
         await processes.close()
         for task in tasks:
@@ -248,6 +248,7 @@ def test_modules_in_the_users_folder_are_not_run(tmp_path: Path, monkeypatch: py
     (tmp_path / "lark.py").write_text("raise SystemExit('this is the user’s')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.setattr(pool, "BEGIN", misbehaving.WHOLE)
 
     async def what(processes: WorkerPool) -> None:
         assert await ask(processes, "next")
@@ -262,7 +263,7 @@ def test_the_system_ends_what_the_server_does_not() -> None:
         process = await pool.Worker.start()
         body = json.dumps({"text": "hang in C", "name": "a.net"}).encode()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(process.ask({"what": "look", "folder": ".", "seconds": 1}, body), 100)
+            await asyncio.wait_for(process.ask({"what": "look", "folder": ".", "seconds": 0}, body), 100)
         assert not process.alive
         await process.end()
 
