@@ -1,12 +1,10 @@
 """What reads, checks and draws a network answers at once, so it loads nothing heavy."""
 
+import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("jinja2", "lightning", "matplotlib", "networkx", "pygments", "torch")
@@ -29,40 +27,44 @@ COMMANDS = [
     "explain missing-hyphen",
     "runs {out}",
 ]
-PROGRAM = """
-import sys
+PROGRAM = f"""
+import json, sys, time
+
+def note(what, began, heavy={HEAVY}):
+    found[what] = [name for name in heavy if name in sys.modules], time.perf_counter() - began
+
+found, began = {{}}, time.perf_counter()
+import sewdsl.train.training_plan
+assert sewdsl.train.training_plan.datasets()
+note("facts of data sets", began, ({HEAVY} + ("numpy", "sklearn", "torchvision")))
+
+began = time.perf_counter()
+import {FRONT_END}
+note("the front end", began)
+
 sys.argv[0] = "sewdsl"
 from sewdsl.cli.app import main
-try:
-    main()
-except SystemExit as exit:
-    assert not exit.code, exit.code
-print(*(name for name in {heavy} if name in sys.modules), file=sys.stderr)
+for command in sys.argv[1:]:
+    began = time.perf_counter()
+    sys.argv[1:] = command.split()
+    try:
+        main()
+    except SystemExit as exit:
+        assert not exit.code, (command, exit.code)
+    note(command, began)
+print(json.dumps(found), file=sys.stderr)
 """
 
 
-def loaded(program: str, *arguments: str) -> list[str]:
-    """Which heavy packages a program has loaded when it ends."""
-    command = [sys.executable, "-c", program.format(heavy=HEAVY), *arguments]
+def test_nothing_heavy_is_loaded(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """By one process that does all of it, one after the other: what loads something is the first that has it."""
+    (tmp_path / "copy.net").write_text("sewdsl 1\ninput 2x32x32\nbody  c32k3s1-BN-PLIF-FC11\n", encoding="utf-8")
+    commands = [command.format(out=tmp_path) for command in COMMANDS]
+    command = [sys.executable, "-c", PROGRAM, *commands]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stderr.splitlines()[-1].split()
-
-
-def test_importing_the_front_end() -> None:
-    program = f"import sys, {FRONT_END}\nprint(*(n for n in {{heavy}} if n in sys.modules), file=sys.stderr)"
-    assert loaded(program) == []
-
-
-def test_facts_of_data_sets() -> None:
-    program = "import sys, sewdsl.train.training_plan\nassert sewdsl.train.training_plan.datasets()\n"
-    heavy = (*HEAVY, "numpy", "sklearn", "torchvision")
-    assert loaded(f"{program}print(*(n for n in {heavy} if n in sys.modules), file=sys.stderr)") == []
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_command(command: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    (tmp_path / "copy.net").write_text("sewdsl 1\ninput 2x32x32\nbody  c32k3s1-BN-PLIF-FC11\n", encoding="utf-8")
-    start = time.perf_counter()
-    assert loaded(PROGRAM, *command.format(out=tmp_path).split()) == []
-    record_property(f"sewdsl {command}", f"{time.perf_counter() - start:.2f} s")
+    found = json.loads(done.stderr.splitlines()[-1])
+    assert [*found] == ["facts of data sets", "the front end", *commands]
+    assert {what: heavy for what, (heavy, _) in found.items() if heavy} == {}
+    for what, (_, seconds) in found.items():
+        record_property(what, f"{seconds:.2f} s")
