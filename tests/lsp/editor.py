@@ -1,8 +1,9 @@
-"""An editor for tests: a client of a server that runs as another process, spoken to over its input and output."""
+"""An editor for tests: a client of a server, which runs here, or as another process over its pipes."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
@@ -11,6 +12,8 @@ from typing import Any
 
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
+
+from sewdsl.lsp.server import serve
 
 NET = """\
 sewdsl 1
@@ -22,11 +25,29 @@ EVERYWHERE = lsp.Range(lsp.Position(0, 0), lsp.Position(999, 0))
 LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
 
 
-class Editor:
-    """A client with a folder, and what the server has said of its texts."""
+class Writer:
+    """Hands each message to the other side, as soon as that has nothing else to do."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, receive: Callable[[bytes], None]) -> None:
+        self._receive = receive
+
+    def write(self, data: bytes) -> None:
+        asyncio.get_running_loop().call_soon(self._receive, data)
+
+    def close(self) -> None:
+        pass
+
+
+class Editor:
+    """A client with a folder, and what the server has said of its texts.
+
+    Args:
+        folder: Where the files are.
+        process: Whether the server is another process.
+    """
+
+    def __init__(self, folder: Path, *, process: bool) -> None:
+        self.folder, self.process = folder, process
         self.client = LanguageClient("test", "1")
         self.said: defaultdict[str, asyncio.Queue[lsp.PublishDiagnosticsParams]] = defaultdict(asyncio.Queue)
         self.watched: list[lsp.Registration] = []
@@ -47,7 +68,10 @@ class Editor:
             self.watched += params.registrations
 
     async def begin(self) -> lsp.InitializeResult:
-        await self.client.start_io(sys.executable, "-m", "sewdsl", "lsp")
+        if self.process:
+            await self.client.start_io(sys.executable, "-m", "sewdsl", "lsp")
+        else:
+            self.connect()
         capabilities = lsp.ClientCapabilities(
             general=lsp.GeneralClientCapabilities(position_encodings=[lsp.PositionEncodingKind.Utf16]),
             workspace=lsp.WorkspaceClientCapabilities(
@@ -60,10 +84,21 @@ class Editor:
         self.client.initialized(lsp.InitializedParams())
         return result
 
+    def connect(self) -> None:
+        """Begins to talk with a server in this process."""
+        here, there = self.client.protocol, serve("0", ["mnist5k"]).protocol
+
+        def receive(data: bytes) -> None:
+            here.handle_message(json.loads(data, object_hook=here.structure_message))
+
+        here.set_writer(Writer(there._receive), include_headers=False)
+        there.set_writer(Writer(receive), include_headers=False)
+
     async def end(self) -> None:
         await self.client.shutdown_async(None)
-        self.client.exit(None)
-        await self.client.stop()  # type: ignore[no-untyped-call]
+        if self.process:
+            self.client.exit(None)
+            await self.client.stop()  # type: ignore[no-untyped-call]
 
     def uri(self, name: str) -> str:
         return (self.folder / name).as_uri()
@@ -98,14 +133,14 @@ class Editor:
         return {"text_document": lsp.TextDocumentIdentifier(self.uri(name)), "position": position}
 
 
-def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]]) -> None:
-    """Runs an editor against a server of its own."""
+def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]], *, process: bool = False) -> None:
+    """Runs an editor against a server of its own, here or as another process."""
     (folder / "pyproject.toml").touch()
     (folder / "lib.net").write_text(LIBRARY)
     (folder / "a.net").write_text(NET)
 
     async def whole() -> None:
-        editor = Editor(folder)
+        editor = Editor(folder, process=process)
         await editor.begin()
         try:
             await what(editor)

@@ -1,4 +1,4 @@
-"""Each answer about a text of 256 KiB takes a bounded time, whatever is in it."""
+"""Each answer about a long text takes a bounded time, whatever is in it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from sewdsl.limits import DEFAULT_LIMITS
+from tests.effort import share
 from tests.lsp.wire import URI, Wire, talk
 
-SECONDS = 30.0
-"""Processor time of each answer, that of ``textDocument/publishDiagnostics`` too."""
+SIZE = share(DEFAULT_LIMITS.source_bytes)
+SECONDS = 16.0 * SIZE / DEFAULT_LIMITS.source_bytes
+"""Processor time of each answer, that of ``textDocument/publishDiagnostics`` too; it takes about a fifth."""
 HEAD = "sewdsl 1\ninput 2x8x8\nneuron IF\nblock Mine(c=in) = c$(c)k1-BN-SN\n"
 
 
 def filled(before: str, unit: str, after: str) -> str:
-    """A text of the length that the language allows."""
-    count = (DEFAULT_LIMITS.source_bytes - len(f"{HEAD}{before}{after}")) // len(unit.encode())
+    """A text of the largest size."""
+    count = (SIZE - len(f"{HEAD}{before}{after}")) // len(unit.encode())
     return f"{HEAD}{before}{unit * count}{after}"
 
 

@@ -1,4 +1,4 @@
-"""The server as an editor meets it: another process, spoken to over its standard input and output."""
+"""The server as an editor meets it, at times as another process, spoken to over its standard input and output."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_places_and_names(tmp_path: Path) -> None:
         with pytest.raises(JsonRpcException, match="'BN' is a name of the language"):
             await client.text_document_rename_async(lsp.RenameParams(new_name="BN", **mine))
 
-    edit(tmp_path, what)
+    edit(tmp_path, what, process=True)
 
 
 def test_whole_texts(tmp_path: Path) -> None:
@@ -190,4 +190,4 @@ def test_a_large_network_as_one_types(tmp_path: Path) -> None:
         (error,) = [d for d in said.diagnostics if d.code != "expectation-failed"]
         assert error.message.startswith("'F'") or error.code == "unknown-name"
 
-    edit(tmp_path, what)
+    edit(tmp_path, what, process=True)
