@@ -15,6 +15,7 @@ from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import folding_ranges, outline
 from sewdsl.editing.references import RenameProblem, find_definition, find_references, referent_at, rename_edits
 from tests.editing.marked import HEAD
+from tests.effort import examples
 
 SIGNS = '-{}<>[]()|*=,.#"\n $0123456789x'
 WORDS = "$( or id g[ block body train on SEW Block c3k3 LIF( tau= allow study { use"
@@ -48,7 +49,7 @@ def whole(text: EditorView) -> None:
 def test_every_beginning_of_a_file(name: str) -> None:
     path = shipped_networks()[name]
     text = path.read_text(encoding="utf-8")
-    for end in range(0, len(text) + 1, 7 if name == "blocks" else 3):
+    for end in range(0, len(text) + 1, 17 if name == "blocks" else 7):
         typed = compile_for_editor(text[:end], str(path), path)
         ask(typed, end)
         ask(typed, end // 2)
@@ -56,6 +57,7 @@ def test_every_beginning_of_a_file(name: str) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30), st.data())
+@examples(25)
 def test_pieces_of_the_language(pieces: list[str], data: st.DataObject) -> None:
     text = compile_for_editor(HEAD + "".join(pieces), "x.net")
     ask(text, data.draw(st.integers(0, len(text.source.text))))
