@@ -16,6 +16,7 @@ import sewdsl
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Neuron, Surrogate
 from sewdsl.ops import catalogue
+from sewdsl.source import Source
 
 Texts = st.SearchStrategy[str]
 
@@ -95,12 +96,18 @@ class Drawn(NamedTuple):
 
 @lru_cache(1000)
 def _network(body: str, settings: tuple[tuple[str, str | int], ...]) -> Network:
-    return sewdsl.load(body, set=dict(settings))
+    return sewdsl.read(_file(body, settings)).result()
 
 
 @lru_cache(10_000)
 def _valid(body: str, settings: tuple[tuple[str, str | int], ...]) -> bool:
-    return sewdsl.read(body, set=dict(settings)).valid
+    return sewdsl.read(_file(body, settings)).valid
+
+
+def _file(body: str, settings: tuple[tuple[str, str | int], ...]) -> Source:
+    """The text of a network with its header, which is read in half the time that overrides take."""
+    header = "".join(f"{key} {value}\n" for key, value in settings)
+    return Source("network", f"sewdsl 1\n{header}body {body}\n")
 
 
 def neurons(style: Style) -> Texts:

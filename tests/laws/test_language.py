@@ -28,13 +28,13 @@ def holds(text: str, **options: object) -> None:
         assert "Traceback" not in diagnostic.message
 
 
-@examples(1000)
+@examples(300)
 @given(TOKENS)
 def test_random_tokens(tokens: list[str]) -> None:
     holds("".join(tokens), input="2x16x16")
 
 
-@examples(200)
+@examples(100)
 @given(
     TOKENS,
     st.sampled_from(["body ", "block A(c) = ", "neuron ", "train on digits {", "expect parameters ", "use ", ""]),
@@ -57,7 +57,7 @@ VALUES = st.one_of(
 """Numbers and sizes of all forms, most of which no argument takes."""
 
 
-@examples(200)
+@examples(100)
 @given(
     st.sampled_from(
         [(n, letter) for n, kind in catalogue().items() if issubclass(kind, Op) for letter in kind.letters()]
@@ -70,7 +70,7 @@ def test_compact_arguments(argument: tuple[str, str], value: str, first: str) ->
     holds(f"c4k3-{kind}{first}{letter}{value}-FC2", input="2x8x8")
 
 
-@examples(200)
+@examples(100)
 @given(
     VALUES,
     st.sampled_from(["default", "compact", "named", "formula", "override"]),
@@ -93,7 +93,7 @@ def test_random_overrides(value: str, key: str) -> None:
     holds("c4k3-BN-IF", input="2x8x8", set={key: value})
 
 
-@examples(100)
+@examples(60)
 @given(NETWORKS)
 def test_fixes_apply(text: str) -> None:
     """A text with a lost hyphen is fixed to one that says nothing of it."""
@@ -105,7 +105,7 @@ def test_fixes_apply(text: str) -> None:
     assert apply_fixes(found, compilation.found.source) == text
 
 
-@examples(75)
+@examples(40)
 @given(NETWORKS)
 def test_json(text: str) -> None:
     network = sewdsl.read(text, input="2x16x16").network

@@ -57,7 +57,7 @@ def made(drawn: Drawn, level: int, *, training: bool, numbers: Numbers = DOUBLE)
 
 @pytest.mark.parametrize("kernel", ["fastest", "reference"])
 @pytest.mark.parametrize("change", CHANGES)
-@examples(8)
+@examples(6)
 @given(drawn=drawn_nets, numbers=st.sampled_from([DOUBLE, SINGLE]), training=trainings)
 def test_same_outputs_gradients_and_statistics(
     change: str, kernel: kernels.Choice, drawn: Drawn, numbers: Numbers, *, training: bool
@@ -71,7 +71,7 @@ def test_same_outputs_gradients_and_statistics(
     assert not wrong
 
 
-@examples(20)
+@examples(12)
 @given(drawn=drawn_nets, level=levels)
 def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None:
     stream, state, found = made(drawn, level, training=False).stream(), None, []
@@ -84,7 +84,7 @@ def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None
     assert not wrong
 
 
-@examples(20)
+@examples(12)
 @given(drawn=drawn_nets, level=levels, numbers=st.sampled_from([DOUBLE, HALF, MIXED]), training=trainings)
 def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) -> None:
     program = optimize_program(drawn.network, level)
@@ -95,7 +95,7 @@ def test_what_is_packed_comes_back_to_the_bit(drawn: Drawn, level: int, numbers:
     assert list(differences(packed, plain, 0)) == []
 
 
-@examples(20)
+@examples(12)
 @given(
     drawn=drawn_nets,
     level=levels,
@@ -118,7 +118,7 @@ def test_what_is_computed_again_is_the_same_to_the_bit(
     assert list(differences(computed, kept, 0)) == []
 
 
-@examples(20)
+@examples(12)
 @given(drawn=drawn_nets, level=levels, training=trainings)
 def test_a_copy_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bool) -> None:
     model = made(drawn, level, training=training)
@@ -126,7 +126,7 @@ def test_a_copy_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bo
     assert list(differences(run(other, drawn, DOUBLE), run(model, drawn, DOUBLE), 0)) == []
 
 
-@examples(20)
+@examples(12)
 @given(drawn=drawn_nets, level=levels, training=trainings)
 def test_without_gradients_the_output_is_the_same_to_the_bit(drawn: Drawn, level: int, *, training: bool) -> None:
     wanted = run(made(drawn, level, training=training), drawn, DOUBLE)
@@ -135,7 +135,7 @@ def test_without_gradients_the_output_is_the_same_to_the_bit(drawn: Drawn, level
     assert list(differences(found, wanted._replace(gradients={}), 0)) == []
 
 
-@examples(20)
+@examples(12)
 @given(drawn=drawn_nets, level=levels, numbers=st.sampled_from([HALF, MIXED]), training=trainings)
 def test_16_bits(drawn: Drawn, level: int, numbers: Numbers, *, training: bool) -> None:
     """Every number is one, and in the format that it has without passes."""

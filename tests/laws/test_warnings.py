@@ -143,7 +143,7 @@ ROUNDED = 1.06
 """Numbers are printed with two digits."""
 
 
-@examples(10)
+@examples(7)
 @given(network=networks(), seed=st.integers(0, 1000))
 def test_gradients_vanish_and_explode_as_is_said(network: Network, seed: int) -> None:
     model = None
