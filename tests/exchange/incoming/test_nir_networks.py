@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
@@ -12,14 +10,13 @@ import sewdsl
 from sewdsl.exchange.read.nir import read_graph
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node
 from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.source import Source
 from tests.exchange.incoming.run import given
+from tests.exchange.narrow import narrow
 from tests.exchange.nir.expressible import NETWORKS, small
 from tests.exchange.nir.settled import noise, settled
 
@@ -28,19 +25,6 @@ OTHERWISE = BatchNorm | Dropout | Flatten | GlobalAvgPool
 
 def kinds(network: Network) -> list[str]:
     return sorted(str(node.op.kind) for node in network.nodes[1:] if not isinstance(node.op, OTHERWISE))
-
-
-def narrow(network: Network) -> Network:
-    """The network with as many layers, but an eighth of the channels where there are many, to take less time."""
-    nodes: list[Node] = []
-    for node in network:
-        op = (
-            node.op.replace(channels=-(-node.op.channels // 8))
-            if isinstance(node.op, Conv) and node.op.channels > 8
-            else node.op
-        )
-        nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))
-    return network.with_nodes(tuple(nodes)).validate()
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -23,6 +23,7 @@ from sewdsl.exchange.nir_metadata import DEFAULT_DT
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
 from sewdsl.ir.network import Network
+from tests.exchange.narrow import narrow
 from tests.exchange.nir.settled import noise, settled
 
 LEAKY = {
@@ -206,7 +207,7 @@ def test_what_nir_itself_takes_for_wrong() -> None:
 
 def test_a_whole_network() -> None:
     """The one in ``nets/`` that has no maxima, for fewer places: neither SpikingJelly nor snnTorch wants help."""
-    known = sewdsl.load("tdbn-resnet-19", input="2x8x8")
+    known = narrow(sewdsl.load("tdbn-resnet-19", input="2x8x8"), 4)
     x = 2 * noise(known, T=3, N=1)
     model = settled(known, x).float()
     with torch.no_grad():
