@@ -42,8 +42,10 @@ def check(network: Network, dialect: str) -> None:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@pytest.mark.parametrize("surrogate", SURROGATES)
-@pytest.mark.parametrize("v_reset", RESETS)
+@pytest.mark.parametrize(
+    ("surrogate", "v_reset"),
+    [*zip(SURROGATES, cycle(RESETS)), *zip(SURROGATES, cycle(RESETS[1:] + RESETS[:1]))],
+)
 def test_one_style(dialect: str, surrogate: str, v_reset: str) -> None:
     detach = "on" if v_reset in RESETS[::2] else "off"
     arguments = f"v_reset={v_reset}, v_threshold=0.8, detach_reset={detach}, surrogate={surrogate}"
