@@ -32,18 +32,22 @@ def placed(case: Case) -> Case:
     return Case(case.spec, case.x_TN.to(device), None if case.v_N is None else case.v_N.to(device))
 
 
-@examples(15)
+@examples(10)
 @given(cases().filter(lambda case: case.x_TN.dtype != torch.float64))
 def test_kernels_do_what_the_reference_does(case: Case) -> None:
     assert_same(placed(case), 1e-6)
 
 
-@pytest.mark.parametrize("surrogate", SURROGATES)
-@pytest.mark.parametrize("v_reset", [-0.4, None])
-@pytest.mark.parametrize("detach_reset", [True, False])
+@pytest.mark.parametrize(
+    ("surrogate", "v_reset", "detach_reset"),
+    [
+        *((surrogate, -0.4, False) for surrogate in SURROGATES),
+        *(("ATan", v_reset, detach_reset) for v_reset, detach_reset in ((-0.4, True), (None, True), (None, False))),
+    ],
+)
 def test_in_single_precision(surrogate: str, v_reset: float | None, *, detach_reset: bool) -> None:
     spec = make("PLIF", surrogate, v_reset=v_reset, detach_reset=detach_reset)
-    assert_same(placed(Case(spec, current(6, 2, 3, 11, 10), current(2, 3, 11, 10, seed=1))), 1e-6)
+    assert_same(placed(Case(spec, current(5, 2, 3, 8, 8), current(2, 3, 8, 8, seed=1))), 1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # of numpy, inside the interpreter

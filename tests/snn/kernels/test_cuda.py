@@ -18,7 +18,8 @@ def test_on_triton(interpret: str) -> None:
     pytest.importorskip("triton", reason="triton is not installed")
     if interpret == "0" and not gpu.present():
         pytest.skip("there is no GPU")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/snn/kernels/on_triton.py"]
+    options = "-q", "-n", "0", "-p", "no:cacheprovider"
+    command = [sys.executable, "-m", "pytest", *options, "tests/snn/kernels/on_triton.py"]
     environment = gpu.environment(TRITON_INTERPRET=interpret)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 
 import pytest
@@ -22,8 +23,13 @@ def parse_template(name: str) -> ast.Module:
     return ast.parse((render_kernels.TEMPLATES / f"{name}.py").read_text(encoding="utf-8"))
 
 
-def cpu_texts(stored: str) -> Iterator[str]:
+@cache
+def cpu_texts(stored: str) -> tuple[str, ...]:
     """Every CPU kernel for a dtype."""
+    return tuple(_cpu_texts(stored))
+
+
+def _cpu_texts(stored: str) -> Iterator[str]:
     for bits in (1, 2, 4, 8):
         yield render_kernels.render_pack(stored, bits)
         yield render_kernels.render_unpack(stored, bits)
@@ -53,9 +59,10 @@ def lines(text: str, function: str) -> list[str]:
 def test_nothing_is_left_to_fill_in(stored: str) -> None:
     """Each name in a CPU kernel is bound there, or is a builtin, or is ``CACHE``, which the cache of kernels sets."""
     for text in cpu_texts(stored):
-        names = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
+        nodes = list(ast.walk(ast.parse(text)))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
         bound = {node.id for node in names if isinstance(node.ctx, ast.Store)} | {"CACHE"}
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 bound.add(node.name)
             elif isinstance(node, ast.arg):
