@@ -2,6 +2,7 @@
 
 import gc
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.nn.utils import parametrize
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork, lower, saved_tensors
-from sewdsl.passes import optimize_program, plan
+from sewdsl.passes import Program, optimize_program, plan
 from sewdsl.passes.plan import ExecutionContext, plan_execution
 
 BODIES = {
@@ -31,10 +32,14 @@ def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
 
 
+@cache
+def optimized(body: str, encode: str) -> Program:
+    return optimize_program(sewdsl.load(body, input="2x8x8", steps=4, neuron="PLIF", set={"encode": encode}))
+
+
 def build(body: str, encode: str = "none") -> tuple[SpikingNetwork, SpikingNetwork]:
     """A network that keeps what it needs, and one that computes again whatever can be."""
-    network = sewdsl.load(body, input="2x8x8", steps=4, neuron="PLIF", set={"encode": encode})
-    program = optimize_program(network)
+    program = optimized(body, encode)
     again = frozenset(step.gives for step in program.steps)
     return lower(program, seed=0), lower(replace(program, again=again), seed=0)
 

@@ -6,7 +6,8 @@ import copy
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -41,20 +42,20 @@ def _everything_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
 
 
-def build(level: int, *, train: bool = True, **changes: object) -> SpikingNetwork:
-    model = sewdsl.compile(
-        BODY,
-        input="2x8x8",
-        steps=3,
-        seed=0,
-        optimize=level,
-        set={"neuron": "PLIF(tau=3.0, v_threshold=0.3)", **changes},
-    )
+def build(level: int, *, train: bool = True, body: str = BODY, encode: str = "none") -> SpikingNetwork:
+    return copy.deepcopy(_built(level, body, encode)).train(train)
+
+
+@cache
+def _built(level: int, body: str, encode: str) -> SpikingNetwork:
+    """What every test takes a copy of."""
+    settings = {"neuron": "PLIF(tau=3.0, v_threshold=0.3)", "encode": encode}
+    model = sewdsl.compile(body, input="2x8x8", steps=3, seed=0, optimize=level, set=settings)
     random = torch.Generator().manual_seed(2)
     for name, weight in model.named_parameters():
         if ".bn" in f".{name}" and name.endswith("bias"):
             nn.init.uniform_(weight, 0.0, 0.6, generator=random)  # that something gets through in evaluation too
-    return model.double().train(train)
+    return model.double()
 
 
 def frames() -> Tensor:
@@ -76,19 +77,33 @@ HOOKS: dict[str, Register] = {
 }
 
 
+Seen = dict[tuple[str, str], list[Tensor]]
+
+
+def hooked(level: int, *places: tuple[str, str]) -> tuple[Seen, list[Tensor | None]]:
+    """What hooks see, by layer and kind, and the gradients of all weights."""
+    model, found = build(level), Seen()
+    for layer, kind in places:
+        HOOKS[kind](model.get_submodule(layer), found.setdefault((layer, kind), []))
+    model(frames().requires_grad_()).square().sum().backward()
+    assert all(found.values())
+    return found, [weight.grad for weight in model.parameters()]
+
+
+@cache
+def plain() -> tuple[Seen, list[Tensor | None]]:
+    """At level 0, where no layer is computed together with another one, whatever the hooks."""
+    return hooked(0, *product(LAYERS, HOOKS))
+
+
 @pytest.mark.parametrize("kind", HOOKS)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_hooks_see_the_same_at_every_level(layer: str, kind: str) -> None:
     """Whatever the layer is computed together with."""
-    found = []
-    for level in LEVELS:
-        model, seen = build(level), list[Tensor]()
-        HOOKS[kind](model.get_submodule(layer), seen)
-        model(frames().requires_grad_()).square().sum().backward()
-        assert seen
-        found.append((seen, [weight.grad for weight in model.parameters()]))
-    close(found[1], found[0])
-    close(found[2], found[0])
+    place = layer, kind
+    seen, gradients = plain()
+    for level in LEVELS[1:]:
+        close(hooked(level, place), ({place: seen[place]}, gradients))
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -388,9 +403,9 @@ def _fresh_compiler() -> Iterator[None]:
 @pytest.mark.parametrize("layer", ["bn1", "plif1", "sew_block1.add1"])
 def test_compiled_by_torch(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1 << 20)
-    model = build(1, train=False)
+    model = build(1, train=False, body="c4k3-BN-PLIF-SEW Block (c4)-FC5")
     model.get_submodule(layer).register_forward_hook(half)
-    compiled = torch.compile(model, backend="aot_eager")
+    compiled = torch.compile(model, backend="eager")
     close(compiled(frames()), model(frames()))
 
 
