@@ -14,7 +14,7 @@ from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.network import Network
 from sewdsl.passes import plan
 
-SEEDS = range(40)
+SEEDS = range(16)
 WAYS = ("level 1", "level 0", "level 2", "python", "spikingjelly")
 """The default first, which the others are compared with."""
 
