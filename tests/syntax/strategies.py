@@ -81,7 +81,8 @@ def _nested(items: st.SearchStrategy[tree.Item]) -> st.SearchStrategy[tree.Item]
 
 sequences = _sequences(_nested(_nested(calls)))
 
-keys = words.filter(lambda word: word not in KEYWORDS).map(tree.Word)
+keys = words.filter(lambda word: word not in KEYWORDS and word.isalpha() and word.islower()).map(tree.Word)
+"""An unknown key with digits or capitals, after a body, may as well be a layer before which a hyphen was lost."""
 entries = st.builds(tree.Setting, words.map(tree.Word), st.lists(plain_values, min_size=1, max_size=3).map(tuple))
 settings = st.builds(tree.Setting, keys, st.lists(plain_values, min_size=1, max_size=3).map(tuple))
 block_parameters = st.builds(tree.BlockParameter, words, st.none() | parameters | positive)
