@@ -1,5 +1,7 @@
 """Every setting of a recipe changes what it should."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
-from sewdsl.train.fit import lightning_loop
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
 from sewdsl.train.fit.loss_and_accuracy import training_loss
@@ -144,13 +145,17 @@ class TestCompile:
         return seen
 
     def test_on(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path) -> None:
-        monkeypatch.setattr(lightning_loop, "_missing", lambda **_: None)
+        monkeypatch.setenv("CXX", sys.executable)
         assert self.compiled(monkeypatch, tmp_path, small) == ["SpikingNetwork"]
 
     def test_without_a_compiler(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(lightning_loop, "_missing", lambda **_: "C++ compiler")
+        which = shutil.which
+        monkeypatch.delenv("CXX", raising=False)
+        monkeypatch.setattr(
+            shutil, "which", lambda name, *more, **options: None if "++" in name else which(name, *more, **options)
+        )
         assert self.compiled(monkeypatch, tmp_path, small) == []
         assert "note: the network is not compiled, for there is no C++ compiler here" in capsys.readouterr().err
 
