@@ -82,13 +82,15 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
     """Of every layer with weights, in order."""
     network = _in_evaluation(network)
     for node in network:
-        fan_out = node.op.fan_out(*network.inputs(node))
-        if fan_out is None:
+        sources = network.inputs(node)
+        met = [(fan, s) for fan, s in zip(node.op.fan_outs(*sources), sources, strict=True) if fan is not None]
+        if not met:
             continue
-        (source,) = network.inputs(node)
-        steps, upper = network.settings.steps if source.varies else 1, source.values.upper
-        dense, meetings = network.macs(node) * steps, fan_out.total * source.channels
-        yield LayerOperations(node, upper is None, steps, dense, meetings, upper or 1)
+        steps = network.settings.steps if any(source.varies for source in sources) else 1
+        real = any(source.values.count is None for source in sources)
+        upper = 1 if real else max(source.values.count or 1 for _, source in met)
+        meetings = sum(fan.total * source.channels for fan, source in met)
+        yield LayerOperations(node, real, steps, network.macs(node) * steps, meetings, upper)
 
 
 def _in_evaluation(network: Network) -> Network:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Join, Neuron
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Neuron
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.max_pool import MaxPool
 
@@ -67,6 +67,11 @@ def identity_chains(network: Network, belongs: Callable[[ResidualBlock], bool]) 
     yield from map(tuple, ends.values())
 
 
+def is_residual(node: Node) -> bool:
+    """Whether a node joins a branch and a shortcut; other merges have operands of equal rank."""
+    return isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
+
+
 class _Residuals:
     """The residual blocks of a network.
 
@@ -84,7 +89,7 @@ class _Residuals:
         """A block begins at the last node that every path to its join leads through: S."""
         starts = self._network.graph.dominators
         for index, node in enumerate(self._network):
-            if isinstance(node.op, Join):
+            if is_residual(node):
                 source, shortcut = starts[index], node.inputs[1]
                 yield ResidualBlock(source, index, self._activation(source, index), shortcut == source)
 

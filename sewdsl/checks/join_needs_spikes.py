@@ -14,7 +14,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     for node in network:
         if not (isinstance(node.op, Join) and node.op.spikes_only):
             continue
-        for name, signal in zip(("branch", "shortcut"), network.inputs(node), strict=True):
+        inputs = network.inputs(node)
+        for name, signal in zip(node.op.names(len(inputs)), inputs, strict=True):
             if not signal.values.binary:
                 yield Diagnostic(
                     "join-needs-spikes",

@@ -44,4 +44,4 @@ def _most(network: Network) -> int | None:
     node = network.nodes[network.output]
     while isinstance(node.op, NON_INCREASING_LAYERS):
         node = network.nodes[node.inputs[0]]
-    return node.output.values.upper
+    return node.output.values.count

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
     """Table 1: g(A, S) takes the branch A first. IAND is another function of them swapped."""
     for node in network:
-        if not isinstance(node.op, Join):
+        if not is_residual(node):
             continue
         branch, shortcut = node.inputs
         if branch != shortcut and network.graph.reaches(branch, shortcut):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sewdsl.analysis.residual_blocks import branch_end
+from sewdsl.analysis.residual_blocks import branch_end, is_residual
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules
@@ -15,7 +14,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
     if not (network.settings.zero_init and whole):
         return
     for node in network:
-        if isinstance(node.op, Join) and branch_end(network, node).norm is None:
+        if is_residual(node) and branch_end(network, node).norm is None:
             yield Diagnostic(
                 "zero-init-needs-norm",
                 Severity.ERROR,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import Override
-from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.tree import Body
 
 MAX_BODY = 160

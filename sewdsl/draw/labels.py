@@ -48,7 +48,7 @@ def value_range_text(values: Sequence[ValueRange]) -> str:
     >>> value_range_text([ValueRange(2)]), value_range_text([ValueRange(upper) for upper in (2, 3, 4, 5, 6)])
     ('0..2', '0..(2→3→…→6)')
     """
-    way = _way([key for key, _ in groupby("real" if value.upper is None else str(value.upper) for value in values)])
+    way = _way([key for key, _ in groupby("real" if value.count is None else str(value.count) for value in values)])
     return f"0..({way})" if "→" in way else f"0..{way}"
 
 

@@ -13,9 +13,9 @@ from sewdsl.draw.picture_items import (
     PictureItem,
     PictureItems,
     PictureLayer,
+    PictureMerge,
     PictureReadout,
     PictureRepeat,
-    PictureResidual,
     Wiring,
     entry_layer,
     exit_layer,
@@ -23,8 +23,9 @@ from sewdsl.draw.picture_items import (
 
 TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 """Font sizes: of a layer, of its details and of a note, of a label on an edge."""
-HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, LABEL_GAP = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0
-"""Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label."""
+HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, LABEL_GAP, BAR = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0, 14.0
+"""Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label, and
+of a bar beyond the outermost operands."""
 
 Part = TypeVar("Part", "PictureItems", "PictureItem")
 
@@ -191,11 +192,11 @@ class Measure:
 
     def _item(self, item: PictureItem) -> Extent:
         match item:
-            case PictureResidual():
-                join = self.size(item.join)[0]
-                length = LEAD + self.body(item) + self.join_gap(item)[0] + join
-                branch, shortcut = self.sequence(item.branch), self.sequence(item.shortcut)
-                return Extent(length, max(branch.near, join / 2), self.lane(item) + shortcut.far)
+            case PictureMerge():
+                length = LEAD + self.body(item) + self.merge_gap(item)[0] + self.size(item.layer)[0]
+                first, last = self.sequence(item.operands[0]), self.sequence(item.operands[-1])
+                begin, end = self.bar(item)
+                return Extent(length, max(first.near, -begin), max(self.lanes(item)[-1] + last.far, end))
             case PictureBlock() | PictureRepeat():
                 title = self.title(item)
                 length, near, far = self.sequence(title.items)
@@ -207,15 +208,31 @@ class Measure:
                 along, across = self.size(entry_layer(item))
                 return Extent(along, across / 2, across / 2)
 
-    def body(self, residual: PictureResidual) -> float:
-        """The length of the longer side."""
-        return max(self.sequence(residual.branch).length, self.sequence(residual.shortcut).length, JOIN)
+    def body(self, merge: PictureMerge) -> float:
+        """The length of the longest operand."""
+        return max(JOIN, *(self.sequence(operand).length for operand in merge.operands))
 
-    def join_gap(self, residual: PictureResidual) -> tuple[float, str]:
-        """The distance of branch and join, and the label between."""
-        return self.gap(residual.branch[-1], residual.join) if residual.branch else (GAP, "")
+    def merge_gap(self, merge: PictureMerge) -> tuple[float, str]:
+        """The distance of the first operand and what merges it, and the label between."""
+        first = merge.operands[0]
+        return self.gap(first[-1], merge.layer) if first else (GAP, "")
 
-    def lane(self, residual: PictureResidual) -> float:
-        """How far from the axis the shortcut runs."""
-        branch = max(self.sequence(residual.branch).far, self._label_reach(self.join_gap(residual)[1]), JOIN / 2)
-        return branch + LANE + self.sequence(residual.shortcut).near
+    def lanes(self, merge: PictureMerge) -> list[float]:
+        """How far from the axis each operand runs; the first does so on the axis."""
+        first, *others = merge.operands
+        lanes = [0.0]
+        room = max(self.sequence(first).far, self._label_reach(self.merge_gap(merge)[1]), JOIN / 2)
+        for operand in others:
+            extent = self.sequence(operand)
+            lanes.append(lanes[-1] + room + LANE + extent.near)
+            room = extent.far
+        return lanes
+
+    def bar(self, merge: PictureMerge) -> tuple[float, float]:
+        """Where what merges the operands begins and ends, across: a circle on the axis, or a bar below all of them."""
+        half = self.size(merge.layer)[1] / 2
+        if self._wiring.is_join(merge.layer):
+            return -half, half
+        last = self.lanes(merge)[-1]
+        middle, reach = last / 2, max(half, last / 2 + BAR)
+        return middle - reach, middle + reach

@@ -1,4 +1,4 @@
-"""A network as the items of a diagram: layers, block calls, repeats, residual blocks and edges."""
+"""A network as the items of a diagram: layers, block calls, repeats, merges and edges."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
+from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
-from sewdsl.ir.op import Join
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, LooseOperand, MergeItem, RepeatItem
 
@@ -62,15 +62,14 @@ class PictureRepeat:
 
 
 @dataclass(frozen=True)
-class PictureResidual:
-    """A join with its branch and its shortcut; an empty side is the identity."""
+class PictureMerge:
+    """A merge with its operands, side by side; an empty one is the identity."""
 
-    branch: PictureItems
-    shortcut: PictureItems
-    join: PictureLayer
+    operands: tuple[PictureItems, ...]
+    layer: PictureLayer
 
 
-PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureResidual
+PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureMerge
 PictureItems = tuple[PictureItem, ...]
 
 
@@ -82,10 +81,10 @@ def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
                 yield item
             case PictureBlock() | PictureRepeat():
                 yield from drawn_layers(item.items)
-            case PictureResidual(branch, shortcut, join):
-                yield from drawn_layers(branch)
-                yield from drawn_layers(shortcut)
-                yield join
+            case PictureMerge(operands, layer):
+                for operand in operands:
+                    yield from drawn_layers(operand)
+                yield layer
             case PictureReadout():
                 pass
 
@@ -101,8 +100,8 @@ def exit_layer(item: PictureItem) -> PictureLayer:
             return item
         case PictureBlock() | PictureRepeat():
             return exit_layer(item.items[-1])
-        case PictureResidual():
-            return item.join
+        case PictureMerge():
+            return item.layer
         case PictureReadout():
             message = "nothing follows the readout"
             raise ValueError(message)
@@ -115,8 +114,8 @@ def entry_layer(item: PictureItem) -> PictureLayer | None:
             return item
         case PictureBlock() | PictureRepeat():
             return entry_layer(item.items[0])
-        case PictureResidual(branch, shortcut, join):
-            return entry_layer((*branch, *shortcut, join)[0])
+        case PictureMerge(operands, layer):
+            return entry_layer(next((operand[0] for operand in operands if operand), layer))
         case PictureReadout():
             return None
 
@@ -139,12 +138,12 @@ class Wiring:
         return self.network.nodes[layer.nodes[0]].name
 
     def is_join(self, layer: PictureLayer) -> bool:
-        """Whether it is drawn as a circle."""
-        return isinstance(self.network.nodes[layer.nodes[0]].op, Join)
+        """Whether it is drawn as a circle: branch and shortcut meet in it."""
+        return is_residual(self.network.nodes[layer.nodes[0]])
 
     @cached_property
     def edges(self) -> tuple[tuple[PictureLayer, PictureLayer, int], ...]:
-        """(source, target, operand) of the nodes drawn; a join reads operand 0, the branch, and 1, the shortcut."""
+        """(source, target, operand) of the nodes drawn; of a join, operand 0 is the branch and 1 the shortcut."""
         nodes = self.network.nodes
         return tuple(
             (self._drawn[source], target, operand)
@@ -181,9 +180,9 @@ class Wiring:
     def changes_count(self, index: int) -> bool:
         """Whether a node gives counts beyond 0 and 1 in another range than it reads."""
         node = self.network.nodes[index]
-        upper = node.output.values.upper
+        count = node.output.values.count
         return (
-            upper is not None and upper > 1 and any(s.values != node.output.values for s in self.network.inputs(node))
+            count is not None and count > 1 and any(s.values != node.output.values for s in self.network.inputs(node))
         )
 
 
@@ -218,8 +217,7 @@ class _Folder:
                 return (PictureLayer((node,)),)
             case MergeItem(node, operands, steps):
                 prefixes = (f"{prefix}{step.key}." if step else prefix for step in steps)
-                branch, shortcut = map(self.sequence, operands, prefixes)
-                return (PictureResidual(branch, shortcut, PictureLayer((node,))),)
+                return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case BlockItem(step, items):
                 return (PictureBlock(step.label, self.sequence(items, f"{prefix}{step.key}.")),)
             case LooseOperand(step, items):
@@ -257,8 +255,8 @@ class _Folder:
                 return label, self._structure(items)
             case PictureRepeat():
                 return item.first, item.last, item.copies, self._structure(item.items)
-            case PictureResidual(branch, shortcut, join):
-                return self._structure(branch), self._structure(shortcut), self._structure_of(join)
+            case PictureMerge(operands, layer):
+                return *map(self._structure, operands), self._structure_of(layer)
             case PictureReadout(source):
                 return source
 
@@ -277,13 +275,10 @@ def _merge(items: Sequence[PictureItem]) -> PictureItem:
             return replace(item, items=_merged([other.items for other in items if isinstance(other, PictureBlock)]))
         case PictureRepeat():
             return replace(item, items=_merged([other.items for other in items if isinstance(other, PictureRepeat)]))
-        case PictureResidual():
-            others = [other for other in items if isinstance(other, PictureResidual)]
-            return PictureResidual(
-                _merged([other.branch for other in others]),
-                _merged([other.shortcut for other in others]),
-                _all([other.join for other in others]),
-            )
+        case PictureMerge():
+            others = [other for other in items if isinstance(other, PictureMerge)]
+            operands = zip(*(other.operands for other in others), strict=True)
+            return PictureMerge(tuple(map(_merged, operands)), _all([other.layer for other in others]))
         case PictureReadout():
             return item
 

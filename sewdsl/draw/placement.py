@@ -14,9 +14,9 @@ from sewdsl.draw.picture_items import (
     PictureItem,
     PictureItems,
     PictureLayer,
+    PictureMerge,
     PictureReadout,
     PictureRepeat,
-    PictureResidual,
     Wiring,
     entry_layer,
 )
@@ -76,8 +76,8 @@ class Placer:
                 return None
             case PictureBlock() | PictureRepeat():
                 return self._frame(item, at, anchor, into)
-            case PictureResidual():
-                return self._residual(item, at, anchor, into)
+            case PictureMerge():
+                return self._merge(item, at, anchor, into)
 
     def _layer(self, layer: PictureLayer, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
         (along, across), (length, width) = at, self._measure.size(layer)
@@ -110,27 +110,33 @@ class Placer:
         into.append(frame)
         return self.sequence(title.items, (begin, across), anchor, frame.elements)[0]
 
-    def _residual(self, item: PictureResidual, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+    def _merge(self, item: PictureMerge, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         if anchor is None:
             return None
         along, across = at
-        measure, name = self._measure, f"{self._wiring.name(item.join)}/fork"
+        measure, name = self._measure, self._wiring.name(item.layer)
         read = self._wiring.between(anchor.layer, entry_layer(item))
-        self._draw(anchor.via(at), name, read, arrow=False)
-        into.append(Fork(name, at))
-        fork = Anchor(name, anchor.layer, (at,))
-        body, (gap, text), (length, width) = measure.body(item), measure.join_gap(item), measure.size(item.join)
-        branch, end = self.sequence(item.branch, (along + LEAD, across), fork, into)
-        if branch and item.branch:
-            branch = branch.labelled(text, self.label_point(text, (end + gap / 2, across)))
-        lane, spare = across + measure.lane(item), body - measure.sequence(item.shortcut).length
-        side = fork.via((along, lane))
-        shortcut, _ = self.sequence(item.shortcut, (along + LEAD + spare / 2, lane), side, into)
-        join = along + LEAD + body + gap
-        if shortcut:
-            centre = join + length / 2
-            self._connect(shortcut.via((centre, lane)), item.join, (centre, across + width / 2), operand=1)
-        return self._layer(item.join, (join, across), branch, into)
+        self._draw(anchor.via(at), f"{name}/fork", read, arrow=False)
+        into.append(Fork(f"{name}/fork", at))
+        fork = Anchor(f"{name}/fork", anchor.layer, (at,))
+        body, (gap, text), length = measure.body(item), measure.merge_gap(item), measure.size(item.layer)[0]
+        first, end = self.sequence(item.operands[0], (along + LEAD, across), fork, into)
+        if first and item.operands[0]:
+            first = first.labelled(text, self.label_point(text, (end + gap / 2, across)))
+        merge = along + LEAD + body + gap
+        begin, stop = (across + side for side in measure.bar(item))
+        lanes = [across + lane for lane in measure.lanes(item)]
+        for number, (operand, lane) in enumerate(zip(item.operands[1:], lanes[1:], strict=True), start=1):
+            spare = body - measure.sequence(operand).length
+            other, _ = self.sequence(operand, (along + LEAD + spare / 2, lane), fork.via((along, lane)), into)
+            if other and self._wiring.is_join(item.layer):  # a circle is reached from the side
+                centre = merge + length / 2
+                self._connect(other.via((centre, lane)), item.layer, (centre, stop), operand=number)
+            else:
+                self._connect(other, item.layer, (merge, lane), operand=number)
+        into.append(Box(name, item.layer, (merge + length / 2, (begin + stop) / 2), length, stop - begin))
+        self._connect(first, item.layer, (merge, across))
+        return Anchor(name, item.layer, ((merge + length, across),))
 
     def _connect(self, anchor: Anchor | None, target: PictureLayer, at: Point, operand: int = 0) -> None:
         edge = anchor and (anchor.layer, target, operand)

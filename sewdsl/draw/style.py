@@ -86,7 +86,7 @@ STROKES = (SPIKES, COUNTS, REALS)
 
 def edge_style(signals: Sequence[Signal]) -> Stroke:
     """The look of an edge that carries these in its copies: that of the widest range."""
-    uppers = [signal.values.upper for signal in signals]
-    if None in uppers:
+    counts = [signal.values.count for signal in signals]
+    if None in counts:
         return REALS
-    return SPIKES if all(upper == 1 for upper in uppers) else COUNTS
+    return SPIKES if all(count == 1 for count in counts) else COUNTS

@@ -12,9 +12,9 @@ from sewdsl.draw.picture_items import (
     PictureBlock,
     PictureItems,
     PictureLayer,
+    PictureMerge,
     PictureReadout,
     PictureRepeat,
-    PictureResidual,
     Wiring,
     picture_items,
 )
@@ -77,8 +77,9 @@ class _Writer:
                     yield from self._layer(item, folds, indent)
                 case PictureReadout():
                     yield f'{indent}readout(["{_text(self._measure.readout)}"]):::terminal'
-                case PictureResidual(branch, shortcut, join):
-                    yield from self._sequence((*branch, *shortcut, join), folds, indent)
+                case PictureMerge(operands, layer):
+                    for operand in (*operands, (layer,)):
+                        yield from self._sequence(operand, folds, indent)
                 case PictureBlock() | PictureRepeat():
                     inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
                     title, name = self._measure.title(item), f"f{len(self._frames) + 1}"
@@ -125,9 +126,9 @@ class _Writer:
 
 
 def _forks(items: PictureItems) -> bool:
-    """Whether both sides of a join read what comes into a sequence."""
+    """Whether the operands of a merge read what comes into a sequence."""
     match items[0]:
-        case PictureResidual():
+        case PictureMerge():
             return True
         case PictureBlock(items=inner) | PictureRepeat(items=inner):
             return _forks(inner)

@@ -22,7 +22,7 @@ from sewdsl.syntax.tree import (
     Call,
     Claim,
     Expect,
-    JoinOf,
+    MergeOf,
     Repeat,
     Section,
     Setting,
@@ -55,9 +55,9 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
     match node:
         case Call():
             return _of_call(view, node)
-        case Repeat() | JoinOf():
+        case Repeat() | MergeOf():
             found = summarize_item(view, node)
-            text = _kind(node.name.plain or "") if isinstance(node, JoinOf) else ""
+            text = _kind(node.name.plain or "") if isinstance(node, MergeOf) else ""
             return Hover("\n\n".join(filter(None, (found, text))), node.span) if found or text else None
         case Argument(name=str(name)) if offset <= node.span.start + len(name):
             return _of_argument(view, name, outer, node.span.part(0, len(name)))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sewdsl.editing.cursor import child_nodes
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.ir.signal import Signal
-from sewdsl.syntax.tree import Body, Call, Item, JoinOf, Repeat, SyntaxNode
+from sewdsl.syntax.tree import Body, Call, Item, MergeOf, Repeat, SyntaxNode
 
 MAX_SHAPES = 4
 """Different shapes of one item that are listed, the last among them."""
@@ -100,7 +100,7 @@ def _calls(node: SyntaxNode) -> Iterator[Call]:
     for child in child_nodes(node):
         if isinstance(child, Call):
             yield child
-        elif not isinstance(node, JoinOf | Repeat) or child is not getattr(node, "name", None):
+        elif not isinstance(node, MergeOf | Repeat) or child is not getattr(node, "name", None):
             yield from _calls(child)
 
 

@@ -14,7 +14,6 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.elaborate.values import ValueReader
-from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
@@ -22,6 +21,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
@@ -62,6 +62,7 @@ class BlockCalls:
         self._default, self._reporter = default, reporter
         self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
         self._scopes: dict[tuple[tuple[str, int], ...], int] = {}
+        self._neurons: list[Activation | None] = []
 
     def frame(self, key: str, outer: CallFrame, binding: Binding, nearest: Activation | None) -> CallFrame:
         """The frame of a block's expression.
@@ -84,7 +85,14 @@ class BlockCalls:
         )
 
     def binding(  # noqa: PLR0913 -- a call, what surrounds it, and where the work is counted
-        self, call: Call, key: str, definition: BlockDefinition, outer: CallFrame, before: Signal | None, budget: Budget
+        self,
+        call: Call,
+        key: str,
+        definition: BlockDefinition,
+        outer: CallFrame,
+        nearest: Activation | None,
+        before: Signal | None,
+        budget: Budget,
     ) -> Binding | None:
         """What a call says of the inside of its block; worked out once for the same surroundings.
 
@@ -93,6 +101,7 @@ class BlockCalls:
             key: The block's name without white space.
             definition: The block.
             outer: The frame of the call.
+            nearest: The activation nearest before it.
             before: What flows into the block; None where that is broken.
             budget: Where the work is counted.
 
@@ -109,11 +118,13 @@ class BlockCalls:
             message, hint = f"the block calls itself: {chain}", "nothing would end it"
             raise self._reporter.refuse("recursive-block", message, call.span, help=hint, path=path)
         channels = before.channels if before is not None else None
-        surroundings = (id(call), outer.scope, id(outer.stated), id(outer.join), channels)
+        neuron = outer.neuron or nearest
+        surroundings = (id(call), outer.scope, id(outer.stated), id(outer.join), id(neuron), channels)
         if surroundings not in self._bindings:
             budget.spend(CALL + (call.span.end - call.span.start) // CHARACTERS + len(definition.parameters))
             self._bindings[surroundings] = "problem"
-            self._bindings[surroundings] = self._binding(call, definition, outer, before)
+            self._neurons.append(neuron)  # so that its id is not given to another
+            self._bindings[surroundings] = self._binding(call, definition, replace(outer, neuron=neuron), before)
         found = self._bindings[surroundings]
         if found == "problem":
             raise InvalidText
@@ -195,7 +206,7 @@ class BlockCalls:
     def _split(
         self, argument: Argument, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
     ) -> Iterator[tuple[str, GivenArgument]]:
-        value, reader = argument.value, ValueReader(self._reporter, path, outer.parameters)
+        value, reader = argument.value, ValueReader(self._reporter, path, outer.parameters, outer.neuron)
         try:
             if isinstance(value, Interpolation):
                 yield argument.name or "", GivenArgument(reader.evaluate(value.formula), argument.span)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.ops import catalogue
+from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.tree import BlockDefinition, BlockParameter, Number, Parameter
 
 INPUT_CHANNELS_DEFAULT = "in"

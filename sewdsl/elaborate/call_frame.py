@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sewdsl.ir.node import PathStep
-from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join
 from sewdsl.source import Span
 
 
@@ -57,15 +57,20 @@ class CallFrame:
                 self.taken.add(name)
                 return name
 
-    def sides(self) -> tuple[str, str]:
-        """Names for branch and shortcut of a join; only the first join of a sequence does without a number."""
+    def operands(self, names: Sequence[str]) -> list[PathStep]:
+        """The steps into the operands of a merge; the first merge of a sequence with such operands has no number."""
         while True:
-            self.ordinals["join"] += 1
-            number = self.ordinals["join"]
-            names = [f"{side}{number if number > 1 else ''}" for side in ("branch", "shortcut")]
-            if not self.taken.intersection(names):
-                self.taken.update(names)
-                return names[0], names[1]
+            self.ordinals[names[0]] += 1
+            number = self.ordinals[names[0]]
+            keys = [f"{name}{'_' * name[-1].isdigit()}{number}" if number > 1 else name for name in names]
+            if not self.taken.intersection(keys):
+                self.taken.update(keys)
+                return [
+                    PathStep("branch" if place == 0 else "shortcut", name, key)
+                    if tuple(names) == JOIN_OPERANDS
+                    else PathStep("operand", name, key, place + 1, len(names))
+                    for place, (name, key) in enumerate(zip(names, keys, strict=True))
+                ]
 
     def node_name(self, key: str) -> str:
         """The unique name of a new node with this key: ``repeat1.3.sew_block1.branch.conv2``."""

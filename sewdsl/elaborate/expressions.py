@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sewdsl.diagnostics import Diagnostic
+from sewdsl.elaborate.arguments import validate_arguments
 from sewdsl.elaborate.block_calls import BlockCalls
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
-from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
-from sewdsl.ir.op import Activation, Join, Op, ShapeMismatch
+from sewdsl.ir.op import Activation, Merge, Op, ShapeMismatch
 from sewdsl.ops import find
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
-from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, JoinOf, Name, Number, Repeat, Sequence
+from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
+from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, MergeOf, Number, Repeat, Sequence
 
 Place = int | None
 """Index of the node whose output flows on; None after something broken."""
@@ -72,8 +73,8 @@ class Walker:
         match item:
             case Repeat():
                 return self._repeat(item, at, frame)
-            case JoinOf():
-                return self._join(item, at, frame)
+            case MergeOf():
+                return self._merge(item, at, frame)
             case Call():
                 return self._call(item, at, frame)
 
@@ -119,63 +120,88 @@ class Walker:
             raise ExpansionLimitExceeded
         return copies
 
-    # --- joins ---------------------------------------------------------------------------------------------
+    # --- merges --------------------------------------------------------------------------------------------
 
-    def _join(self, item: JoinOf, at: Place, frame: CallFrame) -> Place:
-        op = self._join_op(item.name, frame)
-        one, other = frame.sides()
+    def _merge(self, item: MergeOf, at: Place, frame: CallFrame) -> Place:
+        op = self._merge_op(item, frame)
+        count = len(item.operands)
+        places: list[Place] = []
         begin = len(self._builder.nodes)
-        branch = self.sequence(item.branch, at, frame.inside(PathStep("branch", "branch", one)))
-        shortcut = self._shortcut(
-            item.shortcut, at, branch, begin, frame.inside(PathStep("shortcut", "shortcut", other))
-        )
-        if op is None or branch is None or shortcut is None:
+        for operand, step in zip(item.operands, frame.operands((op or Merge).names(count)), strict=True):
+            inside = frame.inside(step)
+            if isinstance(operand, Alternative):
+                places.append(self._alternative(operand, at, op, places[0], begin, inside))
+            else:
+                places.append(self.sequence(operand, at, inside))
+        inputs = tuple(place for place in places if place is not None)
+        if op is None or len(inputs) < count:
             return None
-        return self._add(op, (branch, shortcut), item.span, item.name.span.text, frame)
+        return self._add(op, inputs, item.span, item.name.span.text, frame)
 
-    def _join_op(self, name: Name, frame: CallFrame) -> Join | None:
+    def _merge_op(self, item: MergeOf, frame: CallFrame) -> Merge | None:
+        """What a merge computes; None where that is not known, or it takes another number of operands."""
+        name, path = item.name, frame.where(item.name.span.text)
         text = name.plain or name.span.text
-        if text == OWN_JOIN:
-            return frame.join
         kind = find(text)
-        if kind is not None and issubclass(kind, Join):
-            return kind()
-        joins = [known for known, k in CATALOGUE.items() if issubclass(k, Join)]
-        self._reporter.report(
-            "wrong-kind" if kind is not None else "unknown-name",
-            f"'{name.span.text}' is not a join",
-            name.span,
-            path=frame.where(name.span.text),
-            **advice(text, [*joins, OWN_JOIN], name.span, f"joins: {', '.join([*joins, OWN_JOIN])}"),
-        )
-        return None
+        op: Merge | None = None
+        if text == OWN_JOIN:
+            if item.arguments:
+                message, hint = f"'{OWN_JOIN}' takes no arguments", f"write {OWN_JOIN}[ … ]"
+                self._reporter.report("unknown-argument", message, name.span, help=hint, path=path)
+            op = frame.join
+        elif kind is not None and issubclass(kind, Merge):
+            call = Call(name, item.arguments, span=name.span)
+            try:
+                given = self._calls.reader(path, frame).read_arguments(call)
+            except InvalidText:
+                return None
+            made = self._reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, name.span, path))
+            op = made if isinstance(made, Merge) else None
+        else:
+            merges = [known for known, other in CATALOGUE.items() if issubclass(other, Merge)]
+            self._reporter.report(
+                "wrong-kind" if kind is not None else "unknown-name",
+                f"'{name.span.text}' is not a merge",
+                name.span,
+                path=path,
+                **advice(text, [*merges, OWN_JOIN], name.span, f"merges: {', '.join([*merges, OWN_JOIN])}"),
+            )
+        most = op.most_operands() if op is not None else None
+        if op is not None and most is not None and len(item.operands) != most:
+            self._reporter.report(
+                "operand-count",
+                f"'{name.span.text}' takes {most} operands, not {len(item.operands)}",
+                item.span,
+                help=f"write {name.span.text}[ {' | '.join(op.names(most))} ]",
+                path=path,
+            )
+            return None
+        return op
 
-    def _shortcut(
-        self, shortcut: Sequence | Alternative, at: Place, branch: Place, begin: int, frame: CallFrame
+    def _alternative(  # noqa: PLR0913 -- what, where, and what it is to go with
+        self, operand: Alternative, at: Place, op: Merge | None, first: Place, begin: int, frame: CallFrame
     ) -> Place:
-        """The shortcut's place; of two, the first if it fits the branch, whose nodes begin at an index."""
-        if isinstance(shortcut, Sequence):
-            return self.sequence(shortcut, at, frame)
-        if branch is None or at is None:
-            self.sequence(shortcut.second, None, frame)
+        """Of two, the place of the one that goes with the first operand, whose nodes begin at an index."""
+        if first is None or at is None or op is None:
+            self.sequence(operand.second, None, frame)
             return None
         mark, said, nearest = self._builder.mark(), len(self._reporter.found), self._nearest
-        place = self.sequence(shortcut.first, at, replace(frame, ordinals=Counter(), taken=set()))
+        place = self.sequence(operand.first, at, replace(frame, ordinals=Counter(), taken=set()))
         fresh = self._reporter.found[said:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return None  # it is not that it does not fit: something is wrong with it
-        if place is not None and self._fits(place, branch, begin, mark.nodes):
+        if place is not None and self._fits(op, first, place, begin, mark.nodes):
             return place
         self._reporter.take_back(said)
         self._builder.cut(mark)
         self._nearest = nearest
-        return self.sequence(shortcut.second, at, frame)
+        return self.sequence(operand.second, at, frame)
 
-    def _fits(self, place: int, branch: int, begin: int, mark: int) -> bool:
-        """Whether a shortcut has the shape of the branch, and strides if the branch does."""
+    def _fits(self, op: Merge, first: int, place: int, begin: int, mark: int) -> bool:
+        """Whether an operand goes with the first one, and strides if that does."""
         nodes = self._builder.nodes
         strides = [any(node.op.strided for node in part) for part in (nodes[begin:mark], nodes[mark:])]
-        return nodes[place].output.shape == nodes[branch].output.shape and strides[0] == strides[1]
+        return op.fits(nodes[first].output, nodes[place].output) and strides[0] == strides[1]
 
     # --- calls ---------------------------------------------------------------------------------------------
 
@@ -193,7 +219,7 @@ class Walker:
         if plain is not None and plain in self._vocabulary.blocks:
             return self._block(call, plain, at, frame)
         op = self._op(call, frame)
-        if isinstance(op, Activation):
+        if isinstance(op, Activation) and not (plain == OWN_NEURON and call.arguments):
             self._nearest = op  # after something broken too: what 'SN' means is known all the same
         if op is None or at is None:
             return None
@@ -238,7 +264,7 @@ class Walker:
             self._reporter.report("nesting-too-deep", message, call.span, help=hint, path=path)
             raise ExpansionLimitExceeded
         try:
-            binding = self._blocks.binding(call, key, definition, frame, before, self._budget)
+            binding = self._blocks.binding(call, key, definition, frame, self._nearest, before, self._budget)
         except InvalidText:
             return None
         if binding is None:
@@ -271,7 +297,8 @@ class Walker:
     def _misfit(self, misfit: ShapeMismatch, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> None:
         copy = next((step for step in reversed(frame.path) if step.kind == "repeat"), None)
         signal = self._builder.signal(inputs[0])
-        label = f"input is [{', '.join(map(str, signal.shape))}]" if len(inputs) == 1 else "branch and shortcut differ"
+        one = f"input is [{', '.join(map(str, signal.shape))}]"
+        label = one if len(inputs) == 1 else "branch and shortcut differ" if len(inputs) == 2 else "operands differ"  # noqa: PLR2004
         help_text = misfit.help
         if copy is not None and copy.copy > 1 and misfit.code == "spatial-size-exhausted":
             lasts = copy.copy - 1
@@ -298,7 +325,7 @@ class Walker:
 class NodeCounter:
     """Counts by multiplying; each block is counted once.
 
-    What depends on a block's arguments counts once too, and of two shortcuts the smaller, so that the result is a
+    What depends on a block's arguments counts once too, and of two alternatives the smaller, so that the result is a
     lower bound; the elaborator keeps a second count while it expands.
     """
 
@@ -315,13 +342,17 @@ class NodeCounter:
             case Repeat(body=body, count=count):
                 times = count.value if isinstance(count, Number) else 1
                 return int(times) * self.sequence(body)
-            case JoinOf(branch=branch, shortcut=shortcut):
-                ways = (shortcut.first, shortcut.second) if isinstance(shortcut, Alternative) else (shortcut,)
-                return 1 + self.sequence(branch) + min(map(self.sequence, ways))
+            case MergeOf(operands=operands):
+                return 1 + sum(map(self._operand, operands))
             case Call(name=name) if name.plain == IDENTITY:
                 return 0
             case Call(name=name):
                 return self._block(name.plain or OWN_JOIN)
+
+    def _operand(self, operand: Sequence | Alternative) -> int:
+        if isinstance(operand, Alternative):
+            return min(self.sequence(operand.first), self.sequence(operand.second))
+        return self.sequence(operand)
 
     def _block(self, key: str) -> int:
         if key not in self._blocks:

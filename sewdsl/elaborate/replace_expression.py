@@ -13,7 +13,7 @@ from sewdsl.limits import Limits
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.parser import parse_compact, parse_excerpt
-from sewdsl.syntax.tree import Alternative, Argument, Body, Call, JoinOf, Repeat, Sequence, Value
+from sewdsl.syntax.tree import Alternative, Argument, Body, Call, MergeOf, Repeat, Sequence, Value
 
 
 def replace_body(assembly: Assembly, place: Span, limits: Limits) -> Reported[Assembly]:
@@ -115,7 +115,10 @@ def _calls(node: Any) -> Iterator[str]:
                 yield from _calls(item)
         case Repeat(body=body):
             yield from _calls(body)
-        case JoinOf(branch=first, shortcut=second) | Alternative(first=first, second=second):
+        case MergeOf(operands=operands):
+            for operand in operands:
+                yield from _calls(operand)
+        case Alternative(first=first, second=second):
             yield from _calls(first)
             yield from _calls(second)
 
@@ -129,8 +132,8 @@ def _swapped(node: Any, old: str, new: Call) -> Any:
             return replace(node, items=tuple(_swapped(item, old, new) for item in items))
         case Repeat(body=body):
             return replace(node, body=_swapped(body, old, new))
-        case JoinOf(branch=branch, shortcut=shortcut):
-            return replace(node, branch=_swapped(branch, old, new), shortcut=_swapped(shortcut, old, new))
+        case MergeOf(operands=operands):
+            return replace(node, operands=tuple(_swapped(operand, old, new) for operand in operands))
         case Alternative(first=first, second=second):
             return replace(node, first=_swapped(first, old, new), second=_swapped(second, old, new))
         case _:

@@ -10,11 +10,12 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import FilledName, fill_name
 from sewdsl.elaborate.suggestions import rename
 from sewdsl.elaborate.values import ValueReader
-from sewdsl.elaborate.vocabulary import OWN_NEURON, Vocabulary, check_unknown
+from sewdsl.elaborate.vocabulary import Vocabulary, check_unknown
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Op
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import OWN_NEURON
 from sewdsl.syntax.tree import Call
 
 
@@ -92,15 +93,10 @@ class CallResolver:
                 path=path,
             )
             return None
-        if not call.arguments:
-            return neuron
         try:
-            named = self.reader(path, frame).read_arguments(call)
+            return self.reader(path, frame).change_neuron(neuron, call)
         except InvalidText:
             return None
-        given = {**{name: GivenArgument(value, call.span) for name, value in neuron}, **named}
-        made = self.reporter.take(validate_arguments(type(neuron), f"'{neuron.kind}'", given, call.span, path))
-        return made if isinstance(made, Op) else None
 
     def _compact(
         self, kind: type[Kind], name: FilledName, start: int, path: tuple[str, ...]

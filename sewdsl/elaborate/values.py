@@ -9,8 +9,10 @@ from typing import Any
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Activation
 from sewdsl.ops import catalogue, find
 from sewdsl.reporter import InvalidText, Reporter
+from sewdsl.syntax.lexicon import OWN_NEURON
 from sewdsl.syntax.tree import Arithmetic, Call, Formula, Interpolation, Number, Parameter, Quantity, Size, Text, Value
 
 MAX_FORMULA_VALUE = 999_999_999
@@ -27,11 +29,13 @@ class ValueReader:
         reporter: Gets what is wrong.
         path: The way to the place.
         parameters: The values of the enclosing block's parameters, for ``$(…)``; none outside of blocks.
+        neuron: What ``SN`` means here, for ``SN=SN(detach_reset=on)``; None: nothing.
     """
 
     reporter: Reporter
     path: tuple[str, ...] = ()
     parameters: Mapping[str, int] = field(default_factory=dict)
+    neuron: Activation | None = None
 
     def read(self, value: Value) -> Any:
         """A number, string, tuple of lengths, None, bool, kind, or else the word itself.
@@ -56,6 +60,8 @@ class ValueReader:
         word = "".join(call.span.text.split()) if call.name.plain is None else call.name.plain
         if not call.called and not call.arguments and word in _WORDS:
             return _WORDS[word]
+        if word == OWN_NEURON and self.neuron is not None:
+            return self.change_neuron(self.neuron, call)
         if find(word):
             return self.instantiate(call)
         if not call.called:
@@ -74,6 +80,20 @@ class ValueReader:
         kind = catalogue()[call.name.plain or ""]
         given = self.read_arguments(call)
         made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, self.path))
+        if made is None:
+            raise InvalidText
+        return made
+
+    def change_neuron(self, neuron: Activation, call: Call) -> Activation:
+        """What ``SN(v_threshold=0.5)`` means: the neuron with other arguments.
+
+        Raises:
+            InvalidText: an argument is wrong.
+        """
+        if not call.arguments:
+            return neuron
+        given = {name: GivenArgument(value, call.span) for name, value in neuron} | self.read_arguments(call)
+        made = self.reporter.take(validate_arguments(type(neuron), f"'{neuron.kind}'", given, call.span, self.path))
         if made is None:
             raise InvalidText
         return made

@@ -15,14 +15,13 @@ from sewdsl.elaborate.name_suggestions import Meanings, NameSuggestion
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.op import Activation, Join, Layer
+from sewdsl.ir.op import Activation, Layer, Merge
 from sewdsl.ops import catalogue, plugins
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import IDENTITY, OWN_NEURON
 from sewdsl.syntax.tree import BlockDefinition
 from sewdsl.syntax.word_parts import LETTERED
 
-IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
-"""Names that the language itself gives a meaning."""
 MAX_SPLIT = 100_000
 """Parts of unknown names of which it is asked, in one text, whether they are whole names."""
 
@@ -148,7 +147,8 @@ def _other_form(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...])
     if not name.gaps:
         return None
     first, last = name.gaps[0], name.gaps[-1]
-    if name.text[:first] == IDENTITY and path[-2:-1] == ("shortcut",):
+    where = path[-2] if len(path) > 1 else ""
+    if name.text[:first] == IDENTITY and re.fullmatch(r"shortcut|operand([2-9]|1[0-9]+)", where):
         return _write(f"{IDENTITY} or {name.at(first, len(name.text)).text}")
     if name.text[:last] in vocabulary.blocks and re.fullmatch(LETTERED, name.text[last:]):
         return _write(f"{name.at(0, last).text} ({name.at(last, len(name.text)).text})")
@@ -195,6 +195,6 @@ def _article(word: str) -> str:
 
 
 def _place(kind: type[Kind]) -> str:
-    if issubclass(kind, Join):
-        return f"write {kind.kind}[ branch | shortcut ]"
+    if issubclass(kind, Merge):
+        return f"write {kind.kind}[ {' | '.join(kind.names(2))} ]"
     return "it can only be a value, e.g. LIF(surrogate=ATan)" if kind.key != "input" else "remove it"

@@ -15,16 +15,17 @@ class PathStep:
     """One step of the way to a node.
 
     Attributes:
-        kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join).
-        label: ``SEW Block`` for a block, else the kind.
+        kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join of
+            two), ``operand`` (of any other merge).
+        label: ``SEW Block`` for a block, the name of an operand, else the kind.
         key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
-        copy: Which copy, from 1, of a repeat.
-        copies: How many copies.
+        copy: Which copy of a repeat, or operand of a merge, from 1.
+        copies: How many there are.
         arguments: The values of a block's parameters, ``c128s2``.
         line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
     """
 
-    kind: Literal["repeat", "block", "branch", "shortcut"]
+    kind: Literal["repeat", "block", "branch", "shortcut", "operand"]
     label: str
     key: str
     copy: int = 0

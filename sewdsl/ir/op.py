@@ -1,4 +1,4 @@
-"""What a node of a network does: the interface of layers, activations, neurons and joins, and of surrogates.
+"""What a node of a network does: the interface of layers, activations, neurons and merges, and of surrogates.
 
 Nothing here needs torch: ``build`` is handed the runtime it builds from.
 """
@@ -6,6 +6,7 @@ Nothing here needs torch: ``build`` is handed the runtime it builds from.
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import reduce
 from math import exp
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, final
 
@@ -116,6 +117,10 @@ class Op(Kind):
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What its module keeps for its gradient; unless an op knows better, all that it reads."""
         return SavedForBackward(tuple(range(len(inputs))))
+
+    def fan_outs(self, *inputs: Signal) -> tuple[FanOut | None, ...]:
+        """The same for each input; None: its values are not counted."""
+        return (self.fan_out(*inputs),) if len(inputs) == 1 else (None,) * len(inputs)
 
     @property
     def strided(self) -> bool:
@@ -244,16 +249,63 @@ class LinearNeuron(Neuron):
         return decay * v + gain * x + drift
 
 
-class Join(Op):
+class Merge(Op):
+    """Makes one value of several operands, which all begin at one value: ``CAT[ a | b | c ]``.
+
+    Attributes:
+        operand_names: What the operands are called, if there are always as many; empty: two or more, by number.
+    """
+
+    operand_names: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def most_operands(cls) -> int | None:
+        """How many operands it takes; None: two or more."""
+        return len(cls.operand_names) or None
+
+    @classmethod
+    def names(cls, count: int) -> tuple[str, ...]:
+        """What its operands are called, in text about them and in the names of the nodes in them."""
+        return cls.operand_names or tuple(f"operand{number}" for number in range(1, count + 1))
+
+    def fits(self, first: Signal, other: Signal) -> bool:
+        """Whether an operand goes with the first one: of ``id or X``, id is taken where it does."""
+        return first.shape == other.shape
+
+
+def common_shape(kind: str, *inputs: Signal) -> tuple[int, ...]:
+    """The shape that all operands of a merge have.
+
+    Raises:
+        ShapeMismatch: one has another.
+    """
+    first = inputs[0]
+    for number, other in enumerate(inputs[1:], start=2):
+        if other.shape != first.shape:
+            raise ShapeMismatch(
+                "join-shape-mismatch",
+                f"operand 1 of {kind} gives [{first.size}] but operand {number} gives [{other.size}]",
+                "make all equal: the same width and stride, or 'id or' a projection",
+            )
+    return first.shape
+
+
+JOIN_OPERANDS = ("branch", "shortcut")
+"""The operands of a join of two."""
+
+
+class Join(Merge):
     """An element-wise function g of a branch A and an identity S (Eq. 9, Table 1).
 
     Attributes:
         neutral_branch: The constant branch that makes it an identity: combine(neutral, s) == s.
         spikes_only: Whether both operands must be binary.
+        associative: Whether g(g(a, b), c) = g(a, g(b, c)); it then takes three operands and more.
     """
 
     neutral_branch: ClassVar[int]
     spikes_only: ClassVar[bool] = False
+    associative: ClassVar[bool] = False
 
     @abstractmethod
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
@@ -263,19 +315,30 @@ class Join(Op):
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
         """The range of g(A, S) from the ranges of A and S."""
 
+    @classmethod
+    def most_operands(cls) -> int | None:
+        """Two, branch and shortcut, or as many as there are."""
+        return None if cls.associative else len(JOIN_OPERANDS)
+
+    @classmethod
+    def names(cls, count: int) -> tuple[str, ...]:
+        """``branch`` and ``shortcut``, if there are two."""
+        return JOIN_OPERANDS if count == len(JOIN_OPERANDS) else super().names(count)
+
     @final
     def infer(self, *inputs: Signal) -> Signal:
         """The common shape; the range that the join states."""
-        branch, identity = inputs
-        if branch.shape != identity.shape:
+        branch, identity, *more = inputs
+        if branch.shape != identity.shape and not more:
             raise ShapeMismatch(
                 "join-shape-mismatch",
                 f"the branch gives [{branch.size}] but the shortcut gives [{identity.size}]",
                 "make both equal: the same width and stride, or 'id or' a projection as shortcut",
             )
-        return Signal(branch.shape, self.values(branch.values, identity.values), branch.varies or identity.varies)
+        shape = common_shape(self.kind, *inputs)
+        return Signal(shape, reduce(self.values, (signal.values for signal in inputs)), any(s.varies for s in inputs))
 
     @final
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
-        """The runtime's module around ``combine``."""
-        return runtime.Join(self)
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """The runtime's module around ``combine``; more than two are joined one after the other."""
+        return runtime.Join(self) if len(inputs) == len(JOIN_OPERANDS) else runtime.JoinOfMany(self)

@@ -88,7 +88,7 @@ class LooseOperand:
     """Items on the path of a merge's operand that no merge follows: only networks that were changed by hand have them.
 
     Attributes:
-        step: ``branch`` or ``shortcut``.
+        step: ``branch``, ``shortcut`` or ``operand``.
         items: The items.
     """
 
@@ -140,8 +140,8 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
         if step is None:
             index = group[0]
             if len(nodes[index].inputs) > 1:
-                by_kind = {operand.step.kind: operand for operand in operands}
-                found = (by_kind.get("branch"), by_kind.get("shortcut"))
+                by_place = {_operand_place(operand.step): operand for operand in operands}
+                found = [by_place.get(place) for place in range(len(nodes[index].inputs))]
                 sequences = tuple(operand.items if operand else () for operand in found)
                 items.append(MergeItem(index, sequences, tuple(operand.step if operand else None for operand in found)))
             else:
@@ -157,6 +157,11 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             operands.append(LooseOperand(step, inside))
     end_repeat()
     return (*items, *operands)
+
+
+def _operand_place(step: PathStep) -> int:
+    """Which operand of its merge a step leads into, from 0."""
+    return step.copy - 1 if step.kind == "operand" else int(step.kind == "shortcut")
 
 
 def _group_by_step(

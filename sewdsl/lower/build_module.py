@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sewdsl.analysis.residual_blocks import branch_end
+from sewdsl.analysis.residual_blocks import branch_end, is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
@@ -98,7 +98,7 @@ def initialise(network: Network, model: nn.Module) -> None:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     if network.settings.zero_init:
         for node in network.nodes:
-            if isinstance(node.op, Join):
+            if isinstance(node.op, Join) and is_residual(node):
                 _make_identity(network, model, node, node.op)
 
 

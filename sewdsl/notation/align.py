@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from sewdsl.ir.op import Activation
-from sewdsl.notation.item_text import BlockText, JoinText, LayerText, RepeatText, TextItem, TextItems
+from sewdsl.notation.item_text import BlockText, LayerText, MergeText, RepeatText, TextItem, TextItems
 
 Way = tuple[str | int, ...]
 
@@ -35,18 +35,18 @@ class Part:
 
     Attributes:
         item: A layer, a join, or a call.
-        sides: The parts of a join's branch and shortcut; of what a call represents.
+        sides: The parts of a merge's operands; of what a call represents.
         place: Where it is.
     """
 
-    item: LayerText | JoinText | BlockText
+    item: LayerText | MergeText | BlockText
     sides: tuple[tuple[Part, ...], ...]
     place: ItemPosition
 
     @property
     def node(self) -> int:
         """Its node; for a call, the first that it makes."""
-        return self.item.node if isinstance(self.item, LayerText | JoinText) else self.sides[0][0].node
+        return self.item.node if isinstance(self.item, LayerText | MergeText) else self.sides[0][0].node
 
 
 Parts = tuple[Part, ...]
@@ -57,7 +57,7 @@ def unroll_parts(folded: TextItems, words: Callable[[int], str], place: ItemPosi
 
     Args:
         folded: A sequence with repeats and calls.
-        words: The text of a node, to be compared; of a join, its name.
+        words: The text of a node, to be compared; of a merge, what precedes its operands.
         place: Where the sequence is.
     """
     around = place or ItemPosition()
@@ -68,11 +68,12 @@ def _parts(item: TextItem, words: Callable[[int], str], place: ItemPosition) -> 
     match item:
         case LayerText(node=node):
             yield Part(replace(item, text=words(node)), (), place)
-        case JoinText(node=node):
-            branch = unroll_parts(item.branch, words, place.inside("branch"))
-            shortcut = unroll_parts(item.shortcut, words, place.inside("shortcut"))
-            said = replace(item, name=words(node), branch=_items(branch), shortcut=_items(shortcut))
-            yield Part(said, (branch, shortcut), place)
+        case MergeText(node=node):
+            sides = tuple(
+                unroll_parts(operand, words, place.inside(name))
+                for name, operand in zip(item.names, item.operands, strict=True)
+            )
+            yield Part(replace(item, name=words(node), operands=tuple(map(_items, sides))), sides, place)
         case BlockText():
             inner = unroll_parts(item.items, words, place.inside("block"))
             yield Part(replace(item, items=_items(inner)), (inner,), place)
@@ -227,15 +228,17 @@ class Alignment:
                     differing = len([name for name, value in before if getattr(after, name) != value])
                     return ARGUMENTS + SOME * differing / len(type(before).model_fields)
                 return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
-            case JoinText(name=before), JoinText(name=after):
+            case MergeText(name=before), MergeText(name=after):
                 if self._spare < 0:
                     return abs(self._size(one) - self._size(other)) + JOIN
+                if len(one.sides) != len(other.sides):
+                    return NEVER
                 sides = sum(self._total(*both) for both in zip(one.sides, other.sides, strict=True))
                 return sides + JOIN * (before != after)
             case BlockText(), BlockText():
                 kind = ARGUMENTS if one.item.title == other.item.title else KIND
                 return kind + SOME * (one.item.arguments != other.item.arguments)
-            case (BlockText(), JoinText()) | (JoinText(), BlockText()):
+            case (BlockText(), MergeText()) | (MergeText(), BlockText()):
                 if self._spare < 0:
                     return NEVER
                 return self._total(call_body(one), call_body(other))
@@ -259,12 +262,12 @@ class Alignment:
         return known[1]
 
 
-def _said(item: LayerText | JoinText | BlockText) -> str:
+def _said(item: LayerText | MergeText | BlockText) -> str:
     """What is compared of an item, apart from what is inside; what a call is named is not."""
     match item:
         case LayerText(text=text):
             return text
-        case JoinText(name=name):
+        case MergeText(name=name):
             return name
         case BlockText():
             return ""

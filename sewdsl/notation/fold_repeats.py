@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from operator import eq
 
 from sewdsl.ir.op import Activation
-from sewdsl.notation.item_text import BlockText, JoinText, LayerText, RepeatText, TextItem, TextItems, item_text
+from sewdsl.notation.item_text import BlockText, LayerText, MergeText, RepeatText, TextItem, TextItems, item_text
 from sewdsl.ops.layers.batch_norm import BatchNorm
 
 SHORTEST, WORK = 256, 4_000_000
@@ -56,10 +56,10 @@ class _Folding:
 
     def sequence(self, items: TextItems) -> TextItems:
         """Folds joins first, since they are items of what is around them."""
-        return self._row([self._inside(item) if isinstance(item, JoinText) else item for item in items])
+        return self._row([self._inside(item) if isinstance(item, MergeText) else item for item in items])
 
-    def _inside(self, join: JoinText) -> JoinText:
-        return replace(join, branch=self.sequence(join.branch), shortcut=self.sequence(join.shortcut))
+    def _inside(self, join: MergeText) -> MergeText:
+        return join.with_operands(self.sequence)
 
     def _row(self, row: Sequence[TextItem]) -> TextItems:
         """Chooses among the savings; those that overlap with a better one make do with what it leaves."""

@@ -1,4 +1,4 @@
-"""A network as items that the language can write: layers, joins, block calls and repeats.
+"""A network as items that the language can write: layers, merges, block calls and repeats.
 
 TextItems are equal if their text is equal, so that copies of a sequence are equal wherever they are.
 """
@@ -6,18 +6,19 @@ TextItems are equal if their text is equal, so that copies of a sequence are equ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Op
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, Op
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
+from sewdsl.ir.op import Merge as MergeOp
 from sewdsl.ir.structure import Item, LayerItem, MergeItem, UnstructuredError
 from sewdsl.ops.input import Input
 
 IDENTITY = "id"
-"""What an empty side of a join is written as."""
+"""What an empty operand is written as."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,36 @@ class LayerText:
 
 
 @dataclass(frozen=True)
-class JoinText:
-    """``ADD[ branch | shortcut ]``.
+class MergeText:
+    """``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``.
 
     Attributes:
-        name: ``ADD``, or ``g`` for the join of the header.
-        branch: Operand A; empty: the identity.
-        shortcut: Operand S; empty: the identity.
+        name: What precedes the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header.
+        operands: Each a sequence; empty: the identity.
         op: What it is.
         node: Index of the node that it represents; inside a repeat, in the first copy.
-        fitting: Whether the shortcut is the identity where that fits: ``id or …``; only in definitions.
+        fitting: Whether the last operand is the identity where that fits: ``id or …``; only in definitions.
     """
 
     name: str
-    branch: TextItems
-    shortcut: TextItems
-    op: JoinOp = field(compare=False, repr=False)
+    operands: tuple[TextItems, ...]
+    op: MergeOp = field(compare=False, repr=False)
     node: int = field(compare=False, repr=False)
     fitting: bool = False
+
+    @property
+    def is_join(self) -> bool:
+        """Whether it has a branch and a shortcut."""
+        return isinstance(self.op, JoinOp) and len(self.operands) == len(JOIN_OPERANDS)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the operands are called."""
+        return self.op.names(len(self.operands))
+
+    def with_operands(self, change: Callable[[TextItems], TextItems]) -> MergeText:
+        """The same of changed operands."""
+        return replace(self, operands=tuple(map(change, self.operands)))
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,7 @@ class Definition:
     items: TextItems
 
 
-TextItem = LayerText | JoinText | BlockText | RepeatText
+TextItem = LayerText | MergeText | BlockText | RepeatText
 TextItems = tuple[TextItem, ...]
 
 
@@ -116,8 +129,8 @@ def item_text(item: TextItem) -> str:
     match item:
         case LayerText():
             return item.text
-        case JoinText(name, branch, shortcut):
-            return f"{name}[{items_text(branch)} | {shortcut_prefix(item)}{items_text(shortcut)}]"
+        case MergeText(name):
+            return f"{name}[{' | '.join(prefix + items_text(operand) for prefix, operand in prefixed_operands(item))}]"
         case BlockText(title, arguments):
             blank = " " if " " in title else ""
             return f"{title}{blank}({arguments})" if arguments else title
@@ -131,18 +144,19 @@ def definition_head(definition: Definition) -> str:
     return f"block {definition.title}{parameters} = "
 
 
-def shortcut_prefix(join: JoinText) -> str:
-    """What precedes a shortcut that is taken only where the identity does not fit."""
-    return f"{IDENTITY} or " if join.fitting else ""
+def prefixed_operands(merge: MergeText) -> list[tuple[str, TextItems]]:
+    """The operands, each with what precedes it: ``id or`` where it is taken only if the identity does not fit."""
+    *others, last = merge.operands
+    return [*(("", operand) for operand in others), (f"{IDENTITY} or " if merge.fitting else "", last)]
 
 
 def child_sequences(item: TextItem) -> tuple[TextItems, ...]:
-    """The sequences that an item is made of: none for a layer, branch and shortcut for a join."""
+    """The sequences that an item is made of: none for a layer, the operands of a merge."""
     match item:
         case LayerText():
             return ()
-        case JoinText(_, branch, shortcut):
-            return branch, shortcut
+        case MergeText(_, operands):
+            return operands
         case BlockText() | RepeatText():
             return (item.items,)
 
@@ -162,7 +176,7 @@ def first_node(item: TextItem) -> int:
     inside = next((inner[0] for inner in child_sequences(item) if inner), None)
     if inside is not None:
         return first_node(inside)
-    assert isinstance(item, JoinText)  # noqa: S101 -- calls and repeats are never empty
+    assert isinstance(item, MergeText)  # noqa: S101 -- calls and repeats are never empty
     return item.node
 
 
@@ -171,7 +185,7 @@ def item_nodes(items: TextItems) -> Iterator[int]:
     for item in items:
         for inner in child_sequences(item):
             yield from item_nodes(inner)
-        if isinstance(item, LayerText | JoinText):
+        if isinstance(item, LayerText | MergeText):
             yield item.node
 
 
@@ -197,8 +211,8 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
         raise UnwritableNetwork(nodes[0] if nodes else None, "a network begins with its input")
     for node in nodes[1:]:
         writable = len(node.inputs) == 1 and isinstance(node.op, LayerOp | Activation)
-        if not writable and not isinstance(node.op, JoinOp):
-            raise UnwritableNetwork(node, "only layers, activations and joins follow the input")
+        if not writable and not (isinstance(node.op, MergeOp) and len(node.inputs) > 1):
+            raise UnwritableNetwork(node, "only layers, activations and merges follow the input")
     try:
         items = network.wiring
     except UnstructuredError as error:
@@ -209,10 +223,9 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
             case LayerItem(index):
                 return LayerText(words(index), nodes[index].op, index)
             case MergeItem(index, operands):
-                branch, shortcut = (tuple(map(written, operand)) for operand in operands)
                 op = nodes[index].op
-                assert isinstance(op, JoinOp)  # noqa: S101 -- as was seen above
-                return JoinText(words(index), branch, shortcut, op, index)
+                assert isinstance(op, MergeOp)  # noqa: S101 -- as was seen above
+                return MergeText(words(index), tuple(tuple(map(written, operand)) for operand in operands), op, index)
         message = f"edges give layers and merges, not {item}"
         raise AssertionError(message)
 

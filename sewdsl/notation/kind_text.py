@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import CACHE_SIZE, after_settling, redundant_arguments, with_arguments
-from sewdsl.elaborate.vocabulary import OWN_JOIN
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join, Op
+from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.ops import find
+from sewdsl.syntax.lexicon import OWN_JOIN
 
 ALWAYS_WRITTEN = "s"
 """The letter that is written even where the default holds: papers print ``c32k3s1`` and ``MPk2s2``."""
@@ -141,15 +141,15 @@ class NodeTexts:
         self._known: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
-        """The text of the node at an index: ``c32k3s1``; the name of a join.
+        """The text of the node at an index: ``c32k3s1``; of a merge, what precedes its operands.
 
         Raises:
             UnwritableNetwork: there is none.
         """
         op = self._network.nodes[index].op
         try:
-            if isinstance(op, Join):
-                return self.join(op)
+            if isinstance(op, Merge):
+                return self.merge(op)
             if type(op).settle is Op.settle:
                 return self.alone(op)
             followers = Followers(self._followers, index)
@@ -164,18 +164,14 @@ class NodeTexts:
             ValueError: there is none.
         """
         if op not in self._known:
-            self._known[op] = self.join(op) if isinstance(op, Join) else kind_text(op, default=self._header.neuron)
+            self._known[op] = self.merge(op) if isinstance(op, Merge) else kind_text(op, default=self._header.neuron)
         return self._known[op]
 
-    def join(self, op: Join) -> str:
-        """``ADD``; ``g`` for the header's join with arguments of its own.
+    def merge(self, op: Merge) -> str:
+        """``ADD``, ``ATTN(heads=8)``: what precedes the operands; ``g`` for the header's join with arguments.
 
         Raises:
-            ValueError: it is another join with arguments.
+            ValueError: an argument has a value that cannot be written.
         """
-        if kind_text(op) == op.kind:
-            return op.kind
-        if op == self._header.join:
-            return OWN_JOIN
-        message = "a join takes no arguments in the body, other than the header's"
-        raise ValueError(message)
+        text = kind_text(op)
+        return OWN_JOIN if text != op.kind and op == self._header.join else text

@@ -10,8 +10,8 @@ from sewdsl.notation.compact_text import body_items
 from sewdsl.notation.item_text import (
     IDENTITY,
     BlockText,
-    JoinText,
     LayerText,
+    MergeText,
     RepeatText,
     TextItem,
     TextItems,
@@ -111,8 +111,9 @@ def _item(item: TextItem) -> str:
     match item:
         case LayerText(text):
             return tex(text)
-        case JoinText(name, branch, shortcut):
-            return rf"{tex(name)}[{_sequence(branch)}\,\textbar\,{BREAK} {_sequence(shortcut)}]"
+        case MergeText(name, operands):
+            bar = rf"\,\textbar\,{BREAK} "
+            return f"{tex(name)}[{bar.join(map(_sequence, operands))}]"
         case BlockText():
             return " ".join(map(_word, item_text(item).split()))
         case RepeatText(inner, count):

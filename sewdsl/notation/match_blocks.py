@@ -13,14 +13,14 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
 from sewdsl.elaborate.node_builder import NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
-from sewdsl.elaborate.vocabulary import IDENTITY, OWN_JOIN, OWN_NEURON, Vocabulary
+from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.notation.item_text import (
     BlockText,
-    JoinText,
     LayerText,
+    MergeText,
     TextItem,
     TextItems,
     first_node,
@@ -32,8 +32,9 @@ from sewdsl.notation.kind_text import NodeTexts
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.source import BUILTIN, Source
+from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.parser import parse_compact
-from sewdsl.syntax.tree import Alternative, BlockDefinition, Body, Call, JoinOf, Number, Word
+from sewdsl.syntax.tree import Alternative, BlockDefinition, Body, Call, MergeOf, Number, Word
 from sewdsl.syntax.tree import Item as Written
 from sewdsl.syntax.tree import Sequence as WrittenSequence
 
@@ -63,7 +64,7 @@ class BlockPattern:
     @cached_property
     def joins(self) -> bool:
         """Whether there is a join in it, outside of others."""
-        return any(isinstance(item, JoinOf) for item in self.block.expression.items)
+        return any(isinstance(item, MergeOf) for item in self.block.expression.items)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -102,15 +103,14 @@ class BlockPattern:
 
 
 @dataclass(frozen=True)
-class _Joined:
-    """A join whose shortcut may be one of several."""
+class _Merged:
+    """A merge; each operand may be one of several."""
 
     name: str | None
-    branch: Pattern
-    shortcuts: tuple[Pattern, ...]
+    operands: tuple[tuple[Pattern, ...], ...]
 
 
-Pattern = tuple[str | _Joined | None, ...]
+Pattern = tuple[str | _Merged | None, ...]
 """Kinds of layers, ``SN`` and joins, in order; None is like nothing."""
 
 
@@ -122,17 +122,23 @@ def _pattern(written: WrittenSequence, vocabulary: Vocabulary) -> Pattern:
     )
 
 
-def _kind(item: Written, vocabulary: Vocabulary) -> str | _Joined | None:
+def _kind(item: Written, vocabulary: Vocabulary) -> str | _Merged | None:
     match item:
         case Call(name=name) if name.plain == OWN_NEURON:
             return OWN_NEURON
         case Call(name=name) if isinstance(name.parts[0], Word):
             return vocabulary.symbol(name.parts[0].text)
-        case JoinOf(name=name, branch=branch, shortcut=shortcut):
-            ways = (shortcut.first, shortcut.second) if isinstance(shortcut, Alternative) else (shortcut,)
-            return _Joined(name.plain, _pattern(branch, vocabulary), tuple(_pattern(way, vocabulary) for way in ways))
+        case MergeOf(name=name, operands=operands):
+            return _Merged(
+                name.plain,
+                tuple(tuple(_pattern(way, vocabulary) for way in _alternatives(operand)) for operand in operands),
+            )
         case _:
             return None
+
+
+def _alternatives(operand: WrittenSequence | Alternative) -> tuple[WrittenSequence, ...]:
+    return (operand.first, operand.second) if isinstance(operand, Alternative) else (operand,)
 
 
 def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
@@ -143,11 +149,14 @@ def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
             if kind != item.op.kind and not (kind == OWN_NEURON and isinstance(item.op, Activation)):
                 return False
         elif not (
-            isinstance(kind, _Joined)
-            and isinstance(item, JoinText)
-            and kind.name in {OWN_JOIN, item.name}
-            and _alike(kind.branch, item.branch)
-            and any(_alike(shortcut, item.shortcut) for shortcut in kind.shortcuts)
+            isinstance(kind, _Merged)
+            and isinstance(item, MergeText)
+            and (kind.name == item.op.kind or (kind.name == OWN_JOIN and isinstance(item.op, JoinOp)))
+            and len(kind.operands) == len(item.operands)
+            and all(
+                any(_alike(way, operand) for way in ways)
+                for ways, operand in zip(kind.operands, item.operands, strict=True)
+            )
         ):
             return False
     return True
@@ -161,8 +170,10 @@ def _names(node: WrittenSequence | Alternative | Written) -> Iterator[str]:
                 yield from _names(item)
         case Alternative(first=one, second=other):
             yield from (*_names(one), *_names(other))
-        case JoinOf(name=name, branch=branch, shortcut=shortcut):
-            yield from (name.plain or "", *_names(branch), *_names(shortcut))
+        case MergeOf(name=name, operands=operands):
+            yield name.plain or ""
+            for operand in operands:
+                yield from _names(operand)
         case Call(name=name):
             yield name.plain or ""
 
@@ -209,8 +220,8 @@ class Blocks:
             block, length = self._best([*self._joining, *here], items, at)
             if block is not None:
                 found.append(block)
-            elif isinstance(item, JoinText):
-                found.append(replace(item, branch=self.named(item.branch), shortcut=self.named(item.shortcut)))
+            elif isinstance(item, MergeText):
+                found.append(item.with_operands(self.named))
             else:
                 found.append(item)
             at += length
@@ -275,7 +286,7 @@ class Blocks:
 
     def _own(self, shape: BlockPattern, items: TextItems, neuron: Activation | None) -> Iterator[str]:
         """``g=IAND`` and ``SN=LIF``, where the surroundings say otherwise."""
-        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | JoinText)]
+        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | MergeText)]
         join = next((op for op in ops if isinstance(op, JoinOp)), None)
         activation = next((op for op in ops if isinstance(op, Activation)), None)
         if join is not None and OWN_JOIN in shape.names and join != self._network.settings.join:
@@ -307,7 +318,7 @@ def _activations(items: TextItems) -> dict[int, Activation | None]:
     found: dict[int, Activation | None] = {}
     nearest: Activation | None = None
     for item in walk_items(items):
-        if isinstance(item, LayerText | JoinText):
+        if isinstance(item, LayerText | MergeText):
             found[item.node] = nearest
         if isinstance(item, LayerText) and isinstance(item.op, Activation):
             nearest = item.op

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sewdsl.elaborate.header import RANKS
 from sewdsl.ir.network import Network
+from sewdsl.ir.op import Join
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
@@ -13,7 +14,7 @@ from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     Definition,
-    JoinText,
+    MergeText,
     RepeatText,
     TextItem,
     TextItems,
@@ -21,7 +22,7 @@ from sewdsl.notation.item_text import (
     definition_head,
     item_text,
     items_text,
-    shortcut_prefix,
+    prefixed_operands,
     walk_items,
 )
 from sewdsl.notation.kind_text import quote_text, value_text
@@ -72,10 +73,12 @@ def _lines(items: TextItems, indent: int, room: int) -> Iterator[str]:
 def _opened(item: TextItem, indent: int) -> list[str]:
     """An item that is longer than a line, over several."""
     match item:
-        case JoinText(name, branch, shortcut):
-            bar = f"| {shortcut_prefix(item)}"
-            sides = wrap_sequence(branch, indent + STEP), bar + wrap_sequence(shortcut, indent + STEP, len(bar))
-            return [f"{name}[", *(line for side in sides for line in side.split("\n")), "]"]
+        case MergeText(name):
+            lines = [f"{name}["]
+            for place, (prefix, operand) in enumerate(prefixed_operands(item)):
+                head = f"| {prefix}" if place else prefix
+                lines += (head + wrap_sequence(operand, indent + STEP, len(head))).split("\n")
+            return [*lines, "]"]
         case RepeatText(inner, count):
             return ["{", *wrap_sequence(inner, indent + STEP).split("\n"), f"}}*{count}"]
         case _:
@@ -127,7 +130,7 @@ def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     if settings.neuron is not None:
         yield f"neuron {value_text(settings.neuron)}"
     join = value_text(settings.join)
-    if join != "ADD" or any(isinstance(item, JoinText) for item in walk_items(items)):
+    if join != "ADD" or any(isinstance(item, MergeText) and isinstance(item.op, Join) for item in walk_items(items)):
         yield f"join {join}"
     words = [word for word, said in (("kaiming", settings.init == "kaiming"), ("zero", settings.zero_init)) if said]
     if words:

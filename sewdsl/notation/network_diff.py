@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from sewdsl.elaborate.vocabulary import OWN_JOIN, OWN_NEURON
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
@@ -14,8 +13,9 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.notation.align import Alignment, ItemPosition, Part, Parts, call_body, unroll_parts
 from sewdsl.notation.compact_text import body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats
-from sewdsl.notation.item_text import BlockText, JoinText, LayerText, item_nodes, item_text, items_text, network_items
+from sewdsl.notation.item_text import BlockText, LayerText, MergeText, item_nodes, item_text, items_text, network_items
 from sewdsl.notation.kind_text import NodeTexts, kind_text
+from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class _Comparison:
         match before.item, after.item:
             case LayerText(text=was), LayerText(text=now):
                 yield self._found(was, now, "at", before)
-            case JoinText(name=was), JoinText(name=now):
+            case MergeText(name=was), MergeText(name=now) if len(before.sides) == len(after.sides):
                 if was != now:
                     yield self._found(f"{was}[…]", f"{now}[…]", "at", before)
-                for side, old, new in zip(("branch", "shortcut"), before.sides, after.sides, strict=True):
+                for side, old, new in zip(before.item.names, before.sides, after.sides, strict=True):
                     yield from self.sequences(old, new, self._found("", "", f"in the {side} of", before))
             case BlockText(), BlockText() if item_text(before.item) != item_text(after.item):
                 yield self._found(item_text(before.item), item_text(after.item), "at", before)

@@ -17,8 +17,8 @@ from sewdsl.ir.op import Activation
 from sewdsl.notation.item_text import (
     BlockText,
     Definition,
-    JoinText,
     LayerText,
+    MergeText,
     TextItem,
     TextItems,
     child_sequences,
@@ -45,7 +45,7 @@ def propose_blocks(network: Network, items: TextItems, folded: TextItems, *, nam
         folded: Its body with them.
         nameless: Whether to make up names for blocks that have none.
     """
-    joins = {item.node: item for item in walk_items(items) if isinstance(item, JoinText)}
+    joins = {item.node: item for item in walk_items(items) if isinstance(item, MergeText)}
     groups: dict[Hashable, list[_Unit]] = {}
     for join, end in _joins(folded):
         unit = _Unit(joins[join.node], end, _stated(network, join.node))
@@ -70,7 +70,7 @@ class _Unit:
         stated: The c of the call that the network's paths say it comes from; None: they say none.
     """
 
-    join: JoinText
+    join: MergeText
     end: TextItems
     stated: int | None = None
 
@@ -81,17 +81,17 @@ class _Unit:
     @property
     def width(self) -> int | None:
         """Channels of the first layer that has weights; None: there is none."""
-        return next(filter(None, map(_width, walk_items(self.join.branch))), None)
+        return next(filter(None, map(_width, walk_items(self.join.operands[0]))), None)
 
     @property
     def stride(self) -> int:
         """The largest stride of the branch."""
-        return max((_stride(item) for item in walk_items(self.join.branch)), default=1)
+        return max((_stride(item) for item in walk_items(self.join.operands[0])), default=1)
 
     @property
     def kind(self) -> Hashable:
         """What is equal for units that differ in width and stride only."""
-        return self.join.name, self._kinds(self.join.branch), items_text(self.end)
+        return self.join.name, self._kinds(self.join.operands[0]), items_text(self.end)
 
     def _kinds(self, items: TextItems) -> tuple[Hashable, ...]:
         return tuple(map(self._kind, items))
@@ -101,17 +101,18 @@ class _Unit:
             width = _width(item)
             ratio = Fraction(width, self.width or 1) if width else None
             return _parametrised(item, lambda _: "c", lambda _: "s"), ratio
-        return (
-            item_text(item) if not isinstance(item, JoinText) else (item.name, *map(self._kinds, child_sequences(item)))
-        )
+        if isinstance(item, MergeText):
+            return (item.name, *map(self._kinds, item.operands))
+        return item_text(item)
 
 
-def _joins(items: TextItems) -> Iterator[tuple[JoinText, TextItems]]:
+def _joins(items: TextItems) -> Iterator[tuple[MergeText, TextItems]]:
     """All joins that are not inside of calls, and the activations that belong to them."""
     for at, item in enumerate(items):
-        if isinstance(item, JoinText):
+        if isinstance(item, MergeText) and item.is_join:
             following = items[at + 1 : at + 2]
-            ends = bool(following) and _activates(following[0]) and not (item.branch and _activates(item.branch[-1]))
+            branch = item.operands[0]
+            ends = bool(following) and _activates(following[0]) and not (branch and _activates(branch[-1]))
             yield item, following if ends else ()
         if not isinstance(item, BlockText):
             for inner in child_sequences(item):
@@ -150,8 +151,8 @@ def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callabl
 
 def _definition(name: str, group: Sequence[_Unit]) -> Definition:
     """A block for units that are alike; made from one with a projection, if there is one."""
-    template = next((unit for unit in group if unit.join.shortcut), group[0])
-    fitting = bool(template.join.shortcut) and not all(unit.join.shortcut for unit in group)
+    template = next((unit for unit in group if unit.join.operands[1]), group[0])
+    fitting = bool(template.join.operands[1]) and not all(unit.join.operands[1] for unit in group)
     widths, strides = {unit.width for unit in group}, {unit.stride for unit in group}
     # what c is in the template: what its own call states, if that is the same part of the width in all calls
     base: int | None = None
@@ -176,13 +177,13 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
         match item:
             case LayerText():
                 return replace(item, text=_parametrised(item, width, stride))
-            case JoinText():
-                return replace(item, branch=change(item.branch), shortcut=change(item.shortcut))
+            case MergeText():
+                return item.with_operands(change)
             case _:
                 return item
 
     join, *end = change(template.items)
-    assert isinstance(join, JoinText)  # noqa: S101 -- units begin with one
+    assert isinstance(join, MergeText)  # noqa: S101 -- units begin with one
     parameters = ", ".join([*(["c"] if base is not None else []), *(["s=1"] if step is not None else [])])
     return Definition(name, parameters, (replace(join, fitting=fitting), *end))
 

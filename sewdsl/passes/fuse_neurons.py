@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join, LinearNeuron
+from sewdsl.ir.op import LinearNeuron
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.passes.program import ExecutionStep, Program
 
@@ -47,7 +48,7 @@ def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
-        if i in neurons and len(readers) == 1 and i != network.output and isinstance(network.nodes[readers[0]].op, Join)
+        if i in neurons and len(readers) == 1 and i != network.output and is_residual(network.nodes[readers[0]])
     }
 
 

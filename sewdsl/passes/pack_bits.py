@@ -28,6 +28,5 @@ def pack_bits(program: Program) -> tuple[Program, str]:
 
 
 def _width(values: ValueRange) -> int | None:
-    if values.upper is None:
-        return None
-    return next((width for width in WIDTHS if values.upper < 1 << width), None)
+    count = values.count
+    return None if count is None else next((width for width in WIDTHS if count < 1 << width), None)

@@ -33,18 +33,20 @@ def capture_outputs(model: nn.Module, names: Iterable[str], see: Callable[[str, 
 
 
 @contextmanager
-def capture_inputs(model: nn.Module, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """Shows the input of some nodes that have one, as :func:`capture_outputs` does their output.
+def capture_inputs(
+    model: nn.Module, names: Iterable[str], see: Callable[[str, tuple[Tensor, ...]], None]
+) -> Iterator[None]:
+    """Shows the inputs of some nodes, as :func:`capture_outputs` does their output.
 
     Args:
         model: The network.
         names: Of the nodes.
-        see: Takes a name and the input: ``[T, N, *]``, or ``[1, N, *]`` where it is the same at all time-steps and the
-            node is computed once.
+        see: Takes a name and the inputs, each ``[T, N, *]``, or ``[1, N, *]`` where they are the same at all
+            time-steps and the node is computed once.
     """
 
     def show(name: str, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        see(name, inputs[0])
+        see(name, inputs)
 
     with ExitStack() as hooks:
         for name in dict.fromkeys(names):

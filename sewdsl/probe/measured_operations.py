@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,10 +73,10 @@ def measure_operations(
     places = {name: _places(network, measured.most) for name, measured in found.items()}
     static = False
 
-    def count(name: str, x_TN: Tensor) -> None:
+    def count(name: str, inputs: tuple[Tensor, ...]) -> None:
         measured = found[name]
-        (source,) = network.inputs(measured.most.node)
-        _add(measured, x_TN[:1] if static and not source.varies else x_TN, places[name])
+        once = static and not any(source.varies for source in network.inputs(measured.most.node))
+        _add(measured, [x_TN[:1] if once else x_TN for x_TN in inputs], places[name])
 
     with torch.no_grad(), capture_inputs(model, found, count):
         for x, _ in batches:
@@ -88,22 +88,26 @@ def measure_operations(
     return tuple(found.values())
 
 
-def _places(network: Network, most: LayerOperations) -> Tensor:
-    """How many weights a value meets, by its row and column; of a vector, one row and column."""
-    fan_out = most.node.op.fan_out(*network.inputs(most.node))
-    assert fan_out is not None  # noqa: S101 -- it is among those with weights
-    return torch.tensor(fan_out.rows)[:, None] * torch.tensor(fan_out.columns) * fan_out.outputs
+def _places(network: Network, most: LayerOperations) -> list[Tensor | None]:
+    """How many weights a value meets, by its row and column; of a vector, one row and column. One for each input."""
+    return [
+        None if fan is None else torch.tensor(fan.rows)[:, None] * torch.tensor(fan.columns) * fan.outputs
+        for fan in most.node.op.fan_outs(*network.inputs(most.node))
+    ]
 
 
-def _add(measured: MeasuredOperations, x_TN: Tensor, places: Tensor) -> None:
-    """Adds what an input ``[T, N, C, H, W]`` or ``[T, N, F]`` takes; sums of float64 are exact up to 2^53."""
-    T, N = x_TN.shape[:2]
+def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], places: Sequence[Tensor | None]) -> None:
+    """Adds what inputs ``[T, N, C, H, W]`` or ``[T, N, F]`` take; sums of float64 are exact up to 2^53."""
+    T, N = inputs[0].shape[:2]
     others = 0, 1, 2  # T, N, and C or F: what is left is the place
-    events = int((torch.count_nonzero(x_TN, others).cpu() * places).sum())
     measured.samples += N
     measured.steps += T * N
-    measured.events += events
-    if measured.most.upper == 1:
-        measured.accumulations += events
-    else:
-        measured.accumulations += int((x_TN.sum(others, dtype=torch.float64).cpu().long() * places).sum())
+    for x_TN, met in zip(inputs, places, strict=True):
+        if met is None:
+            continue
+        events = int((torch.count_nonzero(x_TN, others).cpu() * met).sum())
+        measured.events += events
+        if measured.most.upper == 1:
+            measured.accumulations += events
+        else:
+            measured.accumulations += int((x_TN.sum(others, dtype=torch.float64).cpu().long() * met).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sewdsl.snn import batch_norm, join, layers, neuron, pooling
+from sewdsl.snn import batch_norm, join, layers, merges, neuron, pooling
 
 
 class Runtime:
@@ -26,3 +26,10 @@ class Runtime:
     Identity = nn.Identity
     Neuron = neuron.Neuron
     Join = join.Join
+    JoinOfMany = merges.JoinOfMany
+    Concatenation = merges.Concatenation
+    Maximum = merges.Maximum
+    Product = merges.Product
+    Attention = merges.Attention
+    Sum = merges.Sum
+    Mean = merges.Mean

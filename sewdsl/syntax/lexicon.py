@@ -19,6 +19,9 @@ KEYWORDS = {
 SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout")
 """Keys of a file's header."""
 
+IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
+"""Names in sequences that the language itself gives a meaning."""
+
 VERSION = 1
 """The version of the language that this compiler reads."""
 

@@ -32,9 +32,9 @@ def print_expression(node: tree.SyntaxNode) -> str:
         case tree.Repeat():
             opener, closer = node.brackets
             return f"{opener}{print_expression(node.body)}{closer}*{print_expression(node.count)}"
-        case tree.JoinOf():
-            name, branch, shortcut = map(print_expression, (node.name, node.branch, node.shortcut))
-            return f"{name}[{branch} | {shortcut}]"
+        case tree.MergeOf():
+            head = _print_call(tree.Call(node.name, node.arguments, called=node.called))
+            return f"{head}[{' | '.join(map(print_expression, node.operands))}]"
         case tree.Alternative():
             return f"{print_expression(node.first)} or {print_expression(node.second)}"
         case tree.Name():

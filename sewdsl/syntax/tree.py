@@ -146,15 +146,19 @@ class Alternative(SyntaxNode):
 
 
 @dataclass(frozen=True)
-class JoinOf(SyntaxNode):
-    """``ADD[ branch | shortcut ]``."""
+class MergeOf(SyntaxNode):
+    """``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``: at least two operands, each from the same value on.
+
+    ``called`` tells ``CAT()[ a | b ]`` from ``CAT[ a | b ]``; it carries no meaning and is not compared.
+    """
 
     name: Name
-    branch: Sequence
-    shortcut: Sequence | Alternative
+    operands: tuple[Sequence | Alternative, ...]
+    arguments: tuple[Argument, ...] = ()
+    called: bool = field(default=False, compare=False)
 
 
-Item = Call | Repeat | JoinOf
+Item = Call | Repeat | MergeOf
 
 
 @dataclass(frozen=True)

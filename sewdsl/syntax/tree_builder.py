@@ -144,8 +144,11 @@ class TreeBuilder:
             )
         return Number("1", span=count.span)
 
-    def _join(self, children: Children, span: Span) -> tree.JoinOf:
-        return tree.JoinOf(*self._all(children), span=span)
+    def _merge(self, children: Children, span: Span) -> tree.MergeOf:
+        name, *rest = children
+        called = isinstance(rest[0], Tree) and rest[0].data == "arguments"
+        given, operands = (rest[0].children, rest[1:]) if called else ([], rest)
+        return tree.MergeOf(self.build(name), self._all(operands), self._all(given), called=called, span=span)
 
     def _alternative(self, children: Children, span: Span) -> tree.Alternative:
         return tree.Alternative(*self._all(children), span=span)

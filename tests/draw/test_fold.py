@@ -13,7 +13,7 @@ from sewdsl.draw.picture_items import (
     PictureLayer,
     PictureReadout,
     PictureRepeat,
-    PictureResidual,
+    PictureMerge,
     drawn_layers,
     entry_layer,
     exit_layer,
@@ -67,9 +67,9 @@ def test_copies_of_another_structure_are_groups_of_their_own(networks: Networks)
 
 
 def test_sides_of_a_join(networks: Networks) -> None:
-    residuals = [item for item in picture_items(networks("sides")) if isinstance(item, PictureResidual)]
-    assert [(len(r.branch), len(r.shortcut)) for r in residuals] == [(0, 3), (3, 0), (0, 0)]
-    assert isinstance(residuals[1].branch[0], PictureResidual)
+    merges = [item for item in picture_items(networks("sides")) if isinstance(item, PictureMerge)]
+    assert [tuple(map(len, merge.operands)) for merge in merges] == [(0, 3), (3, 0), (0, 0)]
+    assert isinstance(merges[1].operands[0][0], PictureMerge)
 
 
 def test_first_and_last_layer(networks: Networks) -> None:

@@ -78,7 +78,7 @@ def test_output_that_is_not_last() -> None:
     [
         (Conv(channels=4, kernel=(3, 3)), r"n1 \(c\): .*c4k3s1d1g1 is not what anything is read as here"),
         (TdBatchNorm(), r"n1 \(tdBN\): tdBN\(.*\) is not what anything is read as here"),
-        (Input(shape=(4, 8, 8)), r"n1 \(input\): only layers, activations and joins follow the input"),
+        (Input(shape=(4, 8, 8)), r"n1 \(input\): only layers, activations and merges follow the input"),
     ],
 )
 def test_ops_that_are_never_read(op: Op, message: str) -> None:
@@ -114,11 +114,10 @@ def scaled() -> Iterator[type[Join]]:
 
 
 def test_joins_with_arguments(scaled: type[Join]) -> None:
-    """Only the header can say them, and a call of a block."""
     plain, twice = scaled(), scaled.model_validate({"factor": 2})
     made = network((plain, [0, 0]), (twice, [1, 1]))
-    with pytest.raises(UnwritableNetwork, match=r"n2 \(Scaled\): a join takes no arguments in the body"):
-        compact_text(made)
+    assert compact_text(made) == "Scaled[id | id]-Scaled(factor=2)[id | id]"
+    assert essence(compiled(write_net(made))) == essence(made)
     said = replace(made, settings=made.settings.model_copy(update={"join": twice}))
     assert compact_text(said) == "Scaled[id | id]-g[id | id]"
     assert "join    Scaled(factor=2)\n" in write_net(said)

@@ -75,7 +75,7 @@ def _nested(items: st.SearchStrategy[tree.Item]) -> st.SearchStrategy[tree.Item]
     inner = _sequences(items)
     counts = st.builds(tree.Number, st.integers(1, 10_000).map(str)) | interpolations
     repeats = st.builds(tree.Repeat, inner, counts, st.sampled_from(["{}", "<>"]))
-    joins = st.builds(tree.JoinOf, names(), inner, inner | st.builds(tree.Alternative, inner, inner))
+    joins = st.builds(tree.MergeOf, names(), st.tuples(inner, inner | st.builds(tree.Alternative, inner, inner)))
     return items | repeats | joins
 
 

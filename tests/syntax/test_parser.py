@@ -91,18 +91,34 @@ def test_a_count_can_be_computed() -> None:
     assert item("{a}*$(n-1)") == tree.Repeat(sequence("a"), count)
 
 
-def test_a_join_has_branch_and_shortcut() -> None:
+def test_a_merge_has_operands() -> None:
     name = tree.Name((tree.Word("ADD"),), (False,))
-    assert item("ADD[a-b | id]") == tree.JoinOf(name, sequence("a", "b"), sequence("id"))
+    assert item("ADD[a-b | id]") == tree.MergeOf(name, (sequence("a", "b"), sequence("id")))
     alternative = tree.Alternative(sequence("id"), sequence("c1", "BN"))
-    assert item("ADD[a | id or c1-BN]") == tree.JoinOf(name, sequence("a"), alternative)
+    assert item("ADD[a | id or c1-BN]") == tree.MergeOf(name, (sequence("a"), alternative))
+    assert item("ADD[a | id or c1-BN | b]") == tree.MergeOf(name, (sequence("a"), alternative, sequence("b")))
+
+
+def test_a_merge_may_have_arguments() -> None:
+    merge = item("ATTN(heads=8, scale=0.5)[a | b | c]")
+    assert isinstance(merge, tree.MergeOf)
+    assert [argument.name for argument in merge.arguments] == ["heads", "scale"]
+    assert len(merge.operands) == 3
+    assert item("CAT()[a | b]") == item("CAT[a | b]")
+
+
+@pytest.mark.parametrize("text", ["ADD[a]", "ADD[a | ]", "X[a | b][c | d]", "{a}*2[b | c]", "ADD[a | b](c)"])
+def test_what_is_no_merge(text: str) -> None:
+    reporter = Reporter()
+    reporter.take(parse_compact(Source("t", text)))
+    assert reporter.errors
 
 
 def test_or_is_a_name_elsewhere() -> None:
     assert body("or-x") == sequence("or", "x")
     join = item("g[or | {or}*2 or f(or)]")
-    assert isinstance(join, tree.JoinOf)
-    assert join.branch == sequence("or")
+    assert isinstance(join, tree.MergeOf)
+    assert join.operands[0] == sequence("or")
 
 
 def test_interpolations_touch_words_or_stand_apart() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.formats import ExportFormat
-from sewdsl.exchange.write.python.layers import LAYER_CALLS
+from sewdsl.exchange.write.python.layers import LAYER_CALLS, REDUCTIONS
 from sewdsl.exchange.write.source import Dialect, write_document
 from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
@@ -76,6 +76,7 @@ def _surrogate(node: Node, surrogate: Surrogate) -> Code:
 
 
 TEXTS = {
+    **REDUCTIONS,
     "TdBatchNorm2d": td_batch_norm(
         "layer.BatchNorm2d",
         "functional.seq_to_ann_forward(x, self._normalise)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from sewdsl.elaborate.block_library import shipped_blocks
@@ -13,8 +13,8 @@ from sewdsl.notation.compact_text import body_unfolded
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     BlockText,
-    JoinText,
     LayerText,
+    MergeText,
     RepeatText,
     TextItem,
     TextItems,
@@ -59,15 +59,14 @@ class _Paths:
                 yield BlockText(call.label, call.arguments.removesuffix("s1"), self.sequence(tuple(group), len(way)))
                 continue
             for item in group:
-                if isinstance(item, JoinText):
-                    sides = self.sequence(item.branch, depth), self.sequence(item.shortcut, depth)
-                    yield replace(item, branch=sides[0], shortcut=sides[1])
+                if isinstance(item, MergeText):
+                    yield item.with_operands(lambda operand: self.sequence(operand, depth))
                 else:
                     yield item
 
     def _call(self, item: TextItem, depth: int) -> tuple[PathStep, ...] | None:
         """The way to the nearest call that an item is part of, if that is of a block of the file's own."""
-        node = item.node if isinstance(item, JoinText) else first_node(item)
+        node = item.node if isinstance(item, MergeText) else first_node(item)
         path = self._nodes[node].path
         end = next((place for place in range(depth, len(path)) if path[place].kind == "block"), None)
         return path[: end + 1] if end is not None and "".join(path[end].label.split()) not in self._known else None
@@ -135,9 +134,9 @@ def drawn_boxes(items: TextItems) -> Iterator[LayerText | BlockText]:
         match item:
             case LayerText() | BlockText():
                 yield item
-            case JoinText(_, branch, shortcut):
-                yield from drawn_boxes(branch)
-                yield from drawn_boxes(shortcut)
+            case MergeText(_, operands):
+                for operand in operands:
+                    yield from drawn_boxes(operand)
             case RepeatText(inner, _):
                 yield from drawn_boxes(inner)
 
@@ -150,8 +149,8 @@ def _skeleton_of(words: BoxTexts, item: TextItem) -> Hashable:
     match item:
         case LayerText() | BlockText():
             return words.box(item, "")
-        case JoinText(_, branch, shortcut):
-            return item.op, _skeleton(words, branch), _skeleton(words, shortcut)
+        case MergeText(_, operands):
+            return item.op, *(_skeleton(words, operand) for operand in operands)
         case RepeatText(inner, count):
             return count, _skeleton(words, inner)
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from sewdsl.draw.geometry import text_width
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Neuron
+from sewdsl.ir.op import Join, Neuron
 from sewdsl.notation.item_text import (
     BlockText,
-    JoinText,
     LayerText,
+    MergeText,
     RepeatText,
     TextItem,
     TextItems,
@@ -99,7 +99,7 @@ class Picture:
     def block(self, caption: str) -> str:
         """The items as what a block is made of."""
         signals = SPIKES if any(map(_spikes, walk_items(self._items))) else REALS
-        if sum(isinstance(item, JoinText) for item in self._items) == 1:
+        if sum(isinstance(item, MergeText) and item.is_join for item in self._items) == 1:
             self._framed = signals
         return self._whole(f"${signals.read}$", f"${signals.given}$", caption)
 
@@ -148,8 +148,8 @@ class Picture:
                 return self._box("block", BLOCK_STYLE, self._text(item), start)
             case RepeatText():
                 return self._repeat(item, start)
-            case JoinText():
-                return self._join(item, start)
+            case MergeText():
+                return self._merge(item, start)
 
     def _text(self, box: LayerText | BlockText) -> BoxText:
         return self._texts[first_node(box)]
@@ -174,29 +174,36 @@ class Picture:
         self._inside = [*outer, *self._inside, times]
         return last
 
-    def _join(self, join: JoinText, start: _Start) -> str:
-        """Writes branch, shortcut and the circle where they meet."""
+    def _merge(self, merge: MergeText, start: _Start) -> str:
+        """Writes the operands from left to right, and the circle where they meet; a box, if it is no join."""
         fork = self._name("fork")
         self._lines.append(rf"\coordinate[{start.place}] ({fork});")
         self._edges.append(rf"\draw[sew stem] {start.way} ({fork});")
         outer, self._inside = self._inside, []
-        framed, self._framed = self._framed, None
-        branch, shortcut = self._nodes[join.node].inputs
-        first = _Start(fork, f"below={LEAD:g}mm of {fork}", f"({fork}) --")
-        a = self._flow(join.branch, first, branch)
-        edge = self._branch(framed) if join.branch else fork
-        s = self._side(join, fork, edge, shortcut)
-        circle = self._name(_stem(join.op.key))
+        framed, self._framed = (self._framed, None) if merge.is_join else (None, self._framed)
+        first, *others = zip(merge.operands, self._nodes[merge.node].inputs, strict=True)
+        begin = _Start(fork, f"below={LEAD:g}mm of {fork}", f"({fork}) --")
+        a = self._flow(first[0], begin, first[1])
+        edge = self._branch(framed) if first[0] else fork
+        sides = []
+        for operand, gives in others:
+            sides.append(self._side(merge, operand, fork, edge, gives))
+            if len(sides) < len(others):
+                edge = self._extent("extent", "sew extent")
+        circle = self._name(_stem(merge.op.key))
         place = f", below={TO_JOIN:g}mm of {a.node}] ({circle})"
-        if self._length(join.shortcut) > self._length(join.branch):
-            place = f", anchor=north] ({circle}) at ([yshift=-{TO_JOIN:g}mm]{s.node}.south -| {fork})"
-        symbol = SYMBOLS.get(join.op.kind, BoxText.of(join.op.kind).source)
-        self._lines.append(rf"\node[sew join{place} {{{symbol}}};")
-        style = "sew negated" if join.op.kind in NEGATED_JOINS else "sew line"
-        spikes = framed and framed.branch and join.branch and _spikes(join.branch[-1])
+        longest = max(range(len(merge.operands)), key=lambda which: (self._length(merge.operands[which]), -which))
+        if longest:
+            place = f", anchor=north] ({circle}) at ([yshift=-{TO_JOIN:g}mm]{sides[longest - 1].node}.south -| {fork})"
+        joins = isinstance(merge.op, Join)
+        symbol = SYMBOLS.get(merge.op.kind, BoxText.of(merge.op.kind if joins else merge.name).source)
+        look = "sew join" if joins else f"sew layer, {style_of(merge.op)}"
+        self._lines.append(rf"\node[{look}{place} {{{symbol}}};")
+        style = "sew negated" if merge.op.kind in NEGATED_JOINS else "sew line"
+        spikes = framed and framed.branch and first[0] and _spikes(first[0][-1])
         label = rf" node[sew note, right, pos=0.7] {{${framed.branch}$}}" if framed and spikes else ""
         self._edges.append(rf"\draw[{style}] {a.way}{label} ({circle});")
-        self._edges.append(rf"\draw[sew line] {s.way} ({circle});")
+        self._edges += [rf"\draw[sew line] {side.way} ({circle});" for side in sides]
         self._inside = [*outer, fork, *self._inside, circle]
         return circle
 
@@ -210,19 +217,20 @@ class Picture:
             self._inside += [extent, label]
         return extent
 
-    def _side(self, join: JoinText, fork: str, edge: str, gives: int) -> _Start:
-        """Writes the shortcut, next to the middle of the branch; an arc, if it is the identity."""
-        corner = self._name("side" if join.shortcut else "arc")
-        if not join.shortcut:
-            away = f"xshift={ARC:g}mm]{edge}.east" if join.branch else f"shift={{({ALONE:g}mm, {-LEAD:g}mm)}}]{fork}"
+    def _side(self, merge: MergeText, operand: TextItems, fork: str, edge: str, gives: int) -> _Start:
+        """Writes another operand than the first, next to the middle of that; an arc, if it is the identity."""
+        first = merge.operands[0]
+        corner = self._name("side" if operand else "arc")
+        if not operand:
+            away = f"xshift={ARC:g}mm]{edge}.east" if edge != fork else f"shift={{({ALONE:g}mm, {-LEAD:g}mm)}}]{fork}"
             self._lines.append(rf"\coordinate ({corner}) at ([{away});")
             self._inside.append(corner)
             return _Start(corner, "", f"({fork}) -| ({corner}) |-")
-        east = f"{edge}.east |- {fork}" if join.branch else fork
+        east = f"{edge}.east |- {fork}" if edge != fork else fork
         self._lines.append(rf"\coordinate ({corner}) at ([xshift={SIDE + self._width / 2:g}mm]{east});")
-        drop = LEAD + max(0, (self._length(join.branch) - self._length(join.shortcut)) / 2)
+        drop = LEAD + max(0, (self._length(first) - self._length(operand)) / 2)
         start = _Start(fork, f"below={drop:g}mm of {corner}", f"({fork}) -|")
-        end = self._flow(join.shortcut, start, gives)
+        end = self._flow(operand, start, gives)
         return end._replace(way=end.way.replace("--", "|-", 1))
 
     def _length(self, items: TextItems) -> float:
@@ -234,8 +242,8 @@ class Picture:
         match item:
             case RepeatText(inner, _):
                 return self._length(inner)
-            case JoinText(_, branch, shortcut):
-                return LEAD + max(self._length(branch), self._length(shortcut)) + TO_JOIN + JOIN
+            case MergeText(_, operands):
+                return LEAD + max(map(self._length, operands)) + TO_JOIN + JOIN
             case _:
                 return BOX
 

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 class Add(Join, kind="ADD"):
     """Adds the branch to the identity: g(A, S) = A + S (Table 1).
 
-    In a network: ``ADD[ branch | shortcut ]``, or ``join ADD`` for every ``g``.
+    In a network: ``ADD[ branch | shortcut ]``, or ``join ADD`` for every ``g``; ``ADD[ a | b | c ]`` adds up all.
 
     Spikes become counts: after k blocks at most k + 1 (Sec. 3.3).
     """
 
     neutral_branch = 0
+    associative = True
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         """A + S."""
@@ -31,6 +32,7 @@ class Add(Join, kind="ADD"):
 
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
         """Counts add up; anything with a real value is real, and so are counts beyond what floats tell apart."""
-        if branch.upper is None or identity.upper is None:
+        one, other = sorted((branch, identity), key=lambda values: values.unit)
+        if one.upper is None or other.upper is None or not (times := other.unit / one.unit).is_integer():
             return REAL
-        return counts_up_to(branch.upper + identity.upper)
+        return counts_up_to(one.upper + other.upper * int(times), one.unit)

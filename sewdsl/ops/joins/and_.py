@@ -19,6 +19,7 @@ class And(Join, kind="AND"):
 
     neutral_branch = 1
     spikes_only = True
+    associative = True
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         """A · S."""

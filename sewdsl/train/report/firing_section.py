@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -99,7 +100,8 @@ def _count(names: list[str]) -> str:
 def neutral_branches(network: Network | None, names: Iterable[str]) -> set[int]:
     """What makes an identity of each join whose branch ends in one of these layers."""
     found = {index for index, node in enumerate(network or ()) if node.name in names}
-    return {node.op.neutral_branch for node in network or () if isinstance(node.op, Join) and node.inputs[0] in found}
+    joins = (node for node in network or () if is_residual(node) and node.inputs[0] in found)
+    return {node.op.neutral_branch for node in joins if isinstance(node.op, Join)}
 
 
 NOTABLE_SHARE = 0.1

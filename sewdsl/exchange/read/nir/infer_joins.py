@@ -76,7 +76,7 @@ class OperandSums:
         pooled: dict[frozenset[str], int] = {}
         for (pool, counted), heights in groups.items():
             source = self.of(counted)
-            upper = self._draft.items[source].output.values.upper
+            upper = self._draft.items[source].output.values.count
             if upper is not None and set(heights) == set(range(1, upper + 1)):
                 members = frozenset(heights.values())
                 origin = self._nodes[heights[1]].origin

@@ -5,7 +5,7 @@ Shapes are per time-step and sample: NIR has neither axis.
 
 from __future__ import annotations
 
-from functools import singledispatch
+from functools import reduce, singledispatch
 from itertools import product
 from math import isclose
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +17,7 @@ import torch
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.nir_metadata import DEFAULT_DT
 from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, factor_and_shift
-from sewdsl.ir.op import Join, LinearNeuron, Neuron, Op
+from sewdsl.ir.op import JOIN_OPERANDS, Join, LinearNeuron, Neuron, Op
 from sewdsl.ir.op import LinearDynamics as Dynamics
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
@@ -199,7 +199,7 @@ def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
 @layer_nodes.register
 def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
     """Of spikes, whether there is one in the window; of counts, how many levels 1, 2, … are reached in it."""
-    upper, before, after = site.inputs[0].values.upper, site.inputs[0].shape, site.node.output.shape
+    upper, before, after = site.inputs[0].values.count, site.inputs[0].shape, site.node.output.shape
     if upper is None:
         raise UnsupportedLayer(
             site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only"
@@ -223,7 +223,10 @@ def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
 @layer_nodes.register
 def _(op: Join, site: EvaluatedLayer) -> list[NirNode]:
     """Of spikes: whether ±A ± S is above a number between two whole ones."""
-    found = _signs(op) if all(signal.values.binary for signal in site.inputs) else None
+    spikes = all(signal.values.binary for signal in site.inputs)
+    if spikes and len(site.inputs) > len(JOIN_OPERANDS):
+        return _threshold_of_many(op, site)
+    found = _signs(op) if spikes else None
     if found is None:
         raise UnsupportedLayer(site.node, "is no threshold of a sum of spikes, as NIR can express")
     *signs, least = found
@@ -235,6 +238,18 @@ def _(op: Join, site: EvaluatedLayer) -> list[NirNode]:
     ]
     reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(place, place) for place in (0, 1))
     return [*negated, NirNode("", threshold(least, shape, site.dtype), reads)]
+
+
+def _threshold_of_many(op: Join, site: EvaluatedLayer) -> list[NirNode]:
+    """Of n spikes: whether so many of them at least are there."""
+    n = len(site.inputs)
+    counts = torch.arange(n + 1)
+    spikes = [(counts > place).to(torch.float32) for place in range(n)]  # 0 of them, 1, …, n
+    wanted = reduce(lambda branch, identity: op.combine(branch=branch, identity=identity), spikes)
+    for least in range(1, n + 1):
+        if torch.equal((counts >= least).to(wanted.dtype), wanted):
+            return [NirNode("", threshold(least - 0.5, site.node.output.shape, site.dtype), tuple(range(n)))]
+    raise UnsupportedLayer(site.node, "is no threshold of a sum of spikes, as NIR can express")
 
 
 def _signs(op: Join) -> tuple[int, int, float] | None:
@@ -249,7 +264,7 @@ def _signs(op: Join) -> tuple[int, int, float] | None:
 
 @layer_nodes.register
 def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
-    return [NirNode("", None, (0, 1))]
+    return [NirNode("", None, tuple(range(len(site.inputs))))]
 
 
 @layer_nodes.register

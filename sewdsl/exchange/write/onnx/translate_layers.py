@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import reduce
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
-from sewdsl.snn import batch_norm, layers, pooling
+from sewdsl.snn import batch_norm, layers, merges, pooling
 from sewdsl.snn.join import Join
 from sewdsl.snn.kernels import tapes
+from sewdsl.snn.protocols import JoinSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+Shape = tuple[int, ...]
 Translate = Callable[[NodeScope, Any, str], str]
 """Puts a layer into a graph: its place, its module and the name of its input; the name of what it gives."""
 
@@ -135,6 +139,83 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
 """By the module's class. A layer of one's own that builds one of these needs nothing; another one puts its own here."""
 
 
+def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
+    """A sum, or a mean, which is that times a number."""
+    mean = isinstance(layer, merges.Mean)
+    if layer.groups is None:
+        if mean:
+            return place.last("ReduceMean", x, axes=[2, 3])
+        return place.last("ReduceSum", x, place.graph.sizes(2, 3))
+    groups = place.graph.sizes(0, layer.groups, -1, *place.shape[1:])
+    grouped = place.add("Reshape", x, groups)
+    if mean:
+        return place.last("ReduceMean", grouped, axes=[2], keepdims=0)
+    return place.last("ReduceSum", grouped, place.graph.sizes(2), keepdims=0)
+
+
+TRANSLATIONS |= {merges.Sum: _channel_sum, merges.Mean: _channel_sum}
+
+
+def translate_merge(place: NodeScope, module: nn.Module, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+    """Puts a merge into a graph; the name of what it gives.
+
+    Args:
+        place: Where.
+        module: Its module.
+        operands: The names of what it reads.
+        shapes: Of those, ``(C, H, W)`` or ``(F,)``.
+
+    Raises:
+        UnsupportedLayer: it is of a class that is not known here, or more than plain arithmetic.
+    """
+    match module:
+        case merges.JoinOfMany():
+            return reduce(lambda branch, identity: _join(place, module.spec, branch, identity), operands)
+        case merges.Concatenation():
+            return place.last("Concat", *operands, axis=1)
+        case merges.Maximum():
+            return place.last("Max", *operands)
+        case merges.Product():
+            return _product(place, operands, shapes)
+        case merges.Attention():
+            return _attention(place, module, operands, shapes)
+    what = type(module).__name__
+    raise UnsupportedLayer(place.node, f"is a {what}, for which there is no translation into ONNX")
+
+
+def _product(place: NodeScope, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+    """In groups where a gate has fewer channels."""
+    value, shape = operands[0], shapes[0]
+    for other, other_shape in zip(operands[1:], shapes[1:], strict=True):
+        few, many = sorted((shape[0], other_shape[0]))
+        whole = max(shape, other_shape, key=prod)
+        if few in {1, many}:
+            value = place.add("Mul", value, other)
+        else:
+            grouped = [
+                place.add("Reshape", x, place.graph.sizes(0, few, size[0] // few, *size[1:]))
+                for x, size in ((value, shape), (other, other_shape))
+            ]
+            value = place.add("Reshape", place.add("Mul", *grouped), place.graph.sizes(0, *whole))
+        shape = whole
+    return place.last("Identity", value)
+
+
+def _attention(place: NodeScope, module: merges.Attention, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
+    """Of each head ``[channels, places]``."""
+    q, k, v = (
+        place.add("Reshape", x, place.graph.sizes(0, module.heads, shape[0] // module.heads, prod(shape[1:])))
+        for x, shape in zip(operands, shapes, strict=True)
+    )
+    turned = place.add("Transpose", k, perm=[0, 1, 3, 2])
+    if module.keys_first:
+        y = place.add("MatMul", place.add("MatMul", v, turned), q)
+    else:
+        y = place.add("MatMul", v, place.add("MatMul", turned, q))
+    scaled = place.add("Mul", y, place.numbers("scale", module.scale))
+    return place.last("Reshape", scaled, place.graph.sizes(0, shapes[2][0], *shapes[0][1:]))
+
+
 INSTRUCTIONS = {
     "add": "Add",
     "sub": "Sub",
@@ -155,7 +236,11 @@ def translate_join(place: NodeScope, module: Join, branch: str, identity: str) -
     Raises:
         UnsupportedLayer: it is more than plain arithmetic.
     """
-    tape = tapes.trace_join(module.spec, branch=True)
+    return _join(place, module.spec, branch, identity)
+
+
+def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str) -> str:
+    tape = tapes.trace_join(spec, branch=True)
     if tape is None:
         raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
     values, entries = {"s": branch, "z": identity}, tape.split("; ")

@@ -12,7 +12,12 @@ from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.exchange.write.onnx.time_axis import TimeAxis
-from sewdsl.exchange.write.onnx.translate_layers import translate_join, translate_layer, translate_with_norm
+from sewdsl.exchange.write.onnx.translate_layers import (
+    translate_join,
+    translate_layer,
+    translate_merge,
+    translate_with_norm,
+)
 from sewdsl.ir.network import Network
 from sewdsl.passes import ExecutionStep, Program
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
@@ -88,6 +93,9 @@ class OnnxModelWriter:
         operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
         if isinstance(module, Join):
             self._values[step.gives] = translate_join(place, module, *operands)
+        elif len(operands) > 1:
+            shapes = [signal.shape for signal in self._network.inputs(first)]
+            self._values[step.gives] = translate_merge(place, module, operands, shapes)
         elif norms:
             layer, norm = cast("Conv2d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
             self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])

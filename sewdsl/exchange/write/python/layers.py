@@ -20,6 +20,8 @@ from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.mean import Mean
+from sewdsl.ops.layers.sum_ import Sum
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
 from sewdsl.ops.neurons.relu import ReLU
 
@@ -37,7 +39,23 @@ class {name}(nn.{name}):
         return each_step(super().forward, x)
 '''
 SAME = "[T, N, C, H, W]"
+REDUCTION = '''\
+class {name}(nn.Module):
+    """The {what} over the channels of each group, or over places; the axes stay, as 1."""
+
+    def __init__(self, groups: int | None) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        if self.groups is None:
+            return x.{what}((3, 4), keepdim=True)
+        return x.unflatten(2, (self.groups, -1)).{what}(3)
+'''
+REDUCTIONS = {name: REDUCTION.format(name=name, what=name.lower()) for name in ("Sum", "Mean")}
 TEXTS = {
+    **REDUCTIONS,
     "Conv2d": WRAPPED.format(name="Conv2d", what=f"A convolution of each time-step: {SAME} to [T, N, C', H', W']."),
     "BatchNorm2d": WRAPPED.format(name="BatchNorm2d", what=f"Batch norm of {SAME}, over T, N, H and W jointly."),
     "BatchNorm1d": WRAPPED.format(name="BatchNorm1d", what="Batch norm of [T, N, F], over T and N jointly."),
@@ -155,6 +173,12 @@ def linear(op: Linear, *inputs: Signal) -> PyCall:
     )
 
 
+def reduction(op: Sum | Mean, *_: Signal) -> PyCall:
+    """A sum or a mean over channels or places."""
+    groups = op.groups if op.over == "channels" else None
+    return PyCall(type(op).__name__, (Arg("groups", Literal(groups), positional=True),))
+
+
 LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Conv: conv,
     BatchNorm: norm,
@@ -166,6 +190,8 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Flatten: lambda *_: PyCall("nn.Flatten", (Arg("start_dim", Literal(2), positional=True),)),
     Dropout: lambda op, *_: PyCall("Dropout", (Arg("p", Literal(op.p), positional=True),)),
     ReLU: lambda *_: PyCall("nn.ReLU"),
+    Sum: reduction,
+    Mean: reduction,
 }
 """The call that makes each layer."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 
 from sewdsl.exchange.write.source.class_parameters import IN, OUT, PROJECTION, STRIDE
 from sewdsl.exchange.write.source.comments import Notation
@@ -16,16 +17,32 @@ from sewdsl.exchange.write.source.python_text import (
     one_line_prose,
     string_literal,
 )
-from sewdsl.exchange.write.source.value_flow import JoinPoint
+from sewdsl.exchange.write.source.value_flow import MergePoint
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join
+from sewdsl.ir.op import Merge, Op
+from sewdsl.ir.signal import Signal
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.joins.and_ import And
 from sewdsl.ops.joins.iand import IAnd
+from sewdsl.ops.joins.or_ import Or
+from sewdsl.ops.merges.attn import Attention
+from sewdsl.ops.merges.cat import Concatenation
+from sewdsl.ops.merges.max_ import Maximum
+from sewdsl.ops.merges.mul import Product
 
-FORMULAS: dict[type[Join], str] = {Add: "{} + {}", And: "{} * {}", IAnd: "(1 - {}) * {}"}
-"""What a join makes of branch and shortcut."""
-PARTS = {"copy": "What is repeated", "branch": "The branch of a join", "shortcut": "The shortcut of a join"}
+FORMULAS: dict[type[Merge], str] = {
+    Add: "{} + {}",
+    And: "{} * {}",
+    IAnd: "(1 - {}) * {}",
+    Maximum: "torch.maximum({}, {})",
+}
+"""What a merge makes of its first two operands; of that and the next it makes the same."""
+PARTS = {
+    "copy": "What is repeated",
+    "branch": "The branch of a join",
+    "shortcut": "The shortcut of a join",
+    "operand": "An operand of a merge",
+}
 MEANINGS = {
     IN: "Channels of the input.",
     OUT: "Width of the block.",
@@ -65,7 +82,7 @@ def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
             yield format_comment(attribute.note.text, indent)
         yield from _assignment(attribute, indent)
     if made.starts:
-        kinds = dict.fromkeys(network.nodes[meet.join].op.kind for meet in made.section.meets)
+        kinds = dict.fromkeys(network.nodes[meet.node].op.kind for meet in made.section.meets)
         yield format_comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
     for start in made.starts:
         norm = f"self.{start.name}"
@@ -80,17 +97,46 @@ def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
     """The statements of a forward, from ``x`` to what it returns."""
     steps = []
     for step in made.section.flow:
-        if isinstance(step, JoinPoint):
-            op = network.nodes[step.join].op
-            formula = FORMULAS[type(op)] if isinstance(op, Join) else ""
-            steps.append(
-                formula.format(*("x" if side is None else _through(side) for side in (step.branch, step.shortcut)))
-            )
+        if isinstance(step, MergePoint):
+            operands = ["x" if key is None else _through(key) for key in step.operands]
+            node = network.nodes[step.node]
+            steps.append(merge_formula(node.op, operands, network.inputs(node)))
         else:
             steps.append(_through(step.key))
     *first, last = steps or ["x"]
     yield from (f"        x = {step}" for step in first)
     yield f"        return {last}"
+
+
+def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> str:
+    """What a merge makes of its operands, as an expression.
+
+    Args:
+        op: The merge; one of :data:`FORMULAS`, or one of those below.
+        operands: An expression for each.
+        inputs: What each gives.
+    """
+    match op:
+        case Concatenation():
+            return f"torch.cat(({', '.join(operands)}), dim=2)"
+        case Attention():
+            return f"attention({', '.join(operands)}, heads={op.heads}, scale={op.scale!r})"
+        case Product():
+            channels = {signal.channels for signal in inputs}
+            if len(channels - {1}) == 1:
+                return " * ".join(operands)
+            return reduce(lambda one, other: f"gated({one}, {other})", operands)
+        case Or():
+            return f"1 - {' * '.join(f'(1 - {operand})' for operand in operands)}"
+        case Merge():
+            return reduce(FORMULAS[type(op)].format, operands)
+    message = f"{op} is no merge"
+    raise TypeError(message)
+
+
+def has_formula(op: Merge) -> bool:
+    """Whether :func:`merge_formula` knows a merge."""
+    return isinstance(op, Concatenation | Attention | Product | Or) or type(op) in FORMULAS
 
 
 def _meaning(name: str) -> str:

@@ -6,8 +6,9 @@ from textwrap import dedent, wrap
 
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.exchange.write.source.python_text import one_line_prose
-from sewdsl.exchange.write.source.value_flow import JoinPoint, Leaf, SourceItem, SourceSection
+from sewdsl.exchange.write.source.value_flow import Leaf, MergePoint, SourceItem, SourceSection
 from sewdsl.ir.network import Network
+from sewdsl.notation.kind_text import kind_text
 from sewdsl.source import Span
 
 MAX_COMMENT_LENGTH = 60
@@ -70,11 +71,9 @@ class Notation:
         items = {item.key: item for item in section.items}
         texts = []
         for step in section.flow:
-            if isinstance(step, JoinPoint):
-                branch, shortcut = (
-                    "id" if side is None else self._item(items[side]) for side in (step.branch, step.shortcut)
-                )
-                texts.append(f"{self._network.nodes[step.join].op.kind}[{branch} | {shortcut}]")
+            if isinstance(step, MergePoint):
+                operands = ("id" if key is None else self._item(items[key]) for key in step.operands)
+                texts.append(f"{kind_text(self._network.nodes[step.node].op)}[{' | '.join(operands)}]")
             else:
                 texts.append(self._item(items[step.key]))
         return "-".join(texts) if all(texts) else ""

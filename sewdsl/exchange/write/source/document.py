@@ -14,7 +14,7 @@ from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Ne
 from sewdsl.exchange.write.source.python_text import one_line_prose
 from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join
+from sewdsl.ir.op import Merge
 
 WIDTH = 88
 """Of a line of text."""
@@ -31,6 +31,20 @@ def repeat(copies: Iterable[nn.Module]) -> nn.Sequential:
     """Copies in a row, counted from 1."""
     numbered = {str(i): copy for i, copy in enumerate(copies, 1)}
     return nn.Sequential(OrderedDict(numbered))
+''',
+    "gated": '''\
+def gated(x: Tensor, y: Tensor) -> Tensor:
+    """The product of [T, N, C, ...] and [T, N, G, ...], which acts on groups of C / G channels."""
+    groups = min(x.shape[2], y.shape[2])
+    return (x.unflatten(2, (groups, -1)) * y.unflatten(2, (groups, -1))).flatten(2, 3)
+''',
+    "attention": '''\
+def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, scale: float) -> Tensor:
+    """(q kT) v * scale within each head, without softmax; places are tokens."""
+    size = q.shape[3:]
+    q, k, v = (x.flatten(3).unflatten(2, (heads, -1)) for x in (q, k, v))
+    y = (v @ k.transpose(-2, -1)) @ q * scale
+    return y.flatten(2, 3).unflatten(3, size)
 ''',
 }
 STANDARD = {
@@ -66,8 +80,8 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
         UnsupportedLayer: there is no such layer, or the network is no row of layers, repeats, blocks and joins.
     """
     for node in network:
-        if isinstance(node.op, Join) and type(node.op) not in class_text.FORMULAS:
-            raise UnsupportedLayer(node, "is a join whose formula no file can have")
+        if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
+            raise UnsupportedLayer(node, "is a merge whose formula no file can have")
     layers = dialect.layers(network)
     *blocks, root = ClassFinder(network, tree(network), layers, neutral, {*NAMES, *dialect.reserved}).made
     classes = [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from sewdsl.analysis.residual_blocks import branch_end
+from sewdsl.analysis.residual_blocks import branch_end, is_residual
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.class_parameters import IN, OUT, PARAMS, PROJECTION, STRIDE, Column, Scope
 from sewdsl.exchange.write.source.comments import Notation
@@ -67,14 +67,20 @@ class _Instance:
 
     @property
     def shortcuts(self) -> frozenset[str]:
-        return frozenset(meet.shortcut for meet in self.section.meets if meet.shortcut)
+        """Shortcuts of joins: classes may have them or not."""
+        keys = {step.key: step.kind for step in self.section.items if isinstance(step, SourceSection)}
+        return frozenset(
+            key for meet in self.section.meets for key in meet.operands[1:] if key and keys[key] == "shortcut"
+        )
 
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
         """What two instances of one class have in common; bare: whatever their shortcuts."""
         left_out = self.shortcuts if bare else frozenset()
         attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in left_out)
         flow = tuple(
-            step if isinstance(step, PassThrough) else (ops(step.join), step.branch, None if bare else step.shortcut)
+            step
+            if isinstance(step, PassThrough)
+            else (ops(step.node), *(None if key in left_out else key for key in step.operands))
             for step in self.section.flow
         )
         starts = tuple(start.name for start in self.starts)
@@ -140,7 +146,7 @@ class ClassFinder:
     def _note(self, group: Sequence[SourceItem]) -> Note | None:
         """What is said of items in a row; nothing of branches, since their layers speak for themselves."""
         last = group[-1]
-        if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut"}:
+        if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut", "operand"}:
             return None
         output = last.index if isinstance(last, Leaf) else last.output
         return Note(self._notation.of(*group), (self._network.nodes[output].output,))
@@ -159,7 +165,9 @@ class ClassFinder:
         if not self._network.settings.zero_init:
             return
         for meet in section.meets:
-            node = self._network.nodes[meet.join]
+            node = self._network.nodes[meet.node]
+            if not is_residual(node):
+                continue
             end = branch_end(self._network, node)
             if end.norm is None or not isinstance(node.op, Join):
                 raise UnsupportedLayer(node, f"cannot be an identity at the start: its branch ends in {end.why}")

@@ -28,18 +28,16 @@ class PassThrough:
 
 
 @dataclass(frozen=True)
-class JoinPoint:
-    """The value is what a join makes of it.
+class MergePoint:
+    """The value is what a merge makes of it.
 
     Attributes:
-        join: Index of the join.
-        branch: Key of the branch; None: the value itself.
-        shortcut: Key of the shortcut; likewise.
+        node: Index of the merge.
+        operands: Key of each operand; None: the value itself.
     """
 
-    join: int
-    branch: str | None
-    shortcut: str | None
+    node: int
+    operands: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,18 @@ class SourceSection:
     """
 
     key: str
-    kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut"]
+    kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand"]
     source: int
     output: int
     items: tuple[SourceItem, ...] = ()
-    flow: tuple[PassThrough | JoinPoint, ...] = ()
+    flow: tuple[PassThrough | MergePoint, ...] = ()
     title: str = ""
     arguments: str = ""
 
     @property
-    def meets(self) -> tuple[JoinPoint, ...]:
-        """Its joins, without those in its own sections."""
-        return tuple(step for step in self.flow if isinstance(step, JoinPoint))
+    def meets(self) -> tuple[MergePoint, ...]:
+        """Its merges, without those in its own sections."""
+        return tuple(step for step in self.flow if isinstance(step, MergePoint))
 
 
 SourceItem = Leaf | SourceSection
@@ -105,7 +103,7 @@ class _Growing:
 
     place: int
     items: list[SourceItem] = field(default_factory=list)
-    flow: list[PassThrough | JoinPoint] = field(default_factory=list)
+    flow: list[PassThrough | MergePoint] = field(default_factory=list)
 
     def add(self, item: SourceItem, output: int) -> None:
         """One more item, which the value goes through."""
@@ -157,7 +155,7 @@ class _Reader:
                 growing.items.append(inner)
                 sides[inner.output] = inner.key
         if any(source != growing.place and source not in sides for source in node.inputs):
-            raise UnsupportedLayer(node, "reads something else than its branch, its shortcut and what is before them")
-        branch, shortcut = (None if source == growing.place else sides[source] for source in node.inputs)
-        growing.flow.append(JoinPoint(item.node, branch, shortcut))
+            raise UnsupportedLayer(node, "reads something else than its operands and what is before them")
+        operands = tuple(None if source == growing.place else sides[source] for source in node.inputs)
+        growing.flow.append(MergePoint(item.node, operands))
         growing.place = item.node
