@@ -15,7 +15,7 @@ from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import kind_docs
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation, Join, Layer, Surrogate
+from sewdsl.ir.op import Activation, Join, Layer, Merge, Surrogate
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Optimizer, Recipe, Schedule
 from sewdsl.ops import catalogue
@@ -24,7 +24,7 @@ from sewdsl.ops.layers.pool import Pool
 FAMILIES: dict[str, type[Kind]] = {
     "Layers": Layer,
     "Neurons and other activations": Activation,
-    "Joins": Join,
+    "Joins and other merges": Merge,
     "Surrogates": Surrogate,
     "Optimizers": Optimizer,
     "Schedules": Schedule,
@@ -64,7 +64,7 @@ def kinds() -> str:
             if issubclass(kind, family) and name != "input":
                 parts.append(_kind(name, kind))
     blocks = shipped_networks()["blocks"].read_text(encoding="utf-8")
-    parts.append(f"## Blocks\n\nThe paper's blocks, in the language itself:\n\n```sewdsl\n{blocks}```\n")
+    parts.append(f"## Blocks\n\nThe blocks of papers, in the language itself:\n\n```sewdsl\n{blocks}```\n")
     parts.append(
         "## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in kind_docs.header_docs().items()))
     )

@@ -17,7 +17,7 @@ from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.project_files import net_files
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ops import catalogue, find
 from sewdsl.source import Span
@@ -147,7 +147,7 @@ def _layers(view: EditorView) -> Iterator[Completion]:
             yield _of_kind(name, kind, "layer")
     yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
     yield Completion("g[", "join", about=kind_docs.NAMES["g"])
-    for name, kind in _family(Join):
+    for name, kind in _family(Merge):
         yield Completion(f"{name}[", "join", about=kind_docs.kind_description(kind))
 
 

@@ -21,7 +21,23 @@ NEURONS = st.sampled_from(
     ]
 )
 MAPS = st.sampled_from(
-    ["c4k3", "c3k1", "c4k3s2", "c2k5", "c4k3x1", "c4k2p1", "BN", "tdBN", "MPk2", "MPk3s2p1", "APk2", "DP", "DP0.25"]
+    [
+        "c4k3",
+        "c3k1",
+        "c4k3s2",
+        "c2k5",
+        "c4k3x1",
+        "c4k2p1",
+        "BN",
+        "tdBN",
+        "MPk2",
+        "MPk3s2p1",
+        "APk2",
+        "DP",
+        "DP0.25",
+        "SUM(over=channels, groups=2)",
+        "SUM(over=places)",
+    ]
 )
 CALLS = st.sampled_from(
     [
@@ -33,9 +49,18 @@ CALLS = st.sampled_from(
 JOINS = st.sampled_from([*sorted(name for name, kind in catalogue().items() if issubclass(kind, Join)), "g"])
 
 
+OPERANDS = st.sampled_from(["id", "BN-IF", "c4k1-BN-IF", "id or c4k1-BN-IF", "c4k3-BN", "MEAN(over=places)"])
+MERGES = st.sampled_from(["ADD", "OR", "AND", "CAT", "MAX", "MUL", "ATTN(heads=2)", "ATTN(scale=0.5)", "g"])
+
+
 def _join(item: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     shortcut = st.sampled_from(["id", "BN-IF", "id or c4k1-BN-IF"])
     return st.builds(lambda join, branch, other: f"{join}[{branch}-IF|{other}]", JOINS, item, shortcut)
+
+
+def _merge(item: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    others = st.lists(OPERANDS, min_size=1, max_size=3).map("|".join)
+    return st.builds(lambda merge, first, rest: f"{merge}[{first}-IF|{rest}]", MERGES, item, others)
 
 
 def sequences(depth: int = 2) -> st.SearchStrategy[str]:
@@ -44,7 +69,7 @@ def sequences(depth: int = 2) -> st.SearchStrategy[str]:
     if depth:
         inner = sequences(depth - 1)
         repeat = st.builds(lambda body, n: f"{{{body}}}*{n}", inner, st.integers(1, 3))
-        item = st.one_of(item, item, repeat, _join(item))
+        item = st.one_of(item, item, repeat, _join(item), _merge(item))
     return st.lists(item, min_size=1, max_size=4).map("-".join)
 
 

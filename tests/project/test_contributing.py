@@ -17,9 +17,9 @@ KINDS = """
 import torch
 import sewdsl
 
-text = "c8k3-BN-FIF-OR[DWk3-BN-FIF(decay=0.9) | id]-FC3"
+text = "c8k3-BN-FIF-XOR[DWk3-BN-FIF(decay=0.9) | id]-FC3"
 network = sewdsl.load(text, input="2x8x8", steps=4)
-print([str(node.output.values) for node in network if node.op.kind == "OR"])
+print([str(node.output.values) for node in network if node.op.kind == "XOR"])
 
 model = sewdsl.compile(network)
 x = torch.rand(4, 5, 2, 8, 8)
@@ -89,10 +89,10 @@ print(given, shapes[0], shapes[1], shapes[-1], len(shapes), model.qif1.a.grad is
 
 JOIN = """
 import torch
-from my_package.or_ import Or
+from my_package.xor import Xor
 a, s = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
-print(Or().combine(branch=a, identity=s).tolist())
-print(torch.equal(Or().combine(branch=torch.zeros(4), identity=s), s))
+print(Xor().combine(branch=a, identity=s).tolist())
+print(torch.equal(Xor().combine(branch=torch.zeros(4), identity=s), s))
 """
 
 
@@ -145,8 +145,8 @@ def test_families_are_handed_what_is_said(printed: dict[str, list[str]]) -> None
     assert said == f"[2, 8, 8] [6, 5, 2, 8, 8] {(step, step, ['a'])} [6, 5, 4, 8, 8] 8 True"
 
 
-def test_or_is_a_disjunction(printed: dict[str, list[str]]) -> None:
-    assert printed["join"] == ["[0.0, 1.0, 1.0, 1.0]", "True"]
+def test_xor_is_an_exclusive_disjunction(printed: dict[str, list[str]]) -> None:
+    assert printed["join"] == ["[0.0, 1.0, 1.0, 0.0]", "True"]
 
 
 def test_rule_is_found_and_applied(home: Path) -> None:
