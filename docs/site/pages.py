@@ -15,7 +15,7 @@ from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import kind_docs
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Activation, Join, Layer, Merge, Surrogate
+from sewdsl.ir.op import Activation, Layer, Merge, Surrogate
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Optimizer, Recipe, Schedule
 from sewdsl.ops import catalogue

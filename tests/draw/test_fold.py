@@ -11,9 +11,9 @@ from sewdsl.draw import dot
 from sewdsl.draw.picture_items import (
     PictureBlock,
     PictureLayer,
+    PictureMerge,
     PictureReadout,
     PictureRepeat,
-    PictureMerge,
     drawn_layers,
     entry_layer,
     exit_layer,

@@ -95,7 +95,7 @@ def observe(model: nn.Module, family: type[nn.Module], x: Tensor) -> tuple[Tenso
 
 
 @pytest.fixture(params=CASES if factor() > 1 else FEW)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[SpikingNetwork, nn.Module, Tensor]]:
+def pair(request: pytest.FixtureRequest) -> tuple[SpikingNetwork, nn.Module, Tensor]:
     """Ours, the reference with the same weights under which neurons fire, and an input."""
     make, pixels, T = CASES[request.param]
     torch.manual_seed(0)
@@ -120,7 +120,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[SpikingNetwork, nn.Mo
     for one, other in zip(theirs, mine, strict=True):
         for source, target in zip(one.tensors(), other.tensors(), strict=True):
             target.copy_(source.reshape(target.shape))
-    yield ours, reference, x
+    return ours, reference, x
 
 
 def test_every_spike_is_the_same(pair: tuple[SpikingNetwork, nn.Module, Tensor]) -> None:

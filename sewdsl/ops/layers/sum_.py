@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to
+from sewdsl.ir.signal import REAL, Signal, counts_up_to
 from sewdsl.ops.layers.reduction import Reduction
 
 if TYPE_CHECKING:
