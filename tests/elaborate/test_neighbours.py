@@ -35,13 +35,13 @@ def test_the_file_that_defines_it_is_named(file: Path) -> None:
 
 def test_without_one_the_statement_is_named(file: Path) -> None:
     use = "a block of another file needs 'use \"file.net\"'"
-    assert help_of(file) == f"did you mean 'SEW Block'? If not: {use}"
+    assert help_of(file) == f"did you mean 'MS Block'? If not: {use}"
     file.write_text(BODY.replace("My Block (c4)", "Quux Quux"))
     assert help_of(file) == use
 
 
 def test_a_string_uses_nothing() -> None:
-    assert help_of(BODY) == "did you mean 'SEW Block'?"
+    assert help_of(BODY) == "did you mean 'MS Block'?"
 
 
 def test_what_cannot_be_read_is_passed_over(file: Path) -> None:

@@ -13,10 +13,11 @@ def narrow(network: Network, by: int = 8) -> Network:
     """The network with one channel of so many in convolutions of more than eight, to take less time."""
     nodes: list[Node] = []
     for node in network:
-        op = (
-            node.op.replace(channels=-(-node.op.channels // by))
-            if isinstance(node.op, Conv) and node.op.channels > 8
-            else node.op
-        )
+        op = node.op
+        if isinstance(op, Conv) and op.groups == op.channels > 1:  # depthwise stays depthwise
+            width = nodes[node.inputs[0]].output.channels
+            op = op.replace(channels=width, groups=width)
+        elif isinstance(op, Conv) and op.channels > 8:
+            op = op.replace(channels=-(-op.channels // by))
         nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))
     return network.with_nodes(tuple(nodes)).validate()

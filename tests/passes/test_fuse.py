@@ -31,7 +31,7 @@ BODIES = {
     "mixed": "c6k3-BN-c6k3-BN-ReLU-c6k3-BN-LIF(v_reset=-0.5)-c6k1-IF-FC5",
     "AND": "c6k3-BN-PLIF-{SEW Block (c8s2, g=AND)}*2-FC5",
     "IAND": "c6k3-BN-PLIF-{SEW Block (c6, g=IAND)-MPk2s2}*2-FC5",
-    "OR": "c6k3-BN-PLIF-SEW Block (c6, g=OR)-SEW Block (c8, g=OR)-FC5",
+    "EITHER": "c6k3-BN-PLIF-SEW Block (c6, g=EITHER)-SEW Block (c8, g=EITHER)-FC5",
     "identity": "c6k3-BN-IF-IAND[c6k3-IF|c6k1-BN-IF]-AND[c6k1-IF|c6k3-BN-PLIF]-ADD[c6k3-ReLU|c6k3-BN-IF]-FC5",
     "with what is normalised": "c6k3-BN-PLIF-c6k3-ADD[BN-PLIF|id]-FC5",
 }
@@ -47,7 +47,7 @@ def _fuse_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 def _disjunction() -> Iterator[None]:
     """A join of somebody's own."""
 
-    class Or(Join, kind="OR"):
+    class Either(Join, kind="EITHER"):
         neutral_branch = 0
 
         def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def _disjunction() -> Iterator[None]:
             return BINARY
 
     yield
-    del CATALOGUE[Or.kind]
+    del CATALOGUE[Either.kind]
 
 
 def build(body: str, optimize: int, **changes: object) -> SpikingNetwork:
@@ -164,7 +164,7 @@ def test_no_spikes_of_a_join_are_stored(monkeypatch: pytest.MonkeyPatch) -> None
             return forward(self, *x)
 
         monkeypatch.setattr(kind, "forward", noted)
-    model = build(BODIES["OR"], 1)
+    model = build(BODIES["EITHER"], 1)
     model(inputs())
     assert called == []
     with kernels.use_kernels("reference"):
@@ -188,7 +188,7 @@ def test_nothing_is_kept_of_the_current() -> None:
     assert sizes[0].count(map_size) - sizes[1].count(map_size) >= 2
 
 
-@pytest.mark.parametrize("body", ["SEW", "OR", "identity"])
+@pytest.mark.parametrize("body", ["SEW", "EITHER", "identity"])
 def test_firing_rates_are_still_seen(body: str) -> None:
     rates = []
     for level in (0, 1):
@@ -249,7 +249,7 @@ def test_what_is_small_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert called == [4]
 
 
-@pytest.mark.parametrize("body", ["SEW", "OR", "identity"])
+@pytest.mark.parametrize("body", ["SEW", "EITHER", "identity"])
 def test_streams_run_node_by_node(body: str) -> None:
     model = build(BODIES[body], 1).eval()
     for norm in model.modules():
@@ -266,12 +266,12 @@ def test_streams_run_node_by_node(body: str) -> None:
 
 
 def test_copies_compute_the_same() -> None:
-    model = build(BODIES["OR"], 1)
+    model = build(BODIES["EITHER"], 1)
     copy = deepcopy(model)
     assert torch.equal(copy(inputs()), model(inputs()))
 
 
-@pytest.mark.parametrize("g", ["ADD", "AND", "IAND", "OR"])
+@pytest.mark.parametrize("g", ["ADD", "AND", "IAND", "EITHER"])
 def test_blocks_that_begin_as_identities(g: str) -> None:
     """Zero-initialised, with a neuron that fires always or never in the branch."""
     body = f"c6k3-BN-PLIF-{{SEW Block (c6, g={g})}}*2-FC5"
@@ -283,7 +283,7 @@ def test_blocks_that_begin_as_identities(g: str) -> None:
     torch.testing.assert_close(stem(inputs()), model(inputs()))
 
 
-@pytest.mark.parametrize("body", ["SEW", "AND", "IAND", "OR"])
+@pytest.mark.parametrize("body", ["SEW", "AND", "IAND", "EITHER"])
 def test_with_autocast(body: str) -> None:
     """In 16 bits the kernel rounds less often than modules in a row."""
     logits, gradients = [], []

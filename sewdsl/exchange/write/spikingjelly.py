@@ -17,6 +17,7 @@ from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
 from sewdsl.ops.neurons.parametric_lif import PLIF
@@ -29,8 +30,9 @@ from sewdsl.ops.surrogates.triangle import Triangle
 if TYPE_CHECKING:
     from torch import Tensor
 
-NODES: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", PLIF: "ParametricLIFNode"}
-"""Their neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, which is what ours do."""
+NODES: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", DLIF: "LIFNode", PLIF: "ParametricLIFNode"}
+"""Their neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, which is what ours do, or the
+latter without a division of X[t]: DLIF."""
 SURROGATES: dict[type[Surrogate], Callable[..., str]] = {
     ATan: lambda op: f"ATan({op.alpha!r})",
     Sigmoid: lambda op: f"Sigmoid({op.alpha!r})",
@@ -53,6 +55,8 @@ def neuron(node: Node, op: Neuron) -> PyCall:
     if isinstance(op, LIF | PLIF):
         name = "tau" if isinstance(op, LIF) else "init_tau"
         tau = (Arg(name, Literal(op.tau), 2.0),)
+    elif isinstance(op, DLIF):
+        tau = (Arg("tau", Literal(1 / (1 - op.decay)), 2.0), Arg("decay_input", Literal(False), default=True))  # noqa: FBT003
     return PyCall(
         f"neuron.{NODES[type(op)]}",
         (

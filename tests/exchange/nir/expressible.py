@@ -9,7 +9,17 @@ from tests.effort import representatives
 
 LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in (18, 34, 50, 101, 152)} | {
-    "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values"
+    "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values",
+    **dict.fromkeys(
+        ("spikformer-ti", "spikformer-s", "spikformer-cifar10"),
+        "embed1.max_pool1 (MPk3s2p1) takes the maximum of real values",
+    ),
+    **dict.fromkeys(("qkformer-10-384", "sdt-8-384"), "max_pool1 (MPk3s2p1) takes the maximum of real values"),
+    **dict.fromkeys(
+        ("maxformer-10-384", "maxformer-cifar"), "stage1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values"
+    ),
+    "max-resnet-18": "max_block1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values",
+    "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",
 }
 NETWORKS = representatives(set(shipped_networks()) - LIBRARIES - set(REFUSED))
 SMALL = {224: "3x32x32", 64: "3x32x32"}

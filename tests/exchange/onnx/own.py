@@ -39,7 +39,7 @@ class Spikes(Join):
         return BINARY
 
 
-class Or(Spikes):
+class Either(Spikes):
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         return branch + identity - branch * identity
 
@@ -106,7 +106,7 @@ KINDS = {
     "DW": Depthwise,
     "FIF": Forgetful,
     "LARGEST": Largest,
-    "OR": Or,
+    "EITHER": Either,
     "QIF": Quadratic,
     "SAME": Same,
     "SWISH": Swish,

@@ -127,7 +127,7 @@ def test_arguments_of_layers(body: str) -> None:
 
 
 OWN = {
-    "a join": "c4k3-BN-SN-OR[c4k3-BN-SN|id]-FC3",
+    "a join": "c4k3-BN-SN-EITHER[c4k3-BN-SN|id]-FC3",
     "a join of comparisons": "c4k3-BN-SN-UNLIKE[c4k3-BN-SN|id]-FC3",
     "a neuron": "c4k3-BN-FIF-c4k3-FIF(v_reset=none)-FIF(v_reset=-0.5)-FC3",
     "a layer": "c4k3-BN-SN-DW-BN-SN-FC3",

@@ -29,8 +29,10 @@ SMALL = {
     "sew": "3x16x16",
     "spiking": "3x16x16",
     "tdbn": "2x16x16",
+    "spiking-densenet-121": "3x32x32",
+    **dict.fromkeys(("max", "maxformer", "ms", "qkformer", "sdt", "spikformer"), "3x32x32"),
 }
-"""The input of networks that are for larger ones, by their first word."""
+"""The input of networks that are for larger ones, by their name or its first word."""
 STEPS = 2
 NARROWER = 4
 """Of so many channels, one."""
@@ -38,7 +40,7 @@ NARROWER = 4
 
 def _small(name: str) -> Network:
     first, _, _ = name.partition("-")
-    network = sewdsl.load(name, input=SMALL.get(first), steps=1 if first == "resnet" else STEPS)
+    network = sewdsl.load(name, input=SMALL.get(name, SMALL.get(first)), steps=1 if first == "resnet" else STEPS)
     return network if name == "7b-net-and" else narrow(network, NARROWER)  # AND of few channels falls silent
 
 

@@ -21,6 +21,8 @@ LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 NETWORKS = representatives(set(shipped_networks()) - LIBRARIES)
 SIDES = (16, 32, 64, 128)
 NARROWER = 16
+WIDE = {"qkformer-10-384", "maxformer-10-384", "spiking-densenet-121"}
+"""Those whose widths have to be divisible by others: they keep theirs, for few places."""
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +31,8 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nets")
     for path in shipped_networks().values():
         text = re.sub(r"^(?:expect|claim) .*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        text = re.sub(r"\bc(\d{2,})", lambda width: f"c{max(4, int(width[1]) // NARROWER)}", text)
+        if path.stem not in WIDE:
+            text = re.sub(r"\bc(\d{2,})", lambda width: f"c{max(4, int(width[1]) // NARROWER)}", text)
         (folder / path.name).write_text(text.replace("FC1000", "FC10"), encoding="utf-8")
     return folder
 

@@ -91,7 +91,7 @@ def own() -> Any:
     before = dict(CATALOGUE)
 
     class Mine:
-        class Or(Join, kind="OR"):
+        class Xor(Join, kind="XOR"):
             neutral_branch: ClassVar[int] = 0
 
             def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def own() -> Any:
 @pytest.mark.parametrize(
     ("layer", "named"),
     [
-        ("OR[c4k3-IF | id]", r"or1 \(OR\)"),
+        ("XOR[c4k3-IF | id]", r"xor1 \(XOR\)"),
         ("MORE[c4k3-IF | id]", r"more1 \(MORE\)"),
         ("FAST", r"fast1 \(FAST\)"),
         ("{c4k3-SLOW}*2", r"repeat1.1.slow1 \(SLOW\)"),

@@ -5,7 +5,8 @@
     H = V + dt R X
     H = V + dt/tau (v_leak - V + R X)
 
-Ours are these with dt R = 1, and with R = 1 and v_leak = v_reset. Another R is a factor of the current.
+Ours are these with dt R = 1, and with R = 1 (LIF) or R = tau/dt (DLIF) and v_leak = v_reset. Another R is a factor of
+the current.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sewdsl.exchange import nir_metadata
 from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp, make_op
 from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ir.op import LinearNeuron, PlainScalar
+from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
 from sewdsl.ops.neurons.parametric_lif import PLIF
@@ -117,6 +119,9 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     # 2.0000000000000004, which was divided by seconds in a dtype of some precision, is 2
     near = float(f"{tau:.6g}")
     tau = near if isclose(near, tau, rel_tol=2 * precision) else tau
+    if isclose(gain, tau, rel_tol=RELATIVE_TOLERANCE):
+        decay = float(f"{1 - 1 / tau:.12g}")
+        return make_op(DLIF, node.origin, decay=decay, **_firing(node)), 1.0
     return make_op(LIF, node.origin, tau=tau, **_firing(node)), gain
 
 

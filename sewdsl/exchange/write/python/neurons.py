@@ -11,6 +11,7 @@ from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
 from sewdsl.ops.neurons.parametric_lif import PLIF
@@ -130,6 +131,18 @@ class LIF(Neuron):
         gain = 1 / self.tau
         return (1 - gain) * v + {lif}
 ''',
+    DLIF: '''\
+class DLIF(Neuron):
+    """Leaky integrate and fire, the input as it is: H[t] = decay V[t-1] + X[t]{drift}."""
+
+    def __init__(self, decay: float = {tau}{more}) -> None:
+        super().__init__({given})
+        self.decay = decay
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        return self.decay * v + {dlif}
+''',
     PLIF: '''\
 class PLIF(Neuron):
     """A LIF neuron that learns its time constant: 1/tau = sigmoid(w)."""
@@ -168,9 +181,10 @@ class Neurons:
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
         usual = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
         shared = tuple(Arg(name, Literal(values[name]), usual[name]) for name in BASE_CLASS_TEXT if self._varies(name))
-        tau = op.tau if isinstance(op, LIF | PLIF) else None
-        usual_tau = self._taus.setdefault(type(op), tau)
-        own = () if tau is None else (Arg("tau", Literal(tau), usual_tau, positional=True),)
+        key = {LIF: "tau", PLIF: "tau", DLIF: "decay"}.get(type(op))
+        value = None if key is None else getattr(op, key)
+        usual_value = self._taus.setdefault(type(op), value)
+        own = () if key is None else (Arg(key, Literal(value), usual_value, positional=True),)
         return PyCall(op.kind, (*own, *shared))
 
     def definitions(self) -> Iterator[str]:
@@ -189,6 +203,8 @@ class Neurons:
             "given": "**shared" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
             "rest": " + v_reset/tau" if resting else "",
             "lif": f"(gain * x + {rest} / self.tau)" if resting else "gain * x",
+            "drift": " + (1 - decay) v_reset" if resting else "",
+            "dlif": f"(x + (1 - self.decay) * {rest})" if resting else "x",
             "plif": f"(gain * x + {rest} * gain)" if resting else "gain * x",
         }
         for kind, tau in self._taus.items():
