@@ -104,7 +104,7 @@ def test_shipped_networks(name: str) -> None:
     *blocks, whole = figures(tikz(network))
     assert whole.comment == network.name
     named = (item for figure in (*blocks, whole) for item in figure.texts.items())
-    called = {text.split(" (")[0] for name, text in named if name.startswith("block")}
+    called = {re.split(r" \(|\\\\\{\}\(", text)[0] for name, text in named if name.startswith("block")}
     assert called == {block.comment.split(" (")[0] for block in blocks}
 
 

@@ -14,13 +14,19 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "sewdsl"
 
 PAIRS = {
+    "Attention": {"ops.merges.attn", "snn.merges"},
     "BatchNorm": {"ops.layers.batch_norm", "snn.batch_norm"},
+    "Concatenation": {"ops.merges.cat", "snn.merges"},
     "Dropout": {"ops.layers.dropout", "snn.layers"},
     "Flatten": {"ops.layers.flatten", "snn.layers"},
     "GlobalAvgPool": {"ops.layers.global_avg_pool", "snn.pooling"},
     "Join": {"ir.op", "snn.join"},
     "Linear": {"ops.layers.linear", "snn.layers"},
+    "Maximum": {"ops.merges.max_", "snn.merges"},
+    "Mean": {"ops.layers.mean", "snn.merges"},
     "Neuron": {"ir.op", "snn.neuron"},
+    "Product": {"ops.merges.mul", "snn.merges"},
+    "Sum": {"ops.layers.sum_", "snn.merges"},
 }
 """Public classes that share a name: a kind, or a family of kinds, and the torch module that computes it."""
 
