@@ -97,7 +97,9 @@ class Measure:
 
     def gap(self, before: PictureItem, after: PictureItem) -> tuple[float, str]:
         """The distance of two items, and the label of the edge between them."""
-        text = self.edge_label(before, after)
+        return self._gap(self.edge_label(before, after))
+
+    def _gap(self, text: str) -> tuple[float, str]:
         if not text:
             return (GAP if self.vertical else GAP + 3), ""
         return (GAP + 11 if self.vertical else text_width(text, SMALL) + 20), text
@@ -215,7 +217,8 @@ class Measure:
     def merge_gap(self, merge: PictureMerge) -> tuple[float, str]:
         """The distance of the first operand and what merges it, and the label between."""
         first = merge.operands[0]
-        return self.gap(first[-1], merge.layer) if first else (GAP, "")
+        text = self.edge_label(first[-1], merge.layer) if first else ""
+        return self._gap(" · ".join(filter(None, (*self._wiring.operand_names(merge.layer)[:1], text))))
 
     def lanes(self, merge: PictureMerge) -> list[float]:
         """How far from the axis each operand runs; the first does so on the axis."""

@@ -10,6 +10,7 @@ from itertools import groupby
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
+from sewdsl.ir.op import Merge
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, LooseOperand, MergeItem, RepeatItem
 
@@ -140,6 +141,11 @@ class Wiring:
     def is_join(self, layer: PictureLayer) -> bool:
         """Whether it is drawn as a circle: branch and shortcut meet in it."""
         return is_residual(self.network.nodes[layer.nodes[0]])
+
+    def operand_names(self, layer: PictureLayer) -> tuple[str, ...]:
+        """What the operands of a merge are called, if they have names of their own: ``q``, ``k``, ``v``."""
+        op = self.network.nodes[layer.nodes[0]].op
+        return op.operand_names if isinstance(op, Merge) else ()
 
     @cached_property
     def edges(self) -> tuple[tuple[PictureLayer, PictureLayer, int], ...]:

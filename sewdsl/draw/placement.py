@@ -121,18 +121,21 @@ class Placer:
         fork = Anchor(f"{name}/fork", anchor.layer, (at,))
         body, (gap, text), length = measure.body(item), measure.merge_gap(item), measure.size(item.layer)[0]
         first, end = self.sequence(item.operands[0], (along + LEAD, across), fork, into)
-        if first and item.operands[0]:
+        names = self._wiring.operand_names(item.layer)
+        if first and (item.operands[0] or names):
             first = first.labelled(text, self.label_point(text, (end + gap / 2, across)))
         merge = along + LEAD + body + gap
         begin, stop = (across + side for side in measure.bar(item))
         lanes = [across + lane for lane in measure.lanes(item)]
         for number, (operand, lane) in enumerate(zip(item.operands[1:], lanes[1:], strict=True), start=1):
             spare = body - measure.sequence(operand).length
-            other, _ = self.sequence(operand, (along + LEAD + spare / 2, lane), fork.via((along, lane)), into)
+            other, end = self.sequence(operand, (along + LEAD + spare / 2, lane), fork.via((along, lane)), into)
             if other and self._wiring.is_join(item.layer):  # a circle is reached from the side
                 centre = merge + length / 2
                 self._connect(other.via((centre, lane)), item.layer, (centre, stop), operand=number)
             else:
+                if other and names:
+                    other = other.labelled(names[number], self.label_point(names[number], ((end + merge) / 2, lane)))
                 self._connect(other, item.layer, (merge, lane), operand=number)
         into.append(Box(name, item.layer, (merge + length / 2, (begin + stop) / 2), length, stop - begin))
         self._connect(first, item.layer, (merge, across))
