@@ -83,7 +83,7 @@ study {
         assert result.stdout.splitlines() == [
             "7B-Net: valid; 130,938 parameters, 60 nodes",
             "Tiny: valid; 822 parameters, 20 nodes",
-            "blocks.net: valid; a library of 8 blocks",
+            "blocks.net: valid; a library of 15 blocks",
         ]
 
     @pytest.mark.parametrize("flag", [["--json"], ["--format", "json"]])
