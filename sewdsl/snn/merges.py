@@ -71,7 +71,7 @@ def _multiply(one: Tensor, other: Tensor) -> Tensor:
 class Attention(nn.Module):
     """(q kᵀ) v · scale within each head, or q (kᵀ v) · scale, which is the same; without softmax.
 
-    In float32 at least: counts beyond 256 are no numbers of bfloat16.
+    In float32 at least, and under autocast it stays so: counts beyond 256 are no numbers of bfloat16.
 
     Args:
         heads: How many; the channels of a head are in a row.
@@ -87,11 +87,13 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: D102
         H, W = q.shape[3:]
+        given = q
         with torch.autocast(q.device.type, enabled=False):
             # [T, N, heads, channels of a head, places]
             q, k, v = (_at_least_float32(x).flatten(3).unflatten(2, (self.heads, -1)) for x in (q, k, v))
             y = (v @ k.transpose(-2, -1)) @ q if self.keys_first else v @ (k.transpose(-2, -1) @ q)
-            return (y * self.scale).flatten(2, 3).unflatten(3, (H, W))
+            y = (y * self.scale).flatten(2, 3).unflatten(3, (H, W))
+        return _result(y, given)
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
         return f"heads={self.heads}, scale={self.scale}"
@@ -100,6 +102,11 @@ class Attention(nn.Module):
 def _at_least_float32(x: Tensor) -> Tensor:
     """Sums of counts are exact in float32 up to 2^24."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _result(y: Tensor, x: Tensor) -> Tensor:
+    """A sum in the dtype of what it is of, which the whole network then has; under autocast as it is."""
+    return y if torch.is_autocast_enabled(x.device.type) else y.to(x.dtype)
 
 
 class Sum(nn.Module):
@@ -116,13 +123,15 @@ class Sum(nn.Module):
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = _at_least_float32(x)
-        return x.sum((3, 4), keepdim=True) if self.groups is None else x.unflatten(2, (self.groups, -1)).sum(3)
+        y = _at_least_float32(x)
+        y = y.sum((3, 4), keepdim=True) if self.groups is None else y.unflatten(2, (self.groups, -1)).sum(3)
+        return _result(y, x)
 
 
 class Mean(Sum):
     """The mean over the channels of each group, or over places; the axes stay, as 1."""
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = _at_least_float32(x)
-        return x.mean((3, 4), keepdim=True) if self.groups is None else x.unflatten(2, (self.groups, -1)).mean(3)
+        y = _at_least_float32(x)
+        y = y.mean((3, 4), keepdim=True) if self.groups is None else y.unflatten(2, (self.groups, -1)).mean(3)
+        return _result(y, x)

@@ -121,6 +121,10 @@ def neurons(style: Style) -> Texts:
     )
 
 
+GATES = st.sampled_from(
+    ("MEAN(over=places)", "SN-SUM(over=places)", "SUM(over=channels)", "SN-SUM(over=channels, groups=2)-SN")
+)
+ATTENTIONS = st.sampled_from(("ATTN", "ATTN(heads=2, scale=0.125)", "ATTN(heads=4, scale=0.5)"))
 NORMS = st.sampled_from(("BN", "BN", "tdBN"))
 
 
@@ -146,6 +150,9 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
             st.builds(lambda body, n: f"{{{body}}}*{n}", inner, st.integers(1, 2)),
             st.builds(_join, st.sampled_from([*JOINS, "g"]), st.one_of(inner, same(neuron)), same(neuron)),
             st.builds(_join, st.sampled_from([*JOINS, "g"]), same(neuron), st.just("id")),
+            st.builds("{}[{} | {} | {}]".format, st.sampled_from(("ADD", "MAX", "CAT")), *[same(neuron)] * 3),
+            st.builds("MUL[{} | {}]-BN-SN".format, same(neuron), GATES),
+            st.builds("{}[c4k1-BN-SN | {} | {}]-SN".format, ATTENTIONS, same(neuron), same(neuron)),
         ]
     return st.one_of(found)
 

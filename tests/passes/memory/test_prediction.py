@@ -31,6 +31,16 @@ NARROW: dict[str, dict[str, Any]] = {
         "options": {"input": "2x48x48", "steps": 4},
         "lean": True,
     },
+    "attention": {
+        "spec": "c16k3-BN-SN-MPk2-{Spikformer Block (heads=4)}*2-{ADD[QK Token Attention (heads=4) | id]}*2-GAP-FC10",
+        "samples": 2,
+        "options": {"input": "3x96x96", "steps": 4, "neuron": "LIF", "set": {"encode": "direct"}},
+    },
+    "dense": {
+        "spec": "c16k3-BN-SN-{CAT[id | BN-SN-c16k1-BN-SN-c8k3b0]}*6-BN-SN-GAP-FC10",
+        "samples": 2,
+        "options": {"input": "2x64x64", "steps": 4, "neuron": "LIF"},
+    },
     "ANN": {
         "spec": "c16k3-BN-ReLU-MPk2-{Basic Block (c16)}*4-GAP-FC10",
         "samples": 8,
