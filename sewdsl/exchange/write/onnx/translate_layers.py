@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +169,10 @@ def translate_merge(place: NodeScope, module: nn.Module, operands: Sequence[str]
     """
     match module:
         case merges.JoinOfMany():
-            return reduce(lambda branch, identity: _join(place, module.spec, branch, identity), operands)
+            first, *others = operands
+            for number, other in enumerate(others, start=1):
+                first = _join(place, module.spec, first, other, last=number == len(others))
+            return first
         case merges.Concatenation():
             return place.last("Concat", *operands, axis=1)
         case merges.Maximum():
@@ -236,10 +238,11 @@ def translate_join(place: NodeScope, module: Join, branch: str, identity: str) -
     Raises:
         UnsupportedLayer: it is more than plain arithmetic.
     """
-    return _join(place, module.spec, branch, identity)
+    return _join(place, module.spec, branch, identity, last=True)
 
 
-def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str) -> str:
+def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
+    """g of two values; the last of several gives the node's value."""
     tape = tapes.trace_join(spec, branch=True)
     if tape is None:
         raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
@@ -248,7 +251,7 @@ def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str) -> str:
         instruction, *words = entry.split()
         operands = [values[word] if word in values else place.numbers(word, float(word)) for word in words]
         compares = instruction in {"less", "most"}
-        last = number == len(entries) - 1
-        found = (place.last if last and not compares else place.add)(INSTRUCTIONS[instruction], *operands)
+        ends = last and number == len(entries) - 1
+        found = (place.last if ends and not compares else place.add)(INSTRUCTIONS[instruction], *operands)
         values[f"t{number}"] = place.add("Cast", found, to=place.graph.type) if compares else found
     return found
