@@ -64,8 +64,13 @@ def _multiply(one: Tensor, other: Tensor) -> Tensor:
     few, many = sorted((one.shape[2], other.shape[2]))
     if few in {1, many}:
         return one * other
-    grouped = [x.unflatten(2, (few, x.shape[2] // few)) for x in (one, other)]
-    return (grouped[0] * grouped[1]).flatten(2, 3)
+    product: Tensor = _grouped(one, few) * _grouped(other, few)
+    return product.flatten(2, 3)
+
+
+def _grouped(x: Tensor, groups: int) -> Tensor:
+    """``[T, N, C, *]`` as ``[T, N, groups, C / groups, *]``."""
+    return x.reshape(*x.shape[:2], groups, x.shape[2] // groups, *x.shape[3:])
 
 
 class Attention(nn.Module):
@@ -90,9 +95,9 @@ class Attention(nn.Module):
         given = q
         with torch.autocast(q.device.type, enabled=False):
             # [T, N, heads, channels of a head, places]
-            q, k, v = (_at_least_float32(x).flatten(3).unflatten(2, (self.heads, -1)) for x in (q, k, v))
+            q, k, v = (_grouped(_at_least_float32(x).flatten(3), self.heads) for x in (q, k, v))
             y = (v @ k.transpose(-2, -1)) @ q if self.keys_first else v @ (k.transpose(-2, -1) @ q)
-            y = (y * self.scale).flatten(2, 3).unflatten(3, (H, W))
+            y = (y * self.scale).flatten(2, 3).reshape(*q.shape[:2], -1, H, W)
         return _result(y, given)
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
@@ -124,7 +129,7 @@ class Sum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         y = _at_least_float32(x)
-        y = y.sum((3, 4), keepdim=True) if self.groups is None else y.unflatten(2, (self.groups, -1)).sum(3)
+        y = y.sum((3, 4), keepdim=True) if self.groups is None else _grouped(y, self.groups).sum(3)
         return _result(y, x)
 
 
@@ -133,5 +138,5 @@ class Mean(Sum):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         y = _at_least_float32(x)
-        y = y.mean((3, 4), keepdim=True) if self.groups is None else y.unflatten(2, (self.groups, -1)).mean(3)
+        y = y.mean((3, 4), keepdim=True) if self.groups is None else _grouped(y, self.groups).mean(3)
         return _result(y, x)

@@ -39,9 +39,9 @@ def main(*, compiles: bool = False) -> None:
 
 def _no_compiler() -> ModuleType:
     """What stands in for the module that gives the answers."""
-    module: Any = ModuleType("sewdsl.serve.answers")
-    module.Refusal, module.Texts = type("Refusal", (Exception,), {}), dict
-    module.answer = lambda _texts, _what, asked: _misbehave(asked["text"])
+    module = ModuleType("sewdsl.serve.answers")
+    parts = {"Refusal": type("Refusal", (Exception,), {}), "Texts": dict}
+    vars(module).update(parts, answer=lambda _texts, _what, asked: _misbehave(asked["text"]))
     return module
 
 
@@ -67,11 +67,11 @@ def _misbehave(text: str) -> int | str:
             message = "as is tested"
             raise ValueError(message)
         case "allocate":
-            return len(bytearray(_worker().MAX_MEMORY + 2**30))
+            return len(bytearray(int(_worker().MAX_MEMORY) + 2**30))
         case "print":
             print("{}")  # noqa: T201 -- which must not be read as an answer
         case "long":
-            return "x" * (_worker().MAX_ANSWER + 1)
+            return "x" * (int(_worker().MAX_ANSWER) + 1)
     return os.getpid()
 
 

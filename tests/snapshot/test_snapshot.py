@@ -26,6 +26,10 @@ def read(text: inputs.Text, folder: Path) -> sewdsl.Compilation:
     return sewdsl.read(folder / text.spec if text.is_file else text.spec, **options)  # type: ignore[arg-type]
 
 
+LATER = {"ATTN", "CAT", "DLIF", "MAX", "MEAN", "MUL", "OR", "SUM"}
+"""Kinds that are younger than the generated networks, which stay as they are so that old commits can be compared."""
+
+
 def test_generated_networks_are_valid_and_have_every_kind(tmp_path: Path) -> None:
     found = set()
     for text in TEXTS.values():
@@ -35,7 +39,7 @@ def test_generated_networks_are_valid_and_have_every_kind(tmp_path: Path) -> Non
             for node in compilation.result().nodes:
                 found |= {node.op.kind, *([node.op.surrogate.kind] if isinstance(node.op, Neuron) else [])}
     kinds = {name for name, kind in catalogue().items() if issubclass(kind, Op | Surrogate)}
-    assert kinds - found == set()
+    assert kinds - found == LATER
 
 
 def test_wrong_texts_have_every_code(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, scale: float) -> Tens
     """As Spikformer's authors write it: tokens by channels, heads one after the other."""
     T, N, _, H, W = q.shape
     tokens = [x.flatten(3).transpose(2, 3) for x in (q, k, v)]  # [T, N, places, channels]
-    parts = [x.unflatten(3, (heads, -1)).transpose(2, 3) for x in tokens]
-    y = (parts[0] @ parts[1].transpose(-2, -1)) @ parts[2] * scale
+    parts = [x.reshape(*x.shape[:3], heads, -1).transpose(2, 3) for x in tokens]
+    y: Tensor = (parts[0] @ parts[1].transpose(-2, -1)) @ parts[2] * scale
     return y.transpose(2, 3).flatten(3).transpose(2, 3).reshape(T, N, -1, H, W)
 
 

@@ -62,6 +62,7 @@ def pieces(module: nn.Module) -> Iterator[Piece]:
         inside = list(child.children())
         if name in FUSED:
             conv, norm = inside[:2]
+            assert isinstance(conv, nn.Conv1d | nn.Conv2d)
             parts = conv.out_channels // conv.in_channels
             for part in range(parts):
                 yield from (Piece(conv, part, parts), Piece(norm, part, parts))
@@ -99,7 +100,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[SpikingNetwork, nn.Module, Ten
     """Ours, the reference with the same weights under which neurons fire, and an input."""
     make, pixels, T = CASES[request.param]
     torch.manual_seed(0)
-    ours = sewdsl.compile(request.param, input=(3, pixels, pixels), steps=T, encode="none").double()
+    ours = sewdsl.compile(request.param, input=(3, pixels, pixels), steps=T, set={"encode": "none"}).double()
     reference = make().double()
     functional.set_step_mode(reference, "m")
     x = torch.rand(T, 2, 3, pixels, pixels, dtype=torch.float64)
@@ -132,7 +133,7 @@ def test_every_spike_is_the_same(pair: tuple[SpikingNetwork, nn.Module, Tensor])
             model.zero_grad()
             shown = x.clone().requires_grad_()
             y, spikes = observe(model, family, shown)
-            (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape)).sum().backward()
+            (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape)).sum().backward()  # type: ignore[no-untyped-call]
             found.append((y.detach(), spikes, shown.grad))
         functional.reset_net(reference)
         (y, spikes, gradient), (expected, reference_spikes, reference_gradient) = found

@@ -73,7 +73,8 @@ def test_spikingjelly(tmp_path: Path) -> None:
         assert imported.notes[0] == "a time-step is 0.0001 s"
     text = (
         "c4k3s1d2-IF(v_threshold=0.5, v_reset=-0.1)-{ADD[c4k3s1b0-IF-c4k3s1-LIF(tau=2.5)|id]}*2-APk2s2-c6k3s2p0-"
-        "LIF(tau=3.0)-FC20-LIF(v_threshold=0.5, v_reset=0.1, tau=2.4999999821906664)-FC5b0"  # w is in float32
+        "DLIF(decay=0.6666666666666667)-FC20-"
+        "LIF(v_threshold=0.5, v_reset=0.1, tau=2.4999999821906664)-FC5b0"  # w is in float32
     )
     reads(read_graph(path, NirReadOptions(steps=5)), text)
 

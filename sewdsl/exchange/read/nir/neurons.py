@@ -120,8 +120,7 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     near = float(f"{tau:.6g}")
     tau = near if isclose(near, tau, rel_tol=2 * precision) else tau
     if isclose(gain, tau, rel_tol=RELATIVE_TOLERANCE):
-        decay = float(f"{1 - 1 / tau:.12g}")
-        return make_op(DLIF, node.origin, decay=decay, **_firing(node)), 1.0
+        return make_op(DLIF, node.origin, decay=1 - 1 / tau, **_firing(node)), 1.0
     return make_op(LIF, node.origin, tau=tau, **_firing(node)), gain
 
 

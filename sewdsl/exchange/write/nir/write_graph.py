@@ -105,11 +105,12 @@ class _Graph:
         self._places[index] = (name,)
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
-        """What a node reads; what it would read twice, the second time through a node that passes it on."""
+        """What a node reads; what it would read twice, every further time through a node that passes it on."""
         found: list[str] = []
         for source in (source for read in reads for source in read):
             if source in found:
-                again = f"{part}.again"
+                count = sum(read.startswith(f"{part}.again") for read in found)
+                again = f"{part}.again{count + 1 if count else ''}"
                 self._add(again, translate_layers.identity(site.inputs[0].shape, site.dtype), (source,), {})
                 found.append(again)
             else:

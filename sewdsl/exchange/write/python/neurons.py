@@ -181,7 +181,7 @@ class Neurons:
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
         usual = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
         shared = tuple(Arg(name, Literal(values[name]), usual[name]) for name in BASE_CLASS_TEXT if self._varies(name))
-        key = {LIF: "tau", PLIF: "tau", DLIF: "decay"}.get(type(op))
+        key = "tau" if isinstance(op, LIF | PLIF) else "decay" if isinstance(op, DLIF) else None
         value = None if key is None else getattr(op, key)
         usual_value = self._taus.setdefault(type(op), value)
         own = () if key is None else (Arg(key, Literal(value), usual_value, positional=True),)
