@@ -126,13 +126,15 @@ class Walker:
         op = self._merge_op(item, frame)
         count = len(item.operands)
         places: list[Place] = []
-        begin = len(self._builder.nodes)
+        begin, strided = len(self._builder.nodes), False
         for operand, step in zip(item.operands, frame.operands((op or Merge).names(count)), strict=True):
             inside = frame.inside(step)
             if isinstance(operand, Alternative):
-                places.append(self._alternative(operand, at, op, places[0], begin, inside))
+                places.append(self._alternative(operand, at, op, places[0], strided, inside))
             else:
                 places.append(self.sequence(operand, at, inside))
+            if len(places) == 1:
+                strided = any(node.op.strided for node in self._builder.nodes[begin:])
         inputs = tuple(place for place in places if place is not None)
         if op is None or len(inputs) < count:
             return None
@@ -166,22 +168,28 @@ class Walker:
                 path=path,
                 **advice(text, [*merges, OWN_JOIN], name.span, f"merges: {', '.join([*merges, OWN_JOIN])}"),
             )
-        most = op.most_operands() if op is not None else None
-        if op is not None and most is not None and len(item.operands) != most:
+        needed = op.operand_count() if op is not None else None
+        if op is not None and needed is not None and len(item.operands) != needed:
             self._reporter.report(
                 "operand-count",
-                f"'{name.span.text}' takes {most} operands, not {len(item.operands)}",
+                f"'{name.span.text}' takes {needed} operands, not {len(item.operands)}",
                 item.span,
-                help=f"write {name.span.text}[ {' | '.join(op.names(most))} ]",
+                help=f"write {name.span.text}[ {' | '.join(op.names(needed))} ]",
                 path=path,
             )
             return None
         return op
 
     def _alternative(  # noqa: PLR0913 -- what, where, and what it is to go with
-        self, operand: Alternative, at: Place, op: Merge | None, first: Place, begin: int, frame: CallFrame
+        self,
+        operand: Alternative,
+        at: Place,
+        op: Merge | None,
+        first: Place,
+        strided: bool,  # noqa: FBT001 -- private
+        frame: CallFrame,
     ) -> Place:
-        """Of two, the place of the one that goes with the first operand, whose nodes begin at an index."""
+        """Of two, the place of the one that goes with the first operand, and strides if that does."""
         if first is None or at is None or op is None:
             self.sequence(operand.second, None, frame)
             return None
@@ -190,18 +198,17 @@ class Walker:
         fresh = self._reporter.found[said:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):
             return None  # it is not that it does not fit: something is wrong with it
-        if place is not None and self._fits(op, first, place, begin, mark.nodes):
+        nodes = self._builder.nodes
+        if (
+            place is not None
+            and op.fits(nodes[first].output, nodes[place].output)
+            and any(node.op.strided for node in nodes[mark.nodes :]) == strided
+        ):
             return place
         self._reporter.take_back(said)
         self._builder.cut(mark)
         self._nearest = nearest
         return self.sequence(operand.second, at, frame)
-
-    def _fits(self, op: Merge, first: int, place: int, begin: int, mark: int) -> bool:
-        """Whether an operand goes with the first one, and strides if that does."""
-        nodes = self._builder.nodes
-        strides = [any(node.op.strided for node in part) for part in (nodes[begin:mark], nodes[mark:])]
-        return op.fits(nodes[first].output, nodes[place].output) and strides[0] == strides[1]
 
     # --- calls ---------------------------------------------------------------------------------------------
 

@@ -119,7 +119,7 @@ class Op(Kind):
         return SavedForBackward(tuple(range(len(inputs))))
 
     def fan_outs(self, *inputs: Signal) -> tuple[FanOut | None, ...]:
-        """The same for each input; None: its values are not counted."""
+        """How many weights, or other values, each value of each input meets; None: it is not counted."""
         return (self.fan_out(*inputs),) if len(inputs) == 1 else (None,) * len(inputs)
 
     @property
@@ -259,7 +259,7 @@ class Merge(Op):
     operand_names: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def most_operands(cls) -> int | None:
+    def operand_count(cls) -> int | None:
         """How many operands it takes; None: two or more."""
         return len(cls.operand_names) or None
 
@@ -316,7 +316,7 @@ class Join(Merge):
         """The range of g(A, S) from the ranges of A and S."""
 
     @classmethod
-    def most_operands(cls) -> int | None:
+    def operand_count(cls) -> int | None:
         """Two, branch and shortcut, or as many as there are."""
         return None if cls.associative else len(JOIN_OPERANDS)
 

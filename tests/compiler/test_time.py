@@ -56,6 +56,8 @@ TEXTS = {
     "comments below each other": many(HEAD, "steps 1 # \n"),
     "repeats": many(f"{HEAD}body ", "{BN}*2-", "BN"),
     "alternatives": many(f"{HEAD}body ", "g[BN | id or BN]-", "BN"),
+    "operands": many(f"{HEAD}body c4k1-ADD[BN", " | BN", "]"),
+    "operands that are alternatives": many(f"{HEAD}body c4k1-ADD[BN", " | id or BN", "]"),
     "alternatives that do not fit": many(f"{HEAD}body ", "ADD[BN | GAP-c1k1 or BN]-", "BN"),
     "sums": numbered(f"{HEAD}block B(c) = c$(c)k1\nbody ", "B(c=$(#+1))-", "BN"),
     "unknown names": numbered(f"{HEAD}body ", "Blok#-", "BN"),

@@ -179,3 +179,11 @@ def test_they_stream() -> None:
     wanted = model(x, return_sequence=True)
     assert len(wanted.unique(dim=0)) > 1
     torch.testing.assert_close(torch.stack(outputs), wanted)
+
+
+@pytest.mark.parametrize(("operands", "kind"), [("BN | MPk1s2 | id or IF", "BN"), ("MPk1s2 | BN | id or IF", "IF")])
+def test_an_alternative_goes_with_the_first_operand(operands: str, kind: str) -> None:
+    """Whether the others stride does not matter."""
+    network = sewdsl.load(f"BN-ADD[{operands}]-FC2", input="2x1x1")
+    merge = network.nodes[-2]
+    assert network.nodes[merge.inputs[2]].op.kind == kind

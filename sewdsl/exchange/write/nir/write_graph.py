@@ -106,15 +106,16 @@ class _Graph:
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
         """What a node reads; what it would read twice, every further time through a node that passes it on."""
-        found: list[str] = []
+        found: dict[str, None] = {}
+        count = 0
         for source in (source for read in reads for source in read):
             if source in found:
-                count = sum(read.startswith(f"{part}.again") for read in found)
-                again = f"{part}.again{count + 1 if count else ''}"
+                count += 1
+                again = f"{part}.again{count if count > 1 else ''}"
                 self._add(again, translate_layers.identity(site.inputs[0].shape, site.dtype), (source,), {})
-                found.append(again)
+                found[again] = None
             else:
-                found.append(source)
+                found[source] = None
         return tuple(found)
 
     def _add(self, name: str, node: nir.NIRNode, sources: tuple[str, ...], metadata: dict[str, Any]) -> None:
