@@ -55,7 +55,7 @@ class Reduction(Layer):
         if signal.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",
-                f"{signal.channels} channels do not make {self.groups} groups of equally many",
+                f"{signal.channels} channels cannot be divided into {self.groups} equal groups",
                 "make groups a divisor of the channels",
             )
         return Reduced((self.groups, *signal.shape[1:]), signal.channels // self.groups)

@@ -50,7 +50,7 @@ class Attention(Merge, kind="ATTN"):
             if signal.channels % self.heads:
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"the {signal.channels} channels of {name} do not make {self.heads} heads of equally many",
+                    f"the {signal.channels} channels of {name} cannot be divided into {self.heads} equal heads",
                     "make heads a divisor of the channels",
                 )
         for one, other, what in ((q, k, "channels"), (k, v, "places")):

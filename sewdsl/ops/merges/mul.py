@@ -33,7 +33,7 @@ class Product(Merge, kind="MUL"):
                 size = "x".join(map(str, shape))
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"operand {number} of MUL gives [{signal.size}], which is no gate for [{size}]",
+                    f"operand {number} of MUL gives [{signal.size}], which cannot gate [{size}]",
                     "a gate has the same height and width or 1x1, and as many channels, 1, or a divisor of them",
                 )
         return Signal(shape, _range(*(signal.values for signal in inputs)), any(signal.varies for signal in inputs))
