@@ -16,7 +16,7 @@ from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
-from sewdsl.ir.op import Activation, Merge, Op, ShapeMismatch
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Merge, Op, ShapeMismatch
 from sewdsl.ops import find
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
@@ -297,15 +297,18 @@ class Walker:
         try:
             index = self._builder.add(frame.node_name(op.key), op, inputs, frame.path, frame.site or span)
         except ShapeMismatch as misfit:
-            self._misfit(misfit, inputs, span, text, frame)
+            self._misfit(misfit, op, inputs, span, text, frame)
             return None
         return index
 
-    def _misfit(self, misfit: ShapeMismatch, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> None:
+    def _misfit(  # noqa: PLR0913 -- what does not fit what, and where
+        self, misfit: ShapeMismatch, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame
+    ) -> None:
         copy = next((step for step in reversed(frame.path) if step.kind == "repeat"), None)
         signal = self._builder.signal(inputs[0])
         one = f"input is [{', '.join(map(str, signal.shape))}]"
-        label = one if len(inputs) == 1 else "branch and shortcut differ" if len(inputs) == 2 else "operands differ"  # noqa: PLR2004
+        joins = isinstance(op, Join) and op.names(len(inputs)) == JOIN_OPERANDS
+        label = one if len(inputs) == 1 else "branch and shortcut differ" if joins else "the operands do not fit"
         help_text = misfit.help
         if copy is not None and copy.copy > 1 and misfit.code == "spatial-size-exhausted":
             lasts = copy.copy - 1
