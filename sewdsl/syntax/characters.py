@@ -72,6 +72,7 @@ def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")
 _LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
 
@@ -98,6 +99,11 @@ def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Rep
             span = Span(source, token_start(token) + run.start(), token_start(token) + run.end())
             found.append(_long_integer(span, limits))
             broken.add(token_start(token))
+        if token.type in _VERBATIM and (half := _HALF_CHARACTER.search(token)):
+            offset = token_start(token) + half.start()
+            found.append(_half_character(Span(source, offset, offset + 1)))
+            if token.type == "STRING":
+                broken.add(token_start(token))
     return Reported(broken, tuple(found))
 
 
@@ -177,6 +183,19 @@ def _unexpected_character(source: Source, token: Token) -> Diagnostic:
         label="no part of the language",
         help=help_,
         fixes=fixes,
+    )
+
+
+def _half_character(span: Span) -> Diagnostic:
+    """Points at half a character in a string or a comment: no file can hold it, nor what repeats it."""
+    return Diagnostic(
+        "unexpected-character",
+        Severity.ERROR,
+        f"U+{ord(span.text):04X} is half a character",
+        span,
+        label="no character by itself",
+        help="remove it; a text is cut in the middle of a character here",
+        fixes=(Fix("remove it", (Edit(span, ""),)),),
     )
 
 

@@ -15,6 +15,7 @@ from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_document
+from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import documents, fragments, untidy
 
 
@@ -217,3 +218,14 @@ def test_a_text_does_not_become_too_long_to_be_read() -> None:
     assert format_source(source, Limits(source_bytes=20)) == "sewdsl 1\nbody    BN\n"
     with pytest.raises(SewdslError, match="formatted, the source would have 20 bytes, over the limit of 19"):
         format_source(source, Limits(source_bytes=19))
+
+
+@pytest.mark.parametrize("text", ["sewdsl 1\n# a \ud83d\n", 'sewdsl 1\nnetwork "a\udc00"\n'])
+def test_half_a_character_is_refused_since_no_file_can_hold_it(text: str) -> None:
+    with pytest.raises(SewdslError) as error:
+        format_source(Source("t", text))
+    (said,) = error.value.diagnostics
+    assert said.code == "unexpected-character"
+    assert "half a character" in said.message
+    fixed = apply_fix(text, said.fixes[0])
+    assert format_source(Source("t", fixed)).encode().decode() == fixed
