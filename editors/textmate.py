@@ -198,24 +198,36 @@ def _statements() -> dict[str, Rule]:
         _match("value", WORD, SIZE, QUANTITY, DECIMAL, INTEGER, f"{DASH}(?=[A-Za-z0-9])"),
         *map(_include, ("continuation", "comment", "brackets", "formula", "string", "rest")),
     ]
+    section_end = f"(?={_terminal('RBRACE')})|{STATEMENT_END}"
+    entry = _statement(WORD, {"0": "key"}, values, section_end)
+    other = _statement(rf"(?=[^{BLANK}\r\n#A-Za-z}}])", {}, values, section_end)
+    body = [_include("continuation"), _include("expression")]
+    let = [
+        {"begin": f"(?={EQUAL})", "end": section_end, "patterns": body},
+        *map(_include, ("continuation", "comment", "brackets", "formula", "string", "number")),
+        _match("block", f"{WORD}(?:{BLANKS}{WORD})*"),
+        _include("rest"),
+    ]
+    lines = [
+        _statement(f"(let){WORD_END}", {"1": "keyword"}, let, section_end),
+        _statement(f"(give){WORD_END}", {"1": "keyword"}, body, section_end),
+    ]
     header = [
+        _bracket("LBRACE", "RBRACE", [_include("comment"), *lines, entry, other]),
+        _bracket("_LSQB", "_RSQB", [_include("parameters")]),
         {"begin": f"(?={EQUAL})", "end": STATEMENT_END, "patterns": [_include("continuation"), _include("expression")]},
         _bracket("_LPAR", "_RPAR", [_include("parameters")]),
         *map(_include, ("continuation", "comment", "brackets", "formula", "string", "number")),
         _match("block", f"{WORD}(?:{BLANKS}{WORD})*"),
         _include("rest"),
     ]
-    body = [_include("continuation"), _include("expression")]
-    section_end = f"(?={_terminal('RBRACE')})|{STATEMENT_END}"
-    entry = _statement(WORD, {"0": "key"}, values, section_end)
-    other = _statement(rf"(?=[^{BLANK}\r\n#A-Za-z}}])", {}, values, section_end)
     section = _bracket("LBRACE", "RBRACE", [_include("comment"), entry, other])
     on = f"(?:{BLANKS}(on){WORD_END})?"
     figure = f"(?:{BLANKS}({WORD}))?"
     statements = [
         _statement(_keywords("_VERSION", "_USE"), {"1": "keyword"}, values),
         _statement(_keywords("_BODY"), {"1": "keyword"}, body),
-        _statement(_keywords("_BLOCK"), {"1": "keyword"}, header),
+        _statement(_keywords("_LET", "_BLOCK"), {"1": "keyword"}, header),
         _statement(_keywords("_EXPECT", "_CLAIM") + figure, {"1": "keyword", "2": "key"}, values),
         _statement(_keywords("_ALLOW"), {"1": "keyword"}, place),
         _statement(_keywords("SECTION") + on, {"1": "keyword", "2": "keyword"}, [section, *place]),

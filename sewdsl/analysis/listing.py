@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.structure import BlockItem, Items, LayerItem, LooseOperand, MergeItem, RepeatItem, nodes
+from sewdsl.ir.structure import BlockItem, Items, LayerItem, MergeItem, ReadItem, RepeatItem, ValueItem, nodes
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,10 @@ def _rows(network: Network, items: Items, prefix: str) -> Iterator[ListingRow]:
             case RepeatItem(steps, copies):
                 for step, copy in zip(steps, copies, strict=True):
                     yield from _rows(network, copy, f"{prefix}{step.key}.")
-            case LooseOperand(step, operand):
-                yield from _rows(network, operand, f"{prefix}{step.key}.")
+            case ValueItem(step, inside):
+                yield from _rows(network, inside, f"{prefix}{step.key}.")
+            case ReadItem():
+                pass  # only the view by edges has these
 
 
 def outermost_block(node: Node) -> tuple[str, str, str] | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.labels import Label, Labels, shape_range_text, value_range_text
 from sewdsl.draw.picture_items import (
+    Edge,
     PictureBlock,
     PictureItem,
     PictureItems,
@@ -26,6 +27,8 @@ TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, LABEL_GAP, BAR = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0, 14.0
 """Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label, and
 of a bar beyond the outermost operands."""
+VALUE_LANE = 12.0
+"""Of the lane of a value that is read elsewhere."""
 
 Part = TypeVar("Part", "PictureItems", "PictureItem")
 
@@ -47,6 +50,7 @@ class Title(NamedTuple):
     block: bool
     items: PictureItems
     key: str = ""
+    value: bool = False
 
     @property
     def height(self) -> float:
@@ -60,14 +64,26 @@ class Title(NamedTuple):
 
 
 class Measure:
-    """The measures of one picture."""
+    """The measures of one picture.
 
-    def __init__(self, wiring: Wiring, *, vertical: bool) -> None:
+    Args:
+        wiring: The edges.
+        vertical: Whether the signal flows down rather than to the right.
+        items: The whole picture, if some of its edges need lanes.
+        edges: Those that no row of items explains.
+    """
+
+    def __init__(self, wiring: Wiring, *, vertical: bool, items: PictureItems = (), edges: Iterable[Edge] = ()) -> None:
         self.vertical = vertical
         self._wiring = wiring
         labels = Labels(wiring.network)
         self._labels = {layer: labels.of(layer.nodes[0]) for layer in wiring.layers}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
+        self._skips: dict[PictureLayer, list[int]] = {}
+        for source, target, _ in edges:
+            self._skips.setdefault(source, []).append(wiring.places[target])
+        self._ends: dict[int, int] = {}
+        self._note_ends(items)
         texts = [text_width(text.title, TEXT) for text in self._labels.values()]
         texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
         texts.append(text_width(self.readout, TEXT))
@@ -142,12 +158,13 @@ class Measure:
     def title(self, item: PictureBlock | PictureRepeat) -> Title:
         """The words on a frame; a fold of nothing but one block shares the block's frame."""
         if isinstance(item, PictureBlock):
-            return Title(item.label.strip() or "block", "", folds=False, block=True, items=item.items)
+            title = item.label.strip() or "block"
+            return Title(title, "", folds=False, block=not item.value, items=item.items, value=item.value)
         count = item.last - item.first + 1
         copies = f"copy {item.first}" if count == 1 else f"×{count}"
         note = self._way(item)
         match item.items:
-            case (PictureBlock(name, items),):
+            case (PictureBlock(name, items, value=False),):
                 both = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
                 return Title(both, note, folds=True, block=True, items=items, key=item.key)
         return Title(copies, note, folds=True, block=False, items=item.items, key=item.key)
@@ -185,8 +202,37 @@ class Measure:
         return Extent(
             sum(extent.length for extent in extents) + sum(length for length, _ in gaps),
             max([0.0, *(extent.near for extent in extents)]),
-            max([0.0, *(extent.far for extent in extents), *(self._label_reach(text) for _, text in gaps)]),
+            max([0.0, *(extent.far for extent in extents), *(self._label_reach(text) for _, text in gaps)])
+            + VALUE_LANE * len(self.laned(items)),
         )
+
+    def _note_ends(self, items: PictureItems) -> None:
+        """Notes for each item where the row ends that it is in, as the place of the last layer."""
+        layers = [item for item in items if not isinstance(item, PictureReadout)]
+        end = self._wiring.places[exit_layer(layers[-1])] if layers else -1
+        for item in items:
+            self._ends[id(item)] = end
+            match item:
+                case PictureBlock() | PictureRepeat():
+                    self._note_ends(item.items)
+                case PictureMerge(operands):
+                    for operand in operands:
+                        self._note_ends(operand)
+
+    def laned(self, items: PictureItems) -> list[tuple[PictureItem, int]]:
+        """The items in a row whose output is read further on in it: each has a lane on the far side.
+
+        Returns:
+            Each with the place of the last layer that its lane can lead to.
+        """
+        found: list[tuple[PictureItem, int]] = []
+        for item in items if self._skips else ():
+            if isinstance(item, PictureReadout):
+                continue
+            layer, end = exit_layer(item), self._ends[id(item)]
+            if any(self._wiring.places[layer] < place <= end for place in self._skips.get(layer, ())):
+                found.append((item, end))
+        return found
 
     def _label_reach(self, text: str) -> float:
         """How far the label of an edge reaches to the far side."""

@@ -12,7 +12,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Merge
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, LooseOperand, MergeItem, RepeatItem
+from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, MergeItem, ReadItem, RepeatItem, ValueItem
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,17 @@ class PictureReadout:
 
 @dataclass(frozen=True)
 class PictureBlock:
-    """A call of a named block."""
+    """A call of a named block, or a named value.
+
+    Attributes:
+        label: What it is called.
+        items: What is inside.
+        value: Whether it is a named value, which may be read by others than what follows it.
+    """
 
     label: str
     items: PictureItems
+    value: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class PictureMerge:
 
 PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureMerge
 PictureItems = tuple[PictureItem, ...]
+Edge = tuple[PictureLayer, PictureLayer, int]
+"""Source, target, and which operand of the target."""
 
 
 def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
@@ -148,7 +157,7 @@ class Wiring:
         return op.operand_names if isinstance(op, Merge) else ()
 
     @cached_property
-    def edges(self) -> tuple[tuple[PictureLayer, PictureLayer, int], ...]:
+    def edges(self) -> tuple[Edge, ...]:
         """(source, target, operand) of the nodes drawn; of a join, operand 0 is the branch and 1 the shortcut."""
         nodes = self.network.nodes
         return tuple(
@@ -156,6 +165,15 @@ class Wiring:
             for target in self.layers
             for operand, source in enumerate(nodes[target.nodes[0]].inputs)
         )
+
+    @cached_property
+    def places(self) -> dict[PictureLayer, int]:
+        """Which of the drawn layers each one is."""
+        return {layer: place for place, layer in enumerate(self.layers)}
+
+    def sources(self, target: PictureLayer) -> tuple[PictureLayer, ...]:
+        """The layers that a layer reads, by operand."""
+        return tuple(self._drawn[source] for source in self.network.nodes[target.nodes[0]].inputs)
 
     def carried(self, target: PictureLayer, operand: int = 0) -> tuple[Signal, ...]:
         """What an input carries in each copy."""
@@ -226,8 +244,11 @@ class _Folder:
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case BlockItem(step, items):
                 return (PictureBlock(step.label, self.sequence(items, f"{prefix}{step.key}.")),)
-            case LooseOperand(step, items):
-                return self.sequence(items, f"{prefix}{step.key}.")
+            case ValueItem(step, items):
+                inside = self.sequence(items, f"{prefix}{step.key}.")
+                return (PictureBlock(step.label, inside, value=True),) if step.kind == "value" else inside
+            case ReadItem():
+                return ()  # only the view by edges has these
             case RepeatItem(steps, copies):
                 sequences = [
                     (step, self.sequence(copy, f"{prefix}{step.key}."))
@@ -257,8 +278,8 @@ class _Folder:
             case PictureLayer(nodes):
                 node = self._nodes[nodes[0]]
                 return node.op, tuple(nodes[0] - source for source in node.inputs)
-            case PictureBlock(label, items):
-                return label, self._structure(items)
+            case PictureBlock(label, items, value):
+                return label, value, self._structure(items)
             case PictureRepeat():
                 return item.first, item.last, item.copies, self._structure(item.items)
             case PictureMerge(operands, layer):

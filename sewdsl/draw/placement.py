@@ -6,10 +6,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from sewdsl.draw.geometry import Point, drop_collinear, text_width
-from sewdsl.draw.measure import LABEL_GAP, LEAD, PAD, SMALL, Measure
+from sewdsl.draw.measure import GAP, LABEL_GAP, LEAD, PAD, SMALL, VALUE_LANE, Measure
 from sewdsl.draw.picture_items import (
+    Edge,
     PictureBlock,
     PictureItem,
     PictureItems,
@@ -19,11 +21,35 @@ from sewdsl.draw.picture_items import (
     PictureRepeat,
     Wiring,
     entry_layer,
+    exit_layer,
 )
 from sewdsl.draw.scene import Anchor, Box, EdgeLine, Element, Fork, Scene, TitledFrame
 
 READOUT = "/readout"
 """Name of the box at the end; no node's name has a slash."""
+
+
+class PictureColumn(NamedTuple):
+    """A column of the picture: its number, and where it begins across."""
+
+    number: int
+    near: float
+
+
+class _Lane(NamedTuple):
+    """Where the line runs of a value that is read elsewhere than right after it.
+
+    Attributes:
+        begin: Where it leaves the box.
+        across: Where it runs along the flow.
+        end: The place of the last layer that it can lead to.
+        column: The column of the box.
+    """
+
+    begin: tuple[Point, ...]
+    across: float
+    end: int
+    column: PictureColumn
 
 
 class Placer:
@@ -32,6 +58,8 @@ class Placer:
     def __init__(self, wiring: Wiring, measure: Measure) -> None:
         self._wiring, self._measure = wiring, measure
         self._edges = dict.fromkeys(wiring.edges)
+        self._lanes: dict[PictureLayer, list[_Lane]] = {}
+        self.column = PictureColumn(0, 0.0)
         self.scene = Scene(vertical=measure.vertical)
 
     def sequence(
@@ -39,6 +67,9 @@ class Placer:
     ) -> tuple[Anchor | None, float]:
         """Places items in a row; the loose end after them, and where they end along the flow."""
         along, across = at
+        laned = self._measure.laned(items)
+        lane = across + (self._measure.sequence(items).far if laned else 0.0) - VALUE_LANE * len(laned)
+        ends = {id(item): end for item, end in laned}
         for index, item in enumerate(items):
             if index:
                 gap, text = self._measure.gap(items[index - 1], item)
@@ -46,7 +77,22 @@ class Placer:
                 along += gap
             anchor = self._item(item, (along, across), anchor, into)
             along += self._measure.item(item).length
+            if id(item) in ends:
+                lane += VALUE_LANE
+                layer = exit_layer(item)
+                begin, end = self._leave(layer, into), ends[id(item)]
+                self._lanes.setdefault(layer, []).append(_Lane(begin, lane - VALUE_LANE / 2, end, self.column))
         return anchor, along
+
+    def _leave(self, layer: PictureLayer, elements: list[Element]) -> tuple[Point, ...]:
+        """Where a lane leaves a box that was placed: on its far side; after a circle, whose side a shortcut enters."""
+        name = self._wiring.name(layer)
+        box = next(box for box in reversed(_boxes(elements)) if box.name == name)
+        along, across = box.centre
+        if self._wiring.is_join(layer):
+            end = along + box.along / 2
+            return (end, across), (end + GAP / 2, across)
+        return ((along, across + box.across / 2),)
 
     def label_point(self, text: str, point: Point) -> Point:
         """The centre of a label of the line that runs through a point."""
@@ -54,6 +100,11 @@ class Placer:
         return (
             (along, across + LABEL_GAP + text_width(text, SMALL) / 2) if self._measure.vertical else (along, across - 8)
         )
+
+    @property
+    def left(self) -> tuple[Edge, ...]:
+        """The edges that no row of items explains."""
+        return tuple(self._edges)
 
     def finish(self) -> Scene:
         """The scene, with straight lines for edges that no row of items explains."""
@@ -115,9 +166,9 @@ class Placer:
             return None
         along, across = at
         measure, name = self._measure, self._wiring.name(item.layer)
-        read = self._wiring.between(anchor.layer, entry_layer(item))
-        self._draw(anchor.via(at), f"{name}/fork", read, arrow=False)
-        into.append(Fork(f"{name}/fork", at))
+        read = self._wiring.between(anchor.layer, entry_layer(item)) or anchor.layer.nodes
+        line, point = self._draw(anchor.via(at), f"{name}/fork", read, arrow=False), Fork(f"{name}/fork", at)
+        into.append(point)
         fork = Anchor(f"{name}/fork", anchor.layer, (at,))
         body, (gap, text), length = measure.body(item), measure.merge_gap(item), measure.size(item.layer)[0]
         first, end = self.sequence(item.operands[0], (along + LEAD, across), fork, into)
@@ -139,11 +190,15 @@ class Placer:
                 self._connect(other, item.layer, (merge, lane), operand=number)
         into.append(Box(name, item.layer, (merge + length / 2, (begin + stop) / 2), length, stop - begin))
         self._connect(first, item.layer, (merge, across))
+        if not any(after.source == point.name for after in self.scene.lines):  # all operands begin with named values
+            self.scene.lines.remove(line)
+            into.remove(point)
         return Anchor(name, item.layer, ((merge + length, across),))
 
     def _connect(self, anchor: Anchor | None, target: PictureLayer, at: Point, operand: int = 0) -> None:
         edge = anchor and (anchor.layer, target, operand)
         if not anchor or edge not in self._edges:
+            self._connect_lane(anchor, target, at, operand)
             return
         del self._edges[edge]
         read = self._wiring.between(anchor.layer, target)
@@ -151,6 +206,44 @@ class Placer:
         line = self._draw(anchor.via(at), self._wiring.name(target), read, arrow=True)
         if inside:
             self.scene.lines[-1] = replace(line, signals=self._wiring.carried(target, operand))
+
+    def _connect_lane(self, anchor: Anchor | None, target: PictureLayer, at: Point, operand: int) -> None:
+        """Leads the lane of what a layer reads to it, if that is not what comes before it.
+
+        The lane turns in the row where the paths to a merge part, which is free, or right before what it leads to. From
+        there on it goes the way that the line from before would have gone.
+        """
+        sources = self._wiring.sources(target)
+        source = sources[operand] if operand < len(sources) else None
+        if anchor is None or source is None or (source, target, operand) not in self._edges:
+            return
+        place = self._wiring.places[target]
+        lane = next((lane for lane in self._lanes.get(source, ()) if place <= lane.end), None)
+        if lane is None:
+            return
+        del self._edges[source, target, operand]
+        first, *rest = (*anchor.pieces, (*anchor.corners, at)) if anchor.pieces else ((*anchor.corners, at),)
+        spread = list(self._lanes).index(source) % MAX_SPREAD + 1
+        if anchor.name.endswith("/fork"):
+            row, way = (
+                first[0][0] + LEAD * spread / (MAX_SPREAD + 1),
+                [each for each in first if each[0] != first[0][0]],
+            )
+        else:
+            row, way = first[-1][0] - GAP * spread / (MAX_SPREAD + 1), [first[-1]]
+        onward = ((row, way[0][1]), *way)
+        corners = [*lane.begin, (lane.begin[-1][0], lane.across)]
+        if lane.column.number != self.column.number:
+            top = -TURN - VALUE_LANE / 2 * (1 + spread)
+            gutter = self.column.near - BETWEEN / 2 + VALUE_LANE / 2 * spread
+            corners += [(top, lane.across), (top, gutter), (row, gutter)]
+        else:
+            corners.append((row, lane.across))
+        line = Anchor(self._wiring.name(source), source, rest[-1] if rest else (), ((*corners, *onward), *rest[:-1]))
+        if not rest:
+            line = replace(line, pieces=(), corners=(*corners, *onward))
+        drawn = self._draw(line, self._wiring.name(target), self._wiring.between(source, target), arrow=True)
+        self.scene.lines[-1] = replace(drawn, signals=self._wiring.carried(target, operand))
 
     def _draw(self, anchor: Anchor, target: str, read: tuple[int, ...], *, arrow: bool) -> EdgeLine:
         pieces = tuple(tuple(drop_collinear(piece)) for piece in (*anchor.pieces, anchor.corners))
@@ -172,18 +265,30 @@ def _boxes(elements: list[Element]) -> list[Box]:
 
 LONGEST, BETWEEN, TURN = 760.0, 46.0, 22.0
 """A column no longer than this stays whole; the room between two columns; how far a line leaves a column to turn."""
+MAX_SPREAD = 3
+"""Lines of named values that run side by side between two columns, or before a row; more lie on one another."""
 MAX_ASPECT_RATIO = 1.25
 """The most that a picture may be longer than wide."""
 
 
 def lay_out(wiring: Wiring, measure: Measure, items: PictureItems) -> Scene:
     """The scene of a tree in columns, or rows where the signal flows to the right, read one after the other."""
+    placer = _placed(wiring, measure, items)
+    if placer.left:
+        measure = Measure(wiring, vertical=measure.vertical, items=items, edges=placer.left)
+        placer = _placed(wiring, measure, items)
+    return placer.finish()
+
+
+def _placed(wiring: Wiring, measure: Measure, items: PictureItems) -> Placer:
+    """The items in their places, with the edges that can be explained by these."""
     placer = Placer(wiring, measure)
     across = end = 0.0
     anchor: Anchor | None = None
     start = 0
     for stop in _breaks(measure, items):
         extent = measure.sequence(items[start:stop])
+        placer.column = PictureColumn(placer.column.number + 1, across)
         across += extent.near
         if anchor:
             text = measure.edge_label(items[start - 1], items[start])
@@ -193,7 +298,7 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems) -> Scene:
         anchor, end = placer.sequence(items[start:stop], (0, across), anchor, placer.scene.elements)
         across += extent.far + BETWEEN
         start = stop
-    return placer.finish()
+    return placer
 
 
 def _breaks(measure: Measure, items: PictureItems) -> list[int]:

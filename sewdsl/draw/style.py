@@ -56,8 +56,13 @@ FOLD = FamilyStyle("copies", "#FFFFFF", "#8A94A6")
 FOLDED_BLOCK = FamilyStyle("copies_of_a_block", BLOCK.fill, FOLD.edge)
 
 
-def frame_style(*, block: bool, folds: bool) -> FamilyStyle:
-    """The look of a frame around a block, around folded copies, or around both."""
+VALUE = FamilyStyle("named_value", "#FFFCF0", "#D9BF62")
+
+
+def frame_style(*, block: bool, folds: bool, value: bool = False) -> FamilyStyle:
+    """The look of a frame around a block, around folded copies or both, or around a named value."""
+    if value:
+        return VALUE
     if block:
         return FOLDED_BLOCK if folds else BLOCK
     return FOLD

@@ -126,7 +126,7 @@ class _Writer:
         corners = [self._scene.xy(corner) for corner in (frame.start, frame.end)]
         (left, right), (low, high) = (sorted(side) for side in zip(*corners, strict=True))
         note = f'<br/><font point-size="{DETAIL:g}" color="{style.MUTED}">{escape(frame.title.note)}</font>'
-        colours = style.frame_style(block=frame.title.block, folds=frame.title.folds)
+        colours = style.frame_style(block=frame.title.block, folds=frame.title.folds, value=frame.title.value)
         look = {
             "style": "rounded,filled",
             "fillcolor": colours.fill,

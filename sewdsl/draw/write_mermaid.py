@@ -83,7 +83,7 @@ class _Writer:
                 case PictureBlock() | PictureRepeat():
                     inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
                     title, name = self._measure.title(item), f"f{len(self._frames) + 1}"
-                    self._frames[name] = style.frame_style(block=title.block, folds=title.folds)
+                    self._frames[name] = style.frame_style(block=title.block, folds=title.folds, value=title.value)
                     yield f'{indent}subgraph {name}["{self._title(title)}"]'
                     yield from self._sequence(title.items, inside, f"{indent}    ")
                     yield f"{indent}end"

@@ -21,6 +21,7 @@ from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ops import catalogue, find
 from sewdsl.source import Span
+from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.tree import Section
 
 MAX_FILES = 200
@@ -67,6 +68,8 @@ def complete(view: EditorView, offset: int, datasets: Collection[str] = ()) -> C
 def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]) -> Iterator[Completion]:
     if where.text is not None:
         return _files(view) if where.first == "_USE" else iter(())
+    if where.section and where.name == "block":
+        return _block_lines(view, where)
     if where.section:
         return _entries(view, where)
     match where.first:
@@ -74,7 +77,7 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
             return _statements(view)
         case "_BODY":
             return _items(view, where)
-        case "_BLOCK":
+        case "_BLOCK" | "_LET":
             return _items(view, where) if any(token.type == "_EQUAL" for token in where.statement) else iter(())
         case "_ALLOW":
             codes = kind_docs.code_pages() if len(where.statement) == 1 else {}
@@ -101,6 +104,29 @@ def _statements(view: EditorView) -> Iterator[Completion]:
             yield Completion(key, "setting", about=said[key])
     for word, about in kind_docs.STATEMENTS.items():
         yield Completion(word, "statement", about=about)
+
+
+def _block_lines(view: EditorView, where: CursorContext) -> Iterator[Completion]:
+    """Between the braces of a block: how its lines begin, and what can follow."""
+    if not where.statement:
+        return (Completion(word, "statement", about=about) for word, about in kind_docs.BLOCK_LINES.items())
+    defined = where.first == "_GIVE" or any(token.type == "_EQUAL" for token in where.statement)
+    return _items(view, where) if defined else iter(())
+
+
+def _named_values(view: EditorView, where: CursorContext) -> Iterator[Completion]:
+    """The named values that a sequence at a place can begin with: those before it in the same block, or in the file."""
+    place = where.written.start
+    blocks = (line for line in view.statements if line.long_block)
+    around = next((one for one in blocks if token_start(one.tokens[0]) < place <= token_end(one.tokens[-1])), None)
+    lines = around.entries if around else [line.tokens for line in view.statements]
+    if around:
+        kinds = [token.type for token in around.tokens]
+        inside = around.tokens[kinds.index("_LSQB") : kinds.index("_RSQB")] if "_RSQB" in kinds else []
+        yield from (Completion(str(token), "value") for token in inside if token.type == "WORD")
+    for tokens in lines:
+        if len(tokens) > 1 and tokens[0].type == "_LET" and token_end(tokens[-1]) < place:
+            yield Completion(str(tokens[1]), "value")
 
 
 def _files(view: EditorView) -> Iterator[Completion]:
@@ -130,7 +156,9 @@ def _items(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         yield from _parameters(where)
     elif bracket == "_LPAR":
         yield from _arguments(view, where)
-    elif where.last in {"_BODY", "_EQUAL", "_DASH", "LBRACE", "LESS", "_LSQB", "_BAR", "_OR"}:
+    elif where.last in {"_BODY", "_GIVE", "_EQUAL", "_DASH", "LBRACE", "LESS", "_LSQB", "_BAR", "_OR"}:
+        if where.last != "_DASH":
+            yield from _named_values(view, where)
         yield from _layers(view)
         if "_LSQB" in {kind for kind, _ in where.opened}:
             yield Completion("id", "value", about=kind_docs.NAMES["id"])

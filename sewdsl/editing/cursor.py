@@ -125,7 +125,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
 def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
     """The tokens that a place belongs to, and the section around them; fresh: a newline precedes the place."""
     depth = _depth(line.tokens)
-    if line.section and depth > 0:
+    if line.braced and depth > 0:
         entry = line.entries[-1] if line.entries else []
         goes_on = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUATION_TOKENS))
         return entry if goes_on else [], str(line.tokens[0]), True

@@ -9,11 +9,13 @@ from sewdsl.diagnostics import Severity
 from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.editor_view import EditorView
-from sewdsl.editing.item_summary import summarize_item
+from sewdsl.editing.item_summary import item_flows, summarize_item
+from sewdsl.editing.references import Named, value_at
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import BLOCK_KEYWORDS
 from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.tree import (
     Allow,
@@ -22,6 +24,7 @@ from sewdsl.syntax.tree import (
     Call,
     Claim,
     Expect,
+    Let,
     MergeOf,
     Repeat,
     Section,
@@ -53,8 +56,12 @@ def hover(view: EditorView, offset: int) -> Hover | None:
 def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover | None:
     *outer, node = nodes
     match node:
+        case Call() if (value := value_at(view, tuple(outer), node, offset)) is not None:
+            return Hover(_named_value(view, value), node.span)
         case Call():
             return _of_call(view, node)
+        case Let(name=name) if _touches(name.span, offset):
+            return Hover(_named_value(view, Named(node, name)), name.span)
         case Repeat() | MergeOf():
             found = summarize_item(view, node)
             text = _kind(node.name.plain or "") if isinstance(node, MergeOf) else ""
@@ -87,6 +94,15 @@ def _of_call(view: EditorView, call: Call) -> Hover | None:
     else:
         text = _kind(name or call.name.span.text, signature=not found)
     return Hover("\n\n".join(filter(None, (found, text))), call.span) if found or text else None
+
+
+def _named_value(view: EditorView, value: Named) -> str:
+    """What flows out of a named value, and the line that names it; of an operand, that it is one."""
+    if not isinstance(value.definition, Let):
+        return f"An operand of {block_title(value.definition)}."
+    signals = dict.fromkeys(str(flow.after) for flow in item_flows(view, value.definition.expression.items[-1]))
+    said = [f"`{value.definition.span.text}`"]
+    return "\n\n".join([", ".join(f"`{signal}`" for signal in signals), *said] if signals else said)
 
 
 def _block(definition: BlockDefinition) -> str:
@@ -134,6 +150,8 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
             if token_start(token) <= offset < token_end(token):
                 if line.tokens and token is line.tokens[0] and token in kind_docs.STATEMENTS:
                     text = kind_docs.STATEMENTS[token]
+                elif token.type in BLOCK_KEYWORDS.values():
+                    text = kind_docs.BLOCK_LINES[token]
                 else:
                     text = _kind(str(token)) if token.type == "WORD" else ""
                 return Hover(text, Span(view.source, token_start(token), token_end(token))) if text else None

@@ -30,8 +30,10 @@ HEADER = {
 
 STATEMENTS = {
     "sewdsl": "The version of the language: `sewdsl 1`, in the first line.",
+    "let": "`let low = expression` names what flows out of a sequence; one that begins with `low` begins there.",
     "body": "The network, in the notation that papers print.",
-    "block": "`block NAME(c=in, s=1) = expression` defines a block; `$(c)` is a parameter's value.",
+    "block": "`block NAME(c=in, s=1) = expression` defines a block; `$(c)` is a parameter's value. One of several "
+    "operands says their names, `block Up(c)[low | high] = …`; one with named values has braces, and ends with `give`.",
     "use": '`use "other.net"` takes over blocks, settings and the recipe of another file.',
     "expect": "A figure that must hold: parameters, macs or output.",
     "claim": "A figure that a source prints, compared with what is computed.",
@@ -40,6 +42,12 @@ STATEMENTS = {
     "study": "Variants of the network that are trained, or looked at, side by side.",
 }
 """What the first word of a statement says."""
+
+BLOCK_LINES = {
+    "let": STATEMENTS["let"],
+    "give": "`give expression`, the last line between the braces of a block: what the block represents.",
+}
+"""What the first word of a line between the braces of a block says."""
 
 NAMES = {
     "SN": "The file's neuron; without one, the neuron nearest before.",

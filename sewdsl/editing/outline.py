@@ -10,7 +10,7 @@ from sewdsl.elaborate.block_calls import block_title
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OPENERS
 from sewdsl.syntax.scanner import token_start
-from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Expect, Section, Setting, Statement, Use
+from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Expect, Let, Section, Setting, Statement, Use
 
 
 class OutlineEntry(NamedTuple):
@@ -27,7 +27,7 @@ class OutlineEntry(NamedTuple):
 
     name: str
     detail: str
-    kind: Literal["body", "block", "section", "setting", "file", "figure"]
+    kind: Literal["body", "block", "value", "section", "setting", "file", "figure"]
     span: Span
     head: Span
     children: tuple[OutlineEntry, ...] = ()
@@ -45,7 +45,10 @@ def _symbol(statement: Statement) -> OutlineEntry | None:
             return OutlineEntry("body", _short(expression.span.text), "body", span, expression.span)
         case BlockDefinition(name=name, parameters=parameters):
             detail = ", ".join(parameter.name for parameter in parameters)
-            return OutlineEntry(block_title(statement), detail, "block", span, name.span)
+            inside = tuple(_value(let) for let in statement.lets)
+            return OutlineEntry(block_title(statement), detail, "block", span, name.span, inside)
+        case Let():
+            return _value(statement)
         case Section(name=name, on=on, settings=settings):
             inside = tuple(_setting(setting) for setting in settings)
             return OutlineEntry(name.text, f"on {on}" if on else "", "section", span, name.span, inside)
@@ -56,6 +59,10 @@ def _symbol(statement: Statement) -> OutlineEntry | None:
         case Expect(quantity=quantity) | Claim(quantity=quantity):
             return OutlineEntry(quantity.text, statement.value.span.text, "figure", span, quantity.span)
     return None
+
+
+def _value(let: Let) -> OutlineEntry:
+    return OutlineEntry(let.name.text, _short(let.expression.span.text), "value", let.span, let.name.span)
 
 
 def _setting(setting: Setting) -> OutlineEntry:
@@ -89,7 +96,7 @@ def folding_ranges(view: EditorView) -> list[FoldingRange]:
     found |= {
         source.position(token_start(line.tokens[0]))[0]: source.position(token_start(line.tokens[-1]))[0]
         for line in view.statements
-        if not line.section
+        if not line.braced
     }
     lines = [
         source.position(token_start(token))[0]

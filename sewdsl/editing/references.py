@@ -1,4 +1,4 @@
-"""Where a block, a parameter or a file is defined, and where else it is referred to."""
+"""Where a block, a parameter, a named value or a file is defined, and where else it is referred to."""
 
 from __future__ import annotations
 
@@ -16,11 +16,26 @@ from sewdsl.elaborate.assembly import STUDY
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
+from sewdsl.elaborate.named_values import is_free_name, value_name
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Section, SyntaxNode, Use, Word
+from sewdsl.syntax.tree import (
+    Argument,
+    BlockDefinition,
+    Body,
+    Call,
+    Document,
+    Interpolation,
+    Let,
+    Parameter,
+    Section,
+    Sequence,
+    SyntaxNode,
+    Use,
+    Word,
+)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*")
 _LETTER = re.compile(r"[A-Za-z][A-Za-z_]*")
@@ -57,14 +72,92 @@ class Referent:
         return block_title(self.definition) if self.parameter is None else self.parameter
 
 
-def referent_at(view: EditorView, offset: int) -> Referent | None:
-    """The block or the parameter that is named at a place; None: neither is."""
+@dataclass(frozen=True)
+class Named:
+    """A named value.
+
+    Attributes:
+        definition: Its ``let``, or the block that it is an operand of.
+        word: Its name where it is defined.
+    """
+
+    definition: Let | BlockDefinition
+    word: Word
+
+
+@dataclass(frozen=True)
+class ValueReferent:
+    """What the name of a value at some place means.
+
+    Attributes:
+        scope: The block that it is of; a document: it is the file's.
+        named: The value.
+        place: The name at that place.
+    """
+
+    scope: Document | BlockDefinition
+    named: Named
+    place: Span
+
+    @property
+    def name(self) -> str:
+        """What would be renamed."""
+        return self.named.word.text
+
+
+def _values(scope: Document | BlockDefinition) -> dict[str, Named]:
+    """The named values of a block, or of a file, by name."""
+    found: dict[str, Named] = {}
+    if isinstance(scope, BlockDefinition):
+        for word in scope.operands:
+            found.setdefault(word.text, Named(scope, word))
+    for let in scope.lets if isinstance(scope, BlockDefinition) else _lets(scope):
+        found.setdefault(let.name.text, Named(let, let.name))
+    return found
+
+
+def _lets(document: Document) -> list[Let]:
+    return [statement for statement in document.statements if isinstance(statement, Let)]
+
+
+def _scope(view: EditorView, outer: tuple[SyntaxNode, ...]) -> Document | BlockDefinition:
+    return next((node for node in reversed(outer) if isinstance(node, BlockDefinition)), view.document)
+
+
+def value_at(view: EditorView, outer: tuple[SyntaxNode, ...], call: Call, offset: int) -> Named | None:
+    """The named value that a call at a place is no call, but the name of; None: it is none."""
+    name, before = value_name(call), outer[-1] if outer else None
+    first = isinstance(before, Sequence) and before.items[0] is call
+    if name is None or not first or not call.span.start <= offset <= call.span.end:
+        return None
+    return _values(_scope(view, outer)).get(name)
+
+
+def referent_at(view: EditorView, offset: int) -> Referent | ValueReferent | None:
+    """The block, the parameter or the value that is named at a place; None: there is none."""
     nodes = nodes_at(view.document, offset, ending=True)
     for index, node in enumerate(nodes):
+        value = _target_value(view, node, nodes[:index], offset)
         found = _target(view, node, nodes[:index], offset)
-        if found is not None:
-            return found
+        if value is not None or found is not None:
+            return value or found
     return None
+
+
+def _target_value(
+    view: EditorView, node: SyntaxNode, outer: tuple[SyntaxNode, ...], offset: int
+) -> ValueReferent | None:
+    match node:
+        case Let(name=word) if word.span.start <= offset <= word.span.end:
+            scope = _scope(view, outer)
+            return ValueReferent(scope, _values(scope)[word.text], word.span)
+        case BlockDefinition(operands=operands):
+            at = next((word for word in operands if word.span.start <= offset <= word.span.end), None)
+            return ValueReferent(node, _values(node)[at.text], at.span) if at is not None else None
+        case Call() if (named := value_at(view, outer, node, offset)) is not None:
+            return ValueReferent(_scope(view, outer), named, node.span)
+        case _:
+            return None
 
 
 def _target(view: EditorView, node: SyntaxNode, outer: tuple[SyntaxNode, ...], offset: int) -> Referent | None:
@@ -98,6 +191,8 @@ def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] |
     found = referent_at(view, offset)
     if found is None:
         return None
+    if isinstance(found, ValueReferent):
+        return found.named.word.span, view.file
     spans = dict(reversed([*_within(found.definition)]))  # the first of each name is that in the head
     span = found.definition.name.span if found.parameter is None else spans.get(found.parameter)
     if span is None:
@@ -127,13 +222,17 @@ class Reference(NamedTuple):
     defines: bool = False
 
 
-def find_references(views: Iterable[EditorView], found: Referent) -> Iterator[Reference]:
-    """Every place in some texts that refers to a block or a parameter, its definition included.
+def find_references(views: Iterable[EditorView], found: Referent | ValueReferent) -> Iterator[Reference]:
+    """Every place in some texts that refers to a block, a parameter or a value, its definition included.
 
     Args:
         views: The texts, that of the definition among them.
-        found: The block or the parameter.
+        found: What is referred to.
     """
+    if isinstance(found, ValueReferent):
+        if any(view.source is found.place.source for view in views):
+            yield from _value_references(found)
+        return
     for view in views:
         called, names = _is_called(view, found), _parameters(found.definition)
         for node in view.named:
@@ -149,6 +248,19 @@ def find_references(views: Iterable[EditorView], found: Referent) -> Iterator[Re
                 else:
                     given = [pair for argument in node.arguments for pair in _given(argument, names)]
                     yield from (Reference(span) for name, span in given if name == found.parameter)
+
+
+def _value_references(found: ValueReferent) -> Iterator[Reference]:
+    yield Reference(found.named.word.span, defines=True)
+    scope = found.scope
+    if isinstance(scope, BlockDefinition):
+        parts = [*(let.expression for let in scope.lets), scope.expression]
+    else:
+        parts = [part.expression for part in scope.statements if isinstance(part, Let | Body)]
+    for part in parts:
+        for node in walk_syntax(part):
+            if isinstance(node, Sequence) and value_name(node.items[0]) == found.name:
+                yield Reference(node.items[0].span)
 
 
 def _parameters(definition: BlockDefinition) -> frozenset[str]:
@@ -172,11 +284,12 @@ def _within(definition: BlockDefinition) -> Iterator[tuple[str, Span]]:
     names = {parameter.name for parameter in definition.parameters}
     for parameter in definition.parameters:
         yield parameter.name, parameter.span.part(0, len(parameter.name))
-    for node in walk_syntax(definition.expression):
-        if isinstance(node, Interpolation):
-            for inner in walk_syntax(node.formula):
-                if isinstance(inner, Parameter) and inner.name in names:
-                    yield inner.name, inner.span
+    for part in (*(let.expression for let in definition.lets), definition.expression):
+        for node in walk_syntax(part):
+            if isinstance(node, Interpolation):
+                for inner in walk_syntax(node.formula):
+                    if isinstance(inner, Parameter) and inner.name in names:
+                        yield inner.name, inner.span
 
 
 def _given(argument: Argument, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
@@ -204,12 +317,16 @@ def _compact(value: Call, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
         yield from ((name, part.span.part(at, at + len(name))) for name, at in found if name in names)
 
 
-def rename_edits(views: Iterable[EditorView], found: Referent, name: str) -> list[Edit]:
-    """The edits that give a block or a parameter another name, everywhere in some texts.
+def rename_edits(views: Iterable[EditorView], found: Referent | ValueReferent, name: str) -> list[Edit]:
+    """The edits that give a block, a parameter or a value another name, everywhere in some texts.
 
     Raises:
         RenameProblem: it cannot be called so, or is not the user's.
     """
+    if isinstance(found, ValueReferent):
+        views = [view for view in views if view.source is found.place.source]
+        _check_value(views, found, name)
+        return [Edit(reference.span, name) for reference in find_references(views, found)]
     if _shipped(found.definition.span):
         message = f"'{block_title(found.definition)}' comes with sewdsl"
         raise RenameProblem(message)
@@ -291,6 +408,20 @@ def _check_block(views: list[EditorView], found: Referent, name: str) -> None:
     if key != found.key and any(key in view.vocabulary.blocks for view in views):
         message = f"there is a block '{name}' already"
         raise RenameProblem(message)
+
+
+def _check_value(views: list[EditorView], found: ValueReferent, name: str) -> None:
+    if any(not is_free_name(name, view.vocabulary) for view in views):
+        message = f"a value's name is letters, digits and underscores that mean nothing else, unlike '{name}'"
+        raise RenameProblem(message)
+    if name != found.name and name in _values(found.scope):
+        message = f"there is a value '{name}' already"
+        raise RenameProblem(message)
+    for view in views:
+        for span in view.unread:
+            if re.search(rf"\b{re.escape(found.name)}\b", span.text):
+                message = f"line {span.line} has a syntax error, and says '{found.name}': fix it first"
+                raise RenameProblem(message)
 
 
 def _check_parameter(found: Referent, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.block_definitions import check_shadowed_blocks
 from sewdsl.elaborate.budget import Budget
@@ -12,6 +13,7 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
 from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.imports import Importer
+from sewdsl.elaborate.named_values import check_block_names, check_names
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import Override, apply_overrides
 from sewdsl.elaborate.project_files import SiblingBlocks
@@ -106,6 +108,7 @@ class _Elaborator:
         assembly, builder = self.assembly, self.builder
         settings = self.header.settings()
         self.reporter.extend(check_shadowed_blocks(assembly.blocks, self.context.library))
+        self._check_names()
         train = assembly.sections.get("train")
         if assembly.body is None:
             self._check_no_body()
@@ -113,7 +116,8 @@ class _Elaborator:
             if train is not None:
                 self.reporter.take(read_train_section(train, library=True))
             return Elaboration(None, whole=False)
-        complete = self._walk(assembly.body, settings)
+        output = self._walk(assembly.body, settings)
+        complete = output is not None
         # a body of unknown names only is hardly a network, and its input is no matter
         strange = not builder.understood and any(said.code == "unknown-name" for said in self.reporter.found)
         if not strange and "input" not in {*assembly.settings, *assembly.unread}:
@@ -127,25 +131,44 @@ class _Elaborator:
             return Elaboration(None, whole=False)
         nodes = builder.settled() if complete else tuple(builder.nodes)
         name, figures = self.header.name(self.context.name), tuple(map(_expectation, assembly.figures))
-        network = Network(name, nodes, len(nodes) - 1, settings, recipe, figures)
+        network = Network(name, nodes, len(nodes) - 1 if output is None else output, settings, recipe, figures)
         return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
 
     def _check_uncalled(self, names: Iterable[str]) -> None:
         limits = self.reporter.limits
         self.reporter.extend(check_uncalled_blocks(names, self.vocabulary, self.header, limits, self.budget))
 
+    def _check_names(self) -> None:
+        """Reports names of values that mean something else, or that nothing reads, if all that could is known."""
+        assembly = self.assembly
+        found = [*check_block_names(assembly.blocks.values(), self.vocabulary)]
+        body = assembly.body.expression if assembly.body is not None else None
+        found += check_names((), assembly.lets, body, self.vocabulary)
+        broken = bool(self.reporter.errors) or bool(assembly.unread)
+        self.reporter.extend(said for said in found if said.severity is Severity.ERROR or not broken)
+
+    def _check_read(self, output: int) -> None:
+        """Reports layers whose output nothing reads: something begins with a name where they would flow into it."""
+        read = {source for node in self.builder.nodes for source in node.inputs} | {output}
+        for index, node in enumerate(self.builder.nodes):
+            if index not in read:
+                message = f"nothing reads what {node.name} gives"
+                hint = "what follows begins with a name, and so leaves out what is before it"
+                self.reporter.report("unread-value", message, node.span, help=hint, path=node.where)
+
     def _check_no_body(self) -> None:
         """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
         assembly = self.assembly
         empty = not (assembly.settings or assembly.blocks or assembly.sections)
-        if self.reporter.errors or not (empty or "network" in assembly.settings or assembly.figures):
+        if self.reporter.errors or not (empty or "network" in assembly.settings or assembly.figures or assembly.lets):
             return
         message, span = "there is no network in this file", self.document.span
         self.reporter.report("missing-body", message, span, help="add 'body …'")
 
-    def _walk(self, body: Body, settings: Settings | None) -> bool:
-        """Makes the nodes; whether the last one represents the whole body."""
-        expected, limit = NodeCounter(self.vocabulary.blocks).sequence(body.expression), self.reporter.limits.nodes
+    def _walk(self, body: Body, settings: Settings | None) -> int | None:
+        """Makes the nodes; index of the one whose output the whole body gives, or None where it is broken."""
+        lets, limit = self.assembly.lets, self.reporter.limits.nodes
+        expected = NodeCounter(self.vocabulary.blocks).scope(lets, body.expression)
         if expected > limit:
             self.reporter.report(
                 "network-too-large",
@@ -153,7 +176,7 @@ class _Elaborator:
                 body.expression.span,
                 help="raise it with --limit nodes=N",
             )
-            return False
+            return None
         neuron = settings.neuron if settings else self.header.neuron()
         frame = CallFrame(settings.join if settings else self.header.join(), neuron, neuron)
         place = None
@@ -162,9 +185,12 @@ class _Elaborator:
             place = self.builder.add("input", source, (), (), body.expression.span)
         walker = Walker(self.builder, CallResolver(self.vocabulary, neuron, self.reporter), self.budget)
         try:
-            return walker.sequence(body.expression, place, frame) is not None
+            output = walker.scope(lets, body.expression, place, frame)
         except ExpansionLimitExceeded:
-            return False
+            return None
+        if output is not None:
+            self._check_read(output)
+        return output
 
 
 def _expectation(figure: Expect | Claim) -> Expectation:

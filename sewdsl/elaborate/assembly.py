@@ -18,6 +18,8 @@ from sewdsl.syntax.tree import (
     Claim,
     Document,
     Expect,
+    Give,
+    Let,
     Section,
     Setting,
     Statement,
@@ -37,7 +39,7 @@ SECTIONS = ("train",)
 STUDY = "study"
 """The section of a file's variants; each file has its own."""
 
-STATEMENTS = ("body", "block", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
+STATEMENTS = ("let", "body", "block", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
 """First words of the other statements."""
 
 
@@ -50,6 +52,7 @@ class Assembly:
         blocks: Definitions by name without white space.
         sections: ``train``, by name.
         body: The expression.
+        lets: The named values of the file itself, in order.
         figures: ``expect`` and ``claim`` lines.
         allowed: ``allow`` lines of the file itself; of a compiled one, those that took something back.
         own: Names of the blocks of the file itself, without those of used files.
@@ -63,6 +66,7 @@ class Assembly:
     blocks: Mapping[str, BlockDefinition] = field(default_factory=dict)
     sections: Mapping[str, Section] = field(default_factory=dict)
     body: Body | None = None
+    lets: tuple[Let, ...] = ()
     figures: tuple[Expect | Claim, ...] = ()
     allowed: tuple[Allow, ...] = ()
     own: tuple[str, ...] = ()
@@ -94,6 +98,7 @@ def assemble(document: Document, use: Callable[[Use], Assembly | None]) -> Repor
         blocks={**used.blocks, **own.blocks},
         sections={**used.sections, **sections},
         body=own.body,
+        lets=tuple(own.lets),
         figures=tuple(own.figures),
         allowed=tuple(own.allowed),
         own=tuple(own.blocks),
@@ -126,6 +131,7 @@ class _Statements:
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
     sections: dict[str, Section] = field(default_factory=dict)
     body: Body | None = None
+    lets: list[Let] = field(default_factory=list)
     figures: list[Expect | Claim] = field(default_factory=list)
     allowed: list[Allow] = field(default_factory=list)
     reporter: Reporter = field(default_factory=Reporter)
@@ -146,11 +152,13 @@ class _Statements:
                 bodies = {} if self.body is None else {"body": self.body}
                 self._put(bodies, "body", statement, "'body' is written")
                 self.body = bodies["body"]
+            case Let():
+                self.lets.append(statement)
             case Expect() | Claim():
                 self.figures.append(statement)
             case Allow():
                 self.allowed.append(statement)
-            case Version() | Use():
+            case Version() | Use() | Give():
                 pass
 
     def _report_unknown(self, what: str, word: Word, known: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
-from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, Parameter, Value, Word
+from sewdsl.syntax.tree import Argument, BlockDefinition, Call, Interpolation, MergeOf, Parameter, Value, Word
 
 Family = TypeVar("Family", bound=Kind)
 
@@ -30,6 +30,11 @@ Family = TypeVar("Family", bound=Kind)
 def block_title(definition: BlockDefinition) -> str:
     """The block's name as defined: ``SEW Block``."""
     return " ".join(part.text for part in definition.name.parts if isinstance(part, Word))
+
+
+def block_key(definition: BlockDefinition) -> str:
+    """The same in a ``state_dict`` key, without its number: ``sew_block``."""
+    return re.sub(r"\W+", "_", block_title(definition)).lower()
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,6 @@ class Binding:
         parameters: Values of the block's parameters.
         scope: The number of these values.
         title: The block's name as defined: ``SEW Block``.
-        key: The same in a ``state_dict`` key, without its number: ``sew_block``.
         arguments: The values of the parameters, as a way shows them: ``c128s2``.
     """
 
@@ -51,7 +55,6 @@ class Binding:
     parameters: Mapping[str, int]
     scope: int
     title: str
-    key: str
     arguments: str
 
 
@@ -64,16 +67,20 @@ class BlockCalls:
         self._scopes: dict[tuple[tuple[str, int], ...], int] = {}
         self._neurons: list[Activation | None] = []
 
-    def frame(self, key: str, outer: CallFrame, binding: Binding, nearest: Activation | None) -> CallFrame:
+    def frame(  # noqa: PLR0913 -- what is called, and where
+        self, key: str, name: str, outer: CallFrame, binding: Binding, nearest: Activation | None, line: int
+    ) -> CallFrame:
         """The frame of a block's expression.
 
         Args:
             key: The block's name without white space.
+            name: The part of its nodes' names that they share: ``sew_block1``.
             outer: The frame of the call.
             binding: What the call says.
             nearest: The activation nearest before, which ``SN`` means where nothing is stated.
+            line: Where the user's text calls a block of its own; else 0.
         """
-        step = PathStep("block", binding.title, outer.name(binding.key), arguments=binding.arguments)
+        step = PathStep("block", binding.title, name, arguments=binding.arguments, line=line)
         return replace(
             outer.inside(step),
             parameters=binding.parameters,
@@ -82,11 +89,12 @@ class BlockCalls:
             stated=binding.stated,
             join=binding.join,
             calls=(*outer.calls, key),
+            names={},
         )
 
     def binding(  # noqa: PLR0913 -- a call, what surrounds it, and where the work is counted
         self,
-        call: Call,
+        call: Call | MergeOf,
         key: str,
         definition: BlockDefinition,
         outer: CallFrame,
@@ -131,7 +139,7 @@ class BlockCalls:
         return found
 
     def _binding(
-        self, call: Call, definition: BlockDefinition, outer: CallFrame, before: Signal | None
+        self, call: Call | MergeOf, definition: BlockDefinition, outer: CallFrame, before: Signal | None
     ) -> Binding | None:
         path = outer.where(call.span.text)
         given = self._arguments(call, definition, outer, path)
@@ -141,13 +149,12 @@ class BlockCalls:
         if parameters is None:
             return None
         scope = self._scopes.setdefault(tuple(parameters.items()), len(self._scopes) + 1)
-        name = block_title(definition)
         arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
-        return Binding(stated, join, parameters, scope, name, re.sub(r"\W+", "_", name).lower(), arguments)
+        return Binding(stated, join, parameters, scope, block_title(definition), arguments)
 
     def _parameters(
         self,
-        call: Call,
+        call: Call | MergeOf,
         definition: BlockDefinition,
         given: dict[str, GivenArgument],
         before: Signal | None,
@@ -185,7 +192,7 @@ class BlockCalls:
         raise self._reporter.refuse("wrong-kind", message, given.span, help=hint, path=path)
 
     def _arguments(
-        self, call: Call, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
+        self, call: Call | MergeOf, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
     ) -> dict[str, GivenArgument]:
         """Every argument by name: ``c128s2`` gives c and s."""
         names = [parameter.name for parameter in definition.parameters]

@@ -56,7 +56,7 @@ def default_number(parameter: BlockParameter) -> int | None:
 
 
 def _meaning(block: BlockDefinition) -> tuple[object, ...]:
-    return block.parameters, block.expression
+    return block.parameters, block.operands, block.lets, block.expression
 
 
 def _check_parameter(parameter: BlockParameter, seen: set[str]) -> Iterator[Diagnostic]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from sewdsl.elaborate.named_values import NamedValue, value_key
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join
 from sewdsl.source import Span
@@ -25,6 +26,7 @@ class CallFrame:
         prefix: The keys of its steps, each followed by a dot.
         calls: Names of the blocks being expanded.
         site: Inside a block of the shipped library, the call in the user's text.
+        names: The named values that sequences may begin with.
         ordinals: How often each key was used in this sequence so far.
         taken: The names given in this sequence.
     """
@@ -38,6 +40,7 @@ class CallFrame:
     prefix: str = ""
     calls: tuple[str, ...] = ()
     site: Span | None = None
+    names: Mapping[str, NamedValue] = field(default_factory=dict)
     ordinals: Counter[str] = field(default_factory=Counter)
     taken: set[str] = field(default_factory=set)
 
@@ -45,8 +48,13 @@ class CallFrame:
         """The frame of a sequence one step further in."""
         path, prefix = (*self.path, step), f"{self.prefix}{step.key}."
         return CallFrame(
-            self.join, self.neuron, self.stated, self.parameters, self.scope, path, prefix, self.calls, self.site
-        )
+            self.join, self.neuron, self.stated, self.parameters, self.scope, path, prefix, self.calls, self.site,
+            self.names,
+        )  # fmt: skip
+
+    def with_names(self, names: Mapping[str, NamedValue]) -> CallFrame:
+        """The same frame with other named values, whose names no node of this sequence gets."""
+        return replace(self, names=names, taken=self.taken.union(map(value_key, names)))
 
     def name(self, key: str) -> str:
         """A name of this sequence that no other has: ``conv2``, the second convolution."""
@@ -56,6 +64,15 @@ class CallFrame:
             if name not in self.taken:  # a block called 'conv1' and the 11th 'conv' would meet at conv11
                 self.taken.add(name)
                 return name
+
+    def call(self, key: str, operands: Sequence[str]) -> tuple[str, list[PathStep]]:
+        """The name of a call of a block with this key, and the steps to its operands, which begin with that."""
+        while True:
+            name = self.name(key)
+            keys = [f"{name}_{operand}" for operand in operands]
+            if not self.taken.intersection(keys):
+                self.taken.update(keys)
+                return name, [PathStep("value", *pair) for pair in zip(operands, keys, strict=True)]
 
     def operands(self, names: Sequence[str]) -> list[PathStep]:
         """The steps into the operands of a merge; the first merge of a sequence with such operands has no number."""

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.arguments import validate_arguments
-from sewdsl.elaborate.block_calls import BlockCalls
+from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.named_values import NamedValue, live_names, value_key, value_name
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Merge, Op, ShapeMismatch
+from sewdsl.ir.signal import Signal
 from sewdsl.ops import find
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
-from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, MergeOf, Number, Repeat, Sequence
+from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Number, Repeat, Sequence
 
 Place = int | None
 """Index of the node whose output flows on; None after something broken."""
+
+
+PLACEHOLDER = "…"
+"""Represents arguments in a hint."""
 
 
 class ExpansionLimitExceeded(Exception):  # noqa: N818 -- not an error of the program
@@ -59,14 +65,71 @@ class Walker:
         self._misfits: set[Diagnostic] = set()
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
-        """Makes the nodes of a sequence after a place; the place after them."""
-        for item in sequence.items:
+        """Makes the nodes of a sequence after a place, or after the named value that it begins with.
+
+        Returns:
+            The place after them.
+        """
+        for number, item in enumerate(sequence.items):
+            name = value_name(item) if frame.names else None
             before, begin = at, len(self._builder.nodes)
-            at = self._item(item, at, frame)
+            if name is not None and name in frame.names:
+                at = before = self._read(item, name, frame, first=number == 0)
+            else:
+                at = self._item(item, at, frame)
             if frame.site is None:  # nobody edits the library, and most items of a large network are in it
                 visit = Expansion(item.span, frame.path, before, begin, len(self._builder.nodes), at)
                 self._builder.visits.append(visit)
         return at
+
+    def scope(self, lets: tuple[Let, ...], expression: Sequence, at: Place, frame: CallFrame) -> Place:
+        """Makes the nodes of a file, or of a block: its named values in order, then what it gives.
+
+        Args:
+            lets: The named values; those that nothing reads are walked, but leave no nodes.
+            expression: What it gives.
+            at: What flows in: sequences that do not begin with a name begin there.
+            frame: The surroundings of all; its names, those of operands, can be read too.
+        """
+        if not lets:
+            return self.sequence(expression, at, frame)
+        names = {**frame.names}
+        for let in lets:
+            names.setdefault(let.name.text, NamedValue(let.name.span))
+        frame, live = frame.with_names(names), live_names(lets, expression)
+        for let in lets:
+            name = let.name.text
+            if names[name].computed:  # it is defined twice, which is reported elsewhere
+                continue
+            mark, nearest = self._builder.mark(), self._nearest
+            names[name].place = self.sequence(
+                let.expression, at, frame.inside(PathStep("value", name, value_key(name)))
+            )
+            names[name].computed = True
+            if name not in live:
+                self._builder.cut(mark)
+                self._nearest, names[name].place = nearest, None
+        return self.sequence(expression, at, frame)
+
+    def _read(self, item: Item, name: str, frame: CallFrame, *, first: bool) -> Place:
+        """The place of a named value."""
+        self._step(item.span, frame)
+        value, path = frame.names[name], frame.where(name)
+        if isinstance(item, Call) and (item.arguments or item.called):
+            message, hint = f"'{name}' names a value, which takes no arguments", f"write {name}"
+            self._reporter.report("unknown-argument", message, item.span, help=hint, path=path)
+            return None
+        if first and value.computed:
+            self._builder.understood = True
+            return value.place
+        if first:
+            message = f"'{name}' is read before it is computed"
+            hint = f"move line {value.defined.line} above this one"
+        else:
+            message = f"'{name}' names a value, which nothing flows into"
+            hint = f"begin a sequence with it, as in {name}-c32k3, or join it to others, as in CAT[ {name} | id ]"
+        self._reporter.report("misplaced-name", message, item.span, help=hint, path=path)
+        return None
 
     def _item(self, item: Item, at: Place, frame: CallFrame) -> Place:
         self._step(item.span, frame)
@@ -123,6 +186,12 @@ class Walker:
     # --- merges --------------------------------------------------------------------------------------------
 
     def _merge(self, item: MergeOf, at: Place, frame: CallFrame) -> Place:
+        plain = item.name.plain
+        if plain in self._vocabulary.unread:
+            self._unsure = True
+            return None
+        if plain is not None and plain in self._vocabulary.blocks:
+            return self._block_of_operands(item, plain, at, frame)
         op = self._merge_op(item, frame)
         count = len(item.operands)
         places: list[Place] = []
@@ -130,7 +199,9 @@ class Walker:
         for operand, step in zip(item.operands, frame.operands((op or Merge).names(count)), strict=True):
             inside = frame.inside(step)
             if isinstance(operand, Alternative):
-                places.append(self._alternative(operand, at, op, places[0], strided, inside))
+                places.append(
+                    self._alternative(operand, at, op.fits if op is not None else None, places[0], strided, inside)
+                )
             else:
                 places.append(self.sequence(operand, at, inside))
             if len(places) == 1:
@@ -184,13 +255,13 @@ class Walker:
         self,
         operand: Alternative,
         at: Place,
-        op: Merge | None,
+        fits: Callable[[Signal, Signal], bool] | None,
         first: Place,
         strided: bool,  # noqa: FBT001 -- private
         frame: CallFrame,
     ) -> Place:
         """Of two, the place of the one that goes with the first operand, and strides if that does."""
-        if first is None or at is None or op is None:
+        if first is None or at is None or fits is None:
             self.sequence(operand.second, None, frame)
             return None
         mark, said, nearest = self._builder.mark(), len(self._reporter.found), self._nearest
@@ -201,7 +272,7 @@ class Walker:
         nodes = self._builder.nodes
         if (
             place is not None
-            and op.fits(nodes[first].output, nodes[place].output)
+            and fits(nodes[first].output, nodes[place].output)
             and any(node.op.strided for node in nodes[mark.nodes :]) == strided
         ):
             return place
@@ -262,6 +333,53 @@ class Walker:
 
     def _block(self, call: Call, key: str, at: Place, frame: CallFrame) -> Place:
         definition = self._vocabulary.blocks[key]
+        if definition.operands:
+            self._refuse_operands(call, definition, frame)
+            return None
+        return self._expand(call, key, definition, at, frame, frame.name(block_key(definition)), {})
+
+    def _block_of_operands(self, item: MergeOf, key: str, at: Place, frame: CallFrame) -> Place:
+        """Makes the nodes of a block of several operands, each of which is a named value in it."""
+        definition = self._vocabulary.blocks[key]
+        if len(item.operands) != len(definition.operands):
+            self._refuse_operands(item, definition, frame)
+            return None
+        name, steps = frame.call(block_key(definition), [word.text for word in definition.operands])
+        values: dict[str, NamedValue] = {}
+        places: list[Place] = []
+        begin, strided = len(self._builder.nodes), False
+        for word, step, operand in zip(definition.operands, steps, item.operands, strict=True):
+            inside = frame.inside(step)
+            if isinstance(operand, Alternative):
+                places.append(self._alternative(operand, at, Merge.same_shape, places[0], strided, inside))
+            else:
+                places.append(self.sequence(operand, at, inside))
+            if len(places) == 1:
+                strided = any(node.op.strided for node in self._builder.nodes[begin:])
+            values.setdefault(word.text, NamedValue(word.span, places[-1], computed=True))
+        return self._expand(item, key, definition, places[0], frame, name, values)
+
+    def _refuse_operands(self, item: Call | MergeOf, definition: BlockDefinition, frame: CallFrame) -> None:
+        title, count = block_title(definition), len(item.operands) if isinstance(item, MergeOf) else 0
+        names, given = [word.text for word in definition.operands], f"({PLACEHOLDER})" if definition.parameters else ""
+        blank = " " if given and " " in title else ""
+        takes = f"takes {len(names)} operands" if names else "takes no operands"
+        hint = f"write {title}{blank}{given}" + (f"[ {' | '.join(names)} ]" if names else "")
+        message = f"{title} {takes}, not {count}" if names else f"{title} {takes}"
+        path = frame.where(item.name.span.text)
+        self._reporter.report("operand-count", message, item.span, help=hint, path=path)
+
+    def _expand(  # noqa: PLR0913 -- what is called, where, and with what
+        self,
+        call: Call | MergeOf,
+        key: str,
+        definition: BlockDefinition,
+        at: Place,
+        frame: CallFrame,
+        name: str,
+        values: Mapping[str, NamedValue],
+    ) -> Place:
+        """Makes the nodes of a block after a place: of several operands, after the first."""
         self._builder.called.add(key)
         self._builder.understood = True
         before = None if at is None else self._builder.signal(at)
@@ -281,14 +399,15 @@ class Walker:
                 self._nearest, self._unsure = None, True  # there may be an activation in it
                 return None
             self._expanded.add(key)
-        inner = self._blocks.frame(key, frame, binding, self._nearest)
-        if frame.site is None and key in self._vocabulary.own:
-            called = replace(inner.path[-1], line=call.span.line)
-            inner = replace(inner, path=(*inner.path[:-1], called))
-        if frame.site is not None or key in self._vocabulary.own:
-            return self.sequence(definition.expression, at, inner)
+        own = key in self._vocabulary.own
+        line = call.span.line if own and frame.site is None else 0
+        inner = self._blocks.frame(key, name, frame, binding, self._nearest, line)
+        if values:
+            inner = inner.with_names(values)
+        if frame.site is not None or own:
+            return self.scope(definition.lets, definition.expression, at, inner)
         with self._reporter.at(call.span):
-            return self.sequence(definition.expression, at, replace(inner, site=call.span))
+            return self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
 
     def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> Place:
         if len(self._builder.nodes) > self._limits.nodes:
@@ -342,18 +461,30 @@ class NodeCounter:
     def __init__(self, blocks: Mapping[str, BlockDefinition]) -> None:
         self._blocks = blocks
         self._known: dict[str, int] = {}
+        self._names: list[set[str]] = [set()]  # of the block that is counted: they are no nodes
+
+    def scope(self, lets: tuple[Let, ...], expression: Sequence) -> int:
+        """Nodes of a file or a block: of what it gives, and of the named values that this reads."""
+        live = live_names(lets, expression) if lets else set()
+        read = [let.expression for let in lets if let.name.text in live]
+        self._names.append({let.name.text for let in lets})
+        nodes = sum(map(self.sequence, (*read, expression)))
+        self._names.pop()
+        return nodes
 
     def sequence(self, sequence: Sequence) -> int:
         """Nodes of a sequence."""
-        return sum(map(self._item, sequence.items))
+        first, *rest = sequence.items
+        named = value_name(first) in self._names[-1]
+        return sum(map(self._item, rest if named else sequence.items))
 
     def _item(self, item: Item) -> int:
         match item:
             case Repeat(body=body, count=count):
                 times = count.value if isinstance(count, Number) else 1
                 return int(times) * self.sequence(body)
-            case MergeOf(operands=operands):
-                return 1 + sum(map(self._operand, operands))
+            case MergeOf(name=name, operands=operands):
+                return self._block(name.plain or OWN_JOIN) + sum(map(self._operand, operands))
             case Call(name=name) if name.plain == IDENTITY:
                 return 0
             case Call(name=name):
@@ -369,5 +500,6 @@ class NodeCounter:
             return 1
         if key not in self._known:
             self._known[key] = 1  # a block that calls itself is refused elsewhere
-            self._known[key] = self.sequence(self._blocks[key].expression)
+            block = self._blocks[key]
+            self._known[key] = self.scope(block.lets, block.expression)
         return self._known[key]

@@ -11,6 +11,7 @@ from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
 from sewdsl.elaborate.header import HeaderReader
+from sewdsl.elaborate.named_values import NamedValue
 from sewdsl.elaborate.node_builder import NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.vocabulary import Vocabulary
@@ -45,11 +46,12 @@ class _AnyCall:
         definition, reporter = self.vocabulary.blocks[name], Reporter(self.limits)
         parameters: Mapping[str, int] = {parameter.name: PLACEHOLDER_VALUE for parameter in definition.parameters}
         neuron = self.header.neuron()
-        frame = CallFrame(self.header.join(), neuron, neuron, parameters, calls=(name,))
+        operands = {word.text: NamedValue(word.span, computed=True) for word in definition.operands}
+        frame = CallFrame(self.header.join(), neuron, neuron, parameters, calls=(name,), names=operands)
         calls = CallResolver(self.vocabulary, neuron, reporter)
         walker = Walker(NodeBuilder(), calls, self.budget, self.expanded)
         with suppress(ExpansionLimitExceeded):
-            walker.sequence(definition.expression, None, frame)
+            walker.scope(definition.lets, definition.expression, None, frame)
         return reporter.sorted
 
 

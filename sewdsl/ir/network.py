@@ -12,7 +12,7 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.structure import Items, nesting, wiring
+from sewdsl.ir.structure import Items, Sequences, nesting, wiring
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -76,11 +76,11 @@ class Network:
         return nesting(self.nodes)
 
     @cached_property
-    def wiring(self) -> Items:
-        """The items of the network by its edges alone: layers and merges, without the input.
+    def wiring(self) -> Sequences:
+        """The sequences of the network by its edges alone: layers, merges and named values, without the input.
 
         Raises:
-            UnstructuredError: its edges are not those of sequences and merges.
+            UnstructuredError: a value does not reach the output, or merges nest too deep.
         """
         return wiring(self.graph, self.output)
 

@@ -16,8 +16,8 @@ class PathStep:
 
     Attributes:
         kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join of
-            two), ``operand`` (of any other merge).
-        label: ``SEW Block`` for a block, the name of an operand, else the kind.
+            two), ``operand`` (of any other merge), ``value`` (a named value: of ``let``, or an operand of a call).
+        label: ``SEW Block`` for a block, the name of an operand or a value, else the kind.
         key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
         copy: Which copy of a repeat, or operand of a merge, from 1.
         copies: How many there are.
@@ -25,7 +25,7 @@ class PathStep:
         line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
     """
 
-    kind: Literal["repeat", "block", "branch", "shortcut", "operand"]
+    kind: Literal["repeat", "block", "branch", "shortcut", "operand", "value"]
     label: str
     key: str
     copy: int = 0

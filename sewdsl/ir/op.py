@@ -270,6 +270,11 @@ class Merge(Op):
 
     def fits(self, first: Signal, other: Signal) -> bool:
         """Whether an operand goes with the first one: of ``id or X``, id is taken where it does."""
+        return self.same_shape(first, other)
+
+    @staticmethod
+    def same_shape(first: Signal, other: Signal) -> bool:
+        """Whether an operand goes with the first one where nothing is known of what joins them."""
         return first.shape == other.shape
 
 

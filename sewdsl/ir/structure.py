@@ -2,14 +2,16 @@
 
 There are two views. :func:`nesting` follows the paths of the nodes: blocks and repeats as they are written, which is
 what diagrams, source files and tables show. :func:`wiring` follows the edges alone, whatever the nodes are called:
-sequences and merges, which is what text of the language is made of. A network keeps both
+sequences, merges and named values, which is what text of the language is made of. A network keeps both
 (:attr:`sewdsl.ir.network.Network.nesting`, :attr:`sewdsl.ir.network.Network.wiring`).
 
 A merge has any number of operands; one without items is the identity. A *join* is a merge of two, branch and shortcut.
+A *named value* is read by sequences that begin with it, wherever they are.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -84,11 +86,14 @@ class RepeatItem:
 
 
 @dataclass(frozen=True, slots=True)
-class LooseOperand:
-    """Items on the path of a merge's operand that no merge follows: only networks that were changed by hand have them.
+class ValueItem:
+    """The items of a named value, of ``let`` or of an operand in the call of a block.
+
+    Items on the path of a merge's operand that no merge follows are one too: only networks that were changed by hand
+    have them.
 
     Attributes:
-        step: ``branch``, ``shortcut`` or ``operand``.
+        step: Its name; ``branch``, ``shortcut`` or ``operand`` where no merge follows.
         items: The items.
     """
 
@@ -96,12 +101,38 @@ class LooseOperand:
     items: Items
 
 
-Item = LayerItem | MergeItem | BlockItem | RepeatItem | LooseOperand
+@dataclass(frozen=True, slots=True)
+class ReadItem:
+    """A named value, at the beginning of a sequence; only edges have these, since paths do not say what is read.
+
+    Attributes:
+        node: Index of the node that gives the value.
+    """
+
+    node: int
+
+
+Item = LayerItem | MergeItem | BlockItem | RepeatItem | ValueItem | ReadItem
 Items = tuple[Item, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """What text of the language says of a network: the sequences of its named values, and of its output.
+
+    A sequence begins with the input, unless its first item is a named value or a merge of these.
+
+    Attributes:
+        values: The node and the sequence of each named value, in order of computation.
+        body: The sequence that is read out.
+    """
+
+    values: tuple[tuple[int, Items], ...]
+    body: Items
+
+
 class UnstructuredError(ValueError):
-    """The edges of a network are not those of sequences and merges.
+    """The edges of a network are not those of a text.
 
     Args:
         node: Index of the node at which that shows; None: there is none.
@@ -125,7 +156,7 @@ def nesting(nodes: Sequence[Node]) -> Items:
 def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
     """The items of nodes that share the first ``depth`` steps of their paths."""
     items: list[Item] = []
-    operands: list[LooseOperand] = []
+    operands: list[ValueItem] = []
     copies: list[tuple[PathStep, Items]] = []
 
     def end_repeat() -> None:
@@ -153,8 +184,10 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             copies.append((step, inside))
         elif step.kind == "block":
             items.append(BlockItem(step, inside))
+        elif step.kind == "value":
+            items.append(ValueItem(step, inside))
         else:
-            operands.append(LooseOperand(step, inside))
+            operands.append(ValueItem(step, inside))
     end_repeat()
     return (*items, *operands)
 
@@ -177,75 +210,135 @@ def _group_by_step(
         yield key if isinstance(key, PathStep) else None, list(group)
 
 
-def wiring(graph: Graph, output: int) -> Items:
-    """The items of a network by its edges alone, without the input: layers and merges.
+def wiring(graph: Graph, output: int) -> Sequences:
+    """The sequences of a network by its edges alone, without the input: layers, merges and named values.
 
-    The operands of a merge start at the last node that every path to the merge leads through. From a merge's operands
-    up to there, and from the output up to the input, every node is met once: otherwise no sequence of items has these
-    edges.
+    The operands of a merge begin at the last node that every path to the merge leads through. Where that leads through
+    a node more than once, its value is named: text writes it once, as ``let``.
 
     Args:
         graph: The edges; node 0 is the input.
         output: The node that is read out.
 
     Raises:
-        UnstructuredError: the edges are others, a node does not lead to the output, or merges nest more than
-            :data:`MAX_MERGE_DEPTH` deep.
+        UnstructuredError: a value does not reach the output, or merges nest more than :data:`MAX_MERGE_DEPTH` deep.
     """
     inputs, starts = graph.inputs, graph.dominators  # the item that ends with a node starts at its dominator
+    named = _named(graph, output)
     items: list[Item | None] = []  # for each node, the item that ends with it
     depths: list[int] = []  # for each node, how deep merges nest in that item
+    alone: list[bool] = []  # for each node, whether that item needs nothing to flow in: its operands begin with names
     met = bytearray(len(inputs))
 
-    def between(end: int, start: int) -> Items:
+    def between(end: int, start: int) -> tuple[Items, int, bool]:
+        """The items from one node on up to another, how deep merges nest in them, and whether they need no start."""
         sequence: list[Item] = []
+        deepest = 0
         while end != start:
             item = items[end]
-            if met[end] or item is None:
-                raise UnstructuredError(end, "the paths that part after it do not meet in one join")
-            met[end] = True
+            if end in named and (sequence or end not in giving):
+                sequence.append(ReadItem(end))
+                break
+            if item is None:
+                raise UnstructuredError(end, "it reads nothing")
             sequence.append(item)
+            met[end] = True
+            deepest = max(deepest, depths[end])
+            if alone[end]:
+                break
             end = starts[end]
-        return tuple(reversed(sequence))
+        else:
+            return tuple(reversed(sequence)), deepest, False
+        return tuple(reversed(sequence)), deepest, True
 
-    def deepest(end: int, start: int) -> int:
-        found = 0
-        while end != start:
-            found = max(found, depths[end])
-            end = starts[end]
-        return found
-
+    giving: set[int] = set()  # the named value whose own sequence is being made: it is not read there
     for index, sources in enumerate(inputs):
-        depth = 0
+        depth, by_itself = 0, False
         item: Item | None = None
         if len(sources) == 1:
             item = LayerItem(index)
         elif sources:
-            depth = 1 + max(deepest(source, starts[index]) for source in sources)
+            operands = [between(source, starts[index]) for source in sources]
+            depth = 1 + max(inside for _, inside, _ in operands)
             if depth > MAX_MERGE_DEPTH:
                 raise UnstructuredError(index, f"joins nest more than {MAX_MERGE_DEPTH} deep")
-            item = MergeItem(index, tuple(between(source, starts[index]) for source in sources))
+            item = MergeItem(index, tuple(sequence for sequence, _, _ in operands))
+            by_itself = all(no_start for _, _, no_start in operands)
         elif index:
             raise UnstructuredError(index, "it reads nothing")
         items.append(item)
         depths.append(depth)
-    found = between(output, 0)
+        alone.append(by_itself)
+    values: dict[int, Items] = {}
+    for index in sorted(named):
+        giving.add(index)
+        values[index] = between(index, 0)[0]
+        giving.clear()
+    body = between(output, 0)[0]
     idle = met.find(0, 1)
     if idle >= 0:
         raise UnstructuredError(idle, "its value does not reach the output")
-    return found
+    reads = Counter(item.node for sequence in (*values.values(), body) for item in _read(sequence))
+    for index, sequence in list(values.items()):  # what is read once, by a whole sequence, is part of that
+        if (first := _first_read(sequence)) is not None and reads[first] == 1:
+            values[index] = (*values.pop(first), *sequence[1:])
+    if (first := _first_read(body)) is not None and reads[first] == 1:
+        body = (*values.pop(first), *body[1:])
+    return Sequences(tuple(values.items()), body)
+
+
+def _first_read(sequence: Items) -> int | None:
+    """The named value that a sequence begins with."""
+    return sequence[0].node if sequence and isinstance(sequence[0], ReadItem) else None
+
+
+def _read(sequence: Items) -> Iterator[ReadItem]:
+    """The named values that are read anywhere in a sequence."""
+    for item in sequence:
+        if isinstance(item, ReadItem):
+            yield item
+        for inside in children(item):
+            yield from _read(inside)
+
+
+def _named(graph: Graph, output: int) -> set[int]:
+    """The nodes that sequences lead through more than once.
+
+    Each sequence is followed from its end back to where it begins, or to a node that another one has led through. That
+    node is then named, and its own sequence goes on from where the other one began, back to the input.
+    """
+    inputs, starts = graph.inputs, graph.dominators
+    begun: list[int | None] = [None] * len(inputs)  # where the sequence begins that leads through a node
+    named: set[int] = set()
+    todo = [(source, starts[index]) for index, sources in enumerate(inputs) if len(sources) > 1 for source in sources]
+    todo.append((output, 0))
+    todo.reverse()
+    while todo:
+        end, start = todo.pop()
+        while end not in {start, 0}:
+            other = begun[end]
+            if other is None:
+                begun[end] = start
+                end = starts[end]
+                continue
+            if end not in named:
+                named.add(end)
+                begun[end] = 0
+                todo.append((other, 0))
+            break
+    return named
 
 
 def children(item: Item) -> tuple[Items, ...]:
     """The sequences inside an item: none in a layer, one for each operand of a merge or copy of a repeat."""
     match item:
-        case LayerItem():
+        case LayerItem() | ReadItem():
             return ()
         case MergeItem(_, operands):
             return operands
         case RepeatItem(_, copies):
             return copies
-        case BlockItem(_, items) | LooseOperand(_, items):
+        case BlockItem(_, items) | ValueItem(_, items):
             return (items,)
 
 

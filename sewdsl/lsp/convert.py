@@ -35,6 +35,7 @@ _SEVERITY = {
 _SYMBOL = {
     "body": types.SymbolKind.Module,
     "block": types.SymbolKind.Class,
+    "value": types.SymbolKind.Variable,
     "section": types.SymbolKind.Namespace,
     "setting": types.SymbolKind.Property,
     "file": types.SymbolKind.File,

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from sewdsl.ir.op import Activation
-from sewdsl.notation.item_text import BlockText, LayerText, MergeText, RepeatText, TextItem, TextItems
+from sewdsl.notation.item_text import (
+    BlockText,
+    LayerText,
+    LetText,
+    MergeText,
+    ReadText,
+    RepeatText,
+    TextItem,
+    TextItems,
+)
 
 Way = tuple[str | int, ...]
 
@@ -35,18 +44,18 @@ class Part:
 
     Attributes:
         item: A layer, a join, or a call.
-        sides: The parts of a merge's operands; of what a call represents.
+        sides: The parts of a merge's operands; of what a call represents, or a named value.
         place: Where it is.
     """
 
-    item: LayerText | MergeText | BlockText
+    item: LayerText | MergeText | BlockText | ReadText | LetText
     sides: tuple[tuple[Part, ...], ...]
     place: ItemPosition
 
     @property
     def node(self) -> int:
         """Its node; for a call, the first that it makes."""
-        return self.item.node if isinstance(self.item, LayerText | MergeText) else self.sides[0][0].node
+        return self.item.node if isinstance(self.item, LayerText | MergeText | ReadText) else self.sides[0][0].node
 
 
 Parts = tuple[Part, ...]
@@ -74,7 +83,9 @@ def _parts(item: TextItem, words: Callable[[int], str], place: ItemPosition) -> 
                 for name, operand in zip(item.names, item.operands, strict=True)
             )
             yield Part(replace(item, name=words(node), operands=tuple(map(_items, sides))), sides, place)
-        case BlockText():
+        case ReadText():
+            yield Part(item, (), place)
+        case BlockText() | LetText():
             inner = unroll_parts(item.items, words, place.inside("block"))
             yield Part(replace(item, items=_items(inner)), (inner,), place)
         case RepeatText(copies=copies):
@@ -238,6 +249,8 @@ class Alignment:
             case BlockText(), BlockText():
                 kind = ARGUMENTS if one.item.title == other.item.title else KIND
                 return kind + SOME * (one.item.arguments != other.item.arguments)
+            case LetText(name=before), LetText(name=after):
+                return self._total(one.sides[0], other.sides[0]) + (0 if before == after else ARGUMENTS)
             case (BlockText(), MergeText()) | (MergeText(), BlockText()):
                 if self._spare < 0:
                     return NEVER
@@ -249,7 +262,7 @@ class Alignment:
         """Layers and joins of a part."""
         number = self._id(part)
         if number not in self._sizes:
-            own = not isinstance(part.item, BlockText)
+            own = isinstance(part.item, LayerText | MergeText)
             self._sizes[number] = own + sum(self._size(inner) for side in part.sides for inner in side)
         return self._sizes[number]
 
@@ -262,9 +275,11 @@ class Alignment:
         return known[1]
 
 
-def _said(item: LayerText | MergeText | BlockText) -> str:
+def _said(item: LayerText | MergeText | BlockText | ReadText | LetText) -> str:
     """What is compared of an item, apart from what is inside; what a call is named is not."""
     match item:
+        case ReadText(name=name) | LetText(name=name):
+            return name
         case LayerText(text=text):
             return text
         case MergeText(name=name):
@@ -284,5 +299,5 @@ def _opened(parts: Parts, calls: set[int]) -> Parts:
 
 
 def call_body(part: Part) -> Parts:
-    """What a call represents; anything else by itself."""
-    return part.sides[0] if isinstance(part.item, BlockText) else (part,)
+    """What a call represents, or a named value; anything else by itself."""
+    return part.sides[0] if isinstance(part.item, BlockText | LetText) else (part,)

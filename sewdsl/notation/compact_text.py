@@ -14,8 +14,10 @@ from sewdsl.notation.item_text import (
     TextItems,
     definition_head,
     item_nodes,
+    item_text,
     items_text,
     network_items,
+    split_lets,
     walk_items,
 )
 from sewdsl.notation.kind_text import NodeTexts
@@ -34,7 +36,8 @@ def compact_text(network: Network) -> str:
     """A network in one line: ``c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11``.
 
     What the header says, such as the arguments of its neuron and which join ``g`` is, is not said again: compiled with
-    the same settings, the text gives the same layers with the same arguments, joined the same way.
+    the same settings, the text gives the same layers with the same arguments, joined the same way. Values that several
+    sequences read come before it, each in a line of its own, ``let low = …``; only a file can hold these.
 
     Args:
         network: Any network; of the paths of its nodes only calls of blocks without a join are looked at, since nothing
@@ -43,7 +46,8 @@ def compact_text(network: Network) -> str:
     Raises:
         UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
-    return items_text(body_items(network))
+    lets, body = split_lets(body_items(network))
+    return "\n".join([*map(item_text, lets), items_text(body)])
 
 
 def body_items(network: Network) -> TextItems:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from operator import eq
 
 from sewdsl.ir.op import Activation
-from sewdsl.notation.item_text import BlockText, LayerText, MergeText, RepeatText, TextItem, TextItems, item_text
+from sewdsl.notation.item_text import (
+    BlockText,
+    LayerText,
+    MergeText,
+    RepeatText,
+    TextItem,
+    TextItems,
+    item_text,
+    split_lets,
+)
 from sewdsl.ops.layers.batch_norm import BatchNorm
 
 SHORTEST, WORK = 256, 4_000_000
@@ -55,11 +64,11 @@ class _Folding:
         self._calls = calls
 
     def sequence(self, items: TextItems) -> TextItems:
-        """Folds joins first, since they are items of what is around them."""
-        return self._row([self._inside(item) if isinstance(item, MergeText) else item for item in items])
-
-    def _inside(self, join: MergeText) -> MergeText:
-        return join.with_operands(self.sequence)
+        """Folds merges first, since they are items of what is around them."""
+        lets, items = split_lets(items)
+        folded = (replace(let, items=self.sequence(let.items)) for let in lets)
+        row = [item.with_operands(self.sequence) if isinstance(item, MergeText) else item for item in items]
+        return *folded, *self._row(row)
 
     def _row(self, row: Sequence[TextItem]) -> TextItems:
         """Chooses among the savings; those that overlap with a better one make do with what it leaves."""

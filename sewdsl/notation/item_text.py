@@ -1,20 +1,24 @@
-"""A network as items that the language can write: layers, merges, block calls and repeats.
+"""A network as items that the language can write: layers, merges, block calls, repeats and named values.
 
 TextItems are equal if their text is equal, so that copies of a sequence are equal wherever they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
+from sewdsl.elaborate.block_library import shipped_blocks
+from sewdsl.elaborate.named_values import is_free_name
+from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Op
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
 from sewdsl.ir.op import Merge as MergeOp
-from sewdsl.ir.structure import Item, LayerItem, MergeItem, UnstructuredError
+from sewdsl.ir.structure import Item, LayerItem, MergeItem, ReadItem, UnstructuredError
 from sewdsl.ops.input import Input
 
 IDENTITY = "id"
@@ -101,6 +105,32 @@ class RepeatText:
 
 
 @dataclass(frozen=True)
+class ReadText:
+    """A named value, at the beginning of a sequence: ``low``.
+
+    Attributes:
+        name: What it is called.
+        node: Index of the node that gives it; inside a repeat, in the first copy.
+    """
+
+    name: str
+    node: int = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class LetText:
+    """``let low = …``: only at the front of what a whole network is made of.
+
+    Attributes:
+        name: What the value is called.
+        items: The sequence that gives it.
+    """
+
+    name: str
+    items: TextItems
+
+
+@dataclass(frozen=True)
 class Definition:
     """``block NAME(c, s=1) = …``.
 
@@ -115,7 +145,7 @@ class Definition:
     items: TextItems
 
 
-TextItem = LayerText | MergeText | BlockText | RepeatText
+TextItem = LayerText | MergeText | BlockText | RepeatText | ReadText | LetText
 TextItems = tuple[TextItem, ...]
 
 
@@ -136,6 +166,21 @@ def item_text(item: TextItem) -> str:
             return f"{title}{blank}({arguments})" if arguments else title
         case RepeatText(inner, count):
             return f"{{{items_text(inner)}}}*{count}"
+        case ReadText(name):
+            return name
+        case LetText(name, inner):
+            return f"{let_head(item)}{items_text(inner)}"
+
+
+def let_head(let: LetText) -> str:
+    """What precedes the items of a named value: ``let low = ``."""
+    return f"let {let.name} = "
+
+
+def split_lets(items: TextItems) -> tuple[tuple[LetText, ...], TextItems]:
+    """The named values of a whole network, and its body."""
+    lets = tuple(item for item in items if isinstance(item, LetText))
+    return lets, items[len(lets) :]
 
 
 def definition_head(definition: Definition) -> str:
@@ -153,11 +198,11 @@ def prefixed_operands(merge: MergeText) -> list[tuple[str, TextItems]]:
 def child_sequences(item: TextItem) -> tuple[TextItems, ...]:
     """The sequences that an item is made of: none for a layer, the operands of a merge."""
     match item:
-        case LayerText():
+        case LayerText() | ReadText():
             return ()
         case MergeText(_, operands):
             return operands
-        case BlockText() | RepeatText():
+        case BlockText() | RepeatText() | LetText():
             return (item.items,)
 
 
@@ -171,7 +216,7 @@ def walk_items(items: TextItems) -> Iterator[TextItem]:
 
 def first_node(item: TextItem) -> int:
     """The node of an item that is written first."""
-    if isinstance(item, LayerText):
+    if isinstance(item, LayerText | ReadText):
         return item.node
     inside = next((inner[0] for inner in child_sequences(item) if inner), None)
     if inside is not None:
@@ -197,7 +242,7 @@ class UnwritableNetwork(ValueError):  # noqa: N818 -- not a failure of the progr
 
 
 def network_items(network: Network, words: Callable[[int], str] = lambda _: "") -> TextItems:
-    """What is in the body of a network.
+    """What is in the body of a network, after its named values.
 
     Args:
         network: Its nodes; paths are not looked at.
@@ -214,9 +259,10 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
         if not writable and not (isinstance(node.op, MergeOp) and len(node.inputs) > 1):
             raise UnwritableNetwork(node, "only layers, activations and merges follow the input")
     try:
-        items = network.wiring
+        found = network.wiring
     except UnstructuredError as error:
         raise UnwritableNetwork(nodes[error.node] if error.node is not None else None, error.why) from None
+    names = _value_names(network, [index for index, _ in found.values])
 
     def written(item: Item) -> TextItem:
         match item:
@@ -226,7 +272,23 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
                 op = nodes[index].op
                 assert isinstance(op, MergeOp)  # noqa: S101 -- as was seen above
                 return MergeText(words(index), tuple(tuple(map(written, operand)) for operand in operands), op, index)
-        message = f"edges give layers and merges, not {item}"
+            case ReadItem(index):
+                return ReadText(names[index], index)
+        message = f"edges give layers, merges and named values, not {item}"
         raise AssertionError(message)
 
-    return tuple(map(written, items))
+    lets = (LetText(names[index], tuple(map(written, items))) for index, items in found.values)
+    return *lets, *map(written, found.body)
+
+
+def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
+    """What to call the values of some nodes: as the paths say, if they can be called so, or made up."""
+    known = Vocabulary(library=shipped_blocks())
+    names: dict[int, str] = {}
+    for index in indices:
+        path = network.nodes[index].path[:1]
+        following = network.nodes[index + 1].path[:1] if index + 1 < len(network) else ()
+        if path and path != following and path[0].kind == "value" and is_free_name(path[0].label, known):
+            names[index] = path[0].label
+    made_up = (name for number in count(1) if (name := f"value{number}") not in names.values())
+    return {index: names[index] if index in names else next(made_up) for index in indices}

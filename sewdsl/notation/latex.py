@@ -11,11 +11,14 @@ from sewdsl.notation.item_text import (
     IDENTITY,
     BlockText,
     LayerText,
+    LetText,
     MergeText,
+    ReadText,
     RepeatText,
     TextItem,
     TextItems,
     item_text,
+    split_lets,
 )
 
 _COMMANDS = {
@@ -84,7 +87,8 @@ HYPHENATED = 6
 def latex(network: Network) -> str:
     r"""A network as LaTeX prints it in running text: ``c32k3s1-\allowbreak BN-\allowbreak \{…\}*7-\allowbreak FC11``.
 
-    It needs no package, and typesets in any font; lines end after hyphens, and at the blanks of a call.
+    It needs no package, and typesets in any font; lines end after hyphens, and at the blanks of a call. Values that
+    several sequences read come before it, each in a line of its own: ``low = …\\``.
 
     Args:
         network: Any network, as for :func:`sewdsl.notation.compact_text.compact_text`.
@@ -92,7 +96,14 @@ def latex(network: Network) -> str:
     Raises:
         UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
-    first, *pieces = _sequence(body_items(network)).split(f"{BREAK} ")
+    lets, body = split_lets(body_items(network))
+    lines = [line for let in lets for line in _lines(f"{tex(let.name)} = {_sequence(let.items)}\\\\")]
+    return "\n".join([*lines, *_lines(_sequence(body))])
+
+
+def _lines(text: str) -> list[str]:
+    """A text in lines of the source."""
+    first, *pieces = text.split(f"{BREAK} ")
     lines = [first]
     for piece in pieces:
         lines[-1] += BREAK
@@ -100,7 +111,7 @@ def latex(network: Network) -> str:
             lines[-1] += f" {piece}"
         else:
             lines.append(piece)
-    return "\n".join(lines)
+    return lines
 
 
 def _sequence(items: TextItems) -> str:
@@ -118,6 +129,8 @@ def _item(item: TextItem) -> str:
             return " ".join(map(_word, item_text(item).split()))
         case RepeatText(inner, count):
             return rf"\{{{_sequence(inner)}\}}*{count}"
+        case ReadText() | LetText():
+            return tex(item_text(item))
 
 
 def _word(word: str) -> str:

@@ -20,6 +20,7 @@ from sewdsl.ir.op import Join as JoinOp
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
+    LetText,
     MergeText,
     TextItem,
     TextItems,
@@ -199,7 +200,8 @@ class Blocks:
     ) -> None:
         self._network, self._wording = network, wording
         self._vocabulary = Vocabulary(own or {}, shipped_blocks())
-        shapes = [BlockPattern(block, self._vocabulary) for block in self._vocabulary.blocks.values()]
+        known = (block for block in self._vocabulary.blocks.values() if not (block.operands or block.lets))
+        shapes = [BlockPattern(block, self._vocabulary) for block in known]
         called = {step.label for node in network for step in node.path if step.kind == "block"}
         self._joining = [shape for shape in shapes if shape.joins]
         self._plain = [shape for shape in shapes if not shape.joins and shape.title in called]
@@ -222,6 +224,8 @@ class Blocks:
                 found.append(block)
             elif isinstance(item, MergeText):
                 found.append(item.with_operands(self.named))
+            elif isinstance(item, LetText):
+                found.append(replace(item, items=self.named(item.items)))
             else:
                 found.append(item)
             at += length

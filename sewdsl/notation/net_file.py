@@ -22,7 +22,9 @@ from sewdsl.notation.item_text import (
     definition_head,
     item_text,
     items_text,
+    let_head,
     prefixed_operands,
+    split_lets,
     walk_items,
 )
 from sewdsl.notation.kind_text import quote_text, value_text
@@ -104,7 +106,10 @@ def write_net(network: Network, name: str | None = None) -> str:
         recipe = _recipe(network.recipe) if network.recipe is not None else ""
     except ValueError as error:
         raise UnwritableNetwork(None, str(error)) from error
-    body = f"body {wrap_sequence(items, HEADER_VALUE_COLUMN)}\n"
+    lets, rest = split_lets(items)
+    heads = {let_head(let): let.items for let in lets}
+    body = "".join(f"{head}{wrap_sequence(row, HEADER_VALUE_COLUMN, len(head))}\n" for head, row in heads.items())
+    body += f"body {wrap_sequence(rest, HEADER_VALUE_COLUMN)}\n"
     text = "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
     return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)
 

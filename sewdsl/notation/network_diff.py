@@ -13,7 +13,16 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.notation.align import Alignment, ItemPosition, Part, Parts, call_body, unroll_parts
 from sewdsl.notation.compact_text import body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats
-from sewdsl.notation.item_text import BlockText, LayerText, MergeText, item_nodes, item_text, items_text, network_items
+from sewdsl.notation.item_text import (
+    BlockText,
+    LayerText,
+    MergeText,
+    ReadText,
+    item_nodes,
+    item_text,
+    items_text,
+    network_items,
+)
 from sewdsl.notation.kind_text import NodeTexts, kind_text
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 
@@ -115,6 +124,8 @@ class _Comparison:
                     yield self._found(f"{was}[…]", f"{now}[…]", "at", before)
                 for side, old, new in zip(before.item.names, before.sides, after.sides, strict=True):
                     yield from self.sequences(old, new, self._found("", "", f"in the {side} of", before))
+            case ReadText(name=was), ReadText(name=now):
+                yield self._found(was, now, "at", before)
             case BlockText(), BlockText() if item_text(before.item) != item_text(after.item):
                 yield self._found(item_text(before.item), item_text(after.item), "at", before)
             case _:
@@ -126,7 +137,9 @@ class _Comparison:
     def _name(self, part: Part) -> str:
         """The name of a node; of a block, what the names of its nodes have in common."""
         names = [self._network.nodes[node].name.split(".") for node in part_nodes(part)]
-        if not isinstance(part.item, BlockText):
+        if isinstance(part.item, ReadText):
+            return part.item.name
+        if isinstance(part.item, LayerText | MergeText):
             return ".".join(names[-1])
         common = [group[0] for group in zip(*names, strict=False) if len(set(group)) == 1]
         return ".".join(common or names[0])
@@ -137,7 +150,7 @@ def part_nodes(part: Part) -> Iterator[int]:
     for side in part.sides:
         for inner in side:
             yield from part_nodes(inner)
-    if not isinstance(part.item, BlockText):
+    if isinstance(part.item, LayerText | MergeText):
         yield part.node
 
 

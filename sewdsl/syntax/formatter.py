@@ -167,7 +167,7 @@ class LineLayout:
             self.heads[token_start(statement.tokens[0])] = _Head(0, onward, hanging, 0)
             for entry in statement.entries:
                 self.heads[token_start(entry[0])] = _Head(_STEP, _STEP, 2 * _STEP, _STEP)
-            if statement.section:
+            if statement.braced:
                 opener, closer = statement.tokens[-2:]
                 self.braces.add(token_start(opener))
                 self.heads[token_start(closer)] = _Head(0, 0, _STEP, _STEP)
@@ -258,7 +258,7 @@ def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:
     """The tokens of each line; a section over several lines is broken after ``{`` and before ``}``."""
     behind, before = set(), set()
     for statement in lines:
-        if statement.section:
+        if statement.braced:
             opener, closer = statement.tokens[-2:]
             if opener.line != closer.line:
                 behind.add(token_start(opener))

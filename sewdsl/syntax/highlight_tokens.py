@@ -39,8 +39,8 @@ TokenType = Literal[
 - ``keyword``: a statement's first word, ``on`` after a section's name, ``or`` in a shortcut; ``key``: the name of a
   setting or of an expected figure.
 - ``name``: a layer, a neuron, a join, an optimizer; ``block``: a name of several words, or one that is being defined.
-- ``argument``: the name of an argument, letters of compact ones, a block's parameter; ``value``: any other word, and a
-  dataset's or a code's name with its hyphens.
+- ``argument``: the name of an argument, letters of compact ones, a block's parameter or operand; ``value``: any other
+  word, and a dataset's or a code's name with its hyphens.
 - ``number``, ``unit`` (the M of 0.13M), ``string``, ``comment``.
 - ``operator``, ``separator`` (a comma), ``bracket``, ``formula`` (the brackets of ``$(…)``).
 - ``bad``: characters that the language does not know.
@@ -49,7 +49,9 @@ Piece = tuple[TokenType, int, int]
 """What the characters from an offset up to another are."""
 _Context = Literal["expression", "values", "arguments", "parameters", "block name", "place"]
 
-_KEYWORDS = frozenset({"SECTION", "_VERSION", "_BODY", "_BLOCK", "_USE", "_EXPECT", "_CLAIM", "_ALLOW", "_ON", "_OR"})
+_KEYWORDS = frozenset(
+    {"SECTION", "_VERSION", "_LET", "_GIVE", "_BODY", "_BLOCK", "_USE", "_EXPECT", "_CLAIM", "_ALLOW", "_ON", "_OR"}
+)
 _PLAIN: dict[str, TokenType] = {
     **dict.fromkeys(_KEYWORDS, "keyword"),
     **dict.fromkeys(("STRING", "UNTERMINATED"), "string"),
@@ -71,6 +73,8 @@ _OPENS: dict[str, _Context] = {
 _CLOSES = {"_OPEN": ")", "_LPAR": ")", "_LSQB": "]", "LBRACE": "}", "LESS": ">\u27e9"}
 _BEGINS: dict[str, _Context] = {
     "_BODY": "expression",
+    "_GIVE": "expression",
+    "_LET": "block name",
     "_BLOCK": "block name",
     "_ALLOW": "place",
     "SECTION": "place",
@@ -122,7 +126,8 @@ class _Walk:
     def _enter(self, token: Token) -> None:
         """Notes what begins with a token."""
         opened = _OPENS.get(token.type)
-        if opened == "arguments" and self.context in {"parameters", "block name"}:
+        inner = opened == "arguments" and self.context == "parameters"
+        if inner or (token.type in {"_LPAR", "_LSQB"} and self.context == "block name"):
             opened = "parameters"
         if opened:
             self.open.append((token.type, opened))
@@ -202,7 +207,7 @@ def _statement(source: Source, lines: Lines) -> list[Piece]:
         rest = rest[2:]
     for tokens in lines.entries:
         mark_alternatives(tokens)
-    entries = (_Walk(source, tokens, "values").run() for tokens in lines.entries)
+    entries = (_Walk(source, tokens, _BEGINS.get(tokens[0].type, "values")).run() for tokens in lines.entries)
     return [*pieces, *_Walk(source, rest, context).run(), *chain.from_iterable(entries)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 KEYWORDS = {
     "sewdsl": "_VERSION",
+    "let": "_LET",
     "body": "_BODY",
     "block": "_BLOCK",
     "use": "_USE",
@@ -15,6 +16,9 @@ KEYWORDS = {
     "data": "SECTION",
 }
 """The token kind of a statement's first word; any other word is the key of a setting."""
+
+BLOCK_KEYWORDS = {"let": "_LET", "give": "_GIVE"}
+"""The token kind of the first word of a line between the braces of a block."""
 
 SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout")
 """Keys of a file's header."""
@@ -58,5 +62,5 @@ CONTINUATION_TOKENS = frozenset({"_DASH", "_EQUAL", "_BAR"})
 HEADER_VALUE_COLUMN = 8
 """Where the value of a header line begins in canonical text, counted from 0: right after ``network``."""
 
-ALIGNED_KEYWORDS = frozenset({"KEY", "_BODY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
+ALIGNED_KEYWORDS = frozenset({"KEY", "_LET", "_BODY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
 """Kinds of first words that are padded to that column."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from itertools import takewhile
 from typing import Any, TypeVar, cast
@@ -21,7 +21,7 @@ from sewdsl.syntax.repair import repair_token
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_end, token_start
 from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.statements import Lines, check_version, mark_alternatives, statements
-from sewdsl.syntax.tree import Body, Document, Section, Setting, Statement, Value
+from sewdsl.syntax.tree import BlockDefinition, Body, Document, Give, Let, Section, Setting, Statement, Value
 from sewdsl.syntax.tree_builder import TreeBuilder
 from sewdsl.syntax.unexpected_token import ParseFailure, describe_unexpected
 
@@ -125,11 +125,35 @@ class _Parser:
 
     def _statement(self, lines: Lines) -> Statement | None:
         statement = self._parse(lines.tokens, "statement")
-        settings = [entry for tokens in lines.entries if (entry := self._parse(tokens, "setting"))]
+        entries = [self._parse(tokens, "line" if lines.long_block else "setting") for tokens in lines.entries]
         if isinstance(statement, Section):
-            entries = tuple(entry for entry in settings if isinstance(entry, Setting))
-            return replace(statement, settings=entries)
+            return replace(statement, settings=tuple(entry for entry in entries if isinstance(entry, Setting)))
+        if isinstance(statement, BlockDefinition) and lines.long_block:
+            return self._long_block(statement, entries)
         return statement
+
+    def _long_block(self, block: BlockDefinition, lines: Sequence[Statement | None]) -> BlockDefinition | None:
+        """A block with the lines between its braces; None where some have errors, or none says what it gives."""
+        gives = [line for line in lines if isinstance(line, Give)]
+        if None in lines:
+            return None
+        if not gives:
+            self.reporter.report(
+                "missing-give",
+                "the block does not say what it gives",
+                Span(self.source, block.span.end - 1, block.span.end),
+                label="expected 'give …' before this",
+                help="the last line between the braces is 'give' and a sequence",
+            )
+            return None
+        place = lines.index(gives[0])
+        for line in lines[place + 1 :]:
+            assert line is not None  # noqa: S101 -- as was seen above
+            said = "gives once" if isinstance(line, Give) else "names nothing after what it gives"
+            hint = "'give' is its last line, and the only one"
+            self.reporter.report("unexpected-token", f"a block {said}", line.span, label="remove it", help=hint)
+        lets = tuple(line for line in lines[:place] if isinstance(line, Let))
+        return replace(block, expression=gives[0].expression, lets=lets)
 
     def _reads(self, tokens: list[Token], rule: str) -> bool:
         """Whether tokens follow a rule once fixed, of which nothing is said."""
@@ -204,11 +228,11 @@ class StatementParser:
 
 
 def _defined(tokens: list[Token]) -> str:
-    """The setting's key or the name of the block that a statement defines; empty for other statements."""
+    """The setting's key or the name of the block or value that a statement defines; empty for other statements."""
     if tokens[0].type == "KEY":
         return str(tokens[0]) if tokens[0] in SETTINGS else ""
     words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
-    return "".join(words) if tokens[0].type == "_BLOCK" else ""
+    return "".join(words) if tokens[0].type in {"_BLOCK", "_LET"} else ""
 
 
 Tree = TypeVar("Tree")

@@ -84,7 +84,7 @@ def _may_go_on(before: list[Token], tokens: list[Token], *, with_body: bool) -> 
     first, *rest = tokens
     opener = before[0]
     deeper = (first.column or 0) > (opener.column or 0)
-    if opener.type not in {"_BODY", "_BLOCK"} or not (with_body or deeper):
+    if opener.type not in {"_BODY", "_LET", "_BLOCK"} or not (with_body or deeper):
         return False
     if first.type in {"LBRACE", "LESS"}:
         return True

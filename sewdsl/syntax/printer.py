@@ -91,7 +91,16 @@ def _print_statement(statement: tree.Statement) -> str:
             return f"{statement.name.text}{on} {{\n{''.join(entries)}}}"
         case tree.BlockDefinition():
             given = f"({', '.join(map(_print_parameter, statement.parameters))})" if statement.parameters else ""
-            return f"block {print_expression(statement.name)}{given} = {print_expression(statement.expression)}"
+            if statement.operands:
+                given += f"[{' | '.join(operand.text for operand in statement.operands)}]"
+            head = f"block {print_expression(statement.name)}{given}"
+            if not statement.long:
+                return f"{head} = {print_expression(statement.expression)}"
+            lines = [" ".join(_words(let)) for let in statement.lets]
+            lines.append(f"give {print_expression(statement.expression)}")
+            return "\n    ".join([f"{head} {{", *lines]) + "\n}"
+        case tree.Give():
+            return f"give {print_expression(statement.expression)}"
         case _:
             key, *values = _words(statement)
             return f"{key:{HEADER_VALUE_COLUMN - 1}} {' '.join(values)}"
@@ -101,12 +110,16 @@ def _print_parameter(parameter: tree.BlockParameter) -> str:
     return parameter.name + (f"={_print_value(parameter.default)}" if parameter.default is not None else "")
 
 
-def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.Claim | tree.Allow) -> Iterator[str]:
+def _words(
+    statement: tree.Setting | tree.Let | tree.Body | tree.Use | tree.Expect | tree.Claim | tree.Allow,
+) -> Iterator[str]:
     """The texts that are side by side in a statement's line."""
     match statement:
         case tree.Setting():
             yield statement.key.text
             yield from map(print_expression, statement.values)
+        case tree.Let():
+            yield from ("let", statement.name.text, "=", print_expression(statement.expression))
         case tree.Body():
             yield from ("body", print_expression(statement.expression))
         case tree.Use():
@@ -123,10 +136,11 @@ def _words(statement: tree.Setting | tree.Body | tree.Use | tree.Expect | tree.C
 
 def _group(statement: tree.Statement) -> object:
     """What belongs together: equal for statements without a blank line between them."""
-    if isinstance(statement, tree.Section):
+    if isinstance(statement, tree.Section) or (isinstance(statement, tree.BlockDefinition) and statement.long):
         return id(statement)
     groups: dict[type, str] = {
         tree.Setting: "header",
+        tree.Let: "header",
         tree.Body: "header",
         tree.Claim: "figures",
         tree.Expect: "figures",

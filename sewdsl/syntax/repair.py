@@ -21,7 +21,9 @@ _NO_SEQUENCE = frozenset({"_COMMA", "_PLUS", "STRING", "LBRACE"})
 """Where one of these is accepted, a '-' joins no layers: in arguments, formulas, settings, and what a section is on."""
 _NUMBERS = frozenset({"DECIMAL", "SIZE", "QUANTITY"})
 _SEQUENCE_ENDS = frozenset({"RBRACE", "MORE", "_RSQB", "_BAR", "_OR", "$END"})
-_SEQUENCE_STARTS = {"LBRACE": "{", "LESS": "<", "_LSQB": "[", "_BAR": "|", "_OR": "or", "_EQUAL": "=", "_BODY": "body"}
+_SEQUENCE_STARTS = {
+    "LBRACE": "{", "LESS": "<", "_LSQB": "[", "_BAR": "|", "_OR": "or", "_EQUAL": "=", "_GIVE": "give", "_BODY": "body",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,13 @@ class _Places:
     def empty_sequence(self) -> TokenRepair:
         opener = _SEQUENCE_STARTS.get(self.before.type, "") if self.before is not None else ""
         brackets = opener in {"{", "<"} and self.token.type in {"RBRACE", "MORE"}
-        what = {"[": "the branch", "|": "the shortcut", "or": "the alternative", "=": "the block"}
+        what = {
+            "[": "the branch",
+            "|": "the shortcut",
+            "or": "the alternative",
+            "=": "the definition",
+            "give": "what the block gives",
+        }
         subject = "the repeat" if brackets else what.get(opener, "the body")
         advice = (
             "write 'id' for a shortcut that passes its input on" if opener in {"|", "or"} else "write what it holds"

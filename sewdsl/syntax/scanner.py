@@ -35,7 +35,7 @@ class Language:
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
 NET_LANGUAGE = Language(
-    "sewdsl", ("statement", "setting", "compact", "values"), ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD")
+    "sewdsl", ("statement", "setting", "line", "compact", "values"), ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD")
 )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
+from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
 from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
@@ -28,17 +28,19 @@ class Lines:
     """The tokens of one statement, without newlines and comments; its first word's kind is that of its keyword.
 
     Attributes:
-        tokens: All, for a section without its entries.
-        entries: Those between a section's braces, each with ``KEY`` in front.
+        tokens: All, for a section or a block with braces without what is between these.
+        entries: The lines between the braces, each with the kind of its first word, ``KEY`` in a section, in front.
+        long_block: Whether it is a block with braces.
     """
 
     tokens: list[Token] = field(default_factory=list)
     entries: list[list[Token]] = field(default_factory=list)
+    long_block: bool = False
 
     @property
-    def section(self) -> bool:
-        """Whether it has entries."""
-        return bool(self.tokens) and self.tokens[0].type == "SECTION"
+    def braced(self) -> bool:
+        """Whether it is a section, or a block with braces: it has lines of its own."""
+        return self.long_block or (bool(self.tokens) and self.tokens[0].type == "SECTION")
 
 
 class _Layout:
@@ -50,6 +52,7 @@ class _Layout:
         self.statement: Lines | None = None
         self.depth = 0
         self.unclosed = False
+        self.defined = False  # whether a `=` outside brackets was passed
         self.newline = False
         self.previous = ""
 
@@ -63,7 +66,7 @@ class _Layout:
                 token.type = KEYWORDS.get(token, "KEY")
             self.statement = Lines()
             self.statements.append(self.statement)
-            self.depth, self.unclosed = 0, False
+            self.depth, self.unclosed, self.defined = 0, False, False
         elif self.newline and self.statement.entries and self.depth == 1 and not self._continues:
             self.statement.entries.append([])
         self.newline = False
@@ -90,15 +93,19 @@ class _Layout:
         change = self.brackets.depth.get(token_start(token), 0)
         self.depth += change
         self.unclosed = self.unclosed or token_start(token) in self.brackets.unclosed
-        inside = self.statement.section and bool(self.statement.entries) and self.depth > 0
+        opens = self.depth == 1 and change == 1 and token.type == "LBRACE"
+        if opens and tokens and tokens[0].type == "_BLOCK" and not self.defined:
+            self.statement.long_block = True
+        inside = self.statement.braced and bool(self.statement.entries) and self.depth > 0
         if inside:
             tokens = self.statement.entries[-1]
             if not tokens and token.type == "WORD":
-                token.type = "KEY"
-        elif self.statement.section and len(tokens) == 1 and token == "on":
+                token.type = BLOCK_KEYWORDS.get(token, "KEY") if self.statement.long_block else "KEY"
+        elif self.statement.braced and len(tokens) == 1 and token == "on":
             token.type = "_ON"
+        self.defined = self.defined or (self.depth == 0 and token.type == "_EQUAL")
         tokens.append(token)
-        if self.statement.section and self.depth == 1 and change == 1 and token.type == "LBRACE":
+        if self.statement.braced and opens:
             self.statement.entries.append([])
 
 
@@ -111,6 +118,9 @@ def statements(tokens: list[Token], brackets: BracketPairs) -> list[Lines]:
     for statement in layout.statements:
         mark_alternatives(statement.tokens)
         statement.entries = [entry for entry in statement.entries if entry]
+        if statement.long_block:
+            for entry in statement.entries:
+                mark_alternatives(entry)
     return layout.statements
 
 

@@ -191,6 +191,21 @@ class Setting(SyntaxNode):
 
 
 @dataclass(frozen=True)
+class Let(SyntaxNode):
+    """``let low = expression``: a name for what flows out of a sequence."""
+
+    name: Word
+    expression: Sequence
+
+
+@dataclass(frozen=True)
+class Give(SyntaxNode):
+    """``give expression``, the last line between the braces of a block: what the block represents."""
+
+    expression: Sequence
+
+
+@dataclass(frozen=True)
 class Body(SyntaxNode):
     """``body expression``."""
 
@@ -207,11 +222,23 @@ class BlockParameter(SyntaxNode):
 
 @dataclass(frozen=True)
 class BlockDefinition(SyntaxNode):
-    """``block SEW Block(c=in, s=1) = expression``; the name as its words."""
+    """``block SEW Block(c=in, s=1) = expression``, or ``block NAME { let … give expression }``.
+
+    Attributes:
+        name: As its words.
+        parameters: Those between parentheses.
+        expression: What it represents.
+        operands: The names between brackets, ``block Up(c)[low | high]``; none for a block with one input.
+        lets: Its own named values, in order.
+        long: Whether it is written with braces; it carries no meaning and is not compared.
+    """
 
     name: Name
     parameters: tuple[BlockParameter, ...]
     expression: Sequence
+    operands: tuple[Word, ...] = ()
+    lets: tuple[Let, ...] = ()
+    long: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -255,7 +282,7 @@ class Section(SyntaxNode):
     settings: tuple[Setting, ...]
 
 
-Statement = Version | Setting | Body | BlockDefinition | Use | Expect | Claim | Allow | Section
+Statement = Version | Setting | Let | Give | Body | BlockDefinition | Use | Expect | Claim | Allow | Section
 
 
 @dataclass(frozen=True)
@@ -264,7 +291,7 @@ class Document(SyntaxNode):
 
     Attributes:
         statements: Those without syntax errors.
-        unread: Keys of the settings, and names, without white space, of the blocks whose statements have some.
+        unread: Keys of the settings, and names, without white space, of the blocks and values with some.
     """
 
     statements: tuple[Statement, ...]

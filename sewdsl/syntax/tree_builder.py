@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -59,8 +60,25 @@ class TreeBuilder:
     _compact = _body
 
     def _block(self, children: Children, span: Span) -> tree.BlockDefinition:
-        name, *parameters, expression = self._all(children)
-        return tree.BlockDefinition(name, tuple(parameters), expression, span=span)
+        *head, expression = children
+        return self._defined(head, self.build(expression), span)
+
+    def _long_block(self, children: Children, span: Span) -> tree.BlockDefinition:
+        """Without the lines between its braces, which are statements of their own to the parser."""
+        return replace(self._defined(children[:-2], tree.Sequence(()), span), long=True)
+
+    def _defined(self, head: Children, expression: tree.Sequence, span: Span) -> tree.BlockDefinition:
+        name, *given = head
+        operands = self._all(given.pop().children) if given and given[-1].data == "block_operands" else ()
+        return tree.BlockDefinition(self.build(name), self._all(given), expression, operands, span=span)
+
+    _line = _statement
+
+    def _let(self, children: Children, span: Span) -> tree.Let:
+        return tree.Let(*self._all(children), span=span)
+
+    def _give(self, children: Children, span: Span) -> tree.Give:
+        return tree.Give(self.build(children[0]), span=span)
 
     def _block_parameter(self, children: Children, span: Span) -> tree.BlockParameter:
         name, *default = self._all(children)

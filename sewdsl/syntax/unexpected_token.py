@@ -46,12 +46,12 @@ class ParseFailure:
     @property
     def expression(self) -> bool:
         """Whether the statement ends with a sequence."""
-        return self.rule == "compact" or self.tokens[0].type in {"_BODY", "_BLOCK"}
+        return self.rule == "compact" or self.tokens[0].type in {"_BODY", "_LET", "_GIVE", "_BLOCK"}
 
     @property
     def finish(self) -> str:
         """What the end of the tokens is to the reader."""
-        return "the end of the line" if self.rule in {"statement", "setting"} else "the end"
+        return "the end of the line" if self.rule in {"statement", "setting", "line"} else "the end"
 
     def span(self, token: Token) -> Span:
         """Where a token is."""
@@ -225,9 +225,9 @@ _WORDS = (
     ("INTEGER", "a whole number"),
     ("WORD", "a name"),
     ("_LPAR", "'('"),
+    ("_EQUAL", "'='"),
     ("LBRACE", "'{'"),
     ("_ON", "'on'"),
-    ("_EQUAL", "'='"),
     ("_COMMA", "','"),
     ("_PLUS", "'+'"),
     ("_DASH", "'-'"),
@@ -268,6 +268,8 @@ def describe_unexpected(situation: ParseFailure) -> Diagnostic:
 def describe_accepted(situation: ParseFailure) -> str:
     """What would have been accepted, in words; the most telling only."""
     accepted = set(situation.accepted)
+    if "_GIVE" in accepted:
+        return "'let' or 'give'"
     if "KEY" in accepted:
         return "a statement, such as 'body' or a setting" if situation.rule == "statement" else "a setting's name"
     if {"WORD", "LBRACE"} <= accepted and "_LPAR" not in accepted:

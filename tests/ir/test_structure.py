@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import sewdsl
 from sewdsl.compiler import shipped_networks
@@ -16,12 +19,15 @@ from sewdsl.ir.structure import (
     Items,
     LayerItem,
     MergeItem,
+    ReadItem,
     RepeatItem,
+    Sequences,
     UnstructuredError,
     children,
     nodes,
     wiring,
 )
+from tests.effort import examples
 
 NETWORKS = [name for name in shipped_networks() if name not in {"blocks", "residual-152"}]
 
@@ -47,7 +53,8 @@ def test_both_are_one_network(name: str) -> None:
         pytest.skip("a library of blocks")
     network = compilation.network
     assert list(nodes(network.nesting)) == list(range(len(network)))
-    assert without_names(network.nesting) == (LayerItem(0), *network.wiring)
+    assert network.wiring.values == ()
+    assert without_names(network.nesting) == (LayerItem(0), *network.wiring.body)
     assert network.nesting is network.nesting
 
 
@@ -70,17 +77,99 @@ def test_blocks_and_repeats() -> None:
 
 
 def test_merges_of_any_number_of_operands() -> None:
-    assert wiring(Graph([(), (0,), (1,), (1,), (1, 2, 3), (4,)]), 5) == (
-        LayerItem(1),
-        MergeItem(4, ((), (LayerItem(2),), (LayerItem(3),))),
-        LayerItem(5),
-    )
+    body = LayerItem(1), MergeItem(4, ((), (LayerItem(2),), (LayerItem(3),))), LayerItem(5)
+    assert wiring(Graph([(), (0,), (1,), (1,), (1, 2, 3), (4,)]), 5) == Sequences((), body)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        # a diamond with a second way into its end: 2 is read by 3 and by 4
+        (
+            [(), (0,), (1,), (1, 2), (2, 3)],
+            Sequences(
+                ((1, (LayerItem(1),)), (2, (ReadItem(1), LayerItem(2)))),
+                (ReadItem(1), MergeItem(4, ((ReadItem(2),), (MergeItem(3, ((), (ReadItem(2),))),)))),
+            ),
+        ),
+        # two values, and a merge of them that nothing flows into
+        (
+            [(), (0,), (0,), (1,), (2,), (1, 2), (3, 4), (5, 6)],
+            Sequences(
+                ((1, (LayerItem(1),)), (2, (LayerItem(2),))),
+                (
+                    MergeItem(
+                        7,
+                        (
+                            (MergeItem(5, ((ReadItem(1),), (ReadItem(2),))),),
+                            (MergeItem(6, ((ReadItem(1), LayerItem(3)), (ReadItem(2), LayerItem(4)))),),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        # what is read twice and given too
+        ([(), (0,), (1,), (2, 1), (3, 2)], None),
+    ],
+)
+def test_values_that_several_sequences_read_are_named(inputs: list[tuple[int, ...]], found: Sequences | None) -> None:
+    made = wiring(Graph(inputs), len(inputs) - 1)
+    assert found is None or made == found
+    assert edges(made) == {(source, index) for index, sources in enumerate(inputs) for source in sources}
+
+
+def edges(made: Sequences) -> set[tuple[int, int]]:
+    """The edges that sequences say."""
+    found: set[tuple[int, int]] = set()
+
+    def walk(items: Items, place: int) -> int:
+        for item in items:
+            match item:
+                case ReadItem(node):
+                    place = node
+                case LayerItem(node):
+                    found.add((place, node))
+                    place = node
+                case MergeItem(node, operands):
+                    found.update((walk(operand, place), node) for operand in operands)
+                    place = node
+        return place
+
+    for node, items in made.values:
+        assert walk(items, 0) == node
+    walk(made.body, 0)
+    return found
+
+
+@given(st.data())
+@examples(100)
+def test_sequences_say_the_edges_of_any_network(data: st.DataObject) -> None:
+    size = data.draw(st.integers(2, 14))
+    inputs: list[tuple[int, ...]] = [()]
+    for index in range(1, size):
+        nodes_before = st.integers(max(0, index - 4), index - 1)
+        inputs.append(tuple(data.draw(st.lists(nodes_before, min_size=1, max_size=3))))
+    graph = Graph(inputs)
+    live = graph.ancestors(size - 1, 0)
+    order = {old: new for new, old in enumerate(sorted(live))}
+    kept = [tuple(order[source] for source in inputs[old]) for old in sorted(live)]
+    made = wiring(Graph(kept), len(kept) - 1)
+    assert edges(made) == {(source, index) for index, sources in enumerate(kept) for source in sources}
+    read = [item.node for sequence in (*(items for _, items in made.values), made.body) for item in reads(sequence)]
+    assert set(read) == {node for node, _ in made.values}
+
+
+def reads(items: Items) -> Iterator[ReadItem]:
+    for item in items:
+        if isinstance(item, ReadItem):
+            yield item
+        for inner in children(item):
+            yield from reads(inner)
 
 
 @pytest.mark.parametrize(
     ("inputs", "output", "node", "why"),
     [
-        ([(), (0,), (1,), (1, 2), (2, 3)], 4, 2, "the paths that part after it do not meet in one join"),
         ([(), (0,), (0,)], 2, 1, "its value does not reach the output"),
         ([(), (), (0, 1)], 2, 1, "it reads nothing"),
     ],
@@ -101,5 +190,5 @@ def test_how_deep_merges_nest(depth: int) -> None:
         with pytest.raises(UnstructuredError, match="joins nest more than 100 deep"):
             wiring(Graph(inputs), len(inputs) - 1)
     else:
-        items = wiring(Graph(inputs), len(inputs) - 1)
+        items = wiring(Graph(inputs), len(inputs) - 1).body
         assert reduce(lambda inside, _: inside[-1].operands[0], range(depth), items) == (LayerItem(depth),)  # type: ignore[union-attr]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sewdsl.ir.graph import Graph
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
@@ -20,6 +25,7 @@ from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
+from tests.effort import examples
 from tests.notation.handmade import network
 from tests.notation.same import compiled, essence
 
@@ -48,15 +54,64 @@ def test_is_written(text: str) -> None:
     assert compact_text(compiled(write_net(made))) == text
 
 
-REFUSED = {
+NAMED = {
     # a - b - join, and a reader of a on each side of b
-    "n1 (BN): the paths that part after it do not meet in one join": (
+    "let value1 = BN\nADD[value1 | ADD[value1-ReLU | ReLU]]": (
         *(("BN", [0]), ("ReLU", [1]), ("ReLU", [0]), ("ADD", [2, 3]), ("ADD", [1, 4])),
     ),
     # a ladder: the second join reads what the first one is still to join
-    "n2 (ReLU): the paths that part after it do not meet in one join": (
+    "let value1 = ReLU\nADD[ADD[BN | value1] | value1-ReLU]": (
         *(("BN", [0]), ("ReLU", [0]), ("ADD", [1, 2]), ("ReLU", [2]), ("ADD", [3, 4])),
     ),
+    # two values, and nothing flows into the merge of them
+    "let value1 = BN\nlet value2 = ReLU\nADD[ADD[value1 | value2] | MAX[value1-ReLU | value2-ReLU]]": (
+        *(("BN", [0]), ("ReLU", [0]), ("ADD", [1, 2]), ("ReLU", [1]), ("ReLU", [2]), ("MAX", [4, 5]), ("ADD", [3, 6])),
+    ),
+    # the output is a value that something else reads as well
+    "let value1 = BN\nlet value2 = value1-ReLU\nvalue1-ADD[value2 | ADD[id | value2-BN]]": (
+        *(("BN", [0]), ("ReLU", [1]), ("BN", [2]), ("ADD", [1, 3]), ("ADD", [2, 4])),
+    ),
+}
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_what_several_sequences_read_is_named(text: str) -> None:
+    made = network(*NAMED[text])
+    assert compact_text(made) == text
+    written = compiled(write_net(made))
+    assert compact_text(written) == text
+    assert sorted(map(str, (node.op for node in written))) == sorted(map(str, (node.op for node in made)))
+
+
+@given(st.data())
+@examples(60)
+def test_any_edges_are_written(data: st.DataObject) -> None:
+    """Layers and joins of any two or three values before them, as far as the last one needs them."""
+    rows: list[tuple[str, list[int]]] = []
+    for index in range(1, data.draw(st.integers(2, 10))):
+        kind = data.draw(st.sampled_from(["ReLU", "BN", "ADD", "ADD"]))
+        sources = st.integers(max(0, index - 3), index - 1)
+        count = data.draw(st.integers(2, 3)) if kind == "ADD" else 1
+        rows.append((kind, data.draw(st.lists(sources, min_size=count, max_size=count))))
+    live = Graph([(), *(tuple(inputs) for _, inputs in rows)]).ancestors(len(rows), 0)
+    place = {old: new for new, old in enumerate(sorted(live | {0}))}
+    kept = [(kind, [place[source] for source in inputs]) for old, (kind, inputs) in enumerate(rows, 1) if old in live]
+    made = network(*kept)
+    again = compiled(write_net(made))
+    assert ways(again) == ways(made)
+    assert compact_text(again) == compact_text(made)
+
+
+def ways(network: Network) -> Counter[str]:
+    """What each node computes from the input, however nodes are ordered."""
+    found: list[str] = []
+    for node in network:
+        inputs = "".join(found[source] for source in node.inputs)
+        found.append(sha256(f"{node.op} {inputs}".encode()).hexdigest())
+    return Counter(found)
+
+
+REFUSED = {
     "n2 (ReLU): its value does not reach the output": (("BN", [0]), ("ReLU", [1]), ("ReLU", [1])),
 }
 

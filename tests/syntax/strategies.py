@@ -85,12 +85,26 @@ keys = words.filter(lambda word: word not in KEYWORDS and word.isalpha() and wor
 """An unknown key with digits or capitals, after a body, may as well be a layer before which a hyphen was lost."""
 entries = st.builds(tree.Setting, words.map(tree.Word), st.lists(plain_values, min_size=1, max_size=3).map(tuple))
 settings = st.builds(tree.Setting, keys, st.lists(plain_values, min_size=1, max_size=3).map(tuple))
+lets = st.builds(tree.Let, words.map(tree.Word), sequences)
+operands = st.one_of(st.just(()), st.lists(words.map(tree.Word), min_size=2, max_size=3).map(tuple))
 block_parameters = st.builds(tree.BlockParameter, words, st.none() | parameters | positive)
 places = st.from_regex(r"[a-z]{1,4}[0-9]?(-([a-z]{1,4}|[0-9]{1,3}|[0-9]k)){0,2}", fullmatch=True)
 statements: st.SearchStrategy[tree.Statement] = st.one_of(
     settings,
     st.builds(tree.Body, sequences),
-    st.builds(tree.BlockDefinition, block_names, st.lists(block_parameters, max_size=3).map(tuple), sequences),
+    lets,
+    st.builds(
+        tree.BlockDefinition, block_names, st.lists(block_parameters, max_size=3).map(tuple), sequences, operands
+    ),
+    st.builds(
+        tree.BlockDefinition,
+        block_names,
+        st.lists(block_parameters, max_size=2).map(tuple),
+        sequences,
+        operands,
+        st.lists(lets, max_size=3).map(tuple),
+        long=st.just(value=True),
+    ),
     st.builds(tree.Use, texts),
     st.builds(tree.Expect, words.map(tree.Word), plain_values),
     st.builds(tree.Claim, words.map(tree.Word), plain_values, st.none() | texts),
@@ -140,6 +154,8 @@ fragments = st.lists(
                 "sewdsl 1\n",
                 "body ",
                 "block ",
+                "let ",
+                "give ",
                 "use ",
                 "expect ",
                 "claim ",

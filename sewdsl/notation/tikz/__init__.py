@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sewdsl.draw.labels import replace_unprintable, short_name
 from sewdsl.ir.network import Network
 from sewdsl.notation.compact_text import body_with_calls
-from sewdsl.notation.item_text import first_node
+from sewdsl.notation.item_text import first_node, split_lets
 from sewdsl.notation.tikz.box_text import BoxText, BoxTexts
 from sewdsl.notation.tikz.distinct_blocks import calls_by_path, distinct_blocks, drawn_boxes, has_paths
 from sewdsl.notation.tikz.picture import Picture
@@ -17,7 +17,7 @@ __all__ = ["fragment", "tikz"]
 
 
 def tikz(network: Network) -> str:
-    r"""Pictures of a network's distinct blocks and of the whole, as a LaTeX document with a page for each.
+    r"""Pictures of a network's distinct blocks, its named values and the whole, as a LaTeX document, a page for each.
 
     Blocks are distinct if they differ in more than widths: one that projects its shortcut is another one.
 
@@ -50,6 +50,10 @@ def _each(network: Network) -> Iterator[str]:
     for block in distinct_blocks(words, (whole, body)):
         picture = Picture(network, block.items, block.texts(words))
         yield f"% {replace_unprintable(block.caption)}\n{picture.block(BoxText.of(block.caption).source)}"
+    lets, body = split_lets(body)
+    for let in lets:
+        picture = Picture(network, let.items, {first_node(box): words.box(box) for box in drawn_boxes(let.items)})
+        yield f"% {let.name}\n{picture.value(BoxText.of(let.name).source)}"
     texts = {first_node(box): words.box(box) for box in drawn_boxes(body)}
     name, steps = short_name(network), network.settings.steps
     caption = f"{BoxText.of(name).source}, $T={steps}$" if steps > 1 else BoxText.of(name).source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from sewdsl.elaborate.block_library import shipped_blocks
@@ -14,11 +14,14 @@ from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
+    LetText,
     MergeText,
+    ReadText,
     RepeatText,
     TextItem,
     TextItems,
     first_node,
+    item_text,
     walk_items,
 )
 from sewdsl.notation.match_blocks import Blocks
@@ -61,11 +64,15 @@ class _Paths:
             for item in group:
                 if isinstance(item, MergeText):
                     yield item.with_operands(lambda operand: self.sequence(operand, depth))
+                elif isinstance(item, LetText):
+                    yield replace(item, items=self.sequence(item.items, depth))
                 else:
                     yield item
 
     def _call(self, item: TextItem, depth: int) -> tuple[PathStep, ...] | None:
         """The way to the nearest call that an item is part of, if that is of a block of the file's own."""
+        if isinstance(item, ReadText | LetText):
+            return None
         node = item.node if isinstance(item, MergeText) else first_node(item)
         path = self._nodes[node].path
         end = next((place for place in range(depth, len(path)) if path[place].kind == "block"), None)
@@ -139,6 +146,8 @@ def drawn_boxes(items: TextItems) -> Iterator[LayerText | BlockText]:
                     yield from drawn_boxes(operand)
             case RepeatText(inner, _):
                 yield from drawn_boxes(inner)
+            case ReadText() | LetText():
+                pass
 
 
 def _skeleton(words: BoxTexts, items: TextItems) -> Hashable:
@@ -153,6 +162,8 @@ def _skeleton_of(words: BoxTexts, item: TextItem) -> Hashable:
             return item.op, *(_skeleton(words, operand) for operand in operands)
         case RepeatText(inner, count):
             return count, _skeleton(words, inner)
+        case ReadText() | LetText():
+            return item_text(item)
 
 
 def _ratio(width: str, c: str) -> int:

@@ -18,6 +18,7 @@ from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
     MergeText,
+    ReadText,
     RepeatText,
     TextItem,
     TextItems,
@@ -103,6 +104,10 @@ class Picture:
             self._framed = signals
         return self._whole(f"${signals.read}$", f"${signals.given}$", caption)
 
+    def value(self, caption: str) -> str:
+        """The items as what a named value is made of."""
+        return self._whole(f"Input {_size(self._nodes[0].output.shape)}", caption, caption)
+
     def net(self, caption: str) -> str:
         """The items as a whole network, with shapes where they change."""
         self._shape = self._nodes[0].output.shape
@@ -110,8 +115,13 @@ class Picture:
         return self._whole(f"Input {_size(self._shape)}", f"Output {_size(given)}", caption)
 
     def _whole(self, read: str, given: str, caption: str) -> str:
-        self._lines.append(rf"\node[sew signal] (in) {{{read}}};")
-        end = self._flow(self._items, _Start.below("in"), None)
+        items = self._items
+        first = items[0] if items else None
+        if isinstance(first, ReadText):  # it is what comes in
+            items, read = items[1:], self._name_of(first)
+        alone = first is not None and _is_alone(first)
+        self._lines.append(r"\coordinate (in);" if alone else rf"\node[sew signal] (in) {{{read}}};")
+        end = self._flow(items, _Start.below("in"), None)
         self._lines.append(rf"\node[sew signal, {end.place}] (out) {{{given}}};")
         self._edges.append(rf"\draw[sew line] {end.way} (out);")
         below = rf"\node[sew caption, anchor=north] at (current bounding box.south) {{{caption}}};"
@@ -150,6 +160,16 @@ class Picture:
                 return self._repeat(item, start)
             case MergeText():
                 return self._merge(item, start)
+            case ReadText():
+                name = self._name("value")
+                self._inside.append(name)
+                self._lines.append(rf"\node[sew signal, {start.place}] ({name}) {{{self._name_of(item)}}};")
+                return name
+        message = f"a network begins with its named values, not with {item}"
+        raise AssertionError(message)
+
+    def _name_of(self, value: ReadText) -> str:
+        return BoxText.of(value.name).source
 
     def _text(self, box: LayerText | BlockText) -> BoxText:
         return self._texts[first_node(box)]
@@ -178,7 +198,8 @@ class Picture:
         """Writes the operands from left to right, and the circle where they meet; a box, if it is no join."""
         fork = self._name("fork")
         self._lines.append(rf"\coordinate[{start.place}] ({fork});")
-        self._edges.append(rf"\draw[sew stem] {start.way} ({fork});")
+        if not _is_alone(merge):
+            self._edges.append(rf"\draw[sew stem] {start.way} ({fork});")
         outer, self._inside = self._inside, []
         framed, self._framed = (self._framed, None) if merge.is_join else (None, self._framed)
         first, *others = zip(merge.operands, self._nodes[merge.node].inputs, strict=True)
@@ -256,6 +277,13 @@ class Picture:
     def _name(self, stem: str) -> str:
         self._names[stem] += 1
         return f"{stem}{self._names[stem]}"
+
+
+def _is_alone(item: TextItem) -> bool:
+    """Whether nothing flows into an item: it is a merge of sequences that begin with named values."""
+    return isinstance(item, MergeText) and all(
+        operand and (isinstance(operand[0], ReadText) or _is_alone(operand[0])) for operand in item.operands
+    )
 
 
 def _stem(key: str) -> str:

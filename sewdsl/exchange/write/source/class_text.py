@@ -42,6 +42,7 @@ PARTS = {
     "branch": "The branch of a join",
     "shortcut": "The shortcut of a join",
     "operand": "An operand of a merge",
+    "value": "A named value",
 }
 MEANINGS = {
     IN: "Channels of the input.",
@@ -62,9 +63,10 @@ def class_text(made: ClassSpec, network: Network) -> list[str]:
         lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order_parameters(made.params)), ""]
     lines += [f"    Shape: {before} to {after}.", '    """', ""]
     lines += [*_signature(made), "        super().__init__()", *init_statements(made, network), ""]
+    variables = "".join(f", {variable}: Tensor" for variable in made.section.variables)
     return [
         *lines,
-        "    def forward(self, x: Tensor) -> Tensor:",
+        f"    def forward(self{variables}) -> Tensor:",
         '        """All time-steps."""',
         *forward_statements(made, network),
     ]
@@ -94,18 +96,21 @@ def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
 
 
 def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
-    """The statements of a forward, from ``x`` to what it returns."""
-    steps = []
+    """The statements of a forward, from what comes in to what it returns."""
+    steps: list[tuple[str, str]] = []
     for step in made.section.flow:
         if isinstance(step, MergePoint):
-            operands = ["x" if key is None else _through(key) for key in step.operands]
+            pairs = zip(step.operands, step.reads, strict=True)
+            operands = [reads[0] if key is None else _through(key, reads) for key, reads in pairs]
             node = network.nodes[step.node]
-            steps.append(merge_formula(node.op, operands, network.inputs(node)))
+            steps.append((step.gives, merge_formula(node.op, operands, network.inputs(node))))
         else:
-            steps.append(_through(step.key))
-    *first, last = steps or ["x"]
-    yield from (f"        x = {step}" for step in first)
-    yield f"        return {last}"
+            steps.append((step.gives, _through(step.key, step.reads)))
+    result = made.section.result
+    if steps and steps[-1][0] == result:
+        result = steps.pop()[1]
+    yield from (f"        {variable} = {value}" for variable, value in steps)
+    yield f"        return {result}"
 
 
 def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> str:
@@ -152,8 +157,9 @@ def _assignment(attribute: Arg, indent: int) -> list[str]:
     )
 
 
-def _through(key: str) -> str:
-    return f"self.{key}(x)" if is_identifier(key) else f"self.get_submodule({string_literal(key)})(x)"
+def _through(key: str, reads: Sequence[str]) -> str:
+    module = f"self.{key}" if is_identifier(key) else f"self.get_submodule({string_literal(key)})"
+    return f"{module}({', '.join(reads)})"
 
 
 def _signature(made: ClassSpec) -> list[str]:

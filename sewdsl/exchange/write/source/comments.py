@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import dedent, wrap
 
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.exchange.write.source.python_text import one_line_prose
-from sewdsl.exchange.write.source.value_flow import Leaf, MergePoint, SourceItem, SourceSection
+from sewdsl.exchange.write.source.value_flow import INPUT, ONWARD, Leaf, MergePoint, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.notation.kind_text import kind_text
 from sewdsl.source import Span
@@ -67,15 +68,20 @@ class Notation:
                 return self._sequence(item)
 
     def _sequence(self, section: SourceSection) -> str:
-        """A sequence with its joins."""
+        """A sequence with its merges; nothing of one that reads several values, whose names are not known in it."""
+        if section.others:
+            return ""
         items = {item.key: item for item in section.items}
         texts = []
         for step in section.flow:
             if isinstance(step, MergePoint):
-                operands = ("id" if key is None else self._item(items[key]) for key in step.operands)
+                operands = (
+                    _begun("id" if key is None else self._item(items[key]), reads)
+                    for key, reads in zip(step.operands, step.reads, strict=True)
+                )
                 texts.append(f"{kind_text(self._network.nodes[step.node].op)}[{' | '.join(operands)}]")
             else:
-                texts.append(self._item(items[step.key]))
+                texts.append(_begun(self._item(items[step.key]), step.reads))
         return "-".join(texts) if all(texts) else ""
 
     def _own(self, index: int) -> str:
@@ -101,9 +107,19 @@ class Notation:
         return self._span(item.items[0])
 
 
+def _begun(text: str, reads: Sequence[str]) -> str:
+    """The text of what reads a value, after the name of that, if it has one."""
+    name = reads[0]
+    if name in {INPUT, ONWARD} or not text:
+        return text
+    return name if text == "id" else f"{name}-{text}"
+
+
 def _first(item: SourceItem) -> int:
-    """The first layer of all."""
+    """The first layer of all; the merge, in a section that is nothing else."""
     while isinstance(item, SourceSection):
+        if not item.items:
+            return item.output
         item = item.items[0]
     return item.index
 

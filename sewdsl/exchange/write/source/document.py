@@ -77,13 +77,14 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
         inputs: How they are scaled, in words; empty: unknown.
 
     Raises:
-        UnsupportedLayer: there is no such layer, or the network is no row of layers, repeats, blocks and joins.
+        UnsupportedLayer: there is no such layer, or its values do not flow as its names nest.
     """
     for node in network:
         if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
             raise UnsupportedLayer(node, "is a merge whose formula no file can have")
     layers = dialect.layers(network)
-    *blocks, root = ClassFinder(network, tree(network), layers, neutral, {*NAMES, *dialect.reserved}).made
+    taken = {*NAMES, *dialect.reserved}
+    *blocks, root = ClassFinder(network, tree(network, taken), layers, neutral, taken).made
     classes = [
         *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
         _root(root, network, dialect),

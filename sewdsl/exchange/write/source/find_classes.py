@@ -80,11 +80,16 @@ class _Instance:
         flow = tuple(
             step
             if isinstance(step, PassThrough)
-            else (ops(step.node), *(None if key in left_out else key for key in step.operands))
+            else (
+                ops(step.node),
+                *(None if key in left_out else key for key in step.operands),
+                step.reads,
+                step.gives,
+            )
             for step in self.section.flow
         )
         starts = tuple(start.name for start in self.starts)
-        return self.section.kind, self.section.title, attributes, flow, starts
+        return self.section.kind, self.section.title, self.section.variables, attributes, flow, starts
 
 
 class ClassFinder:
@@ -116,7 +121,7 @@ class ClassFinder:
         for _, level in sorted(heights.items()):
             for group in self._groups([self._instance(section) for section in level if section is not root]):
                 first = group[0].section
-                title = first.title or {"copy": "Repeat"}.get(first.kind, first.kind.title())
+                title = first.title or {"copy": "Repeat", "value": first.key}.get(first.kind, first.kind.title())
                 self._make(group, class_name(title, "Block" if first.kind == "block" else "Part", taken))
         self._make([self._instance(root)], root_name)
 
@@ -124,7 +129,8 @@ class ClassFinder:
         """How many classes there are inside, one in the other; notes those that become one."""
         inner = [self._height(item, found) for item in section.items if isinstance(item, SourceSection)]
         height = max(inner, default=0)
-        if section.kind == "block" or (section.meets and section.kind != "network"):
+        plain = section.kind == "repeat" or (section.straight and not section.meets)
+        if section.kind == "block" or (not plain and section.kind != "network"):
             found.setdefault(height, []).append(section)
             return height + 1
         return height
@@ -207,11 +213,13 @@ class ClassFinder:
         starts = [_start(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True)]
         if some:
             scope.add(PROJECTION, tuple(i in with_shortcuts for i in everywhere))
-        ends = zip(*((section.source, section.output) for section in instances), strict=True)
-        before, after = (scope.shape([self._network.nodes[i].output for i in end], everywhere) for end in ends)
+        ends = zip(*((section.source, *section.others, section.output) for section in instances), strict=True)
+        *before, after = (scope.shape([self._network.nodes[i].output for i in end], everywhere) for end in ends)
         optional = first.shortcuts if some else frozenset()
         commented = tuple(_commented(arg, scope, positions) for arg, positions in attributes)
-        made = ClassSpec(name, first.section, scope.params, commented, tuple(starts), optional, (before, after))
+        made = ClassSpec(
+            name, first.section, scope.params, commented, tuple(starts), optional, (" and ".join(before), after)
+        )
         self.made.append(made)
         for i, section in enumerate(instances):
             self._calls[id(section)] = constructor_call(made, i)

@@ -1,0 +1,149 @@
+"""Named values, of ``let`` and of a block's operands: what may have which name, and which are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.elaborate.block_definitions import RESERVED_NAMES
+from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.ops import find
+from sewdsl.source import Span
+from sewdsl.syntax import tree
+from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Repeat, Word
+
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
+
+
+MODULE_ATTRIBUTES = frozenset({
+    "T_destination", "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu",
+    "cuda", "double", "dump_patches", "eval", "example", "extra_repr", "float", "forward", "get_buffer",
+    "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "layers", "load_state_dict", "modules",
+    "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "network", "parameters", "path",
+    "program", "register_backward_hook", "register_buffer", "register_forward_hook", "register_forward_pre_hook",
+    "register_full_backward_hook", "register_full_backward_pre_hook", "register_load_state_dict_post_hook",
+    "register_load_state_dict_pre_hook", "register_module", "register_parameter", "register_state_dict_post_hook",
+    "register_state_dict_pre_hook", "requires_grad_", "run", "set_extra_state", "set_submodule", "share_memory",
+    "state_dict", "stream", "to", "to_empty", "train", "training", "type", "xpu", "zero_grad",
+})  # fmt: skip
+"""Attributes that the modules of a network have already: those of torch's, and our own."""
+
+
+def value_key(name: str) -> str:
+    """The part of the names of a value's nodes that they share: its name, unless a module has such an attribute."""
+    return f"{name}1" if name in MODULE_ATTRIBUTES else name
+
+
+@dataclass
+class NamedValue:
+    """A name in one expansion of a text.
+
+    Attributes:
+        defined: Where its name is written.
+        place: Index of the node whose output it is; None: that is broken.
+        computed: Whether the place is known: before that, nothing can read it.
+    """
+
+    defined: Span
+    place: int | None = None
+    computed: bool = False
+
+
+def value_name(item: Item) -> str | None:
+    """The name of the value that an item may be; None: it can be none."""
+    return item.name.plain if isinstance(item, Call) else None
+
+
+def names_read(part: tree.Sequence | Alternative | Item) -> Iterator[str]:
+    """The names that may be read in a part of an expression; also where none can be, which is said elsewhere."""
+    match part:
+        case tree.Sequence(items=items):
+            yield from filter(None, map(value_name, items))
+            for item in items:
+                yield from names_read(item)
+        case Alternative(first=first, second=second):
+            yield from (*names_read(first), *names_read(second))
+        case Repeat(body=body):
+            yield from names_read(body)
+        case MergeOf(operands=operands):
+            for operand in operands:
+                yield from names_read(operand)
+        case Call():
+            return
+
+
+def is_free_name(name: str, vocabulary: Vocabulary) -> bool:
+    """Whether a value can have a name: letters, digits and underscores that mean nothing else."""
+    return bool(_NAME.fullmatch(name)) and not (name in RESERVED_NAMES or find(name) or vocabulary.complete(name))
+
+
+def live_names(lets: Sequence[Let], expression: tree.Sequence) -> set[str]:
+    """The names that are read, directly or by what is read, on the way to what a sequence gives."""
+    definitions: dict[str, Let] = {}
+    for let in lets:
+        definitions.setdefault(let.name.text, let)
+    live: set[str] = set()
+    todo = [expression]
+    while todo:
+        new = set(names_read(todo.pop())) - live
+        live |= new
+        todo += [definitions[name].expression for name in new & definitions.keys()]
+    return live
+
+
+def check_names(
+    operands: Sequence[Word], lets: Sequence[Let], expression: tree.Sequence | None, vocabulary: Vocabulary
+) -> Iterator[Diagnostic]:
+    """Complains of the names of one file, or of one block: those that mean something else, and that nothing reads.
+
+    Args:
+        operands: The block's operands.
+        lets: Its named values.
+        expression: What it gives; None: that is broken, and may read anything.
+        vocabulary: What other names mean.
+    """
+    words = [*operands, *(let.name for let in lets)]
+    first: dict[str, Word] = {}
+    for word in words:
+        name = word.text
+        if first.setdefault(name, word) is not word:
+            where = f"the first is in line {first[name].span.line}"
+            message = f"'{name}' is defined twice"
+            yield Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=where)
+        elif not _NAME.fullmatch(name):
+            message, hint = f"'{name}' cannot be the name of a value", "write letters, digits and underscores"
+            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+        elif not is_free_name(name, vocabulary):
+            what = "a block" if name in vocabulary.blocks else "a name of the language"
+            message, hint = f"'{name}' is {what}", "choose another name for the value"
+            yield Diagnostic("reserved-name", Severity.ERROR, message, word.span, help=hint)
+    if expression is None:
+        return
+    live = live_names(lets, expression)
+    for word in operands:
+        if word.text not in live:
+            hint = "begin a sequence with its name, or take it out of the brackets"
+            yield _unused(word.span, word.text, hint)
+    for let in lets:
+        if let.name.text not in live and first[let.name.text] is let.name:
+            yield _unused(let.name.span, let.name.text, "begin a sequence with its name, or remove the line", let.span)
+
+
+def _unused(span: Span, name: str, hint: str, line: Span | None = None) -> Diagnostic:
+    fixes: Iterable[Fix] = ()
+    if line is not None:
+        text = line.source.text
+        end = line.end + len(text[line.end :]) - len(text[line.end :].lstrip())
+        stop = text.rfind("\n", line.end, end) + 1 or line.end  # with its line's end, but not the next line's indent
+        fixes = (Fix("remove the line", (Edit(Span(line.source, line.start, stop), ""),), safe=False),)
+    message, label = f"nothing reads '{name}'", "no sequence begins with it"
+    return Diagnostic("unused-name", Severity.WARNING, message, span, label, hint, fixes=tuple(fixes))
+
+
+def check_block_names(blocks: Iterable[BlockDefinition], vocabulary: Vocabulary) -> Iterator[Diagnostic]:
+    """The same for each block that has names of its own."""
+    for block in blocks:
+        if block.operands or block.lets:
+            yield from check_names(block.operands, block.lets, block.expression, vocabulary)

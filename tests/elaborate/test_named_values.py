@@ -1,0 +1,232 @@
+"""``let``, blocks with braces, and blocks of several operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import sewdsl
+from sewdsl.diagnostics import Severity
+from sewdsl.elaborate.named_values import MODULE_ATTRIBUTES
+from sewdsl.ir.network import Network
+from sewdsl.source import Source
+
+HEAD = "sewdsl 1\ninput 4x8x8\nsteps 2\nneuron IF\n"
+CELL = """\
+block Conv = SN-c4k3-BN
+block Cell {
+    let a = Conv
+    let b = ADD[ id | a-Conv ]
+    give ADD[ a | b-Conv | id ]
+}
+"""
+UP = "block Up(c)[ low | high ] = CAT[ low | high-c$(c)k1-BN-SN ]-c$(c)k3-BN-SN\n"
+
+
+def load(text: str) -> Network:
+    return sewdsl.load(f"{HEAD}{text}\n")
+
+
+def said(text: str) -> list[tuple[str, int, str]]:
+    found = sewdsl.read(Source("t", f"{HEAD}{text}\n")).diagnostics
+    return [(one.code, one.span.line - HEAD.count("\n"), one.message) for one in found]
+
+
+def edges(network: Network) -> Iterator[str]:
+    for node in network.nodes[1:]:
+        yield f"{node.name} <- {', '.join(network.nodes[source].name for source in node.inputs)}"
+
+
+def test_a_value_is_computed_once_and_read_anywhere() -> None:
+    network = load("let low = c8k3-SN\nlet high = low-MPk2\nbody CAT[ high | low-APk2 ]-CAT[ id | high-SN ]-FC3")
+    assert list(edges(network)) == [
+        "low.conv1 <- input",
+        "low.if1 <- low.conv1",
+        "high.max_pool1 <- low.if1",
+        "operand2.avg_pool1 <- low.if1",
+        "cat1 <- high.max_pool1, operand2.avg_pool1",
+        "operand2_2.if1 <- high.max_pool1",
+        "cat2 <- cat1, operand2_2.if1",
+        "fc1 <- cat2",
+    ]
+
+
+def test_a_sequence_without_a_name_begins_at_the_input() -> None:
+    network = load("let a = c8k3\nlet b = c8k3\nbody ADD[ a | b ]-FC3")
+    assert list(edges(network)) == [
+        "a.conv1 <- input",
+        "b.conv1 <- input",
+        "add1 <- a.conv1, b.conv1",
+        "fc1 <- add1",
+    ]
+
+
+def test_values_of_a_block_are_its_own_in_each_copy() -> None:
+    network = load(f"{CELL}let a = c4k3\nbody a-{{Cell}}*2-FC3")
+    names = [node.name for node in network]
+    assert "a.conv1" in names
+    for copy in (1, 2):
+        assert f"repeat1.{copy}.cell1.a.conv1.conv1" in names
+        assert f"repeat1.{copy}.cell1.b.branch.conv1.conv1" not in names
+        assert f"repeat1.{copy}.cell1.b.shortcut.conv1.conv1" in names
+    found = dict(edge.split(" <- ") for edge in edges(network))
+    begin = "repeat1.1.cell1.add1"
+    assert found["repeat1.2.cell1.a.conv1.if1"] == begin
+    assert found["repeat1.2.cell1.b.add1"] == f"{begin}, repeat1.2.cell1.b.shortcut.conv1.bn1"
+    assert found["repeat1.2.cell1.add1"].startswith("repeat1.2.cell1.a.conv1.bn1, ")
+    assert found["repeat1.2.cell1.add1"].endswith(f", {begin}")
+
+
+def test_a_block_reads_its_operands_by_name() -> None:
+    network = load(f"{UP}let p = c8k3-SN\nbody Up (c6)[ p | p-c16k3-SN ]-FC3")
+    assert list(edges(network))[2:] == [
+        "up1_high.conv1 <- p.if1",
+        "up1_high.if1 <- up1_high.conv1",
+        "up1.operand2.conv1 <- up1_high.if1",
+        "up1.operand2.bn1 <- up1.operand2.conv1",
+        "up1.operand2.if1 <- up1.operand2.bn1",
+        "up1.cat1 <- p.if1, up1.operand2.if1",
+        "up1.conv1 <- up1.cat1",
+        "up1.bn1 <- up1.conv1",
+        "up1.if1 <- up1.bn1",
+        "fc1 <- up1.if1",
+    ]
+
+
+def test_the_channels_that_flow_into_a_block_of_operands_are_those_of_the_first() -> None:
+    network = load("block Both(c=in)[ a | b ] = ADD[ a | b-c$(c)k1 ]\nlet p = c8k3\nbody Both[ p | id ]-FC3")
+    assert network.nodes[2].op.channels == 8  # type: ignore[attr-defined]
+
+
+def test_an_operand_of_a_block_may_be_an_alternative() -> None:
+    block = "block Sum[ a | b ] = ADD[ a | b ]\n"
+    assert len(load(f"{block}body Sum[ c4k3 | id or c4k1 ]-FC3")) == 4
+    assert len(load(f"{block}body Sum[ c8k3 | id or c8k1 ]-FC3")) == 5
+
+
+def test_blocks_of_operands_with_values_of_their_own() -> None:
+    text = "block Mix[ a | b ] {\n let s = ADD[ a | b ]\n give CAT[ s | a | s-SN ]\n}\nbody Mix[ c4k3 | id ]-FC3"
+    assert [node.output.shape[0] for node in load(text)] == [4, 4, 4, 4, 12, 3]
+
+
+def test_neurons_in_a_value_are_what_they_are_in_the_body() -> None:
+    """Without a header's neuron SN is the nearest before, in the order of the text; what nothing reads is not there."""
+    text = "sewdsl 1\ninput 4x8x8\nsteps 2\nlet a = c4k3-LIF\nlet unused = IF\nbody a-c4k3-SN-FC3\n"
+    compilation = sewdsl.read(Source("t", text))
+    assert [str(node.op).partition("(")[0] for node in compilation.result()] == [
+        *("input 4x8x8", "c4k3s1p1d1g1b1", "LIF", "c4k3s1p1d1g1b1", "LIF", "FC3b1"),
+    ]
+    assert [one.code for one in compilation.diagnostics] == ["unused-name"]
+
+
+def test_a_name_may_be_one_that_modules_of_torch_have() -> None:
+    text = "let forward = c4k3\nlet half = forward-BN\nbody ADD[ forward | half ]-FC3"
+    model = sewdsl.compile(load(text), seed=0)
+    assert model(torch.rand(2, 1, 4, 8, 8)).shape == (1, 3)
+    assert "forward1.conv1.weight" in model.state_dict()
+    assert "half1.bn1.weight" in model.state_dict()
+
+
+def test_no_name_in_a_network_is_one_that_modules_have() -> None:
+    model = sewdsl.compile("c4k3-{BN-SEW Block}*2-FC3", input=(4, 8, 8), neuron="IF")
+    has = {name for name in dir(model) if not name.startswith("_") and name.isidentifier()}
+    assert has - {"conv1", "repeat1", "fc1"} <= MODULE_ATTRIBUTES
+
+
+def test_names_of_values_and_of_operands_do_not_meet() -> None:
+    text = f"{UP}let up1_low = c4k3\nlet conv1 = c4k3\nbody Up (c4)[ c4k3-BN | CAT[ up1_low | conv1 ] ]-c8k3-GAP-FC3"
+    names = [node.name for node in load(text)]
+    assert len(set(names)) == len(names)
+    assert "up2_low.conv1" in names
+    assert "conv2" in names
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("let a = BN\nlet a = SN\nbody a-FC3", [("duplicate-name", 2, "'a' is defined twice")]),
+        ("let c3k3 = BN\nbody c3k3-FC3", [("reserved-name", 1, "'c3k3' is a name of the language")]),
+        ("let SN = BN\nbody SN-FC3", [("reserved-name", 1, "'SN' is a name of the language")]),
+        ("let CAT = BN\nbody CAT-FC3", [("reserved-name", 1, "'CAT' is a name of the language")]),
+        ("let a.b = BN\nbody a.b-FC3", [("reserved-name", 1, "'a.b' cannot be the name of a value")]),
+        ("block A = BN\nlet A = SN\nbody A-FC3", [("reserved-name", 2, "'A' is a block")]),
+        ("let a = BN\nbody FC3", [("unused-name", 1, "nothing reads 'a'")]),
+        (
+            "let a = BN\nlet b = a-SN\nbody FC3",
+            [("unused-name", 1, "nothing reads 'a'"), ("unused-name", 2, "nothing reads 'b'")],
+        ),
+        (
+            "block A[ x | y ] = x-BN\nbody A[ id | id ]-FC3",
+            [("unused-name", 1, "nothing reads 'y'")],
+        ),
+        (
+            "let a = b-BN\nlet b = SN\nbody ADD[ a | b ]-FC3",
+            [("misplaced-name", 1, "'b' is read before it is computed")],
+        ),
+        ("let a = a-BN\nbody a-FC3", [("misplaced-name", 1, "'a' is read before it is computed")]),
+        (
+            "let a = BN\nbody c4k3-a-FC3",
+            [("misplaced-name", 2, "'a' names a value, which nothing flows into")],
+        ),
+        ("let a = BN\nbody c4k3-CAT[ a | a-SN ]-FC3", [("unread-value", 2, "nothing reads what conv1 gives")]),
+        ("let a = BN\nbody {a-c4k3}*2-FC3", [("unread-value", 2, "nothing reads what repeat1.1.conv1 gives")]),
+        (f"{UP}body Up (c4)-FC3", [("operand-count", 2, "Up takes 2 operands, not 0")]),
+        (f"{UP}body Up (c4)[ id | id | id ]-FC3", [("operand-count", 2, "Up takes 2 operands, not 3")]),
+        ("block A = BN\nbody A[ id | SN ]-FC3", [("operand-count", 2, "A takes no operands")]),
+        ("body (a)-FC3", [("unexpected-token", 1, "found '(', expected a layer, a block or '{'")]),
+        ("let a = BN\nbody a(2)-FC3", [("unknown-argument", 2, "'a' names a value, which takes no arguments")]),
+        (  # of a value whose line is broken nothing is said
+            "let a = c4k3-)\nbody a-BN-FC3",
+            [("unmatched-bracket", 1, "')' closes nothing")],
+        ),
+        (
+            "block A {\n let a = c4k3-)\n give a\n}\nbody A-FC3",
+            [("unmatched-bracket", 2, "')' closes nothing")],
+        ),
+        ("let a = WRONG\nbody a-BN-FC3", [("unknown-name", 1, "unknown name 'WRONG'")]),
+        (  # of a block that nothing calls too
+            "block A(c)[ x | y ] {\n let b = x-WRONG\n give ADD[ b | y-c$(c)k3 ]\n}\nbody FC3",
+            [("unknown-name", 2, "unknown name 'WRONG'")],
+        ),
+        (
+            "block A {\n let a = b-BN\n let b = SN\n give ADD[ a | b ]\n}\nbody FC3",
+            [("misplaced-name", 2, "'b' is read before it is computed")],
+        ),
+    ],
+)
+def test_what_is_said(text: str, expected: list[tuple[str, int, str]]) -> None:
+    assert said(text) == expected
+
+
+def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes() -> None:
+    text = f"{HEAD}let a = BN\nlet b = c4k3  # kept\nbody b-FC3\n"
+    compilation = sewdsl.read(Source("t", text))
+    (found,) = compilation.diagnostics
+    assert found.severity is Severity.WARNING
+    assert [node.name for node in compilation.result()] == ["input", "b.conv1", "fc1"]
+    (edit,) = found.fixes[0].edits
+    fixed = text[: edit.span.start] + edit.text + text[edit.span.end :]
+    assert fixed == f"{HEAD}let b = c4k3  # kept\nbody b-FC3\n"
+
+
+def test_names_of_a_file_are_not_seen_in_its_blocks() -> None:
+    (found,) = said("let a = BN\nblock A = a-SN\nbody ADD[ A | a ]-FC3")
+    assert found == ("unknown-name", 2, "unknown name 'a'")
+
+
+def test_values_of_a_used_file_are_its_own(tmp_path: object) -> None:
+    from pathlib import Path  # noqa: PLC0415
+
+    folder = Path(str(tmp_path))
+    (folder / "other.net").write_text(f"{HEAD}{UP}let a = BN\nbody a-FC3\n")
+    (folder / "own.net").write_text('sewdsl 1\nuse "other.net"\nlet b = c4k3\nbody Up (c4)[ b | id ]-FC3\n')
+    assert [node.name for node in sewdsl.load(folder / "own.net")][1] == "b.conv1"
+
+
+def test_the_count_of_nodes_knows_what_nothing_reads() -> None:
+    """The count that precedes the walk is a lower bound: what is not read does not count, nor do names."""
+    text = f"{HEAD}let a = {{BN}}*8\nlet b = BN\nbody ADD[ b | b | b ]-FC3\n"
+    compilation = sewdsl.read(Source("t", text), limit={"nodes": 10})
+    assert [one.code for one in compilation.diagnostics] == ["unused-name"]
