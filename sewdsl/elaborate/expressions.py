@@ -63,6 +63,7 @@ class Walker:
         self._unsure = False  # whether an activation may be where something is not understood
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._misfits: set[Diagnostic] = set()
+        self._read_lets: dict[int, tuple[Let, ...]] = {}  # those that something reads, by the expression that is given
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
         """Makes the nodes of a sequence after a place, or after the named value that it begins with.
@@ -93,10 +94,16 @@ class Walker:
         """
         if not lets:
             return self.sequence(expression, at, frame)
+        read, live = self._read_lets.get(id(expression)), set[str]()
+        if read is None:  # for the first time, also what nothing reads is looked at
+            live = live_names(lets, expression)
+            self._read_lets[id(expression)] = tuple(let for let in lets if let.name.text in live)
+        else:
+            lets = read
         names = {**frame.names}
         for let in lets:
             names.setdefault(let.name.text, NamedValue(let.name.span))
-        frame, live = frame.with_names(names), live_names(lets, expression)
+        frame = frame.with_names(names)
         for let in lets:
             name = let.name.text
             if names[name].computed:  # it is defined twice, which is reported elsewhere
@@ -106,7 +113,7 @@ class Walker:
                 let.expression, at, frame.inside(PathStep("value", name, value_key(name)))
             )
             names[name].computed = True
-            if name not in live:
+            if read is None and name not in live:
                 self._builder.cut(mark)
                 self._nearest, names[name].place = nearest, None
         return self.sequence(expression, at, frame)

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.node import Node, PathStep
-from sewdsl.ir.op import Op
+from sewdsl.ir.op import Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
+
+MAX_ELEMENTS = 2**63
+"""Numbers that a layer gives at most: torch counts them in 64 bits."""
 
 
 class Expansion(NamedTuple):
@@ -62,12 +65,16 @@ class NodeBuilder:
         """Appends a node; its index.
 
         Raises:
-            ShapeMismatch: the op does not fit its inputs.
+            ShapeMismatch: the op does not fit its inputs, or gives more than a tensor can hold.
         """
         signals = tuple([self.nodes[i].output for i in inputs])
         key = id(op), signals
         if key not in self._outputs:
-            self._outputs[key] = op.infer(*signals), op  # kept, so that its id is not given to another
+            given = op.infer(*signals)
+            if inputs and given.elements > MAX_ELEMENTS:
+                message = f"{op.kind} would give more than 2^63 numbers for each time-step and sample"
+                raise ShapeMismatch("network-too-large", message, "no tensor has as many: repeat it less often")
+            self._outputs[key] = given, op  # kept, so that its id is not given to another
         self.nodes.append(Node(name, op, inputs, self._outputs[key][0], path, span))
         return len(self.nodes) - 1
 

@@ -46,6 +46,13 @@ def pools() -> str:
     return f"{HEAD}block B0 = g[IF | id]-IF\n{defined}body c4k3-BN-IF-{{{{MPk1}}*9999}}*2-B14\n"
 
 
+def values(line: str, last: str) -> str:
+    """Named values that each read the two before them."""
+    count = SIZE // (len(line) + 12)
+    lines = (line.format(i=i, one=i - 1, two=i - 2) for i in range(2, count))
+    return f"{HEAD}let v0 = c4k3-SN\nlet v1 = c4k1-SN\n{''.join(lines)}{last.format(one=count - 1)}\n"
+
+
 TEXTS = {
     "words of one name": many(f"{HEAD}body ", "a b-", "a"),
     "one name": many(f"{HEAD}body ", "a ", "a"),
@@ -66,6 +73,14 @@ TEXTS = {
     "joins in joins": joins(28, 5),
     "joins behind pools": pools(),
     "counts that double": f"{HEAD}body c4k3-BN-IF-{{{{ADD[id | id]}}*9999}}*4\n",
+    "channels that double": f"{HEAD}body c4k3-BN-IF-{{{{CAT[id | id]}}*9999}}*4\n",
+    "values that read the two before": values("let v{i} = MAX[ v{one}-SN | v{two} ]\n", "body v{one}"),
+    "values that nothing reads": values("let v{i} = ADD[ v{one} | v{two} ]\n", "body BN"),
+    "values that are read at once": many(f"{HEAD}let a = c4k3-SN\nbody CAT[ a", " | a", " ]\n"),
+    "blocks of many values": numbered(f"{HEAD}block A {{\n", "let a# = SN\n", "give BN\n}\nbody {A}*9999\n"),
+    "values of many blocks": many(
+        f"{HEAD}block A[ a | b ] {{\nlet c = a-SN\ngive ADD[ c | b ]\n}}\nbody BN", "-A[ id | BN ]"
+    ),
     "blocks with different neurons": numbered(
         *(f"{HEAD}steps 16\nbody c4k3-BN-IF-", "ADD[BN | id]-LIF(tau=2.#)-c4k3-BN-IF-", "BN"),
         size=min(WHOLE, 2 * SIZE),  # of many the first are judged, which takes as long for few

@@ -36,6 +36,10 @@ HEADS = (
     "sewdsl 1\ninput 2x8x8\nbody c8k3-SEW Block (",
     "sewdsl 1\ninput 2x8x8\nbody g[BN | ",
     "sewdsl 1\ninput 2x8x8\nbody c$(",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\nlet a = c4k3-SN\nlet b = a-BN\nbody ",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\nlet a = ",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\nbody X[ BN | id ]\nblock X[ a | b ] {\n    let c = ",
+    "sewdsl 1\ninput 4x8x8\nneuron IF\nbody X\nblock X {\n    let a = BN\n    give ",
 )
 """What precedes a hostile part, so that it is reached in every context."""
 
@@ -88,6 +92,7 @@ _NUMBERS = (
 _WORDS = (
     *("body", "block", "use", "expect", "claim", "allow", "train", "study", "data", "on", "or", "id", "SN", "g", "in"),
     *("network", "input", "steps", "encode", "neuron", "join", "init", "readout", "sewdsl", "sewdsl 1\n"),
+    *("let", "give", "let a = ", "give a-", "a-", "b-", "ADD[ a | b ]-", "X[ a | BN ]-", "block X[ a | b ] = ", "{\n"),
     *("vary", "variant", "probe", "epochs", "batch", "optimizer", "schedule", "memory", "none", "kaiming", "zero"),
     *("c8k3", "c8k3s2p1", "BN", "MPk2", "APk2", "FC10", "DP0.5", "PLIF", "LIF(tau=2.0)", "SEW Block", "SEW Block (c8)"),
     *("SEWBlock", "SEWBlok", "Plif", "conv2d", "ConvBn", "BNSN", "c3BN", "c12k", "C8K3", "res_block", "voting", "tau"),
@@ -226,6 +231,14 @@ _NAMED = (
     "    vary key{i} 1\n",
     "    vary seed {i}\n",
     '    variant "name {i}" "steps={i}"\n',
+    "let v{i} = c4k3-SN\n",
+    "let v{i} = v{j}-BN\n",
+    "let v{i} = ADD[ v{j} | SN ]\n",
+    "block X{i}[ a | b ] = CAT[ a | b-BN ]\n",
+    "block Y{i} {{\n    let a = BN\n    let v{i} = Y{j}\n    give ADD[ a | v{i} ]\n}}\n",
+    "X{i}[ v{j} | BN ]-",
+    "v{i} | ",
+    "v{i}-",
     "Blok{i}-",
     "My Block{i}-",
     "c{i}k3-",
@@ -302,6 +315,38 @@ def doubling(random: Random, size: int) -> str:
     return text if random.random() < 0.7 else text + "".join(lines) * (size // max(1, 2 * len("".join(lines))))
 
 
+def values(random: Random, size: int) -> str:
+    """Named values that read those before them, in a file or in a block, and merges of them."""
+    reads = ("v{j}", "v{k}", "v0", "id", "BN", "v{i}", "SN", "B[ v{j} | v{k} ]", phrase(random, 2))
+    ways = (
+        "{a}",
+        "{a}-SN",
+        "ADD[ {a} | {b} ]",
+        "CAT[ {a}-BN | {b} | {a} ]",
+        "MAX[ {a} | {b} ]",
+        "{{{a}}}*2",
+        "{a}-{b}",
+    )
+    count = random.choice((2, 5, 20, 100, size // 20 + 1))
+    lines = []
+    for i in range(1, count):
+        way = random.choice(ways).format(a=random.choice(reads), b=random.choice(reads))
+        lines.append(
+            f"let v{i} = {way.replace('{i}', str(i)).replace('{j}', str(i - 1)).replace('{k}', str(max(0, i - 2)))}\n"
+        )
+    if random.random() < 0.2:
+        random.shuffle(lines)
+    last = random.choice(("v{n}", "ADD[ v{n} | v0 ]", "{{v{n}}}*3", "BN", "CAT[ v{n} | id ]-FC3", "v{n}-A-A")).format(
+        n=count - 1
+    )
+    head = "sewdsl 1\ninput 4x8x8\nneuron IF\n" + random.choice(("", "block B[ a | b ] = ADD[ a | b-SN ]\n"))
+    if random.random() < 0.5:
+        return f"{head}let v0 = c4k3\n{''.join(lines)}body {last}\n"
+    return (
+        f"{head}block A {{\nlet v0 = BN\n{''.join(lines)}give {last}\n}}\nbody {{A}}*{random.choice((1, 3, 9999))}-BN\n"
+    )
+
+
 def formulas(random: Random, size: int) -> str:
     """Arithmetic: long, deep, of huge or broken values, in every place that takes it."""
     atoms = ("1", "n", "0", "999999999", "m", "(n+1)", "1.5", "n n")
@@ -364,6 +409,7 @@ GENERATORS: tuple[Generator, ...] = (
     named,
     nested,
     doubling,
+    values,
     formulas,
     unusual,
     mutated,
