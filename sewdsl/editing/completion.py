@@ -20,8 +20,10 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ops import catalogue, find
-from sewdsl.source import Span
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.source import Source, Span
+from sewdsl.syntax.brackets import match_brackets
+from sewdsl.syntax.scanner import scan
+from sewdsl.syntax.statements import statements
 from sewdsl.syntax.tree import Section
 
 MAX_FILES = 200
@@ -116,17 +118,15 @@ def _block_lines(view: EditorView, where: CursorContext) -> Iterator[Completion]
 
 def _named_values(view: EditorView, where: CursorContext) -> Iterator[Completion]:
     """The named values that a sequence at a place can begin with: those before it in the same block, or in the file."""
-    place = where.written.start
-    blocks = (line for line in view.statements if line.long_block)
-    around = next((one for one in blocks if token_start(one.tokens[0]) < place <= token_end(one.tokens[-1])), None)
-    lines = around.entries if around else [line.tokens for line in view.statements]
-    if around:
-        kinds = [token.type for token in around.tokens]
-        inside = around.tokens[kinds.index("_LSQB") : kinds.index("_RSQB")] if "_RSQB" in kinds else []
+    before = Source(view.source.name, view.source.text[: where.written.start])
+    found = scan(before)
+    lines = statements(found, match_brackets(before, found))
+    if where.section:
+        head = [token.type for token in lines[-1].tokens]
+        inside = lines[-1].tokens[head.index("_LSQB") : head.index("_RSQB")] if "_RSQB" in head else []
         yield from (Completion(str(token), "value") for token in inside if token.type == "WORD")
-    for tokens in lines:
-        if len(tokens) > 1 and tokens[0].type == "_LET" and token_end(tokens[-1]) < place:
-            yield Completion(str(tokens[1]), "value")
+    rows = lines[-1].entries if where.section else [line.tokens for line in lines]
+    yield from (Completion(str(row[1]), "value") for row in rows[:-1] if row[0].type == "_LET" and len(row) > 1)
 
 
 def _files(view: EditorView) -> Iterator[Completion]:

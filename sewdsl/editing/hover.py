@@ -64,7 +64,9 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
             return Hover(_named_value(view, Named(node, name)), name.span)
         case Repeat() | MergeOf():
             found = summarize_item(view, node)
-            text = _kind(node.name.plain or "") if isinstance(node, MergeOf) else ""
+            name = (node.name.plain or "") if isinstance(node, MergeOf) else ""
+            block = view.vocabulary.blocks.get(name)
+            text = _block(block) if block is not None else _kind(name) if name else ""
             return Hover("\n\n".join(filter(None, (found, text))), node.span) if found or text else None
         case Argument(name=str(name)) if offset <= node.span.start + len(name):
             return _of_argument(view, name, outer, node.span.part(0, len(name)))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sewdsl.editing.cursor import child_nodes
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.ir.signal import Signal
-from sewdsl.syntax.tree import Body, Call, Item, MergeOf, Repeat, SyntaxNode
+from sewdsl.syntax.tree import Body, Call, Item, Let, MergeOf, Repeat, SyntaxNode
 
 MAX_SHAPES = 4
 """Different shapes of one item that are listed, the last among them."""
@@ -88,10 +88,10 @@ class Hint(NamedTuple):
 
 
 def shape_hints(view: EditorView) -> list[Hint]:
-    """The shapes after the layers and blocks of the body, where they are not those before."""
+    """The shapes after the layers and blocks of the body and of named values, where they are not those before."""
     found = []
     for statement in view.document.statements:
-        if isinstance(statement, Body):
+        if isinstance(statement, Body | Let):
             found += [hint for call in _calls(statement) if (hint := _hint(view, call))]
     return found
 

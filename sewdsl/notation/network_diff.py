@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import groupby
 
 from sewdsl.ir.kind import Kind
@@ -16,6 +17,7 @@ from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
+    LetText,
     MergeText,
     ReadText,
     item_nodes,
@@ -222,9 +224,11 @@ def diff_networks(one: Network, other: Network) -> Difference:
     Raises:
         UnwritableNetwork: no text of the language gives one of them; the message names a node.
     """
+    before, after = _parts(one, other), _parts(other, one)
+    names = _same_names(before, after)
     return Difference(
         tuple(_values(_settings(one), _settings(other))),
-        tuple(body_changes(one, _parts(one, other), _parts(other, one))),
+        tuple(body_changes(one, _renamed(before, {}), _renamed(after, names))),
         tuple(_values(*_recipes(one.recipe, other.recipe))),
         tuple(_values(_figures(one), _figures(other))),
     )
@@ -269,6 +273,54 @@ def _figures(network: Network) -> dict[str, str]:
         "macs": f"{network.total_macs:,}",
         "output": network.nodes[network.output].output.size,
     }
+
+
+def _same_names(one: Parts, other: Parts) -> dict[str, str]:
+    """What to call the values of one body so that those that the other has too are called as there."""
+    free = [(name, key) for name, key in _value_keys(one).items()]
+    found: dict[str, str] = {}
+    for name, key in _value_keys(other).items():
+        same = next((known for known, wanted in free if wanted == key), None)
+        if same is not None:
+            found[name] = same
+            free.remove((same, key))
+    taken = {*found.values()}
+    return found | {name: f"{name}'" for name in _value_keys(other) if name not in found and name in taken}
+
+
+def _value_keys(parts: Parts) -> dict[str, str]:
+    """The values of a body by name, each with a text that is the same for values that are computed in the same way."""
+    found: dict[str, str] = {}
+
+    def text(part: Part) -> str:
+        if isinstance(part.item, ReadText):
+            return found[part.item.name]
+        own = item_text(part.item) if isinstance(part.item, LayerText) else type(part.item).__name__
+        own = part.item.name if isinstance(part.item, MergeText) else own
+        return f"{own}({';'.join('-'.join(map(text, side)) for side in part.sides)})"
+
+    for part in parts:
+        if isinstance(part.item, LetText):
+            whole = "-".join(map(text, part.sides[0]))
+            found[part.item.name] = sha256(whole.encode()).hexdigest()
+    return found
+
+
+def _renamed(parts: Parts, names: Mapping[str, str]) -> Parts:
+    """A body with other names for its values, which come in their order."""
+
+    def renamed(part: Part) -> Part:
+        sides = tuple(tuple(map(renamed, side)) for side in part.sides)
+        item = part.item
+        if isinstance(item, ReadText | LetText):
+            item = replace(item, name=names.get(item.name, item.name))
+        return replace(part, item=item, sides=sides)
+
+    if not any(isinstance(part.item, LetText) for part in parts):
+        return parts
+    lets = [renamed(part) for part in parts if isinstance(part.item, LetText)]
+    rest = [renamed(part) for part in parts if not isinstance(part.item, LetText)]
+    return *sorted(lets, key=lambda part: part.item.name if isinstance(part.item, LetText) else ""), *rest
 
 
 def _parts(network: Network, other: Network) -> Parts:

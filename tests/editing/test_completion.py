@@ -26,7 +26,7 @@ LAYERS = {
     "g[",
     "ADD[",
 }
-STATEMENTS = {"sewdsl", "body", "block", "use", "expect", "claim", "allow", "train", "study"}
+STATEMENTS = {"sewdsl", "let", "body", "block", "use", "expect", "claim", "allow", "train", "study"}
 DATA = ("mnist5k", "dvs128-gesture")
 
 
@@ -107,6 +107,8 @@ def test_what_is_set_is_not_offered_again() -> None:
         ("train on mnist5k {\n schedule ‸\n}", "Cosine Step none", ""),
         ("train on mnist5k {\n loss ‸\n}", "mean tet", ""),
         ("train on mnist5k {\n flip ‸\n}", "on off", ""),
+        ("block X {\n ‸\n}", "let give", ""),
+        ("block X {\n let a = BN\n gi‸\n}", "let give", "gi"),
         ("study {\n‸\n}", "vary variant probe", ""),
         ("study {\n probe ‸\n}", "rates gradients", ""),
     ],
@@ -132,6 +134,8 @@ def test_exactly(text: str, expected: str, replaced: str) -> None:
         "expect parameters ‸",
         "block ‸",
         "block X(‸",
+        "block X {\n let ‸\n}",
+        "let ‸",
         "body c$(‸",
         "train on mnist5k {\n epochs ‸\n}",
         "body LIF(tau=‸",
@@ -141,6 +145,24 @@ def test_exactly(text: str, expected: str, replaced: str) -> None:
 )
 def test_nothing(text: str) -> None:
     assert offered(HEAD + text)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("let low = BN\nlet high = l‸\nbody SN", {"low"}),
+        ("let low = BN\nlet high = SN\nbody ‸", {"low", "high"}),
+        ("let low = BN\nbody CAT[ ‸", {"low"}),
+        ("let low = BN\nbody BN-‸", set()),
+        ("let low = BN\nblock X[ p | q ] {\n let r = p\n let t = ‸\n}", {"p", "q", "r"}),
+        ("let low = BN\nblock X[ p | q ] {\n let r = p\n give CAT[ r | ‸\n}", {"p", "q", "r"}),
+        ("let low = ‸", set()),
+    ],
+)
+def test_named_values(text: str, values: set[str]) -> None:
+    found, _ = offered(HEAD + text)
+    assert {"low", "high", "p", "q", "r", "t"} & set(found) == values
+    assert "BN" in found
 
 
 def test_codes() -> None:

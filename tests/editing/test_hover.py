@@ -147,3 +147,44 @@ def test_every_kind_is_described() -> None:
         assert len(kind_description(kind)) > 20, name
         assert "``" not in kind_description(kind)
         assert ":class:" not in kind_description(kind)
+
+
+VALUES = """\
+block Up(c)[ low | high ] {
+    let wide = high-c$(c)k1-BN
+    give CAT[ low | wide-SN ]
+}
+let low = c8k3-BN-SN
+body Up (c4)[ low | low-BN-SN ]-FC5
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "of"),
+    [
+        ("let ‸low", "`[8, 32, 32] binary`\n\n`let low = c8k3-BN-SN`", "low"),
+        ("[ ‸low | low-BN", "`[8, 32, 32] binary`\n\n`let low = c8k3-BN-SN`", "low"),
+        ("| ‸low-BN", "`[8, 32, 32] binary`\n\n`let low = c8k3-BN-SN`", "low"),
+        ("let w‸ide", "`[4, 32, 32] real`\n\n`let wide = high-c$(c)k1-BN`", "wide"),
+        ("| wi‸de-SN", "`[4, 32, 32] real`\n\n`let wide = high-c$(c)k1-BN`", "wide"),
+        ("= ‸high", "An operand of Up.", "high"),
+        ("[ l‸ow | wide", "An operand of Up.", "low"),
+    ],
+)
+def test_a_named_value(place: str, text: str, of: str) -> None:
+    plain = place.replace("‸", "")
+    assert VALUES.count(plain) == 1
+    assert said(HEAD + VALUES.replace(plain, place)) == (text, of)
+
+
+@pytest.mark.parametrize(("place", "begin"), [("‸let low", "`let low = "), ("‸give CAT", "`give expression`")])
+def test_words_of_named_values(place: str, begin: str) -> None:
+    text, _ = said(HEAD + VALUES.replace(place.replace("‸", ""), place))
+    assert text.startswith(begin)
+
+
+def test_a_call_with_operands() -> None:
+    text, of = said(HEAD + VALUES.replace("Up (c4)[", "‸Up (c4)["))
+    assert of == "Up (c4)[ low | low-BN-SN ]"
+    assert "`[12, 32, 32] binary`" in text
+    assert "block Up(c)[ low | high ] {" in text

@@ -43,6 +43,18 @@ def test_outline() -> None:
         assert symbol.span.start <= symbol.head.start <= symbol.head.end <= symbol.span.end
 
 
+def test_outline_of_named_values() -> None:
+    text = f"{HEAD}block X {{\n    let a = BN\n    give a\n}}\nlet low = c8k3-BN-SN\nbody low-X-FC5\n"
+    view = compile_for_editor(text, "x.net")
+    block, low, _ = outline(view)[-3:]
+    assert [(child.name, child.detail, child.kind) for child in block.children] == [("a", "BN", "value")]
+    assert (low.name, low.detail, low.kind) == ("low", "c8k3-BN-SN", "value")
+    assert [hint.label for hint in shape_hints(view)] == ["8×32×32", "5"]
+    assert FoldingRange(8, 10, comment=False) not in folding_ranges(view)
+    begin = HEAD.count("\n") + 1
+    assert FoldingRange(begin, begin + 2, comment=False) in folding_ranges(view)
+
+
 def test_folds() -> None:
     first = HEAD.count("\n") + 1
     assert folding_ranges(compile_for_editor(NET, "x.net")) == [

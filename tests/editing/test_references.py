@@ -213,3 +213,60 @@ def test_files_that_use_each_other(tmp_path: Path) -> None:
     assert find_definition(views[0], body.index("lib")) == (Span(Source(str(files[1]), ""), 0, 0), files[1])
     edits = rename_edits(views, found, "Yours")
     assert {Path(edit.span.source.name).name for edit in edits} == {"a.net", "lib.net"}
+
+
+VALUES = """\
+sewdsl 1
+input 2x32x32
+neuron IF
+block Up(c)[ low | high ] {
+    let wide = high-c$(c)k1-BN
+    give CAT[ low | wide-SN ]-c$(c)k3
+}
+let low = c8k3-BN-SN
+let high = low-MPk2
+body Up (c4)[ low-MPk2 | high ]-ADD[ BN | id ]-FC5
+"""
+
+
+def in_values(before: str, word: str, offset: int = 0) -> tuple[EditorView, int]:
+    place = VALUES.index(word, VALUES.index(before)) + offset
+    return at_cursor(f"{VALUES[:place]}‸{VALUES[place:]}")
+
+
+@pytest.mark.parametrize(
+    ("before", "word", "lines"),
+    [
+        ("block Up", "low", [4, 6]),
+        ("block Up", "high", [4, 5]),
+        ("let wide", "wide", [5, 6]),
+        ("give", "wide", [5, 6]),
+        ("let low", "low", [8, 9, 10]),
+        ("body", "low", [8, 9, 10]),
+        ("body", "high", [9, 10]),
+    ],
+)
+def test_values_are_those_of_their_file_or_block(before: str, word: str, lines: list[int]) -> None:
+    view, offset = in_values(before, word, 1)
+    found = referent_at(view, offset)
+    assert found is not None
+    assert found.name == word
+    references = list(find_references([view], found))
+    assert [reference.span.text for reference in references] == [word] * len(lines)
+    assert [reference.span.line for reference in references] == lines
+    assert [reference.defines for reference in references] == [True] + [False] * (len(lines) - 1)
+    place = find_definition(view, offset)
+    assert place is not None
+    assert place[0].line == lines[0]
+    renamed = applied(VALUES, rename_edits([view], found, "other"))
+    assert [str(node.op) for node in network(renamed)] == [str(node.op) for node in network(VALUES)]
+    assert renamed.count("other") == len(lines)
+
+
+@pytest.mark.parametrize("name", ["high", "BN", "c4k3", "Up", "a.b", "id", "1"])
+def test_what_a_value_cannot_be_called(name: str) -> None:
+    view, offset = in_values("let low", "low")
+    found = referent_at(view, offset)
+    assert found is not None
+    with pytest.raises(RenameProblem):
+        rename_edits([view], found, name)

@@ -385,3 +385,28 @@ def test_a_long_body_beside_a_short_one() -> None:
     began = process_time()
     assert len(Alignment().pairs(short, long)) == 200_002
     assert process_time() - began < 15
+
+
+VALUES = """\
+sewdsl 1
+input 2x16x16
+neuron IF
+let low = c4k3-SN
+let high = low-c4k1-SN
+let both = ADD[ low-BN | high-BN ]
+body CAT[ both-c4k3 | low | high | both-SN-ADD[ id | low ] ]-FC3
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("c4k1", "c4k5"), [("c4k1s1", "c4k5s1", "at", "high.conv1", ())]),
+        (("low = c4k3", "low = c4k5"), [("c4k3s1", "c4k5s1", "at", "low.conv1", ())]),
+        (("| low |", "| high |"), [("", "high", "in the operand2 of", "cat1", ())]),
+        (("high", "top"), []),
+    ],
+)
+def test_named_values(change: tuple[str, str], expected: list[object]) -> None:
+    """What a value is called does not count; what is in it does, once, however often it is read."""
+    assert body(load(VALUES), load(VALUES.replace(*change))) == expected

@@ -19,6 +19,7 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Join, Op
 from sewdsl.ir.settings import Settings
 from sewdsl.notation import UnwritableNetwork, compact_text, write_net
+from sewdsl.notation.network_diff import diff_networks
 from sewdsl.ops.input import Input
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -26,7 +27,7 @@ from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from tests.effort import examples
-from tests.notation.handmade import network
+from tests.notation.handmade import network, shuffled
 from tests.notation.same import compiled, essence
 
 WRITTEN = {
@@ -100,6 +101,7 @@ def test_any_edges_are_written(data: st.DataObject) -> None:
     again = compiled(write_net(made))
     assert ways(again) == ways(made)
     assert compact_text(again) == compact_text(made)
+    assert not diff_networks(made, shuffled(made, data.draw(st.integers(0, 99))))
 
 
 def ways(network: Network) -> Counter[str]:
