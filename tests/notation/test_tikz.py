@@ -19,8 +19,8 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.notation.compact_text import body_unfolded
-from sewdsl.notation.item_text import LayerText, item_nodes, walk_items
-from sewdsl.notation.latex import latex
+from sewdsl.notation.item_text import LayerText, ReadText, item_nodes, split_lets, walk_items
+from sewdsl.notation.latex import latex, tex
 from sewdsl.notation.tikz import fragment, tikz
 from sewdsl.notation.tikz.box_text import BoxTexts
 from sewdsl.notation.tikz.picture import Picture
@@ -28,6 +28,7 @@ from sewdsl.notation.tikz.styles import style_preamble
 from sewdsl.source import Source
 from tests.effort import examples, representatives
 from tests.laws.drawn import Drawn, nets
+from tests.named import NAMED
 from tests.notation.figures import figures
 from tests.notation.same import anonymous
 from tests.notation.test_laws import LIBRARIES
@@ -75,6 +76,21 @@ def shows(network: Network) -> None:
     assert {numbers[name] for name in figure.negated} == {i for i, n in enumerate(network) if n.op.kind == "IAND"}
 
 
+@pytest.mark.parametrize("name", NAMED)
+def test_values_have_pictures_of_their_own(name: str) -> None:
+    """What they read is what they begin with: its name, or the input."""
+    network = sewdsl.load(NAMED[name])
+    lets, _ = split_lets(body_unfolded(network)[1])
+    found = {figure.comment: figure for figure in figures(tikz(network))}
+    boxes = sum(len(figure.boxes) for figure in found.values())
+    assert {let.name for let in lets} <= found.keys()
+    assert boxes >= len({node.op for node in network}) - 1
+    for let in lets:
+        first = let.items[0]
+        if isinstance(first, ReadText):
+            assert f"(in) {{{tex(first.name)}}};" in "".join(found[let.name].lines)
+
+
 @examples(25)
 @given(nets())
 def test_random_networks(drawn: Drawn) -> None:
@@ -99,10 +115,13 @@ def test_joins_of_every_form(text: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_networks(name: str) -> None:
     network = sewdsl.load(name)
-    if len(network) < 100:  # deeper ones are only more of the same
+    values = {let.name for let in split_lets(body_unfolded(network)[1])[0]}
+    if len(network) < 100 and not values:  # deeper ones are only more of the same
         shows(network)
     *blocks, whole = figures(tikz(network))
     assert whole.comment == network.name
+    assert {block.comment for block in blocks} >= values
+    blocks = [block for block in blocks if block.comment not in values]
     named = (item for figure in (*blocks, whole) for item in figure.texts.items())
     called = {re.split(r" \(|\\\\\{\}\(", text)[0] for name, text in named if name.startswith("block")}
     assert called == {block.comment.split(" (")[0] for block in blocks}
@@ -316,7 +335,9 @@ class TestLatex:
         assert "Missing character" not in said
         return int(re.findall(r"Output written on x.pdf \((\d+) page", said)[0])
 
-    @pytest.mark.parametrize("name", ["7b-net-iand", "sew-resnet-50", "resnet-18", "tdbn-resnet-19"])
+    @pytest.mark.parametrize(
+        "name", ["7b-net-iand", "sew-resnet-50", "resnet-18", "tdbn-resnet-19", "spikformer-ti", "spikedhs-cell"]
+    )
     def test_documents(self, tmp_path: Path, name: str) -> None:
         text = tikz(sewdsl.load(name))
         assert self.pages(tmp_path, text) == len(figures(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -21,6 +22,7 @@ from sewdsl.notation.item_text import (
     TextItem,
     TextItems,
     first_node,
+    item_nodes,
     item_text,
     walk_items,
 )
@@ -50,16 +52,19 @@ def has_paths(network: Network) -> bool:
 class _Paths:
     def __init__(self, network: Network, known: Mapping[str, object]) -> None:
         self._nodes, self._known = network.nodes, known
+        self._sizes = Counter(node.path[: end + 1] for node in network for end in range(len(node.path)))
 
     def sequence(self, items: TextItems, depth: int) -> TextItems:
         """Looks for calls after the first steps of the ways to the nodes."""
         return tuple(self._found(items, depth))
 
     def _found(self, items: TextItems, depth: int) -> Iterator[TextItem]:
-        for way, group in groupby(items, lambda item: self._call(item, depth)):
-            if way is not None:
+        for way, found in groupby(items, lambda item: self._call(item, depth)):
+            group = tuple(found)
+            # named values may be parts of a call, which is no box then
+            if way is not None and len(list(item_nodes(group))) == self._sizes[way]:
                 call = way[-1]
-                yield BlockText(call.label, call.arguments.removesuffix("s1"), self.sequence(tuple(group), len(way)))
+                yield BlockText(call.label, call.arguments.removesuffix("s1"), self.sequence(group, len(way)))
                 continue
             for item in group:
                 if isinstance(item, MergeText):

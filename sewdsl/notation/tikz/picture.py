@@ -104,9 +104,9 @@ class Picture:
             self._framed = signals
         return self._whole(f"${signals.read}$", f"${signals.given}$", caption)
 
-    def value(self, caption: str) -> str:
+    def value(self, name: str) -> str:
         """The items as what a named value is made of."""
-        return self._whole(f"Input {_size(self._nodes[0].output.shape)}", caption, caption)
+        return self._whole(f"Input {_size(self._nodes[0].output.shape)}", name, "")
 
     def net(self, caption: str) -> str:
         """The items as a whole network, with shapes where they change."""

@@ -1,0 +1,131 @@
+"""The page of the zoo: each network of the field as text, next to what its paper prints and what a peer needs for it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
+from sewdsl.compiler import read, shipped_networks
+from sewdsl.syntax.tree import Allow, BlockDefinition, Body, Let, Section, Setting
+
+PAGE = """\
+<!-- made by python -m docs.site.pages -->
+
+# The zoo
+
+Networks of the field as text, each in a file that `sewdsl nets NAME` prints. *Lines* are those of the network: header,
+blocks, named values and body, without comments, figures and recipes; blocks that come with sewdsl
+(`sewdsl nets blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 needs for the same network: its class, and the lines of
+Python of the module that the class is in, which often has others of the family, without comments, docstrings and blank
+lines. Parameters are counted from the text; those that the paper prints are next to them, and so is what holds of all
+that it prints. Multiply-accumulates (MACs) are those of one time-step and sample.
+
+"""
+FANG, HU, YAO = "Fang et al., NeurIPS 2021", "Hu et al., 2021", "Yao et al., TPAMI 2023"
+ZHOU, QK, SDT = "Zhou et al., ICLR 2023", "Zhou et al., NeurIPS 2024", "Yao et al., NeurIPS 2023"
+MAX, ZHENG = "Max-Former, 2025", "Zheng et al., AAAI 2021"
+ZOO: dict[str, tuple[str, str]] = {
+    "7b-net": (FANG, ""),
+    "sew-resnet-18": (FANG, "sew_resnet.sew_resnet18"),
+    "sew-resnet-34": (FANG, "sew_resnet.sew_resnet34"),
+    "sew-resnet-50": (FANG, "sew_resnet.sew_resnet50"),
+    "sew-resnet-101": (FANG, "sew_resnet.sew_resnet101"),
+    "sew-resnet-152": (FANG, "sew_resnet.sew_resnet152"),
+    "sew-resnet-18-or": (f"after {FANG}", ""),
+    "sew-resnet-18-weighted": (f"after {FANG}", ""),
+    "spiking-resnet-18": (FANG, "spiking_resnet.spiking_resnet18"),
+    "spiking-resnet-34": (FANG, "spiking_resnet.spiking_resnet34"),
+    "spiking-resnet-50": (FANG, "spiking_resnet.spiking_resnet50"),
+    "tdbn-resnet-17": (ZHENG, ""),
+    "tdbn-resnet-19": (ZHENG, ""),
+    "tdbn-resnet-34": (ZHENG, ""),
+    "tdbn-resnet-50": (ZHENG, ""),
+    "plif-net-dvs-gesture": ("Fang et al., ICCV 2021", "parametric_lif_net.DVSGestureNet"),
+    "plif-net-cifar10-dvs": ("Fang et al., ICCV 2021", "parametric_lif_net.CIFAR10DVSNet"),
+    "ms-resnet-18": (HU, "ms_resnet.ms_resnet18"),
+    "ms-resnet-34": (HU, "ms_resnet.ms_resnet34"),
+    "ms-resnet-104": (HU, ""),
+    "max-resnet-18": (MAX, "ms_resnet.max_resnet18"),
+    "att-ms-resnet-18": (YAO, "ms_resnet.att_ms_resnet18"),
+    "masnn-dvs-gesture": (YAO, "masnn.masnn_dvs128_gesture"),
+    "tcja-net": ("Zhu et al., TNNLS 2024", ""),
+    "tebn-resnet-19": ("Duan et al., NeurIPS 2022", ""),
+    "psn-resnet-19": ("Fang et al., NeurIPS 2023", ""),
+    "tet-vggsnn": ("Deng et al., ICLR 2022", ""),
+    "spiking-vgg-11": ("Simonyan and Zisserman, ICLR 2015", "spiking_vgg.spiking_vgg11_bn"),
+    "spiking-vgg-16": ("Simonyan and Zisserman, ICLR 2015", "spiking_vgg.spiking_vgg16_bn"),
+    "spiking-densenet-121": ("Huang et al., CVPR 2017", ""),
+    "spiking-unet": ("Ronneberger et al., MICCAI 2015", ""),
+    "spikformer-ti": (ZHOU, "spikformer.spikformer_ti"),
+    "spikformer-s": (ZHOU, "spikformer.spikformer_s"),
+    "spikformer-8-512": (ZHOU, "spikformer.Spikformer"),
+    "spikformer-8-768": (ZHOU, "spikformer.Spikformer"),
+    "spikformer-cifar10": (ZHOU, "spikformer.spikformer_cifar10"),
+    "qkformer-10-384": (QK, "qkformer.qkformer_10_384"),
+    "qkformer-10-768": (QK, "qkformer.QKFormer"),
+    "sdt-8-384": (SDT, "spike_driven_transformer.sdt_8_384"),
+    "sdt-8-512": (SDT, "spike_driven_transformer.SpikeDrivenTransformer"),
+    "maxformer-10-384": (MAX, "maxformer.maxformer_10_384"),
+    "maxformer-cifar": (MAX, "maxformer.maxformer_cifar"),
+    "snasnet-forward": ("Kim et al., ECCV 2022", "snas_net.SNASNet"),
+    "spikedhs-cell": ("Che et al., NeurIPS 2022", "spike_dhs.Cell"),
+}
+"""The paper of each network, and its class in SpikingJelly's models, if there is one."""
+
+
+def lines_of_text(path: Path) -> int:
+    """Lines of a file that say what its network is."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    document = read(path).document
+    kept: set[int] = set()
+    for statement in document.statements if document else ():
+        if isinstance(statement, Setting | BlockDefinition | Let | Body) and not isinstance(statement, Section | Allow):
+            first = statement.span.line
+            kept.update(range(first, first + statement.span.text.count("\n") + 1))
+    return sum(1 for number in kept if lines[number - 1].partition("#")[0].strip())
+
+
+def lines_of_python(text: str) -> int:
+    """Lines of a program without blank lines, comments and docstrings."""
+    tree = ast.parse(text)
+    documented: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            first = node.body[0]
+            documented.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    lines = enumerate(text.splitlines(), start=1)
+    return sum(1 for number, line in lines if line.split("#")[0].strip() and number not in documented)
+
+
+def zoo() -> str:
+    """The page: a row for each network."""
+
+    def rows() -> Iterator[str]:
+        known = shipped_networks()
+        for name, (paper, peer) in ZOO.items():
+            network = read(known[name]).result()
+            module, _, class_ = peer.partition(".")
+            beside = f"`{class_}`, {lines_of_python(_peer(module).read_text(encoding='utf-8'))}" if peer else "–"
+            claims = [claim for claim in network.expectations if not claim.binding]
+            printed = [claim.value for claim in claims if claim.quantity == "parameters"]
+            holds = [agrees_with_figure(claim, compute_quantity(network, claim.quantity)) for claim in claims]
+            verdict = f"{sum(holds)} of {len(holds)}" if holds else "–"
+            cells = [
+                *(f"`{name}`", paper, str(lines_of_text(known[name])), beside, ", ".join(printed) or "–"),
+                *(f"{network.total_parameters:,}", f"{network.total_macs:,}", verdict),
+            ]
+            yield f"| {' | '.join(cells)} |\n"
+
+    head = ["network", "paper", "lines", "peer, its lines", "printed", "parameters", "MACs", "claims that hold"]
+    return f"{PAGE}| {' | '.join(head)} |\n| {' | '.join('---' for _ in head)} |\n{''.join(rows())}"
+
+
+def _peer(module: str) -> Path:
+    """The file of a module of SpikingJelly's models; it is read, not run."""
+    found = find_spec("spikingjelly")
+    assert found is not None  # noqa: S101 -- it is installed for the tests
+    assert found.origin is not None  # noqa: S101
+    return Path(found.origin).parent / "activation_based" / "model" / f"{module}.py"
