@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Neuron
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Spiking
 from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.norm import Norm
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def branch_end(network: Network, join: Node) -> BranchEnd:
     last = network.nodes[end].inputs[0] if activation else end
     norm = network.nodes[last]
     tail = f" and {activation.kind}" if activation else ""
-    if not isinstance(norm.op, BatchNorm):
+    if not isinstance(norm.op, Norm):
         return BranchEnd(activation, None, f"{norm.op.kind}{tail}")
     if any(len(network.graph.consumers[index]) > 1 for index in (end, last)):
         return BranchEnd(activation, None, f"a {norm.op.kind}{tail} that the shortcut reads too")
@@ -227,7 +227,7 @@ def named_residuals(network: Network) -> tuple[NamedResidual, ...]:
             index,
             place if places.count(place) == 1 else name,
             network.nodes[block.source].name if block.source else None,
-            end.name if isinstance(end.op, Neuron) else None,
+            end.name if isinstance(end.op, Spiking) else None,
             network.nodes[block.end].name,
             not block.identity,
         )

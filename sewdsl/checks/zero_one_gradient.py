@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sewdsl.analysis.residual_blocks import residual_blocks
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ir.op import Spiking, Surrogate
 
 SAMPLE_DISTANCES = [0.0, *(sign * 2.0**exponent for sign in (-1, 1) for exponent in range(-24, 3))]
 """Distances from the threshold at which a surrogate is looked at, however narrow it is."""
@@ -22,7 +22,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
     said: set[Surrogate] = set()
     known: dict[Surrogate, frozenset[float]] = {}
     for index, node in enumerate(network):
-        if not isinstance(node.op, Neuron) or node.op.surrogate in said:
+        if not isinstance(node.op, Spiking) or node.op.surrogate in said:
             continue
         surrogate = node.op.surrogate
         if surrogate not in known:

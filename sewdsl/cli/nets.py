@@ -20,6 +20,8 @@ _SENTENCE = re.compile(r"(?:\([^)]*\)|.)*?(?=: |[.;] [A-Z]|\.$|$)")
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
 
+NEURON_FAMILIES = {"LinearNeuron": "neuron", "ParallelNeuron": "neuron"}
+"""Families that are one to a user."""
 RESERVED_NAMES = {
     "SN": "The neuron of the file, or the one nearest before.",
     "g": "The join of the file, as in g[ branch | shortcut ].",
@@ -65,7 +67,7 @@ def _print_kinds() -> None:
     for name, kind in catalogue().items():
         if name != "input":  # the family is the nearest base that the intermediate representation defines
             base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
-            kinds.append(({"LinearNeuron": "neuron"}.get(base, base.lower()), name, kind))
+            kinds.append((NEURON_FAMILIES.get(base, base.lower()), name, kind))
     for family, name, kind in sorted(kinds, key=lambda item: item[:2]):
         table.add_row(name, family, (kind.__doc__ or "").strip().partition("\n")[0])
     for name, meaning in RESERVED_NAMES.items():

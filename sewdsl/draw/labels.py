@@ -13,7 +13,7 @@ from sewdsl.draw.style import INK, MUTED, STROKES, Stroke
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Downstream, Op
+from sewdsl.ir.op import Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.signal import ValueRange
 from sewdsl.ops.input import Input
@@ -82,7 +82,7 @@ class Labels:
 
     def __init__(self, network: Network) -> None:
         self._ops = [node.op for node in network]
-        self._followers = FollowerIndex(self._ops, network.graph.consumers)
+        self._followers = FollowerIndex(self._ops, network.graph.consumers, network.settings.steps)
 
     def of(self, index: int) -> Label:
         """The label of a node.
@@ -92,12 +92,12 @@ class Labels:
         return _label(self._ops[index], Followers(self._followers, index))
 
 
-def _label(op: Op, downstream: Downstream) -> Label:
+def _label(op: Op, followers: Followers) -> Label:
     if isinstance(op, Input):
         return Label("input")
     letters = {name: letter for letter, name in op.letters().items()}
     title, details = [op.kind], []
-    unsaid = redundant_arguments(op, lambda left: left.settle(downstream))
+    unsaid = redundant_arguments(op, followers.settled)
     for name, value in op:
         letter = letters.get(name)
         if value is None and letter is not None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.input import Input
-from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norm import Norm
 from sewdsl.ops.layers.pool import Pool
 
 FONT = "Helvetica"
@@ -38,7 +38,7 @@ OTHER = FamilyStyle("other", "#F2F4F7", "#98A2B3")
 FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Input,), TERMINAL),
     ((Conv,), FamilyStyle("convolution", "#D6E6F8", "#3F77B5")),
-    ((BatchNorm,), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
+    ((Norm,), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
     ((Activation,), FamilyStyle("neuron", "#FDE3C4", "#D47F1E")),
     ((Pool, GlobalAvgPool), FamilyStyle("pooling", "#DBEFDD", "#549A5C")),
     ((Linear,), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),

@@ -97,7 +97,9 @@ class _Elaborator:
 
     def __init__(self, assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> None:
         self.assembly, self.document, self.context, self.reporter = assembly, document, context, reporter
-        self.header, self.builder = HeaderReader(assembly, reporter), NodeBuilder()
+        self.header = HeaderReader(assembly, reporter)
+        self.settings = self.header.settings()
+        self.builder = NodeBuilder(self.settings.steps if self.settings else 1)
         self.vocabulary = Vocabulary(
             assembly.blocks, context.library, assembly.unread, context.siblings, assembly.whole
         )
@@ -105,8 +107,7 @@ class _Elaborator:
 
     def elaborate(self) -> Elaboration:
         """The network, what became of each item, and whether it is whole."""
-        assembly, builder = self.assembly, self.builder
-        settings = self.header.settings()
+        assembly, builder, settings = self.assembly, self.builder, self.settings
         self.reporter.extend(check_shadowed_blocks(assembly.blocks, self.context.library))
         self._check_names()
         train = assembly.sections.get("train")

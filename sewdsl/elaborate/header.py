@@ -11,7 +11,7 @@ from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.op import Activation, Join, ShapeMismatch
 from sewdsl.ir.settings import Settings
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reporter
@@ -56,11 +56,12 @@ class HeaderReader:
         """All of the header, defaults resolved; None where the input is missing or wrong."""
         shape = self._input()
         init = self._choices("init")
+        steps = self._steps()
         rest: dict[str, Any] = {
-            "steps": self._steps(),
+            "steps": steps,
             "encode": (self._choices("encode") or ["none"])[0],
             "readout": (self._choices("readout") or ["mean"])[0],
-            "neuron": self.neuron(),
+            "neuron": self._over_steps(self.neuron(), steps),
             "join": self.join(),
             "init": "kaiming" if "kaiming" in init else "default",
             "zero_init": "zero" in init,
@@ -73,6 +74,15 @@ class HeaderReader:
         if neuron is None and "neuron" in self._settings:
             neuron = self._default("IF", Activation)
         return neuron
+
+    def _over_steps(self, neuron: Activation | None, steps: int) -> Activation | None:
+        """The neuron in a network of so many time-steps; one that is for another number, which is said, as it is."""
+        try:
+            return neuron and neuron.over_steps(steps)
+        except ShapeMismatch as misfit:
+            span = self._settings["neuron"].span
+            self._reporter.report(misfit.code, str(misfit), span, help=misfit.help)
+            return neuron
 
     def join(self) -> Join:
         """What ``g`` means; ADD unless stated."""

@@ -45,6 +45,9 @@ class BuilderMark(NamedTuple):
 class NodeBuilder:
     """Nodes in order of computation.
 
+    Args:
+        steps: Time-steps of the network.
+
     Attributes:
         nodes: The nodes so far.
         visits: What became of each item of the user's own texts, in the order in which they end.
@@ -53,29 +56,33 @@ class NodeBuilder:
         understood: Whether any call named a layer or a block.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = 1) -> None:
+        self._steps = steps
         self.nodes: list[Node] = []
         self.visits: list[Expansion] = []
         self.called: set[str] = set()
         self.named: list[int] = []
         self.understood = False
-        self._outputs: dict[tuple[int, tuple[Signal, ...]], tuple[Signal, Op]] = {}
+        self._known: dict[tuple[int, tuple[Signal, ...]], tuple[Op, Signal, Op]] = {}
 
     def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[PathStep, ...], span: Span) -> int:
-        """Appends a node; its index.
+        """Appends a node; its index. Its op is that for the network's time-steps.
 
         Raises:
-            ShapeMismatch: the op does not fit its inputs, or gives more than a tensor can hold.
+            ShapeMismatch: the op does not fit its inputs, gives more than a tensor can hold, or is for another number of
+                time-steps.
         """
         signals = tuple([self.nodes[i].output for i in inputs])
         key = id(op), signals
-        if key not in self._outputs:
-            given = op.infer(*signals)
+        if key not in self._known:
+            timed = op.over_steps(self._steps)
+            given = timed.infer(*signals)
             if inputs and given.elements > MAX_ELEMENTS:
                 message = f"{op.kind} would give more than 2^63 numbers for each time-step and sample"
                 raise ShapeMismatch("network-too-large", message, "no tensor has as many: repeat it less often")
-            self._outputs[key] = given, op  # kept, so that its id is not given to another
-        self.nodes.append(Node(name, op, inputs, self._outputs[key][0], path, span))
+            self._known[key] = timed, given, op  # kept, so that its id is not given to another
+        timed, output, _ = self._known[key]
+        self.nodes.append(Node(name, timed, inputs, output, path, span))
         return len(self.nodes) - 1
 
     def signal(self, index: int) -> Signal:
@@ -96,20 +103,20 @@ class NodeBuilder:
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""
         graph = Graph([node.inputs for node in self.nodes])
-        followers = FollowerIndex([node.op for node in self.nodes], graph.consumers)
+        followers = FollowerIndex([node.op for node in self.nodes], graph.consumers, self._steps)
         return tuple(
             node
-            if (op := node.op.settle(Followers(followers, i))) is node.op
+            if (op := Followers(followers, i).settled(node.op)) is node.op
             else Node(node.name, op, node.inputs, node.output, node.path, node.span)
             for i, node in enumerate(self.nodes)
         )
 
 
 class FollowerIndex:
-    """The ops that follow each node of a graph."""
+    """The ops that follow each node of a graph, and the number of time-steps."""
 
-    def __init__(self, ops: Sequence[Op], consumers: Sequence[Sequence[int]]) -> None:
-        self.ops, self.consumers = ops, consumers
+    def __init__(self, ops: Sequence[Op], consumers: Sequence[Sequence[int]], steps: int = 1) -> None:
+        self.ops, self.consumers, self.steps = ops, consumers, steps
         self._nearest: dict[type[Op], list[tuple[int, Op] | None]] = {}
 
     def nearest(self, family: type[Op], index: int) -> Op | None:
@@ -146,3 +153,11 @@ class Followers:
     def nearest(self, family: type[Op]) -> Op | None:
         """The nearest op of a family, breadth first."""
         return self._followers.nearest(family, self._index)
+
+    def settled(self, op: Op) -> Op:
+        """An op at the node's place, with all filled in that depends on its surroundings: time-steps, what follows.
+
+        Raises:
+            ShapeMismatch: it is for another number of time-steps.
+        """
+        return op.over_steps(self._followers.steps).settle(self)

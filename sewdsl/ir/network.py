@@ -66,6 +66,11 @@ class Network:
         return sum(node.output.elements for node in self.nodes)
 
     @cached_property
+    def first_fixed(self) -> Node | None:
+        """The first node with weights of one number of time-steps; None: it takes any number."""
+        return next((node for node in self.nodes if node.op.fixed_steps), None)
+
+    @cached_property
     def graph(self) -> Graph:
         """The edges: who reads what, and what every path leads through."""
         return Graph([node.inputs for node in self.nodes])
@@ -100,7 +105,7 @@ class Network:
 
         Raises:
             ValueError: an input that is not before its reader, a name that occurs twice, a type that does not
-                follow from those before it, or no node at all.
+                follow from those before it, an op for another number of time-steps, or no node at all.
         """
         names = {node.name for node in self.nodes}
         if len(names) != len(self.nodes) or not 0 <= self.output < len(self.nodes):
@@ -113,6 +118,9 @@ class Network:
             inferred = node.op.infer(*self.inputs(node))
             if inferred != node.output:
                 message = f"{node.name}: says {node.output}, but {node.op} gives {inferred}"
+                raise ValueError(message)
+            if node.op.over_steps(self.settings.steps) != node.op:
+                message = f"{node.name}: {node.op} is not for the network's {self.settings.steps} time-steps"
                 raise ValueError(message)
         return self
 

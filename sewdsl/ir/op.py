@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from functools import reduce
 from math import exp
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, final
 
 from pydantic import Field, SerializeAsAny
 
@@ -89,10 +89,15 @@ class Op(Kind):
     Attributes:
         repeatable: Whether its module gives the same again for the same input, in training too.
         view: Whether what it gives is its input's memory under another shape.
+        reads: What of a sequence its module needs to give one time-step, in evaluation: that ``step`` alone, also the
+            ``past``, be it only how many time-steps have gone by, or the whole ``sequence``, which nothing can stream.
+        fixed_steps: Whether its weights are those of one number of time-steps, so that another number is another model.
     """
 
     repeatable: ClassVar[bool] = True
     view: ClassVar[bool] = False
+    reads: ClassVar[Literal["step", "past", "sequence"]] = "step"
+    fixed_steps: ClassVar[bool] = False
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -131,6 +136,14 @@ class Op(Kind):
         """The op that does in every mode what this one does in evaluation; most ops know no modes."""
         return self
 
+    def over_steps(self, steps: int) -> Self:  # noqa: ARG002
+        """The op in a network of so many time-steps; most ops do the same whatever their number.
+
+        Raises:
+            ShapeMismatch: it is stated to be for another number.
+        """
+        return self
+
     def settle(self, downstream: Downstream) -> Self:  # noqa: ARG002
         """The op with the arguments filled in that depend on what follows."""
         return self
@@ -140,12 +153,62 @@ class Op(Kind):
         """The torch module that computes it."""
 
 
+class KnowsSteps(Op):
+    """An op that depends on the network's number of time-steps; a kind states ``steps`` as its last argument.
+
+    Attributes:
+        steps: That number, at least 1; None: not known yet. The network fills it in.
+    """
+
+    if TYPE_CHECKING:
+        steps: int | None
+
+    @final
+    def over_steps(self, steps: int) -> Self:
+        """States the number of time-steps.
+
+        Raises:
+            ShapeMismatch: another one is stated.
+        """
+        if self.steps not in {None, steps}:
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"this {self.kind} is for {self.steps} time-steps, but the network has {steps}",
+                f"leave its 'steps' out, or write 'steps {self.steps}' in the header",
+            )
+        return self if self.steps == steps else self.replace(steps=steps)
+
+    @property
+    @final
+    def T(self) -> int:  # noqa: N802 -- as everywhere
+        """The number of time-steps; 1 where it is not known yet."""
+        return self.steps or 1
+
+
 class Layer(Op):
-    """Works on one time-step at a time and has one input."""
+    """Has one input, and works on one time-step at a time unless it says what else it ``reads``."""
 
 
 class Activation(Op):
     """What ``SN`` can be: a nonlinearity that keeps the shape."""
+
+
+class Spiking(Activation):
+    """An activation that gives spikes: a neuron that charges, fires and resets, or a parallel one.
+
+    Attributes:
+        v_threshold: What the potential must reach for a spike, > 0; of one that learns it, at the start.
+        surrogate: Derivative of the step function in the backward pass.
+    """
+
+    if TYPE_CHECKING:
+        v_threshold: float
+        surrogate: Surrogate
+
+    @final
+    def infer(self, *inputs: Signal) -> Signal:
+        """Spikes in the shape of the current; they vary over time, whether or not the current does."""
+        return Signal(inputs[0].shape, BINARY, varies=True)
 
 
 class Surrogate(Kind):
@@ -172,14 +235,14 @@ class LinearDynamics(NamedTuple):
     drift: Any
 
 
-def _default_surrogate() -> Any:
+def default_surrogate() -> Any:
     """ATan with alpha 2 (appendix A.1), found by name since kinds lie above this module."""
     from sewdsl.ir.kind import CATALOGUE  # noqa: PLC0415 -- the catalogue is complete only at call time
 
     return CATALOGUE["ATan"]()
 
 
-class Neuron(Activation):
+class Neuron(Spiking):
     """A spiking neuron: charge (Eq. 1), fire (Eq. 2), reset (Eq. 3).
 
     Attributes:
@@ -191,10 +254,11 @@ class Neuron(Activation):
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
+    reads = "past"
     v_threshold: float = Field(default=1.0, gt=0)
     v_reset: float | None = 0.0
     detach_reset: bool = True
-    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=_default_surrogate)
+    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
 
     @property
     def rest(self) -> float:
@@ -208,11 +272,6 @@ class Neuron(Activation):
     @abstractmethod
     def charge(self, v: Any, x: Any, *args: Any, **learned: Any) -> Any:
         """H[t] from V[t-1], X[t] and the learnable scalars (Eq. 1)."""
-
-    @final
-    def infer(self, *inputs: Signal) -> Signal:
-        """Spikes in the shape of the current; they vary since the membrane does."""
-        return Signal(inputs[0].shape, BINARY, varies=True)
 
     @final
     def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
@@ -247,6 +306,29 @@ class LinearNeuron(Neuron):
         """H = decay · V + gain · X + drift."""
         decay, gain, drift = self.dynamics(*args, **learned)
         return decay * v + gain * x + drift
+
+
+class ParallelNeuron(Spiking):
+    """A spiking neuron without reset, whose potentials are a linear map of its currents over time.
+
+    H = A X, S = Θ(H + b): the charged potential of a time-step is a weighted sum over time-steps of the input current,
+    and there is no membrane potential that one time-step leaves to the next (Fang et al., NeurIPS 2023, Eq. 9).
+    Its multiplications are not counted, as those of other neurons are not.
+
+    Attributes:
+        v_threshold: Potential at which it fires at the start, > 0; it is learned, as the bias b = -v_threshold.
+        surrogate: Derivative of the step function in the backward pass.
+
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
+    """
+
+    v_threshold: float = Field(default=1.0, gt=0)
+    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+
+    @final
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """The current, and the slope of each spike by its potential."""
+        return SavedForBackward((0,), aside=4 * inputs[0].elements)
 
 
 class Merge(Op):

@@ -18,7 +18,7 @@ from sewdsl.notation.item_text import (
     item_text,
     split_lets,
 )
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.norm import Norm
 
 SHORTEST, WORK = 256, 4_000_000
 """Periods up to so many items are looked for in any sequence; longer ones as far as so many comparisons go."""
@@ -151,7 +151,7 @@ def _begins(item: TextItem) -> int:
     """How well a sequence begins with an item: best with weights, worst with what belongs to the layer before."""
     if not isinstance(item, LayerText):
         return 2
-    if isinstance(item.op, Activation | BatchNorm):
+    if isinstance(item.op, Activation | Norm):
         return 0
     width = item.op.letters().get("")
     return 2 if width is not None and type(item.op).model_fields[width].is_required() else 1

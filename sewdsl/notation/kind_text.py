@@ -137,7 +137,7 @@ class NodeTexts:
         self._network, self._header = network, network.settings
         rank = {index: place for place, index in enumerate(order)}
         in_order = [sorted(group, key=rank.__getitem__) for group in network.graph.consumers]
-        self._followers = FollowerIndex([node.op for node in network], in_order)
+        self._followers = FollowerIndex([node.op for node in network], in_order, network.settings.steps)
         self._known: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
@@ -153,7 +153,7 @@ class NodeTexts:
             if type(op).settle is Op.settle:
                 return self.alone(op)
             followers = Followers(self._followers, index)
-            return kind_text(op, lambda left: left.settle(followers), self._header.neuron)
+            return kind_text(op, followers.settled, self._header.neuron)
         except ValueError as error:
             raise UnwritableNetwork(self._network.nodes[index], str(error)) from error
 
@@ -164,7 +164,9 @@ class NodeTexts:
             ValueError: there is none.
         """
         if op not in self._known:
-            self._known[op] = self.merge(op) if isinstance(op, Merge) else kind_text(op, default=self._header.neuron)
+            steps, default = self._header.steps, self._header.neuron
+            text = self.merge(op) if isinstance(op, Merge) else kind_text(op, lambda o: o.over_steps(steps), default)
+            self._known[op] = text
         return self._known[op]
 
     def merge(self, op: Merge) -> str:

@@ -299,8 +299,8 @@ class Blocks:
             yield f"{OWN_NEURON}={self._wording.alone(activation)}"
 
     def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
-        reporter, builder = Reporter(), NodeBuilder()
         settings = self._network.settings
+        reporter, builder = Reporter(), NodeBuilder(settings.steps)
         builder.add("input", Input(shape=shape), (), (), BUILTIN)
         calls = CallResolver(self._vocabulary, settings.neuron, reporter)
         walker = Walker(builder, calls)

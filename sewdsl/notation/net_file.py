@@ -27,7 +27,7 @@ from sewdsl.notation.item_text import (
     split_lets,
     walk_items,
 )
-from sewdsl.notation.kind_text import quote_text, value_text
+from sewdsl.notation.kind_text import kind_text, quote_text, value_text
 from sewdsl.ops.input import Input
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
@@ -133,7 +133,7 @@ def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     if settings.encode != "none":
         yield f"encode {settings.encode}"
     if settings.neuron is not None:
-        yield f"neuron {value_text(settings.neuron)}"
+        yield f"neuron {kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))}"
     join = value_text(settings.join)
     if join != "ADD" or any(isinstance(item, MergeText) and isinstance(item.op, Join) for item in walk_items(items)):
         yield f"join {join}"

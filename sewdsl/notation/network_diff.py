@@ -246,6 +246,8 @@ def _settings(network: Network) -> dict[str, str]:
     said = {"kaiming": settings.init == "kaiming", "zero": settings.zero_init}
     init = " ".join(word for word, is_so in said.items() if is_so) or "default"
     rest = {name: _said(value) for name, value in settings if name != "zero_init"}
+    if settings.neuron is not None:
+        rest["neuron"] = kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))
     return {**rest, "init": init}
 
 

@@ -188,3 +188,9 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) ->
     if recipe.T_train is not None and recipe.T_train > settings.steps:
         message = f"T_train {recipe.T_train} is more than the network's {settings.steps} time-steps"
         yield Diagnostic("invalid-argument", error, message, place.recipe("T_train"), help=f"at most {settings.steps}")
+    elif recipe.T_train not in {None, settings.steps} and (fixed := network.first_fixed) is not None:
+        message = (
+            f"T_train {recipe.T_train} keeps fewer than {settings.steps} time-steps of a sample, but {fixed.name} "
+            f"({fixed.op.kind}) has weights for {settings.steps}"
+        )
+        yield Diagnostic("invalid-argument", error, message, place.recipe("T_train"), help="leave out T_train")

@@ -43,7 +43,7 @@ class BoxTexts:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._followers = FollowerIndex([node.op for node in network], network.graph.consumers)
+        self._followers = FollowerIndex([node.op for node in network], network.graph.consumers, network.settings.steps)
 
     def box(self, box: LayerText | BlockText, width: str | None = None) -> BoxText:
         """The words in a box; what goes without saying is left out.
@@ -61,7 +61,7 @@ class BoxTexts:
         op, letters = layer.op, layer.op.letters()
         followers = Followers(self._followers, layer.node)
         unsaid = {
-            *redundant_arguments(op, lambda left: left.settle(followers)),
+            *redundant_arguments(op, followers.settled),
             *(n for n, value in op if value is None),
         }
         head, arguments = NAMES.get(op.kind, op.kind), []

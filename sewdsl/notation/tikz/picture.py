@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sewdsl.draw.geometry import text_width
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join, Neuron
+from sewdsl.ir.op import Join, Spiking
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
@@ -296,4 +296,4 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _spikes(item: TextItem) -> bool:
-    return isinstance(item, LayerText) and isinstance(item.op, Neuron)
+    return isinstance(item, LayerText) and isinstance(item.op, Spiking)

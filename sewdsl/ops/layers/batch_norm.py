@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.layers.norm import Norm
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class BatchNorm(Layer, kind="BN"):
+class BatchNorm(Norm, kind="BN"):
     """Normalises each channel over time, batch, height and width jointly, then scales and shifts it.
 
     In a network: ``BN`` or ``BN(eps=1e-5, momentum=0.1)``.
@@ -26,9 +24,6 @@ class BatchNorm(Layer, kind="BN"):
 
     Shape: ``[C, H, W]`` or ``[F]``, unchanged.
     """
-
-    eps: float = Field(default=1e-5, gt=0)
-    momentum: float = Field(default=0.1, ge=0, le=1)
 
     @property
     def scale(self) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.norm import Norm
 from sewdsl.ops.windows import map_shape, output_size, window_counts
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Conv(Layer, kind="c", key="conv"):
         """States padding and bias."""
         bias = self.bias
         if bias is None:
-            bias = not (downstream.next and all(isinstance(op, BatchNorm) for op in downstream.next))
+            bias = not (downstream.next and all(isinstance(op, Norm) for op in downstream.next))
         return _stated(self, bias=bias)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

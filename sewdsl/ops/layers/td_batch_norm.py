@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
-from sewdsl.ir.op import Downstream, Neuron
+from sewdsl.ir.op import Downstream, Spiking
 from sewdsl.ops.layers.batch_norm import BatchNorm
 
 
@@ -36,5 +36,5 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
         """Takes the threshold of the neuron it feeds."""
         if self.v_threshold is not None:
             return self
-        neuron = downstream.nearest(Neuron)
-        return self.replace(v_threshold=neuron.v_threshold if isinstance(neuron, Neuron) else 1.0)
+        neuron = downstream.nearest(Spiking)
+        return self.replace(v_threshold=neuron.v_threshold if isinstance(neuron, Spiking) else 1.0)

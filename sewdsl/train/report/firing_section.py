@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.norm import Norm
 from sewdsl.train.store.neuron_populations import DEAD, EDGES, SATURATED, Population
 from sewdsl.train.store.run_record import RunRecord
 
@@ -207,7 +207,7 @@ def _current(names: Mapping[str, str], network: Network | None) -> str:
     if network is None:
         return "What comes before them"
     sources = [network.nodes[node.inputs[0]].op for node in network if node.name in names and node.inputs]
-    normed = [isinstance(source, BatchNorm) for source in sources]
+    normed = [isinstance(source, Norm) for source in sources]
     if all(normed):
         return "The bias of the batch norm before them"
     return "The bias of a batch norm, or the weights," if any(normed) else "The weights, with no batch norm to help,"

@@ -28,9 +28,9 @@ from sewdsl.exchange.write.source.python_text import class_name
 from sewdsl.exchange.write.source.value_flow import Leaf, PassThrough, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join
-from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norm import Norm
 
 Neutral = Callable[[Activation | None, int], float]
 """The constant current that makes an activation give a number at every time-step."""
@@ -243,7 +243,7 @@ def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[So
     group: list[SourceItem] = []
     for item in items:
         op = network.nodes[item.index].op if isinstance(item, Leaf) else None
-        if group and not (isinstance(op, BatchNorm | Activation) and _open(group, network)):
+        if group and not (isinstance(op, Norm | Activation) and _open(group, network)):
             yield group
             group = []
         group.append(item)
@@ -254,7 +254,7 @@ def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[So
 def _open(group: Sequence[SourceItem], network: Network) -> bool:
     """Whether a norm or a neuron may join a group."""
     ops = [network.nodes[item.index].op for item in group if isinstance(item, Leaf)]
-    return bool(ops) and isinstance(ops[0], Conv | Linear | BatchNorm) and not isinstance(ops[-1], Activation)
+    return bool(ops) and isinstance(ops[0], Conv | Linear | Norm) and not isinstance(ops[-1], Activation)
 
 
 def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
