@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Neuron as NeuronOp
 from sewdsl.lower.saved_tensors import SavedTensors
 from sewdsl.passes.plan import ExecutionPlan, PlannedStep
 from sewdsl.snn.batch_norm import BatchNorm
@@ -18,7 +17,7 @@ from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.time_steps import expand_steps
 
 Integrate = Callable[[str, nn.Module, Tensor], Tensor]
-"""How the module of a neuron of some name turns its input current ``[T, N, *]`` into spikes."""
+"""How the module of some name that reads the past, such as a neuron, turns its input ``[T, N, *]`` into its output."""
 
 
 class ForwardPass:
@@ -29,7 +28,7 @@ class ForwardPass:
         plan: How.
         modules: By node; None for the input.
         T: Time-steps of the input.
-        integrate: What replaces a neuron's forward.
+        integrate: What replaces the forward of neurons, and of all else that reads the past.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class ForwardPass:
         elif step.kernel == "folded":
             layer, norm = modules
             y_TN = layer.normalised(operands[0], norm, **options)
-        elif self._integrate is not None and isinstance(self._network.nodes[step.gives].op, NeuronOp):
+        elif self._integrate is not None and self._network.nodes[step.gives].op.reads == "past":
             y_TN = self._integrate(self._network.nodes[step.gives].name, modules[0], *operands)
         elif step.once and isinstance(modules[0], BatchNorm):
             y_TN = modules[0](*operands, repeats=self._T)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Neuron as NeuronOp
 from sewdsl.lower import inputs
 from sewdsl.lower.forward_pass import ForwardPass, Integrate
 from sewdsl.lower.stream import Stream
@@ -130,16 +129,17 @@ class SpikingNetwork(Group):
         """The output over all time-steps, read out as the network says.
 
         Args:
-            x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, or a static input
-                ``[N, C, H, W]`` (or ``[N, F]``), which is shown at each of the network's T steps. Integers and
-                booleans are converted to the parameters' dtype, as they are: 255 becomes 255.0.
+            x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, but for networks with weights
+                of one number of time-steps, or a static input ``[N, C, H, W]`` (or ``[N, F]``), which is shown at each
+                of the network's T steps. Integers and booleans are converted to the parameters' dtype, as they are:
+                255 becomes 255.0.
             return_sequence: Whether to return the output of every time-step instead of one readout.
 
         Returns:
             ``[N, classes]``, or ``[T, N, classes]``.
 
         Raises:
-            ValueError: the input's shape or dtype does not fit.
+            ValueError: the input's shape or dtype does not fit, or it has another number of time-steps than weights.
         """
         settings = self.network.settings
         y_TN = self.run(inputs.to_sequence(x, settings, self.example))
@@ -162,6 +162,8 @@ class SpikingNetwork(Group):
             integrate: What replaces a neuron's forward.
         """
         T = len(x_TN)
+        if integrate is None or T > 1:
+            self._check_steps(T)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}
         modules = [self.get_submodule(name) for name, _ in self._built]
@@ -170,12 +172,22 @@ class SpikingNetwork(Group):
         ForwardPass(self.network, plan, [None, *modules], T, integrate).run(values)
         return expand_steps(values[self.network.output], T)
 
+    def _check_steps(self, T: int) -> None:
+        """Refuses another number of time-steps than that of weights."""
+        fixed, steps = self._fixed, self.network.settings.steps
+        if fixed is not None and steps != T:
+            message = (
+                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, but the input has {T}: another "
+                f"number of time-steps is another network, which steps={T} compiles"
+            )
+            raise ValueError(message)
+
     def _plan(self, x_TN: Tensor, modules: Sequence[nn.Module], *, static: bool, streaming: bool) -> ExecutionPlan:
         """How to compute it for an input, with the modules as they are now."""
         states = [AS_BUILT, *(_state(module, kind) for module, (_, kind) in zip(modules, self._built, strict=True))]
-        if streaming:  # every neuron's potential is asked for
+        if streaming:  # every neuron's potential is asked for, and what else is known of the past
             for i, node in enumerate(self.network.nodes):
-                if isinstance(node.op, NeuronOp):
+                if node.op.reads == "past":
                     states[i] = states[i]._replace(alone=True)
         context = ExecutionContext(
             len(x_TN),
@@ -203,6 +215,7 @@ class SpikingNetwork(Group):
     @program.setter
     def program(self, program: Program) -> None:
         self._program, self._outline, self._plans = program, PlanOutline(program), {}
+        self._fixed = program.network.first_fixed
 
     @property
     def network(self) -> Network:

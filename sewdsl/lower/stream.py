@@ -11,6 +11,7 @@ from sewdsl.lower import inputs
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron, Potential
+from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 if TYPE_CHECKING:
     from sewdsl.lower.spiking_network import SpikingNetwork
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
 
 @final
 class State(Mapping[str, Tensor]):
-    """The membrane potentials between two time-steps: ``[N, *]`` by the name of the neuron's node. Never changes."""
+    """What is kept between two time-steps, by the name of the node. Never changes.
 
-    def __init__(self, potentials: Mapping[str, Tensor]) -> None:
-        self._potentials = dict(potentials)
+    Of neurons it is the membrane potential, ``[N, *]``; of parallel neurons the input currents that a window still
+    reaches, ``[k, N, *]``, the newest last.
+
+    Attributes:
+        t: How many time-steps it comes after.
+    """
+
+    def __init__(self, potentials: Mapping[str, Tensor], t: int = 1) -> None:
+        self._potentials, self.t = dict(potentials), t
 
     def __getitem__(self, name: str) -> Tensor:
         return self._potentials[name]
@@ -36,8 +44,8 @@ class State(Mapping[str, Tensor]):
         return f"State({', '.join(f'{name}: {list(v.shape)}' for name, v in self.items())})"
 
     def detach(self) -> State:
-        """The same potentials, cut off from the steps that led to them (truncated backpropagation through time)."""
-        return State({name: v.detach() for name, v in self.items()})
+        """The same state, cut off from the steps that led to it (truncated backpropagation through time)."""
+        return State({name: v.detach() for name, v in self.items()}, self.t)
 
 
 @final
@@ -51,10 +59,20 @@ class Stream:
             y_N, state = stream(x_N, state)
 
     It holds no state of its own: calls may interleave several sequences.
+
+    Raises:
+        ValueError: a layer reads whole sequences, so that nothing can be given before all time-steps are there.
     """
 
     def __init__(self, model: SpikingNetwork) -> None:
         self._model = model
+        whole = next((node for node in model.network if node.op.reads == "sequence"), None)
+        if whole is not None:
+            message = (
+                f"{whole.name} ({whole.op.kind}) reads all time-steps of a sequence to give any of them, so that the "
+                "network cannot be streamed; call it on whole sequences"
+            )
+            raise ValueError(message)
 
     def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One time-step.
@@ -67,19 +85,35 @@ class Stream:
             The output of this step ``[N, classes]``, and the state after it.
 
         Raises:
-            ValueError: the input does not fit, or the state belongs to another network or batch.
+            ValueError: the input does not fit, the state belongs to another network or batch, or it comes after the
+                last time-step that there are weights for.
             RuntimeError: a layer in training mode needs all time-steps at once.
         """
         self._refuse_training()
         model = self._model
         x_N = inputs.to_time_step(x_N, model.network.settings, model.example)
         after: dict[str, Tensor] = {}
+        t = 0 if state is None else state.t
+        fixed, steps = model.network.first_fixed, model.network.settings.steps
+        if fixed is not None and t >= steps:
+            message = (
+                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, and the stream is after these"
+            )
+            raise ValueError(message)
 
         def integrate(name: str, neuron: nn.Module, x_TN: Tensor) -> Tensor:
+            if isinstance(neuron, ReadsPast):
+                past = StreamedPast(t)
+                if state is not None and neuron.keeps_inputs:
+                    past.before = _from_state(state, name, x_TN[0], 1)
+                y_TN: Tensor = neuron(x_TN, past=past)
+                if past.after is not None:
+                    after[name] = past.after
+                return y_TN
             if not isinstance(neuron, Neuron):
                 message = f"{name} is {type(neuron).__name__}, not one of our neurons: a stream cannot keep its state"
                 raise TypeError(message)
-            v_N = neuron.initial(x_TN[0]) if state is None else _potential(state, name, x_TN[0])
+            v_N = neuron.initial(x_TN[0]) if state is None else _from_state(state, name, x_TN[0])
             potential = Potential(v_N)
             spikes_TN: Tensor = neuron(x_TN, potential=potential)
             if potential.after is None:
@@ -89,7 +123,7 @@ class Stream:
             return spikes_TN
 
         y_TN = model.run(x_N[None], integrate)
-        return y_TN[0], State(after)
+        return y_TN[0], State(after, t + 1)
 
     def _refuse_training(self) -> None:
         for name, module in self._model.named_modules():
@@ -105,12 +139,13 @@ class Stream:
         return f"Stream({self._model.network.name!r})"
 
 
-def _potential(state: State, name: str, x_N: Tensor) -> Tensor:
+def _from_state(state: State, name: str, x_N: Tensor, more: int = 0) -> Tensor:
+    """What a state keeps of a node, shaped as a step of its input, with so many axes more in front."""
     if name not in state:
         message = f"the state has no potential for {name}: it belongs to another network"
         raise ValueError(message)
-    v_N = state[name]
-    if v_N.shape != x_N.shape:
-        message = f"the state of {name} is {list(v_N.shape)}, but this step needs {list(x_N.shape)}"
+    kept = state[name]
+    if kept.ndim != x_N.ndim + more or kept.shape[more:] != x_N.shape:
+        message = f"the state of {name} is {list(kept.shape)}, but this step needs {list(x_N.shape)}"
         raise ValueError(message)
-    return v_N
+    return kept

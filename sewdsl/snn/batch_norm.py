@@ -10,10 +10,13 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sewdsl.snn.kernels import ChannelAffine, torch_operators
+from sewdsl.snn.streamed_past import ReadsPast
 from sewdsl.snn.time_steps import over_steps
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from sewdsl.snn.streamed_past import StreamedPast
 
 
 class BatchNorm(_BatchNorm):
@@ -143,6 +146,31 @@ class BatchNorm(_BatchNorm):
     def extra_repr(self) -> str:  # noqa: D102
         scale = "" if self.scale == 1 else f", scale={self.scale}"
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{scale}"
+
+
+class StepScaledBatchNorm(BatchNorm, ReadsPast):
+    """A batch norm over all time-steps that multiplies what it gives at each by a learned number (TEBN).
+
+    Args:
+        channels: C.
+        steps: T.
+        **options: As of :class:`BatchNorm`.
+
+    Attributes:
+        step_weight: p, ``[T]``, which starts as 1.
+
+    Shape: ``[T, N, C, *]``, unchanged.
+    """
+
+    def __init__(self, channels: int, steps: int, **options: Any) -> None:
+        super().__init__(channels, **options)
+        self.step_weight = nn.Parameter(torch.ones(steps))
+
+    def forward(self, x_TN: Tensor, repeats: int = 1, past: StreamedPast | None = None) -> Tensor:
+        """The normalised input times p[t], of a whole sequence or of a step of a stream."""
+        y_TN = super().forward(x_TN, repeats)
+        p = self.step_weight if past is None else self.step_weight[past.t : past.t + 1]
+        return y_TN * p.to(y_TN.dtype).reshape(-1, *[1] * (y_TN.ndim - 1))
 
 
 class _Sum(torch.autograd.Function):

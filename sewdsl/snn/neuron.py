@@ -28,7 +28,11 @@ class Potential:
     after: Tensor | None = None
 
 
-class Neuron(nn.Module):
+class SpikingModule(nn.Module):
+    """Whatever gives spikes, each 0 or 1: what is counted where firing rates are."""
+
+
+class Neuron(SpikingModule):
     """Spiking neurons of one kind, one per element of their input.
 
     It holds learnable scalars, never a membrane potential: that lives inside one forward, or in the caller's hands.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sewdsl.snn import batch_norm, join, layers, merges, neuron, pooling
+from sewdsl.snn import batch_norm, join, layers, merges, neuron, parallel_neuron, pooling, sequence_attention
 
 
 class Runtime:
@@ -33,3 +33,11 @@ class Runtime:
     Attention = merges.Attention
     Sum = merges.Sum
     Mean = merges.Mean
+    StepScaledBatchNorm = batch_norm.StepScaledBatchNorm
+    TemporalAttention = sequence_attention.TemporalAttention
+    ChannelAttention = sequence_attention.ChannelAttention
+    SpatialAttention = sequence_attention.SpatialAttention
+    TemporalChannelAttention = sequence_attention.TemporalChannelAttention
+    ParallelNeuron = parallel_neuron.ParallelNeuron
+    MaskedNeuron = parallel_neuron.MaskedNeuron
+    SlidingNeuron = parallel_neuron.SlidingNeuron

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "sewdsl"
 PAIRS = {
     "Attention": {"ops.merges.attn", "snn.merges"},
     "BatchNorm": {"ops.layers.batch_norm", "snn.batch_norm"},
+    "ChannelAttention": {"ops.layers.channel_attention", "snn.sequence_attention"},
     "Concatenation": {"ops.merges.cat", "snn.merges"},
     "Dropout": {"ops.layers.dropout", "snn.layers"},
     "Flatten": {"ops.layers.flatten", "snn.layers"},
@@ -25,8 +26,12 @@ PAIRS = {
     "Maximum": {"ops.merges.max_", "snn.merges"},
     "Mean": {"ops.layers.mean", "snn.merges"},
     "Neuron": {"ir.op", "snn.neuron"},
+    "ParallelNeuron": {"ir.op", "snn.parallel_neuron"},
     "Product": {"ops.merges.mul", "snn.merges"},
+    "SpatialAttention": {"ops.layers.spatial_attention", "snn.sequence_attention"},
     "Sum": {"ops.layers.sum_", "snn.merges"},
+    "TemporalAttention": {"ops.layers.temporal_attention", "snn.sequence_attention"},
+    "TemporalChannelAttention": {"ops.layers.temporal_channel_attention", "snn.sequence_attention"},
 }
 """Public classes that share a name: a kind, or a family of kinds, and the torch module that computes it."""
 

@@ -11,7 +11,7 @@ import rich
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.neuron import SpikingModule
 from sewdsl.train.store.neuron_populations import DEAD, EDGES, FIRING_RATE, Population
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FiringRates:
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
         """Counts the spikes of each forward within."""
-        neurons = {name: module for name, module in model.named_modules() if isinstance(module, Neuron)}
+        neurons = {name: module for name, module in model.named_modules() if isinstance(module, SpikingModule)}
         hooks = [module.register_forward_hook(partial(self._count, name)) for name, module in neurons.items()]
         try:
             yield

@@ -1,0 +1,48 @@
+"""The masked parallel spiking neuron, ``MaskedPSN``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from sewdsl.ir.kind import Positive
+from sewdsl.ir.op import KnowsSteps, ParallelNeuron
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
+    """A parallel neuron that reads the last few time-steps alone (Fang et al., NeurIPS 2023).
+
+    In a network: ``MaskedPSN(order=4)``::
+
+        H = (M W) X,   S = Θ(H + b),   M[i, j] = 1 where i - order < j <= i, else 0;   W [T, T], b [T]
+
+    The mask is there from the start (lambda = 1), which is what makes it causal: it can be streamed for T time-steps.
+
+    Attributes:
+        v_threshold: Potential at which it fires at the start, > 0; b starts as -v_threshold.
+        surrogate: Derivative of the step function in the backward pass.
+        order: How many time-steps a potential is made of, this one among them, at least 1.
+        steps: T, which the network fills in.
+
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters a layer, of which the
+    mask leaves out those that are not within order diagonals.
+    """
+
+    reads: ClassVar[Literal["step", "past", "sequence"]] = "past"
+    fixed_steps = True
+
+    order: Positive = 2
+    steps: Positive | None = None
+
+    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+        """W, masked weights among them, and b."""
+        return self.T**2 + self.T
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """Masked parallel neurons for T time-steps."""
+        return runtime.MaskedNeuron(self, self.T, self.order)
