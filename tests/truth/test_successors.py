@@ -11,7 +11,14 @@ from typing import NamedTuple
 import pytest
 import torch
 from spikingjelly.activation_based import functional, neuron
-from spikingjelly.activation_based.model import maxformer, ms_resnet, qkformer, spike_driven_transformer, spikformer
+from spikingjelly.activation_based.model import (
+    masnn,
+    maxformer,
+    ms_resnet,
+    qkformer,
+    spike_driven_transformer,
+    spikformer,
+)
 from torch import Tensor, nn
 
 import sewdsl
@@ -28,9 +35,11 @@ CASES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "sdt-8-384": (spike_driven_transformer.sdt_8_384, 32, 2),
     "maxformer-10-384": (maxformer.maxformer_10_384, 32, 2),
     "maxformer-cifar": (maxformer.maxformer_cifar, 16, 2),
+    "masnn-dvs-gesture": (lambda: masnn.masnn_dvs128_gesture(T=10, input_size=(16, 16)), 16, 10),
+    "att-ms-resnet-18": (lambda: masnn.att_ms_resnet18(T=2), 32, 2),
 }
 """What builds the reference, pixels, time-steps."""
-FEW = ("ms-resnet-18", "spikformer-cifar10", "qkformer-10-384", "sdt-8-384")
+FEW = ("ms-resnet-18", "spikformer-cifar10", "qkformer-10-384", "sdt-8-384", "masnn-dvs-gesture", "att-ms-resnet-18")
 """Those with all that any of them has."""
 STAGES = ["patch_embed1", "stage1", "patch_embed2", "stage2", "patch_embed3", "stage3", "head_lif", "head"]
 """The order in which QKFormer and Max-Former run their parts; they register them in another."""
@@ -58,6 +67,8 @@ def pieces(module: nn.Module) -> Iterator[Piece]:
     children = dict(module.named_children())
     if type(module) in {qkformer.QKFormer, maxformer.MaxFormer}:
         children = {name: children[name] for name in STAGES if name in children}
+    if "attention" in children and "downsample" in children:  # the shortcut comes after the branch
+        children["downsample"] = children.pop("downsample")
     for name, child in children.items():
         inside = list(child.children())
         if name in FUSED:
@@ -100,10 +111,14 @@ def pair(request: pytest.FixtureRequest) -> tuple[SpikingNetwork, nn.Module, Ten
     """Ours, the reference with the same weights under which neurons fire, and an input."""
     make, pixels, T = CASES[request.param]
     torch.manual_seed(0)
-    ours = sewdsl.compile(request.param, input=(3, pixels, pixels), steps=T, set={"encode": "none"}).double()
+    channels = sewdsl.load(request.param).settings.input[0]
+    ours = sewdsl.compile(request.param, input=(channels, pixels, pixels), steps=T, set={"encode": "none"}).double()
     reference = make().double()
+    for module in (*ours.modules(), *reference.modules()):
+        if hasattr(module, "p"):  # dropout, whose masks would differ
+            setattr(module, "p", 0.0)  # noqa: B010 -- of several classes
     functional.set_step_mode(reference, "m")
-    x = torch.rand(T, 2, 3, pixels, pixels, dtype=torch.float64)
+    x = torch.rand(T, 2, channels, pixels, pixels, dtype=torch.float64)
     norms = [module for module in reference.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         nn.init.uniform_(norm.weight, 0.8, 1.6)
