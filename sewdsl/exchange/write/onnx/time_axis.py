@@ -77,7 +77,7 @@ class TimeAxis(ABC):
     Args:
         graph: The graph.
         T: Time-steps of the network.
-        static: Whether its input is the same at all of them, and has no time axis.
+        fixed: Whether there can be no other number of them: the input has no time axis, or weights are of one number.
 
     Attributes:
         any_length: Whether the graph can do with any number of time-steps.
@@ -87,8 +87,8 @@ class TimeAxis(ABC):
 
     any_length: ClassVar[bool]
 
-    def __init__(self, graph: OnnxGraph, T: int, *, static: bool) -> None:
-        self.T, self.free = T, self.any_length and not static
+    def __init__(self, graph: OnnxGraph, T: int, *, fixed: bool) -> None:
+        self.T, self.free = T, self.any_length and not fixed
         self._graph = graph
         self._known: dict[tuple[int, ...], str] = {}
 

@@ -85,11 +85,21 @@ def _weighted(place: NodeScope, layer: layers.Conv2d | layers.Linear, weight: Ar
 
 def _norm(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
     """One that is on its own, as a factor and an addend of each channel."""
+    return place.last("Add", *_factor_and_addend(place, layer, x))
+
+
+def normalise(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
+    """The same on the way to a node's value."""
+    return place.add("Add", *_factor_and_addend(place, layer, x))
+
+
+def _factor_and_addend(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> tuple[str, str]:
+    """What is scaled, and what is to be added to it."""
     scale, shift = (
         each.reshape(-1, *[1] * (len(place.shape) - 1)) for each in deepcopy(layer).double().scale_and_shift
     )
     scaled = place.add("Mul", x, place.numbers("scale", tensor_to_array(scale)))
-    return place.last("Add", scaled, place.numbers("shift", tensor_to_array(shift)))
+    return scaled, place.numbers("shift", tensor_to_array(shift))
 
 
 def _max_pool(place: NodeScope, layer: pooling.MaxPool2d, x: str) -> str:

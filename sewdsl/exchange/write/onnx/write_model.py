@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from sewdsl.exchange.write.onnx.translate_layers import (
     translate_merge,
     translate_with_norm,
 )
+from sewdsl.exchange.write.onnx.translate_sequences import translate_sequence
 from sewdsl.ir.network import Network
 from sewdsl.passes import ExecutionStep, Program
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
@@ -71,7 +73,8 @@ class OnnxModelWriter:
         settings = self._network.settings
         self._static = settings.encode == "direct"
         self._graph = OnnxGraph(_format(model))
-        self._axis = axis(self._graph, settings.steps, static=self._static)
+        fixed = self._static or self._network.first_fixed is not None
+        self._axis = axis(self._graph, settings.steps, fixed=fixed)
         self._once = {0} if self._static and settings.steps > 1 else set()
         self._values = {0: "input"}
         if not self._static:
@@ -100,7 +103,9 @@ class OnnxModelWriter:
             layer, norm = cast("Conv2d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
             self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])
         else:
-            self._values[step.gives] = translate_layer(place, module, operands[0])
+            sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
+            given = translate_sequence(place, module, operands[0], sizes)
+            self._values[step.gives] = given or translate_layer(place, module, operands[0])
 
     def model(self, inputs: str) -> ModelProto:
         """The model of what was written, read out as the network says, and how inputs are scaled."""
