@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.formats import ExportFormat
 from sewdsl.exchange.write.python.layers import LAYER_CALLS, REDUCTIONS
+from sewdsl.exchange.write.python.sequences import SEQUENCE_TEXTS, SHARED, SHARED_BY, step_scaled_norm
 from sewdsl.exchange.write.source import Dialect, write_document
 from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.masked_parallel import MaskedParallelSpikingNeuron
+from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron
 from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.neurons.sliding_parallel import SlidingParallelSpikingNeuron
 from sewdsl.ops.surrogates.atan import ATan
 from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.ops.surrogates.rectangular import Rectangular
@@ -43,13 +47,23 @@ SURROGATES: dict[type[Surrogate], Callable[..., str]] = {
 """Their surrogates with the same derivative."""
 
 
-def neuron(node: Node, op: Neuron) -> PyCall:
+PARALLEL: dict[type[ParallelNeuron], str] = {
+    ParallelSpikingNeuron: "neuron.PSN",
+    MaskedParallelSpikingNeuron: "MaskedPSN",
+    SlidingParallelSpikingNeuron: "neuron.SlidingPSN",
+}
+"""Their parallel neurons."""
+
+
+def neuron(node: Node, op: Spiking) -> PyCall:
     """The call that makes a neuron.
 
     Raises:
         UnsupportedLayer: SpikingJelly has none such, or no such surrogate.
     """
-    if type(op) not in NODES:
+    if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
+        return _parallel(node, op)
+    if not isinstance(op, Neuron) or type(op) not in NODES:
         raise UnsupportedLayer(node, "is a neuron that SpikingJelly does not have")
     tau: tuple[Arg, ...] = ()
     if isinstance(op, LIF | PLIF):
@@ -67,6 +81,24 @@ def neuron(node: Node, op: Neuron) -> PyCall:
             Arg("detach_reset", Literal(op.detach_reset), default=False),
         ),
     )
+
+
+def _parallel(node: Node, op: ParallelNeuron) -> PyCall:
+    """Theirs begin at a threshold of 1."""
+    if op.v_threshold != 1:
+        raise UnsupportedLayer(node, f"begins at v_threshold {op.v_threshold}, and SpikingJelly's {op.kind} at 1")
+    counts = {name: value for name, value in op if name in {"order", "steps"}}
+    return PyCall(
+        PARALLEL[type(op)],
+        (
+            *(Arg(name, Literal(counts[ours]), positional=True) for name, ours in THEIR_COUNTS if ours in counts),
+            Arg("surrogate_function", Literal(_surrogate(node, op.surrogate))),
+        ),
+    )
+
+
+THEIR_COUNTS = (("k", "order"), ("T", "steps"))
+"""What they call the counts of parallel neurons, in their order."""
 
 
 def _surrogate(node: Node, surrogate: Surrogate) -> Code:
@@ -87,6 +119,17 @@ TEXTS = {
         "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's own keeps\n"
         "    weight * scale as its weight, and so learns at another rate.",
     ),
+    "StepScaledBatchNorm": step_scaled_norm("layer.BatchNorm2d", "functional.seq_to_ann_forward(x, self._normalise)"),
+    **SEQUENCE_TEXTS,
+    "MaskedPSN": '''\
+class MaskedPSN(neuron.MaskedPSN):
+    """Masked parallel neurons whose mask is complete, and no part of their state."""
+
+    def __init__(self, k: int, T: int, **options: Any) -> None:
+        super().__init__(k, T, 1.0, **options)
+        for name, buffer in list(self.named_buffers()):
+            self.register_buffer(name, buffer, persistent=False)
+''',
     "GlobalAvgPool": '''\
 class GlobalAvgPool(layer.AdaptiveAvgPool2d):
     """The mean of each channel: [T, N, C, H, W] to [T, N, C]."""
@@ -130,8 +173,10 @@ class SpikingJellyLayers:
         Raises:
             UnsupportedLayer: SpikingJelly has no such layer.
         """
-        if isinstance(node.op, Neuron):
-            return neuron(node, node.op)
+        if isinstance(node.op, Spiking):
+            made = neuron(node, node.op)
+            self._used.add(made.callee)
+            return made
         if type(node.op) not in LAYER_CALLS:
             raise UnsupportedLayer(node, "is a layer that SpikingJelly does not have")
         torch = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
@@ -145,7 +190,8 @@ class SpikingJellyLayers:
 
     def definitions(self) -> Sequence[str]:
         """What the calls need that were asked for."""
-        return [text for name, text in TEXTS.items() if name in self._used]
+        shared = [SHARED] if self._used.intersection(SHARED_BY) else []
+        return [*shared, *(text for name, text in TEXTS.items() if name in self._used)]
 
 
 MODULES = ("functional", "layer", "neuron", "surrogate")

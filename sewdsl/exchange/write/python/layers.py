@@ -6,11 +6,18 @@ from collections.abc import Callable, Sequence
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.python.neurons import Neurons
+from sewdsl.exchange.write.python.sequences import (
+    SEQUENCE_CALLS,
+    SEQUENCE_TEXTS,
+    SHARED,
+    SHARED_BY,
+    step_scaled_norm,
+)
 from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Neuron, Op
+from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -64,6 +71,8 @@ TEXTS = {
         "each_step(self._normalise, x)",
         "weight * scale * (x - mean) / sqrt(var + eps) + bias, over all but the channels.",
     ),
+    "StepScaledBatchNorm": step_scaled_norm("nn.BatchNorm2d", "each_step(self._normalise, x)"),
+    **SEQUENCE_TEXTS,
     "MaxPool2d": WRAPPED.format(
         name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."
     ),
@@ -192,6 +201,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     ReLU: lambda *_: PyCall("nn.ReLU"),
     Sum: reduction,
     Mean: reduction,
+    **SEQUENCE_CALLS,
 }
 """The call that makes each layer."""
 
@@ -209,7 +219,7 @@ class TorchLayers:
         Raises:
             UnsupportedLayer: it is of a kind that is not sewdsl's own.
         """
-        if isinstance(node.op, Neuron):
+        if isinstance(node.op, Spiking):
             return self._neurons.made(node, node.op)
         if type(node.op) not in LAYER_CALLS:
             raise UnsupportedLayer(node, "is a layer whose formula no file can have")
@@ -220,5 +230,6 @@ class TorchLayers:
     def definitions(self) -> Sequence[str]:
         """What the calls need that were asked for."""
         helper = [EACH_STEP] if self._used & STEPPED else []
+        helper += [SHARED] if self._used.intersection(SHARED_BY) else []
         layers = [text for name, text in TEXTS.items() if name in self._used]
         return [*helper, *layers, *self._neurons.definitions()]

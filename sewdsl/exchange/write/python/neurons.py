@@ -10,11 +10,14 @@ from sewdsl.exchange.write.source.class_text import init_head
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.masked_parallel import MaskedParallelSpikingNeuron
+from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron
 from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.neurons.sliding_parallel import SlidingParallelSpikingNeuron
 from sewdsl.ops.surrogates.atan import ATan
 from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.ops.surrogates.rectangular import Rectangular
@@ -158,24 +161,88 @@ class PLIF(Neuron):
 ''',
 }
 """How each kind charges."""
-NAMES = frozenset({"Neuron", "fire", *(kind.kind for kind in KINDS)})
+PARALLEL: dict[type[ParallelNeuron], str] = {
+    ParallelSpikingNeuron: '''\
+class PSN(nn.Module):
+    """Parallel spiking neurons: H = W X, and a spike where H + b is not below 0."""
+
+    def __init__(self, steps: int, v_threshold: float = 1.0{more}) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(steps, steps))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        self.bias = nn.Parameter(torch.full((steps, 1), -v_threshold)){kept}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes of all time-steps."""
+        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
+        with torch.autocast(x.device.type, enabled=False):
+            u = torch.addmm(self.bias, self.weight, x.to(wide).flatten(1))
+        return fire(u.view(x.shape){surrogate}).to(x.dtype)
+''',
+    MaskedParallelSpikingNeuron: '''\
+class MaskedPSN(nn.Module):
+    """Parallel spiking neurons that read the last order time-steps alone."""
+
+    def __init__(self, steps: int, order: int, v_threshold: float = 1.0{more}) -> None:
+        super().__init__()
+        self.order = order
+        self.weight = nn.Parameter(torch.empty(steps, steps))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        self.bias = nn.Parameter(torch.full((steps, 1), -v_threshold)){kept}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes of all time-steps."""
+        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
+        with torch.autocast(x.device.type, enabled=False):
+            weight = self.weight.tril().triu(1 - self.order)
+            u = torch.addmm(self.bias, weight, x.to(wide).flatten(1))
+        return fire(u.view(x.shape){surrogate}).to(x.dtype)
+''',
+    SlidingParallelSpikingNeuron: '''\
+class SlidingPSN(nn.Module):
+    """Parallel spiking neurons with the same order weights at every time-step."""
+
+    def __init__(self, order: int, v_threshold: float = 1.0{more}) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.5 ** torch.arange(order - 1.0, -1.0, -1.0))
+        self.bias = nn.Parameter(torch.tensor(-v_threshold)){kept}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes of all time-steps."""
+        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
+        order, current = len(self.weight), x.to(wide)
+        h = current * self.weight[-1]
+        for lag in range(1, min(order, len(x))):
+            h[lag:] += current[:-lag] * self.weight[order - 1 - lag]
+        return fire(h + self.bias{surrogate}).to(x.dtype)
+''',
+}
+"""Those without reset, a class each."""
+NAMES = frozenset({"Neuron", "fire", *(kind.kind for kind in (*KINDS, *PARALLEL))})
 
 
 class Neurons:
     """The neurons of a network."""
 
     def __init__(self, network: Network) -> None:
-        ops = [node.op for node in network if isinstance(node.op, Neuron)]
-        self._surrogates = Surrogates(op.surrogate for op in ops)
+        spiking = [node.op for node in network if isinstance(node.op, Spiking)]
+        ops = [op for op in spiking if isinstance(op, Neuron)]
+        self._surrogates = Surrogates(op.surrogate for op in spiking)
         self._found = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
+        self._found["surrogate"] = Counter(op.surrogate for op in spiking)
+        self._parallel: dict[type[ParallelNeuron], None] = {}
         self._taus: dict[type[Neuron], float | None] = {}
 
-    def made(self, node: Node, op: Neuron) -> PyCall:
+    def made(self, node: Node, op: Spiking) -> PyCall:
         """The call that makes a neuron.
 
         Raises:
             UnsupportedLayer: it is of somebody else's kind.
         """
+        if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
+            return self._made_parallel(node, op)
+        if not isinstance(op, Neuron):
+            raise UnsupportedLayer(node, "is a neuron whose charging no file can have")
         if type(op) not in KINDS:
             raise UnsupportedLayer(node, "is a neuron whose charging no file can have")
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
@@ -187,14 +254,34 @@ class Neurons:
         own = () if key is None else (Arg(key, Literal(value), usual_value, positional=True),)
         return PyCall(op.kind, (*own, *shared))
 
+    def _made_parallel(self, node: Node, op: ParallelNeuron) -> PyCall:
+        self._parallel[type(op)] = None
+        counts = {name: value for name, value in op if name in {"order", "steps"}}
+        surrogate = Literal(self._surrogates.name(node, op.surrogate))
+        shared = (Arg("surrogate", surrogate, self._usual(node, "surrogate")),) if self._varies("surrogate") else ()
+        return PyCall(
+            op.kind,
+            (
+                *(Arg(name, Literal(counts[name]), positional=True) for name in ("steps", "order") if name in counts),
+                Arg("v_threshold", Literal(op.v_threshold), 1.0),
+                *shared,
+            ),
+        )
+
     def definitions(self) -> Iterator[str]:
         """Surrogates, what fires, and the kinds that were asked for."""
-        if not self._taus:
+        if not (self._taus or self._parallel):
             return
         yield from self._surrogates.definitions()
         several = self._varies("surrogate")
         name = "surrogate" if several else next(iter(self._found["surrogate"])).kind.lower()
         yield FIRE.format(slope=name, more=f", surrogate: {TYPES['surrogate']}" if several else "")
+        more = f", surrogate: {TYPES['surrogate']} = {self._default('surrogate')}" if several else ""
+        for parallel in self._parallel:
+            kept = "\n        self.surrogate = surrogate" if several else ""
+            yield PARALLEL[parallel].format(more=more, kept=kept, surrogate=", self.surrogate" if several else "")
+        if not self._taus:
+            return
         yield "\n".join([*self._head(), "", *self._forward(), ""])
         rest = "self.rest" if self._hard and self._soft else "self.v_reset"
         resting = any(self._found["v_reset"].keys() - {None, 0.0})

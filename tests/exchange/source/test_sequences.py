@@ -1,0 +1,43 @@
+"""Kinds that know time as files have them: outputs, gradients and names of weights are those of the module."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+import sewdsl
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.ir.network import Network
+from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
+
+BODIES = (
+    "c6k3-BN-TA(r=2)-CA(r=3)-SA(k=3)-ReLU-IF-FC8-TEBN-TA(r=5)-LIF-FC3",
+    "c6k3-TEBN-PSN-TCJA(kernel_t=4, kernel_c=3)-c4k3-tdBN-MaskedPSN(order=3)-FC5-SlidingPSN(order=2)-FC3",
+    "{c6k3-TEBN(momentum=0.3)-PSN-CA(r=2)}*2-c4k3-TEBN(eps=0.01)-SlidingPSN(order=9, surrogate=Sigmoid(alpha=3.0))-FC3",
+    "FC6-PSN(surrogate=Triangle(alpha=0.7))-FC6-IF-FC5-MaskedPSN-FC5-CA(r=2)-FC3",
+)
+
+
+def check(network: Network, dialect: str) -> None:
+    """The outputs, gradients and running statistics of a file are those of the module."""
+    ours = sewdsl.compile(network, seed=3, optimize=0).to(DOUBLE)
+    theirs = made(SOURCES[dialect](network), ours)
+    x = 2 * torch.randn(5, 2, *network.settings.input, dtype=DOUBLE, generator=torch.Generator().manual_seed(4))
+    wanted = outcome(ours, x)
+    assert wanted.y.std() > 0
+    same(outcome(theirs, x), wanted)
+
+
+@pytest.mark.parametrize("dialect", SOURCES)
+@pytest.mark.parametrize("body", BODIES)
+def test_the_same(body: str, dialect: str) -> None:
+    check(sewdsl.load(body, input="2x6x7", steps=5), dialect)
+
+
+def test_a_threshold_that_spikingjelly_does_not_begin_at() -> None:
+    network = sewdsl.load("FC6-PSN(v_threshold=0.5)-FC3", input="4", steps=5)
+    check(network, "python")
+    with pytest.raises(UnsupportedLayer, match=re.escape("psn1 (PSN) begins at v_threshold 0.5, and SpikingJelly's")):
+        SOURCES["spikingjelly"](network)
