@@ -124,6 +124,14 @@ def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001 
     Raises:
         UnsupportedLayer: NIR cannot express it.
     """
+    if op.reads == "sequence":
+        raise UnsupportedLayer(
+            site.node, "reads all time-steps to give any of them, and a node of NIR sees one at a time"
+        )
+    if op.fixed_steps:
+        raise UnsupportedLayer(site.node, "has weights for each time-step, and a node of NIR has the same for all")
+    if op.reads == "past":
+        raise UnsupportedLayer(site.node, "weighs the currents of several time-steps, which no neuron of NIR does")
     raise UnsupportedLayer(site.node, "has no form in NIR that is known here")
 
 
