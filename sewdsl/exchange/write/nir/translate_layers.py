@@ -118,7 +118,7 @@ class NirNode(NamedTuple):
 
 
 @singledispatch
-def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001 -- dispatched by it
+def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
     """The nodes of a layer, each after those it reads; none where it gives what it reads.
 
     Raises:
