@@ -41,6 +41,16 @@ NARROW: dict[str, dict[str, Any]] = {
         "samples": 2,
         "options": {"input": "2x64x64", "steps": 4, "neuron": "LIF"},
     },
+    "attention to sequences": {
+        "spec": "c16k3-BN-SN-MPk2-{c16k3-BN-TA(r=2)-CA(r=4)-SA(k=3)-ReLU-SN-TCJA}*4-GAP-FC10",
+        "samples": 2,
+        "options": {"input": "3x96x96", "steps": 4, "neuron": "LIF", "set": {"encode": "direct"}},
+    },
+    "parallel neurons": {
+        "spec": "c16k3-TEBN-PSN-{c16k3-TEBN-PSN}*4-{c16k3-BN-SlidingPSN(order=3)}*2-c16k3-BN-MaskedPSN-GAP-FC10",
+        "samples": 2,
+        "options": {"input": "3x96x96", "steps": 4, "set": {"encode": "direct"}},
+    },
     "ANN": {
         "spec": "c16k3-BN-ReLU-MPk2-{Basic Block (c16)}*4-GAP-FC10",
         "samples": 8,
