@@ -77,14 +77,14 @@ def kind_description(kind: type[Kind]) -> str:
 
 @cache
 def field_docs(cls: type[BaseModel]) -> dict[str, str]:
-    """What each field means, by its name; those of the bases too."""
+    """What each field means, by its name; those of the bases too, in the order of the fields."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         text = getdoc(base) if base.__doc__ else None
         section = re.search(r"^Attributes:\n((?: {4}.*\n?|\n)+)", text or "", re.MULTILINE)
         if section:
             found |= {name: _plain(" ".join(words.split())) for name, words in _ATTRIBUTE.findall(section[1])}
-    return {name: text for name, text in found.items() if name in cls.model_fields}
+    return {name: found[name] for name in cls.model_fields if name in found}
 
 
 def header_docs() -> dict[str, str]:

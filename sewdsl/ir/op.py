@@ -312,7 +312,7 @@ class ParallelNeuron(Spiking):
     """A spiking neuron without reset, whose potentials are a linear map of its currents over time.
 
     H = A X, S = Θ(H + b): the charged potential of a time-step is a weighted sum over time-steps of the input current,
-    and there is no membrane potential that one time-step leaves to the next (Fang et al., NeurIPS 2023, Eq. 9).
+    and there is no membrane potential that one time-step leaves to the next (Fang et al., NeurIPS 2023).
     Its multiplications are not counted, as those of other neurons are not.
 
     Attributes:

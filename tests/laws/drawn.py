@@ -33,11 +33,13 @@ NEURONS, SURROGATES, JOINS = (
     [name for name, kind in sorted(catalogue().items()) if issubclass(kind, family)]
     for family in (Neuron, Surrogate, Join)
 )
+PARALLEL = ("PSN(", "MaskedPSN(order=2, ", "SlidingPSN(order=3, ")
 STYLES = list(map(Style, SURROGATES, cycle(("on", "off")), cycle(("0.0", "none", "-0.4"))))
 """A few of many: every one of them has a kernel compiled for each dtype, and that takes a second or two."""
 LAYERS = (
     *("BN", "tdBN", "BN(eps=0.001, momentum=0.3)", "tdBN(alpha=0.5)", "c4k3-BN", "ReLU", "DP", "DP0.25", "DP0"),
     *("MPk2", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
+    *("TEBN", "TA(r=1)", "TA(r=2)-ReLU", "CA(r=1)-SA(k=3)", "SN-CA(r=2)-ReLU-SN", "TCJA(kernel_t=2, kernel_c=3)"),
 )
 BLOCKS = (
     *("SEW Block", "SEW Block (c6s2)", "SEW Block (c4, g=IAND)", "SEW Bottleneck (c1)", "SEW Bottleneck (c2s2)"),
@@ -113,19 +115,23 @@ def _file(body: str, settings: tuple[tuple[str, str | int], ...]) -> Source:
 def neurons(style: Style) -> Texts:
     """Neurons of one style; thresholds and time constants need no kernel of their own."""
     surrogate, detach_reset, reset = style
-    return st.builds(
+    thresholds = st.sampled_from((1.0, 0.6))
+    charging = st.builds(
         lambda kind, threshold: (
             f"{kind}(v_threshold={threshold}, v_reset={reset}, detach_reset={detach_reset}, surrogate={surrogate})"
         ),
-        *map(st.sampled_from, (NEURONS, (1.0, 0.6))),
+        st.sampled_from(NEURONS),
+        thresholds,
     )
+    parallel = st.builds(f"{{}}v_threshold={{}}, surrogate={surrogate})".format, st.sampled_from(PARALLEL), thresholds)
+    return st.one_of(charging, charging, charging, parallel)
 
 
 GATES = st.sampled_from(
     ("MEAN(over=places)", "SN-SUM(over=places)", "SUM(over=channels)", "SN-SUM(over=channels, groups=2)-SN")
 )
 ATTENTIONS = st.sampled_from(("ATTN", "ATTN(heads=2, scale=0.125)", "ATTN(heads=4, scale=0.5)"))
-NORMS = st.sampled_from(("BN", "BN", "tdBN"))
+NORMS = st.sampled_from(("BN", "BN", "tdBN", "TEBN"))
 
 
 def convolutions() -> Texts:
@@ -192,7 +198,7 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
         longer = f"{body}-{item}" if body else item
         body = longer if _valid(longer, known) else body
     assume(body)
-    shown = T if static else draw(st.integers(1, 5))
+    shown = T if static or _network(body, known).first_fixed else draw(st.integers(1, 5))
     drawn = Drawn(body, known, shown, draw(st.integers(1, 3)), static, draw(st.integers(0, 999)))
     assume(suits(drawn.network))
     return drawn

@@ -16,6 +16,7 @@ NEURONS = st.sampled_from(
         "IF(v_threshold=0.5)",
         "PLIF(v_reset=none)",
         "LIF(v_reset=-0.5)",
+        *("PSN", "PSN(v_threshold=0.5)", "MaskedPSN(order=3)", "SlidingPSN"),
         "ReLU",
         "SN",
     ]
@@ -30,6 +31,7 @@ MAPS = st.sampled_from(
         "c4k2p1",
         "BN",
         "tdBN",
+        *("TEBN", "TA(r=1)", "CA(r=2)", "SA(k=3)", "SA(k=5)", "TCJA", "TCJA(kernel_t=2)"),
         "MPk2",
         "MPk3s2p1",
         "APk2",

@@ -131,7 +131,7 @@ def test_tebn(size: str, shape: tuple[int, ...], *, training: bool) -> None:
 def equations(
     x: NDArray[np.float64], temporal: NDArray[np.float64], channel: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Zhu et al., Eq. 5 to 8, sums written out: ``x`` [T, N, C, H, W], kernels [T, T, kernel_t], [C, C, kernel_c]."""
+    """Zhu et al., sums written out: ``x`` [T, N, C, H, W], kernels [T, T, kernel_t], [C, C, kernel_c]."""
     z = x.mean((3, 4))
     along_channels, along_time = np.zeros_like(z), np.zeros_like(z)
     before_t, before_c = ((kernel.shape[2] - 1) // 2 for kernel in (temporal, channel))

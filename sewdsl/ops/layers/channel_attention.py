@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ChannelAttention(Layer, KnowsSteps, kind="CA"):
-    """Scales each channel by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023, Eq. 10).
+    """Scales each channel by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
 
     In a network: ``CA(r=8)``::
 

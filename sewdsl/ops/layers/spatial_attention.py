@@ -30,7 +30,7 @@ def require_odd(kernel: int) -> int:
 
 
 class SpatialAttention(Layer, KnowsSteps, kind="SA"):
-    """Scales each place by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023, Eq. 12).
+    """Scales each place by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
 
     In a network: ``SA(k=3)``::
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TemporalAttention(Layer, KnowsSteps, kind="TA"):
-    """Scales each time-step by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023, Eq. 8).
+    """Scales each time-step by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
 
     In a network: ``TA(r=5)``::
 

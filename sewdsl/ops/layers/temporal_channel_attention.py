@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
-    """Scales each time-step of each channel (Zhu et al., TCJA-SNN, TNNLS 2024, Eq. 5 to 8).
+    """Scales each time-step of each channel (Zhu et al., TCJA-SNN, TNNLS 2024).
 
     In a network: ``TCJA(kernel_t=4, kernel_c=4)``::
 
@@ -24,7 +24,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
 
     A is a convolution of Z along channels that mixes all time-steps, B one along time-steps that mixes all channels,
     both without bias and padded with zeros to the same length; an even kernel reaches one further onwards than back.
-    The papers' authors name the kernels by what each convolution mixes, and so do the arguments.
+    The kernels are named, as in the authors' code, by what each convolution mixes.
     It reads all time-steps to give any of them, so that it cannot be streamed, and its weights are those of one T.
 
     Attributes:

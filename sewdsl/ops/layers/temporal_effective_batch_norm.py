@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
-    """Batch norm that learns how much each time-step counts (Duan et al., NeurIPS 2022, Eq. 9).
+    """Batch norm that learns how much each time-step counts (Duan et al., NeurIPS 2022).
 
     In a network: ``TEBN`` or ``TEBN(eps=1e-5, momentum=0.1)``::
 
