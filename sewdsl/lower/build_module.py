@@ -12,7 +12,7 @@ from torch import nn
 from sewdsl.analysis.residual_blocks import branch_end, is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Join, Neuron
+from sewdsl.ir.op import Activation, Join, KnowsSteps, Neuron, ParallelNeuron
 from sewdsl.ir.signal import Signal
 from sewdsl.lower.spiking_network import SpikingNetwork
 from sewdsl.passes import Program
@@ -51,6 +51,11 @@ def neutral_current(activation: Activation | None, neutral: int) -> float:
 
 
 def _candidates(activation: Activation, neutral: int) -> Iterator[float]:
+    if isinstance(activation, ParallelNeuron):
+        if not (neutral and activation.fixed_steps):  # whose weights, which are random, decide whether it fires
+            least = np.float32(activation.v_threshold)
+            yield from (neutral * float(x) for x in (least, np.nextafter(least, np.float32(np.inf))))
+        return
     yield float(neutral) if not isinstance(activation, Neuron) else 0.0
     if not isinstance(activation, Neuron):
         return
@@ -81,9 +86,10 @@ def _least_firing(neuron: Neuron) -> float:
 
 
 def _gives(activation: Activation, current: float, neutral: int, dtype: torch.dtype) -> bool:
-    module = activation.build(Runtime, Signal((1,))).to(device="cpu", dtype=dtype)
-    with torch.no_grad():
-        return bool((module(torch.full((MAX_STEPS, 1, 1), current, dtype=dtype)) == neutral).all())
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        module = activation.build(Runtime, Signal((1,))).to(device="cpu", dtype=dtype)
+        steps = activation.T if isinstance(activation, KnowsSteps) else MAX_STEPS
+        return bool((module(torch.full((steps, 1, 1), current, dtype=dtype)) == neutral).all())
 
 
 def initialise(network: Network, model: nn.Module) -> None:

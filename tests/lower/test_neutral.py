@@ -79,3 +79,16 @@ def test_a_neuron_that_cannot_be_made_to_fire() -> None:
     Mute.kind = "Mute"
     with pytest.raises(ValueError, match="no constant current makes Mute"):
         neutral_current(Mute(), 1)
+
+
+@pytest.mark.parametrize("v_threshold", [0.6, 0.7, 1.0, 2.5])
+@pytest.mark.parametrize("kind", ["PSN", "MaskedPSN", "SlidingPSN"])
+def test_parallel_neurons_are_silent_without_current(kind: str, v_threshold: float) -> None:
+    arguments = {} if kind == "SlidingPSN" else {"steps": 5}
+    op = activation(kind, v_threshold=v_threshold, **arguments)
+    assert neutral_current(op, 0) == 0
+    if kind == "SlidingPSN":
+        assert neutral_current(op, 1) == pytest.approx(v_threshold, rel=1e-6)
+    else:  # whether a current fires them is for random weights to say
+        with pytest.raises(ValueError, match=f"no constant current makes {kind}.* give 1 at every time-step"):
+            neutral_current(op, 1)

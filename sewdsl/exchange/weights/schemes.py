@@ -11,7 +11,7 @@ from sewdsl.exchange.errors import NoPlaceError, WeightsError
 from sewdsl.exchange.weights.conv_units import ConvBlock, ConvUnit, leading_unit, network_parts, split_units
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
-from sewdsl.ir.op import Neuron
+from sewdsl.ir.op import Neuron, ParallelNeuron
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
@@ -64,7 +64,7 @@ class Scheme(ABC):
     @final
     def activation(self, node: Node, place: str | None) -> Iterator[Place]:
         """That of an activation, if it learns anything."""
-        if isinstance(node.op, Neuron) and node.op.learnable():
+        if isinstance(node.op, ParallelNeuron) or (isinstance(node.op, Neuron) and node.op.learnable()):
             if place is None:
                 raise NoPlaceError(node, f"learns, and {self.name} has no place for that")
             if not isinstance(node.op, PLIF):
