@@ -19,6 +19,11 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
         ("maxformer-10-384", "maxformer-cifar"), "stage1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values"
     ),
     "max-resnet-18": "max_block1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values",
+    "masnn-dvs-gesture": "tcsa1.ta1 (TA) reads all time-steps to give any of them",
+    "att-ms-resnet-18": "att_ms_block1.branch.csa1.ca1 (CA) reads all time-steps",
+    "tcja-net": "repeat2.1.tcja1 (TCJA) reads all time-steps",
+    "tebn-resnet-19": "tebn1 (TEBN) has weights for each time-step",
+    "psn-resnet-19": "psn1 (PSN) reads all time-steps",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",
 }
 NETWORKS = representatives(set(shipped_networks()) - LIBRARIES - set(REFUSED))
