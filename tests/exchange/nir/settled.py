@@ -15,7 +15,7 @@ import sewdsl
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Neuron
+from sewdsl.ir.op import Spiking
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
 
@@ -55,7 +55,7 @@ def watched(model: SpikingNetwork) -> Iterator[Mapping[str, Tensor]]:
     def keep(name: str, _: nn.Module, __: Any, spikes: Tensor) -> None:
         found[name] = spikes
 
-    names = [node.name for node in model.network if isinstance(node.op, Neuron)]
+    names = [node.name for node in model.network if isinstance(node.op, Spiking)]
     hooks = [model.get_submodule(name).register_forward_hook(partial(keep, name)) for name in names]
     try:
         yield found

@@ -16,6 +16,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.parallel_neuron import ParallelNeuron
 from tests.effort import representatives
 from tests.exchange.narrow import narrow
 from tests.exchange.nir.settled import watched
@@ -30,7 +31,9 @@ SMALL = {
     "spiking": "3x16x16",
     "tdbn": "2x16x16",
     "spiking-densenet-121": "3x32x32",
-    **dict.fromkeys(("max", "maxformer", "ms", "qkformer", "sdt", "spikformer"), "3x32x32"),
+    **dict.fromkeys(("psn", "tebn"), "3x16x16"),
+    **dict.fromkeys(("masnn", "tcja"), "2x32x32"),
+    **dict.fromkeys(("att", "max", "maxformer", "ms", "qkformer", "sdt", "spikformer"), "3x32x32"),
 }
 """The input of networks that are for larger ones, by their name or its first word."""
 STEPS = 2
@@ -40,11 +43,14 @@ NARROWER = 4
 
 def _small(name: str) -> Network:
     first, _, _ = name.partition("-")
-    network = sewdsl.load(name, input=SMALL.get(name, SMALL.get(first)), steps=1 if first == "resnet" else STEPS)
+    steps = {"resnet": 1, "masnn": 6}.get(first, STEPS)
+    network = sewdsl.load(name, input=SMALL.get(name, SMALL.get(first)), steps=steps)
     return network if name == "7b-net-and" else narrow(network, NARROWER)  # AND of few channels falls silent
 
 
-NETWORKS = {name: _small(name) for name in representatives(set(shipped_networks()) - LIBRARIES)}
+ROUNDED = {"masnn-dvs-gesture", "att-ms-resnet-18", "tcja-net", "tebn-resnet-19", "psn-resnet-19"}
+"""Networks with sums that are rounded whatever the weights: sigmoids, and a matrix over time."""
+NETWORKS = {name: _small(name) for name in representatives(set(shipped_networks()) - LIBRARIES - ROUNDED)}
 SPIKING, REAL = (
     [name for name, network in NETWORKS.items() if spiking == any(isinstance(node.op, Neuron) for node in network)]
     for spiking in (True, False)
@@ -77,18 +83,19 @@ def test_networks_that_do_not_spike(name: str) -> None:
     assert (y[0] - y[1]).abs().max() > 1e-2 * y.abs().max()
 
 
-@pytest.mark.parametrize("name", ["7b-net", "sew-resnet-18"])
+@pytest.mark.parametrize("name", ["7b-net", "sew-resnet-18", *sorted(ROUNDED)])
 def test_weights_of_every_sort(name: str) -> None:
     """Where sums are rounded, of ten thousand spikes one may be another."""
     network = _small(name)
-    x = noise(network, STEPS)
+    x = noise(network, network.settings.steps)
     model = used(network, x)
     with torch.no_grad(), watched(model) as spikes:
         model(x)
     found = run(to_onnx(model, ScannedTime), x, spikes)
     different = sum(int((found[name].reshape(s.shape) != s).sum()) for name, s in spikes.items())
     assert different <= 1e-4 * sum(s.numel() for s in spikes.values())
-    assert all(0 < layer.mean() < 1 for layer in spikes.values())
+    firing = [bool(0 < layer.mean() < 1) for layer in spikes.values()]
+    assert sum(firing) > len(firing) / 2 if name in ROUNDED else all(firing)
 
 
 @pytest.mark.parametrize("name", ["tiny", "7b-net-and", "cifar10-net-spiking", "tdbn-resnet-19"])
@@ -114,6 +121,9 @@ def used(network: Network, x: Tensor) -> SpikingNetwork:
             norm.momentum = 1.0
             norm.weight.add_(0.3 * torch.rand(norm.weight.shape, generator=generator))
             norm.bias.add_(torch.rand(norm.bias.shape, generator=generator))
+        for module in model.modules():
+            if isinstance(module, ParallelNeuron):
+                module.bias.fill_(-0.2)  # random weights reach no threshold of 1 in few time-steps
         model.train()(x)
         for norm in norms:
             norm.running_var.add_(0.1)  # of the few values of the last layers it may be hardly any
