@@ -6,7 +6,8 @@ weight that it meets; edges and strides are exact. A count k, which ADD makes of
 scale a weight by it, or k spikes one after the other. Values that are not integers, such as an image's, are
 multiplied. Ranges are those of evaluation, in which dropout passes spikes as they are.
 
-Neurons, joins, pooling and batch norm are not counted; batch norm is part of the weights on such a machine.
+Neurons, joins, pooling and batch norm are not counted; batch norm is part of the weights on such a machine. Nor is
+attention to sequences, whose weights meet means and maxima of real values (:func:`uncounted_kinds`).
 """
 
 from __future__ import annotations
@@ -91,6 +92,16 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
         upper = 1 if real else max(source.values.count or 1 for _, source in met)
         meetings = sum(fan.total * source.channels for fan, source in met)
         yield LayerOperations(node, real, steps, network.macs(node) * steps, meetings, upper)
+
+
+def uncounted_kinds(network: Network) -> tuple[str, ...]:
+    """Kinds of layers that multiply, but whose operations are not counted, in order of their first node."""
+    found = (
+        node.op.kind
+        for node in network
+        if network.macs(node) and all(fan is None for fan in node.op.fan_outs(*network.inputs(node)))
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def _in_evaluation(network: Network) -> Network:

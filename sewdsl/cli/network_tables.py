@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermost_block
-from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds
+from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds, uncounted_kinds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
 from sewdsl.cli.output import console
 from sewdsl.ir.network import Network
@@ -71,13 +71,15 @@ def measured_energy(found: Sequence[MeasuredOperations]) -> list[EnergyRow]:
     ]
 
 
-def print_energy(lines: Sequence[EnergyRow], title: str, costs: EnergyCosts) -> None:
+def print_energy(network: Network, lines: Sequence[EnergyRow], title: str, costs: EnergyCosts) -> None:
     """Prints a line for each layer with weights, the totals, and what they rest on."""
+    others = uncounted_kinds(network)
+    more = f" Nor are {', '.join(others)}, which multiply real values." if others else ""
     out = console()
     out.print(title, style="bold")
     out.print(_table(lines, costs))
     out.print(
-        f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {ENERGY_FOOTNOTE}", style="dim"
+        f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {ENERGY_FOOTNOTE}{more}", style="dim"
     )
 
 

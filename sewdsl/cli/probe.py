@@ -333,7 +333,7 @@ def _energy(probed: ProbeTarget, costs: EnergyCosts, out: Path | None, *, json_:
         echo_json(found)
     else:
         T = probed.network.settings.steps
-        print_energy(lines, probed.title(f"operations of one sample, T = {T}"), costs)
+        print_energy(probed.network, lines, probed.title(f"operations of one sample, T = {T}"), costs)
 
 
 def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:

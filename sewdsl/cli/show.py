@@ -75,7 +75,7 @@ def _energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
     else:
         T = network.settings.steps
         title = f"{network.name}: operations of one sample, T = {T}, if every neuron fires at every time-step"
-        print_energy(lines, title, costs)
+        print_energy(network, lines, title, costs)
 
 
 def network_to_json(network: Network) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import sewdsl
+from sewdsl.analysis.operation_bounds import uncounted_kinds
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.op import KnowsSteps, ShapeMismatch
 from sewdsl.ir.signal import BINARY, Signal
@@ -174,3 +175,8 @@ def test_a_stream_takes_no_state_of_another_network() -> None:
     _, state = one.stream()(x)
     with pytest.raises(ValueError, match=r"the state of slidingpsn1 is \[1, 2, 5\], but this step needs \[2, 7\]"):
         other.stream()(x, state)
+
+
+def test_energy_says_what_it_leaves_out() -> None:
+    assert uncounted_kinds(load()) == ("TA", "CA", "SA", "TCJA")
+    assert uncounted_kinds(sewdsl.load("7b-net")) == ()
