@@ -107,18 +107,15 @@ def _spikes(place: NodeScope, u: str) -> str:
     return place.last("Reshape", place.add("Cast", fired, to=place.graph.type), place.graph.sizes(-1, *place.shape))
 
 
-def _parallel(place: NodeScope, module: parallel_neuron.ParallelNeuron, x: str, sizes: Sizes) -> str:
-    return _by_matrix(place, "weight", module.weight, module.bias, place.add("Reshape", x, sizes(-1)))
+def _by_matrix(place: NodeScope, weights: tuple[str, Tensor], bias: Tensor, x: str, sizes: Sizes) -> str:
+    """Parallel neurons whose potentials are a matrix, by its name, times the currents over time."""
+    h = place.add("MatMul", _numbers(place, *weights), place.add("Reshape", x, sizes(-1)))
+    return _spikes(place, place.add("Add", h, _numbers(place, "bias", bias)))
 
 
 def _masked(place: NodeScope, module: parallel_neuron.MaskedNeuron, x: str, sizes: Sizes) -> str:
     masked = torch.triu(torch.tril(module.weight), 1 - module.order)
-    return _by_matrix(place, "masked_weight", masked, module.bias, place.add("Reshape", x, sizes(-1)))
-
-
-def _by_matrix(place: NodeScope, name: str, weight: Tensor, bias: Tensor, rows: str) -> str:
-    h = place.add("MatMul", _numbers(place, name, weight), rows)
-    return _spikes(place, place.add("Add", h, _numbers(place, "bias", bias)))
+    return _by_matrix(place, ("masked_weight", masked), module.bias, x, sizes)
 
 
 def _sliding(place: NodeScope, module: parallel_neuron.SlidingNeuron, x: str, sizes: Sizes) -> str:
@@ -145,7 +142,9 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     sequence_attention.ChannelAttention: _channel,
     sequence_attention.SpatialAttention: _spatial,
     sequence_attention.TemporalChannelAttention: _joint,
-    parallel_neuron.ParallelNeuron: _parallel,
+    parallel_neuron.ParallelNeuron: lambda place, module, x, sizes: _by_matrix(
+        place, ("weight", module.weight), module.bias, x, sizes
+    ),
     parallel_neuron.MaskedNeuron: _masked,
     parallel_neuron.SlidingNeuron: _sliding,
     batch_norm.StepScaledBatchNorm: _norm,
