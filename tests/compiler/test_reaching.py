@@ -7,7 +7,7 @@ import pytest
 import sewdsl
 from sewdsl.compiler import Options, compile_variants, read, shipped_networks
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError
-from sewdsl.ir.op import Activation
+from sewdsl.ir.op import Spiking
 from sewdsl.source import Source
 
 FILE = "sewdsl 1\ninput 2x16x16\nneuron IF(v_threshold=0.5)\nbody c4k3-BN-IF-SEW Block-GAP-FC3\n"
@@ -40,7 +40,7 @@ def test_shipped_networks_follow_the_option_or_refuse_it(name: str) -> None:
     other = "IF(v_threshold=0.7)" if before.network.settings.neuron.kind == "LIF" else "LIF(tau=5.0)"
     found = read(name, neuron=other)
     assert found.network is not None
-    kinds = {node.op.kind for node in found.network if isinstance(node.op, Activation)}  # SN(…) has other arguments
+    kinds = {node.op.kind for node in found.network if isinstance(node.op, Spiking)}  # SN(…) has other arguments
     refused = [d for d in found.diagnostics if d.code == "neuron-not-reached"]
     assert bool(refused) == (name in AS_PRINTED + WITHOUT_SPIKES)
     assert refused or len(kinds) == 1
