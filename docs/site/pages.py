@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from docs.site.zoo import zoo
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import kind_docs
@@ -193,6 +194,7 @@ _CLAIMS = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)"
 PAGES: dict[str, Callable[[], str]] = {
     "catalogue.md": kinds,
     "networks.md": networks,
+    "zoo.md": zoo,
     "diagnostics.md": codes,
     "differences.md": differences,
     "decisions/index.md": decisions,

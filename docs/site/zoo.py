@@ -1,4 +1,4 @@
-"""The page of the zoo: each network of the field as text, next to what its paper prints and what a peer needs for it."""
+"""The page of the zoo: networks of the field as text, next to what papers print and what a peer needs for them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PAGE = """\
 
 Networks of the field as text, each in a file that `sewdsl nets NAME` prints. *Lines* are those of the network: header,
 blocks, named values and body, without comments, figures and recipes; blocks that come with sewdsl
-(`sewdsl nets blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 needs for the same network: its class, and the lines of
-Python of the module that the class is in, which often has others of the family, without comments, docstrings and blank
-lines. Parameters are counted from the text; those that the paper prints are next to them, and so is what holds of all
-that it prints. Multiply-accumulates (MACs) are those of one time-step and sample.
+(`sewdsl nets blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 needs for the same network: its class, and the
+lines of Python of the module that the class is in, which often has others of the family, without comments, docstrings
+and blank lines. Parameters are counted from the text; those that the paper prints are next to them, and so is what holds
+of all that it prints. Multiply-accumulates (MACs) are those of one time-step and sample.
 
 """
 FANG, HU, YAO = "Fang et al., NeurIPS 2021", "Hu et al., 2021", "Yao et al., TPAMI 2023"
@@ -111,7 +111,7 @@ def zoo() -> str:
             beside = f"`{class_}`, {lines_of_python(_peer(module).read_text(encoding='utf-8'))}" if peer else "–"
             claims = [claim for claim in network.expectations if not claim.binding]
             printed = [claim.value for claim in claims if claim.quantity == "parameters"]
-            holds = [agrees_with_figure(claim, compute_quantity(network, claim.quantity)) for claim in claims]
+            holds = [bool(agrees_with_figure(one, compute_quantity(network, one.quantity))) for one in claims]
             verdict = f"{sum(holds)} of {len(holds)}" if holds else "–"
             cells = [
                 *(f"`{name}`", paper, str(lines_of_text(known[name])), beside, ", ".join(printed) or "–"),

@@ -111,13 +111,11 @@ def _values(scope: Document | BlockDefinition) -> dict[str, Named]:
     if isinstance(scope, BlockDefinition):
         for word in scope.operands:
             found.setdefault(word.text, Named(scope, word))
-    for let in scope.lets if isinstance(scope, BlockDefinition) else _lets(scope):
-        found.setdefault(let.name.text, Named(let, let.name))
+    lines = scope.lets if isinstance(scope, BlockDefinition) else scope.statements
+    for let in lines:
+        if isinstance(let, Let):
+            found.setdefault(let.name.text, Named(let, let.name))
     return found
-
-
-def _lets(document: Document) -> list[Let]:
-    return [statement for statement in document.statements if isinstance(statement, Let)]
 
 
 def _scope(view: EditorView, outer: tuple[SyntaxNode, ...]) -> Document | BlockDefinition:

@@ -69,8 +69,7 @@ class NodeBuilder:
         """Appends a node; its index. Its op is that for the network's time-steps.
 
         Raises:
-            ShapeMismatch: the op does not fit its inputs, gives more than a tensor can hold, or is for another number of
-                time-steps.
+            ShapeMismatch: the op does not fit its inputs, gives more than a tensor can hold, or is for another T.
         """
         signals = tuple([self.nodes[i].output for i in inputs])
         key = id(op), signals

