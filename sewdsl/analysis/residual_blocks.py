@@ -94,11 +94,12 @@ class _Residuals:
                 yield ResidualBlock(source, index, self._activation(source, index), shortcut == source)
 
     def _find_ends(self) -> list[bool]:
-        """For each node, whether it is an activation, or one that is only pooled or dropped out afterwards."""
+        """For each node, whether it is an activation, or one that is only pooled, dropped out or scaled afterwards."""
         network = self._network
         found: list[bool] = []
         for node in network:
-            passes = len(node.inputs) == 1 and not (network.macs(node) or network.parameters(node))
+            weighs = (network.macs(node) or network.parameters(node)) and not node.op.weighs_as_a_whole
+            passes = len(node.inputs) == 1 and not weighs
             found.append(isinstance(node.op, Activation) or (passes and found[node.inputs[0]]))
         return found
 
@@ -180,13 +181,23 @@ class BranchEnd:
 
 
 def branch_end(network: Network, join: Node) -> BranchEnd:
-    """The end of a join's branch; a batch norm that something other than the branch reads does not count."""
+    """The end of a join's branch; a batch norm that something other than the branch reads does not count.
+
+    Where a branch of zeros is neutral, what scales it at the end does not count.
+    """
     end = join.inputs[0]
+    joins = join.op
+    while isinstance(joins, Join) and joins.neutral_branch == 0 and network.nodes[end].op.weighs_as_a_whole:
+        if len(network.graph.consumers[end]) > 1:
+            break
+        (end,) = network.nodes[end].inputs
     op = network.nodes[end].op
     activation = op if isinstance(op, Activation) else None
     last = network.nodes[end].inputs[0] if activation else end
     norm = network.nodes[last]
     tail = f" and {activation.kind}" if activation else ""
+    if activation is not None and not activation.can_be_silent:
+        return BranchEnd(activation, None, f"{activation.kind}, which never gives 0")
     if not isinstance(norm.op, Norm):
         return BranchEnd(activation, None, f"{norm.op.kind}{tail}")
     if any(len(network.graph.consumers[index]) > 1 for index in (end, last)):

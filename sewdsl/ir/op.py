@@ -92,12 +92,14 @@ class Op(Kind):
         reads: What of a sequence its module needs to give one time-step, in evaluation: that ``step`` alone, also the
             ``past``, be it only how many time-steps have gone by, or the whole ``sequence``, which nothing can stream.
         fixed_steps: Whether its weights are those of one number of time-steps, so that another number is another model.
+        weighs_as_a_whole: Whether what it gives is its input times a number for each sample, in training too.
     """
 
     repeatable: ClassVar[bool] = True
     view: ClassVar[bool] = False
     reads: ClassVar[Literal["step", "past", "sequence"]] = "step"
     fixed_steps: ClassVar[bool] = False
+    weighs_as_a_whole: ClassVar[bool] = False
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -190,7 +192,13 @@ class Layer(Op):
 
 
 class Activation(Op):
-    """What ``SN`` can be: a nonlinearity that keeps the shape."""
+    """What ``SN`` can be: a nonlinearity that keeps the shape.
+
+    Attributes:
+        can_be_silent: Whether it can give 0 at every time-step: a branch that ends in it can be left out.
+    """
+
+    can_be_silent: ClassVar[bool] = True
 
 
 class Spiking(Activation):

@@ -79,6 +79,89 @@ def _folded(layer: Conv2d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> 
     return layer.weight * scale.reshape(shape), bias
 
 
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """Transposed convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]  # noqa: D102 -- the class says it
+        return over_steps(super().forward, x_TN)
+
+
+class Upsample(nn.Module):
+    """Enlarges every map by a whole factor: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``.
+
+    Args:
+        factor: How many times as high and wide.
+        mode: torch's: ``nearest`` or ``bilinear``, which does not align corners.
+    """
+
+    def __init__(self, factor: int, mode: str = "nearest") -> None:
+        super().__init__()
+        self.factor, self.mode = factor, mode
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        return over_steps(lambda x: functional.interpolate(x, scale_factor=self.factor, mode=self.mode), x_TN)
+
+    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+        return f"factor={self.factor}, mode={self.mode}"
+
+
+class LayerNorm(nn.LayerNorm):
+    """Normalises the channels of each place of ``[T, N, C, H, W]``, or ``[T, N, F]``, then scales and shifts each.
+
+    Args:
+        channels: C or F.
+        eps: Added to the variance.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps)
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        return super().forward(x_TN.movedim(2, -1)).movedim(-1, 2)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group norm of every time-step of ``[T, N, C, H, W]``, or ``[T, N, F]``; torch's arguments."""
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        return over_steps(super().forward, x_TN)
+
+
+class PReLU(nn.PReLU):
+    """max(x, 0) + weight · min(x, 0) of ``[T, N, *]``, with one weight or one for each channel.
+
+    Args:
+        slopes: How many weights: 1, or C.
+        start: Where they start.
+    """
+
+    def __init__(self, slopes: int, start: float = 0.25) -> None:
+        super().__init__(slopes, start)
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        return over_steps(super().forward, x_TN)
+
+
+class Scale(nn.Module):
+    """``[T, N, *]`` times one number.
+
+    Args:
+        value: The number, or where it starts.
+        learn: Whether it is a parameter, ``weight``.
+    """
+
+    def __init__(self, value: float, *, learn: bool) -> None:
+        super().__init__()
+        self.value = value
+        self.weight = nn.Parameter(torch.tensor(value)) if learn else None
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        return x_TN * (self.value if self.weight is None else self.weight)
+
+    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+        return f"{self.value}, learn={self.weight is not None}"
+
+
 class Flatten(nn.Module):
     """``[T, N, C, H, W]`` to ``[T, N, C·H·W]``."""
 
@@ -107,3 +190,17 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"p={self.p}"
+
+
+class DropPath(Dropout):
+    """Silences all of a sample, at all its time-steps, drawn again in every forward.
+
+    Attributes:
+        p: Probability that a sample is silenced in training, 0 <= p < 1; the others are scaled by 1 / (1 - p).
+    """
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+        if not self.training:
+            return x_TN
+        mask_N = functional.dropout(x_TN.new_ones(x_TN.shape[1], *[1] * (x_TN.ndim - 2)), self.p)
+        return x_TN * mask_N

@@ -14,15 +14,26 @@ class Runtime:
     """
 
     Conv2d = layers.Conv2d
+    ConvTranspose2d = layers.ConvTranspose2d
+    Upsample = layers.Upsample
     Linear = layers.Linear
     Flatten = layers.Flatten
     Dropout = layers.Dropout
+    DropPath = layers.DropPath
+    Scale = layers.Scale
     BatchNorm = batch_norm.BatchNorm
+    LayerNorm = layers.LayerNorm
+    GroupNorm = layers.GroupNorm
     MaxPool2d = pooling.MaxPool2d
     AvgPool2d = pooling.AvgPool2d
     GlobalAvgPool = pooling.GlobalAvgPool
     VotingPool = pooling.VotingPool
     ReLU = nn.ReLU
+    PReLU = layers.PReLU
+    GELU = nn.GELU
+    SiLU = nn.SiLU
+    Sigmoid = nn.Sigmoid
+    Tanh = nn.Tanh
     Identity = nn.Identity
     Neuron = neuron.Neuron
     Join = join.Join

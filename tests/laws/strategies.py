@@ -39,6 +39,18 @@ MAPS = st.sampled_from(
         "DP0.25",
         "SUM(over=channels, groups=2)",
         "SUM(over=places)",
+        *(
+            "UP2",
+            "UP2(mode=bilinear)",
+            "tc4k2s2",
+            "tc3k3s2",
+            "LN",
+            "GN1",
+            "DropPath",
+            "SCALE(learn=on)",
+            "GELU",
+            "PReLU",
+        ),
     ]
 )
 CALLS = st.sampled_from(

@@ -15,6 +15,7 @@ from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.cli.app import app
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.transposed_conv import TransposedConv
 
 WINDOWS = [
     (kernel, stride, padding, dilation)
@@ -35,6 +36,23 @@ def test_a_convolution_of_ones_counts_them(kernel: int, stride: int, padding: in
     by_hand = functional.conv2d(x[None], ones, None, (stride, 1), (padding, 0), (dilation, 1), groups=2).sum()
     places = torch.tensor(found.rows)[:, None] * torch.tensor(found.columns)
     assert (x * places * found.outputs).sum() == by_hand
+    assert found.total * shape[0] <= op.macs(Signal(shape))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(k, s, p) for k, s, p in product((1, 2, 3, 5), (1, 2, 3), (0, 1)) if 2 * p < k]
+)
+def test_a_transposed_convolution_of_ones_counts_them(kernel: int, stride: int, padding: int) -> None:
+    shape = (4, 5, 3)
+    window = {"kernel": (kernel, kernel + 1), "stride": (stride, 1), "padding": (padding, 0)}
+    op = TransposedConv.model_validate({"channels": 6, "groups": 2, **window})
+    found, ((top, left), after) = op.fan_out(Signal(shape)), op.pads
+    x = torch.randint(0, 4, shape, generator=torch.Generator().manual_seed(0)).double()
+    ones = torch.ones(4, 3, kernel, kernel + 1, dtype=torch.float64)
+    by_hand = functional.conv_transpose2d(x[None], ones, None, (stride, 1), (top, left), after, groups=2)
+    places = torch.tensor(found.rows)[:, None] * torch.tensor(found.columns)
+    assert op.infer(Signal(shape)).shape == by_hand.shape[1:]
+    assert (x * places * found.outputs).sum() == by_hand.sum()
     assert found.total * shape[0] <= op.macs(Signal(shape))
 
 

@@ -19,6 +19,11 @@ def pairs() -> list[tuple[nn.Module, nn.Module]]:
     conv, same_conv = Runtime.Conv2d(4, 6, 3, 2, 1, 1, 2, bias=True), nn.Conv2d(4, 6, 3, 2, 1, 1, 2, bias=True)
     linear, same_linear = Runtime.Linear(4 * 6 * 6, 5, bias=False), nn.Linear(4 * 6 * 6, 5, bias=False)
     same_conv.load_state_dict(conv.state_dict())
+    turned, same_turned = (kind(4, 6, 3, 2, 1, 1, 2) for kind in (Runtime.ConvTranspose2d, nn.ConvTranspose2d))
+    same_turned.load_state_dict(turned.state_dict())
+    grouped, same_grouped, slopes, same_slopes = Runtime.GroupNorm(2, 4), nn.GroupNorm(2, 4), *two_slopes()
+    nn.init.normal_(grouped.weight)
+    same_grouped.load_state_dict(grouped.state_dict())
     same_linear.load_state_dict(linear.state_dict())
     return [
         (conv, same_conv),
@@ -28,8 +33,26 @@ def pairs() -> list[tuple[nn.Module, nn.Module]]:
         (Runtime.GlobalAvgPool(), nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())),
         (Runtime.Flatten(), nn.Flatten()),
         (Runtime.ReLU(), nn.ReLU()),
+        (turned, same_turned),
+        (Runtime.Upsample(3), nn.Upsample(scale_factor=3)),
+        (Runtime.Upsample(2, "bilinear"), nn.Upsample(scale_factor=2, mode="bilinear")),
+        (grouped, same_grouped),
+        (slopes, same_slopes),
+        (Runtime.PReLU(1, 0.1), nn.PReLU(init=0.1)),
+        (Runtime.GELU(), nn.GELU()),
+        (Runtime.SiLU(), nn.SiLU()),
+        (Runtime.Sigmoid(), nn.Sigmoid()),
+        (Runtime.Tanh(), nn.Tanh()),
         (Runtime.Identity(), nn.Identity()),
     ]
+
+
+def two_slopes() -> tuple[nn.Module, nn.Module]:
+    """The runtime's PReLU and torch's, with a slope for each of four channels."""
+    ours, theirs = Runtime.PReLU(4), nn.PReLU(4)
+    nn.init.normal_(ours.weight)
+    theirs.load_state_dict(ours.state_dict())
+    return ours, theirs
 
 
 @pytest.mark.parametrize("index", range(len(pairs())))
@@ -119,7 +142,41 @@ def test_dropout_draws_one_mask_for_all_steps() -> None:
     assert torch.equal(layer.eval()(x), x)
 
 
+def test_drop_path_silences_samples_at_all_steps() -> None:
+    layer = Runtime.DropPath(0.25)
+    torch.manual_seed(0)
+    y = layer(torch.ones(3, 4000, 2, 1, 2))
+    assert (y == y[:1, :, :1, :1, :1]).all()
+    assert y.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert (y[0, :, 0, 0, 0] == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    x = frames(3, 2, 4)
+    assert torch.equal(layer.eval()(x), x)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5, 6), (3, 2, 4)])
+def test_layer_norm_is_that_of_tokens(shape: tuple[int, ...]) -> None:
+    """The channels of each place, as torch's layer norm has them on its last axis."""
+    layer, same = Runtime.LayerNorm(4, 1e-3), nn.LayerNorm(4, 1e-3)
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    same.load_state_dict(layer.state_dict())
+    x = frames(*shape)
+    assert torch.equal(layer(x).movedim(2, -1), same(x.movedim(2, -1)))
+
+
+def test_a_learned_factor_is_one_parameter() -> None:
+    fixed, learned = Runtime.Scale(0.5, learn=False), Runtime.Scale(0.5, learn=True)
+    x = frames(3, 2, 4)
+    assert torch.equal(fixed(x), x / 2)
+    assert torch.equal(learned(x), x / 2)
+    assert list(fixed.parameters()) == []
+    assert [each.shape for each in learned.parameters()] == [()]
+    assert learned(x.bfloat16()).dtype == torch.bfloat16
+
+
 def test_layers_print_their_arguments() -> None:
     assert str(Runtime.Dropout(0.25)) == "Dropout(p=0.25)"
+    assert str(Runtime.Upsample(2)) == "Upsample(factor=2, mode=nearest)"
+    assert str(Runtime.Scale(0.5, learn=False)) == "Scale(0.5, learn=False)"
     assert str(Runtime.VotingPool(10)) == "VotingPool(kernel=10)"
     assert str(Runtime.BatchNorm(3, scale=0.5)).endswith("scale=0.5)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.formats import ExportFormat
-from sewdsl.exchange.write.python.layers import LAYER_CALLS, REDUCTIONS
+from sewdsl.exchange.write.python.layers import LAYER_CALLS, LAYER_TEXTS
 from sewdsl.exchange.write.python.sequences import SEQUENCE_TEXTS, SHARED, SHARED_BY, step_scaled_norm
 from sewdsl.exchange.write.source import Dialect, write_document
 from sewdsl.exchange.write.source.dialect import td_batch_norm
@@ -112,7 +112,7 @@ def _surrogate(node: Node, surrogate: Surrogate) -> Code:
 
 
 TEXTS = {
-    **REDUCTIONS,
+    **LAYER_TEXTS,
     "TdBatchNorm2d": td_batch_norm(
         "layer.BatchNorm2d",
         "functional.seq_to_ann_forward(x, self._normalise)",
@@ -154,7 +154,7 @@ class Linear(layer.Linear):
 CALLEES = {
     "nn.Linear": "layer.Linear",
     "nn.Flatten": "layer.Flatten",
-    "nn.ReLU": "nn.ReLU",
+    **{name: name for name in ("nn.ReLU", "nn.GELU", "nn.SiLU", "nn.Sigmoid", "nn.Tanh", "nn.PReLU")},
     "VotingPool": "layer.VotingLayer",
 }
 """What is called otherwise than in PyTorch."""

@@ -23,11 +23,14 @@ from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.drop_path import DropPath
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.scale import Scale
+from sewdsl.ops.neurons.prelu import PReLU
 from sewdsl.ops.neurons.relu import ReLU
 
 if TYPE_CHECKING:
@@ -169,12 +172,20 @@ def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
 
 
 @layer_nodes.register(Dropout)
-def _(op: Dropout, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+@layer_nodes.register(DropPath)
+def _(op: Dropout | DropPath, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     return []
 
 
 @layer_nodes.register
-def _(op: ReLU, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
+    factor = float(site.learned["weight"]) if op.learn else op.value
+    return [NirNode("", scale(factor, site.inputs[0].shape, site.dtype))]
+
+
+@layer_nodes.register(ReLU)
+@layer_nodes.register(PReLU)
+def _(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     if site.inputs[0].values.upper is None:
         raise UnsupportedLayer(site.node, "rectifies real values, and NIR has no node that does")
     return []

@@ -66,6 +66,13 @@ class OnnxGraph:
             self._keep(name, np.array(sizes, np.int64))
         return name
 
+    def factors(self, *factors: float) -> str:
+        """A vector of numbers in float32, whatever the graph has, named by what is in it."""
+        name = f"factors/{'x'.join(f'{factor:g}' for factor in factors)}"
+        if name not in self._numbers:
+            self._keep(name, np.array(factors, np.float32))
+        return name
+
     def value(self, name: str, dims: Dims) -> ValueInfoProto:
         """A value of the graph's dtype, as its inputs and outputs are declared."""
         return helper.make_tensor_value_info(name, self.type, dims)

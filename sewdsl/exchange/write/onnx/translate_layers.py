@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from math import prod
+from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -132,13 +132,98 @@ def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
     return x
 
 
+def _transposed_conv(place: NodeScope, layer: layers.ConvTranspose2d, x: str) -> str:
+    top, left = layer.padding
+    numbers = [place.numbers("weight", tensor_to_array(layer.weight))]
+    if layer.bias is not None:
+        numbers.append(place.numbers("bias", tensor_to_array(layer.bias)))
+    return place.last(
+        "ConvTranspose",
+        x,
+        *numbers,
+        kernel_shape=list(layer.kernel_size),
+        strides=list(layer.stride),
+        pads=[top, left, top, left],
+        output_padding=list(layer.output_padding),
+        dilations=list(layer.dilation),
+        group=layer.groups,
+    )
+
+
+def _upsample(place: NodeScope, layer: layers.Upsample, x: str) -> str:
+    """By its factor: of nearest neighbours, each value for itself; else with the corners of the maps on each other."""
+    factors = place.graph.factors(1, 1, layer.factor, layer.factor)
+    how = (
+        {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        if layer.mode == "nearest"
+        else {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    )
+    return place.last("Resize", x, "", factors, **how)
+
+
+def _layer_norm(place: NodeScope, layer: layers.LayerNorm, x: str) -> str:
+    """Over the channels of each place."""
+    return _centred(place, layer, x, [1])
+
+
+def _group_norm(place: NodeScope, layer: layers.GroupNorm, x: str) -> str:
+    """Over each group of channels, as one axis."""
+    channels, *size = place.shape
+    grouped = place.add("Reshape", x, place.graph.sizes(0, layer.num_groups, channels // layer.num_groups * prod(size)))
+    return _centred(place, layer, grouped, [2], place.graph.sizes(0, *place.shape))
+
+
+def _centred(
+    place: NodeScope, layer: layers.LayerNorm | layers.GroupNorm, x: str, axes: list[int], shape: str = ""
+) -> str:
+    """The input less its mean, divided by its deviation, with the weight and the bias of each channel."""
+    centred = place.add("Sub", x, place.add("ReduceMean", x, axes=axes))
+    variance = place.add("ReduceMean", place.add("Mul", centred, centred), axes=axes)
+    deviation = place.add("Sqrt", place.add("Add", variance, place.numbers("eps", layer.eps)))
+    normed = place.add("Div", centred, deviation)
+    if shape:
+        normed = place.add("Reshape", normed, shape)
+    weight, bias = (
+        tensor_to_array(each).reshape(-1, *[1] * (len(place.shape) - 1)) for each in (layer.weight, layer.bias)
+    )
+    return place.last("Add", place.add("Mul", normed, place.numbers("weight", weight)), place.numbers("bias", bias))
+
+
+def _gelu(place: NodeScope, _: nn.GELU, x: str) -> str:
+    """x / 2 (1 + erf(x / sqrt(2))): ONNX has an operation of its own from version 20 on."""
+    error = place.add("Erf", place.add("Mul", x, place.numbers("root_half", sqrt(0.5))))
+    twice = place.add("Mul", x, place.add("Add", error, place.numbers("one", 1.0)))
+    return place.last("Mul", twice, place.numbers("half", 0.5))
+
+
+def _prelu(place: NodeScope, layer: layers.PReLU, x: str) -> str:
+    slopes = tensor_to_array(layer.weight).reshape(-1, *[1] * (len(place.shape) - 1))
+    return place.last("PRelu", x, place.numbers("weight", slopes))
+
+
+def _scale(place: NodeScope, layer: layers.Scale, x: str) -> str:
+    factor = layer.value if layer.weight is None else tensor_to_array(layer.weight)
+    return place.last("Mul", x, place.numbers("value" if layer.weight is None else "weight", factor))
+
+
 TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Conv2d: _alone,
     layers.Linear: _alone,
     layers.Flatten: lambda place, _, x: place.last("Flatten", x, axis=1),
+    layers.ConvTranspose2d: _transposed_conv,
+    layers.Upsample: _upsample,
+    layers.LayerNorm: _layer_norm,
+    layers.GroupNorm: _group_norm,
+    layers.Scale: _scale,
     layers.Dropout: _nothing,
+    layers.DropPath: _nothing,
     nn.Identity: _nothing,
     nn.ReLU: lambda place, _, x: place.last("Relu", x),
+    nn.GELU: _gelu,
+    nn.SiLU: lambda place, _, x: place.last("Mul", x, place.add("Sigmoid", x)),
+    nn.Sigmoid: lambda place, _, x: place.last("Sigmoid", x),
+    nn.Tanh: lambda place, _, x: place.last("Tanh", x),
+    layers.PReLU: _prelu,
     batch_norm.BatchNorm: _norm,
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,

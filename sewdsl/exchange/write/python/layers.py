@@ -22,15 +22,26 @@ from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.drop_path import DropPath
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.group_norm import GroupNorm
+from sewdsl.ops.layers.layer_norm import LayerNorm
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.layers.mean import Mean
+from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.layers.sum_ import Sum
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
+from sewdsl.ops.layers.transposed_conv import TransposedConv
+from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.neurons.gelu import GELU
+from sewdsl.ops.neurons.logistic import Logistic
+from sewdsl.ops.neurons.prelu import PReLU
 from sewdsl.ops.neurons.relu import ReLU
+from sewdsl.ops.neurons.silu import SiLU
+from sewdsl.ops.neurons.tanh import Tanh
 
 EACH_STEP = '''\
 def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -61,8 +72,60 @@ class {name}(nn.Module):
         return x.unflatten(2, (self.groups, -1)).{what}(3)
 '''
 REDUCTIONS = {name: REDUCTION.format(name=name, what=name.lower()) for name in ("Sum", "Mean")}
-TEXTS = {
+LAYER_TEXTS = {
     **REDUCTIONS,
+    "LayerNorm": '''\
+class LayerNorm(nn.LayerNorm):
+    """Layer norm over the channels of each place: [T, N, C, H, W] or [T, N, F], unchanged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x.movedim(2, -1)).movedim(-1, 2)
+''',
+    "PReLU": '''\
+class PReLU(nn.PReLU):
+    """max(x, 0) + weight * min(x, 0), with a weight for each channel: [T, N, C, *], unchanged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+''',
+    "Scale": '''\
+class Scale(nn.Module):
+    """Everything times one number, which may be learned."""
+
+    def __init__(self, value: float, learn: bool) -> None:
+        super().__init__()
+        self.value = value
+        self.weight = nn.Parameter(torch.tensor(value)) if learn else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return x * (self.value if self.weight is None else self.weight)
+''',
+    "DropPath": '''\
+class DropPath(nn.Module):
+    """Silences all of a sample in training, at all its time-steps: [T, N, *], unchanged."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        if not self.training:
+            return x
+        return x * nn.functional.dropout(x.new_ones(x.shape[1], *[1] * (x.ndim - 2)), self.p)
+''',
+}
+"""Classes that are the same in files of SpikingJelly's layers."""
+TEXTS = {
+    **LAYER_TEXTS,
+    "ConvTranspose2d": WRAPPED.format(
+        name="ConvTranspose2d", what=f"A transposed convolution of each time-step: {SAME} to [T, N, C', H', W']."
+    ),
+    "Upsample": WRAPPED.format(name="Upsample", what=f"A larger map: {SAME} to [T, N, C, H', W']."),
+    "GroupNorm": WRAPPED.format(name="GroupNorm", what="Group norm of each time-step: [T, N, C, *], unchanged."),
     "Conv2d": WRAPPED.format(name="Conv2d", what=f"A convolution of each time-step: {SAME} to [T, N, C', H', W']."),
     "BatchNorm2d": WRAPPED.format(name="BatchNorm2d", what=f"Batch norm of {SAME}, over T, N, H and W jointly."),
     "BatchNorm1d": WRAPPED.format(name="BatchNorm1d", what="Batch norm of [T, N, F], over T and N jointly."),
@@ -146,6 +209,57 @@ def conv(op: Conv, *inputs: Signal) -> PyCall:
     )
 
 
+def transposed_conv(op: TransposedConv, *inputs: Signal) -> PyCall:
+    """A transposed convolution."""
+    padding, output_padding = op.pads
+    return PyCall(
+        "ConvTranspose2d",
+        (
+            Arg("in_channels", Literal(inputs[0].channels), positional=True, channels="in"),
+            Arg("out_channels", Literal(op.channels), positional=True, channels="out"),
+            Arg("kernel_size", Literal(side(op.kernel)), positional=True),
+            Arg("stride", Literal(side(op.stride)), 1, positional=True),
+            Arg("padding", Literal(side(padding)), 0),
+            Arg("output_padding", Literal(side(output_padding)), 0),
+            Arg("groups", Literal(op.groups), 1),
+            Arg("bias", Literal(bool(op.bias)), default=True),
+        ),
+    )
+
+
+def upsample(op: Upsample, *_: Signal) -> PyCall:
+    """An upsampling."""
+    return PyCall("Upsample", (Arg("scale_factor", Literal(op.factor)), Arg("mode", Literal(op.mode), "nearest")))
+
+
+def layer_norm(op: LayerNorm, *inputs: Signal) -> PyCall:
+    """A layer norm."""
+    channels = Arg("channels", Literal(inputs[0].channels), positional=True, channels="out")
+    return PyCall("LayerNorm", (channels, Arg("eps", Literal(op.eps), 1e-5)))
+
+
+def group_norm(op: GroupNorm, *inputs: Signal) -> PyCall:
+    """A group norm."""
+    channels = Arg("num_channels", Literal(inputs[0].channels), positional=True, channels="out")
+    return PyCall(
+        "GroupNorm",
+        (Arg("num_groups", Literal(op.groups), positional=True), channels, Arg("eps", Literal(op.eps), 1e-5)),
+    )
+
+
+def prelu(op: PReLU, *inputs: Signal) -> PyCall:
+    """A PReLU; one with a single slope knows no axes."""
+    start = Arg("init", Literal(op.slope), 0.25)
+    if op.shared:
+        return PyCall("nn.PReLU", (start,))
+    return PyCall("PReLU", (Arg("channels", Literal(inputs[0].channels), positional=True, channels="out"), start))
+
+
+def scale(op: Scale, *_: Signal) -> PyCall:
+    """A factor."""
+    return PyCall("Scale", (Arg("value", Literal(op.value), positional=True), Arg("learn", Literal(op.learn))))
+
+
 def norm(op: BatchNorm, *inputs: Signal) -> PyCall:
     """A batch norm."""
     shared = (Arg("eps", Literal(op.eps), 1e-5), Arg("momentum", Literal(op.momentum), 0.1))
@@ -198,7 +312,18 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Linear: linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (Arg("start_dim", Literal(2), positional=True),)),
     Dropout: lambda op, *_: PyCall("Dropout", (Arg("p", Literal(op.p), positional=True),)),
+    DropPath: lambda op, *_: PyCall("DropPath", (Arg("p", Literal(op.p), positional=True),)),
     ReLU: lambda *_: PyCall("nn.ReLU"),
+    GELU: lambda *_: PyCall("nn.GELU"),
+    SiLU: lambda *_: PyCall("nn.SiLU"),
+    Logistic: lambda *_: PyCall("nn.Sigmoid"),
+    Tanh: lambda *_: PyCall("nn.Tanh"),
+    PReLU: prelu,
+    TransposedConv: transposed_conv,
+    Upsample: upsample,
+    LayerNorm: layer_norm,
+    GroupNorm: group_norm,
+    Scale: scale,
     Sum: reduction,
     Mean: reduction,
     **SEQUENCE_CALLS,

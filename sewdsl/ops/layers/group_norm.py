@@ -1,0 +1,55 @@
+"""Group normalisation, ``GN8``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from sewdsl.ir.kind import Letter, Positive
+from sewdsl.ir.op import Layer, SavedForBackward, ShapeMismatch
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class GroupNorm(Layer, kind="GN", key="group_norm"):
+    """Normalises each group of channels over its places, at each time-step of each sample, then scales and shifts.
+
+    In a network: ``GN8``, ``GN8(eps=1e-6)``; ``GN1`` takes all channels and places together. Wu and He 2018. The same
+    in training and in evaluation.
+
+    Attributes:
+        groups: How many groups of channels in a row there are, a divisor of the channels, >= 1.
+        eps: Added to the variance, > 0.
+
+    Shape: ``[C, H, W]`` or ``[F]``, unchanged.
+    """
+
+    groups: Annotated[Positive, Letter("")]
+    eps: float = Field(default=1e-5, gt=0)
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the same shape."""
+        if inputs[0].channels % self.groups:
+            raise ShapeMismatch(
+                "groups-mismatch",
+                f"{inputs[0].channels} channels cannot be divided into {self.groups} equal groups",
+                "make groups a divisor of the channels",
+            )
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Weight and bias of each channel."""
+        return 2 * inputs[0].channels
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+        """What it reads, and mean and deviation of each group."""
+        return SavedForBackward((0,), aside=8 * self.groups)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step group norm."""
+        return runtime.GroupNorm(self.groups, inputs[0].channels, self.eps)

@@ -1,0 +1,47 @@
+"""Upsampling, ``UP2``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from sewdsl.ir.kind import Letter, Positive
+from sewdsl.ir.op import Layer, SavedForBackward
+from sewdsl.ir.signal import REAL, Signal
+from sewdsl.ops.windows import map_shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class Upsample(Layer, kind="UP", key="upsample"):
+    """Enlarges a map by a whole factor, without weights: the way up of a U-Net.
+
+    In a network: ``UP2``, ``UP4``, ``UP2(mode=bilinear)``; ``UP`` is ``UP2``.
+
+    Attributes:
+        factor: How many times as high and as wide the map becomes, at least 1.
+        mode: ``nearest``: each value fills a square. ``bilinear``: values between those of four neighbours, with the
+            corners of the maps, not the middles of their corner values, on each other (torch's align_corners=False).
+
+    Shape: ``[C, H, W]`` to ``[C, factor·H, factor·W]``. With ``nearest`` spikes and counts stay what they are, with
+    ``bilinear`` they become real values.
+    """
+
+    factor: Annotated[Positive, Letter("")] = 2
+    mode: Literal["nearest", "bilinear"] = "nearest"
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """A larger map; the same range, unless values are mixed."""
+        c, h, w = map_shape("upsampling", inputs[0])
+        values = inputs[0].values if self.mode == "nearest" else REAL
+        return Signal((c, h * self.factor, w * self.factor), values, inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+        """Nothing: the gradient needs no more than the shape."""
+        return SavedForBackward()
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """A multi-step upsampling."""
+        return runtime.Upsample(self.factor, self.mode)

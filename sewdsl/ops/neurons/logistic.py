@@ -1,0 +1,39 @@
+"""The logistic function, ``Logistic``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from sewdsl.ir.op import Activation, SavedForBackward
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class Logistic(Activation, kind="Logistic"):
+    """1 / (1 + exp(-x)), element by element, between 0 and 1; no state, no spikes.
+
+    In a network: ``Logistic``.
+
+    torch calls it ``Sigmoid``, which in a network is the surrogate that derives from it. It makes a gate of a number:
+    ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1-Logistic | id ]``.
+
+    Shape: any, unchanged. What it gives is real, of spikes too.
+    """
+
+    can_be_silent: ClassVar[bool] = False
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the same shape."""
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+        """What it gives, of which the slope is y (1 - y)."""
+        return SavedForBackward(output=True)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """A logistic function."""
+        return runtime.Sigmoid()

@@ -1,0 +1,36 @@
+"""The sigmoid-weighted linear unit, ``SiLU``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sewdsl.ir.op import Activation, SavedForBackward
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+class SiLU(Activation, kind="SiLU"):
+    """x / (1 + exp(-x)), element by element; no state, no spikes.
+
+    In a network: ``SiLU``.
+
+    Elfwing et al. 2018, Eq. 5; also called swish.
+
+    Shape: any, unchanged. What it gives is real, of spikes too.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the same shape."""
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+        """What it reads."""
+        return SavedForBackward((0,))
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+        """A SiLU."""
+        return runtime.SiLU()
