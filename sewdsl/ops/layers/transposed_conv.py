@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
@@ -115,11 +114,12 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         """The places of a value's window that are not cut off, times the channels of its group."""
-        windows = zip(
-            inputs[0].shape[1:], self.infer(*inputs).shape[1:], self.kernel, self.stride, self.pads[0], strict=True
-        )
-        rows, columns = (_reached(*window) for window in windows)
-        return FanOut(rows, columns, self.channels // self.groups)
+        sizes = inputs[0].shape[1:], self.infer(*inputs).shape[1:]
+        axes = []
+        for length, given, k, s, p in zip(*sizes, self.kernel, self.stride, self.pads[0], strict=True):
+            firsts = (place * s - p for place in range(length))
+            axes.append(tuple(max(0, min(first + k, given) - max(first, 0)) for first in firsts))
+        return FanOut(axes[0], axes[1], self.channels // self.groups)
 
     def _taps(self) -> int:
         return self.channels // self.groups * self.kernel[0] * self.kernel[1]
@@ -129,7 +129,8 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
         bias = self.bias
         if bias is None:
             bias = not (downstream.next and all(isinstance(op, BatchNorm) for op in downstream.next))
-        return _stated(self, bias=bias)
+        padding, output_padding = self.pads
+        return self.replace(padding=padding, output_padding=output_padding, bias=bias)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step transposed convolution."""
@@ -144,16 +145,3 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
             groups=self.groups,
             bias=bool(self.bias),
         )
-
-
-def _reached(length: int, given: int, kernel: int, stride: int, padding: int) -> tuple[int, ...]:
-    """For each place of a row, how many places of what is given it reaches."""
-    firsts = (place * stride - padding for place in range(length))
-    return tuple(max(0, min(first + kernel, given) - max(first, 0)) for first in firsts)
-
-
-@lru_cache(maxsize=4096)
-def _stated(conv: TransposedConv, *, bias: bool) -> TransposedConv:
-    """A transposed convolution that states all; many in a network are alike."""
-    padding, output_padding = conv.pads
-    return conv.replace(padding=padding, output_padding=output_padding, bias=bias)

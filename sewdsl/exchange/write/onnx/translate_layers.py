@@ -133,6 +133,8 @@ def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
 
 
 def _transposed_conv(place: NodeScope, layer: layers.ConvTranspose2d, x: str) -> str:
+    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        raise UnsupportedLayer(place.node, "pads in another way than with zeros, as many on each side")
     top, left = layer.padding
     numbers = [place.numbers("weight", tensor_to_array(layer.weight))]
     if layer.bias is not None:
@@ -161,16 +163,16 @@ def _upsample(place: NodeScope, layer: layers.Upsample, x: str) -> str:
     return place.last("Resize", x, "", factors, **how)
 
 
-def _layer_norm(place: NodeScope, layer: layers.LayerNorm, x: str) -> str:
-    """Over the channels of each place."""
-    return _centred(place, layer, x, [1])
-
-
 def _group_norm(place: NodeScope, layer: layers.GroupNorm, x: str) -> str:
     """Over each group of channels, as one axis."""
     channels, *size = place.shape
     grouped = place.add("Reshape", x, place.graph.sizes(0, layer.num_groups, channels // layer.num_groups * prod(size)))
     return _centred(place, layer, grouped, [2], place.graph.sizes(0, *place.shape))
+
+
+def _weight_of_channels(place: NodeScope, name: str, weight: Tensor) -> str:
+    """Numbers of each channel, or one for all, as they meet a map."""
+    return place.numbers(name, tensor_to_array(weight).reshape(-1, *[1] * (len(place.shape) - 1)))
 
 
 def _centred(
@@ -183,27 +185,18 @@ def _centred(
     normed = place.add("Div", centred, deviation)
     if shape:
         normed = place.add("Reshape", normed, shape)
-    weight, bias = (
-        tensor_to_array(each).reshape(-1, *[1] * (len(place.shape) - 1)) for each in (layer.weight, layer.bias)
-    )
-    return place.last("Add", place.add("Mul", normed, place.numbers("weight", weight)), place.numbers("bias", bias))
+    weighted = place.add("Mul", normed, _weight_of_channels(place, "weight", layer.weight))
+    return place.last("Add", weighted, _weight_of_channels(place, "bias", layer.bias))
 
 
 def _gelu(place: NodeScope, _: nn.GELU, x: str) -> str:
-    """x / 2 (1 + erf(x / sqrt(2))): ONNX has an operation of its own from version 20 on."""
+    """x (1 + erf(x / sqrt(2))) / 2.
+
+    ONNX has an operation of its own from version 20 on, which the version that is written here lacks.
+    """
     error = place.add("Erf", place.add("Mul", x, place.numbers("root_half", sqrt(0.5))))
     twice = place.add("Mul", x, place.add("Add", error, place.numbers("one", 1.0)))
     return place.last("Mul", twice, place.numbers("half", 0.5))
-
-
-def _prelu(place: NodeScope, layer: layers.PReLU, x: str) -> str:
-    slopes = tensor_to_array(layer.weight).reshape(-1, *[1] * (len(place.shape) - 1))
-    return place.last("PRelu", x, place.numbers("weight", slopes))
-
-
-def _scale(place: NodeScope, layer: layers.Scale, x: str) -> str:
-    factor = layer.value if layer.weight is None else tensor_to_array(layer.weight)
-    return place.last("Mul", x, place.numbers("value" if layer.weight is None else "weight", factor))
 
 
 TRANSLATIONS: dict[type[nn.Module], Translate] = {
@@ -212,9 +205,11 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Flatten: lambda place, _, x: place.last("Flatten", x, axis=1),
     layers.ConvTranspose2d: _transposed_conv,
     layers.Upsample: _upsample,
-    layers.LayerNorm: _layer_norm,
+    layers.LayerNorm: lambda place, layer, x: _centred(place, layer, x, [1]),
     layers.GroupNorm: _group_norm,
-    layers.Scale: _scale,
+    layers.Scale: lambda place, layer, x: place.last(
+        "Mul", x, place.numbers("factor", layer.value if layer.weight is None else tensor_to_array(layer.weight))
+    ),
     layers.Dropout: _nothing,
     layers.DropPath: _nothing,
     nn.Identity: _nothing,
@@ -223,7 +218,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     nn.SiLU: lambda place, _, x: place.last("Mul", x, place.add("Sigmoid", x)),
     nn.Sigmoid: lambda place, _, x: place.last("Sigmoid", x),
     nn.Tanh: lambda place, _, x: place.last("Tanh", x),
-    layers.PReLU: _prelu,
+    layers.PReLU: lambda place, layer, x: place.last("PRelu", x, _weight_of_channels(place, "weight", layer.weight)),
     batch_norm.BatchNorm: _norm,
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
