@@ -18,6 +18,13 @@ MAX_COMPARED = 500_000
 NAMES_ELSEWHERE = {
     "convolution": "c",
     "convlayer": "c",
+    "convtranspose": "tc",
+    "deconv": "tc",
+    "deconvolution": "tc",
+    "transposedconvolution": "tc",
+    "interpolate": "UP",
+    "stochasticdepth": "DropPath",
+    "swish": "SiLU",
     "fullyconnected": "FC",
     "dense": "FC",
     "pool": "AP",

@@ -117,8 +117,15 @@ def check_unknown(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...
     other = catalogue().get(name.text)
     if other is not None:
         family = next(base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir"))
-        message, help_text = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other)
-        yield Diagnostic("wrong-kind", Severity.ERROR, message, name.span, path=path, help=help_text)
+        message, help_text, edits = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other), []
+        layers = vocabulary.layers.values()
+        wanted = next((kind for kind in layers if issubclass(kind, Activation) and kind.elsewhere == name.text), None)
+        if wanted is not None:
+            help_text = f"write {wanted.kind}: {name.text} itself can only be a value, e.g. LIF(surrogate={name.text})"
+            edits = [Fix(f"write '{wanted.kind}'", (Edit(name.span, wanted.kind),))]
+        yield Diagnostic(
+            "wrong-kind", Severity.ERROR, message, name.span, path=path, help=help_text, fixes=tuple(edits)
+        )
         return
     if not vocabulary.whole:
         return

@@ -196,9 +196,11 @@ class Activation(Op):
 
     Attributes:
         can_be_silent: Whether it can give 0 at every time-step: a branch that ends in it can be left out.
+        elsewhere: What other libraries call it, where that is the name of another kind.
     """
 
     can_be_silent: ClassVar[bool] = True
+    elsewhere: ClassVar[str] = ""
 
 
 class Spiking(Activation):

@@ -19,6 +19,11 @@ WRITTEN = {
     "AdaptiveAvgPool2d(1)": "GAP",
     "LIFNode": "LIF",
     "ParametricLIFNode": "PLIF",
+    "LayerNorm": "LN",
+    "GroupNorm8": "GN8",
+    "Upsample2": "UP2",
+    "StochasticDepth0.2": "DropPath0.2",
+    "Swish": "SiLU",
     "SEWBlok": "SEW Block",
 }
 SAID = {
@@ -26,6 +31,8 @@ SAID = {
     "Conv2d(3, 64, 3)": "it is written like c32k3s1",
     "MaxPool2d(2)": "it is written like MPk2s2",
     "VotingLayer": "the voting layer is APk10 after a layer of 10 neurons for each class",
+    "ConvTranspose2d": "it is written like tc64k2s2",
+    "Deconv64": "it is written like tc64k2s2",
     "Quux": "'sewdsl nets --kinds' lists all names",
 }
 

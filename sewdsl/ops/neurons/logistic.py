@@ -25,6 +25,7 @@ class Logistic(Activation, kind="Logistic"):
     """
 
     can_be_silent: ClassVar[bool] = False
+    elsewhere: ClassVar[str] = "Sigmoid"
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the same shape."""
