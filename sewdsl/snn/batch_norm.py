@@ -45,6 +45,11 @@ class BatchNorm(_BatchNorm):
         self.scale = scale
         self.synchronised = False
 
+    def started(self, weight: float) -> BatchNorm:
+        """The norm itself, with this for the weight of every channel."""
+        nn.init.constant_(self.weight, weight)
+        return self
+
     def forward(self, x_TN: Tensor, repeats: int = 1) -> Tensor:
         """The normalised input.
 

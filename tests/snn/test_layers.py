@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import sewdsl
 from sewdsl.snn.runtime import Runtime
 
 
@@ -100,6 +101,13 @@ def test_batch_norm_takes_statistics_over_time_and_samples(shape: tuple[int, ...
     torch.testing.assert_close(layer.running_mean, same.running_mean)
     torch.testing.assert_close(layer.running_var, same.running_var)
     assert layer.num_batches_tracked.item() == 1
+
+
+def test_batch_norm_starts_where_it_is_said() -> None:
+    model = sewdsl.compile("BN(weight=0.5)-tdBN(weight=0)-IF(v_threshold=0.5)", input="4")
+    assert model.bn1.weight.tolist() == [0.5] * 4
+    assert model.tdbn1.weight.tolist() == [0.0] * 4
+    assert model.bn1.bias.tolist() == [0.0] * 4
 
 
 def test_batch_norm_keeps_its_arguments() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.formats import ExportFormat
-from sewdsl.exchange.write.python.layers import LAYER_CALLS, LAYER_TEXTS
+from sewdsl.exchange.write.python.layers import LAYER_CALLS, LAYER_TEXTS, NORMS, WEIGHTED
 from sewdsl.exchange.write.python.sequences import SEQUENCE_TEXTS, SHARED, SHARED_BY, step_scaled_norm
 from sewdsl.exchange.write.source import Dialect, write_document
 from sewdsl.exchange.write.source.dialect import td_batch_norm
@@ -113,6 +113,7 @@ def _surrogate(node: Node, surrogate: Surrogate) -> Code:
 
 TEXTS = {
     **LAYER_TEXTS,
+    **{f"Weighted{name}": WEIGHTED.format(name=name, base="layer") for name in NORMS},
     "TdBatchNorm2d": td_batch_norm(
         "layer.BatchNorm2d",
         "functional.seq_to_ann_forward(x, self._normalise)",

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 class BatchNorm(Norm, kind="BN"):
     """Normalises each channel over time, batch, height and width jointly, then scales and shifts it.
 
-    In a network: ``BN`` or ``BN(eps=1e-5, momentum=0.1)``.
+    In a network: ``BN``, ``BN(eps=1e-5, momentum=0.1)``, or ``BN(weight=0.5)``, as MS-ResNet's norms start.
 
     Attributes:
         eps: Added to the variance, > 0.
         momentum: Weight of the newest batch in the running statistics, in [0, 1].
+        weight: Where the weights of the channels start; the biases start with 0.
 
     Shape: ``[C, H, W]`` or ``[F]``, unchanged.
     """
+
+    weight: float = 1.0
 
     @property
     def scale(self) -> float:
@@ -40,4 +43,5 @@ class BatchNorm(Norm, kind="BN"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step batch norm."""
-        return runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
+        made = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
+        return made if self.weight == 1 else made.started(self.weight)

@@ -82,7 +82,7 @@ def test_what_a_file_says_beside_its_nodes() -> None:
     assert said == GraphMetadata("Tiny", 3, "direct", "mean", 1e-4, "at", said.spec)
     conv = graph.nodes["repeat1.1.sew_block1.branch.conv1"]
     assert NodeMetadata.of(conv.metadata) == NodeMetadata(
-        "repeat1.1.sew_block1.branch.conv1", "c4k3s1p1d1g1b0-BN(eps=1e-05, momentum=0.1)"
+        "repeat1.1.sew_block1.branch.conv1", "c4k3s1p1d1g1b0-BN(eps=1e-05, momentum=0.1, weight=1.0)"
     )
     origins = {name: NodeMetadata.of(node.metadata) for name, node in graph.nodes.items()}
     assert {name for name, origin in origins.items() if origin is None} == {"input", "output"}

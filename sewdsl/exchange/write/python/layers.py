@@ -72,6 +72,26 @@ class {name}(nn.Module):
         return x.unflatten(2, (self.groups, -1)).{what}(3)
 '''
 REDUCTIONS = {name: REDUCTION.format(name=name, what=name.lower()) for name in ("Sum", "Mean")}
+WEIGHTED = '''\
+class Weighted{name}({base}.{name}):
+    """Batch norm whose weights start with another number than 1."""
+
+    def __init__(
+        self,
+        channels: int,
+        weight: float,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__(channels, eps, momentum)
+        nn.init.constant_(self.weight, weight)
+'''
+STEPWISE = '''
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return each_step(super().forward, x)
+'''
+NORMS = "BatchNorm1d", "BatchNorm2d"
 LAYER_TEXTS = {
     **REDUCTIONS,
     "LayerNorm": '''\
@@ -136,6 +156,7 @@ TEXTS = {
     ),
     "StepScaledBatchNorm": step_scaled_norm("nn.BatchNorm2d", "each_step(self._normalise, x)"),
     **SEQUENCE_TEXTS,
+    **{f"Weighted{name}": WEIGHTED.format(name=name, base="nn") + STEPWISE for name in NORMS},
     "MaxPool2d": WRAPPED.format(
         name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."
     ),
@@ -264,9 +285,13 @@ def norm(op: BatchNorm, *inputs: Signal) -> PyCall:
     """A batch norm."""
     shared = (Arg("eps", Literal(op.eps), 1e-5), Arg("momentum", Literal(op.momentum), 0.1))
     channels = Arg("channels", Literal(inputs[0].channels), positional=True, channels="out")
+    weight = Arg("weight", Literal(op.weight), 1.0)
     if isinstance(op, TdBatchNorm):
-        return PyCall("TdBatchNorm2d", (channels, Arg("scale", Literal(op.scale), 1.0), *shared))
-    return PyCall(f"BatchNorm{1 if len(inputs[0].shape) == 1 else 2}d", (channels, *shared))
+        return PyCall("TdBatchNorm2d", (channels, Arg("scale", Literal(op.scale), 1.0), *shared, weight))
+    name = NORMS[len(inputs[0].shape) > 1]
+    return (
+        PyCall(name, (channels, *shared)) if op.weight == 1 else PyCall(f"Weighted{name}", (channels, weight, *shared))
+    )
 
 
 def pool(callee: str, op: MaxPool | AvgPool) -> PyCall:

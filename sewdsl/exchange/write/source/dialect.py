@@ -57,6 +57,7 @@ class TdBatchNorm2d({base}):
         scale: alpha times the threshold of the neurons after it.
         eps: Added to the variance.
         momentum: Weight of the newest batch in the running statistics.
+        weight: Where the weights of the channels start.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class TdBatchNorm2d({base}):
         scale: float = 1.0,
         eps: float = 1e-5,
         momentum: float = 0.1,
+        weight: float = 1.0,
     ) -> None:
         super().__init__(channels, eps, momentum)
+        nn.init.constant_(self.weight, weight)
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
