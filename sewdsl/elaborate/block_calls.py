@@ -17,6 +17,7 @@ from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
+from sewdsl.ir.printed_values import number_text
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reporter
@@ -52,7 +53,7 @@ class Binding:
 
     stated: Activation | None
     join: Join
-    parameters: Mapping[str, int]
+    parameters: Mapping[str, float]
     scope: int
     title: str
     arguments: str
@@ -64,7 +65,7 @@ class BlockCalls:
     def __init__(self, default: Activation | None, reporter: Reporter) -> None:
         self._default, self._reporter = default, reporter
         self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
-        self._scopes: dict[tuple[tuple[str, int], ...], int] = {}
+        self._scopes: dict[tuple[tuple[str, str], ...], int] = {}
         self._neurons: list[Activation | None] = []
 
     def frame(  # noqa: PLR0913 -- what is called, and where
@@ -148,8 +149,9 @@ class BlockCalls:
         parameters = self._parameters(call, definition, given, before, path)
         if parameters is None:
             return None
-        scope = self._scopes.setdefault(tuple(parameters.items()), len(self._scopes) + 1)
-        arguments = "".join(f"{letter}{value}" for letter, value in parameters.items())
+        values = tuple((parameter, repr(value)) for parameter, value in parameters.items())  # 1.0 is not 1 here
+        scope = self._scopes.setdefault(values, len(self._scopes) + 1)
+        arguments = "".join(f"{letter}{number_text(value)}" for letter, value in parameters.items())
         return Binding(stated, join, parameters, scope, block_title(definition), arguments)
 
     def _parameters(
@@ -159,13 +161,13 @@ class BlockCalls:
         given: dict[str, GivenArgument],
         before: Signal | None,
         path: tuple[str, ...],
-    ) -> dict[str, int] | None:
-        values: dict[str, int] = {}
+    ) -> dict[str, float] | None:
+        values: dict[str, float] = {}
         for parameter in definition.parameters:
             if parameter.name in given:
                 value, span = given[parameter.name].value, given[parameter.name].span
-                if not isinstance(value, int) or isinstance(value, bool):
-                    message = f"'{parameter.name}' must be a whole number, not '{span.text}'"
+                if not isinstance(value, int | float) or isinstance(value, bool):
+                    message = f"'{parameter.name}' must be a number, not '{span.text}'"
                     raise self._invalid(message, span, path)
                 values[parameter.name] = value
             elif (number := default_number(parameter)) is not None:
@@ -216,7 +218,7 @@ class BlockCalls:
         value, reader = argument.value, ValueReader(self._reporter, path, outer.parameters, outer.neuron)
         try:
             if isinstance(value, Interpolation):
-                yield argument.name or "", GivenArgument(reader.evaluate(value.formula), argument.span)
+                yield argument.name or "", GivenArgument(reader.evaluate(value.formula, signed=True), argument.span)
             elif argument.name is not None:
                 yield argument.name, GivenArgument(self._value(value, reader), argument.span)
             elif isinstance(value, Call) and not value.called:

@@ -49,10 +49,9 @@ def check_shadowed_blocks(
             )
 
 
-def default_number(parameter: BlockParameter) -> int | None:
-    """The default of a parameter where that is an integer from 0 up; None where it is anything else, or is none."""
-    value = parameter.default.value if isinstance(parameter.default, Number) else None
-    return value if isinstance(value, int) and value >= 0 else None
+def default_number(parameter: BlockParameter) -> float | None:
+    """The default of a parameter where that is a number; None where it is anything else, or is none."""
+    return parameter.default.value if isinstance(parameter.default, Number) else None
 
 
 def _meaning(block: BlockDefinition) -> tuple[object, ...]:
@@ -68,6 +67,6 @@ def _check_parameter(parameter: BlockParameter, seen: set[str]) -> Iterator[Diag
         message, hint = f"'{name}' cannot be a parameter: it has a meaning already", "choose another letter or word"
         yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help=hint)
     if not (default is None or default_number(parameter) is not None or default == Parameter(INPUT_CHANNELS_DEFAULT)):
-        message = f"the default of '{name}' must be a whole number or '{INPUT_CHANNELS_DEFAULT}'"
+        message = f"the default of '{name}' must be a number or '{INPUT_CHANNELS_DEFAULT}'"
         label = f"got {default.span.text}"
         yield Diagnostic("invalid-argument", Severity.ERROR, message, default.span, label=label)

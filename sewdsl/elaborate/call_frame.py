@@ -34,7 +34,7 @@ class CallFrame:
     join: Join
     neuron: Activation | None = None
     stated: Activation | None = None
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, float] = field(default_factory=dict)
     scope: int = 0
     path: tuple[PathStep, ...] = ()
     prefix: str = ""

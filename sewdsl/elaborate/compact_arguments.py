@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sewdsl.elaborate.values import ValueReader
+from sewdsl.ir.printed_values import number_text
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Name, Word
 from sewdsl.syntax.word_parts import NUMBER
@@ -130,5 +131,5 @@ def fill_name(name: Name, reader: ValueReader) -> FilledName:
             gaps.append(len(text))
         written = isinstance(part, Word)
         pieces.append((len(text), part.span, written))
-        text += part.text if isinstance(part, Word) else str(reader.evaluate(part.formula))
+        text += part.text if isinstance(part, Word) else number_text(reader.evaluate(part.formula))
     return FilledName(text, tuple(pieces), tuple(gaps), name.span)

@@ -175,7 +175,7 @@ class Walker:
         span = repeat.count.span
         path = frame.where(span.text)
         try:
-            copies = self._calls.reader(path, frame).evaluate(repeat.count.formula)
+            copies = self._calls.reader(path, frame).evaluate_whole(repeat.count.formula)
         except InvalidText:
             return 1
         if copies == 0:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sewdsl.diagnostics import Diagnostic
+from sewdsl.elaborate.block_definitions import default_number
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
@@ -23,7 +24,7 @@ CALL_DEPENDENT_CODES = frozenset(
 )
 """Codes that depend on the call."""
 PLACEHOLDER_VALUE = 16
-"""Value of every parameter; a power of 2, so that most divisions are exact."""
+"""Value of every parameter but those that are a fraction by default; a power of 2, so that most divisions are exact."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class _AnyCall:
         """What is wrong with a block, sorted."""
         self.expanded.add(name)
         definition, reporter = self.vocabulary.blocks[name], Reporter(self.limits)
-        parameters: Mapping[str, int] = {parameter.name: PLACEHOLDER_VALUE for parameter in definition.parameters}
+        parameters = {
+            parameter.name: default if isinstance(default := default_number(parameter), float) else PLACEHOLDER_VALUE
+            for parameter in definition.parameters
+        }
         neuron = self.header.neuron()
         operands = {word.text: NamedValue(word.span, computed=True) for word in definition.operands}
         frame = CallFrame(self.header.join(), neuron, neuron, parameters, calls=(name,), names=operands)

@@ -10,6 +10,7 @@ from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation
+from sewdsl.ir.printed_values import format_value
 from sewdsl.ops import catalogue, find
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.lexicon import OWN_NEURON
@@ -34,7 +35,7 @@ class ValueReader:
 
     reporter: Reporter
     path: tuple[str, ...] = ()
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, float] = field(default_factory=dict)
     neuron: Activation | None = None
 
     def read(self, value: Value) -> Any:
@@ -53,7 +54,7 @@ class ValueReader:
             case Call():
                 return self._word(value)
             case Interpolation(formula=formula):
-                return self.evaluate(formula)
+                return self.evaluate(formula, signed=True)
 
     def _word(self, call: Call) -> Any:
         """What a name means: on, off, none, a kind, or itself."""
@@ -116,11 +117,27 @@ class ValueReader:
             given[argument.name] = GivenArgument(self.read(argument.value), argument.span)
         return given
 
-    def evaluate(self, formula: Formula) -> int:
-        """The value of what is in ``$(…)``.
+    def evaluate(self, formula: Formula, *, signed: bool = False) -> float:
+        """The value of what is in ``$(…)``: of a name alone any number, of arithmetic a whole one.
+
+        Args:
+            formula: What is between the parentheses.
+            signed: Whether a name alone may be below 0, as arguments may that are written by name.
 
         Raises:
-            InvalidText: a name is not a parameter, a division is not exact, or the value is not in 0..999,999,999.
+            InvalidText: a name is not a parameter, arithmetic is done with a fraction, a division is not exact, or the
+                value of arithmetic is not in 0..999,999,999.
+        """
+        value = self.parameters.get(formula.name) if isinstance(formula, Parameter) else None
+        if value is not None and (signed or (isinstance(value, float) and value >= 0)):
+            return value
+        return self.evaluate_whole(formula)
+
+    def evaluate_whole(self, formula: Formula) -> int:
+        """The value of what is in ``$(…)`` where it must be a whole number, as it is in counts.
+
+        Raises:
+            InvalidText: as of :meth:`evaluate`, and where it is a fraction.
         """
         value = self._compute(formula)
         if not 0 <= value <= MAX_FORMULA_VALUE:
@@ -136,7 +153,12 @@ class ValueReader:
                 message = f"'{formula.text}' is not a whole number"
                 raise self._invalid(message, formula, "formulas are integer arithmetic")
             case Parameter(name=name) if name in self.parameters:
-                return self.parameters[name]
+                given = self.parameters[name]
+                if isinstance(given, int):
+                    return given
+                message = f"'{name}' is {format_value(given)}, which is not a whole number"
+                hint = f"only $({name}) by itself can be a fraction: formulas are integer arithmetic"
+                raise self._invalid(message, formula, hint)
             case Parameter():
                 raise self._unknown(formula)
             case Arithmetic():

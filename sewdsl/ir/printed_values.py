@@ -75,6 +75,11 @@ def format_value(value: object) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
+def number_text(value: float) -> str:
+    """A number without an exponent, as compact arguments are written: ``32``, ``0.00001``."""
+    return str(value) if isinstance(value, int) else f"{Decimal(repr(value)):f}"
+
+
 def escape_mathtext(text: str) -> str:
     """A text of somebody else's as matplotlib takes it, for which a dollar sign would begin a formula."""
     return text.replace("$", r"\$")

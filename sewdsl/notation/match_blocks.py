@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_library import shipped_blocks
@@ -17,6 +17,7 @@ from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
+from sewdsl.ir.printed_values import number_text
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
@@ -35,9 +36,24 @@ from sewdsl.reporter import Reporter
 from sewdsl.source import BUILTIN, Source
 from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.parser import parse_compact
-from sewdsl.syntax.tree import Alternative, BlockDefinition, Body, Call, MergeOf, Number, Word
+from sewdsl.syntax.tree import (
+    Alternative,
+    Argument,
+    BlockDefinition,
+    Body,
+    Call,
+    Interpolation,
+    MergeOf,
+    Number,
+    Parameter,
+    Repeat,
+    Word,
+)
 from sewdsl.syntax.tree import Item as Written
 from sewdsl.syntax.tree import Sequence as WrittenSequence
+
+MAX_GUESSES = 200
+"""Combinations of values that are tried for the parameters of one call."""
 
 
 @dataclass(frozen=True)
@@ -81,26 +97,46 @@ class BlockPattern:
         """Whether the kinds of some items are those of the block."""
         return _alike(self.pattern, items)
 
-    def guesses(self, items: TextItems) -> Iterator[dict[str, int]]:
-        """Values for the parameters, from the numbers that are in some items: c of ``c32k3``, s of ``s2``."""
-        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText)]
-        found: dict[str, list[int]] = {}
+    @cached_property
+    def named(self) -> Mapping[str, frozenset[str]]:
+        """Of each parameter, the arguments that are it and nothing else: ``scale`` of ``scale=$(scale)``."""
+        found: dict[str, set[str]] = {}
+        for argument in _arguments(self.block.expression):
+            match argument:
+                case Argument(name=str(name), value=Interpolation(formula=Parameter(name=parameter))):
+                    found.setdefault(parameter, set()).add(name)
+        return {parameter: frozenset(names) for parameter, names in found.items()}
+
+    @cached_property
+    def defaults(self) -> dict[str, float]:
+        """Those of the parameters that are numbers."""
+        return {p.name: p.default.value for p in self.block.parameters if isinstance(p.default, Number)}
+
+    def guesses(self, items: TextItems) -> Iterator[dict[str, float]]:
+        """Values for the parameters, from the numbers that are in some items: c of ``c32k3``, s of ``s2``.
+
+        Where there are none, the default is one; of very many combinations the first.
+        """
+        ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | MergeText)]
+        found: dict[str, list[float]] = {}
         for parameter in self.block.parameters:
-            letter = parameter.name
+            letter, named = parameter.name, self.named.get(parameter.name, frozenset())
             values = [
                 value[0] if isinstance(value, tuple) else value
                 for op in ops
                 for argument, value in op
-                if op.letters().get("" if op.kind == letter else letter) == argument
+                if argument in named or op.letters().get("" if op.kind == letter else letter) == argument
             ]
-            found[letter] = list(dict.fromkeys(value for value in values if type(value) is int))
-        for chosen in product(*found.values()):
+            numbers = dict.fromkeys(value for value in values if type(value) in {int, float} and value >= 0)
+            found[letter] = [*numbers] or [self.defaults[name] for name in (letter,) if name in self.defaults]
+        for chosen in islice(product(*found.values()), MAX_GUESSES):
             yield dict(zip(found, chosen, strict=True))
 
-    def call(self, values: Mapping[str, int]) -> str:
-        """The arguments of a call: ``c128s2``; a default that is a number is not written."""
-        defaults = {p.name: p.default.value for p in self.block.parameters if isinstance(p.default, Number)}
-        return "".join(f"{name}{value}" for name, value in values.items() if defaults.get(name) != value)
+    def call(self, values: Mapping[str, float]) -> str:
+        """The arguments of a call: ``c128s2, heads=2``; a default that is a number is not written."""
+        given = {name: number_text(value) for name, value in values.items() if self.defaults.get(name) != value}
+        compact = "".join(f"{name}{value}" for name, value in given.items() if len(name) == 1)
+        return ", ".join(filter(None, (compact, *(f"{name}={given[name]}" for name in given if len(name) > 1))))
 
 
 @dataclass(frozen=True)
@@ -177,6 +213,24 @@ def _names(node: WrittenSequence | Alternative | Written) -> Iterator[str]:
                 yield from _names(operand)
         case Call(name=name):
             yield name.plain or ""
+
+
+def _arguments(node: WrittenSequence | Alternative | Written) -> Iterator[Argument]:
+    """All arguments in an expression that calls and merges have in parentheses."""
+    match node:
+        case WrittenSequence(items=items):
+            for item in items:
+                yield from _arguments(item)
+        case Alternative(first=one, second=other):
+            yield from (*_arguments(one), *_arguments(other))
+        case Repeat(body=body):
+            yield from _arguments(body)
+        case MergeOf(arguments=arguments, operands=operands):
+            yield from arguments
+            for operand in operands:
+                yield from _arguments(operand)
+        case Call(arguments=arguments):
+            yield from arguments
 
 
 Surroundings = tuple[tuple[int, ...], Activation | None]

@@ -95,7 +95,6 @@ class TestDefinitions:
         [
             ("c, s=c", "invalid-argument"),
             ("c=inn", "invalid-argument"),
-            ("c, s=1.9", "invalid-argument"),
             ("c, c", "duplicate-argument"),
             ("SN", "invalid-argument"),
             ("g", "invalid-argument"),

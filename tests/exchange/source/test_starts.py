@@ -10,8 +10,9 @@ from sewdsl.exchange.write.source.run_source import module_from_source
 from tests.exchange.source.files import SOURCES
 
 BODY = (
-    "c4k3-BN(weight=0.5)-SN-{c4k3-BN(weight=0.25)-SN}*2-ADD[c4k3-BN(weight=0.1)-SN | id]-ADD[c4k3-BN(weight=0.3)-SN | id]"
-    "-tdBN(weight=0.2)-FC6-BN(weight=0)-SN"
+    "c4k3-BN(weight=0.5)-SN-{c4k3-BN(weight=0.25)-SN}*2-ADD[c4k3-BN(weight=0.1)-SN | id]-"
+    "ADD[c4k3-BN(weight=0.3)-SN | id]-"
+    "tdBN(weight=0.2)-FC6-BN(weight=0)-SN"
 )
 
 
