@@ -267,7 +267,7 @@ _HEADER: dict[str, Any] = {
     "encode": Literal["none", "direct"],
     "neuron": Activation,
     "join": Join,
-    "init": Literal["default", "kaiming", "zero"],
+    "init": Literal["default", "kaiming", "normal", "zero"],
     "readout": Literal["mean", "sum", "last"],
 }
 """What the keys of a header can be set to, where that can be listed."""

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.elaborate.arguments import validate_arguments
 from sewdsl.elaborate.assembly import Assembly
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, ShapeMismatch
-from sewdsl.ir.settings import Settings
+from sewdsl.ir.printed_values import format_value
+from sewdsl.ir.settings import NormalWeights, Settings
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
@@ -23,7 +25,7 @@ Family = TypeVar("Family", bound=Kind)
 HEADER_CHOICES: dict[str, tuple[str, ...]] = {
     "encode": ("none", "direct"),
     "readout": ("mean", "sum", "last"),
-    "init": ("default", "kaiming", "zero"),
+    "init": ("default", "kaiming", "normal", "zero"),
 }
 RANKS = (1, 3)
 _SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
@@ -63,10 +65,28 @@ class HeaderReader:
             "readout": (self._choices("readout") or ["mean"])[0],
             "neuron": self._over_steps(self.neuron(), steps),
             "join": self.join(),
-            "init": "kaiming" if "kaiming" in init else "default",
+            "init": self._scheme(init),
             "zero_init": "zero" in init,
         }
         return None if shape is None else Settings(input=shape, **rest)
+
+    def _scheme(self, words: list[str]) -> str:
+        """How weights are drawn: the word of ``init`` that is not ``zero``, with what is in its parentheses."""
+        setting = self._settings.get("init")
+        if setting is None or "normal" not in words:
+            return "kaiming" if "kaiming" in words else "default"
+        value = setting.values[words.index("normal")]
+        given = {}
+        if isinstance(value, Call) and value.arguments:
+            if any(argument.name is None for argument in value.arguments):
+                self._wrong(setting, "its deviation by name: normal(std=0.02)")
+                return "default"
+            try:
+                given = ValueReader(self._reporter).read_arguments(value)
+            except InvalidText:
+                return "default"
+        found = self._reporter.take(validate_arguments(NormalWeights, "'normal'", given, value.span))
+        return "default" if found is None else f"normal(std={format_value(found.std)})"
 
     def neuron(self) -> Activation | None:
         """What ``SN`` means; where the setting is wrong, which is said, any neuron, so that nothing more is said."""
@@ -123,10 +143,10 @@ class HeaderReader:
         if setting is None:
             return []
         words = [self._word(value) for value in setting.values]
-        several = len(words) > 1 and key != "init"
+        several = len({*words} - {"default", "zero"}) > 1 if key == "init" else len(words) > 1
         bad = [word for word in words if word not in HEADER_CHOICES[key]]
         if bad or several or not words or len(set(words)) < len(words):
-            together = " (kaiming and zero go together)" if key == "init" else ""
+            together = " (zero goes with each of the others)" if key == "init" else ""
             self._wrong(
                 setting,
                 " or ".join(HEADER_CHOICES[key]) + together,
@@ -136,8 +156,10 @@ class HeaderReader:
         return words
 
     def _word(self, value: Value) -> str:
-        plain = value.name.plain if isinstance(value, Call) and not (value.called or value.arguments) else None
-        return plain or value.span.text
+        if not isinstance(value, Call):
+            return value.span.text
+        alone = value.name.plain == "normal" or not (value.called or value.arguments)
+        return (value.name.plain if alone else None) or value.span.text
 
     def _kind(self, key: str, family: type[Family], wanted: str) -> Family | None:
         setting = self._settings.get(key)

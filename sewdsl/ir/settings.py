@@ -21,6 +21,7 @@ class Settings(BaseModel):
         neuron: What ``SN`` means, if the header says so.
         join: What ``g`` means.
         init: ``default``: torch's own. ``kaiming``: convolutions normal, fan_out (He et al. 2015).
+            ``normal(std=0.02)``: convolutions and fully connected layers normal, with this deviation, and biases 0.
         zero_init: Whether every residual block starts as an identity.
         readout: How the output sequence becomes one output.
     """
@@ -32,9 +33,28 @@ class Settings(BaseModel):
     encode: Literal["none", "direct"] = "none"
     neuron: SerializeAsAny[Activation] | None = None
     join: SerializeAsAny[Join]
-    init: Literal["default", "kaiming"] = "default"
+    init: str = Field(default="default", pattern=r"^(default|kaiming|normal\(std=[^()]+\))$")
     zero_init: bool = False
     readout: Literal["mean", "sum", "last"] = "mean"
+
+    @property
+    def init_std(self) -> float | None:
+        """The standard deviation of ``normal(std=0.02)``; None of another ``init``."""
+        return (
+            float(self.init.removeprefix("normal(std=").removesuffix(")")) if self.init.startswith("normal") else None
+        )
+
+
+class NormalWeights(BaseModel):
+    """What is in the parentheses of ``init normal(std=0.02)``.
+
+    Attributes:
+        std: The standard deviation, > 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    std: float = Field(default=0.02, gt=0)
 
 
 @dataclass(frozen=True)

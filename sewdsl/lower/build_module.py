@@ -1,4 +1,4 @@
-"""Builds the module of every node, then sets initial values: torch's, Kaiming's, or residual blocks as identities."""
+"""Builds the module of every node, then sets initial values: torch's, a scheme's, or residual blocks as identities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.lower.spiking_network import SpikingNetwork
 from sewdsl.passes import Program
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.layers import Conv2d
+from sewdsl.snn.layers import Conv2d, ConvTranspose2d, Linear
 from sewdsl.snn.runtime import Runtime
 
 MAX_CURRENT = 2.0**64
@@ -102,6 +102,13 @@ def initialise(network: Network, model: nn.Module) -> None:
         for module in model.modules():
             if isinstance(module, Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    std = network.settings.init_std
+    if std is not None:
+        for module in model.modules():
+            if isinstance(module, Conv2d | ConvTranspose2d | Linear):
+                nn.init.normal_(module.weight, std=std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
     if network.settings.zero_init:
         for node in network.nodes:
             if isinstance(node.op, Join) and is_residual(node):

@@ -137,7 +137,8 @@ def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     join = value_text(settings.join)
     if join != "ADD" or any(isinstance(item, MergeText) and isinstance(item.op, Join) for item in walk_items(items)):
         yield f"join {join}"
-    words = [word for word, said in (("kaiming", settings.init == "kaiming"), ("zero", settings.zero_init)) if said]
+    chosen = (settings.init, settings.init != "default"), ("zero", settings.zero_init)
+    words = [word for word, said in chosen if said]
     if words:
         yield f"init {' '.join(words)}"
     if settings.readout != "mean":

@@ -243,7 +243,7 @@ def _values(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[ValueC
 
 def _settings(network: Network) -> dict[str, str]:
     settings = network.settings
-    said = {"kaiming": settings.init == "kaiming", "zero": settings.zero_init}
+    said = {settings.init: settings.init != "default", "zero": settings.zero_init}
     init = " ".join(word for word, is_so in said.items() if is_so) or "default"
     rest = {name: _said(value) for name, value in settings if name != "zero_init"}
     if settings.neuron is not None:

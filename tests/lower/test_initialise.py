@@ -13,10 +13,15 @@ from torch import Tensor
 
 import sewdsl
 from sewdsl.diagnostics import Severity
+from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.op import Join
 from sewdsl.lower import SpikingNetwork, lower
+from sewdsl.notation import write_net
+from sewdsl.ops import catalogue
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Conv2d
+from tests.exchange.source.files import SOURCES
 
 Build = Callable[..., SpikingNetwork]
 
@@ -141,3 +146,42 @@ def test_kaiming_and_zero_go_together(build: Build) -> None:
     assert model.network.settings.zero_init
     assert model.network.settings.init == "kaiming"
     assert (model.get_parameter("sew_block1.branch.bn2.weight") == 0).all()
+
+
+@pytest.mark.parametrize(("init", "std"), [("normal", 0.02), ("normal(std=0.5)", 0.5), ("normal(std=1e-05)", 1e-5)])
+def test_normal_weights(init: str, std: float) -> None:
+    """Of convolutions, transposed ones and linear layers; biases are 0, and norms start as ever."""
+    body = "c32k3b1-BN-SN-tc32k2s2-SN-FC40"
+    network = sewdsl.load(body, input="8x8x8", neuron="IF", set={"init": init})
+    assert network.settings.init_std == std
+    state = sewdsl.compile(network, seed=0).state_dict()
+    for name in ("conv1", "transposed_conv1", "fc1"):
+        assert state[f"{name}.weight"].std().item() == pytest.approx(std, rel=0.05)
+        assert abs(state[f"{name}.weight"].mean().item()) < 0.1 * std
+        assert not state[f"{name}.bias"].any()
+    assert state["bn1.weight"].tolist() == [1.0] * 32
+
+
+def test_normal_weights_in_text_and_files() -> None:
+    network = sewdsl.load("c4k3-BN-SN-FC2", input="2x8x8", neuron="IF", set={"init": "normal(std=0.5) zero"})
+    assert "init    normal(std=0.5) zero\n" in write_net(network)
+    assert from_json(to_json(network), catalogue()) == network
+    for source in SOURCES.values():
+        state = module_from_source(source(network)).state_dict()
+        assert state["fc1.weight"].std().item() == pytest.approx(0.5, rel=0.3)
+        assert not state["fc1.bias"].any()
+
+
+@pytest.mark.parametrize(
+    ("init", "says"),
+    [
+        ("kaiming normal", "'init' takes default or kaiming or normal or zero"),
+        ("normal(sd=1)", "'normal' has no argument 'sd'"),
+        ("normal(std=0)", "'std' of 'normal' must be more than 0"),
+        ("normal(0.1)", "'init' takes its deviation by name: normal(std=0.02)"),
+        ("kaiming(std=1)", "'init' takes default or kaiming or normal or zero"),
+    ],
+)
+def test_wrong_schemes(init: str, says: str) -> None:
+    (found,) = sewdsl.read("c4k3-BN-FC2", input="2x8x8", set={"init": init}).diagnostics
+    assert (found.code in {"invalid-argument", "unknown-argument"}, says in found.message) == (True, True)

@@ -105,9 +105,10 @@ def test_batch_norm_takes_statistics_over_time_and_samples(shape: tuple[int, ...
 
 def test_batch_norm_starts_where_it_is_said() -> None:
     model = sewdsl.compile("BN(weight=0.5)-tdBN(weight=0)-IF(v_threshold=0.5)", input="4")
-    assert model.bn1.weight.tolist() == [0.5] * 4
-    assert model.tdbn1.weight.tolist() == [0.0] * 4
-    assert model.bn1.bias.tolist() == [0.0] * 4
+    state = model.state_dict()
+    assert state["bn1.weight"].tolist() == [0.5] * 4
+    assert state["tdbn1.weight"].tolist() == [0.0] * 4
+    assert state["bn1.bias"].tolist() == [0.0] * 4
 
 
 def test_batch_norm_keeps_its_arguments() -> None:

@@ -160,6 +160,7 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
         "        self.steps = steps",
         *class_text.init_statements(made, network),
         *(KAIMING if settings.init == "kaiming" else ()),
+        *(line.format(std=settings.init_std) for line in NORMAL if settings.init_std is not None),
         *(f"        {line}" for line in dialect.ready),
         "",
         "    def forward(self, x: Tensor) -> Tensor:",
@@ -187,3 +188,12 @@ KAIMING = (
     "                )",
 )
 """Initial values of convolutions (He et al. 2015)."""
+
+NORMAL = (
+    "        for module in self.modules():",
+    "            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):",
+    "                nn.init.normal_(module.weight, std={std})",
+    "                if module.bias is not None:",
+    "                    nn.init.zeros_(module.bias)",
+)
+"""Initial values of all layers with weights."""
