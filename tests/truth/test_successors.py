@@ -6,11 +6,11 @@ Every spike of every neuron is the same, outputs and gradients agree, in trainin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-from spikingjelly.activation_based import functional, neuron
+from spikingjelly.activation_based import functional, layer, neuron
 from spikingjelly.activation_based.model import (
     masnn,
     maxformer,
@@ -18,13 +18,49 @@ from spikingjelly.activation_based.model import (
     qkformer,
     spike_driven_transformer,
     spikformer,
+    spiking_vgg,
 )
 from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork
+from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron
 from tests.effort import factor
+
+WIDE: dict[str, Callable[[], nn.Module]] = {
+    "ms-resnet-34": lambda: ms_resnet.ms_resnet34(T=2),
+    "spikformer-8-512": lambda: spikformer.Spikformer(embed_dims=512, num_heads=8, depths=8),
+    "spikformer-8-768": lambda: spikformer.Spikformer(embed_dims=768, num_heads=8, depths=8),
+    "qkformer-10-768": lambda: qkformer.QKFormer(embed_dims=768, num_heads=(12, 12, 12)),
+    "sdt-8-512": lambda: spike_driven_transformer.SpikeDrivenTransformer(embed_dims=512, num_heads=8, depths=8),
+    "spiking-vgg-11": lambda: spiking_vgg.spiking_vgg11_bn(spiking_neuron=neuron.LIFNode),
+    "spiking-vgg-16": lambda: spiking_vgg.spiking_vgg16_bn(spiking_neuron=neuron.LIFNode),
+}
+"""What builds those of many weights."""
+
+
+def small_vgg(name: str) -> nn.Module:
+    """A spiking VGG for images of 32x32: a place for each channel, not 7x7, and nothing dropped."""
+    with torch.device("meta"):
+        model: Any = WIDE[name]()
+        model.avgpool = nn.Identity()
+        model.avgpool.step_mode = "m"
+        model.classifier[0] = layer.Linear(512, 4096)
+    model.to_empty(device="cpu")
+    torch.manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_parameters()
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, layer.Dropout):
+            module.p = 0.0
+    made: nn.Module = model
+    return made
+
 
 CASES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "ms-resnet-18": (lambda: ms_resnet.ms_resnet18(T=2), 32, 2),
@@ -37,6 +73,12 @@ CASES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "maxformer-cifar": (maxformer.maxformer_cifar, 16, 2),
     "masnn-dvs-gesture": (lambda: masnn.masnn_dvs128_gesture(T=10, input_size=(16, 16)), 16, 10),
     "att-ms-resnet-18": (lambda: masnn.att_ms_resnet18(T=2), 32, 2),
+    "ms-resnet-34": (WIDE["ms-resnet-34"], 32, 2),
+    "spikformer-8-512": (WIDE["spikformer-8-512"], 32, 2),
+    "qkformer-10-768": (WIDE["qkformer-10-768"], 32, 2),
+    "sdt-8-512": (WIDE["sdt-8-512"], 32, 2),
+    "spiking-vgg-11": (lambda: small_vgg("spiking-vgg-11"), 32, 2),
+    "spiking-vgg-16": (lambda: small_vgg("spiking-vgg-16"), 32, 2),
 }
 """What builds the reference, pixels, time-steps."""
 FEW = ("ms-resnet-18", "spikformer-cifar10", "qkformer-10-384", "sdt-8-384", "masnn-dvs-gesture", "att-ms-resnet-18")
@@ -165,3 +207,15 @@ def test_every_spike_is_the_same(pair: tuple[SpikingNetwork, nn.Module, Tensor])
                 assert (ours_ - theirs.reshape(ours_.shape)).norm() <= 1e-9 * max(
                     float(theirs.norm()), 1e-3
                 )  # a bias before a norm: 0
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_ones_have_the_same_weights(name: str) -> None:
+    """Layer by layer, without the memory of the numbers."""
+    with torch.device("meta"):
+        reference, ours = WIDE[name](), sewdsl.compile(name)
+        assert sum(p.numel() for p in reference.parameters()) == sum(p.numel() for p in ours.parameters())
+        mine = [Piece(m) for m in ours.modules() if not list(m.children()) and list(m.parameters(recurse=False))]
+        for one, other in zip(pieces(reference), mine, strict=True):
+            sizes = [[x.numel() for x in piece.tensors()] for piece in (one, other)]
+            assert sizes[0] == sizes[1]
