@@ -7,10 +7,14 @@ from dataclasses import replace
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.linear import Linear
+
+WIDE = 1000
+"""A layer of more features than this is no classifier."""
 
 
 def narrow(network: Network, by: int = 8) -> Network:
-    """The network with one channel of so many in convolutions of more than eight, to take less time."""
+    """The network with one channel of so many in wide convolutions, and so of features, to take less time."""
     nodes: list[Node] = []
     for node in network:
         op = node.op
@@ -19,5 +23,7 @@ def narrow(network: Network, by: int = 8) -> Network:
             op = op.replace(channels=width, groups=width)
         elif isinstance(op, Conv) and op.channels > 8:
             op = op.replace(channels=-(-op.channels // by))
+        elif isinstance(op, Linear) and op.features > WIDE:
+            op = op.replace(features=-(-op.features // by))
         nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))
     return network.with_nodes(tuple(nodes)).validate()

@@ -11,10 +11,13 @@ LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in (18, 34, 50, 101, 152)} | {
     "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values",
     **dict.fromkeys(
-        ("spikformer-ti", "spikformer-s", "spikformer-cifar10"),
+        ("spikformer-ti", "spikformer-s", "spikformer-8-512", "spikformer-8-768", "spikformer-cifar10"),
         "embed1.max_pool1 (MPk3s2p1) takes the maximum of real values",
     ),
-    **dict.fromkeys(("qkformer-10-384", "sdt-8-384"), "max_pool1 (MPk3s2p1) takes the maximum of real values"),
+    **dict.fromkeys(
+        ("qkformer-10-384", "qkformer-10-768", "sdt-8-384", "sdt-8-512"),
+        "max_pool1 (MPk3s2p1) takes the maximum of real values",
+    ),
     **dict.fromkeys(
         ("maxformer-10-384", "maxformer-cifar"), "stage1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values"
     ),
@@ -24,6 +27,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "tcja-net": "repeat2.1.tcja1 (TCJA) reads all time-steps",
     "tebn-resnet-19": "tebn1 (TEBN) has weights for each time-step",
     "psn-resnet-19": "psn1 (PSN) reads all time-steps",
+    "spiking-unet": "operand2.operand2.operand2.upsample1 (UP2) has no form in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",
 }
 NETWORKS = representatives(set(shipped_networks()) - LIBRARIES - set(REFUSED))

@@ -18,6 +18,7 @@ from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.layers import Scale
 from sewdsl.snn.neuron import Neuron as Layer
 
 
@@ -46,6 +47,8 @@ def dyadic(network: Network) -> SpikingNetwork:
                 whole(module.bias, -3, 5).div_(8)
                 whole(module.running_mean, -2, 2).div_(8)
                 whole(module.running_var, -1, 1).mul_(2).exp2_()
+            elif isinstance(module, Scale) and module.weight is not None:
+                module.weight.fill_(0.5)
             elif isinstance(module, Layer):
                 for scalar in module.learned.values():
                     scalar.zero_()

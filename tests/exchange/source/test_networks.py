@@ -35,7 +35,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = re.sub(r"^(?:expect|claim) .*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         if path.stem not in WIDE:
             text = re.sub(r"\bc(\d{2,})", lambda width: f"c{max(4, int(width[1]) // NARROWER)}", text)
-        (folder / path.name).write_text(text.replace("FC1000", "FC10"), encoding="utf-8")
+        (folder / path.name).write_text(text.replace("FC1000", "FC10").replace("FC4096", "FC64"), encoding="utf-8")
     return folder
 
 

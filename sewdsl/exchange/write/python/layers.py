@@ -114,7 +114,7 @@ class PReLU(nn.PReLU):
 class Scale(nn.Module):
     """Everything times one number, which may be learned."""
 
-    def __init__(self, value: float, learn: bool) -> None:
+    def __init__(self, value: float, *, learn: bool) -> None:
         super().__init__()
         self.value = value
         self.weight = nn.Parameter(torch.tensor(value)) if learn else None
