@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
+from textwrap import wrap
 from unicodedata import combining, normalize
 
 from sewdsl.ir.network import Network
@@ -111,7 +112,9 @@ def _lines(text: str) -> list[str]:
             lines[-1] += f" {piece}"
         else:
             lines.append(piece)
-    return lines
+    # a call that is longer than a line is written in several: an end of a line is a blank too
+    wrapped = (wrap(line, SOURCE_WIDTH, break_long_words=False, break_on_hyphens=False) for line in lines)
+    return [part for parts in wrapped for part in parts]
 
 
 def _sequence(items: TextItems) -> str:
