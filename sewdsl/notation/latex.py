@@ -81,6 +81,8 @@ BREAK = r"\allowbreak"
 """Where a line of the paper may end: after a hyphen, also in fonts in which TeX does not break there by itself."""
 SOURCE_WIDTH = 80
 """Characters of a line of the source."""
+LONGEST_LINE = 99
+"""Characters of a line that has one long call."""
 HYPHENATED = 6
 """Letters of a word that TeX might part, with a hyphen that would read as one of the notation."""
 
@@ -113,7 +115,7 @@ def _lines(text: str) -> list[str]:
         else:
             lines.append(piece)
     # a call that is longer than a line is written in several: an end of a line is a blank too
-    wrapped = (wrap(line, SOURCE_WIDTH, break_long_words=False, break_on_hyphens=False) for line in lines)
+    wrapped = (wrap(line, LONGEST_LINE, break_long_words=False, break_on_hyphens=False) for line in lines)
     return [part for parts in wrapped for part in parts]
 
 
