@@ -10,9 +10,13 @@ from sewdsl.ir.signal import Signal
 from sewdsl.ops.input import Input
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.group_norm import GroupNorm
+from sewdsl.ops.layers.layer_norm import LayerNorm
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norm import Norm
 from sewdsl.ops.layers.pool import Pool
+from sewdsl.ops.layers.transposed_conv import TransposedConv
+from sewdsl.ops.layers.upsample import Upsample
 
 FONT = "Helvetica"
 INK, MUTED = "#1D2939", "#667085"
@@ -37,10 +41,10 @@ TERMINAL = FamilyStyle("terminal", "#FFFFFF", "#98A2B3")
 OTHER = FamilyStyle("other", "#F2F4F7", "#98A2B3")
 FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Input,), TERMINAL),
-    ((Conv,), FamilyStyle("convolution", "#D6E6F8", "#3F77B5")),
-    ((Norm,), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
+    ((Conv, TransposedConv), FamilyStyle("convolution", "#D6E6F8", "#3F77B5")),
+    ((Norm, GroupNorm, LayerNorm), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
     ((Activation,), FamilyStyle("neuron", "#FDE3C4", "#D47F1E")),
-    ((Pool, GlobalAvgPool), FamilyStyle("pooling", "#DBEFDD", "#549A5C")),
+    ((Pool, GlobalAvgPool, Upsample), FamilyStyle("pooling", "#DBEFDD", "#549A5C")),
     ((Linear,), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
     ((Join,), FamilyStyle("join", "#FFFFFF", "#344054")),
 )

@@ -51,6 +51,16 @@ NARROW: dict[str, dict[str, Any]] = {
         "samples": 2,
         "options": {"input": "3x96x96", "steps": 4, "set": {"encode": "direct"}},
     },
+    "U-Net": {
+        "spec": "c16k3-BN-SN-CAT[id | MPk2-c32k3-BN-SN-CAT[id | MPk2-c64k3-BN-SN-UP2]-c32k3-BN-SN-tc16k2s2-BN-SN]-c2k1",
+        "samples": 2,
+        "options": {"input": "2x96x96", "steps": 4, "neuron": "LIF"},
+    },
+    "norms of each time-step": {
+        "spec": "c16k3-GN4-SiLU-{ADD[c16k3-LN-GELU-DropPath0.5 | id]}*6-PReLU(shared=off)-GAP-FC10",
+        "samples": 2,
+        "options": {"input": "2x64x64", "steps": 4},
+    },
     "ANN": {
         "spec": "c16k3-BN-ReLU-MPk2-{Basic Block (c16)}*4-GAP-FC10",
         "samples": 8,
