@@ -185,3 +185,29 @@ def test_normal_weights_in_text_and_files() -> None:
 def test_wrong_schemes(init: str, says: str) -> None:
     (found,) = sewdsl.read("c4k3-BN-FC2", input="2x8x8", set={"init": init}).diagnostics
     assert (found.code in {"invalid-argument", "unknown-argument"}, says in found.message) == (True, True)
+
+
+@pytest.mark.parametrize("end", ["DropPath", "SCALE(value=0.5)", "SN-SCALE(learn=on)", "SCALE(learn=on)-DropPath0.5"])
+def test_what_scales_a_branch_leaves_it_neutral(build: Build, end: str) -> None:
+    """A branch of zeros is one whatever it is multiplied by."""
+    model = build(f"c4k3-BN-SN-ADD[c4k3-BN-{end} | id]", init="zero").double().train()
+    x = torch.rand(3, 2, *model.network.settings.input, dtype=torch.float64)
+    seen: list[Tensor] = []
+    merge = model.get_submodule("add1")
+    merge.register_forward_hook(lambda _module, operands, out: seen.extend((*operands, out)))
+    model(x)
+    _, shortcut, out = seen
+    assert shortcut.any()
+    assert torch.equal(out, shortcut)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("ADD[c4k3-BN-Logistic | id]", "its branch ends in Logistic, which never gives 0"),
+        ("AND[c4k3-BN-SN-DP0.0-SCALE | id]", "its branch ends in SCALE"),
+    ],
+)
+def test_what_cannot_be_neutral(body: str, says: str) -> None:
+    found = sewdsl.read(f"c4k3-BN-SN-{body}", input="2x8x8", neuron="IF", set={"init": "zero"}).diagnostics
+    assert any(said.code == "zero-init-needs-norm" and says in said.message for said in found)

@@ -59,7 +59,7 @@ def test_a_transposed_convolution_before_a_norm_has_no_bias() -> None:
 
 def test_nearest_neighbours_stay_spikes() -> None:
     spikes = Signal((3, 4, 5), BINARY)
-    assert Upsample().infer(spikes) == Signal((3, 8, 10), BINARY)
+    assert Upsample(factor=2).infer(spikes) == Signal((3, 8, 10), BINARY)
     assert Upsample(factor=3, mode="bilinear").infer(spikes) == Signal((3, 12, 15), REAL)
 
 

@@ -13,8 +13,10 @@ from sewdsl.ir.network import Network
 from sewdsl.notation.item_text import BlockText, LayerText
 from sewdsl.notation.latex import tex
 
-NAMES = {"c": "Conv"}
+NAMES = {"c": "Conv", "tc": "Transposed Conv"}
 """What Figure 1 calls a kind, where it is not the name in the language."""
+ENLARGING = {"tc"}
+"""Kinds whose stride says how many times as large the map becomes."""
 WIDTH = "\N{MATHEMATICAL ITALIC SMALL C}"
 """What represents the width where it is not one number."""
 BREAK = r"\\{}"
@@ -74,7 +76,9 @@ class BoxTexts:
             head += f", {said}" if kernel is not None else f" {said}"
         for letter, name in letters.items():
             if name not in unsaid:
-                mark = "/" if letter == "s" and kernel is not None else letter
+                mark = letter
+                if letter == "s" and kernel is not None:
+                    mark = "×" if op.kind in ENLARGING else "/"
                 arguments.append(mark + _short(getattr(op, name)))
         return ", ".join([head, *arguments])
 

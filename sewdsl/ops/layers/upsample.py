@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Upsample(Layer, kind="UP", key="upsample"):
     """Enlarges a map by a whole factor, without weights: the way up of a U-Net.
 
-    In a network: ``UP2``, ``UP4``, ``UP2(mode=bilinear)``; ``UP`` is ``UP2``.
+    In a network: ``UP2``, ``UP4``, ``UP2(mode=bilinear)``.
 
     Attributes:
         factor: How many times as high and as wide the map becomes, at least 1.
@@ -29,7 +29,7 @@ class Upsample(Layer, kind="UP", key="upsample"):
     ``bilinear`` they become real values.
     """
 
-    factor: Annotated[Positive, Letter("")] = 2
+    factor: Annotated[Positive, Letter("")]
     mode: Literal["nearest", "bilinear"] = "nearest"
 
     def infer(self, *inputs: Signal) -> Signal:
