@@ -40,7 +40,15 @@ LAYERS = (
     *("BN", "tdBN", "BN(eps=0.001, momentum=0.3)", "tdBN(alpha=0.5)", "c4k3-BN", "ReLU", "DP", "DP0.25", "DP0"),
     *("MPk2", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
     *("TEBN", "TA(r=1)", "TA(r=2)-ReLU", "CA(r=1)-SA(k=3)", "SN-CA(r=2)-ReLU-SN", "TCJA(kernel_t=2, kernel_c=3)"),
-    *("UP2-MPk2", "UP2(mode=bilinear)-APk2", "tc4k2s2-BN-SN-MPk2", "tc4k3-BN", "tc4k3s2b1-APk2", "LN", "GN1"),
+    *(
+        "UP2-MPk2",
+        "UP2(mode=bilinear)-APk2",
+        "tc4k2s2-BN-SN-MPk2",
+        "tc4k3-BN",
+        "tc4k3s2b1-APk2",
+        "LN(eps=0.1)",
+        "GN1(eps=0.1)",
+    ),
     *("GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(slope=-0.5, shared=off)", "DropPath0.25"),
     *("SCALE(value=0.5)", "SCALE(learn=on)"),
 )

@@ -14,6 +14,7 @@ from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.scale import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,8 @@ def absorb_scales(draft: Draft) -> None:
     """Takes the gains out of a draft.
 
     A factor goes into the weights of the layers before it, through what is linear, if nothing else reads them. Else it
-    becomes a layer: a convolution of one weight per channel, or a linear layer.
+    becomes a layer: of one number above 0 a ``SCALE``, of others a convolution of one weight per channel, or a linear
+    layer.
 
     Raises:
         UnsupportedPart: it would be a linear layer of too many features.
@@ -81,6 +83,10 @@ def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
 def _as_layer(draft: Draft, index: int, factor: Tensor) -> None:
     item = draft.items[index]
     channels, dtype = item.output.channels, item.tensors["factor"].dtype
+    numbers = {*factor.tolist()}
+    if len(numbers) == 1 and min(numbers) > 0:
+        draft.change(index, op=Scale(value=numbers.pop()), tensors={})
+        return
     each = factor.expand(channels).to(dtype)
     if len(item.output.shape) > 1:
         op = Conv(channels=channels, kernel=(1, 1), padding=(0, 0), groups=channels, bias=False)

@@ -18,8 +18,8 @@ from tests.exchange.incoming.test_modules import ATAN, Written, built, conv, neu
 
 SHAPE = (2, 8, 8)
 LAYERS: dict[str, tuple[nn.Module, str]] = {
-    "class": (nn.GroupNorm(2, 2), "calls torch.nn.functional.group_norm, which has no place in the language"),
-    "activation": (nn.GELU(), "calls torch._C._nn.gelu, which has no place in the language"),
+    "class": (nn.InstanceNorm2d(2), "calls torch.nn.functional.instance_norm, which has no place in the language"),
+    "activation": (nn.Mish(), "calls torch.nn.functional.mish, which has no place in the language"),
     "mode": (conv(padding_mode="reflect"), "pads with 'reflect'"),
     "padding": (nn.Conv2d(2, 2, 4, padding="same"), "pads more on one side than on the other"),
     "channels": (conv(3), "is made for 3 channels or features, but reads 2"),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.exchange.read.build_network import ImportedNetwork
+from sewdsl.exchange.read.draft import ModelImportError
 from sewdsl.exchange.read.torch_modules import read_module
 from sewdsl.exchange.weights import SCHEMES, to_node_paths
 from sewdsl.exchange.write import spikingjelly
@@ -222,7 +223,7 @@ def test_a_neuron_that_reads_spikes_undivided() -> None:
     leaks = neuron.LIFNode(tau=4.0, decay_input=False, v_threshold=2.5, **ATAN)
     module = built(nn.Sequential(layer.Conv2d(2, 4, 3), neuron.IFNode(**ATAN), leaks, layer.Flatten()))
     found = same(module, 3 * image(8, 2, 2, 6, 6), steps=8)
-    reads(found, "c4k3s1p0-IF-c4k1s1g4b0-LIF(v_threshold=2.5, tau=4.0)-Flatten")
+    reads(found, "c4k3s1p0-IF-SCALE(value=4.0)-LIF(v_threshold=2.5, tau=4.0)-Flatten")
 
 
 def test_single_step_mode() -> None:
@@ -311,8 +312,8 @@ def conv(before: int = 2, after: int = 2, **options: Any) -> nn.Conv2d:
         (lambda m, x: m.a(x) * 3, "c2k3s1"),
         (lambda m, x: (y := m.a(x), y * 3)[0], "c2k3s1"),  # a product that nobody reads
         (lambda m, x: nn.functional.linear(m.a(x).flatten(1), m.f.weight, m.f.bias), "c2k3s1-FC4"),
-        (lambda m, x: m.a(x).relu() * 3, "c2k3s1-ReLU-c2k1s1g2b0"),
-        (lambda m, x: (y := m.a(x)) + m.b(y * 3), "c2k3s1-ADD[c2k1s1g2b0-c2k3s1 | id]"),
+        (lambda m, x: m.a(x).relu() * 3, "c2k3s1-ReLU-SCALE(value=3.0)"),
+        (lambda m, x: (y := m.a(x)) + m.b(y * 3), "c2k3s1-ADD[SCALE(value=3.0)-c2k3s1 | id]"),
     ],
 )
 def test_what_a_forward_may_do(forward: Callable[[Any, Tensor], Tensor], text: str) -> None:
@@ -387,3 +388,42 @@ def test_what_is_no_shape(said: Any) -> None:
         sewdsl.from_torch(nn.Sequential(nn.Linear(784, 3)), said)
     with pytest.raises(ValueError, match=r"^steps is a number of time-steps, at least 1, not '4'"):
         sewdsl.from_torch(nn.Sequential(nn.Linear(784, 3)), "784", steps="4")  # type: ignore[arg-type]
+
+
+ENLARGING: dict[str, nn.Module] = {
+    "c4k3p1": nn.Conv2d(2, 4, 3, padding=1),
+    "PReLU": nn.PReLU(),
+    "GN2": nn.GroupNorm(2, 4),
+    "GELU": nn.GELU(),
+    "tc6k3s2": nn.ConvTranspose2d(4, 6, 3, 2, 1, 1),
+    "PReLU(shared=off)": nn.PReLU(6, 0.1),
+    "UP2": nn.Upsample(scale_factor=2),
+    "SiLU": nn.SiLU(),
+    "UP3(mode=bilinear)": nn.Upsample(scale_factor=3, mode="bilinear"),
+    "Tanh": nn.Tanh(),
+    "GN3(eps=0.01)": nn.GroupNorm(3, 6, eps=0.01, affine=False),
+    "Logistic": nn.Sigmoid(),
+}
+
+
+def test_layers_that_enlarge_and_norms_of_each_sample() -> None:
+    module = nn.Sequential(*ENLARGING.values(), nn.Flatten(), nn.Linear(6 * 24 * 24, 3)).double()
+    found = same(module, torch.randn(2, 2, 2, 2, dtype=torch.float64))
+    for kind in ("PReLU", "GN2", "GELU", "tc6k3s2", "PReLU(shared=off)", "UP2", "SiLU", "UP3(mode=bilinear)", "Tanh"):
+        assert kind in body(found)
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (nn.Upsample(size=(8, 8)), "enlarges to a size"),
+        (nn.Upsample(scale_factor=2.5), "a factor that is not whole"),
+        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "with aligned corners"),
+        (nn.ConvTranspose2d(2, 2, 3, dilation=2), "dilates its kernel"),
+        (nn.GELU("tanh"), "approximates by tanh"),
+        (nn.SiLU(inplace=True), "works in place"),
+    ],
+)
+def test_what_differs_from_ours_is_refused(module: nn.Module, why: str) -> None:
+    with pytest.raises(ModelImportError, match=why):
+        read_module(nn.Sequential(module, nn.Flatten(), nn.Linear(8, 2)), (2, 4, 4), 1)

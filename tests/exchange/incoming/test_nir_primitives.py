@@ -88,8 +88,8 @@ def test_factors_become_part_of_weights(name: str) -> None:
     ("nodes", "text"),
     [
         ([nir.Scale(abs(numbers(2, 1, 1)) * np.ones((2, 8, 8))), fires(2, 8, 8)], "c2k1s1g2b0-IF"),
-        ([fires(2, 8, 8), nir.Scale(np.full((2, 8, 8), 2.0)), fires(2, 8, 8)], "IF-c2k1s1g2b0-IF"),
-        ([flatten(2, 8, 8), leaks(128, r=3.0)], "FC128b0-LIF"),
+        ([fires(2, 8, 8), nir.Scale(np.full((2, 8, 8), 2.0)), fires(2, 8, 8)], "IF-SCALE(value=2.0)-IF"),
+        ([flatten(2, 8, 8), leaks(128, r=3.0)], "Flatten-SCALE(value=3.0)-LIF"),
         ([flatten(2, 8, 8), leaks(128, r=2.0)], "Flatten-DLIF"),
         ([flatten(2, 8, 8), fires(128), nir.Scale(numbers(128)), leaks(128)], "Flatten-IF-FC128b0-LIF"),
     ],

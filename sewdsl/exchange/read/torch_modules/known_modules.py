@@ -14,11 +14,14 @@ from sewdsl.exchange.read.draft import ScaleOp, make_op
 from sewdsl.exchange.read.torch_modules import layers
 from sewdsl.exchange.read.torch_modules.functions import flatten
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Leaf, Trace, TracedTensor
-from sewdsl.ir.op import Neuron, Surrogate
+from sewdsl.ir.op import Activation, Neuron, Surrogate
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.logistic import Logistic
 from sewdsl.ops.neurons.parametric_lif import PLIF
 from sewdsl.ops.neurons.relu import ReLU
+from sewdsl.ops.neurons.silu import SiLU
+from sewdsl.ops.neurons.tanh import Tanh
 from sewdsl.ops.surrogates.atan import ATan
 from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.ops.surrogates.rectangular import Rectangular
@@ -166,6 +169,17 @@ def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
     return flatten(trace, a, start, end)
 
 
+def _activation(kind: type[Activation]) -> Leaf:
+    """One without arguments, element by element, but not in place."""
+
+    def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+        if getattr(module, "inplace", False):
+            raise trace.refusal("works in place, which is read of ReLU only")
+        return trace.add(make_op(kind, trace.origin), a)
+
+    return write
+
+
 TORCH: dict[type, Leaf] = {
     nn.Conv2d: _of_samples(layers.conv),
     _BatchNorm: _of_samples(layers.batch_norm),
@@ -174,7 +188,15 @@ TORCH: dict[type, Leaf] = {
     nn.AdaptiveAvgPool2d: _of_samples(_adaptive),
     nn.Linear: layers.linear,
     nn.Dropout: layers.dropout,
+    nn.ConvTranspose2d: _of_samples(layers.transposed_conv),
+    nn.Upsample: _of_samples(layers.upsample),
+    nn.GroupNorm: _of_samples(layers.group_norm),
     nn.ReLU: _relu,
+    nn.PReLU: layers.prelu,
+    nn.GELU: layers.gelu,
+    nn.SiLU: _activation(SiLU),
+    nn.Sigmoid: _activation(Logistic),
+    nn.Tanh: _activation(Tanh),
     nn.Flatten: _flatten,
     nn.Identity: lambda _trace, _module, a: a,
 }
@@ -183,6 +205,9 @@ LAYERS: dict[str, Callable[[Trace, Any, TracedTensor], TracedTensor]] = {
     "BatchNorm1d": layers.batch_norm,
     "BatchNorm2d": layers.batch_norm,
     "_ThresholdDependentBatchNormBase": layers.batch_norm,
+    "ConvTranspose2d": layers.transposed_conv,
+    "Upsample": layers.upsample,
+    "GroupNorm": layers.group_norm,
     "MaxPool2d": _max_pool,
     "AvgPool2d": _avg_pool,
     "AdaptiveAvgPool2d": _adaptive,

@@ -13,8 +13,13 @@ from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.group_norm import GroupNorm
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.transposed_conv import TransposedConv
+from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.neurons.gelu import GELU
+from sewdsl.ops.neurons.prelu import PReLU
 
 
 class PoolingWindow(NamedTuple):
@@ -87,6 +92,61 @@ def conv(trace: Trace, module: nn.Conv2d, a: TracedTensor) -> TracedTensor:
     )
     _width(trace, a, module.in_channels)
     return trace.add(op, a, **copy_parameters(module))
+
+
+def transposed_conv(trace: Trace, module: nn.ConvTranspose2d, a: TracedTensor) -> TracedTensor:
+    """``ConvTranspose2d``."""
+    if pair(module.dilation) != (1, 1):
+        raise trace.refusal("dilates its kernel, which no transposed convolution here does")
+    op = make_op(
+        TransposedConv,
+        trace.origin,
+        channels=module.out_channels,
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride),
+        padding=pair(module.padding),
+        output_padding=pair(module.output_padding),
+        groups=module.groups,
+        bias=module.bias is not None,
+    )
+    _width(trace, a, module.in_channels)
+    return trace.add(op, a, **copy_parameters(module))
+
+
+def upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor:
+    """``Upsample`` by a whole factor."""
+    factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
+    if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
+        raise trace.refusal("enlarges to a size, or by a factor that is not whole or not the same for both sides")
+    if module.mode not in {"nearest", "bilinear"} or module.align_corners:
+        raise trace.refusal(
+            f"enlarges in mode '{module.mode}'{' with aligned corners' if module.align_corners else ''}"
+        )
+    return trace.add(make_op(Upsample, trace.origin, factor=int(factors[0]), mode=module.mode), require_map(trace, a))
+
+
+def group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
+    """``GroupNorm``."""
+    _width(trace, a, module.num_channels)
+    tensors = copy_parameters(module)
+    if not module.affine:
+        tensors = {"weight": torch.ones(module.num_channels), "bias": torch.zeros(module.num_channels)}
+    return trace.add(make_op(GroupNorm, trace.origin, groups=module.num_groups, eps=module.eps), a, **tensors)
+
+
+def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
+    """``PReLU``, with one slope; one for each channel needs channels on its second axis."""
+    shared = module.num_parameters == 1
+    if not shared:
+        _width(trace, require_batch_first(trace, a), module.num_parameters)
+    return trace.add(make_op(PReLU, trace.origin, shared=shared), a, **copy_parameters(module, ("weight",)))
+
+
+def gelu(trace: Trace, module: nn.GELU, a: TracedTensor) -> TracedTensor:
+    """``GELU``, not approximated."""
+    if module.approximate != "none":
+        raise trace.refusal(f"approximates by {module.approximate}, and ours does not")
+    return trace.add(make_op(GELU, trace.origin), a)
 
 
 def linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
