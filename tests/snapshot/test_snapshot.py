@@ -26,7 +26,10 @@ def read(text: inputs.Text, folder: Path) -> sewdsl.Compilation:
     return sewdsl.read(folder / text.spec if text.is_file else text.spec, **options)  # type: ignore[arg-type]
 
 
-LATER = {"ATTN", "CAT", "DLIF", "MAX", "MEAN", "MUL", "OR", "SUM"}
+LATER = {
+    *("ATTN", "CAT", "DLIF", "MAX", "MEAN", "MUL", "OR", "SUM"),
+    *("DropPath", "GELU", "GN", "LN", "Logistic", "PReLU", "SCALE", "SiLU", "Tanh", "UP", "tc"),
+}
 """Kinds that are younger than the generated networks, which stay as they are so that old commits can be compared."""
 
 
