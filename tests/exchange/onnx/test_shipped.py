@@ -36,7 +36,9 @@ SMALL = {
     **dict.fromkeys(("psn", "tebn"), "3x16x16"),
     **dict.fromkeys(("masnn", "tcja"), "2x32x32"),
     **dict.fromkeys(("spiking-densenet-121", "spiking-vgg-11", "spiking-vgg-16"), "3x32x32"),
-    **dict.fromkeys(("att", "max", "maxformer", "ms", "qkformer", "sdt", "spikformer", "snasnet", "spikedhs"), "3x32x32"),
+    **dict.fromkeys(
+        ("att", "max", "maxformer", "ms", "qkformer", "sdt", "spikformer", "snasnet", "spikedhs"), "3x32x32"
+    ),
 }
 """The input of networks that are for larger ones, by their name or its first word."""
 STEPS = 2
