@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork
-from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron
 from tests.effort import factor
 
