@@ -17,11 +17,11 @@ PAGE = """\
 # The zoo
 
 Networks of the field as text, each in a file that `sewdsl nets NAME` prints. *Lines* are those of the network: header,
-blocks, named values and body, without comments, figures and recipes; blocks that come with sewdsl
-(`sewdsl nets blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 has for it: a class or a constructor, and the
-lines of Python of the module that it is in, which often has others of the family, without comments, docstrings and blank
-lines. Parameters are counted from the text; those that the paper prints are next to them, and so is what holds of all
-that it prints. Multiply-accumulates (MACs) are those of one time-step and sample.
+blocks, named values and body, without comments, figures and recipes; blocks that come with sewdsl (`sewdsl nets
+blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 has for it: a class or a constructor, and the lines of
+Python of the module that it is in, which often has others of the family, without comments, docstrings and blank lines.
+Parameters are counted from the text; those that the paper prints are next to them, and so is what holds of all that it
+prints. Multiply-accumulates (MACs) are those of one time-step and sample.
 
 """
 FANG, HU, YAO = "Fang et al., NeurIPS 2021", "Hu et al., 2021", "Yao et al., TPAMI 2023"
