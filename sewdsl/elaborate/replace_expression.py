@@ -4,24 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity, errors_in
 from sewdsl.elaborate.assembly import Assembly
+from sewdsl.elaborate.named_values import live_names
 from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.limits import Limits
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.parser import parse_compact, parse_excerpt
-from sewdsl.syntax.tree import Alternative, Argument, Body, Call, MergeOf, Repeat, Sequence, Value
+from sewdsl.syntax.tree import (
+    Alternative,
+    Argument,
+    BlockDefinition,
+    Body,
+    Call,
+    Let,
+    MergeOf,
+    Repeat,
+    Sequence,
+    Value,
+)
+
+Part = TypeVar("Part", Body, Let, BlockDefinition)
+Called = TypeVar("Called", Call, MergeOf)
 
 
 def replace_body(assembly: Assembly, place: Span, limits: Limits) -> Reported[Assembly]:
-    """Another expression in place of the body; the assembly as it is where the text has errors."""
+    """Another expression in place of the body, with those named values that it reads; not where the text has errors."""
     read = parse_excerpt(place, parse_compact, limits)
     for statement in read.value.statements:
         if isinstance(statement, Body):
-            return Reported(replace(assembly, body=replace(statement, span=place)), read.diagnostics)
+            live = live_names(assembly.lets, statement.expression)
+            lets = tuple(let for let in assembly.lets if let.name.text in live)
+            return Reported(replace(assembly, body=replace(statement, span=place), lets=lets), read.diagnostics)
     return Reported(assembly, read.diagnostics)
 
 
@@ -60,7 +77,9 @@ def replace_block(
     """
     if assembly.body is None:
         return Reported(assembly)
-    expressions = [assembly.body.expression, *(block.expression for block in assembly.blocks.values())]
+    expressions = [*(let.expression for let in assembly.lets), assembly.body.expression]
+    for block in assembly.blocks.values():
+        expressions += [*(let.expression for let in block.lets), block.expression]
     called = dict.fromkeys(name for expression in expressions for name in _calls(expression) if name in known)
     old = old or (next(iter(called)) if len(called) == 1 else "")
     if old not in called:
@@ -70,12 +89,16 @@ def replace_block(
         return Reported(assembly, read.diagnostics)
     new, body, reporter = read.value, assembly.body, Reporter(limits, [*read.diagnostics])
 
+    def with_swapped(part: Part) -> Part:
+        return replace(part, expression=_swapped(part.expression, old, new))
+
     def swapped() -> Assembly:
         blocks = {
-            name: replace(block, expression=_swapped(block.expression, old, new))
+            name: replace(with_swapped(block), lets=tuple(map(with_swapped, block.lets)))
             for name, block in assembly.blocks.items()
         }
-        return replace(assembly, body=replace(body, expression=_swapped(body.expression, old, new)), blocks=blocks)
+        lets = tuple(map(with_swapped, assembly.lets))
+        return replace(assembly, body=with_swapped(body), lets=lets, blocks=blocks)
 
     return reporter.follow(swapped)
 
@@ -115,7 +138,8 @@ def _calls(node: Any) -> Iterator[str]:
                 yield from _calls(item)
         case Repeat(body=body):
             yield from _calls(body)
-        case MergeOf(operands=operands):
+        case MergeOf(name=name, operands=operands):
+            yield name.plain or ""
             for operand in operands:
                 yield from _calls(operand)
         case Alternative(first=first, second=second):
@@ -132,7 +156,9 @@ def _swapped(node: Any, old: str, new: Call) -> Any:
             return replace(node, items=tuple(_swapped(item, old, new) for item in items))
         case Repeat(body=body):
             return replace(node, body=_swapped(body, old, new))
-        case MergeOf(operands=operands):
+        case MergeOf(name=name, operands=operands):
+            if name.plain == old:
+                node = replace(_with_arguments(node, new.arguments), name=new.name)
             return replace(node, operands=tuple(_swapped(operand, old, new) for operand in operands))
         case Alternative(first=first, second=second):
             return replace(node, first=_swapped(first, old, new), second=_swapped(second, old, new))
@@ -140,8 +166,8 @@ def _swapped(node: Any, old: str, new: Call) -> Any:
             return node
 
 
-def _with_arguments(call: Call, arguments: tuple[Argument, ...]) -> Call:
+def _with_arguments(call: Called, arguments: tuple[Argument, ...]) -> Called:
     """A call with further arguments, in place of its own of the same name."""
     names = {argument.name for argument in arguments if argument.name is not None}
-    kept = tuple(argument for argument in call.arguments if argument.name not in names)
+    kept: tuple[Argument, ...] = tuple(argument for argument in call.arguments if argument.name not in names)
     return replace(call, arguments=(*kept, *arguments), called=bool(kept or arguments) or call.called)

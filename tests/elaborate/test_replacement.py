@@ -132,3 +132,37 @@ def test_a_text_with_dashes_needs_no_quotes_where_a_shell_takes_them_away() -> N
 def test_what_reads_as_several_values_is_said() -> None:
     ((_, message, _),) = complaints(RECIPE, {"train.memory": "2Gb"})
     assert message == "'memory' takes one value, and this reads as 2: '2' and 'Gb'"
+
+
+VALUES = """\
+sewdsl 1
+input 2x32x32
+neuron IF
+block Pair[ a | b ] {
+    let sum = ADD[ a | b ]
+    give sum-SEW Block
+}
+block Other Pair[ a | b ] = CAT[ a | b ]
+let low = c8k3-BN-SN-SEW Block
+let high = low-MPk2-SEW Block (c8)
+body Pair[ low-MPk2 | high ]-FC10
+"""
+
+
+def test_a_block_is_replaced_in_named_values_too() -> None:
+    network = load(VALUES, **{"block.SEWBlock": "Spiking Block"})
+    labels = [step.label for node in network for step in node.path if step.kind == "block"]
+    assert "Spiking Block" in labels
+    assert "SEW Block" not in labels
+
+
+def test_a_block_of_operands_is_replaced_by_another() -> None:
+    assert kinds(load(VALUES, **{"block.Pair": "Other Pair"})).count("CAT") == 1
+    (complaint, *_) = complaints(VALUES, {"block.Pair": "SEW Block"})
+    assert complaint[:2] == ("operand-count", "SEW Block takes no operands")
+
+
+def test_another_body_takes_the_named_values_that_it_reads() -> None:
+    assert "low.conv1" in [node.name for node in load(VALUES, body="low-FC10")]
+    assert complaints(VALUES, {"body": "low-FC10"}) == []
+    assert complaints(VALUES, {"body": "c4k3-BN-IF-FC3"}) == []
