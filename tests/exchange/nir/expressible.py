@@ -28,6 +28,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "tebn-resnet-19": "tebn1 (TEBN) has weights for each time-step",
     "psn-resnet-19": "psn1 (PSN) reads all time-steps",
     "spiking-unet": "operand2.operand2.operand2.upsample1 (UP2) has no form in NIR",
+    "spikedhs-cell": "first.cell1.cat1 (CAT) has no form in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",
 }
 NETWORKS = representatives(set(shipped_networks()) - LIBRARIES - set(REFUSED))
