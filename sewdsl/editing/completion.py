@@ -71,7 +71,10 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
     if where.text is not None:
         return _files(view) if where.first == "_USE" else iter(())
     if where.section and where.name == "block":
-        return _block_lines(view, where)
+        if not where.statement:
+            return (Completion(word, "statement", about=about) for word, about in kind_docs.BLOCK_LINES.items())
+        defined = where.first == "_GIVE" or any(token.type == "_EQUAL" for token in where.statement)
+        return _items(view, where) if defined else iter(())
     if where.section:
         return _entries(view, where)
     match where.first:
@@ -106,14 +109,6 @@ def _statements(view: EditorView) -> Iterator[Completion]:
             yield Completion(key, "setting", about=said[key])
     for word, about in kind_docs.STATEMENTS.items():
         yield Completion(word, "statement", about=about)
-
-
-def _block_lines(view: EditorView, where: CursorContext) -> Iterator[Completion]:
-    """Between the braces of a block: how its lines begin, and what can follow."""
-    if not where.statement:
-        return (Completion(word, "statement", about=about) for word, about in kind_docs.BLOCK_LINES.items())
-    defined = where.first == "_GIVE" or any(token.type == "_EQUAL" for token in where.statement)
-    return _items(view, where) if defined else iter(())
 
 
 def _named_values(view: EditorView, where: CursorContext) -> Iterator[Completion]:

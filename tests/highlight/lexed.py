@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sewdsl.syntax.highlight_tokens import TokenType
 
 _MAY_BE: dict[str, set[TokenType]] = {
-    "_VERSION _BODY _BLOCK _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},
+    "_VERSION _LET _GIVE _BODY _BLOCK _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},
     "KEY": {"key"},
     "WORD": {"key", "name", "block", "argument", "number", "value"},
     "INTEGER DECIMAL SIZE": {"number", "value"},

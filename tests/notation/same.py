@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import sewdsl
@@ -33,3 +35,12 @@ def options(network: Network) -> dict[str, Any]:
     header = {key: getattr(settings, key) for key in ("encode", "join", "readout")}
     neuron = None if settings.neuron is None else str(settings.neuron)
     return {"input": settings.input, "steps": settings.steps, "neuron": neuron, "set": {**header, "init": init}}
+
+
+def ways(network: Network) -> Counter[str]:
+    """What each node computes from the input, however nodes are ordered."""
+    found: list[str] = []
+    for node in network:
+        inputs = "".join(found[source] for source in node.inputs)
+        found.append(sha256(f"{node.op} {inputs}".encode()).hexdigest())
+    return Counter(found)

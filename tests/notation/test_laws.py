@@ -18,7 +18,7 @@ from tests.effort import examples, representatives
 from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import NETWORKS
 from tests.notation.handmade import shuffled
-from tests.notation.same import anonymous, compiled, essence, options
+from tests.notation.same import anonymous, compiled, essence, options, ways
 
 LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 
@@ -26,6 +26,13 @@ LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 def holds(network: Network, seed: int = 0) -> None:
     """The laws of both forms, with the names of the nodes, without them, and in another order."""
     text, line, handmade = write_net(network), compact_text(network), write_net(anonymous(network))
+    if network.wiring.values:  # the order of the nodes follows that of the text, and names those of the paths
+        for each in {text, handmade, write_net(shuffled(network, seed))}:
+            again = compiled(each)
+            assert (ways(again), again.settings) == (ways(network), network.settings)
+            assert format_source(Source("text.net", each)) == each
+            assert compact_text(again) == compact_text(compiled(write_net(again)))
+        return
     for each in {text, handmade}:
         assert essence(compiled(each)) == essence(network)
         assert format_source(Source("text.net", each)) == each

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -28,7 +26,7 @@ from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from tests.effort import examples
 from tests.notation.handmade import network, shuffled
-from tests.notation.same import compiled, essence
+from tests.notation.same import compiled, essence, ways
 
 WRITTEN = {
     "id": (),
@@ -102,15 +100,6 @@ def test_any_edges_are_written(data: st.DataObject) -> None:
     assert ways(again) == ways(made)
     assert compact_text(again) == compact_text(made)
     assert not diff_networks(made, shuffled(made, data.draw(st.integers(0, 99))))
-
-
-def ways(network: Network) -> Counter[str]:
-    """What each node computes from the input, however nodes are ordered."""
-    found: list[str] = []
-    for node in network:
-        inputs = "".join(found[source] for source in node.inputs)
-        found.append(sha256(f"{node.op} {inputs}".encode()).hexdigest())
-    return Counter(found)
 
 
 REFUSED = {

@@ -28,6 +28,7 @@ def read(text: inputs.Text, folder: Path) -> sewdsl.Compilation:
 
 LATER = {
     *("ATTN", "CAT", "DLIF", "MAX", "MEAN", "MUL", "OR", "SUM"),
+    *("CA", "MaskedPSN", "PSN", "SA", "SlidingPSN", "TA", "TCJA", "TEBN"),
     *("DropPath", "GELU", "GN", "LN", "Logistic", "PReLU", "SCALE", "SiLU", "Tanh", "UP", "tc"),
 }
 """Kinds that are younger than the generated networks, which stay as they are so that old commits can be compared."""

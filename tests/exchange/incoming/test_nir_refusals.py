@@ -6,9 +6,11 @@ import nir
 import numpy as np
 import pytest
 
+import sewdsl
 from sewdsl.exchange.nir_metadata import GraphMetadata
 from sewdsl.exchange.read.draft import ModelImportError
 from sewdsl.exchange.read.nir import NirReadOptions, read_graph
+from sewdsl.source import Source
 from tests.exchange.incoming.graphs import above, conv, fires, flatten, graph, leaks, numbers, pool
 from tests.exchange.incoming.run import reads
 
@@ -79,16 +81,22 @@ SHAPE = (2, 4, 4)
             "input a, input b, a output, b output",
             r"b \(Conv2d\) does not fit: the branch gives \[2x4x4\] but the shortcut gives \[3x4x4\]",
         ),
-        (
-            {"a": conv(2, 2), "s": fires(*SHAPE), "b": conv(2, 2), "c": conv(2, 2), "d": conv(2, 2), "e": conv(2, 2)},
-            "input a, a s, s b, s c, b d, b e, c e, d output, e output",
-            r"the language has no text for graph: ",
-        ),
     ],
 )
 def test_a_graph_is_no_row_with_joins(nodes: dict[str, nir.NIRNode], edges: str, said: str) -> None:
     with pytest.raises(ModelImportError, match=said):
         read_graph(graph(SHAPE, nodes, *edges.split(", ")))
+
+
+def test_a_graph_whose_paths_cross_has_named_values() -> None:
+    """Two sums that share a part of one of them."""
+    nodes = {name: conv(2, 2) for name in "abcde"} | {"s": fires(*SHAPE)}
+    found = read_graph(
+        graph(SHAPE, nodes, *["input a", "a s", "s b", "s c", "b d", "b e", "c e", "d output", "e output"])
+    )
+    assert "let " in found.text
+    assert sewdsl.read(Source("graph", found.text)).result() == found.network
+    assert len(found.network) == len(nodes) + 3  # two sums of two, and the input
 
 
 def test_an_input_of_two_axes() -> None:

@@ -72,9 +72,9 @@ class Depthwise(Same):
         return runtime.Conv2d(c, c, 3, 1, 1, groups=c, bias=False)
 
 
-class Swish(Same):
+class Mish(Same):
     def build(self, *_: Any) -> nn.Module:
-        return nn.SiLU()
+        return nn.Mish()
 
 
 class Ceiling(Same):
@@ -109,7 +109,7 @@ KINDS = {
     "EITHER": Either,
     "QIF": Quadratic,
     "SAME": Same,
-    "SWISH": Swish,
+    "MISH": Mish,
     "UNLIKE": Unlike,
 }
 

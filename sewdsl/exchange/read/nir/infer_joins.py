@@ -60,9 +60,10 @@ class OperandSums:
         units += [self.of((name,)) for name in sorted(rest, key=self._order.__getitem__)]
         last, dominators = max(names, key=self._order.__getitem__), self._draft.dominators
         while len(units) > 1:
-            pair = max(combinations(units, 2), key=lambda two: dominators.depth(dominators.meet(two)))
-            units = [unit for unit in units if unit not in pair]
-            units.append(self._draft.add(Add(), pair, self._nodes[last].origin))
+            places = combinations(range(len(units)), 2)  # a value may be read several times
+            one, other = max(places, key=lambda two: dominators.depth(dominators.meet(units[place] for place in two)))
+            joined = self._draft.add(Add(), (units[one], units[other]), self._nodes[last].origin)
+            units = [*(unit for place, unit in enumerate(units) if place not in {one, other}), joined]
         return units[0]
 
     def _pooled(self, names: frozenset[str]) -> dict[frozenset[str], int]:

@@ -75,7 +75,8 @@ class TemporalChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """All time-steps."""
         mean = x.mean((3, 4)).transpose(0, 1)
-        product = self._along(self.temporal, mean) * self._along(self.channel, mean.mT).mT
+        temporal = self._along(self.temporal, mean)
+        product = temporal * self._along(self.channel, mean.mT).mT
         return x * product.sigmoid().transpose(0, 1)[..., None, None]
 
     @staticmethod
