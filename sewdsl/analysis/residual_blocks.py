@@ -5,12 +5,16 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Spiking
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.layers.norm import Norm
+
+MAX_TRIED = 64
+"""Activations after one node of which it is asked whether they lead to the end of a branch."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class _Residuals:
         self._network: Network = weakref.proxy(network)  # which goes when nothing else holds it; so does this
         self._ends_with_activation = self._find_ends()
         self._first_activations = self._find_firsts()
+        self._unweighted: dict[int, tuple[set[int], list[int], int]] = {}
         self.blocks = tuple(self._find_blocks())
 
     def _find_blocks(self) -> Iterator[ResidualBlock]:
@@ -150,15 +155,17 @@ class _Residuals:
         network = self._network
         if network.graph.reaches(first, end):
             return True
-        unweighted = {source}
-        for index in sorted(network.graph.ancestors(end, source) - {source}):
+        unweighted, activations, begin = self._unweighted.get(source, ({source}, [], source + 1))
+        for index in range(begin, end + 1):
             node = network.nodes[index]
-            if unweighted.intersection(node.inputs):
+            if not unweighted.isdisjoint(node.inputs):
                 if isinstance(node.op, Activation):
-                    return True
-                if not network.macs(node):
+                    activations.append(index)
+                elif not network.macs(node):
                     unweighted.add(index)
-        return False
+        self._unweighted[source] = unweighted, activations, max(begin, end + 1)
+        tried = islice((index for index in activations if index <= end), MAX_TRIED)
+        return any(network.graph.reaches(index, end) for index in tried)
 
 
 _RESIDUALS: dict[int, _Residuals] = {}

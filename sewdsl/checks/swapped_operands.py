@@ -19,9 +19,9 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
             yield Diagnostic(
                 "swapped-operands",
                 Severity.WARNING,
-                f"the branch of {node.op.kind} is 'id', and what computes is its shortcut",
+                f"the branch of {node.op.kind} computes nothing, and its shortcut does",
                 node.span,
                 label="the branch comes first, the shortcut second",
-                help=f"write {node.op.kind}[branch | id]: with 'id' as branch, no rule sees a residual block here",
+                help=f"write {node.op.kind}[branch | id]: as it is, no rule sees a residual block here",
                 path=node.where,
             )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
 from sewdsl.checks.expectation import QUANTITIES
 from sewdsl.editing import kind_docs
@@ -22,9 +22,13 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.ops import catalogue, find
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
+from sewdsl.syntax.lexicon import CLOSERS, OPENERS
 from sewdsl.syntax.scanner import scan
 from sewdsl.syntax.statements import statements
 from sewdsl.syntax.tree import Section
+
+if TYPE_CHECKING:
+    from lark import Token
 
 MAX_FILES = 200
 """Files that are offered at most."""
@@ -116,12 +120,29 @@ def _named_values(view: EditorView, where: CursorContext) -> Iterator[Completion
     before = Source(view.source.name, view.source.text[: where.written.start])
     found = scan(before)
     lines = statements(found, match_brackets(before, found))
+    if not where.section and where.first == "_BLOCK":
+        yield from (Completion(str(token), "value") for token in _operands(where.statement))
+        return
     if where.section:
-        head = [token.type for token in lines[-1].tokens]
-        inside = lines[-1].tokens[head.index("_LSQB") : head.index("_RSQB")] if "_RSQB" in head else []
-        yield from (Completion(str(token), "value") for token in inside if token.type == "WORD")
+        yield from (Completion(str(token), "value") for token in _operands(lines[-1].tokens))
     rows = lines[-1].entries if where.section else [line.tokens for line in lines]
     yield from (Completion(str(row[1]), "value") for row in rows[:-1] if row[0].type == "_LET" and len(row) > 1)
+
+
+def _operands(tokens: list[Token]) -> list[Token]:
+    """The names of a block's operands, in the tokens of its head."""
+    found: list[Token] = []
+    opened: list[str] = []
+    for token in tokens:
+        if not opened and token.type in {"_EQUAL", "LBRACE"}:
+            break
+        if token.type in OPENERS:
+            opened.append(token.type)
+        elif token.type in CLOSERS and opened:
+            opened.pop()
+        elif opened == ["_LSQB"] and token.type == "WORD":
+            found.append(token)
+    return found
 
 
 def _files(view: EditorView) -> Iterator[Completion]:

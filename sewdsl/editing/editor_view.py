@@ -20,7 +20,7 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import Lines, statements
-from sewdsl.syntax.tree import BlockDefinition, Call, Document
+from sewdsl.syntax.tree import BlockDefinition, Call, Document, MergeOf
 
 if TYPE_CHECKING:
     from lark import Token
@@ -63,9 +63,9 @@ class EditorView:
         return statements(self.tokens, match_brackets(self.source, self.tokens))
 
     @cached_property
-    def named(self) -> list[BlockDefinition | Call]:
+    def named(self) -> list[BlockDefinition | Call | MergeOf]:
         """Every definition of a block, and everything that may call one."""
-        return [node for node in walk_syntax(self.document) if isinstance(node, BlockDefinition | Call)]
+        return [node for node in walk_syntax(self.document) if isinstance(node, BlockDefinition | Call | MergeOf)]
 
     @property
     def unread(self) -> list[Span]:

@@ -124,7 +124,7 @@ def _kind(word: str, *, signature: bool = True) -> str:
 
 
 def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Span) -> Hover | None:
-    call = next((node for node in reversed(outer) if isinstance(node, Call)), None)
+    call = next((node for node in reversed(outer) if isinstance(node, Call | MergeOf)), None)
     if call is None:
         return None
     plain = call.name.plain or ""

@@ -29,6 +29,7 @@ from sewdsl.syntax.tree import (
     Document,
     Interpolation,
     Let,
+    MergeOf,
     Parameter,
     Section,
     Sequence,
@@ -164,10 +165,12 @@ def _target(view: EditorView, node: SyntaxNode, outer: tuple[SyntaxNode, ...], o
             return Referent(node, None, name.span)
         case BlockDefinition():
             return next((Referent(node, n, s) for n, s in _within(node) if s.start <= offset <= s.end), None)
-        case Call(name=name) if name.plain in view.vocabulary.blocks and name.span.start <= offset <= name.span.end:
+        case Call(name=name) | MergeOf(name=name) if (
+            name.plain in view.vocabulary.blocks and name.span.start <= offset <= name.span.end
+        ):
             return Referent(view.vocabulary.blocks[name.plain], None, name.span)
         case Argument():
-            call = next((above for above in reversed(outer) if isinstance(above, Call)), None)
+            call = next((above for above in reversed(outer) if isinstance(above, Call | MergeOf)), None)
             definition = view.vocabulary.blocks.get(call.name.plain or "") if call else None
             given = _given(node, _parameters(definition)) if definition else ()
             return next(
@@ -240,7 +243,7 @@ def find_references(views: Iterable[EditorView], found: Referent | ValueReferent
                 else:
                     spans = [span for name, span in _within(node) if name == found.parameter]
                     yield from (Reference(span, defines=not number) for number, span in enumerate(spans))
-            elif called and isinstance(node, Call) and node.name.plain == found.key:
+            elif called and isinstance(node, Call | MergeOf) and node.name.plain == found.key:
                 if found.parameter is None:
                     yield Reference(node.name.span)
                 else:
@@ -399,6 +402,12 @@ def _check_block(views: list[EditorView], found: Referent, name: str) -> None:
     key = name.replace(" ", "")
     if not _NAME.fullmatch(name) or "or" in name.split():
         message = f"a block's name is words of letters, digits and underscores, not '{name}'"
+        raise RenameProblem(message)
+    scopes: list[Document | BlockDefinition] = []
+    for view in views:
+        scopes += [view.document, *view.vocabulary.own.values()]
+    if any(key in _values(scope) for scope in scopes):
+        message = f"there is a value '{name}' already"
         raise RenameProblem(message)
     if key in RESERVED_NAMES or find(key) or Vocabulary().complete(key):
         message = f"'{name}' is a name of the language"

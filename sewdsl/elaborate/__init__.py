@@ -190,6 +190,7 @@ class _Elaborator:
         except ExpansionLimitExceeded:
             return None
         if output is not None:
+            output = self.builder.prune(output)
             self._check_read(output)
         return output
 

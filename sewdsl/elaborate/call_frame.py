@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sewdsl.elaborate.named_values import NamedValue, value_key
+from sewdsl.elaborate.named_values import NamedValue, value_keys
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join
 from sewdsl.source import Span
@@ -54,7 +54,7 @@ class CallFrame:
 
     def with_names(self, names: Mapping[str, NamedValue]) -> CallFrame:
         """The same frame with other named values, whose names no node of this sequence gets."""
-        return replace(self, names=names, taken=self.taken.union(map(value_key, names)))
+        return replace(self, names=names, taken=self.taken.union(value_keys(names).values()))
 
     def name(self, key: str) -> str:
         """A name of this sequence that no other has: ``conv2``, the second convolution."""

@@ -11,7 +11,7 @@ from sewdsl.elaborate.arguments import validate_arguments
 from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
-from sewdsl.elaborate.named_values import NamedValue, live_names, value_key, value_name
+from sewdsl.elaborate.named_values import NamedValue, live_names, value_keys, value_name
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
@@ -103,15 +103,13 @@ class Walker:
         names = {**frame.names}
         for let in lets:
             names.setdefault(let.name.text, NamedValue(let.name.span))
-        frame = frame.with_names(names)
+        frame, keys = frame.with_names(names), value_keys(names)
         for let in lets:
             name = let.name.text
             if names[name].computed:  # it is defined twice, which is reported elsewhere
                 continue
             mark, nearest = self._builder.mark(), self._nearest
-            names[name].place = self.sequence(
-                let.expression, at, frame.inside(PathStep("value", name, value_key(name)))
-            )
+            names[name].place = self.sequence(let.expression, at, frame.inside(PathStep("value", name, keys[name])))
             names[name].computed = True
             if read is None and name not in live:
                 self._builder.cut(mark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate.block_definitions import RESERVED_NAMES
@@ -15,10 +16,13 @@ from sewdsl.syntax import tree
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Repeat, Word
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
+ALTERNATIVE = "or"
+"""What makes an operand of two: no value can be called so."""
 
 
 MODULE_ATTRIBUTES = frozenset({
-    "T_destination", "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu",
+    "T_destination", "add_module", "backend", "reset", "step_mode", "store_v_seq", "supported_backends",
+    "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu",
     "cuda", "double", "dump_patches", "eval", "example", "extra_repr", "float", "forward", "get_buffer",
     "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "layers", "load_state_dict", "modules",
     "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "network", "parameters", "path",
@@ -31,9 +35,13 @@ MODULE_ATTRIBUTES = frozenset({
 """Attributes that the modules of a network have already: those of torch's, and our own."""
 
 
-def value_key(name: str) -> str:
-    """The part of the names of a value's nodes that they share: its name, unless a module has such an attribute."""
-    return f"{name}1" if name in MODULE_ATTRIBUTES else name
+def value_keys(names: Iterable[str]) -> dict[str, str]:
+    """What the names of each value's nodes begin with: its name, or one like it that modules do not have."""
+    found = {name: name for name in names if name not in MODULE_ATTRIBUTES}
+    for name in names:
+        if name in MODULE_ATTRIBUTES:
+            found[name] = next(key for n in count(1) if (key := f"{name}{n}") not in found.values())
+    return found
 
 
 @dataclass
@@ -76,7 +84,8 @@ def names_read(part: tree.Sequence | Alternative | Item) -> Iterator[str]:
 
 def is_free_name(name: str, vocabulary: Vocabulary) -> bool:
     """Whether a value can have a name: letters, digits and underscores that mean nothing else."""
-    return bool(_NAME.fullmatch(name)) and not (name in RESERVED_NAMES or find(name) or vocabulary.complete(name))
+    known = name in {*RESERVED_NAMES, ALTERNATIVE} or find(name) or vocabulary.complete(name)
+    return bool(_NAME.fullmatch(name)) and not known
 
 
 def live_names(lets: Sequence[Let], expression: tree.Sequence) -> set[str]:
@@ -122,6 +131,9 @@ def check_names(
     if expression is None:
         return
     live = live_names(lets, expression)
+    begun = [expression, *(let.expression for let in lets if let.name.text in live)]
+    if any(value_name(sequence.items[0]) not in first for sequence in begun):
+        live |= {word.text for word in operands[:1]}  # it is what flows in
     for word in operands:
         if word.text not in live:
             hint = "begin a sequence with its name, or take it out of the brackets"
@@ -135,9 +147,11 @@ def _unused(span: Span, name: str, hint: str, line: Span | None = None) -> Diagn
     fixes: Iterable[Fix] = ()
     if line is not None:
         text = line.source.text
-        end = line.end + len(text[line.end :]) - len(text[line.end :].lstrip())
-        stop = text.rfind("\n", line.end, end) + 1 or line.end  # with its line's end, but not the next line's indent
-        fixes = (Fix("remove the line", (Edit(Span(line.source, line.start, stop), ""),), safe=False),)
+        start = text.rfind("\n", 0, line.start) + 1
+        rest = re.compile(r"[^\S\r\n]*(#[^\r\n]*)?(\r\n|\n|\r|$)").match(text, line.end)
+        if rest is not None and not text[start : line.start].strip():  # nothing else is in its lines
+            span_of_lines = Span(line.source, start, rest.end())
+            fixes = (Fix("remove the line", (Edit(span_of_lines, ""),), safe=False),)
     message, label = f"nothing reads '{name}'", "no sequence begins with it"
     return Diagnostic("unused-name", Severity.WARNING, message, span, label, hint, fixes=tuple(fixes))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sewdsl.ir.graph import Graph
@@ -98,6 +99,39 @@ class NodeBuilder:
         del self.visits[mark.visits :]
         while self.named and self.named[-1] >= mark.nodes:
             self.named.pop()
+
+    def prune(self, output: int) -> int:
+        """Takes out the nodes of named values that nothing reads after all: of operands, or where ``id`` fits as well.
+
+        Returns:
+            The index of the output among what is left.
+        """
+        live = Graph([node.inputs for node in self.nodes]).ancestors(output, 0) | {0}
+        if len(live) == len(self.nodes):
+            return output
+        values = [
+            {node.path[: end + 1] for end, step in enumerate(node.path) if step.kind == "value"} for node in self.nodes
+        ]
+        read = set[tuple[PathStep, ...]]().union(*(values[index] for index in live))
+        gone = {index for index in range(len(self.nodes)) if index not in live and values[index] - read}
+        place, kept = [0] * (len(self.nodes) + 1), list[Node]()
+        for index, node in enumerate(self.nodes):
+            place[index] = len(kept)
+            if index not in gone:
+                kept.append(replace(node, inputs=tuple(place[source] for source in node.inputs)))
+        place[len(self.nodes)] = len(kept)
+        self.nodes = kept
+        self.named = [place[index] for index in self.named if index not in gone]
+        self.visits = [
+            visit._replace(
+                before=None if visit.before is None or visit.before in gone else place[visit.before],
+                begin=place[visit.begin],
+                end=place[visit.end],
+                after=None if visit.after is None or visit.after in gone else place[visit.after],
+            )
+            for visit in self.visits
+        ]
+        return place[output]
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""

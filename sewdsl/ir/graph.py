@@ -69,6 +69,12 @@ class DominatorTree:
         return one
 
 
+PATIENCE = 64
+"""Nodes that are looked at backwards from one, before all that another leads to is looked for."""
+MAX_REACHED = 16
+"""Nodes of which it is remembered what they lead to: each may lead to all others."""
+
+
 class Graph:
     """The edges between nodes; every view is computed when it is first asked for, and kept.
 
@@ -78,6 +84,7 @@ class Graph:
 
     def __init__(self, inputs: Sequence[Sequence[int]]) -> None:
         self.inputs = inputs
+        self._reached: dict[int, tuple[set[int], int]] = {}
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
@@ -104,6 +111,8 @@ class Graph:
         """
         todo, seen = [node], {node}
         while todo:
+            if len(seen) > PATIENCE:
+                return node in self._descendants(source, node)
             index = todo.pop()
             if index == source:
                 return True
@@ -113,6 +122,17 @@ class Graph:
                     seen.add(before)
                     todo.append(before)
         return False
+
+    def _descendants(self, source: int, end: int) -> set[int]:
+        """The nodes up to one that a node leads to, itself among them; looked for once, however often it is asked."""
+        known, begin = self._reached.get(source, ({source}, source + 1))
+        for index in range(begin, end + 1):
+            if not known.isdisjoint(self.inputs[index]):
+                known.add(index)
+        if source not in self._reached and len(self._reached) >= MAX_REACHED:
+            del self._reached[next(iter(self._reached))]
+        self._reached[source] = known, max(begin, end + 1)
+        return known
 
     def ancestors(self, node: int, since: int) -> set[int]:
         """The nodes from a given one on that lead to a node, that included."""

@@ -5,6 +5,7 @@ TextItems are equal if their text is equal, so that copies of a sequence are equ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -21,6 +22,8 @@ from sewdsl.ir.op import Merge as MergeOp
 from sewdsl.ir.structure import Item, LayerItem, MergeItem, ReadItem, UnstructuredError
 from sewdsl.ops.input import Input
 
+MADE_UP_BLOCK = re.compile("Block[A-Z]{1,2}")
+"""What blocks without a name are called, without white space."""
 IDENTITY = "id"
 """What an empty operand is written as."""
 
@@ -285,10 +288,12 @@ def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
     """What to call the values of some nodes: as the paths say, if they can be called so, or made up."""
     known = Vocabulary(library=shipped_blocks())
     names: dict[int, str] = {}
+    blocks = {"".join(step.label.split()) for node in network for step in node.path if step.kind == "block"}
     for index in indices:
         path = network.nodes[index].path[:1]
         following = network.nodes[index + 1].path[:1] if index + 1 < len(network) else ()
-        if path and path != following and path[0].kind == "value" and is_free_name(path[0].label, known):
-            names[index] = path[0].label
+        name = path[0].label if path and path != following and path[0].kind == "value" else ""
+        if is_free_name(name, known) and name not in {*blocks, *names.values()} and not MADE_UP_BLOCK.fullmatch(name):
+            names[index] = name
     made_up = (name for number in count(1) if (name := f"value{number}") not in names.values())
     return {index: names[index] if index in names else next(made_up) for index in indices}

@@ -107,8 +107,8 @@ def write_net(network: Network, name: str | None = None) -> str:
     except ValueError as error:
         raise UnwritableNetwork(None, str(error)) from error
     lets, rest = split_lets(items)
-    heads = {let_head(let): let.items for let in lets}
-    body = "".join(f"{head}{wrap_sequence(row, HEADER_VALUE_COLUMN, len(head))}\n" for head, row in heads.items())
+    heads = [(let_head(let), let.items) for let in lets]
+    body = "".join(f"{head}{wrap_sequence(row, HEADER_VALUE_COLUMN, len(head))}\n" for head, row in heads)
     body += f"body {wrap_sequence(rest, HEADER_VALUE_COLUMN)}\n"
     text = "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
     return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)

@@ -24,6 +24,7 @@ from sewdsl.notation.item_text import (
     item_text,
     items_text,
     network_items,
+    split_lets,
 )
 from sewdsl.notation.kind_text import NodeTexts, kind_text
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
@@ -157,7 +158,8 @@ def part_nodes(part: Part) -> Iterator[int]:
 
 
 def _text(parts: Parts) -> str:
-    return items_text(fold_repeats(tuple(part.item for part in parts))) if parts else ""
+    lets, rest = split_lets(fold_repeats(tuple(part.item for part in parts)))
+    return "; ".join([*map(item_text, lets), *([items_text(rest)] if rest else [])])
 
 
 def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], ...]]:

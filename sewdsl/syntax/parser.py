@@ -232,7 +232,9 @@ def _defined(tokens: list[Token]) -> str:
     if tokens[0].type == "KEY":
         return str(tokens[0]) if tokens[0] in SETTINGS else ""
     words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
-    return "".join(words) if tokens[0].type in {"_BLOCK", "_LET"} else ""
+    if tokens[0].type == "_LET":
+        return str(words[0]) if words else ""
+    return "".join(words) if tokens[0].type == "_BLOCK" else ""
 
 
 Tree = TypeVar("Tree")

@@ -21,6 +21,7 @@ def standalone_text(compilation: Compilation) -> str:
         Version(Number("1")),
         *settings.values(),
         *assembly.blocks.values(),
+        *assembly.lets,
         *body,
         *assembly.figures,
         *assembly.allowed,

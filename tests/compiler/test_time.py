@@ -53,6 +53,14 @@ def values(line: str, last: str) -> str:
     return f"{HEAD}let v0 = c4k3-SN\nlet v1 = c4k1-SN\n{''.join(lines)}{last.format(one=count - 1)}\n"
 
 
+def forks() -> str:
+    """Values of a long row, each of which is added after all of those that follow it."""
+    count = SIZE // 48
+    row = "".join(f"let a{i} = a{i - 1}-SN\n" for i in range(1, count))
+    back = "".join(f"let b{i} = ADD[b{i + 1}|a{i}]-SN\n" for i in range(count - 2, -1, -1))
+    return f"{HEAD}let a0 = c4k3-SN\n{row}let b{count - 1} = a{count - 1}-BN\n{back}body b0\n"
+
+
 TEXTS = {
     "words of one name": many(f"{HEAD}body ", "a b-", "a"),
     "one name": many(f"{HEAD}body ", "a ", "a"),
@@ -76,6 +84,7 @@ TEXTS = {
     "channels that double": f"{HEAD}body c4k3-BN-IF-{{{{CAT[id | id]}}*9999}}*4\n",
     "values that read the two before": values("let v{i} = MAX[ v{one}-SN | v{two} ]\n", "body v{one}"),
     "values that nothing reads": values("let v{i} = ADD[ v{one} | v{two} ]\n", "body BN"),
+    "values that are read in reverse": forks(),
     "values that are read at once": many(f"{HEAD}let a = c4k3-SN\nbody CAT[ a", " | a", " ]\n"),
     "blocks of many values": numbered(f"{HEAD}block A {{\n", "let a# = SN\n", "give BN\n}\nbody {A}*9999\n"),
     "values of many blocks": many(

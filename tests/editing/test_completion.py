@@ -157,6 +157,8 @@ def test_nothing(text: str) -> None:
         ("let low = BN\nblock X[ p | q ] {\n let r = p\n let t = ‸\n}", {"p", "q", "r"}),
         ("let low = BN\nblock X[ p | q ] {\n let r = p\n give CAT[ r | ‸\n}", {"p", "q", "r"}),
         ("let low = ‸", set()),
+        ("let low = BN\nblock X[ p | q ] = ADD[ ‸", {"p", "q"}),
+        ("let low = BN\nblock X(c=in)[ p | q ] = ‸", {"p", "q"}),
     ],
 )
 def test_named_values(text: str, values: set[str]) -> None:

@@ -270,3 +270,24 @@ def test_what_a_value_cannot_be_called(name: str) -> None:
     assert found is not None
     with pytest.raises(RenameProblem):
         rename_edits([view], found, name)
+
+
+@pytest.mark.parametrize(("before", "line"), [("block Up", 4), ("body Up", 10)])
+def test_a_block_of_operands_and_its_calls(before: str, line: int) -> None:
+    view, offset = in_values(before, "Up")
+    assert VALUES[:offset].count("\n") + 1 == line
+    found = referent_at(view, offset)
+    assert found is not None
+    assert [reference.span.line for reference in find_references([view], found)] == [4, 10]
+    renamed = applied(VALUES, rename_edits([view], found, "Down"))
+    assert "block Down(c)[ low | high ]" in renamed
+    assert "body Down (c4)[ low-MPk2 | high ]" in renamed
+    assert [str(node.op) for node in network(renamed)] == [str(node.op) for node in network(VALUES)]
+
+
+def test_a_block_cannot_be_called_what_a_value_is() -> None:
+    view, offset = in_values("block Up", "Up")
+    found = referent_at(view, offset)
+    assert found is not None
+    with pytest.raises(RenameProblem, match="there is a value 'wide' already"):
+        rename_edits([view], found, "wide")

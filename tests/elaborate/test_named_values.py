@@ -129,6 +129,36 @@ def test_a_name_may_be_one_that_modules_of_torch_have() -> None:
     assert "half1.bn1.weight" in model.state_dict()
 
 
+def test_names_that_modules_have_stay_apart_from_their_neighbours() -> None:
+    network = load("let half = c4k3\nlet half1 = c4k3-BN\nbody ADD[ half | half1 ]-FC3")
+    assert [node.name for node in network][1:4] == ["half2.conv1", "half1.conv1", "half1.bn1"]
+
+
+def test_what_an_alternative_leaves_out_is_not_in_the_network() -> None:
+    """``id`` fits, so that nothing reads the projection, which is no mistake."""
+    block = "block Sum(c) {\n let proj = c$(c)k1-BN\n give ADD[ c$(c)k3 | id or proj ]\n}\n"
+    assert said(f"{block}body Sum (c4)-FC3") == []
+    assert [node.name for node in load(f"{block}body Sum (c4)-FC3")] == [
+        "input",
+        "sum1.branch.conv1",
+        "sum1.add1",
+        "fc1",
+    ]
+    assert [node.name for node in load(f"{block}body Sum (c8)-FC3")][1] == "sum1.proj.conv1"
+
+
+def test_an_operand_that_nothing_reads_is_a_warning_and_no_node() -> None:
+    text = "block First[ a | b ] = a-SN\nbody First[ c4k3 | c4k5-BN ]-FC3"
+    assert said(text) == [("unused-name", 1, "nothing reads 'b'")]
+    assert [node.op.kind for node in load(text)] == ["input", "c", "IF", "FC"]
+
+
+def test_what_flows_into_a_block_of_operands_is_the_first() -> None:
+    text = "block Mix[ a | b ] = ADD[ SN | b ]\nbody Mix[ c4k3 | id ]-FC3"
+    assert said(text) == []
+    assert list(edges(load(text)))[1] == "mix1.branch.if1 <- mix1_a.conv1"
+
+
 def test_no_name_in_a_network_is_one_that_modules_have() -> None:
     model = sewdsl.compile("c4k3-{BN-SEW Block}*2-FC3", input=(4, 8, 8), neuron="IF")
     has = {name for name in dir(model) if not name.startswith("_") and name.isidentifier()}
@@ -152,6 +182,7 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
         ("let CAT = BN\nbody CAT-FC3", [("reserved-name", 1, "'CAT' is a name of the language")]),
         ("let a.b = BN\nbody a.b-FC3", [("reserved-name", 1, "'a.b' cannot be the name of a value")]),
         ("block A = BN\nlet A = SN\nbody A-FC3", [("reserved-name", 2, "'A' is a block")]),
+        ("let or = BN\nbody or-FC3", [("reserved-name", 1, "'or' is a name of the language")]),
         ("let a = BN\nbody FC3", [("unused-name", 1, "nothing reads 'a'")]),
         (
             "let a = BN\nlet b = a-SN\nbody FC3",
@@ -200,8 +231,11 @@ def test_what_is_said(text: str, expected: list[tuple[str, int, str]]) -> None:
     assert said(text) == expected
 
 
-def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes() -> None:
-    text = f"{HEAD}let a = BN\nlet b = c4k3  # kept\nbody b-FC3\n"
+@pytest.mark.parametrize(
+    "line", ["let a = BN\n", "let a = BN  # with its comment\n", "  let a = ADD[ BN\n    | id ] \n"]
+)
+def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes(line: str) -> None:
+    text = f"{HEAD}{line}let b = c4k3  # kept\nbody b-FC3\n"
     compilation = sewdsl.read(Source("t", text))
     (found,) = compilation.diagnostics
     assert found.severity is Severity.WARNING

@@ -54,6 +54,13 @@ def test_used_files_are_put_in(tmp_path: Path) -> None:
     assert reread(text, tmp_path) == load(path)
 
 
+def test_named_values_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "main.net"
+    text = "sewdsl 1\ninput 1x8x8\nneuron IF\nlet low = c4k3-SN\nlet high = low-BN\nbody ADD[ low | high ]-FC10\n"
+    path.write_text(text, "utf-8")
+    assert reread(standalone_text(read(path)), tmp_path) == load(path)
+
+
 def test_warnings_that_were_taken_back_stay_so(tmp_path: Path) -> None:
     _, found = compile_variants("table-4", seeded=False)
     allowed = []
