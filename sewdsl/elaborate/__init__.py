@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sewdsl.diagnostics import Severity
+from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.block_definitions import check_shadowed_blocks
 from sewdsl.elaborate.budget import Budget
@@ -109,13 +109,14 @@ class _Elaborator:
         """The network, what became of each item, and whether it is whole."""
         assembly, builder, settings = self.assembly, self.builder, self.settings
         self.reporter.extend(check_shadowed_blocks(assembly.blocks, self.context.library))
-        self._check_names()
+        unused = self._check_names()
         train = assembly.sections.get("train")
         if assembly.body is None:
             self._check_no_body()
             self._check_uncalled(assembly.own)
             if train is not None:
                 self.reporter.take(read_train_section(train, library=True))
+            self._report_unused(unused)
             return Elaboration(None, whole=False)
         output = self._walk(assembly.body, settings)
         complete = output is not None
@@ -127,6 +128,7 @@ class _Elaborator:
             self.reporter.report("missing-input", "the input's shape is not known", span, help=hint)
         whole = complete and not self.reporter.errors
         self._check_uncalled(name for name in assembly.own if name not in builder.called)
+        self._report_unused(unused)
         recipe = self.reporter.take(read_train_section(train)) if train is not None else None
         if settings is None or not builder.nodes:
             return Elaboration(None, whole=False)
@@ -139,14 +141,20 @@ class _Elaborator:
         limits = self.reporter.limits
         self.reporter.extend(check_uncalled_blocks(names, self.vocabulary, self.header, limits, self.budget))
 
-    def _check_names(self) -> None:
-        """Reports names of values that mean something else, or that nothing reads, if all that could is known."""
+    def _check_names(self) -> list[Diagnostic]:
+        """Reports names of values that mean something else, and finds those that nothing reads."""
         assembly = self.assembly
         found = [*check_block_names(assembly.blocks.values(), self.vocabulary)]
         body = assembly.body.expression if assembly.body is not None else None
         found += check_names((), assembly.lets, body, self.vocabulary)
-        broken = bool(self.reporter.errors) or bool(assembly.unread)
-        self.reporter.extend(said for said in found if said.severity is Severity.ERROR or not broken)
+        broken = bool(self.reporter.errors or assembly.unread)
+        self.reporter.extend(said for said in found if said.severity is Severity.ERROR)
+        return [] if broken else [said for said in found if said.severity is not Severity.ERROR]
+
+    def _report_unused(self, unused: Iterable[Diagnostic]) -> None:
+        """Reports names that nothing reads, unless a name means nothing: it may be one of them, misspelt."""
+        if not any(said.code == "unknown-name" for said in self.reporter.found):
+            self.reporter.extend(unused)
 
     def _check_read(self, output: int) -> None:
         """Reports layers whose output nothing reads: something begins with a name where they would flow into it."""

@@ -188,6 +188,10 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
             "let a = BN\nlet b = a-SN\nbody FC3",
             [("unused-name", 1, "nothing reads 'a'"), ("unused-name", 2, "nothing reads 'b'")],
         ),
+        (  # which of the two is misspelt is not known
+            "let low = BN\nbody lwo-FC3",
+            [("unknown-name", 2, "unknown name 'lwo'")],
+        ),
         (
             "block A[ x | y ] = x-BN\nbody A[ id | id ]-FC3",
             [("unused-name", 1, "nothing reads 'y'")],
