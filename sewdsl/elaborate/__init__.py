@@ -147,13 +147,12 @@ class _Elaborator:
         found = [*check_block_names(assembly.blocks.values(), self.vocabulary)]
         body = assembly.body.expression if assembly.body is not None else None
         found += check_names((), assembly.lets, body, self.vocabulary)
-        broken = bool(self.reporter.errors or assembly.unread)
         self.reporter.extend(said for said in found if said.severity is Severity.ERROR)
-        return [] if broken else [said for said in found if said.severity is not Severity.ERROR]
+        return [said for said in found if said.severity is not Severity.ERROR]
 
     def _report_unused(self, unused: Iterable[Diagnostic]) -> None:
-        """Reports names that nothing reads, unless a name means nothing: it may be one of them, misspelt."""
-        if not any(said.code == "unknown-name" for said in self.reporter.found):
+        """Reports names that nothing reads, if nothing is wrong: what is wrong may be what was to read them."""
+        if not (self.reporter.errors or self.assembly.unread):
             self.reporter.extend(unused)
 
     def _check_read(self, output: int) -> None:

@@ -162,6 +162,10 @@ class _Statements:
                 pass
 
     def _report_unknown(self, what: str, word: Word, known: tuple[str, ...]) -> None:
+        if word.text == "give":
+            hint = "a block with braces says what it gives: block NAME { give … }"
+            self.reporter.report("unknown-setting", "'give' is in no block", word.span, help=hint)
+            return
         near = advice(word.text, (*known, *STATEMENTS), word.span, f"{what}s: {', '.join(known)}")
         self.reporter.report("unknown-setting", f"unknown {what} '{word.text}'", word.span, **near)
 

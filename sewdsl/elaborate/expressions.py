@@ -235,6 +235,9 @@ class Walker:
                 return None
             made = self._reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, name.span, path))
             op = made if isinstance(made, Merge) else None
+        elif text in frame.names:
+            message, hint = f"'{text}' names a value, which takes no operands", f"join it to others: CAT[ {text} | id ]"
+            self._reporter.report("unknown-argument", message, name.span, help=hint, path=path)
         else:
             merges = [known for known, other in CATALOGUE.items() if issubclass(other, Merge)]
             self._reporter.report(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
+from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS, OWN_JOIN
 from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.word_parts import LETTERED
 
@@ -105,18 +105,21 @@ def _group(at: ParseFailure) -> MistakeHelp | None:
 
 
 def _brackets(at: ParseFailure) -> MistakeHelp | None:
-    """``My Block[c32]``, and a join without a shortcut."""
+    """``My Block[c32]``, and a merge, or a block, of one operand."""
     if at.token.type != "_RSQB" or "_BAR" not in at.accepted:
         return None
     before = at.tokens[: at.index]
+    if before[0].type == "_BLOCK" and not any(token.type in {"_EQUAL", "LBRACE"} for token in before):
+        return MistakeHelp("a block reads one value as what flows into it: leave out the brackets")
     opened = max(i for i, token in enumerate(before) if token.type == "_LSQB")
     first = opened
     while first and before[first - 1].type == "WORD":
         first -= 1
     name = at.span(before[first]).to(at.span(before[opened - 1])).text
     inside = "".join(before[opened + 1 :])
-    if name == "g" or name.isupper() or not re.fullmatch(LETTERED, inside):
-        return MistakeHelp(f"a join has two sides: write {name}[ branch | shortcut ]")
+    if name == OWN_JOIN or name.isupper() or not re.fullmatch(LETTERED, inside):
+        operands = "branch | shortcut" if name in {OWN_JOIN, "ADD", "AND", "IAND"} else "one | other"
+        return MistakeHelp(f"a merge has two operands or more: write {name}[ {operands} ]")
     gap = Span(at.source, token_end(before[opened - 1]), token_end(before[opened]))
     edits = Edit(gap, " ("), Edit(at.span(at.token), ")")
     hint = f"arguments of a block go between parentheses: write {name} ({inside})"

@@ -188,6 +188,8 @@ def test_names_of_values_and_of_operands_do_not_meet() -> None:
             "let a = BN\nlet b = a-SN\nbody FC3",
             [("unused-name", 1, "nothing reads 'a'"), ("unused-name", 2, "nothing reads 'b'")],
         ),
+        ("let a = BN\nbody a[ BN | id ]-FC3", [("unknown-argument", 2, "'a' names a value, which takes no operands")]),
+        ("give BN\nbody FC3", [("unknown-setting", 1, "'give' is in no block")]),
         (  # which of the two is misspelt is not known
             "let low = BN\nbody lwo-FC3",
             [("unknown-name", 2, "unknown name 'lwo'")],
@@ -247,6 +249,18 @@ def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes(line: str) ->
     (edit,) = found.fixes[0].edits
     fixed = text[: edit.span.start] + edit.text + text[edit.span.end :]
     assert fixed == f"{HEAD}let b = c4k3  # kept\nbody b-FC3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("block A[ a ] = a-BN\nbody A-FC3", "a block reads one value as what flows into it: leave out the brackets"),
+        ("body CAT[c4k3]-FC3", "a merge has two operands or more: write CAT[ one | other ]"),
+    ],
+)
+def test_one_operand_is_too_few(text: str, hint: str) -> None:
+    (found, *_) = sewdsl.read(Source("t", f"{HEAD}{text}\n")).diagnostics
+    assert (found.code, found.help) == ("unexpected-token", hint)
 
 
 def test_names_of_a_file_are_not_seen_in_its_blocks() -> None:
