@@ -15,6 +15,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         if not is_residual(node):
             continue
         branch, shortcut = node.inputs
+        if any(step.kind == "value" and step not in node.path for step in network.nodes[shortcut].path):
+            continue  # what has a name is written in the order of the names, and is no shortcut
         if branch != shortcut and network.graph.reaches(branch, shortcut):
             yield Diagnostic(
                 "swapped-operands",

@@ -76,6 +76,13 @@ def test_both_operands_are_named() -> None:
     ]
 
 
+def test_named_operands_are_in_the_order_of_their_names() -> None:
+    head = "sewdsl 1\ninput 4x8x8\nneuron IF\nlet a = SN\nlet b = a-c4k3-BN-SN\nblock Sum[p | q] = ADD[p | q]\n"
+    assert sewdsl.read(f"{head}body ADD[a | b]-Sum[id | c4k3-BN-SN]-GAP-FC3\n").diagnostics == ()
+    (found,) = sewdsl.read(f"{head}body ADD[a | b]-ADD[id | c4k3-BN-SN]-Sum[id | SN]-GAP-FC3\n").diagnostics
+    assert (found.code, found.span.text) == ("swapped-operands", "ADD[id | c4k3-BN-SN]")
+
+
 def test_range_errors_inside_a_block_name_the_way() -> None:
     (found,) = sewdsl.read("c4k3-BN-IF-{SEW Block}*2-{SEW Block (g=IAND)}*3", input="2x8x8").diagnostics
     assert found.path == ("body", "copy 1 of 3", "SEW Block", "IAND")
