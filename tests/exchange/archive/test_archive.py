@@ -151,7 +151,7 @@ def test_the_number_of_steps_is_fixed(encode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["c4k3-BN-QIF-FC3", "c4k3-BN-FIF(v_reset=none)-LARGEST[c4k3-BN-FIF(v_reset=-0.5)|id]-SWISH-SAME-FC3"]
+    "body", ["c4k3-BN-QIF-FC3", "c4k3-BN-FIF(v_reset=none)-LARGEST[c4k3-BN-FIF(v_reset=-0.5)|id]-MISH-SAME-FC3"]
 )
 def test_kinds_of_ones_own(body: str) -> None:
     """Whatever torch can trace."""

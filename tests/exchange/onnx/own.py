@@ -119,6 +119,8 @@ def announced() -> Iterator[None]:
     """Puts them into the catalogue, and takes them out again."""
     for name, family in KINDS.items():
         new_class(name, (family,), {"kind": name})
-    yield
-    for name in KINDS:
-        del CATALOGUE[name]
+    try:
+        yield
+    finally:
+        for name in KINDS:
+            del CATALOGUE[name]
