@@ -19,6 +19,12 @@ T, N, C = 6, 3, 4
 SHAPE = (C, 5, 7)
 
 
+@pytest.fixture(autouse=True)
+def _same_weights() -> None:
+    """SpikingJelly's modules draw their weights when they are made; of these, each has a gradient."""
+    torch.manual_seed(5)
+
+
 def ours(body: str, *, size: str = "4x5x7") -> nn.Module:
     """The module of a network's only layer."""
     return sewdsl.compile(body, input=size, steps=T, seed=0).double()
