@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice, product
+from itertools import chain, islice, product
 
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_library import shipped_blocks
@@ -86,7 +86,7 @@ class BlockPattern:
     @cached_property
     def names(self) -> frozenset[str]:
         """All names in it: ``BN``, ``SN``, ``g``."""
-        return frozenset(_names(self.block.expression))
+        return frozenset(call.name.plain or "" for call in _calls(self.block.expression))
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -101,7 +101,7 @@ class BlockPattern:
     def named(self) -> Mapping[str, frozenset[str]]:
         """Of each parameter, the arguments that are it and nothing else: ``scale`` of ``scale=$(scale)``."""
         found: dict[str, set[str]] = {}
-        for argument in _arguments(self.block.expression):
+        for argument in chain.from_iterable(call.arguments for call in _calls(self.block.expression)):
             match argument:
                 case Argument(name=str(name), value=Interpolation(formula=Parameter(name=parameter))):
                     found.setdefault(parameter, set()).add(name)
@@ -199,38 +199,22 @@ def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
     return True
 
 
-def _names(node: WrittenSequence | Alternative | Written) -> Iterator[str]:
-    """All names in an expression."""
+def _calls(node: WrittenSequence | Alternative | Written) -> Iterator[Call | MergeOf]:
+    """All calls and merges in an expression."""
     match node:
         case WrittenSequence(items=items):
             for item in items:
-                yield from _names(item)
+                yield from _calls(item)
         case Alternative(first=one, second=other):
-            yield from (*_names(one), *_names(other))
-        case MergeOf(name=name, operands=operands):
-            yield name.plain or ""
-            for operand in operands:
-                yield from _names(operand)
-        case Call(name=name):
-            yield name.plain or ""
-
-
-def _arguments(node: WrittenSequence | Alternative | Written) -> Iterator[Argument]:
-    """All arguments in an expression that calls and merges have in parentheses."""
-    match node:
-        case WrittenSequence(items=items):
-            for item in items:
-                yield from _arguments(item)
-        case Alternative(first=one, second=other):
-            yield from (*_arguments(one), *_arguments(other))
+            yield from (*_calls(one), *_calls(other))
         case Repeat(body=body):
-            yield from _arguments(body)
-        case MergeOf(arguments=arguments, operands=operands):
-            yield from arguments
+            yield from _calls(body)
+        case MergeOf(operands=operands):
+            yield node
             for operand in operands:
-                yield from _arguments(operand)
-        case Call(arguments=arguments):
-            yield from arguments
+                yield from _calls(operand)
+        case Call():
+            yield node
 
 
 Surroundings = tuple[tuple[int, ...], Activation | None]
