@@ -38,9 +38,11 @@ MODULE_ATTRIBUTES = frozenset({
 def value_keys(names: Iterable[str]) -> dict[str, str]:
     """What the names of each value's nodes begin with: its name, or one like it that modules do not have."""
     found = {name: name for name in names if name not in MODULE_ATTRIBUTES}
+    taken = set(found)
     for name in names:
         if name in MODULE_ATTRIBUTES:
-            found[name] = next(key for n in count(1) if (key := f"{name}{n}") not in found.values())
+            found[name] = next(key for n in count(1) if (key := f"{name}{n}") not in taken)
+            taken.add(found[name])
     return found
 
 
