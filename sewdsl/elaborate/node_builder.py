@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
 from sewdsl.ir.graph import Graph
@@ -109,10 +110,13 @@ class NodeBuilder:
         live = Graph([node.inputs for node in self.nodes]).ancestors(output, 0) | {0}
         if len(live) == len(self.nodes):
             return output
-        values = [
-            {node.path[: end + 1] for end, step in enumerate(node.path) if step.kind == "value"} for node in self.nodes
-        ]
-        read = set[tuple[PathStep, ...]]().union(*(values[index] for index in live))
+        inside: dict[int, frozenset[str]] = {}  # the values around the nodes of a path, which many nodes share
+        for node in self.nodes:
+            if id(node.path) not in inside:
+                ways = zip(node.path, accumulate(f"{step.key}." for step in node.path), strict=True)
+                inside[id(node.path)] = frozenset(way for step, way in ways if step.kind == "value")
+        values = [inside[id(node.path)] for node in self.nodes]
+        read = frozenset[str]().union(*(values[index] for index in live))
         gone = {index for index in range(len(self.nodes)) if index not in live and values[index] - read}
         place, kept = [0] * (len(self.nodes) + 1), list[Node]()
         for index, node in enumerate(self.nodes):
