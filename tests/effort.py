@@ -10,8 +10,7 @@ from functools import cache
 
 from hypothesis import settings
 
-from sewdsl.compiler import load
-from sewdsl.ir.network import Network
+from tests.shipped import shipped
 
 FACTORS = {"dev": 0.1, "ci": 1.0, "deep": 20.0}
 """How many examples a profile looks at, as a multiple of those of ``ci``."""
@@ -39,6 +38,10 @@ def share(size: int) -> int:
     return size if factor() > 1 else size // 4
 
 
+LARGE = 260
+"""More layers than this has no representative: what only such a network has, its own tests and ``deep`` look at."""
+
+
 def representatives(names: Iterable[str]) -> list[str]:
     """Of shipped networks, few that have all that any of them has; for ``deep``, all of them.
 
@@ -47,9 +50,9 @@ def representatives(names: Iterable[str]) -> list[str]:
     names = sorted(names)
     if factor() > 1:
         return names
-    left, chosen = {name: _features(name) for name in names}, []
+    left, chosen = {name: _features(name) for name in names if len(shipped(name)) <= LARGE}, []
     while any(left.values()):
-        best = max(left, key=lambda name: (len(left[name]), -len(_network(name))))
+        best = max(left, key=lambda name: (len(left[name]), -len(shipped(name))))
         chosen.append(best)
         found = left[best]
         left = {name: features - found for name, features in left.items()}
@@ -57,13 +60,9 @@ def representatives(names: Iterable[str]) -> list[str]:
 
 
 @cache
-def _network(name: str) -> Network:
-    return load(name)
-
-
 def _features(name: str) -> frozenset[tuple[str, ...]]:
     """What a reader, writer or printer of a network may get wrong."""
-    network = _network(name)
+    network = shipped(name)
     settings = network.settings.model_dump(exclude={"input", "steps"})
     edges = {
         (network.nodes[i].op.kind, node.op.kind, str(place))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.draw import dot
 from sewdsl.ir.network import Network
 from tests.effort import representatives
+from tests.shipped import SHIPPED
 
 if TYPE_CHECKING:
     from tests.draw.conftest import Drawing
@@ -23,17 +23,7 @@ if TYPE_CHECKING:
 Networks = Callable[[str], Network]
 Parse = Callable[[str], "Drawing"]
 STRINGS = ["seven", "nested", "projection", "plain", "sides"]
-
-
-def loadable(name: str) -> bool:
-    try:
-        sewdsl.load(name)
-    except sewdsl.SewdslError:  # a file of blocks or settings only
-        return False
-    return True
-
-
-NAMES = [*STRINGS, *representatives(name for name in shipped_networks() if loadable(name))]
+NAMES = [*STRINGS, *representatives(SHIPPED)]
 SOME = [*STRINGS, "sew-resnet-18", "sew-resnet-152", "7b-net-spiking", "lif-net-dvs-gesture", "tdbn-resnet-19"]
 HOSTILE = [
     '"',

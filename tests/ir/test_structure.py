@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.structure import (
     MAX_MERGE_DEPTH,
@@ -28,8 +27,7 @@ from sewdsl.ir.structure import (
     wiring,
 )
 from tests.effort import examples
-
-NETWORKS = [name for name in shipped_networks() if name not in {"blocks", "residual-152"}]
+from tests.shipped import SHIPPED, shipped
 
 
 def without_names(items: Items) -> Items:
@@ -46,12 +44,9 @@ def without_names(items: Items) -> Items:
     return tuple(found)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_both_are_one_network(name: str) -> None:
-    compilation = sewdsl.read(name)
-    if compilation.network is None:
-        pytest.skip("a library of blocks")
-    network = compilation.network
+    network = shipped(name)
     assert list(nodes(network.nesting)) == list(range(len(network)))
     if any(step.kind == "value" for node in network for step in node.path):
         return  # by edges alone, a value has a name only where it must

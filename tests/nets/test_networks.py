@@ -7,9 +7,7 @@ from sewdsl.analysis.listing import layer_rows
 from sewdsl.compiler import compile_variants, shipped_networks
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
-
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
-NETWORKS = sorted(set(shipped_networks()) - LIBRARIES)
+from tests.shipped import SHIPPED
 
 RESNETS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}
 PARAMETERS = {
@@ -46,7 +44,7 @@ def test_is_formatted(name: str) -> None:
     assert format_source(Source(name, text)) == text
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_names_its_source(name: str) -> None:
     """The second line says where the network comes from."""
     assert shipped_networks()[name].read_text(encoding="utf-8").splitlines()[1].startswith("# ")

@@ -9,14 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text
 from sewdsl.notation.latex import latex, tex
 from tests.effort import examples, representatives
 from tests.laws.drawn import Drawn, nets
 from tests.notation.figures import balanced
-from tests.notation.test_laws import LIBRARIES
+from tests.shipped import SHIPPED
 
 SHOWN = {
     r"\\allowbreak\s": "",
@@ -55,7 +54,7 @@ def test_joins_and_words_that_would_be_hyphenated() -> None:
     )
 
 
-@pytest.mark.parametrize("name", representatives(set(shipped_networks()) - LIBRARIES))
+@pytest.mark.parametrize("name", representatives(SHIPPED))
 def test_shipped_networks(name: str) -> None:
     holds(sewdsl.load(name))
 

@@ -7,7 +7,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text, write_net
 from sewdsl.notation.compact_text import body_unfolded
@@ -19,8 +18,7 @@ from tests.laws.drawn import Drawn, nets
 from tests.laws.strategies import NETWORKS
 from tests.notation.handmade import shuffled
 from tests.notation.same import anonymous, compiled, essence, options, ways
-
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
+from tests.shipped import SHIPPED
 
 
 def holds(network: Network, seed: int = 0) -> None:
@@ -82,6 +80,6 @@ def test_numbers_in_every_form_and_names_of_any_characters(name: str, numbers: l
     assert again.name == name
 
 
-@pytest.mark.parametrize("name", representatives(set(shipped_networks()) - LIBRARIES))
+@pytest.mark.parametrize("name", representatives(SHIPPED))
 def test_shipped_networks(name: str) -> None:
     holds(sewdsl.load(name))

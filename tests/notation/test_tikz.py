@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Join as JoinOp
@@ -31,10 +30,10 @@ from tests.laws.drawn import Drawn, nets
 from tests.named import NAMED
 from tests.notation.figures import figures
 from tests.notation.same import anonymous
-from tests.notation.test_laws import LIBRARIES
+from tests.shipped import SHIPPED
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tikz"
-NAMES = representatives(set(shipped_networks()) - LIBRARIES)
+NAMES = representatives(SHIPPED)
 OWN = """sewdsl 1
 block Stage(c) = {SEW Block (c$(c))}*2-MPk2
 block Odd One(c=in) = ADD[c$(c)k3-BN-SN-ADD[c$(c)k3-BN-SN | id]-c$(c)k1-BN | APk1-c$(c)k1]-SN

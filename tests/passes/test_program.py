@@ -5,14 +5,12 @@ from dataclasses import replace
 import pytest
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.passes import LEVELS, ExecutionStep, Program, optimize_program, run_passes
 from tests.effort import representatives
+from tests.shipped import SHIPPED
 
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 
-
-@pytest.mark.parametrize("name", representatives(set(shipped_networks()) - LIBRARIES))
+@pytest.mark.parametrize("name", representatives(SHIPPED))
 def test_every_program_is_whole(name: str) -> None:
     network = sewdsl.load(name)
     for level in LEVELS:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from tests.effort import representatives
+from tests.shipped import SHIPPED
 
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in (18, 34, 50, 101, 152)} | {
     "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values",
     **dict.fromkeys(
@@ -31,7 +30,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "spikedhs-cell": "first.cell1.cat1 (CAT) has no form in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",
 }
-NETWORKS = representatives(set(shipped_networks()) - LIBRARIES - set(REFUSED))
+NETWORKS = representatives(set(SHIPPED) - set(REFUSED))
 SMALL = {224: "3x32x32", 64: "3x32x32"}
 """The input in place of one of so many rows."""
 

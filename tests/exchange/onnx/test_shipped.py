@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.compiler import shipped_networks
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import to_onnx
 from sewdsl.ir.network import Network
@@ -22,8 +21,8 @@ from tests.exchange.narrow import narrow
 from tests.exchange.nir.settled import watched
 from tests.exchange.onnx.dyadic import dyadic, noise
 from tests.exchange.onnx.running import run
+from tests.shipped import SHIPPED
 
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
 SMALL = {
     "figure": "3x16x16",
     "resnet": "3x16x16",
@@ -55,7 +54,7 @@ def _small(name: str) -> Network:
 
 ROUNDED = {"masnn-dvs-gesture", "att-ms-resnet-18", "tcja-net", "tebn-resnet-19", "psn-resnet-19"}
 """Networks with sums that are rounded whatever the weights: sigmoids, and a matrix over time."""
-NETWORKS = {name: _small(name) for name in representatives(set(shipped_networks()) - LIBRARIES - ROUNDED)}
+NETWORKS = {name: _small(name) for name in representatives(set(SHIPPED) - ROUNDED)}
 SPIKING, REAL = (
     [name for name, network in NETWORKS.items() if spiking == any(isinstance(node.op, Neuron) for node in network)]
     for spiking in (True, False)

@@ -16,9 +16,9 @@ from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.network import Network
 from tests.effort import representatives
 from tests.exchange.source.files import DOUBLE, SOURCES, outcome, same
+from tests.shipped import SHIPPED
 
-LIBRARIES = {"blocks", "imagenet", "dvs-gesture", "residual-152"}
-NETWORKS = representatives(set(shipped_networks()) - LIBRARIES)
+NETWORKS = representatives(SHIPPED)
 SIDES = (16, 32, 64, 128)
 NARROWER = 16
 WIDE = {"qkformer-10-384", "maxformer-10-384", "spiking-densenet-121", "masnn-dvs-gesture", "att-ms-resnet-18"}

@@ -1,0 +1,18 @@
+"""The networks of ``nets/``, each compiled once for all tests of a process."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sewdsl.compiler import load, shipped_networks
+from sewdsl.ir.network import Network
+
+LIBRARIES = frozenset({"blocks", "imagenet", "dvs-gesture", "residual-152"})
+"""Files of blocks and settings: networks only with what uses them."""
+SHIPPED = sorted(set(shipped_networks()) - LIBRARIES)
+
+
+@cache
+def shipped(name: str) -> Network:
+    """A shipped network as it is written."""
+    return load(name)
