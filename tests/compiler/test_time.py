@@ -16,7 +16,7 @@ from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
 from tests.effort import factor
 
 WHOLE = DEFAULT_LIMITS.source_bytes
-SIZE = WHOLE if factor() > 1 else WHOLE // 8
+SIZE = WHOLE if factor() > 1 else WHOLE // 16
 SECONDS = 30
 """Of processor time for a text of the largest size, on a busy machine; each takes three or less on an idle one."""
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"
@@ -42,7 +42,7 @@ def joins(depth: int, blocks: int) -> str:
 
 def pools() -> str:
     """Joins of joins that all begin after one long row of pools."""
-    defined = "".join(f"block B{i} = g[B{i - 1} | B{i - 1}]\n" for i in range(1, 15))
+    defined = "".join(f"block B{i} = g[B{i - 1} | B{i - 1}]\n" for i in range(1, 13))
     return f"{HEAD}block B0 = g[IF | id]-IF\n{defined}body c4k3-BN-IF-{{{{MPk1}}*9999}}*2-B14\n"
 
 
@@ -108,5 +108,5 @@ def test_every_text_ends(text: str, does: Callable[[Source], object]) -> None:
         does(Source("t", text))
     except SewdslError:
         assert does is format_source
-    # an eighth of a text takes an eighth of the time, if it takes what it should; few bytes may ask for much, and do
+    # a part of a text takes that part of the time, if it takes what it should; few bytes may ask for much, and do
     assert process_time() - began < (SECONDS * len(text) / WHOLE if len(text) > SIZE // 2 else SECONDS)

@@ -10,11 +10,11 @@ from sewdsl.limits import Limits
 from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source
-from sewdsl.syntax import tree
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_document
+from tests.effort import examples
 from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import documents, fragments, untidy
 
@@ -33,15 +33,11 @@ def comments(text: str) -> list[str]:
     return [span.text for kind, span in tokens(Source("t", text)) if kind == "comment"]
 
 
-@given(documents)
-def test_printed_text_is_formatted_already(document: tree.Document) -> None:
-    text = print_document(document)
-    assert formatted(text) == text
-
-
 @given(documents.map(print_document).flatmap(lambda text: st.tuples(st.just(text), untidy(text))))
 def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]) -> None:
+    """What is printed is formatted already; and with other line ends a text is formatted as it was."""
     tidy, messy = texts
+    assert formatted(tidy) == tidy
     reporter = Reporter()
     document = reporter.take(parse(Source("t", messy)))
     assert not reporter.errors
@@ -51,6 +47,8 @@ def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]
     assert comments(result) == comments(messy)
     assert formatted(result) == result
     assert "\n\n\n" not in result
+    for end in ("\r", "\r\n"):
+        assert formatted(messy.replace("\r\n", "\n").replace("\n", end)) == result
     assert "\r" not in result
 
 
@@ -66,11 +64,7 @@ def test_any_text_is_formatted_stably_or_refused(text: str) -> None:
         assert formatted(formatted(text)) == formatted(text)
 
 
-@given(documents.map(print_document).flatmap(untidy), st.sampled_from(["\r", "\r\n"]))
-def test_a_text_is_formatted_as_one_with_other_line_ends(text: str, end: str) -> None:
-    assert formatted(text.replace("\r\n", "\n").replace("\n", end)) == formatted(text)
-
-
+@examples(20)
 @given(
     st.one_of(documents.map(print_document).flatmap(untidy), fragments),
     st.lists(st.sampled_from(["\n", "\r", "\r\n", "\n\r"]), min_size=1, max_size=5),

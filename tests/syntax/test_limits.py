@@ -17,7 +17,7 @@ from sewdsl.syntax.tree import Document
 from tests.effort import factor
 
 SIZE = 256 * 1024
-PART = SIZE if factor() > 1 else SIZE // 8
+PART = SIZE if factor() > 1 else SIZE // 16
 
 
 def only(text: str, limits: Limits | None = None) -> Diagnostic:

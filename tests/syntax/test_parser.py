@@ -217,9 +217,11 @@ def nodes(node: object) -> Iterator[tree.SyntaxNode]:
 
 
 @given(documents)
-def test_spans_cover_what_was_written(document: tree.Document) -> None:
+def test_a_printed_file_parses_to_the_same_tree_and_spans_cover_what_was_written(document: tree.Document) -> None:
     text = print_document(document)
-    for node in nodes(parsed(text)):
+    found = parsed(text)
+    assert found == document
+    for node in nodes(found):
         if isinstance(node, tree.Arithmetic | tree.Interpolation):
             continue  # its parentheses are outside
         try:

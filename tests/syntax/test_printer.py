@@ -6,14 +6,7 @@ from sewdsl.source import Source
 from sewdsl.syntax import tree
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.printer import print_document, print_expression
-from tests.syntax.strategies import documents, plain_values, sequences
-
-
-@given(documents)
-def test_a_printed_file_parses_to_the_same_tree(document: tree.Document) -> None:
-    reporter = Reporter()
-    assert reporter.take(parse(Source("t", print_document(document)))) == document
-    assert not list(reporter)
+from tests.syntax.strategies import plain_values, sequences
 
 
 @given(sequences)

@@ -25,11 +25,12 @@ def parse_template(name: str) -> ast.Module:
 
 @cache
 def cpu_texts(stored: str) -> tuple[str, ...]:
-    """Every CPU kernel for a dtype."""
+    """Every CPU kernel for float32; for the others, whose numbers are read and written otherwise, one of each form."""
     return tuple(_cpu_texts(stored))
 
 
 def _cpu_texts(stored: str) -> Iterator[str]:
+    flags = FLAGS if stored == "float32" else FLAGS[1:]
     for bits in (1, 2, 4, 8):
         yield render_kernels.render_pack(stored, bits)
         yield render_kernels.render_unpack(stored, bits)
@@ -40,11 +41,11 @@ def _cpu_texts(stored: str) -> Iterator[str]:
         yield render_kernels.render_max_pool_backward(stored, overlap=flag)
     for reset in RESETS:
         yield render_kernels.render_neurons(stored, reset)
-        for detach, *wants in product(FLAGS, repeat=3):
+        for detach, *wants in product(flags, repeat=3):
             yield render_kernels.render_neurons_backward(NeuronKernelVariant(stored, reset, detach, SLOPE, *wants))
         for join in JOINS:
             yield render_kernels.render_norm_neurons(stored, reset, join)
-            for detach, wants_all in product(FLAGS, repeat=2):
+            for detach, wants_all in product(flags, repeat=2):
                 variant = NormKernelVariant(stored, reset, detach, SLOPE, join, *[wants_all] * 4)
                 yield render_kernels.render_norm_neurons_backward(variant)
 
