@@ -1,6 +1,6 @@
 """Which tests are slow: ``pytest --junit-xml=times.xml && python -m tests.slow times.xml`` writes it down anew.
 
-A test function is slow if a case of it takes more than a sixth of a second on average, or all cases more than three
+A test function is slow if a case of it takes more than a tenth of a second on average, or all cases more than two
 seconds. ``pytest -m "not slow"`` leaves it out.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 LIST = Path(__file__).with_name("slow.txt")
-CASE, TOGETHER = 1 / 6, 3.0
+CASE, TOGETHER = 0.1, 2.0
 """Seconds."""
 
 

@@ -43,7 +43,7 @@ def joins(depth: int, blocks: int) -> str:
 def pools() -> str:
     """Joins of joins that all begin after one long row of pools."""
     defined = "".join(f"block B{i} = g[B{i - 1} | B{i - 1}]\n" for i in range(1, 13))
-    return f"{HEAD}block B0 = g[IF | id]-IF\n{defined}body c4k3-BN-IF-{{{{MPk1}}*9999}}*2-B14\n"
+    return f"{HEAD}block B0 = g[IF | id]-IF\n{defined}body c4k3-BN-IF-{{{{MPk1}}*9999}}*2-B12\n"
 
 
 def values(line: str, last: str) -> str:
