@@ -19,7 +19,7 @@ from sewdsl.terminal import echo
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sewdsl.exchange.weights.schemes import Scheme
+    from sewdsl.exchange.weights.scheme import Scheme
     from sewdsl.ir.network import Network
 
 

@@ -18,9 +18,10 @@ def iand50():
 
 
 def weights_() -> None:
-    """A checkpoint as the paper's authors save them, and weights of torchvision."""
+    """A checkpoint as the paper's authors save them, and weights of torchvision and SpikingJelly."""
     import torch  # noqa: PLC0415 -- only this page needs it
     import torchvision  # noqa: PLC0415 -- as above
+    from spikingjelly.activation_based.model import spikformer  # noqa: PLC0415 -- as above
 
     import sewdsl  # noqa: PLC0415 -- as above
     from sewdsl.exchange import weights  # noqa: PLC0415 -- as above
@@ -32,6 +33,7 @@ def weights_() -> None:
     scores = {"max_test_acc1": 63.18, "test_acc5_at_max_test_acc1": 84.53}
     torch.save({"model": model, **about, **scores}, "checkpoint_319.pth")
     torch.save(torchvision.models.resnet18().state_dict(), "resnet18.pth")
+    torch.save(spikformer.spikformer_ti().state_dict(), "spikformer.pth")
 
 
 def models() -> None:

@@ -75,7 +75,7 @@ def test_a_neuron_that_learns_has_no_place_beside_anns() -> None:
 
 
 def test_a_neuron_that_learns_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sewdsl.exchange.weights.schemes.PLIF", LIF)
+    monkeypatch.setattr("sewdsl.exchange.weights.scheme.PLIF", LIF)
     assert "plif1 (PLIF) learns what no neuron of authors does" in refusal(f"c4k3-BN-PLIF-{BLOCK}-{HEAD}", "authors")
 
 
@@ -83,10 +83,10 @@ def test_a_neuron_that_learns_something_else(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("scheme", ["authors", "spikingjelly"])
 def test_each_layer_has_keys_of_its_own(scheme: str, block: str) -> None:
     network = load(f"c4k3-BN-SN-APk2s2-{block}-{block}-DP-{HEAD}", neuron="PLIF")
-    found = keys(network, SCHEMES[scheme])
-    assert len({key.ours for key in found.values()}) == len(found)
-    assert all(key.like.is_meta for key in found.values())  # no weights are made to learn their shapes
-    assert {key.ours for key in found.values()} == sewdsl.compile(network).state_dict().keys()
+    found = [key for parts in keys(network, SCHEMES[scheme]).values() for key in parts]
+    assert len({key.ours for key in found}) == len({key.theirs for key in found}) == len(found)
+    assert all(key.like.is_meta for key in found)  # no weights are made to learn their shapes
+    assert {key.ours for key in found} == sewdsl.compile(network).state_dict().keys()
 
 
 def test_stages_begin_with_projections() -> None:
@@ -99,7 +99,7 @@ def test_stages_begin_with_projections() -> None:
 
 def test_pools_count_in_the_code_for_dvs() -> None:
     found = keys(load(f"{STEM}-MPk2s2-{BLOCK}-Plain Block (c4)-c8k1-BN-IF-Flatten-FC3"), SCHEMES["authors-dvs"])
-    assert [theirs for theirs, key in found.items() if ".conv" in f".{key.ours}" and theirs.endswith("weight")] == [
+    assert [theirs for theirs, (key,) in found.items() if ".conv" in f".{key.ours}" and theirs.endswith("weight")] == [
         "conv.0.0.module.0.weight",
         "conv.2.conv.0.0.module.0.weight",
         "conv.2.conv.1.0.module.0.weight",

@@ -1,48 +1,32 @@
-"""Shipped networks after Fang et al. 2021 and SpikingJelly's own classes, weights copied over, in float64.
+"""Shipped networks after Fang et al. 2021 and SpikingJelly's own classes, weights converted, in float64.
 
 Every spike of every neuron is the same, outputs and gradients agree, in training and in evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from spikingjelly.activation_based import functional, layer, neuron
-from spikingjelly.activation_based.model import (
-    masnn,
-    maxformer,
-    ms_resnet,
-    qkformer,
-    spike_driven_transformer,
-    spikformer,
-    spiking_vgg,
-)
+from spikingjelly.activation_based.model import masnn, ms_resnet
 from torch import Tensor, nn
 
 import sewdsl
+from sewdsl.exchange.weights import SCHEMES, to_node_paths
+from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.neuron import Neuron
 from tests.effort import factor
-
-WIDE: dict[str, Callable[[], nn.Module]] = {
-    "ms-resnet-34": lambda: ms_resnet.ms_resnet34(T=2),
-    "spikformer-8-512": lambda: spikformer.Spikformer(embed_dims=512, num_heads=8, depths=8),
-    "spikformer-8-768": lambda: spikformer.Spikformer(embed_dims=768, num_heads=8, depths=8),
-    "qkformer-10-768": lambda: qkformer.QKFormer(embed_dims=768, num_heads=(12, 12, 12)),
-    "sdt-8-512": lambda: spike_driven_transformer.SpikeDrivenTransformer(embed_dims=512, num_heads=8, depths=8),
-    "spiking-vgg-11": lambda: spiking_vgg.spiking_vgg11_bn(spiking_neuron=neuron.LIFNode),
-    "spiking-vgg-16": lambda: spiking_vgg.spiking_vgg16_bn(spiking_neuron=neuron.LIFNode),
-}
-"""What builds those of many weights."""
+from tests.exchange.peers import PEERS
 
 
 def small_vgg(name: str) -> nn.Module:
     """A spiking VGG for images of 32x32: a place for each channel, not 7x7, and nothing dropped."""
     with torch.device("meta"):
-        model: Any = WIDE[name]()
+        model: Any = PEERS[name]()
         model.avgpool = nn.Identity()
         model.avgpool.step_mode = "m"
         model.classifier[0] = layer.Linear(512, 4096)
@@ -63,65 +47,38 @@ def small_vgg(name: str) -> nn.Module:
 
 CASES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "ms-resnet-18": (lambda: ms_resnet.ms_resnet18(T=2), 32, 2),
-    "max-resnet-18": (ms_resnet.max_resnet18, 16, 2),
-    "spikformer-ti": (spikformer.spikformer_ti, 32, 2),
-    "spikformer-cifar10": (spikformer.spikformer_cifar10, 16, 2),
-    "qkformer-10-384": (qkformer.qkformer_10_384, 32, 2),
-    "sdt-8-384": (spike_driven_transformer.sdt_8_384, 32, 2),
-    "maxformer-10-384": (maxformer.maxformer_10_384, 32, 2),
-    "maxformer-cifar": (maxformer.maxformer_cifar, 16, 2),
     "masnn-dvs-gesture": (lambda: masnn.masnn_dvs128_gesture(T=10, input_size=(16, 16)), 16, 10),
     "att-ms-resnet-18": (lambda: masnn.att_ms_resnet18(T=2), 32, 2),
-    "ms-resnet-34": (WIDE["ms-resnet-34"], 32, 2),
-    "spikformer-8-512": (WIDE["spikformer-8-512"], 32, 2),
-    "qkformer-10-768": (WIDE["qkformer-10-768"], 32, 2),
-    "sdt-8-512": (WIDE["sdt-8-512"], 32, 2),
+    "ms-resnet-34": (lambda: ms_resnet.ms_resnet34(T=2), 32, 2),
+    **{
+        name: (PEERS[name], 16 if name in {"max-resnet-18", "spikformer-cifar10", "maxformer-cifar"} else 32, 2)
+        for name in (
+            "max-resnet-18",
+            "spikformer-ti",
+            "spikformer-cifar10",
+            "qkformer-10-384",
+            "sdt-8-384",
+            "maxformer-10-384",
+            "maxformer-cifar",
+            "spikformer-8-512",
+            "qkformer-10-768",
+            "sdt-8-512",
+        )
+    },
     "spiking-vgg-11": (lambda: small_vgg("spiking-vgg-11"), 32, 2),
     "spiking-vgg-16": (lambda: small_vgg("spiking-vgg-16"), 32, 2),
 }
 """What builds the reference, pixels, time-steps."""
 FEW = ("ms-resnet-18", "spikformer-cifar10", "qkformer-10-384", "sdt-8-384", "masnn-dvs-gesture", "att-ms-resnet-18")
 """Those with all that any of them has."""
-STAGES = ["patch_embed1", "stage1", "patch_embed2", "stage2", "patch_embed3", "stage3", "head_lif", "head"]
-"""The order in which QKFormer and Max-Former run their parts; they register them in another."""
-FUSED = {"qkv_conv_bn", "qkv", "qk_conv_bn"}
-"""Convolutions that compute several projections at once."""
 
 
-class Piece(NamedTuple):
-    """A layer with weights, or one of several equal parts of it along its outputs."""
-
-    layer: nn.Module
-    part: int = 0
-    parts: int = 1
-
-    def tensors(self, *, gradients: bool = False) -> list[Tensor]:
-        """Its parameters and running statistics, or the gradients of the former."""
-        found = [p.grad if gradients else p.data for p in self.layer.parameters(recurse=False)]
-        if not gradients and isinstance(self.layer, nn.modules.batchnorm._BatchNorm):
-            found += [self.layer.running_mean, self.layer.running_var]
-        return [x.chunk(self.parts)[self.part] for x in found if x is not None]
-
-
-def pieces(module: nn.Module) -> Iterator[Piece]:
-    """The layers with weights in the order in which the text writes them."""
-    children = dict(module.named_children())
-    if type(module) in {qkformer.QKFormer, maxformer.MaxFormer}:
-        children = {name: children[name] for name in STAGES if name in children}
-    if "attention" in children and "downsample" in children:  # the shortcut comes after the branch
-        children["downsample"] = children.pop("downsample")
-    for name, child in children.items():
-        inside = list(child.children())
-        if name in FUSED:
-            conv, norm = inside[:2]
-            assert isinstance(conv, nn.Conv1d | nn.Conv2d)
-            parts = conv.out_channels // conv.in_channels
-            for part in range(parts):
-                yield from (Piece(conv, part, parts), Piece(norm, part, parts))
-        elif inside:
-            yield from pieces(child)
-        elif any(True for _ in child.parameters(recurse=False)):
-            yield Piece(child)
+def by_our_keys(network: Network, reference: nn.Module, *, gradients: bool = False) -> dict[str, Tensor]:
+    """The weights of the reference, converted; or the gradients of its parameters, and other tensors as they are."""
+    found = reference.state_dict()
+    if gradients:
+        found |= {key: p.grad for key, p in reference.named_parameters() if p.grad is not None}
+    return to_node_paths(found, network, SCHEMES["spikingjelly"])[0]
 
 
 def observe(model: nn.Module, family: type[nn.Module], x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -148,12 +105,13 @@ def observe(model: nn.Module, family: type[nn.Module], x: Tensor) -> tuple[Tenso
 
 
 @pytest.fixture(params=CASES if factor() > 1 else FEW)
-def pair(request: pytest.FixtureRequest) -> tuple[SpikingNetwork, nn.Module, Tensor]:
+def pair(request: pytest.FixtureRequest) -> tuple[Network, SpikingNetwork, nn.Module, Tensor]:
     """Ours, the reference with the same weights under which neurons fire, and an input."""
     make, pixels, T = CASES[request.param]
     torch.manual_seed(0)
     channels = sewdsl.load(request.param).settings.input[0]
-    ours = sewdsl.compile(request.param, input=(channels, pixels, pixels), steps=T, set={"encode": "none"}).double()
+    network = sewdsl.load(request.param, input=(channels, pixels, pixels), steps=T, set={"encode": "none"})
+    ours = sewdsl.compile(network).double()
     reference = make().double()
     for module in (*ours.modules(), *reference.modules()):
         if hasattr(module, "p"):  # dropout, whose masks would differ
@@ -170,18 +128,12 @@ def pair(request: pytest.FixtureRequest) -> tuple[SpikingNetwork, nn.Module, Ten
     functional.reset_net(reference)
     for norm in norms:
         norm.momentum = 0.1
-    theirs = list(pieces(reference))
-    mine = [Piece(m) for m in ours.modules() if not list(m.children()) and list(m.parameters(recurse=False))]
-    assert len(theirs) == len(mine)
-    assert sum(p.numel() for p in reference.parameters()) == sum(p.numel() for p in ours.parameters())
-    for one, other in zip(theirs, mine, strict=True):
-        for source, target in zip(one.tensors(), other.tensors(), strict=True):
-            target.copy_(source.reshape(target.shape))
-    return ours, reference, x
+    ours.load_state_dict(by_our_keys(network, reference))
+    return network, ours, reference, x
 
 
-def test_every_spike_is_the_same(pair: tuple[SpikingNetwork, nn.Module, Tensor]) -> None:
-    ours, reference, x = pair
+def test_every_spike_is_the_same(pair: tuple[Network, SpikingNetwork, nn.Module, Tensor]) -> None:
+    network, ours, reference, x = pair
     for training in (False, True):
         found = []
         for model, family in ((ours, Neuron), (reference, neuron.BaseNode)):
@@ -200,21 +152,8 @@ def test_every_spike_is_the_same(pair: tuple[SpikingNetwork, nn.Module, Tensor])
         assert gradient is not None
         assert reference_gradient is not None
         assert (gradient - reference_gradient).norm() <= 1e-9 * reference_gradient.norm()
-        mine = [Piece(m) for m in ours.modules() if not list(m.children()) and list(m.parameters(recurse=False))]
-        for one, other in zip(pieces(reference), mine, strict=True):
-            for ours_, theirs in zip(other.tensors(gradients=True), one.tensors(gradients=True), strict=True):
-                assert (ours_ - theirs.reshape(ours_.shape)).norm() <= 1e-9 * max(
-                    float(theirs.norm()), 1e-3
-                )  # a bias before a norm: 0
-
-
-@pytest.mark.parametrize("name", WIDE)
-def test_wide_ones_have_the_same_weights(name: str) -> None:
-    """Layer by layer, without the memory of the numbers."""
-    with torch.device("meta"):
-        reference, ours = WIDE[name](), sewdsl.compile(name)
-        assert sum(p.numel() for p in reference.parameters()) == sum(p.numel() for p in ours.parameters())
-        mine = [Piece(m) for m in ours.modules() if not list(m.children()) and list(m.parameters(recurse=False))]
-        for one, other in zip(pieces(reference), mine, strict=True):
-            sizes = [[x.numel() for x in piece.tensors()] for piece in (one, other)]
-            assert sizes[0] == sizes[1]
+        theirs = by_our_keys(network, reference, gradients=True)
+        for key, parameter in ours.named_parameters():
+            assert parameter.grad is not None
+            # of a bias before a norm the gradient is 0
+            assert (parameter.grad - theirs[key]).norm() <= 1e-9 * max(float(theirs[key].norm()), 1e-3)

@@ -2,83 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar
 
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
 from sewdsl.exchange.weights.conv_units import ConvBlock, ConvUnit, leading_unit, network_parts, split_units
+from sewdsl.exchange.weights.scheme import Place, Scheme, UnitKeys
+from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
-from sewdsl.ir.op import Neuron, ParallelNeuron
+from sewdsl.ir.op import Op
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.ops.neurons.parametric_lif import PLIF
-
-Place = tuple[Node, str]
-"""A layer, and what its keys begin with."""
-
-
-class UnitKeys(NamedTuple):
-    """Those of a unit's layers; None: an activation has no place, and may learn nothing."""
-
-    conv: str
-    norm: str
-    activation: str | None
-
-
-class Scheme(ABC):
-    """A way to name weights.
-
-    Attributes:
-        name: On the command line.
-        scalar: Shape in which it keeps a neuron's learned scalar.
-        omitted: Part of its keys that another version of the library leaves out, of all of them; read like that too.
-    """
-
-    name: ClassVar[str]
-    scalar: ClassVar[tuple[int, ...]] = ()
-    omitted: ClassVar[str] = ""
-
-    @abstractmethod
-    def places(self, network: Network) -> Iterator[Place]:
-        """All layers that have weights, with what their keys begin with.
-
-        Raises:
-            NoPlaceError: the scheme has none for a layer.
-        """
-
-    @final
-    def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[Place]:
-        """The places of a unit's layers."""
-        yield unit.conv, within + names.conv
-        yield unit.norm, within + names.norm
-        if unit.activation is not None:
-            yield from self.activation(unit.activation, names.activation and within + names.activation)
-
-    @final
-    def activation(self, node: Node, place: str | None) -> Iterator[Place]:
-        """That of an activation, if it learns anything."""
-        if isinstance(node.op, ParallelNeuron) or (isinstance(node.op, Neuron) and node.op.learnable()):
-            if place is None:
-                raise NoPlaceError(node, f"learns, and {self.name} has no place for that")
-            if not isinstance(node.op, PLIF):
-                raise NoPlaceError(node, f"learns what no neuron of {self.name} does")
-            yield node, place
-
-    @final
-    def linear(self, node: Node, place: str) -> Place:
-        """That of the last layer, which is linear and has a bias."""
-        if not isinstance(node.op, Linear):
-            raise NoPlaceError(node, f"has no place in {self.name}")
-        if not node.op.bias:
-            raise NoPlaceError(node, "has no bias")
-        return node, place
+from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron
+from sewdsl.ops.neurons.sliding_parallel import SlidingParallelSpikingNeuron
 
 
 class NodePathScheme(Scheme):
@@ -89,7 +31,7 @@ class NodePathScheme(Scheme):
     def places(self, network: Network) -> Iterator[Place]:
         """Every node, by its name."""
         for node in network:
-            yield node, node.name
+            yield Place(node, node.name)
 
 
 POOLS = (MaxPool, AvgPool)
@@ -260,9 +202,35 @@ def _call(part: Node | ConvBlock) -> tuple[PathStep, ...] | None:
 
 
 class SpikingJellyScheme(ResNetScheme):
-    """``layer1.0.bn1.weight``, ``layer1.0.sn1.w``, ``layer2.0.downsample_sn.w``: torchvision's, with neurons."""
+    """``layer1.0.bn1.weight``, ``layer1.0.sn1.w``, ``layer2.0.downsample_sn.w``: torchvision's, with neurons.
+
+    These are the keys of ``SEWResNet`` and ``SpikingResNet``. A network that is neither is one of :data:`CLASSES`.
+    """
 
     name: ClassVar[str] = "spikingjelly"
+
+    def places(self, network: Network) -> Iterator[Place]:
+        """Those of the class that the network is of."""
+        refusals = []
+        try:
+            yield from list(super().places(network))
+        except WeightsError as error:
+            refusals.append(f"as ResNet: {error}")
+        else:
+            return
+        for known in CLASSES:
+            try:
+                yield from known.places(network, lambda node, place: list(self.activation(node, place)))
+            except WeightsError as error:
+                refusals.append(f"as {known.name}: {error}")
+            else:
+                return
+        message = "\n  ".join(["it is of none of the classes there", *refusals])
+        raise WeightsError(message)
+
+    def learns_alike(self, op: Op) -> bool:
+        """PLIF, and the parallel neurons that read all time-steps or a few."""
+        return super().learns_alike(op) or type(op) in {ParallelSpikingNeuron, SlidingParallelSpikingNeuron}
 
     def branch(self, number: int) -> UnitKeys:
         """``conv1``, ``bn1``, ``sn1``."""

@@ -1,0 +1,202 @@
+"""A network read from its input to its output, as classes of SpikingJelly are built: layers, and operands of merges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sewdsl.exchange.errors import NoPlaceError, WeightsError
+from sewdsl.exchange.weights.scheme import Place
+from sewdsl.ir import structure
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
+from sewdsl.ir.op import Activation, Merge, Op
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.channel_attention import ChannelAttention
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.drop_path import DropPath
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.spatial_attention import SpatialAttention
+from sewdsl.ops.layers.temporal_attention import TemporalAttention
+from sewdsl.ops.layers.temporal_effective_batch_norm import TemporalEffectiveBatchNorm
+
+SHARED_LAYERS = {"reduce.weight": "sharedMLP.0.weight", "expand.weight": "sharedMLP.2.weight"}
+NAMES: dict[type[Op], Mapping[str, str]] = {
+    TemporalAttention: SHARED_LAYERS,
+    ChannelAttention: SHARED_LAYERS,
+    TemporalEffectiveBatchNorm: {"step_weight": "scale"},
+}
+"""What the keys of a layer's own module end with, where not as ours."""
+ATTENTION: dict[type[Op], str] = {TemporalAttention: "ta", ChannelAttention: "ca", SpatialAttention: "sa"}
+"""Parts of ``MultiDimensionalAttention``."""
+FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
+
+
+def layer_place(network: Network, node: Node, prefix: str, ones: int = 0) -> Place:
+    """Where SpikingJelly's own module for a layer has its weights.
+
+    Args:
+        network: Whose layer it is.
+        node: The layer.
+        prefix: What its keys begin with.
+        ones: As in :class:`Place`.
+    """
+    if isinstance(node.op, TemporalAttention | ChannelAttention):
+        ones = len(network.inputs(node)[0].shape) if len(network.inputs(node)[0].shape) > 1 else 0
+    return Place(node, prefix, NAMES.get(type(node.op), {}), ones=ones)
+
+
+class Row:
+    """A sequence of layers and merges, read from its front.
+
+    Args:
+        network: Whose it is.
+        items: What is in it.
+        place_activation: The places of an activation, by what its keys begin with; None: several share one there.
+        places: Where the places go.
+        after: What is before it.
+
+    Attributes:
+        network: Whose it is.
+        places: Of the layers that were read, also by the rows of operands.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        items: structure.Items,
+        place_activation: Callable[[Node, str | None], list[Place]],
+        places: list[Place] | None = None,
+        after: Node | None = None,
+    ) -> None:
+        self.network, self._items, self._activation = network, list(items), place_activation
+        self._last = after or network.nodes[0]
+        self.places: list[Place] = [] if places is None else places
+
+    @property
+    def next(self) -> Node | None:
+        """The layer or merge at the front; None at the end."""
+        if not self._items:
+            return None
+        item = self._items[0]
+        node = self.network.nodes[item.node] if isinstance(item, structure.LayerItem | structure.MergeItem) else None
+        if node is None:
+            message = "a value is read in several places"
+            raise WeightsError(message)
+        return node
+
+    def starts(self, *kinds: type[Op]) -> bool:
+        """Whether one of these is at the front."""
+        return self.next is not None and isinstance(self.next.op, kinds)
+
+    def take(self, what: str, *kinds: type[Op]) -> Node:
+        """The layer at the front, which must be one of these: ``a convolution``."""
+        node = self.next
+        if node is None:
+            raise NoPlaceError(self._last, f"has no {what} after it")
+        if not isinstance(node.op, kinds):
+            raise NoPlaceError(node, f"is where {'an' if what[0] in 'AEIOU' else 'a'} {what} belongs")
+        self._items.pop(0)
+        self._last = node
+        return node
+
+    def skip(self, *kinds: type[Op]) -> None:
+        """Passes over layers without weights."""
+        while self.starts(*kinds):
+            self.take("layer", *kinds)
+
+    def conv(self, prefix: str, *, bias: bool, part: int = 0, parts: int = 1, flat: bool = False) -> None:
+        """A convolution.
+
+        Args:
+            prefix: What its keys begin with.
+            bias: Whether theirs has one.
+            part: As in :class:`Place`.
+            parts: As in :class:`Place`.
+            flat: Whether theirs is one of places in a row, of kernel 1.
+        """
+        node = self.take("convolution", Conv)
+        if isinstance(node.op, Conv) and bool(node.op.bias) != bias:
+            raise NoPlaceError(node, "has no bias" if bias else "has a bias")
+        if flat and isinstance(node.op, Conv) and node.op.kernel != (1, 1):
+            raise NoPlaceError(node, "has another kernel than 1")
+        self.places.append(Place(node, prefix, part=part, parts=parts, ones=-1 if flat else 0))
+
+    def norm(self, prefix: str, part: int = 0, parts: int = 1) -> None:
+        """A batch norm."""
+        node = self.take("batch norm", BatchNorm)
+        if isinstance(node.op, BatchNorm) and node.op.scale != 1:
+            raise NoPlaceError(node, f"scales by {node.op.scale:g} next to its weight")
+        self.places.append(Place(node, prefix, part=part, parts=parts))
+
+    def neuron(self, prefix: str | None) -> None:
+        """An activation, which has a place if it learns; None: it is one for several layers, and may learn nothing."""
+        self.places += self._activation(self.take("neuron", Activation), prefix)
+
+    def unit(  # noqa: PLR0913 -- three names, and what may differ
+        self, conv: str, norm: str, neuron: str, *, bias: bool, flat: bool = False, pool: bool = False
+    ) -> None:
+        """A convolution with its norm and its neuron, with max pooling in between if it may be there."""
+        self.conv(conv, bias=bias, flat=flat)
+        self.norm(norm)
+        if pool:
+            self.skip(MaxPool)
+        self.neuron(neuron)
+
+    def attention(self, prefix: str) -> None:
+        """Attention to time-steps, channels and places, those of it that there are, and the ReLU after them."""
+        if not self.starts(*ATTENTION):
+            self.take("layer of attention", *ATTENTION)
+        for kind, part in ATTENTION.items():
+            if self.starts(kind):
+                node = self.take("layer of attention", kind)
+                self.places.append(layer_place(self.network, node, f"{prefix}.{part}"))
+        self.neuron(None)
+
+    def linear(self, prefix: str) -> None:
+        """A linear layer with a bias."""
+        node = self.take("linear layer", Linear)
+        if isinstance(node.op, Linear) and not node.op.bias:
+            raise NoPlaceError(node, "has no bias")
+        self.places.append(Place(node, prefix))
+
+    def merge(self, kind: type[Merge], count: int) -> tuple[Row, ...]:
+        """The operands of the merge at the front."""
+        operands = self._operands
+        node = self.take(f"{kind.kind} of {count} operands", kind)
+        if len(operands) != count:
+            raise NoPlaceError(node, f"has {len(operands)} operands, not {count}")
+        return tuple(Row(self.network, x, self._activation, self.places, self._last) for x in operands)
+
+    def residual(self) -> Row:
+        """The branch of an ADD at the front whose shortcut is the identity."""
+        branch, shortcut = self.merge(Add, 2)
+        shortcut.end()
+        return branch
+
+    def starts_identity(self) -> bool:
+        """Whether an ADD is at the front whose shortcut is the identity."""
+        return self.starts(Add) and not self._operands[-1]
+
+    @property
+    def _operands(self) -> tuple[structure.Items, ...]:
+        """Those of the merge at the front; none: there is none."""
+        item = self._items[0] if self._items else None
+        return item.operands if isinstance(item, structure.MergeItem) else ()
+
+    def end(self) -> None:
+        """Nothing more: dropped branches are no layer."""
+        self.skip(DropPath)
+        if self.next is not None:
+            raise NoPlaceError(self.next, f"has no place after {self._last.name}")
+
+    def head(self, prefix: str = "head") -> None:
+        """The average over places, and the last linear layer."""
+        self.skip(*FLAT)
+        self.linear(prefix)
+        self.end()

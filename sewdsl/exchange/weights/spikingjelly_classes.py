@@ -1,0 +1,448 @@
+"""How SpikingJelly 2.0.0 names the layers of its classes after 2021: residual networks, VGGs, attention, transformers.
+
+Each class is read along the edges of a network, from its input to its output; what has no weights, and is not part of
+how the class is built, is passed over. Any depth and width will do that the class can have.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, final
+
+from sewdsl.exchange.errors import NoPlaceError, WeightsError
+from sewdsl.exchange.weights.network_row import Row, layer_place
+from sewdsl.exchange.weights.scheme import Place
+from sewdsl.ir import structure
+from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.avg_pool import AvgPool
+from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
+from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.sum_ import Sum
+from sewdsl.ops.layers.temporal_attention import TemporalAttention
+from sewdsl.ops.merges.attn import Attention
+from sewdsl.ops.merges.mul import Product
+
+TWO, THREE = 2, 3
+
+
+class SpikingJellyClass(ABC):
+    """A class of SpikingJelly.
+
+    Attributes:
+        name: The class.
+        networks: The shipped networks that it builds.
+        marks: Keys that no other class has, but for those of which it is one.
+    """
+
+    name: ClassVar[str]
+    networks: ClassVar[tuple[str, ...]]
+    marks: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def read(self, row: Row) -> None:
+        """Finds the places of a network's layers.
+
+        Raises:
+            WeightsError: it is no network of this class.
+        """
+
+    @final
+    def places(self, network: Network, activation: Callable[[Node, str | None], list[Place]]) -> list[Place]:
+        """The places of a network's layers.
+
+        Raises:
+            WeightsError: it is no network of this class.
+        """
+        try:
+            found = network.wiring
+        except structure.UnstructuredError as error:
+            message = "its layers are not those of a text"
+            raise WeightsError(message) from error
+        if found.values:
+            raise NoPlaceError(network.nodes[found.values[0][0]], "is read in several places")
+        row = Row(network, found.body, activation)
+        self.read(row)
+        return row.places
+
+    @final
+    def builds(self, network: Network) -> bool:
+        """Whether a network is one of this class, but for what its neurons learn."""
+        try:
+            self.places(network, lambda _node, _place: [])
+        except WeightsError:
+            return False
+        return True
+
+
+class MSResNet(SpikingJellyClass):
+    """``layer2.0.downsample.1.weight``: a stage begins with each projection; in its branch neurons come first.
+
+    In an ``AttMSResNet`` attention ends each branch, and pooling begins the projections that stride.
+    """
+
+    name = "MSResNet"
+    networks: ClassVar[tuple[str, ...]] = ("ms-resnet-18", "ms-resnet-34", "max-resnet-18")
+    marks = ("stem.0.weight", "layer1.0.conv1.weight")
+    attends = False
+
+    def read(self, row: Row) -> None:
+        """Stem, blocks, head."""
+        row.conv("stem.0", bias=False)
+        row.norm("stem.1")
+        row.skip(MaxPool)
+        stage, number = 1, 0
+        while row.starts(Add):
+            if number and not row.starts_identity():
+                stage, number = stage + 1, 0
+            self._block(row, f"layer{stage}.{number}.")
+            number += 1
+        if stage not in (THREE, 4):
+            node = row.next
+            message = f"it has {stage} stages of residual blocks, not three or four"
+            raise WeightsError(message) if node is None or number else NoPlaceError(node, "is where an ADD belongs")
+        row.neuron("head_lif")
+        row.head()
+
+    def _block(self, row: Row, within: str) -> None:
+        branch, shortcut = row.merge(Add, TWO)
+        for half in (1, 2):
+            branch.neuron(f"{within}spike{half}")
+            branch.conv(f"{within}conv{half}", bias=False)
+            branch.norm(f"{within}bn{half}")
+            if half == 1:
+                branch.skip(MaxPool)
+        if self.attends:
+            branch.attention(f"{within}attention")
+        branch.end()
+        if shortcut.next is not None:
+            first = 0
+            if self.attends and shortcut.starts(AvgPool):
+                shortcut.skip(AvgPool)
+                first = 1
+            shortcut.conv(f"{within}downsample.{first}", bias=False)
+            shortcut.norm(f"{within}downsample.{first + 1}")
+        shortcut.end()
+
+
+class AttMSResNet(MSResNet):
+    """``layer1.0.attention.ca.sharedMLP.0.weight``: see above."""
+
+    name = "AttMSResNet"
+    networks = ("att-ms-resnet-18",)
+    marks = ("stem.0.weight", "layer1.0.attention.sa.conv.weight")
+    attends = True
+
+
+class MASNN(SpikingJellyClass):
+    """``conv_blocks.0.attn.ta.sharedMLP.0.weight``: attention scales the currents before each neuron."""
+
+    name = "MASNN"
+    networks = ("masnn-dvs-gesture",)
+    marks = ("conv_blocks.0.conv.weight", "fc_blocks.0.linear.weight")
+
+    def read(self, row: Row) -> None:
+        """Convolutions, two linear layers."""
+        number = 0
+        while number == 0 or row.starts(Conv):
+            within = f"conv_blocks.{number}."
+            row.conv(f"{within}conv", bias=True)
+            row.norm(f"{within}bn")
+            row.skip(AvgPool)
+            row.attention(f"{within}attn")
+            row.neuron(f"{within}cell")
+            number += 1
+        row.skip(Flatten)
+        for number in range(TWO):
+            within = f"fc_blocks.{number}."
+            row.linear(f"{within}linear")
+            row.norm(f"{within}bn")
+            node = row.take("temporal attention", TemporalAttention)
+            row.places.append(layer_place(row.network, node, f"{within}attn"))
+            row.neuron(None)
+            row.neuron(f"{within}cell")
+        row.end()
+
+
+class SpikingVGG(SpikingJellyClass):
+    """``features.4.weight``, ``classifier.3.bias``: every layer has a number, neurons, pools and dropout too."""
+
+    name = "SpikingVGG"
+    networks = ("spiking-vgg-11", "spiking-vgg-16")
+    marks = ("features.0.bias", "classifier.6.weight")
+
+    def read(self, row: Row) -> None:
+        """Convolutions, with norms or without, and three linear layers."""
+        number = 0
+        while number == 0 or row.starts(Conv, MaxPool):
+            if number and row.starts(MaxPool):
+                row.take("max pooling", MaxPool)
+                number += 1
+                continue
+            row.conv(f"features.{number}", bias=True)
+            if row.starts(BatchNorm):
+                number += 1
+                row.norm(f"features.{number}")
+            row.neuron(f"features.{number + 1}")
+            number += 2
+        row.skip(AvgPool, Flatten)
+        for number in (0, 3, 6):
+            row.linear(f"classifier.{number}")
+            if number != 6:  # noqa: PLR2004 -- the last
+                row.neuron(f"classifier.{number + 1}")
+                row.skip(Dropout)
+        row.end()
+
+
+class Spikformer(SpikingJellyClass):
+    """``blocks.0.attn.qkv_conv_bn.0.weight``: queries, keys and values are one convolution."""
+
+    name = "Spikformer"
+    networks = ("spikformer-ti", "spikformer-s", "spikformer-8-512", "spikformer-8-768", "spikformer-cifar10")
+    marks = ("patch_embed.positional_encoding.conv_bn.block.0.weight",)
+
+    def read(self, row: Row) -> None:
+        """Stem of four convolutions, position, blocks, head."""
+        for stage in range(4):
+            self._embed(row, f"patch_embed.stages.{stage}.")
+        branch = row.residual()
+        self._embed(branch, "patch_embed.positional_encoding.")
+        branch.end()
+        number = 0
+        while number == 0 or row.starts(Add):
+            within = f"blocks.{number}."
+            branch = row.residual()
+            self_attention(branch, f"{within}attn.")
+            branch.end()
+            branch = row.residual()
+            for half in (1, 2):
+                place = f"{within}mlp.fc{half}"
+                branch.unit(f"{place}.0", f"{place}.1", f"{within}mlp.neuron{half}", bias=False, flat=True)
+            branch.end()
+            number += 1
+        row.head()
+
+    def _embed(self, row: Row, within: str) -> None:
+        row.unit(f"{within}conv_bn.block.0", f"{within}conv_bn.block.1", f"{within}neuron", bias=False, pool=True)
+
+
+def self_attention(row: Row, within: str) -> None:
+    """``SpikingSelfAttention``, whose queries, keys and values are one convolution."""
+    for part, operand in enumerate(row.merge(Attention, THREE)):
+        fused(operand, f"{within}qkv_conv_bn", part, THREE)
+        operand.neuron(None)
+        operand.end()
+    row.neuron(f"{within}attn_lif")
+    row.unit(f"{within}proj_conv_bn.0", f"{within}proj_conv_bn.1", f"{within}proj_lif", bias=False, flat=True)
+
+
+def fused(row: Row, prefix: str, part: int, parts: int) -> None:
+    """A part of a convolution and its norm that compute several projections."""
+    row.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
+    row.norm(f"{prefix}.1", part, parts)
+
+
+class QKFormer(SpikingJellyClass):
+    """``stage1.0.attn.qk_conv_bn.0.weight``: three stages, the first two with attention of queries and keys."""
+
+    name = "QKFormer"
+    networks = ("qkformer-10-384", "qkformer-10-768")
+    marks = ("patch_embed1.conv3.weight", "stage1.0.attn.qk_conv_bn.0.weight")
+
+    def read(self, row: Row) -> None:
+        """Three times an embedding and its blocks, head."""
+        row.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True, pool=True)
+        for stage in (1, 2, 3):
+            self._embed(row, f"patch_embed{stage}.", 1 + (stage == 1))
+            number = 0
+            while row.starts_identity():
+                self._block(row, f"stage{stage}.{number}.", attends=stage == THREE)
+                number += 1
+        row.head()
+
+    def _embed(self, row: Row, within: str, first: int) -> None:
+        branch, shortcut = row.merge(Add, TWO)
+        for number in (first, first + 1):
+            names = (f"{within}{what}{number}" for what in ("conv", "bn", "lif"))
+            branch.unit(*names, bias=True, pool=number == first)
+        branch.end()
+        shortcut.unit(f"{within}shortcut.0", f"{within}shortcut.1", f"{within}shortcut.2", bias=True)
+        shortcut.end()
+
+    def _block(self, row: Row, within: str, *, attends: bool) -> None:
+        branch = row.residual()
+        if attends:
+            self_attention(branch, f"{within}attn.")
+        else:
+            for part, operand in enumerate(branch.merge(Product, TWO)):
+                fused(operand, f"{within}attn.qk_conv_bn", part, TWO)
+                operand.neuron(None)
+                if part == 0:
+                    operand.take("sum", Sum)
+                    operand.neuron(f"{within}attn.attn_lif")
+                operand.end()
+            names = (f"{within}attn.proj_{what}" for what in ("conv_bn.0", "conv_bn.1", "lif"))
+            branch.unit(*names, bias=False, flat=True)
+        branch.end()
+        branch = row.residual()
+        for half in (1, 2):
+            names = (f"{within}mlp.{what}{half}" for what in ("fc", "bn", "lif"))
+            branch.unit(*names, bias=True, flat=True)
+        branch.end()
+
+
+def membrane_mlp(row: Row, within: str) -> None:
+    """``_MLP`` and ``_SpatialMLP``: a neuron before each convolution, around both a shortcut."""
+    branch = row.residual()
+    for half in (1, 2):
+        branch.neuron(f"{within}lif{half}")
+        branch.conv(f"{within}fc{half}", bias=True)
+        branch.norm(f"{within}bn{half}")
+    branch.end()
+
+
+class SpikeDrivenTransformer(SpikingJellyClass):
+    """``blocks.0.attn.q_conv.weight``, ``patch_embed.rpe_bn.bias``: queries, keys and values by themselves."""
+
+    name = "SpikeDrivenTransformer"
+    networks = ("sdt-8-384", "sdt-8-512")
+    marks = ("patch_embed.rpe_conv.weight",)
+
+    def read(self, row: Row) -> None:
+        """Stem of four convolutions and a position, blocks, head."""
+        for stage in range(3):
+            within = f"patch_embed.stages.{stage}."
+            row.unit(f"{within}0", f"{within}1", f"{within}2", bias=True)
+            row.skip(MaxPool)
+        row.conv("patch_embed.final_stage.0", bias=True)
+        row.norm("patch_embed.final_stage.1")
+        row.skip(MaxPool)
+        branch = row.residual()
+        branch.neuron("patch_embed.final_lif")
+        branch.conv("patch_embed.rpe_conv", bias=False)
+        branch.norm("patch_embed.rpe_bn")
+        branch.end()
+        number = 0
+        while number == 0 or row.starts(Add):
+            self._attention(row, f"blocks.{number}.attn.")
+            membrane_mlp(row, f"blocks.{number}.mlp.")
+            number += 1
+        row.skip(GlobalAvgPool)
+        row.neuron("head_lif")
+        row.head()
+
+    def _attention(self, row: Row, within: str) -> None:
+        branch = row.residual()
+        branch.neuron(f"{within}shortcut_lif")
+        query, rest = branch.merge(Product, TWO)
+        for operand, letter in zip((query, *rest.merge(Product, TWO)), "qkv", strict=True):
+            operand.unit(*(f"{within}{letter}_{what}" for what in ("conv", "bn", "lif")), bias=False)
+            operand.end()
+        rest.take("sum", Sum)
+        rest.neuron(f"{within}attn_lif")
+        rest.end()
+        branch.conv(f"{within}proj_conv", bias=True)
+        branch.norm(f"{within}proj_bn")
+        branch.end()
+
+
+class MaxFormer(SpikingJellyClass):
+    """``stage1.0.dwconv.weight``: three stages, of depthwise convolutions and, the last, of attention.
+
+    The one for CIFAR has another stem, no depthwise convolutions in the first stage, and a neuron begins its attention.
+    """
+
+    name = "MaxFormer"
+    networks = ("maxformer-10-384", "maxformer-cifar")
+    marks = ("patch_embed1.shortcut.1.weight", "stage2.0.dwconv.weight")
+
+    def read(self, row: Row) -> None:
+        """Three times an embedding and its blocks, head."""
+        cifar = self._stem(row)
+        for stage in (1, 2, 3):
+            if stage > 1:
+                self._embed(row, f"patch_embed{stage}.", bias=not cifar)
+            number = 0
+            while row.starts_identity():
+                within = f"stage{stage}.{number}."
+                if stage == 1 and cifar:
+                    membrane_mlp(row, within)
+                else:
+                    self._block(row, within, attends=stage == THREE, cifar=cifar)
+                number += 1
+        row.skip(GlobalAvgPool)
+        row.neuron("head_lif")
+        row.head()
+
+    def _stem(self, row: Row) -> bool:
+        """The first embedding, and whether it is that for CIFAR."""
+        first = row.next
+        if first is not None and isinstance(first.op, Conv) and not first.op.bias:
+            row.conv("patch_embed1.conv", bias=False)
+            row.norm("patch_embed1.bn")
+            for operand, name in zip(row.merge(Add, TWO), ("branch", "shortcut"), strict=True):
+                operand.neuron(f"patch_embed1.{name}.0")
+                operand.conv(f"patch_embed1.{name}.1", bias=False)
+                operand.norm(f"patch_embed1.{name}.2")
+                operand.end()
+            return True
+        row.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True)
+        branch, shortcut = row.merge(Add, TWO)
+        branch.unit("patch_embed1.conv2", "patch_embed1.bn2", "patch_embed1.lif2", bias=True)
+        branch.conv("patch_embed1.conv3", bias=True)
+        branch.norm("patch_embed1.bn3")
+        branch.end()
+        shortcut.conv("patch_embed1.shortcut.0", bias=True)
+        shortcut.norm("patch_embed1.shortcut.1")
+        shortcut.end()
+        return False
+
+    def _embed(self, row: Row, within: str, *, bias: bool) -> None:
+        row.neuron(f"{within}lif1")
+        branch, shortcut = row.merge(Add, TWO)
+        branch.unit(f"{within}conv1", f"{within}bn1", f"{within}lif2", bias=bias, pool=True)
+        branch.conv(f"{within}conv2", bias=bias)
+        branch.norm(f"{within}bn2")
+        branch.end()
+        shortcut.conv(f"{within}shortcut.0", bias=bias)
+        shortcut.norm(f"{within}shortcut.1")
+        shortcut.skip(MaxPool)
+        shortcut.end()
+
+    def _block(self, row: Row, within: str, *, attends: bool, cifar: bool) -> None:
+        branch = row.residual()
+        if not attends:
+            branch.neuron(f"{within}lif")
+            branch.conv(f"{within}dwconv", bias=True)
+            branch.norm(f"{within}bn")
+        elif cifar:
+            branch.neuron(f"{within}attn.input_lif")
+            for part, operand in enumerate(branch.merge(Attention, THREE)):
+                fused(operand, f"{within}attn.qkv", part, THREE)
+                operand.neuron(None)
+                operand.end()
+            branch.neuron(f"{within}attn.attn_lif")
+            branch.conv(f"{within}attn.proj.0", bias=True, flat=True)
+            branch.norm(f"{within}attn.proj.1")
+        else:
+            self_attention(branch, f"{within}attn.")
+        branch.end()
+        membrane_mlp(row, f"{within}mlp.")
+
+
+CLASSES: tuple[SpikingJellyClass, ...] = (
+    MSResNet(),
+    AttMSResNet(),
+    MASNN(),
+    SpikingVGG(),
+    Spikformer(),
+    QKFormer(),
+    SpikeDrivenTransformer(),
+    MaxFormer(),
+)
