@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from keyword import iskeyword
@@ -38,16 +40,6 @@ COMMANDS = (
 GROUPS = ("weights",)
 """Listed after them; each has several commands, in a ``group``."""
 
-app = typer.Typer(
-    name="sewdsl",
-    cls=CommandGroup,
-    help="Compile, check, draw and train spiking networks from the notation that papers print.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 
 def _version(asked: bool) -> None:
     if asked:
@@ -58,7 +50,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
@@ -67,13 +58,36 @@ def _root(
     pass
 
 
-for _name in COMMANDS:
-    app.command(_name, cls=Command)(import_module(f"sewdsl.cli.{_name}{'_' * iskeyword(_name)}").command)
-for _name in GROUPS:
-    app.add_typer(import_module(f"sewdsl.cli.{_name}").group, name=_name)
+def build_app(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
+    """The command line, with all of its commands or with some."""
+    app = typer.Typer(
+        name="sewdsl",
+        cls=CommandGroup,
+        help="Compile, check, draw and train spiking networks from the notation that papers print.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in COMMANDS:
+        if name in names:
+            app.command(name, cls=Command)(import_module(f"sewdsl.cli.{name}{'_' * iskeyword(name)}").command)
+    for name in GROUPS:
+        if name in names:
+            app.add_typer(import_module(f"sewdsl.cli.{name}").group, name=name)
+    return app
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """``app``, the whole command line, built when it is first asked for."""
+    if name != "app":
+        raise AttributeError(name)
+    return globals().setdefault(name, build_app())  # type: ignore[no-any-return]
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command line; of a command that is named first, no other is imported."""
+    first = sys.argv[1:2]
     with standard_streams():
-        app()
+        build_app(first if {*first} & {*COMMANDS, *GROUPS} else (*COMMANDS, *GROUPS))()

@@ -218,7 +218,7 @@ def test_an_unexpected_error_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None
     def fail() -> None:
         raise ValueError(ESCAPES)
 
-    monkeypatch.setattr("sewdsl.cli.app.app", fail)
+    monkeypatch.setattr("sewdsl.cli.app.build_app", lambda _names: fail)
     code, err = call(monkeypatch, io.StringIO())
     assert code == 1
     assert err.startswith("Traceback (most recent call last)")
