@@ -25,8 +25,8 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     assert said[:8] == [
         "training Small on digits",
         "  epochs     1",
-        "  batch      100",
-        "  optimizer  Adam(lr=0.01, weight_decay=0.0)",
+        "  batch      200",
+        "  optimizer  Adam(lr=0.05, weight_decay=0.0)",
         "  schedule   Step(size=1, gamma=0.5)",
         "  seed       0",
         f"  others     as by default; all are in {out / 'recipe.json'}",

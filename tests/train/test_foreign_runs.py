@@ -179,6 +179,11 @@ def spoil(made: Path, tmp_path: Path) -> Callable[[str, bytes], RunFolder]:
     return copy
 
 
+@pytest.fixture(scope="module")
+def figures_matter() -> bool:
+    return True
+
+
 class TestFiles:
     @examples(50)
     @given(data=st.data())

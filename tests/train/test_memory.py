@@ -49,8 +49,8 @@ def test_plenty_changes_nothing(small: Path, run: Run, tmp_path: Path, returned:
 
 
 def test_little_is_enough(small: Path, run: Run, tmp_path: Path, returned: list[None]) -> None:
-    said = train(small, tmp_path / "run", "train.memory=1400kB")
-    assert "which fits into 1.40 MB" in said
+    said = train(small, tmp_path / "run", "train.memory=2800kB")
+    assert "which fits into 2.80 MB" in said
     assert "computed again" in said
     assert returned
     accuracy = RunFolder(tmp_path / "run").read_result().accuracy

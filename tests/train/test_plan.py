@@ -115,12 +115,12 @@ def test_unknown_data(name: str, hint: str) -> None:
             ),
         ),
         (
-            "batch 100",
+            "batch 200",
             "T_train 4",
             ("invalid-argument", "T_train 4", "T_train 4 is more than the network's 3 time-steps", "at most 3"),
         ),
         (
-            "batch 100",
+            "batch 200",
             "shift 8",
             (
                 "invalid-argument",
@@ -148,7 +148,7 @@ class TestMisfits:
             ("1x8x8", "2x8x8"),
             ("FC10", "FC11"),
             ("encode  direct\n", ""),
-            ("batch 100", "shift 8"),
+            ("batch 200", "shift 8"),
         ],
     )
     def test_warnings_are_what_training_refuses(self, old: str, new: str) -> None:

@@ -148,7 +148,7 @@ def test_the_command(two: Two) -> None:
     """One folder, one account of it."""
     assert two.out.count("accuracy ") == 1
     assert two.error.count("training Small on digits") == 1
-    assert "each step: 100 samples x 1 batches x 2 processes = 200 samples" in two.error
+    assert "each step: 200 samples x 1 batches x 2 processes = 400 samples" in two.error
     assert "recommended" not in two.error
     result = RunFolder(two.folder / "out").read_result()
     assert (result.epochs, result.processes) == (1, 2)

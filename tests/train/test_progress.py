@@ -16,6 +16,8 @@ from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.training_plan import plan_training
 
+from .conftest import SMALL
+
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -62,12 +64,15 @@ class Eager(Bar):
     ],
 )
 def test_it_fits_and_leaves_nothing(
-    width: int, shown: tuple[str, ...], small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    width: int, shown: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = Terminal()
+    out, folder = Terminal(), RunFolder(tmp_path / "run")
+    folder.path.mkdir()
     monkeypatch.setattr(rich, "_console", Console(file=out, force_terminal=True, width=width))
-    compilation = read(small, set={"train.epochs": 1})
-    start_run(compilation, plan_training(compilation), RunFolder(tmp_path), RunOptions([Eager(), EpochLines()]))
+    spec = tmp_path / "two_layers.net"
+    spec.write_text(SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "IF-FC10"), "utf-8")
+    compilation = read(spec, set={"train.epochs": 1, "train.batch": 100})
+    start_run(compilation, plan_training(compilation), folder, RunOptions([Eager(), EpochLines()]))
     drawn = [line for line in out.lines() if "/15" in line]
     assert drawn
     assert all(len(line) < width for line in out.lines())

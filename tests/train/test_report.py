@@ -95,6 +95,11 @@ def written(folder: RunFolder) -> Page:
     return page
 
 
+@pytest.fixture(scope="module")
+def figures_matter() -> bool:
+    return True
+
+
 class TestRun:
     def test_has_its_page(self, run: Run) -> None:
         assert run.folder.report.is_file()
@@ -111,7 +116,7 @@ class TestRun:
             *result.firing_rates,
             *(f"{rate:.2%}" for rate in result.firing_rates.values()),
             *result.versions.values(),
-            "Adam(lr=0.01, weight_decay=0.0)",
+            "Adam(lr=0.05, weight_decay=0.0)",
         ):
             assert text in page.words
         assert run.folder.spec.read_text("utf-8") in page.words

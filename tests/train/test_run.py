@@ -37,10 +37,10 @@ class TestFolder:
         assert json.loads(run.folder.recipe.read_text("utf-8")) == {
             "on": "digits",
             "epochs": 2,
-            "batch": 100,
+            "batch": 200,
             "accumulate": 1,
             "T_train": None,
-            "optimizer": "Adam(lr=0.01, weight_decay=0.0)",
+            "optimizer": "Adam(lr=0.05, weight_decay=0.0)",
             "schedule": "Step(size=1, gamma=0.5)",
             "warmup": 0,
             "clip": None,
@@ -70,7 +70,7 @@ class TestFolder:
         figures = {"train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate"}
         plain = {epoch: {name for name in row if "/" not in name} for epoch, row in found.items()}
         assert plain == {1: figures, 2: figures}
-        assert [row["learning_rate"] for row in found.values()] == pytest.approx([0.01, 0.005])
+        assert [row["learning_rate"] for row in found.values()] == pytest.approx([0.05, 0.025])
         assert found[2]["train_loss"] < found[1]["train_loss"]
         assert run.result.accuracy == pytest.approx(found[2]["test_accuracy"])
         assert run.result.best_accuracy == pytest.approx(max(row["test_accuracy"] for row in found.values()))

@@ -28,7 +28,7 @@ from sewdsl.train.training_plan import plan_training
 
 from .conftest import SMALL
 
-PLAIN = SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "c4k3-PLIF-FC10").replace("batch 100", "batch 16")
+PLAIN = SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "c4k3-PLIF-FC10").replace("batch 200", "batch 16")
 
 
 class Watch(Callback):
@@ -194,7 +194,7 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
     ],
 )
 def test_what_cannot_be(line: str, span: str, message: str) -> None:
-    text = SMALL.replace("    batch 100\n", f"    batch 100\n    {line}\n")
+    text = SMALL.replace("    batch 200\n", f"    batch 100\n    {line}\n")
     assert [(d.message, d.span.text) for d in read(text).diagnostics] == [(message, span)]
 
 
@@ -204,5 +204,5 @@ def test_a_warmup_leaves_something() -> None:
 
 
 def test_unknown_keys_are_suggested() -> None:
-    (found,) = read(SMALL.replace("batch 100", "batch 100\n    warm_up 1")).diagnostics
+    (found,) = read(SMALL.replace("batch 200", "batch 100\n    warm_up 1")).diagnostics
     assert (found.code, found.help) == ("unknown-setting", "did you mean 'warmup'?")

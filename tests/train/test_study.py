@@ -203,7 +203,7 @@ class TestCommand:
     @pytest.fixture
     def spec(self, tmp_path: Path) -> Path:
         path = tmp_path / "small.net"
-        path.write_text(STUDY.replace("epochs 2", "epochs 1").replace("batch 100", "batch 500"), "utf-8")
+        path.write_text(STUDY.replace("epochs 2", "epochs 1").replace("batch 200", "batch 500"), "utf-8")
         return path
 
     def test_list(self, spec: Path, tmp_path: Path) -> None:

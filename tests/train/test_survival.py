@@ -37,7 +37,7 @@ from sewdsl.train.training_plan import plan_training
 from .conftest import Run
 
 ROOT = Path(__file__).parents[2]
-BATCHES = 15
+BATCHES = 8
 """In an epoch of the small network."""
 
 
@@ -349,8 +349,8 @@ class TestResumed:
     @pytest.mark.parametrize(
         ("old", "new", "what"),
         [
-            ("Adam(lr=0.01", "Adam(lr=0.02", "optimizer"),
-            ("batch 100", "batch 50", "batch"),
+            ("Adam(lr=0.05", "Adam(lr=0.02", "optimizer"),
+            ("batch 200", "batch 50", "batch"),
             ("steps 3", "steps 4", "network"),
             ("BN-PLIF-", "BN-PLIF(tau=3.0)-", "network"),
         ],
@@ -363,7 +363,7 @@ class TestResumed:
             resume_run(copy)
 
     def test_what_edits_nothing(self, run: Run, copy: RunFolder) -> None:
-        text = copy.spec.read_text("utf-8").replace("batch 100", "batch   100  # as always").replace("Small", "Little")
+        text = copy.spec.read_text("utf-8").replace("batch 200", "batch   200  # as always").replace("Small", "Little")
         copy.spec.write_text(text, "utf-8")
         assert resume_run(copy).accuracy == run.result.accuracy
 

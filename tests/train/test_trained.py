@@ -137,14 +137,14 @@ class TestProbe:
 
     def test_gradients(self, run: Run) -> None:
         data = plan_training(read(run.folder.spec)).data.load().test
-        expected = probe.block_gradients(load_model(run.folder), random_batches(data, 100, 2, 3))
+        expected = probe.block_gradients(load_model(run.folder), random_batches(data, 200, 2, 3))
         gradients = found("gradients", run.folder.path, "--batches", 2, "--seed", 3)
         assert [block["S"] for block in gradients["blocks"]] == [each.amplitude for each in expected]
-        assert gradients["samples"] == 200
+        assert gradients["samples"] == 359
 
     def test_energy(self, run: Run) -> None:
         data = plan_training(read(run.folder.spec)).data.load().test
-        expected = probe.measure_operations(load_model(run.folder), random_batches(data, 100, None, 0))
+        expected = probe.measure_operations(load_model(run.folder), random_batches(data, 200, None, 0))
         energy = found("energy", run.folder.path)
         assert [layer["events"] * 359 for layer in energy["layers"]] == pytest.approx([m.events for m in expected])
         assert energy["data"] == "digits"
@@ -153,7 +153,7 @@ class TestProbe:
         ("arguments", "said"),
         [
             ([], "after the last epoch of {run}, on all 359 test samples of digits"),
-            (["--batches", "1"], "after the last epoch of {run}, on 100 of 359 test samples of digits"),
+            (["--batches", "1"], "after the last epoch of {run}, on 200 of 359 test samples of digits"),
             (["--on", "noise"], "after the last epoch of {run}, on 4 samples of random input"),
         ],
     )
@@ -168,7 +168,7 @@ class TestProbe:
     def test_before_training_on_the_recipe_s_data(self, small: Path) -> None:
         before = found("rates", small, "--on", "data", "--batches", 1)
         about = {key: before[key] for key in ("run", "weights", "mode", "data", "samples")}
-        assert about == {"run": None, "weights": "initial", "mode": "training", "data": "digits", "samples": 100}
+        assert about == {"run": None, "weights": "initial", "mode": "training", "data": "digits", "samples": 200}
         text = look("rates", small, "--on", "data").stdout
         assert text.startswith("Small: firing rates, before training, on all 359 test samples of digits\n")
 

@@ -170,7 +170,7 @@ class TestWhereItLay:
 
     def test_what_travels_with_a_package_lies_nowhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SEWDSL_DATA", str(tmp_path))
-        text = SMALL.replace("epochs 2", "epochs 1").replace("batch 100", "batch 500")
+        text = SMALL.replace("epochs 2", "epochs 1").replace("batch 200", "batch 500")
         (tmp_path / "small.net").write_text(text, "utf-8")
         assert run("train", tmp_path / "small.net", "--out", tmp_path / "run").exit_code == 0
         assert not (tmp_path / "run" / "data.json").exists()
