@@ -141,7 +141,7 @@ def test_a_file_says_what_it_is_of(tiny: tuple[SpikingNetwork, bytes]) -> None:
 
 @pytest.mark.parametrize("encode", ["none", "direct"])
 def test_the_number_of_steps_is_fixed(encode: str) -> None:
-    model = used("tiny", encode=encode, steps=2)
+    model = used("c4k3-BN-IF-FC3", "2x8x8", encode=encode, steps=2)
     module = export_program(model).module()
     x = noise(model, 3)
     with torch.no_grad():
@@ -173,13 +173,15 @@ def test_what_cannot_be_traced() -> None:
 
 def test_command(tmp_path: Path) -> None:
     """The same bytes each time, whether or not they are checked with what is read back."""
-    files = [tmp_path / str(number) / "tiny.pt2" for number in range(2)]
+    net = tmp_path / "little.net"
+    net.write_text('sewdsl 1\nnetwork "Little"\ninput 2x8x8\nsteps 2\nbody IF-c4k3-BN-FC3\n', "utf-8")
+    files = [tmp_path / str(number) / "little.pt2" for number in range(2)]
     for file, check in zip(files, ([], ["--check"]), strict=True):
         file.parent.mkdir()
-        result = CliRunner().invoke(app, ["export", "tiny", str(file), *check])
+        result = CliRunner().invoke(app, ["export", str(net), str(file), *check])
         assert result.exit_code == 0, result.output
         said = result.output.splitlines()
-        assert said[0] == f"{file}: Tiny as torch-export, {file.stat().st_size:,} bytes"
+        assert said[0] == f"{file}: Little as torch-export, {file.stat().st_size:,} bytes"
     assert said[1].startswith("outputs differ by ")
     assert files[0].read_bytes() == files[1].read_bytes()
     assert target.endings == (".pt2",)
