@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sewdsl.highlight.token_styles import LOOKS
+from sewdsl.highlight.pygments_lexer import LOOKS
 from sewdsl.syntax.highlight_tokens import TokenType
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 from sewdsl.syntax.scanner import parser

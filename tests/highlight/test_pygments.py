@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from pygments.token import STANDARD_TYPES, Error, string_to_tokentype
 
-from sewdsl.highlight.pygments_lexer import CompactLexer, NetLexer
-from sewdsl.highlight.token_styles import LOOKS
+from sewdsl.highlight.pygments_lexer import LOOKS, CompactLexer, NetLexer
 from tests.highlight.corpus import files, strings
 from tests.highlight.lexed import MAY_BE, in_a_file, in_a_string
 from tests.syntax.test_robustness import anything

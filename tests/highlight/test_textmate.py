@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from editors.textmate import LANGUAGE, PATH, text
-from sewdsl.highlight.token_styles import LOOKS
+from sewdsl.highlight.pygments_lexer import LOOKS
 from sewdsl.source import Source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.printer import print_document
