@@ -182,7 +182,7 @@ def _compare(  # noqa: PLR0913 -- what is compared, and what is shown
     """
     import torch  # noqa: PLC0415 -- torch takes seconds
 
-    from sewdsl.train.watch.firing_rates import FiringRates  # noqa: PLC0415 -- as above
+    from sewdsl.train.watch import FiringRates  # noqa: PLC0415 -- as above
 
     shown = _shown(model, origin, data, seed)
     x = next(iter(shown.batches))[0]

@@ -71,7 +71,7 @@ def _write(
     probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve], folder: Path
 ) -> None:
     from sewdsl.probe.plots import plot_panels  # noqa: PLC0415 -- matplotlib takes a second
-    from sewdsl.train.store.run_files import write_run_file  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_folder import write_run_file  # noqa: PLC0415 -- not before it is needed
 
     picture = BytesIO()
     plot_panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")

@@ -1,4 +1,4 @@
-"""Firing rates of layers and of single neurons after every epoch."""
+"""What is measured while a network trains, in addition to loss and accuracy: firing rates and gradients."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import rich
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from sewdsl.snn.neuron import SpikingModule
-from sewdsl.train.store.neuron_populations import DEAD, EDGES, FIRING_RATE, Population
+from sewdsl.train.store.neuron_populations import DEAD, EDGES, FIRING_RATE, GRADIENT_NORM, Population
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+    from torch.optim import Optimizer
 
 
 class FiringRates:
@@ -162,3 +164,31 @@ def count_population(spikes: Tensor, chances: int) -> Population:
         saturated_channels=int(full_CP.all(1).sum()),
         histogram=tuple(histogram),
     )
+
+
+class GradientNorms(Callback):
+    """Logs ``gradient_norm/LAYER`` and ``gradient_norm/total`` of each epoch's last batch, before any clipping.
+
+    The norm is Euclidean, over all weights of a layer. To measure every step would cost more than it tells.
+    """
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002 -- a hook
+        """Measures, if it is the last batch."""
+        if trainer.is_last_batch:
+            pl_module.log_dict(
+                {GRADIENT_NORM + name: norm for name, norm in gradient_norms(pl_module.get_submodule("model")).items()}
+            )
+
+
+def gradient_norms(model: nn.Module) -> dict[str, float]:
+    """The norm of each layer's gradient by the layer's name, and ``total``; layers without one are left out."""
+    layers: dict[str, list[Tensor]] = {}
+    for name, weight in model.named_parameters():
+        if weight.grad is not None:
+            layer = name.rpartition(".")[0] or name
+            layers.setdefault(layer, []).append(torch.linalg.vector_norm(weight.grad.float()))
+    if not layers:
+        return {}
+    found = torch.stack([torch.linalg.vector_norm(torch.stack(parts)) for parts in layers.values()])
+    values: list[float] = torch.cat([found, torch.linalg.vector_norm(found)[None]]).tolist()
+    return dict(zip([*layers, "total"], values, strict=True))

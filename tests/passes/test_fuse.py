@@ -22,7 +22,7 @@ from sewdsl.snn import join as snn
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.neuron import Neuron
-from sewdsl.train.watch.firing_rates import FiringRates
+from sewdsl.train.watch import FiringRates
 
 BODIES = {
     "SEW": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",

@@ -13,8 +13,7 @@ from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.store.measurements import Epochs
 from sewdsl.train.store.result import Result
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.store.run_folder import RunFolder, write_run_file
 from sewdsl.train.training_plan import plan_training
 
 SMALL = """\

@@ -12,7 +12,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.source import Source
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunFolder
-from sewdsl.train.watch.firing_rates import count_population
+from sewdsl.train.watch import count_population
 
 from .conftest import SMALL
 

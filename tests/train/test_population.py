@@ -11,7 +11,7 @@ import sewdsl
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.neuron import Neuron
 from sewdsl.train.store.neuron_populations import EDGES, Population
-from sewdsl.train.watch.firing_rates import FiringRates, NeuronRates, count_population
+from sewdsl.train.watch import FiringRates, NeuronRates, count_population
 
 CHANCES = 1000
 

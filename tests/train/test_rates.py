@@ -1,7 +1,7 @@
 import torch
 
 import sewdsl
-from sewdsl.train.watch.firing_rates import FiringRates
+from sewdsl.train.watch import FiringRates
 
 
 def test_mean_of_the_spikes_over_all_batches() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from sewdsl.train.report.firing_section import format_share, join_names
 from sewdsl.train.store.neuron_populations import Population
-from sewdsl.train.watch.firing_rates import count_population
+from sewdsl.train.watch import count_population
 
 from .conftest import SMALL
 from .made import LIVELY, NEURONS, finished

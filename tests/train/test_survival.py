@@ -306,7 +306,7 @@ class TestDisk:
         def full(path: Path, data: bytes, *, keep_as: Path | None) -> None:
             self.full(0) if path.name == name else write_atomically(path, data, keep_as=keep_as)
 
-        monkeypatch.setattr("sewdsl.train.store.run_files.write_atomically", full)
+        monkeypatch.setattr("sewdsl.train.store.run_folder.write_atomically", full)
         with pytest.raises(RunError, match="No space left"):
             resume_run(copy)
 

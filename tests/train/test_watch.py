@@ -12,8 +12,7 @@ from torch.nn import Linear, Sequential
 from sewdsl.compiler import load
 from sewdsl.train.fit.lightning_loop import Confusion
 from sewdsl.train.store import measurements
-from sewdsl.train.watch.firing_rates import DeadLayers
-from sewdsl.train.watch.gradient_norms import gradient_norms
+from sewdsl.train.watch import DeadLayers, gradient_norms
 
 from .conftest import Run
 

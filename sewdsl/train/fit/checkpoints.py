@@ -20,8 +20,7 @@ from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.store import measurements
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, write_run_file
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer

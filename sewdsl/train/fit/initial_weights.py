@@ -14,8 +14,7 @@ from safetensors import SafetensorError
 
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train.store.result import WeightsOrigin
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -27,8 +27,7 @@ from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import Processes, precision
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
-from sewdsl.train.watch.firing_rates import FiringRateLog, NeuronRates
-from sewdsl.train.watch.gradient_norms import GradientNorms
+from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
 
 SAVE_INTERVAL_MINUTES = 5.0
 """From one save within an epoch to the next."""

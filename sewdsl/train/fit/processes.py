@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.train.records import RecordError, contents, parse_record
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 from sewdsl.train.store.run_record import ProcessRecord, Strategy
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sewdsl.terminal import is_terminal
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.watch.firing_rates import DeadLayers
+from sewdsl.train.watch import DeadLayers
 
 REFRESHES = 4
 """Of the bar, a second."""

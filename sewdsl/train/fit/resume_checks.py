@@ -21,8 +21,7 @@ from sewdsl.train.fit.processes import rank
 from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
 from sewdsl.train.store.result import WeightsOrigin
 from sewdsl.train.store.run_data_path import plan_resumed_run
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder
+from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder, write_run_file
 from sewdsl.train.training_plan import TrainingPlan
 
 CHANGEABLE_SETTING = "train.epochs"

@@ -40,8 +40,7 @@ from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
 from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
 from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock
+from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock, write_run_file
 from sewdsl.train.store.run_lookup import missing_run_message
 from sewdsl.train.training_plan import TrainingPlan
 

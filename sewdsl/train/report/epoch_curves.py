@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from sewdsl.ir.printed_values import escape_mathtext
 from sewdsl.train.report.svg import svg_element
 from sewdsl.train.store.measurements import Epochs
-from sewdsl.train.store.run_files import write_run_file
+from sewdsl.train.store.run_folder import write_run_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

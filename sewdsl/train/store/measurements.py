@@ -14,8 +14,7 @@ from pydantic import AfterValidator, BaseModel
 
 from sewdsl.train.records import MAX_COUNT, STRICT, Count, RecordError, Text, contents, named, quoted, salvage
 from sewdsl.train.store.neuron_populations import FIRING_RATE
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunError
+from sewdsl.train.store.run_folder import RunError, write_run_file
 
 Epochs = dict[int, dict[str, float]]
 """Figures by name, by epoch counted from 1."""

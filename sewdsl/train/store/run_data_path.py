@@ -12,8 +12,7 @@ from sewdsl.compiler import Compilation
 from sewdsl.train.data import search_path
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.records import STRICT, RecordError, contents, parse_record
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 

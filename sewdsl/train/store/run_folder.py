@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
-from sewdsl.atomic_write import PARTIAL
+from sewdsl.atomic_write import PARTIAL, write_atomically
 from sewdsl.compiler.spec import RUNS
 from sewdsl.paths import explain
 from sewdsl.train.records import RecordError, contents
@@ -159,6 +159,25 @@ class RunFolder:
         except RecordError as error:
             message = f"'{self.result}' is damaged, or of another version: {error}"
             raise RunError(message) from None
+
+
+def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None) -> None:
+    """Writes a file at once, see :func:`sewdsl.atomic_write.write_atomically`; its folder is made where it is missing.
+
+    Args:
+        path: The file.
+        data: Its contents; text is written in UTF-8.
+        keep_as: Where to keep the old contents, if there are any.
+
+    Raises:
+        RunError: it cannot be written, as on a full disk; the old contents stay.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data.encode() if isinstance(data, str) else data, keep_as=keep_as)
+    except OSError as error:
+        message = f"cannot write '{path}': {explain(error, path)}"
+        raise RunError(message) from None
 
 
 def make_run_folder(path: Path) -> RunFolder:

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sewdsl.elaborate import StudyVariant
 from sewdsl.train.store.result import Result
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import open_group
+from sewdsl.train.store.run_folder import open_group, write_run_file
 from sewdsl.train.study.repeats import Spread
 
 

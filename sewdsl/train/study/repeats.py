@@ -12,8 +12,7 @@ from sewdsl.compiler import Compilation
 from sewdsl.train.fit import initial_weights
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result, WeightsOrigin
-from sewdsl.train.store.run_files import write_run_file
-from sewdsl.train.store.run_folder import RunError, RunFolder, open_group
+from sewdsl.train.store.run_folder import RunError, RunFolder, open_group, write_run_file
 from sewdsl.train.training_plan import TrainingPlan
 
 Start = Callable[[Compilation, TrainingPlan, RunFolder], Result]
