@@ -40,9 +40,8 @@ def layer_rows(network: Network) -> list[ListingRow]:
 
 
 def _row(network: Network, node: Node) -> ListingRow:
-    text = str(node.op)
-    label = text.split("(", maxsplit=1)[0] if node.op.kind != "input" else "input"
-    return ListingRow(node.name, node.op.kind, text, label, node.output, network.parameters(node), network.macs(node))
+    op, parameters, macs = node.op, network.parameters(node), network.macs(node)
+    return ListingRow(node.name, op.kind, str(op), op.label, node.output, parameters, macs)
 
 
 def block_rows(network: Network) -> Iterator[ListingRow]:

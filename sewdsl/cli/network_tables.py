@@ -135,10 +135,9 @@ def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
         once = "" if most.steps > 1 else ", once"
         counts = (f"{round(count):,}" for count in (line.dense, line.events, line.accumulations))
         activity = () if line.activity is None else (f"{line.activity:.1%}",)
-        name = str(most.node.op).split("(", maxsplit=1)[0]
         share = most.break_even(costs)
         even = "always" if share >= 1 else f"{share:.0%}"
-        table.add_row(name, most.node.name, kind + once, *counts, *activity, even)
+        table.add_row(most.node.op.label, most.node.name, kind + once, *counts, *activity, even)
     return table
 
 
@@ -208,7 +207,7 @@ def _load(sizes: ValueSizes) -> str:
 def _kept(network: Network, found: PeakMemory) -> list[MemoryRow]:
     again = found.sizes.program.again
     return [
-        MemoryRow(_label(node), node.name, _how(found, i), found.kept.get(i, 0))
+        MemoryRow(node.op.label, node.name, _how(found, i), found.kept.get(i, 0))
         for i, node in enumerate(network)
         if i in again or found.kept.get(i)
     ]
@@ -226,10 +225,6 @@ def _by_block(network: Network, found: PeakMemory) -> list[MemoryRow]:
             path, _, text = block
             rows.append(MemoryRow(text, path, ", ".join(dict.fromkeys(row.how for row in inside)), _sum(inside)))
     return rows
-
-
-def _label(node: Node) -> str:
-    return str(node.op).split("(", maxsplit=1)[0] if node.op.kind != "input" else "input"
 
 
 def _how(found: PeakMemory, index: int) -> str:

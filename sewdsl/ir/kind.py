@@ -76,14 +76,17 @@ class Kind(BaseModel):
             if isinstance(mark, Letter)
         }
 
+    @property
+    def label(self) -> str:
+        """The canonical text without what it has in brackets: ``c32k3s1p1b0``, ``LIF``."""
+        given = ((letter, getattr(self, name)) for letter, name in self.letters().items())
+        return self.kind + "".join(letter + _compact(value) for letter, value in given if value is not None)
+
     def __str__(self) -> str:
         """The canonical text with every value in force: ``c32k3s1p1b0``, ``LIF(tau=2.0, …)``."""
-        letters = {name: letter for letter, name in self.letters().items()}
-        compact = "".join(
-            letters[name] + _compact(value) for name, value in self if name in letters and value is not None
-        )
-        named = [f"{name}={format_value(value)}" for name, value in self if name not in letters]
-        return f"{self.kind}{compact}" + (f"({', '.join(named)})" if named else "")
+        lettered = self.letters().values()
+        named = [f"{name}={format_value(value)}" for name, value in self if name not in lettered]
+        return self.label + (f"({', '.join(named)})" if named else "")
 
     def replace(self, **changes: object) -> Self:
         """A copy with other arguments, validated again."""

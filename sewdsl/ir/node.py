@@ -66,4 +66,4 @@ class Node:
     @property
     def where(self) -> tuple[str, ...]:
         """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
-        return ("body", *(step.where for step in self.path), str(self.op).split("(", maxsplit=1)[0])
+        return ("body", *(step.where for step in self.path), self.op.label)
