@@ -202,6 +202,10 @@ class Activation(Op):
     can_be_silent: ClassVar[bool] = True
     elsewhere: ClassVar[str] = ""
 
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the same shape, unless an activation knows better."""
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
 
 class Spiking(Activation):
     """An activation that gives spikes: a neuron that charges, fires and resets, or a parallel one.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Activation, SavedForBackward
-from sewdsl.ir.signal import Signal
+from sewdsl.ir.op import Activation
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.ir.signal import Signal
     from sewdsl.snn.runtime import Runtime
 
 
@@ -22,14 +22,6 @@ class GELU(Activation, kind="GELU"):
 
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
-
-    def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape."""
-        return Signal(inputs[0].shape, varies=inputs[0].varies)
-
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
-        """What it reads."""
-        return SavedForBackward((0,))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
         """A GELU."""

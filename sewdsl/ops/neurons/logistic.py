@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from sewdsl.ir.op import Activation, SavedForBackward
-from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.ir.signal import Signal
     from sewdsl.snn.runtime import Runtime
 
 
@@ -26,10 +26,6 @@ class Logistic(Activation, kind="Logistic"):
 
     can_be_silent: ClassVar[bool] = False
     elsewhere: ClassVar[str] = "Sigmoid"
-
-    def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape."""
-        return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """What it gives, of which the slope is y (1 - y)."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.op import Activation, SavedForBackward
-from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from sewdsl.ir.signal import Signal
     from sewdsl.snn.runtime import Runtime
 
 
@@ -20,10 +20,6 @@ class Tanh(Activation, kind="Tanh"):
 
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
-
-    def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape."""
-        return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """What it gives, of which the slope is 1 - y²."""

@@ -91,6 +91,20 @@ STEPWISE = '''
         """All time-steps."""
         return each_step(super().forward, x)
 '''
+DROPPING = '''\
+class {name}(nn.Module):
+    """{what}"""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        if not self.training:
+            return x
+        return x * nn.functional.dropout({mask}, self.p)
+'''
 NORMS = "BatchNorm1d", "BatchNorm2d"
 LAYER_TEXTS = {
     **REDUCTIONS,
@@ -123,20 +137,11 @@ class Scale(nn.Module):
         """All time-steps."""
         return x * (self.value if self.weight is None else self.weight)
 ''',
-    "DropPath": '''\
-class DropPath(nn.Module):
-    """Silences all of a sample in training, at all its time-steps: [T, N, *], unchanged."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        if not self.training:
-            return x
-        return x * nn.functional.dropout(x.new_ones(x.shape[1], *[1] * (x.ndim - 2)), self.p)
-''',
+    "DropPath": DROPPING.format(
+        name="DropPath",
+        what="Silences all of a sample in training, at all its time-steps: [T, N, *], unchanged.",
+        mask="x.new_ones(x.shape[1], *[1] * (x.ndim - 2))",
+    ),
 }
 """Classes that are the same in files of SpikingJelly's layers."""
 TEXTS = {
@@ -189,20 +194,9 @@ class Linear(nn.Linear):
         """All time-steps."""
         return super().forward(x.flatten(2))
 ''',
-    "Dropout": '''\
-class Dropout(nn.Module):
-    """Dropout with one mask for all time-steps of a sample."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        if not self.training:
-            return x
-        return x * nn.functional.dropout(torch.ones_like(x[0]), self.p)
-''',
+    "Dropout": DROPPING.format(
+        name="Dropout", what="Dropout with one mask for all time-steps of a sample.", mask="torch.ones_like(x[0])"
+    ),
 }
 """The class of each name; those before it that a class needs are written with it."""
 STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text)
