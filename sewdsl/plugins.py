@@ -1,4 +1,7 @@
-"""Packages that other distributions announce by entry points; one that is broken is warned of, and left out."""
+"""What is installed: versions, and packages that other distributions announce by entry points.
+
+One of these that is broken is warned of, and left out.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,20 @@ import importlib
 import pkgutil
 import warnings
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from types import ModuleType
 
 
 class BrokenPackage(UserWarning):
     """What another distribution announces cannot be used; the message names the package and the module."""
+
+
+def installed_version(distribution: str) -> str:
+    """The version of a distribution; empty where it is not installed, such as a checkout that is run in place."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
 
 
 def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:

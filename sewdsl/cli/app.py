@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from keyword import iskeyword
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 from sewdsl.cli.output import standard_streams
 from sewdsl.cli.usage_errors import Command, CommandGroup
+from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
 
 COMMANDS = (
@@ -43,10 +43,8 @@ GROUPS = ("weights",)
 
 def _version(asked: bool) -> None:
     if asked:
-        try:
-            echo(f"sewdsl {version('sewdsl')}")
-        except PackageNotFoundError:
-            echo("sewdsl, not installed: run from its sources")
+        installed = installed_version("sewdsl")
+        echo(f"sewdsl {installed}" if installed else "sewdsl, not installed: run from its sources")
         raise typer.Exit
 
 

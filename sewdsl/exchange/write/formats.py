@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.network import Network
 from sewdsl.notation import UnwritableNetwork, write_net
+from sewdsl.plugins import installed_version
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ def file_metadata(network: Network, inputs: str) -> dict[str, str]:
         "readout": settings.readout,
         "spec": _spec(network),
         "inputs": inputs,
-        "version": _version(),
+        "version": installed_version("sewdsl"),
     }
 
 
@@ -82,11 +82,4 @@ def _spec(network: Network) -> str:
     try:
         return write_net(network)
     except UnwritableNetwork:
-        return ""
-
-
-def _version() -> str:
-    try:
-        return version("sewdsl")
-    except PackageNotFoundError:  # a checkout that is run without being installed
         return ""

@@ -6,11 +6,11 @@ import json
 import os
 import platform
 import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from pydantic import BaseModel
 
+from sewdsl.plugins import installed_version
 from sewdsl.train.records import (
     STRICT,
     Count,
@@ -115,14 +115,10 @@ def _wrote(data: bytes) -> str:
 
 def package_versions() -> dict[str, str]:
     """Of Python and the packages that the numbers depend on."""
-    return {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a checkout that is run without being installed
-        return UNKNOWN_VERSION
+    return {
+        "python": platform.python_version(),
+        **{name: installed_version(name) or UNKNOWN_VERSION for name in PACKAGES},
+    }
 
 
 def describe_machine() -> str:
