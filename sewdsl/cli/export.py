@@ -25,7 +25,7 @@ from sewdsl.cli.options import (
 from sewdsl.cli.probe import ProbeSamples, SampleCount, is_run_folder, random_input, samples_of_run
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
-from sewdsl.notation.neurons import mixture
+from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sewdsl.cli.options import Input, exit_with_usage_error
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.read.build_network import parse_input_size
-from sewdsl.notation.neurons import mixture
+from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:

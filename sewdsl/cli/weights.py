@@ -13,7 +13,7 @@ from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, exit_with_usage_error, load_network
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.cli.usage_errors import Command, CommandGroup
-from sewdsl.notation.neurons import mixture, neurons
+from sewdsl.notation.kind_text import mixture, neurons
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:

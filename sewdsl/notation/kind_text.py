@@ -12,7 +12,7 @@ from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import CACHE_SIZE, after_settling, redundant_arguments, with_arguments
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Merge, Op
+from sewdsl.ir.op import Activation, Merge, Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.ops import find
@@ -177,3 +177,39 @@ class NodeTexts:
         """
         text = kind_text(op)
         return OWN_JOIN if text != op.kind and op == self._header.join else text
+
+
+def neurons(network: Network) -> str:
+    """How many neurons there are of each kind, which weights do not tell as far as neurons learn nothing.
+
+    ``17 IF``, ``1 IF and 16 LIF(tau=3.0)``; empty where there are none.
+    """
+    counted = [f"{len(names)} {text}" for text, names in _neurons_by_text(network).items()]
+    return " and ".join(filter(None, (", ".join(counted[:-1]), *counted[-1:])))
+
+
+def mixture(network: Network) -> str:
+    """What there is to say of neurons that are not all alike, with the first of each kind; empty where they are."""
+    found = _neurons_by_text(network)
+    if len(found) <= 1:
+        return ""
+    counted = ", ".join(
+        f"{len(names)} {text} ({names[0]}{', …' if len(names) > 1 else ''})" for text, names in found.items()
+    )
+    return f"its neurons are of {len(found)} kinds: {counted}"
+
+
+def _neurons_by_text(network: Network) -> dict[str, list[str]]:
+    """Names of the neurons by what they are."""
+    found: dict[str, list[str]] = {}
+    for node in network:
+        if isinstance(node.op, Activation):
+            found.setdefault(_neuron_text(node.op), []).append(node.name)
+    return found
+
+
+def _neuron_text(op: Activation) -> str:
+    try:
+        return kind_text(op)
+    except ValueError:  # such as an unannounced kind
+        return str(op)
