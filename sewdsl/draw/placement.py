@@ -307,19 +307,12 @@ def _breaks(measure: Measure, items: PictureItems) -> list[int]:
     widths = [extent.near + extent.far + BETWEEN for extent in extents]
     row = _Row([extent.length for extent in extents], [0.0, *(measure.gap(a, b)[0] for a, b in pairwise(items))])
     stops: list[int] = []
-    for count in range(_fewest(row.lengths, widths), len(items) + 1):
+    for count in range(row.fewest(widths), len(items) + 1):
         longest, stops = row.even(count)
         width = sum(max(widths[a:b]) for a, b in zip([0, *stops], stops, strict=False))
         if longest <= max(LONGEST, MAX_ASPECT_RATIO * width):
             break
     return stops
-
-
-def _fewest(lengths: Sequence[float], widths: Sequence[float]) -> int:
-    """Fewer columns than this are of no good format, even if all were equally long and had a widest item each."""
-    room, total = accumulate(sorted(widths, reverse=True)), sum(lengths) * (1 - 1e-9)
-    good = (count for count, wide in enumerate(room, start=1) if total <= count * max(LONGEST, MAX_ASPECT_RATIO * wide))
-    return next(good, len(lengths))
 
 
 class _Row:
@@ -333,6 +326,13 @@ class _Row:
     def __init__(self, lengths: Sequence[float], gaps: Sequence[float]) -> None:
         self.lengths, self.gaps = lengths, gaps
         self._ends = list(accumulate(gap + length for gap, length in zip(gaps, lengths, strict=True)))
+
+    def fewest(self, widths: Sequence[float]) -> int:
+        """Fewer columns than this are of no good format, even if all were equally long and had a widest item each."""
+        room = enumerate(accumulate(sorted(widths, reverse=True)), start=1)
+        total = sum(self.lengths) * (1 - 1e-9)
+        good = (count for count, wide in room if total <= count * max(LONGEST, MAX_ASPECT_RATIO * wide))
+        return next(good, len(self.lengths))
 
     def even(self, count: int) -> tuple[float, list[int]]:
         """The longest of ``count`` columns, and where they end, such that the longest is about as short as can be."""

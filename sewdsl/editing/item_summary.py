@@ -30,6 +30,11 @@ class ItemFlow(NamedTuple):
     def __str__(self) -> str:
         return f"`{_size(self.before)}` → `{_size(self.after)}`"
 
+    def where(self, of: int) -> str:
+        """In which of so many copies: ``copy 3 of 7``, ``copies 1 to 4 of 7``."""
+        first, last = self.copies[0], self.copies[-1]
+        return f"copy {first} of {of}" if first == last else f"copies {first} to {last} of {of}"
+
 
 def item_flows(view: EditorView, item: Item) -> list[ItemFlow]:
     """What flows in and out of an item, equal copies together, in order; none of what is broken."""
@@ -54,7 +59,7 @@ def summarize_item(view: EditorView, item: Item) -> str:
     if network is None or not found:
         return ""
     ops = dict.fromkeys(str(network.nodes[visit.begin].op) for visit in visits if visit.end == visit.begin + 1)
-    shapes = [str(flow) + (_copies(flow, len(visits)) if len(found) > 1 else "") for flow in found]
+    shapes = [f"{flow} ({flow.where(len(visits))})" if len(found) > 1 else str(flow) for flow in found]
     if len(shapes) > MAX_SHAPES:
         shapes[MAX_SHAPES - 1 : -1] = ["…"]
     nodes = [node for visit in visits for node in network.nodes[visit.begin : visit.end]]
@@ -62,11 +67,6 @@ def summarize_item(view: EditorView, item: Item) -> str:
     each = f" in {len(visits)} copies" if len(visits) > 1 else ""
     counts = f"{parameters:,} parameters, {macs:,} MACs a time-step{each}"
     return "  \n".join([*(f"`{op}`" for op in ops), *shapes, counts])
-
-
-def _copies(flow: ItemFlow, of: int) -> str:
-    first, last = flow.copies[0], flow.copies[-1]
-    return f" (copy {first} of {of})" if first == last else f" (copies {first} to {last} of {of})"
 
 
 def _size(signal: Signal) -> str:

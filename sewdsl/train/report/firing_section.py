@@ -171,7 +171,7 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
         for name, layer in layers.items()
         if layer.dead_places / layer.places >= NOTABLE_SHARE
     }
-    scattered = {name: _alone(layer) / layer.neurons for name, layer in layers.items()}
+    scattered = {name: layer.scattered_dead / layer.neurons for name, layer in layers.items()}
     drawn = {name: _histogram(name, layer) for name, layer in found.items()}
     many = len(found) > MAX_LAYERS
     neurons, dead = sum(layer.neurons for layer in found.values()), sum(layer.dead for layer in found.values())
@@ -211,12 +211,6 @@ def _current(names: Mapping[str, str], network: Network | None) -> str:
     if all(normed):
         return "The bias of the batch norm before them"
     return "The bias of a batch norm, or the weights," if any(normed) else "The weights, with no batch norm to help,"
-
-
-def _alone(layer: Population) -> int:
-    """Dead neurons in channels and at places that are not dead as a whole."""
-    channels, places = layer.dead_channels, layer.dead_places
-    return layer.dead - channels * layer.places - places * (layer.shape[0] - channels)
 
 
 MAX_HISTOGRAMS = 6

@@ -93,6 +93,11 @@ class Population(BaseModel):
         return prod(self.shape[1:])
 
     @property
+    def scattered_dead(self) -> int:
+        """Dead neurons in channels and at places that are not dead as a whole."""
+        return self.dead - self.dead_channels * self.places - self.dead_places * (self.shape[0] - self.dead_channels)
+
+    @property
     def bins(self) -> tuple[int, ...]:
         """The dead, the histogram, the saturated: 15 counts, every neuron in one of them."""
         return (self.dead, *self.histogram, self.saturated)

@@ -46,6 +46,12 @@ class OperandSums:
             self._found[names] = self._sum(names)
         return self._found[names]
 
+    def signed(self, node: Primitive) -> tuple[int, int]:
+        """The item that gives an operand, and the sign in front of it."""
+        if node.kind == "Scale" and node.number("scale") == -1:
+            return self.of(node.reads), -1
+        return self.of((node.name,)), 1
+
     def _sum(self, names: frozenset[str]) -> int:
         pooled = self._pooled(names)
         if names in pooled:
@@ -117,7 +123,7 @@ def threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sum
         if before.kind not in {"SumPool2d", "Scale"} and 0 <= above < 1 and _binary(draft, same := sums.of(node.reads)):
             return same
     if len(node.reads) == 2:  # noqa: PLR2004 -- branch and shortcut
-        (a, sign_a), (b, sign_b) = (_signed(nodes[name], sums) for name in node.reads)
+        (a, sign_a), (b, sign_b) = (sums.signed(nodes[name]) for name in node.reads)
         table = {(x, y): int(sign_a * x + sign_b * y > above) for x, y in product(BITS, BITS)}
         if _binary(draft, a) and _binary(draft, b):
             plugins()
@@ -134,13 +140,6 @@ def threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sum
 
 def _binary(draft: Draft, index: int) -> bool:
     return draft.items[index].output.values.binary
-
-
-def _signed(node: Primitive, sums: OperandSums) -> tuple[int, int]:
-    """What one operand gives, and the sign in front of it."""
-    if node.kind == "Scale" and node.number("scale") == -1:
-        return sums.of(node.reads), -1
-    return sums.of((node.name,)), 1
 
 
 def _of(join: Join, branch: int, identity: int) -> int:
