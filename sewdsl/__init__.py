@@ -50,23 +50,11 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         message = f"module 'sewdsl' has no attribute {name!r}"
         raise AttributeError(message)
-    _show_networks()
+    network = import_module("sewdsl.ir.network").Network  # which notebooks show as a picture and a table
+    network._repr_html_ = lambda shown: import_module("sewdsl.notebook").network_html(shown)
     found = globals()[name] = getattr(import_module(_PLACES[name]), name)
     return found
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})
-
-
-def _show_networks() -> None:
-    """Lets notebooks show a network as a picture and a table."""
-    from sewdsl.ir.network import Network  # noqa: PLC0415 -- as above
-
-    Network._repr_html_ = _html  # type: ignore[attr-defined]
-
-
-def _html(network: Network) -> str:
-    from sewdsl.notebook import network_html  # noqa: PLC0415 -- only notebooks ask for it
-
-    return network_html(network)

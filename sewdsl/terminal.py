@@ -21,11 +21,8 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if _is_shown(c) or c in keep else c.encode("unicode_escape").decode() for c in text)
-
-
-def _is_shown(character: str) -> bool:
-    return character.isprintable() or character in _JOINERS or category(character) == "Zs"
+    shown = {c for c in {*text} if c.isprintable() or c in keep or c in _JOINERS or category(c) == "Zs"}
+    return "".join(c if c in shown else c.encode("unicode_escape").decode() for c in text)
 
 
 def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:

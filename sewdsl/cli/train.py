@@ -73,12 +73,17 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
     first = plan_training(compilation, data)
     first.data.find()
     check(first.recipe)
-    seeds = [first.recipe.seed + index for index in range(times)]
-    seeded = [read(spec, **_with_seed(options, seed)) for seed in seeds]
+    overrides = options.get("set") or {}
+    seeds = [str(first.recipe.seed + index) for index in range(times)]
+    seeded = [read(spec, **(options | {"set": {**overrides, "train.seed": seed}})) for seed in seeds]
     begin = load_initial_weights(weights, first.network)
     folder = out or make_numbered(name).path
     open_folder(folder)
-    start, go_on = make_runners(data, way, _announce, begin)
+
+    def announce(planned: TrainingPlan) -> None:
+        echo(f"training {name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
+
+    start, go_on = make_runners(data, way, announce, begin)
     origin = None if begin is None else begin.origin
     try:
         summary = repeat([(one, plan_training(one, data)) for one in seeded], folder, start, go_on, origin)
@@ -88,14 +93,6 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
     console().print(repeats_table(summary))
     echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
     echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
-
-
-def _announce(planned: TrainingPlan) -> None:
-    echo(f"training {planned.network.name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
-
-
-def _with_seed(options: Options, seed: int) -> Options:
-    return {**options, "set": {**(options.get("set") or {}), "train.seed": str(seed)}}
 
 
 def repeats_table(summary: Summary) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
+from os.path import relpath
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
@@ -152,14 +153,7 @@ def _files(view: EditorView) -> Iterator[Completion]:
     folder, here = view.reach.project or project_folder(view.file), view.file.resolve()
     for path in net_files(folder, MAX_FILES):
         if path.resolve() != here:
-            yield Completion(_way(path, here.parent), "file")
-
-
-def _way(path: Path, folder: Path) -> str:
-    up = 0
-    while not path.is_relative_to(folder):
-        folder, up = folder.parent, up + 1
-    return "../" * up + path.relative_to(folder).as_posix()
+            yield Completion(Path(relpath(path, here.parent)).as_posix(), "file")
 
 
 # --- expressions -------------------------------------------------------------------------------------------

@@ -98,11 +98,8 @@ def folding_ranges(view: EditorView) -> list[FoldingRange]:
         for line in view.statements
         if not line.braced
     }
-    lines = [
-        source.position(token_start(token))[0]
-        for token in view.tokens
-        if token.type == "COMMENT" and _alone(view, token_start(token))
-    ]
+    places = [source.position(token_start(token)) for token in view.tokens if token.type == "COMMENT"]
+    lines = [line for line, column in places if not source.line(line)[: column - 1].strip()]
     comments = [[line for _, line in run] for _, run in groupby(enumerate(lines), key=lambda pair: pair[1] - pair[0])]
     return [
         *(FoldingRange(first, last, comment=False) for first, last in sorted(found.items()) if last > first),
@@ -121,9 +118,3 @@ def _brackets(view: EditorView) -> dict[int, int]:
         elif opened and token.type == OPENERS[opened[-1][0]]:
             found[opened.pop()[1]] = line - 1
     return found
-
-
-def _alone(view: EditorView, offset: int) -> bool:
-    """Whether a comment has its line for itself."""
-    line, column = view.source.position(offset)
-    return not view.source.line(line)[: column - 1].strip()

@@ -178,7 +178,8 @@ class Alignment:
     def _best(self, one: Parts, other: Parts) -> Sequence[Pair]:
         """The cheapest alignment; calls opposite no other call are compared by what they represent, if that is less."""
         pairs = list(self._cheapest(one, other))
-        lone = {id(part) for pair in pairs for part, opposite in (pair, pair[::-1]) if _lone(part, opposite)}
+        both = [(part, opposite) for pair in pairs for part, opposite in (pair, pair[::-1])]
+        lone = {id(part) for part, opposite in both if _is_call(part) and not _is_call(opposite)}
         opened = _opened(one, lone), _opened(other, lone)
         if not lone or len(opened[0]) * len(opened[1]) > CELLS:
             return pairs
@@ -288,9 +289,8 @@ def _said(item: LayerText | MergeText | BlockText | ReadText | LetText) -> str:
             return ""
 
 
-def _lone(part: Part | None, other: Part | None) -> bool:
-    """Whether a part is a call with no other call opposite it."""
-    return part is not None and isinstance(part.item, BlockText) and not (other and isinstance(other.item, BlockText))
+def _is_call(part: Part | None) -> bool:
+    return part is not None and isinstance(part.item, BlockText)
 
 
 def _opened(parts: Parts, calls: set[int]) -> Parts:

@@ -86,7 +86,9 @@ class _Unit:
     @property
     def stride(self) -> int:
         """The largest stride of the branch."""
-        return max((_stride(item) for item in walk_items(self.join.operands[0])), default=1)
+        layers = (item for item in walk_items(self.join.operands[0]) if isinstance(item, LayerText))
+        found = (_STRIDE.search(layer.text.partition("(")[0]) for layer in layers)
+        return max((int(stride[1]) for stride in found if stride), default=1)
 
     @property
     def kind(self) -> Hashable:
@@ -131,11 +133,6 @@ def _width(item: TextItem) -> int | None:
     needed = name is not None and type(item.op).model_fields[name].is_required()
     value = getattr(item.op, name) if name and needed else None
     return value if type(value) is int else None
-
-
-def _stride(item: TextItem) -> int:
-    found = _STRIDE.search(item.text.partition("(")[0]) if isinstance(item, LayerText) else None
-    return int(found[1]) if found else 1
 
 
 def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callable[[int], str]) -> str:

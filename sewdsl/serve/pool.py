@@ -117,7 +117,8 @@ class Worker:
             code = await self._process.wait()
             if sys.platform != "win32" and code == -signal.SIGXCPU:
                 raise TimeoutError from None
-            message = f"the process that answers died ({_named(code)})"
+            names = {-each: each.name for each in signal.Signals}
+            message = f"the process that answers died ({names.get(code, f'exit status {code}')})"
             hint = "this is a defect of sewdsl or of a library: report it with the text"
             raise Problem(message, hint) from None
 
@@ -133,12 +134,6 @@ class Worker:
         """Kills it, and waits until nothing of it is left."""
         self.kill()
         await self._process.communicate()
-
-
-def _named(code: int) -> str:
-    with suppress(ValueError):
-        return signal.Signals(-code).name
-    return f"exit status {code}"
 
 
 @dataclass(eq=False)

@@ -60,7 +60,9 @@ def main() -> None:
     """Answers requests until the standard input ends."""
     asked, answered = _private_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when this process ends
-    _limit_memory()
+    if sys.platform != "win32":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _limit(resource.RLIMIT_DATA, MAX_MEMORY)
     messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(asked, messages), daemon=True).start()
     texts = Texts()
@@ -96,12 +98,6 @@ def _write(answered: BinaryIO, given: Answer) -> None:
     head = {"status": given.status, "size": len(given.body), "last": given.last}
     answered.write(json.dumps(head).encode() + b"\n" + given.body)
     answered.flush()
-
-
-def _limit_memory() -> None:
-    if sys.platform != "win32":
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _limit(resource.RLIMIT_DATA, MAX_MEMORY)
 
 
 def _limit_time(seconds: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
@@ -49,13 +49,18 @@ def rejoin_lines(source: Source, statements: list[Lines], reads: Reads) -> Repor
         reads: Whether tokens follow a rule.
     """
     with_body = any(lines.tokens[0].type == "_BODY" for lines in statements)
-    names = {pair for lines in statements if lines.tokens[0].type == "_BLOCK" for pair in _within_name(lines.tokens)}
+    within_names = {
+        pair
+        for lines in statements
+        if lines.tokens[0].type == "_BLOCK"
+        for pair in pairwise(map(str, takewhile(lambda token: token.type == "WORD", lines.tokens[1:])))
+    }
     joined: list[Lines] = []
     found: list[Diagnostic] = []
     complete: bool | None = None  # whether the last one could end where it does; None: not known yet
     for lines in statements:
         before = joined[-1].tokens if joined else []
-        broken_name = bool(before) and (str(before[-1]), str(lines.tokens[0])) in names
+        broken_name = bool(before) and (str(before[-1]), str(lines.tokens[0])) in within_names
         if before and not broken_name and _may_go_on(before, lines.tokens, with_body=with_body):
             complete = reads(before, "statement") if complete is None else complete
             first, *rest = lines.tokens
@@ -69,11 +74,6 @@ def rejoin_lines(source: Source, statements: list[Lines], reads: Reads) -> Repor
         joined.append(lines)
         complete = None
     return Reported(joined, tuple(found))
-
-
-def _within_name(tokens: list[Token]) -> Iterator[tuple[str, str]]:
-    """The words that follow each other in the name of a block's definition."""
-    return pairwise(map(str, takewhile(lambda token: token.type == "WORD", tokens[1:])))
 
 
 def _may_go_on(before: list[Token], tokens: list[Token], *, with_body: bool) -> bool:

@@ -71,7 +71,9 @@ class BoxTexts:
         width = letters.pop("", None)
         if kernel is not None:
             vector = len(self._network.inputs(self._network.nodes[layer.node])[0].shape) == 1
-            head += f" {_short(getattr(op, kernel)) if vector else _size(getattr(op, kernel))}"
+            size = getattr(op, kernel)
+            sides = size if isinstance(size, Sequence) else (size, size)
+            head += f" {_short(size) if vector else '×'.join(map(str, sides))}"
         if width is not None and said and width not in unsaid:
             head += f", {said}" if kernel is not None else f" {said}"
         for letter, name in letters.items():
@@ -90,12 +92,6 @@ def width_of(box: LayerText | BlockText) -> str:
         return found[0].removeprefix("c") if found else ""
     name = box.op.letters().get("")
     return "" if name is None else _short(getattr(box.op, name))
-
-
-def _size(value: object) -> str:
-    """Height and width: ``3×5``."""
-    sides = value if isinstance(value, Sequence) else (value, value)
-    return "×".join(map(str, sides))
 
 
 def _short(value: object) -> str:

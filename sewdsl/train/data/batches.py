@@ -53,8 +53,9 @@ class Batches:
         first, self.first = self.first, 0
         draw = None if self.seed is None else RandomSource(self.seed, self.epoch)
         chunks = torch.split(self._share(self._order()), self.size)[first:]
-        read = self._ahead if self.samples.readers else self._at_hand
-        for self.given, batch in enumerate(read(chunks, draw), start=first + 1):
+        at_hand = (self.samples.batch(indices, draw) for indices in chunks)
+        batches = self._ahead(chunks, draw) if self.samples.readers else at_hand
+        for self.given, batch in enumerate(batches, start=first + 1):
             yield batch
         self.epoch += 1
 
@@ -80,9 +81,6 @@ class Batches:
         if self.seed is not None:
             order = order[: len(order) // self.processes * self.processes]
         return order[self.process :: self.processes]
-
-    def _at_hand(self, chunks: tuple[Tensor, ...], draw: RandomSource | None) -> Iterator[Samples]:
-        return (self.samples.batch(indices, draw) for indices in chunks)
 
     def _ahead(self, chunks: tuple[Tensor, ...], draw: RandomSource | None) -> Iterator[Samples]:
         """The batches in order; while one is used, others are read."""

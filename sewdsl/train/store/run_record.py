@@ -147,7 +147,7 @@ def load_record(folder: RunFolder) -> RunRecord:
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
     return RunRecord(
         name=folder.path.resolve().name,
-        spec=found(folder.spec, "", _text),
+        spec=found(folder.spec, "", lambda data: (data.decode(), ())),
         recipe=found(folder.recipe, nothing, lambda data: salvage(data, _Recipe)),
         result=result,
         epochs=found(folder.metrics, {}, lambda data: (measurements.parse_metrics(data), ())),
@@ -155,7 +155,3 @@ def load_record(folder: RunFolder) -> RunRecord:
         command=shlex.join(["sewdsl", "train", folder.spec.name, *words]),
         wrong=wrong,
     )
-
-
-def _text(data: bytes) -> tuple[str, Sequence[str]]:
-    return data.decode(), ()

@@ -83,13 +83,8 @@ def _weighted(place: NodeScope, layer: layers.Conv2d | layers.Linear, weight: Ar
     )
 
 
-def _norm(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
-    """One that is on its own, as a factor and an addend of each channel."""
-    return place.last("Add", *_factor_and_addend(place, layer, x))
-
-
 def normalise(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
-    """The same on the way to a node's value."""
+    """A batch norm on the way to a node's value, as a factor and an addend of each channel."""
     return place.add("Add", *_factor_and_addend(place, layer, x))
 
 
@@ -219,7 +214,7 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     nn.Sigmoid: lambda place, _, x: place.last("Sigmoid", x),
     nn.Tanh: lambda place, _, x: place.last("Tanh", x),
     layers.PReLU: lambda place, layer, x: place.last("PRelu", x, _weight_of_channels(place, "weight", layer.weight)),
-    batch_norm.BatchNorm: _norm,
+    batch_norm.BatchNorm: lambda place, layer, x: place.last("Add", *_factor_and_addend(place, layer, x)),
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
     pooling.GlobalAvgPool: lambda place, _, x: place.last("ReduceMean", x, axes=[2, 3], keepdims=0),

@@ -113,11 +113,6 @@ def _by_matrix(place: NodeScope, weights: tuple[str, Tensor], bias: Tensor, x: s
     return _spikes(place, place.add("Add", h, _numbers(place, "bias", bias)))
 
 
-def _masked(place: NodeScope, module: parallel_neuron.MaskedNeuron, x: str, sizes: Sizes) -> str:
-    masked = torch.triu(torch.tril(module.weight), 1 - module.order)
-    return _by_matrix(place, ("masked_weight", masked), module.bias, x, sizes)
-
-
 def _sliding(place: NodeScope, module: parallel_neuron.SlidingNeuron, x: str, sizes: Sizes) -> str:
     """A convolution along time of one channel: all neurons of all samples are side by side."""
     rows = place.add("Reshape", x, sizes(-1))
@@ -145,7 +140,9 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     parallel_neuron.ParallelNeuron: lambda place, module, x, sizes: _by_matrix(
         place, ("weight", module.weight), module.bias, x, sizes
     ),
-    parallel_neuron.MaskedNeuron: _masked,
+    parallel_neuron.MaskedNeuron: lambda place, module, x, sizes: _by_matrix(
+        place, ("masked_weight", torch.triu(torch.tril(module.weight), 1 - module.order)), module.bias, x, sizes
+    ),
     parallel_neuron.SlidingNeuron: _sliding,
     batch_norm.StepScaledBatchNorm: _norm,
 }

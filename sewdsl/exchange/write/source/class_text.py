@@ -60,7 +60,8 @@ def class_text(made: ClassSpec, network: Network) -> list[str]:
     if formula := Notation(network).formula(made.section):
         lines += ["    In the notation::", "", *(f"        {line}" for line in formula), ""]
     if made.params:
-        lines += ["    Args:", *(f"        {name}: {_meaning(name)}" for name in order_parameters(made.params)), ""]
+        meanings = {name: MEANINGS.get(name, "Differs from place to place.") for name in order_parameters(made.params)}
+        lines += ["    Args:", *(f"        {name}: {meaning}" for name, meaning in meanings.items()), ""]
     lines += [f"    Shape: {before} to {after}.", '    """', ""]
     lines += [*_signature(made), "        super().__init__()", *init_statements(made, network), ""]
     variables = "".join(f", {variable}: Tensor" for variable in made.section.variables)
@@ -142,10 +143,6 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
 def has_formula(op: Merge) -> bool:
     """Whether :func:`merge_formula` knows a merge."""
     return isinstance(op, Concatenation | Attention | Product | Or) or type(op) in FORMULAS
-
-
-def _meaning(name: str) -> str:
-    return MEANINGS.get(name, "Differs from place to place.")
 
 
 def _assignment(attribute: Arg, indent: int) -> list[str]:
