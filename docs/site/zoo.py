@@ -54,6 +54,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "tcja-net": ("Zhu et al., TNNLS 2024", ""),
     "tebn-resnet-19": ("Duan et al., NeurIPS 2022", ""),
     "psn-resnet-19": ("Fang et al., NeurIPS 2023", ""),
+    "psn-sequential-cifar10": ("Fang et al., NeurIPS 2023", ""),
     "tet-vggsnn": ("Deng et al., ICLR 2022", ""),
     "spiking-vgg-11": ("Simonyan and Zisserman, ICLR 2015", "spiking_vgg.spiking_vgg11_bn"),
     "spiking-vgg-16": ("Simonyan and Zisserman, ICLR 2015", "spiking_vgg.spiking_vgg16_bn"),

@@ -15,9 +15,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         if not isinstance(node.op, Pool):
             continue
         (signal,) = network.inputs(node)
-        rows, columns = node.op.cropped(signal)
-        if rows or columns:
-            parts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((rows, "row"), (columns, "column")) if n]
+        lost = node.op.cropped(signal)
+        if any(lost):
+            names = ("row", "column") if len(lost) > 1 else ("place",)
+            parts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in zip(lost, names, strict=True) if n]
             pad = ", add a padding such as p1" if min(node.op.kernel) > 1 else ""
             yield Diagnostic(
                 "cropped-input",

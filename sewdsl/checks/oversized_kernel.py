@@ -18,13 +18,15 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         if not isinstance(node.op, Conv):
             continue
         (signal,) = network.inputs(node)
-        sides = zip(node.op.kernel, signal.shape[1:], strict=True)
+        places = signal.shape[1:]
+        sides = list(zip(node.op.kernel, places, strict=False))
         if any(kernel > max(MAX_USUAL_KERNEL, side) for kernel, side in sides):
-            size, height, width = "x".join(map(str, node.op.kernel)), *signal.shape[1:]
+            size, map_size = ("x".join(map(str, lengths)) for lengths in zip(*sides, strict=True))
+            what = f"{map_size} map" if len(sides) > 1 else f"row of {map_size}"
             yield Diagnostic(
                 "oversized-kernel",
                 Severity.WARNING,
-                f"the {size} kernel is larger than the {height}x{width} map that it slides over",
+                f"the {size} kernel is larger than the {what} that it slides over",
                 node.span,
                 label=f"input is [{', '.join(map(str, signal.shape))}]",
                 help="write a smaller kernel, such as k3, or say 'allow oversized-kernel \"why\"'",

@@ -285,7 +285,7 @@ def print_plan(program: Program) -> None:
         runs += ["for one time-step"] if step.once else []
         runs += ["giving up its input early"] if step.frees_input else []
         runs += ["a byte for each maximum"] if step.byte_places else []
-        maps = len(network.nodes[step.gives].output.shape) > 1
+        maps = len(network.nodes[step.gives].output.shape) == len("CHW")
         layout = ("channels last" if program.channels_last else "row by row") if maps else ""
         names = " + ".join(network.nodes[i].name for i in step.nodes)
         bits = sizes.plan.bits.get(step.gives)

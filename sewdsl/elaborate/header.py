@@ -27,11 +27,11 @@ HEADER_CHOICES: dict[str, tuple[str, ...]] = {
     "readout": ("mean", "sum", "last"),
     "init": ("default", "kaiming", "normal", "zero"),
 }
-RANKS = (1, 3)
+RANKS = (1, 2, 3)
 _SEPARATED = re.compile(r"[0-9\s,;x×X*()\[\]]+")
 """A shape, with whatever separates its lengths."""
 EXPECTED = {
-    "input": "a shape: CxHxW such as 2x128x128, or one number of features, each at least 1",
+    "input": "a shape: CxHxW such as 2x128x128, CxL such as 2x700, or one number of features, each at least 1",
     "steps": "a number of time-steps, at least 1",
 }
 """What settings take that are numbers."""

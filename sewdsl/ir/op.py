@@ -16,7 +16,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.signal import BINARY, Signal, ValueRange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -68,7 +68,7 @@ class FanOut(NamedTuple):
     """How many weights a value of an op's input meets, by its place; each is one operation.
 
     Attributes:
-        rows: For each row of the input, the rows of the output that it reaches.
+        rows: For each row of the input, the rows of the output that it reaches; one row of ``[C, L]`` and of a vector.
         columns: Likewise.
         outputs: Channels or features that each channel reaches.
     """
@@ -76,6 +76,17 @@ class FanOut(NamedTuple):
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     outputs: int
+
+    @classmethod
+    def of_axes(cls, counts: Sequence[tuple[int, ...]], outputs: int) -> FanOut:
+        """What it is along each axis of a map: two, one, or none for a vector."""
+        rows, columns = ((1,), (1,), *counts)[-2:]
+        return cls(rows, columns, outputs)
+
+    @classmethod
+    def everywhere(cls, shape: Sequence[int], outputs: int) -> FanOut:
+        """Each value of such a shape meets equally many, wherever it is."""
+        return cls.of_axes([(1,) * length for length in shape[1:]], outputs)
 
     @property
     def total(self) -> int:

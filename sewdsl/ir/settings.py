@@ -15,7 +15,7 @@ class Settings(BaseModel):
     """The header of a file, defaults resolved.
 
     Attributes:
-        input: Shape of one time-step of one sample, ``(C, H, W)`` or ``(F,)``.
+        input: Shape of one time-step of one sample, ``(C, H, W)``, ``(C, L)`` or ``(F,)``.
         steps: Time-steps T.
         encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence.
         neuron: What ``SN`` means, if the header says so.

@@ -62,7 +62,7 @@ class Signal:
     """The type of an edge.
 
     Attributes:
-        shape: ``(C, H, W)`` or ``(F,)``, per time-step and sample.
+        shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)``, per time-step and sample.
         values: What values it takes.
         varies: Whether it depends on the time-step; False means that all T slices are equal.
     """
@@ -73,7 +73,7 @@ class Signal:
 
     @property
     def channels(self) -> int:
-        """C of ``(C, H, W)``, F of ``(F,)``."""
+        """C of ``(C, H, W)`` and ``(C, L)``, F of ``(F,)``."""
         return self.shape[0]
 
     @property

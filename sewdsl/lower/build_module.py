@@ -17,7 +17,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.lower.spiking_network import SpikingNetwork
 from sewdsl.passes import Program
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.layers import Conv2d, ConvTranspose2d, Linear
+from sewdsl.snn.layers import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear
 from sewdsl.snn.runtime import Runtime
 
 MAX_CURRENT = 2.0**64
@@ -100,12 +100,12 @@ def initialise(network: Network, model: nn.Module) -> None:
     """
     if network.settings.init == "kaiming":
         for module in model.modules():
-            if isinstance(module, Conv2d):
+            if isinstance(module, Conv2d | Conv1d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     std = network.settings.init_std
     if std is not None:
         for module in model.modules():
-            if isinstance(module, Conv2d | ConvTranspose2d | Linear):
+            if isinstance(module, Conv2d | Conv1d | ConvTranspose2d | ConvTranspose1d | Linear):
                 nn.init.normal_(module.weight, std=std)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

@@ -43,7 +43,7 @@ def to_time_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Ten
 
 def _layout(axes: str, settings: Settings) -> str:
     """``[T, N, C=2, H=128, W=128]``."""
-    names = "CHW" if len(settings.input) > 1 else "F"
+    names = {1: "F", 2: "CL", 3: "CHW"}[len(settings.input)]
     sizes = ", ".join(f"{name}={size}" for name, size in zip(names, settings.input, strict=True))
     return f"[{axes}, {sizes}]"
 
@@ -53,7 +53,7 @@ def _hint(x: Tensor, settings: Settings) -> str:
     shape = settings.input
     if tuple(x.shape) == shape:
         return "; for a single sample, add the axis N: x[None]"
-    if len(shape) > 1:
+    if len(shape) == len("CHW"):
         c, h, w = shape
         if x.ndim > len(shape) and tuple(x.shape[-3:]) == (h, w, c):
             return "; channels come before height and width: x.movedim(-1, -3)"

@@ -18,7 +18,7 @@ from sewdsl.passes.plan import ExecutionPlan
 from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.packed_bits import PackedTensor
-from sewdsl.snn.layers import Conv2d, Linear
+from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 
 
 class SavedValue(Protocol):
@@ -197,7 +197,8 @@ def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
     we call; a parametrization makes weights of parameters that lie elsewhere.
     """
     layer, *more = modules
-    if more or not (fusible(layer, Conv2d) or fusible(layer, Linear)) or hasattr(layer, "parametrizations"):
+    known = any(fusible(layer, kind) for kind in (Conv2d, Conv1d, Linear))
+    if more or not known or hasattr(layer, "parametrizations"):
         return None
     parameters = [parameter for module in modules for parameter in module.parameters(recurse=False)]
     return {parameter.numel() for parameter in parameters} | {len(p) for p in parameters if p.ndim}

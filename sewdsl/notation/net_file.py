@@ -124,7 +124,7 @@ def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     if source != Input(shape=settings.input, varies=settings.encode == "none"):
         raise UnwritableNetwork(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
     if len(settings.input) not in RANKS:
-        raise UnwritableNetwork(network.nodes[0], f"an input has 1 or 3 lengths, not {len(settings.input)}")
+        raise UnwritableNetwork(network.nodes[0], f"an input has 1 to 3 lengths, not {len(settings.input)}")
     plain = "".join(" " if letter in '"\r\n' else letter for letter in name)
     if plain.strip():
         yield f"network {quote_text(plain)}"

@@ -17,7 +17,7 @@ class Input(Op, kind="input"):
     """Gives what the caller passes in; is at the head of every network, never in a body.
 
     Attributes:
-        shape: ``(C, H, W)`` or ``(F,)`` of one time-step of one sample.
+        shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)`` of one time-step of one sample.
         varies: False where the same image is shown at every time-step (``encode direct``).
     """
 

@@ -1,4 +1,8 @@
-"""How a window slides over a map: what convolution and pooling share."""
+"""How a window slides over a map: what convolution and pooling share.
+
+A map has two axes, ``[C, H, W]``, or one, ``[C, L]``. A window has height and width; on one axis it has one length,
+which is what a single number in the text says.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +10,65 @@ from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.signal import Signal
 
 Pair = tuple[int, int]
+Lengths = tuple[int, ...]
+"""One for each axis of a map: H and W, or L."""
 
 
-def map_shape(op: str, signal: Signal) -> tuple[int, int, int]:
-    """C, H, W of a signal.
+def map_shape(op: str, signal: Signal) -> Lengths:
+    """C and the lengths of the axes of a signal: C, H, W or C, L.
 
     Raises:
         ShapeMismatch: it is a vector.
     """
-    if len(signal.shape) != 3:  # noqa: PLR2004 -- C, H, W
+    if len(signal.shape) == 1:
         raise ShapeMismatch(
             "wrong-rank",
-            f"{op} needs a [C, H, W] input, but the input here is the vector [{signal.size}]",
+            f"{op} needs a [C, H, W] or [C, L] input, but the input here is the vector [{signal.size}]",
             "put it before the layer that flattens (FC, Flatten or GAP)",
         )
-    c, h, w = signal.shape
-    return c, h, w
+    return signal.shape
+
+
+def along_axes(op: str, signal: Signal, *pairs: Pair) -> list[Lengths]:
+    """Numbers for height and width as those for each axis of a map: on ``[C, L]``, one each.
+
+    Raises:
+        ShapeMismatch: the map has one axis, and one of these has two numbers.
+    """
+    if len(signal.shape) > 2:  # noqa: PLR2004 -- C and one axis
+        return list(pairs)
+    for one, other in pairs:
+        if one != other:
+            raise ShapeMismatch(
+                "wrong-rank",
+                f"{op} has {one}x{other} for height and width, but the input here, [{signal.size}], has one axis",
+                f"write one number, e.g. {max(one, other)}",
+            )
+    return [pair[:1] for pair in pairs]
 
 
 def output_size(  # noqa: PLR0913 -- the five numbers of a window, and what a message calls it
-    op: str, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
-) -> Pair:
-    """Height and width of the output: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
+    op: str, size: Lengths, kernel: Lengths, stride: Lengths, padding: Lengths, dilation: Lengths | None = None
+) -> Lengths:
+    """Lengths of the output: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
 
     Raises:
         ShapeMismatch: the window is larger than the padded input.
     """
     out = []
-    for length, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+    for length, k, s, p, d in zip(size, kernel, stride, padding, dilation or [1] * len(size), strict=True):
         reach = d * (k - 1) + 1
         if length + 2 * p < reach:
             padded = f" padded by {p}" if p else ""
             article = "an" if str(size[0])[0] == "8" or size[0] in (11, 18) else "a"
+            what = f"{article} {'x'.join(map(str, size))} input" if len(size) > 1 else f"an input of length {size[0]}"
             raise ShapeMismatch(
                 "spatial-size-exhausted",
-                f"{op} does not fit {article} {size[0]}x{size[1]} input{padded}",
+                f"{op} does not fit {what}{padded}",
                 "use a larger input, or fewer layers that shrink it",
             )
         out.append((length + 2 * p - reach) // s + 1)
-    return out[0], out[1]
+    return tuple(out)
 
 
 def window_counts(length: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> tuple[int, ...]:
@@ -56,7 +80,7 @@ def window_counts(length: int, kernel: int, stride: int, padding: int, dilation:
     return tuple(sum(0 <= first <= ends and first % stride == 0 for first in each) for each in firsts)
 
 
-def unreached_edges(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Rows and columns of the input, without its padding, that no window reaches."""
-    lost = [max(0, (length + 2 * p - k) % s - p) for length, k, s, p in zip(size, kernel, stride, padding, strict=True)]
-    return lost[0], lost[1]
+def unreached_edges(size: Lengths, kernel: Lengths, stride: Lengths, padding: Lengths) -> Lengths:
+    """Places of the input along each axis, without its padding, that no window reaches."""
+    axes = zip(size, kernel, stride, padding, strict=True)
+    return tuple(max(0, (length + 2 * p - k) % s - p) for length, k, s, p in axes)

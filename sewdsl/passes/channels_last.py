@@ -17,7 +17,8 @@ def use_channels_last(program: Program) -> tuple[Program, str]:
     Law: the same outputs and gradients, apart from rounding, since a convolution adds up in another order, and what is
     decided by it.
     """
-    count = sum(isinstance(node.op, Conv) for node in program.network)
+    maps = (node for node in program.network if len(node.output.shape) == len("CHW"))
+    count = sum(isinstance(node.op, Conv) for node in maps)
     if not count:
         return program, ""
     return replace(program, channels_last=True), f"maps of {count} convolutions are stored channels-last"

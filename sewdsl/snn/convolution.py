@@ -25,12 +25,23 @@ BYTES_16_BIT = 2
 
 
 class ConvWindow(NamedTuple):
-    """How a kernel slides: torch's arguments of the same names."""
+    """How a kernel slides over maps ``[N, C, H, W]``: torch's arguments of the same names."""
 
+    kernel: tuple[int, ...]
     stride: tuple[int, ...]
     padding: tuple[int, ...] | str
     dilation: tuple[int, ...]
     groups: int
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d | nn.Conv1d) -> ConvWindow:
+        """That of a layer; what slides over ``[N, C, L]`` slides over the one row of ``[N, C, 1, L]``."""
+        kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
+        padding = layer.padding
+        if len(kernel) > 1:
+            return cls(kernel, stride, padding, dilation, layer.groups)
+        row = padding if isinstance(padding, str) else (0, *padding)
+        return cls((1, *kernel), (1, *stride), row, (1, *dilation), layer.groups)
 
 
 def taps_inside(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[bool]:
@@ -41,13 +52,13 @@ def taps_inside(size: int, kernel: int, stride: int, padding: int, dilation: int
     return [first < outputs and first * stride + offset < size for first, offset in behind_the_edge]
 
 
-def mask_padding_taps(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
+def mask_padding_taps(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> Tensor:
     """A weight whose taps have a gradient of 0 where they meet nothing but padding.
 
     In 16 bits, on some processors, torch leaves there what it found in the memory.
 
     Args:
-        layer: Says how the kernel slides.
+        window: How the kernel slides.
         x_TN: What it slides over, ``[T, N, C, H, W]``.
         weight: The layer's, or what became of it.
     """
@@ -55,11 +66,11 @@ def mask_padding_taps(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
     dtype = torch.get_autocast_dtype(x_TN.device.type) if autocast else x_TN.dtype
     if (
         dtype.itemsize > BYTES_16_BIT
-        or isinstance(layer.padding, str)
+        or isinstance(window.padding, str)
         or not (torch.is_grad_enabled() and weight.requires_grad)
     ):
         return weight
-    axes = zip(x_TN.shape[-2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True)
+    axes = zip(x_TN.shape[-2:], window.kernel, window.stride, window.padding, window.dilation, strict=True)
     rows, columns = (taps_inside(*axis) for axis in axes)
     if all(rows) and all(columns):
         return weight
@@ -67,9 +78,9 @@ def mask_padding_taps(layer: nn.Conv2d, x_TN: Tensor, weight: Tensor) -> Tensor:
     return torch.where(torch.tensor(blind, device=weight.device), 0.0, weight)  # laid out as the weight is
 
 
-def conv2d_low_memory(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+def conv2d_low_memory(window: ConvWindow, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     """What a layer gives for maps ``[N, C, H, W]``, under autocast in its dtype."""
-    window, device = ConvWindow(layer.stride, layer.padding, layer.dilation, layer.groups), x.device.type
+    device = x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
@@ -85,7 +96,7 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: ConvWindow) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
-        stride, padding, dilation, groups = window
+        _, stride, padding, dilation, groups = window
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
     @staticmethod
@@ -105,7 +116,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def _gradients(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Gradients:
-    (stride, padding, dilation, groups), transposed = ctx.window, False
+    (_, stride, padding, dilation, groups), transposed = ctx.window, False
     found: Gradients = torch.ops.aten.convolution_backward(
         g, x, weight, ctx.sizes, stride, padding, dilation, transposed, (0, 0), groups, needs
     )

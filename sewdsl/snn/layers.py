@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.convolution import conv2d_low_memory, mask_padding_taps
+from sewdsl.snn.convolution import ConvWindow, conv2d_low_memory, mask_padding_taps
 from sewdsl.snn.time_steps import over_steps
 
+SEQUENCE_OF_ROWS_NDIM = 4
+"""Axes of ``[T, N, C, L]``."""
 AVX2_FLOATS = 8
 """Numbers in single precision of a vector of AVX2."""
 
@@ -33,24 +35,57 @@ class Conv2d(nn.Conv2d):
         return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)), frees_input=frees_input)
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, *, frees_input: bool) -> Tensor:
-        weight = mask_padding_taps(self, x_TN, weight)
-        if self._misreads_channels_last(x_TN):
-            x_TN, weight = _row_by_row(x_TN), _row_by_row(weight)
+        window = ConvWindow.of(self)
+        x_TN, weight = _prepared(window, x_TN, weight)
         if frees_input:
-            return over_steps(partial(conv2d_low_memory, self, weight, bias), x_TN)
+            return over_steps(partial(conv2d_low_memory, window, weight, bias), x_TN)
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
 
-    def _misreads_channels_last(self, x_TN: Tensor) -> bool:
-        """Whether oneDNN in torch 2.13 goes wrong where the maps are stored channels last.
 
-        Of one channel for each group, with a stride that is wider than high, it convolves another map. With a 1x1
-        kernel that skips places, and fewer channels than the 8 floats of a vector of AVX2, the gradient of the weight
-        in float32 is written beyond the memory that it has, which ends the process later on.
-        """
-        if self.in_channels == self.groups and self.stride[1] > self.stride[0]:
-            return True
-        skips = self.kernel_size == (1, 1) and self.stride != (1, 1)
-        return skips and self.in_channels < AVX2_FLOATS and x_TN.dtype == torch.float32
+class Conv1d(nn.Conv1d):
+    """1-D convolution of every time-step: ``[T, N, C, L]`` to ``[T, N, C', L']``; torch's arguments.
+
+    It is computed as that of a map of one row, as torch does itself. ``frees_input``: as in :class:`Conv2d`.
+    """
+
+    def forward(self, x_TN: Tensor, *, frees_input: bool = False) -> Tensor:  # noqa: D102 -- the class says it
+        return self._slide(x_TN, self.weight, self.bias, frees_input=frees_input)
+
+    def normalised(self, x_TN: Tensor, norm: BatchNorm, *, frees_input: bool = False) -> Tensor:
+        """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
+        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1)), frees_input=frees_input)
+
+    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, *, frees_input: bool) -> Tensor:
+        window = ConvWindow.of(self)
+        x_TN, weight = _prepared(window, x_TN.unsqueeze(3), weight.unsqueeze(2))
+        if frees_input:
+            return over_steps(partial(conv2d_low_memory, window, weight, bias), x_TN).squeeze(3)
+        _, stride, padding, dilation, groups = window
+        return over_steps(
+            lambda x: functional.conv2d(x, weight, bias, stride, padding, dilation, groups), x_TN
+        ).squeeze(3)
+
+
+def _prepared(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps ``[T, N, C, H, W]`` and a weight that torch convolves as they are."""
+    weight = mask_padding_taps(window, x_TN, weight)
+    if _misreads_channels_last(window, x_TN):
+        return _row_by_row(x_TN), _row_by_row(weight)
+    return x_TN, weight
+
+
+def _misreads_channels_last(window: ConvWindow, x_TN: Tensor) -> bool:
+    """Whether oneDNN in torch 2.13 goes wrong where the maps are stored channels last.
+
+    Of one channel for each group, with a stride that is wider than high, it convolves another map. With a 1x1
+    kernel that skips places, and fewer channels than the 8 floats of a vector of AVX2, the gradient of the weight
+    in float32 is written beyond the memory that it has, which ends the process later on.
+    """
+    channels = x_TN.shape[2]
+    if channels == window.groups and window.stride[1] > window.stride[0]:
+        return True
+    skips = window.kernel == (1, 1) and window.stride != (1, 1)
+    return skips and channels < AVX2_FLOATS and x_TN.dtype == torch.float32
 
 
 class Linear(nn.Linear):
@@ -72,7 +107,7 @@ def _row_by_row(x: Tensor) -> Tensor:
     return x.contiguous().reshape(-1).reshape(x.shape)
 
 
-def _folded(layer: Conv2d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Weight and bias with what the norm does to each channel in them."""
     scale, shift = norm.scale_and_shift
     bias = shift if layer.bias is None else layer.bias * scale + shift
@@ -86,12 +121,19 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         return over_steps(super().forward, x_TN)
 
 
+class ConvTranspose1d(nn.ConvTranspose1d):
+    """Transposed convolution of every time-step: ``[T, N, C, L]`` to ``[T, N, C', L']``; torch's arguments."""
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]  # noqa: D102 -- the class says it
+        return over_steps(super().forward, x_TN)
+
+
 class Upsample(nn.Module):
-    """Enlarges every map by a whole factor: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``.
+    """Enlarges every map by a whole factor: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``, or its length.
 
     Args:
-        factor: How many times as high and wide.
-        mode: torch's: ``nearest`` or ``bilinear``, which does not align corners.
+        factor: How many times as high and wide, or as long.
+        mode: torch's: ``nearest`` or ``bilinear``, which does not align corners; of one axis torch calls it linear.
     """
 
     def __init__(self, factor: int, mode: str = "nearest") -> None:
@@ -99,7 +141,8 @@ class Upsample(nn.Module):
         self.factor, self.mode = factor, mode
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
-        return over_steps(lambda x: functional.interpolate(x, scale_factor=self.factor, mode=self.mode), x_TN)
+        mode = "linear" if self.mode == "bilinear" and x_TN.ndim == SEQUENCE_OF_ROWS_NDIM else self.mode
+        return over_steps(lambda x: functional.interpolate(x, scale_factor=self.factor, mode=mode), x_TN)
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
         return f"factor={self.factor}, mode={self.mode}"

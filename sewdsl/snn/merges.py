@@ -83,7 +83,8 @@ class Attention(nn.Module):
         scale: What the result is multiplied by.
         keys_first: Whether kᵀ v is the first product.
 
-    Shape: q ``[T, N, C, H, W]``, k ``[T, N, C, H', W']``, v ``[T, N, D, H', W']`` to ``[T, N, D, H, W]``.
+    Shape: q ``[T, N, C, H, W]``, k ``[T, N, C, H', W']``, v ``[T, N, D, H', W']`` to ``[T, N, D, H, W]``; one axis of
+    places will do.
     """
 
     def __init__(self, heads: int, scale: float, *, keys_first: bool) -> None:
@@ -91,13 +92,12 @@ class Attention(nn.Module):
         self.heads, self.scale, self.keys_first = heads, scale, keys_first
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: D102
-        H, W = q.shape[3:]
-        given = q
+        given, places = q, q.shape[3:]
         with torch.autocast(q.device.type, enabled=False):
             # [T, N, heads, channels of a head, places]
             q, k, v = (_grouped(_at_least_float32(x).flatten(3), self.heads) for x in (q, k, v))
             y = (v @ k.transpose(-2, -1)) @ q if self.keys_first else v @ (k.transpose(-2, -1) @ q)
-            y = (y * self.scale).flatten(2, 3).reshape(*q.shape[:2], -1, H, W)
+            y = (y * self.scale).flatten(2, 3).reshape(*q.shape[:2], -1, *places)
         return _result(y, given)
 
     def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
@@ -120,7 +120,7 @@ class Sum(nn.Module):
     Args:
         groups: Of channels; None: over places.
 
-    Shape: ``[T, N, C, H, W]`` to ``[T, N, groups, H, W]``, or to ``[T, N, C, 1, 1]``.
+    Shape: ``[T, N, C, H, W]`` to ``[T, N, groups, H, W]``, or to ``[T, N, C, 1, 1]``; or of ``[T, N, C, L]``.
     """
 
     def __init__(self, groups: int | None) -> None:
@@ -129,7 +129,7 @@ class Sum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         y = _at_least_float32(x)
-        y = y.sum((3, 4), keepdim=True) if self.groups is None else _grouped(y, self.groups).sum(3)
+        y = y.sum(tuple(range(3, x.ndim)), keepdim=True) if self.groups is None else _grouped(y, self.groups).sum(3)
         return _result(y, x)
 
 
@@ -138,5 +138,5 @@ class Mean(Sum):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         y = _at_least_float32(x)
-        y = y.mean((3, 4), keepdim=True) if self.groups is None else _grouped(y, self.groups).mean(3)
+        y = y.mean(tuple(range(3, x.ndim)), keepdim=True) if self.groups is None else _grouped(y, self.groups).mean(3)
         return _result(y, x)

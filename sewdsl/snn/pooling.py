@@ -47,6 +47,38 @@ class AvgPool2d(nn.AvgPool2d):
         return y
 
 
+class MaxPool1d(MaxPool2d):
+    """Max pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``, as that of maps of one row.
+
+    Args:
+        kernel: Length of the window.
+        stride: Its step.
+        padding: Places on each side that never win.
+    """
+
+    def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
+        super().__init__((1, *kernel), (1, *stride), (0, *padding))
+
+    def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:  # noqa: D102 -- the class says it
+        return super().forward(x_TN.unsqueeze(3), byte_places=byte_places).squeeze(3)
+
+
+class AvgPool1d(AvgPool2d):
+    """Average pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``, as that of maps of one row.
+
+    Args:
+        kernel: Length of the window.
+        stride: Its step.
+        padding: Zeros on each side, which count.
+    """
+
+    def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
+        super().__init__((1, *kernel), (1, *stride), (0, *padding))
+
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+        return super().forward(x_TN.unsqueeze(3)).squeeze(3)
+
+
 def _learns(x: Tensor) -> bool:
     """Whether there will be a gradient; torch's compiler plans memory by itself."""
     return not torch.compiler.is_compiling() and torch.is_grad_enabled() and x.requires_grad
@@ -116,10 +148,10 @@ def _pairs(window: max_pool.Window) -> tuple[tuple[int, int], ...]:
 
 
 class GlobalAvgPool(nn.Module):
-    """The mean over height and width: ``[T, N, C, H, W]`` to ``[T, N, C]``."""
+    """The mean over height and width, or over the length: ``[T, N, C, *]`` to ``[T, N, C]``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
-        return x_TN.mean((-2, -1))
+        return x_TN.mean(tuple(range(3, x_TN.ndim)))
 
 
 class VotingPool(nn.Module):

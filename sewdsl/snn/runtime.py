@@ -10,10 +10,12 @@ from sewdsl.snn import batch_norm, join, layers, merges, neuron, parallel_neuron
 class Runtime:
     """A namespace handed to ``Op.build``, so that the vocabulary needs no torch.
 
-    Every module works on whole sequences: ``[T, N, C, H, W]`` or ``[T, N, F]``.
+    Every module works on whole sequences: ``[T, N, C, H, W]``, ``[T, N, C, L]`` or ``[T, N, F]``.
     """
 
     Conv2d = layers.Conv2d
+    Conv1d = layers.Conv1d
+    ConvTranspose1d = layers.ConvTranspose1d
     ConvTranspose2d = layers.ConvTranspose2d
     Upsample = layers.Upsample
     Linear = layers.Linear
@@ -26,6 +28,8 @@ class Runtime:
     GroupNorm = layers.GroupNorm
     MaxPool2d = pooling.MaxPool2d
     AvgPool2d = pooling.AvgPool2d
+    MaxPool1d = pooling.MaxPool1d
+    AvgPool1d = pooling.AvgPool1d
     GlobalAvgPool = pooling.GlobalAvgPool
     VotingPool = pooling.VotingPool
     ReLU = nn.ReLU

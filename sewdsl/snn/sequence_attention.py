@@ -96,9 +96,9 @@ class TemporalChannelAttention(nn.Module):
         self.channel = nn.Conv1d(channels, channels, kernel_c, bias=False)
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        mean_N = x_TN.mean((3, 4)).transpose(0, 1)  # [N, T, C]
+        mean_N = x_TN.mean(tuple(range(3, x_TN.ndim))).transpose(0, 1)  # [N, T, C]
         product_N = _same_length(self.temporal, mean_N) * _same_length(self.channel, mean_N.mT).mT
-        return x_TN * _like(x_TN, product_N.sigmoid().transpose(0, 1), 2)
+        return x_TN * _like(x_TN, product_N.sigmoid().transpose(0, 1), x_TN.ndim - 3)
 
 
 def _same_length(conv: nn.Conv1d, x: Tensor) -> Tensor:

@@ -179,7 +179,11 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) ->
         hint, fixes = "add 'encode direct'", place.writing("encode", "direct")
         yield Diagnostic("data-mismatch", error, message, place.setting("steps"), help=hint, fixes=fixes)
     side = min(settings.input[1:], default=0)
-    if recipe.shift >= side > 0:
+    moved = [key for key in ("shift", "flip") if getattr(recipe, key)]
+    if moved and len(settings.input) != len("CHW"):
+        message = f"'{moved[0]}' moves images, but the network's input is {_size(settings.input)}"
+        yield Diagnostic("invalid-argument", error, message, place.recipe(moved[0]), help="leave it out")
+    elif recipe.shift >= side > 0:
         message = f"a shift of up to {recipe.shift} pixels moves an input of {_size(settings.input)} out of sight"
         yield Diagnostic("invalid-argument", error, message, place.recipe("shift"), help=f"at most {side - 1}")
     if recipe.loss == "tet" and settings.readout != "mean":

@@ -21,7 +21,7 @@ def test_a_layer() -> None:
     assert of == "c8k3s2"
     assert text.startswith(
         "`c8k3s2p1d1g1b0`  \n`[2, 32, 32] real` → `[8, 16, 16] real`  \n144 parameters, 36,864 MACs a time-step\n\n"
-        "A 2-D convolution of each time-step."
+        "A convolution of each time-step: 2-D of a map `[C, H, W]`, 1-D of `[C, L]`."
     )
     assert "- `padding`: Zeros on each side" in text
 

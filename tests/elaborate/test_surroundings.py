@@ -186,7 +186,7 @@ class TestOverrides:
         assert "ATan(alpha=3.0" in str(network.nodes[2].op)
 
     def test_options_are_named_as_typed(self) -> None:
-        names = {d.span.source.name for d in sewdsl.read("c4k3", input="2x16").diagnostics}
+        names = {d.span.source.name for d in sewdsl.read("c4k3", input="2x2x16x16").diagnostics}
         assert names == {"--input"}
 
 

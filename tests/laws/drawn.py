@@ -196,7 +196,7 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
     neuron, T = neurons(draw(st.sampled_from(STYLES))), draw(st.integers(1, 5))
     encode, static = draw(st.sampled_from((("none", False), ("direct", True), ("direct", False), ("none", True))))
     settings: dict[str, str | int] = {
-        "input": draw(st.sampled_from(("2x6x6", "4x5x3", "1x7x4", "4x1x1", "4x2x8", "6"))),
+        "input": draw(st.sampled_from(("2x6x6", "4x5x3", "1x7x4", "4x1x1", "4x2x8", "6", "2x9", "4x8", "1x7"))),
         "steps": T,
         "encode": encode,
         "neuron": draw(neuron),

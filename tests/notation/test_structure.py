@@ -176,10 +176,10 @@ def test_input_that_the_settings_do_not_say() -> None:
         write_net(made)
 
 
-def test_input_of_two_lengths() -> None:
-    source = Input(shape=(4, 8))
-    made = Network("", (Node("n0", source, (), source.infer()),), 0, Settings(input=(4, 8), join=Add()))
-    with pytest.raises(UnwritableNetwork, match=r"n0 \(input\): an input has 1 or 3 lengths, not 2"):
+def test_input_of_four_lengths() -> None:
+    source = Input(shape=(4, 8, 8, 8))
+    made = Network("", (Node("n0", source, (), source.infer()),), 0, Settings(input=(4, 8, 8, 8), join=Add()))
+    with pytest.raises(UnwritableNetwork, match=r"n0 \(input\): an input has 1 to 3 lengths, not 4"):
         write_net(made)
 
 

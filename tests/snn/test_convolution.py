@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sewdsl.snn.convolution import conv2d_low_memory, taps_inside
+from sewdsl.snn.convolution import ConvWindow, conv2d_low_memory, taps_inside
 from sewdsl.snn.layers import Conv2d
 from sewdsl.snn.pooling import AvgPool2d, MaxPool2d
 
@@ -50,7 +50,9 @@ def test_convolution(
     x = torch.randn(4, arguments[0], size, size, dtype=dtype).to(memory_format=layout).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast and dtype is not torch.float64):
         expected = _gradients(layer, x, [*layer.parameters()])
-        got = _gradients(lambda x: conv2d_low_memory(layer, layer.weight, layer.bias, x), x, [*layer.parameters()])
+        got = _gradients(
+            lambda x: conv2d_low_memory(ConvWindow.of(layer), layer.weight, layer.bias, x), x, [*layer.parameters()]
+        )
     for one, other in zip(got, expected, strict=True):
         assert one.dtype is other.dtype
         assert one.stride() == other.stride()
@@ -66,7 +68,7 @@ def test_only_what_is_asked_for(needed: str) -> None:
     wanted.requires_grad_()
     x = tensors["x"]
     assert x is not None
-    conv2d_low_memory(layer, layer.weight, layer.bias, x).square().sum().backward()  # type: ignore[no-untyped-call]
+    conv2d_low_memory(ConvWindow.of(layer), layer.weight, layer.bias, x).square().sum().backward()  # type: ignore[no-untyped-call]
     got = wanted.grad
     wanted.grad = None
     layer(x).square().sum().backward()

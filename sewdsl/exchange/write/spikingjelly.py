@@ -142,6 +142,17 @@ class GlobalAvgPool(layer.AdaptiveAvgPool2d):
         """All time-steps."""
         return super().forward(x).flatten(2)
 ''',
+    "GlobalAvgPool1d": '''\
+class GlobalAvgPool1d(layer.AdaptiveAvgPool1d):
+    """The mean of each channel: [T, N, C, L] to [T, N, C]."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x).flatten(2)
+''',
     "Linear": '''\
 class Linear(layer.Linear):
     """A linear layer on maps: [T, N, C, H, W] to [T, N, F]."""

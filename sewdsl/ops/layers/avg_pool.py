@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from sewdsl.ir.op import SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
-from sewdsl.ops.windows import map_shape, output_size
+from sewdsl.ops.windows import Lengths, map_shape, output_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
@@ -21,20 +23,20 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
     In a network: ``APk2``, ``APk10s10``.
 
     Attributes:
-        kernel: Height and width of the window; voters per class on a vector.
+        kernel: Height and width of the window; its length on ``[C, L]``; voters per class on a vector.
         stride: Step of the window; the kernel's size unless stated. On a vector it must be the kernel's size.
         padding: Zeros on each side, counted in the mean, at most half the kernel. None on a vector.
 
-    Shape: ``[C, H, W]`` to ``[C, H', W']``, rounded down; ``[F]`` to ``[F / k]``.
+    Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down; ``[F]`` to ``[F / k]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in a smaller shape."""
         if len(inputs[0].shape) == 1:
             return Signal((self._classes(inputs[0]),), varies=inputs[0].varies)
-        c, h, w = map_shape("average pooling", inputs[0])
-        height, width = output_size(f"average pooling {self.short}", (h, w), self.kernel, self.stride, self.padding)
-        return Signal((c, height, width), varies=inputs[0].varies)
+        c, *size = map_shape("average pooling", inputs[0])
+        lengths = output_size(f"average pooling {self.short}", tuple(size), *self.window(inputs[0]))
+        return Signal((c, *lengths), varies=inputs[0].varies)
 
     def _classes(self, signal: Signal) -> int:
         voters, features = self.kernel[0], signal.shape[0]
@@ -53,9 +55,9 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
             )
         return features // voters
 
-    def cropped(self, signal: Signal) -> tuple[int, int]:
-        """Rows and columns of the input that no window reaches; a voting layer reaches all."""
-        return (0, 0) if len(signal.shape) == 1 else super().cropped(signal)
+    def cropped(self, signal: Signal) -> Lengths:
+        """Places of the input along each axis that no window reaches; a voting layer reaches all."""
+        return (0,) if len(signal.shape) == 1 else super().cropped(signal)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """Nothing: a mean needs no more than its shape."""
@@ -65,4 +67,6 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         """A multi-step average pooling."""
         if len(inputs[0].shape) == 1:
             return runtime.VotingPool(self.kernel[0])
-        return runtime.AvgPool2d(self.kernel, self.stride, self.padding)
+        window = self.window(inputs[0])
+        made: Callable[..., nn.Module] = runtime.AvgPool2d if len(window[0]) > 1 else runtime.AvgPool1d
+        return made(*window)

@@ -23,7 +23,7 @@ class BatchNorm(Norm, kind="BN"):
         momentum: Weight of the newest batch in the running statistics, in [0, 1].
         weight: Where the weights of the channels start; the biases start with 0.
 
-    Shape: ``[C, H, W]`` or ``[F]``, unchanged.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     weight: float = 1.0

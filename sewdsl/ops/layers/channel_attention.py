@@ -29,8 +29,8 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
         r: By what the C numbers are divided between the two layers, rounding down, from 1 to C.
         steps: T, which the network fills in; only the count of operations needs it.
 
-    Shape: ``[C, H, W]`` or ``[F]``, unchanged. 2 C floor(C / r) parameters; multiply-accumulates are those of g, which
-    are done once for T time-steps, per time-step and rounded up.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C floor(C / r) parameters; multiply-accumulates are those
+    of g, which are done once for T time-steps, per time-step and rounded up.
     """
 
     reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"

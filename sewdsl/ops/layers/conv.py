@@ -1,37 +1,41 @@
-"""Two-dimensional convolution, ``c32k3s1``."""
+"""Convolution of maps, and of rows, ``c32k3s1``."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.norm import Norm
-from sewdsl.ops.windows import map_shape, output_size, window_counts
+from sewdsl.ops.windows import Lengths, along_axes, map_shape, output_size, window_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
 
 
 class Conv(Layer, kind="c", key="conv"):
-    """A 2-D convolution of each time-step.
+    """A convolution of each time-step: 2-D of a map ``[C, H, W]``, 1-D of ``[C, L]``.
 
     In a network: ``c32k3s1``, ``c64k7s2p3``, ``c32k3x5``, ``c32k3g32b1``.
 
     Attributes:
         channels: Output channels.
-        kernel: Height and width of the kernel.
+        kernel: Height and width of the kernel; its length on ``[C, L]``, where the others have one number too.
         stride: Step of the window.
         padding: Zeros on each side; None: dilation (kernel - 1) / 2, which an even kernel does not have.
         dilation: Distance between the kernel's taps.
         groups: Groups of channels that do not mix.
         bias: Whether a constant is added per channel; None: exactly where no batch norm follows.
 
-    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = floor((H + 2p - d(k-1) - 1) / s) + 1.
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = floor((H + 2p - d(k-1) - 1) / s) + 1; ``[C, L]`` to
+    ``[channels, L']``.
     """
 
     channels: Annotated[Positive, Letter("")]
@@ -72,7 +76,7 @@ class Conv(Layer, kind="c", key="conv"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
-        c, h, w = map_shape("a convolution", inputs[0])
+        c, *size = map_shape("a convolution", inputs[0])
         if c % self.groups or self.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",
@@ -80,8 +84,12 @@ class Conv(Layer, kind="c", key="conv"):
                 "the number of groups must divide both the input's and the output's channels",
             )
         name = f"convolution k{'x'.join(map(str, dict.fromkeys(self.kernel)))}"
-        height, width = output_size(name, (h, w), self.kernel, self.stride, self.pads, self.dilation)
-        return Signal((self.channels, height, width), varies=inputs[0].varies)
+        lengths = output_size(name, tuple(size), *self._window(inputs[0]))
+        return Signal((self.channels, *lengths), varies=inputs[0].varies)
+
+    def _window(self, signal: Signal) -> list[Lengths]:
+        """Kernel, stride, padding and dilation along each axis."""
+        return along_axes("a convolution", signal, self.kernel, self.stride, self.pads, self.dilation)
 
     def parameters(self, *inputs: Signal) -> int:
         """Weights, and a bias per channel if there is one."""
@@ -93,12 +101,11 @@ class Conv(Layer, kind="c", key="conv"):
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         """The windows that a place lies in, times the channels of its group; none where the window meets padding."""
-        windows = zip(inputs[0].shape[1:], self.kernel, self.stride, self.pads, self.dilation, strict=True)
-        rows, columns = (window_counts(*window) for window in windows)
-        return FanOut(rows, columns, self.channels // self.groups)
+        windows = zip(inputs[0].shape[1:], *self._window(inputs[0]), strict=True)
+        return FanOut.of_axes([window_counts(*window) for window in windows], self.channels // self.groups)
 
     def _taps(self, signal: Signal) -> int:
-        return signal.channels // self.groups * self.kernel[0] * self.kernel[1]
+        return signal.channels // self.groups * prod(self._window(signal)[0])
 
     @property
     def strided(self) -> bool:
@@ -114,13 +121,15 @@ class Conv(Layer, kind="c", key="conv"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step convolution."""
-        return runtime.Conv2d(
+        kernel, stride, padding, dilation = self._window(inputs[0])
+        made: Callable[..., nn.Module] = runtime.Conv2d if len(kernel) > 1 else runtime.Conv1d
+        return made(
             inputs[0].channels,
             self.channels,
-            kernel_size=self.kernel,
-            stride=self.stride,
-            padding=self.pads,
-            dilation=self.dilation,
+            kernel_size=kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
             groups=self.groups,
             bias=bool(self.bias),
         )

@@ -18,7 +18,7 @@ class Flatten(Layer, kind="Flatten"):
 
     In a network: ``Flatten``.
 
-    Shape: ``[C, H, W]`` to ``[C·H·W]``.
+    Shape: ``[C, H, W]`` to ``[C·H·W]``, ``[C, L]`` to ``[C·L]``.
     """
 
     view: ClassVar[bool] = True

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 class GlobalAvgPool(Layer, kind="GAP"):
-    """The mean of each channel over height and width.
+    """The mean of each channel over height and width, or over the length.
 
     In a network: ``GAP``.
 
-    Shape: ``[C, H, W]`` to ``[C]``.
+    Shape: ``[C, H, W]`` or ``[C, L]`` to ``[C]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, one per channel."""
-        c, _, _ = map_shape("global average pooling", inputs[0])
+        c, *_ = map_shape("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002

@@ -26,7 +26,7 @@ class GroupNorm(Layer, kind="GN", key="group_norm"):
         groups: How many groups of channels in a row there are, a divisor of the channels, >= 1.
         eps: Added to the variance, > 0.
 
-    Shape: ``[C, H, W]`` or ``[F]``, unchanged.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     groups: Annotated[Positive, Letter("")]

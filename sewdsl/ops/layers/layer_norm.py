@@ -25,7 +25,7 @@ class LayerNorm(Layer, kind="LN", key="layer_norm"):
     Attributes:
         eps: Added to the variance, > 0.
 
-    Shape: ``[C, H, W]`` or ``[F]``, unchanged.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     eps: float = Field(default=1e-5, gt=0)

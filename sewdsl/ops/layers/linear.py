@@ -23,7 +23,7 @@ class Linear(Layer, kind="FC"):
         features: Outputs.
         bias: Whether a constant is added to each.
 
-    Shape: ``[C, H, W]`` or ``[F]`` to ``[features]``.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]`` to ``[features]``.
     """
 
     features: Annotated[Positive, Letter("")]
@@ -43,8 +43,7 @@ class Linear(Layer, kind="FC"):
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         """Every feature, from every place."""
-        rows, columns = inputs[0].shape[1:] or (1, 1)
-        return FanOut((1,) * rows, (1,) * columns, self.features)
+        return FanOut.everywhere(inputs[0].shape, self.features)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step linear layer."""

@@ -22,7 +22,8 @@ class Mean(Reduction, kind="MEAN"):
         over: ``channels``, or ``places``: height and width.
         groups: Over channels: in so many groups of channels in a row, each for itself, at least 1.
 
-    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]``; over channels ``[C, H, W]`` to ``[G, H, W]``, ``[F]`` to ``[G]``.
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:

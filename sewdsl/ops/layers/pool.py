@@ -9,14 +9,14 @@ from pydantic import model_validator
 from sewdsl.ir.kind import Letter, NaturalPair, PositivePair
 from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.windows import map_shape, unreached_edges
+from sewdsl.ops.windows import Lengths, along_axes, map_shape, unreached_edges
 
 
 class Pool(Layer):
     """A window that slides over the map.
 
     Attributes:
-        kernel: Height and width of the window.
+        kernel: Height and width of the window; its length on ``[C, L]``, where the others have one number too.
         stride: Step of the window; the kernel's size unless stated.
         padding: Rows and columns added on each side, at most half the kernel.
     """
@@ -51,7 +51,15 @@ class Pool(Layer):
         """Whether the window moves by more than one."""
         return self.stride != (1, 1)
 
-    def cropped(self, signal: Signal) -> tuple[int, int]:
-        """Rows and columns of the input that no window reaches."""
-        _, h, w = map_shape("pooling", signal)
-        return unreached_edges((h, w), self.kernel, self.stride, self.padding)
+    def window(self, signal: Signal) -> list[Lengths]:
+        """Kernel, stride and padding along each axis of a map.
+
+        Raises:
+            ShapeMismatch: it has one axis, and one of these has two numbers.
+        """
+        return along_axes("pooling", signal, self.kernel, self.stride, self.padding)
+
+    def cropped(self, signal: Signal) -> Lengths:
+        """Places of the input along each axis that no window reaches: rows and columns."""
+        _, *size = map_shape("pooling", signal)
+        return unreached_edges(tuple(size), *self.window(signal))

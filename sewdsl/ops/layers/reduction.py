@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal, NamedTuple
 
 from sewdsl.ir.kind import Positive
@@ -25,7 +26,7 @@ class Reduction(Layer):
     """A sum or a mean that keeps the axes it goes over as 1, so that its result can be a gate for what it read.
 
     Attributes:
-        over: ``channels``, or ``places``: height and width.
+        over: ``channels``, or ``places``: height and width, or the length.
         groups: Over channels: in so many groups of channels in a row, each for itself, >= 1.
     """
 
@@ -42,7 +43,7 @@ class Reduction(Layer):
             if len(signal.shape) == 1:
                 raise ShapeMismatch(
                     "wrong-rank",
-                    f"{self.kind} over places needs a [C, H, W] input, but here is the vector [{signal.size}]",
+                    f"{self.kind} over places needs a [C, H, W] or [C, L] input, but here is a vector [{signal.size}]",
                     f"put it before the layer that flattens (FC, Flatten or GAP), or write {self.kind}(over=channels)",
                 )
             if self.groups != 1:
@@ -51,7 +52,8 @@ class Reduction(Layer):
                     f"{self.kind} over places has no groups",
                     "leave groups out, or write over=channels",
                 )
-            return Reduced((signal.channels, 1, 1), signal.shape[1] * signal.shape[2])
+            places = signal.shape[1:]
+            return Reduced((signal.channels, *[1] * len(places)), prod(places))
         if signal.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",

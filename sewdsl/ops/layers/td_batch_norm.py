@@ -21,7 +21,7 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
         alpha: 1; 1/sqrt(2) where two normalised currents are added before one neuron.
         v_threshold: Threshold of the neuron it feeds; None: that of the nearest neuron after it.
 
-    Shape: ``[C, H, W]`` or ``[F]``, unchanged.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
 
     alpha: float = Field(default=1.0, gt=0)

@@ -29,7 +29,8 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
         r: By what the T numbers are divided between the two layers, rounding down, from 1 to T.
         steps: T, which the network fills in.
 
-    Shape: ``[C, H, W]`` or ``[F]``, unchanged. 2 T floor(T / r) parameters; multiply-accumulates are those of g.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T floor(T / r) parameters; multiply-accumulates are those
+    of g.
     """
 
     reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"

@@ -30,7 +30,7 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
         momentum: Weight of the newest batch in the running statistics, in [0, 1].
         steps: T, which the network fills in.
 
-    Shape: ``[C, H, W]`` or ``[F]``, unchanged. 2 C + T parameters; p starts as 1.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters; p starts as 1.
     """
 
     reads: ClassVar[Literal["step", "past", "sequence"]] = "past"

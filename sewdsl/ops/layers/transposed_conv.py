@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Annotated
 
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.ops.windows import map_shape
+from sewdsl.ops.windows import along_axes, map_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
@@ -19,13 +22,13 @@ Pair = tuple[int, int]
 
 
 class TransposedConv(Layer, kind="tc", key="transposed_conv"):
-    """A 2-D transposed convolution of each time-step: each value gives a window of the output, and these are added up.
+    """A transposed convolution of each time-step: each value gives a window of the output, and these are added up.
 
     In a network: ``tc64k2s2``, which doubles height and width, ``tc64k3s2``, ``tc64k4s2p1``.
 
     Attributes:
         channels: Output channels.
-        kernel: Height and width of the kernel.
+        kernel: Height and width of the kernel; its length on ``[C, L]``, where the others have one number too.
         stride: Step at which the windows of two neighbouring values lie in the output.
         padding: Rows and columns that are cut off each side; None: what makes the output s times as large.
         output_padding: Rows and columns that are added at the end, < s; None: what makes the output s times as large,
@@ -33,7 +36,8 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
         groups: Groups of channels that do not mix.
         bias: Whether a constant is added per channel; None: exactly where no batch norm follows.
 
-    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o; s·H, unless p or o say otherwise.
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o; s·H, unless p or o say otherwise;
+    ``[C, L]`` to ``[channels, L']``.
     """
 
     channels: Annotated[Positive, Letter("")]
@@ -91,38 +95,41 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
                 "the number of groups must divide both the input's and the output's channels",
             )
         lengths = [
-            (length - 1) * s - 2 * p + k + o
-            for length, k, s, p, o in zip(size, self.kernel, self.stride, *self.pads, strict=True)
+            (length - 1) * s - 2 * p + k + o for length, k, s, p, o in zip(size, *self._window(inputs[0]), strict=True)
         ]
         if min(lengths) < 1:
             height, width = self.pads[0]
             raise ShapeMismatch(
                 "spatial-size-exhausted",
                 f"a transposed convolution with padding p{height if height == width else f'{height}x{width}'} leaves "
-                f"nothing of a {size[0]}x{size[1]} input",
+                f"nothing of a {'x'.join(map(str, size))} input",
                 "use less padding, or a larger input",
             )
         return Signal((self.channels, *lengths), varies=inputs[0].varies)
 
+    def _window(self, signal: Signal) -> list[tuple[int, ...]]:
+        """Kernel, stride, padding and output padding along each axis."""
+        return along_axes("a transposed convolution", signal, self.kernel, self.stride, *self.pads)
+
     def parameters(self, *inputs: Signal) -> int:
         """Weights, and a bias per channel if there is one."""
-        return self._taps() * inputs[0].channels + (self.channels if self.bias else 0)
+        return self._taps(inputs[0]) * inputs[0].channels + (self.channels if self.bias else 0)
 
     def macs(self, *inputs: Signal) -> int:
         """One per tap and input element; those whose product is cut off are computed too."""
-        return self._taps() * inputs[0].elements
+        return self._taps(inputs[0]) * inputs[0].elements
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         """The places of a value's window that are not cut off, times the channels of its group."""
         sizes = inputs[0].shape[1:], self.infer(*inputs).shape[1:]
         axes = []
-        for length, given, k, s, p in zip(*sizes, self.kernel, self.stride, self.pads[0], strict=True):
+        for length, given, k, s, p in zip(*sizes, *self._window(inputs[0])[:3], strict=True):
             firsts = (place * s - p for place in range(length))
             axes.append(tuple(max(0, min(first + k, given) - max(first, 0)) for first in firsts))
-        return FanOut(axes[0], axes[1], self.channels // self.groups)
+        return FanOut.of_axes(axes, self.channels // self.groups)
 
-    def _taps(self) -> int:
-        return self.channels // self.groups * self.kernel[0] * self.kernel[1]
+    def _taps(self, signal: Signal) -> int:
+        return self.channels // self.groups * prod(self._window(signal)[0])
 
     def settle(self, downstream: Downstream) -> TransposedConv:
         """States padding, output padding and bias."""
@@ -134,12 +141,13 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step transposed convolution."""
-        padding, output_padding = self.pads
-        return runtime.ConvTranspose2d(
+        kernel, stride, padding, output_padding = self._window(inputs[0])
+        made: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d
+        return made(
             inputs[0].channels,
             self.channels,
-            kernel_size=self.kernel,
-            stride=self.stride,
+            kernel_size=kernel,
+            stride=stride,
             padding=padding,
             output_padding=output_padding,
             groups=self.groups,

@@ -21,12 +21,13 @@ class Upsample(Layer, kind="UP", key="upsample"):
     In a network: ``UP2``, ``UP4``, ``UP2(mode=bilinear)``.
 
     Attributes:
-        factor: How many times as high and as wide the map becomes, at least 1.
+        factor: How many times as high and as wide the map becomes, or as long, at least 1.
         mode: ``nearest``: each value fills a square. ``bilinear``: values between those of four neighbours, with the
-            corners of the maps, not the middles of their corner values, on each other (torch's align_corners=False).
+            corners of the maps, not the middles of their corner values, on each other (torch's align_corners=False);
+            of ``[C, L]``, between two neighbours.
 
-    Shape: ``[C, H, W]`` to ``[C, factor·H, factor·W]``. With ``nearest`` spikes and counts stay what they are, with
-    ``bilinear`` they become real values.
+    Shape: ``[C, H, W]`` to ``[C, factor·H, factor·W]``, ``[C, L]`` to ``[C, factor·L]``. With ``nearest`` spikes and
+    counts stay what they are, with ``bilinear`` they become real values.
     """
 
     factor: Annotated[Positive, Letter("")]
@@ -34,9 +35,9 @@ class Upsample(Layer, kind="UP", key="upsample"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """A larger map; the same range, unless values are mixed."""
-        c, h, w = map_shape("upsampling", inputs[0])
+        c, *size = map_shape("upsampling", inputs[0])
         values = inputs[0].values if self.mode == "nearest" else REAL
-        return Signal((c, h * self.factor, w * self.factor), values, inputs[0].varies)
+        return Signal((c, *(length * self.factor for length in size)), values, inputs[0].varies)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """Nothing: the gradient needs no more than the shape."""

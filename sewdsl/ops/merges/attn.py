@@ -29,8 +29,8 @@ class Attention(Merge, kind="ATTN"):
         heads: How many, at least 1.
         scale: What the result is multiplied by, > 0.
 
-    Shape: q ``[C, H, W]``, k ``[C, H', W']``, v ``[D, H', W']`` to ``[D, H, W]``. Multiply-accumulates are those of
-    both products; see Zhou et al., Spikformer, ICLR 2023, Eq. 6.
+    Shape: q ``[C, H, W]``, k ``[C, H', W']``, v ``[D, H', W']`` to ``[D, H, W]``; one axis of places will do.
+    Multiply-accumulates are those of both products; see Zhou et al., Spikformer, ICLR 2023, Eq. 6.
     """
 
     operand_names = ("q", "k", "v")
@@ -41,11 +41,11 @@ class Attention(Merge, kind="ATTN"):
         """The places of q, the channels of v; real, or the scale times the counts that the products can give."""
         q, k, v = inputs
         for name, signal in zip(self.operand_names, inputs, strict=True):
-            if len(signal.shape) != 3:  # noqa: PLR2004 -- C, H, W
+            if len(signal.shape) == 1:
                 raise ShapeMismatch(
                     "join-shape-mismatch",
                     f"{name} of ATTN is the vector [{signal.size}], which has no places to attend to",
-                    "put ATTN before GAP or FC, on maps CxHxW",
+                    "put ATTN before GAP or FC, on maps CxHxW or CxL",
                 )
             if signal.channels % self.heads:
                 raise ShapeMismatch(
@@ -93,8 +93,8 @@ class Attention(Merge, kind="ATTN"):
         """
         q, k, v = inputs
         if self._keys_first(q, k, v):
-            return (*(_everywhere(signal, v.channels // self.heads) for signal in (q, k)), None)
-        return _everywhere(q, _places(k)), None, _everywhere(v, _places(q))
+            return (*(FanOut.everywhere(signal.shape, v.channels // self.heads) for signal in (q, k)), None)
+        return FanOut.everywhere(q.shape, _places(k)), None, FanOut.everywhere(v.shape, _places(q))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step product of attention, in the cheaper order."""
@@ -103,9 +103,3 @@ class Attention(Merge, kind="ATTN"):
 
 def _places(signal: Signal) -> int:
     return prod(signal.shape[1:])
-
-
-def _everywhere(signal: Signal, outputs: int) -> FanOut:
-    """Each value meets equally many, wherever it is."""
-    rows, columns = signal.shape[1:]
-    return FanOut((1,) * rows, (1,) * columns, outputs)

@@ -24,9 +24,15 @@ class EventFolder(RecordedDataSet, name="event-folder"):
         """Looks for files, without reading them; how many, and where.
 
         Raises:
-            DataError: there are none, or the network's input has no two channels for two polarities.
+            DataError: there are none, or the network's input is no map of two channels for two polarities.
         """
-        channels = (self.setup.shape or (2,))[0]
+        shape = self.setup.shape or (2, 1, 1)
+        channels = shape[0]
+        if len(shape) != len("CHW"):
+            size = "x".join(map(str, shape))
+            message = f"frames of events are maps, 2xHxW; the network's input is {size}: make frames of your own, "
+            message += "frame-folder"
+            raise DataError(message)
         if channels != 2:  # noqa: PLR2004 -- darker and brighter
             message = f"frames of events have 2 channels, for two polarities; the network's input has {channels}"
             raise DataError(message)
@@ -34,7 +40,7 @@ class EventFolder(RecordedDataSet, name="event-folder"):
 
 
 class FrameFolder(RecordedDataSet, name="frame-folder"):
-    """A folder of ready sequences for each class: ``.npz`` with ``frames``, or ``.npy``, ``[T, C, H, W]``.
+    """A folder of ready sequences for each class: ``.npz`` with ``frames``, or ``.npy``, ``[T, C, *]``.
 
     T is the network's. Without a split on disk, a fifth of each class is for the test.
     """

@@ -427,3 +427,40 @@ def test_layers_that_enlarge_and_norms_of_each_sample() -> None:
 def test_what_differs_from_ours_is_refused(module: nn.Module, why: str) -> None:
     with pytest.raises(ModelImportError, match=why):
         read_module(nn.Sequential(module, nn.Flatten(), nn.Linear(8, 2)), (2, 4, 4), 1)
+
+
+def test_layers_of_rows() -> None:
+    """Their 1-D layers, static and in SpikingJelly's multi-step mode."""
+    torch.manual_seed(0)
+    x = torch.randn(3, 2, 12, dtype=torch.float64)
+    plain = nn.Sequential(
+        nn.Conv1d(2, 4, 3, stride=2, padding=1),
+        nn.BatchNorm1d(4),
+        nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.ConvTranspose1d(4, 4, 2, stride=2),
+        nn.Upsample(scale_factor=2, mode="linear"),
+        nn.AvgPool1d(2),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+    found = read_module(plain.double().eval(), (2, 12), 1)
+    assert body(found).startswith("c4k3s2b1-BN-ReLU-MPk2s2-tc4k2s2-UP2(mode=bilinear)-APk2s2-")
+    with torch.no_grad():
+        torch.testing.assert_close(given(found, x)[0], plain(x), rtol=1e-10, atol=1e-10)
+    many = nn.Sequential(layer.Conv1d(2, 4, 3, padding=1), layer.BatchNorm1d(4), neuron.IFNode(**ATAN))
+    many = nn.Sequential(*many, layer.AvgPool1d(2), layer.Flatten(), layer.Linear(24, 3))
+    functional.set_step_mode(many, "m")
+    frames = torch.rand(2, 3, 2, 12, dtype=torch.float64)
+    found = read_module(many.double().eval(), (2, 12), 2)
+    with torch.no_grad():
+        y = many(frames)
+    torch.testing.assert_close(given(found, frames), y, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("module", "shape"), [(nn.Conv1d(2, 3, 1), (2, 4, 4)), (nn.Conv2d(2, 3, 1), (2, 4))])
+def test_a_layer_that_slides_over_other_axes(module: nn.Module, shape: tuple[int, ...]) -> None:
+    axes = 5 - len(shape) - 1
+    with pytest.raises(ModelImportError, match=rf"slides over {axes} ax[ie]s, but reads \[2, 4"):
+        read_module(nn.Sequential(module), shape, 1)

@@ -44,9 +44,10 @@ def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
 
 
 def conv(draft: Draft, node: Primitive, source: int) -> int:
-    """``Conv2d``; a bias of zeros, which it has where there was none, is left out."""
-    weight, bias = tensor(node, "weight", 4), tensor(node, "bias", 1)
-    kernel = weight.shape[2], weight.shape[3]
+    """``Conv2d`` and ``Conv1d``; a bias of zeros, which it has where there was none, is left out."""
+    axes = 1 if node.kind == "Conv1d" else 2
+    weight, bias = tensor(node, "weight", 2 + axes), tensor(node, "bias", 1)
+    kernel = weight.shape[2], weight.shape[-1]
     stride, dilation = node.pair("stride"), node.pair("dilation")
     groups, _ = node.pair("groups")
     op = make_op(
@@ -61,10 +62,13 @@ def conv(draft: Draft, node: Primitive, source: int) -> int:
         bias=bool(bias.any()),
     )
     shape = draft.shape(source)
-    if node.fields.get("input_shape") is not None and len(shape) > 1 and node.pair("input_shape") != shape[1:]:
-        raise node.origin.refusal(
-            f"is for maps of {'x'.join(map(str, node.pair('input_shape')))}, but reads {_size(shape)}"
-        )
+    if 1 < len(shape) != 1 + axes:
+        raise node.origin.refusal(f"slides over {axes} {'axis' if axes == 1 else 'axes'}, but reads {_size(shape)}")
+    if node.fields.get("input_shape") is not None and len(shape) > 1:
+        said = node.pair("input_shape")[:axes]
+        if said != shape[1:]:
+            what = "rows" if axes == 1 else "maps"
+            raise node.origin.refusal(f"is for {what} of {'x'.join(map(str, said))}, but reads {_size(shape)}")
     if shape[0] != weight.shape[1] * groups or len(bias) != len(weight):
         raise node.origin.refusal(f"has weights {list(weight.shape)} and {len(bias)} biases, but reads {_size(shape)}")
     return draft.add(op, (source,), node.origin, weight=weight, bias=bias if op.bias else None)
@@ -143,6 +147,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 LAYERS: dict[str, Callable[[Draft, Primitive, int], int]] = {
+    "Conv1d": conv,
     "Conv2d": conv,
     "Affine": linear,
     "Linear": linear,

@@ -133,22 +133,22 @@ def _of_samples(leaf: Leaf) -> Leaf:
     return write
 
 
-def _max_pool(trace: Trace, module: nn.MaxPool2d, a: TracedTensor) -> TracedTensor:
+def _max_pool(trace: Trace, module: nn.MaxPool2d | nn.MaxPool1d, a: TracedTensor) -> TracedTensor:
     window = layers.PoolingWindow(
         module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode, module.return_indices
     )
     return layers.max_pool(trace, a, window)
 
 
-def _avg_pool(trace: Trace, module: nn.AvgPool2d, a: TracedTensor) -> TracedTensor:
+def _avg_pool(trace: Trace, module: nn.AvgPool2d | nn.AvgPool1d, a: TracedTensor) -> TracedTensor:
     padded = layers.pair(module.padding) != (0, 0) and not module.count_include_pad
-    unusual = padded or module.divisor_override is not None
+    unusual = padded or getattr(module, "divisor_override", None) is not None
     return layers.avg_pool(
         trace, a, layers.PoolingWindow(module.kernel_size, module.stride, module.padding, 1, module.ceil_mode, unusual)
     )
 
 
-def _adaptive(trace: Trace, module: nn.AdaptiveAvgPool2d, a: TracedTensor) -> TracedTensor:
+def _adaptive(trace: Trace, module: nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool1d, a: TracedTensor) -> TracedTensor:
     return layers.adaptive_avg_pool(trace, a, module.output_size)
 
 
@@ -181,13 +181,18 @@ def _activation(kind: type[Activation]) -> Leaf:
 
 
 TORCH: dict[type, Leaf] = {
+    nn.Conv1d: _of_samples(layers.conv),
     nn.Conv2d: _of_samples(layers.conv),
     _BatchNorm: _of_samples(layers.batch_norm),
+    nn.MaxPool1d: _of_samples(_max_pool),
     nn.MaxPool2d: _of_samples(_max_pool),
+    nn.AvgPool1d: _of_samples(_avg_pool),
     nn.AvgPool2d: _of_samples(_avg_pool),
+    nn.AdaptiveAvgPool1d: _of_samples(_adaptive),
     nn.AdaptiveAvgPool2d: _of_samples(_adaptive),
     nn.Linear: layers.linear,
     nn.Dropout: layers.dropout,
+    nn.ConvTranspose1d: _of_samples(layers.transposed_conv),
     nn.ConvTranspose2d: _of_samples(layers.transposed_conv),
     nn.Upsample: _of_samples(layers.upsample),
     nn.GroupNorm: _of_samples(layers.group_norm),
@@ -201,15 +206,20 @@ TORCH: dict[type, Leaf] = {
     nn.Identity: lambda _trace, _module, a: a,
 }
 LAYERS: dict[str, Callable[[Trace, Any, TracedTensor], TracedTensor]] = {
+    "Conv1d": layers.conv,
     "Conv2d": layers.conv,
     "BatchNorm1d": layers.batch_norm,
     "BatchNorm2d": layers.batch_norm,
     "_ThresholdDependentBatchNormBase": layers.batch_norm,
+    "ConvTranspose1d": layers.transposed_conv,
     "ConvTranspose2d": layers.transposed_conv,
     "Upsample": layers.upsample,
     "GroupNorm": layers.group_norm,
+    "MaxPool1d": _max_pool,
     "MaxPool2d": _max_pool,
+    "AvgPool1d": _avg_pool,
     "AvgPool2d": _avg_pool,
+    "AdaptiveAvgPool1d": _adaptive,
     "AdaptiveAvgPool2d": _adaptive,
     "Linear": layers.linear,
     "Flatten": _flatten_stepwise,

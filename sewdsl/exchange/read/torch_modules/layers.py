@@ -34,8 +34,8 @@ class PoolingWindow(NamedTuple):
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """Height and width."""
-    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
+    """Height and width, or the same length twice, of what slides over rows."""
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
 
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -68,15 +68,16 @@ def require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
     return a
 
 
-def conv(trace: Trace, module: nn.Conv2d, a: TracedTensor) -> TracedTensor:
-    """``Conv2d``."""
+def conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> TracedTensor:
+    """``Conv2d`` and ``Conv1d``."""
+    require_axes(trace, a, len(module.kernel_size))
     if module.padding_mode != "zeros":
         raise trace.refusal(f"pads with '{module.padding_mode}'")
     if isinstance(module.padding, str):
         reach = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
         if module.padding == "same" and any(each % 2 for each in reach):
             raise trace.refusal("pads more on one side than on the other")
-        padding = tuple(each // 2 if module.padding == "same" else 0 for each in reach)
+        padding = pair([each // 2 if module.padding == "same" else 0 for each in reach])
     else:
         padding = pair(module.padding)
     op = make_op(
@@ -94,8 +95,9 @@ def conv(trace: Trace, module: nn.Conv2d, a: TracedTensor) -> TracedTensor:
     return trace.add(op, a, **copy_parameters(module))
 
 
-def transposed_conv(trace: Trace, module: nn.ConvTranspose2d, a: TracedTensor) -> TracedTensor:
-    """``ConvTranspose2d``."""
+def transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
+    """``ConvTranspose2d`` and ``ConvTranspose1d``."""
+    require_axes(trace, a, len(module.kernel_size))
     if pair(module.dilation) != (1, 1):
         raise trace.refusal("dilates its kernel, which no transposed convolution here does")
     op = make_op(
@@ -118,11 +120,13 @@ def upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor
     factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
     if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
         raise trace.refusal("enlarges to a size, or by a factor that is not whole or not the same for both sides")
-    if module.mode not in {"nearest", "bilinear"} or module.align_corners:
+    rows = len(trace.draft.shape(require_map(trace, a).place)) == len("CL")
+    if module.mode not in {"nearest", "linear" if rows else "bilinear"} or module.align_corners:
         raise trace.refusal(
             f"enlarges in mode '{module.mode}'{' with aligned corners' if module.align_corners else ''}"
         )
-    return trace.add(make_op(Upsample, trace.origin, factor=int(factors[0]), mode=module.mode), require_map(trace, a))
+    mode = "nearest" if module.mode == "nearest" else "bilinear"
+    return trace.add(make_op(Upsample, trace.origin, factor=int(factors[0]), mode=mode), a)
 
 
 def group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
@@ -172,7 +176,7 @@ def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor 
 
 
 def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
-    """``BatchNorm1d`` of vectors, ``BatchNorm2d`` of maps."""
+    """``BatchNorm1d`` of vectors and rows, ``BatchNorm2d`` of maps."""
     if not module.track_running_stats or module.running_mean is None:
         raise trace.refusal("has no running statistics")
     if module.momentum is None:
@@ -200,37 +204,46 @@ def avg_pool(trace: Trace, a: TracedTensor, window: PoolingWindow) -> TracedTens
 
 def _slide(trace: Trace, a: TracedTensor, kind: type[MaxPool | AvgPool], window: PoolingWindow) -> TracedTensor:
     sizes = {"kernel": pair(window.kernel), "stride": pair(window.stride), "padding": pair(window.padding)}
-    shape = trace.draft.shape(a.place)
+    shape = trace.draft.shape(require_map(trace, a).place)
     if window.ceil_mode and any(
-        (length + 2 * p - k) % s for length, k, s, p in zip(shape[1:], *sizes.values(), strict=True)
+        (length + 2 * p - k) % s for length, k, s, p in zip(shape[1:], *sizes.values(), strict=False)
     ):
         raise trace.refusal(f"rounds up the size of {'x'.join(map(str, shape))}; ours round down")
-    return trace.add(make_op(kind, trace.origin, **sizes), require_map(trace, a))
+    return trace.add(make_op(kind, trace.origin, **sizes), a)
 
 
 def require_map(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """A map, ``[N, C, H, W]``."""
-    if len(trace.draft.shape(a.place)) != 3:  # noqa: PLR2004 -- C, H, W
+    """A map, ``[N, C, H, W]`` or ``[N, C, L]``."""
+    if len(trace.draft.shape(a.place)) == 1:
         raise trace.refusal("pools what is no map")
     return a
 
 
+def require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
+    """Refuses a layer that slides over another number of axes than its input has, unless that is a vector."""
+    shape = trace.draft.shape(a.place)
+    if 1 < len(shape) != 1 + axes:
+        size = ", ".join(map(str, shape))
+        raise trace.refusal(f"slides over {axes} {'axis' if axes == 1 else 'axes'}, but reads [{size}]")
+
+
 def average_whole(trace: Trace, a: TracedTensor) -> TracedTensor:
     """The mean of each channel, as a map of one place."""
-    _, height, width = trace.draft.shape(a.place)
-    return trace.add(AvgPool(kernel=(height, width)), a)
+    _, *lengths = trace.draft.shape(a.place)
+    return trace.add(AvgPool(kernel=pair(lengths)), a)
 
 
 def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> TracedTensor:
     """``AdaptiveAvgPool2d``, where all windows have one size."""
     shape = trace.draft.shape(require_map(trace, a).place)
-    sizes = (output_size,) * 2 if isinstance(output_size, int | None) else output_size
+    axes = len(shape) - 1
+    sizes = (output_size,) * axes if isinstance(output_size, int | None) else output_size
     wanted = [have if want is None else want for want, have in zip(sizes, shape[1:], strict=True)]
     if any(have % want for want, have in zip(wanted, shape[1:], strict=True)):
         raise trace.refusal(
             f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, wanted))}, in windows of several sizes"
         )
-    kernel = tuple(have // want for want, have in zip(wanted, shape[1:], strict=True))
+    kernel = pair([have // want for want, have in zip(wanted, shape[1:], strict=True)])
     return a if kernel == (1, 1) else trace.add(make_op(AvgPool, trace.origin, kernel=kernel), a)
 
 

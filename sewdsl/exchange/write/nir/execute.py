@@ -66,6 +66,15 @@ def _(node: nir.Conv2d, x: Tensor) -> Tensor:
     )
 
 
+@apply_node.register(nir.Conv1d)
+def _(node: nir.Conv1d, x: Tensor) -> Tensor:
+    padding = node.padding if isinstance(node.padding, str) else _pair(node.padding)[0]
+    stride, dilation = _pair(node.stride)[0], _pair(node.dilation)[0]
+    return functional.conv1d(
+        x, cast_like(x, node.weight), cast_like(x, node.bias), stride, padding, dilation, int(node.groups)
+    )
+
+
 @apply_node.register(nir.AvgPool2d)
 def _(node: nir.AvgPool2d, x: Tensor) -> Tensor:
     """Padded zeros count: NIR does not say, but so it is read by nirtorch, SpikingJelly and snnTorch."""
@@ -116,8 +125,8 @@ class NirExecutor:
     """Runs a graph, one time-step after the other. It holds no state: that is handed in and out.
 
     Args:
-        graph: A graph of Input, Output, Affine, Linear, Scale, Conv2d, AvgPool2d, SumPool2d, Flatten, Threshold, IF and
-            LIF, without cycles. The edges into a node are added up.
+        graph: A graph of Input, Output, Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten,
+            Threshold, IF and LIF, without cycles. The edges into a node are added up.
         dt: Seconds of a time-step; None: as its metadata say, else :data:`~sewdsl.exchange.nir_metadata.DEFAULT_DT`.
         fires: ``at`` or ``above`` the threshold; None: as its metadata say, else ``above``, as NIR defines.
 

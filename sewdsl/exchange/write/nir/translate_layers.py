@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     Pair = tuple[int, int]
 
 
+MAP_NDIM = 3
+"""Axes of ``[C, H, W]``."""
+
+
 def conv2d(  # noqa: PLR0913 -- what a convolution has
     weight: Array,
     bias: Array,
@@ -59,6 +63,30 @@ def conv2d(  # noqa: PLR0913 -- what a convolution has
     node = nir.Conv2d(tuple(place), weight, stride, padding, dilation, groups, bias)
     node.input_type, node.output_type = ({key: np.array(s)} for key, s in zip(("input", "output"), shapes, strict=True))
     return node
+
+
+def conv1d(
+    weight: Array,
+    bias: Array,
+    shapes: tuple[Shape, Shape],
+    *,
+    window: tuple[int, int, int] = (1, 0, 1),
+    groups: int = 1,
+) -> nir.Conv1d:
+    """A convolution of rows; ``window``: stride, padding, dilation; ``shapes``: as of :func:`conv2d`."""
+    stride, padding, dilation = window
+    node = nir.Conv1d(shapes[0][1], weight, stride, padding, dilation, groups, bias)
+    node.input_type, node.output_type = ({key: np.array(s)} for key, s in zip(("input", "output"), shapes, strict=True))
+    return node
+
+
+def slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: float) -> nir.Conv1d:
+    """The sum of each window of rows times a number, as a convolution: NIR has pooling over two axes only."""
+    (kernel,), (stride,), (padding,) = op.window(site.inputs[0])
+    (channels, _), _ = site.inputs[0].shape, shape
+    weight = torch.eye(channels, dtype=torch.float64)[:, :, None].expand(-1, -1, kernel) * value
+    shapes = site.inputs[0].shape, shape
+    return conv1d(site.array(weight), site.array(torch.zeros(channels)), shapes, window=(stride, padding, 1))
 
 
 def sum_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.SumPool2d:
@@ -88,7 +116,7 @@ def threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Th
 
 def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
     """Gives the sum of its edges: of maps, a pooling of windows of one, which every reader knows."""
-    return scale(1.0, shape, dtype) if len(shape) == 1 else avg_pool((1, 1), (1, 1), (0, 0))
+    return avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else scale(1.0, shape, dtype)
 
 
 def integrate_and_fire(r: float, v_threshold: float, v_reset: float, shape: Shape) -> nir.IF:
@@ -144,6 +172,9 @@ def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
     if bias is None:  # nir 1.0.8 has no convolution without one
         bias = site.array(torch.zeros(op.channels))
     shapes = site.inputs[0].shape, site.node.output.shape
+    if len(shapes[0]) < MAP_NDIM:
+        row = op.stride[0], op.pads[0], op.dilation[0]
+        return [NirNode("", conv1d(weight, bias, shapes, window=row, groups=op.groups))]
     window = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
     return [NirNode("", conv2d(weight, bias, shapes, **window, groups=op.groups))]
 
@@ -168,6 +199,8 @@ def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
     weight, bias, shape = site.array(factor.diag()), site.array(shift), site.inputs[0].shape
     if len(shape) == 1:
         return [NirNode("", nir.Affine(weight, bias))]
+    if len(shape) < MAP_NDIM:
+        return [NirNode("", conv1d(weight[:, :, None], bias, (shape, shape)))]
     return [NirNode("", conv2d(weight[:, :, None, None], bias, (shape, shape)))]
 
 
@@ -203,11 +236,17 @@ def _(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
         (classes,), voters = site.node.output.shape, op.kernel[0]
         votes = torch.full((1, voters), 1 / voters, dtype=torch.float64)
         return [NirNode("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), votes))))]
+    if len(site.inputs[0].shape) < MAP_NDIM:
+        return [NirNode("", slide(op, site, site.node.output.shape, 1 / op.kernel[0]))]
     return [NirNode("", avg_pool(op.kernel, op.stride, op.padding))]
 
 
 @layer_nodes.register
 def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    if len(site.inputs[0].shape) < MAP_NDIM:
+        c, length = site.inputs[0].shape
+        whole = AvgPool(kernel=(length, length))
+        return [NirNode("pool", slide(whole, site, (c, 1), 1 / length)), NirNode("", flatten((c, 1)), ("pool",))]
     c, h, w = site.inputs[0].shape
     return [
         NirNode("pool", avg_pool((h, w), (h, w), (0, 0))),
@@ -224,16 +263,20 @@ def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
             site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only"
         )
     window = op.kernel, op.stride, op.padding
+
+    def total() -> nir.NIRNode:
+        return sum_pool(*window) if len(before) == MAP_NDIM else slide(op, site, after, 1.0)
+
     if upper == 1:
         return [
-            NirNode("sum", sum_pool(*window)),
+            NirNode("sum", total()),
             NirNode("", threshold(0.5, after, site.dtype), ("sum",)),
         ]
     found = []
     for level in range(1, upper + 1):
         found += [
             NirNode(f"level{level}", threshold(level - 0.5, before, site.dtype)),
-            NirNode(f"sum{level}", sum_pool(*window), (f"level{level}",)),
+            NirNode(f"sum{level}", total(), (f"level{level}",)),
             NirNode(f"any{level}", threshold(0.5, after, site.dtype), (f"sum{level}",)),
         ]
     return [*found, NirNode("", identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 Shape = tuple[int, ...]
+Weighted = layers.Conv2d | layers.Conv1d | layers.Linear
 Translate = Callable[[NodeScope, Any, str], str]
 """Puts a layer into a graph: its place, its module and the name of its input; the name of what it gives."""
 
@@ -39,9 +40,7 @@ def translate_layer(place: NodeScope, module: nn.Module, x: str) -> str:
     return known(place, module, x)
 
 
-def translate_with_norm(
-    place: NodeScope, layer: layers.Conv2d | layers.Linear, after: batch_norm.BatchNorm, x: str
-) -> str:
+def translate_with_norm(place: NodeScope, layer: Weighted, after: batch_norm.BatchNorm, x: str) -> str:
     """A layer with the batch norm after it in its weights; products are rounded once, from float64."""
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
@@ -55,14 +54,14 @@ def tensor_to_array(tensor: Tensor) -> Array:
     return numbers
 
 
-def _alone(place: NodeScope, layer: layers.Conv2d | layers.Linear, x: str) -> str:
+def _alone(place: NodeScope, layer: Weighted, x: str) -> str:
     """A layer with its own weights."""
     return _weighted(
         place, layer, tensor_to_array(layer.weight), None if layer.bias is None else tensor_to_array(layer.bias), x
     )
 
 
-def _weighted(place: NodeScope, layer: layers.Conv2d | layers.Linear, weight: Array, bias: Array | None, x: str) -> str:
+def _weighted(place: NodeScope, layer: Weighted, weight: Array, bias: Array | None, x: str) -> str:
     """A layer with any weights."""
     numbers = [place.numbers("weight", weight), *([] if bias is None else [place.numbers("bias", bias)])]
     if isinstance(layer, layers.Linear):
@@ -70,14 +69,13 @@ def _weighted(place: NodeScope, layer: layers.Conv2d | layers.Linear, weight: Ar
         return place.last("Gemm", vector, *numbers, transB=1)
     if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         raise UnsupportedLayer(place.node, "pads in another way than with zeros, as many on each side")
-    top, left = layer.padding
     return place.last(
         "Conv",
         x,
         *numbers,
         kernel_shape=list(layer.kernel_size),
         strides=list(layer.stride),
-        pads=[top, left, top, left],
+        pads=list(layer.padding) * 2,
         dilations=list(layer.dilation),
         group=layer.groups,
     )
@@ -114,6 +112,8 @@ def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]
         [size, size] if isinstance(size, int) else list(size)
         for size in (layer.kernel_size, layer.stride, layer.padding)
     )
+    if isinstance(layer, pooling.MaxPool1d | pooling.AvgPool1d):  # of maps of one row
+        kernel, stride, padding = kernel[1:], stride[1:], padding[1:]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
 
 
@@ -127,10 +127,9 @@ def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
     return x
 
 
-def _transposed_conv(place: NodeScope, layer: layers.ConvTranspose2d, x: str) -> str:
+def _transposed_conv(place: NodeScope, layer: layers.ConvTranspose2d | layers.ConvTranspose1d, x: str) -> str:
     if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         raise UnsupportedLayer(place.node, "pads in another way than with zeros, as many on each side")
-    top, left = layer.padding
     numbers = [place.numbers("weight", tensor_to_array(layer.weight))]
     if layer.bias is not None:
         numbers.append(place.numbers("bias", tensor_to_array(layer.bias)))
@@ -140,7 +139,7 @@ def _transposed_conv(place: NodeScope, layer: layers.ConvTranspose2d, x: str) ->
         *numbers,
         kernel_shape=list(layer.kernel_size),
         strides=list(layer.stride),
-        pads=[top, left, top, left],
+        pads=list(layer.padding) * 2,
         output_padding=list(layer.output_padding),
         dilations=list(layer.dilation),
         group=layer.groups,
@@ -149,7 +148,7 @@ def _transposed_conv(place: NodeScope, layer: layers.ConvTranspose2d, x: str) ->
 
 def _upsample(place: NodeScope, layer: layers.Upsample, x: str) -> str:
     """By its factor: of nearest neighbours, each value for itself; else with the corners of the maps on each other."""
-    factors = place.graph.factors(1, 1, layer.factor, layer.factor)
+    factors = place.graph.factors(1, 1, *[layer.factor] * (len(place.shape) - 1))
     how = (
         {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         if layer.mode == "nearest"
@@ -198,7 +197,9 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Conv2d: _alone,
     layers.Linear: _alone,
     layers.Flatten: lambda place, _, x: place.last("Flatten", x, axis=1),
+    layers.Conv1d: _alone,
     layers.ConvTranspose2d: _transposed_conv,
+    layers.ConvTranspose1d: _transposed_conv,
     layers.Upsample: _upsample,
     layers.LayerNorm: lambda place, layer, x: _centred(place, layer, x, [1]),
     layers.GroupNorm: _group_norm,
@@ -217,7 +218,11 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     batch_norm.BatchNorm: lambda place, layer, x: place.last("Add", *_factor_and_addend(place, layer, x)),
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
-    pooling.GlobalAvgPool: lambda place, _, x: place.last("ReduceMean", x, axes=[2, 3], keepdims=0),
+    pooling.MaxPool1d: _max_pool,
+    pooling.AvgPool1d: _avg_pool,
+    pooling.GlobalAvgPool: lambda place, _, x: place.last(
+        "ReduceMean", x, axes=[*range(2, len(place.shape) + 1)], keepdims=0
+    ),
     pooling.VotingPool: _voting,
 }
 """By the module's class. A layer of one's own that builds one of these needs nothing; another one puts its own here."""
@@ -228,8 +233,8 @@ def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
     mean = isinstance(layer, merges.Mean)
     if layer.groups is None:
         if mean:
-            return place.last("ReduceMean", x, axes=[2, 3])
-        return place.last("ReduceSum", x, place.graph.sizes(2, 3))
+            return place.last("ReduceMean", x, axes=[*range(2, len(place.shape) + 1)])
+        return place.last("ReduceSum", x, place.graph.sizes(*range(2, len(place.shape) + 1)))
     groups = place.graph.sizes(0, layer.groups, -1, *place.shape[1:])
     grouped = place.add("Reshape", x, groups)
     if mean:

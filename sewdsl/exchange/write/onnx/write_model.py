@@ -26,7 +26,7 @@ from sewdsl.passes.fold_batch_norm import fold_batch_norm
 from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import Join
-from sewdsl.snn.layers import Conv2d, Linear
+from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 from sewdsl.snn.neuron import Neuron
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class OnnxModelWriter:
             shapes = [signal.shape for signal in self._network.inputs(first)]
             self._values[step.gives] = translate_merge(place, module, operands, shapes)
         elif norms:
-            layer, norm = cast("Conv2d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
+            layer, norm = cast("Conv2d | Conv1d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
             self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])
         else:
             sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes

@@ -57,6 +57,7 @@ class {name}(nn.{name}):
         return each_step(super().forward, x)
 '''
 SAME = "[T, N, C, H, W]"
+ROWS = "[T, N, C, L]"
 REDUCTION = '''\
 class {name}(nn.Module):
     """The {what} over the channels of each group, or over places; the axes stay, as 1."""
@@ -68,10 +69,14 @@ class {name}(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """All time-steps."""
         if self.groups is None:
-            return x.{what}((3, 4), keepdim=True)
+            return x.{what}({places}, keepdim=True)
         return x.unflatten(2, (self.groups, -1)).{what}(3)
 '''
-REDUCTIONS = {name: REDUCTION.format(name=name, what=name.lower()) for name in ("Sum", "Mean")}
+REDUCTIONS = {
+    f"{name}{axes}": REDUCTION.format(name=f"{name}{axes}", what=name.lower(), places=places)
+    for name in ("Sum", "Mean")
+    for axes, places in (("", "(3, 4)"), ("1d", "3"))
+}
 WEIGHTED = '''\
 class Weighted{name}({base}.{name}):
     """Batch norm whose weights start with another number than 1."""
@@ -149,11 +154,15 @@ TEXTS = {
     "ConvTranspose2d": WRAPPED.format(
         name="ConvTranspose2d", what=f"A transposed convolution of each time-step: {SAME} to [T, N, C', H', W']."
     ),
-    "Upsample": WRAPPED.format(name="Upsample", what=f"A larger map: {SAME} to [T, N, C, H', W']."),
+    "ConvTranspose1d": WRAPPED.format(
+        name="ConvTranspose1d", what=f"A transposed convolution of each time-step: {ROWS} to [T, N, C', L']."
+    ),
+    "Upsample": WRAPPED.format(name="Upsample", what="A larger map: [T, N, C, *], each length times the factor."),
     "GroupNorm": WRAPPED.format(name="GroupNorm", what="Group norm of each time-step: [T, N, C, *], unchanged."),
     "Conv2d": WRAPPED.format(name="Conv2d", what=f"A convolution of each time-step: {SAME} to [T, N, C', H', W']."),
+    "Conv1d": WRAPPED.format(name="Conv1d", what=f"A convolution of each time-step: {ROWS} to [T, N, C', L']."),
     "BatchNorm2d": WRAPPED.format(name="BatchNorm2d", what=f"Batch norm of {SAME}, over T, N, H and W jointly."),
-    "BatchNorm1d": WRAPPED.format(name="BatchNorm1d", what="Batch norm of [T, N, F], over T and N jointly."),
+    "BatchNorm1d": WRAPPED.format(name="BatchNorm1d", what="Batch norm of [T, N, C, *], over all but the channels."),
     "TdBatchNorm2d": td_batch_norm(
         "nn.BatchNorm2d",
         "each_step(self._normalise, x)",
@@ -166,6 +175,8 @@ TEXTS = {
         name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."
     ),
     "AvgPool2d": WRAPPED.format(name="AvgPool2d", what=f"The mean of each window: {SAME} to [T, N, C, H', W']."),
+    "MaxPool1d": WRAPPED.format(name="MaxPool1d", what=f"The largest value of each window: {ROWS} to [T, N, C, L']."),
+    "AvgPool1d": WRAPPED.format(name="AvgPool1d", what=f"The mean of each window: {ROWS} to [T, N, C, L']."),
     "GlobalAvgPool": '''\
 class GlobalAvgPool(nn.Module):
     """The mean of each channel: [T, N, C, H, W] to [T, N, C]."""
@@ -173,6 +184,14 @@ class GlobalAvgPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """All time-steps."""
         return x.mean((-2, -1))
+''',
+    "GlobalAvgPool1d": '''\
+class GlobalAvgPool1d(nn.Module):
+    """The mean of each channel: [T, N, C, L] to [T, N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return x.mean(-1)
 ''',
     "VotingPool": '''\
 class VotingPool(nn.Module):
@@ -207,10 +226,15 @@ def side(pair: tuple[int, int]) -> int | tuple[int, int]:
     return pair[0] if pair[0] == pair[1] else pair
 
 
+def axes(*inputs: Signal) -> str:
+    """What the name of a layer of maps ends with in torch: ``2d``, ``1d``."""
+    return f"{len(inputs[0].shape) - 1}d"
+
+
 def conv(op: Conv, *inputs: Signal) -> PyCall:
     """A convolution."""
     return PyCall(
-        "Conv2d",
+        f"Conv{axes(*inputs)}",
         (
             Arg("in_channels", Literal(inputs[0].channels), positional=True, channels="in"),
             Arg("out_channels", Literal(op.channels), positional=True, channels="out"),
@@ -228,7 +252,7 @@ def transposed_conv(op: TransposedConv, *inputs: Signal) -> PyCall:
     """A transposed convolution."""
     padding, output_padding = op.pads
     return PyCall(
-        "ConvTranspose2d",
+        f"ConvTranspose{axes(*inputs)}",
         (
             Arg("in_channels", Literal(inputs[0].channels), positional=True, channels="in"),
             Arg("out_channels", Literal(op.channels), positional=True, channels="out"),
@@ -242,9 +266,10 @@ def transposed_conv(op: TransposedConv, *inputs: Signal) -> PyCall:
     )
 
 
-def upsample(op: Upsample, *_: Signal) -> PyCall:
+def upsample(op: Upsample, *inputs: Signal) -> PyCall:
     """An upsampling."""
-    return PyCall("Upsample", (Arg("scale_factor", Literal(op.factor)), Arg("mode", Literal(op.mode), "nearest")))
+    mode = "linear" if op.mode == "bilinear" and axes(*inputs) == "1d" else op.mode
+    return PyCall("Upsample", (Arg("scale_factor", Literal(op.factor)), Arg("mode", Literal(mode), "nearest")))
 
 
 def layer_norm(op: LayerNorm, *inputs: Signal) -> PyCall:
@@ -282,14 +307,14 @@ def norm(op: BatchNorm, *inputs: Signal) -> PyCall:
     weight = Arg("weight", Literal(op.weight), 1.0)
     if isinstance(op, TdBatchNorm):
         return PyCall("TdBatchNorm2d", (channels, Arg("scale", Literal(op.scale), 1.0), *shared, weight))
-    name = NORMS[len(inputs[0].shape) > 1]
+    name = NORMS[axes(*inputs) == "2d"]
     return (
         PyCall(name, (channels, *shared)) if op.weight == 1 else PyCall(f"Weighted{name}", (channels, weight, *shared))
     )
 
 
 def pool(callee: str, op: MaxPool | AvgPool) -> PyCall:
-    """A pooling."""
+    """A pooling, of maps or of rows."""
     kernel, stride = side(op.kernel), side(op.stride)
     args = Arg("kernel_size", Literal(kernel), positional=True), Arg("stride", Literal(stride), positional=True)
     return PyCall(callee, (*args, Arg("padding", Literal(side(op.padding)), 0)))
@@ -299,7 +324,7 @@ def avg_pool(op: AvgPool, *inputs: Signal) -> PyCall:
     """An average pooling, or a voting layer."""
     if len(inputs[0].shape) == 1:
         return PyCall("VotingPool", (Arg("voters", Literal(op.kernel[0]), positional=True),))
-    return pool("AvgPool2d", op)
+    return pool(f"AvgPool{axes(*inputs)}", op)
 
 
 def linear(op: Linear, *inputs: Signal) -> PyCall:
@@ -315,19 +340,20 @@ def linear(op: Linear, *inputs: Signal) -> PyCall:
     )
 
 
-def reduction(op: Sum | Mean, *_: Signal) -> PyCall:
+def reduction(op: Sum | Mean, *inputs: Signal) -> PyCall:
     """A sum or a mean over channels or places."""
     groups = op.groups if op.over == "channels" else None
-    return PyCall(type(op).__name__, (Arg("groups", Literal(groups), positional=True),))
+    row = axes(*inputs) == "1d"
+    return PyCall(f"{type(op).__name__}{'1d' if row else ''}", (Arg("groups", Literal(groups), positional=True),))
 
 
 LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Conv: conv,
     BatchNorm: norm,
     TdBatchNorm: norm,
-    MaxPool: lambda op, *_: pool("MaxPool2d", op),
+    MaxPool: lambda op, *inputs: pool(f"MaxPool{axes(*inputs)}", op),
     AvgPool: avg_pool,
-    GlobalAvgPool: lambda *_: PyCall("GlobalAvgPool"),
+    GlobalAvgPool: lambda _, *inputs: PyCall("GlobalAvgPool1d" if axes(*inputs) == "1d" else "GlobalAvgPool"),
     Linear: linear,
     Flatten: lambda *_: PyCall("nn.Flatten", (Arg("start_dim", Literal(2), positional=True),)),
     Dropout: lambda op, *_: PyCall("Dropout", (Arg("p", Literal(op.p), positional=True),)),

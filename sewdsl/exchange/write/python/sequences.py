@@ -65,7 +65,7 @@ class SpatialAttention(nn.Module):
 ''',
     "TemporalChannelAttention": '''\
 class TemporalChannelAttention(nn.Module):
-    """Scales each time-step of each channel of [T, N, C, H, W]."""
+    """Scales each time-step of each channel of [T, N, C, *]."""
 
     def __init__(self, steps: int, channels: int, kernel_t: int, kernel_c: int) -> None:
         super().__init__()
@@ -74,10 +74,12 @@ class TemporalChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """All time-steps."""
-        mean = x.mean((3, 4)).transpose(0, 1)
+        places = tuple(range(3, x.ndim))
+        mean = x.mean(places).transpose(0, 1)
         temporal = self._along(self.temporal, mean)
         product = temporal * self._along(self.channel, mean.mT).mT
-        return x * product.sigmoid().transpose(0, 1)[..., None, None]
+        factors = product.sigmoid().transpose(0, 1)
+        return x * factors.reshape(*factors.shape, *[1] * len(places))
 
     @staticmethod
     def _along(conv: nn.Conv1d, x: Tensor) -> Tensor:

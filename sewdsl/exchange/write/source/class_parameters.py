@@ -19,6 +19,9 @@ _NAMES = {"c": OUT, "s": STRIDE}
 MAX_WIDTH_MULTIPLE = 16
 """The largest multiple of a width that is taken for one."""
 
+AXES = {2: "CL"}
+"""What the axes of a shape are called, by how many there are; others are C, H and W."""
+
 
 class Scope:
     """The arguments that the instances of a class are made with.
@@ -53,12 +56,12 @@ class Scope:
         if len({len(signal.shape) for signal in signals}) > 1:
             return "[T, N, *]"
         axes = [
-            self._axis(axis, lengths, positions)
+            self._axis(axis, lengths, positions, AXES.get(len(signals[0].shape), "CHW"))
             for axis, lengths in enumerate(zip(*(s.shape for s in signals), strict=True))
         ]
         return f"[{', '.join(['T', 'N', *axes])}]"
 
-    def _axis(self, axis: int, lengths: Sequence[int], positions: Sequence[int]) -> str:
+    def _axis(self, axis: int, lengths: Sequence[int], positions: Sequence[int], names: str) -> str:
         widths = {column[0] for name, column in self.params.items() if name in {IN, OUT}}
         if len(set(lengths)) == 1 and (axis or lengths[0] not in widths):
             return str(lengths[0])
@@ -71,8 +74,8 @@ class Scope:
             if all(len(self._sources[i].shape) > axis for i in positions) and tuple(lengths) == tuple(
                 self._sources[i].shape[axis] for i in positions
             ):
-                return "CHW"[axis]
-        return f"{'CHW'[axis]}'"
+                return names[axis]
+        return f"{names[axis]}'"
 
     def _text(self, values: Column | list[object], positions: Sequence[int], arg: Arg) -> object:
         if any(isinstance(value, Code) for value in values):

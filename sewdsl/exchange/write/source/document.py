@@ -141,6 +141,7 @@ def _title(network: Network) -> str:
 def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
     """The class of the network."""
     settings = network.settings
+    axes = 1 if len(settings.input) == len("CL") else 2
     before, after = made.shapes
     static = before.replace("[T, N", "[N")
     what, readout = READOUTS[settings.readout]
@@ -159,8 +160,8 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
         "        super().__init__()",
         "        self.steps = steps",
         *class_text.init_statements(made, network),
-        *(KAIMING if settings.init == "kaiming" else ()),
-        *(line.format(std=settings.init_std) for line in NORMAL if settings.init_std is not None),
+        *(line.format(axes=axes) for line in KAIMING if settings.init == "kaiming"),
+        *(line.format(axes=axes, std=settings.init_std) for line in NORMAL if settings.init_std is not None),
         *(f"        {line}" for line in dialect.ready),
         "",
         "    def forward(self, x: Tensor) -> Tensor:",
@@ -180,7 +181,7 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
 
 KAIMING = (
     "        for module in self.modules():",
-    "            if isinstance(module, nn.Conv2d):",
+    "            if isinstance(module, nn.Conv{axes}d):",
     "                nn.init.kaiming_normal_(",
     "                    module.weight,",
     '                    mode="fan_out",',
@@ -191,7 +192,7 @@ KAIMING = (
 
 NORMAL = (
     "        for module in self.modules():",
-    "            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):",
+    "            if isinstance(module, nn.Conv{axes}d | nn.ConvTranspose{axes}d | nn.Linear):",
     "                nn.init.normal_(module.weight, std={std})",
     "                if module.bias is not None:",
     "                    nn.init.zeros_(module.bias)",
