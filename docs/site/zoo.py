@@ -69,6 +69,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "qkformer-10-768": (QK, "qkformer.QKFormer"),
     "sdt-8-384": (SDT, "spike_driven_transformer.sdt_8_384"),
     "sdt-8-512": (SDT, "spike_driven_transformer.SpikeDrivenTransformer"),
+    "sdt-v2": ("Yao et al., ICLR 2024", ""),
     "maxformer-10-384": (MAX, "maxformer.maxformer_10_384"),
     "maxformer-cifar": (MAX, "maxformer.maxformer_cifar"),
     "snasnet-forward": ("Kim et al., ECCV 2022", "snas_net.SNASNet"),

@@ -19,7 +19,7 @@ UNLIKE.v_threshold[1] = 0.5
 NODES: dict[str, tuple[nir.NIRNode, str]] = {
     "LI": (nir.LI(*(np.ones(4),) * 3), "x (LI) has no place in the language"),
     "delay": (nir.Delay(np.ones(4)), "x (Delay) has no place in the language"),
-    "1-D": (nir.Conv1d(8, numbers(2, 2, 3), 1, 1, 1, 1, numbers(2)), "x (Conv1d) slides over 1 axis, but reads [3, 8, 8]"),
+    "1-D": (nir.Conv1d(8, numbers(2, 2, 3), 1, 1, 1, 1, numbers(2)), "x (Conv1d) slides over 1 axis, but reads [3"),
     "unlike": (UNLIKE, "x (IF) has a v_threshold that differs between elements, from 0.5 to 1"),
     "shape": (fires(3, 8, 7), "x (IF) has a r of shape [3, 8, 7], but reads [3, 8, 8]"),
     "leak": (leaks(1, v_leak=0.5), "x (LIF) leaks towards 0.5, but is reset to 0; ours leak towards where they are"),
