@@ -108,6 +108,8 @@ def _in_evaluation(network: Network) -> Network:
     """The network whose ranges are those of evaluation."""
     nodes: list[Node] = []
     for node in network:
-        op = node.op.in_evaluation()
-        nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))
+        op, output = node.op.in_evaluation(), node.output
+        if node.delayed is None:
+            output = op.infer(*(nodes[i].output for i in node.inputs))
+        nodes.append(replace(node, op=op, output=output))
     return network.with_nodes(tuple(nodes))

@@ -71,9 +71,14 @@ def identity_chains(network: Network, belongs: Callable[[ResidualBlock], bool]) 
     yield from map(tuple, ends.values())
 
 
-def is_residual(node: Node) -> bool:
-    """Whether a node joins a branch and a shortcut; other merges have operands of equal rank."""
-    return isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
+def is_residual(network: Network, index: int) -> bool:
+    """Whether a node joins a branch and a shortcut; other merges have operands of equal rank, as have those in loops.
+
+    In a loop, what is joined may be of the time-step before, and all gradients go through it again and again.
+    """
+    node = network.nodes[index]
+    two = isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
+    return two and index not in network.graph.looped
 
 
 class _Residuals:
@@ -94,7 +99,7 @@ class _Residuals:
         """A block begins at the last node that every path to its join leads through: S."""
         starts = self._network.graph.dominators
         for index, node in enumerate(self._network):
-            if is_residual(node):
+            if is_residual(self._network, index):
                 source, shortcut = starts[index], node.inputs[1]
                 yield ResidualBlock(source, index, self._activation(source, index), shortcut == source)
 

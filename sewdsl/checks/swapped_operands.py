@@ -11,8 +11,8 @@ from sewdsl.ir.network import Network
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
     """Table 1: g(A, S) takes the branch A first. IAND is another function of them swapped."""
-    for node in network:
-        if not is_residual(node):
+    for index, node in enumerate(network):
+        if not is_residual(network, index):
             continue
         branch, shortcut = node.inputs
         if any(step.kind == "value" and step not in node.path for step in network.nodes[shortcut].path):

@@ -13,8 +13,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
     """Sec. 3.3: the last batch norm of the branch is what makes the branch neutral."""
     if not (network.settings.zero_init and whole):
         return
-    for node in network:
-        if is_residual(node) and branch_end(network, node).norm is None:
+    for index, node in enumerate(network):
+        if is_residual(network, index) and branch_end(network, node).norm is None:
             yield Diagnostic(
                 "zero-init-needs-norm",
                 Severity.ERROR,

@@ -149,7 +149,7 @@ class Wiring:
 
     def is_join(self, layer: PictureLayer) -> bool:
         """Whether it is drawn as a circle: branch and shortcut meet in it."""
-        return is_residual(self.network.nodes[layer.nodes[0]])
+        return is_residual(self.network, layer.nodes[0])
 
     def operand_names(self, layer: PictureLayer) -> tuple[str, ...]:
         """What the operands of a merge are called, if they have names of their own: ``q``, ``k``, ``v``."""

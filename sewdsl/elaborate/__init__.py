@@ -23,6 +23,7 @@ from sewdsl.elaborate.train_section import read_train_section
 from sewdsl.elaborate.uncalled_blocks import check_uncalled_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import graph_of
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
@@ -157,12 +158,22 @@ class _Elaborator:
 
     def _check_read(self, output: int) -> None:
         """Reports layers whose output nothing reads: something begins with a name where they would flow into it."""
-        read = {source for node in self.builder.nodes for source in node.inputs} | {output}
+        read = {source for node in self.builder.nodes for source in node.sources} | {output}
         for index, node in enumerate(self.builder.nodes):
             if index not in read:
                 message = f"nothing reads what {node.name} gives"
                 hint = "what follows begins with a name, and so leaves out what is before it"
                 self.reporter.report("unread-value", message, node.span, help=hint, path=node.where)
+
+    def _check_loops(self) -> None:
+        """Reports what needs all time-steps of a sequence where a loop gives them one by one."""
+        nodes = self.builder.nodes
+        for index in sorted(graph_of(nodes).looped):
+            node = nodes[index]
+            if node.op.reads == "sequence":
+                message = f"{node.op.kind} reads all time-steps of a sequence, but is in a loop, which gives them one by one"
+                hint = "move it out of the loop"
+                self.reporter.report("sequence-in-loop", message, node.span, help=hint, path=node.where)
 
     def _check_no_body(self) -> None:
         """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
@@ -199,6 +210,7 @@ class _Elaborator:
         if output is not None:
             output = self.builder.prune(output)
             self._check_read(output)
+            self._check_loops()
         return output
 
 

@@ -74,8 +74,13 @@ class CallFrame:
                 self.taken.update(keys)
                 return name, [PathStep("value", *pair) for pair in zip(operands, keys, strict=True)]
 
-    def operands(self, names: Sequence[str]) -> list[PathStep]:
-        """The steps into the operands of a merge; the first merge of a sequence with such operands has no number."""
+    def operands(self, names: Sequence[str], *, loop: bool = False) -> list[PathStep]:
+        """The steps into the operands of a merge; the first merge of a sequence with such operands has no number.
+
+        Args:
+            names: What the operands are called.
+            loop: Whether they are the body and the feedback of a loop.
+        """
         while True:
             self.ordinals[names[0]] += 1
             number = self.ordinals[names[0]]
@@ -85,7 +90,7 @@ class CallFrame:
                 return [
                     PathStep("branch" if place == 0 else "shortcut", name, key)
                     if tuple(names) == JOIN_OPERANDS
-                    else PathStep("operand", name, key, place + 1, len(names))
+                    else PathStep("loop" if loop else "operand", name, key, place + 1, len(names))
                     for place, (name, key) in enumerate(zip(names, keys, strict=True))
                 ]
 

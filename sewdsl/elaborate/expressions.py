@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from itertools import count
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.arguments import validate_arguments
@@ -12,14 +13,15 @@ from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.named_values import NamedValue, live_names, value_keys, value_name
-from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
+from sewdsl.elaborate.node_builder import UNKNOWN, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
-from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Merge, Op, ShapeMismatch
-from sewdsl.ir.signal import Signal
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
+from sewdsl.ir.signal import REAL, Signal, ValueRange
 from sewdsl.ops import find
+from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
@@ -28,6 +30,11 @@ from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, Me
 Place = int | None
 """Index of the node whose output flows on; None after something broken."""
 
+
+MAX_ROUNDS = 8
+"""How often a loop is walked before the values in it are taken for any real numbers."""
+NOTHING = ValueRange(0)
+"""What a delay gives at first: zeros."""
 
 PLACEHOLDER = "…"
 """Represents arguments in a hint."""
@@ -63,6 +70,7 @@ class Walker:
         self._unsure = False  # whether an activation may be where something is not understood
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._misfits: set[Diagnostic] = set()
+        self._sketching = False  # whether a value was left out of which nothing is known yet
         self._read_lets: dict[int, tuple[Let, ...]] = {}  # those that something reads, by the expression that is given
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
@@ -75,7 +83,10 @@ class Walker:
             name = value_name(item) if frame.names else None
             before, begin = at, len(self._builder.nodes)
             if name is not None and name in frame.names:
-                at = before = self._read(item, name, frame, first=number == 0)
+                following = sequence.items[1] if number == 0 and len(sequence.items) > 1 else None
+                at = before = self._read(item, name, following, frame, first=number == 0)
+            elif number == 1 and before is not None and self._builder.nodes[before].delayed == UNKNOWN:
+                begin = before  # it is the delay that the name before it is read through
             else:
                 at = self._item(item, at, frame)
             if frame.site is None:  # nobody edits the library, and most items of a large network are in it
@@ -100,10 +111,71 @@ class Walker:
             self._read_lets[id(expression)] = tuple(let for let in lets if let.name.text in live)
         else:
             lets = read
-        names = {**frame.names}
-        for let in lets:
-            names.setdefault(let.name.text, NamedValue(let.name.span))
-        frame, keys = frame.with_names(names), value_keys(names)
+        dead = set() if read is not None else {let.name.text for let in lets} - live
+        return self.sequence(expression, at, frame.with_names(self._values(lets, dead, at, frame)))
+
+    def _values(self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame) -> dict[str, NamedValue]:
+        """Makes the nodes of named values, in order, and closes the loops in which they read each other through delays.
+
+        What a delay gives has to have a type before what it delays is computed. So they are computed several times:
+        first without what is not known, then with what was found, until that stays the same.
+
+        Args:
+            lets: The named values.
+            dead: Names of those that leave no nodes.
+            at: What flows in.
+            frame: The surroundings; its names can be read too.
+        """
+        assumed: dict[str, Signal] = {}
+        mark, nearest, sketching, said = self._builder.mark(), self._nearest, self._sketching, len(self._reporter.found)
+        for round_ in count(1):
+            names = {**frame.names}
+            for let in lets:
+                name = let.name.text
+                names.setdefault(name, NamedValue(let.name.span, assumed=assumed.get(name)))
+            self._compute(lets, dead, at, frame.with_names(names))
+            early = {name: value for name, value in names.items() if value.delays or value.wanted}
+            self._sketching = sketching
+            if not early or len(self._reporter.found) > said or at is None:
+                break
+            found = self._found(early, round_)
+            if all(found.get(name) == value.assumed for name, value in early.items()):
+                for value in early.values():
+                    for delay in value.delays:
+                        assert value.place is not None  # noqa: S101 -- it has been found
+                        self._builder.close(delay, value.place)
+                break
+            if len(found) < len(early) and found.keys() == assumed.keys():
+                value = next(value for name, value in early.items() if name not in found)
+                message = f"what '{value.defined.text}' gives has no shape: it follows only from itself, through delays"
+                hint = "add something that flows in: ADD[ … | id ]"
+                self._reporter.report("unknown-shape", message, value.defined, help=hint, path=frame.where("DELAY"))
+                break
+            assumed = found
+            self._builder.cut(mark)
+            self._nearest = nearest
+        return names
+
+    def _found(self, early: Mapping[str, NamedValue], round_: int) -> dict[str, Signal]:
+        """The types of values that delays read early, as far as they are known; real, if that goes on for too long."""
+        found: dict[str, Signal] = {}
+        for name, value in early.items():
+            if value.place is not None:
+                signal = self._builder.signal(value.place)
+                known = value.assumed is not None and value.assumed.shape == signal.shape
+                if not known:
+                    found[name] = Signal(signal.shape, NOTHING)
+                elif round_ > MAX_ROUNDS and value.assumed is not None and signal.values != value.assumed.values:
+                    found[name] = Signal(signal.shape, REAL)
+                else:
+                    found[name] = Signal(signal.shape, signal.values)
+                if value.assumed is not None and value.assumed.values == REAL:
+                    found[name] = Signal(signal.shape, REAL)  # it allows for more values than there are
+        return found
+
+    def _compute(self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame) -> None:
+        """Makes the nodes of named values once."""
+        names, keys = frame.names, value_keys(frame.names)
         for let in lets:
             name = let.name.text
             if names[name].computed:  # it is defined twice, which is reported elsewhere
@@ -111,13 +183,14 @@ class Walker:
             mark, nearest = self._builder.mark(), self._nearest
             names[name].place = self.sequence(let.expression, at, frame.inside(PathStep("value", name, keys[name])))
             names[name].computed = True
-            if read is None and name not in live:
+            if name in dead:
                 self._builder.cut(mark)
                 self._nearest, names[name].place = nearest, None
-        return self.sequence(expression, at, frame)
+                for value in names.values():
+                    value.delays = [delay for delay in value.delays if delay < mark.nodes]
 
-    def _read(self, item: Item, name: str, frame: CallFrame, *, first: bool) -> Place:
-        """The place of a named value."""
+    def _read(self, item: Item, name: str, following: Item | None, frame: CallFrame, *, first: bool) -> Place:
+        """The place of a named value; of one that is computed further down, that of the delay that follows."""
         self._step(item.span, frame)
         value, path = frame.names[name], frame.where(name)
         if isinstance(item, Call) and (item.arguments or item.called):
@@ -127,14 +200,33 @@ class Walker:
         if first and value.computed:
             self._builder.understood = True
             return value.place
+        if first and isinstance(following, Call) and following.name.plain == Delay.kind:
+            return self._read_delayed(following, value, frame)
         if first:
             message = f"'{name}' is read before it is computed"
-            hint = f"move line {value.defined.line} above this one"
+            hint = f"move line {value.defined.line} above this one, or read it a time-step later: {name}-DELAY"
         else:
             message = f"'{name}' names a value, which nothing flows into"
             hint = f"begin a sequence with it, as in {name}-c32k3, or join it to others, as in CAT[ {name} | id ]"
         self._reporter.report("misplaced-name", message, item.span, help=hint, path=path)
         return None
+
+    def _read_delayed(self, call: Call, value: NamedValue, frame: CallFrame) -> Place:
+        """The delay of a value that is computed further down; nowhere, as long as nothing is known of it."""
+        op = self._op(call, frame)
+        if op is None:
+            return None
+        self._builder.understood = True
+        if value.assumed is None:
+            value.wanted = self._sketching = True
+            return None
+        delay = self._delay(op, value.assumed, call.span, frame)
+        value.delays.append(delay)
+        return delay
+
+    def _delay(self, op: Op, signal: Signal, span: Span, frame: CallFrame) -> int:
+        """The node of a delay whose value is computed further down."""
+        return self._builder.add_delay(frame.node_name(op.key), op, signal, frame.path, frame.site or span)
 
     def _item(self, item: Item, at: Place, frame: CallFrame) -> Place:
         self._step(item.span, frame)
@@ -198,10 +290,12 @@ class Walker:
         if plain is not None and plain in self._vocabulary.blocks:
             return self._block_of_operands(item, plain, at, frame)
         op = self._merge_op(item, frame)
-        count = len(item.operands)
+        if isinstance(op, FeedbackSum):
+            return self._loop(item, op, at, frame)
+        operands = len(item.operands)
         places: list[Place] = []
         begin, strided = len(self._builder.nodes), False
-        for operand, step in zip(item.operands, frame.operands((op or Merge).names(count)), strict=True):
+        for operand, step in zip(item.operands, frame.operands((op or Merge).names(operands)), strict=True):
             inside = frame.inside(step)
             if isinstance(operand, Alternative):
                 places.append(
@@ -212,9 +306,56 @@ class Walker:
             if len(places) == 1:
                 strided = any(node.op.strided for node in self._builder.nodes[begin:])
         inputs = tuple(place for place in places if place is not None)
-        if op is None or len(inputs) < count:
-            return None
+        if op is None or len(inputs) < operands:
+            if op is None or not (inputs and self._sketching and type(op).fits is Merge.fits):
+                return None
+            inputs = (*inputs, *inputs[:1] * (operands - len(inputs)))  # those that are not known have its shape
         return self._add(op, inputs, item.span, item.name.span.text, frame)
+
+    def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
+        """Makes the nodes of a loop: the delay of what its body gives, its feedback, the sum, its body.
+
+        The body is walked first by itself, since what it gives has to be known before the delay; then feedback and body,
+        until the range of values that is fed back stays the same.
+        """
+        (body, feedback), before = item.operands, self._nearest
+        inner = [frame.inside(step) for step in frame.operands(op.names(2), loop=True)]
+        mark, said = self._builder.mark(), len(self._reporter.found)
+        place = self.sequence(body, at, inner[0]) if isinstance(body, Sequence) else None
+        nearest = self._nearest  # in the order of the text, the feedback comes after the body
+        if place is None or at is None:
+            self._operand(feedback, None, None, inner[1])
+            return None
+        fed = Signal(self._builder.signal(place).shape, NOTHING)
+        names = frame.ordinals.copy(), frame.taken.copy()
+        for round_ in count(1):
+            self._builder.cut(mark)
+            frame.ordinals.clear()
+            frame.ordinals.update(names[0])
+            frame.taken.clear()
+            frame.taken.update(names[1])
+            self._nearest = nearest
+            inner = [replace(each, ordinals=Counter(), taken=set()) for each in inner]
+            delay = self._delay(Delay(), fed, item.name.span, inner[1])
+            given = self._operand(feedback, delay, at, inner[1])
+            after, self._nearest = self._nearest, before
+            total = None if given is None else self._add(op, (at, given), item.span, item.name.span.text, frame)
+            place = self.sequence(body, total, inner[0])
+            self._nearest = after
+            if place is None or len(self._reporter.found) > said:
+                return None
+            found = self._builder.signal(place)
+            if found.values == fed.values or fed.values == REAL:
+                self._builder.close(delay, place)
+                return place
+            fed = Signal(found.shape, found.values if round_ < MAX_ROUNDS else REAL)
+        return None
+
+    def _operand(self, operand: Sequence | Alternative, at: Place, goes_with: Place, frame: CallFrame) -> Place:
+        """The place after the feedback of a loop, which has to give the shape that flows into the loop."""
+        if isinstance(operand, Alternative):
+            return self._alternative(operand, at, Merge.same_shape, goes_with, strided=False, frame=frame)
+        return self.sequence(operand, at, frame)
 
     def _merge_op(self, item: MergeOf, frame: CallFrame) -> Merge | None:
         """What a merge computes; None where that is not known, or it takes another number of operands."""

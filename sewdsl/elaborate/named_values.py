@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.ir.signal import Signal
 from sewdsl.ops import find
 from sewdsl.source import Span
 from sewdsl.syntax import tree
@@ -53,12 +54,18 @@ class NamedValue:
     Attributes:
         defined: Where its name is written.
         place: Index of the node whose output it is; None: that is broken.
-        computed: Whether the place is known: before that, nothing can read it.
+        computed: Whether the place is known: before that, only a delay can read it.
+        assumed: The type that delays which read it before take it to have; None: nothing is known of it yet.
+        delays: Indices of these delays.
+        wanted: Whether one reads it before its type is known.
     """
 
     defined: Span
     place: int | None = None
     computed: bool = False
+    assumed: Signal | None = None
+    delays: list[int] = field(default_factory=list)
+    wanted: bool = False
 
 
 def value_name(item: Item) -> str | None:

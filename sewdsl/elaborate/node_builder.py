@@ -7,14 +7,17 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
-from sewdsl.ir.graph import Graph
-from sewdsl.ir.node import Node, PathStep
+from sewdsl.ir.node import Node, PathStep, graph_of
 from sewdsl.ir.op import Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.source import Span
 
 MAX_ELEMENTS = 2**63
 """Numbers that a layer gives at most: torch counts them in 64 bits."""
+
+
+UNKNOWN = -1
+"""What a delay gives a time-step later, until that is computed."""
 
 
 class Expansion(NamedTuple):
@@ -86,6 +89,15 @@ class NodeBuilder:
         self.nodes.append(Node(name, timed, inputs, output, path, span))
         return len(self.nodes) - 1
 
+    def add_delay(self, name: str, op: Op, signal: Signal, path: tuple[PathStep, ...], span: Span) -> int:
+        """Appends the delay of a value that is computed further down, and has a type; its index."""
+        self.nodes.append(Node(name, op, (), op.infer(signal), path, span, UNKNOWN))
+        return len(self.nodes) - 1
+
+    def close(self, delay: int, source: int) -> None:
+        """States the value that a delay gives a time-step later."""
+        self.nodes[delay] = replace(self.nodes[delay], delayed=source)
+
     def signal(self, index: int) -> Signal:
         """What a node gives."""
         return self.nodes[index].output
@@ -107,7 +119,7 @@ class NodeBuilder:
         Returns:
             The index of the output among what is left.
         """
-        live = Graph([node.inputs for node in self.nodes]).ancestors(output, 0) | {0}
+        live = graph_of(self.nodes).ancestors(output, 0) | {0}
         if len(live) == len(self.nodes):
             return output
         inside: dict[int, frozenset[str]] = {}  # the values around the nodes of a path, which many nodes share
@@ -124,6 +136,7 @@ class NodeBuilder:
             if index not in gone:
                 kept.append(replace(node, inputs=tuple(place[source] for source in node.inputs)))
         place[len(self.nodes)] = len(kept)
+        kept = [node if node.delayed is None else replace(node, delayed=place[node.delayed]) for node in kept]
         self.nodes = kept
         self.named = [place[index] for index in self.named if index not in gone]
         self.visits = [
@@ -139,12 +152,12 @@ class NodeBuilder:
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""
-        graph = Graph([node.inputs for node in self.nodes])
+        graph = graph_of(self.nodes)
         followers = FollowerIndex([node.op for node in self.nodes], graph.consumers, self._steps)
         return tuple(
             node
             if (op := Followers(followers, i).settled(node.op)) is node.op
-            else Node(node.name, op, node.inputs, node.output, node.path, node.span)
+            else replace(node, op=op)
             for i, node in enumerate(self.nodes)
         )
 

@@ -7,8 +7,9 @@ of linear time; networkx, which takes longer to import than a network takes to c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, reduce
+from types import MappingProxyType
 
 
 class DominatorTree:
@@ -80,11 +81,17 @@ class Graph:
 
     Args:
         inputs: For each node, the nodes that it reads, all with smaller indices.
+        delayed: For each delay in a loop, the node whose value of the time-step before it gives. These edges lead
+            backward, and only ``consumers`` and ``loops`` follow them.
     """
 
-    def __init__(self, inputs: Sequence[Sequence[int]]) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: Sequence[Sequence[int]], delayed: Mapping[int, int] = MappingProxyType({})) -> None:
+        self.inputs, self.delayed = inputs, delayed
         self._reached: dict[int, tuple[set[int], int]] = {}
+
+    def sources(self, node: int) -> Sequence[int]:
+        """The nodes that a node reads, be it their values of the time-step before."""
+        return (self.delayed[node],) if node in self.delayed else self.inputs[node]
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
@@ -93,7 +100,54 @@ class Graph:
         for index, sources in enumerate(self.inputs):
             for source in sources:
                 found[source].append(index)
+        for delay, source in self.delayed.items():
+            found[source].append(delay)
         return tuple(map(tuple, found))
+
+    @cached_property
+    def loops(self) -> tuple[tuple[int, ...], ...]:
+        """The nodes of each loop, in order: those that lead to each other if edges lead backward too."""
+        if not self.delayed:
+            return ()
+        # what leads to a delay again, of all that it leads to: by Kosaraju's two walks, from delays only
+        forward: list[int] = []
+        seen = bytearray(len(self.inputs))
+        for delay in self.delayed:
+            todo = [(delay, iter(self.consumers[delay]))]
+            if seen[delay]:
+                continue
+            seen[delay] = True
+            while todo:
+                node, readers = todo[-1]
+                reader = next(readers, None)
+                if reader is None:
+                    forward.append(node)
+                    todo.pop()
+                elif not seen[reader]:
+                    seen[reader] = True
+                    todo.append((reader, iter(self.consumers[reader])))
+        found: list[tuple[int, ...]] = []
+        placed = bytearray(len(self.inputs))
+        for root in reversed(forward):
+            if placed[root]:
+                continue
+            placed[root] = True
+            members, waiting = [root], [root]
+            while waiting:
+                node = waiting.pop()
+                for source in self.sources(node):
+                    if seen[source] and not placed[source]:
+                        placed[source] = True
+                        members.append(source)
+                        waiting.append(source)
+            if len(members) > 1:
+                found.append(tuple(sorted(members)))
+        return tuple(sorted(found))
+
+    @cached_property
+    def looped(self) -> frozenset[int]:
+        """The nodes of all loops."""
+        return frozenset(node for loop in self.loops for node in loop)
 
     @cached_property
     def dominators(self) -> DominatorTree:
@@ -135,10 +189,10 @@ class Graph:
         return known
 
     def ancestors(self, node: int, since: int) -> set[int]:
-        """The nodes from a given one on that lead to a node, that included."""
+        """The nodes from a given one on that lead to a node, that included, also by way of delays in loops."""
         todo, seen = [node], {node}
         while todo:
-            new = {index for index in self.inputs[todo.pop()] if index >= since} - seen
+            new = {index for index in self.sources(todo.pop()) if index >= since} - seen
             seen |= new
             todo += new
         return seen

@@ -73,10 +73,12 @@ def from_json(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> N
 def _node(node: Node) -> dict[str, Any]:
     signal, values = node.output, node.output.values
     unit = {"unit": values.unit} if values.unit != 1 else {}
+    delayed = {} if node.delayed is None else {"delayed": node.delayed}
     return {
         "name": node.name,
         "op": _value(node.op),
         "inputs": list(node.inputs),
+        **delayed,
         "output": {"shape": list(signal.shape), "upper": values.upper, **unit, "varies": signal.varies},
         # a step without the line that calls it, which is no part of the network
         "path": [{key: value for key, value in asdict(step).items() if key != "line"} for step in node.path],
@@ -91,7 +93,7 @@ def _read_node(item: Mapping[str, Any], span: Span, catalogue: Mapping[str, type
     out = item["output"]
     signal = Signal(tuple(out["shape"]), ValueRange(out["upper"], out.get("unit", 1.0)), out["varies"])
     path = tuple(PathStep(**step) for step in item["path"])
-    return Node(item["name"], op, tuple(item["inputs"]), signal, path, span)
+    return Node(item["name"], op, tuple(item["inputs"]), signal, path, span, item.get("delayed"))
 
 
 def _fields(model: Any) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.graph import Graph
-from sewdsl.ir.node import Node
+from sewdsl.ir.node import Node, graph_of
 from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
-from sewdsl.ir.signal import Signal
+from sewdsl.ir.signal import Signal, widest_range
 from sewdsl.ir.structure import Items, Sequences, nesting, wiring
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Network:
 
     def inputs(self, node: Node) -> tuple[Signal, ...]:
         """The types of what a node reads."""
-        return tuple(self.nodes[i].output for i in node.inputs)
+        return tuple(self.nodes[i].output for i in node.sources)
 
     def parameters(self, node: Node) -> int:
         """Learnable parameters of one node."""
@@ -74,7 +74,7 @@ class Network:
     @cached_property
     def graph(self) -> Graph:
         """The edges: who reads what, and what every path leads through."""
-        return Graph([node.inputs for node in self.nodes])
+        return graph_of(self.nodes)
 
     @cached_property
     def nesting(self) -> Items:
@@ -116,14 +116,22 @@ class Network:
             if any(not 0 <= i < index for i in node.inputs):
                 message = f"{node.name}: reads a node that is not before it"
                 raise ValueError(message)
+            if node.delayed is not None and not 0 <= node.delayed < len(self.nodes):
+                message = f"{node.name}: delays what is no node"
+                raise ValueError(message)
             inferred = node.op.infer(*self.inputs(node))
-            if inferred != node.output:
+            if inferred != (node.output if node.delayed is None else self._narrowed(node, inferred)):
                 message = f"{node.name}: says {node.output}, but {node.op} gives {inferred}"
                 raise ValueError(message)
             if isinstance(node.op, KnowsSteps) and node.op.steps != self.settings.steps:
                 message = f"{node.name}: {node.op} is not for the network's {self.settings.steps} time-steps"
                 raise ValueError(message)
         return self
+
+    def _narrowed(self, node: Node, inferred: Signal) -> Signal:
+        """The type of a delay in a loop, which may allow for more values than there are."""
+        values = widest_range((node.output.values, inferred.values))
+        return replace(node.output, values=inferred.values) if values == node.output.values else node.output
 
     def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
         """A copy with other nodes, everything else kept."""
@@ -134,13 +142,16 @@ class Network:
         return replace(self, recipe=recipe)
 
     def to_networkx(self) -> nx.DiGraph[str]:
-        """The network as a graph of node names, with ``node`` on each and ``operand`` (0: branch) on each edge."""
+        """The network as a graph of node names, with ``node`` on each and ``operand`` (0: branch) on each edge.
+
+        An edge into a delay in a loop leads backward.
+        """
         import networkx as nx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph
 
         graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
         for node in self.nodes:
             graph.add_node(node.name, node=node)
         for node in self.nodes:
-            for operand, source in enumerate(node.inputs):
+            for operand, source in enumerate(node.sources):
                 graph.add_edge(self.nodes[source].name, node.name, operand=operand)
         return graph

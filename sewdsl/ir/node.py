@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sewdsl.ir.graph import Graph
 from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import BUILTIN, Span
@@ -16,16 +18,17 @@ class PathStep:
 
     Attributes:
         kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join of
-            two), ``operand`` (of any other merge), ``value`` (a named value: of ``let``, or an operand of a call).
+            two), ``operand`` (of any other merge), ``loop`` (the body or the feedback of one), ``value`` (a named
+            value: of ``let``, or an operand of a call).
         label: ``SEW Block`` for a block, the name of an operand or a value, else the kind.
         key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
-        copy: Which copy of a repeat, or operand of a merge, from 1.
+        copy: Which copy of a repeat, or operand of a merge or loop, from 1.
         copies: How many there are.
         arguments: The values of a block's parameters, ``c128s2``.
         line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
     """
 
-    kind: Literal["repeat", "block", "branch", "shortcut", "operand", "value"]
+    kind: Literal["repeat", "block", "branch", "shortcut", "operand", "loop", "value"]
     label: str
     key: str
     copy: int = 0
@@ -54,6 +57,8 @@ class Node:
         output: The type of what it gives.
         path: The way to it through repeats, blocks and joins.
         span: Where it is written; for what is inside a block of the shipped library, the call.
+        delayed: Of a delay in a loop, which has no inputs: index of the node, usually a later one, whose value of the
+            time-step before it gives.
     """
 
     name: str
@@ -62,8 +67,20 @@ class Node:
     output: Signal
     path: tuple[PathStep, ...] = ()
     span: Span = field(default=BUILTIN, compare=False, repr=False)
+    delayed: int | None = None
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The nodes whose values it reads, be it those of the time-step before."""
+        return self.inputs if self.delayed is None else (self.delayed,)
 
     @property
     def where(self) -> tuple[str, ...]:
         """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
         return ("body", *(step.where for step in self.path), self.op.label)
+
+
+def graph_of(nodes: Sequence[Node]) -> Graph:
+    """The edges between nodes."""
+    delayed = {index: node.delayed for index, node in enumerate(nodes) if node.delayed is not None}
+    return Graph([node.inputs for node in nodes], delayed)

@@ -385,6 +385,10 @@ class Merge(Op):
         return first.shape == other.shape
 
 
+class FeedbackSum(Merge):
+    """What a loop begins with: adds what its feedback gives to what flows in."""
+
+
 def common_shape(kind: str, *inputs: Signal) -> tuple[int, ...]:
     """The shape that all operands of a merge have.
 

@@ -110,8 +110,8 @@ def initialise(network: Network, model: nn.Module) -> None:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
     if network.settings.zero_init:
-        for node in network.nodes:
-            if isinstance(node.op, Join) and is_residual(node):
+        for index, node in enumerate(network.nodes):
+            if isinstance(node.op, Join) and is_residual(network, index):
                 _make_identity(network, model, node, node.op)
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower.saved_tensors import SavedTensors
+from sewdsl.lower.step_state import StepState
 from sewdsl.passes.plan import ExecutionPlan, PlannedStep
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import PendingJoin
+from sewdsl.snn.layers import Dropout
 from sewdsl.snn.time_steps import expand_steps
-
-Integrate = Callable[[str, nn.Module, Tensor], Tensor]
-"""How the module of some name that reads the past, such as a neuron, turns its input ``[T, N, *]`` into its output."""
 
 
 class ForwardPass:
@@ -28,7 +28,7 @@ class ForwardPass:
         plan: How.
         modules: By node; None for the input.
         T: Time-steps of the input.
-        integrate: What replaces the forward of neurons, and of all else that reads the past.
+        step: What nodes keep, if the input is one time-step of a stream.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class ForwardPass:
         plan: ExecutionPlan,
         modules: Sequence[Any],
         T: int,
-        integrate: Integrate | None,
+        step: StepState | None,
     ) -> None:
-        self._network, self._plan, self._modules, self._T, self._integrate = network, plan, modules, T, integrate
+        self._network, self._plan, self._modules, self._T, self._step = network, plan, modules, T, step
 
     def run(self, values: dict[int, Tensor]) -> None:
         """Computes all steps; each value is dropped after its last reader.
@@ -51,6 +51,11 @@ class ForwardPass:
         savings = SavedTensors(self._plan)  # not an attribute: what is recomputed holds the pass, but not its values
         for step in self._plan.steps:
             operands = [values[i] for i in step.operands]
+            if step.loop:
+                values |= self._run_loop(step, operands)
+                del operands
+                self._drop(step, values, savings)
+                continue
             modules = [self._modules[i] for i in step.nodes]
             kept = {i: x_TN for i, x_TN in zip(step.operands, operands, strict=True) if i in step.keeps}
             with savings.reading(kept, modules):
@@ -59,9 +64,45 @@ class ForwardPass:
                 again = partial(self._again, step, modules)
                 savings.given(step.gives, values[step.gives], again, list(zip(step.operands, operands, strict=True)))
             del operands, kept
-            for i in step.spent:
-                del values[i]
-                savings.forget(i)
+            self._drop(step, values, savings)
+
+    def _drop(self, step: PlannedStep, values: dict[int, Tensor], savings: SavedTensors) -> None:
+        """Drops the values that nothing reads after a step."""
+        for i in step.spent:
+            del values[i]
+            savings.forget(i)
+
+    def _run_loop(self, step: PlannedStep, operands: Sequence[Tensor]) -> dict[int, Tensor]:
+        """The values of a loop that are read outside it, computed one time-step after the other."""
+        nodes = self._network.nodes
+        sequences = {
+            i: x_TN.unbind() if len(x_TN) == self._T else [x_TN[0]] * self._T
+            for i, x_TN in zip(step.operands, operands, strict=True)
+        }
+        N, like = operands[0].shape[1], operands[0]
+        given: dict[int, list[Tensor]] = {i: [] for i in step.loop}
+        masks: dict[str, Tensor] = {}
+        state = self._step or StepState(None, 0, masks)
+        for t in range(self._T):
+            values = {i: steps[t][None] for i, steps in sequences.items()}
+            for i in step.nodes:
+                node, module = nodes[i], self._modules[i]
+                read = [values[j] for j in node.inputs]
+                if node.delayed is not None:
+                    values[i] = state.delayed(node.name, (N, *node.output.shape), like)
+                elif node.op.reads == "past" or (module.training and isinstance(module, Dropout)):
+                    values[i] = state.advance(node.name, module, *read)
+                else:
+                    values[i] = module(*read)
+            for i in step.nodes:
+                delayed = nodes[i].delayed
+                if delayed is not None:
+                    state.after[nodes[i].name] = values[delayed]
+            for i, steps in given.items():
+                steps.append(values[i])
+            if t < self._T - 1:
+                state = StepState(state.after, t + 1, masks)
+        return {i: torch.cat(steps) for i, steps in given.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
         """What a step gives."""
@@ -82,8 +123,8 @@ class ForwardPass:
         elif step.kernel == "folded":
             layer, norm = modules
             y_TN = layer.normalised(operands[0], norm, **options)
-        elif self._integrate is not None and self._network.nodes[step.gives].op.reads == "past":
-            y_TN = self._integrate(self._network.nodes[step.gives].name, modules[0], *operands)
+        elif self._step is not None and self._network.nodes[step.gives].op.reads == "past":
+            y_TN = self._step.advance(self._network.nodes[step.gives].name, modules[0], *operands)
         elif step.once and isinstance(modules[0], BatchNorm):
             y_TN = modules[0](*operands, repeats=self._T)
         else:

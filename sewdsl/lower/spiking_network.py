@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.forward_pass import ForwardPass, Integrate
+from sewdsl.lower.forward_pass import ForwardPass
+from sewdsl.lower.step_state import StepState
 from sewdsl.lower.stream import Stream
 from sewdsl.passes import Program
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, PlanOutline
@@ -153,23 +154,23 @@ class SpikingNetwork(Group):
         """A view of this module that takes one time-step at a time."""
         return Stream(self)
 
-    def run(self, x_TN: Tensor, integrate: Integrate | None = None) -> Tensor:
+    def run(self, x_TN: Tensor, step: StepState | None = None) -> Tensor:
         """The output of every time-step; each value is dropped after its last reader.
 
         Args:
             x_TN: The input, ``[T, N, *]``, known to fit; where its time-steps are one and the same memory, what does
                 not depend on time is computed once.
-            integrate: What replaces a neuron's forward.
+            step: What nodes keep, if the input is one time-step of a stream.
         """
         T = len(x_TN)
-        if integrate is None or T > 1:
+        if step is None:
             self._check_steps(T)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}
         modules = [self.get_submodule(name) for name, _ in self._built]
-        plan = self._plan(x_TN, modules, static=static, streaming=integrate is not None)
+        plan = self._plan(x_TN, modules, static=static, streaming=step is not None)
         del x_TN
-        ForwardPass(self.network, plan, [None, *modules], T, integrate).run(values)
+        ForwardPass(self.network, plan, [None, *modules], T, step).run(values)
         return expand_steps(values[self.network.output], T)
 
     def _check_steps(self, T: int) -> None:

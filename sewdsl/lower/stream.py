@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, final
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sewdsl.lower import inputs
+from sewdsl.lower.step_state import StepState
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Dropout
-from sewdsl.snn.neuron import Neuron, Potential
-from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 if TYPE_CHECKING:
     from sewdsl.lower.spiking_network import SpikingNetwork
@@ -22,7 +21,7 @@ class State(Mapping[str, Tensor]):
     """What is kept between two time-steps, by the name of the node. Never changes.
 
     Of neurons it is the membrane potential, ``[N, *]``; of parallel neurons the input currents that a window still
-    reaches, ``[k, N, *]``, the newest last.
+    reaches, ``[k, N, *]``, the newest last; of delays what they give next, ``[1, N, *]``.
 
     Attributes:
         t: How many time-steps it comes after.
@@ -92,7 +91,6 @@ class Stream:
         self._refuse_training()
         model = self._model
         x_N = inputs.to_time_step(x_N, model.network.settings, model.example)
-        after: dict[str, Tensor] = {}
         t = 0 if state is None else state.t
         fixed, steps = model.network.first_fixed, model.network.settings.steps
         if fixed is not None and t >= steps:
@@ -101,29 +99,9 @@ class Stream:
             )
             raise ValueError(message)
 
-        def integrate(name: str, neuron: nn.Module, x_TN: Tensor) -> Tensor:
-            if isinstance(neuron, ReadsPast):
-                past = StreamedPast(t)
-                if state is not None and neuron.keeps_inputs:
-                    past.before = _from_state(state, name, x_TN[0], 1)
-                y_TN: Tensor = neuron(x_TN, past=past)
-                if past.after is not None:
-                    after[name] = past.after
-                return y_TN
-            if not isinstance(neuron, Neuron):
-                message = f"{name} is {type(neuron).__name__}, not one of our neurons: a stream cannot keep its state"
-                raise TypeError(message)
-            v_N = neuron.initial(x_TN[0]) if state is None else _from_state(state, name, x_TN[0])
-            potential = Potential(v_N)
-            spikes_TN: Tensor = neuron(x_TN, potential=potential)
-            if potential.after is None:
-                message = f"{name} has a forward of its own, which leaves no potential for the next step of a stream"
-                raise TypeError(message)
-            after[name] = potential.after
-            return spikes_TN
-
-        y_TN = model.run(x_N[None], integrate)
-        return y_TN[0], State(after, t + 1)
+        step = StepState(state, t)
+        y_TN = model.run(x_N[None], step)
+        return y_TN[0], State(step.after, t + 1)
 
     def _refuse_training(self) -> None:
         for name, module in self._model.named_modules():
@@ -138,14 +116,3 @@ class Stream:
     def __repr__(self) -> str:
         return f"Stream({self._model.network.name!r})"
 
-
-def _from_state(state: State, name: str, x_N: Tensor, more: int = 0) -> Tensor:
-    """What a state keeps of a node, shaped as a step of its input, with so many axes more in front."""
-    if name not in state:
-        message = f"the state has no potential for {name}: it belongs to another network"
-        raise ValueError(message)
-    kept = state[name]
-    if kept.ndim != x_N.ndim + more or kept.shape[more:] != x_N.shape:
-        message = f"the state of {name} is {list(kept.shape)}, but this step needs {list(x_N.shape)}"
-        raise ValueError(message)
-    return kept

@@ -19,7 +19,7 @@ def pack_bits(program: Program) -> tuple[Program, str]:
     """
     network = program.network
     bits = {i: width for i, node in enumerate(network.nodes) if (width := _width(node.output.values)) is not None}
-    kept = {i for step in program.steps for i in step.keeps(network)} & set(bits)
+    kept = {i for step in program.steps if not step.loop for i in step.keeps(network)} & set(bits)
     if not kept:
         return program, ""
     counts = {width: sum(bits[i] == width for i in kept) for width in WIDTHS}

@@ -21,12 +21,12 @@ LARGE_VALUE_ELEMENTS = 1 << 20
 """Numbers in a value from which on storing less of it is worth computing more: below, it is quickly there again, and
 finding memory for it takes no longer than the arithmetic."""
 
-Kernel = Literal["module", "norm_neuron", "folded"]
+Kernel = Literal["module", "norm_neuron", "folded", "loop"]
 """How a step is computed.
 
 ``module``: by its module. ``norm_neuron``: batch norm, neurons and, if it is part of the step, the join after them in
 one kernel that stores neither the current nor the potential. ``folded``: by a layer whose weights have the batch norm
-in them.
+in them. ``loop``: node by node, one time-step after the other.
 """
 
 PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join", "other"]
@@ -84,15 +84,16 @@ class PlannedStep(NamedTuple):
     """One step, as it runs.
 
     Attributes:
-        nodes: What it computes, in order; it gives the value of the last.
+        nodes: What it computes, in order; it gives the value of the last, unless it is a loop.
         operands: The nodes whose values it reads.
-        keeps: Those of them whose values it keeps for its gradient.
+        keeps: Those of them whose values it keeps for its gradient; a loop keeps them as they are.
         spent: Nodes whose values are not read after it.
         once: Whether it runs for one time-step in place of all.
         kernel: How it is computed.
         recomputed: Whether its value is not kept for the backward pass but computed again in it.
         frees_input: Whether a convolution gives up its input before there is room for its gradient.
         byte_places: Whether max pooling keeps a byte for each maximum.
+        loop: Of a loop, the nodes whose values it gives.
     """
 
     nodes: tuple[int, ...]
@@ -104,11 +105,17 @@ class PlannedStep(NamedTuple):
     recomputed: bool = False
     frees_input: bool = False
     byte_places: bool = False
+    loop: tuple[int, ...] = ()
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The nodes whose values it gives."""
+        return self.loop or self.nodes[-1:]
 
     @property
     def gives(self) -> int:
-        """The node whose value it gives."""
-        return self.nodes[-1]
+        """The node whose value it gives; of a loop, the last."""
+        return self.given[-1]
 
 
 class ExecutionPlan(NamedTuple):
@@ -168,8 +175,14 @@ class PlanOutline:
             if node != network.output:
                 spent.setdefault(last_reader.get(node, node), []).append(node)
         static = set() if network.nodes[0].output.varies else {0}
-        steps = []
+        steps: list[_Step | PlannedStep] = []
         for step in program.steps:
+            if step.loop:
+                inside = {*step.nodes}
+                over = tuple(i for node in step.nodes for i in spent.get(node, ()) if i not in inside)
+                kept = step.keeps(network)
+                steps.append(PlannedStep(step.nodes, step.operands, kept, over, once=False, kernel="loop", loop=step.loop))
+                continue
             kinds = [_kind(network.nodes[node].op) for node in step.nodes]
             parts = []
             for node, kind in zip(step.nodes, kinds, strict=True):
@@ -192,6 +205,9 @@ class PlanOutline:
         """The plan for what the program is to run on."""
         steps: list[PlannedStep] = []
         for step in self._steps:
+            if isinstance(step, PlannedStep):
+                steps.append(step)
+                continue
             again = step.again and context.gradients and all(context.module(i).as_built for i in step.all_parts.nodes)
             together, kernel = self._together(step, context)
             if together:

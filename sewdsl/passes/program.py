@@ -5,30 +5,39 @@ Passes change programs, never networks: whatever they do, nodes keep their names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
 
 from sewdsl.ir.network import Network
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStep:
-    """One or more nodes that are computed at once.
+    """One or more nodes that are computed at once, or a loop.
 
     Attributes:
-        nodes: Their indices, in order; the step gives the value of the last.
+        nodes: Their indices, in order; the step gives the value of the last, unless it is a loop.
         operands: Indices of the nodes whose values it reads.
         once: Whether its value is the same at every time-step of a static input, and computed for one of them.
+        loop: Of a loop, whose nodes are computed one time-step after the other: those whose values it gives, since they
+            are read outside it. No pass changes a loop.
     """
 
     nodes: tuple[int, ...]
     operands: tuple[int, ...]
     once: bool = False
+    loop: tuple[int, ...] = ()
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The nodes whose values it gives."""
+        return self.loop or self.nodes[-1:]
 
     @property
     def gives(self) -> int:
-        """The node whose value it gives."""
-        return self.nodes[-1]
+        """The node whose value it gives; of a loop, the last."""
+        return self.given[-1]
 
     def keeps(self, network: Network) -> frozenset[int]:
         """Nodes outside the step whose values it keeps for its gradient."""
@@ -62,8 +71,10 @@ class Program:
 
     @classmethod
     def of(cls, network: Network) -> Program:
-        """Every node by itself."""
-        return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
+        """Every node by itself, and every loop."""
+        if not network.graph.loops:
+            return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
+        return cls(network, tuple(_in_order(network)))
 
     def with_steps(self, steps: tuple[ExecutionStep, ...]) -> Program:
         """The same network in other steps."""
@@ -90,12 +101,52 @@ class Program:
             if inside != set(step.operands):
                 message = f"step {step} needs {sorted(inside)}"
                 raise ValueError(message)
-            known.add(step.gives)
+            known.update(step.given)
             done += step.nodes
         if sorted(done) != list(range(1, len(self.network))) or self.network.output not in known:
             message = f"network {self.network.name!r}: its steps do not compute every node once"
             raise ValueError(message)
         return self
+
+
+def _in_order(network: Network) -> Iterator[ExecutionStep]:
+    """The steps of a network with loops, each as soon as what it reads is there, else in the order of the nodes."""
+    graph = network.graph
+    unit = list(range(len(network)))  # what a node is computed with: itself, or the first of its loop
+    members: dict[int, tuple[int, ...]] = {}
+    for loop in graph.loops:
+        members[loop[0]] = loop
+        for node in loop:
+            unit[node] = loop[0]
+    waits: dict[int, set[int]] = {}
+    readers: dict[int, set[int]] = {}
+    for index, node in enumerate(network.nodes):
+        before = {unit[i] for i in node.inputs} - {unit[index]}
+        waits.setdefault(unit[index], set()).update(before)
+        for i in before:
+            readers.setdefault(i, set()).add(unit[index])
+    ready = [first for first, before in waits.items() if not before]
+    heapify(ready)
+    while ready:
+        first = heappop(ready)
+        if first in members:
+            yield _loop_step(network, members[first])
+        elif first:
+            yield ExecutionStep((first,), network.nodes[first].inputs)
+        for reader in readers.get(first, ()):
+            waits[reader].discard(first)
+            if not waits[reader]:
+                heappush(ready, reader)
+
+
+def _loop_step(network: Network, loop: tuple[int, ...]) -> ExecutionStep:
+    """The step of a loop."""
+    inside = frozenset(loop)
+    operands = dict.fromkeys(i for node in loop for i in network.nodes[node].inputs if i not in inside)
+    given = tuple(
+        node for node in loop if node == network.output or not inside.issuperset(network.graph.consumers[node])
+    )
+    return ExecutionStep(loop, tuple(operands), loop=given)
 
 
 Pass = Callable[[Program], tuple[Program, str]]

@@ -225,11 +225,15 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor, mask_N: Tensor | None = None) -> Tensor:
+        """What is left of a sequence, or of a time-step in a loop, whose mask was drawn before."""
         if not self.training:
             return x_TN
-        mask_N = functional.dropout(x_TN.new_ones(x_TN.shape[1:]), self.p)
-        return x_TN * mask_N
+        return x_TN * (self.draw_mask(x_TN) if mask_N is None else mask_N)
+
+    def draw_mask(self, x_TN: Tensor) -> Tensor:
+        """What all time-steps are multiplied by in training, for an input ``[T, N, *]``."""
+        return functional.dropout(x_TN.new_ones(x_TN.shape[1:]), self.p)
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"p={self.p}"
@@ -242,8 +246,6 @@ class DropPath(Dropout):
         p: Probability that a sample is silenced in training, 0 <= p < 1; the others are scaled by 1 / (1 - p).
     """
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
-        if not self.training:
-            return x_TN
-        mask_N = functional.dropout(x_TN.new_ones(x_TN.shape[1], *[1] * (x_TN.ndim - 2)), self.p)
-        return x_TN * mask_N
+    def draw_mask(self, x_TN: Tensor) -> Tensor:
+        """One number for each sample, for an input ``[T, N, *]``."""
+        return functional.dropout(x_TN.new_ones(x_TN.shape[1], *[1] * (x_TN.ndim - 2)), self.p)

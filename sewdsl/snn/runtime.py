@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sewdsl.snn import batch_norm, join, layers, merges, neuron, parallel_neuron, pooling, sequence_attention
+from sewdsl.snn import batch_norm, delay, join, layers, merges, neuron, parallel_neuron, pooling, sequence_attention
 
 
 class Runtime:
@@ -40,6 +40,7 @@ class Runtime:
     Tanh = nn.Tanh
     Identity = nn.Identity
     Neuron = neuron.Neuron
+    Delay = delay.Delay
     Join = join.Join
     JoinOfMany = merges.JoinOfMany
     Concatenation = merges.Concatenation

@@ -101,7 +101,8 @@ def evaluation_signals(network: Network) -> list[Signal]:
     """What each node gives when nothing is dropped."""
     found: list[Signal] = []
     for node in network:
-        found.append(node.op.in_evaluation().infer(*(found[i] for i in node.inputs)))
+        same = node.delayed is not None  # what it delays is not known yet
+        found.append(node.output if same else node.op.in_evaluation().infer(*(found[i] for i in node.inputs)))
     return found
 
 

@@ -100,7 +100,9 @@ def _count(names: list[str]) -> str:
 def neutral_branches(network: Network | None, names: Iterable[str]) -> set[int]:
     """What makes an identity of each join whose branch ends in one of these layers."""
     found = {index for index, node in enumerate(network or ()) if node.name in names}
-    joins = (node for node in network or () if is_residual(node) and node.inputs[0] in found)
+    if network is None:
+        return set()
+    joins = (node for index, node in enumerate(network) if is_residual(network, index) and node.inputs[0] in found)
     return {node.op.neutral_branch for node in joins if isinstance(node.op, Join)}
 
 

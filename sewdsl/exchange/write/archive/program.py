@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
-    from sewdsl.lower.forward_pass import Integrate
+    from sewdsl.lower.step_state import StepState
 
 METADATA_FILE = "sewdsl.json"
 """The file in an archive that says what it is of."""
@@ -41,7 +41,7 @@ class PlainNetwork(SpikingNetwork):
         super().__init__(program, modules)
         self.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, unused-ignore]
 
-    def run(self, x_TN: Tensor, integrate: Integrate | None = None) -> Tensor:  # noqa: ARG002
+    def run(self, x_TN: Tensor, step: StepState | None = None) -> Tensor:  # noqa: ARG002
         """The same as ever, with neurons that no gradient passes."""
         return super().run(x_TN, spikes_step_by_step)
 

@@ -172,7 +172,7 @@ class ClassFinder:
             return
         for meet in section.meets:
             node = self._network.nodes[meet.node]
-            if not is_residual(node):
+            if not is_residual(self._network, meet.node):
                 continue
             end = branch_end(self._network, node)
             if end.norm is None or not isinstance(node.op, Join):
