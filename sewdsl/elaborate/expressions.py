@@ -21,6 +21,7 @@ from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal, ValueRange
 from sewdsl.ops import find
+from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
@@ -339,7 +340,7 @@ class Walker:
             delay = self._delay(Delay(), fed, item.name.span, inner[1])
             given = self._operand(feedback, delay, at, inner[1])
             after, self._nearest = self._nearest, before
-            total = None if given is None else self._add(op, (at, given), item.span, item.name.span.text, frame)
+            total = None if given is None else self._sum(op, (at, given), item, frame)
             place = self.sequence(body, total, inner[0])
             self._nearest = after
             if place is None or len(self._reporter.found) > said:
@@ -350,6 +351,15 @@ class Walker:
                 return place
             fed = Signal(found.shape, found.values if round_ < MAX_ROUNDS else REAL)
         return None
+
+    def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame) -> Place:
+        """The sum that a loop begins with, of what flows in and of what the feedback gives."""
+        try:
+            op.infer(*map(self._builder.signal, inputs))
+        except ShapeMismatch as misfit:
+            self._misfit(misfit, op, inputs, item.span, item.name.span.text, frame)
+            return None
+        return self._add(Add(), inputs, item.span, item.name.span.text, frame)
 
     def _operand(self, operand: Sequence | Alternative, at: Place, goes_with: Place, frame: CallFrame) -> Place:
         """The place after the feedback of a loop, which has to give the shape that flows into the loop."""
@@ -638,6 +648,15 @@ class NodeCounter:
                 return 0
             case Call(name=name):
                 return self._block(name.plain or OWN_JOIN)
+
+    def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame) -> Place:
+        """The sum that a loop begins with, of what flows in and of what the feedback gives."""
+        try:
+            op.infer(*map(self._builder.signal, inputs))
+        except ShapeMismatch as misfit:
+            self._misfit(misfit, op, inputs, item.span, item.name.span.text, frame)
+            return None
+        return self._add(Add(), inputs, item.span, item.name.span.text, frame)
 
     def _operand(self, operand: Sequence | Alternative) -> int:
         if isinstance(operand, Alternative):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.node import Node, graph_of
-from sewdsl.ir.op import KnowsSteps
+from sewdsl.ir.op import JOIN_OPERANDS, KnowsSteps
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, widest_range
@@ -88,7 +88,14 @@ class Network:
         Raises:
             UnstructuredError: a value does not reach the output, or merges nest too deep.
         """
-        return wiring(self.graph, self.output)
+        return wiring(self.graph, self.output, self.sums)
+
+    @property
+    def sums(self) -> frozenset[int]:
+        """The nodes that add two operands, which loops may begin with."""
+        if not self.graph.delayed:
+            return frozenset()
+        return frozenset(i for i, node in enumerate(self.nodes) if node.op.adds and len(node.inputs) == len(JOIN_OPERANDS))
 
     def __repr__(self) -> str:
         size, T = "x".join(map(str, self.settings.input)), self.settings.steps

@@ -104,6 +104,7 @@ class Op(Kind):
             ``past``, be it only how many time-steps have gone by, or the whole ``sequence``, which nothing can stream.
         fixed_steps: Whether its weights are those of one number of time-steps, so that another number is another model.
         weighs_as_a_whole: Whether what it gives is its input times a number for each sample, in training too.
+        adds: Whether it gives the sum of its inputs.
     """
 
     repeatable: ClassVar[bool] = True
@@ -111,6 +112,7 @@ class Op(Kind):
     reads: ClassVar[Literal["step", "past", "sequence"]] = "step"
     fixed_steps: ClassVar[bool] = False
     weighs_as_a_whole: ClassVar[bool] = False
+    adds: ClassVar[bool] = False
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -386,7 +388,7 @@ class Merge(Op):
 
 
 class FeedbackSum(Merge):
-    """What a loop begins with: adds what its feedback gives to what flows in."""
+    """What a loop begins with: adds what its feedback gives to what flows in. As a node, it is a join."""
 
 
 def common_shape(kind: str, *inputs: Signal) -> tuple[int, ...]:

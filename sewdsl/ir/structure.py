@@ -1,4 +1,4 @@
-"""How a network nests: layers, merges of operands, calls of blocks and repeats, as a tree.
+"""How a network nests: layers, merges of operands, loops, calls of blocks and repeats, as a tree.
 
 There are two views. :func:`nesting` follows the paths of the nodes: blocks and repeats as they are written, which is
 what diagrams, source files and tables show. :func:`wiring` follows the edges alone, whatever the nodes are called:
@@ -6,17 +6,19 @@ sequences, merges and named values, which is what text of the language is made o
 (:attr:`sewdsl.ir.network.Network.nesting`, :attr:`sewdsl.ir.network.Network.wiring`).
 
 A merge has any number of operands; one without items is the identity. A *join* is a merge of two, branch and shortcut.
-A *named value* is read by sequences that begin with it, wherever they are.
+A *named value* is read by sequences that begin with it, wherever they are. A *loop* adds what its feedback gives to what
+flows into its body, a time-step later.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 
-from sewdsl.ir.graph import Graph
+from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.node import Node, PathStep
 
 MAX_MERGE_DEPTH = 100
@@ -57,6 +59,25 @@ class MergeItem:
     def shortcut(self) -> Items:
         """Operand 1 of a join."""
         return self.operands[1]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopItem:
+    """A loop: a sum, its body, and the feedback that the sum adds, a time-step later.
+
+    Attributes:
+        node: Index of the sum.
+        delay: Index of the delay that the feedback begins with.
+        body: The items from the sum on; none where the loop gives the sum itself.
+        feedback: The items from the delay on; none where it gives back what it reads.
+        steps: The steps of body and feedback in the paths of their nodes. Read from edges, there are none.
+    """
+
+    node: int
+    delay: int
+    body: Items
+    feedback: Items
+    steps: tuple[PathStep | None, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +133,20 @@ class ReadItem:
     node: int
 
 
-Item = LayerItem | MergeItem | BlockItem | RepeatItem | ValueItem | ReadItem
+@dataclass(frozen=True, slots=True)
+class DelayedItem:
+    """A named value of the time-step before, at the beginning of a sequence; only edges have these, as ``ReadItem``.
+
+    Attributes:
+        node: Index of the delay.
+        source: Index of the node that gives the value.
+    """
+
+    node: int
+    source: int
+
+
+Item = LayerItem | MergeItem | LoopItem | BlockItem | RepeatItem | ValueItem | ReadItem | DelayedItem
 Items = tuple[Item, ...]
 
 
@@ -158,6 +192,7 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
     items: list[Item] = []
     operands: list[ValueItem] = []
     copies: list[tuple[PathStep, Items]] = []
+    feedback: ValueItem | None = None  # of the loop whose sum comes next
 
     def end_repeat() -> None:
         if copies:
@@ -170,7 +205,10 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             end_repeat()
         if step is None:
             index = group[0]
-            if len(nodes[index].inputs) > 1:
+            if feedback is not None:
+                items.append(_loop(index, feedback))
+                feedback = None
+            elif len(nodes[index].inputs) > 1:
                 by_place = {_operand_place(operand.step): operand for operand in operands}
                 found = [by_place.get(place) for place in range(len(nodes[index].inputs))]
                 sequences = tuple(operand.items if operand else () for operand in found)
@@ -186,10 +224,30 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             items.append(BlockItem(step, inside))
         elif step.kind == "value":
             items.append(ValueItem(step, inside))
+        elif step.kind == "loop" and step.copy == FEEDBACK and _begins_with_delay(inside, nodes):
+            feedback = ValueItem(step, inside)
+        elif step.kind == "loop" and items and isinstance(items[-1], LoopItem) and not items[-1].body:
+            items[-1] = replace(items[-1], body=inside, steps=(step, *items[-1].steps[1:]))
         else:
             operands.append(ValueItem(step, inside))
     end_repeat()
-    return (*items, *operands)
+    return (*items, *((feedback,) if feedback else ()), *operands)
+
+
+FEEDBACK = 2
+"""Which operand of a loop its feedback is, from 1."""
+
+
+def _begins_with_delay(items: Items, nodes: Sequence[Node]) -> bool:
+    """Whether the first of some items is a delay in a loop."""
+    return bool(items) and isinstance(items[0], LayerItem) and nodes[items[0].node].delayed is not None
+
+
+def _loop(index: int, feedback: ValueItem) -> LoopItem:
+    """The loop of a sum and its feedback, whose body is to come."""
+    delay, *items = feedback.items
+    assert isinstance(delay, LayerItem)  # noqa: S101 -- as was seen
+    return LoopItem(index, delay.node, (), tuple(items), (None, feedback.step))
 
 
 def _operand_place(step: PathStep) -> int:
@@ -210,81 +268,254 @@ def _group_by_step(
         yield key if isinstance(key, PathStep) else None, list(group)
 
 
-def wiring(graph: Graph, output: int) -> Sequences:
-    """The sequences of a network by its edges alone, without the input: layers, merges and named values.
+def wiring(graph: Graph, output: int, sums: frozenset[int] = frozenset()) -> Sequences:
+    """The sequences of a network by its edges alone, without the input: layers, merges, loops and named values.
 
     The operands of a merge begin at the last node that every path to the merge leads through. Where that leads through
-    a node more than once, its value is named: text writes it once, as ``let``.
+    a node more than once, its value is named: text writes it once, as ``let``. So it is with what a delay gives back,
+    unless that belongs to a loop.
 
     Args:
         graph: The edges; node 0 is the input.
         output: The node that is read out.
+        sums: The nodes that add two operands, which loops may begin with.
 
     Raises:
         UnstructuredError: a value does not reach the output, or merges nest more than :data:`MAX_MERGE_DEPTH` deep.
     """
-    inputs, starts = graph.inputs, graph.dominators  # the item that ends with a node starts at its dominator
-    named = _named(graph, output)
-    items: list[Item | None] = []  # for each node, the item that ends with it
-    depths: list[int] = []  # for each node, how deep merges nest in that item
-    alone: list[bool] = []  # for each node, whether that item needs nothing to flow in: its operands begin with names
-    met = bytearray(len(inputs))
+    loops = find_loops(graph, output, sums)
+    return _Sequencer(graph, output, loops).sequences()
 
-    def between(end: int, start: int) -> tuple[Items, int, bool]:
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """A loop by its edges.
+
+    Attributes:
+        delay: Index of its delay.
+        total: That of its sum.
+        source: That of the node that its body ends with.
+    """
+
+    delay: int
+    total: int
+    source: int
+
+
+class _Dominance:
+    """What every path to a node leads through, where the delays of some loops begin at what flows into these."""
+
+    def __init__(self, graph: Graph, begins: Mapping[int, int]) -> None:
+        self.reads: Sequence[Sequence[int]] = graph.inputs
+        self.tree = graph.dominators
+        if begins:
+            self.reads = [(begins[i],) if i in begins else read for i, read in enumerate(graph.inputs)]
+            self.tree = DominatorTree()
+            for read in self.reads:
+                self.tree.add(read)
+
+    @cached_property
+    def _places(self) -> tuple[list[int], list[int]]:
+        """For each node its place in an order in which those that lead through it follow it, and where these end."""
+        count = len(self.reads)
+        first, last = [0] * count, [0] * count
+        inside: list[list[int]] = [[] for _ in range(count)]
+        for node in range(1, count):
+            inside[self.tree[node]].append(node)
+        place, todo = 0, [(0, False)]
+        while todo:
+            node, done = todo.pop()
+            if done:
+                last[node] = place
+                continue
+            first[node] = place
+            place += 1
+            todo.append((node, True))
+            todo += [(each, False) for each in inside[node]]
+        return first, last
+
+    def leads_through(self, node: int, other: int) -> bool:
+        """Whether every path to a node leads through another, or the node is that."""
+        first, last = self._places
+        return first[other] <= first[node] < last[other]
+
+    def below_input(self) -> list[int]:
+        """For each node, the first after the input that every path to it leads through."""
+        found = [0]
+        for node in range(1, len(self.reads)):
+            found.append(found[self.tree[node]] or node)
+        return found
+
+
+def find_loops(graph: Graph, output: int, sums: frozenset[int]) -> tuple[_Loop, ...]:
+    """The loops that text can write as such: what flows around in each enters by one sum and leaves by one node.
+
+    Args:
+        graph: The edges.
+        output: The node that is read out.
+        sums: The nodes that add two operands: what flows in, and what the feedback gives.
+    """
+    refused: set[int] = set()
+    while graph.delayed.keys() - refused:
+        found = _delayed_sums(graph, output, sums, refused)
+        dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in found.items()})
+        loops = tuple(_Loop(delay, total, graph.delayed[delay]) for delay, total in sorted(found.items()))
+        named = _named(graph, output, dominance, loops)
+        wrong = {loop.delay for loop in loops if not _is_closed(graph, output, dominance, loop, named)}
+        if not wrong:
+            return loops
+        refused |= wrong
+    return ()
+
+
+def _delayed_sums(graph: Graph, output: int, sums: frozenset[int], refused: set[int]) -> dict[int, int]:
+    """By delay, the sum that alone reads what follows from it, as its second operand; inner loops are found first."""
+    found: dict[int, int] = {}
+    for _ in range(MAX_MERGE_DEPTH):
+        roots = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in found.items()}).below_input()
+        readers: dict[int, set[int]] = {
+            delay: set() for delay in graph.delayed if delay not in found and delay not in refused
+        }
+        for node, root in enumerate(roots):
+            if root in readers:
+                outside = {reader for reader in graph.consumers[node] if roots[reader] != root}
+                readers[root] |= outside if node != output else {node}
+        new = {}
+        for delay, read in readers.items():
+            total = next(iter(read)) if len(read) == 1 else 0
+            if total in sums and [roots[i] == delay for i in graph.inputs[total]] == [False, True]:
+                new[delay] = total
+        if not new:
+            break
+        found |= new
+    return found
+
+
+def _is_closed(graph: Graph, output: int, dominance: _Dominance, loop: _Loop, named: set[int]) -> bool:
+    """Whether nothing outside a loop reads what is in it, but for what its body ends with."""
+    if not dominance.leads_through(loop.source, loop.total):
+        return False
+    for node in range(loop.delay, loop.source):
+        inside = dominance.leads_through(node, loop.total)
+        if (inside or dominance.leads_through(node, loop.delay)) and (node in named or node == output):
+            return False
+        if inside and not all(
+            reader <= loop.source and dominance.leads_through(reader, loop.total) for reader in graph.consumers[node]
+        ):
+            return False
+    return True
+
+
+class _Sequencer:
+    """Makes the sequences of a network from its edges.
+
+    Args:
+        graph: The edges.
+        output: The node that is read out.
+        loops: Its loops.
+    """
+
+    def __init__(self, graph: Graph, output: int, loops: tuple[_Loop, ...]) -> None:
+        self._graph, self._output = graph, output
+        dominance = _Dominance(graph, {loop.delay: graph.inputs[loop.total][0] for loop in loops})
+        self._reads = dominance.reads
+        self._starts = [dominance.tree[i] for i in range(len(self._reads))]  # where the item that ends with a node starts
+        self._named = _named(graph, output, dominance, loops)
+        self._sums = {loop.total: loop for loop in loops}
+        self._delays = {loop.delay for loop in loops}
+        self._closing: dict[int, list[_Loop]] = {}
+        for loop in sorted(loops, key=lambda loop: -loop.total):  # of several that end with one node, the inner ones first
+            self._closing.setdefault(loop.source, []).append(loop)
+        self._items: list[Item | None] = []  # for each node, the item that ends with it
+        self._depths: list[int] = []  # for each node, how deep merges nest in that item
+        self._alone: list[bool] = []  # for each node, whether that item needs nothing to flow in: it begins with names
+        self._met = bytearray(len(self._reads))
+        self._giving: set[int] = set()  # the named value whose own sequence is being made: it is not read there
+
+    def sequences(self) -> Sequences:
+        """All of them."""
+        for index in range(len(self._reads)):
+            item, depth, by_itself = self._item(index)
+            self._items.append(item)
+            self._depths.append(depth)
+            self._alone.append(by_itself)
+            for loop in self._closing.get(index, ()):
+                self._close(loop)
+        values: dict[int, Items] = {}
+        for index in sorted(self._named):
+            self._giving.add(index)
+            values[index] = self._between(index, 0)[0]
+            self._giving.clear()
+        body = self._between(self._output, 0)[0]
+        idle = self._met.find(0, 1)
+        if idle >= 0:
+            raise UnstructuredError(idle, "its value does not reach the output")
+        reads = Counter(item.node for sequence in (*values.values(), body) for item in _read(sequence))
+        kept = {source for delay, source in self._graph.delayed.items() if delay not in self._delays}
+        for index, sequence in list(values.items()):  # what is read once, by a whole sequence, is part of that
+            if (first := _first_read(sequence)) is not None and reads[first] == 1 and first not in kept:
+                values[index] = (*values.pop(first), *sequence[1:])
+        if (first := _first_read(body)) is not None and reads[first] == 1 and first not in kept:
+            body = (*values.pop(first), *body[1:])
+        return Sequences(tuple(values.items()), body)
+
+    def _item(self, index: int) -> tuple[Item | None, int, bool]:
+        """The item that ends with a node, how deep merges nest in it, and whether it needs nothing to flow in."""
+        sources = self._reads[index]
+        if index in self._delays or index in self._sums:
+            return None, 0, False  # they are part of the item of their loop
+        if index in self._graph.delayed:
+            return DelayedItem(index, self._graph.delayed[index]), 0, True
+        if len(sources) == 1:
+            return LayerItem(index), 0, False
+        if sources:
+            operands = [self._between(source, self._starts[index]) for source in sources]
+            item = MergeItem(index, tuple(sequence for sequence, _, _ in operands))
+            depth = self._nested(index, *(inside for _, inside, _ in operands))
+            return item, depth, all(no_start for _, _, no_start in operands)
+        if index:
+            raise UnstructuredError(index, "it reads nothing")
+        return None, 0, False
+
+    def _nested(self, index: int, *depths: int) -> int:
+        """How deep merges nest in one around others."""
+        depth = 1 + max(depths)
+        if depth > MAX_MERGE_DEPTH:
+            raise UnstructuredError(index, f"joins nest more than {MAX_MERGE_DEPTH} deep")
+        return depth
+
+    def _close(self, loop: _Loop) -> None:
+        """Makes the item that ends with the last node of a loop's body the loop itself."""
+        feedback, deep, _ = self._between(self._graph.inputs[loop.total][1], loop.delay)
+        self._giving.add(loop.source)
+        body, deeper, _ = self._between(loop.source, loop.total)
+        self._giving.clear()
+        self._met[loop.total] = self._met[loop.delay] = True
+        self._items[loop.source] = LoopItem(loop.total, loop.delay, body, feedback)
+        self._depths[loop.source] = self._nested(loop.total, deep, deeper)
+        self._alone[loop.source] = False
+        self._starts[loop.source] = self._starts[loop.total]
+
+    def _between(self, end: int, start: int) -> tuple[Items, int, bool]:
         """The items from one node on up to another, how deep merges nest in them, and whether they need no start."""
         sequence: list[Item] = []
-        deepest = 0
+        deepest, by_itself = 0, False
         while end != start:
-            item = items[end]
-            if end in named and (sequence or end not in giving):
+            item = self._items[end]
+            if end in self._named and (sequence or end not in self._giving):
                 sequence.append(ReadItem(end))
+                by_itself = True
                 break
             if item is None:
                 raise UnstructuredError(end, "it reads nothing")
             sequence.append(item)
-            met[end] = True
-            deepest = max(deepest, depths[end])
-            if alone[end]:
+            self._met[end] = True
+            deepest = max(deepest, self._depths[end])
+            if self._alone[end]:
+                by_itself = True
                 break
-            end = starts[end]
-        else:
-            return tuple(reversed(sequence)), deepest, False
-        return tuple(reversed(sequence)), deepest, True
-
-    giving: set[int] = set()  # the named value whose own sequence is being made: it is not read there
-    for index, sources in enumerate(inputs):
-        depth, by_itself = 0, False
-        item: Item | None = None
-        if len(sources) == 1:
-            item = LayerItem(index)
-        elif sources:
-            operands = [between(source, starts[index]) for source in sources]
-            depth = 1 + max(inside for _, inside, _ in operands)
-            if depth > MAX_MERGE_DEPTH:
-                raise UnstructuredError(index, f"joins nest more than {MAX_MERGE_DEPTH} deep")
-            item = MergeItem(index, tuple(sequence for sequence, _, _ in operands))
-            by_itself = all(no_start for _, _, no_start in operands)
-        elif index:
-            raise UnstructuredError(index, "it reads nothing")
-        items.append(item)
-        depths.append(depth)
-        alone.append(by_itself)
-    values: dict[int, Items] = {}
-    for index in sorted(named):
-        giving.add(index)
-        values[index] = between(index, 0)[0]
-        giving.clear()
-    body = between(output, 0)[0]
-    idle = met.find(0, 1)
-    if idle >= 0:
-        raise UnstructuredError(idle, "its value does not reach the output")
-    reads = Counter(item.node for sequence in (*values.values(), body) for item in _read(sequence))
-    for index, sequence in list(values.items()):  # what is read once, by a whole sequence, is part of that
-        if (first := _first_read(sequence)) is not None and reads[first] == 1:
-            values[index] = (*values.pop(first), *sequence[1:])
-    if (first := _first_read(body)) is not None and reads[first] == 1:
-        body = (*values.pop(first), *body[1:])
-    return Sequences(tuple(values.items()), body)
+            end = self._starts[end]
+        return tuple(reversed(sequence)), deepest, by_itself
 
 
 def _first_read(sequence: Items) -> int | None:
@@ -301,18 +532,33 @@ def _read(sequence: Items) -> Iterator[ReadItem]:
             yield from _read(inside)
 
 
-def _named(graph: Graph, output: int) -> set[int]:
-    """The nodes that sequences lead through more than once.
+def _named(graph: Graph, output: int, dominance: _Dominance, loops: Sequence[_Loop]) -> set[int]:
+    """The nodes that sequences lead through more than once, and those that delays give back outside of loops.
 
     Each sequence is followed from its end back to where it begins, or to a node that another one has led through. That
     node is then named, and its own sequence goes on from where the other one began, back to the input.
     """
-    inputs, starts = graph.inputs, graph.dominators
+    inputs, starts = dominance.reads, [dominance.tree[i] for i in range(len(dominance.reads))]
     begun: list[int | None] = [None] * len(inputs)  # where the sequence begins that leads through a node
     named: set[int] = set()
-    todo = [(source, starts[index]) for index, sources in enumerate(inputs) if len(sources) > 1 for source in sources]
+    todo: list[tuple[int, int]] = []
+    sums = {loop.total for loop in loops}
+    for index, sources in enumerate(inputs):
+        if len(sources) > 1 and index not in sums:
+            todo += [(source, starts[index]) for source in sources]
+    for loop in sorted(loops, key=lambda loop: -loop.total):
+        todo.append((graph.inputs[loop.total][1], loop.delay))
+        if loop.source != loop.total:
+            todo.append((starts[loop.source], loop.total))
+        starts[loop.source] = starts[loop.total]
     todo.append((output, 0))
     todo.reverse()
+    inside = {loop.delay for loop in loops}
+    for delay, source in graph.delayed.items():
+        if delay not in inside and source not in named:
+            named.add(source)
+            begun[source] = 0
+            todo.append((starts[source], 0))
     while todo:
         end, start = todo.pop()
         while end not in {start, 0}:
@@ -332,10 +578,12 @@ def _named(graph: Graph, output: int) -> set[int]:
 def children(item: Item) -> tuple[Items, ...]:
     """The sequences inside an item: none in a layer, one for each operand of a merge or copy of a repeat."""
     match item:
-        case LayerItem() | ReadItem():
+        case LayerItem() | ReadItem() | DelayedItem():
             return ()
         case MergeItem(_, operands):
             return operands
+        case LoopItem():
+            return (item.feedback, item.body)
         case RepeatItem(_, copies):
             return copies
         case BlockItem(_, items) | ValueItem(_, items):
@@ -345,7 +593,13 @@ def children(item: Item) -> tuple[Items, ...]:
 def nodes(items: Items) -> Iterator[int]:
     """The nodes of a sequence, in topological order if they were made in the order in which they are written."""
     for item in items:
+        if isinstance(item, LoopItem):
+            yield item.delay
+            yield from nodes(item.feedback)
+            yield item.node
+            yield from nodes(item.body)
+            continue
         for inside in children(item):
             yield from nodes(inside)
-        if isinstance(item, LayerItem | MergeItem):
+        if isinstance(item, LayerItem | MergeItem | DelayedItem):
             yield item.node

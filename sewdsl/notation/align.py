@@ -82,7 +82,8 @@ def _parts(item: TextItem, words: Callable[[int], str], place: ItemPosition) -> 
                 unroll_parts(operand, words, place.inside(name))
                 for name, operand in zip(item.names, item.operands, strict=True)
             )
-            yield Part(replace(item, name=words(node), operands=tuple(map(_items, sides))), sides, place)
+            name = words(node) if item.delay is None else item.name
+            yield Part(replace(item, name=name, operands=tuple(map(_items, sides))), sides, place)
         case ReadText():
             yield Part(item, (), place)
         case BlockText() | LetText():

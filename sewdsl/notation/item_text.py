@@ -19,8 +19,9 @@ from sewdsl.ir.op import JOIN_OPERANDS, Activation, Op
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
 from sewdsl.ir.op import Merge as MergeOp
-from sewdsl.ir.structure import Item, LayerItem, MergeItem, ReadItem, UnstructuredError
+from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, MergeItem, ReadItem, UnstructuredError
 from sewdsl.ops.input import Input
+from sewdsl.ops.merges.loop import Loop
 
 MADE_UP_BLOCK = re.compile("Block[A-Z]{1,2}")
 """What blocks without a name are called, without white space."""
@@ -45,7 +46,7 @@ class LayerText:
 
 @dataclass(frozen=True)
 class MergeText:
-    """``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``.
+    """``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``LOOP[ body | feedback ]``.
 
     Attributes:
         name: What precedes the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header.
@@ -53,6 +54,7 @@ class MergeText:
         op: What it is.
         node: Index of the node that it represents; inside a repeat, in the first copy.
         fitting: Whether the last operand is the identity where that fits: ``id or …``; only in definitions.
+        delay: Of a loop, whose node is its sum, index of the delay that its feedback begins with.
     """
 
     name: str
@@ -60,6 +62,7 @@ class MergeText:
     op: MergeOp = field(compare=False, repr=False)
     node: int = field(compare=False, repr=False)
     fitting: bool = False
+    delay: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_join(self) -> bool:
@@ -218,8 +221,8 @@ def walk_items(items: TextItems) -> Iterator[TextItem]:
 
 
 def first_node(item: TextItem) -> int:
-    """The node of an item that is written first."""
-    if isinstance(item, LayerText | ReadText):
+    """The node of an item that is written first; of a loop its sum, which what is before it flows into."""
+    if isinstance(item, LayerText | ReadText) or (isinstance(item, MergeText) and item.delay is not None):
         return item.node
     inside = next((inner[0] for inner in child_sequences(item) if inner), None)
     if inside is not None:
@@ -231,6 +234,13 @@ def first_node(item: TextItem) -> int:
 def item_nodes(items: TextItems) -> Iterator[int]:
     """The nodes of a sequence without repeats, in the order in which the compiler makes them."""
     for item in items:
+        if isinstance(item, MergeText) and item.delay is not None:
+            body, feedback = item.operands
+            yield item.delay
+            yield from item_nodes(feedback)
+            yield item.node
+            yield from item_nodes(body)
+            continue
         for inner in child_sequences(item):
             yield from item_nodes(inner)
         if isinstance(item, LayerText | MergeText):
@@ -258,7 +268,7 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
     if not nodes or not isinstance(nodes[0].op, Input):
         raise UnwritableNetwork(nodes[0] if nodes else None, "a network begins with its input")
     for node in nodes[1:]:
-        writable = len(node.inputs) == 1 and isinstance(node.op, LayerOp | Activation)
+        writable = len(node.sources) == 1 and isinstance(node.op, LayerOp | Activation)
         if not writable and not (isinstance(node.op, MergeOp) and len(node.inputs) > 1):
             raise UnwritableNetwork(node, "only layers, activations and merges follow the input")
     try:
@@ -267,21 +277,30 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
         raise UnwritableNetwork(nodes[error.node] if error.node is not None else None, error.why) from None
     names = _value_names(network, [index for index, _ in found.values])
 
-    def written(item: Item) -> TextItem:
+    def written(items: Items) -> TextItems:
+        return tuple(text for item in items for text in texts(item))
+
+    def texts(item: Item) -> Iterator[TextItem]:
         match item:
             case LayerItem(index):
-                return LayerText(words(index), nodes[index].op, index)
+                yield LayerText(words(index), nodes[index].op, index)
             case MergeItem(index, operands):
                 op = nodes[index].op
                 assert isinstance(op, MergeOp)  # noqa: S101 -- as was seen above
-                return MergeText(words(index), tuple(tuple(map(written, operand)) for operand in operands), op, index)
+                yield MergeText(words(index), tuple(map(written, operands)), op, index)
+            case LoopItem(index, delay, body, feedback):
+                yield MergeText(Loop.kind, (written(body), written(feedback)), Loop(), index, delay=delay)
             case ReadItem(index):
-                return ReadText(names[index], index)
-        message = f"edges give layers, merges and named values, not {item}"
-        raise AssertionError(message)
+                yield ReadText(names[index], index)
+            case DelayedItem(index, source):
+                yield ReadText(names[source], source)
+                yield LayerText(words(index), nodes[index].op, index)
+            case _:
+                message = f"edges give layers, merges, loops and named values, not {item}"
+                raise AssertionError(message)
 
-    lets = (LetText(names[index], tuple(map(written, items))) for index, items in found.values)
-    return *lets, *map(written, found.body)
+    lets = (LetText(names[index], written(items)) for index, items in found.values)
+    return *lets, *written(found.body)
 
 
 def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:

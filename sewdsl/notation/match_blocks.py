@@ -305,6 +305,8 @@ class Blocks:
     def _call(self, shape: BlockPattern, items: TextItems) -> BlockText | None:
         """The call of a block that expands to some items."""
         begin = first_node(items[0])
+        if self._network.nodes[begin].delayed is not None:
+            return None
         (source, *_) = self._network.nodes[begin].inputs
         neuron = self._network.settings.neuron or self._nearest[begin]
         surroundings = self._network.nodes[source].output.shape, neuron

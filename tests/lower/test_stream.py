@@ -94,6 +94,6 @@ def test_it_explains_what_does_not_fit(build: Build, frames: Tensor) -> None:
     _, state = stream(frames[0])
     with pytest.raises(ValueError, match=r"state of plif1 is \[3, 4, 16, 16\], but this step needs \[2, 4, 16, 16\]"):
         stream(frames[0, :2], state)
-    with pytest.raises(ValueError, match="no potential for plif1: it belongs to another network"):
+    with pytest.raises(ValueError, match="has nothing for plif1: it belongs to another network"):
         stream(frames[0], State({}))
     assert repr(stream).startswith("Stream(")

@@ -21,6 +21,7 @@ class Add(Join, kind="ADD"):
 
     neutral_branch = 0
     associative = True
+    adds = True
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
         """A + S."""

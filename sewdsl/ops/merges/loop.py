@@ -22,7 +22,8 @@ class Loop(FeedbackSum, kind="LOOP"):
 
         y[t] = body(x[t] + feedback(y[t-1]))
 
-    As a node it is this sum. ``LOOP[ id | SCALE(value=0.9) ]`` is a current that decays.
+    ``LOOP[ id | SCALE(value=0.9) ]`` is a current that decays. In a network, a loop is an ``ADD`` and a ``DELAY``; the
+    kind itself is that sum, of what flows in and of what the feedback gives.
     """
 
     operand_names = ("body", "feedback")
