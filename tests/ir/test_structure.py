@@ -17,6 +17,7 @@ from sewdsl.ir.structure import (
     Item,
     Items,
     LayerItem,
+    LoopItem,
     MergeItem,
     ReadItem,
     RepeatItem,
@@ -39,6 +40,8 @@ def without_names(items: Items) -> Items:
                 found.append(item)
             case MergeItem(node, operands):
                 found.append(MergeItem(node, tuple(map(without_names, operands))))
+            case LoopItem(node, delay, body, feedback):
+                found.append(LoopItem(node, delay, without_names(body), without_names(feedback)))
             case _:
                 found += [inner for inside in children(item) for inner in without_names(inside)]
     return tuple(found)

@@ -70,6 +70,21 @@ def test_a_cell_of_snasnet() -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
+def test_a_cell_of_snasnet_with_backward_connections() -> None:
+    torch.manual_seed(0)
+    connections = torch.tensor([[0, 3, 3, 1], [3, 0, 3, 3], [1, 3, 0, 4], [3, 1, 3, 0]])
+    reference = unsettled(snas_net.Neuronal_Cell_backward(SimpleNamespace(threshold=1.0, tau=TAU), 6, 6, connections))
+    ours = cell("snasnet-backward", "body Cell", (6, 7, 7), 4)
+    copied([m for m in reference.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)], ours)
+    x = 2 * torch.rand(4, 2, 6, 7, 7, dtype=torch.float64)
+    shown, again = x.clone().requires_grad_(), x.clone().requires_grad_()
+    expected = torch.stack([reference(step) for step in shown])
+    found = ours(again, return_sequence=True)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    for mine, theirs in zip(gradients(found, [again], ours), gradients(expected, [shown], reference), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
 def test_a_cell_of_spikedhs() -> None:
     """Its neurons are of a surrogate of their own, so that spikes are compared, not gradients."""
     torch.manual_seed(0)

@@ -94,7 +94,7 @@ class RecomputableValues(NamedTuple):
     def of(cls, sizes: ValueSizes) -> RecomputableValues:
         """Those of a program."""
         steps = _repeatable(sizes)
-        kept = {i: place for place, step in enumerate(sizes.plan.steps) for i in step.keeps}
+        kept = {i: place for place, step in enumerate(sizes.plan.steps) if not step.loop for i in step.keeps}
         read = {i: place for place, step in enumerate(sizes.plan.steps) for i in step.operands}
         found = cls({}, {}, {}, read, kept)
         for i in sorted(kept.keys() & steps.keys()):
@@ -125,6 +125,8 @@ def _repeatable(sizes: ValueSizes) -> dict[int, PlannedStep]:
     for step in sizes.plan.steps:
         ops = [sizes.network.nodes[i].op for i in step.nodes]
         deep = 1 + max((depth.get(i, 0) for i in step.operands if sizes.kept(i) is None), default=0)
+        if step.loop:
+            continue
         if step.gives in steps and deep < MAX_RECOMPUTE_DEPTH and all(op.repeatable and not op.view for op in ops):
             found[step.gives], depth[step.gives] = step, deep
     return found

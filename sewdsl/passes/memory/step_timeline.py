@@ -185,6 +185,9 @@ class _Run:
 
     def _forward(self, place: int, step: PlannedStep) -> None:
         sizes, heap = self.sizes, self.heap
+        if step.loop:
+            self._forward_loop(place, step)
+            return
         kept = [self._record(i) for i in sorted(step.keeps)]
         view = sizes.network.nodes[step.gives].op.view
         out = self.values[step.operands[0]] if view else Allocation(sizes.value(step.gives))
@@ -199,6 +202,40 @@ class _Run:
         for i in step.spent:
             heap.drop(self.values.pop(i))
             heap.forget(self.records.pop(i, None))
+
+    def _forward_loop(self, place: int, step: PlannedStep) -> None:
+        """A loop keeps values as they are, and its own of each time-step; what it gives is put together at the end."""
+        sizes, heap = self.sizes, self.heap
+        loop = sizes.loop(step)
+        self.held[place] = []
+        kept = [heap.hold(self.values[i]) for i in sorted(step.keeps)]
+        self.aside[place] = [*kept, heap.hold(Allocation(loop.kept))]
+        for i in step.given:
+            self.values[i] = heap.hold(Allocation(sizes.value(i)))
+        self._moment(place, backward=False, extra=loop.stacked + loop.widest)
+        for i in step.spent:
+            heap.drop(self.values.pop(i))
+            heap.forget(self.records.pop(i, None))
+
+    def _backward_loop(self, place: int, step: PlannedStep) -> None:
+        """What is kept of a time-step goes as the gradients of what the loop reads come, which are then put together."""
+        sizes, heap = self.sizes, self.heap
+        gradients = [gradient for i in step.given if (gradient := self.gradients.pop(i, None)) is not None]
+        if gradients:
+            loop = sizes.loop(step)
+            self._moment(place, backward=True, extra=loop.weights + 3 * loop.widest)
+        for store in self.aside.pop(place):
+            heap.drop(store)
+        if gradients:
+            for gradient in gradients:
+                heap.drop(gradient)
+            for i in step.operands:
+                if i:
+                    fresh = heap.hold(Allocation(sizes.value(i, once=False)))
+                    self._moment(place, backward=True, extra=fresh.bytes + loop.weights)
+                    self._add(place, i, fresh)
+            self._settle(step)
+        del self.held[place]
 
     def _record(self, index: int) -> SavedRecord:
         """What is kept of a value, from now on."""
@@ -244,6 +281,9 @@ class _Run:
         return found
 
     def _backward(self, place: int, step: PlannedStep) -> None:
+        if step.loop:
+            self._backward_loop(place, step)
+            return
         gradient = self.gradients.pop(step.gives, None)
         if gradient is not None:
             self._pull(place, step, gradient)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from sewdsl.ir.network import Network
+from sewdsl.ir.op import Neuron
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
@@ -46,6 +47,22 @@ def training_load(recipe: Recipe | None, samples: int | None = None) -> Training
     if recipe is None:
         return TrainingLoad(samples or 1)
     return TrainingLoad(samples or recipe.batch, recipe.precision != "32", recipe.optimizer.states, recipe.T_train)
+
+
+class LoopBytes(NamedTuple):
+    """The bytes of a loop, in addition to those of what it reads and gives.
+
+    Attributes:
+        kept: Of all that is kept for its gradient, of all time-steps.
+        stacked: Of what it gives, before time-steps are put together, as far as that is not kept.
+        widest: Of the largest value in it, of one time-step.
+        weights: Of the most parameters of one layer, whose gradient of a time-step is added to that of those before.
+    """
+
+    kept: int
+    stacked: int
+    widest: int
+    weights: int
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,33 @@ class ValueSizes:
         samples = self.load.samples * (1 if step.once else self.T)
         keeps = [self.network.nodes[i].op.keeps(*self.network.inputs(self.network.nodes[i])) for i in step.nodes]
         return sum(each.aside * samples + each.once * self.load.samples for each in keeps)
+
+    def loop(self, step: PlannedStep) -> LoopBytes:
+        """What a loop takes."""
+        nodes, inside = self.network.nodes, {*step.nodes}
+        kept: set[int] = set()
+        total = 0
+        for i in step.nodes:
+            node = nodes[i]
+            saved = node.op.keeps(*self.network.inputs(node))
+            kept |= {self._stored(node.inputs[place]) for place in saved.inputs if node.inputs[place] in inside}
+            kept |= {self._stored(i)} if saved.output else set()
+            total += (saved.aside * self.T + saved.once) * self.load.samples
+            if isinstance(node.op, Neuron):  # the potential before each time-step
+                total += WIDE * self.numbers(i)
+        total += sum(map(self.value, kept))
+        stacked = sum(self.value(i) for i in step.given if self._stored(i) not in kept)
+        widest = max(self.value(i) for i in step.nodes) // self.T
+        weights = WIDE * max(self.network.parameters(nodes[i]) for i in step.nodes)
+        return LoopBytes(total, stacked, widest, weights)
+
+    def _stored(self, index: int) -> int:
+        """The node in whose memory the value of one in a loop is."""
+        node = self.network.nodes[index]
+        while node.delayed is not None or node.op.view:
+            index = node.sources[0]
+            node = self.network.nodes[index]
+        return index
 
     def gives_on(self, step: PlannedStep) -> bool:
         """Whether it keeps its own output."""

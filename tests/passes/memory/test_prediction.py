@@ -51,6 +51,16 @@ NARROW: dict[str, dict[str, Any]] = {
         "samples": 2,
         "options": {"input": "3x96x96", "steps": 4, "set": {"encode": "direct"}},
     },
+    "loop": {
+        "spec": "FC384-LOOP[LIF | FC384]-LOOP[id | SCALE(value=0.9)]-IF-FC10",
+        "samples": 1024,
+        "options": {"input": "384", "steps": 12},
+    },
+    "loop of maps": {
+        "spec": "c16k3-BN-SN-LOOP[c16k3-BN-SN | c16k3-BN-MPk3s1p1]-{SEW Block (c16)}*2-GAP-FC10",
+        "samples": 8,
+        "options": {"input": "2x64x64", "steps": 6, "neuron": "LIF"},
+    },
     "U-Net": {
         "spec": "c16k3-BN-SN-CAT[id | MPk2-c32k3-BN-SN-CAT[id | MPk2-c64k3-BN-SN-UP2]-c32k3-BN-SN-tc16k2s2-BN-SN]-c2k1",
         "samples": 2,
