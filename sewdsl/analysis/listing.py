@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.structure import BlockItem, Items, LayerItem, MergeItem, ReadItem, RepeatItem, ValueItem, nodes
+from sewdsl.ir.structure import (
+    BlockItem,
+    DelayedItem,
+    Items,
+    LayerItem,
+    LoopItem,
+    MergeItem,
+    ReadItem,
+    RepeatItem,
+    ValueItem,
+    nodes,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,13 @@ def _rows(network: Network, items: Items, prefix: str) -> Iterator[ListingRow]:
                     yield from _rows(network, copy, f"{prefix}{step.key}.")
             case ValueItem(step, inside):
                 yield from _rows(network, inside, f"{prefix}{step.key}.")
-            case ReadItem():
+            case LoopItem(node, delay, body, feedback, steps):
+                ways = [f"{prefix}{step.key}." if step else prefix for step in steps]
+                yield _row(network, network.nodes[delay])
+                yield from _rows(network, feedback, ways[-1])
+                yield _row(network, network.nodes[node])
+                yield from _rows(network, body, ways[0])
+            case ReadItem() | DelayedItem():
                 pass  # only the view by edges has these
 
 

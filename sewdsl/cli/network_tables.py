@@ -301,7 +301,12 @@ def print_plan(program: Program) -> None:
     out.print(table)
 
 
-_KERNELS: dict[Kernel, str] = {"norm_neuron": "in one kernel", "folded": "as one layer", "module": "by itself"}
+_KERNELS: dict[Kernel, str] = {
+    "norm_neuron": "in one kernel",
+    "folded": "as one layer",
+    "module": "by itself",
+    "loop": "time-step by time-step",
+}
 
 
 def print_network(network: Network, *, expand: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import groupby
 
@@ -84,12 +84,13 @@ class Labels:
         self._ops = [node.op for node in network]
         self._followers = FollowerIndex(self._ops, network.graph.consumers, network.settings.steps)
 
-    def of(self, index: int) -> Label:
-        """The label of a node.
+    def of(self, index: int, delayed: str = "") -> Label:
+        """The label of a node; that of a delay says which value it gives back, if that has to be said.
 
         An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
         """
-        return _label(self._ops[index], Followers(self._followers, index))
+        label = _label(self._ops[index], Followers(self._followers, index))
+        return replace(label, details=(*label.details, _cut(f"{delayed}[t-1]"))) if delayed else label
 
 
 def _label(op: Op, followers: Followers) -> Label:

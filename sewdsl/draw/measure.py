@@ -14,6 +14,7 @@ from sewdsl.draw.picture_items import (
     PictureItem,
     PictureItems,
     PictureLayer,
+    PictureLoop,
     PictureMerge,
     PictureReadout,
     PictureRepeat,
@@ -41,6 +42,22 @@ class Extent(NamedTuple):
     far: float
 
 
+class LoopExtent(NamedTuple):
+    """The room in a loop.
+
+    Attributes:
+        gap: Between its sum and its body.
+        text: The label of the edge between these.
+        fork: From where the loop begins to where the way back leaves the axis.
+        lane: How far from the axis the way back runs.
+    """
+
+    gap: float
+    text: str
+    fork: float
+    lane: float
+
+
 class Title(NamedTuple):
     """The words on a frame, and what is inside."""
 
@@ -51,6 +68,7 @@ class Title(NamedTuple):
     items: PictureItems
     key: str = ""
     value: bool = False
+    gives: PictureLayer | None = None
 
     @property
     def height(self) -> float:
@@ -77,12 +95,13 @@ class Measure:
         self.vertical = vertical
         self._wiring = wiring
         labels = Labels(wiring.network)
-        self._labels = {layer: labels.of(layer.nodes[0]) for layer in wiring.layers}
+        self._labels = {layer: labels.of(layer.nodes[0], wiring.delayed_value(layer)) for layer in wiring.layers}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
         self._skips: dict[PictureLayer, list[int]] = {}
         for source, target, _ in edges:
             self._skips.setdefault(source, []).append(wiring.places[target])
         self._ends: dict[int, int] = {}
+        self._given: set[PictureLayer] = set()
         self._note_ends(items)
         texts = [text_width(text.title, TEXT) for text in self._labels.values()]
         texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
@@ -159,14 +178,16 @@ class Measure:
         """The words on a frame; a fold of nothing but one block shares the block's frame."""
         if isinstance(item, PictureBlock):
             title = item.label.strip() or "block"
-            return Title(title, "", folds=False, block=not item.value, items=item.items, value=item.value)
+            return Title(
+                title, "", folds=False, block=not item.value, items=item.items, value=item.value, gives=item.gives
+            )
         count = item.last - item.first + 1
         copies = f"copy {item.first}" if count == 1 else f"×{count}"
         note = self._way(item)
         match item.items:
-            case (PictureBlock(name, items, value=False),):
+            case (PictureBlock(name, items, value=False, gives=gives),):
                 both = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
-                return Title(both, note, folds=True, block=True, items=items, key=item.key)
+                return Title(both, note, folds=True, block=True, items=items, key=item.key, gives=gives)
         return Title(copies, note, folds=True, block=False, items=item.items, key=item.key)
 
     def _way(self, fold: PictureRepeat) -> str:
@@ -214,10 +235,14 @@ class Measure:
             self._ends[id(item)] = end
             match item:
                 case PictureBlock() | PictureRepeat():
+                    self._given |= {item.gives} if isinstance(item, PictureBlock) and item.gives else set()
                     self._note_ends(item.items)
                 case PictureMerge(operands):
                     for operand in operands:
                         self._note_ends(operand)
+                case PictureLoop(_, body, feedback):
+                    self._note_ends(body)
+                    self._note_ends(feedback)
 
     def laned(self, items: PictureItems) -> list[tuple[PictureItem, int]]:
         """The items in a row whose output is read further on in it: each has a lane on the far side.
@@ -230,7 +255,9 @@ class Measure:
             if isinstance(item, PictureReadout):
                 continue
             layer, end = exit_layer(item), self._ends[id(item)]
-            if any(self._wiring.places[layer] < place <= end for place in self._skips.get(layer, ())):
+            if layer in self._given or any(
+                self._wiring.places[layer] < place <= end for place in self._skips.get(layer, ())
+            ):
                 found.append((item, end))
         return found
 
@@ -245,9 +272,13 @@ class Measure:
                 first, last = self.sequence(item.operands[0]), self.sequence(item.operands[-1])
                 begin, end = self.bar(item)
                 return Extent(length, max(first.near, -begin), max(self.lanes(item)[-1] + last.far, end))
+            case PictureLoop(_, body, feedback):
+                loop, row, back = self.loop(item), self.sequence(body), self.sequence(feedback)
+                return Extent(loop.fork + LEAD / 2, max(row.near, JOIN / 2), loop.lane + back.far)
             case PictureBlock() | PictureRepeat():
                 title = self.title(item)
                 length, near, far = self.sequence(title.items)
+                length += GAP if title.gives else 0
                 if self.vertical:
                     half = title.width / 2
                     return Extent(title.height + length + 2 * PAD, max(near + PAD, half), max(far + PAD, half))
@@ -255,6 +286,14 @@ class Measure:
             case PictureLayer() | PictureReadout():
                 along, across = self.size(entry_layer(item))
                 return Extent(along, across / 2, across / 2)
+
+    def loop(self, loop: PictureLoop) -> LoopExtent:
+        """Where the parts of a loop are, from where it begins on the axis."""
+        row, back = self.sequence(loop.body), self.sequence(loop.feedback)
+        gap, text = self._gap(self.edge_label(loop.layer, loop.body[0])) if loop.body else (0.0, "")
+        fork = max(JOIN + gap + row.length, JOIN / 2 + LEAD + back.length) + LEAD
+        lane = max(row.far, self._label_reach(text), JOIN / 2) + LANE + back.near
+        return LoopExtent(gap, text, fork, lane)
 
     def body(self, merge: PictureMerge) -> float:
         """The length of the longest operand."""

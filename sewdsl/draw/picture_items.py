@@ -7,12 +7,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
-from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node, PathStep
-from sewdsl.ir.op import Merge
+from sewdsl.ir.node import Node, PathStep, graph_of
+from sewdsl.ir.op import JOIN_OPERANDS, Join, Merge
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, MergeItem, ReadItem, RepeatItem, ValueItem
+from sewdsl.ir.structure import (
+    BlockItem,
+    DelayedItem,
+    Item,
+    Items,
+    LayerItem,
+    LoopItem,
+    MergeItem,
+    ReadItem,
+    RepeatItem,
+    ValueItem,
+    nodes,
+)
 
 
 @dataclass(frozen=True)
@@ -41,11 +52,13 @@ class PictureBlock:
         label: What it is called.
         items: What is inside.
         value: Whether it is a named value, which may be read by others than what follows it.
+        gives: The layer whose output alone is read outside, if that is not the last.
     """
 
     label: str
     items: PictureItems
     value: bool = False
+    gives: PictureLayer | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +90,37 @@ class PictureMerge:
     layer: PictureLayer
 
 
-PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureMerge
+@dataclass(frozen=True)
+class PictureLoop:
+    """A loop: the sum that it begins with, its body, and the way back from there to the sum.
+
+    Attributes:
+        layer: The sum.
+        body: What is on the way on; none where the loop gives the sum itself.
+        feedback: What is on the way back, the delay first.
+    """
+
+    layer: PictureLayer
+    body: PictureItems
+    feedback: PictureItems
+
+    @property
+    def delay(self) -> PictureLayer:
+        """What the way back begins with."""
+        return entry_of(self.feedback)
+
+
+PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureMerge | PictureLoop
 PictureItems = tuple[PictureItem, ...]
 Edge = tuple[PictureLayer, PictureLayer, int]
 """Source, target, and which operand of the target."""
+
+
+def entry_of(items: PictureItems) -> PictureLayer:
+    """The first of some items, which is a layer."""
+    layer = items[0]
+    assert isinstance(layer, PictureLayer)  # noqa: S101 -- loops are made so
+    return layer
 
 
 def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
@@ -95,6 +135,10 @@ def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
                 for operand in operands:
                     yield from drawn_layers(operand)
                 yield layer
+            case PictureLoop(layer, body, feedback):
+                yield from drawn_layers(feedback)
+                yield layer
+                yield from drawn_layers(body)
             case PictureReadout():
                 pass
 
@@ -108,10 +152,14 @@ def exit_layer(item: PictureItem) -> PictureLayer:
     match item:
         case PictureLayer():
             return item
+        case PictureBlock(gives=PictureLayer() as given):
+            return given
         case PictureBlock() | PictureRepeat():
             return exit_layer(item.items[-1])
         case PictureMerge():
             return item.layer
+        case PictureLoop(layer, body):
+            return exit_layer(body[-1]) if body else layer
         case PictureReadout():
             message = "nothing follows the readout"
             raise ValueError(message)
@@ -126,8 +174,27 @@ def entry_layer(item: PictureItem) -> PictureLayer | None:
             return entry_layer(item.items[0])
         case PictureMerge(operands, layer):
             return entry_layer(next((operand[0] for operand in operands if operand), layer))
+        case PictureLoop(layer):
+            return layer
         case PictureReadout():
             return None
+
+
+def loops_in(items: PictureItems) -> Iterator[PictureLoop]:
+    """All loops, each before those in it."""
+    for item in items:
+        match item:
+            case PictureLoop(_, body, feedback):
+                yield item
+                yield from loops_in(body)
+                yield from loops_in(feedback)
+            case PictureBlock() | PictureRepeat():
+                yield from loops_in(item.items)
+            case PictureMerge(operands):
+                for operand in operands:
+                    yield from loops_in(operand)
+            case PictureLayer() | PictureReadout():
+                pass
 
 
 class Wiring:
@@ -141,6 +208,7 @@ class Wiring:
     def __init__(self, network: Network, items: PictureItems) -> None:
         self.network = network
         self.layers = tuple(drawn_layers(items))
+        self._looped = {loop.delay for loop in loops_in(items)}
         self._drawn = {index: layer for layer in self.layers for index in layer.nodes}
 
     def name(self, layer: PictureLayer) -> str:
@@ -148,8 +216,17 @@ class Wiring:
         return self.network.nodes[layer.nodes[0]].name
 
     def is_join(self, layer: PictureLayer) -> bool:
-        """Whether it is drawn as a circle: branch and shortcut meet in it."""
-        return is_residual(self.network, layer.nodes[0])
+        """Whether it is drawn as a circle: branch and shortcut, or what is fed back, meet in it."""
+        node = self.network.nodes[layer.nodes[0]]
+        return isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
+
+    def delayed_value(self, layer: PictureLayer) -> str:
+        """The name of the value that a delay gives back, if no line leads to it; else empty."""
+        node = self.network.nodes[layer.nodes[0]]
+        if node.delayed is None or layer in self._looped:
+            return ""
+        source = self.network.nodes[node.delayed]
+        return next((step.label for step in reversed(source.path) if step.kind == "value"), source.name)
 
     def operand_names(self, layer: PictureLayer) -> tuple[str, ...]:
         """What the operands of a merge are called, if they have names of their own: ``q``, ``k``, ``v``."""
@@ -158,12 +235,20 @@ class Wiring:
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """(source, target, operand) of the nodes drawn; of a join, operand 0 is the branch and 1 the shortcut."""
+        """(source, target, operand) of the nodes drawn; of a join, operand 0 is the branch and 1 the shortcut.
+
+        Of what leads backward only what a loop has: other delays name what they give back.
+        """
+        return tuple(edge for edge in self.all_edges if not self.delayed_value(edge[1]))
+
+    @cached_property
+    def all_edges(self) -> tuple[Edge, ...]:
+        """The same, with all that lead backward."""
         nodes = self.network.nodes
         return tuple(
             (self._drawn[source], target, operand)
             for target in self.layers
-            for operand, source in enumerate(nodes[target.nodes[0]].inputs)
+            for operand, source in enumerate(nodes[target.nodes[0]].sources)
         )
 
     @cached_property
@@ -173,19 +258,19 @@ class Wiring:
 
     def sources(self, target: PictureLayer) -> tuple[PictureLayer, ...]:
         """The layers that a layer reads, by operand."""
-        return tuple(self._drawn[source] for source in self.network.nodes[target.nodes[0]].inputs)
+        return tuple(self._drawn[source] for source in self.network.nodes[target.nodes[0]].sources)
 
     def carried(self, target: PictureLayer, operand: int = 0) -> tuple[Signal, ...]:
         """What an input carries in each copy."""
         nodes = self.network.nodes
-        return tuple(nodes[nodes[i].inputs[operand]].output for i in target.nodes if operand < len(nodes[i].inputs))
+        return tuple(nodes[nodes[i].sources[operand]].output for i in target.nodes if operand < len(nodes[i].sources))
 
     def between(self, source: PictureLayer, target: PictureLayer | None) -> tuple[int, ...]:
         """The nodes of one layer that another reads, or the readout if there is no other."""
         nodes = self.network.nodes
         if target is None:
             return (self.network.output,) if self.network.output in source.nodes else ()
-        read = {i for reader in target.nodes for i in nodes[reader].inputs}
+        read = {i for reader in target.nodes for i in nodes[reader].sources}
         return tuple(i for i in source.nodes if i in read)
 
     def signals(self, indices: tuple[int, ...]) -> tuple[Signal, ...]:
@@ -199,7 +284,7 @@ class Wiring:
     def changes_shape(self, index: int) -> bool:
         """Whether a node gives another shape than it reads; the input does."""
         node = self.network.nodes[index]
-        return not node.inputs or any(s.shape != node.output.shape for s in self.network.inputs(node))
+        return not node.sources or any(s.shape != node.output.shape for s in self.network.inputs(node))
 
     def changes_count(self, index: int) -> bool:
         """Whether a node gives counts beyond 0 and 1 in another range than it reads."""
@@ -223,13 +308,13 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems
             structure (the same ops, wired the same way; shapes may differ) become one
             :class:`PictureRepeat`.
     """
-    folder = _Folder(network.nodes, expand=expand)
+    folder = _Folder(network.nodes, network.output, expand=expand)
     return (*folder.sequence(network.nesting, ""), PictureReadout(network.output))
 
 
 class _Folder:
-    def __init__(self, nodes: tuple[Node, ...], *, expand: Unfolded) -> None:
-        self._nodes, self._expand = nodes, expand
+    def __init__(self, nodes: tuple[Node, ...], output: int, *, expand: Unfolded) -> None:
+        self._nodes, self._output, self._expand = nodes, output, expand
 
     def sequence(self, items: Items, prefix: str) -> PictureItems:
         """The drawn items of a sequence; ``prefix`` is the key of what it is in, with a dot."""
@@ -243,11 +328,16 @@ class _Folder:
                 prefixes = (f"{prefix}{step.key}." if step else prefix for step in steps)
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case BlockItem(step, items):
-                return (PictureBlock(step.label, self.sequence(items, f"{prefix}{step.key}.")),)
+                inside = self.sequence(items, f"{prefix}{step.key}.")
+                return (PictureBlock(step.label, inside, gives=self._given(item, exit_layer(inside[-1]))),)
             case ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 return (PictureBlock(step.label, inside, value=True),) if step.kind == "value" else inside
-            case ReadItem():
+            case LoopItem(node, delay, body, feedback, steps):
+                ways = [f"{prefix}{step.key}." if step else prefix for step in steps]
+                back = PictureLayer((delay,)), *self.sequence(feedback, ways[-1])
+                return (PictureLoop(PictureLayer((node,)), self.sequence(body, ways[0]), back),)
+            case ReadItem() | DelayedItem():
                 return ()  # only the view by edges has these
             case RepeatItem(steps, copies):
                 sequences = [
@@ -255,6 +345,18 @@ class _Folder:
                     for step, copy in zip(steps, copies, strict=True)
                 ]
                 return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
+
+    def _given(self, block: BlockItem, last: PictureLayer) -> PictureLayer | None:
+        """The layer of a block whose output alone is read outside, if it is not its last."""
+        inside = {*nodes((block,))}
+        given = {i for i in inside if i == self._output or not inside.issuperset(self._readers[i])}
+        if len(given) != 1 or given.issubset(last.nodes):
+            return None
+        return PictureLayer((given.pop(),))
+
+    @cached_property
+    def _readers(self) -> tuple[tuple[int, ...], ...]:
+        return graph_of(self._nodes).consumers
 
     def _repeat(self, copies: list[tuple[PathStep, PictureItems]], key: str) -> PictureItems:
         expand = self._expand if isinstance(self._expand, bool) else key in self._expand
@@ -277,13 +379,15 @@ class _Folder:
         match item:
             case PictureLayer(nodes):
                 node = self._nodes[nodes[0]]
-                return node.op, tuple(nodes[0] - source for source in node.inputs)
+                return node.op, node.delayed is None, tuple(nodes[0] - source for source in node.sources)
             case PictureBlock(label, items, value):
                 return label, value, self._structure(items)
             case PictureRepeat():
                 return item.first, item.last, item.copies, self._structure(item.items)
             case PictureMerge(operands, layer):
                 return *map(self._structure, operands), self._structure_of(layer)
+            case PictureLoop(layer, body, feedback):
+                return self._structure_of(layer), self._structure(body), self._structure(feedback)
             case PictureReadout(source):
                 return source
 
@@ -299,13 +403,19 @@ def _merge(items: Sequence[PictureItem]) -> PictureItem:
         case PictureLayer():
             return _all([other for other in items if isinstance(other, PictureLayer)])
         case PictureBlock():
-            return replace(item, items=_merged([other.items for other in items if isinstance(other, PictureBlock)]))
+            blocks = [other for other in items if isinstance(other, PictureBlock)]
+            given = [block.gives for block in blocks if block.gives is not None]
+            return replace(item, items=_merged([block.items for block in blocks]), gives=_all(given) if given else None)
         case PictureRepeat():
             return replace(item, items=_merged([other.items for other in items if isinstance(other, PictureRepeat)]))
         case PictureMerge():
             others = [other for other in items if isinstance(other, PictureMerge)]
             operands = zip(*(other.operands for other in others), strict=True)
             return PictureMerge(tuple(map(_merged, operands)), _all([other.layer for other in others]))
+        case PictureLoop():
+            loops = [other for other in items if isinstance(other, PictureLoop)]
+            body, feedback = (_merged([getattr(loop, way) for loop in loops]) for way in ("body", "feedback"))
+            return PictureLoop(_all([loop.layer for loop in loops]), body, feedback)
         case PictureReadout():
             return item
 

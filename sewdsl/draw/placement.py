@@ -9,13 +9,14 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from sewdsl.draw.geometry import Point, drop_collinear, text_width
-from sewdsl.draw.measure import GAP, LABEL_GAP, LEAD, PAD, SMALL, VALUE_LANE, Measure
+from sewdsl.draw.measure import GAP, JOIN, LABEL_GAP, LEAD, PAD, SMALL, VALUE_LANE, Measure
 from sewdsl.draw.picture_items import (
     Edge,
     PictureBlock,
     PictureItem,
     PictureItems,
     PictureLayer,
+    PictureLoop,
     PictureMerge,
     PictureReadout,
     PictureRepeat,
@@ -59,6 +60,7 @@ class Placer:
         self._wiring, self._measure = wiring, measure
         self._edges = dict.fromkeys(wiring.edges)
         self._lanes: dict[PictureLayer, list[_Lane]] = {}
+        self._backward = 0  # how many ways back are being placed, one within another
         self.column = PictureColumn(0, 0.0)
         self.scene = Scene(vertical=measure.vertical)
 
@@ -129,6 +131,8 @@ class Placer:
                 return self._frame(item, at, anchor, into)
             case PictureMerge():
                 return self._merge(item, at, anchor, into)
+            case PictureLoop():
+                return self._loop(item, at, anchor, into)
 
     def _layer(self, layer: PictureLayer, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
         (along, across), (length, width) = at, self._measure.size(layer)
@@ -149,7 +153,7 @@ class Placer:
     ) -> Anchor | None:
         title, extent = self._measure.title(item), self._measure.item(item)
         along, across = at
-        inner = self._measure.sequence(title.items).length
+        inner = self._measure.sequence(title.items).length + (GAP if title.gives else 0)
         if self._measure.vertical:
             text, begin = (along + title.height / 2 + 3, across), along + title.height + PAD
             anchor = anchor and anchor.interrupted(at, (begin - PAD + 4, across))
@@ -159,7 +163,12 @@ class Placer:
         corners = (along, across - extent.near), (along + extent.length, across + extent.far)
         frame = TitledFrame(title, *corners, text)
         into.append(frame)
-        return self.sequence(title.items, (begin, across), anchor, frame.elements)[0]
+        last, end = self.sequence(title.items, (begin, across), anchor, frame.elements)
+        lane = self._lanes.get(title.gives, [None])[-1] if title.gives and last else None
+        if title.gives is None or lane is None:
+            return last
+        corners = (*lane.begin, (lane.begin[-1][0], lane.across), (end + GAP, lane.across), (end + GAP, across))
+        return Anchor(self._wiring.name(title.gives), title.gives, corners)
 
     def _merge(self, item: PictureMerge, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         if anchor is None:
@@ -195,6 +204,36 @@ class Placer:
             into.remove(point)
         return Anchor(name, item.layer, ((merge + length, across),))
 
+    def _loop(self, item: PictureLoop, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
+        """Places the sum and the body on the axis, and the way back on the far side, against the flow."""
+        (along, across), measure, name = at, self._measure, self._wiring.name(item.layer)
+        loop = measure.loop(item)
+        into.append(Box(name, item.layer, (along + JOIN / 2, across), JOIN, JOIN))
+        self._connect(anchor, item.layer, at)
+        end: Anchor | None = Anchor(name, item.layer, ((along + JOIN, across),))
+        if item.body:
+            begin = along + JOIN + loop.gap
+            end = end and end.labelled(loop.text, self.label_point(loop.text, (begin - loop.gap / 2, across)))
+            end, _ = self.sequence(item.body, (begin, across), end, into)
+        if end is None:
+            return None
+        fork, lane = along + loop.fork, across + loop.lane
+        first, back = len(self.scene.lines), list[Element]()
+        begin_back = Anchor(f"{name}/back", end.layer, ((0.0, across), (0.0, lane)))
+        given = self._wiring.between(end.layer, item.delay)
+        self._backward += 1
+        last, _ = self.sequence(item.feedback, (LEAD, lane), begin_back, back)
+        if last is not None:  # in the order of the way back, all along the flow is counted from the fork
+            centre = loop.fork - JOIN / 2
+            self._connect(last.via((centre, lane)), item.layer, (centre, across + JOIN / 2), operand=1)
+        self._backward -= 1
+        self.scene.lines[first:] = [_mirrored_line(line, fork) for line in self.scene.lines[first:]]
+        into += [_mirrored(element, fork) for element in back]
+        line = self._draw(end.via((fork, across)), f"{name}/back", given or end.layer.nodes, arrow=False)
+        self.scene.lines.insert(first, self.scene.lines.pop())
+        into.append(Fork(f"{name}/back", (fork, across)))
+        return Anchor(line.target, end.layer, ((fork, across),))
+
     def _connect(self, anchor: Anchor | None, target: PictureLayer, at: Point, operand: int = 0) -> None:
         edge = anchor and (anchor.layer, target, operand)
         if not anchor or edge not in self._edges:
@@ -213,7 +252,7 @@ class Placer:
         The lane turns in the row where the paths to a merge part, which is free, or right before what it leads to. From
         there on it goes the way that the line from before would have gone.
         """
-        sources = self._wiring.sources(target)
+        sources = self._wiring.sources(target) if not self._backward else ()
         source = sources[operand] if operand < len(sources) else None
         if anchor is None or source is None or (source, target, operand) not in self._edges:
             return
@@ -251,6 +290,22 @@ class Placer:
         line = EdgeLine(anchor.name, target, pieces, signals, anchor.label, anchor.label_centre, arrow)
         self.scene.lines.append(line)
         return line
+
+
+def _mirrored(element: Element, end: float) -> Element:
+    """What was placed on a way back from 0 on, where it is on the way that begins at an end."""
+    match element:
+        case TitledFrame(title, start, stop, text, inside):
+            corners = (end - stop[0], start[1]), (end - start[0], stop[1])
+            return TitledFrame(title, *corners, (end - text[0], text[1]), [_mirrored(each, end) for each in inside])
+        case Box() | Fork():
+            return replace(element, centre=(end - element.centre[0], element.centre[1]))
+
+
+def _mirrored_line(line: EdgeLine, end: float) -> EdgeLine:
+    """The same of a line."""
+    pieces = tuple(tuple((end - along, across) for along, across in piece) for piece in line.pieces)
+    return replace(line, pieces=pieces, label_centre=(end - line.label_centre[0], line.label_centre[1]))
 
 
 def _boxes(elements: list[Element]) -> list[Box]:

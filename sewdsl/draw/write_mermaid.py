@@ -12,6 +12,7 @@ from sewdsl.draw.picture_items import (
     PictureBlock,
     PictureItems,
     PictureLayer,
+    PictureLoop,
     PictureMerge,
     PictureReadout,
     PictureRepeat,
@@ -80,6 +81,9 @@ class _Writer:
                 case PictureMerge(operands, layer):
                     for operand in (*operands, (layer,)):
                         yield from self._sequence(operand, folds, indent)
+                case PictureLoop(layer, body, feedback):
+                    for part in ((layer,), body, feedback):
+                        yield from self._sequence(part, folds, indent)
                 case PictureBlock() | PictureRepeat():
                     inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
                     title, name = self._measure.title(item), f"f{len(self._frames) + 1}"
@@ -109,7 +113,7 @@ class _Writer:
         looks: dict[str, list[int]] = {}
         labelled: set[PictureLayer] = set()
         read_out = next(layer for layer in self._wiring.layers if self._wiring.between(layer, None))
-        edges: list[tuple[PictureLayer, PictureLayer | None, int]] = [*self._wiring.edges, (read_out, None, 0)]
+        edges: list[tuple[PictureLayer, PictureLayer | None, int]] = [*self._wiring.all_edges, (read_out, None, 0)]
         for number, (source, target, operand) in enumerate(edges):
             crosses = self._folds[source] != self._folds.get(target, ()) if target else False
             label = "" if source in labelled else self._measure.between(source, target, crosses=crosses)
