@@ -23,6 +23,7 @@ from sewdsl.notation.item_text import (
     TextItem,
     TextItems,
     first_node,
+    item_text,
     walk_items,
 )
 from sewdsl.notation.latex import tex
@@ -138,7 +139,7 @@ class Picture:
             gives: The node whose output the sequence gives; None: that is not to be noted.
         """
         for item, following in zip_longest(items, items[1:]):
-            source = self._nodes[first_node(following)].inputs[0] if following else gives
+            source = self._nodes[first_node(following)].sources[0] if following else gives
             start = _Start.below(self._item(item, start), self._note(source))
         return start
 
@@ -158,6 +159,8 @@ class Picture:
                 return self._box("block", BLOCK_STYLE, self._text(item), start)
             case RepeatText():
                 return self._repeat(item, start)
+            case MergeText(delay=int() as delay):
+                return self._loop(item, delay, start)
             case MergeText():
                 return self._merge(item, start)
             case ReadText():
@@ -228,6 +231,38 @@ class Picture:
         self._inside = [*outer, fork, *self._inside, circle]
         return circle
 
+    def _loop(self, loop: MergeText, delay: int, start: _Start) -> str:
+        """Writes the sum and the body from top to bottom, and the feedback next to it from bottom to top."""
+        outer, self._inside = self._inside, []
+        body, feedback = loop.operands
+        circle = self._name("loop")
+        self._lines.append(rf"\node[sew join, {start.place}] ({circle}) {{{SYMBOLS['ADD']}}};")
+        self._edges.append(rf"\draw[sew line] {start.way} ({circle});")
+        self._inside.append(circle)
+        last = self._flow(body, _Start.below(circle), None)
+        extent, corner, fork = self._extent("extent", "sew extent"), self._name("side"), self._name("fork")
+        east = f"{extent}.east |- {circle}"
+        self._lines.append(rf"\coordinate ({corner}) at ([xshift={SIDE + self._width / 2:g}mm]{east});")
+        boxes = [LayerText(self._nodes[delay].op.kind, self._nodes[delay].op, delay), *feedback]
+        above, place = "", f"below={LEAD:g}mm of {corner}"
+        for item in reversed(boxes):
+            name = self._name(_stem(item.op.key) if isinstance(item, LayerText) else "block")
+            look = style_of(item.op) if isinstance(item, LayerText) else BLOCK_STYLE
+            known = isinstance(item, LayerText | BlockText) and item is not boxes[0]
+            text = self._text(item) if known else BoxText.of(item_text(item))  # type: ignore[arg-type]
+            self._lines.append(rf"\node[{look}, {place}] ({name}) {{{text.source}}};")
+            self._edges.append(rf"\draw[sew line] ({name}) {'--' if above else '|-'} ({above or circle});")
+            self._inside.append(name)
+            above, place = name, f"below=of {name}"
+        end = f"below={LEAD:g}mm of {last.node}"
+        if LEAD + self._length(tuple(boxes)) > JOIN / 2 + bool(body) * GAP + self._length(body):
+            end = f"at ([yshift=-{LEAD:g}mm]{above}.south -| {circle})"
+        self._lines.append(rf"\coordinate ({fork}) {end};" if end.startswith("at") else rf"\coordinate[{end}] ({fork});")
+        self._edges.append(rf"\draw[sew stem] {last.way} ({fork});")
+        self._edges.append(rf"\draw[sew line] ({fork}) -| ({above});")
+        self._inside = [*outer, *self._inside, fork]
+        return fork
+
     def _branch(self, framed: Signals | None) -> str:
         """What the shortcut passes by on its way: everything of the branch; a frame in the picture of a block."""
         extent = self._extent("branch", "sew branch" if framed else "sew extent")
@@ -263,6 +298,9 @@ class Picture:
         match item:
             case RepeatText(inner, _):
                 return self._length(inner)
+            case MergeText(operands=(body, feedback), delay=int()):
+                back = LEAD + BOX + len(feedback) * (GAP + BOX)
+                return JOIN + max(back, bool(body) * GAP + self._length(body)) + LEAD
             case MergeText(_, operands):
                 return LEAD + max(map(self._length, operands)) + TO_JOIN + JOIN
             case _:
@@ -281,7 +319,7 @@ class Picture:
 
 def _is_alone(item: TextItem) -> bool:
     """Whether nothing flows into an item: it is a merge of sequences that begin with named values."""
-    return isinstance(item, MergeText) and all(
+    return isinstance(item, MergeText) and item.delay is None and all(
         operand and (isinstance(operand[0], ReadText) or _is_alone(operand[0])) for operand in item.operands
     )
 
