@@ -357,7 +357,7 @@ def find_loops(graph: Graph, output: int, sums: frozenset[int]) -> tuple[_Loop, 
     """
     refused: set[int] = set()
     while graph.delayed.keys() - refused:
-        found = _delayed_sums(graph, output, sums, refused)
+        found = {delay: total for delay, (total, _) in _delayed_sums(graph, output, sums, refused).items()}
         dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in found.items()})
         loops = tuple(_Loop(delay, total, graph.delayed[delay]) for delay, total in sorted(found.items()))
         named = _named(graph, output, dominance, loops)
@@ -368,11 +368,28 @@ def find_loops(graph: Graph, output: int, sums: frozenset[int]) -> tuple[_Loop, 
     return ()
 
 
-def _delayed_sums(graph: Graph, output: int, sums: frozenset[int], refused: set[int]) -> dict[int, int]:
-    """By delay, the sum that alone reads what follows from it, as its second operand; inner loops are found first."""
-    found: dict[int, int] = {}
+def delay_rooted(graph: Graph) -> list[bool]:
+    """For each node, whether every path to it leads through one delay in a loop."""
+    return [root in graph.delayed for root in _Dominance(graph, {}).below_input()]
+
+
+def fed_back(graph: Graph, output: int, sums: frozenset[int]) -> set[int]:
+    """The sums that loops could begin with, were their operands in the other order: what is fed back is the first."""
+    first = _delayed_sums(graph, output, sums, set(), either=True)
+    return {total for total, place in first.values() if place == 0}
+
+
+def _delayed_sums(
+    graph: Graph, output: int, sums: frozenset[int], refused: set[int], *, either: bool = False
+) -> dict[int, tuple[int, int]]:
+    """By delay, the sum that alone reads what follows from it, and as which operand; inner loops are found first.
+
+    It has to be the second operand, unless it may be either.
+    """
+    found: dict[int, tuple[int, int]] = {}
     for _ in range(MAX_MERGE_DEPTH):
-        roots = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in found.items()}).below_input()
+        begins = {delay: graph.inputs[total][1 - place] for delay, (total, place) in found.items()}
+        roots = _Dominance(graph, begins).below_input()
         readers: dict[int, set[int]] = {
             delay: set() for delay in graph.delayed if delay not in found and delay not in refused
         }
@@ -383,8 +400,11 @@ def _delayed_sums(graph: Graph, output: int, sums: frozenset[int], refused: set[
         new = {}
         for delay, read in readers.items():
             total = next(iter(read)) if len(read) == 1 else 0
-            if total in sums and [roots[i] == delay for i in graph.inputs[total]] == [False, True]:
-                new[delay] = total
+            places = [place for place, i in enumerate(graph.inputs[total]) if roots[i] == delay]
+            if total not in sums or len(places) != 1 or not (either or places == [1]):
+                continue
+            if graph.inputs[total][1 - places[0]] < delay:  # what flows into the loop is there before the delay
+                new[delay] = total, places[0]
         if not new:
             break
         found |= new

@@ -48,6 +48,9 @@ def absorb_scales(draft: Draft) -> None:
             draft.output = source
         for reader in set(readers[index]) - {OUTPUT}:
             inputs = draft.items[reader].inputs
+            if draft.items[reader].delayed is not None:
+                draft.close(reader, source)
+                continue
             draft.change(reader, inputs=tuple(source if i == index else i for i in inputs))
 
 

@@ -11,11 +11,14 @@ from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.exchange.read.absorb_scales import absorb_scales
 from sewdsl.exchange.read.draft import OUTPUT, Draft, DraftLayer, ModelImportError
+from sewdsl.ir.graph import Graph
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.settings import Settings
+from sewdsl.ir.structure import delay_rooted, fed_back
 from sewdsl.notation import UnwritableNetwork, write_net
+from sewdsl.notation.item_text import item_nodes, network_items
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.joins.and_ import And
 from sewdsl.ops.layers.avg_pool import AvgPool
@@ -64,8 +67,15 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     _one_start(draft)
     _global_pools(draft)
     _without_flattening(draft)
-    items = _in_order(draft)
-    network = _network(items, name, _named_once(items, settings))
+    items, output = _in_order(draft)
+    settings = _named_once(items, settings)
+    network = _network(items, output, name, settings)
+    for _ in range(MAX_REORDERINGS):
+        order = _text_order(network)
+        if order == [*range(len(network))]:
+            break
+        items, output = _reordered(items, output, order)
+        network = _network(items, output, name, settings)
     text, written = _written(network)
     tensors = {
         f"{node.name}.{key}": value
@@ -105,22 +115,56 @@ def _without_flattening(draft: Draft) -> None:
                 draft.change(reader, inputs=item.inputs)
 
 
-def _in_order(draft: Draft) -> list[DraftLayer]:
+MAX_REORDERINGS = 4
+"""How often nodes are put in the order of the text that is written of them, until it stays the same."""
+
+
+def _text_order(network: Network) -> list[int]:
+    """The nodes in the order in which the text of a network makes them."""
+    if not network.graph.delayed:
+        return [*range(len(network))]
+    try:
+        return [0, *item_nodes(network_items(network))]
+    except UnwritableNetwork:
+        return [*range(len(network))]  # which is said later
+
+
+def _reordered(items: list[DraftLayer], output: int, order: list[int]) -> tuple[list[DraftLayer], int]:
+    """The same items in another order."""
+    places = {old: new for new, old in enumerate(order)}
+
+    def moved(item: DraftLayer) -> DraftLayer:
+        delayed = None if item.delayed is None else places[item.delayed]
+        return replace(item, inputs=tuple(places[i] for i in item.inputs), delayed=delayed)
+
+    return [moved(items[old]) for old in order], places[output]
+
+
+def _in_order(draft: Draft) -> tuple[list[DraftLayer], int]:
     """The items that the output depends on, as a text has them: a join's branch, its shortcut, the join.
 
-    Where it does not matter which operand of a join is the branch, it is the longer one.
+    Where it does not matter which operand of a join is the branch, it is the longer one; of a sum that a loop begins
+    with, what flows in.
+
+    Returns:
+        The items, and the index of the output.
     """
     depth: list[int] = []
     for item in draft.items:
         depth.append(1 + max((depth[i] for i in item.inputs), default=0))
+    graph = draft.graph()
+    rooted = delay_rooted(graph) if graph.delayed else []
 
     def operands(item: DraftLayer) -> tuple[int, ...]:
+        if rooted and isinstance(item.op, Add) and any(rooted[i] for i in item.inputs):
+            return tuple(sorted(item.inputs, key=rooted.__getitem__))
         symmetric = isinstance(item.op, Add | And)
         return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
 
     places: dict[int, int] = {}
     ordered: list[DraftLayer] = []
-    waiting = [draft.output]
+    live = graph.ancestors(draft.output, 0)
+    waiting = [draft.output, *(item.delayed for i, item in enumerate(draft.items) if i in live and item.delayed is not None)]
     while waiting:
         index = waiting[-1]
         item = draft.items[index]
@@ -132,7 +176,18 @@ def _in_order(draft: Draft) -> list[DraftLayer]:
         if index not in places:
             places[index] = len(ordered)
             ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
-    return ordered
+    closed = [item if item.delayed is None else replace(item, delayed=places[item.delayed]) for item in ordered]
+    output = places[draft.output]
+    for index in _fed_back(closed, output) if graph.delayed else ():
+        closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])
+    return closed, output
+
+
+def _fed_back(items: list[DraftLayer], output: int) -> set[int]:
+    """The sums that loops begin with, if their operands are the other way round."""
+    delayed = {index: item.delayed for index, item in enumerate(items) if item.delayed is not None}
+    adds = frozenset(i for i, item in enumerate(items) if isinstance(item.op, Add))
+    return fed_back(Graph([item.inputs for item in items], delayed), output, adds)
 
 
 def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
@@ -144,7 +199,7 @@ def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
     return settings.model_copy(update=update)
 
 
-def _network(items: list[DraftLayer], name: str, settings: Settings) -> Network:
+def _network(items: list[DraftLayer], output: int, name: str, settings: Settings) -> Network:
     """Nodes by the names that they have where they come from; types inferred again, since gains have gone."""
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
@@ -152,8 +207,9 @@ def _network(items: list[DraftLayer], name: str, settings: Settings) -> Network:
         name_there = item.origin.name or item.op.key
         counts[name_there] += 1
         own = name_there if counts[name_there] == 1 else f"{name_there} ({counts[name_there]})"
-        nodes.append(Node(own, item.op, item.inputs, item.op.infer(*(nodes[i].output for i in item.inputs))))
-    return Network(name, tuple(nodes), len(nodes) - 1, settings).validate()
+        given = item.output if item.delayed is not None else item.op.infer(*(nodes[i].output for i in item.inputs))
+        nodes.append(Node(own, item.op, item.inputs, given, delayed=item.delayed))
+    return Network(name, tuple(nodes), output, settings).validate()
 
 
 def _written(network: Network) -> tuple[str, Network]:
@@ -172,11 +228,16 @@ def _written(network: Network) -> tuple[str, Network]:
         said = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
         message = f"{network.name} breaks a rule of the language: {said}"
         raise ModelImportError(message) from None
-    same = [(node.op, node.inputs) for node in written] == [(node.op, node.inputs) for node in network]
+    same = _edges(written) == _edges(network)
     if not same or written.settings != network.settings:
         message = f"{network.name} has no text of its own: what was written reads as another network"
         raise ModelImportError(message)
     return text, written
+
+
+def _edges(network: Network) -> list[tuple[object, ...]]:
+    """What has to be the same of a network and its text."""
+    return [(node.op, node.inputs, node.delayed) for node in network]
 
 
 def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from sewdsl.exchange.errors import ExportError
-from sewdsl.ir.graph import DominatorTree
+from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Layer, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
+from sewdsl.ops.layers.delay import Delay
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -67,6 +68,8 @@ class DraftLayer:
         origin: Where it comes from.
         output: The type of what it gives.
         tensors: Its parameters and buffers, by their names in its module.
+        delayed: Of a delay in a loop, which reads nothing: index of the item whose value of the time-step before it
+            gives.
     """
 
     op: Op
@@ -74,6 +77,7 @@ class DraftLayer:
     origin: SourcePart
     output: Signal
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    delayed: int | None = None
 
 
 class ScaleOp(Layer):
@@ -93,6 +97,8 @@ class ScaleOp(Layer):
 
 OUTPUT = -1
 """Who reads the last item."""
+OPEN = -1
+"""What a delay gives a time-step later, until that is known."""
 
 
 class Draft:
@@ -127,6 +133,16 @@ class Draft:
         self.dominators.add(read)
         return len(self.items) - 1
 
+    def add_delay(self, signal: Signal, origin: SourcePart) -> int:
+        """Appends the delay of an item that comes later, and has a type; its index. ``close`` says which item."""
+        self.items.append(DraftLayer(Delay(), (), origin, Delay().infer(signal), delayed=OPEN))
+        self.dominators.add(())
+        return len(self.items) - 1
+
+    def close(self, delay: int, source: int) -> None:
+        """States the item that a delay gives a time-step later."""
+        self.change(delay, delayed=source)
+
     def shape(self, index: int) -> tuple[int, ...]:
         """The shape that an item gives, ``(C, H, W)`` or ``(F,)``."""
         return self.items[index].output.shape
@@ -139,6 +155,8 @@ class Draft:
         """Makes the input one that is the same at every time-step."""
         self.change(0, op=Input(shape=self.shape(0), varies=False))
         for index, item in enumerate(self.items):
+            if item.delayed is not None:
+                continue
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
     def readers(self) -> list[list[int]]:
@@ -146,9 +164,14 @@ class Draft:
         found: list[list[int]] = [[] for _ in self.items]
         found[self.output].append(OUTPUT)
         for index, item in enumerate(self.items):
-            for source in item.inputs:
+            for source in item.inputs if item.delayed is None else (item.delayed,):
                 found[source].append(index)
         return found
+
+    def graph(self) -> Graph:
+        """The edges."""
+        delayed = {index: item.delayed for index, item in enumerate(self.items) if item.delayed is not None}
+        return Graph([item.inputs for item in self.items], delayed)
 
 
 Made = TypeVar("Made", bound=Kind)

@@ -6,16 +6,21 @@
     H = V + dt/tau (v_leak - V + R X)
 
 Ours are these with dt R = 1, and with R = 1 (LIF) or R = tau/dt (DLIF) and v_leak = v_reset. Another R is a factor of
-the current.
+the current. That of ``CubaLIF``, tau_syn dI/dt = w_in X - I, is a loop before the neuron::
+
+    I[t] = (1 - dt/tau_syn) I[t-1] + dt/tau_syn w_in X[t]
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from math import isclose, log
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sewdsl.compiler import load
@@ -24,6 +29,9 @@ from sewdsl.exchange import nir_metadata
 from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp, make_op
 from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ir.op import LinearNeuron, PlainScalar
+from sewdsl.ir.signal import REAL
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
@@ -92,6 +100,7 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
     if not isclose(gain, 1, rel_tol=RELATIVE_TOLERANCE):
         factor = torch.tensor([gain], dtype=torch.float64)
         source = draft.add(ScaleOp(), (source,), node.origin, factor=factor)
+    source = _synapse(draft, node, source, dt)
     if said is None:
         return draft.add(op, (source,), node.origin)
     same, learned = said
@@ -100,14 +109,33 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
     )
 
 
+def _synapse(draft: Draft, node: Primitive, source: int, dt: float) -> int:
+    """The current of ``CubaLIF`` that outlasts a time-step: I[t] = decay I[t-1] + X[t]."""
+    if node.kind != "CubaLIF":
+        return source
+    steps = node.number("tau_syn") / dt
+    if isclose(steps, 1, rel_tol=RELATIVE_TOLERANCE):
+        return source
+    if steps < 1:
+        raise node.origin.refusal(f"has a current of {steps:g} time-steps of {dt:g} s; it must be 1 or more")
+    delay = draft.add_delay(replace(draft.items[source].output, values=REAL), node.origin)
+    decayed = draft.add(Scale(value=_short(1 - 1 / steps, node.array("tau_syn"))), (delay,), node.origin)
+    total = draft.add(Add(), (source, decayed), node.origin)
+    draft.close(delay, total)
+    return total
+
+
+def _short(value: float, like: npt.NDArray[Any]) -> float:
+    """A number without the digits that dividing by seconds, in the precision of an array, has left."""
+    near = float(f"{value:.6g}")
+    return near if isclose(near, value, rel_tol=4 * float(np.finfo(like.dtype).eps)) else value
+
+
 def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     """``LIF``; ``CubaLIF`` where its current does not outlast the step: I = w_in X."""
     gain = node.number("r")
     if node.kind == "CubaLIF":
-        synapse = node.number("tau_syn") / dt
-        if not isclose(synapse, 1, rel_tol=RELATIVE_TOLERANCE):
-            raise node.origin.refusal(f"has a current that decays in {synapse:g} time-steps; ours last for one")
-        gain *= node.number("w_in")
+        gain *= node.number("w_in") / (node.number("tau_syn") / dt)
     tau, precision = node.number(_tau(node)) / dt, float(np.finfo(node.array(_tau(node)).dtype).eps)
     if tau <= 1 or isclose(tau, 1, rel_tol=RELATIVE_TOLERANCE):
         raise node.origin.refusal(f"has a time constant of {tau:g} time-steps of {dt:g} s; it must be more than 1")
@@ -120,7 +148,7 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     near = float(f"{tau:.6g}")
     tau = near if isclose(near, tau, rel_tol=2 * precision) else tau
     if isclose(gain, tau, rel_tol=RELATIVE_TOLERANCE):
-        return make_op(DLIF, node.origin, decay=1 - 1 / tau, **_firing(node)), 1.0
+        return make_op(DLIF, node.origin, decay=_short(1 - 1 / tau, node.array(_tau(node))), **_firing(node)), 1.0
     return make_op(LIF, node.origin, tau=tau, **_firing(node)), gain
 
 

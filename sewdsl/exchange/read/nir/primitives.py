@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
 from sewdsl.exchange.read.draft import ModelImportError, SourcePart
 from sewdsl.exchange.read.nir.open_hdf5 import read_value
 
@@ -29,12 +30,14 @@ class Primitive:
         kind: Which primitive: ``Conv2d``.
         fields: Its arguments, as the file has them.
         reads: Names of the nodes whose sum it reads.
+        delayed: Of a delay in a cycle, which reads nothing: names of the nodes whose sum it gives time-steps later.
     """
 
     name: str
     kind: str
     fields: Mapping[str, Any]
     reads: tuple[str, ...]
+    delayed: tuple[str, ...] = ()
 
     @property
     def origin(self) -> SourcePart:
@@ -110,21 +113,38 @@ def plain_metadata(found: Mapping[str, Any]) -> dict[str, Any]:
 def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
     """The nodes of a graph in order of computation, from its only Input to its only Output.
 
+    Where it feeds back, nodes of the kind ``Delay`` that read nothing give what was at the time-step before.
+
     Raises:
-        ModelImportError: it is no graph, has other than one of these, runs in a circle, or has parts off the way.
+        ModelImportError: it is no graph, has other than one of these, cycles nest too deep, or it has parts off the way.
     """
     nodes: dict[str, tuple[str, Mapping[str, Any]]] = {}
     reads: dict[str, list[str]] = {}
     _flatten(tree, "", nodes, reads)
+    _check_ways(nodes, reads)
     try:
-        order = list(TopologicalSorter(reads).static_order())
-    except CycleError as error:
-        circle = " -> ".join(error.args[1])
-        message = f"the graph runs in a circle: {circle}; a recurrent network has no place in the language"
+        cut = cut_cycles(reads, [name for name, (kind, _) in nodes.items() if kind == DELAY])
+    except EndlessCycle as error:
+        message = f"the graph runs in circles within circles without end: {error}"
         raise ModelImportError(message) from None
-    found = [Primitive(name, *nodes[name], tuple(reads[name])) for name in order]
-    _check_ways(found)
-    return found
+    delays: dict[str, Primitive] = {}
+    for source, node in sorted(cut):
+        if nodes[node][0] == DELAY:
+            delays[node] = Primitive(node, *nodes[node], (), tuple(reads[node]))
+        else:
+            name = f"{source}{DELAYED}"
+            delays.setdefault(name, Primitive(name, DELAY, {}, (), (source,)))
+            reads[node][reads[node].index(source)] = name
+    for name in delays:
+        reads[name] = []
+    order = TopologicalSorter(reads).static_order()
+    return [delays.get(name) or Primitive(name, *nodes[name], tuple(reads[name])) for name in order]
+
+
+DELAY = "Delay"
+"""The primitive that gives what it read some time before."""
+DELAYED = " (delayed)"
+"""After the name of a node, that of what it gave at the time-step before."""
 
 
 def _flatten(
@@ -179,19 +199,27 @@ def _only(kind: str, within: str, inner: Mapping[str, Any], nodes: Mapping[str, 
     return found[0]
 
 
-def _check_ways(found: list[Primitive]) -> None:
+def _check_ways(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], reads: Mapping[str, Sequence[str]]) -> None:
     """Every node lies on a way from the Input of the whole graph to its Output."""
-    after: set[str] = set()
-    for node in found:
-        if (node.kind == "Input" and not node.reads) or after.intersection(node.reads):
-            after.add(node.name)
-    before: set[str] = set()
-    ends = {node.name for node in found} - {name for node in found for name in node.reads}
-    for node in reversed(found):
-        if (node.kind == "Output" and node.name in ends) or node.name in before:
-            before.update((node.name, *node.reads))
-    left_out = [node.name for node in found if node.name not in after & before]
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for name, sources in reads.items():
+        for source in sources:
+            readers[source].append(name)
+    after = _reached([name for name, (kind, _) in nodes.items() if kind == "Input" and not reads[name]], readers)
+    before = _reached([name for name, (kind, _) in nodes.items() if kind == "Output" and not readers[name]], reads)
+    left_out = [name for name in nodes if name not in after & before]
     if left_out:
         more = f" and {len(left_out) - MAX_NAMES_LISTED} more" if len(left_out) > MAX_NAMES_LISTED else ""
         message = f"no way from the Input to the Output leads through {', '.join(left_out[:MAX_NAMES_LISTED])}{more}"
         raise ModelImportError(message)
+
+
+def _reached(begin: Iterable[str], ways: Mapping[str, Sequence[str]]) -> set[str]:
+    """The names that ways lead to from some, these among them."""
+    todo = [*begin]
+    found = {*todo}
+    while todo:
+        new = {name for name in ways[todo.pop()] if name not in found}
+        found |= new
+        todo += new
+    return found

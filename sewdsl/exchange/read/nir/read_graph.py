@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,15 +15,19 @@ from sewdsl.exchange.read.build_network import ImportedNetwork, build_network, h
 from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp
 from sewdsl.exchange.read.nir.infer_joins import OperandSums, threshold
 from sewdsl.exchange.read.nir.layers import LAYERS
-from sewdsl.exchange.read.nir.neurons import NEURONS, infer_dt, neuron
+from sewdsl.exchange.read.nir.neurons import NEURONS, RELATIVE_TOLERANCE, infer_dt, neuron
 from sewdsl.exchange.read.nir.open_hdf5 import open_graph
-from sewdsl.exchange.read.nir.primitives import Primitive, graph_to_dict, plain_metadata, primitives
+from sewdsl.exchange.read.nir.primitives import DELAY, Primitive, graph_to_dict, plain_metadata, primitives
 from sewdsl.ir.settings import Settings
+from sewdsl.ir.signal import REAL, Signal
 from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.delay import Delay
 
 if TYPE_CHECKING:
     import nir
 
+MAX_DELAY = 64
+"""Time-steps that a node may delay by: each is a layer."""
 TRANSPARENT_PRIMITIVES = ("Input", "Output")
 ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
 """Primitives of which several together may represent one layer; alone they are read when something reads them."""
@@ -74,8 +79,9 @@ def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> Import
     nodes = primitives(graph)
     dt = wanted.dt or (said.dt if said else infer_dt(nodes))
     encode = said.encode if said else "none"
-    draft = Draft(wanted.input or _shape(nodes[0]), varies=encode == "none")
-    draft.output = _Graph(draft, nodes, dt).output
+    shape = wanted.input or _shape(next(node for node in nodes if node.kind == "Input" and not node.reads))
+    draft = Draft(shape, varies=encode == "none")
+    draft.output = _Graph(draft, nodes, dt, _delayed_types(nodes, shape, dt)).output
     settings = Settings(
         input=draft.shape(0),
         steps=wanted.steps or (said.steps if said else 1),
@@ -86,6 +92,24 @@ def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> Import
     found = build_network(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
     steps, readout = wanted.steps is None and said is None, wanted.readout is None and said is None
     return replace(found, assumed=header_assumptions(found.network, steps=steps, readout=readout))
+
+
+def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float) -> dict[str, Signal]:
+    """The type of what each delay in a cycle gives, from what is computed without what is fed back."""
+    delays = [node for node in nodes if node.delayed]
+    if not delays:
+        return {}
+    known: dict[str, Primitive] = {}
+    for node in nodes:
+        reads = tuple(name for name in node.reads if name in known)
+        if reads or (node.kind == "Input" and not node.reads):
+            known[node.name] = replace(node, reads=reads)
+    for node in delays:
+        if not known.keys() >= {*node.delayed}:
+            raise node.origin.refusal("gives back what only follows from itself")
+    first = _Graph(Draft(shape), list(known.values()), dt)
+    types = {node.name: first.given(node.delayed) for node in delays}
+    return {name: given if given.values.binary else replace(given, values=REAL) for name, given in types.items()}
 
 
 def _shape(node: Primitive) -> tuple[int, ...]:
@@ -113,15 +137,24 @@ def _notes(nodes: Sequence[Primitive], said: GraphMetadata | None, dt: float) ->
 class _Graph:
     """Reads node by node, in order."""
 
-    def __init__(self, draft: Draft, nodes: Sequence[Primitive], dt: float) -> None:
-        self._draft, self._dt = draft, dt
+    def __init__(
+        self, draft: Draft, nodes: Sequence[Primitive], dt: float, delayed: Mapping[str, Signal] | None = None
+    ) -> None:
+        self._draft, self._dt, self._delayed = draft, dt, delayed or {}
         self._nodes = {node.name: node for node in nodes}
         self._sums = OperandSums(draft, self._nodes, self._single)
         self._items: dict[str, int] = {}
         for node in nodes:
             if node.kind not in ON_DEMAND:
                 self._items[node.name] = self._item(node)
-        self.output = self._items[nodes[-1].name]
+        for node in nodes:
+            if node.delayed:
+                draft.close(self._items[node.name], self._sums.of(node.delayed))
+        self.output = self._items[next(node.name for node in reversed(nodes) if node.kind == "Output")]
+
+    def given(self, names: Iterable[str]) -> Signal:
+        """The type of the sum of some nodes."""
+        return self._draft.items[self._sums.of(names)].output
 
     def _single(self, name: str) -> int:
         if name not in self._items:
@@ -129,6 +162,8 @@ class _Graph:
         return self._items[name]
 
     def _item(self, node: Primitive) -> int:
+        if node.kind == DELAY:
+            return self._delay(node)
         if not node.reads:
             return 0
         if node.kind == "Threshold":
@@ -143,6 +178,21 @@ class _Graph:
         if node.kind not in LAYERS:
             raise node.origin.refusal("has no place in the language")
         return LAYERS[node.kind](self._draft, node, source)
+
+    def _delay(self, node: Primitive) -> int:
+        """Delays by one time-step each; the first of them, in a cycle, of what comes later."""
+        steps = node.number("delay") / self._dt if node.fields else 1.0
+        count = round(steps)
+        if not isclose(steps, count, rel_tol=RELATIVE_TOLERANCE) or not 1 <= count <= MAX_DELAY:
+            raise node.origin.refusal(f"delays by {steps:g} time-steps; it has to be 1 to {MAX_DELAY}, a whole number")
+        if node.delayed:
+            index = self._draft.add_delay(self._delayed[node.name], node.origin)
+            count -= 1
+        else:
+            index = self._sums.of(node.reads)
+        for _ in range(count):
+            index = self._draft.add(Delay(), (index,), node.origin)
+        return index
 
     def _scaled(self, node: Primitive, source: int) -> int:
         """A factor for all elements, or one for each channel."""
