@@ -368,11 +368,6 @@ def find_loops(graph: Graph, output: int, sums: frozenset[int]) -> tuple[_Loop, 
     return ()
 
 
-def delay_rooted(graph: Graph) -> list[bool]:
-    """For each node, whether every path to it leads through one delay in a loop."""
-    return [root in graph.delayed for root in _Dominance(graph, {}).below_input()]
-
-
 def fed_back(graph: Graph, output: int, sums: frozenset[int]) -> set[int]:
     """The sums that loops could begin with, were their operands in the other order: what is fed back is the first."""
     first = _delayed_sums(graph, output, sums, set(), either=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
+
 from sewdsl.exchange.read.draft import OUTPUT, Draft, ScaleOp
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
@@ -83,12 +85,19 @@ def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
     draft.change(index, tensors=tensors)
 
 
+def _shortest(number: float, dtype: torch.dtype) -> float:
+    """The number of fewest digits that is the same in a dtype: 0.9, of the 0.8999999762 that float32 has."""
+    tried = (float(f"{number:.{digits}g}") for digits in range(1, 17))
+    wanted = torch.tensor(number, dtype=dtype)
+    return next((near for near in tried if torch.equal(torch.tensor(near, dtype=dtype), wanted)), number)
+
+
 def _as_layer(draft: Draft, index: int, factor: Tensor) -> None:
     item = draft.items[index]
     channels, dtype = item.output.channels, item.tensors["factor"].dtype
     numbers = {*factor.tolist()}
     if len(numbers) == 1 and min(numbers) > 0:
-        draft.change(index, op=Scale(value=numbers.pop()), tensors={})
+        draft.change(index, op=Scale(value=_shortest(numbers.pop(), dtype)), tensors={})
         return
     each = factor.expand(channels).to(dtype)
     if len(item.output.shape) > 1:

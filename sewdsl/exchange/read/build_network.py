@@ -16,7 +16,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.settings import Settings
-from sewdsl.ir.structure import delay_rooted, fed_back
+from sewdsl.ir.structure import fed_back
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items
 from sewdsl.ops.joins.add import Add
@@ -153,16 +153,18 @@ def _in_order(draft: Draft) -> tuple[list[DraftLayer], int]:
     for item in draft.items:
         depth.append(1 + max((depth[i] for i in item.inputs), default=0))
     graph = draft.graph()
-    rooted = delay_rooted(graph) if graph.delayed else []
+    back: list[bool] = []  # whether an item follows from what is fed back alone
+    for index, item in enumerate(draft.items):
+        back.append(index > 0 and all(back[i] for i in item.inputs))
 
     def operands(item: DraftLayer) -> tuple[int, ...]:
-        if rooted and isinstance(item.op, Add) and any(rooted[i] for i in item.inputs):
-            return tuple(sorted(item.inputs, key=rooted.__getitem__))
+        if isinstance(item.op, Add) and any(back[i] for i in item.inputs):
+            return tuple(sorted(item.inputs, key=back.__getitem__))
         symmetric = isinstance(item.op, Add | And)
         return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
 
-    places: dict[int, int] = {}
-    ordered: list[DraftLayer] = []
+    places: dict[int, int] = {0: 0}
+    ordered: list[DraftLayer] = [draft.items[0]]
     live = graph.ancestors(draft.output, 0)
     waiting = [draft.output, *(item.delayed for i, item in enumerate(draft.items) if i in live and item.delayed is not None)]
     while waiting:

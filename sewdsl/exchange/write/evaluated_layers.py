@@ -81,7 +81,7 @@ def evaluated_layers(model: SpikingNetwork) -> Iterator[tuple[int, EvaluatedLaye
     for index, node in enumerate(network):
         if index and index not in hosts:
             norms = tuple((network.nodes[i].op, learned[i]) for i, host in hosts.items() if host == index)
-            inputs = tuple(signals[i] for i in node.inputs)
+            inputs = tuple(signals[i] for i in node.sources)
             yield index, EvaluatedLayer(node, inputs, learned[index], norms, dtype)  # type: ignore[arg-type]
 
 

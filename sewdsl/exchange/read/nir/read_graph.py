@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isclose
 from pathlib import Path
@@ -96,20 +96,22 @@ def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> Import
 
 def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float) -> dict[str, Signal]:
     """The type of what each delay in a cycle gives, from what is computed without what is fed back."""
-    delays = [node for node in nodes if node.delayed]
-    if not delays:
-        return {}
-    known: dict[str, Primitive] = {}
-    for node in nodes:
-        reads = tuple(name for name in node.reads if name in known)
-        if reads or (node.kind == "Input" and not node.reads):
-            known[node.name] = replace(node, reads=reads)
-    for node in delays:
-        if not known.keys() >= {*node.delayed}:
-            raise node.origin.refusal("gives back what only follows from itself")
-    first = _Graph(Draft(shape), list(known.values()), dt)
-    types = {node.name: first.given(node.delayed) for node in delays}
-    return {name: given if given.values.binary else replace(given, values=REAL) for name, given in types.items()}
+    types: dict[str, Signal] = {}
+    waiting = [node for node in nodes if node.delayed]
+    while waiting:
+        known: dict[str, Primitive] = {}
+        for node in nodes:
+            reads = tuple(name for name in node.reads if name in known)
+            if reads or node.name in types or (node.kind == "Input" and not node.reads):
+                known[node.name] = replace(node, reads=reads, delayed=())
+        found = [node for node in waiting if known.keys() >= {*node.delayed}]
+        if not found:
+            raise waiting[0].origin.refusal("gives back what only follows from itself")
+        graph = _Graph(Draft(shape), list(known.values()), dt, types)
+        for node in found:
+            types[node.name] = graph.given(node.delayed)
+        waiting = [node for node in waiting if node not in found]
+    return types
 
 
 def _shape(node: Primitive) -> tuple[int, ...]:
@@ -150,11 +152,13 @@ class _Graph:
         for node in nodes:
             if node.delayed:
                 draft.close(self._items[node.name], self._sums.of(node.delayed))
-        self.output = self._items[next(node.name for node in reversed(nodes) if node.kind == "Output")]
+        self.output = next((self._items[node.name] for node in reversed(nodes) if node.kind == "Output"), 0)
 
-    def given(self, names: Iterable[str]) -> Signal:
-        """The type of the sum of some nodes."""
-        return self._draft.items[self._sums.of(names)].output
+    def given(self, names: Sequence[str]) -> Signal:
+        """The type of the sum of some nodes, whatever else flows in: spikes, or any numbers."""
+        output = self._draft.items[self._sums.of(names)].output
+        spikes = [self._nodes[name].kind in NEURONS for name in names]
+        return output if spikes == [True] else replace(output, values=REAL)
 
     def _single(self, name: str) -> int:
         if name not in self._items:
@@ -185,7 +189,7 @@ class _Graph:
         count = round(steps)
         if not isclose(steps, count, rel_tol=RELATIVE_TOLERANCE) or not 1 <= count <= MAX_DELAY:
             raise node.origin.refusal(f"delays by {steps:g} time-steps; it has to be 1 to {MAX_DELAY}, a whole number")
-        if node.delayed:
+        if node.name in self._delayed:
             index = self._draft.add_delay(self._delayed[node.name], node.origin)
             count -= 1
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatch
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 import nir
@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.exchange.errors import ExportError
+from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
 from sewdsl.exchange.nir_metadata import DEFAULT_DT, GraphMetadata
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-NEURONS = (nir.IF, nir.LIF)
+NEURONS = (nir.IF, nir.LIF, nir.CubaLIF)
 
 
 @singledispatch
@@ -99,11 +100,12 @@ def _(node: nir.Threshold, x: Tensor) -> Tensor:
     return (x > cast_like(x, node.threshold)).to(x.dtype)
 
 
-def euler_step(node: nir.IF | nir.LIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
+def euler_step(node: nir.IF | nir.LIF | nir.CubaLIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
     """The potential of neurons after a step of Euler's method of dt seconds."""
     if isinstance(node, nir.IF):
         return v + dt * cast_like(x, node.r) * x
-    return v + dt / cast_like(x, node.tau) * (cast_like(x, node.v_leak) - v + cast_like(x, node.r) * x)
+    tau = node.tau if isinstance(node, nir.LIF) else node.tau_mem
+    return v + dt / cast_like(x, tau) * (cast_like(x, node.v_leak) - v + cast_like(x, node.r) * x)
 
 
 def cast_like(x: Tensor, values: ArrayLike) -> Tensor:
@@ -117,8 +119,10 @@ def _pair(value: ArrayLike) -> tuple[int, int]:
     return int(height), int(width)
 
 
+LATER, CURRENT = "/later", "/current"
+"""After the name of a node, what it gave at the time-step before; after that of neurons, their current."""
 State = Mapping[str, Tensor]
-"""Membrane potentials ``[N, *]`` by the names of the neurons."""
+"""Membrane potentials ``[N, *]`` by the names of the neurons; of a delay, what it holds, the oldest first."""
 
 
 class NirExecutor:
@@ -126,12 +130,13 @@ class NirExecutor:
 
     Args:
         graph: A graph of Input, Output, Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten,
-            Threshold, IF and LIF, without cycles. The edges into a node are added up.
+            Threshold, Delay, IF, LIF and CubaLIF. The edges into a node are added up. Cycles are cut as
+            :mod:`sewdsl.exchange.nir_cycles` says: what feeds back is of the time-step before, and zero at first.
         dt: Seconds of a time-step; None: as its metadata say, else :data:`~sewdsl.exchange.nir_metadata.DEFAULT_DT`.
         fires: ``at`` or ``above`` the threshold; None: as its metadata say, else ``above``, as NIR defines.
 
     Raises:
-        ExportError: a cycle, or not one input and one output.
+        ExportError: cycles that nest too deep, or not one input and one output.
     """
 
     def __init__(self, graph: nir.NIRGraph, *, dt: float | None = None, fires: str | None = None) -> None:
@@ -144,11 +149,20 @@ class NirExecutor:
         for source, reader in graph.edges:
             self._sources[reader].append(source)
         self._input, self._output = _only(graph, nir.Input), _only(graph, nir.Output)
+        delays = [name for name, node in graph.nodes.items() if isinstance(node, nir.Delay)]
         try:
-            self._order = list(TopologicalSorter(self._sources).static_order())
-        except CycleError as error:
-            message = f"a graph that feeds back is not run here: {' -> '.join(error.args[1])}"
+            cut = cut_cycles(self._sources, delays)
+        except EndlessCycle as error:
+            message = f"a graph of circles within circles is not run here: {error}"
             raise ExportError(message) from None
+        self._later: dict[str, list[str]] = {name: [] for name in graph.nodes}  # what is read of the time-step before
+        for source, reader in cut:
+            self._sources[reader].remove(source)
+            self._later[reader].append(source)
+        for name in delays:
+            self._later[name] += self._sources[name]
+            self._sources[name] = []
+        self._order = list(TopologicalSorter(self._sources).static_order())
 
     def run(self, x: Tensor) -> Tensor:
         """The output of every time-step, ``[T, N, *]``.
@@ -181,24 +195,67 @@ class NirExecutor:
         Returns:
             What every node gives, and the state after it.
         """
-        values, after = {self._input: x_N}, dict(state)
+        before = state if state or not any(self._later.values()) else self._zeros(x_N)
+        values, after = {self._input: x_N}, dict(before)
         for name in self._order:
+            node = self._nodes[name]
             if name == self._input:
                 continue
-            node, x = self._nodes[name], _sum([values[source] for source in self._sources[name]])
+            if isinstance(node, nir.Delay):
+                values[name] = before[name][0]
+                continue
+            x = _sum([*(values[i] for i in self._sources[name]), *(before[i + LATER] for i in self._later[name])])
             if isinstance(node, NEURONS):
-                v = state[name] if name in state else cast_like(x, node.v_reset).expand_as(x)
+                if isinstance(node, nir.CubaLIF):
+                    x = after[name + CURRENT] = self._current(node, before.get(name + CURRENT), x)
+                v = before[name] if name in before else cast_like(x, node.v_reset).expand_as(x)
                 h = euler_step(node, v, x, self._dt)
                 v_threshold = cast_like(h, node.v_threshold)
                 fires = h >= v_threshold if self._at else h > v_threshold
                 values[name], after[name] = fires.to(h.dtype), torch.where(fires, cast_like(h, node.v_reset), h)
             else:
-                try:
-                    values[name] = apply_node(node, x)
-                except NotImplementedError as error:
-                    message = f"{name} is a {error}, which is not run here"
-                    raise ExportError(message) from None
+                values[name] = self._applied(name, node, x)
+        for name, sources in self._later.items():
+            if isinstance(self._nodes[name], nir.Delay):
+                after[name] = torch.cat((before[name][1:], _sum([values[i] for i in sources])[None]))
+            else:
+                after |= {i + LATER: values[i] for i in sources}
         return values, after
+
+    def _applied(self, name: str, node: nir.NIRNode, x: Tensor) -> Tensor:
+        try:
+            return apply_node(node, x)
+        except NotImplementedError as error:
+            message = f"{name} is a {error}, which is not run here"
+            raise ExportError(message) from None
+
+    def _current(self, node: nir.CubaLIF, before: Tensor | None, x: Tensor) -> Tensor:
+        """The current of neurons after a step of Euler's method."""
+        rate = self._dt / cast_like(x, node.tau_syn)
+        given = rate * cast_like(x, node.w_in) * x
+        return given if before is None else before - rate * before + given
+
+    def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:
+        """What is fed back, or delayed, before the first time-step, in the shapes that follow from what is not."""
+        known = {self._input: x_N}
+        for _ in self._order:
+            count = len(known)
+            for name in self._order:
+                addends = [known[i] for i in (*self._sources[name], *self._later[name]) if i in known]
+                if name not in known and addends:
+                    node, x = self._nodes[name], _sum(addends)
+                    known[name] = x if isinstance(node, (*NEURONS, nir.Delay)) else self._applied(name, node, x)
+            if len(known) == count:
+                break
+        state: dict[str, Tensor] = {}
+        for name, sources in self._later.items():
+            node = self._nodes[name]
+            if isinstance(node, nir.Delay):
+                steps = round(float(np.asarray(node.delay).flat[0]) / self._dt)
+                state[name] = torch.zeros(steps, *known[name].shape, dtype=x_N.dtype)
+            else:
+                state |= {i + LATER: torch.zeros_like(known[i]) for i in sources}
+        return state
 
 
 def _only(graph: nir.NIRGraph, kind: type[nir.NIRNode]) -> str:

@@ -23,6 +23,7 @@ from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.drop_path import DropPath
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
@@ -127,6 +128,15 @@ def integrate_and_fire(r: float, v_threshold: float, v_reset: float, shape: Shap
 def leaky(tau: float, r: float, v_leak: float, v_threshold: float, v_reset: float, shape: Shape) -> nir.LIF:  # noqa: PLR0913
     """As :func:`integrate_and_fire`."""
     return nir.LIF(*(_full(shape, value) for value in (tau, r, v_leak, v_threshold, v_reset)))
+
+
+def current_based(neurons: nir.LIF, decay: float) -> nir.CubaLIF:
+    """Leaky neurons whose current decays by a factor in each time-step, and adds what comes in whole."""
+    tau_syn = DEFAULT_DT / (1 - decay)
+    shape = neurons.tau.shape
+    times, weights = _full(shape, tau_syn), _full(shape, tau_syn / DEFAULT_DT)
+    others = neurons.v_leak, neurons.v_threshold, neurons.v_reset
+    return nir.CubaLIF(times, neurons.tau, neurons.r, *others, weights)
 
 
 def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.float64)) -> Array:  # noqa: B008 -- a constant
@@ -327,6 +337,11 @@ def _signs(op: Join) -> tuple[int, int, float] | None:
 @layer_nodes.register
 def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
     return [NirNode("", None, tuple(range(len(site.inputs))))]
+
+
+@layer_nodes.register
+def _(op: Delay, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+    return [NirNode("", nir.Delay(_full(site.node.output.shape, DEFAULT_DT)))]
 
 
 @layer_nodes.register

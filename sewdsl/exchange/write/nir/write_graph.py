@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nir
 import numpy as np
@@ -13,11 +14,16 @@ from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, evaluated_lay
 from sewdsl.exchange.write.nir import translate_layers
 from sewdsl.exchange.write.nir.translate_layers import layer_nodes
 from sewdsl.ir.network import Network
+from sewdsl.ir.op import LinearNeuron
+from sewdsl.ir.structure import find_loops
+from sewdsl.ops.layers.scale import Scale
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 INPUT, SUM, OUTPUT = "input", "output.sum", "output"
+LATER = "/later"
+"""After the name of a delay, where an edge begins whose node is not known yet; no node's name has a slash."""
 
 
 def to_graph(model: SpikingNetwork, inputs: str = "") -> nir.NIRGraph:
@@ -61,7 +67,11 @@ class _Graph:
         self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
         self._edges: list[tuple[str, str]] = []
         self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
-        needed = _needed(model.network)
+        self._delayed: dict[str, int] = {}  # the node whose value an edge from such a name gives a time-step later
+        graph = model.network.graph
+        self._loops = {loop.delay for loop in find_loops(graph, model.network.output, model.network.sums)}
+        self._synapses = dict(_synapses(model.network))
+        needed = graph.ancestors(model.network.output, 0)
         for index, site in evaluated_layers(model):
             if index in needed:
                 self._write(index, site)
@@ -69,6 +79,7 @@ class _Graph:
     def finished(self, inputs: str) -> nir.NIRGraph:
         """It, with its output, and how inputs are scaled."""
         network = self._network
+        self._close()
         shape, sources = network.nodes[network.output].output.shape, self._place(network.output)
         if len(sources) > 1:  # the readers of nirtorch add up what goes into any node but the last
             self._add(SUM, translate_layers.identity(shape, self._dtype), sources, {})
@@ -86,13 +97,27 @@ class _Graph:
         return nir.NIRGraph(self._nodes, self._edges, metadata.to_dict())
 
     def _write(self, index: int, site: EvaluatedLayer) -> None:
+        if any(index in {synapse.delay, synapse.scale} for synapse in self._synapses.values()):
+            return  # they are part of the neurons
+        if site.node.delayed is not None:
+            self._write_delay(index, site, site.node.delayed)
+            return
+        if any(index == synapse.total for synapse in self._synapses.values()):
+            self._places[index] = self._place(site.node.inputs[0])
+            return
         name, operands, found = (
             site.node.name,
             [self._place(i) for i in site.node.inputs],
             layer_nodes(site.node.op, site),
         )
+        if index in self._synapses:
+            (whole,) = found
+            assert isinstance(whole.node, nir.LIF)  # noqa: S101 -- else it has no synapse
+            decay = self._synapses[index].decay
+            found = [whole._replace(node=translate_layers.current_based(whole.node, decay))]
         # a sum needs no node if one node alone reads it, and none of its addends is a sum
-        single = len(self._network.graph.consumers[index]) == 1 and all(len(operand) == 1 for operand in operands)
+        readers = self._network.graph.consumers[index]
+        single = len(readers) == 1 and readers[0] > index and all(len(operand) == 1 for operand in operands)
         if not found or (found[0].node is None and single):
             self._places[index] = tuple(source for operand in operands for source in operand)
             return
@@ -103,6 +128,32 @@ class _Graph:
             part = f"{name}.{piece.part}" if piece.part else name
             self._add(part, node, self._apart(part, site, reads), origin)
         self._places[index] = (name,)
+
+    def _write_delay(self, index: int, site: EvaluatedLayer, source: int) -> None:
+        """A delay in a loop is an edge that closes a cycle; any other is a node that does."""
+        later = f"{site.node.name}{LATER}"
+        self._delayed[later] = source
+        self._places[index] = (later,)
+        if index not in self._loops:
+            (piece,) = layer_nodes(site.node.op, site)
+            assert piece.node is not None  # noqa: S101 -- it is a Delay
+            self._add(site.node.name, piece.node, (later,), NodeMetadata(site.node.name, site.text).to_dict())
+            self._places[index] = (site.node.name,)
+
+    def _close(self) -> None:
+        """Lets edges begin at what is known only now: the nodes of what delays give back."""
+        edges, self._edges = self._edges, []
+        for source, node in edges:
+            if source not in self._delayed:
+                self._edges.append((source, node))
+                continue
+            for place in self._place(self._delayed[source]):
+                again = place
+                if (place, node) in edges or (place, node) in self._edges:
+                    again = f"{node}.later"
+                    shape = self._network.nodes[self._delayed[source]].output.shape
+                    self._add(again, translate_layers.identity(shape, self._dtype), (place,), {})
+                self._edges.append((again, node))
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
         """What a node reads; what it would read twice, every further time through a node that passes it on."""
@@ -130,11 +181,34 @@ class _Graph:
         return self._places[index]
 
 
-def _needed(network: Network) -> set[int]:
-    """The nodes that the output depends on: NIR takes every node that is not read for an output."""
-    found, todo = {network.output}, [network.output]
-    while todo:
-        new = set(network.nodes[todo.pop()].inputs) - found
-        found |= new
-        todo += new
-    return found
+class _Synapse(NamedTuple):
+    """A current that decays before neurons that alone read it: ``LOOP[ id | SCALE(value=0.9) ]-LIF``.
+
+    Attributes:
+        decay: What is left of it after a time-step.
+        delay: Index of the delay.
+        scale: That of the factor.
+        total: That of the sum.
+    """
+
+    decay: float
+    delay: int
+    scale: int
+    total: int
+
+
+def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
+    """By the index of neurons, the current that decays before them: both are one node of NIR."""
+    nodes, readers = network.nodes, network.graph.consumers
+    for delay, total in network.graph.delayed.items():
+        scale = next(iter(readers[delay]), 0)
+        op = nodes[scale].op
+        if len(readers[delay]) != 1 or not isinstance(op, Scale) or op.learn or not op.value < 1:
+            continue
+        later = [reader for reader in readers[total] if reader != delay]
+        if total not in network.sums or nodes[total].inputs[1] != scale or readers[scale] != (total,) or len(later) != 1:
+            continue
+        neuron = nodes[later[0]].op
+        dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) and neuron.v_reset is not None else None
+        if dynamics is not None and 0 <= dynamics.decay < 1 and total != network.output:
+            yield later[0], _Synapse(op.value, delay, scale, total)
