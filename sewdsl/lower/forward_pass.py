@@ -82,7 +82,7 @@ class ForwardPass:
         N, like = operands[0].shape[1], operands[0]
         given: dict[int, list[Tensor]] = {i: [] for i in step.loop}
         masks: dict[str, Tensor] = {}
-        state = self._step or StepState(None, 0, masks)
+        state = self._step.begin(masks) if self._step is not None else StepState(None, 0, masks)
         for t in range(self._T):
             values = {i: steps[t][None] for i, steps in sequences.items()}
             for i in step.nodes:
@@ -101,7 +101,7 @@ class ForwardPass:
             for i, steps in given.items():
                 steps.append(values[i])
             if t < self._T - 1:
-                state = StepState(state.after, t + 1, masks)
+                state = state.following(masks)
         return {i: torch.cat(steps) for i, steps in given.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:

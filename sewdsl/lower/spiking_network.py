@@ -163,7 +163,7 @@ class SpikingNetwork(Group):
             step: What nodes keep, if the input is one time-step of a stream.
         """
         T = len(x_TN)
-        if step is None:
+        if step is None or T > 1:
             self._check_steps(T)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import final
-
 from torch import Tensor, nn
 
 from sewdsl.snn.layers import Dropout
@@ -12,7 +10,6 @@ from sewdsl.snn.neuron import Neuron, Potential
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
-@final
 class StepState:
     """What is kept around one time-step, of a stream or of a loop.
 
@@ -52,14 +49,33 @@ class StepState:
         if not isinstance(module, Neuron):
             message = f"{name} is {type(module).__name__}, not one of our neurons: nothing can keep its state"
             raise TypeError(message)
-        v_N = module.initial(x_TN[0]) if self._before is None else self._kept(name, x_TN.shape[1:])
-        potential = Potential(v_N)
+        return self._fire(name, module, x_TN)
+
+    def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        """Spikes of the time-step, and the potential after it."""
+        potential = Potential(self._potential(name, module, x_TN))
         spikes_TN: Tensor = module(x_TN, potential=potential)
         if potential.after is None:
             message = f"{name} has a forward of its own, which leaves no potential for the next time-step"
             raise TypeError(message)
         self.after[name] = potential.after
         return spikes_TN
+
+    def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        """The potential of neurons before the time-step."""
+        return module.initial(x_TN[0]) if self._before is None else self._kept(name, x_TN.shape[1:])
+
+    def begin(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
+        """What is kept around the first time-step of a loop.
+
+        Args:
+            masks: Of the dropouts in it.
+        """
+        return self
+
+    def following(self, masks: dict[str, Tensor]) -> StepState:
+        """What is kept around the next time-step of a loop."""
+        return type(self)(self.after, self._t + 1, masks)
 
     def delayed(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """What a delay in a loop gives, ``[1, N, *]``: zeros at the first time-step.

@@ -13,6 +13,7 @@ from torch.export import Dim
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
 from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.step_state import StepState
 from sewdsl.passes import Program
 from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.snn.kernels import reference
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
-    from sewdsl.lower.step_state import StepState
 
 METADATA_FILE = "sewdsl.json"
 """The file in an archive that says what it is of."""
@@ -43,31 +43,55 @@ class PlainNetwork(SpikingNetwork):
 
     def run(self, x_TN: Tensor, step: StepState | None = None) -> Tensor:  # noqa: ARG002
         """The same as ever, with neurons that no gradient passes."""
-        return super().run(x_TN, spikes_step_by_step)
+        return super().run(x_TN, PlainSequence())
 
 
-def spikes_step_by_step(name: str, neuron: nn.Module, x_TN: Tensor) -> Tensor:
-    """Spikes ``[T, N, *]`` of a layer, step by step; equal to the reference's for finite numbers.
+class PlainSequence(StepState):
+    """Computes the spikes of whole sequences step by step; equal to the reference's for finite numbers.
 
     What needs no steps, parallel neurons and norms with a weight for each, runs as it is.
-
-    Raises:
-        ExportError: something else has been put into its place.
     """
-    if isinstance(neuron, ReadsPast):
-        y_TN: Tensor = neuron(x_TN)
-        return y_TN
-    if not isinstance(neuron, Neuron):
-        message = f"{name} is {type(neuron).__name__}, not one of our neurons"
-        raise ExportError(message)
+
+    def __init__(self) -> None:
+        super().__init__(None, 0)
+
+    def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
+        """What a module that reads the past makes of a sequence ``[T, N, *]``.
+
+        Raises:
+            ExportError: something else has been put into its place.
+        """
+        if isinstance(module, ReadsPast):
+            y_TN: Tensor = module(x_TN)
+            return y_TN
+        if not isinstance(module, Neuron):
+            message = f"{name} is {type(module).__name__}, not one of our neurons"
+            raise ExportError(message)
+        return _spikes(module, x_TN, None)[0]
+
+    def begin(self, masks: dict[str, Tensor]) -> StepState:
+        """The first time-step of a loop."""
+        return _PlainStep(None, 0, masks)
+
+
+class _PlainStep(StepState):
+    """A time-step of a loop."""
+
+    def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        spikes_TN, self.after[name] = _spikes(module, x_TN, self._potential(name, module, x_TN))
+        return spikes_TN
+
+
+def _spikes(neuron: Neuron, x_TN: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Spikes ``[T, N, *]``, and the potential after them."""
     spec, wide = neuron.spec, torch.promote_types(x_TN.dtype, torch.float32)
     charge, drive_TN = reference.charge_function(spec, x_TN if x_TN.dtype == wide else x_TN.to(wide), neuron.learned)
-    v, fired = torch.full_like(drive_TN[0], spec.rest), []
+    v, fired = torch.full_like(drive_TN[0], spec.rest) if v is None else v, []
     for drive in drive_TN.unbind():
         h = charge(v, drive)
         fired.append(h >= spec.v_threshold)
         v = torch.where(fired[-1], h - spec.v_threshold if spec.v_reset is None else spec.v_reset, h)
-    return torch.stack(fired).to(x_TN.dtype)
+    return torch.stack(fired).to(x_TN.dtype), v
 
 
 def export_program(model: SpikingNetwork) -> ExportedProgram:

@@ -15,6 +15,7 @@ from sewdsl.exchange.write.source.python_text import one_line_prose
 from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge
+from sewdsl.ops.layers.delay import Delay
 
 WIDTH = 88
 """Of a line of text."""
@@ -80,6 +81,9 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
         UnsupportedLayer: there is no such layer, or its values do not flow as its names nest.
     """
     for node in network:
+        if node.delayed is not None or isinstance(node.op, Delay):
+            source = network.nodes[node.sources[0]].name
+            raise UnsupportedLayer(node, f"gives {source} a time-step later, and layers of Python files read all at once")
         if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
             raise UnsupportedLayer(node, "is a merge whose formula no file can have")
     layers = dialect.layers(network)
