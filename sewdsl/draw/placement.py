@@ -164,11 +164,13 @@ class Placer:
         frame = TitledFrame(title, *corners, text)
         into.append(frame)
         last, end = self.sequence(title.items, (begin, across), anchor, frame.elements)
-        lane = self._lanes.get(title.gives, [None])[-1] if title.gives and last else None
-        if title.gives is None or lane is None:
+        lanes = self._lanes.get(title.gives) if title.gives is not None and last is not None else None
+        if title.gives is None or not lanes:
             return last
-        corners = (*lane.begin, (lane.begin[-1][0], lane.across), (end + GAP, lane.across), (end + GAP, across))
-        return Anchor(self._wiring.name(title.gives), title.gives, corners)
+        lane = lanes[-1]
+        down = (*lane.begin, (lane.begin[-1][0], lane.across))
+        way = (*down, (end + GAP, lane.across), (end + GAP, across))
+        return Anchor(self._wiring.name(title.gives), title.gives, way)
 
     def _merge(self, item: PictureMerge, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         if anchor is None:

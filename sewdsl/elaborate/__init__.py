@@ -171,7 +171,9 @@ class _Elaborator:
         for index in sorted(graph_of(nodes).looped):
             node = nodes[index]
             if node.op.reads == "sequence":
-                message = f"{node.op.kind} reads all time-steps of a sequence, but is in a loop, which gives them one by one"
+                message = (
+                    f"{node.op.kind} reads all time-steps of a sequence, but is in a loop, which gives them one by one"
+                )
                 hint = "move it out of the loop"
                 self.reporter.report("sequence-in-loop", message, node.span, help=hint, path=node.where)
 

@@ -12,14 +12,14 @@ from sewdsl.elaborate.arguments import validate_arguments
 from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
-from sewdsl.elaborate.named_values import NamedValue, live_names, value_keys, value_name
-from sewdsl.elaborate.node_builder import UNKNOWN, Expansion, NodeBuilder
+from sewdsl.elaborate.named_values import NamedValue, early_names, live_names, value_keys, value_name
+from sewdsl.elaborate.node_builder import UNKNOWN, BuilderMark, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
-from sewdsl.ir.signal import REAL, Signal, ValueRange
+from sewdsl.ir.signal import REAL, Signal
 from sewdsl.ops import find
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.delay import Delay
@@ -33,9 +33,9 @@ Place = int | None
 
 
 MAX_ROUNDS = 8
-"""How often a loop is walked before the values in it are taken for any real numbers."""
-NOTHING = ValueRange(0)
-"""What a delay gives at first: zeros."""
+"""How often a loop is walked before what it feeds back is taken for any real numbers."""
+MAX_WIDENINGS = 500
+"""How often, in a text, what is fed back may be found to be more than it was taken for; then it is real at once."""
 
 PLACEHOLDER = "…"
 """Represents arguments in a hint."""
@@ -71,7 +71,8 @@ class Walker:
         self._unsure = False  # whether an activation may be where something is not understood
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._misfits: set[Diagnostic] = set()
-        self._sketching = False  # whether a value was left out of which nothing is known yet
+        self._types_only = False  # whether only shapes are looked for: what is fed back may be left out
+        self._widenings = 0
         self._read_lets: dict[int, tuple[Let, ...]] = {}  # those that something reads, by the expression that is given
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
@@ -115,11 +116,13 @@ class Walker:
         dead = set() if read is not None else {let.name.text for let in lets} - live
         return self.sequence(expression, at, frame.with_names(self._values(lets, dead, at, frame)))
 
-    def _values(self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame) -> dict[str, NamedValue]:
+    def _values(
+        self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame
+    ) -> dict[str, NamedValue]:
         """Makes the nodes of named values, in order, and closes the loops in which they read each other through delays.
 
         What a delay gives has to have a type before what it delays is computed. So they are computed several times:
-        first without what is not known, then with what was found, until that stays the same.
+        first without what is not known, until all shapes are, then with what was found, until that stays the same.
 
         Args:
             lets: The named values.
@@ -127,52 +130,78 @@ class Walker:
             at: What flows in.
             frame: The surroundings; its names can be read too.
         """
+        early = early_names(lets) - {*dead} if at is not None else set[str]()
+        mark, nearest, said = self._builder.mark(), self._nearest, len(self._reporter.found)
         assumed: dict[str, Signal] = {}
-        mark, nearest, sketching, said = self._builder.mark(), self._nearest, self._sketching, len(self._reporter.found)
-        for round_ in count(1):
-            names = {**frame.names}
-            for let in lets:
-                name = let.name.text
-                names.setdefault(name, NamedValue(let.name.span, assumed=assumed.get(name)))
-            self._compute(lets, dead, at, frame.with_names(names))
-            early = {name: value for name, value in names.items() if value.delays or value.wanted}
-            self._sketching = sketching
-            if not early or len(self._reporter.found) > said or at is None:
+        outer, self._types_only = self._types_only, self._types_only or bool(early)
+        names = self._named(lets, dead, at, frame, assumed)
+        while early and len(self._reporter.found) == said:
+            shapes = {name: self._builder.signal(place) for name in early if (place := names[name].place) is not None}
+            if shapes.keys() == early:
                 break
-            found = self._found(early, round_)
-            if all(found.get(name) == value.assumed for name, value in early.items()):
-                for value in early.values():
-                    for delay in value.delays:
-                        assert value.place is not None  # noqa: S101 -- it has been found
-                        self._builder.close(delay, value.place)
-                break
-            if len(found) < len(early) and found.keys() == assumed.keys():
-                value = next(value for name, value in early.items() if name not in found)
+            if shapes.keys() == assumed.keys():
+                value = next(value for name, value in names.items() if name in early - shapes.keys())
                 message = f"what '{value.defined.text}' gives has no shape: it follows only from itself, through delays"
-                hint = "add something that flows in: ADD[ … | id ]"
+                hint = f"add something that flows in, as in ADD[id | {value.defined.text}-DELAY]"
                 self._reporter.report("unknown-shape", message, value.defined, help=hint, path=frame.where("DELAY"))
                 break
-            assumed = found
-            self._builder.cut(mark)
-            self._nearest = nearest
+            assumed = shapes
+            self._again(mark, nearest)
+            names = self._named(lets, dead, at, frame, assumed)
+        self._types_only = outer
+        if not early or outer or len(self._reporter.found) > said:
+            return names
+        assumed = {name: self._first_fed(self._builder.signal(names[name].place or 0)) for name in early}
+        for round_ in count(1):
+            self._again(mark, nearest)
+            names = self._named(lets, dead, at, frame, assumed)
+            if len(self._reporter.found) > said or any(names[name].place is None for name in early):
+                return names
+            found = {name: self._builder.signal(names[name].place or 0) for name in early}
+            if all(self._settled(found[name], assumed[name]) for name in early):
+                break
+            assumed = {name: self._widened(found[name], assumed[name], round_) for name in early}
+        for name in early:
+            for delay in names[name].delays:
+                self._builder.close(delay, names[name].place or 0)
         return names
 
-    def _found(self, early: Mapping[str, NamedValue], round_: int) -> dict[str, Signal]:
-        """The types of values that delays read early, as far as they are known; real, if that goes on for too long."""
-        found: dict[str, Signal] = {}
-        for name, value in early.items():
-            if value.place is not None:
-                signal = self._builder.signal(value.place)
-                known = value.assumed is not None and value.assumed.shape == signal.shape
-                if not known:
-                    found[name] = Signal(signal.shape, NOTHING)
-                elif round_ > MAX_ROUNDS and value.assumed is not None and signal.values != value.assumed.values:
-                    found[name] = Signal(signal.shape, REAL)
-                else:
-                    found[name] = Signal(signal.shape, signal.values)
-                if value.assumed is not None and value.assumed.values == REAL:
-                    found[name] = Signal(signal.shape, REAL)  # it allows for more values than there are
-        return found
+    def _again(self, mark: BuilderMark, nearest: Activation | None) -> None:
+        """Takes back what was made, to make it once more."""
+        self._builder.cut(mark)
+        self._nearest = nearest
+
+    @staticmethod
+    def _settled(found: Signal, fed: Signal) -> bool:
+        """Whether a loop gives what was taken for what it feeds back; real values allow for all."""
+        return found.shape == fed.shape and fed.values in {found.values, REAL}
+
+    def _first_fed(self, found: Signal) -> Signal:
+        """What to take for what is fed back at first: what is found without it."""
+        return Signal(found.shape, found.values if self._widenings < MAX_WIDENINGS else REAL)
+
+    def _widened(self, found: Signal, fed: Signal, round_: int) -> Signal:
+        """What to take next for what is fed back: what was found, and after a few times any real numbers."""
+        if fed.values in {found.values, REAL}:
+            return Signal(found.shape, fed.values)
+        self._widenings += 1
+        return Signal(found.shape, found.values if round_ < MAX_ROUNDS else REAL)
+
+    def _named(
+        self,
+        lets: tuple[Let, ...],
+        dead: Collection[str],
+        at: Place,
+        frame: CallFrame,
+        assumed: Mapping[str, Signal],
+    ) -> dict[str, NamedValue]:
+        """Makes the nodes of named values once, with types for what delays read early."""
+        names = {**frame.names}
+        for let in lets:
+            name = let.name.text
+            names.setdefault(name, NamedValue(let.name.span, assumed=assumed.get(name)))
+        self._compute(lets, dead, at, frame.with_names(names))
+        return names
 
     def _compute(self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame) -> None:
         """Makes the nodes of named values once."""
@@ -219,7 +248,6 @@ class Walker:
             return None
         self._builder.understood = True
         if value.assumed is None:
-            value.wanted = self._sketching = True
             return None
         delay = self._delay(op, value.assumed, call.span, frame)
         value.delays.append(delay)
@@ -308,7 +336,7 @@ class Walker:
                 strided = any(node.op.strided for node in self._builder.nodes[begin:])
         inputs = tuple(place for place in places if place is not None)
         if op is None or len(inputs) < operands:
-            if op is None or not (inputs and self._sketching and type(op).fits is Merge.fits):
+            if op is None or not (inputs and self._types_only and type(op).fits is Merge.fits):
                 return None
             inputs = (*inputs, *inputs[:1] * (operands - len(inputs)))  # those that are not known have its shape
         return self._add(op, inputs, item.span, item.name.span.text, frame)
@@ -316,50 +344,49 @@ class Walker:
     def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
         """Makes the nodes of a loop: the delay of what its body gives, its feedback, the sum, its body.
 
-        The body is walked first by itself, since what it gives has to be known before the delay; then feedback and body,
-        until the range of values that is fed back stays the same.
+        The body is walked first by itself, since what it gives has to be known before the delay; then feedback and
+        body, until the range of values that is fed back stays the same.
         """
         (body, feedback), before = item.operands, self._nearest
         inner = [frame.inside(step) for step in frame.operands(op.names(2), loop=True)]
         mark, said = self._builder.mark(), len(self._reporter.found)
+        outer, self._types_only = self._types_only, True
         place = self.sequence(body, at, inner[0]) if isinstance(body, Sequence) else None
+        self._types_only = outer
         nearest = self._nearest  # in the order of the text, the feedback comes after the body
         if place is None or at is None:
             self._operand(feedback, None, None, inner[1])
             return None
-        fed = Signal(self._builder.signal(place).shape, NOTHING)
-        names = frame.ordinals.copy(), frame.taken.copy()
+        if self._types_only:
+            return place
+        fed, name = self._first_fed(self._builder.signal(place)), frame.node_name(Add.key)
         for round_ in count(1):
             self._builder.cut(mark)
-            frame.ordinals.clear()
-            frame.ordinals.update(names[0])
-            frame.taken.clear()
-            frame.taken.update(names[1])
             self._nearest = nearest
             inner = [replace(each, ordinals=Counter(), taken=set()) for each in inner]
             delay = self._delay(Delay(), fed, item.name.span, inner[1])
             given = self._operand(feedback, delay, at, inner[1])
             after, self._nearest = self._nearest, before
-            total = None if given is None else self._sum(op, (at, given), item, frame)
-            place = self.sequence(body, total, inner[0])
+            total = None if given is None else self._sum(op, (at, given), item, frame, name)
+            place = self.sequence(body, total, inner[0]) if isinstance(body, Sequence) else None
             self._nearest = after
             if place is None or len(self._reporter.found) > said:
                 return None
             found = self._builder.signal(place)
-            if found.values == fed.values or fed.values == REAL:
-                self._builder.close(delay, place)
-                return place
-            fed = Signal(found.shape, found.values if round_ < MAX_ROUNDS else REAL)
-        return None
+            if self._settled(found, fed):
+                break
+            fed = self._widened(found, fed, round_)
+        self._builder.close(delay, place)
+        return place
 
-    def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame) -> Place:
+    def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame, name: str) -> Place:
         """The sum that a loop begins with, of what flows in and of what the feedback gives."""
         try:
             op.infer(*map(self._builder.signal, inputs))
         except ShapeMismatch as misfit:
             self._misfit(misfit, op, inputs, item.span, item.name.span.text, frame)
             return None
-        return self._add(Add(), inputs, item.span, item.name.span.text, frame)
+        return self._add(Add(), inputs, item.span, item.name.span.text, frame, name)
 
     def _operand(self, operand: Sequence | Alternative, at: Place, goes_with: Place, frame: CallFrame) -> Place:
         """The place after the feedback of a loop, which has to give the shape that flows into the loop."""
@@ -568,12 +595,15 @@ class Walker:
         with self._reporter.at(call.span):
             return self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
 
-    def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame) -> Place:
+    def _add(  # noqa: PLR0913 -- what reads what, and where
+        self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame, name: str = ""
+    ) -> Place:
+        """The place after one more node, if it fits; unless it is given, its name is the next of its kind."""
         if len(self._builder.nodes) > self._limits.nodes:
             limit = self._limits.nodes
             self._end(f"the network would have {limit + 1:,} nodes or more, but the limit is {limit:,}", span, frame)
         try:
-            index = self._builder.add(frame.node_name(op.key), op, inputs, frame.path, frame.site or span)
+            index = self._builder.add(name or frame.node_name(op.key), op, inputs, frame.path, frame.site or span)
         except ShapeMismatch as misfit:
             self._misfit(misfit, op, inputs, span, text, frame)
             return None
@@ -648,15 +678,6 @@ class NodeCounter:
                 return 0
             case Call(name=name):
                 return self._block(name.plain or OWN_JOIN)
-
-    def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame) -> Place:
-        """The sum that a loop begins with, of what flows in and of what the feedback gives."""
-        try:
-            op.infer(*map(self._builder.signal, inputs))
-        except ShapeMismatch as misfit:
-            self._misfit(misfit, op, inputs, item.span, item.name.span.text, frame)
-            return None
-        return self._add(Add(), inputs, item.span, item.name.span.text, frame)
 
     def _operand(self, operand: Sequence | Alternative) -> int:
         if isinstance(operand, Alternative):

@@ -12,6 +12,7 @@ from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import find
+from sewdsl.ops.layers.delay import Delay
 from sewdsl.source import Span
 from sewdsl.syntax import tree
 from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Repeat, Word
@@ -57,7 +58,6 @@ class NamedValue:
         computed: Whether the place is known: before that, only a delay can read it.
         assumed: The type that delays which read it before take it to have; None: nothing is known of it yet.
         delays: Indices of these delays.
-        wanted: Whether one reads it before its type is known.
     """
 
     defined: Span
@@ -65,7 +65,6 @@ class NamedValue:
     computed: bool = False
     assumed: Signal | None = None
     delays: list[int] = field(default_factory=list)
-    wanted: bool = False
 
 
 def value_name(item: Item) -> str | None:
@@ -87,6 +86,35 @@ def names_read(part: tree.Sequence | Alternative | Item) -> Iterator[str]:
         case MergeOf(operands=operands):
             for operand in operands:
                 yield from names_read(operand)
+        case Call():
+            return
+
+
+def early_names(lets: Sequence[Let]) -> set[str]:
+    """The names of values that delays read before they are computed: ``h`` of ``let h = ADD[id | h-DELAY]``."""
+    waiting = {let.name.text for let in lets}
+    early: set[str] = set()
+    for let in lets:
+        early |= waiting.intersection(_delayed(let.expression)) if waiting else set()
+        waiting.discard(let.name.text)
+    return early
+
+
+def _delayed(part: tree.Sequence | Alternative | Item) -> Iterator[str]:
+    """The names that sequences begin with, before a delay."""
+    match part:
+        case tree.Sequence(items=items):
+            if len(items) > 1 and value_name(items[1]) == Delay.kind and (name := value_name(items[0])):
+                yield name
+            for item in items:
+                yield from _delayed(item)
+        case Alternative(first=first, second=second):
+            yield from (*_delayed(first), *_delayed(second))
+        case Repeat(body=body):
+            yield from _delayed(body)
+        case MergeOf(operands=operands):
+            for operand in operands:
+                yield from _delayed(operand)
         case Call():
             return
 

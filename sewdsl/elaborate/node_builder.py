@@ -155,9 +155,7 @@ class NodeBuilder:
         graph = graph_of(self.nodes)
         followers = FollowerIndex([node.op for node in self.nodes], graph.consumers, self._steps)
         return tuple(
-            node
-            if (op := Followers(followers, i).settled(node.op)) is node.op
-            else replace(node, op=op)
+            node if (op := Followers(followers, i).settled(node.op)) is node.op else replace(node, op=op)
             for i, node in enumerate(self.nodes)
         )
 

@@ -15,7 +15,7 @@ from sewdsl.elaborate.name_suggestions import Meanings, NameSuggestion
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.op import Activation, Layer, Merge
+from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
 from sewdsl.ops import catalogue, plugins
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, OWN_NEURON
@@ -116,7 +116,8 @@ def check_unknown(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...
         return
     other = catalogue().get(name.text)
     if other is not None:
-        family = next(base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir"))
+        families = [base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir")]
+        family = "merge" if issubclass(other, FeedbackSum) else families[0]
         message, help_text, edits = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other), []
         layers = vocabulary.layers.values()
         wanted = next((kind for kind in layers if issubclass(kind, Activation) and kind.elsewhere == name.text), None)

@@ -1,8 +1,8 @@
 """Where a graph of NIR that feeds back is to be cut, so that it can be computed one time-step after the other.
 
-NIR has no time-steps: a recurrent connection is an edge that closes a cycle. In discrete time, something in a cycle has to
-be of the time-step before. That is what a node ``Delay`` gives. In a cycle without one it is what leaves the cycle, as
-in the recurrent layers of snnTorch and Norse: what neurons feed back are their spikes of the time-step before.
+NIR has no time-steps: a recurrent connection is an edge that closes a cycle. In discrete time, something in a cycle has
+to be of the time-step before. That is what a node ``Delay`` gives. In a cycle without one it is what leaves the cycle,
+as in the recurrent layers of snnTorch and Norse: what neurons feed back are their spikes of the time-step before.
 """
 
 from __future__ import annotations

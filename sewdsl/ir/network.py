@@ -95,7 +95,9 @@ class Network:
         """The nodes that add two operands, which loops may begin with."""
         if not self.graph.delayed:
             return frozenset()
-        return frozenset(i for i, node in enumerate(self.nodes) if node.op.adds and len(node.inputs) == len(JOIN_OPERANDS))
+        return frozenset(
+            i for i, node in enumerate(self.nodes) if node.op.adds and len(node.inputs) == len(JOIN_OPERANDS)
+        )
 
     def __repr__(self) -> str:
         size, T = "x".join(map(str, self.settings.input)), self.settings.steps

@@ -6,8 +6,8 @@ sequences, merges and named values, which is what text of the language is made o
 (:attr:`sewdsl.ir.network.Network.nesting`, :attr:`sewdsl.ir.network.Network.wiring`).
 
 A merge has any number of operands; one without items is the identity. A *join* is a merge of two, branch and shortcut.
-A *named value* is read by sequences that begin with it, wherever they are. A *loop* adds what its feedback gives to what
-flows into its body, a time-step later.
+A *named value* is read by sequences that begin with it, wherever they are. A *loop* adds what its feedback gives to
+what flows into its body, a time-step later.
 """
 
 from __future__ import annotations
@@ -434,12 +434,16 @@ class _Sequencer:
         self._graph, self._output = graph, output
         dominance = _Dominance(graph, {loop.delay: graph.inputs[loop.total][0] for loop in loops})
         self._reads = dominance.reads
-        self._starts = [dominance.tree[i] for i in range(len(self._reads))]  # where the item that ends with a node starts
+        self._starts = [
+            dominance.tree[i] for i in range(len(self._reads))
+        ]  # where the item that ends with a node starts
         self._named = _named(graph, output, dominance, loops)
         self._sums = {loop.total: loop for loop in loops}
         self._delays = {loop.delay for loop in loops}
         self._closing: dict[int, list[_Loop]] = {}
-        for loop in sorted(loops, key=lambda loop: -loop.total):  # of several that end with one node, the inner ones first
+        for loop in sorted(
+            loops, key=lambda loop: -loop.total
+        ):  # of several that end with one node, the inner ones first
             self._closing.setdefault(loop.source, []).append(loop)
         self._items: list[Item | None] = []  # for each node, the item that ends with it
         self._depths: list[int] = []  # for each node, how deep merges nest in that item

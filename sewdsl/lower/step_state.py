@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron, Potential
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class StepState:

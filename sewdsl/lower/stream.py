@@ -115,4 +115,3 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream({self._model.network.name!r})"
-

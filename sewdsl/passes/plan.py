@@ -181,7 +181,9 @@ class PlanOutline:
                 inside = {*step.nodes}
                 over = tuple(i for node in step.nodes for i in spent.get(node, ()) if i not in inside)
                 kept = step.keeps(network)
-                steps.append(PlannedStep(step.nodes, step.operands, kept, over, once=False, kernel="loop", loop=step.loop))
+                steps.append(
+                    PlannedStep(step.nodes, step.operands, kept, over, once=False, kernel="loop", loop=step.loop)
+                )
                 continue
             kinds = [_kind(network.nodes[node].op) for node in step.nodes]
             parts = []

@@ -116,8 +116,8 @@ def _in_order(network: Network) -> Iterator[ExecutionStep]:
     members: dict[int, tuple[int, ...]] = {}
     for loop in graph.loops:
         members[loop[0]] = loop
-        for node in loop:
-            unit[node] = loop[0]
+        for member in loop:
+            unit[member] = loop[0]
     waits: dict[int, set[int]] = {}
     readers: dict[int, set[int]] = {}
     for index, node in enumerate(network.nodes):

@@ -50,7 +50,7 @@ LAYERS = (
         "GN1(eps=0.1)",
     ),
     *("GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(slope=-0.5, shared=off)", "DropPath0.25"),
-    *("SCALE(value=0.5)", "SCALE(learn=on)"),
+    *("SCALE(value=0.5)", "SCALE(learn=on)", "DELAY", "LOOP[SN | c4k3-BN]"),
 )
 BLOCKS = (
     *("SEW Block", "SEW Block (c6s2)", "SEW Block (c4, g=IAND)", "SEW Bottleneck (c1)", "SEW Bottleneck (c2s2)"),
@@ -168,6 +168,7 @@ def items(neuron: Texts, depth: int = 2) -> Texts:
             st.builds(_join, st.sampled_from([*JOINS, "g"]), st.one_of(inner, same(neuron)), same(neuron)),
             st.builds(_join, st.sampled_from([*JOINS, "g"]), same(neuron), st.just("id")),
             st.builds("{}[{} | {} | {}]".format, st.sampled_from(("ADD", "MAX", "CAT")), *[same(neuron)] * 3),
+            st.builds("LOOP[{} | {}]".format, same(neuron), same(neuron)),
             st.builds("MUL[{} | {}]-BN-SN".format, same(neuron), GATES),
             st.builds("{}[c4k1-BN-SN | {} | {}]-SN".format, ATTENTIONS, same(neuron), same(neuron)),
         ]

@@ -166,7 +166,10 @@ def _in_order(draft: Draft) -> tuple[list[DraftLayer], int]:
     places: dict[int, int] = {0: 0}
     ordered: list[DraftLayer] = [draft.items[0]]
     live = graph.ancestors(draft.output, 0)
-    waiting = [draft.output, *(item.delayed for i, item in enumerate(draft.items) if i in live and item.delayed is not None)]
+    waiting = [
+        draft.output,
+        *(item.delayed for i, item in enumerate(draft.items) if i in live and item.delayed is not None),
+    ]
     while waiting:
         index = waiting[-1]
         item = draft.items[index]

@@ -257,7 +257,9 @@ class Picture:
         end = f"below={LEAD:g}mm of {last.node}"
         if LEAD + self._length(tuple(boxes)) > JOIN / 2 + bool(body) * GAP + self._length(body):
             end = f"at ([yshift=-{LEAD:g}mm]{above}.south -| {circle})"
-        self._lines.append(rf"\coordinate ({fork}) {end};" if end.startswith("at") else rf"\coordinate[{end}] ({fork});")
+        self._lines.append(
+            rf"\coordinate ({fork}) {end};" if end.startswith("at") else rf"\coordinate[{end}] ({fork});"
+        )
         self._edges.append(rf"\draw[sew stem] {last.way} ({fork});")
         self._edges.append(rf"\draw[sew line] ({fork}) -| ({above});")
         self._inside = [*outer, *self._inside, fork]
@@ -319,8 +321,10 @@ class Picture:
 
 def _is_alone(item: TextItem) -> bool:
     """Whether nothing flows into an item: it is a merge of sequences that begin with named values."""
-    return isinstance(item, MergeText) and item.delay is None and all(
-        operand and (isinstance(operand[0], ReadText) or _is_alone(operand[0])) for operand in item.operands
+    return (
+        isinstance(item, MergeText)
+        and item.delay is None
+        and all(operand and (isinstance(operand[0], ReadText) or _is_alone(operand[0])) for operand in item.operands)
     )
 
 

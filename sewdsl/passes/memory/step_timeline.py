@@ -218,7 +218,7 @@ class _Run:
             heap.forget(self.records.pop(i, None))
 
     def _backward_loop(self, place: int, step: PlannedStep) -> None:
-        """What is kept of a time-step goes as the gradients of what the loop reads come, which are then put together."""
+        """What is kept of a time-step goes as the gradients of what the loop reads come, which are put together."""
         sizes, heap = self.sizes, self.heap
         gradients = [gradient for i in step.given if (gradient := self.gradients.pop(i, None)) is not None]
         if gradients:

@@ -116,7 +116,7 @@ def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
     Where it feeds back, nodes of the kind ``Delay`` that read nothing give what was at the time-step before.
 
     Raises:
-        ModelImportError: it is no graph, has other than one of these, cycles nest too deep, or it has parts off the way.
+        ModelImportError: it is no graph, has other than one of these, cycles nest too deep, or parts are off the way.
     """
     nodes: dict[str, tuple[str, Mapping[str, Any]]] = {}
     reads: dict[str, list[str]] = {}

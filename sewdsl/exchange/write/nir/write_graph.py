@@ -206,7 +206,12 @@ def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
         if len(readers[delay]) != 1 or not isinstance(op, Scale) or op.learn or not op.value < 1:
             continue
         later = [reader for reader in readers[total] if reader != delay]
-        if total not in network.sums or nodes[total].inputs[1] != scale or readers[scale] != (total,) or len(later) != 1:
+        if (
+            total not in network.sums
+            or nodes[total].inputs[1] != scale
+            or readers[scale] != (total,)
+            or len(later) != 1
+        ):
             continue
         neuron = nodes[later[0]].op
         dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) and neuron.v_reset is not None else None

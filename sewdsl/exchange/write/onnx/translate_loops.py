@@ -35,15 +35,10 @@ class LoopState(NamedTuple):
     start: float
 
 
-def translate_loop(
-    network: Network,
-    modules: Callable[[str], nn.Module],
-    step: ExecutionStep,
-    graph: OnnxGraph,
-    axis: TimeAxis,
-    sequences: Mapping[int, str],
-) -> dict[int, str]:
-    """Puts a loop into a graph; the names of what it gives, ``[T·N, *]`` each.
+def loop_writer(
+    network: Network, modules: Callable[[str], nn.Module], step: ExecutionStep, graph: OnnxGraph, axis: TimeAxis
+) -> LoopWriter:
+    """What puts a loop into a graph.
 
     Args:
         network: What it is part of.
@@ -51,16 +46,15 @@ def translate_loop(
         step: The loop.
         graph: Where it goes.
         axis: How the graph goes through time.
-        sequences: The names of what it reads, ``[T·N, *]`` each.
 
     Raises:
         UnsupportedLayer: something in it cannot be written.
     """
     kind = _Unrolled if isinstance(axis, UnrolledTime) else _Scanned
-    return kind(network, modules, step, graph, axis).written(sequences)
+    return kind(network, modules, step, graph, axis)
 
 
-class _Loop(ABC):
+class LoopWriter(ABC):
     """One loop."""
 
     def __init__(
@@ -86,7 +80,11 @@ class _Loop(ABC):
 
     @abstractmethod
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """The loop; the names of what it gives."""
+        """Puts the loop into the graph; the names of what it gives, ``[T·N, *]`` each.
+
+        Args:
+            sequences: The names of what it reads, ``[T·N, *]`` each.
+        """
 
     def _sequence(self, index: int, value: str) -> str:
         """A value as ``[T, N, *]``."""
@@ -147,7 +145,7 @@ class _Loop(ABC):
         return found, after
 
 
-class _Scanned(_Loop):
+class _Scanned(LoopWriter):
     """One ``Scan`` around all of it."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
@@ -182,7 +180,7 @@ class _Scanned(_Loop):
         return {index: self._flat(index, name) for index, name in zip(self._step.loop, all_steps, strict=True)}
 
 
-class _Unrolled(_Loop):
+class _Unrolled(LoopWriter):
     """The same operations again for every time-step."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:

@@ -19,7 +19,7 @@ from sewdsl.exchange.write.onnx.translate_layers import (
     translate_merge,
     translate_with_norm,
 )
-from sewdsl.exchange.write.onnx.translate_loops import translate_loop
+from sewdsl.exchange.write.onnx.translate_loops import loop_writer
 from sewdsl.exchange.write.onnx.translate_sequences import translate_sequence
 from sewdsl.ir.network import Network
 from sewdsl.passes import ExecutionStep, Program
@@ -86,7 +86,8 @@ class OnnxModelWriter:
         """Puts what a step computes into the graph."""
         if step.loop:
             read = {i: self._at_all_steps(i) for i in step.operands}
-            self._values |= translate_loop(self._network, self._modules, step, self._graph, self._axis, read)
+            loop = loop_writer(self._network, self._modules, step, self._graph, self._axis)
+            self._values |= loop.written(read)
             return
         first, *norms = (self._network.nodes[i] for i in step.nodes)
         shape = self._network.inputs(first)[0].shape

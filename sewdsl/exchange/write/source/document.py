@@ -83,7 +83,9 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
     for node in network:
         if node.delayed is not None or isinstance(node.op, Delay):
             source = network.nodes[node.sources[0]].name
-            raise UnsupportedLayer(node, f"gives {source} a time-step later, and layers of Python files read all at once")
+            raise UnsupportedLayer(
+                node, f"gives {source} a time-step later, and layers of Python files read all at once"
+            )
         if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
             raise UnsupportedLayer(node, "is a merge whose formula no file can have")
     layers = dialect.layers(network)

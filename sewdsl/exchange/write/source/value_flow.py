@@ -76,7 +76,7 @@ class SourceSection:
     """
 
     key: str
-    kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "value"]
+    kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
     source: int
     output: int
     items: tuple[SourceItem, ...] = ()
@@ -163,7 +163,7 @@ class _Reader:
     def section(
         self,
         key: str,
-        kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "value"],
+        kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"],
         items: Items,
         place: int,
     ) -> SourceSection:

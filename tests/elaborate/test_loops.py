@@ -1,0 +1,143 @@
+"""Loops and delays in texts: what they mean, and what is said of those that mean nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+import sewdsl
+from sewdsl.ir.network import Network
+from sewdsl.notation import compact_text, write_net
+
+HEAD = "sewdsl 1\ninput 12\nsteps 5\nneuron LIF\n"
+
+
+def loaded(body: str) -> Network:
+    return sewdsl.read(HEAD + body + "\n").result()
+
+
+def rows(network: Network) -> list[tuple[str, tuple[int, ...], int | None]]:
+    return [(node.name, node.inputs, node.delayed) for node in network.nodes[1:]]
+
+
+def test_a_loop_is_a_delay_its_feedback_a_sum_and_its_body() -> None:
+    network = loaded("body FC38-LOOP[SN | FC38]-FC7-SN")
+    assert rows(network) == [
+        ("fc1", (0,), None),
+        ("feedback.delay1", (), 5),
+        ("feedback.fc1", (2,), None),
+        ("add1", (1, 3), None),
+        ("body.lif1", (4,), None),
+        ("fc2", (5,), None),
+        ("lif1", (6,), None),
+    ]
+    assert network.graph.loops == ((2, 3, 4, 5),)
+    assert (network.total_parameters, network.total_macs) == (12 * 38 + 38 + 38 * 39 + 7 * 39, 12 * 38 + 38**2 + 7 * 38)
+    assert network.validate() is network
+
+
+def test_both_ways_to_write_it_are_one_network() -> None:
+    loop, named = loaded("body FC38-LOOP[SN | FC38]-FC7"), loaded("let h = ADD[FC38 | h-DELAY-FC38]-SN\nbody h-FC7")
+    assert [(node.op, node.inputs, node.delayed) for node in loop] == [
+        (node.op, node.inputs, node.delayed) for node in named
+    ]
+    assert compact_text(named) == compact_text(loop) == "FC38-LOOP[LIF | FC38]-FC7"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "body LOOP[id | id]-FC2",
+        "body FC12-DELAY-DELAY-SN-FC2",
+        "body {FC12-LOOP[SN | FC12]}*3-FC2",
+        "body LOOP[LOOP[SN | id] | FC12]-FC2",
+        "body LOOP[SN | LOOP[id | SCALE(value=0.5)]-FC12]-FC2",
+        "body LOOP[ADD[FC12-SN | id] | FC12-ADD[FC12 | id]]-FC2",
+        "body LOOP[FC9-SN | id or FC12]-FC2",
+        "let a = ADD[id | b-DELAY]-FC12-SN\nlet b = ADD[a | b-DELAY-FC12]-FC12-SN\nbody ADD[a | b]-FC2",
+        "let s = SN\nlet h = ADD[s | h-DELAY-MUL[id | s]]-SN\nbody h-FC2",
+        "let g0 = SN\nbody g0-LOOP[ADD[g0 | id]-SN | FC12]-FC2",
+        "let d = h-DELAY\nlet h = ADD[FC12 | d-FC12 | d]-SN\nbody h-FC2",
+    ],
+)
+def test_texts_come_back(body: str) -> None:
+    network = loaded(body)
+    again = sewdsl.read(write_net(network)).result()
+    same = [[(node.op, node.inputs, node.delayed, node.output) for node in each] for each in (network, again)]
+    assert same[0] == same[1]
+    assert write_net(again) == write_net(network)
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ("body LOOP[SN | FC12]", "binary"),
+        ("body SN-LOOP[id | FC12-SN]", "count 0..2"),
+        ("body SN-LOOP[MPk1-SN | id]", None),
+        ("body SN-LOOP[id | id]", "real"),  # it grows from time-step to time-step
+        ("let h = ADD[SN | h-DELAY-FC12-SN]\nbody h", "count 0..2"),
+        ("let h = ADD[SN | h-DELAY]\nbody h", "real"),
+    ],
+)
+def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) -> None:
+    compilation = sewdsl.read(HEAD + body + "\n")
+    if values is None:
+        assert not compilation.valid
+        return
+    network = compilation.result()
+    assert str(network.nodes[network.output].output.values) == values
+    assert all(network.nodes[i].output.varies for loop in network.graph.loops for i in loop)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "body FC38-LOOP[SN | FC37]-FC7",
+            ["loop-shape-mismatch: [38] flows into the loop but its feedback gives [37]"],
+        ),
+        ("body LOOP[FC3 | id]-FC7", ["loop-shape-mismatch: [12] flows into the loop but its feedback gives [3]"]),
+        ("body LOOP[SN | FC12 | id]", ["operand-count: 'LOOP' takes 2 operands, not 3"]),
+        ("body LOOP-FC3", ["wrong-kind: 'LOOP' is a merge, not a layer or a block"]),
+        ("body LOOP[FCx | FCy]", ["unknown-name: unknown name 'FCx'", "unknown-name: unknown name 'FCy'"]),
+        ("body LOOP[SN | FCy]", ["unknown-name: unknown name 'FCy'"]),
+        ("body DELAY(2)", ["invalid-argument: '2' has no name"]),
+        ("let h = ADD[FC12 | h-FC12]-SN\nbody h", ["misplaced-name: 'h' is read before it is computed"]),
+        ("let h = h-DELAY-FC12\nbody ADD[h | FC12]", ["unknown-shape: what 'h' gives has no shape: it follows only"]),
+        ("let h = CAT[h-DELAY | id]\nbody h", ["unknown-shape: what 'h' gives has no shape: it follows only from"]),
+        ("let a = ADD[id | b-DELAY]\nlet b = FC13\nbody ADD[a | id]", ["join-shape-mismatch: the branch gives [12]"]),
+        ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN reads all time-steps of a sequence, but is in a loop"]),
+        ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is a name of the language"]),
+        ("let d = h-DELAY-FC3\nlet h = ADD[FC12 | h-DELAY]-SN\nbody h-FC3", ["unused-name: nothing reads 'd'"]),
+    ],
+)
+def test_what_is_said(body: str, said: list[str]) -> None:
+    found = [f"{each.code}: {each.message}" for each in sewdsl.read(HEAD + body + "\n").diagnostics]
+    assert len(found) == len(said)
+    assert all(whole.startswith(begin) for whole, begin in zip(found, said, strict=True)), found
+
+
+def test_a_cycle_without_a_delay_says_how_to_write_it() -> None:
+    (found,) = sewdsl.read(HEAD + "let h = ADD[FC12 | h-FC12]-SN\nbody h\n").diagnostics
+    assert found.help == "move line 5 above this one, or read it a time-step later: h-DELAY"
+
+
+def test_loops_in_loops_take_no_longer_than_their_depth() -> None:
+    """Each loop is walked a few times; were that so of those in it every time, 30 would take for ever."""
+    body = "id"
+    for _ in range(30):
+        body = f"LOOP[{body} | SN]"
+    network = loaded(f"body SN-{body}")
+    assert len(network.graph.delayed) == 30
+    assert len(network.graph.loops) == 1
+
+
+def test_blocks_of_loops_in_blocks_take_no_longer_than_their_depth() -> None:
+    blocks = "block B0 = SN\n" + "".join(
+        f"block B{n} {{\n    let h = ADD[id | h-DELAY]-B{n - 1}\n    give h\n}}\n" for n in range(1, 20)
+    )
+    assert len(loaded(f"{blocks}body B19").graph.delayed) == 19
+
+
+def test_an_uncalled_block_is_looked_at_all_the_same() -> None:
+    text = "block R(c) {\n    let h = ADD[id | h-DELAY-FCx]\n    give h\n}\nbody FC2"
+    assert [each.code for each in sewdsl.read(HEAD + text + "\n").diagnostics] == ["unknown-name"]
