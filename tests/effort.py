@@ -67,7 +67,7 @@ def _features(name: str) -> frozenset[tuple[str, ...]]:
     edges = {
         (network.nodes[i].op.kind, node.op.kind, str(place))
         for node in network.nodes
-        for place, i in enumerate(node.inputs)
+        for place, i in enumerate(node.sources)
     }
     arguments = {
         (node.op.kind, name)

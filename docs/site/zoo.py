@@ -73,7 +73,9 @@ ZOO: dict[str, tuple[str, str]] = {
     "maxformer-10-384": (MAX, "maxformer.maxformer_10_384"),
     "maxformer-cifar": (MAX, "maxformer.maxformer_cifar"),
     "snasnet-forward": ("Kim et al., ECCV 2022", "snas_net.SNASNet"),
+    "snasnet-backward": ("Kim et al., ECCV 2022", "snas_net.SNASNet"),
     "spikedhs-cell": ("Che et al., NeurIPS 2022", "spike_dhs.Cell"),
+    "srnn-shd": ("Cramer et al., TNNLS 2022", ""),
 }
 """The paper of each network, and its class in SpikingJelly's models, if there is one."""
 

@@ -50,7 +50,7 @@ def test_expanded_it_has_the_networks_nodes_and_edges(networks: Networks, name: 
     network = networks(name)
     text = mermaid(network, expand=True)
     assert Counter(matches(NODE, text)) == Counter({(f"n{index}",): 1 for index in range(len(network))})
-    expected = Counter((f"n{i}", f"n{index}") for index, node in enumerate(network) for i in node.inputs)
+    expected = Counter((f"n{i}", f"n{index}") for index, node in enumerate(network) for i in node.sources)
     assert Counter(matches(EDGE, text)) == expected + Counter({(f"n{network.output}", "readout"): 1})
 
 

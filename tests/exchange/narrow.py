@@ -16,13 +16,20 @@ WIDE = 1000
 def narrow(network: Network, by: int = 8) -> Network:
     """The network with one channel of so many in wide convolutions, and so of features, to take less time."""
     nodes: list[Node] = []
+    widths: dict[int, int] = {}  # what has become of how many channels, for delays, whose sources come later
     for node in network:
         op = node.op
+        if node.delayed is not None:
+            channels, *place = node.output.shape
+            shape = (widths.get(channels, channels), *place)
+            nodes.append(replace(node, output=replace(node.output, shape=shape)))
+            continue
         if isinstance(op, Conv) and op.groups == op.channels > 1:  # depthwise stays depthwise
             width = nodes[node.inputs[0]].output.channels
             op = op.replace(channels=width, groups=width)
         elif isinstance(op, Conv) and op.channels > 8:
-            op = op.replace(channels=-(-op.channels // by))
+            widths[op.channels] = -(-op.channels // by)
+            op = op.replace(channels=widths[op.channels])
         elif isinstance(op, Linear) and op.features > WIDE:
             op = op.replace(features=-(-op.features // by))
         nodes.append(replace(node, op=op, output=op.infer(*(nodes[i].output for i in node.inputs))))

@@ -14,7 +14,7 @@ from sewdsl.source import Source
 
 def essence(network: Network) -> tuple[Any, ...]:
     """All but names, paths and spans."""
-    nodes = [(node.op, node.inputs, node.output) for node in network]
+    nodes = [(node.op, node.inputs, node.delayed, node.output) for node in network]
     return nodes, network.output, network.settings, network.recipe, network.expectations
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,15 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.notation.compact_text import body_unfolded
-from sewdsl.notation.item_text import LayerText, ReadText, item_nodes, split_lets, walk_items
+from sewdsl.notation.item_text import (
+    LayerText,
+    MergeText,
+    ReadText,
+    TextItems,
+    child_sequences,
+    split_lets,
+    walk_items,
+)
 from sewdsl.notation.latex import latex, tex
 from sewdsl.notation.tikz import fragment, tikz
 from sewdsl.notation.tikz.box_text import BoxTexts
@@ -59,16 +68,36 @@ def own(text: str = OWN) -> Network:
     return sewdsl.read(Source("own.net", text)).result()
 
 
+def as_drawn(items: TextItems) -> Iterator[int]:
+    """The nodes in the order in which they are written: of a loop, the way back comes last, against its flow."""
+    for item in items:
+        if isinstance(item, MergeText) and item.delay is not None:
+            body, feedback = item.operands
+            yield from (item.node, *as_drawn(body), *reversed([item.delay, *as_drawn(feedback)]))
+            continue
+        for inner in child_sequences(item):
+            yield from as_drawn(inner)
+        if isinstance(item, LayerText | MergeText):
+            yield item.node
+
+
+def feeds_merges_back(network: Network) -> bool:
+    """Whether there is a merge, or a loop, in the feedback of a loop."""
+    _, items = body_unfolded(network)
+    loops = [item for item in walk_items(items) if isinstance(item, MergeText) and item.delay is not None]
+    return any(isinstance(inner, MergeText) for loop in loops for inner in walk_items(loop.operands[1]))
+
+
 def shows(network: Network) -> None:
     """Without repeats and blocks, a picture has a box for every node and a line for every edge."""
     (_, items), words = body_unfolded(network), BoxTexts(network)
     texts = {box.node: words.box(box) for box in walk_items(items) if isinstance(box, LayerText)}
     (figure,) = figures(f"{style_preamble()}% net\n{Picture(network, items, texts).net('')}")
-    order = list(item_nodes(items))
+    order = list(as_drawn(items))
     assert len(figure.boxes) == len(order) == len(network) - 1
     numbers = {"in": 0, **dict(zip(figure.boxes, order, strict=True))}
     drawn = Counter((numbers[source], numbers[target]) for source, target in figure.joined() if target != "out")
-    assert drawn == Counter((source, index) for index, node in enumerate(network) for source in node.inputs)
+    assert drawn == Counter((source, index) for index, node in enumerate(network) for source in node.sources)
     assert [numbers[source] for source, target in figure.joined() if target == "out"] == [network.output]
     for name, index in list(numbers.items())[1:]:
         assert (figure.boxes[name] == "sew join") == isinstance(network.nodes[index].op, JoinOp)
@@ -93,7 +122,8 @@ def test_values_have_pictures_of_their_own(name: str) -> None:
 @examples(25)
 @given(nets())
 def test_random_networks(drawn: Drawn) -> None:
-    shows(drawn.network)
+    if not feeds_merges_back(drawn.network):  # each is one box there
+        shows(drawn.network)
     figures(tikz(drawn.network))
 
 

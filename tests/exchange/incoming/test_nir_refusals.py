@@ -18,7 +18,7 @@ UNLIKE = fires(3, 8, 8)
 UNLIKE.v_threshold[1] = 0.5
 NODES: dict[str, tuple[nir.NIRNode, str]] = {
     "LI": (nir.LI(*(np.ones(4),) * 3), "x (LI) has no place in the language"),
-    "delay": (nir.Delay(np.ones(4)), "x (Delay) has no place in the language"),
+    "delay": (nir.Delay(np.ones(4) * 1.5e-4), "x (Delay) delays by 1.5 time-steps; it has to be 1 to 64, a whole"),
     "1-D": (nir.Conv1d(8, numbers(2, 2, 3), 1, 1, 1, 1, numbers(2)), "x (Conv1d) slides over 1 axis, but reads [3"),
     "unlike": (UNLIKE, "x (IF) has a v_threshold that differs between elements, from 0.5 to 1"),
     "shape": (fires(3, 8, 7), "x (IF) has a r of shape [3, 8, 7], but reads [3, 8, 8]"),
@@ -60,9 +60,9 @@ SHAPE = (2, 4, 4)
     ("nodes", "edges", "said"),
     [
         (
-            {"a": conv(2, 2), "s": fires(*SHAPE), "r": conv(2, 2)},
-            "input a, a s, s r, r s, s output",
-            r"the graph runs in a circle: (s -> r -> s|r -> s -> r); a recurrent network has no place",
+            {name: conv(2, 2) for name in "ab"} | {"d": nir.Delay(np.ones(SHAPE)), "e": nir.Delay(np.ones(SHAPE))},
+            "input a, d e, e d, e a, a output",
+            r"no way from the Input to the Output leads through b, d, e$",
         ),
         (
             {"a": conv(2, 2), "b": conv(2, 2)},
