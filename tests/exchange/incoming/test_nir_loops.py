@@ -92,7 +92,7 @@ def snntorch_run(graph: nir.NIRGraph, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_the_third_task(nested: bool) -> None:
+def test_the_third_task(nested: bool) -> None:  # noqa: FBT001 -- of pytest
     graph = third_task(nested=nested)
     found = read_graph(graph, NirReadOptions(steps=60))
     assert "".join(found.text.partition("body ")[2].split()) == (
