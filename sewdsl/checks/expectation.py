@@ -13,10 +13,17 @@ from sewdsl.ir.settings import Expectation
 QUANTITIES = ("parameters", "macs", "output")
 
 
+def quantities(network: Network) -> tuple[str, ...]:
+    """What can be expected of a network: of several outputs, each by its name."""
+    names = tuple(name for name, _ in network.outputs) or QUANTITIES[-1:]
+    return (*QUANTITIES[:-1], *names)
+
+
 def compute_quantity(network: Network, quantity: str) -> str | int:
-    """The value of a quantity: a number, or a shape such as ``11`` or ``32x4x4`` for the output."""
-    if quantity == "output":
-        return network.nodes[network.output].output.size
+    """The value of a quantity: a number, or a shape such as ``11`` or ``32x4x4`` for an output."""
+    outputs = {"output": network.output} if not network.outputs else dict(network.outputs)
+    if quantity in outputs:
+        return network.nodes[outputs[quantity]].output.size
     return network.total_parameters if quantity == "parameters" else network.total_macs
 
 
@@ -30,10 +37,11 @@ def agrees_with_figure(expectation: Expectation, value: str | int) -> bool | Non
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules
     """Compares every figure with the network's; nothing is compared in a network that is not whole."""
+    known = quantities(network)
     for expectation in network.expectations:
-        if expectation.quantity not in QUANTITIES:
+        if expectation.quantity not in known:
             message = f"unknown quantity '{expectation.quantity}'"
-            near = advice(expectation.quantity, QUANTITIES, expectation.span, f"quantities: {', '.join(QUANTITIES)}")
+            near = advice(expectation.quantity, known, expectation.span, f"quantities: {', '.join(known)}")
             yield Diagnostic("unknown-setting", Severity.ERROR, message, expectation.span, **near)
         elif whole:
             yield from _compare(expectation, compute_quantity(network, expectation.quantity))

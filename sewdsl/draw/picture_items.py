@@ -308,13 +308,16 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems
             structure (the same ops, wired the same way; shapes may differ) become one
             :class:`PictureRepeat`.
     """
-    folder = _Folder(network.nodes, network.output, expand=expand)
+    folder = _Folder(network, expand=expand)
     return (*folder.sequence(network.nesting, ""), PictureReadout(network.output))
 
 
 class _Folder:
-    def __init__(self, nodes: tuple[Node, ...], output: int, *, expand: Unfolded) -> None:
-        self._nodes, self._output, self._expand = nodes, output, expand
+    def __init__(self, network: Network, *, expand: Unfolded) -> None:
+        self._nodes, self._given, self._expand = network.nodes, network.given, expand
+        self._outputs: dict[int, set[str]] = {}
+        for name, index in network.outputs:
+            self._outputs.setdefault(index, set()).add(name)
 
     def sequence(self, items: Items, prefix: str) -> PictureItems:
         """The drawn items of a sequence; ``prefix`` is the key of what it is in, with a dot."""
@@ -329,10 +332,14 @@ class _Folder:
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case BlockItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
-                return (PictureBlock(step.label, inside, gives=self._given(item, exit_layer(inside[-1]))),)
+                return (PictureBlock(step.label, inside, gives=self._given_by(item, exit_layer(inside[-1]))),)
             case ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
-                return (PictureBlock(step.label, inside, value=True),) if step.kind == "value" else inside
+                if step.kind != "value":
+                    return inside
+                given = self._outputs.get(exit_layer(inside[-1]).nodes[0], ()) if inside else ()
+                label = step.label if step.label not in given else f"{step.label} · output"
+                return (PictureBlock(label, inside, value=True),)
             case LoopItem(node, delay, body, feedback, steps):
                 ways = [f"{prefix}{step.key}." if step else prefix for step in steps]
                 back = PictureLayer((delay,)), *self.sequence(feedback, ways[-1])
@@ -346,10 +353,10 @@ class _Folder:
                 ]
                 return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
 
-    def _given(self, block: BlockItem, last: PictureLayer) -> PictureLayer | None:
+    def _given_by(self, block: BlockItem, last: PictureLayer) -> PictureLayer | None:
         """The layer of a block whose output alone is read outside, if it is not its last."""
         inside = {*nodes((block,))}
-        given = {i for i in inside if i == self._output or not inside.issuperset(self._readers[i])}
+        given = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
         if len(given) != 1 or given.issubset(last.nodes):
             return None
         return PictureLayer((given.pop(),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sewdsl.checks.expectation import QUANTITIES, compute_quantity
+from sewdsl.checks.expectation import compute_quantity, quantities
 from sewdsl.diagnostics import Severity
 from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import nodes_at
@@ -139,7 +139,7 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
 def _of_figure(view: EditorView, quantity: str, span: Span) -> Hover | None:
     network, said = view.compilation.network, view.compilation.diagnostics
     broken = any(d.severity is Severity.ERROR and d.code != "expectation-failed" for d in said)
-    if quantity not in QUANTITIES or network is None or broken:
+    if network is None or broken or quantity not in quantities(network):
         return None
     value = compute_quantity(network, quantity)
     return Hover(f"computed: {value:,}" if isinstance(value, int) else f"computed: {value}", span)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.assembly import Assembly, assemble
+from sewdsl.elaborate.assembly import OUTPUTS, Assembly, assemble
 from sewdsl.elaborate.block_definitions import check_shadowed_blocks
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
@@ -18,6 +18,7 @@ from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import Override, apply_overrides
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.resolve_calls import CallResolver
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.study_section import Study, StudyVariant, read_study_section
 from sewdsl.elaborate.train_section import read_train_section
 from sewdsl.elaborate.uncalled_blocks import check_uncalled_blocks
@@ -27,7 +28,8 @@ from sewdsl.ir.node import graph_of
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
-from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Document, Expect, Number, Size, Value
+from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Number, Size, Value
+from sewdsl.syntax.tree import Sequence as Expression
 
 __all__ = [
     "Assembly",
@@ -112,20 +114,21 @@ class _Elaborator:
         self.reporter.extend(check_shadowed_blocks(assembly.blocks, self.context.library))
         unused = self._check_names()
         train = assembly.sections.get("train")
-        if assembly.body is None:
+        self._check_outputs()
+        if assembly.expression is None:
             self._check_no_body()
             self._check_uncalled(assembly.own)
             if train is not None:
                 self.reporter.take(read_train_section(train, library=True))
             self._report_unused(unused)
             return Elaboration(None, whole=False)
-        output = self._walk(assembly.body, settings)
-        complete = output is not None
+        given = self._walk(assembly.expression, settings)
+        complete = given is not None
         # a body of unknown names only is hardly a network, and its input is no matter
         strange = not builder.understood and any(said.code == "unknown-name" for said in self.reporter.found)
         if not strange and "input" not in {*assembly.settings, *assembly.unread}:
             hint = "add 'input CxHxW' to the file, or --input CxHxW, e.g. --input 2x128x128"
-            span = assembly.body.expression.span
+            span = assembly.expression.span
             self.reporter.report("missing-input", "the input's shape is not known", span, help=hint)
         whole = complete and not self.reporter.errors
         self._check_uncalled(name for name in assembly.own if name not in builder.called)
@@ -135,7 +138,10 @@ class _Elaborator:
             return Elaboration(None, whole=False)
         nodes = builder.settled() if complete else tuple(builder.nodes)
         name, figures = self.header.name(self.context.name), tuple(map(_expectation, assembly.figures))
-        network = Network(name, nodes, len(nodes) - 1 if output is None else output, settings, recipe, figures)
+        output = max(given or (len(nodes) - 1,))
+        named = assembly.outputs if given and assembly.body is None else ()
+        outputs = tuple((call.name.plain or "", index) for call, index in zip(named, given or (), strict=False))
+        network = Network(name, nodes, output, settings, recipe, figures, outputs)
         return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
 
     def _check_uncalled(self, names: Iterable[str]) -> None:
@@ -146,8 +152,7 @@ class _Elaborator:
         """Reports names of values that mean something else, and finds those that nothing reads."""
         assembly = self.assembly
         found = [*check_block_names(assembly.blocks.values(), self.vocabulary)]
-        body = assembly.body.expression if assembly.body is not None else None
-        found += check_names((), assembly.lets, body, self.vocabulary)
+        found += check_names((), assembly.lets, assembly.expression, self.vocabulary)
         self.reporter.extend(said for said in found if said.severity is Severity.ERROR)
         return [said for said in found if said.severity is not Severity.ERROR]
 
@@ -156,9 +161,34 @@ class _Elaborator:
         if not (self.reporter.errors or self.assembly.unread):
             self.reporter.extend(unused)
 
-    def _check_read(self, output: int) -> None:
+    def _check_outputs(self) -> None:
+        """Reports outputs that are not the names of several values, each once, in place of a body."""
+        assembly = self.assembly
+        setting = assembly.settings.get(OUTPUTS)
+        if setting is None:
+            return
+        known = [let.name.text for let in assembly.lets]
+        if assembly.body is not None:
+            message, hint = "'outputs' is written in place of 'body', and here are both", "give the body a name, as in"
+            hint = f"{hint} 'let last = …', and write 'outputs {' '.join(known[:2])} last'"
+            self.reporter.report("outputs-and-body", message, setting.span, help=hint)
+        if len(setting.values) == 1:
+            message, hint = "'outputs' names several values", f"of one value, write 'body {setting.values[0].span.text}'"
+            self.reporter.report("invalid-argument", message, setting.span, help=hint)
+        seen: set[str] = set()
+        for value in setting.values:
+            name = value.name.plain if isinstance(value, Call) and not value.called else None
+            if name is None or (name not in known and name not in assembly.unread):
+                message = f"'{value.span.text}' is not the name of a value"
+                near = advice(value.span.text, known, value.span, f"values: {', '.join(known) or 'none'}")
+                self.reporter.report("unknown-name", message, value.span, **near)
+            elif name in seen:
+                self.reporter.report("duplicate-name", f"'{name}' is given twice", value.span, help="leave it out here")
+            seen.add(name or "")
+
+    def _check_read(self, outputs: Sequence[int]) -> None:
         """Reports layers whose output nothing reads: something begins with a name where they would flow into it."""
-        read = {source for node in self.builder.nodes for source in node.sources} | {output}
+        read = {source for node in self.builder.nodes for source in node.sources}.union(outputs)
         for index, node in enumerate(self.builder.nodes):
             if index not in read:
                 message = f"nothing reads what {node.name} gives"
@@ -186,15 +216,15 @@ class _Elaborator:
         message, span = "there is no network in this file", self.document.span
         self.reporter.report("missing-body", message, span, help="add 'body …'")
 
-    def _walk(self, body: Body, settings: Settings | None) -> int | None:
-        """Makes the nodes; index of the one whose output the whole body gives, or None where it is broken."""
+    def _walk(self, expression: Expression, settings: Settings | None) -> list[int] | None:
+        """Makes the nodes; indices of those whose outputs the whole network gives, or None where it is broken."""
         lets, limit = self.assembly.lets, self.reporter.limits.nodes
-        expected = NodeCounter(self.vocabulary.blocks).scope(lets, body.expression)
+        expected = NodeCounter(self.vocabulary.blocks).scope(lets, expression)
         if expected > limit:
             self.reporter.report(
                 "network-too-large",
                 f"the network would have {expected:,} nodes, but the limit is {limit:,}",
-                body.expression.span,
+                expression.span,
                 help="raise it with --limit nodes=N",
             )
             return None
@@ -203,17 +233,22 @@ class _Elaborator:
         place = None
         if settings is not None:
             source = Input(shape=settings.input, varies=settings.encode == "none")
-            place = self.builder.add("input", source, (), (), body.expression.span)
+            place = self.builder.add("input", source, (), (), expression.span)
         walker = Walker(self.builder, CallResolver(self.vocabulary, neuron, self.reporter), self.budget)
         try:
-            output = walker.scope(lets, body.expression, place, frame)
+            if self.assembly.body is None:
+                places = walker.named(lets, expression, self.assembly.outputs, place, frame)
+            else:
+                places = [walker.scope(lets, expression, place, frame)]
         except ExpansionLimitExceeded:
             return None
-        if output is not None:
-            output = self.builder.prune(output)
-            self._check_read(output)
-            self._check_loops()
-        return output
+        found = [place for place in places if place is not None]
+        if len(found) < len(places) or not found:
+            return None
+        found = self.builder.prune(found)
+        self._check_read(found)
+        self._check_loops()
+        return found
 
 
 def _expectation(figure: Expect | Claim) -> Expectation:

@@ -15,12 +15,16 @@ from sewdsl.syntax.tree import (
     Allow,
     BlockDefinition,
     Body,
+    Call,
     Claim,
     Document,
     Expect,
     Give,
     Let,
+    MergeOf,
+    Name,
     Section,
+    Sequence,
     Setting,
     Statement,
     Use,
@@ -30,8 +34,14 @@ from sewdsl.syntax.tree import (
 
 Kept = TypeVar("Kept", Setting, Section, BlockDefinition, Body)
 
+OUTPUTS = "outputs"
+"""The setting that names the values that a network gives, in place of a body."""
+
 HEADER = SETTINGS
 """Keys of a file's header."""
+
+OWN = ("network", "outputs")
+"""Settings that are about the file itself, and not taken over by a file that uses it."""
 
 SECTIONS = ("train",)
 """Sections of which a file takes over what it does not write itself."""
@@ -75,6 +85,22 @@ class Assembly:
     networks: tuple[str, ...] = ()
     whole: bool = True
 
+    @property
+    def outputs(self) -> tuple[Call, ...]:
+        """The names of the values that the network gives, as ``outputs`` says them; none: it gives what its body does."""
+        setting = self.settings.get(OUTPUTS)
+        return () if setting is None else tuple(value for value in setting.values if isinstance(value, Call))
+
+    @property
+    def expression(self) -> Sequence | None:
+        """What the network gives: its body, or all its outputs side by side, as if they were merged."""
+        setting = self.settings.get(OUTPUTS)
+        if self.body is not None or setting is None:
+            return self.body.expression if self.body is not None else None
+        operands = tuple(Sequence((call,), span=call.span) for call in self.outputs)
+        name = Name((Word(OUTPUTS, span=setting.key.span),), (False,), span=setting.key.span)
+        return Sequence((MergeOf(name, operands, span=setting.span),), span=setting.span)
+
 
 def assemble(document: Document, use: Callable[[Use], Assembly | None]) -> Reported[Assembly]:
     """Collects the statements of a document; says which of them occur twice or mean nothing.
@@ -114,12 +140,12 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
         return replace(result, whole=False, unread=result.unread.union(HEADER))
     return replace(
         result,
-        settings={**result.settings, **{key: value for key, value in used.settings.items() if key != "network"}},
+        settings={**result.settings, **{key: value for key, value in used.settings.items() if key not in OWN}},
         blocks={**result.blocks, **used.blocks},
         sections={**result.sections, **used.sections},
         unread=result.unread | used.unread,
         whole=result.whole and used.whole,
-        networks=(*result.networks, path) if used.body is not None else result.networks,
+        networks=(*result.networks, path) if used.body is not None or OUTPUTS in used.settings else result.networks,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -115,6 +115,23 @@ class Walker:
             lets = read
         dead = set() if read is not None else {let.name.text for let in lets} - live
         return self.sequence(expression, at, frame.with_names(self._values(lets, dead, at, frame)))
+
+    def named(  # noqa: PLR0913 -- what is computed, what is read, and where
+        self, lets: tuple[Let, ...], expression: Sequence, outputs: Iterable[Call], at: Place, frame: CallFrame
+    ) -> list[Place]:
+        """Makes the nodes of named values; the places of some of them.
+
+        Args:
+            lets: The named values; those that nothing reads are walked, but leave no nodes.
+            expression: What reads all outputs.
+            outputs: The names of the values that are read.
+            at: What flows in.
+            frame: The surroundings of all.
+        """
+        dead = {let.name.text for let in lets} - live_names(lets, expression)
+        names = self._values(lets, dead, at, frame)
+        values = [names.get(call.name.plain or "") for call in outputs]
+        return [None if value is None else value.place for value in values]
 
     def _values(
         self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame

@@ -113,15 +113,16 @@ class NodeBuilder:
         while self.named and self.named[-1] >= mark.nodes:
             self.named.pop()
 
-    def prune(self, output: int) -> int:
+    def prune(self, outputs: Sequence[int]) -> list[int]:
         """Takes out the nodes of named values that nothing reads after all: of operands, or where ``id`` fits as well.
 
         Returns:
-            The index of the output among what is left.
+            The indices of the outputs among what is left.
         """
-        live = graph_of(self.nodes).ancestors(output, 0) | {0}
+        graph = graph_of(self.nodes)
+        live = {0}.union(*(graph.ancestors(output, 0) for output in outputs))
         if len(live) == len(self.nodes):
-            return output
+            return [*outputs]
         inside: dict[int, frozenset[str]] = {}  # the values around the nodes of a path, which many nodes share
         for node in self.nodes:
             if id(node.path) not in inside:
@@ -148,7 +149,7 @@ class NodeBuilder:
             )
             for visit in self.visits
         ]
-        return place[output]
+        return [place[output] for output in outputs]
 
     def settled(self) -> tuple[Node, ...]:
         """The nodes, with the arguments filled in that depend on what follows."""

@@ -38,6 +38,7 @@ def to_json(network: Network) -> dict[str, Any]:
         "sources": [{"name": source.name, "text": source.text} for source in sources],
         "nodes": [{**_node(node), "span": place(node.span)} for node in network],
         "output": network.output,
+        **({"outputs": [list(each) for each in network.outputs]} if network.outputs else {}),
     }
 
 
@@ -66,6 +67,7 @@ def from_json(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> N
         output=data["output"],
         settings=Settings.model_validate(_values(data["settings"], catalogue)),
         recipe=Recipe.model_validate(_values(data["recipe"], catalogue)) if data["recipe"] else None,
+        outputs=tuple((name, index) for name, index in data.get("outputs", ())),
         expectations=tuple(Expectation(**{**item, "span": span(item["span"])}) for item in data["expectations"]),
     ).validate()
 

@@ -26,10 +26,11 @@ class Network:
     Attributes:
         name: As the file says, or the file's or string's own.
         nodes: In order of computation.
-        output: Index of the node whose output is read out over time.
+        output: Index of the node whose output is read out over time; of several, the last in order of computation.
         settings: Everything else that the file fixes about the network, defaults resolved.
         recipe: How to train it, if the file says so.
         expectations: ``expect`` and ``claim`` lines.
+        outputs: Of a network that gives several values, their names and the indices of their nodes, as written.
     """
 
     name: str
@@ -38,6 +39,12 @@ class Network:
     settings: Settings
     recipe: Recipe | None = None
     expectations: tuple[Expectation, ...] = ()
+    outputs: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Indices of the nodes whose outputs are read out."""
+        return tuple(dict.fromkeys(index for _, index in self.outputs)) or (self.output,)
 
     def inputs(self, node: Node) -> tuple[Signal, ...]:
         """The types of what a node reads."""
@@ -88,7 +95,7 @@ class Network:
         Raises:
             UnstructuredError: a value does not reach the output, or merges nest too deep.
         """
-        return wiring(self.graph, self.output, self.sums)
+        return wiring(self.graph, self.given if self.outputs else self.output, self.sums)
 
     @property
     def sums(self) -> frozenset[int]:
@@ -118,7 +125,8 @@ class Network:
                 follow from those before it, an op for another number of time-steps, or no node at all.
         """
         names = {node.name for node in self.nodes}
-        if len(names) != len(self.nodes) or not 0 <= self.output < len(self.nodes):
+        outputs = (self.output, *self.given)
+        if len(names) != len(self.nodes) or not all(0 <= index < len(self.nodes) for index in outputs):
             message = f"network {self.name!r}: node names are not unique, or the output is not a node"
             raise ValueError(message)
         for index, node in enumerate(self.nodes):

@@ -158,7 +158,7 @@ class Sequences:
 
     Attributes:
         values: The node and the sequence of each named value, in order of computation.
-        body: The sequence that is read out.
+        body: The sequence that is read out; none where named values are.
     """
 
     values: tuple[tuple[int, Items], ...]
@@ -268,7 +268,7 @@ def _group_by_step(
         yield key if isinstance(key, PathStep) else None, list(group)
 
 
-def wiring(graph: Graph, output: int, sums: frozenset[int] = frozenset()) -> Sequences:
+def wiring(graph: Graph, output: int | tuple[int, ...], sums: frozenset[int] = frozenset()) -> Sequences:
     """The sequences of a network by its edges alone, without the input: layers, merges, loops and named values.
 
     The operands of a merge begin at the last node that every path to the merge leads through. Where that leads through
@@ -277,14 +277,15 @@ def wiring(graph: Graph, output: int, sums: frozenset[int] = frozenset()) -> Seq
 
     Args:
         graph: The edges; node 0 is the input.
-        output: The node that is read out.
+        output: The node that is read out, or several, which are named.
         sums: The nodes that add two operands, which loops may begin with.
 
     Raises:
         UnstructuredError: a value does not reach the output, or merges nest more than :data:`MAX_MERGE_DEPTH` deep.
     """
-    loops = find_loops(graph, output, sums)
-    return _Sequencer(graph, output, loops).sequences()
+    given = output if isinstance(output, tuple) else (output,)
+    loops = find_loops(graph, given, sums)
+    return _Sequencer(graph, given, loops, named=isinstance(output, tuple)).sequences()
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,21 +348,21 @@ class _Dominance:
         return found
 
 
-def find_loops(graph: Graph, output: int, sums: frozenset[int]) -> tuple[_Loop, ...]:
+def find_loops(graph: Graph, outputs: Sequence[int], sums: frozenset[int]) -> tuple[_Loop, ...]:
     """The loops that text can write as such: what flows around in each enters by one sum and leaves by one node.
 
     Args:
         graph: The edges.
-        output: The node that is read out.
+        outputs: The nodes that are read out.
         sums: The nodes that add two operands: what flows in, and what the feedback gives.
     """
     refused: set[int] = set()
     while graph.delayed.keys() - refused:
-        found = {delay: total for delay, (total, _) in _delayed_sums(graph, output, sums, refused).items()}
+        found = {delay: total for delay, (total, _) in _delayed_sums(graph, outputs, sums, refused).items()}
         dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in found.items()})
         loops = tuple(_Loop(delay, total, graph.delayed[delay]) for delay, total in sorted(found.items()))
-        named = _named(graph, output, dominance, loops)
-        wrong = {loop.delay for loop in loops if not _is_closed(graph, output, dominance, loop, named)}
+        named = _named(graph, outputs, dominance, loops)
+        wrong = {loop.delay for loop in loops if not _is_closed(graph, outputs, dominance, loop, named)}
         if not wrong:
             return loops
         refused |= wrong
@@ -370,12 +371,12 @@ def find_loops(graph: Graph, output: int, sums: frozenset[int]) -> tuple[_Loop, 
 
 def fed_back(graph: Graph, output: int, sums: frozenset[int]) -> set[int]:
     """The sums that loops could begin with, were their operands in the other order: what is fed back is the first."""
-    first = _delayed_sums(graph, output, sums, set(), either=True)
+    first = _delayed_sums(graph, (output,), sums, set(), either=True)
     return {total for total, place in first.values() if place == 0}
 
 
 def _delayed_sums(
-    graph: Graph, output: int, sums: frozenset[int], refused: set[int], *, either: bool = False
+    graph: Graph, outputs: Sequence[int], sums: frozenset[int], refused: set[int], *, either: bool = False
 ) -> dict[int, tuple[int, int]]:
     """By delay, the sum that alone reads what follows from it, and as which operand; inner loops are found first.
 
@@ -391,7 +392,7 @@ def _delayed_sums(
         for node, root in enumerate(roots):
             if root in readers:
                 outside = {reader for reader in graph.consumers[node] if roots[reader] != root}
-                readers[root] |= outside if node != output else {node}
+                readers[root] |= outside if node not in outputs else {node}
         new = {}
         for delay, read in readers.items():
             total = next(iter(read)) if len(read) == 1 else 0
@@ -406,13 +407,13 @@ def _delayed_sums(
     return found
 
 
-def _is_closed(graph: Graph, output: int, dominance: _Dominance, loop: _Loop, named: set[int]) -> bool:
+def _is_closed(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loop: _Loop, named: set[int]) -> bool:
     """Whether nothing outside a loop reads what is in it, but for what its body ends with."""
     if not dominance.leads_through(loop.source, loop.total):
         return False
     for node in range(loop.delay, loop.source):
         inside = dominance.leads_through(node, loop.total)
-        if (inside or dominance.leads_through(node, loop.delay)) and (node in named or node == output):
+        if (inside or dominance.leads_through(node, loop.delay)) and (node in named or node in outputs):
             return False
         if inside and not all(
             reader <= loop.source and dominance.leads_through(reader, loop.total) for reader in graph.consumers[node]
@@ -426,18 +427,19 @@ class _Sequencer:
 
     Args:
         graph: The edges.
-        output: The node that is read out.
+        outputs: The nodes that are read out.
         loops: Its loops.
+        named: Whether what is read out is named, not the body.
     """
 
-    def __init__(self, graph: Graph, output: int, loops: tuple[_Loop, ...]) -> None:
-        self._graph, self._output = graph, output
+    def __init__(self, graph: Graph, outputs: tuple[int, ...], loops: tuple[_Loop, ...], *, named: bool) -> None:
+        self._graph, self._outputs, self._by_name = graph, outputs, named
         dominance = _Dominance(graph, {loop.delay: graph.inputs[loop.total][0] for loop in loops})
         self._reads = dominance.reads
         self._starts = [
             dominance.tree[i] for i in range(len(self._reads))
         ]  # where the item that ends with a node starts
-        self._named = _named(graph, output, dominance, loops)
+        self._named = _named(graph, outputs, dominance, loops) | ({*outputs} if named else set())
         self._sums = {loop.total: loop for loop in loops}
         self._delays = {loop.delay for loop in loops}
         self._closing: dict[int, list[_Loop]] = {}
@@ -465,12 +467,13 @@ class _Sequencer:
             self._giving.add(index)
             values[index] = self._between(index, 0)[0]
             self._giving.clear()
-        body = self._between(self._output, 0)[0]
+        body = self._between(self._outputs[0], 0)[0] if not self._by_name else ()
         idle = self._met.find(0, 1)
         if idle >= 0:
             raise UnstructuredError(idle, "its value does not reach the output")
         reads = Counter(item.node for sequence in (*values.values(), body) for item in _read(sequence))
         kept = {source for delay, source in self._graph.delayed.items() if delay not in self._delays}
+        kept |= {*self._outputs} if self._by_name else set()
         for index, sequence in list(values.items()):  # what is read once, by a whole sequence, is part of that
             if (first := _first_read(sequence)) is not None and reads[first] == 1 and first not in kept:
                 values[index] = (*values.pop(first), *sequence[1:])
@@ -551,7 +554,7 @@ def _read(sequence: Items) -> Iterator[ReadItem]:
             yield from _read(inside)
 
 
-def _named(graph: Graph, output: int, dominance: _Dominance, loops: Sequence[_Loop]) -> set[int]:
+def _named(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loops: Sequence[_Loop]) -> set[int]:
     """The nodes that sequences lead through more than once, and those that delays give back outside of loops.
 
     Each sequence is followed from its end back to where it begins, or to a node that another one has led through. That
@@ -570,7 +573,7 @@ def _named(graph: Graph, output: int, dominance: _Dominance, loops: Sequence[_Lo
         if loop.source != loop.total:
             todo.append((starts[loop.source], loop.total))
         starts[loop.source] = starts[loop.total]
-    todo.append((output, 0))
+    todo += [(output, 0) for output in outputs]
     todo.reverse()
     inside = {loop.delay for loop in loops}
     for delay, source in graph.delayed.items():

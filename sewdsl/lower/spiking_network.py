@@ -126,7 +126,7 @@ class SpikingNetwork(Group):
         for name, module in modules.items():
             _place(self, name, module)
 
-    def forward(self, x: Tensor, *, return_sequence: bool = False) -> Tensor:
+    def forward(self, x: Tensor, *, return_sequence: bool = False) -> Any:
         """The output over all time-steps, read out as the network says.
 
         Args:
@@ -137,25 +137,38 @@ class SpikingNetwork(Group):
             return_sequence: Whether to return the output of every time-step instead of one readout.
 
         Returns:
-            ``[N, classes]``, or ``[T, N, classes]``.
+            ``[N, classes]``, or ``[T, N, classes]``; of a network with several outputs, a dictionary of these by name.
 
         Raises:
             ValueError: the input's shape or dtype does not fit, or it has another number of time-steps than weights.
         """
-        settings = self.network.settings
-        y_TN = self.run(inputs.to_sequence(x, settings, self.example))
-        if return_sequence:
-            return y_TN
-        if settings.readout == "last":
+        found = self.run_all(inputs.to_sequence(x, self.network.settings, self.example))
+        if not return_sequence:
+            found = {index: self._read_out(y_TN) for index, y_TN in found.items()}
+        return self.by_name(found)
+
+    def _read_out(self, y_TN: Tensor) -> Tensor:
+        """One output of those of all time-steps."""
+        readout = self.network.settings.readout
+        if readout == "last":
             return y_TN[-1]
-        return y_TN.sum(0) if settings.readout == "sum" else y_TN.mean(0)
+        return y_TN.sum(0) if readout == "sum" else y_TN.mean(0)
+
+    def by_name(self, found: Mapping[int, Tensor]) -> Any:
+        """What is found of the nodes that are read out: the only one, or several by their names."""
+        outputs = self.network.outputs
+        return {name: found[index] for name, index in outputs} if outputs else found[self.network.output]
 
     def stream(self) -> Stream:
         """A view of this module that takes one time-step at a time."""
         return Stream(self)
 
     def run(self, x_TN: Tensor, step: StepState | None = None) -> Tensor:
-        """The output of every time-step; each value is dropped after its last reader.
+        """The output of every time-step, of several the last; see :meth:`run_all`."""
+        return self.run_all(x_TN, step)[self.network.output]
+
+    def run_all(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:
+        """What is read out at every time-step, by node; each value is dropped after its last reader.
 
         Args:
             x_TN: The input, ``[T, N, *]``, known to fit; where its time-steps are one and the same memory, what does
@@ -171,7 +184,7 @@ class SpikingNetwork(Group):
         plan = self._plan(x_TN, modules, static=static, streaming=step is not None)
         del x_TN
         ForwardPass(self.network, plan, [None, *modules], T, step).run(values)
-        return expand_steps(values[self.network.output], T)
+        return {index: expand_steps(values[index], T) for index in self.network.given}
 
     def _check_steps(self, T: int) -> None:
         """Refuses another number of time-steps than that of weights."""

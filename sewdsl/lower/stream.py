@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from torch import Tensor
 
@@ -73,7 +73,7 @@ class Stream:
             )
             raise ValueError(message)
 
-    def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Any, State]:
         """One time-step.
 
         Args:
@@ -81,7 +81,7 @@ class Stream:
             state: What the call for the step before returned; None: the first step.
 
         Returns:
-            The output of this step ``[N, classes]``, and the state after it.
+            The output of this step ``[N, classes]``, of several each by its name, and the state after it.
 
         Raises:
             ValueError: the input does not fit, the state belongs to another network or batch, or it comes after the
@@ -100,8 +100,9 @@ class Stream:
             raise ValueError(message)
 
         step = StepState(state, t)
-        y_TN = model.run(x_N[None], step)
-        return y_TN[0], State(step.after, t + 1)
+        found = model.run_all(x_N[None], step)
+        given = model.by_name({index: y_TN[0] for index, y_TN in found.items()})
+        return given, State(step.after, t + 1)
 
     def _refuse_training(self) -> None:
         for name, module in self._model.named_modules():

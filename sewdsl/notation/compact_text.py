@@ -17,6 +17,7 @@ from sewdsl.notation.item_text import (
     item_text,
     items_text,
     network_items,
+    outputs_text,
     split_lets,
     walk_items,
 )
@@ -47,7 +48,7 @@ def compact_text(network: Network) -> str:
         UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     lets, body = split_lets(body_items(network))
-    return "\n".join([*map(item_text, lets), items_text(body)])
+    return "\n".join([*map(item_text, lets), outputs_text(network) if network.outputs else items_text(body)])
 
 
 def body_items(network: Network) -> TextItems:

@@ -183,6 +183,11 @@ def let_head(let: LetText) -> str:
     return f"let {let.name} = "
 
 
+def outputs_text(network: Network) -> str:
+    """What is in place of the body of a network with several outputs: ``outputs low high``."""
+    return " ".join(["outputs", *(name for name, _ in network.outputs)])
+
+
 def split_lets(items: TextItems) -> tuple[tuple[LetText, ...], TextItems]:
     """The named values of a whole network, and its body."""
     lets = tuple(item for item in items if isinstance(item, LetText))
@@ -300,19 +305,25 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
                 raise AssertionError(message)
 
     lets = (LetText(names[index], written(items)) for index, items in found.values)
-    return *lets, *written(found.body)
+    others = (LetText(name, (ReadText(names[i], i),)) for name, i in network.outputs if names[i] != name)
+    return *lets, *others, *written(found.body)
 
 
 def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
     """What to call the values of some nodes: as the paths say, if they can be called so, or made up."""
     known = Vocabulary(library=shipped_blocks())
     names: dict[int, str] = {}
+    for name, index in network.outputs:
+        names.setdefault(index, name)
     blocks = {"".join(step.label.split()) for node in network for step in node.path if step.kind == "block"}
+    taken = {name for name, _ in network.outputs}
     for index in indices:
+        if index in names:
+            continue
         path = network.nodes[index].path[:1]
         following = network.nodes[index + 1].path[:1] if index + 1 < len(network) else ()
         name = path[0].label if path and path != following and path[0].kind == "value" else ""
-        if is_free_name(name, known) and name not in {*blocks, *names.values()} and not MADE_UP_BLOCK.fullmatch(name):
+        if is_free_name(name, known) and name not in {*blocks, *names.values(), *taken} and not MADE_UP_BLOCK.fullmatch(name):
             names[index] = name
-    made_up = (name for number in count(1) if (name := f"value{number}") not in names.values())
+    made_up = (name for number in count(1) if (name := f"value{number}") not in {*names.values(), *taken})
     return {index: names[index] if index in names else next(made_up) for index in indices}

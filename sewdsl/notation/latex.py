@@ -19,6 +19,7 @@ from sewdsl.notation.item_text import (
     TextItem,
     TextItems,
     item_text,
+    outputs_text,
     split_lets,
 )
 
@@ -101,7 +102,8 @@ def latex(network: Network) -> str:
     """
     lets, body = split_lets(body_items(network))
     lines = [line for let in lets for line in _lines(f"{tex(let.name)} = {_sequence(let.items)}\\\\")]
-    return "\n".join([*lines, *_lines(_sequence(body))])
+    last = tex(outputs_text(network)) if network.outputs else _sequence(body)
+    return "\n".join([*lines, *_lines(last)])
 
 
 def _lines(text: str) -> list[str]:

@@ -23,6 +23,7 @@ from sewdsl.notation.item_text import (
     item_text,
     items_text,
     let_head,
+    outputs_text,
     prefixed_operands,
     split_lets,
     walk_items,
@@ -109,7 +110,8 @@ def write_net(network: Network, name: str | None = None) -> str:
     lets, rest = split_lets(items)
     heads = [(let_head(let), let.items) for let in lets]
     body = "".join(f"{head}{wrap_sequence(row, HEADER_VALUE_COLUMN, len(head))}\n" for head, row in heads)
-    body += f"body {wrap_sequence(rest, HEADER_VALUE_COLUMN)}\n"
+    last = outputs_text(network) if network.outputs else f"body {wrap_sequence(rest, HEADER_VALUE_COLUMN)}"
+    body += f"{last}\n"
     text = "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
     return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)
 

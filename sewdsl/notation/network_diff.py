@@ -250,7 +250,8 @@ def _settings(network: Network) -> dict[str, str]:
     rest = {name: _said(value) for name, value in settings if name != "zero_init"}
     if settings.neuron is not None:
         rest["neuron"] = kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))
-    return {**rest, "init": init}
+    outputs = {"outputs": " ".join(name for name, _ in network.outputs)} if network.outputs else {}
+    return {**rest, "init": init, **outputs}
 
 
 def _recipes(one: Recipe | None, other: Recipe | None) -> tuple[dict[str, str], dict[str, str]]:
@@ -275,7 +276,7 @@ def _figures(network: Network) -> dict[str, str]:
     return {
         "parameters": f"{network.total_parameters:,}",
         "macs": f"{network.total_macs:,}",
-        "output": network.nodes[network.output].output.size,
+        **{name: network.nodes[index].output.size for name, index in network.outputs or (("output", network.output),)},
     }
 
 
@@ -298,7 +299,7 @@ def _value_keys(parts: Parts) -> dict[str, str]:
 
     def text(part: Part) -> str:
         if isinstance(part.item, ReadText):
-            return found[part.item.name]
+            return found.get(part.item.name, "later")  # of one that comes later a delay is read
         own = item_text(part.item) if isinstance(part.item, LayerText) else type(part.item).__name__
         own = part.item.name if isinstance(part.item, MergeText) else own
         return f"{own}({';'.join('-'.join(map(text, side)) for side in part.sides)})"

@@ -43,6 +43,6 @@ def _pairs(network: Network) -> list[tuple[int, int]]:
         for i, readers in enumerate(network.graph.consumers)
         if isinstance(network.nodes[i].op, Conv | Linear)
         and len(readers) == 1
-        and i != network.output
+        and i not in network.given
         and isinstance(network.nodes[readers[0]].op, BatchNorm)
     ]

@@ -39,7 +39,7 @@ def _norms(network: Network) -> dict[int, int]:
         if isinstance(network.nodes[i].op, BatchNorm)
         and len(readers) == 1
         and network.graph.looped.isdisjoint((i, *readers))
-        and i != network.output
+        and i not in network.given
         and isinstance(network.nodes[readers[0]].op, LinearNeuron)
     }
 
@@ -49,7 +49,7 @@ def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
-        if i in neurons and len(readers) == 1 and i != network.output and is_residual(network, readers[0])
+        if i in neurons and len(readers) == 1 and i not in network.given and is_residual(network, readers[0])
     }
 
 

@@ -20,7 +20,7 @@ KEYWORDS = {
 BLOCK_KEYWORDS = {"let": "_LET", "give": "_GIVE"}
 """The token kind of the first word of a line between the braces of a block."""
 
-SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout")
+SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout", "outputs")
 """Keys of a file's header."""
 
 IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"

@@ -92,7 +92,7 @@ def foldable_norms(network: Network) -> dict[int, int]:
         if isinstance(node.op, BatchNorm):
             (source,) = node.inputs
             foldable = source in hosts or isinstance(network.nodes[source].op, Conv | Linear)
-            if foldable and network.graph.consumers[source] == (index,) and source != network.output:
+            if foldable and network.graph.consumers[source] == (index,) and source not in network.given:
                 hosts[index] = hosts.get(source, source)
     return hosts
 

@@ -54,6 +54,8 @@ def _each(network: Network) -> Iterator[str]:
     for let in lets:
         picture = Picture(network, let.items, {first_node(box): words.box(box) for box in drawn_boxes(let.items)})
         yield f"% {let.name}\n{picture.value(BoxText.of(let.name).source)}"
+    if network.outputs:
+        return  # each of them has a picture
     texts = {first_node(box): words.box(box) for box in drawn_boxes(body)}
     name, steps = short_name(network), network.settings.steps
     caption = f"{BoxText.of(name).source}, $T={steps}$" if steps > 1 else BoxText.of(name).source

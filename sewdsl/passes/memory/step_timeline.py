@@ -172,10 +172,10 @@ class _Run:
         for place, step in enumerate(sizes.plan.steps):
             self._forward(place, step)
         kept = self._waiting()
-        output = sizes.network.output
-        self.gradients[output] = self.heap.hold(Allocation(sizes.value(output, once=False)))
-        self.heap.drop(self.values.pop(output, None))  # it was read out
-        self.heap.forget(self.records.pop(output, None))
+        for output in sizes.network.given:
+            self.gradients[output] = self.heap.hold(Allocation(sizes.value(output, once=False)))
+            self.heap.drop(self.values.pop(output, None))  # it was read out
+            self.heap.forget(self.records.pop(output, None))
         for place in reversed(range(len(sizes.plan.steps))):
             self._backward(place, sizes.plan.steps[place])
         return PeakMemory(sizes, tuple(self.moments), kept, self.again)

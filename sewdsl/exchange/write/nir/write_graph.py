@@ -69,7 +69,7 @@ class _Graph:
         self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
         self._delayed: dict[str, int] = {}  # the node whose value an edge from such a name gives a time-step later
         graph = model.network.graph
-        self._loops = {loop.delay for loop in find_loops(graph, model.network.output, model.network.sums)}
+        self._loops = {loop.delay for loop in find_loops(graph, model.network.given, model.network.sums)}
         self._synapses = dict(_synapses(model.network))
         needed = graph.ancestors(model.network.output, 0)
         for index, site in evaluated_layers(model):
