@@ -21,6 +21,8 @@ NON_INCREASING_LAYERS = (AvgPool, GlobalAvgPool, MaxPool, Flatten)
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules
     """Logits between 0 and b give the right class at most e^b / (e^b + K - 1) of the softmax over K classes."""
     recipe, output = network.recipe, network.nodes[network.output]
+    if network.outputs:
+        return  # it cannot be trained so
     most = _most(network)
     if not whole or recipe is None or most is None or network.settings.readout == "sum" or len(output.output.shape) > 1:
         return

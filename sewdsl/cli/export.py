@@ -24,6 +24,7 @@ from sewdsl.cli.options import (
 )
 from sewdsl.cli.probe import ProbeSamples, SampleCount, is_run_folder, random_input, samples_of_run
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.exchange.errors import require_one_output
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
 from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
@@ -106,6 +107,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
             model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
                 _load(model, weights)
+        if check:
+            require_one_output(model.network, "what is compared")
         written = format_.write(model, _inputs(model.network) if trained else "")
         if weights_file is not None:
             from sewdsl.exchange.weights import encode  # noqa: PLC0415 -- torch takes seconds

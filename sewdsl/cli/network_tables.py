@@ -327,6 +327,8 @@ def _settings(network: Network) -> Table:
     table.add_column(overflow="fold")
     for key, value in network.settings:
         table.add_row(key, "-" if value is None else format_value(value))
+    for name, index in network.outputs:
+        table.add_row(f"output {name}", str(network.nodes[index].output))
     return table
 
 

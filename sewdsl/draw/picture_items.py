@@ -337,8 +337,9 @@ class _Folder:
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 if step.kind != "value":
                     return inside
-                given = self._outputs.get(exit_layer(inside[-1]).nodes[0], ()) if inside else ()
-                label = step.label if step.label not in given else f"{step.label} · output"
+                last = exit_layer(inside[-1]).nodes if inside else ()
+                given = any(step.label in self._outputs.get(index, ()) for index in last)
+                label = f"{step.label} · output" if given else step.label
                 return (PictureBlock(label, inside, value=True),)
             case LoopItem(node, delay, body, feedback, steps):
                 ways = [f"{prefix}{step.key}." if step else prefix for step in steps]

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
-from sewdsl.checks.expectation import QUANTITIES
+from sewdsl.checks.expectation import QUANTITIES, quantities
 from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import CursorContext, cursor_context
 from sewdsl.editing.editor_view import EditorView
-from sewdsl.elaborate.assembly import HEADER
+from sewdsl.elaborate.assembly import HEADER, OUTPUTS
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.project_files import net_files
@@ -93,13 +93,17 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
             codes = kind_docs.code_pages() if len(where.statement) == 1 else {}
             return (Completion(code, "code", about=page) for code, page in codes.items())
         case "_EXPECT" | "_CLAIM":
-            return (Completion(name, "value") for name in QUANTITIES if len(where.statement) == 1)
+            network = view.compilation.network
+            known = quantities(network) if network is not None else QUANTITIES
+            return (Completion(name, "value") for name in known if len(where.statement) == 1)
         case "SECTION" if len(where.statement) == 1:
             return iter([Completion("on", "statement", about="On which data set.")])
         case "SECTION" if where.last == "_ON":
             return (Completion(name, "data") for name in datasets)
         case "KEY" if where.opened:
             return _arguments(view, where)
+        case "KEY" if where.key == OUTPUTS:
+            return _named_values(view, where)
         case "KEY" if len(where.statement) == 1 or where.key == "init":
             return _of_type(_HEADER.get(where.key))
         case _:

@@ -23,6 +23,7 @@ _ROLE = re.compile(r":\w+:`~?([^`]*)`")
 HEADER = {
     "network": "The network's name, between double quotes.",
     "input": "Shape of one time-step of one sample: `2x128x128` for channels, height and width, or one length.",
+    "outputs": "In place of `body`: the names of the values that the network gives, `outputs low high`.",
     "init": "`default`: torch's own initial weights; `kaiming`: convolutions normal, fan_out (He et al. 2015); "
     "`normal(std=0.02)`: convolutions and fully connected layers normal, biases 0. With "
     "`zero`, every residual block starts as an identity (Sec. 3.3).",

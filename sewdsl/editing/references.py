@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sewdsl.diagnostics import Edit
 from sewdsl.editing.cursor import nodes_at, walk_syntax
 from sewdsl.editing.editor_view import EditorView
-from sewdsl.elaborate.assembly import STUDY
+from sewdsl.elaborate.assembly import OUTPUTS, STUDY
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
@@ -33,6 +33,7 @@ from sewdsl.syntax.tree import (
     Parameter,
     Section,
     Sequence,
+    Setting,
     SyntaxNode,
     Use,
     Word,
@@ -127,6 +128,7 @@ def value_at(view: EditorView, outer: tuple[SyntaxNode, ...], call: Call, offset
     """The named value that a call at a place is no call, but the name of; None: it is none."""
     name, before = value_name(call), outer[-1] if outer else None
     first = isinstance(before, Sequence) and before.items[0] is call
+    first = first or (isinstance(before, Setting) and before.key.text == OUTPUTS)
     if name is None or not first or not call.span.start <= offset <= call.span.end:
         return None
     return _values(_scope(view, outer)).get(name)
@@ -258,10 +260,18 @@ def _value_references(found: ValueReferent) -> Iterator[Reference]:
         parts = [*(let.expression for let in scope.lets), scope.expression]
     else:
         parts = [part.expression for part in scope.statements if isinstance(part, Let | Body)]
+        for setting in scope.statements:
+            if isinstance(setting, Setting) and setting.key.text == OUTPUTS:
+                yield from (Reference(each.span) for each in setting.values if _named_so(each, found.name))
     for part in parts:
         for node in walk_syntax(part):
             if isinstance(node, Sequence) and value_name(node.items[0]) == found.name:
                 yield Reference(node.items[0].span)
+
+
+def _named_so(value: SyntaxNode, name: str) -> bool:
+    """Whether an output is a value of some name."""
+    return isinstance(value, Call) and value.name.plain == name
 
 
 def _parameters(definition: BlockDefinition) -> frozenset[str]:

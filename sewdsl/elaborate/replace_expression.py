@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Severity, errors_in
-from sewdsl.elaborate.assembly import Assembly
+from sewdsl.elaborate.assembly import OUTPUTS, Assembly
 from sewdsl.elaborate.named_values import live_names
 from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.limits import Limits
@@ -38,7 +38,9 @@ def replace_body(assembly: Assembly, place: Span, limits: Limits) -> Reported[As
         if isinstance(statement, Body):
             live = live_names(assembly.lets, statement.expression)
             lets = tuple(let for let in assembly.lets if let.name.text in live)
-            return Reported(replace(assembly, body=replace(statement, span=place), lets=lets), read.diagnostics)
+            settings = {key: setting for key, setting in assembly.settings.items() if key != OUTPUTS}
+            body = replace(statement, span=place)  # which is in place of outputs too
+            return Reported(replace(assembly, body=body, lets=lets, settings=settings), read.diagnostics)
     return Reported(assembly, read.diagnostics)
 
 
@@ -75,9 +77,9 @@ def replace_block(
         known: Names of all blocks.
         limits: Of the text.
     """
-    if assembly.body is None:
+    if assembly.expression is None:
         return Reported(assembly)
-    expressions = [*(let.expression for let in assembly.lets), assembly.body.expression]
+    expressions = [*(let.expression for let in assembly.lets), assembly.expression]
     for block in assembly.blocks.values():
         expressions += [*(let.expression for let in block.lets), block.expression]
     called = dict.fromkeys(name for expression in expressions for name in _calls(expression) if name in known)
@@ -98,7 +100,8 @@ def replace_block(
             for name, block in assembly.blocks.items()
         }
         lets = tuple(map(with_swapped, assembly.lets))
-        return replace(assembly, body=with_swapped(body), lets=lets, blocks=blocks)
+        swapped_body = None if body is None else with_swapped(body)
+        return replace(assembly, body=swapped_body, lets=lets, blocks=blocks)
 
     return reporter.follow(swapped)
 

@@ -43,6 +43,10 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
     if recipe is None:
         message, hint = f"'{network.name}' has no 'train' section", _how(compilation, network)
         raise SewdslError([Diagnostic("missing-recipe", Severity.ERROR, message, place.body, help=hint)])
+    if network.outputs:
+        names = ", ".join(name for name, _ in network.outputs)
+        message, hint = f"training needs one output, and the network gives {names}", "write 'body' in place of 'outputs'"
+        raise SewdslError([Diagnostic("several-outputs", Severity.ERROR, message, place.body, help=hint)])
     data = _find_data(network, recipe, folder, place)
     if data.value is None or errors_in(data.diagnostics):
         raise SewdslError(sort_diagnostics(data.diagnostics))
@@ -52,7 +56,7 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
     """What :func:`plan_training` refuses in a valid network, as warnings: a dataset may be defined elsewhere."""
     network = compilation.network
-    if network is None or network.recipe is None or not compilation.valid:
+    if network is None or network.recipe is None or not compilation.valid or network.outputs:
         return ()
     found = sort_diagnostics(_find_data(network, network.recipe, None, _Places(compilation)).diagnostics)
     return tuple(replace(said, severity=Severity.WARNING) for said in found)
@@ -112,8 +116,8 @@ class _Places:
 
     @property
     def body(self) -> Span:
-        body = self._assembly.body if self._assembly else None
-        return body.span if body else BUILTIN
+        expression = self._assembly.expression if self._assembly else None
+        return expression.span if expression else BUILTIN
 
     def setting(self, key: str) -> Span:
         """A line of the header, or the body where the line is missing."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import nir
 import numpy as np
 
+from sewdsl.exchange.errors import require_one_output
 from sewdsl.exchange.nir_metadata import GraphMetadata, NodeMetadata
 from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, evaluated_layers, number_format
 from sewdsl.exchange.write.nir import translate_layers
@@ -63,6 +64,7 @@ class _Graph:
 
     def __init__(self, model: SpikingNetwork) -> None:
         self._network = model.network
+        require_one_output(self._network, "a graph of NIR as we write it")
         self._dtype = number_format(model)
         self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
         self._edges: list[tuple[str, str]] = []

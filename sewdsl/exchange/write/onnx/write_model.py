@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from onnx import GraphProto, ModelProto, helper
+from onnx import GraphProto, ModelProto, ValueInfoProto, helper
 
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
@@ -115,17 +115,11 @@ class OnnxModelWriter:
 
     def model(self, inputs: str) -> ModelProto:
         """The model of what was written, read out as the network says, and how inputs are scaled."""
-        settings, shape = self._network.settings, self._network.nodes[self._network.output].output.shape
-        y_TN = self._graph.add(
-            "Reshape", [self._at_all_steps(self._network.output), self._axis.sizes(-1, *shape)], "sequence"
-        )
-        if settings.readout == "last":
-            self._graph.add("Gather", [y_TN, self._graph.sizes(-1)], "readout/Gather")
-            self._graph.add("Squeeze", ["readout/Gather", self._graph.sizes(0)], "logits")
-        elif settings.readout == "sum":
-            self._graph.add("ReduceSum", [y_TN, self._graph.sizes(0)], "logits", keepdims=0)
-        else:
-            self._graph.add("ReduceMean", [y_TN], "logits", axes=[0], keepdims=0)
+        outputs = []
+        named = [(f"{name}/logits", f"{name}/sequence", index) for name, index in self._network.outputs]
+        for logits, sequence, index in named or [("logits", "sequence", self._network.output)]:
+            outputs += self._read_out(index, logits, sequence)
+        settings = self._network.settings
         if self._graph.bytes > MAX_FILE_BYTES:
             message = (
                 f"its weights take {self._graph.bytes:,} bytes, and a file of ONNX holds {MAX_FILE_BYTES:,} at most"
@@ -133,8 +127,21 @@ class OnnxModelWriter:
             raise ExportError(message)
         steps = "T" if self._axis.free else self._axis.T
         x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
-        outputs = [self._graph.value("logits", ["N", *shape]), self._graph.value("sequence", [steps, "N", *shape])]
         return _stated(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
+
+    def _read_out(self, index: int, logits: str, sequence: str) -> list[ValueInfoProto]:
+        """What a node gives, read out as the network says, and at every time-step, under these names."""
+        settings, shape = self._network.settings, self._network.nodes[index].output.shape
+        y_TN = self._graph.add("Reshape", [self._at_all_steps(index), self._axis.sizes(-1, *shape)], sequence)
+        if settings.readout == "last":
+            gathered = self._graph.add("Gather", [y_TN, self._graph.sizes(-1)], "readout/Gather")
+            self._graph.add("Squeeze", [gathered, self._graph.sizes(0)], logits)
+        elif settings.readout == "sum":
+            self._graph.add("ReduceSum", [y_TN, self._graph.sizes(0)], logits, keepdims=0)
+        else:
+            self._graph.add("ReduceMean", [y_TN], logits, axes=[0], keepdims=0)
+        steps = "T" if self._axis.free else self._axis.T
+        return [self._graph.value(logits, ["N", *shape]), self._graph.value(sequence, [steps, "N", *shape])]
 
     def _at_all_steps(self, index: int) -> str:
         """A node's value ``[T·N, *]``."""

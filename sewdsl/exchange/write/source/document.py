@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 from textwrap import wrap
 
-from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.errors import UnsupportedLayer, require_one_output
 from sewdsl.exchange.write.source import class_text
 from sewdsl.exchange.write.source.comments import Notation
 from sewdsl.exchange.write.source.dialect import Dialect
@@ -80,6 +80,7 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
     Raises:
         UnsupportedLayer: there is no such layer, or its values do not flow as its names nest.
     """
+    require_one_output(network, "a Python file")
     for node in network:
         if node.delayed is not None or isinstance(node.op, Delay):
             source = network.nodes[node.sources[0]].name
