@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node, PathStep, graph_of
+from sewdsl.ir.node import PathStep, graph_of
 from sewdsl.ir.op import JOIN_OPERANDS, Join, Merge
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.structure import (

@@ -18,8 +18,8 @@ from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import Override, apply_overrides
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.resolve_calls import CallResolver
-from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.study_section import Study, StudyVariant, read_study_section
+from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.train_section import read_train_section
 from sewdsl.elaborate.uncalled_blocks import check_uncalled_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
@@ -173,7 +173,10 @@ class _Elaborator:
             hint = f"{hint} 'let last = …', and write 'outputs {' '.join(known[:2])} last'"
             self.reporter.report("outputs-and-body", message, setting.span, help=hint)
         if len(setting.values) == 1:
-            message, hint = "'outputs' names several values", f"of one value, write 'body {setting.values[0].span.text}'"
+            message, hint = (
+                "'outputs' names several values",
+                f"of one value, write 'body {setting.values[0].span.text}'",
+            )
             self.reporter.report("invalid-argument", message, setting.span, help=hint)
         seen: set[str] = set()
         for value in setting.values:

@@ -87,7 +87,7 @@ class Assembly:
 
     @property
     def outputs(self) -> tuple[Call, ...]:
-        """The names of the values that the network gives, as ``outputs`` says them; none: it gives what its body does."""
+        """The names of the values that the network gives, as ``outputs`` says; none: it gives what its body does."""
         setting = self.settings.get(OUTPUTS)
         return () if setting is None else tuple(value for value in setting.values if isinstance(value, Call))
 

@@ -116,7 +116,7 @@ class Walker:
         dead = set() if read is not None else {let.name.text for let in lets} - live
         return self.sequence(expression, at, frame.with_names(self._values(lets, dead, at, frame)))
 
-    def named(  # noqa: PLR0913 -- what is computed, what is read, and where
+    def named(
         self, lets: tuple[Let, ...], expression: Sequence, outputs: Iterable[Call], at: Place, frame: CallFrame
     ) -> list[Place]:
         """Makes the nodes of named values; the places of some of them.

@@ -323,7 +323,11 @@ def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
         path = network.nodes[index].path[:1]
         following = network.nodes[index + 1].path[:1] if index + 1 < len(network) else ()
         name = path[0].label if path and path != following and path[0].kind == "value" else ""
-        if is_free_name(name, known) and name not in {*blocks, *names.values(), *taken} and not MADE_UP_BLOCK.fullmatch(name):
+        if (
+            is_free_name(name, known)
+            and name not in {*blocks, *names.values(), *taken}
+            and not MADE_UP_BLOCK.fullmatch(name)
+        ):
             names[index] = name
     made_up = (name for number in count(1) if (name := f"value{number}") not in {*names.values(), *taken})
     return {index: names[index] if index in names else next(made_up) for index in indices}

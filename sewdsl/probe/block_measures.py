@@ -89,8 +89,8 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
         ValueError: there is no batch, an input does not fit, or what the network gives are no classes.
     """
     if model.network.outputs:
-        names = ", ".join(name for name, _ in model.network.outputs)
-        message = f"the network gives {names}, and a loss is of one output: write 'body' in place of 'outputs'"
+        several = ", ".join(name for name, _ in model.network.outputs)
+        message = f"the network gives {several}, and a loss is of one output: write 'body' in place of 'outputs'"
         raise ValueError(message)
     output = model.network.nodes[model.network.output].output
     if len(output.shape) > 1:

@@ -45,7 +45,10 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
         raise SewdslError([Diagnostic("missing-recipe", Severity.ERROR, message, place.body, help=hint)])
     if network.outputs:
         names = ", ".join(name for name, _ in network.outputs)
-        message, hint = f"training needs one output, and the network gives {names}", "write 'body' in place of 'outputs'"
+        message, hint = (
+            f"training needs one output, and the network gives {names}",
+            "write 'body' in place of 'outputs'",
+        )
         raise SewdslError([Diagnostic("several-outputs", Severity.ERROR, message, place.body, help=hint)])
     data = _find_data(network, recipe, folder, place)
     if data.value is None or errors_in(data.diagnostics):

@@ -18,6 +18,7 @@ PAIRS = {
     "BatchNorm": {"ops.layers.batch_norm", "snn.batch_norm"},
     "ChannelAttention": {"ops.layers.channel_attention", "snn.sequence_attention"},
     "Concatenation": {"ops.merges.cat", "snn.merges"},
+    "Delay": {"ops.layers.delay", "snn.delay"},
     "DropPath": {"ops.layers.drop_path", "snn.layers"},
     "Dropout": {"ops.layers.dropout", "snn.layers"},
     "Flatten": {"ops.layers.flatten", "snn.layers"},

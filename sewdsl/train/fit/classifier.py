@@ -245,7 +245,7 @@ class Classifier(LightningModule):
     def validation_step(self, batch: Samples, _index: int) -> Tensor:
         """Judges a batch, all time-steps shown; its logits. A compiled network is passed by: it would not run hooks."""
         x, y = batch
-        logits = self.model.forward(x)
+        logits: Tensor = self.model.forward(x)
         self.test_tally.add(logits, y, cross_entropy(logits, y).item())
         return logits
 

@@ -219,7 +219,13 @@ def test_a_current_of_one_step_is_none() -> None:
     reads(found, "FC5b0-LIF")
     assert torch.equal(found.tensors["fc1.weight"], torch.from_numpy(weight * 6))
     node.tau_syn = np.full(5, 2e-4)
-    with pytest.raises(ModelImportError, match=r"^n \(CubaLIF\) has a current that decays in 2 time-steps"):
+    found = read_graph(graph((4,), {"a": nir.Linear(weight), "n": node}))
+    reads(found, "FC5b0-LOOP[id | SCALE(value=0.5)]-LIF")
+    assert torch.equal(found.tensors["fc1.weight"], torch.from_numpy(weight * 3))
+    node.tau_syn = np.full(5, 5e-5)
+    with pytest.raises(
+        ModelImportError, match=r"^n \(CubaLIF\) has a current of 0\.5 time-steps of 0\.0001 s; it must"
+    ):
         read_graph(graph((4,), {"a": nir.Linear(weight), "n": node}))
 
 
