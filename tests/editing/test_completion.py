@@ -189,3 +189,11 @@ def test_kinds_say_what_they_are() -> None:
     assert about["PLIF"].about.startswith("A LIF neuron (Eq. 5) whose layer learns")
     assert about["SEW Block"].about.startswith("```sewdsl\nblock SEW Block(c=in, s=1)")
     assert about["My Net"].detail == "the file's own"
+
+
+def test_outputs_are_names_of_values() -> None:
+    found, _ = offered(f"{HEAD}let low = BN\nlet high = SN\noutputs low ‸")
+    assert {"low", "high"} <= set(found)
+    assert "BN" not in found
+    found, _ = offered(f"{HEAD}let low = BN\nlet high = SN\noutputs low high\nexpect ‸")
+    assert {"parameters", "macs", "low", "high"} == set(found)

@@ -188,3 +188,20 @@ def test_a_call_with_operands() -> None:
     assert of == "Up (c4)[ low | low-BN-SN ]"
     assert "`[12, 32, 32] binary`" in text
     assert "block Up(c)[ low | high ] {" in text
+
+
+def test_outputs_and_loops() -> None:
+    heads = "let low = c8k3-BN-SN\nlet high = low-MPk2\noutputs low high\n"
+    assert said(HEAD + heads.replace("outputs low", "outputs ‸low")) == (
+        "`[8, 32, 32] binary`\n\n`let low = c8k3-BN-SN`",
+        "low",
+    )
+    text, _ = said(HEAD + heads.replace("outputs", "out‸puts"))
+    assert text.startswith("In place of `body`")
+    text, of = said(f"{HEAD}body c8k3-‸LOOP[ SN | c8k3 ]-GAP\n")
+    assert of == "LOOP[ SN | c8k3 ]"
+    assert "`[8, 32, 32] binary`" in text
+    assert "Feeds back what its body gives" in text
+    text, _ = said(f"{HEAD}let h = ADD[ c8k3 | h-DEL‸AY-c8k3 ]-SN\nbody h-GAP\n")
+    assert "`[8, 32, 32] binary`" in text
+    assert "zeros at the first" in text

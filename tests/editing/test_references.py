@@ -291,3 +291,18 @@ def test_a_block_cannot_be_called_what_a_value_is() -> None:
     assert found is not None
     with pytest.raises(RenameProblem, match="there is a value 'wide' already"):
         rename_edits([view], found, "wide")
+
+
+def test_outputs_and_delays_are_read_by_name() -> None:
+    text = (
+        "sewdsl 1\ninput 2x8x8\nneuron IF\nlet low = ADD[ c4k3 | low-DELAY ]-SN\nlet high = low-MPk2\n"
+        "outputs low high\n"
+    )
+    for place in (text.index("low = "), text.index("low-DELAY"), text.index("low high") + 1):
+        view, offset = at_cursor(f"{text[:place]}‸{text[place:]}")
+        found = referent_at(view, offset)
+        assert found is not None
+        assert sorted(reference.span.line for reference in find_references([view], found)) == [4, 4, 5, 6]
+        renamed = applied(text, rename_edits([view], found, "first"))
+        assert renamed.endswith("outputs first high\n")
+        assert [str(node.op) for node in network(renamed)] == [str(node.op) for node in network(text)]

@@ -26,6 +26,7 @@ from sewdsl.probe import (
     random_inputs,
     set_untrained_mode,
 )
+from sewdsl.probe.capture_outputs import capture_outputs
 from tests.effort import examples
 
 if TYPE_CHECKING:
@@ -214,3 +215,16 @@ def test_no_batch_is_kept_and_no_hook_stays(look: Any) -> None:
     assert found
     assert len(alive) == 4
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
+
+
+def test_layers_in_loops_are_seen_at_every_time_step() -> None:
+    model = sewdsl.compile("FC8-LOOP[IF(v_threshold=0.3) | FC8]-FC3", input=(6,), steps=5, seed=0).eval()
+    x = torch.rand(5, 3, 6)
+    seen: dict[str, Tensor] = {}
+    with torch.no_grad(), capture_outputs(model, ["body.if1", "fc1"], seen.__setitem__):
+        model(x)
+    assert {name: tuple(y.shape) for name, y in seen.items()} == {"body.if1": (5, 3, 8), "fc1": (5, 3, 8)}
+    found = {m.most.node.name: m for m in measure_operations(model, [(x, torch.zeros(3).long())])}
+    back = found["feedback.fc1"]
+    assert (back.samples, back.steps, back.most.upper, back.most.real) == (3, 15, 1, False)
+    assert 0 < back.events == 8 * int(seen["body.if1"][:-1].sum())  # what it reads at first are zeros

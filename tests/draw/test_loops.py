@@ -1,0 +1,88 @@
+"""Loops in pictures: the way back runs against the flow, on the far side, from after the body to the sum."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+import sewdsl
+from sewdsl.draw import dot, mermaid
+from sewdsl.draw.measure import Measure
+from sewdsl.draw.picture_items import Wiring, picture_items
+from sewdsl.draw.placement import lay_out
+from sewdsl.draw.scene import Box, EdgeLine, Scene
+from tests.draw.test_values import boxes
+
+TEXTS = {
+    "layer": "FC8-LOOP[LIF | FC8]-FC3",
+    "long way back": "LOOP[LIF | FC6-LIF-FC6]-FC3",
+    "no body": "LOOP[id | SCALE(value=0.9)]-LIF-FC3",
+    "no feedback": "LOOP[FC6-LIF | id]-FC3",
+    "nested": "FC8-LOOP[LOOP[id | SCALE(value=0.9)]-LIF | FC8-LOOP[id | FC8]]-FC3",
+    "blocks": "FC8-LOOP[ADD[FC8-LIF | id] | FC8-ADD[FC8 | id]]-FC3",
+    "repeats": "FC8-{LOOP[LIF | FC8]}*3-FC3",
+}
+
+
+def scene(text: str, *, vertical: bool) -> tuple[Wiring, Scene]:
+    network = sewdsl.load(text, input=(6,), steps=4)
+    items = picture_items(network)
+    wiring = Wiring(network, items)
+    return wiring, lay_out(wiring, Measure(wiring, vertical=vertical), items)
+
+
+def ends(line: EdgeLine, made: Scene) -> str:
+    """Where a line comes from, before the points at which others leave it."""
+    into = {other.target: other.source for other in made.lines if not other.arrow}
+    source = line.source
+    while source in into:
+        source = into[source]
+    return source
+
+
+@pytest.mark.parametrize("vertical", [True, False], ids=["down", "right"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_edge_is_drawn_once_along_the_axes(name: str, vertical: bool) -> None:  # noqa: FBT001 -- of pytest
+    wiring, made = scene(TEXTS[name], vertical=vertical)
+    drawn = sorted((ends(line, made), line.target) for line in made.lines if line.arrow and line.target[0] != "/")
+    assert drawn == sorted((wiring.name(source), wiring.name(target)) for source, target, _ in wiring.edges)
+    for line in made.lines:
+        for piece in line.pieces:
+            for one, other in pairwise(piece):
+                assert abs(one[0] - other[0]) < 1e-6 or abs(one[1] - other[1]) < 1e-6, line
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_boxes_do_not_overlap(name: str) -> None:
+    _, made = scene(TEXTS[name], vertical=True)
+    found = boxes(made.elements)
+    for place, one in enumerate(found):
+        for other in found[place + 1 :]:
+            apart = [
+                abs(a - b) >= (side + another) / 2 - 1e-6
+                for a, b, side, another in zip(
+                    one.centre, other.centre, (one.along, one.across), (other.along, other.across), strict=True
+                )
+            ]
+            assert any(apart), (one.name, other.name)
+
+
+def test_the_way_back_runs_against_the_flow() -> None:
+    _, made = scene(TEXTS["layer"], vertical=True)
+    found: dict[str, Box] = {box.name: box for box in boxes(made.elements)}
+    total, neuron, delay, layer = (found[name] for name in ("add1", "body.lif1", "feedback.delay1", "feedback.fc1"))
+    assert total.centre[0] < layer.centre[0] < delay.centre[0]
+    assert total.centre[1] == neuron.centre[1] < delay.centre[1] == layer.centre[1]
+    (back,) = (line for line in made.lines if (line.source, line.target) == ("feedback.fc1", "add1"))
+    assert back.arrow
+    assert back.pieces[-1][-1] == (total.centre[0], total.centre[1] + total.across / 2)
+
+
+def test_a_delay_outside_of_loops_says_what_it_delays() -> None:
+    text = (
+        "sewdsl 1\ninput 6\nsteps 4\nneuron LIF\nlet a = ADD[id | b-DELAY]-SN\nlet b = a-FC6-SN\nbody ADD[a | b]-FC3\n"
+    )
+    network = sewdsl.load(text)
+    assert "b[t-1]" in dot(network)
+    assert "n5 --> n1" in mermaid(network)
