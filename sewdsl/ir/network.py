@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.node import Node, graph_of
@@ -17,6 +17,8 @@ from sewdsl.ir.structure import Items, Sequences, nesting, wiring
 
 if TYPE_CHECKING:
     import networkx as nx
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ class Network:
     def given(self) -> tuple[int, ...]:
         """Indices of the nodes whose outputs are read out."""
         return tuple(dict.fromkeys(index for _, index in self.outputs)) or (self.output,)
+
+    def name_outputs(self, values: Mapping[int, Value]) -> Value | dict[str, Value]:
+        """What there is of each node that is read out: that of the only one, or of several by their names."""
+        return {name: values[index] for name, index in self.outputs} if self.outputs else values[self.output]
 
     def inputs(self, node: Node) -> tuple[Signal, ...]:
         """The types of what a node reads."""

@@ -142,10 +142,10 @@ class SpikingNetwork(Group):
         Raises:
             ValueError: the input's shape or dtype does not fit, or it has another number of time-steps than weights.
         """
-        found = self.run_all(inputs.to_sequence(x, self.network.settings, self.example))
+        found = self.run(inputs.to_sequence(x, self.network.settings, self.example))
         if not return_sequence:
             found = {index: self._read_out(y_TN) for index, y_TN in found.items()}
-        return self.by_name(found)
+        return self.network.name_outputs(found)
 
     def _read_out(self, y_TN: Tensor) -> Tensor:
         """One output of those of all time-steps."""
@@ -154,20 +154,11 @@ class SpikingNetwork(Group):
             return y_TN[-1]
         return y_TN.sum(0) if readout == "sum" else y_TN.mean(0)
 
-    def by_name(self, found: Mapping[int, Tensor]) -> Any:
-        """What is found of the nodes that are read out: the only one, or several by their names."""
-        outputs = self.network.outputs
-        return {name: found[index] for name, index in outputs} if outputs else found[self.network.output]
-
     def stream(self) -> Stream:
         """A view of this module that takes one time-step at a time."""
         return Stream(self)
 
-    def run(self, x_TN: Tensor, step: StepState | None = None) -> Tensor:
-        """The output of every time-step, of several the last; see :meth:`run_all`."""
-        return self.run_all(x_TN, step)[self.network.output]
-
-    def run_all(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:
+    def run(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:
         """What is read out at every time-step, by node; each value is dropped after its last reader.
 
         Args:

@@ -100,8 +100,8 @@ class Stream:
             raise ValueError(message)
 
         step = StepState(state, t)
-        found = model.run_all(x_N[None], step)
-        given = model.by_name({index: y_TN[0] for index, y_TN in found.items()})
+        found = model.run(x_N[None], step)
+        given = model.network.name_outputs({index: y_TN[0] for index, y_TN in found.items()})
         return given, State(step.after, t + 1)
 
     def _refuse_training(self) -> None:

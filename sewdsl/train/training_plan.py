@@ -119,8 +119,8 @@ class _Places:
 
     @property
     def body(self) -> Span:
-        expression = self._assembly.expression if self._assembly else None
-        return expression.span if expression else BUILTIN
+        body = (self._assembly.body or self._assembly.expression) if self._assembly else None
+        return body.span if body else BUILTIN
 
     def setting(self, key: str) -> Span:
         """A line of the header, or the body where the line is missing."""

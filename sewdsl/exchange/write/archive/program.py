@@ -41,9 +41,9 @@ class PlainNetwork(SpikingNetwork):
         super().__init__(program, modules)
         self.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, unused-ignore]
 
-    def run_all(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:  # noqa: ARG002
+    def run(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:  # noqa: ARG002
         """The same as ever, with neurons that no gradient passes."""
-        return super().run_all(x_TN, PlainSequence())
+        return super().run(x_TN, PlainSequence())
 
 
 class PlainSequence(StepState):
