@@ -35,7 +35,8 @@ def require_one_output(network: Network, what: str) -> None:
     """
     if network.outputs:
         names = ", ".join(name for name, _ in network.outputs)
-        message = f"{network.name} gives {names}, and {what} has one output: write 'body {network.outputs[-1][0]}'"
+        write = f"write 'body {network.outputs[-1][0]}' in place of 'outputs'"
+        message = f"{network.name} gives {names}, and {what} has one output: {write}"
         raise ExportError(message)
 
 

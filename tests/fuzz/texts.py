@@ -108,6 +108,7 @@ _WORDS = (
         "X(c2s2)",
     ),
     *("c8k3-BN-SN", "id or ", "B(n=2)", "B(n2)", "LIF(surrogate=ATan(alpha=2.0))", "a.b.c", "Block", "CAT", "IAND"),
+    *("LOOP", "LOOP[ SN | ", "LOOP[ ", "DELAY", "b-DELAY", "outputs ", "outputs a b\n"),
     *("128C3", "AP2", "10FC", "[8]", "(7B-Net)", "->", "*3", "*0", "*10000", '"x"', '"steps=3"', "#\n", "1x28x28"),
 )
 _UNUSUAL = (
@@ -315,15 +316,36 @@ def doubling(random: Random, size: int) -> str:
     return text if random.random() < 0.7 else text + "".join(lines) * (size // max(1, 2 * len("".join(lines))))
 
 
+def _numbered(way: str, i: int, count: int) -> str:
+    """What value number i is, with the numbers of those before it, of the next and of the last."""
+    numbers = {"{i}": i, "{j}": i - 1, "{k}": max(0, i - 2), "{l}": min(i + 1, count - 1), "{n}": count - 1}
+    for hole, number in numbers.items():
+        way = way.replace(hole, str(number))
+    return way
+
+
 def values(random: Random, size: int) -> str:
-    """Named values that read those before them, in a file or in a block, and merges of them."""
-    reads = ("v{j}", "v{k}", "v0", "id", "BN", "v{i}", "SN", "B[ v{j} | v{k} ]", phrase(random, 2))
+    """Named values that read those before them, or later ones with a delay, and merges; in a file or in a block."""
+    reads = (
+        "v{j}",
+        "v{k}",
+        "v0",
+        "id",
+        "BN",
+        "v{i}",
+        "SN",
+        "B[ v{j} | v{k} ]",
+        phrase(random, 2),
+        "v{l}-DELAY",
+        "v{n}-SN-DELAY",
+    )
     ways = (
         "{a}",
         "{a}-SN",
         "ADD[ {a} | {b} ]",
         "CAT[ {a}-BN | {b} | {a} ]",
         "MAX[ {a} | {b} ]",
+        "LOOP[ {a} | {b} ]",
         "{{{a}}}*2",
         "{a}-{b}",
     )
@@ -331,15 +353,15 @@ def values(random: Random, size: int) -> str:
     lines = []
     for i in range(1, count):
         way = random.choice(ways).format(a=random.choice(reads), b=random.choice(reads))
-        lines.append(
-            f"let v{i} = {way.replace('{i}', str(i)).replace('{j}', str(i - 1)).replace('{k}', str(max(0, i - 2)))}\n"
-        )
+        lines.append(f"let v{i} = {_numbered(way, i, count)}\n")
     if random.random() < 0.2:
         random.shuffle(lines)
     last = random.choice(("v{n}", "ADD[ v{n} | v0 ]", "{{v{n}}}*3", "BN", "CAT[ v{n} | id ]-FC3", "v{n}-A-A")).format(
         n=count - 1
     )
     head = "sewdsl 1\ninput 4x8x8\nneuron IF\n" + random.choice(("", "block B[ a | b ] = ADD[ a | b-SN ]\n"))
+    if random.random() < 0.2:
+        return f"{head}let v0 = c4k3\n{''.join(lines)}outputs v0 v{count - 1}\n"
     if random.random() < 0.5:
         return f"{head}let v0 = c4k3\n{''.join(lines)}body {last}\n"
     return (
