@@ -134,7 +134,7 @@ class _Elaborator:
         self._check_uncalled(name for name in assembly.own if name not in builder.called)
         self._report_unused(unused)
         recipe = self.reporter.take(read_train_section(train)) if train is not None else None
-        if settings is None or not builder.nodes:
+        if settings is None or not builder.nodes or not builder.closed:
             return Elaboration(None, whole=False)
         nodes = builder.settled() if complete else tuple(builder.nodes)
         name, figures = self.header.name(self.context.name), tuple(map(_expectation, assembly.figures))
@@ -246,7 +246,7 @@ class _Elaborator:
         except ExpansionLimitExceeded:
             return None
         found = [place for place in places if place is not None]
-        if len(found) < len(places) or not found:
+        if len(found) < len(places) or not found or not self.builder.closed:
             return None
         found = self.builder.prune(found)
         self._check_read(found)

@@ -13,7 +13,7 @@ from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.named_values import NamedValue, early_names, live_names, value_keys, value_name
-from sewdsl.elaborate.node_builder import UNKNOWN, BuilderMark, Expansion, NodeBuilder
+from sewdsl.elaborate.node_builder import BuilderMark, Expansion, NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.kind import CATALOGUE
@@ -81,14 +81,16 @@ class Walker:
         Returns:
             The place after them.
         """
+        early = False  # whether it begins with a name that is read through the delay after it
         for number, item in enumerate(sequence.items):
             name = value_name(item) if frame.names else None
             before, begin = at, len(self._builder.nodes)
             if name is not None and name in frame.names:
                 following = sequence.items[1] if number == 0 and len(sequence.items) > 1 else None
                 at = before = self._read(item, name, following, frame, first=number == 0)
-            elif number == 1 and before is not None and self._builder.nodes[before].delayed == UNKNOWN:
-                begin = before  # it is the delay that the name before it is read through
+                early = number == 0 and at is not None and not frame.names[name].computed
+            elif number == 1 and before is not None and early:
+                begin = before
             else:
                 at = self._item(item, at, frame)
             if frame.site is None:  # nobody edits the library, and most items of a large network are in it
@@ -179,8 +181,7 @@ class Walker:
                 break
             assumed = {name: self._widened(found[name], assumed[name], round_) for name in early}
         for name in early:
-            for delay in names[name].delays:
-                self._builder.close(delay, names[name].place or 0)
+            self._builder.close(names[name].delays, names[name].place or 0)
         return names
 
     def _again(self, mark: BuilderMark, nearest: Activation | None) -> None:
@@ -233,8 +234,6 @@ class Walker:
             if name in dead:
                 self._builder.cut(mark)
                 self._nearest, names[name].place = nearest, None
-                for value in names.values():
-                    value.delays = [delay for delay in value.delays if delay < mark.nodes]
 
     def _read(self, item: Item, name: str, following: Item | None, frame: CallFrame, *, first: bool) -> Place:
         """The place of a named value; of one that is computed further down, that of the delay that follows."""
@@ -251,7 +250,9 @@ class Walker:
             return self._read_delayed(following, value, frame)
         if first:
             message = f"'{name}' is read before it is computed"
-            hint = f"move line {value.defined.line} above this one, or read it a time-step later: {name}-DELAY"
+            hint = f"read it a time-step later: {name}-DELAY"
+            if value.defined.line != item.span.line:
+                hint = f"move line {value.defined.line} above this one, or {hint}"
         else:
             message = f"'{name}' names a value, which nothing flows into"
             hint = f"begin a sequence with it, as in {name}-c32k3, or join it to others, as in CAT[ {name} | id ]"
@@ -266,13 +267,13 @@ class Walker:
         self._builder.understood = True
         if value.assumed is None:
             return None
-        delay = self._delay(op, value.assumed, call.span, frame)
-        value.delays.append(delay)
-        return delay
+        return self._delay(op, value.assumed, call.span, frame, value.delays)
 
-    def _delay(self, op: Op, signal: Signal, span: Span, frame: CallFrame) -> int:
-        """The node of a delay whose value is computed further down."""
-        return self._builder.add_delay(frame.node_name(op.key), op, signal, frame.path, frame.site or span)
+    def _delay(self, op: Op, signal: Signal, span: Span, frame: CallFrame, delays: list[int]) -> int:
+        """The node of a delay whose value is computed further down, among the delays of that value."""
+        delay = self._builder.add_delay(frame.node_name(op.key), op, signal, frame.path, frame.site or span)
+        self._builder.gather(delay, delays)
+        return delay
 
     def _item(self, item: Item, at: Place, frame: CallFrame) -> Place:
         self._step(item.span, frame)
@@ -376,12 +377,12 @@ class Walker:
             return None
         if self._types_only:
             return place
-        fed, name = self._first_fed(self._builder.signal(place)), frame.node_name(Add.key)
+        fed, name, delays = self._first_fed(self._builder.signal(place)), frame.node_name(Add.key), list[int]()
         for round_ in count(1):
             self._builder.cut(mark)
             self._nearest = nearest
             inner = [replace(each, ordinals=Counter(), taken=set()) for each in inner]
-            delay = self._delay(Delay(), fed, item.name.span, inner[1])
+            delay = self._delay(Delay(), fed, item.name.span, inner[1], delays)
             given = self._operand(feedback, delay, at, inner[1])
             after, self._nearest = self._nearest, before
             total = None if given is None else self._sum(op, (at, given), item, frame, name)
@@ -393,7 +394,7 @@ class Walker:
             if self._settled(found, fed):
                 break
             fed = self._widened(found, fed, round_)
-        self._builder.close(delay, place)
+        self._builder.close(delays, place)
         return place
 
     def _sum(self, op: FeedbackSum, inputs: tuple[int, int], item: MergeOf, frame: CallFrame, name: str) -> Place:

@@ -68,6 +68,7 @@ class NodeBuilder:
         self.called: set[str] = set()
         self.named: list[int] = []
         self.understood = False
+        self._delays: list[tuple[int, list[int]]] = []
         self._known: dict[tuple[int, tuple[Signal, ...]], tuple[Op, Signal, Op]] = {}
 
     def add(self, name: str, op: Op, inputs: tuple[int, ...], path: tuple[PathStep, ...], span: Span) -> int:
@@ -94,9 +95,20 @@ class NodeBuilder:
         self.nodes.append(Node(name, op, (), op.infer(signal), path, span, UNKNOWN))
         return len(self.nodes) - 1
 
-    def close(self, delay: int, source: int) -> None:
-        """States the value that a delay gives a time-step later."""
-        self.nodes[delay] = replace(self.nodes[delay], delayed=source)
+    def gather(self, delay: int, delays: list[int]) -> None:
+        """Appends the last node to the delays of a value; where the node is taken back, it is taken from there too."""
+        delays.append(delay)
+        self._delays.append((delay, delays))
+
+    def close(self, delays: Sequence[int], source: int) -> None:
+        """States the value that delays give a time-step later."""
+        for delay in delays:
+            self.nodes[delay] = replace(self.nodes[delay], delayed=source)
+
+    @property
+    def closed(self) -> bool:
+        """Whether all delays have a value: not where something broken kept it from being computed."""
+        return all(node.delayed != UNKNOWN for node in self.nodes)
 
     def signal(self, index: int) -> Signal:
         """What a node gives."""
@@ -112,6 +124,8 @@ class NodeBuilder:
         del self.visits[mark.visits :]
         while self.named and self.named[-1] >= mark.nodes:
             self.named.pop()
+        while self._delays and self._delays[-1][0] >= mark.nodes:
+            self._delays.pop()[1].pop()
 
     def prune(self, outputs: Sequence[int]) -> list[int]:
         """Takes out the nodes of named values that nothing reads after all: of operands, or where ``id`` fits as well.

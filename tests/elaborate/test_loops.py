@@ -118,7 +118,7 @@ def test_what_is_said(body: str, said: list[str]) -> None:
 
 def test_a_cycle_without_a_delay_says_how_to_write_it() -> None:
     (found,) = sewdsl.read(HEAD + "let h = ADD[FC12 | h-FC12]-SN\nbody h\n").diagnostics
-    assert found.help == "move line 5 above this one, or read it a time-step later: h-DELAY"
+    assert found.help == "read it a time-step later: h-DELAY"
 
 
 def test_loops_in_loops_take_no_longer_than_their_depth() -> None:
@@ -141,3 +141,23 @@ def test_blocks_of_loops_in_blocks_take_no_longer_than_their_depth() -> None:
 def test_an_uncalled_block_is_looked_at_all_the_same() -> None:
     text = "block R(c) {\n    let h = ADD[id | h-DELAY-FCx]\n    give h\n}\nbody FC2"
     assert [each.code for each in sewdsl.read(HEAD + text + "\n").diagnostics] == ["unknown-name"]
+
+
+def test_a_feedback_that_begins_with_the_identity_keeps_what_follows() -> None:
+    assert [node.name for node in sewdsl.load("FC6-LOOP[SN | id-FC6]-FC3", input=(6,), neuron="IF")] == [
+        *("input", "fc1", "feedback.delay1", "feedback.fc1", "add1", "body.if1", "fc2")
+    ]
+
+
+def test_values_that_read_themselves_in_a_feedback() -> None:
+    """The feedback is walked more than once, and only the delays of the last walk are there."""
+    network = loaded("let a = LOOP[id-FC12-BN | ADD[id | a-DELAY]-FC12]-SN\nbody a-FC3")
+    delays = {node.name: network.nodes[node.delayed].name for node in network if node.delayed is not None}
+    assert delays == {"a.feedback.delay1": "a.body.bn1", "a.feedback.shortcut.delay1": "a.lif1"}
+
+
+def test_an_error_leaves_no_delay_without_a_value() -> None:
+    read = sewdsl.read(f"{HEAD}let a = ADD[id | b-DELAY]\nlet b = a-FC12\nlet h = LOOP[SN | h]\nbody ADD[b | h]\n")
+    (said,) = read.diagnostics
+    assert (said.code, said.help) == ("misplaced-name", "read it a time-step later: h-DELAY")
+    assert read.network is None
