@@ -19,7 +19,6 @@ from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
-from sewdsl.ops import find
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
@@ -56,7 +55,7 @@ class Walker:
     ) -> None:
         self._builder, self._calls, self._vocabulary = builder, calls, calls.vocabulary
         self._reporter, self._limits = calls.reporter, calls.reporter.limits
-        self._blocks = BlockCalls(calls.default, self._reporter)
+        self._blocks = BlockCalls(calls.default, self._reporter, calls.vocabulary.neurons)
         self._budget = budget or Budget.of(self._limits)
         self._expanded = expanded
         self._nearest: Activation | None = None
@@ -220,7 +219,7 @@ class Walker:
         """What a merge computes; None where that is not known, or it takes another number of operands."""
         name, path = item.name, frame.where(item.name.span.text)
         text = name.plain or name.span.text
-        kind = find(text)
+        kind = self._vocabulary.neurons.find(text)
         op: Merge | None = None
         if text == OWN_JOIN:
             if item.arguments:

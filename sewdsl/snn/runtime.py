@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sewdsl.snn import batch_norm, join, layers, merges, neuron, parallel_neuron, pooling, sequence_attention
+from sewdsl.snn import batch_norm, equations, join, layers, merges, neuron, parallel_neuron, pooling, sequence_attention
 
 
 class Runtime:
@@ -40,6 +40,8 @@ class Runtime:
     Tanh = nn.Tanh
     Identity = nn.Identity
     Neuron = neuron.Neuron
+    Equations = equations.Equations
+    SpikingEquations = equations.SpikingEquations
     Join = join.Join
     JoinOfMany = merges.JoinOfMany
     Concatenation = merges.Concatenation
