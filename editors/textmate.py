@@ -13,7 +13,7 @@ from typing import Any
 
 from sewdsl.highlight.pygments_lexer import LOOKS
 from sewdsl.syntax.highlight_tokens import TokenType
-from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
+from sewdsl.syntax.lexicon import EQUATION_KEYWORDS, KEYWORDS, NEURON, PER, SETTINGS
 from sewdsl.syntax.scanner import parser
 from sewdsl.syntax.word_parts import ARGUMENTS, HEAD, LETTERED, NUMBER
 
@@ -166,6 +166,17 @@ def _contexts() -> dict[str, Rule]:
         "items": {"patterns": [*general, *_names(), _include("rest")]},
         "values": {"patterns": [*general, *words, _include("rest")]},
         "arguments": {"patterns": [*general, named, block, *lettered, *words, _include("rest")]},
+        "equations": {
+            "patterns": [
+                *map(_include, ("comment", "string", "number")),
+                _bracket("_LPAR", "_RPAR", [_include("equations")]),
+                _match("keyword", f"(?:{'|'.join([*EQUATION_KEYWORDS, PER])}){WORD_END}"),
+                _match("name", f"{WORD}(?={GAP}{_terminal('_LPAR')})"),
+                _match("argument", WORD),
+                _match("operator", _terminal("LESS"), _terminal("MORE")),
+                _include("rest"),
+            ]
+        },
         "parameters": {"patterns": [inner, *general, _match("argument", WORD), _include("rest")]},
     }
 
@@ -222,12 +233,16 @@ def _statements() -> dict[str, Rule]:
         _include("rest"),
     ]
     section = _bracket("LBRACE", "RBRACE", [_include("comment"), entry, other])
+    equations = _bracket("LBRACE", "RBRACE", [_include("equations")])
+    given = rf"(?:{GAP}\([^{{}}\r\n]*\))?"
+    neuron = f"({NEURON}){WORD_END}(?={BLANKS}{WORD}{given}{GAP}{_terminal('LBRACE')})"
     on = f"(?:{BLANKS}(on){WORD_END})?"
     figure = f"(?:{BLANKS}({WORD}))?"
     statements = [
         _statement(_keywords("_VERSION", "_USE"), {"1": "keyword"}, values),
         _statement(_keywords("_BODY"), {"1": "keyword"}, body),
         _statement(_keywords("_LET", "_BLOCK"), {"1": "keyword"}, header),
+        _statement(neuron, {"1": "keyword"}, [equations, *header]),
         _statement(_keywords("_EXPECT", "_CLAIM") + figure, {"1": "keyword", "2": "key"}, values),
         _statement(_keywords("_ALLOW"), {"1": "keyword"}, place),
         _statement(_keywords("SECTION") + on, {"1": "keyword", "2": "keyword"}, [section, *place]),

@@ -7,7 +7,7 @@ from functools import cache
 from sewdsl.compiler import load, shipped_networks
 from sewdsl.ir.network import Network
 
-LIBRARIES = frozenset({"blocks", "imagenet", "dvs-gesture", "residual-152"})
+LIBRARIES = frozenset({"blocks", "neurons", "imagenet", "dvs-gesture", "residual-152"})
 """Files of blocks and settings: networks only with what uses them."""
 SHIPPED = sorted(set(shipped_networks()) - LIBRARIES)
 

@@ -64,6 +64,7 @@ def kinds() -> str:
         for name, kind in sorted(catalogue().items(), key=lambda item: item[0].casefold()):
             if issubclass(kind, family) and name != "input":
                 parts.append(_kind(name, kind))
+    parts.append("## Neurons as equations\n\n[Neurons](neurons.md#the-shipped-neurons) has those that are shipped.\n")
     blocks = shipped_networks()["blocks"].read_text(encoding="utf-8")
     parts.append(f"## Blocks\n\nThe blocks of papers, in the language itself:\n\n```sewdsl\n{blocks}```\n")
     parts.append(
@@ -184,19 +185,28 @@ def decisions() -> str:
     )
 
 
+def neurons() -> str:
+    """The page as it is written, with the library as it is now."""
+    text = (DOCS / "neurons.md").read_text(encoding="utf-8")
+    library = shipped_networks()["neurons"].read_text(encoding="utf-8")
+    fence = f'```sewdsl title="neurons.net"\n{library}```\n'
+    return _FROM_CODE.sub(lambda found: f"{found[1]}{fence}{found[2]}", text)
+
+
 def differences() -> str:
     """The page as it is written, with the claims as they are now."""
     text = (DOCS / "differences.md").read_text(encoding="utf-8")
-    return _CLAIMS.sub(lambda found: f"{found[1]}{claims()}{found[2]}", text)
+    return _FROM_CODE.sub(lambda found: f"{found[1]}{claims()}{found[2]}", text)
 
 
-_CLAIMS = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
+_FROM_CODE = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 PAGES: dict[str, Callable[[], str]] = {
     "catalogue.md": kinds,
     "networks.md": networks,
     "zoo.md": zoo,
     "diagnostics.md": codes,
     "differences.md": differences,
+    "neurons.md": neurons,
     "decisions/index.md": decisions,
 }
 """By their way from docs/."""

@@ -88,8 +88,8 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
         if not met:
             continue
         steps = network.settings.steps if any(source.varies for source in sources) else 1
-        real = any(source.values.count is None for source in sources)
-        upper = 1 if real else max(source.values.count or 1 for _, source in met)
+        real = any(source.values.largest is None for source in sources)
+        upper = 1 if real else max(source.values.largest or 1 for _, source in met)
         meetings = sum(fan.total * source.channels for fan, source in met)
         yield LayerOperations(node, real, steps, network.macs(node) * steps, meetings, upper)
 

@@ -7,9 +7,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sewdsl.ir.op import LinearNeuron, Neuron
+from sewdsl.ir.signal import ValueRange
+from sewdsl.ops.equation_neurons import EquationKind
 
 MAX_POTENTIALS = 1000
 """How many potentials :func:`first_identity_violation` follows; if a neuron has more, nothing is known of it."""
+MAX_SENT = 16
+"""The largest integer that a neuron is sent to see whether it passes it on."""
 MARGIN = 1e-6
 """A potential that is nearer to the threshold without being equal to it may be on its other side in float32."""
 
@@ -78,4 +82,45 @@ def first_identity_violation(neuron: Neuron, steps: int) -> IdentityViolation | 
             if after not in seen and step < steps:
                 seen.add(after)
                 todo.append((after, step + 1))
+    return None
+
+
+class EquationViolation(NamedTuple):
+    """A time-step at which a neuron as equations does not give what it is sent.
+
+    Attributes:
+        states: Its states before it, by name.
+        sent: What it is sent.
+        given: What it gives.
+    """
+
+    states: tuple[tuple[str, float], ...]
+    sent: int
+    given: float
+
+
+@lru_cache(maxsize=256)
+def first_equation_violation(neuron: EquationKind, values: ValueRange, steps: int) -> EquationViolation | None:
+    """The same for a neuron as equations and integers of a range: where it first does not give what it is sent.
+
+    None: it never fails, or that is not known, since there are too many integers or states, or something is compared
+    that is equal but for rounding. A neuron that learns is taken as it is before that.
+    """
+    if values.largest is None or values.largest > MAX_SENT:
+        return None
+    step = neuron.equations
+    first = tuple(step.start.values())
+    todo, seen = deque([(first, 1)]), {first}
+    while todo and len(seen) <= MAX_POTENTIALS:
+        states, number = todo.popleft()
+        for sent in range(values.upper or 0, values.lower - 1, -1):
+            found = step.run(float(sent), states, margin=MARGIN)
+            if found is None:
+                return None
+            given, after = found
+            if given != sent:
+                return EquationViolation(tuple(zip(step.start, states, strict=True)), sent, given)
+            if after not in seen and number < steps:
+                seen.add(after)
+                todo.append((after, number + 1))
     return None

@@ -59,7 +59,8 @@ def _print_networks(files: dict[str, Path]) -> None:
 
 
 def _print_kinds() -> None:
-    from sewdsl.ops import catalogue, plugins  # noqa: PLC0415 -- only this form needs the vocabulary
+    from sewdsl.elaborate.neuron_kinds import shipped_neurons  # noqa: PLC0415 -- only this form needs the vocabulary
+    from sewdsl.ops import catalogue, plugins  # noqa: PLC0415
 
     plugins()
     table = Table("name", "family", "what it is", header_style="bold", box=None)
@@ -72,6 +73,9 @@ def _print_kinds() -> None:
         table.add_row(name, family, (kind.__doc__ or "").strip().partition("\n")[0])
     for name, meaning in RESERVED_NAMES.items():
         table.add_row(name, "language", meaning)
+    for name in shipped_neurons():
+        if name not in catalogue():
+            table.add_row(name, "neuron", "see 'sewdsl nets neurons'")
     for path in shipped_networks().values():
         for block in _BLOCK.findall(path.read_text(encoding="utf-8")) if path.stem == "blocks" else ():
             table.add_row(block.strip(), "block", "see 'sewdsl nets blocks'")

@@ -13,6 +13,7 @@ from sewdsl.checks.expectation import QUANTITIES, quantities
 from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import CursorContext, cursor_context
 from sewdsl.editing.editor_view import EditorView
+from sewdsl.editing.neuron_names import equation_words
 from sewdsl.elaborate.assembly import HEADER, OUTPUTS
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
@@ -23,7 +24,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.ops import catalogue, find
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.lexicon import CLOSERS, OPENERS
+from sewdsl.syntax.lexicon import CLOSERS, NEURON, OPENERS
 from sewdsl.syntax.scanner import scan
 from sewdsl.syntax.statements import statements
 from sewdsl.syntax.tree import Section
@@ -80,6 +81,8 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
             return (Completion(word, "statement", about=about) for word, about in kind_docs.BLOCK_LINES.items())
         defined = where.first == "_GIVE" or any(token.type == "_EQUAL" for token in where.statement)
         return _items(view, where) if defined else iter(())
+    if where.section and where.name == NEURON:
+        return _equation(view, where)
     if where.section:
         return _entries(view, where)
     match where.first:
@@ -105,9 +108,20 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
         case "KEY" if where.key == OUTPUTS:
             return _named_values(view, where)
         case "KEY" if len(where.statement) == 1 or where.key == "init":
-            return _of_type(_HEADER.get(where.key))
+            return _of_type(view, _HEADER.get(where.key))
         case _:
             return iter(())
+
+
+def _equation(view: EditorView, where: CursorContext) -> Iterator[Completion]:
+    """What can be in an equation of a neuron: keywords, functions, and the names that its definition has so far."""
+    before = Source(view.source.name, view.source.text[: where.written.start])
+    found = scan(before)
+    lines = statements(found, match_brackets(before, found))
+    head = [token for entry in (lines[-1].tokens[2:], *lines[-1].entries) for token in entry] if lines else []
+    kinds: dict[str, Literal["statement", "layer", "value"]] = {"keyword": "statement", "function": "layer"}
+    for text, what, about in equation_words(where.statement, head):
+        yield Completion(text, kinds.get(what, "value"), about=about)
 
 
 def _statements(view: EditorView) -> Iterator[Completion]:
@@ -184,8 +198,9 @@ def _layers(view: EditorView) -> Iterator[Completion]:
     for key, definition in view.vocabulary.blocks.items():
         whose = "the file's own" if key in view.vocabulary.own else "a block"
         yield Completion(block_title(definition), "block", whose, f"```sewdsl\n{definition.span.text}\n```")
-    for name, kind in view.vocabulary.layers.items():
-        if kind.key != "input":
+    neurons = ((name, view.vocabulary.neurons.find(name)) for name in view.vocabulary.neurons.names(Activation))
+    for name, kind in {**view.vocabulary.layers, **dict(neurons)}.items():
+        if kind is not None and kind.key != "input":
             yield _of_kind(name, kind, "layer")
     yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
     yield Completion("g[", "join", about=kind_docs.NAMES["g"])
@@ -217,9 +232,9 @@ def _arguments(view: EditorView, where: CursorContext) -> Iterator[Completion]:
     elif where.last == "_EQUAL" and len(where.statement) > 1:
         argument, kind = str(where.statement[-2]), _kind(view, name)
         if name in view.vocabulary.blocks and argument in {"g", "SN"}:
-            yield from _kinds(Join if argument == "g" else Activation)
+            yield from _kinds(view, Join if argument == "g" else Activation)
         elif kind is not None and argument in kind.model_fields:
-            yield from _of_type(kind.model_fields[argument].annotation)
+            yield from _of_type(view, kind.model_fields[argument].annotation)
 
 
 def _called(where: CursorContext) -> str:
@@ -249,10 +264,10 @@ def _names(view: EditorView, name: str) -> Iterator[Completion]:
 
 
 def _kind(view: EditorView, name: str) -> type[Kind] | None:
-    return find(name) or find(view.vocabulary.symbol(name) or "")
+    return view.vocabulary.neurons.find(name) or find(view.vocabulary.symbol(name) or "")
 
 
-def _of_type(annotation: Any) -> Iterator[Completion]:
+def _of_type(view: EditorView, annotation: Any) -> Iterator[Completion]:
     """What a field can be set to, where that can be listed."""
     if get_origin(annotation) is Literal:
         yield from (Completion(str(value), "value") for value in get_args(annotation))
@@ -261,14 +276,15 @@ def _of_type(annotation: Any) -> Iterator[Completion]:
     elif annotation is NoneType:
         yield Completion("none", "value")
     elif isinstance(annotation, type) and issubclass(annotation, Kind):
-        yield from _kinds(annotation)
+        yield from _kinds(view, annotation)
     else:
         for part in get_args(annotation):
-            yield from _of_type(part)
+            yield from _of_type(view, part)
 
 
-def _kinds(family: type[Kind]) -> Iterator[Completion]:
-    return (_of_kind(name, kind, "value") for name, kind in _family(family))
+def _kinds(view: EditorView, family: type[Kind]) -> Iterator[Completion]:
+    found = ((name, view.vocabulary.neurons.find(name)) for name in sorted(view.vocabulary.neurons.names(family)))
+    return (_of_kind(name, kind, "value") for name, kind in found if kind is not None)
 
 
 def _family(family: type[Kind]) -> Iterable[tuple[str, type[Kind]]]:
@@ -295,7 +311,7 @@ def _entries(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         field = Recipe.model_fields.get(where.key) if where.name == "train" else None
         if where.name == "study":
             return _studied(where)
-        return _of_type(field.annotation) if field and len(where.statement) == 1 else iter(())
+        return _of_type(view, field.annotation) if field and len(where.statement) == 1 else iter(())
     said = kind_docs.STUDY if where.name == "study" else kind_docs.recipe_docs()
     given = _given(view, where.name)
     return (Completion(key, "setting", about=about) for key, about in said.items() if key not in given)

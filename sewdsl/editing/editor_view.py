@@ -13,6 +13,7 @@ from sewdsl.diagnostics import sort_diagnostics
 from sewdsl.editing.cursor import walk_syntax
 from sewdsl.elaborate import Expansion
 from sewdsl.elaborate.block_library import shipped_blocks
+from sewdsl.elaborate.neuron_definitions import read_neurons
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.limits import DEFAULT_LIMITS, Limits
@@ -89,7 +90,8 @@ class EditorView:
     def vocabulary(self) -> Vocabulary:
         """The names that can be used here; all blocks by name without white space."""
         assembly = self.compilation.assembly
-        return Vocabulary(assembly.blocks if assembly else {}, shipped_blocks())
+        neurons = read_neurons(assembly.neurons if assembly else {}).value
+        return Vocabulary(assembly.blocks if assembly else {}, shipped_blocks(), neurons=neurons)
 
 
 def compile_for_editor(

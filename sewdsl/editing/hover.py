@@ -10,6 +10,7 @@ from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.editing.item_summary import item_flows, summarize_item
+from sewdsl.editing.neuron_names import describe_equation_token, describe_name, name_at
 from sewdsl.editing.references import Named, value_at
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.vocabulary import Vocabulary
@@ -26,6 +27,7 @@ from sewdsl.syntax.tree import (
     Expect,
     Let,
     MergeOf,
+    NeuronDefinition,
     Repeat,
     Section,
     Setting,
@@ -66,7 +68,7 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
             found = summarize_item(view, node)
             name = (node.name.plain or "") if isinstance(node, MergeOf) else ""
             block = view.vocabulary.blocks.get(name)
-            text = _block(block) if block is not None else _kind(name) if name else ""
+            text = _block(block) if block is not None else _kind(view, name) if name else ""
             return Hover("\n\n".join(filter(None, (found, text))), node.span) if found or text else None
         case Argument(name=str(name)) if offset <= node.span.start + len(name):
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
@@ -80,6 +82,8 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
             return _of_figure(view, quantity.text, quantity.span)
         case BlockDefinition(name=name) if _touches(name.span, offset):
             return Hover(_block(node), name.span)
+        case NeuronDefinition() if (word := name_at(node, offset)) is not None:
+            return Hover(describe_name(view, node, word.text), word.span)
         case _:
             return None
 
@@ -94,7 +98,7 @@ def _of_call(view: EditorView, call: Call) -> Hover | None:
     if name is not None and name in view.vocabulary.blocks:
         text = _block(view.vocabulary.blocks[name])
     else:
-        text = _kind(name or call.name.span.text, signature=not found)
+        text = _kind(view, name or call.name.span.text, signature=not found)
     return Hover("\n\n".join(filter(None, (found, text))), call.span) if found or text else None
 
 
@@ -111,11 +115,11 @@ def _block(definition: BlockDefinition) -> str:
     return f"```sewdsl\n{definition.span.text}\n```"
 
 
-def _kind(word: str, *, signature: bool = True) -> str:
+def _kind(view: EditorView, word: str, *, signature: bool = True) -> str:
     """What a name means that is no block: a kind, with or without compact arguments, or a name of the language."""
     if word in kind_docs.NAMES:
         return kind_docs.NAMES[word]
-    kind = find(word) or find(Vocabulary().symbol(word) or "")
+    kind = view.vocabulary.neurons.find(word) or find(Vocabulary().symbol(word) or "")
     if kind is None or kind.key == "input":
         return ""
     arguments = [f"- `{name}`: {text}" for name, text in kind_docs.field_docs(kind).items()]
@@ -131,7 +135,7 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
     if plain in view.vocabulary.blocks:
         text = kind_docs.NAMES.get(name) or f"A parameter of {block_title(view.vocabulary.blocks[plain])}."
         return Hover(text, span)
-    kind = find(plain)
+    kind = view.vocabulary.neurons.find(plain)
     text = kind_docs.field_docs(kind).get(name, "") if kind else ""
     return Hover(text, span) if text else None
 
@@ -150,11 +154,13 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
     for line in view.statements:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
             if token_start(token) <= offset < token_end(token):
-                if line.tokens and token is line.tokens[0] and token in kind_docs.STATEMENTS:
+                if line.neuron:
+                    text = describe_equation_token(view, line, token)
+                elif line.tokens and token is line.tokens[0] and token in kind_docs.STATEMENTS:
                     text = kind_docs.STATEMENTS[token]
                 elif token.type in BLOCK_KEYWORDS.values():
                     text = kind_docs.BLOCK_LINES[token]
                 else:
-                    text = _kind(str(token)) if token.type == "WORD" else ""
+                    text = _kind(view, str(token)) if token.type == "WORD" else ""
                 return Hover(text, Span(view.source, token_start(token), token_end(token))) if text else None
     return None

@@ -36,6 +36,8 @@ STATEMENTS = {
     "body": "The network, in the notation that papers print.",
     "block": "`block NAME(c=in, s=1) = expression` defines a block; `$(c)` is a parameter's value. One of several "
     "operands says their names, `block Up(c)[low | high] = …`; one with named values has braces, and ends with `give`.",
+    "neuron": "`neuron NAME(tau=2.0) { … }` defines a neuron by the equations of a time-step. Without braces it is a "
+    "setting: what `SN` means.",
     "use": '`use "other.net"` takes over blocks, settings and the recipe of another file.',
     "expect": "A figure that must hold: parameters, macs or output.",
     "claim": "A figure that a source prints, compared with what is computed.",
@@ -50,6 +52,46 @@ BLOCK_LINES = {
     "give": "`give expression`, the last line between the braces of a block: what the block represents.",
 }
 """What the first word of a line between the braces of a block says."""
+
+EQUATION_LINES = {
+    "learn": "`learn w per channel = 0`: what a layer learns, by itself, per channel or per step, and where it starts.",
+    "state": "`state i = 0`: a name whose value lasts to the next time-step, and its value before the first.",
+    "give": "`give s`: what the neuron gives.",
+    "per": "`per channel`, `per step`, `per channel, step`: of what each learns its own number.",
+    "channel": "Each channel learns its own number.",
+    "step": "Each time-step learns its own number.",
+}
+"""What the keywords between the braces of a neuron say."""
+
+EQUATION_NAMES = {
+    "x": "The input of the time-step.",
+    "v": "The potential, a state: the value of the time-step before until it is assigned.",
+    "v_threshold": "The setting: the potential at which a neuron fires.",
+    "v_reset": "The setting: the potential after a spike; 0 where it is `none`.",
+}
+"""Names that equations can read without defining them."""
+
+FUNCTIONS = {
+    "fire": "`fire(u)`: 1 where u >= 0, else 0; its gradient is that of the surrogate.",
+    "reset": "`reset(h, s)`: the potential after a spike, set or lowered as `v_reset` says; `reset(h, s, by)` lowers "
+    "it by `by`.",
+    "round": "`round(a)`: the nearest whole number, with gradient 1.",
+    "clip": "`clip(a, low, high)`: a in these bounds, which follow from the parameters.",
+    "where": "`where(a < b, y, n)`: y where the comparison holds, else n.",
+    "min": "`min(a, b)`: the smaller.",
+    "max": "`max(a, b)`: the greater.",
+    "relu": "`relu(a)`: a where it is above 0, else 0.",
+    "abs": "`abs(a)`: without its sign.",
+    "detach": "`detach(a)`: a, as a constant to the gradient.",
+    "exp": "`exp(a)`: e to the power of a.",
+    "log": "`log(a)`: the natural logarithm.",
+    "sqrt": "`sqrt(a)`: the square root.",
+    "sin": "`sin(a)`: the sine.",
+    "cos": "`cos(a)`: the cosine.",
+    "sigmoid": "`sigmoid(a)`: 1 / (1 + exp(-a)).",
+    "tanh": "`tanh(a)`: the hyperbolic tangent.",
+}
+"""What the functions of equations give."""
 
 NAMES = {
     "SN": "The file's neuron; without one, the neuron nearest before.",

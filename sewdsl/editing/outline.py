@@ -10,7 +10,20 @@ from sewdsl.elaborate.block_calls import block_title
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OPENERS
 from sewdsl.syntax.scanner import token_start
-from sewdsl.syntax.tree import BlockDefinition, Body, Claim, Expect, Let, Section, Setting, Statement, Use
+from sewdsl.syntax.tree import (
+    BlockDefinition,
+    Body,
+    Claim,
+    Expect,
+    Learn,
+    Let,
+    NeuronDefinition,
+    Section,
+    Setting,
+    StateDeclaration,
+    Statement,
+    Use,
+)
 
 
 class OutlineEntry(NamedTuple):
@@ -47,6 +60,14 @@ def _symbol(statement: Statement) -> OutlineEntry | None:
             detail = ", ".join(parameter.name for parameter in parameters)
             inside = tuple(_value(let) for let in statement.lets)
             return OutlineEntry(block_title(statement), detail, "block", span, name.span, inside)
+        case NeuronDefinition(name=name, parameters=given):
+            detail = ", ".join(parameter.name.text for parameter in given)
+            kept = (each for each in statement.equations if isinstance(each, Learn | StateDeclaration))
+            inside = tuple(
+                OutlineEntry(each.name.text, _short(each.span.text), "value", each.span, each.name.span)
+                for each in kept
+            )
+            return OutlineEntry(name.text, detail, "block", span, name.span, inside)
         case Let():
             return _value(statement)
         case Section(name=name, on=on, settings=settings):

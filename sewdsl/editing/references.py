@@ -12,11 +12,19 @@ from typing import NamedTuple
 from sewdsl.diagnostics import Edit
 from sewdsl.editing.cursor import nodes_at, walk_syntax
 from sewdsl.editing.editor_view import EditorView
+from sewdsl.editing.neuron_names import (
+    NeuronReferent,
+    neuron_definition_span,
+    neuron_references,
+    neuron_referent_at,
+    neuron_rename_problem,
+)
 from sewdsl.elaborate.assembly import OUTPUTS, STUDY
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
 from sewdsl.elaborate.named_values import is_free_name, value_name
+from sewdsl.elaborate.neuron_kinds import LIBRARY
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find
 from sewdsl.resources import resource_folder
@@ -134,15 +142,15 @@ def value_at(view: EditorView, outer: tuple[SyntaxNode, ...], call: Call, offset
     return _values(_scope(view, outer)).get(name)
 
 
-def referent_at(view: EditorView, offset: int) -> Referent | ValueReferent | None:
-    """The block, the parameter or the value that is named at a place; None: there is none."""
+def referent_at(view: EditorView, offset: int) -> Referent | ValueReferent | NeuronReferent | None:
+    """The block, the parameter, the value or the neuron that is named at a place; None: there is none."""
     nodes = nodes_at(view.document, offset, ending=True)
     for index, node in enumerate(nodes):
         value = _target_value(view, node, nodes[:index], offset)
         found = _target(view, node, nodes[:index], offset)
         if value is not None or found is not None:
             return value or found
-    return None
+    return neuron_referent_at(view, offset)
 
 
 def _target_value(
@@ -196,14 +204,19 @@ def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] |
         return None
     if isinstance(found, ValueReferent):
         return found.named.word.span, view.file
+    if isinstance(found, NeuronReferent):
+        return _shown(view, neuron_definition_span(found))
     spans = dict(reversed([*_within(found.definition)]))  # the first of each name is that in the head
     span = found.definition.name.span if found.parameter is None else spans.get(found.parameter)
-    if span is None:
-        return None
+    return None if span is None else _shown(view, span)
+
+
+def _shown(view: EditorView, span: Span) -> tuple[Span, Path | None]:
+    """A place, and the file that it is in."""
     if span.source is view.source:
         return span, view.file
-    shipped = resource_folder("nets") / "blocks.net"
-    return span, shipped if _shipped(span) else Path(span.source.name).resolve()
+    library = resource_folder("nets") / Path(span.source.name).name
+    return span, library if _shipped(span) else Path(span.source.name).resolve()
 
 
 def _is_there(view: EditorView, path: Path) -> bool:
@@ -225,13 +238,18 @@ class Reference(NamedTuple):
     defines: bool = False
 
 
-def find_references(views: Iterable[EditorView], found: Referent | ValueReferent) -> Iterator[Reference]:
-    """Every place in some texts that refers to a block, a parameter or a value, its definition included.
+def find_references(
+    views: Iterable[EditorView], found: Referent | ValueReferent | NeuronReferent
+) -> Iterator[Reference]:
+    """Every place in some texts that refers to a block, a parameter, a value or a neuron, its definition included.
 
     Args:
         views: The texts, that of the definition among them.
         found: What is referred to.
     """
+    if isinstance(found, NeuronReferent):
+        yield from (Reference(span, defines=defines) for span, defines in neuron_references(views, found))
+        return
     if isinstance(found, ValueReferent):
         if any(view.source is found.place.source for view in views):
             yield from _value_references(found)
@@ -328,12 +346,20 @@ def _compact(value: Call, names: frozenset[str]) -> Iterator[tuple[str, Span]]:
         yield from ((name, part.span.part(at, at + len(name))) for name, at in found if name in names)
 
 
-def rename_edits(views: Iterable[EditorView], found: Referent | ValueReferent, name: str) -> list[Edit]:
-    """The edits that give a block, a parameter or a value another name, everywhere in some texts.
+def rename_edits(
+    views: Iterable[EditorView], found: Referent | ValueReferent | NeuronReferent, name: str
+) -> list[Edit]:
+    """The edits that give a block, a parameter, a value or a neuron another name, everywhere in some texts.
 
     Raises:
         RenameProblem: it cannot be called so, or is not the user's.
     """
+    if isinstance(found, NeuronReferent):
+        views = list(views)
+        problem = neuron_rename_problem(views, found, name)
+        if problem:
+            raise RenameProblem(problem)
+        return [Edit(reference.span, name) for reference in find_references(views, found)]
     if isinstance(found, ValueReferent):
         views = [view for view in views if view.source is found.place.source]
         _check_value(views, found, name)
@@ -405,7 +431,10 @@ def _path(name: str) -> Path:
 def _shipped(span: Span) -> bool:
     """Whether a place is in the library that comes with sewdsl."""
     name = span.source.name
-    return name == "blocks.net" or Path(name).resolve() == (resource_folder("nets") / "blocks.net").resolve()
+    libraries = "blocks.net", LIBRARY
+    return name in libraries or Path(name).resolve() in {
+        (resource_folder("nets") / each).resolve() for each in libraries
+    }
 
 
 def _check_block(views: list[EditorView], found: Referent, name: str) -> None:

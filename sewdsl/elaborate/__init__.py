@@ -14,6 +14,7 @@ from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Wa
 from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.named_values import check_block_names, check_names
+from sewdsl.elaborate.neuron_definitions import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import Override, apply_overrides
 from sewdsl.elaborate.project_files import SiblingBlocks
@@ -100,11 +101,13 @@ class _Elaborator:
 
     def __init__(self, assembly: Assembly, document: Document, context: Context, reporter: Reporter) -> None:
         self.assembly, self.document, self.context, self.reporter = assembly, document, context, reporter
-        self.header = HeaderReader(assembly, reporter)
+        neurons = reporter.take(read_neurons(assembly.neurons))
+        reporter.extend(check_blocks_and_neurons(assembly.blocks, assembly.neurons))
+        self.header = HeaderReader(assembly, reporter, neurons)
         self.settings = self.header.settings()
         self.builder = NodeBuilder(self.settings.steps if self.settings else 1)
         self.vocabulary = Vocabulary(
-            assembly.blocks, context.library, assembly.unread, context.siblings, assembly.whole
+            assembly.blocks, context.library, assembly.unread, context.siblings, assembly.whole, neurons
         )
         self.budget = Budget.of(reporter.limits)
 
@@ -213,7 +216,7 @@ class _Elaborator:
     def _check_no_body(self) -> None:
         """Reports a missing body, unless the file is a library, or something is broken that may have been one."""
         assembly = self.assembly
-        empty = not (assembly.settings or assembly.blocks or assembly.sections)
+        empty = not (assembly.settings or assembly.blocks or assembly.neurons or assembly.sections)
         if self.reporter.errors or not (empty or "network" in assembly.settings or assembly.figures or assembly.lets):
             return
         message, span = "there is no network in this file", self.document.span

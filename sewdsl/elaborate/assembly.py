@@ -23,6 +23,7 @@ from sewdsl.syntax.tree import (
     Let,
     MergeOf,
     Name,
+    NeuronDefinition,
     Section,
     Sequence,
     Setting,
@@ -32,7 +33,7 @@ from sewdsl.syntax.tree import (
     Word,
 )
 
-Kept = TypeVar("Kept", Setting, Section, BlockDefinition, Body)
+Kept = TypeVar("Kept", Setting, Section, BlockDefinition, NeuronDefinition, Body)
 
 OUTPUTS = "outputs"
 """The setting that names the values that a network gives, in place of a body."""
@@ -49,7 +50,7 @@ SECTIONS = ("train",)
 STUDY = "study"
 """The section of a file's variants; each file has its own."""
 
-STATEMENTS = ("let", "body", "block", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
+STATEMENTS = ("let", "body", "block", "neuron", "use", "expect", "claim", "allow", *SECTIONS, STUDY)
 """First words of the other statements."""
 
 
@@ -60,13 +61,15 @@ class Assembly:
     Attributes:
         settings: The header by key.
         blocks: Definitions by name without white space.
+        neurons: Definitions by name.
         sections: ``train``, by name.
         body: The expression.
         lets: The named values of the file itself, in order.
         figures: ``expect`` and ``claim`` lines.
         allowed: ``allow`` lines of the file itself; of a compiled one, those that took something back.
         own: Names of the blocks of the file itself, without those of used files.
-        unread: Names of blocks and keys of settings whose statements have syntax errors: nothing is known of them.
+        unread: Names of blocks and neurons, and keys of settings, whose statements have syntax errors: nothing is known
+            of them.
         study: The ``study`` section of the file itself.
         networks: Paths, as written, of used files with a body, which is not taken over.
         whole: Whether all used files can be had; if not, what is not known may be in one of them.
@@ -74,6 +77,7 @@ class Assembly:
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
     blocks: Mapping[str, BlockDefinition] = field(default_factory=dict)
+    neurons: Mapping[str, NeuronDefinition] = field(default_factory=dict)
     sections: Mapping[str, Section] = field(default_factory=dict)
     body: Body | None = None
     lets: tuple[Let, ...] = ()
@@ -122,13 +126,14 @@ def assemble(document: Document, use: Callable[[Use], Assembly | None]) -> Repor
         used,
         settings={**used.settings, **own.settings},
         blocks={**used.blocks, **own.blocks},
+        neurons={**used.neurons, **own.neurons},
         sections={**used.sections, **sections},
         body=own.body,
         lets=tuple(own.lets),
         figures=tuple(own.figures),
         allowed=tuple(own.allowed),
         own=tuple(own.blocks),
-        unread=(used.unread | document.unread) - own.blocks.keys(),
+        unread=(used.unread | document.unread) - own.blocks.keys() - own.neurons.keys(),
         study=own.sections.get(STUDY),
     )
     return Reported(assembly, tuple(own.reporter.found))
@@ -142,6 +147,7 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
         result,
         settings={**result.settings, **{key: value for key, value in used.settings.items() if key not in OWN}},
         blocks={**result.blocks, **used.blocks},
+        neurons={**result.neurons, **used.neurons},
         sections={**result.sections, **used.sections},
         unread=result.unread | used.unread,
         whole=result.whole and used.whole,
@@ -155,6 +161,7 @@ class _Statements:
 
     settings: dict[str, Setting] = field(default_factory=dict)
     blocks: dict[str, BlockDefinition] = field(default_factory=dict)
+    neurons: dict[str, NeuronDefinition] = field(default_factory=dict)
     sections: dict[str, Section] = field(default_factory=dict)
     body: Body | None = None
     lets: list[Let] = field(default_factory=list)
@@ -174,6 +181,8 @@ class _Statements:
                 self._put(self.sections, name.text, statement, f"section '{name.text}' is written")
             case BlockDefinition(name=name):
                 self._put(self.blocks, name.plain or "", statement, f"block '{block_title(statement)}' is defined")
+            case NeuronDefinition(name=name):
+                self._put(self.neurons, name.text, statement, f"neuron '{name.text}' is defined")
             case Body():
                 bodies = {} if self.body is None else {"body": self.body}
                 self._put(bodies, "body", statement, "'body' is written")
@@ -200,8 +209,9 @@ class _Statements:
         first = table.setdefault(key, statement)
         if first is statement:
             return
-        code = "duplicate-block" if isinstance(statement, BlockDefinition) else "duplicate-setting"
-        span = statement.name.span if isinstance(statement, BlockDefinition) else statement.span
+        codes = {BlockDefinition: "duplicate-block", NeuronDefinition: "duplicate-neuron"}
+        code = codes.get(type(statement), "duplicate-setting")
+        span = statement.name.span if isinstance(statement, BlockDefinition | NeuronDefinition) else statement.span
         self.reporter.report(code, f"{what} twice", span, help=f"the first is in line {first.span.line}")
 
 

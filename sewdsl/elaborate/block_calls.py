@@ -12,6 +12,7 @@ from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT, default_n
 from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
+from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
@@ -19,7 +20,6 @@ from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.printed_values import number_text
 from sewdsl.ir.signal import Signal
-from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
@@ -62,7 +62,8 @@ class Binding:
 class BlockCalls:
     """Binds the calls of one text."""
 
-    def __init__(self, default: Activation | None, reporter: Reporter) -> None:
+    def __init__(self, default: Activation | None, reporter: Reporter, kinds: NeuronKinds) -> None:
+        self._kinds = kinds
         self._default, self._reporter = default, reporter
         self._bindings: dict[tuple[int | None, ...], Binding | Literal["problem"] | None] = {}
         self._scopes: dict[tuple[tuple[str, str], ...], int] = {}
@@ -188,7 +189,7 @@ class BlockCalls:
         if given is None or isinstance(given.value, family):
             return given.value if given else None
         what = "a join such as ADD" if family is Join else "a neuron such as IF"
-        names = sorted(name for name, kind in catalogue().items() if issubclass(kind, family))
+        names = sorted(self._kinds.names(family))
         hint = f"known: {', '.join(names)}"
         message = f"'{given.span.text}' is not {what}"
         raise self._reporter.refuse("wrong-kind", message, given.span, help=hint, path=path)
@@ -215,7 +216,8 @@ class BlockCalls:
     def _split(
         self, argument: Argument, definition: BlockDefinition, outer: CallFrame, path: tuple[str, ...]
     ) -> Iterator[tuple[str, GivenArgument]]:
-        value, reader = argument.value, ValueReader(self._reporter, path, outer.parameters, outer.neuron)
+        value = argument.value
+        reader = ValueReader(self._reporter, path, outer.parameters, outer.neuron, self._kinds)
         try:
             if isinstance(value, Interpolation):
                 yield argument.name or "", GivenArgument(reader.evaluate(value.formula, signed=True), argument.span)

@@ -20,7 +20,6 @@ from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
-from sewdsl.ops import find
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
@@ -64,7 +63,7 @@ class Walker:
     ) -> None:
         self._builder, self._calls, self._vocabulary = builder, calls, calls.vocabulary
         self._reporter, self._limits = calls.reporter, calls.reporter.limits
-        self._blocks = BlockCalls(calls.default, self._reporter)
+        self._blocks = BlockCalls(calls.default, self._reporter, calls.vocabulary.neurons)
         self._budget = budget or Budget.of(self._limits)
         self._expanded = expanded
         self._nearest: Activation | None = None
@@ -416,7 +415,7 @@ class Walker:
         """What a merge computes; None where that is not known, or it takes another number of operands."""
         name, path = item.name, frame.where(item.name.span.text)
         text = name.plain or name.span.text
-        kind = find(text)
+        kind = self._vocabulary.neurons.find(text)
         op: Merge | None = None
         if text == OWN_JOIN:
             if item.arguments:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.arguments import validate_arguments
 from sewdsl.elaborate.assembly import Assembly
+from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.kind import Kind
@@ -40,8 +41,9 @@ EXPECTED = {
 class HeaderReader:
     """Reads the header of one assembly."""
 
-    def __init__(self, assembly: Assembly, reporter: Reporter) -> None:
-        self._settings, self._reporter = assembly.settings, reporter
+    def __init__(self, assembly: Assembly, reporter: Reporter, kinds: NeuronKinds | None = None) -> None:
+        self._settings, self._reporter, self._kinds = assembly.settings, reporter, kinds or NeuronKinds()
+        self._unread = assembly.unread | self._kinds.broken
 
     def name(self, default: str) -> str:
         """The network's name."""
@@ -168,15 +170,15 @@ class HeaderReader:
         value = self._single(setting)
         if isinstance(value, family):
             return value
-        if value is not None:
-            names = [name for name, kind in catalogue().items() if issubclass(kind, family)]
+        if value is not None and str(value) not in self._unread:
+            names = self._kinds.names(family)
             self._wrong(setting, wanted, f"known: {', '.join(names)}", meant=(str(value), names))
         return None
 
     def _single(self, setting: Setting) -> Any:
         if len(setting.values) == 1:
             try:
-                return ValueReader(self._reporter).read(setting.values[0])
+                return ValueReader(self._reporter, kinds=self._kinds).read(setting.values[0])
             except InvalidText:
                 return None
         return ()

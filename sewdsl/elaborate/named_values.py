@@ -10,6 +10,7 @@ from itertools import count
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import find
 from sewdsl.ops.layers.delay import Delay
@@ -20,21 +21,6 @@ from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, Me
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 ALTERNATIVE = "or"
 """What makes an operand of two: no value can be called so."""
-
-
-MODULE_ATTRIBUTES = frozenset({
-    "T_destination", "add_module", "backend", "reset", "step_mode", "store_v_seq", "supported_backends",
-    "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu",
-    "cuda", "double", "dump_patches", "eval", "example", "extra_repr", "float", "forward", "get_buffer",
-    "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "layers", "load_state_dict", "modules",
-    "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "network", "parameters", "path",
-    "program", "register_backward_hook", "register_buffer", "register_forward_hook", "register_forward_pre_hook",
-    "register_full_backward_hook", "register_full_backward_pre_hook", "register_load_state_dict_post_hook",
-    "register_load_state_dict_pre_hook", "register_module", "register_parameter", "register_state_dict_post_hook",
-    "register_state_dict_pre_hook", "requires_grad_", "run", "set_extra_state", "set_submodule", "share_memory",
-    "state_dict", "stream", "to", "to_empty", "train", "training", "type", "xpu", "zero_grad",
-})  # fmt: skip
-"""Attributes that the modules of a network have already: those of torch's, and our own."""
 
 
 def value_keys(names: Iterable[str]) -> dict[str, str]:

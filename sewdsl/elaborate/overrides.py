@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
 from sewdsl.elaborate.header import EXPECTED, describe_wrong
+from sewdsl.elaborate.neuron_definitions import read_neurons
+from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.replace_expression import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind
-from sewdsl.ops import find
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse_excerpt, parse_value
@@ -161,10 +162,11 @@ class _Replacement:
         if not way:
             return Setting(Word(key, span=span), values, span=span)
         target = old.values[0] if old and len(old.values) == 1 else None
-        if not isinstance(target, Call) or len(values) != 1 or find(target.name.plain or "") is None:
+        kinds = read_neurons(self.assembly.neurons).value
+        if not isinstance(target, Call) or len(values) != 1 or kinds.find(target.name.plain or "") is None:
             self._report_no_arguments(key, way)
             return None
-        changed = _argument(target, way, values[0], span)
+        changed = _argument(target, way, values[0], span, kinds)
         if changed is None:
             self._report_no_arguments(".".join([key, *way[:-1]]), way[-1:])
             return None
@@ -190,15 +192,15 @@ def describe_unknown_key(key: str, span: Span) -> Diagnostic:
     )
 
 
-def _argument(call: Call, way: Sequence[str], value: Value, span: Span) -> Call | None:
+def _argument(call: Call, way: Sequence[str], value: Value, span: Span, kinds: NeuronKinds) -> Call | None:
     """A call with one argument replaced or added; None where the way leads into something without arguments."""
     name, rest = way[0], way[1:]
     old = {argument.name: argument for argument in call.arguments}
     if rest:
-        inner = old[name].value if name in old else _default(call, name, span)
-        if not isinstance(inner, Call) or find(inner.name.plain or "") is None:
+        inner = old[name].value if name in old else _default(call, name, span, kinds)
+        if not isinstance(inner, Call) or kinds.find(inner.name.plain or "") is None:
             return None
-        changed = _argument(inner, rest, value, span)
+        changed = _argument(inner, rest, value, span, kinds)
         if changed is None:
             return None
         value = changed
@@ -206,9 +208,9 @@ def _argument(call: Call, way: Sequence[str], value: Value, span: Span) -> Call 
     return replace(call, arguments=tuple({**old, name: fresh}.values()))
 
 
-def _default(call: Call, name: str, span: Span) -> Call | None:
+def _default(call: Call, name: str, span: Span, kinds: NeuronKinds) -> Call | None:
     """The default of an argument, where that is a kind of its own, such as a neuron's surrogate."""
-    kind = find(call.name.plain or "")
+    kind = kinds.find(call.name.plain or "")
     field = kind.model_fields.get(name) if kind else None
     default = field.get_default(call_default_factory=True, validated_data={}) if field else None
     if not isinstance(default, Kind):

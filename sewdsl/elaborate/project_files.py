@@ -35,6 +35,7 @@ def net_files(folder: Path, most: int) -> list[Path]:
 
 
 _DEFINITION = re.compile(r"^[ \t]*block[ \t]+([A-Za-z][A-Za-z0-9_ \t]*?)[ \t]*[(=]", re.MULTILINE)
+_NEURON = re.compile(r"^[ \t]*neuron[ \t]+([A-Za-z][A-Za-z0-9_]*)[ \t]*(?:\([^{}\r\n]*\))?[ \t]*\{", re.MULTILINE)
 MAX_SIBLING_FILES = 100
 """Files that are looked into."""
 
@@ -52,12 +53,13 @@ class SiblingBlocks:
 
     @cached_property
     def blocks(self) -> dict[str, str]:
-        """The names of files by those of the blocks that they define, without white space."""
+        """The names of files by those of the blocks and neurons that they define, without white space."""
         found: dict[str, str] = {}
         for path in islice(self._files(), MAX_SIBLING_FILES):
             with suppress(OSError):
                 text = path.read_text(encoding="utf-8", errors="replace")
-                found |= {"".join(name.split()): path.name for name in _DEFINITION.findall(text)}
+                defined = (*_DEFINITION.findall(text), *_NEURON.findall(text))
+                found |= {"".join(name.split()): path.name for name in defined}
         return found
 
     def _files(self) -> Iterator[Path]:

@@ -33,7 +33,7 @@ class CallResolver:
 
     def reader(self, path: tuple[str, ...], frame: CallFrame) -> ValueReader:
         """Reads the values of the call to which a way leads."""
-        return ValueReader(self.reporter, path, frame.parameters)
+        return ValueReader(self.reporter, path, frame.parameters, kinds=self.vocabulary.neurons)
 
     def spell(self, call: Call, frame: CallFrame) -> FilledName:
         """The call's name as text.
@@ -60,11 +60,12 @@ class CallResolver:
             if unsure and not (frame.neuron or nearest):
                 return None
             return self._own_neuron(call, frame, nearest, path)
-        symbol = self.vocabulary.symbol(name.text)
-        if symbol is None or name.gaps:
-            self._report_unknown(name, path)
+        found = self.vocabulary.kind(name.text)
+        if found is None or name.gaps:
+            if name.text not in self.vocabulary.neurons.broken:
+                self._report_unknown(name, path)
             return None
-        kind = self.vocabulary.layers[symbol]
+        symbol, kind = found
         given = self._compact(kind, name, len(symbol), path)
         try:
             named = self.reader(path, frame).read_arguments(call)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
+from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation
 from sewdsl.ir.printed_values import format_value
-from sewdsl.ops import catalogue, find
+from sewdsl.ops import find
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.lexicon import OWN_NEURON
 from sewdsl.syntax.tree import Arithmetic, Call, Formula, Interpolation, Number, Parameter, Quantity, Size, Text, Value
@@ -20,6 +21,9 @@ MAX_FORMULA_VALUE = 999_999_999
 
 
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
+
+
+_NO_NEURONS = NeuronKinds()
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ class ValueReader:
         path: The way to the place.
         parameters: The values of the enclosing block's parameters, for ``$(…)``; none outside of blocks.
         neuron: What ``SN`` means here, for ``SN=SN(detach_reset=on)``; None: nothing.
+        kinds: What names of kinds mean.
     """
 
     reporter: Reporter
     path: tuple[str, ...] = ()
     parameters: Mapping[str, float] = field(default_factory=dict)
     neuron: Activation | None = None
+    kinds: NeuronKinds = _NO_NEURONS
 
     def read(self, value: Value) -> Any:
         """A number, string, tuple of lengths, None, bool, kind, or else the word itself.
@@ -63,11 +69,13 @@ class ValueReader:
             return _WORDS[word]
         if word == OWN_NEURON and self.neuron is not None:
             return self.change_neuron(self.neuron, call)
-        if find(word):
+        if self.kinds.find(word):
             return self.instantiate(call)
+        if word in self.kinds.broken:
+            raise InvalidText
         if not call.called:
             return word
-        names = [name for name in catalogue() if name != "input"]
+        names = [name for name in self.kinds.names(Kind) if name != "input"]
         span = call.name.span
         near = advice(word, names, span)
         raise self.reporter.refuse("unknown-name", f"unknown name '{word}'", span, path=self.path, **near)
@@ -78,7 +86,8 @@ class ValueReader:
         Raises:
             InvalidText: the name or an argument is wrong.
         """
-        kind = catalogue()[call.name.plain or ""]
+        kind = self.kinds.find(call.name.plain or "")
+        assert kind is not None  # noqa: S101 -- as the caller has seen
         given = self.read_arguments(call)
         made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, self.path))
         if made is None:

@@ -12,6 +12,7 @@ from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.compact_arguments import FilledName
 from sewdsl.elaborate.name_suggestions import Meanings, NameSuggestion
+from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_names
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
@@ -36,6 +37,7 @@ class Vocabulary:
         unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
         siblings: What lies next to the user's file; None for a string, which can use nothing.
         whole: Whether all used files can be had; if not, one of them may define what is not known.
+        neurons: Neurons that the text defines, and what else names of kinds mean.
     """
 
     own: Mapping[str, BlockDefinition] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Vocabulary:
     unread: frozenset[str] = frozenset()
     siblings: SiblingBlocks | None = None
     whole: bool = True
+    neurons: NeuronKinds = field(default_factory=NeuronKinds)
 
     @cached_property
     def blocks(self) -> dict[str, BlockDefinition]:
@@ -51,11 +54,14 @@ class Vocabulary:
 
     @property
     def layers(self) -> dict[str, type[Kind]]:
-        """Kinds that can be in a sequence."""
-        return _layers(len(catalogue()))
+        """Kinds that can be in a sequence, but for the neurons of the library."""
+        known = _layers(len(catalogue()))
+        return {**known, **self.neurons.own} if self.neurons.own else known
 
     def symbol(self, text: str) -> str | None:
         """The kind that a word begins with, if it names one; others are asked where sewdsl has none."""
+        if text in self.neurons.own:
+            return text
         found = compact_arguments.longest_symbol(text, self.layers)
         return compact_arguments.longest_symbol(text, self.layers) if found is None and plugins() else found
 
@@ -66,10 +72,19 @@ class Vocabulary:
         head = self.symbol(text)
         return head is not None and compact_arguments.is_complete(text[len(head) :], self.layers[head])
 
+    def kind(self, text: str) -> tuple[str, type[Kind]] | None:
+        """The kind that a word begins with, and its name, also of the neurons of the library."""
+        shipped = None if self.complete(text) else self.neurons.shipped(text)
+        if shipped is not None:
+            return text, shipped
+        head = self.symbol(text)
+        return None if head is None else (head, self.layers[head])
+
     @cached_property
     def meanings(self) -> Meanings:
         """What names may mean that are none of these."""
-        return Meanings(self.layers, self.blocks)
+        shipped = {name: kind for name in shipped_names() if (kind := self.neurons.shipped(name))}
+        return Meanings({**shipped, **self.layers}, self.blocks)
 
     @cached_property
     def _budget(self) -> Budget:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
@@ -42,12 +42,17 @@ def to_json(network: Network) -> dict[str, Any]:
     }
 
 
-def from_json(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> Network:
+def from_json(
+    data: Mapping[str, Any],
+    catalogue: Mapping[str, type[Kind]],
+    define: Callable[[str], type[Kind]] | None = None,
+) -> Network:
     """The network that :func:`to_json` wrote.
 
     Args:
         data: What it wrote.
         catalogue: Every kind by name.
+        define: Gives the kind of a definition in the language; None: there are none.
 
     Raises:
         ValueError: another version, an unknown kind, or a network that is not whole.
@@ -56,6 +61,7 @@ def from_json(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> N
     if data.get("sewdsl") != VERSION:
         message = f"this is version {data.get('sewdsl')} of the network format; version {VERSION} is read"
         raise ValueError(message)
+    kinds = _Kinds(catalogue, define)
     sources = [Source(item["name"], item["text"]) for item in data["sources"]]
 
     def span(place: list[int]) -> Span:
@@ -63,10 +69,10 @@ def from_json(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> N
 
     return Network(
         name=data["name"],
-        nodes=tuple(_read_node(item, span(item["span"]), catalogue) for item in data["nodes"]),
+        nodes=tuple(_read_node(item, span(item["span"]), kinds) for item in data["nodes"]),
         output=data["output"],
-        settings=Settings.model_validate(_values(data["settings"], catalogue)),
-        recipe=Recipe.model_validate(_values(data["recipe"], catalogue)) if data["recipe"] else None,
+        settings=Settings.model_validate(_values(data["settings"], kinds)),
+        recipe=Recipe.model_validate(_values(data["recipe"], kinds)) if data["recipe"] else None,
         outputs=tuple((name, index) for name, index in data.get("outputs", ())),
         expectations=tuple(Expectation(**{**item, "span": span(item["span"])}) for item in data["expectations"]),
     ).validate()
@@ -74,7 +80,7 @@ def from_json(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> N
 
 def _node(node: Node) -> dict[str, Any]:
     signal, values = node.output, node.output.values
-    unit = {"unit": values.unit} if values.unit != 1 else {}
+    unit = {**({"unit": values.unit} if values.unit != 1 else {}), **({"lower": values.lower} if values.lower else {})}
     delayed = {} if node.delayed is None else {"delayed": node.delayed}
     return {
         "name": node.name,
@@ -87,13 +93,15 @@ def _node(node: Node) -> dict[str, Any]:
     }
 
 
-def _read_node(item: Mapping[str, Any], span: Span, catalogue: Mapping[str, type[Kind]]) -> Node:
-    op = _kind(item["op"], catalogue)
+def _read_node(item: Mapping[str, Any], span: Span, kinds: _Kinds) -> Node:
+    op = _kind(item["op"], kinds)
     if not isinstance(op, Op):
         message = f"{item['name']}: {item['op']['kind']} is no operation"
         raise ValueError(message)  # noqa: TRY004 -- the data is wrong, not the program
     out = item["output"]
-    signal = Signal(tuple(out["shape"]), ValueRange(out["upper"], out.get("unit", 1.0)), out["varies"])
+    signal = Signal(
+        tuple(out["shape"]), ValueRange(out["upper"], out.get("unit", 1.0), out.get("lower", 0)), out["varies"]
+    )
     path = tuple(PathStep(**step) for step in item["path"])
     return Node(item["name"], op, tuple(item["inputs"]), signal, path, span, item.get("delayed"))
 
@@ -104,23 +112,37 @@ def _fields(model: Any) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     if isinstance(value, Kind):
-        return {"kind": value.kind, **_fields(value)}
+        definition = value.definition_text()
+        return {"kind": value.kind, **({"definition": definition} if definition else {}), **_fields(value)}
     return [_value(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _values(fields: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> dict[str, Any]:
-    return {name: _read_value(value, catalogue) for name, value in fields.items()}
+def _values(fields: Mapping[str, Any], kinds: _Kinds) -> dict[str, Any]:
+    return {name: _read_value(value, kinds) for name, value in fields.items()}
 
 
-def _read_value(value: Any, catalogue: Mapping[str, type[Kind]]) -> Any:
+def _read_value(value: Any, kinds: _Kinds) -> Any:
     if isinstance(value, Mapping):
-        return _kind(value, catalogue)
+        return _kind(value, kinds)
     return tuple(value) if isinstance(value, list) else value
 
 
-def _kind(data: Mapping[str, Any], catalogue: Mapping[str, type[Kind]]) -> Kind:
-    name = data["kind"]
-    if name not in catalogue:
-        message = f"unknown kind '{name}'"
-        raise ValueError(message)
-    return catalogue[name].model_validate(_values({k: v for k, v in data.items() if k != "kind"}, catalogue))
+def _kind(data: Mapping[str, Any], kinds: _Kinds) -> Kind:
+    given = {key: value for key, value in data.items() if key not in {"kind", "definition"}}
+    return kinds.of(data).model_validate(_values(given, kinds))
+
+
+class _Kinds(NamedTuple):
+    """Where kinds are found."""
+
+    catalogue: Mapping[str, type[Kind]]
+    define: Callable[[str], type[Kind]] | None
+
+    def of(self, data: Mapping[str, Any]) -> type[Kind]:
+        if "definition" in data and self.define is not None:
+            return self.define(data["definition"])
+        name = data["kind"]
+        if "definition" in data or name not in self.catalogue:
+            message = f"unknown kind '{name}'"
+            raise ValueError(message)
+        return self.catalogue[name]

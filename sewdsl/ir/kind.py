@@ -67,6 +67,11 @@ class Kind(BaseModel):
             CATALOGUE[kind] = cls
 
     @classmethod
+    def definition_text(cls) -> str:
+        """The text of the language that defines it; empty for a class of Python."""
+        return ""
+
+    @classmethod
     def letters(cls) -> dict[str, str]:
         """Argument names by their letter in the compact notation; the value after the symbol has the letter ''."""
         return {

@@ -11,6 +11,20 @@ from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
 from sewdsl.source import BUILTIN, Span
 
+MODULE_ATTRIBUTES = frozenset({
+    "T_destination", "add_module", "backend", "reset", "step_mode", "store_v_seq", "supported_backends",
+    "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu",
+    "cuda", "double", "dump_patches", "eval", "example", "extra_repr", "float", "forward", "get_buffer",
+    "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "layers", "load_state_dict", "modules",
+    "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "network", "parameters", "path",
+    "program", "register_backward_hook", "register_buffer", "register_forward_hook", "register_forward_pre_hook",
+    "register_full_backward_hook", "register_full_backward_pre_hook", "register_load_state_dict_post_hook",
+    "register_load_state_dict_pre_hook", "register_module", "register_parameter", "register_state_dict_post_hook",
+    "register_state_dict_pre_hook", "requires_grad_", "run", "set_extra_state", "set_submodule", "share_memory",
+    "state_dict", "stream", "to", "to_empty", "train", "training", "type", "xpu", "zero_grad",
+})  # fmt: skip
+"""Attributes that the modules of a network have already: those of torch's, and our own."""
+
 
 @dataclass(frozen=True, slots=True)
 class PathStep:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sewdsl.elaborate.header import RANKS
+from sewdsl.elaborate.neuron_kinds import is_shipped
+from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ir.printed_values import format_value
@@ -29,6 +31,7 @@ from sewdsl.notation.item_text import (
     walk_items,
 )
 from sewdsl.notation.kind_text import kind_text, quote_text, value_text
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.input import Input
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
@@ -101,6 +104,7 @@ def write_net(network: Network, name: str | None = None) -> str:
         UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     definitions, items = body_with_own_blocks(network)
+    neurons = "".join(f"{text}\n\n" for text in neuron_definitions(network))
     try:
         header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))
         figures = "".join(f"{_figure(item)}\n" for item in network.expectations)
@@ -112,8 +116,25 @@ def write_net(network: Network, name: str | None = None) -> str:
     body = "".join(f"{head}{wrap_sequence(row, HEADER_VALUE_COLUMN, len(head))}\n" for head, row in heads)
     last = outputs_text(network) if network.outputs else f"body {wrap_sequence(rest, HEADER_VALUE_COLUMN)}"
     body += f"{last}\n"
-    text = "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
+    text = neurons + "\n".join(filter(None, (*map(_block, definitions), header + body, figures, recipe)))
     return format_source(Source(network.name, f"sewdsl {VERSION}\n\n{text}"), UNLIMITED)
+
+
+def neuron_definitions(network: Network) -> list[str]:
+    """The texts of the neurons that a network's own text defines, each once; those of the library need none.
+
+    Raises:
+        UnwritableNetwork: two of one name differ.
+    """
+    found: dict[str, type[Kind]] = {}
+    for node in network:
+        kind = type(node.op)
+        if found.setdefault(kind.kind, kind) is not kind:
+            raise UnwritableNetwork(node, f"there is another {kind.kind}")
+    if network.settings.neuron is not None:
+        found.setdefault(network.settings.neuron.kind, type(network.settings.neuron))
+    own = (kind for kind in found.values() if issubclass(kind, EquationKind) and not is_shipped(kind))
+    return [kind.definition_text() for kind in own]
 
 
 def _block(definition: Definition) -> str:

@@ -27,6 +27,7 @@ from sewdsl.notation.item_text import (
     split_lets,
 )
 from sewdsl.notation.kind_text import NodeTexts, kind_text
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 
 
@@ -228,8 +229,11 @@ def diff_networks(one: Network, other: Network) -> Difference:
     """
     before, after = _parts(one, other), _parts(other, one)
     names = _same_names(before, after)
+    neurons = _definitions(one), _definitions(other)
+    defined = ({key: each[key] for key in each if key in neurons[0].keys() & neurons[1].keys()} for each in neurons)
+    settings = ({**_settings(network), **own} for network, own in zip((one, other), defined, strict=True))
     return Difference(
-        tuple(_values(_settings(one), _settings(other))),
+        tuple(_values(*settings)),
         tuple(body_changes(one, _renamed(before, {}), _renamed(after, names))),
         tuple(_values(*_recipes(one.recipe, other.recipe))),
         tuple(_values(_figures(one), _figures(other))),
@@ -252,6 +256,13 @@ def _settings(network: Network) -> dict[str, str]:
         rest["neuron"] = kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))
     outputs = {"outputs": " ".join(name for name, _ in network.outputs)} if network.outputs else {}
     return {**rest, "init": init, **outputs}
+
+
+def _definitions(network: Network) -> dict[str, str]:
+    """The equations of its neurons that texts define, each in a line."""
+    kinds = dict.fromkeys(type(op) for op in (*(node.op for node in network), network.settings.neuron))
+    own = (kind for kind in kinds if issubclass(kind, EquationKind))
+    return {f"neuron {kind.kind}": " ".join(kind.definition_text().partition("{")[2].split())[:-2] for kind in own}
 
 
 def _recipes(one: Recipe | None, other: Recipe | None) -> tuple[dict[str, str], dict[str, str]]:

@@ -110,4 +110,4 @@ def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], places: Sequenc
         if measured.most.upper == 1:
             measured.accumulations += events
         else:
-            measured.accumulations += int((x_TN.sum(others, dtype=torch.float64).cpu().long() * met).sum())
+            measured.accumulations += int((x_TN.abs().sum(others, dtype=torch.float64).cpu().long() * met).sum())

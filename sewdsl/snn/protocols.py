@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sewdsl.equations.step import NeuronStep
+
 
 class SurrogateSpec(Protocol):
     """The derivative that replaces the step function's in the backward pass."""
@@ -52,6 +54,18 @@ class LinearSpec(Protocol):
 
     def dynamics(self, **learned: Any) -> tuple[Any, Any, Any]:
         """(decay, gain, drift)."""
+
+
+class EquationSpec(Protocol):
+    """A neuron whose time-step is written as equations."""
+
+    @property
+    def equations(self) -> NeuronStep:
+        """A time-step."""
+
+    @property
+    def surrogate(self) -> SurrogateSpec:
+        """Derivative of the step function in the backward pass."""
 
 
 class JoinSpec(Protocol):

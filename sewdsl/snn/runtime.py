@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from torch import nn
 
-from sewdsl.snn import batch_norm, delay, join, layers, merges, neuron, parallel_neuron, pooling, sequence_attention
+from sewdsl.snn import (
+    batch_norm,
+    delay,
+    equations,
+    join,
+    layers,
+    merges,
+    neuron,
+    parallel_neuron,
+    pooling,
+    sequence_attention,
+)
 
 
 class Runtime:
@@ -41,6 +52,8 @@ class Runtime:
     Identity = nn.Identity
     Neuron = neuron.Neuron
     Delay = delay.Delay
+    Equations = equations.Equations
+    SpikingEquations = equations.SpikingEquations
     Join = join.Join
     JoinOfMany = merges.JoinOfMany
     Concatenation = merges.Concatenation

@@ -28,6 +28,13 @@ _ALWAYS = frozenset({"_BAR", "_OR", "_ON"})
 """Tokens with a blank on both sides."""
 
 
+_EQUATION_SIGNS = frozenset({"_EQUAL", "_PLUS", "_DASH", "_STAR", "_SLASH", "_BELOW", "_ABOVE", "_ARROW"})
+_TIGHT = frozenset({"_STAR", "_SLASH"})
+"""Signs in equations without blanks around them."""
+_BETWEEN_EQUATIONS = "   "
+"""What is between two equations in one line."""
+
+
 class Spacing:
     """Walks over the tokens of a file without errors and gives each with the blanks in front of it.
 
@@ -39,6 +46,8 @@ class Spacing:
         formula_closed: Whether the token before closes a ``$(``.
         name_spaced: Whether the name that precedes, or is being read, has several words.
         defined: Whether a block's ``=`` was passed.
+        equation: Whether an equation of a neuron is read.
+        negates: Whether the token before is the sign of a negation.
     """
 
     def __init__(self) -> None:
@@ -49,13 +58,17 @@ class Spacing:
         self.formula_closed = False
         self.name_spaced = False
         self.defined = False
+        self.equation = False
+        self.negates = False
 
-    def begin(self, token: Token, *, padded: bool) -> str:
+    def begin(self, token: Token, *, padded: bool, equation: bool = False) -> str:
         """The text of a token that begins a statement or an entry, or ends a section."""
+        blanks = _BETWEEN_EQUATIONS if equation and self.equation else " "
+        self.equation, self.negates = equation, False
         self.padded, self.head, self.previous = padded and token.type in ALIGNED_KEYWORDS, token, token
         self.open.clear()
         self.formula_closed = self.name_spaced = self.defined = False
-        return " " + canonical_token(token)
+        return blanks + canonical_token(token)
 
     def section(self, token: Token) -> str:
         """The text of the brace in front of a section's entries."""
@@ -64,13 +77,24 @@ class Spacing:
 
     def take(self, token: Token) -> str:
         """The text of any other token."""
-        gap = self._gap(token)
+        gap = self._equation_gap(token) if self.equation else self._gap(token)
         if token.type in OPENERS:
             self.open.append(token.type)
         self.formula_closed = token.type in CLOSERS and self.open.pop() == "_OPEN"
         self.defined = self.defined or (token.type == "_EQUAL" and not self.open)
         self.previous = token
         return gap + canonical_token(token)
+
+    def _equation_gap(self, token: Token) -> str:
+        assert self.previous is not None  # noqa: S101 -- a statement has begun
+        before, after, negated = self.previous.type, token.type, self.negates
+        first = before in _EQUATION_SIGNS | {"_LPAR", "_COMMA", "_GIVE"}  # where a sum or a part of one can begin
+        self.negates = after == "_DASH" and first
+        if negated or before == "_LPAR" or after in {"_RPAR", "_COMMA"} or _TIGHT & {before, after}:
+            return ""
+        if after == "_EQUAL" and before in {"_BELOW", "_ABOVE"}:
+            return ""
+        return "" if after == "_LPAR" and before == "WORD" else " "
 
     def _gap(self, token: Token) -> str:
         assert self.head is not None  # noqa: S101 -- a statement has begun
@@ -98,7 +122,7 @@ class Spacing:
 
 def canonical_token(token: Token) -> str:
     """A token in ASCII, except for strings."""
-    plain = {"_DASH": "-", "_STAR": "*", "LESS": "<", "MORE": ">"}.get(token.type)
+    plain = {"_DASH": "-", "_STAR": "*", "LESS": "<", "MORE": ">", "_BELOW": "<", "_ABOVE": ">"}.get(token.type)
     if plain is not None:
         return plain
     if token.type == "SIZE":
@@ -147,12 +171,14 @@ class _Head:
         onward: Indent of the statement's further lines, to which each open bracket adds a step.
         hanging: The same for those outside all brackets.
         comments: Indent of comments in lines of their own above it.
+        equation: Whether it begins an equation.
     """
 
     indent: int
     onward: int
     hanging: int
     comments: int
+    equation: bool = False
 
 
 class LineLayout:
@@ -166,7 +192,7 @@ class LineLayout:
             onward, hanging = (HEADER_VALUE_COLUMN, HEADER_VALUE_COLUMN) if padded else (0, _STEP)
             self.heads[token_start(statement.tokens[0])] = _Head(0, onward, hanging, 0)
             for entry in statement.entries:
-                self.heads[token_start(entry[0])] = _Head(_STEP, _STEP, 2 * _STEP, _STEP)
+                self.heads[token_start(entry[0])] = _Head(_STEP, _STEP, 2 * _STEP, _STEP, statement.neuron)
             if statement.braced:
                 opener, closer = statement.tokens[-2:]
                 self.braces.add(token_start(opener))
@@ -209,7 +235,7 @@ class LineLayout:
         head = self.heads.get(token_start(token))
         if head is not None:
             self.head = head
-            return self.spacing.begin(token, padded=head.indent == 0)
+            return self.spacing.begin(token, padded=head.indent == 0, equation=head.equation)
         return self.spacing.section(token) if token_start(token) in self.braces else self.spacing.take(token)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from sewdsl.garbage import put_off
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
+from sewdsl.syntax.lexicon import EQUATION_KEYWORDS, PER
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import mark_alternatives, statements
 from sewdsl.syntax.word_parts import split_after_formula, split_block_arguments, split_name, split_quantity
@@ -36,21 +37,23 @@ TokenType = Literal[
 ]
 """What a piece of text is:
 
-- ``keyword``: a statement's first word, ``on`` after a section's name, ``or`` in a shortcut; ``key``: the name of a
-  setting or of an expected figure.
-- ``name``: a layer, a neuron, a join, an optimizer; ``block``: a name of several words, or one that is being defined.
-- ``argument``: the name of an argument, letters of compact ones, a block's parameter or operand; ``value``: any other
-  word, and a dataset's or a code's name with its hyphens.
+- ``keyword``: a statement's first word, ``on`` after a section's name, ``or`` in a shortcut, ``per`` in an equation;
+  ``key``: the name of a setting or of an expected figure.
+- ``name``: a layer, a neuron, a join, an optimizer, a function of an equation; ``block``: a name of several words, or
+  one that is being defined.
+- ``argument``: the name of an argument, letters of compact ones, a block's parameter or operand, a name in an equation;
+  ``value``: any other word, and a dataset's or a code's name with its hyphens.
 - ``number``, ``unit`` (the M of 0.13M), ``string``, ``comment``.
 - ``operator``, ``separator`` (a comma), ``bracket``, ``formula`` (the brackets of ``$(…)``).
 - ``bad``: characters that the language does not know.
 """
 Piece = tuple[TokenType, int, int]
 """What the characters from an offset up to another are."""
-_Context = Literal["expression", "values", "arguments", "parameters", "block name", "place"]
+_Context = Literal["expression", "values", "arguments", "parameters", "block name", "place", "equation"]
 
 _KEYWORDS = frozenset(
-    {"SECTION", "_VERSION", "_LET", "_GIVE", "_BODY", "_BLOCK", "_USE", "_EXPECT", "_CLAIM", "_ALLOW", "_ON", "_OR"}
+    {"SECTION", "_VERSION", "_LET", "_GIVE", "_BODY", "_BLOCK", "_NEURON", "_USE", "_EXPECT", "_CLAIM", "_ALLOW", "_ON"}
+    | {"_OR", "_LEARN", "_STATE", "_PER"}
 )
 _PLAIN: dict[str, TokenType] = {
     **dict.fromkeys(_KEYWORDS, "keyword"),
@@ -76,6 +79,7 @@ _BEGINS: dict[str, _Context] = {
     "_GIVE": "expression",
     "_LET": "block name",
     "_BLOCK": "block name",
+    "_NEURON": "block name",
     "_ALLOW": "place",
     "SECTION": "place",
 }
@@ -127,6 +131,8 @@ class _Walk:
         """Notes what begins with a token."""
         opened = _OPENS.get(token.type)
         inner = opened == "arguments" and self.context == "parameters"
+        if self.context == "equation" and opened:
+            opened = "equation"
         if inner or (token.type in {"_LPAR", "_LSQB"} and self.context == "block name"):
             opened = "parameters"
         if opened:
@@ -152,7 +158,10 @@ class _Walk:
         """Takes a word, with those after it that are part of the same name."""
         token = self.tokens[index]
         simple: dict[str, TokenType] = {"parameters": "argument", "place": "value"}
-        if self._behind_formula(index):
+        if self.context == "equation":
+            called: TokenType = "name" if self._type(index + 1) == "_LPAR" else "argument"
+            self._add(token, "keyword" if token in {*EQUATION_KEYWORDS, PER} else called)
+        elif self._behind_formula(index):
             self.pieces += split_after_formula(token, token_start(token))
         elif self.context in simple:
             self._add(token, simple[self.context])
@@ -207,7 +216,10 @@ def _statement(source: Source, lines: Lines) -> list[Piece]:
         rest = rest[2:]
     for tokens in lines.entries:
         mark_alternatives(tokens)
-    entries = (_Walk(source, tokens, _BEGINS.get(tokens[0].type, "values")).run() for tokens in lines.entries)
+    entries = (
+        _Walk(source, tokens, "equation" if lines.neuron else _BEGINS.get(tokens[0].type, "values")).run()
+        for tokens in lines.entries
+    )
     return [*pieces, *_Walk(source, rest, context).run(), *chain.from_iterable(entries)]
 
 

@@ -20,6 +20,18 @@ KEYWORDS = {
 BLOCK_KEYWORDS = {"let": "_LET", "give": "_GIVE"}
 """The token kind of the first word of a line between the braces of a block."""
 
+NEURON = "neuron"
+"""The key of the setting that says what ``SN`` is; before a name and braces, the keyword of a neuron's definition."""
+
+EQUATION_KEYWORDS = {"learn": "_LEARN", "state": "_STATE", "give": "_GIVE"}
+"""The token kind of the first word of a statement between the braces of a neuron."""
+
+PER, AXES = "per", ("channel", "step")
+"""What follows the name of what is learned: of what each has its own."""
+
+COMPARISON_TOKENS = {"LESS": "_BELOW", "MORE": "_ABOVE"}
+"""Kinds of brackets that compare between the braces of a neuron, and their kinds there."""
+
 SETTINGS = ("network", "input", "steps", "encode", "neuron", "join", "init", "readout", "outputs")
 """Keys of a file's header."""
 

@@ -21,9 +21,30 @@ from sewdsl.syntax.repair import repair_token
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_end, token_start
 from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.statements import Lines, check_version, mark_alternatives, statements
-from sewdsl.syntax.tree import BlockDefinition, Body, Document, Give, Let, Section, Setting, Statement, Value
+from sewdsl.syntax.tree import (
+    Assignment,
+    BlockDefinition,
+    Body,
+    Document,
+    Equation,
+    Give,
+    Gives,
+    Learn,
+    Let,
+    NeuronDefinition,
+    Section,
+    Setting,
+    StateDeclaration,
+    Statement,
+    Value,
+)
 from sewdsl.syntax.tree_builder import TreeBuilder
 from sewdsl.syntax.unexpected_token import ParseFailure, describe_unexpected
+
+MAX_EQUATIONS = 200
+"""Statements between the braces of one neuron."""
+MAX_EQUATION_TOKENS = 400
+"""Names, numbers and signs in one of them."""
 
 _MAX_REPORTS = 1000
 """More statements than this that fit nothing are no text of this language; the rest goes unreported."""
@@ -114,7 +135,7 @@ class _Parser:
             self.reporter.extend(check_arrows(self.source, tokens, brackets))
         return tokens, brackets
 
-    def _single(self, rule: str) -> Statement | None:
+    def _single(self, rule: str) -> Statement | Equation | None:
         """The tree of a text that is one expression, or the values of one setting."""
         tokens, _ = self._scan()
         if tokens is None:
@@ -124,15 +145,41 @@ class _Parser:
         return self._parse(tokens, rule)
 
     def _statement(self, lines: Lines) -> Statement | None:
+        inside = (token_start(token) for tokens in lines.entries for token in tokens)
+        if lines.neuron and lines.tokens[-1].type != "RBRACE" and not self.broken.isdisjoint(inside):
+            return None  # a bracket that is not closed between the braces takes the closing brace in
         statement = self._parse(lines.tokens, "statement")
-        entries = [self._parse(tokens, "line" if lines.long_block else "setting") for tokens in lines.entries]
+        assert not isinstance(statement, _EQUATIONS)  # noqa: S101 -- the rule says so
+        if lines.neuron and self._too_large(lines):
+            return None
+        entries = [self._parse(tokens, lines.entry_rule) for tokens in lines.entries]
         if isinstance(statement, Section):
             return replace(statement, settings=tuple(entry for entry in entries if isinstance(entry, Setting)))
         if isinstance(statement, BlockDefinition) and lines.long_block:
             return self._long_block(statement, entries)
+        if isinstance(statement, NeuronDefinition):
+            equations = tuple(entry for entry in entries if isinstance(entry, _EQUATIONS))
+            return replace(statement, equations=equations) if len(equations) == len(entries) else None
         return statement
 
-    def _long_block(self, block: BlockDefinition, lines: Sequence[Statement | None]) -> BlockDefinition | None:
+    def _too_large(self, lines: Lines) -> bool:
+        """Whether a neuron has more equations than may be, or one that is too long, which is reported."""
+        longest = max(lines.entries, key=len, default=[])
+        if len(lines.entries) <= MAX_EQUATIONS and len(longest) <= MAX_EQUATION_TOKENS:
+            return False
+        if len(lines.entries) > MAX_EQUATIONS:
+            what, limit = f"the neuron has {len(lines.entries)} statements", MAX_EQUATIONS
+            first, last = lines.tokens[0], lines.tokens[min(1, len(lines.tokens) - 1)]
+        else:
+            what, limit = f"the equation has {len(longest)} names, numbers and signs", MAX_EQUATION_TOKENS
+            first, last = longest[0], longest[0]
+        span = Span(self.source, token_start(first), token_end(last))
+        self.reporter.report("equations-too-large", f"{what}, over the limit of {limit}", span, help="make it shorter")
+        return True
+
+    def _long_block(
+        self, block: BlockDefinition, lines: Sequence[Statement | Equation | None]
+    ) -> BlockDefinition | None:
         """A block with the lines between its braces; None where some have errors, or none says what it gives."""
         gives = [line for line in lines if isinstance(line, Give)]
         if None in lines:
@@ -161,7 +208,7 @@ class _Parser:
             return False
         return self.tries.parse(tokens, rule) is not None
 
-    def _parse(self, tokens: list[Token], rule: str) -> Statement | None:
+    def _parse(self, tokens: list[Token], rule: str) -> Statement | Equation | None:
         """The tree of one statement, unless its tokens were already found to be broken."""
         if any(token_start(token) in self.broken for token in tokens):
             return None
@@ -173,6 +220,9 @@ class _Parser:
                 return None
             tokens = self.reporter.take(strip_citation(self.source, tokens))
         return self.statements.parse(tokens, rule)
+
+
+_EQUATIONS = (Learn, StateDeclaration, Assignment, Gives)
 
 
 class StatementParser:
@@ -188,7 +238,7 @@ class StatementParser:
         self.source, self.reporter = builder.source, builder.reporter
         self.reports = 0
 
-    def parse(self, tokens: list[Token], rule: str) -> Statement | None:
+    def parse(self, tokens: list[Token], rule: str) -> Statement | Equation | None:
         """The tree of a statement's tokens; None, with something reported, if they do not follow the rule."""
         parser = language_parser(self.language).parse_interactive(start=rule)
         before: Token | None = None
@@ -223,16 +273,16 @@ class StatementParser:
                 faithful = faithful and repaired.faithful
                 passed = at + repaired.skip
             before = stream[max(at, passed - 1)]
-        statement: Statement | None = self.builder.build(result) if faithful else None
+        statement: Statement | Equation | None = self.builder.build(result) if faithful else None
         return statement
 
 
 def _defined(tokens: list[Token]) -> str:
-    """The setting's key or the name of the block or value that a statement defines; empty for other statements."""
+    """The setting's key or the name of the block, neuron or value that a statement defines; empty for others."""
     if tokens[0].type == "KEY":
         return str(tokens[0]) if tokens[0] in SETTINGS else ""
     words = list(takewhile(lambda token: token.type == "WORD", tokens[1:]))
-    if tokens[0].type == "_LET":
+    if tokens[0].type in {"_LET", "_NEURON"}:
         return str(words[0]) if words else ""
     return "".join(words) if tokens[0].type == "_BLOCK" else ""
 

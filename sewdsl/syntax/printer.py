@@ -40,6 +40,8 @@ def print_expression(node: tree.SyntaxNode) -> str:
         case tree.Name():
             parts = zip(node.parts, node.spaced, strict=True)
             return "".join((" " if spaced else "") + print_expression(part) for part, spaced in parts)
+        case tree.Variable() | tree.Negation() | tree.Infix() | tree.FunctionCall():
+            return _print_sum(node, 0)
         case tree.Argument():
             return (f"{node.name}=" if node.name is not None else "") + print_expression(node.value)
         case _:
@@ -73,6 +75,51 @@ def _print_formula(formula: tree.Formula, binding: int) -> str:
     return f"({text})" if own < binding else text
 
 
+_REAL_BINDING = {"<": 0, "<=": 0, ">": 0, ">=": 0, "+": 1, "-": 1, "*": 2, "/": 2}
+_NEGATION_BINDING = 3
+
+
+def _print_sum(node: tree.RealExpression, binding: int) -> str:
+    """An equation's sum with parentheses only where the order needs them; signs of one rank group to the left."""
+    match node:
+        case tree.Number():
+            return node.text if not node.text.startswith("-") or binding <= 1 else f"({node.text})"
+        case tree.Variable():
+            return node.name
+        case tree.FunctionCall():
+            return f"{node.name.text}({', '.join(_print_sum(operand, 0) for operand in node.operands)})"
+        case tree.Negation():
+            own, text = _NEGATION_BINDING, f"-{_print_sum(node.operand, _NEGATION_BINDING)}"
+        case tree.Infix():
+            own = _REAL_BINDING[node.operator]
+            left, right = _print_sum(node.left, own), _print_sum(node.right, own + 1)
+            blank = "" if node.operator in "*/" else " "
+            text = f"{left}{blank}{node.operator}{blank}{right}"
+    return f"({text})" if own < binding else text
+
+
+def _print_equation(equation: tree.Equation) -> str:
+    match equation:
+        case tree.Learn():
+            per = f" per {', '.join(axis.text for axis in equation.axes)}" if equation.axes else ""
+            return f"learn {equation.name.text}{per} = {_print_sum(equation.initial, 0)}"
+        case tree.StateDeclaration():
+            return f"state {equation.name.text} = {_print_sum(equation.initial, 0)}"
+        case tree.Assignment():
+            return f"{equation.name.text} = {_print_sum(equation.value, 0)}"
+        case tree.Gives():
+            return f"give {_print_sum(equation.value, 0)}"
+
+
+def print_neuron(definition: tree.NeuronDefinition) -> str:
+    """The text of a neuron's definition, each equation in a line, without an end of line."""
+    given = ", ".join(
+        f"{each.name.text}={_print_sum(each.default, 0).replace(' ', '')}" for each in definition.parameters
+    )
+    head = f"neuron {definition.name.text}" + (f"({given})" if given else "")
+    return "\n    ".join([f"{head} {{", *map(_print_equation, definition.equations)]) + "\n}"
+
+
 def _print_call(call: tree.Call) -> str:
     name = print_expression(call.name)
     if not call.arguments and not call.called:
@@ -99,6 +146,8 @@ def _print_statement(statement: tree.Statement) -> str:
             lines = [" ".join(_words(let)) for let in statement.lets]
             lines.append(f"give {print_expression(statement.expression)}")
             return "\n    ".join([f"{head} {{", *lines]) + "\n}"
+        case tree.NeuronDefinition():
+            return print_neuron(statement)
         case tree.Give():
             return f"give {print_expression(statement.expression)}"
         case _:
@@ -136,7 +185,9 @@ def _words(
 
 def _group(statement: tree.Statement) -> object:
     """What belongs together: equal for statements without a blank line between them."""
-    if isinstance(statement, tree.Section) or (isinstance(statement, tree.BlockDefinition) and statement.long):
+    if isinstance(statement, tree.Section | tree.NeuronDefinition) or (
+        isinstance(statement, tree.BlockDefinition) and statement.long
+    ):
         return id(statement)
     groups: dict[type, str] = {
         tree.Setting: "header",

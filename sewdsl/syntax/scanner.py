@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from lark import Lark, Token
 
 from sewdsl.resources import resource_folder
+from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,9 @@ class Language:
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 
 NET_LANGUAGE = Language(
-    "sewdsl", ("statement", "setting", "line", "compact", "values"), ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD")
+    "sewdsl",
+    ("statement", "setting", "line", "equation", "compact", "values"),
+    ("COMMENT", "NEWLINE", "UNTERMINATED", "BAD"),
 )
 
 
@@ -75,7 +78,66 @@ def scan(source: Source, language: Language = NET_LANGUAGE) -> list[Token]:
         for token in found:
             token.line, token.column = source.position(token_start(token))
             token.end_line, token.end_column = source.position(token_end(token))
+    if language is NET_LANGUAGE and NEURON in source.text:
+        _mark_equations(found)
     return found
+
+
+def _mark_equations(tokens: list[Token]) -> None:
+    """Makes keywords of the first words of neurons' definitions.
+
+    Between their braces, ``<`` and ``>`` are comparisons, and an arrow is no ``-``.
+    """
+    closers = _closing_braces(tokens)
+    index = 0
+    while index < len(tokens):
+        opener = _body_of_neuron(tokens, index)
+        if opener is None:
+            index += 1
+            continue
+        first = tokens[index]
+        first.type = "_NEURON"
+        index = opener + 1
+        while index < len(tokens) and index != closers.get(opener):
+            token = tokens[index]
+            begins = tokens[index - 1].type == "NEWLINE" and token.type == "WORD"
+            if opener not in closers and begins and (token.column or 0) <= (first.column or 0):
+                break  # the braces are not closed, and this is hardly between them
+            token.type = COMPARISON_TOKENS.get(token.type, token.type)
+            if token.type == "_DASH" and token[-1] in ARROWS:
+                token.type = "_ARROW"
+            index += 1
+
+
+def _closing_braces(tokens: list[Token]) -> dict[int, int]:
+    """The places of closing braces by those of the braces that they close."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.type == "LBRACE":
+            opened.append(index)
+        elif token.type == "RBRACE" and opened:
+            found[opened.pop()] = index
+    return found
+
+
+def _body_of_neuron(tokens: list[Token], index: int) -> int | None:
+    """The place of the opening brace of a neuron's definition that begins at a place; None: none does."""
+    first = tokens[index]
+    if first.type != "WORD" or first != NEURON or (index and tokens[index - 1].type != "NEWLINE"):
+        return None
+    index += 1
+    if [token.type for token in tokens[index : index + 2]] == ["WORD", "_LPAR"]:
+        depth, index = 1, index + 1
+        while depth and index < len(tokens) - 1:
+            index += 1
+            depth += {"_LPAR": 1, "_RPAR": -1}.get(tokens[index].type, 0)
+            if tokens[index].type in {"LBRACE", "RBRACE"}:
+                return None
+    elif index >= len(tokens) or tokens[index].type != "WORD":
+        return None
+    index += 1
+    return index if index < len(tokens) and tokens[index].type == "LBRACE" else None
 
 
 def token_start(token: Token) -> int:

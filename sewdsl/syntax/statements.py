@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
+from sewdsl.syntax.equation_lines import split_equations
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
 from sewdsl.syntax.scanner import token_end, token_start
 
@@ -28,8 +29,9 @@ class Lines:
     """The tokens of one statement, without newlines and comments; its first word's kind is that of its keyword.
 
     Attributes:
-        tokens: All, for a section or a block with braces without what is between these.
-        entries: The lines between the braces, each with the kind of its first word, ``KEY`` in a section, in front.
+        tokens: All, for a section, a neuron or a block with braces without what is between these.
+        entries: The lines between the braces, each with the kind of its first word, ``KEY`` in a section, in front; of
+            a neuron, its statements, however many are in a line.
         long_block: Whether it is a block with braces.
     """
 
@@ -39,8 +41,18 @@ class Lines:
 
     @property
     def braced(self) -> bool:
-        """Whether it is a section, or a block with braces: it has lines of its own."""
-        return self.long_block or (bool(self.tokens) and self.tokens[0].type == "SECTION")
+        """Whether it is a section, a neuron, or a block with braces: it has lines of its own."""
+        return self.long_block or (bool(self.tokens) and self.tokens[0].type in {"SECTION", "_NEURON"})
+
+    @property
+    def neuron(self) -> bool:
+        """Whether it is the definition of a neuron."""
+        return bool(self.tokens) and self.tokens[0].type == "_NEURON"
+
+    @property
+    def entry_rule(self) -> str:
+        """What the grammar calls an entry."""
+        return "line" if self.long_block else "equation" if self.neuron else "setting"
 
 
 class _Layout:
@@ -99,9 +111,9 @@ class _Layout:
         inside = self.statement.braced and bool(self.statement.entries) and self.depth > 0
         if inside:
             tokens = self.statement.entries[-1]
-            if not tokens and token.type == "WORD":
+            if not tokens and token.type == "WORD" and not self.statement.neuron:
                 token.type = BLOCK_KEYWORDS.get(token, "KEY") if self.statement.long_block else "KEY"
-        elif self.statement.braced and len(tokens) == 1 and token == "on":
+        elif tokens and tokens[0].type == "SECTION" and len(tokens) == 1 and token == "on":
             token.type = "_ON"
         self.defined = self.defined or (self.depth == 0 and token.type == "_EQUAL")
         tokens.append(token)
@@ -118,6 +130,8 @@ def statements(tokens: list[Token], brackets: BracketPairs) -> list[Lines]:
     for statement in layout.statements:
         mark_alternatives(statement.tokens)
         statement.entries = [entry for entry in statement.entries if entry]
+        if statement.neuron:
+            statement.entries = split_equations([token for entry in statement.entries for token in entry])
         if statement.long_block:
             for entry in statement.entries:
                 mark_alternatives(entry)

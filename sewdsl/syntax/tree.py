@@ -242,6 +242,92 @@ class BlockDefinition(SyntaxNode):
 
 
 @dataclass(frozen=True)
+class Variable(SyntaxNode):
+    """A name in an equation."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Negation(SyntaxNode):
+    """``-x`` in an equation."""
+
+    operand: RealExpression
+
+
+@dataclass(frozen=True)
+class Infix(SyntaxNode):
+    """``a + b`` in an equation, or a comparison in the parentheses of a function."""
+
+    operator: Literal["+", "-", "*", "/", "<", "<=", ">", ">="]
+    left: RealExpression
+    right: RealExpression
+
+
+@dataclass(frozen=True)
+class FunctionCall(SyntaxNode):
+    """``clip(h, 0, D)`` in an equation."""
+
+    name: Word
+    operands: tuple[RealExpression, ...]
+
+
+RealExpression = Number | Variable | Negation | Infix | FunctionCall
+
+
+@dataclass(frozen=True)
+class Learn(SyntaxNode):
+    """``learn w per channel = -log(tau - 1)``: what a layer of neurons learns, and where it starts."""
+
+    name: Word
+    axes: tuple[Word, ...]
+    initial: RealExpression
+
+
+@dataclass(frozen=True)
+class StateDeclaration(SyntaxNode):
+    """``state i = 0``: what a time-step leaves to the next, and its value before the first."""
+
+    name: Word
+    initial: RealExpression
+
+
+@dataclass(frozen=True)
+class Assignment(SyntaxNode):
+    """``h = v + x``."""
+
+    name: Word
+    value: RealExpression
+
+
+@dataclass(frozen=True)
+class Gives(SyntaxNode):
+    """``give s``: what a neuron gives."""
+
+    value: RealExpression
+
+
+Equation = Learn | StateDeclaration | Assignment | Gives
+
+
+@dataclass(frozen=True)
+class NeuronParameter(SyntaxNode):
+    """A parameter of a neuron, and the number that it is unless a call says otherwise: ``tau=2.0``."""
+
+    name: Word
+    default: RealExpression
+
+
+@dataclass(frozen=True)
+class NeuronDefinition(SyntaxNode):
+    """``neuron LIF(tau=2.0) { … }``: the equations of a time-step, from top to bottom."""
+
+    name: Word
+    parameters: tuple[NeuronParameter, ...]
+    equations: tuple[Equation, ...]
+
+
+@dataclass(frozen=True)
 class Use(SyntaxNode):
     """``use "other.net"``."""
 
@@ -282,7 +368,9 @@ class Section(SyntaxNode):
     settings: tuple[Setting, ...]
 
 
-Statement = Version | Setting | Let | Give | Body | BlockDefinition | Use | Expect | Claim | Allow | Section
+Statement = (
+    Version | Setting | Let | Give | Body | BlockDefinition | NeuronDefinition | Use | Expect | Claim | Allow | Section
+)
 
 
 @dataclass(frozen=True)
@@ -291,7 +379,7 @@ class Document(SyntaxNode):
 
     Attributes:
         statements: Those without syntax errors.
-        unread: Keys of the settings, and names, without white space, of the blocks and values with some.
+        unread: Keys of the settings, and names, without white space, of the blocks, neurons and values with some.
     """
 
     statements: tuple[Statement, ...]

@@ -110,6 +110,69 @@ class TreeBuilder:
     def _values(self, children: Children, span: Span) -> tree.Setting:
         return tree.Setting(tree.Word("set"), self._all(children), span=span)
 
+    # --- neurons
+
+    def _neuron(self, children: Children, span: Span) -> tree.NeuronDefinition:
+        """Without what is between its braces, which is parsed statement by statement."""
+        name, *parameters = children[:-2]
+        return tree.NeuronDefinition(self.build(name), self._all(parameters), (), span=span)
+
+    def _neuron_parameter(self, children: Children, span: Span) -> tree.NeuronParameter:
+        return tree.NeuronParameter(*self._all(children), span=span)
+
+    _equation = _statement
+
+    def _learn(self, children: Children, span: Span) -> tree.Learn:
+        name, *axes, initial = self._all(children)
+        return tree.Learn(name, tuple(axes), initial, span=span)
+
+    def _axis(self, children: Children, _: Span) -> tree.Word:
+        word: tree.Word = self.build(children[0])
+        return word
+
+    def _state(self, children: Children, span: Span) -> tree.StateDeclaration:
+        return tree.StateDeclaration(*self._all(children), span=span)
+
+    def _assignment(self, children: Children, span: Span) -> tree.Assignment:
+        return tree.Assignment(*self._all(children), span=span)
+
+    def _gives(self, children: Children, span: Span) -> tree.Gives:
+        return tree.Gives(self.build(children[0]), span=span)
+
+    def _variable(self, children: Children, span: Span) -> tree.Variable:
+        return tree.Variable(str(children[0]), span=span)
+
+    def _function(self, children: Children, span: Span) -> tree.FunctionCall:
+        name, *operands = self._all(children)
+        return tree.FunctionCall(name, tuple(operands), span=span)
+
+    def _real_negation(self, children: Children, span: Span) -> tree.Negation:
+        return tree.Negation(self.build(children[0]), span=span)
+
+    def _real_plus(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix("+", *self._all(children), span=span)
+
+    def _real_minus(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix("-", *self._all(children), span=span)
+
+    def _real_times(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix("*", *self._all(children), span=span)
+
+    def _real_over(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix("/", *self._all(children), span=span)
+
+    def _below(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix("<", *self._all(children), span=span)
+
+    def _at_most(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix("<=", *self._all(children), span=span)
+
+    def _above(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix(">", *self._all(children), span=span)
+
+    def _at_least(self, children: Children, span: Span) -> tree.Infix:
+        return tree.Infix(">=", *self._all(children), span=span)
+
     # --- expressions
 
     def _sequence(self, children: Children, span: Span) -> tree.Sequence:
@@ -176,7 +239,7 @@ class TreeBuilder:
     def _number(self, children: Children, span: Span) -> tree.Number:
         return tree.Number(children[0].replace("\u2212", "-"), span=span)
 
-    _integer = _number
+    _integer = _real_number = _number
 
     def _negative(self, children: Children, span: Span) -> tree.Number:
         return tree.Number("-" + children[0].replace("\u2212", "-"), span=span)

@@ -51,6 +51,8 @@ class ParseFailure:
     @property
     def finish(self) -> str:
         """What the end of the tokens is to the reader."""
+        if self.rule == "equation":
+            return "the end of the equation"
         return "the end of the line" if self.rule in {"statement", "setting", "line"} else "the end"
 
     def span(self, token: Token) -> Span:
@@ -75,6 +77,8 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     tries: tuple[Callable[[ParseFailure], MistakeHelp | None], ...]
     if situation.before is None:
         tries = (_group, _goes_on)
+    elif situation.rule == "equation":
+        tries = (_no_number, _equation)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
         tries = (_shape, _commas, _change, _on, _entries, _network, _dashed, _path)
     else:
@@ -143,6 +147,33 @@ def _count(at: ParseFailure) -> MistakeHelp | None:
     if at.token.type not in {"_STAR", "TIMES"} or at.before is None or at.before.type != "WORD":
         return None
     return MistakeHelp(f"a count follows braces: {{{at.before}}}*2; in a layer, 'x' separates sizes, as in k3x5")
+
+
+# --- in equations
+
+
+def _no_number(at: ParseFailure) -> MistakeHelp | None:
+    """``2x``, ``2x3``, ``4k``."""
+    before, token = at.before, at.token
+    if token.type == "SIZE":
+        return MistakeHelp("a product is written with '*': " + "*".join(token.replace("\u00d7", "x").split("x")))
+    if token.type == "QUANTITY":
+        return MistakeHelp("a number in an equation has no unit, and a product a '*'")
+    if token.type != "WORD" or before is None or before.type not in {"INTEGER", "DECIMAL"}:
+        return None
+    fix = Fix("insert the missing '*'", (Edit(at.span(token).part(0, 0), "*"),), safe=False)
+    return MistakeHelp(f"a product is written with '*': {before}*{token}", (fix,))
+
+
+def _equation(at: ParseFailure) -> MistakeHelp | None:
+    """``a -> b``, ``s = h > 1``, ``h += x`` and ``s h``."""
+    if at.token.type == "_ARROW":
+        return MistakeHelp("an equation has no arrows: '-' subtracts")
+    if at.token.type in {"_BELOW", "_ABOVE"}:
+        return MistakeHelp(f"a comparison is what a function takes: where({at.before} {at.token} …, 1, 0), or fire(…)")
+    if at.before is not None and at.before.type == "WORD" and at.index == 1:
+        return MistakeHelp(f"an equation is a name, '=' and a sum: {at.before} = …")
+    return None
 
 
 # --- in settings
@@ -242,6 +273,9 @@ _WORDS = (
     ("_RSQB", "']'"),
     ("RBRACE", "'}'"),
     ("MORE", "'>'"),
+    ("_BELOW", "'<'"),
+    ("_ABOVE", "'>'"),
+    ("_PER", "'per'"),
 )
 _GO_ON = {"WORD", "_OPEN", "_LPAR", "_LSQB"}
 """What would make the word before longer: not worth a mention where it may as well be complete."""
@@ -271,6 +305,8 @@ def describe_unexpected(situation: ParseFailure) -> Diagnostic:
 def describe_accepted(situation: ParseFailure) -> str:
     """What would have been accepted, in words; the most telling only."""
     accepted = set(situation.accepted)
+    if "_LEARN" in accepted:
+        return "a name, 'learn', 'state' or 'give'"
     if "_GIVE" in accepted:
         return "'let' or 'give'"
     if "KEY" in accepted:

@@ -20,6 +20,7 @@ def standalone_text(compilation: Compilation) -> str:
     statements: list[Statement] = [
         Version(Number("1")),
         *settings.values(),
+        *assembly.neurons.values(),
         *assembly.blocks.values(),
         *assembly.lets,
         *body,

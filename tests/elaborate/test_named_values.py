@@ -9,8 +9,8 @@ import torch
 
 import sewdsl
 from sewdsl.diagnostics import Severity
-from sewdsl.elaborate.named_values import MODULE_ATTRIBUTES
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.source import Source
 
 HEAD = "sewdsl 1\ninput 4x8x8\nsteps 2\nneuron IF\n"

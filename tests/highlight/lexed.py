@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 _MAY_BE: dict[str, set[TokenType]] = {
     "_VERSION _LET _GIVE _BODY _BLOCK _USE _EXPECT _CLAIM _ALLOW SECTION _ON _OR": {"keyword"},
+    "_NEURON _LEARN _STATE _PER": {"keyword"},
     "KEY": {"key"},
-    "WORD": {"key", "name", "block", "argument", "number", "value"},
+    "WORD": {"key", "name", "block", "argument", "number", "value", "keyword"},  # a keyword where it has no place
     "INTEGER DECIMAL SIZE": {"number", "value"},
     "QUANTITY": {"number", "unit", "value"},
     "STRING UNTERMINATED": {"string"},
     "COMMENT": {"comment"},
     "_DASH": {"operator", "value"},
-    "_STAR _PLUS _SLASH _EQUAL _BAR": {"operator"},
+    "_STAR _PLUS _SLASH _EQUAL _BAR _BELOW _ABOVE _ARROW": {"operator"},
     "_COMMA": {"separator"},
     "LBRACE RBRACE LESS MORE _LSQB _RSQB _LPAR": {"bracket"},
     "_OPEN": {"formula"},

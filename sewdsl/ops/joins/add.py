@@ -36,4 +36,4 @@ class Add(Join, kind="ADD"):
         one, other = sorted((branch, identity), key=lambda values: values.unit)
         if one.upper is None or other.upper is None or not (times := other.unit / one.unit).is_integer():
             return REAL
-        return counts_up_to(one.upper + other.upper * int(times), one.unit)
+        return counts_up_to(one.upper + other.upper * int(times), one.unit, one.lower + other.lower * int(times))

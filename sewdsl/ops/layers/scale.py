@@ -40,7 +40,7 @@ class Scale(Layer, kind="SCALE"):
         if self.learn or source.values.upper is None:
             values = REAL
         else:
-            values = counts_up_to(source.values.upper, source.values.unit * self.value)
+            values = counts_up_to(source.values.upper, source.values.unit * self.value, source.values.lower)
         return Signal(source.shape, values, source.varies)
 
     def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002

@@ -31,7 +31,9 @@ class Sum(Reduction, kind="SUM"):
         (source,) = inputs
         shape, terms = self.reduce_shape(source)
         values = source.values
-        counted = REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit)
+        counted = (
+            REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit, values.lower * terms)
+        )
         return Signal(shape, counted, source.varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002

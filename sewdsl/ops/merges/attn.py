@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import FanOut, Merge, ShapeMismatch
-from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to
+from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to, range_of_product
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,12 +66,11 @@ class Attention(Merge, kind="ATTN"):
 
     def _range(self, q: Signal, k: Signal, v: Signal) -> ValueRange:
         """Of each head: sums over its channels and over the places of products of three values."""
-        uppers = [signal.values.upper for signal in (q, k, v)]
-        if None in uppers:
+        product = range_of_product(*(signal.values for signal in (q, k, v)))
+        if product.upper is None:
             return REAL
         terms = q.channels // self.heads * _places(k)
-        unit = self.scale * prod(signal.values.unit for signal in (q, k, v))
-        return counts_up_to(terms * prod(upper for upper in uppers if upper is not None), unit)
+        return counts_up_to(terms * product.upper, self.scale * product.unit, terms * product.lower)
 
     def _keys_first(self, q: Signal, k: Signal, v: Signal) -> bool:
         """Whether q (kᵀ v) takes fewer operations than (q kᵀ) v."""

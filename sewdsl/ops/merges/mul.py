@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.op import Merge, ShapeMismatch
-from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to
+from sewdsl.ir.signal import Signal, range_of_product
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +36,9 @@ class Product(Merge, kind="MUL"):
                     f"operand {number} of MUL gives [{signal.size}], which cannot gate [{size}]",
                     "a gate has the same height and width or 1x1, and as many channels, 1, or a divisor of them",
                 )
-        return Signal(shape, _range(*(signal.values for signal in inputs)), any(signal.varies for signal in inputs))
+        return Signal(
+            shape, range_of_product(*(signal.values for signal in inputs)), any(signal.varies for signal in inputs)
+        )
 
     def fits(self, first: Signal, other: Signal) -> bool:
         """Whether one is a gate for the other."""
@@ -51,8 +53,3 @@ def gates(gate: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether a shape is that of a gate for another one, or the same."""
     places = gate[1:] == shape[1:] or set(gate[1:]) == {1}
     return len(gate) == len(shape) and places and shape[0] % gate[0] == 0
-
-
-def _range(*values: ValueRange) -> ValueRange:
-    uppers = [value.upper for value in values if value.upper is not None]
-    return counts_up_to(prod(uppers), prod(value.unit for value in values)) if len(uppers) == len(values) else REAL

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.kind import Switch
 from sewdsl.ir.op import Activation
-from sewdsl.ir.signal import Signal
+from sewdsl.ir.signal import REAL, Signal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,8 +31,8 @@ class PReLU(Activation, kind="PReLU"):
     shared: Switch = True
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Like the input: integers from 0 up pass unchanged, real values stay real."""
-        return inputs[0]
+        """Like the input: integers from 0 up pass unchanged, all others become real."""
+        return replace(inputs[0], values=REAL) if inputs[0].values.lower else inputs[0]
 
     def parameters(self, *inputs: Signal) -> int:
         """A slope, or one for each channel."""

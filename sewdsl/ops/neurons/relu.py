@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.op import Activation, SavedForBackward
@@ -22,8 +23,8 @@ class ReLU(Activation, kind="ReLU"):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Like the input: integers from 0 up pass unchanged, real values stay real."""
-        return inputs[0]
+        """Like the input: integers from 0 up pass unchanged, those below become 0, real values stay real."""
+        return replace(inputs[0], values=replace(inputs[0].values, lower=0)) if inputs[0].values.lower else inputs[0]
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """What it gives, which says where the gradient passes."""

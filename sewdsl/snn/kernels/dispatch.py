@@ -7,7 +7,7 @@ reference.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
@@ -15,10 +15,18 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import reference, tapes, torch_operators
+from sewdsl.equations.step import NeuronStep
+from sewdsl.snn.kernels import (
+    equation_operators,
+    equation_reference,
+    reference,
+    render_equations,
+    tapes,
+    torch_operators,
+)
 from sewdsl.snn.kernels.neuron_call import NeuronConstants
 from sewdsl.snn.kernels.tapes import trace_surrogate
-from sewdsl.snn.protocols import JoinSpec, LinearSpec, NeuronSpec
+from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
 
 Choice = Literal["fastest", "reference"]
 
@@ -29,6 +37,9 @@ _KERNELS = {
     if find_spec(package) is not None  # it is loaded when the first kernel is needed
 }
 """For which dtypes there are kernels, by kind of device."""
+
+CHANNEL_AXIS = 2
+"""Of ``[T, N, C, *]``."""
 
 _choice = os.environ.get("SEWDSL_KERNELS", "fastest")
 
@@ -162,6 +173,51 @@ def run_neurons_from(
         ``[N, *]``, in float32 at least.
     """
     return _run(spec, x_TN, v_N, learned, final=True)
+
+
+def run_equations(
+    spec: EquationSpec, x_TN: Tensor, start: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
+) -> tuple[Tensor, Tensor]:
+    """Runs neurons as equations over a sequence.
+
+    Args:
+        spec: What they compute.
+        x_TN: Input, ``[T, N, C, *]``, T >= 1.
+        start: States before the first time-step, ``[S, N, C, *]``; None: those of the equations.
+        learned: What is learned by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+        final: Whether the states after the last time-step are wanted; else anything may take their place.
+
+    Returns:
+        What they give, ``[T, N, C, *]``, and the states after the last time-step, ``[S, N, C, *]``, float32 at least.
+    """
+    step = spec.equations
+    factors = equation_reference.factor_values(step, learned)
+    slope = tapes.trace_surrogate(spec.surrogate)
+    if slope is None or not _suits_equations(step, x_TN, start, factors):
+        return equation_reference.integrate(step, spec.surrogate, x_TN, start, factors)
+    wide = torch.promote_types(x_TN.dtype, torch.float32)
+    numbers = (
+        torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else x_TN.new_empty(0, dtype=wide)
+    )
+    shapes = [length for factor in factors for length in factor.shape]
+    fast: tuple[Tensor, Tensor] = equation_operators.equations(
+        x_TN, start, numbers, shapes, step.text, slope, final=final
+    )
+    return fast
+
+
+def _suits_equations(step: NeuronStep, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]) -> bool:
+    """Whether there is a kernel for such neurons and tensors."""
+    first = None if start is None or not len(start) else start[0]
+    if x_TN.device.type != "cpu" or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
+        return False
+    alike = all(
+        factor.shape[0] in {1, x_TN.shape[0]}
+        and factor.shape[1] in {1, x_TN.shape[CHANNEL_AXIS]}
+        and factor.device == x_TN.device
+        for factor in factors
+    )
+    return alike and render_equations.is_small(step.text)
 
 
 def _run(

@@ -202,6 +202,24 @@ def render_cuda_neurons(slope: str) -> str:
     return _render("cuda_neuron", {"forward", "backward"}, {}, lines)
 
 
+def render_generated(template: str, text: str, function: str, stored: str) -> str:
+    """A module with a function of a generated text, which may use what a CPU template has.
+
+    Args:
+        template: The template's name.
+        text: Statements, without tapes.
+        function: Which of its functions.
+        stored: Dtype of input and output.
+    """
+    formats: dict[str, int | str] = {
+        "STORED": stored,
+        "CACHE_LINE_ELEMENTS": CACHE_LINE_BYTES // WIDTHS[stored],
+        "NEEDS_EXP": "exp(" in text,
+        "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
+    }
+    return _render(template, {function}, formats, {}, ast.parse(text).body)
+
+
 def _render_cpu(
     template: str,
     function: str,
@@ -223,11 +241,15 @@ def _render_cpu(
 
 
 def _render(
-    template: str, functions: set[str], constants: Mapping[str, int | str], tapes: Mapping[str, Sequence[str]]
+    template: str,
+    functions: set[str],
+    constants: Mapping[str, int | str],
+    tapes: Mapping[str, Sequence[str]],
+    generated: Sequence[ast.stmt] = (),
 ) -> str:
-    """A module with functions of a template and with all that they use."""
+    """A module with functions of a template, or of generated statements after it, and with all that they use."""
     body = []
-    for statement in reversed(_statements(template, _Specializer(constants, tapes), set())):
+    for statement in reversed([*_statements(template, _Specializer(constants, tapes), set()), *generated]):
         if functions & (bound := _bound_names(statement)):
             functions = functions - bound | {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
             body.append(statement)

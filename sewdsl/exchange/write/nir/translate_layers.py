@@ -19,6 +19,7 @@ from sewdsl.exchange.nir_metadata import DEFAULT_DT
 from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, factor_and_shift
 from sewdsl.ir.op import JOIN_OPERANDS, Join, LinearNeuron, Neuron, Op
 from sewdsl.ir.op import LinearDynamics as Dynamics
+from sewdsl.ops.equation_neurons import EquationActivation, EquationSpiking, factor_numbers, linear_form
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -229,8 +230,9 @@ def _(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
 @layer_nodes.register(ReLU)
 @layer_nodes.register(PReLU)
 def _(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
-    if site.inputs[0].values.upper is None:
-        raise UnsupportedLayer(site.node, "rectifies real values, and NIR has no node that does")
+    if site.inputs[0].values.upper is None or site.inputs[0].values.lower:
+        what = "real values" if site.inputs[0].values.upper is None else "values below 0"
+        raise UnsupportedLayer(site.node, f"rectifies {what}, and NIR has no node that does")
     return []
 
 
@@ -372,3 +374,31 @@ def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNo
         rate = gain
     leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
     return leaky(DEFAULT_DT / rate, gain / rate, leak, op.v_threshold, reset, shape)
+
+
+@layer_nodes.register(EquationActivation)
+@layer_nodes.register(EquationSpiking)
+def _(op: EquationActivation | EquationSpiking, site: EvaluatedLayer) -> list[NirNode]:
+    if op.fixed_steps:
+        raise UnsupportedLayer(site.node, "learns numbers for each time-step, and a node of NIR has the same for all")
+    step, shape = op.equations, site.inputs[0].shape
+    form = linear_form(step) if op.v_reset is not None else None
+    if form is None:
+        raise UnsupportedLayer(site.node, "has equations that no neuron of NIR has")
+    rows = {name: value.reshape(-1) for name, value in site.learned.items()}
+    found = _of_channels([np.asarray(each, np.float64) for each in factor_numbers(step, form, rows)], op.v_reset, shape)
+    if found is None:
+        raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
+    return [NirNode("", found)]
+
+
+def _of_channels(numbers: list[Array], v_reset: float | None, shape: Shape) -> nir.NIRNode | None:
+    """As :func:`_neuron`, with numbers for each channel: decay, gain, drift and threshold."""
+    places = (-1, *[1] * (len(shape) - 1))
+    decay, gain, drift, least = (np.broadcast_to(each.reshape(places), shape) for each in numbers)
+    rate, reset = 1 - decay, _full(shape, v_reset or 0.0)
+    if not rate.any() and not drift.any():
+        return nir.IF(gain / DEFAULT_DT, least, reset)
+    if ((rate <= 0) | (rate > 1)).any():
+        return None
+    return nir.LIF(DEFAULT_DT / rate, gain / rate, drift / rate, least, reset)

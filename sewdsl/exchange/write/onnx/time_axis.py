@@ -11,7 +11,9 @@ import numpy as np
 from onnx import GraphProto, numpy_helper
 
 from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.onnx.equation_steps import EquationSteps
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
+from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import LinearSpec
 
@@ -113,6 +115,22 @@ class TimeAxis(ABC):
         """The same, of what they are charged with."""
 
     @final
+    def equations(self, place: NodeScope, module: Equations, x: str, *, once: bool) -> str:
+        """Puts a layer of neurons as equations into the graph; the name of what they give, ``[T·N, *]``.
+
+        Args:
+            place: Where they go.
+            module: The neurons.
+            x: Their input, ``[T·N, *]``.
+            once: Whether that is one time-step, ``[N, *]``, which represents all.
+        """
+        return self.computed(place, EquationSteps.of(module, place.shape), x, once=once)
+
+    @abstractmethod
+    def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+        """The same, of what they compute in each time-step."""
+
+    @final
     def sizes(self, *trailing: int) -> str:
         """The name of the sizes ``[T, …]``."""
         if not self.free:
@@ -140,6 +158,31 @@ class ScannedTime(TimeAxis):
         outputs = [f"{place.name}/v_last", f"{place.name}/spikes"]
         place.add("Scan", initial, rows, outputs=outputs, body=self._step(place, law), num_scan_inputs=1)
         return place.last("Reshape", outputs[1], self._graph.sizes(-1, *place.shape))
+
+    def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+        """A ``Scan`` over ``[T, N, *]``, which carries the states."""
+        rows = place.add("Reshape", x, self._graph.sizes(1, -1, *place.shape) if once else self.sizes(-1, *place.shape))
+        if once:
+            rows = place.add("Expand", rows, self.sizes(1, *[1] * len(place.shape)))
+        size = place.add("Shape", rows, start=1)
+        carried = []
+        for name, value in steps.start.items():
+            first = numpy_helper.from_array(np.array([value], self._graph.dtype))
+            carried.append(self._graph.add("ConstantOfShape", [size], f"{place.name}/{name}_first", value=first))
+        read = [rows, *(place.numbers(f"factor_{number}", values) for number, values in steps.over_steps.items())]
+        inner = replace(place, graph=OnnxGraph(self._graph.dtype), name=f"{place.name}/step")
+        before = [f"{inner.name}/{name}" for name in steps.start]
+        x_t, *others = [f"{inner.name}/{name}" for name in ("x", *(f"factor_{n}" for n in steps.over_steps))]
+        given, after = steps.write(inner, x_t, before, dict(zip(steps.over_steps, others, strict=True)))
+        row = partial(inner.graph.value, dims=[None] * (1 + len(place.shape)))
+        factor = partial(inner.graph.value, dims=[None] * len(place.shape))
+        after = [inner.add("Identity", each) for each in after]  # a value may be given back twice, or as it came
+        given = inner.add("Identity", given)
+        declared = [*map(row, (*before, x_t)), *map(factor, others)]
+        body = inner.graph.proto(inner.name, declared, [*map(row, (*after, given))])
+        outputs = [*(f"{place.name}/{name}_last" for name in steps.start), f"{place.name}/given"]
+        place.add("Scan", *carried, *read, outputs=outputs, body=body, num_scan_inputs=len(read))
+        return place.last("Reshape", outputs[-1], self._graph.sizes(-1, *place.shape))
 
     def _step(self, place: NodeScope, law: OnnxNeuronStep) -> GraphProto:
         """What is done at each time-step, to a row of neurons."""
@@ -173,3 +216,21 @@ class UnrolledTime(TimeAxis):
         if once or len(spikes) == 1:
             return place.last("Concat", *spikes, axis=0)
         return place.last("Reshape", place.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *place.shape))
+
+    def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+        """One time-step after the other, ``[N, *]`` each."""
+        rows = [x] * self.T
+        if not once and self.T > 1:
+            rows = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]
+            split = [f"{name}_of_all" for name in rows]
+            place.add("Split", place.add("Reshape", x, self.sizes(-1, *place.shape)), outputs=split, axis=0)
+            for name, one in zip(rows, split, strict=True):
+                place.graph.add("Squeeze", [one, self._graph.sizes(0)], name, [name])
+        size = place.add("Shape", rows[0])
+        states = [place.add("Expand", place.numbers(f"{n}_first", value), size) for n, value in steps.start.items()]
+        found = []
+        for t, row in enumerate(rows):
+            factors = {number: place.numbers(f"factor_{number}_{t}", v[t]) for number, v in steps.over_steps.items()}
+            given, states = steps.write(place, row, states, factors)
+            found.append(given)
+        return place.last("Concat", *found, axis=0)

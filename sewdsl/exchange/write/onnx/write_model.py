@@ -11,6 +11,7 @@ from onnx import GraphProto, ModelProto, ValueInfoProto, helper
 
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
+from sewdsl.exchange.write.onnx.equation_steps import EquationSteps
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.exchange.write.onnx.time_axis import TimeAxis
 from sewdsl.exchange.write.onnx.translate_layers import (
@@ -26,6 +27,7 @@ from sewdsl.passes import ExecutionStep, Program
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
 from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.equations import Equations
 from sewdsl.snn.join import Join
 from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 from sewdsl.snn.neuron import Neuron
@@ -99,6 +101,10 @@ class OnnxModelWriter:
             x, once = self._values[step.operands[0]], step.operands[0] in self._once
             self._values[step.gives] = self._axis.neurons(place, module, x, once=once)
             return
+        if isinstance(module, Equations) and module.spec.equations.after:
+            x, once = self._values[step.operands[0]], step.operands[0] in self._once
+            self._values[step.gives] = self._axis.equations(place, module, x, once=once)
+            return
         operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
         if isinstance(module, Join):
             self._values[step.gives] = translate_join(place, module, *operands)
@@ -111,6 +117,8 @@ class OnnxModelWriter:
         else:
             sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
             given = translate_sequence(place, module, operands[0], sizes)
+            if isinstance(module, Equations):  # without a state, and the same at all time-steps
+                given = EquationSteps.of(module, place.shape).alone(place, operands[0])
             self._values[step.gives] = given or translate_layer(place, module, operands[0])
 
     def model(self, inputs: str) -> ModelProto:

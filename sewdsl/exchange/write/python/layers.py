@@ -19,6 +19,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
@@ -389,8 +390,8 @@ class TorchLayers:
         Raises:
             UnsupportedLayer: it is of a kind that is not sewdsl's own.
         """
-        if isinstance(node.op, Spiking):
-            return self._neurons.made(node, node.op)
+        if isinstance(node.op, Spiking | EquationKind):
+            return self._neurons.made(node, node.op, *self._network.inputs(node))
         if type(node.op) not in LAYER_CALLS:
             raise UnsupportedLayer(node, "is a layer whose formula no file can have")
         found = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))

@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.python import equations
+from sewdsl.exchange.write.python.equations import EquationClasses
 from sewdsl.exchange.write.source.class_text import init_head
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
+from sewdsl.ir.signal import Signal
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
@@ -218,27 +222,37 @@ class SlidingPSN(nn.Module):
 ''',
 }
 """Those without reset, a class each."""
-NAMES = frozenset({"Neuron", "fire", *(kind.kind for kind in (*KINDS, *PARALLEL))})
+NAMES = frozenset({"Neuron", "fire", *equations.NAMES, *(kind.kind for kind in (*KINDS, *PARALLEL))})
+
+
+def _fires(op: Spiking | EquationKind) -> bool:
+    """Whether a neuron has a step function, and so a surrogate in use."""
+    return not isinstance(op, EquationKind) or "fire(" in op.definition_text()
 
 
 class Neurons:
     """The neurons of a network."""
 
     def __init__(self, network: Network) -> None:
-        spiking = [node.op for node in network if isinstance(node.op, Spiking)]
-        ops = [op for op in spiking if isinstance(op, Neuron)]
+        spiking = [node.op for node in network if isinstance(node.op, Spiking | EquationKind) and _fires(node.op)]
+        ops = [op for op in spiking if isinstance(op, Neuron) and not isinstance(op, EquationKind)]
         self._surrogates = Surrogates(op.surrogate for op in spiking)
         self._found = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
         self._found["surrogate"] = Counter(op.surrogate for op in spiking)
         self._parallel: dict[type[ParallelNeuron], None] = {}
         self._taus: dict[type[Neuron], float | None] = {}
+        self._equations = EquationClasses()
 
-    def made(self, node: Node, op: Spiking) -> PyCall:
-        """The call that makes a neuron.
+    def made(self, node: Node, op: Spiking | EquationKind, source: Signal) -> PyCall:
+        """The call that makes a neuron that reads a signal.
 
         Raises:
             UnsupportedLayer: it is of somebody else's kind.
         """
+        if isinstance(op, EquationKind):
+            several = _fires(op) and self._varies("surrogate")
+            surrogate = self._surrogates.name(node, op.surrogate) if _fires(op) else ""
+            return self._equations.call(op, source, str(surrogate) if several else "")
         if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
             return self._made_parallel(node, op)
         if not isinstance(op, Neuron):
@@ -270,8 +284,11 @@ class Neurons:
 
     def definitions(self) -> Iterator[str]:
         """Surrogates, what fires, and the kinds that were asked for."""
-        if not (self._taus or self._parallel):
-            return
+        if self._taus or self._parallel or self._equations.fires:
+            yield from self._firing()
+        yield from self._equations.definitions()
+
+    def _firing(self) -> Iterator[str]:
         yield from self._surrogates.definitions()
         several = self._varies("surrogate")
         name = "surrogate" if several else next(iter(self._found["surrogate"])).kind.lower()

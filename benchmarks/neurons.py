@@ -1,0 +1,79 @@
+"""Neurons as equations, forward and backward: ``python -m benchmarks.neurons CUBA LIF PLIF``.
+
+Of each neuron of ``nets/neurons.net`` that is named: the kernels generated from its equations, the plain loop in torch,
+and of IF, LIF and PLIF the kernels of these kinds. They take the same random input, 2.1 million neurons at T = 16, in
+turns in one process, two threads each; times are the least of the rounds: ratios are all that a shared machine tells.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from sewdsl.elaborate.neuron_kinds import shipped_names, shipped_neurons
+from sewdsl.ops import catalogue
+from sewdsl.ops.equation_neurons import equation_kind
+from sewdsl.snn import kernels
+from sewdsl.snn.equations import Equations
+from sewdsl.snn.neuron import Neuron
+
+THREADS = 2
+ROUNDS = 5
+STEPS, SHAPE = 16, (4, 128, 64, 64)
+KINDS = ("IF", "LIF", "PLIF")
+"""Those that have kernels of their own too."""
+
+
+def measure(name: str, shape: tuple[int, ...], rounds: int) -> dict[str, float]:
+    """Seconds of a forward and a backward pass, by what computes it; a pass of each comes before the clock starts."""
+    kinds = catalogue()
+    kind = equation_kind(shipped_neurons()[name])
+    steps = {"steps": STEPS} if "steps" in kind.model_fields else {}
+    module = Equations(kind.model_validate(steps), shape[1], STEPS)
+    runs: dict[str, Callable[[Tensor], Tensor]] = {"generated": module, "loop": _looped(module)}
+    if name in KINDS:
+        runs["kernel of the kind"] = Neuron(kinds[name].model_validate({}))  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn(STEPS, *shape, generator=generator) + 0.3).requires_grad_()
+    gradient = torch.randn(x.shape, generator=generator)
+    least = dict.fromkeys(runs, float("inf"))
+    for turn in range(rounds + 1):
+        for who, run in runs.items():
+            x.grad = None
+            start = perf_counter()
+            torch.autograd.backward(run(x), gradient)
+            if turn:
+                least[who] = min(least[who], perf_counter() - start)
+    return least
+
+
+def _looped(module: Equations) -> Callable[[Tensor], Tensor]:
+    def run(x: Tensor) -> Tensor:
+        with kernels.use_kernels("reference"):
+            y: Tensor = module(x)
+            return y
+
+    return run
+
+
+def main() -> None:
+    """Prints the times, and each as a multiple of that of the generated kernels."""
+    names = sys.argv[1:]
+    if not names or not shipped_names().issuperset(names):
+        raise SystemExit(__doc__)
+    torch.set_num_threads(THREADS)
+    sys.stdout.write(f"{os.cpu_count()} cores, torch {torch.__version__}\n")
+    for name in names:
+        found = measure(name, SHAPE, ROUNDS)
+        for who, seconds in found.items():
+            sys.stdout.write(f"{name}, {who}: {1000 * seconds:.0f} ms, {seconds / found['generated']:.2f} times\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The neurons that texts define, as kinds: those of a file and of what it uses, and those of ``nets/neurons.net``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+
+from sewdsl.diagnostics import SewdslError
+from sewdsl.ir.kind import Kind
+from sewdsl.ir.op import Activation
+from sewdsl.ops import catalogue, find
+from sewdsl.ops.equation_neurons import EquationKind, equation_kind
+from sewdsl.reporter import Reporter
+from sewdsl.resources import resource_folder
+from sewdsl.source import Source
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.tree import NeuronDefinition
+
+LIBRARY = "neurons.net"
+
+_DEFINED = re.compile("^neuron ([A-Za-z][A-Za-z0-9_]*)", re.MULTILINE)
+
+
+@cache
+def shipped_neurons() -> Mapping[str, NeuronDefinition]:
+    """Definitions of the library by name, in the order of the file.
+
+    Raises:
+        SewdslError: the file is damaged.
+    """
+    reporter = Reporter()
+    document = reporter.take(parse(Source(LIBRARY, _library_text())))
+    if reporter.errors:
+        raise SewdslError(reporter)
+    found = (statement for statement in document.statements if isinstance(statement, NeuronDefinition))
+    return MappingProxyType({definition.name.text: definition for definition in found})
+
+
+@cache
+def shipped_names() -> frozenset[str]:
+    """Their names, for which nothing has to be parsed."""
+    return frozenset(_DEFINED.findall(_library_text()))
+
+
+@cache
+def _library_text() -> str:
+    return (resource_folder("nets") / LIBRARY).read_text(encoding="utf-8")
+
+
+def is_shipped(kind: type[EquationKind]) -> bool:
+    """Whether the name of a neuron means it in every text, without a definition."""
+    name = kind.kind
+    return name in shipped_names() and name not in catalogue() and shipped_neurons()[name] == kind.definition
+
+
+@dataclass(frozen=True)
+class NeuronKinds:
+    """What names of kinds mean in a text.
+
+    Attributes:
+        own: The neurons that the text and the files that it uses define.
+        broken: Names of those that cannot be read: of what needs them nothing is said.
+    """
+
+    own: Mapping[str, type[EquationKind]] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()
+
+    def find(self, name: str) -> type[Kind] | None:
+        """The kind of a name: a neuron of the text, one of sewdsl or of another distribution, or one of the library."""
+        return self.own.get(name) or find(name) or self.shipped(name)
+
+    def shipped(self, name: str) -> type[EquationKind] | None:
+        """The neuron of the library, where no other kind has its name."""
+        known = name in shipped_names() and name not in self.own and name not in catalogue()
+        return equation_kind(shipped_neurons()[name]) if known else None
+
+    def names(self, family: type[Kind]) -> list[str]:
+        """The names of a family, those of the library last."""
+        found = [name for name, kind in catalogue().items() if issubclass(kind, family)]
+        if issubclass(Activation, family):
+            found = [*self.own, *found, *(name for name in shipped_neurons() if self.shipped(name))]
+        return [*dict.fromkeys(found)]
+
+    def __hash__(self) -> int:
+        return id(self)

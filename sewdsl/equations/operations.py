@@ -1,0 +1,181 @@
+"""The operations of equations: each with its text in a kernel, its value for numbers, its gradient and its range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class EquationRange(NamedTuple):
+    """The values that a result can have.
+
+    Attributes:
+        low: The least, or -inf.
+        high: The greatest, or inf.
+        whole: Whether it is always a whole number.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    whole: bool = False
+
+
+class Operation(NamedTuple):
+    """An operation on numbers, element by element.
+
+    Attributes:
+        kernel: Its text in a kernel, with ``{0}``, ``{1}``, … for its operands, and ``zero``, ``one``, ``two``.
+        number: Its value for numbers.
+        pull: The gradients of its operands, from its result, its gradient and the operands, in terms of the same
+            operations; None for an operand that gets none.
+        values: The range of its result from those of its operands.
+    """
+
+    kernel: str
+    number: Callable[..., float]
+    pull: Callable[..., tuple[Any, ...]]
+    values: Callable[..., EquationRange]
+
+    @property
+    def arity(self) -> int:
+        """How many operands it takes."""
+        return self.pull.__code__.co_argcount - 2
+
+
+def _picked(condition: Any, one: Any, other: Any) -> Any:
+    return condition.tape.put("where", condition, one, other)
+
+
+def _sum(a: EquationRange, b: EquationRange) -> EquationRange:
+    return EquationRange(a.low + b.low, a.high + b.high, a.whole and b.whole)
+
+
+def _negated(a: EquationRange) -> EquationRange:
+    return EquationRange(-a.high, -a.low, a.whole)
+
+
+def _anything(*_: EquationRange) -> EquationRange:
+    return EquationRange()
+
+
+def _between(low: float, high: float, *, whole: bool = False) -> Callable[..., EquationRange]:
+    return lambda *_: EquationRange(low, high, whole)
+
+
+def _round(x: float) -> float:
+    return x if math.isinf(x) or math.isnan(x) else float(round(x))
+
+
+_LEAST_EXPONENT = -700
+"""Below it, the exponential of the opposite is no number any more."""
+
+
+OPERATIONS: dict[str, Operation] = {
+    "add": Operation("{0} + {1}", lambda a, b: a + b, lambda _y, g, _a, _b: (g, g), _sum),
+    "sub": Operation("{0} - {1}", lambda a, b: a - b, lambda _y, g, _a, _b: (g, -g), lambda a, b: _sum(a, _negated(b))),
+    "mul": Operation(
+        "{0} * {1}",
+        lambda a, b: a * b,
+        lambda _y, g, a, b: (g * b, g * a),
+        lambda a, b: EquationRange(
+            min(ends := [x * y if x and y else 0.0 for x in a[:2] for y in b[:2]]),
+            max(ends),
+            a.whole and b.whole,
+        ),
+    ),
+    "div": Operation("{0} / {1}", lambda a, b: a / b, lambda y, g, _a, b: (g / b, -(g * y) / b), _anything),
+    "neg": Operation("-{0}", lambda a: -a, lambda _y, g, _a: (-g,), _negated),
+    "abs": Operation(
+        "abs({0})",
+        abs,
+        lambda _y, g, a: (_picked(a > 0, g, _picked(a < 0, -g, 0)),),
+        lambda a: EquationRange(max(0.0, a.low, -a.high), max(-a.low, a.high), a.whole),
+    ),
+    "less": Operation(
+        "(one if {0} < {1} else zero)",
+        lambda a, b: float(a < b),
+        lambda _y, _g, _a, _b: (None, None),
+        _between(0, 1, whole=True),
+    ),
+    "most": Operation(
+        "(one if {0} <= {1} else zero)",
+        lambda a, b: float(a <= b),
+        lambda _y, _g, _a, _b: (None, None),
+        _between(0, 1, whole=True),
+    ),
+    "where": Operation(
+        "({1} if {0} != zero else {2})",
+        lambda c, a, b: a if c else b,
+        lambda _y, g, c, _a, _b: (None, _picked(c, g, 0), _picked(c, 0, g)),
+        lambda _c, a, b: EquationRange(min(a.low, b.low), max(a.high, b.high), a.whole and b.whole),
+    ),
+    "min": Operation(
+        "({0} if {0} <= {1} else {1})",
+        min,
+        lambda _y, g, a, b: (_picked(a <= b, g, 0), _picked(a <= b, 0, g)),
+        lambda a, b: EquationRange(min(a.low, b.low), min(a.high, b.high), a.whole and b.whole),
+    ),
+    "max": Operation(
+        "({0} if {0} >= {1} else {1})",
+        max,
+        lambda _y, g, a, b: (_picked(a >= b, g, 0), _picked(a >= b, 0, g)),
+        lambda a, b: EquationRange(max(a.low, b.low), max(a.high, b.high), a.whole and b.whole),
+    ),
+    "clip": Operation(
+        "({1} if {0} < {1} else {2} if {0} > {2} else {0})",
+        lambda a, low, high: low if a < low else min(a, high),
+        lambda _y, g, a, low, high: (_picked(a >= low, _picked(a <= high, g, 0), 0), None, None),
+        lambda a, low, high: EquationRange(
+            min(max(a.low, low.low), high.high),
+            min(max(a.high, low.low), high.high),
+            a.whole and low.whole and high.whole,
+        ),
+    ),
+    "round": Operation(
+        "rint({0})",
+        _round,
+        lambda _y, g, _a: (g,),
+        lambda a: EquationRange(_round(a.low), _round(a.high), whole=True),
+    ),
+    "relu": Operation(
+        "({0} if {0} > zero else zero)",
+        lambda a: a if a > 0 else 0.0,
+        lambda _y, g, a: (_picked(a > 0, g, 0),),
+        lambda a: EquationRange(max(a.low, 0.0), max(a.high, 0.0), a.whole),
+    ),
+    "exp": Operation("exp({0})", math.exp, lambda y, g, _a: (g * y,), _anything),
+    "log": Operation("log({0})", math.log, lambda _y, g, a: (g / a,), _anything),
+    "sqrt": Operation("sqrt({0})", math.sqrt, lambda y, g, _a: (g / (2 * y),), _anything),
+    "sin": Operation("sin({0})", math.sin, lambda _y, g, a: (g * a.tape.put("cos", a),), _between(-1, 1)),
+    "cos": Operation("cos({0})", math.cos, lambda _y, g, a: (-g * a.tape.put("sin", a),), _between(-1, 1)),
+    "sigmoid": Operation(
+        "(one / (one + exp(-({0}))))",
+        lambda a: 1 / (1 + math.exp(-a)) if a > _LEAST_EXPONENT else math.exp(a),
+        lambda y, g, _a: (g * (y * (1 - y)),),
+        _between(0, 1),
+    ),
+    "tanh": Operation(
+        "(one - two / (exp({0} + {0}) + one))", math.tanh, lambda y, g, _a: (g * (1 - y * y),), _between(-1, 1)
+    ),
+    "detach": Operation("{0}", lambda a: a, lambda _y, _g, _a: (None,), lambda a: a),
+    "fire": Operation(
+        "((one if {0} >= zero else zero) + ({0} - {0}))",
+        lambda a: float(a >= 0),
+        lambda _y, g, a: (g * a.tape.slope(a),),
+        _between(0, 1, whole=True),
+    ),
+}
+"""Every operation by its name.
+
+At ties, the gradient of ``min``, ``max``, ``relu`` and ``abs`` goes one way, and that of ``clip`` passes; ``round`` is
+to the nearest even number, with gradient 1. ``less``, ``most`` and ``where`` are comparisons, 1 or 0. ``fire`` is 1
+where its operand is not below 0, and NaN where it is not finite; its gradient is the slope of a surrogate.
+"""
+
+COMPARISONS = frozenset({"less", "most"})
+"""Operations that are written as signs."""
+SIGNS = frozenset({"add", "sub", "mul", "div", "neg", *COMPARISONS})
+"""Operations that a text writes as signs; all others are functions."""
+TRANSCENDENTAL = frozenset({"exp", "log", "sin", "cos", "sigmoid", "tanh"})
+"""Operations whose last bit differs from library to library."""

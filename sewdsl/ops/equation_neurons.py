@@ -1,0 +1,380 @@
+"""Kinds that a text defines: neurons whose time-step is written as equations.
+
+``neuron NAME(…) { … }`` becomes a class like those of :mod:`sewdsl.ops.neurons`, of one of three families. Where the
+equations are those of a neuron that charges linearly, fires and resets, it is a :class:`LinearNeuron`, and all that is
+known of such holds for it: their kernels, their theory, what other libraries call them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from math import isinf
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, cast
+
+from pydantic import Field, SerializeAsAny, create_model, model_validator
+
+from sewdsl.diagnostics import SewdslError
+from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.step import NeuronStep
+from sewdsl.equations.tape import LEARNED, STEP, TapeEntry, linear_terms, needed, normal_form
+from sewdsl.ir.kind import Positive
+from sewdsl.ir.op import (
+    Activation,
+    KnowsSteps,
+    LinearDynamics,
+    LinearNeuron,
+    SavedForBackward,
+    Spiking,
+    Surrogate,
+    default_surrogate,
+)
+from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
+from sewdsl.ops.neuron_equations import ResetSettings, parameter_defaults, read_equations
+from sewdsl.reporter import Reported
+from sewdsl.source import Source
+from sewdsl.syntax.lexicon import VERSION
+from sewdsl.syntax.parser import parse
+from sewdsl.syntax.printer import print_neuron
+from sewdsl.syntax.tree import NeuronDefinition
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+FACTOR_METHODS = frozenset({"exp", "log", "sqrt", "sin", "cos", "sigmoid", "tanh"})
+"""Operations that a tensor has as a method of that name; of these and arithmetic, linear factors are made."""
+_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+}
+_ANY_NUMBER = int | float
+
+
+class EquationKind(Activation):
+    """What all neurons of a text have in common.
+
+    Attributes:
+        definition: The equations.
+        defaults: The parameters, and the numbers that they are by default.
+    """
+
+    definition: ClassVar[NeuronDefinition]
+    defaults: ClassVar[Mapping[str, float]]
+
+    if TYPE_CHECKING:
+        v_threshold: float
+        v_reset: float | None
+        detach_reset: bool
+        surrogate: Surrogate
+
+    @classmethod
+    def definition_text(cls) -> str:
+        """The equations as text."""
+        return print_neuron(cls.definition)
+
+    @property
+    def equations(self) -> NeuronStep:
+        """What it computes in a time-step, with its arguments and settings filled in."""
+        return self._read()
+
+    @model_validator(mode="after")
+    def _check_equations(self) -> Self:
+        self._read()
+        return self
+
+    def _read(self) -> NeuronStep:
+        arguments = tuple(getattr(self, name) for name in self.defaults)
+        settings = ResetSettings(self.v_threshold, self.v_reset, self.detach_reset)
+        found = _read_step(type(self), arguments, settings)
+        if isinstance(found, str):
+            raise ValueError(found)  # noqa: TRY004 -- pydantic wants it
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, which does not find classes that no module has."""
+        return unpickled, (self.definition, dict(self))
+
+
+def unpickled(definition: NeuronDefinition, arguments: dict[str, Any]) -> EquationKind:
+    """A neuron, from its equations and all its arguments."""
+    return equation_kind(definition).model_validate(arguments)
+
+
+@lru_cache(maxsize=1024)
+def _read_step(kind: type[EquationKind], arguments: tuple[float, ...], settings: ResetSettings) -> NeuronStep | str:
+    """The time-step, or what keeps it from being read with these arguments."""
+    given = dict(zip(kind.defaults, arguments, strict=True))
+    read = read_equations(kind.definition, given, settings)
+    return read.diagnostics[0].message if read.value is None else read.value
+
+
+class _AnyEquations(EquationKind):
+    """Those whose time-step no kernel knows beforehand.
+
+    Attributes:
+        v_threshold: The number that the equations read by this name, > 0.
+        v_reset: Potential after a spike, and where v starts; None: a reset subtracts, and v starts at 0.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+        surrogate: Derivative of the step function in the backward pass.
+    """
+
+    v_threshold: float = Field(default=1.0, gt=0)
+    v_reset: float | None = 0.0
+    detach_reset: bool = True
+    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """One for each learned number, of a layer, a channel or a time-step."""
+        count = 0
+        for learned in self.equations.learned.values():
+            values = 1
+            for length in learned.shape(inputs[0].channels, self.time_steps):
+                values *= length
+            count += values
+        return count
+
+    @property
+    def time_steps(self) -> int:
+        """For how many time-steps it learns numbers of their own; 1 where it does not."""
+        return self.T if isinstance(self, KnowsSteps) else 1
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+        """Its input: the states are recomputed."""
+        return SavedForBackward((0,))
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """The runtime's module for equations."""
+        made = runtime.SpikingEquations if isinstance(self, Spiking) else runtime.Equations
+        return made(self, inputs[0].channels, self.time_steps)
+
+
+class EquationActivation(_AnyEquations):
+    """A neuron of a text that gives anything but spikes: counts, spikes of two signs, real numbers.
+
+    Shape: any, unchanged.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """The range that follows from the equations; it varies over time if there is a state."""
+        step = self.equations
+        varies = inputs[0].varies or bool(step.after) or any(learned.per_step for learned in step.learned.values())
+        return Signal(inputs[0].shape, _values(step), varies=varies)
+
+
+class EquationSpiking(_AnyEquations, Spiking):
+    """A neuron of a text that gives spikes, each 0 or 1.
+
+    Shape: ``[T, N, *]`` input to ``[T, N, *]`` spikes.
+    """
+
+
+class EquationNeuron(EquationKind, LinearNeuron):
+    """A neuron of a text that charges by H[t] = decay · V[t-1] + gain · X[t] + drift, fires, and resets as all neurons.
+
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
+    """
+
+    def learnable(self) -> Mapping[str, float]:
+        """What it learns, at the start."""
+        return {name: learned.initial for name, learned in self.equations.learned.items()}
+
+    def dynamics(self, *args: Any, **learned: Any) -> LinearDynamics:  # noqa: ARG002
+        """(decay, gain, drift), read off the normal form."""
+        step = self.equations
+        h = _charged(step)
+        assert h is not None  # noqa: S101 -- as was seen when the class was made
+        terms = linear_terms(h, frozenset())
+        factors = (terms.get(key) for key in (step.states[0], step.x, None))
+        return LinearDynamics(*factor_numbers(step, factors, learned))
+
+
+def _factor(entry: TapeEntry, known: Mapping[int, Any]) -> Any:
+    """The value of a result of numbers, or of tensors."""
+    if entry.number is not None:
+        return entry.number
+    operands = [known[each.index] for each in entry.operands]
+    if all(isinstance(each, float) for each in operands):
+        return OPERATIONS[entry.operation].number(*operands)
+    if entry.operation in _ARITHMETIC:
+        return _ARITHMETIC[entry.operation](*operands)
+    return getattr(operands[0], entry.operation)()
+
+
+class LinearForm(NamedTuple):
+    """A time-step that charges by H = decay · V + gain · X + drift, fires where H >= threshold, and resets hard.
+
+    Attributes:
+        decay: Factor of the potential; None: 0. It and the others are numbers, or depend on what is learned alone.
+        gain: Factor of the input; likewise.
+        drift: What is added; likewise.
+        threshold: What is subtracted before the neuron fires.
+    """
+
+    decay: TapeEntry | None
+    gain: TapeEntry | None
+    drift: TapeEntry | None
+    threshold: TapeEntry
+
+
+def linear_form(step: NeuronStep) -> LinearForm | None:
+    """The factors of a neuron with one state that charges linearly, fires, and is set to ``v_reset`` by a spike."""
+    fired, h = step.given, _charged(step)
+    if fired.operation != "fire" or h is None or len(step.after) != 1:
+        return None
+    ends = linear_terms(fired.operands[0], {h.index})
+    below, one = ends.get(None), ends.get(h)
+    terms = linear_terms(h, frozenset())
+    if below is None or one is None or one.number != 1 or not terms.keys() <= {step.x, step.states[0], None}:
+        return None
+    rest = step.tape.number(next(iter(step.start.values())), "v_reset")
+    resets = (h * (1 - each) + rest * each for each in (fired, step.tape.put("detach", fired)))
+    if not any(step.after[0] is after for after in resets):
+        return None
+    return LinearForm(terms.get(step.states[0]), terms.get(step.x), terms.get(None), -below)
+
+
+def factor_numbers(step: NeuronStep, factors: Iterable[TapeEntry | None], learned: Mapping[str, Any]) -> list[Any]:
+    """What factors come to: numbers, or what tensors of what is learned come to; of None, 0."""
+    known: dict[int, Any] = {step.tape.leaf("learned", name, LEARNED).index: value for name, value in learned.items()}
+    found = []
+    for factor in factors:
+        for entry in needed([factor] if factor is not None else []):
+            if entry.index not in known:
+                known[entry.index] = _factor(entry, known)
+        found.append(0.0 if factor is None else known[factor.index])
+    return found
+
+
+def _charged(step: NeuronStep) -> TapeEntry | None:
+    """What is compared before a neuron fires."""
+    varying = [each for each in step.given.operands[0].operands if each.level == STEP] if step.given.operands else []
+    return varying[0] if len(varying) == 1 else None
+
+
+def _values(step: NeuronStep) -> ValueRange:
+    """The range of what a neuron gives, as edges have it."""
+    low, high, whole = step.values
+    if not whole or isinf(low) or isinf(high) or max(-low, high) > MAX_COUNT or high <= 0:
+        return REAL
+    return ValueRange(int(high), lower=min(0, int(low)))
+
+
+def _is_linear(step: NeuronStep, v_threshold: float) -> bool:
+    """Whether equations are those of a linear neuron with the reset of the settings."""
+    fired, tape = step.given, step.tape
+    if (
+        [*step.start] != ["v"]
+        or fired.operation != "fire"
+        or any(each[1:] != (False, False) for each in step.learned.values())
+    ):
+        return False
+    h, spike = _charged(step), tape.put("detach", fired)
+    threshold = tape.number(v_threshold, "v_threshold")
+    if h is None or normal_form(h - threshold, {h.index}) is not fired.operands[0]:
+        return False
+    if step.after[0] is not h * (1 - spike) + tape.number(_OTHER_RESET, "v_reset") * spike:
+        return False
+    terms = linear_terms(h, frozenset())
+    if not {each for each in terms if each is not None} <= {step.x, step.states[0]}:
+        return False
+    factors = [entry for entry in needed(terms.values()) if entry.level == LEARNED and entry.operands]
+    return all(entry.operation in {*_ARITHMETIC, *FACTOR_METHODS} for entry in factors)
+
+
+_OTHER_RESET = -0.375
+"""A potential after a spike that no text says, by which a reset is recognised."""
+
+
+def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | None]:
+    """The class of a definition, or None with all that is wrong with it."""
+    defaults = parameter_defaults(definition)
+    if defaults.diagnostics:
+        return Reported(None, defaults.diagnostics)
+    read = read_equations(definition, defaults.value, ResetSettings(v_reset=_OTHER_RESET))
+    if read.value is None:
+        return Reported(None, read.diagnostics)
+    return Reported(_made(definition), ())
+
+
+def equation_kind(definition: NeuronDefinition) -> type[EquationKind]:
+    """The class of a definition that is right.
+
+    Raises:
+        SewdslError: it is not.
+    """
+    read = read_kind(definition)
+    if read.value is None:
+        raise SewdslError(read.diagnostics)
+    return read.value
+
+
+def defined_kind(text: str) -> type[EquationKind]:
+    """The class of a definition's text.
+
+    Raises:
+        SewdslError: it is not right.
+        ValueError: it is no definition.
+    """
+    read = parse(Source("<definition>", f"sewdsl {VERSION}\n{text}\n"))
+    if read.diagnostics:
+        raise SewdslError(read.diagnostics)
+    found = [statement for statement in read.value.statements if isinstance(statement, NeuronDefinition)]
+    if len(found) != 1:
+        message = f"{text!r} does not define one neuron"
+        raise ValueError(message)
+    return equation_kind(found[0])
+
+
+@lru_cache(maxsize=1024)
+def _made(definition: NeuronDefinition) -> type[EquationKind]:
+    """The class of a definition; equal ones have one class, wherever they are written."""
+    name, defaults = definition.name.text, parameter_defaults(definition).value
+    step = read_equations(definition, defaults, ResetSettings(v_reset=_OTHER_RESET)).value
+    assert step is not None  # noqa: S101 -- as the caller has seen
+    family: type[EquationKind] = EquationActivation
+    if _is_linear(step, 1.0):
+        family = EquationNeuron
+    elif _values(step) == BINARY:
+        family = EquationSpiking
+    stepwise = any(learned.per_step for learned in step.learned.values())
+    bases = (family, KnowsSteps) if stepwise else (family,)
+    fields: dict[str, Any] = {key: (_ANY_NUMBER, value) for key, value in defaults.items()}
+    if stepwise:
+        fields["steps"] = (Positive | None, None)
+    made = cast("type[EquationKind]", create_model(name, __base__=cast("Any", bases), __module__=__name__, **fields))
+    made.kind, made.key, made.definition, made.defaults = name, name.lower(), definition, defaults
+    reads: Literal["step", "past"] = "past" if step.after or stepwise else "step"
+    made.reads = reads
+    made.fixed_steps = stepwise
+    made.can_be_silent = _can_be_silent(step)
+    made.__doc__ = _doc(made, step)
+    return made
+
+
+def _can_be_silent(step: NeuronStep) -> bool:
+    """Whether a neuron gives 0 as long as it is given 0."""
+    states = tuple(step.start.values())
+    for _ in range(_SILENT_STEPS):
+        found = step.run(0.0, states)
+        if found is None or found[0] != 0:
+            return False
+        states = found[1]
+    return True
+
+
+_SILENT_STEPS = 32
+
+
+def _doc(kind: type[EquationKind], step: NeuronStep) -> str:
+    """What is said of a neuron of a text where others have a docstring: its equations."""
+    given = "spikes, each 0 or 1" if _values(step) == BINARY else f"values, {_values(step)}"
+    lines = "\n".join(f"    {line.strip()}" for line in kind.definition_text().splitlines()[1:-1])
+    arguments = "\n".join(f"    {name}: A parameter of the equations." for name in kind.defaults)
+    parts = [f"A neuron that a text defines, ``{kind.kind}``::", lines, f"Shape: any, unchanged; it gives {given}."]
+    return "\n\n".join([*parts, f"Attributes:\n{arguments}"] if arguments else parts)

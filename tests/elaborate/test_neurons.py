@@ -1,0 +1,190 @@
+"""Neurons that texts define: what their names mean, which family they are of, and what is known of them."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+
+import sewdsl
+from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
+from sewdsl.ir.json import from_json, to_json
+from sewdsl.ir.node import MODULE_ATTRIBUTES
+from sewdsl.ir.op import LinearDynamics, LinearNeuron, Op, Spiking
+from sewdsl.ir.signal import Signal, ValueRange
+from sewdsl.notation.net_file import write_net
+from sewdsl.notation.network_diff import diff_networks
+from sewdsl.ops import catalogue, find
+from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kind
+from sewdsl.ops.neuron_equations import MODULE_WORDS
+from sewdsl.snn.equations import Equations
+from sewdsl.snn.neuron import Neuron
+from sewdsl.train.standalone import standalone_text
+
+HALF = "neuron Half(keep=0.5) { h = keep*v + x   s = fire(h - v_threshold)   v = reset(h, s)   give s }\n"
+LINEAR = {"IF", "LIF", "PLIF", "LIF1"}
+RANGES = {
+    "ILIF": ValueRange(4),
+    "ILIFwide": ValueRange(4),
+    "Ternary": ValueRange(1, lower=-1),
+    "Rate": ValueRange(None),
+}
+PARAMETERS = {"PLIF": 1, "PLIFC": 6, "KLIF": 1, "GLIF": 7 * 6 + 4 * 6, "LTH": 6}
+
+
+def ops(text: str, **options: object) -> list[Op]:
+    """The ops of a network but the input."""
+    return [node.op for node in sewdsl.load(text, **options).nodes[1:]]  # type: ignore[arg-type]
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(f"sewdsl 1\n{text}", encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", shipped_neurons())
+def test_shipped_neuron(name: str) -> None:
+    catalogue()
+    kind = equation_kind(shipped_neurons()[name])
+    op = kind.model_validate({"steps": 4} if "steps" in kind.model_fields else {})
+    given = op.infer(Signal((6, 4, 4)))
+    assert given == Signal((6, 4, 4), RANGES.get(name, ValueRange(1)))
+    assert isinstance(op, Spiking) == (name not in RANGES)
+    assert isinstance(op, LinearNeuron) == (name in LINEAR)
+    assert op.parameters(given) == PARAMETERS.get(name, 0)
+    assert op.reads == ("step" if name == "Rate" else "past")
+    assert op.fixed_steps == (name == "GLIF")
+    assert op.can_be_silent
+    assert pickle.loads(pickle.dumps(op)) == op  # noqa: S301 -- our own
+
+
+@pytest.mark.parametrize("name", ["IF", "LIF", "PLIF"])
+@pytest.mark.parametrize("v_reset", [0.0, -0.3, None])
+def test_dynamics_are_those_of_the_kind(name: str, v_reset: float | None) -> None:
+    ours, kind = equation_kind(shipped_neurons()[name]), find(name)
+    assert kind is not None
+    for arguments in ({}, {"tau": 3.7}) if "tau" in ours.defaults else ({},):
+        one, other = (each.model_validate({"v_reset": v_reset, **arguments}) for each in (ours, kind))
+        assert isinstance(one, LinearNeuron)
+        assert isinstance(other, LinearNeuron)
+        assert one.learnable() == other.learnable()
+        assert one.at_start() == other.at_start()
+
+
+@pytest.mark.parametrize("body", ["FC4-Half-FC2", "FC4-SN-FC2", "{FC4-Half}*1-FC2"])
+def test_a_neuron_of_the_file(body: str, tmp_path: Path) -> None:
+    setting = "neuron Half\n" if "SN" in body else ""
+    _, op, _ = ops(write(tmp_path / "a.net", f"{HALF}input 3\n{setting}body {body}\n"))
+    assert str(op).startswith("Half(v_threshold=1.0, v_reset=0.0, detach_reset=on, surrogate=ATan")
+    assert isinstance(op, LinearNeuron)
+    assert op.at_start() == LinearDynamics(0.5, 1.0, 0.0)
+
+
+def test_arguments_and_settings_in_every_place(tmp_path: Path) -> None:
+    text = (
+        f"{HALF}input 3\nsteps 2\nneuron Half(keep=0.25, v_reset=none, surrogate=Triangle)\n"
+        "block Two(p) = FC4-SN-FC4-Half(keep=$(p))\n"
+        "body Two(p=0.75)-FC4-SN(v_threshold=2.0)-Two(p=0.5, SN=Half(keep=0.125))\n"
+    )
+    found = [op for op in ops(write(tmp_path / "a.net", text)) if isinstance(op, Spiking)]
+    assert [getattr(op, "keep") for op in found] == [0.25, 0.75, 0.25, 0.125, 0.5]  # noqa: B009
+    assert [op.v_threshold for op in found] == [1.0, 1.0, 2.0, 1.0, 1.0]
+    assert {getattr(op, "v_reset") for op in found} == {None}  # noqa: B009
+
+
+def test_settings_from_outside(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.net", f"{HALF}input 3\nneuron Half\nbody FC4-SN\n")
+    (_, changed) = ops(file, set={"neuron.keep": "0.25"})
+    assert getattr(changed, "keep") == 0.25  # noqa: B009
+    (_, other) = ops(file, neuron="ILIF(D=3)")
+    assert other.infer(Signal((4,))).values == ValueRange(3)
+
+
+def test_used_files_and_own_neurons_come_before_the_library(tmp_path: Path) -> None:
+    write(tmp_path / "lib.net", HALF)
+    file = write(tmp_path / "a.net", 'use "lib.net"\ninput 3\nbody FC4-Half-FC2-ILIF\n')
+    _, half, _, counts = ops(file)
+    assert isinstance(half, EquationKind)
+    assert counts.infer(Signal((4,))).values == ValueRange(4)
+    own = "neuron ILIF(D=7) { h = v + x   s = round(clip(h, 0, D))   v = h - s   give s }\n"
+    compiled = sewdsl.read(write(tmp_path / "b.net", f"{own}input 3\nbody FC4-ILIF\n"))
+    assert [said.code for said in compiled.diagnostics] == ["shadowed-neuron"]
+    assert compiled.network is not None
+    assert compiled.network.nodes[-1].output.values == ValueRange(7)
+
+
+def test_a_string_has_the_library() -> None:
+    assert [op.kind for op in ops("c8k3-BN-KLIF-FC10", input="1x8x8")] == ["c", "BN", "KLIF", "FC"]
+
+
+def test_names_of_the_library_stay_free(tmp_path: Path) -> None:
+    """Files that were valid before there were such neurons mean what they meant."""
+    text = "input 3\nblock Rate(c=in) = FC$(c)-IF\nlet RF = FC4-IF\nbody RF-Rate-FC2\n"
+    compiled = sewdsl.read(write(tmp_path / "a.net", text))
+    assert not compiled.diagnostics
+    assert [op.kind for op in ops(str(tmp_path / "a.net"))] == ["FC", "IF", "FC", "IF", "FC"]
+
+
+def test_equal_definitions_are_one_kind() -> None:
+    kinds = [sewdsl.load(f"c8k3-{name}", input="1x8x8").nodes[-1].op for name in ("ILIF", "ILIF(D=4)")]
+    assert kinds[0] == kinds[1]
+    assert NeuronKinds().shipped("LIF") is None
+
+
+def test_kinds_know_time() -> None:
+    network = sewdsl.load("c8k3-GLIF-FC2", input="1x8x8", steps=6)
+    assert network.nodes[2].op.parameters(network.nodes[1].output) == 7 * 8 + 6 * 8
+    assert network.first_fixed is network.nodes[2]
+
+
+def test_definitions_are_kept(tmp_path: Path) -> None:
+    """By JSON, and by the text that is written of a network: all but those of the library."""
+    body = "neuron Half(keep=0.25)\nbody FC4-SN-FC4-Half-FC3-ILIF(D=3)-FC2\n"
+    network = sewdsl.load(write(tmp_path / "a.net", f"{HALF}input 3\n{body}"))
+    data = json.loads(json.dumps(to_json(network)))
+    assert from_json(data, catalogue(), defined_kind) == network
+    with pytest.raises(ValueError, match="unknown kind 'Half'"):
+        from_json(data, catalogue())
+    text = write_net(network)
+    assert text.count("neuron Half(keep=0.5) {") == 1
+    assert "neuron ILIF" not in text
+    assert [node.op for node in sewdsl.load(write(tmp_path / "b.net", text.removeprefix("sewdsl 1\n")))] == [
+        node.op for node in network
+    ]
+
+
+def test_learned_names_are_free_in_modules(tmp_path: Path) -> None:
+    """What a module has already, or no program can say, cannot be the name of a parameter."""
+    taken = (name for module in (Equations, Neuron) for name in dir(module) if not name.startswith("_"))
+    assert {*taken, "spec"} <= MODULE_ATTRIBUTES | MODULE_WORDS
+    for name in ("half", "in", "spec"):
+        said = sewdsl.read(write(tmp_path / "a.net", f"neuron A {{ learn {name} = 1   give {name}*x }}\n")).diagnostics
+        assert [each.code for each in said] == ["reserved-name"]
+
+
+def test_a_run_keeps_definitions(tmp_path: Path) -> None:
+    """A text that needs no other file has the neurons of those that were used."""
+    write(tmp_path / "lib.net", HALF)
+    compiled = sewdsl.read(write(tmp_path / "a.net", 'use "lib.net"\ninput 3\nneuron Half\nbody FC4-SN-FC2\n'))
+    text = standalone_text(compiled)
+    assert (
+        sewdsl.read(write(tmp_path / "b.net", text.removeprefix("sewdsl 1\n"))).result().nodes
+        == compiled.result().nodes
+    )
+
+
+def test_other_equations_are_a_difference(tmp_path: Path) -> None:
+    one, other = (
+        sewdsl.load(write(tmp_path / "a.net", f"{text}input 3\nneuron Half\nbody FC4-SN-FC2\n"))
+        for text in (HALF, HALF.replace("+ x", "+ 2*x"))
+    )
+    (change,) = diff_networks(one, other).settings
+    assert change.key == "neuron Half"
+    assert "keep*v + 2*x" in change.after
+    assert not diff_networks(one, one).settings
+
+
+def test_a_file_next_to_it_is_proposed(tmp_path: Path) -> None:
+    write(tmp_path / "lib.net", HALF)
+    (said,) = sewdsl.read(write(tmp_path / "a.net", "input 3\nbody FC4-Half-FC2\n")).diagnostics
+    assert said.help == "'lib.net' defines it: add 'use \"lib.net\"' to the file"

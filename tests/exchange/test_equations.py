@@ -1,0 +1,117 @@
+"""Neurons as equations in every format: equal where it can say them, refused by name where not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sewdsl
+from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write import python, spikingjelly
+from sewdsl.exchange.write.nir.write_graph import to_graph
+from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
+from sewdsl.exchange.write.onnx.write_model import OnnxModelWriter
+from sewdsl.ir.network import Network
+from tests.exchange.nir.settled import differences, noise, settled
+from tests.exchange.onnx.running import run
+from tests.exchange.source.files import DOUBLE, made, outcome, same
+
+OWN = """\
+sewdsl 1
+neuron Odd(tau=2.0, most=3) {
+    learn gain per channel = 1   learn t per step = 0.5
+    state given = 0.25
+    lambda = where(x <= 0, min(x, 0.5)/2, max(x, given)) + abs(x)*t
+    h = v + (gain*lambda - v)/tau + given
+    s = round(clip(h, 0, most))
+    v = reset(h, s)
+    given = detach(0.5*given + relu(x))
+    give s
+}
+neuron Half(keep=0.5) { h = keep*v + x   s = fire(h - v_threshold)   v = reset(h, s)   give s }
+"""
+
+
+def network(body: str, folder: Path, size: str = "6") -> Network:
+    file = folder / "a.net"
+    file.write_text(f"{OWN}input {size}\nsteps 4\nbody {body}\n", encoding="utf-8")
+    return sewdsl.load(file)
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [*shipped_neurons(), "Odd", "Odd(v_reset=none, tau=3)", "Half(surrogate=Sigmoid)-FC5-KLIF(detach_reset=off)"],
+)
+def test_python(neuron: str, tmp_path: Path) -> None:
+    """A file of PyTorch has the same outputs, gradients and keys."""
+    known = network(f"FC9-{neuron}-FC8-{neuron}-FC3", tmp_path)
+    ours = sewdsl.compile(known, seed=3, optimize=0).to(DOUBLE)
+    x = 3 * torch.randn(4, 2, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(4))
+    wanted = outcome(ours, x)
+    assert wanted.y.std() > 0
+    same(outcome(made(python.source(known), ours), x), wanted)
+
+
+@pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
+@pytest.mark.parametrize("neuron", ["Odd", "ALIF", "GLIF", "ILIF", "RF(v_threshold=0.1)", "Rate", "Ternary", "EIF"])
+def test_onnx(neuron: str, axis: type[TimeAxis], tmp_path: Path) -> None:
+    known = network(f"c4k3-{neuron}-c3k3-{neuron}-FC3", tmp_path, "2x5x5")
+    model = sewdsl.compile(known, seed=0).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+        x = 2 * torch.randn(4, 3, 2, 5, 5, generator=torch.Generator().manual_seed(1))
+        wanted = model(x)
+    writer = OnnxModelWriter(model, axis)
+    for step in writer.program.steps:
+        writer.write(step)
+    assert wanted.std() > 0
+    torch.testing.assert_close(run(writer.model(""), x)["logits"], wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "body", ["c4k3-PLIFC(v_reset=0.1)-FC3", "c4k3-LTH(v_threshold=0.4)-FC3", "c4k3-Half-FC5-LIF1(v_threshold=0.3)-FC2"]
+)
+def test_nir(body: str, tmp_path: Path) -> None:
+    """What has one state and charges linearly is IF or LIF of NIR, with numbers for each channel."""
+    known = network(body, tmp_path, "2x6x5")
+    x = 2 * noise(known, T=5, N=3)
+    apart, neurons = differences(settled(known, x), x)
+    assert apart <= 1e-12
+    assert neurons == []
+
+
+REFUSED = {
+    "ILIF": "has equations that no neuron of NIR has",
+    "KLIF": "has equations that no neuron of NIR has",
+    "CUBA": "has equations that no neuron of NIR has",
+    "PLIFC(v_reset=none)": "has equations that no neuron of NIR has",
+    "Half(v_reset=none)": "subtracts its threshold where it fires",
+    "GLIF": "learns numbers for each time-step",
+}
+
+
+@pytest.mark.parametrize("neuron", REFUSED)
+def test_refused_by_nir(neuron: str, tmp_path: Path) -> None:
+    model = sewdsl.compile(network(f"c4k3-{neuron}-FC3", tmp_path, "2x6x5"), seed=0)
+    name = neuron.partition("(")[0]
+    with pytest.raises(UnsupportedLayer, match=rf"^{name.lower()}1 \({name}\) {REFUSED[neuron]}"):
+        to_graph(model)
+
+
+@pytest.mark.parametrize("neuron", ["ILIF", "Half"])
+def test_refused_by_spikingjelly(neuron: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedLayer, match=rf"^{neuron.lower()}1 \({neuron}\)"):
+        spikingjelly.source(network(f"FC4-{neuron}-FC3", tmp_path))
+
+
+def test_archive(tmp_path: Path) -> None:
+    """torch.export passes through the loop."""
+    model = sewdsl.compile(network("FC4-Odd-FC3", tmp_path), seed=0).eval()
+    x = torch.randn(4, 2, 6, generator=torch.Generator().manual_seed(1))
+    program = torch.export.export(model, (x,))
+    assert np.allclose(program.module()(x).detach(), model(x).detach(), atol=1e-6)

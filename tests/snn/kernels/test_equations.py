@@ -1,0 +1,154 @@
+"""Kernels of neurons as equations equal the loop in torch, and, of IF, LIF and PLIF, the kernels of these kinds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.ir.op import LinearNeuron
+from sewdsl.ops import catalogue
+from sewdsl.ops.equation_neurons import EquationKind, equation_kind
+from sewdsl.snn import kernels
+from sewdsl.snn.equations import Equations
+from sewdsl.snn.streamed_past import StreamedPast
+from tests.snn.kernels.cases import LAYOUTS
+
+T, C = 6, 5
+RESETS = ((0.0, True), (-0.2, False), (None, True), (-0.2, True), (0.0, False), (None, False))
+NAMES = [*shipped_neurons()]
+
+
+def make(name: str, number: int = 0, surrogate: str = "ATan", **arguments: float) -> EquationKind:
+    """A neuron of the library, its reset one of six."""
+    kinds = catalogue()
+    kind = equation_kind(shipped_neurons()[name])
+    v_reset, detach_reset = RESETS[number % len(RESETS)]
+    settings = {"v_reset": v_reset, "detach_reset": detach_reset, "surrogate": kinds[surrogate]()}
+    steps = {"steps": T} if "steps" in kind.model_fields else {}
+    return kind.model_validate({**settings, **steps, **arguments})
+
+
+def current(dtype: torch.dtype = torch.float64, *, samples: int = 3, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return (1.5 * torch.randn(T, samples, C, 4, 7, generator=generator, dtype=torch.float64) + 0.4).to(dtype)
+
+
+def module(spec: EquationKind, dtype: torch.dtype = torch.float64) -> Equations:
+    made = Equations(spec, C, T).to(dtype)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64).to(dtype))
+    return made
+
+
+def outcome(made: Equations, x_TN: Tensor, choice: kernels.Choice) -> tuple[list[Tensor], list[Tensor]]:
+    """What is given and the final states; gradients of the input, the first states and what is learned."""
+    generator = torch.Generator().manual_seed(2)
+    states = len(made.spec.equations.after)
+    start = (0.3 * torch.randn(states, *x_TN.shape[1:], generator=generator, dtype=torch.float64)).to(x_TN.dtype)
+    weights = [torch.randn(shape, generator=generator).to(x_TN.dtype) for shape in (x_TN.shape, start.shape)]
+    x_TN, start = x_TN.detach().requires_grad_(), start.requires_grad_()
+    made.zero_grad()
+    with kernels.use_kernels(choice):
+        y_TN, after = made.run(x_TN, start if states else None)
+        torch.autograd.backward([y_TN, after] if states else [y_TN], weights[: 1 + (states > 0)])
+    gradients = [x_TN.grad, start.grad, *(parameter.grad for parameter in made.parameters())]
+    return [y_TN, after], [gradient.clone() for gradient in gradients if gradient is not None]
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).abs().max() <= 1e-10 * other.abs().max()) if one.numel() else True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kernel_is_the_loop(name: str) -> None:
+    """Everything that is given is equal; gradients differ by no more than 1e-10."""
+    number = NAMES.index(name)
+    layout = [*LAYOUTS.values()][number % 6]
+    made, x_TN = module(make(name, number)), layout(current())
+    (given, gradients), (wanted, wanted_gradients) = (
+        outcome(made, x_TN, choice) for choice in ("fastest", "reference")
+    )
+    if name == "EIF":  # whose exponential rounds otherwise
+        assert torch.allclose(given[1], wanted[1], rtol=1e-12)
+    else:
+        assert torch.equal(given[1], wanted[1])
+    assert torch.equal(given[0], wanted[0])
+    assert len(gradients) == len(wanted_gradients)
+    assert all(map(close, gradients, wanted_gradients))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("IF", {}), ("LIF", {"tau": 3.7}), ("PLIF", {}), ("PLIF", {"tau": 3.7})]
+)
+@pytest.mark.parametrize("number", [1, 2])
+def test_kernel_is_that_of_the_kind(name: str, arguments: dict[str, float], number: int, dtype: torch.dtype) -> None:
+    """Spikes, final potential and all gradients are equal to the last bit."""
+    spec = make(name, number, "Rectangular" if dtype == torch.float64 else "ATan", **arguments)
+    kind = catalogue()[name].model_validate({**dict(spec)})
+    assert isinstance(kind, LinearNeuron)
+    assert isinstance(spec, LinearNeuron)
+    made, x_TN = Equations(spec, C, 1).to(dtype), current(dtype, samples=40)
+    weight = torch.randn(x_TN.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64).to(dtype)
+    found = []
+    for run in (kind, spec, None):
+        x = x_TN.detach().requires_grad_()
+        learned = {key: value.detach().requires_grad_() for key, value in made.learned.items()}
+        if run is None:
+            made.zero_grad()
+            y_TN, v = made.run(x)
+            v, learned = v[0], dict(made.named_parameters())
+        else:
+            y_TN, v = kernels.run_neurons_from(run, x, None, learned)
+        torch.autograd.backward([y_TN, v], [weight, weight[0]])
+        found.append([y_TN, v, x.grad, *(value.grad for value in learned.values())])
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True) if one is not None)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_narrow_formats_compute_in_float32(dtype: torch.dtype) -> None:
+    made, x_TN = module(make("CUBA"), torch.float32), current(dtype)
+    with torch.no_grad():
+        (one, states), (other, more) = (made.run(x_TN), made.run(x_TN.float()))
+    assert one.dtype == dtype
+    assert torch.equal(one.float(), other)
+    assert torch.equal(states, more)
+
+
+@pytest.mark.parametrize("name", ["ALIF", "GLIF", "ILIF", "Rate"])
+def test_time_step_by_time_step(name: str) -> None:
+    """A stream gives every bit of the sequence."""
+    made, x_TN = module(make(name)), current()
+    with torch.no_grad():
+        whole, past = made(x_TN), None
+        for t in range(T):
+            here = StreamedPast(t, past.after if past is not None else None)
+            assert torch.equal(made(x_TN[t : t + 1], past=here), whole[t : t + 1])
+            past = here
+
+
+def test_no_number_is_compiled_in() -> None:
+    """Other arguments have the same kernel."""
+    from sewdsl.snn.kernels.render_equations import EquationKernelVariant, render_equations_backward  # noqa: PLC0415
+
+    texts = {
+        render_equations_backward(
+            EquationKernelVariant("float32", make("CUBA", 3, tau=tau).equations.text, (), "set 1.0")
+        ).text
+        for tau in (2.0, 3.0, 5.0)
+    }
+    assert len(texts) == 1
+
+
+def test_second_derivatives_and_odd_inputs_are_answered() -> None:
+    made = module(make("CUBA"))
+    flat = current().flatten(2)[..., :C]
+    assert made(flat).shape == flat.shape
+    empty = torch.empty(T, 0, C, dtype=torch.float64, requires_grad=True)
+    made(empty).sum().backward()
+    assert empty.grad is not None
