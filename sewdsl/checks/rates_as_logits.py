@@ -23,7 +23,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
     recipe, output = network.recipe, network.nodes[network.output]
     if network.outputs:
         return  # it cannot be trained so
-    most = _most(network)
+    last = output
+    while isinstance(last.op, NON_INCREASING_LAYERS):
+        last = network.nodes[last.inputs[0]]
+    most = last.output.values.count
     if not whole or recipe is None or most is None or network.settings.readout == "sum" or len(output.output.shape) > 1:
         return
     classes = output.output.elements
@@ -39,11 +42,3 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
         help="end the network in FC" + (", or take 'readout sum'" if recipe.loss == "mean" else ""),
         path=output.where,
     )
-
-
-def _most(network: Network) -> int | None:
-    """The greatest value of the output; None: there is none."""
-    node = network.nodes[network.output]
-    while isinstance(node.op, NON_INCREASING_LAYERS):
-        node = network.nodes[node.inputs[0]]
-    return node.output.values.count

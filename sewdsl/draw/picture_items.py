@@ -357,14 +357,11 @@ class _Folder:
     def _given_by(self, block: BlockItem, last: PictureLayer) -> PictureLayer | None:
         """The layer of a block whose output alone is read outside, if it is not its last."""
         inside = {*nodes((block,))}
-        given = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
+        readers = graph_of(self._nodes).consumers
+        given = {i for i in inside if i in self._given or not inside.issuperset(readers[i])}
         if len(given) != 1 or given.issubset(last.nodes):
             return None
         return PictureLayer((given.pop(),))
-
-    @cached_property
-    def _readers(self) -> tuple[tuple[int, ...], ...]:
-        return graph_of(self._nodes).consumers
 
     def _repeat(self, copies: list[tuple[PathStep, PictureItems]], key: str) -> PictureItems:
         expand = self._expand if isinstance(self._expand, bool) else key in self._expand

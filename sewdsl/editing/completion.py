@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from os.path import relpath
 from pathlib import Path
@@ -204,8 +204,9 @@ def _layers(view: EditorView) -> Iterator[Completion]:
             yield _of_kind(name, kind, "layer")
     yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
     yield Completion("g[", "join", about=kind_docs.NAMES["g"])
-    for name, kind in _family(Merge):
-        yield Completion(f"{name}[", "join", about=kind_docs.kind_description(kind))
+    for name, kind in sorted(catalogue().items()):
+        if issubclass(kind, Merge):
+            yield Completion(f"{name}[", "join", about=kind_docs.kind_description(kind))
 
 
 def _of_kind(name: str, kind: type[Kind], what: Literal["layer", "value", "join"]) -> Completion:
@@ -285,10 +286,6 @@ def _of_type(view: EditorView, annotation: Any) -> Iterator[Completion]:
 def _kinds(view: EditorView, family: type[Kind]) -> Iterator[Completion]:
     found = ((name, view.vocabulary.neurons.find(name)) for name in sorted(view.vocabulary.neurons.names(family)))
     return (_of_kind(name, kind, "value") for name, kind in found if kind is not None)
-
-
-def _family(family: type[Kind]) -> Iterable[tuple[str, type[Kind]]]:
-    return ((name, kind) for name, kind in sorted(catalogue().items()) if issubclass(kind, family))
 
 
 # --- settings ----------------------------------------------------------------------------------------------

@@ -224,7 +224,13 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             items.append(BlockItem(step, inside))
         elif step.kind == "value":
             items.append(ValueItem(step, inside))
-        elif step.kind == "loop" and step.copy == FEEDBACK and _begins_with_delay(inside, nodes):
+        elif (
+            step.kind == "loop"
+            and step.copy == FEEDBACK
+            and inside
+            and isinstance(inside[0], LayerItem)
+            and nodes[inside[0].node].delayed is not None
+        ):
             feedback = ValueItem(step, inside)
         elif step.kind == "loop" and items and isinstance(items[-1], LoopItem) and not items[-1].body:
             items[-1] = replace(items[-1], body=inside, steps=(step, *items[-1].steps[1:]))
@@ -236,11 +242,6 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
 
 FEEDBACK = 2
 """Which operand of a loop its feedback is, from 1."""
-
-
-def _begins_with_delay(items: Items, nodes: Sequence[Node]) -> bool:
-    """Whether the first of some items is a delay in a loop."""
-    return bool(items) and isinstance(items[0], LayerItem) and nodes[items[0].node].delayed is not None
 
 
 def _loop(index: int, feedback: ValueItem) -> LoopItem:

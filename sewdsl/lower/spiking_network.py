@@ -143,16 +143,10 @@ class SpikingNetwork(Group):
             ValueError: the input's shape or dtype does not fit, or it has another number of time-steps than weights.
         """
         found = self.run(inputs.to_sequence(x, self.network.settings, self.example))
-        if not return_sequence:
-            found = {index: self._read_out(y_TN) for index, y_TN in found.items()}
-        return self.network.name_outputs(found)
-
-    def _read_out(self, y_TN: Tensor) -> Tensor:
-        """One output of those of all time-steps."""
         readout = self.network.settings.readout
-        if readout == "last":
-            return y_TN[-1]
-        return y_TN.sum(0) if readout == "sum" else y_TN.mean(0)
+        for index, y_TN in () if return_sequence else tuple(found.items()):
+            found[index] = y_TN[-1] if readout == "last" else y_TN.sum(0) if readout == "sum" else y_TN.mean(0)
+        return self.network.name_outputs(found)
 
     def stream(self) -> Stream:
         """A view of this module that takes one time-step at a time."""

@@ -166,16 +166,10 @@ def _kind(item: Written, vocabulary: Vocabulary) -> str | _Merged | None:
         case Call(name=name) if isinstance(name.parts[0], Word):
             return vocabulary.symbol(name.parts[0].text)
         case MergeOf(name=name, operands=operands):
-            return _Merged(
-                name.plain,
-                tuple(tuple(_pattern(way, vocabulary) for way in _alternatives(operand)) for operand in operands),
-            )
+            ways = ((way.first, way.second) if isinstance(way, Alternative) else (way,) for way in operands)
+            return _Merged(name.plain, tuple(tuple(_pattern(each, vocabulary) for each in way) for way in ways))
         case _:
             return None
-
-
-def _alternatives(operand: WrittenSequence | Alternative) -> tuple[WrittenSequence, ...]:
-    return (operand.first, operand.second) if isinstance(operand, Alternative) else (operand,)
 
 
 def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:

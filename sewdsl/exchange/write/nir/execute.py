@@ -238,7 +238,7 @@ class NirExecutor:
     def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:
         """What is fed back, or delayed, before the first time-step, in the shapes that follow from what is not."""
         known = {self._input: x_N}
-        for _ in self._order:
+        for _round in self._order:
             count = len(known)
             for name in self._order:
                 addends = [known[i] for i in (*self._sources[name], *self._later[name]) if i in known]
