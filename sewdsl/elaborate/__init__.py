@@ -198,10 +198,15 @@ class _Elaborator:
                 hint = "what follows begins with a name, and so leaves out what is before it"
                 self.reporter.report("unread-value", message, node.span, help=hint, path=node.where)
 
-    def _check_loops(self) -> None:
-        """Reports what needs all time-steps of a sequence where a loop gives them one by one."""
+    def _check_loops(self, outputs: Sequence[int]) -> None:
+        """Reports what needs all time-steps of a sequence in a loop, which gives them one by one; delays of no loop."""
         nodes = self.builder.nodes
-        for index in sorted(graph_of(nodes).looped):
+        graph = graph_of(nodes)
+        for index in sorted(graph.lead_to(outputs) & graph.delayed.keys() - graph.looped):
+            message = "what is delayed is computed further down, though no loop leads there from here"
+            hint = "move the line that defines it above this one"
+            self.reporter.report("misplaced-name", message, nodes[index].span, help=hint, path=nodes[index].where)
+        for index in sorted(graph.looped):
             node = nodes[index]
             if node.op.reads == "sequence":
                 message = (
@@ -250,7 +255,7 @@ class _Elaborator:
             return None
         found = self.builder.prune(found)
         self._check_read(found)
-        self._check_loops()
+        self._check_loops(found)
         return found
 
 
