@@ -194,17 +194,30 @@ class _Elaborator:
 
     def _check_read(self, outputs: Sequence[int]) -> None:
         """Reports layers whose output nothing reads: something begins with a name where they would flow into it."""
-        read = {source for node in self.builder.nodes for source in node.sources}.union(outputs)
-        for index, node in enumerate(self.builder.nodes):
-            if index not in read:
-                message = f"nothing reads what {node.name} gives"
-                hint = "what follows begins with a name, and so leaves out what is before it"
-                self.reporter.report("unread-value", message, node.span, help=hint, path=node.where)
-
-    def _check_loops(self) -> None:
-        """Reports what needs all time-steps of a sequence where a loop gives them one by one."""
         nodes = self.builder.nodes
-        for index in sorted(graph_of(nodes).looped):
+        read = {source for node in nodes for source in node.sources}.union(outputs)
+        unread = [index for index in range(len(nodes)) if index not in read]
+        graph = graph_of(nodes)
+        if graph.delayed:
+            kept = graph.lead_to([*outputs, *unread])
+            for source in graph.delayed.values():  # a loop reads itself
+                if source not in kept:
+                    unread.append(source)
+                    kept |= graph.lead_to([source])
+        for index in sorted(unread):
+            message = f"nothing reads what {nodes[index].name} gives"
+            hint = "what follows begins with a name, and so leaves out what is before it"
+            self.reporter.report("unread-value", message, nodes[index].span, help=hint, path=nodes[index].where)
+
+    def _check_loops(self, outputs: Sequence[int]) -> None:
+        """Reports what needs all time-steps of a sequence in a loop, which gives them one by one; delays of no loop."""
+        nodes = self.builder.nodes
+        graph = graph_of(nodes)
+        for index in sorted(graph.lead_to(outputs) & graph.delayed.keys() - graph.looped):
+            message = "what is delayed is computed further down, though no loop leads there from here"
+            hint = "move the line that defines it above this one"
+            self.reporter.report("misplaced-name", message, nodes[index].span, help=hint, path=nodes[index].where)
+        for index in sorted(graph.looped):
             node = nodes[index]
             if node.op.reads == "sequence":
                 message = (
@@ -253,7 +266,7 @@ class _Elaborator:
             return None
         found = self.builder.prune(found)
         self._check_read(found)
-        self._check_loops()
+        self._check_loops(found)
         return found
 
 

@@ -134,7 +134,7 @@ class NodeBuilder:
             The indices of the outputs among what is left.
         """
         graph = graph_of(self.nodes)
-        live = {0}.union(*(graph.ancestors(output, 0) for output in outputs))
+        live = graph.lead_to([0, *outputs])
         if len(live) == len(self.nodes):
             return [*outputs]
         inside: dict[int, frozenset[str]] = {}  # the values around the nodes of a path, which many nodes share
@@ -145,6 +145,8 @@ class NodeBuilder:
         values = [inside[id(node.path)] for node in self.nodes]
         read = frozenset[str]().union(*(values[index] for index in live))
         gone = {index for index in range(len(self.nodes)) if index not in live and values[index] - read}
+        unread = [index for index in range(len(self.nodes)) if index not in live and index not in gone]
+        gone -= graph.lead_to(unread)  # those stay, to be reported
         place, kept = [0] * (len(self.nodes) + 1), list[Node]()
         for index, node in enumerate(self.nodes):
             place[index] = len(kept)

@@ -7,7 +7,7 @@ of linear time; networkx, which takes longer to import than a network takes to c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property, reduce
 from types import MappingProxyType
 
@@ -190,7 +190,11 @@ class Graph:
 
     def ancestors(self, node: int, since: int) -> set[int]:
         """The nodes from a given one on that lead to a node, that included, also by way of delays in loops."""
-        todo, seen = [node], {node}
+        return self.lead_to([node], since)
+
+    def lead_to(self, nodes: Collection[int], since: int = 0) -> set[int]:
+        """The nodes from a given one on that lead to any of several, these included, as :meth:`ancestors`."""
+        todo, seen = [*nodes], {*nodes}
         while todo:
             new = {index for index in self.sources(todo.pop()) if index >= since} - seen
             seen |= new

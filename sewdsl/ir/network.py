@@ -128,7 +128,8 @@ class Network:
 
         Raises:
             ValueError: an input that is not before its reader, a name that occurs twice, a type that does not
-                follow from those before it, an op for another number of time-steps, or no node at all.
+                follow from those before it, an op for another number of time-steps, a delay of a later node that it
+                does not lead to, or no node at all.
         """
         names = {node.name for node in self.nodes}
         outputs = (self.output, *self.given)
@@ -148,6 +149,10 @@ class Network:
                 raise ValueError(message)
             if isinstance(node.op, KnowsSteps) and node.op.steps != self.settings.steps:
                 message = f"{node.name}: {node.op} is not for the network's {self.settings.steps} time-steps"
+                raise ValueError(message)
+        for index in self.graph.delayed:
+            if index not in self.graph.looped:
+                message = f"{self.nodes[index].name}: closes no loop, and so has to read what it delays"
                 raise ValueError(message)
         return self
 

@@ -12,12 +12,14 @@ from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
     MergeText,
+    ReadText,
     RepeatText,
     TextItem,
     TextItems,
     item_text,
     split_lets,
 )
+from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.norm import Norm
 
 SHORTEST, WORK = 256, 4_000_000
@@ -71,7 +73,13 @@ class _Folding:
         return *folded, *self._row(row)
 
     def _row(self, row: Sequence[TextItem]) -> TextItems:
-        """Chooses among the savings; those that overlap with a better one make do with what it leaves."""
+        """Chooses among the savings; those that overlap with a better one make do with what it leaves.
+
+        The delay of a named value stays as it is: only next to each other they can be read before it is computed.
+        """
+        match row:
+            case [ReadText() as name, LayerText(op=Delay()) as delay, _, *_]:
+                return name, delay, *self._row(row[2:])
         lengths = [len(item_text(item)) + 1 for item in row]
         waiting = [*self._repeats(row, lengths), *self._blocks(row, lengths)]
         heapify(waiting)

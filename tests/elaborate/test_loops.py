@@ -161,3 +161,29 @@ def test_an_error_leaves_no_delay_without_a_value() -> None:
     (said,) = read.diagnostics
     assert (said.code, said.help) == ("misplaced-name", "read it a time-step later: h-DELAY")
     assert read.network is None
+
+
+@pytest.mark.parametrize("later", ["let b = FC12-SN", "let b = id", "let b = ADD[FC12 | b-DELAY]-SN"])
+def test_what_is_in_no_loop_is_delayed_after_it_is_computed(later: str) -> None:
+    (said,) = sewdsl.read(f"{HEAD}let a = ADD[FC12 | b-DELAY]-SN\n{later}\nbody ADD[a | b]\n").diagnostics
+    assert (said.code, said.span.line, said.help) == (
+        *("misplaced-name", 5, "move the line that defines it above this one"),
+    )
+    assert loaded(f"{later}\nlet a = ADD[FC12 | b-DELAY]-SN\nbody ADD[a | b]")
+
+
+def test_values_that_an_unread_one_reads_are_kept_with_it() -> None:
+    text = "let v0 = v2-DELAY-ADD[v1-DELAY-LOOP[v2-DELAY | id]-FC12 | SN]\nlet v1 = v2-DELAY-FC12\nlet v2 = id\n"
+    said = sewdsl.read(f"{HEAD}{text}outputs v2 v0\n").diagnostics
+    assert "unread-value" in {each.code for each in said}
+
+
+def test_a_loop_that_nothing_reads_is_one_that_reads_itself() -> None:
+    (said,) = sewdsl.read(f"{HEAD}let v = SN\nbody LOOP[ id | FC12 ]-ADD[ v-FC12 | v ]\n").diagnostics
+    assert (said.code, said.message) == ("unread-value", "nothing reads what add1 gives")
+
+
+def test_the_delay_of_a_value_that_is_computed_further_down_is_in_no_repeat() -> None:
+    network = loaded("let v = ADD[ w-DELAY-DELAY | FC12 ]\nlet w = v-SN-FC12\nbody ADD[ w | v ]")
+    assert rows(sewdsl.load(write_net(network))) == rows(network)
+    assert "w-DELAY-DELAY" in compact_text(network)
