@@ -74,11 +74,11 @@ class Vocabulary:
 
     def kind(self, text: str) -> tuple[str, type[Kind]] | None:
         """The kind that a word begins with, and its name, also of the neurons of the library."""
-        shipped = None if self.complete(text) else self.neurons.shipped(text)
-        if shipped is not None:
-            return text, shipped
         head = self.symbol(text)
-        return None if head is None else (head, self.layers[head])
+        shipped = self.neurons.shipped(text) if head != text else None
+        if head is None or (shipped is not None and not self.complete(text)):
+            return None if shipped is None else (text, shipped)
+        return head, self.layers[head]
 
     @cached_property
     def meanings(self) -> Meanings:

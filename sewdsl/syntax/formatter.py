@@ -48,6 +48,7 @@ class Spacing:
         defined: Whether a block's ``=`` was passed.
         equation: Whether an equation of a neuron is read.
         negates: Whether the token before is the sign of a negation.
+        tight: Whether the token before is the ``=`` of a neuron's parameter.
     """
 
     def __init__(self) -> None:
@@ -60,11 +61,12 @@ class Spacing:
         self.defined = False
         self.equation = False
         self.negates = False
+        self.tight = False
 
     def begin(self, token: Token, *, padded: bool, equation: bool = False) -> str:
         """The text of a token that begins a statement or an entry, or ends a section."""
         blanks = _BETWEEN_EQUATIONS if equation and self.equation else " "
-        self.equation, self.negates = equation, False
+        self.equation, self.negates, self.tight = equation, False, False
         self.padded, self.head, self.previous = padded and token.type in ALIGNED_KEYWORDS, token, token
         self.open.clear()
         self.formula_closed = self.name_spaced = self.defined = False
@@ -77,7 +79,8 @@ class Spacing:
 
     def take(self, token: Token) -> str:
         """The text of any other token."""
-        gap = self._equation_gap(token) if self.equation else self._gap(token)
+        given = self.open and self.head is not None and self.head.type == "_NEURON"  # the parameters of a neuron
+        gap = self._equation_gap(token) if self.equation or given else self._gap(token)
         if token.type in OPENERS:
             self.open.append(token.type)
         self.formula_closed = token.type in CLOSERS and self.open.pop() == "_OPEN"
@@ -93,6 +96,9 @@ class Spacing:
         if negated or before == "_LPAR" or after in {"_RPAR", "_COMMA"} or _TIGHT & {before, after}:
             return ""
         if after == "_EQUAL" and before in {"_BELOW", "_ABOVE"}:
+            return ""
+        tight, self.tight = self.tight, not self.equation and after == "_EQUAL"  # that of a parameter
+        if tight or self.tight:
             return ""
         return "" if after == "_LPAR" and before == "WORD" else " "
 

@@ -113,9 +113,7 @@ def _print_equation(equation: tree.Equation) -> str:
 
 def print_neuron(definition: tree.NeuronDefinition) -> str:
     """The text of a neuron's definition, each equation in a line, without an end of line."""
-    given = ", ".join(
-        f"{each.name.text}={_print_sum(each.default, 0).replace(' ', '')}" for each in definition.parameters
-    )
+    given = ", ".join(f"{each.name.text}={_print_sum(each.default, 0)}" for each in definition.parameters)
     head = f"neuron {definition.name.text}" + (f"({given})" if given else "")
     return "\n    ".join([f"{head} {{", *map(_print_equation, definition.equations)]) + "\n}"
 

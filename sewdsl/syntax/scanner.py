@@ -97,6 +97,8 @@ def _mark_equations(tokens: list[Token]) -> None:
             continue
         first = tokens[index]
         first.type = "_NEURON"
+        for token in tokens[index:opener]:
+            token.type = COMPARISON_TOKENS.get(token.type, token.type)
         index = opener + 1
         while index < len(tokens) and index != closers.get(opener):
             token = tokens[index]

@@ -40,6 +40,8 @@ HEADS = (
     "sewdsl 1\ninput 4x8x8\nneuron IF\nlet a = ",
     "sewdsl 1\ninput 4x8x8\nneuron IF\nbody X[ BN | id ]\nblock X[ a | b ] {\n    let c = ",
     "sewdsl 1\ninput 4x8x8\nneuron IF\nbody X\nblock X {\n    let a = BN\n    give ",
+    "sewdsl 1\nneuron A(tau=2) {\n    state i = 0\n    h = ",
+    "sewdsl 1\ninput 4\nbody FC4-A\nneuron A { learn w per channel = 1   give w*",
 )
 """What precedes a hostile part, so that it is reached in every context."""
 
@@ -93,6 +95,18 @@ _WORDS = (
     *("body", "block", "use", "expect", "claim", "allow", "train", "study", "data", "on", "or", "id", "SN", "g", "in"),
     *("network", "input", "steps", "encode", "neuron", "join", "init", "readout", "sewdsl", "sewdsl 1\n"),
     *("let", "give", "let a = ", "give a-", "a-", "b-", "ADD[ a | b ]-", "X[ a | BN ]-", "block X[ a | b ] = ", "{\n"),
+    *(
+        "neuron A {\n",
+        "learn w = ",
+        "state i = ",
+        "h = ",
+        "give s }",
+        "fire(h - 1)",
+        "reset(h, s)",
+        "clip(h, 0, D)",
+        "per channel",
+    ),
+    *("where(x < 1, ", "v_threshold", "v", "x", "h", "v + x", "exp(", "sigmoid(w)*", ">= ", "round("),
     *("vary", "variant", "probe", "epochs", "batch", "optimizer", "schedule", "memory", "none", "kaiming", "zero"),
     *("c8k3", "c8k3s2p1", "BN", "MPk2", "APk2", "FC10", "DP0.5", "PLIF", "LIF(tau=2.0)", "SEW Block", "SEW Block (c8)"),
     *("SEWBlock", "SEWBlok", "Plif", "conv2d", "ConvBn", "BNSN", "c3BN", "c12k", "C8K3", "res_block", "voting", "tau"),

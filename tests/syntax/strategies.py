@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sewdsl.source import Source
 from sewdsl.syntax import tree
-from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS
+from sewdsl.syntax.lexicon import CLOSERS, EQUATION_KEYWORDS, KEYWORDS, OPENERS
 from sewdsl.syntax.scanner import scan, token_end, token_start
 
 _usual = st.sampled_from(
@@ -92,6 +92,34 @@ settings = st.builds(tree.Setting, keys, st.lists(plain_values, min_size=1, max_
 lets = st.builds(tree.Let, words.map(tree.Word), sequences)
 operands = st.one_of(st.just(()), st.lists(words.map(tree.Word), min_size=2, max_size=3).map(tuple))
 block_parameters = st.builds(tree.BlockParameter, words, st.none() | parameters | positive)
+_simple_words = words.map(tree.Word)
+_assigned = words.filter(lambda word: word not in EQUATION_KEYWORDS).map(tree.Word)
+
+
+def _reals(inner: st.SearchStrategy[tree.RealExpression]) -> st.SearchStrategy[tree.RealExpression]:
+    comparisons = st.builds(tree.Infix, st.sampled_from(["<", "<=", ">", ">="]), inner, inner)
+    given = st.lists(inner | comparisons, min_size=1, max_size=3).map(tuple)
+    return st.one_of(
+        st.builds(tree.Infix, st.sampled_from(["+", "-", "*", "/"]), inner, inner),
+        st.builds(tree.Negation, inner),
+        st.builds(tree.FunctionCall, _simple_words, given),
+    )
+
+
+reals = st.recursive(positive | st.builds(tree.Variable, words), _reals, max_leaves=6)
+_axes = st.lists(st.sampled_from(["channel", "step"]).map(tree.Word), max_size=2).map(tuple)
+equations = st.one_of(
+    st.builds(tree.Learn, _simple_words, _axes, reals),
+    st.builds(tree.StateDeclaration, _simple_words, reals),
+    st.builds(tree.Assignment, _assigned, reals),
+    st.builds(tree.Gives, reals),
+)
+neurons = st.builds(
+    tree.NeuronDefinition,
+    _simple_words,
+    st.lists(st.builds(tree.NeuronParameter, _simple_words, reals), max_size=2).map(tuple),
+    st.lists(equations, max_size=4).map(tuple),
+)
 _place_words = st.text(ascii_lowercase, min_size=1, max_size=4)
 places = st.tuples(
     _place_words,
@@ -114,6 +142,7 @@ statements: st.SearchStrategy[tree.Statement] = st.one_of(
         st.lists(lets, max_size=3).map(tuple),
         long=st.just(value=True),
     ),
+    neurons,
     st.builds(tree.Use, texts),
     st.builds(tree.Expect, words.map(tree.Word), plain_values),
     st.builds(tree.Claim, words.map(tree.Word), plain_values, st.none() | texts),

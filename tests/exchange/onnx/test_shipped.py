@@ -32,11 +32,11 @@ SMALL = {
     "spiking-unet": "2x16x16",
     "spikformer-8-512": "3x48x48",
     "tet": "2x16x16",
-    **dict.fromkeys(("psn", "tebn"), "3x16x16"),
+    **dict.fromkeys(("psn", "tebn", "klif", "glif"), "3x16x16"),
     **dict.fromkeys(("masnn", "tcja"), "2x32x32"),
     **dict.fromkeys(("spiking-densenet-121", "spiking-vgg-11", "spiking-vgg-16"), "3x32x32"),
     **dict.fromkeys(
-        ("att", "max", "maxformer", "ms", "qkformer", "sdt", "spikformer", "snasnet", "spikedhs"), "3x32x32"
+        ("att", "ilif", "max", "maxformer", "ms", "qkformer", "sdt", "spikformer", "snasnet", "spikedhs"), "3x32x32"
     ),
 }
 """The input of networks that are for larger ones, by their name or its first word."""
@@ -52,8 +52,9 @@ def _small(name: str) -> Network:
     return network if name == "7b-net-and" else narrow(network, NARROWER)  # AND of few channels falls silent
 
 
-ROUNDED = {"masnn-dvs-gesture", "att-ms-resnet-18", "tcja-net", "tebn-resnet-19", "psn-resnet-19"}
-"""Networks with sums that are rounded whatever the weights: sigmoids, and a matrix over time."""
+LEARNING = {"klif-resnet-19", "glif-resnet-19"}
+ROUNDED = {"masnn-dvs-gesture", "att-ms-resnet-18", "tcja-net", "tebn-resnet-19", "psn-resnet-19"} | LEARNING
+"""Networks with sums that are rounded whatever the weights: sigmoids, a matrix over time, learned factors."""
 NETWORKS = {name: _small(name) for name in representatives(set(SHIPPED) - ROUNDED)}
 SPIKING, REAL = (
     [name for name, network in NETWORKS.items() if spiking == any(isinstance(node.op, Neuron) for node in network)]

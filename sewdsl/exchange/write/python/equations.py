@@ -184,7 +184,7 @@ class EquationClass:
             yield '        """The potential after a spike."""'
             yield f"        return h - (self.{THRESHOLD} if by is None else by) * {detached}"
             return
-        yield "    def reset(self, h: Tensor, s: Tensor, by: Tensor | float | None = None) -> Tensor:  # noqa: ARG002"
+        yield "    def reset(self, h: Tensor, s: Tensor, _by: Tensor | float | None = None) -> Tensor:"
         yield '        """The potential after a spike, whatever a soft reset would subtract."""'
         yield f"        s = {detached}{'.abs()' if self.step.values.low < 0 else ''}"
         yield f"        return h * (1 - s) + self.{RESET_POTENTIAL} * s"
