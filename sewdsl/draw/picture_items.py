@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import PathStep, graph_of
+from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Join, Merge
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.structure import (
@@ -315,6 +315,7 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems
 class _Folder:
     def __init__(self, network: Network, *, expand: Unfolded) -> None:
         self._nodes, self._given, self._expand = network.nodes, network.given, expand
+        self._readers = network.graph.consumers
         self._outputs: dict[int, set[str]] = {}
         for name, index in network.outputs:
             self._outputs.setdefault(index, set()).add(name)
@@ -361,10 +362,6 @@ class _Folder:
         if len(given) != 1 or given.issubset(last.nodes):
             return None
         return PictureLayer((given.pop(),))
-
-    @cached_property
-    def _readers(self) -> tuple[tuple[int, ...], ...]:
-        return graph_of(self._nodes).consumers
 
     def _repeat(self, copies: list[tuple[PathStep, PictureItems]], key: str) -> PictureItems:
         expand = self._expand if isinstance(self._expand, bool) else key in self._expand

@@ -262,16 +262,15 @@ def _value_references(found: ValueReferent) -> Iterator[Reference]:
         parts = [part.expression for part in scope.statements if isinstance(part, Let | Body)]
         for setting in scope.statements:
             if isinstance(setting, Setting) and setting.key.text == OUTPUTS:
-                yield from (Reference(each.span) for each in setting.values if _named_so(each, found.name))
+                yield from (
+                    Reference(each.span)
+                    for each in setting.values
+                    if isinstance(each, Call) and each.name.plain == found.name
+                )
     for part in parts:
         for node in walk_syntax(part):
             if isinstance(node, Sequence) and value_name(node.items[0]) == found.name:
                 yield Reference(node.items[0].span)
-
-
-def _named_so(value: SyntaxNode, name: str) -> bool:
-    """Whether an output is a value of some name."""
-    return isinstance(value, Call) and value.name.plain == name
 
 
 def _parameters(definition: BlockDefinition) -> frozenset[str]:

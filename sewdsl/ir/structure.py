@@ -206,7 +206,9 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
         if step is None:
             index = group[0]
             if feedback is not None:
-                items.append(_loop(index, feedback))
+                delay, *behind = feedback.items
+                assert isinstance(delay, LayerItem)  # noqa: S101 -- as was seen
+                items.append(LoopItem(index, delay.node, (), tuple(behind), (None, feedback.step)))
                 feedback = None
             elif len(nodes[index].inputs) > 1:
                 by_place = {_operand_place(operand.step): operand for operand in operands}
@@ -224,7 +226,12 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             items.append(BlockItem(step, inside))
         elif step.kind == "value":
             items.append(ValueItem(step, inside))
-        elif step.kind == "loop" and step.copy == FEEDBACK and _begins_with_delay(inside, nodes):
+        elif (
+            (step.kind, step.copy) == ("loop", FEEDBACK)
+            and inside
+            and isinstance(inside[0], LayerItem)
+            and nodes[inside[0].node].delayed is not None
+        ):
             feedback = ValueItem(step, inside)
         elif step.kind == "loop" and items and isinstance(items[-1], LoopItem) and not items[-1].body:
             items[-1] = replace(items[-1], body=inside, steps=(step, *items[-1].steps[1:]))
@@ -236,18 +243,6 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
 
 FEEDBACK = 2
 """Which operand of a loop its feedback is, from 1."""
-
-
-def _begins_with_delay(items: Items, nodes: Sequence[Node]) -> bool:
-    """Whether the first of some items is a delay in a loop."""
-    return bool(items) and isinstance(items[0], LayerItem) and nodes[items[0].node].delayed is not None
-
-
-def _loop(index: int, feedback: ValueItem) -> LoopItem:
-    """The loop of a sum and its feedback, whose body is to come."""
-    delay, *items = feedback.items
-    assert isinstance(delay, LayerItem)  # noqa: S101 -- as was seen
-    return LoopItem(index, delay.node, (), tuple(items), (None, feedback.step))
 
 
 def _operand_place(step: PathStep) -> int:

@@ -68,12 +68,10 @@ def run(network: Network, tensors: dict[str, Tensor], x: Tensor) -> Tensor:
 def snntorch_run(graph: nir.NIRGraph, x: Tensor) -> Tensor:
     """The same in snnTorch's layers, reset at once as NIR has it: by themselves they wait for the next time-step."""
     nodes, double = graph.nodes, torch.float64
-    scalar = {"dtype": double}
+    decays = [torch.tensor(number, dtype=double) for number in (0.9, 0.95, 0.7, 0.6)]
     fc1, back, fc2 = (nodes[name] for name in ("fc1", "lif1.w_rec", "fc2"))
-    first = snntorch.RSynaptic(
-        torch.tensor(0.9, **scalar), torch.tensor(0.95, **scalar), linear_features=9, reset_mechanism="zero"
-    ).double()
-    second = snntorch.Synaptic(torch.tensor(0.7, **scalar), torch.tensor(0.6, **scalar), reset_mechanism="zero")
+    first = snntorch.RSynaptic(decays[0], decays[1], linear_features=9, reset_mechanism="zero").double()
+    second = snntorch.Synaptic(decays[2], decays[3], reset_mechanism="zero")
     first.recurrent.weight.data, first.recurrent.bias.data = map(torch.from_numpy, (back.weight, back.bias))
     spikes, current, potential = (torch.zeros(x.shape[1], 9, dtype=double) for _ in range(3))
     current2, potential2 = (torch.zeros(x.shape[1], 4, dtype=double) for _ in range(2))
