@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import groupby
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import PathStep, graph_of
+from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Join, Merge
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.structure import (
@@ -315,6 +315,7 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems
 class _Folder:
     def __init__(self, network: Network, *, expand: Unfolded) -> None:
         self._nodes, self._given, self._expand = network.nodes, network.given, expand
+        self._readers = network.graph.consumers
         self._outputs: dict[int, set[str]] = {}
         for name, index in network.outputs:
             self._outputs.setdefault(index, set()).add(name)
@@ -357,8 +358,7 @@ class _Folder:
     def _given_by(self, block: BlockItem, last: PictureLayer) -> PictureLayer | None:
         """The layer of a block whose output alone is read outside, if it is not its last."""
         inside = {*nodes((block,))}
-        readers = graph_of(self._nodes).consumers
-        given = {i for i in inside if i in self._given or not inside.issuperset(readers[i])}
+        given = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
         if len(given) != 1 or given.issubset(last.nodes):
             return None
         return PictureLayer((given.pop(),))

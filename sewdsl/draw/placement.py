@@ -229,7 +229,14 @@ class Placer:
             centre = loop.fork - JOIN / 2
             self._connect(last.via((centre, lane)), item.layer, (centre, across + JOIN / 2), operand=1)
         self._backward -= 1
-        self.scene.lines[first:] = [_mirrored_line(line, fork) for line in self.scene.lines[first:]]
+        self.scene.lines[first:] = [
+            replace(
+                line,
+                pieces=tuple(tuple((fork - along, across) for along, across in piece) for piece in line.pieces),
+                label_centre=(fork - line.label_centre[0], line.label_centre[1]),
+            )
+            for line in self.scene.lines[first:]
+        ]
         into += [_mirrored(element, fork) for element in back]
         line = self._draw(end.via((fork, across)), f"{name}/back", given or end.layer.nodes, arrow=False)
         self.scene.lines.insert(first, self.scene.lines.pop())
@@ -302,12 +309,6 @@ def _mirrored(element: Element, end: float) -> Element:
             return TitledFrame(title, *corners, (end - text[0], text[1]), [_mirrored(each, end) for each in inside])
         case Box() | Fork():
             return replace(element, centre=(end - element.centre[0], element.centre[1]))
-
-
-def _mirrored_line(line: EdgeLine, end: float) -> EdgeLine:
-    """The same of a line."""
-    pieces = tuple(tuple((end - along, across) for along, across in piece) for piece in line.pieces)
-    return replace(line, pieces=pieces, label_centre=(end - line.label_centre[0], line.label_centre[1]))
 
 
 def _boxes(elements: list[Element]) -> list[Box]:

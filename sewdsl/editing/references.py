@@ -280,9 +280,11 @@ def _value_references(found: ValueReferent) -> Iterator[Reference]:
         parts = [part.expression for part in scope.statements if isinstance(part, Let | Body)]
         for setting in scope.statements:
             if isinstance(setting, Setting) and setting.key.text == OUTPUTS:
-                for each in setting.values:
-                    if isinstance(each, Call) and each.name.plain == found.name:
-                        yield Reference(each.span)
+                yield from (
+                    Reference(each.span)
+                    for each in setting.values
+                    if isinstance(each, Call) and each.name.plain == found.name
+                )
     for part in parts:
         for node in walk_syntax(part):
             if isinstance(node, Sequence) and value_name(node.items[0]) == found.name:

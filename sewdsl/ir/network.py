@@ -144,7 +144,10 @@ class Network:
                 message = f"{node.name}: delays what is no node"
                 raise ValueError(message)
             inferred = node.op.infer(*self.inputs(node))
-            if inferred != (node.output if node.delayed is None else self._narrowed(node, inferred)):
+            narrower = node.delayed is not None and inferred.shape == node.output.shape
+            if narrower and widest_range((node.output.values, inferred.values)) == node.output.values:
+                inferred = node.output  # what is fed back may be taken for more values than there are
+            if inferred != node.output:
                 message = f"{node.name}: says {node.output}, but {node.op} gives {inferred}"
                 raise ValueError(message)
             if isinstance(node.op, KnowsSteps) and node.op.steps != self.settings.steps:
@@ -155,11 +158,6 @@ class Network:
                 message = f"{self.nodes[index].name}: closes no loop, and so has to read what it delays"
                 raise ValueError(message)
         return self
-
-    def _narrowed(self, node: Node, inferred: Signal) -> Signal:
-        """The type of a delay in a loop, which may allow for more values than there are."""
-        values = widest_range((node.output.values, inferred.values))
-        return replace(node.output, values=inferred.values) if values == node.output.values else node.output
 
     def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
         """A copy with other nodes, everything else kept."""

@@ -206,7 +206,9 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
         if step is None:
             index = group[0]
             if feedback is not None:
-                items.append(_loop(index, feedback))
+                delay, *behind = feedback.items
+                assert isinstance(delay, LayerItem)  # noqa: S101 -- as was seen
+                items.append(LoopItem(index, delay.node, (), tuple(behind), (None, feedback.step)))
                 feedback = None
             elif len(nodes[index].inputs) > 1:
                 by_place = {_operand_place(operand.step): operand for operand in operands}
@@ -225,8 +227,7 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
         elif step.kind == "value":
             items.append(ValueItem(step, inside))
         elif (
-            step.kind == "loop"
-            and step.copy == FEEDBACK
+            (step.kind, step.copy) == ("loop", FEEDBACK)
             and inside
             and isinstance(inside[0], LayerItem)
             and nodes[inside[0].node].delayed is not None
@@ -242,13 +243,6 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
 
 FEEDBACK = 2
 """Which operand of a loop its feedback is, from 1."""
-
-
-def _loop(index: int, feedback: ValueItem) -> LoopItem:
-    """The loop of a sum and its feedback, whose body is to come."""
-    delay, *items = feedback.items
-    assert isinstance(delay, LayerItem)  # noqa: S101 -- as was seen
-    return LoopItem(index, delay.node, (), tuple(items), (None, feedback.step))
 
 
 def _operand_place(step: PathStep) -> int:

@@ -183,16 +183,12 @@ def _in_order(draft: Draft) -> tuple[list[DraftLayer], int]:
             ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
     closed = [item if item.delayed is None else replace(item, delayed=places[item.delayed]) for item in ordered]
     output = places[draft.output]
-    for index in _fed_back(closed, output) if graph.delayed else ():
-        closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])
+    delayed = {index: item.delayed for index, item in enumerate(closed) if item.delayed is not None}
+    if delayed:
+        adds = frozenset(index for index, item in enumerate(closed) if isinstance(item.op, Add))
+        for index in fed_back(Graph([item.inputs for item in closed], delayed), output, adds):
+            closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])
     return closed, output
-
-
-def _fed_back(items: list[DraftLayer], output: int) -> set[int]:
-    """The sums that loops begin with, if their operands are the other way round."""
-    delayed = {index: item.delayed for index, item in enumerate(items) if item.delayed is not None}
-    adds = frozenset(i for i, item in enumerate(items) if isinstance(item.op, Add))
-    return fed_back(Graph([item.inputs for item in items], delayed), output, adds)
 
 
 def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:

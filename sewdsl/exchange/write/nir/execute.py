@@ -125,6 +125,13 @@ State = Mapping[str, Tensor]
 """Membrane potentials ``[N, *]`` by the names of the neurons; of a delay, what it holds, the oldest first."""
 
 
+def euler_current(node: nir.CubaLIF, before: Tensor | None, x: Tensor, dt: float) -> Tensor:
+    """The current of neurons after a step of Euler's method; before the first step it is none."""
+    rate = dt / cast_like(x, node.tau_syn)
+    given = rate * cast_like(x, node.w_in) * x
+    return given if before is None else before - rate * before + given
+
+
 class NirExecutor:
     """Runs a graph, one time-step after the other. It holds no state: that is handed in and out.
 
@@ -207,7 +214,7 @@ class NirExecutor:
             x = _sum([*(values[i] for i in self._sources[name]), *(before[i + LATER] for i in self._later[name])])
             if isinstance(node, NEURONS):
                 if isinstance(node, nir.CubaLIF):
-                    x = after[name + CURRENT] = self._current(node, before.get(name + CURRENT), x)
+                    x = after[name + CURRENT] = euler_current(node, before.get(name + CURRENT), x, self._dt)
                 v = before[name] if name in before else cast_like(x, node.v_reset).expand_as(x)
                 h = euler_step(node, v, x, self._dt)
                 v_threshold = cast_like(h, node.v_threshold)
@@ -228,12 +235,6 @@ class NirExecutor:
         except NotImplementedError as error:
             message = f"{name} is a {error}, which is not run here"
             raise ExportError(message) from None
-
-    def _current(self, node: nir.CubaLIF, before: Tensor | None, x: Tensor) -> Tensor:
-        """The current of neurons after a step of Euler's method."""
-        rate = self._dt / cast_like(x, node.tau_syn)
-        given = rate * cast_like(x, node.w_in) * x
-        return given if before is None else before - rate * before + given
 
     def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:
         """What is fed back, or delayed, before the first time-step, in the shapes that follow from what is not."""

@@ -91,11 +91,6 @@ class LoopWriter(ABC):
         sizes = self._axis.sizes(-1, *self._network.nodes[index].output.shape)
         return self._graph.add("Reshape", [value, sizes], f"{self._name}/Reshape")
 
-    def _flat(self, index: int, value: str) -> str:
-        """A sequence as ``[T·N, *]``."""
-        node = self._network.nodes[index]
-        return self._graph.add("Reshape", [value, self._graph.sizes(-1, *node.output.shape)], node.name)
-
     def _initial(self, index: int, like: str) -> str:
         """The state of a node before the first time-step, for as many samples as a sequence has."""
         state = self._states[index]
@@ -177,7 +172,11 @@ class _Scanned(LoopWriter):
         self._graph.add(
             "Scan", [*initial, *given.values()], self._name, [*last, *all_steps], body=body, num_scan_inputs=len(given)
         )
-        return {index: self._flat(index, name) for index, name in zip(self._step.loop, all_steps, strict=True)}
+        given = {}
+        for index, name in zip(self._step.loop, all_steps, strict=True):
+            node = self._network.nodes[index]
+            given[index] = self._graph.add("Reshape", [name, self._graph.sizes(-1, *node.output.shape)], node.name)
+        return given
 
 
 class _Unrolled(LoopWriter):
