@@ -11,6 +11,9 @@ LIBRARIES = frozenset({"blocks", "neurons", "imagenet", "dvs-gesture", "residual
 """Files of blocks and settings: networks only with what uses them."""
 SHIPPED = sorted(set(shipped_networks()) - LIBRARIES)
 
+LOOPED = frozenset({"snasnet-backward", "srnn-shd"})
+"""Networks with loops, whose neurons fire step by step: not all at once, as tests that watch them take it."""
+
 
 @cache
 def shipped(name: str) -> Network:

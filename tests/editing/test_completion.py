@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from sewdsl.editing.completion import complete
+from sewdsl.elaborate.neuron_kinds import NeuronKinds
+from sewdsl.ir.op import Activation
 from tests.editing.marked import HEAD, at_cursor
 
 BLOCK_NAMES = (
@@ -66,10 +68,14 @@ def test_statements(text: str) -> None:
 def test_what_is_set_is_not_offered_again() -> None:
     found, _ = offered(f"{HEAD}body BN\n‸")
     assert {"join", "init"} <= set(found)
-    assert {"network", "steps", "neuron"}.isdisjoint(found)
+    assert {"network", "steps"}.isdisjoint(found)
     found, _ = offered("sewdsl 1\ntrain on mnist5k {\n    epochs 3\n    ‸\n}")
     assert {"batch", "optimizer", "memory"} <= set(found)
     assert {"epochs", "on", "steps"}.isdisjoint(found)
+
+
+ACTIVATIONS = " ".join(NeuronKinds().names(Activation))
+"""Those that have a kind, and those that ``nets/neurons.net`` has equations of."""
 
 
 @pytest.mark.parametrize(
@@ -88,10 +94,10 @@ def test_what_is_set_is_not_offered_again() -> None:
         ("body LIF(v_reset=‸", "none", ""),
         ("body SEW Block (‸", "c s g= SN=", ""),
         ("body My Net (c8, g=‸", "ADD AND IAND OR", ""),
-        ("body My Net (c8, SN=‸", "DLIF GELU IF LIF Logistic MaskedPSN PLIF PReLU PSN ReLU SiLU SlidingPSN Tanh", ""),
+        ("body My Net (c8, SN=‸", ACTIVATIONS, ""),
         ("block X(width, n=2) = c$(‸", "width n", ""),
         ("block X(width, n=2) = c$(2*wi‸", "width n", "wi"),
-        ("neuron ‸", "DLIF GELU IF LIF Logistic MaskedPSN PLIF PReLU PSN ReLU SiLU SlidingPSN Tanh", ""),
+        ("neuron ‸", ACTIVATIONS, ""),
         ("neuron PLIF(tau=3.0, surrogate=Sig‸", "ATan Constant Rectangular Sigmoid Triangle", "Sig"),
         ("join ‸", "ADD AND IAND OR", ""),
         ("encode ‸", "none direct", ""),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
-
 from sewdsl.exchange.read.draft import OUTPUT, Draft, ScaleOp
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
@@ -19,6 +17,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.scale import Scale
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 MAX_SCALE_FEATURES = 4096
@@ -87,6 +86,8 @@ def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
 
 def _shortest(number: float, dtype: torch.dtype) -> float:
     """The number of fewest digits that is the same in a dtype: 0.9, of the 0.8999999762 that float32 has."""
+    import torch  # noqa: PLC0415 -- whoever asks only for the size of an input needs none
+
     tried = (float(f"{number:.{digits}g}") for digits in range(1, 17))
     wanted = torch.tensor(number, dtype=dtype)
     return next((near for near in tried if torch.equal(torch.tensor(near, dtype=dtype), wanted)), number)

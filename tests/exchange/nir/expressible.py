@@ -5,7 +5,7 @@ from __future__ import annotations
 import sewdsl
 from sewdsl.ir.network import Network
 from tests.effort import representatives
-from tests.shipped import SHIPPED
+from tests.shipped import LOOPED, SHIPPED
 
 REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in (18, 34, 50, 101, 152)} | {
     "lif-net-dvs-gesture": "max_pool1 (MPk4s4p0) takes the maximum of real values",
@@ -26,6 +26,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "tcja-net": "repeat2.1.tcja1 (TCJA) reads all time-steps",
     "tebn-resnet-19": "tebn1 (TEBN) has weights for each time-step",
     "psn-resnet-19": "psn1 (PSN) reads all time-steps",
+    "psn-sequential-cifar10": "repeat1.1.repeat1.1.psn1 (PSN) reads all time-steps",
     "klif-resnet-19": "klif1 (KLIF) has equations that no neuron of NIR has",
     "glif-resnet-19": "glif1 (GLIF) learns numbers for each time-step",
     "ilif-resnet-18": "ms_block1.branch.ilif1 (ILIF) has equations that no neuron of NIR has",
@@ -33,7 +34,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "spikedhs-cell": "first.cell1.cat1 (CAT) has no form in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",
 }
-NETWORKS = representatives(set(SHIPPED) - set(REFUSED))
+NETWORKS = representatives(set(SHIPPED) - set(REFUSED) - LOOPED)
 SMALL = {224: "3x32x32", 64: "3x32x32"}
 """The input in place of one of so many rows."""
 

@@ -21,7 +21,7 @@ from tests.exchange.narrow import narrow
 from tests.exchange.nir.settled import watched
 from tests.exchange.onnx.dyadic import dyadic, noise
 from tests.exchange.onnx.running import run
-from tests.shipped import SHIPPED
+from tests.shipped import LOOPED, SHIPPED
 
 SMALL = {
     "figure": "3x16x16",
@@ -55,7 +55,7 @@ def _small(name: str) -> Network:
 LEARNING = {"klif-resnet-19", "glif-resnet-19"}
 ROUNDED = {"masnn-dvs-gesture", "att-ms-resnet-18", "tcja-net", "tebn-resnet-19", "psn-resnet-19"} | LEARNING
 """Networks with sums that are rounded whatever the weights: sigmoids, a matrix over time, learned factors."""
-NETWORKS = {name: _small(name) for name in representatives(set(SHIPPED) - ROUNDED)}
+NETWORKS = {name: _small(name) for name in representatives(set(SHIPPED) - ROUNDED - LOOPED)}
 SPIKING, REAL = (
     [name for name, network in NETWORKS.items() if spiking == any(isinstance(node.op, Neuron) for node in network)]
     for spiking in (True, False)
