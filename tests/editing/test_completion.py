@@ -74,7 +74,7 @@ def test_what_is_set_is_not_offered_again() -> None:
     assert {"epochs", "on", "steps"}.isdisjoint(found)
 
 
-ACTIVATIONS = " ".join(NeuronKinds().names(Activation))
+ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
 """Those that have a kind, and those that ``nets/neurons.net`` has equations of."""
 
 
