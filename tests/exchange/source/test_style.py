@@ -11,6 +11,7 @@ import pytest
 import sewdsl
 from sewdsl.compiler import shipped_networks
 from tests.exchange.source.files import OF_EQUATIONS, SOURCES
+from tests.shipped import LOOPED
 
 ROOT = Path(__file__).parents[3]
 ODD = {
@@ -37,7 +38,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     networks |= {name: sewdsl.load(body, input=(2, 16, 16), steps=2) for name, body in ODD.items()}
     for dialect, source in SOURCES.items():
         for name, network in networks.items():
-            if name not in OF_EQUATIONS and (dialect, name) != ("spikingjelly", "surrogates"):
+            if name not in OF_EQUATIONS | LOOPED and (dialect, name) != ("spikingjelly", "surrogates"):
                 (folder / f"{dialect}_{name}.py").write_text(source(network), encoding="utf-8")
     return folder
 
