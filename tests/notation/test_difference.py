@@ -58,6 +58,7 @@ def test_equal_networks(drawn: Drawn, another: Drawn) -> None:
 def test_alignment_keeps_both(one: str, other: str) -> None:
     """Side by side, both sequences are all there, in order; apart from calls that were opened."""
     compilations = [sewdsl.read(text, input="2x16x16") for text in (one, other)]
+    assume("LOOP" not in one + other)  # the delay of a loop is no part of its own
     assume(all(compilation.valid for compilation in compilations))
     made = [compilation.result() for compilation in compilations]
     before, after = (unroll_parts(body_items(network), lambda _: "same") for network in made)
