@@ -109,4 +109,4 @@ def test_every_text_ends(text: str, does: Callable[[Source], object]) -> None:
     except SewdslError:
         assert does is format_source
     # a part of a text takes that part of the time, if it takes what it should; few bytes may ask for much, and do
-    assert process_time() - began < (SECONDS * len(text) / WHOLE if len(text) > SIZE // 2 else SECONDS)
+    assert process_time() - began < (SECONDS * len(text) / WHOLE if SIZE // 2 < len(text) <= SIZE else SECONDS)

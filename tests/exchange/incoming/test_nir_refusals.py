@@ -99,9 +99,9 @@ def test_a_graph_whose_paths_cross_has_named_values() -> None:
     assert len(found.network) == len(nodes) + 3  # two sums of two, and the input
 
 
-def test_an_input_of_two_axes() -> None:
-    with pytest.raises(ModelImportError, match=r"^input \(Input\) has the shape \[2, 100\]; a network reads"):
-        read_graph(graph((2, 100), {"a": nir.Linear(numbers(3, 100))}))
+def test_an_input_of_four_axes() -> None:
+    with pytest.raises(ModelImportError, match=r"^input \(Input\) has the shape \[2, 3, 4, 5\]; a network reads"):
+        read_graph(graph((2, 3, 4, 5), {"a": nir.Linear(numbers(3, 5))}))
 
 
 def test_thresholds_of_real_values_that_look_like_joins() -> None:

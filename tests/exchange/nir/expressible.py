@@ -26,6 +26,7 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
     "tcja-net": "repeat2.1.tcja1 (TCJA) reads all time-steps",
     "tebn-resnet-19": "tebn1 (TEBN) has weights for each time-step",
     "psn-resnet-19": "psn1 (PSN) reads all time-steps",
+    "psn-sequential-cifar10": "repeat1.1.repeat1.1.psn1 (PSN) reads all time-steps",
     "spiking-unet": "operand2.operand2.operand2.upsample1 (UP2) has no form in NIR",
     "spikedhs-cell": "first.cell1.cat1 (CAT) has no form in NIR",
     "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",

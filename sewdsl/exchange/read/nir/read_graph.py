@@ -94,9 +94,9 @@ def _shape(node: Primitive) -> tuple[int, ...]:
     shape = tuple(map(int, found))
     if len(shape) in {2, 4} and shape[0] == 1:
         shape = shape[1:]
-    if len(shape) not in {1, 3} or min(shape) < 1 or tuple(found)[-len(shape) :] != shape:
+    if len(shape) not in {1, 2, 3} or min(shape) < 1 or tuple(found)[-len(shape) :] != shape:
         lengths = ", ".join(f"{length:g}" for length in found)
-        raise node.origin.refusal(f"has the shape [{lengths}]; a network reads [C, H, W] or [F]")
+        raise node.origin.refusal(f"has the shape [{lengths}]; a network reads [C, H, W], [C, L] or [F]")
     return shape
 
 
