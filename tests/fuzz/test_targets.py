@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
 
+from sewdsl.ir.op import Activation, Layer, Merge
+from sewdsl.ops import catalogue
+from tests.fuzz import networks
 from tests.fuzz.running import Outcome, run
 from tests.fuzz.texts import MAX_BYTES, numbered_text
 
@@ -40,6 +44,14 @@ def test_texts_follow_from_two_numbers() -> None:
     assert texts == [numbered_text(1, number) for number in range(300)]
     assert texts != [numbered_text(2, number) for number in range(300)]
     assert len(set(texts)) > 270
+
+
+def test_random_networks_have_every_kind() -> None:
+    """But for surrogates, which each network has one of."""
+    texts = [networks.numbered_text(1, number) for number in range(600)]
+    words = {word for text in texts for word in re.findall("[A-Za-z]+?(?=k?[^A-Za-z])", text)}
+    kinds = {name for name, kind in catalogue().items() if issubclass(kind, Layer | Activation | Merge)}
+    assert kinds - words == set()
 
 
 def test_no_text_is_longer_than_the_language_allows() -> None:

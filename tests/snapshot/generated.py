@@ -13,6 +13,8 @@ SURROGATES = (
     "Sigmoid", "Sigmoid(alpha=2.0)", "Triangle", "Triangle(alpha=0.5)",
 )  # fmt: skip
 SIZES = ((2, 16, 16), (1, 8, 8), (3, 12, 10), (4, 5, 3), (1, 7, 4), (2, 32, 32), (4, 1, 1), (4, 2, 8), (6,), (32,))
+ROWS = ((2, 24), (4, 9), (1, 7), (4, 1))
+"""Inputs of one axis, of networks with younger kinds."""
 OWN_BLOCKS = {
     "Narrow Block": """block Narrow Block(c=in, s=1) = g[
     c$(c/2)k1-BN-SN-c$(c/2)k3s$(s)-BN-SN-c$(c)k1-BN-SN
@@ -55,12 +57,19 @@ class Network(NamedTuple):
     options: dict[str, str]
 
 
-def network(index: int, seed: int = 0) -> Network:
-    """The network of that index: every second or third a string with options, all others files."""
+def network(index: int, seed: int = 0, *, younger: bool = False) -> Network:
+    """The network of that index: every second or third a string with options, all others files.
+
+    Args:
+        index: Which one.
+        seed: Of all networks.
+        younger: Whether it may have the kinds, and the shapes, that came after the first networks of this kind.
+    """
     random = Random(f"{seed}:{index}")  # noqa: S311 -- not for secrets
-    shape = SIZES[index % len(SIZES)]
+    sizes = (*SIZES, *ROWS) if younger else SIZES
+    shape = sizes[index % len(sizes)]
     is_file = index % 5 not in {1, 3}
-    grown = _Growth(random, index, is_file=is_file)
+    grown = (_YoungerGrowth if younger else _Growth)(random, index, is_file=is_file)
     body = grown.body(Values(shape, None))
     size = "x".join(map(str, shape))
     steps = str(1 + index % 4)
@@ -319,6 +328,116 @@ class _Growth:
         else:
             text = self.random.choice(("", f"FC{out}", f"FC{2 * out}-SN-APk2", f"FC{4 * out}-BN-SN-APk4s4"))
             shape = value.shape if not text else (out,)
+        return text, Values(shape, None)
+
+
+YOUNGER_NEURONS = ("PSN", "MaskedPSN(order=2)", "SlidingPSN(order=3)", "DLIF(decay=0.5)")
+REAL_LAYERS = (
+    *("LN", "GN1", "GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(shared=off)", "SCALE(learn=on)"),
+    *("DropPath0.25", "BN(weight=0.5)", "TEBN", "TA(r=1)-ReLU", "CA(r=1)", "SCALE(value=0.5)"),
+)
+"""What keeps the shape and gives real values."""
+
+
+class _YoungerGrowth(_Growth):
+    """A body that has the kinds, too, that came later: what knows time, what was missing, merges, maps of one axis."""
+
+    def body(self, start: Values) -> str:
+        """An expression of a few items and an end."""
+        if len(start.shape) != 2:
+            return super().body(start)
+        items, value = ["c4k3-BN-SN"], Values((4, *start.shape[1:]), 1)
+        for _ in range(self.random.randint(1, 5)):
+            text, value = self._row(value)
+            items.append(text)
+        text, self.end = self._ending_of_row(value)
+        return "-".join([*items, text] if text else items)
+
+    def _norm(self) -> str:
+        return self.random.choice((super()._norm(), super()._norm(), "TEBN", "BN(weight=0.5)"))
+
+    def _small(self, value: Values, depth: int = 0) -> tuple[str, Values]:
+        if self.random.random() < 0.5:
+            return super()._small(value, depth)
+        layers = (*REAL_LAYERS, *(("SA(k=3)", "TCJA(kernel_t=2, kernel_c=1)") if len(value.shape) > 2 else ()))
+        return self.random.choice(layers), Values(value.shape, None)
+
+    def _layered(self, value: Values, depth: int = 0) -> tuple[str, Values]:
+        text, after = super()._layered(value, depth)
+        if self.random.random() < 0.25:
+            text = f"{text}-{self.random.choice(YOUNGER_NEURONS)}"
+        return text, after
+
+    def _item(self, value: Values, depth: int) -> tuple[str, Values]:
+        if self.random.random() < 0.35:
+            makers = [self._small, self._merged]
+            if len(value.shape) == 3 and max(value.shape[1:]) <= 16:
+                makers += [self._enlarged, self._attended]
+            return self.random.choice(makers)(value, depth)
+        return super()._item(value, depth)
+
+    def _enlarged(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """Twice as high and wide."""
+        c, *size = value.shape
+        text = self.random.choice(("UP2", "UP2(mode=bilinear)", f"tc{c}k2s2-BN-SN", f"tc{c}k3s2b1"))
+        upper = {"UP2": value.upper, f"tc{c}k2s2-BN-SN": 1}.get(text)
+        return text, Values((c, *(2 * length for length in size)), upper)
+
+    def _merged(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """A merge of operands of rank."""
+        c, *size = value.shape
+        self.can_begin_as_identities = False
+        weights = f"FC{c}" if not size else f"c{c}k1"
+        way = f"{weights}-{self._norm()}-SN"
+        kind = self.random.choice(("CAT", "MAX", "ADD", "MUL", "OR"))
+        if kind == "CAT":
+            return f"CAT[ {way} | {way} ]-{weights}-BN-SN", Values(value.shape, 1)
+        if kind == "ADD":
+            return f"ADD[ {way} | {way} | {way} ]", Values(value.shape, 3)
+        return f"{kind}[ {way} | {way} ]", Values(value.shape, 1)
+
+    def _attended(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
+        """Attention without softmax, and a gate."""
+        c, *_ = value.shape
+        self.can_begin_as_identities = False
+        way = f"c{c}k1-BN-SN"
+        if self.random.random() < 0.5:
+            return f"ATTN(scale=0.5)[ {way} | {way} | {way} ]-SN", Values(value.shape, 1)
+        gate = self.random.choice(("SUM(over=places)", "SUM(over=channels)", "MEAN(over=places)"))
+        return f"MUL[ {way} | {way}-{gate}-SN ]", Values(value.shape, 1)
+
+    def _row(self, value: Values) -> tuple[str, Values]:
+        """An item of what has one axis."""
+        c, length = value.shape
+        same = (
+            f"c{c}k3-{self._norm()}-SN",
+            f"{{c{c}k3-BN-SN}}*2",
+            f"ADD[ c{c}k3-BN-SN | id ]",
+            "SEW Block (g=ADD)",
+            "MPk3s1p1-BN-SN",
+        )
+        chance = self.random.random()
+        if chance < 0.4:
+            return self.random.choice(same), Values(value.shape, None)
+        if chance < 0.6:
+            return self._small(value)
+        if chance < 0.7:
+            return self._merged(value)
+        if chance < 0.8 and length <= 24:
+            text, after = self._enlarged(value)
+            return text, Values(after.shape, None)
+        if chance < 0.9 and length > 1:
+            return self.random.choice(("MPk2", "APk2")), Values((c, length // 2), None)
+        if chance < 0.95:
+            return self._attended(value)
+        return f"c{c}k5s2-{self._norm()}-SN", Values((c, (length - 1) // 2 + 1), 1)
+
+    def _ending_of_row(self, value: Values) -> tuple[str, Values]:
+        out = self.random.choice((3, 5, 10))
+        text = self.random.choice(("", "GAP", "Flatten", f"FC{out}", f"GAP-FC{out}"))
+        shape = {"": value.shape, "GAP": value.shape[:1], "Flatten": (value.shape[0] * value.shape[1],)}.get(
+            text, (out,)
+        )
         return text, Values(shape, None)
 
 
