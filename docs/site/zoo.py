@@ -49,7 +49,7 @@ ZOO: dict[str, tuple[str, str]] = {
     "ms-resnet-34": (HU, "ms_resnet.ms_resnet34"),
     "ms-resnet-104": (HU, ""),
     "max-resnet-18": (MAX, "ms_resnet.max_resnet18"),
-    "att-ms-resnet-18": (YAO, "ms_resnet.att_ms_resnet18"),
+    "att-ms-resnet-18": (YAO, "masnn.att_ms_resnet18"),
     "masnn-dvs-gesture": (YAO, "masnn.masnn_dvs128_gesture"),
     "tcja-net": ("Zhu et al., TNNLS 2024", ""),
     "tebn-resnet-19": ("Duan et al., NeurIPS 2022", ""),

@@ -37,6 +37,7 @@ EAGER = "IF(v_threshold=0.3)"
 NETS = {
     "padding, stride, groups": ("c4k3p2-BN-SN-c6k3s2g2-BN-SN-c3k2p1s3-BN-SN-FC5", "2x7x6"),
     "windows of two sizes, dilation": ("c4k3x1-BN-SN-c4k2x3s2x1p1x2-BN-SN-c2k3d2-BN-SN-FC2", "1x6x7"),
+    "rows": ("c4k3p2-BN-SN-c6k3s2g2d2-BN-SN-c3k2p1s3-BN-SN-FC5", "2x17"),
     "counts": ("c4k3-BN-SN-{SEW Block}*3-c3k3s2p0-BN-SN-FC3", "2x6x6"),
     "counts through max pooling": ("c4k3-BN-SN-{SEW Block}*2-MPk3s2p1-c4k3-BN-SN-MPk2-FC3", "2x7x7"),
     "average pooling": ("c4k3-BN-SN-APk2-c3k3-BN-SN-GAP-FC3", "2x6x6"),
@@ -82,14 +83,16 @@ def by_loops(node: Node, x_TN: NDArray[np.float64]) -> tuple[int, int]:
     for x in x_TN.reshape(-1, *x_TN.shape[2:]):
         if isinstance(op, Conv):
             width = x.shape[0] // op.groups
-            taps = list(product(range(width), range(op.kernel[0]), range(op.kernel[1])))
-            for (c, i, j), (k, a, b) in product(product(*map(range, shape)), taps):
+            axes = list(zip(op.kernel, op.stride, op.pads, op.dilation, strict=True))[: len(shape) - 1]
+            taps = list(product(range(width), *(range(kernel) for kernel, *_ in axes)))
+            for (c, *places), (k, *offsets) in product(product(*map(range, shape)), taps):
                 channel = c // (op.channels // op.groups) * width + k
-                row = i * op.stride[0] - op.pads[0] + a * op.dilation[0]
-                column = j * op.stride[1] - op.pads[1] + b * op.dilation[1]
-                if 0 <= row < x.shape[1] and 0 <= column < x.shape[2] and x[channel, row, column]:
+                windows = zip(places, offsets, axes, strict=True)
+                at = tuple(i * stride - pad + a * dilation for i, a, (_, stride, pad, dilation) in windows)
+                inside = all(0 <= i < length for i, length in zip(at, x.shape[1:], strict=True))
+                if inside and x[channel, *at]:
                     events += 1
-                    accumulations += x[channel, row, column]
+                    accumulations += x[channel, *at]
         else:
             for _, value in product(range(shape[0]), x.flatten()):
                 events += bool(value)
