@@ -14,16 +14,36 @@ Lengths = tuple[int, ...]
 """One for each axis of a map: H and W, or L."""
 
 
-def map_shape(op: str, signal: Signal) -> Lengths:
-    """C and the lengths of the axes of a signal: C, H, W or C, L.
+def map_shape(op: str, signal: Signal) -> tuple[int, int, int]:
+    """C, H and W of a signal, for what needs both axes.
+
+    Raises:
+        ShapeMismatch: it is a vector or a row.
+    """
+    if len(signal.shape) == 2:  # noqa: PLR2004 -- C and L
+        raise ShapeMismatch(
+            "wrong-rank",
+            f"{op} needs a [C, H, W] input, but the input here is [{signal.size}], with one axis",
+            "leave it out: its window has height and width",
+        )
+    c, h, w = _with_axes(op, signal, "a [C, H, W]")
+    return c, h, w
+
+
+def row_or_map_shape(op: str, signal: Signal) -> Lengths:
+    """C and the lengths of the axes of a signal: C, L or C, H, W.
 
     Raises:
         ShapeMismatch: it is a vector.
     """
+    return _with_axes(op, signal, "a [C, H, W] or [C, L]")
+
+
+def _with_axes(op: str, signal: Signal, needed: str) -> Lengths:
     if len(signal.shape) == 1:
         raise ShapeMismatch(
             "wrong-rank",
-            f"{op} needs a [C, H, W] or [C, L] input, but the input here is the vector [{signal.size}]",
+            f"{op} needs {needed} input, but the input here is the vector [{signal.size}]",
             "put it before the layer that flattens (FC, Flatten or GAP)",
         )
     return signal.shape

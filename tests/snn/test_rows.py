@@ -85,7 +85,11 @@ def test_attends_to_places() -> None:
         ("c4k3s1x2-FC2", "wrong-rank", "a convolution has 1x2"),
         ("MPk2x1-FC2", "wrong-rank", "pooling has 2x1"),
         ("tc4k3x1-FC2", "wrong-rank", "a transposed convolution has 3x1"),
-        ("SA-FC2", "wrong-rank", "spatial attention needs a [C, H, W] input, but the input here is [4x11]"),
+        (
+            "SA-FC2",
+            "wrong-rank",
+            "needs a [C, H, W] input, but the input here is [4x11], with one axis",
+        ),
         ("c4k15p0-FC2", "spatial-size-exhausted", "convolution k15 does not fit an input of length 11"),
         ("MPk12-FC2", "spatial-size-exhausted", "max pooling k12 s12 does not fit an input of length 11"),
         (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sewdsl.ir.op import SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
-from sewdsl.ops.windows import Lengths, map_shape, output_size
+from sewdsl.ops.windows import Lengths, output_size, row_or_map_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         """Real values in a smaller shape."""
         if len(inputs[0].shape) == 1:
             return Signal((self._classes(inputs[0]),), varies=inputs[0].varies)
-        c, *size = map_shape("average pooling", inputs[0])
+        c, *size = row_or_map_shape("average pooling", inputs[0])
         lengths = output_size(f"average pooling {self.short}", tuple(size), *self.window(inputs[0]))
         return Signal((c, *lengths), varies=inputs[0].varies)
 

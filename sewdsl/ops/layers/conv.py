@@ -10,7 +10,7 @@ from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.norm import Norm
-from sewdsl.ops.windows import Lengths, along_axes, map_shape, output_size, window_counts
+from sewdsl.ops.windows import Lengths, along_axes, output_size, row_or_map_shape, window_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ class Conv(Layer, kind="c", key="conv"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
-        c, *size = map_shape("a convolution", inputs[0])
+        c, *size = row_or_map_shape("a convolution", inputs[0])
         if c % self.groups or self.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",

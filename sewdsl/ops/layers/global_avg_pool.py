@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.ir.op import Layer, SavedForBackward
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.windows import map_shape
+from sewdsl.ops.windows import row_or_map_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ class GlobalAvgPool(Layer, kind="GAP"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, one per channel."""
-        c, *_ = map_shape("global average pooling", inputs[0])
+        c, *_ = row_or_map_shape("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002

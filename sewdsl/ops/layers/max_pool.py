@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sewdsl.ir.op import SavedForBackward
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.pool import Pool
-from sewdsl.ops.windows import map_shape, output_size
+from sewdsl.ops.windows import output_size, row_or_map_shape
 from sewdsl.snn.limits import MAX_16_BIT_PLACES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """The range of the input, in a smaller shape."""
-        c, *size = map_shape("max pooling", inputs[0])
+        c, *size = row_or_map_shape("max pooling", inputs[0])
         lengths = output_size(f"max pooling {self.short}", tuple(size), *self.window(inputs[0]))
         return Signal((c, *lengths), inputs[0].values, inputs[0].varies)
 

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from sewdsl.ir.kind import Letter, NaturalPair, PositivePair
 from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.windows import Lengths, along_axes, map_shape, unreached_edges
+from sewdsl.ops.windows import Lengths, along_axes, row_or_map_shape, unreached_edges
 
 
 class Pool(Layer):
@@ -61,5 +61,5 @@ class Pool(Layer):
 
     def cropped(self, signal: Signal) -> Lengths:
         """Places of the input along each axis that no window reaches: rows and columns."""
-        _, *size = map_shape("pooling", signal)
+        _, *size = row_or_map_shape("pooling", signal)
         return unreached_edges(tuple(size), *self.window(signal))

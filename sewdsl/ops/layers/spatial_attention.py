@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import AfterValidator
 
 from sewdsl.ir.kind import Positive
-from sewdsl.ir.op import KnowsSteps, Layer, ShapeMismatch
+from sewdsl.ir.op import KnowsSteps, Layer
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.windows import map_shape
 
@@ -54,12 +54,7 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, each time-step's times the same factors."""
-        if len(map_shape("spatial attention", inputs[0])) == 2:  # noqa: PLR2004 -- C and L
-            raise ShapeMismatch(
-                "wrong-rank",
-                f"spatial attention needs a [C, H, W] input, but the input here is [{inputs[0].size}]",
-                "leave it out: its kernel has height and width; TA and CA take any input",
-            )
+        map_shape("spatial attention", inputs[0])
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import KnowsSteps, Layer
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.windows import map_shape
+from sewdsl.ops.windows import row_or_map_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,7 +44,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, which vary over time, since their factors do."""
-        map_shape("joint attention to time-steps and channels", inputs[0])
+        row_or_map_shape("joint attention to time-steps and channels", inputs[0])
         return Signal(inputs[0].shape, varies=True)
 
     def parameters(self, *inputs: Signal) -> int:

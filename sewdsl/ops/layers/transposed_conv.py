@@ -9,7 +9,7 @@ from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.ops.windows import along_axes, map_shape
+from sewdsl.ops.windows import along_axes, row_or_map_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
-        c, *size = map_shape("a transposed convolution", inputs[0])
+        c, *size = row_or_map_shape("a transposed convolution", inputs[0])
         if c % self.groups or self.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from sewdsl.ir.kind import Letter, Positive
 from sewdsl.ir.op import Layer, SavedForBackward
 from sewdsl.ir.signal import REAL, Signal
-from sewdsl.ops.windows import map_shape
+from sewdsl.ops.windows import row_or_map_shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +35,7 @@ class Upsample(Layer, kind="UP", key="upsample"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """A larger map; the same range, unless values are mixed."""
-        c, *size = map_shape("upsampling", inputs[0])
+        c, *size = row_or_map_shape("upsampling", inputs[0])
         values = inputs[0].values if self.mode == "nearest" else REAL
         return Signal((c, *(length * self.factor for length in size)), values, inputs[0].varies)
 
