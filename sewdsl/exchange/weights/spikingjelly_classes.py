@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import ClassVar, final
 
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
-from sewdsl.exchange.weights.network_row import Row, layer_place
 from sewdsl.exchange.weights.scheme import Place
+from sewdsl.exchange.weights.sequence_reader import SequenceReader, layer_place
 from sewdsl.ir import structure
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
@@ -46,7 +46,7 @@ class SpikingJellyClass(ABC):
     marks: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Finds the places of a network's layers.
 
         Raises:
@@ -67,9 +67,9 @@ class SpikingJellyClass(ABC):
             raise WeightsError(message) from error
         if found.values:
             raise NoPlaceError(network.nodes[found.values[0][0]], "is read in several places")
-        row = Row(network, found.body, activation)
-        self.read(row)
-        return row.places
+        reader = SequenceReader(network, found.body, activation)
+        self.read(reader)
+        return reader.places
 
     @final
     def builds(self, network: Network) -> bool:
@@ -92,26 +92,26 @@ class MSResNet(SpikingJellyClass):
     marks = ("stem.0.weight", "layer1.0.conv1.weight")
     attends = False
 
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Stem, blocks, head."""
-        row.conv("stem.0", bias=False)
-        row.norm("stem.1")
-        row.skip(MaxPool)
+        reader.conv("stem.0", bias=False)
+        reader.norm("stem.1")
+        reader.skip(MaxPool)
         stage, number = 1, 0
-        while row.starts(Add):
-            if number and not row.starts_identity():
+        while reader.starts(Add):
+            if number and not reader.starts_identity():
                 stage, number = stage + 1, 0
-            self._block(row, f"layer{stage}.{number}.")
+            self._block(reader, f"layer{stage}.{number}.")
             number += 1
         if stage not in (THREE, 4):
-            node = row.next
+            node = reader.next
             message = f"it has {stage} stages of residual blocks, not three or four"
             raise WeightsError(message) if node is None or number else NoPlaceError(node, "is where an ADD belongs")
-        row.neuron("head_lif")
-        row.head()
+        reader.neuron("head_lif")
+        reader.head()
 
-    def _block(self, row: Row, within: str) -> None:
-        branch, shortcut = row.merge(Add, TWO)
+    def _block(self, reader: SequenceReader, within: str) -> None:
+        branch, shortcut = reader.merge(Add, TWO)
         for half in (1, 2):
             branch.neuron(f"{within}spike{half}")
             branch.conv(f"{within}conv{half}", bias=False)
@@ -147,27 +147,27 @@ class MASNN(SpikingJellyClass):
     networks = ("masnn-dvs-gesture",)
     marks = ("conv_blocks.0.conv.weight", "fc_blocks.0.linear.weight")
 
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Convolutions, two linear layers."""
         number = 0
-        while number == 0 or row.starts(Conv):
+        while number == 0 or reader.starts(Conv):
             within = f"conv_blocks.{number}."
-            row.conv(f"{within}conv", bias=True)
-            row.norm(f"{within}bn")
-            row.skip(AvgPool)
-            row.attention(f"{within}attn")
-            row.neuron(f"{within}cell")
+            reader.conv(f"{within}conv", bias=True)
+            reader.norm(f"{within}bn")
+            reader.skip(AvgPool)
+            reader.attention(f"{within}attn")
+            reader.neuron(f"{within}cell")
             number += 1
-        row.skip(Flatten)
+        reader.skip(Flatten)
         for number in range(TWO):
             within = f"fc_blocks.{number}."
-            row.linear(f"{within}linear")
-            row.norm(f"{within}bn")
-            node = row.take("temporal attention", TemporalAttention)
-            row.places.append(layer_place(row.network, node, f"{within}attn"))
-            row.neuron(None)
-            row.neuron(f"{within}cell")
-        row.end()
+            reader.linear(f"{within}linear")
+            reader.norm(f"{within}bn")
+            node = reader.take("temporal attention", TemporalAttention)
+            reader.places.append(layer_place(reader.network, node, f"{within}attn"))
+            reader.neuron(None)
+            reader.neuron(f"{within}cell")
+        reader.end()
 
 
 class SpikingVGG(SpikingJellyClass):
@@ -177,27 +177,27 @@ class SpikingVGG(SpikingJellyClass):
     networks = ("spiking-vgg-11", "spiking-vgg-16")
     marks = ("features.0.bias", "classifier.6.weight")
 
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Convolutions, with norms or without, and three linear layers."""
         number = 0
-        while number == 0 or row.starts(Conv, MaxPool):
-            if number and row.starts(MaxPool):
-                row.take("max pooling", MaxPool)
+        while number == 0 or reader.starts(Conv, MaxPool):
+            if number and reader.starts(MaxPool):
+                reader.take("max pooling", MaxPool)
                 number += 1
                 continue
-            row.conv(f"features.{number}", bias=True)
-            if row.starts(BatchNorm):
+            reader.conv(f"features.{number}", bias=True)
+            if reader.starts(BatchNorm):
                 number += 1
-                row.norm(f"features.{number}")
-            row.neuron(f"features.{number + 1}")
+                reader.norm(f"features.{number}")
+            reader.neuron(f"features.{number + 1}")
             number += 2
-        row.skip(AvgPool, Flatten)
+        reader.skip(AvgPool, Flatten)
         for number in (0, 3, 6):
-            row.linear(f"classifier.{number}")
+            reader.linear(f"classifier.{number}")
             if number != 6:  # noqa: PLR2004 -- the last
-                row.neuron(f"classifier.{number + 1}")
-                row.skip(Dropout)
-        row.end()
+                reader.neuron(f"classifier.{number + 1}")
+                reader.skip(Dropout)
+        reader.end()
 
 
 class Spikformer(SpikingJellyClass):
@@ -207,45 +207,45 @@ class Spikformer(SpikingJellyClass):
     networks = ("spikformer-ti", "spikformer-s", "spikformer-8-512", "spikformer-8-768", "spikformer-cifar10")
     marks = ("patch_embed.positional_encoding.conv_bn.block.0.weight",)
 
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Stem of four convolutions, position, blocks, head."""
         for stage in range(4):
-            self._embed(row, f"patch_embed.stages.{stage}.")
-        branch = row.residual()
+            self._embed(reader, f"patch_embed.stages.{stage}.")
+        branch = reader.residual()
         self._embed(branch, "patch_embed.positional_encoding.")
         branch.end()
         number = 0
-        while number == 0 or row.starts(Add):
+        while number == 0 or reader.starts(Add):
             within = f"blocks.{number}."
-            branch = row.residual()
+            branch = reader.residual()
             self_attention(branch, f"{within}attn.")
             branch.end()
-            branch = row.residual()
+            branch = reader.residual()
             for half in (1, 2):
                 place = f"{within}mlp.fc{half}"
                 branch.unit(f"{place}.0", f"{place}.1", f"{within}mlp.neuron{half}", bias=False, flat=True)
             branch.end()
             number += 1
-        row.head()
+        reader.head()
 
-    def _embed(self, row: Row, within: str) -> None:
-        row.unit(f"{within}conv_bn.block.0", f"{within}conv_bn.block.1", f"{within}neuron", bias=False, pool=True)
+    def _embed(self, reader: SequenceReader, within: str) -> None:
+        reader.unit(f"{within}conv_bn.block.0", f"{within}conv_bn.block.1", f"{within}neuron", bias=False, pool=True)
 
 
-def self_attention(row: Row, within: str) -> None:
+def self_attention(reader: SequenceReader, within: str) -> None:
     """``SpikingSelfAttention``, whose queries, keys and values are one convolution."""
-    for part, operand in enumerate(row.merge(Attention, THREE)):
+    for part, operand in enumerate(reader.merge(Attention, THREE)):
         fused(operand, f"{within}qkv_conv_bn", part, THREE)
         operand.neuron(None)
         operand.end()
-    row.neuron(f"{within}attn_lif")
-    row.unit(f"{within}proj_conv_bn.0", f"{within}proj_conv_bn.1", f"{within}proj_lif", bias=False, flat=True)
+    reader.neuron(f"{within}attn_lif")
+    reader.unit(f"{within}proj_conv_bn.0", f"{within}proj_conv_bn.1", f"{within}proj_lif", bias=False, flat=True)
 
 
-def fused(row: Row, prefix: str, part: int, parts: int) -> None:
+def fused(reader: SequenceReader, prefix: str, part: int, parts: int) -> None:
     """A part of a convolution and its norm that compute several projections."""
-    row.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
-    row.norm(f"{prefix}.1", part, parts)
+    reader.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
+    reader.norm(f"{prefix}.1", part, parts)
 
 
 class QKFormer(SpikingJellyClass):
@@ -255,19 +255,19 @@ class QKFormer(SpikingJellyClass):
     networks = ("qkformer-10-384", "qkformer-10-768")
     marks = ("patch_embed1.conv3.weight", "stage1.0.attn.qk_conv_bn.0.weight")
 
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Three times an embedding and its blocks, head."""
-        row.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True, pool=True)
+        reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True, pool=True)
         for stage in (1, 2, 3):
-            self._embed(row, f"patch_embed{stage}.", 1 + (stage == 1))
+            self._embed(reader, f"patch_embed{stage}.", 1 + (stage == 1))
             number = 0
-            while row.starts_identity():
-                self._block(row, f"stage{stage}.{number}.", attends=stage == THREE)
+            while reader.starts_identity():
+                self._block(reader, f"stage{stage}.{number}.", attends=stage == THREE)
                 number += 1
-        row.head()
+        reader.head()
 
-    def _embed(self, row: Row, within: str, first: int) -> None:
-        branch, shortcut = row.merge(Add, TWO)
+    def _embed(self, reader: SequenceReader, within: str, first: int) -> None:
+        branch, shortcut = reader.merge(Add, TWO)
         for number in (first, first + 1):
             names = (f"{within}{what}{number}" for what in ("conv", "bn", "lif"))
             branch.unit(*names, bias=True, pool=number == first)
@@ -275,8 +275,8 @@ class QKFormer(SpikingJellyClass):
         shortcut.unit(f"{within}shortcut.0", f"{within}shortcut.1", f"{within}shortcut.2", bias=True)
         shortcut.end()
 
-    def _block(self, row: Row, within: str, *, attends: bool) -> None:
-        branch = row.residual()
+    def _block(self, reader: SequenceReader, within: str, *, attends: bool) -> None:
+        branch = reader.residual()
         if attends:
             self_attention(branch, f"{within}attn.")
         else:
@@ -290,16 +290,16 @@ class QKFormer(SpikingJellyClass):
             names = (f"{within}attn.proj_{what}" for what in ("conv_bn.0", "conv_bn.1", "lif"))
             branch.unit(*names, bias=False, flat=True)
         branch.end()
-        branch = row.residual()
+        branch = reader.residual()
         for half in (1, 2):
             names = (f"{within}mlp.{what}{half}" for what in ("fc", "bn", "lif"))
             branch.unit(*names, bias=True, flat=True)
         branch.end()
 
 
-def membrane_mlp(row: Row, within: str) -> None:
+def membrane_mlp(reader: SequenceReader, within: str) -> None:
     """``_MLP`` and ``_SpatialMLP``: a neuron before each convolution, around both a shortcut."""
-    branch = row.residual()
+    branch = reader.residual()
     for half in (1, 2):
         branch.neuron(f"{within}lif{half}")
         branch.conv(f"{within}fc{half}", bias=True)
@@ -314,31 +314,31 @@ class SpikeDrivenTransformer(SpikingJellyClass):
     networks = ("sdt-8-384", "sdt-8-512")
     marks = ("patch_embed.rpe_conv.weight",)
 
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Stem of four convolutions and a position, blocks, head."""
         for stage in range(3):
             within = f"patch_embed.stages.{stage}."
-            row.unit(f"{within}0", f"{within}1", f"{within}2", bias=True)
-            row.skip(MaxPool)
-        row.conv("patch_embed.final_stage.0", bias=True)
-        row.norm("patch_embed.final_stage.1")
-        row.skip(MaxPool)
-        branch = row.residual()
+            reader.unit(f"{within}0", f"{within}1", f"{within}2", bias=True)
+            reader.skip(MaxPool)
+        reader.conv("patch_embed.final_stage.0", bias=True)
+        reader.norm("patch_embed.final_stage.1")
+        reader.skip(MaxPool)
+        branch = reader.residual()
         branch.neuron("patch_embed.final_lif")
         branch.conv("patch_embed.rpe_conv", bias=False)
         branch.norm("patch_embed.rpe_bn")
         branch.end()
         number = 0
-        while number == 0 or row.starts(Add):
-            self._attention(row, f"blocks.{number}.attn.")
-            membrane_mlp(row, f"blocks.{number}.mlp.")
+        while number == 0 or reader.starts(Add):
+            self._attention(reader, f"blocks.{number}.attn.")
+            membrane_mlp(reader, f"blocks.{number}.mlp.")
             number += 1
-        row.skip(GlobalAvgPool)
-        row.neuron("head_lif")
-        row.head()
+        reader.skip(GlobalAvgPool)
+        reader.neuron("head_lif")
+        reader.head()
 
-    def _attention(self, row: Row, within: str) -> None:
-        branch = row.residual()
+    def _attention(self, reader: SequenceReader, within: str) -> None:
+        branch = reader.residual()
         branch.neuron(f"{within}shortcut_lif")
         query, rest = branch.merge(Product, TWO)
         for operand, letter in zip((query, *rest.merge(Product, TWO)), "qkv", strict=True):
@@ -362,38 +362,38 @@ class MaxFormer(SpikingJellyClass):
     networks = ("maxformer-10-384", "maxformer-cifar")
     marks = ("patch_embed1.shortcut.1.weight", "stage2.0.dwconv.weight")
 
-    def read(self, row: Row) -> None:
+    def read(self, reader: SequenceReader) -> None:
         """Three times an embedding and its blocks, head."""
-        cifar = self._stem(row)
+        cifar = self._stem(reader)
         for stage in (1, 2, 3):
             if stage > 1:
-                self._embed(row, f"patch_embed{stage}.", bias=not cifar)
+                self._embed(reader, f"patch_embed{stage}.", bias=not cifar)
             number = 0
-            while row.starts_identity():
+            while reader.starts_identity():
                 within = f"stage{stage}.{number}."
                 if stage == 1 and cifar:
-                    membrane_mlp(row, within)
+                    membrane_mlp(reader, within)
                 else:
-                    self._block(row, within, attends=stage == THREE, cifar=cifar)
+                    self._block(reader, within, attends=stage == THREE, cifar=cifar)
                 number += 1
-        row.skip(GlobalAvgPool)
-        row.neuron("head_lif")
-        row.head()
+        reader.skip(GlobalAvgPool)
+        reader.neuron("head_lif")
+        reader.head()
 
-    def _stem(self, row: Row) -> bool:
+    def _stem(self, reader: SequenceReader) -> bool:
         """The first embedding, and whether it is that for CIFAR."""
-        first = row.next
+        first = reader.next
         if first is not None and isinstance(first.op, Conv) and not first.op.bias:
-            row.conv("patch_embed1.conv", bias=False)
-            row.norm("patch_embed1.bn")
-            for operand, name in zip(row.merge(Add, TWO), ("branch", "shortcut"), strict=True):
+            reader.conv("patch_embed1.conv", bias=False)
+            reader.norm("patch_embed1.bn")
+            for operand, name in zip(reader.merge(Add, TWO), ("branch", "shortcut"), strict=True):
                 operand.neuron(f"patch_embed1.{name}.0")
                 operand.conv(f"patch_embed1.{name}.1", bias=False)
                 operand.norm(f"patch_embed1.{name}.2")
                 operand.end()
             return True
-        row.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True)
-        branch, shortcut = row.merge(Add, TWO)
+        reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True)
+        branch, shortcut = reader.merge(Add, TWO)
         branch.unit("patch_embed1.conv2", "patch_embed1.bn2", "patch_embed1.lif2", bias=True)
         branch.conv("patch_embed1.conv3", bias=True)
         branch.norm("patch_embed1.bn3")
@@ -403,9 +403,9 @@ class MaxFormer(SpikingJellyClass):
         shortcut.end()
         return False
 
-    def _embed(self, row: Row, within: str, *, bias: bool) -> None:
-        row.neuron(f"{within}lif1")
-        branch, shortcut = row.merge(Add, TWO)
+    def _embed(self, reader: SequenceReader, within: str, *, bias: bool) -> None:
+        reader.neuron(f"{within}lif1")
+        branch, shortcut = reader.merge(Add, TWO)
         branch.unit(f"{within}conv1", f"{within}bn1", f"{within}lif2", bias=bias, pool=True)
         branch.conv(f"{within}conv2", bias=bias)
         branch.norm(f"{within}bn2")
@@ -415,8 +415,8 @@ class MaxFormer(SpikingJellyClass):
         shortcut.skip(MaxPool)
         shortcut.end()
 
-    def _block(self, row: Row, within: str, *, attends: bool, cifar: bool) -> None:
-        branch = row.residual()
+    def _block(self, reader: SequenceReader, within: str, *, attends: bool, cifar: bool) -> None:
+        branch = reader.residual()
         if not attends:
             branch.neuron(f"{within}lif")
             branch.conv(f"{within}dwconv", bias=True)
@@ -433,7 +433,7 @@ class MaxFormer(SpikingJellyClass):
         else:
             self_attention(branch, f"{within}attn.")
         branch.end()
-        membrane_mlp(row, f"{within}mlp.")
+        membrane_mlp(reader, f"{within}mlp.")
 
 
 CLASSES: tuple[SpikingJellyClass, ...] = (

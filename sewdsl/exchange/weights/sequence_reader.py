@@ -51,7 +51,7 @@ def layer_place(network: Network, node: Node, prefix: str, ones: int = 0) -> Pla
     return Place(node, prefix, NAMES.get(type(node.op), {}), ones=ones)
 
 
-class Row:
+class SequenceReader:
     """A sequence of layers and merges, read from its front.
 
     Args:
@@ -63,7 +63,7 @@ class Row:
 
     Attributes:
         network: Whose it is.
-        places: Of the layers that were read, also by the rows of operands.
+        places: Of the layers that were read, also by the readers of operands.
     """
 
     def __init__(
@@ -165,15 +165,15 @@ class Row:
             raise NoPlaceError(node, "has no bias")
         self.places.append(Place(node, prefix))
 
-    def merge(self, kind: type[Merge], count: int) -> tuple[Row, ...]:
+    def merge(self, kind: type[Merge], count: int) -> tuple[SequenceReader, ...]:
         """The operands of the merge at the front."""
         operands = self._operands
         node = self.take(f"{kind.kind} of {count} operands", kind)
         if len(operands) != count:
             raise NoPlaceError(node, f"has {len(operands)} operands, not {count}")
-        return tuple(Row(self.network, x, self._activation, self.places, self._last) for x in operands)
+        return tuple(SequenceReader(self.network, x, self._activation, self.places, self._last) for x in operands)
 
-    def residual(self) -> Row:
+    def residual(self) -> SequenceReader:
         """The branch of an ADD at the front whose shortcut is the identity."""
         branch, shortcut = self.merge(Add, 2)
         shortcut.end()
