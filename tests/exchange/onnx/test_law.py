@@ -17,6 +17,8 @@ from torch import Tensor
 
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import to_onnx
+from sewdsl.ir.network import Network
+from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.passes import Program
 from tests.effort import examples
 from tests.exchange.onnx.running import run
@@ -36,6 +38,12 @@ class Erf(OpRun):
 
     def _run(self, x: Any) -> tuple[Any]:
         return (np.vectorize(erf, otypes=[np.float64])(x).astype(x.dtype),)
+
+
+def evaluated_wrongly(network: Network) -> bool:
+    """Whether onnx 1.23 fails at a pooling: of rows, at stride 1, its evaluator forgets the padding."""
+    rows = (node.op for node in network if node.inputs and network.inputs(node)[0].shape[2:] == ())
+    return any(isinstance(op, MaxPool) and op.padding != (0, 0) and op.stride == (1, 1) for op in rows)
 
 
 def in_onnx(model: ModelProto, x: Tensor) -> Tensor:
@@ -60,6 +68,7 @@ def test_same_outputs(
     assume(drawn.static or not direct)
     looped = [drawn.network.nodes[index].op for index in drawn.network.graph.looped]
     assume(all(op.reads == "step" or op.kind == "DELAY" for op in looped))  # others are refused by name
+    assume(runner is in_onnxruntime or not evaluated_wrongly(drawn.network))
     drawn = drawn._replace(static=direct, settings=tuple({**dict(drawn.settings), "steps": drawn.T}.items()))
     model = build(drawn, Program.of(drawn.network), numbers).eval()
     assume(model.example is not None or numbers is SINGLE)  # nothing else says that float64 is wanted
