@@ -11,6 +11,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Op
 from sewdsl.ir.settings import Settings
+from sewdsl.ir.structure import find_loops
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
 from sewdsl.ops.joins.add import Add
@@ -38,17 +39,26 @@ def network(*rows: tuple[str | Op, Sequence[int]], neuron: Activation | None = N
 
 
 def shuffled(network: Network, seed: int) -> Network:
-    """The same nodes in another order of computation, without names and paths."""
+    """The same nodes in another order of computation, without names and paths.
+
+    It begins with the input, and the delay of a loop follows what flows into the loop.
+    """
     choice = random.Random(seed)  # noqa: S311 -- no secret
-    waiting, order, place = set(range(len(network))), list[int](), dict[int, int]()
+    loops = find_loops(network.graph, network.given, network.sums)
+    entries = {loop.delay: network.nodes[loop.total].inputs[:1] for loop in loops}
+    waiting, order, place = set(range(1, len(network))), [0], {0: 0}
     while waiting:
-        ready = sorted(i for i in waiting if place.keys() >= set(network.nodes[i].inputs))
+        ready = sorted(i for i in waiting if place.keys() >= {*network.nodes[i].inputs, *entries.get(i, ())})
         index = choice.choice(ready)
         waiting.remove(index)
         place[index] = len(order)
         order.append(index)
-    nodes = tuple(
-        replace(network.nodes[i], name=f"n{place[i]}", path=(), inputs=tuple(place[j] for j in network.nodes[i].inputs))
-        for i in order
-    )
+
+    def moved(index: int) -> Node:
+        node = network.nodes[index]
+        delayed = None if node.delayed is None else place[node.delayed]
+        inputs = tuple(place[source] for source in node.inputs)
+        return replace(node, name=f"n{place[index]}", path=(), inputs=inputs, delayed=delayed)
+
+    nodes = tuple(moved(index) for index in order)
     return replace(network, nodes=nodes, output=place[network.output]).validate()
