@@ -15,7 +15,7 @@ from sewdsl.elaborate.neuron_kinds import LIBRARY, shipped_neurons
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.neuron_equations import FUNCTIONS, GIVEN_NAMES, POTENTIAL, SETTINGS, names_in
+from sewdsl.ops.read_equations import FUNCTIONS, GIVEN_NAMES, POTENTIAL, SETTINGS, names_in
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import AXES, EQUATION_KEYWORDS, OWN_NEURON, PER
 from sewdsl.syntax.tree import Argument, Assignment, Call, Learn, Let, NeuronDefinition, StateDeclaration, Word

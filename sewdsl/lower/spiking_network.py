@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -19,6 +19,13 @@ from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.hooks import has_hooks, is_ours
 from sewdsl.snn.time_steps import expand_steps
+
+READOUTS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "last": lambda y_TN: y_TN[-1],
+    "sum": lambda y_TN: y_TN.sum(0),
+    "mean": lambda y_TN: y_TN.mean(0),
+}
+"""What the outputs of all time-steps become, by ``readout`` of the header."""
 
 MAX_PLANS = 16
 """How many plans a network keeps: more different inputs than that come one after another in no loop."""
@@ -143,9 +150,9 @@ class SpikingNetwork(Group):
             ValueError: the input's shape or dtype does not fit, or it has another number of time-steps than weights.
         """
         found = self.run(inputs.to_sequence(x, self.network.settings, self.example))
-        readout = self.network.settings.readout
-        for index, y_TN in () if return_sequence else tuple(found.items()):
-            found[index] = y_TN[-1] if readout == "last" else y_TN.sum(0) if readout == "sum" else y_TN.mean(0)
+        if not return_sequence:
+            read_out = READOUTS[self.network.settings.readout]
+            found = {index: read_out(y_TN) for index, y_TN in found.items()}
         return self.network.name_outputs(found)
 
     def stream(self) -> Stream:

@@ -31,7 +31,7 @@ from sewdsl.ir.op import (
     default_surrogate,
 )
 from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
-from sewdsl.ops.neuron_equations import ResetSettings, parameter_defaults, read_equations
+from sewdsl.ops.read_equations import ResetSettings, parameter_defaults, read_equations
 from sewdsl.reporter import Reported
 from sewdsl.source import Source
 from sewdsl.syntax.lexicon import VERSION

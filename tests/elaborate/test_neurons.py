@@ -16,7 +16,7 @@ from sewdsl.notation.net_file import write_net
 from sewdsl.notation.network_diff import diff_networks
 from sewdsl.ops import catalogue, find
 from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kind
-from sewdsl.ops.neuron_equations import MODULE_WORDS
+from sewdsl.ops.read_equations import MODULE_WORDS
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
 from sewdsl.train.standalone import standalone_text

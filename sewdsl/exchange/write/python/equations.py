@@ -10,7 +10,7 @@ from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
 from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.neuron_equations import INPUT, RESET, RESET_POTENTIAL, THRESHOLD, names_in
+from sewdsl.ops.read_equations import INPUT, RESET, RESET_POTENTIAL, THRESHOLD, names_in
 from sewdsl.syntax.tree import (
     Assignment,
     FunctionCall,
