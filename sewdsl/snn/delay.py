@@ -1,6 +1,8 @@
-"""The module around a delay of one time-step."""
+"""The modules around a delay of one time-step."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,3 +27,21 @@ class Delay(ReadsPast):
         if past is not None:
             past.after = x_TN
         return torch.cat((before_TN, x_TN[:-1]))
+
+
+class WithPrevious(Delay):
+    """A function of each time-step and the one before it, which is zeros at the first.
+
+    Args:
+        function: Of two tensors of one shape: the time-steps, and those before them.
+
+    Shape: ``[T, N, *]``, to what the function gives.
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
+        """A whole sequence, or a step of a stream."""
+        return self.function(x_TN, super().forward(x_TN, past))

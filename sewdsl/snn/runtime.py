@@ -52,6 +52,7 @@ class Runtime:
     Identity = nn.Identity
     Neuron = neuron.Neuron
     Delay = delay.Delay
+    WithPrevious = delay.WithPrevious
     Equations = equations.Equations
     SpikingEquations = equations.SpikingEquations
     Join = join.Join

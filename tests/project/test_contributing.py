@@ -8,9 +8,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
+
+import sewdsl
+from sewdsl.source import Source
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+NEURON = re.findall(r'```sewdsl title="adaptive.net"\n(.*?)```', TEXT, re.DOTALL)[0]
 EXAMPLES = dict(re.findall(r"`(sewdsl/\S+\.py)`:\n\n```python\n(.*?)```", TEXT, re.DOTALL))
 
 KINDS = """
@@ -96,6 +101,25 @@ print(torch.equal(Xor().combine(branch=torch.zeros(4), identity=s), s))
 """
 
 
+TIME = """
+import torch
+import sewdsl
+
+model = sewdsl.compile("c8k3-BN-LIF-CHANGE-MIN[c8k1-BN-LIF | c8k3-BN-LIF | id]-FC3", input="2x8x8", steps=4).double().eval()
+x = torch.rand(4, 5, 2, 8, 8, dtype=torch.float64)
+with torch.no_grad():
+    stream, state, steps = model.stream(), None, []
+    for step in x:
+        y, state = stream(step, state)
+        steps.append(y)
+    print(torch.equal(torch.stack(steps), model(x, return_sequence=True)))
+    changes = model.change1(x)
+print(torch.equal(changes, torch.cat((x[:1], x[1:] - x[:-1]))))
+a, b, c = torch.rand(3, 4, 5, 2)
+print(torch.equal(model.min1(a, b, c), torch.stack((a, b, c)).amin(0)))
+"""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds an installed package with the examples, announced as CONTRIBUTING.md says."""
@@ -127,7 +151,7 @@ def run(program: str, site: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def printed(home: Path) -> dict[str, list[str]]:
     """What each program prints that needs torch: in one process, which imports it once."""
-    programs = {"kinds": KINDS, "families": FAMILIES, "join": JOIN}
+    programs = {"kinds": KINDS, "families": FAMILIES, "join": JOIN, "time": TIME}
     each = "\n".join(f"print('# {name}')\nexec({program!r}, {{}})" for name, program in programs.items())
     parts = [part.splitlines() for part in "\n".join(run(each, home)).split("# ")[1:]]
     return {name: lines for name, *lines in parts}
@@ -147,6 +171,28 @@ def test_families_are_handed_what_is_said(printed: dict[str, list[str]]) -> None
 
 def test_xor_is_an_exclusive_disjunction(printed: dict[str, list[str]]) -> None:
     assert printed["join"] == ["[0.0, 1.0, 1.0, 0.0]", "True"]
+
+
+def test_time_steps_and_operands_are_mixed_as_said(printed: dict[str, list[str]]) -> None:
+    assert printed["time"] == ["True", "True", "True"]
+
+
+def test_neuron_in_a_text_trains() -> None:
+    """Two states, and a number for each channel; its spikes are those of the equations, one step after the other."""
+    model = sewdsl.compile(Source("adaptive.net", NEURON)).double()
+    neuron, x = model.tiring1, 4 * torch.rand(4, 5, 8, 8, 8, dtype=torch.float64)
+    v, tired, found = torch.zeros(()), torch.zeros(()), []
+    for step in x:
+        h = 0.5 * v + step - tired
+        s = (h >= 1).double()
+        v, tired = h * (1 - s), 0.8 * tired + 0.5 * s
+        found.append(s)
+    assert torch.equal(neuron(x), torch.stack(found))
+    assert 0 < neuron(x).mean() < 1
+    model(torch.rand(4, 5, 2, 8, 8, dtype=torch.float64)).sum().backward()
+    gain = neuron.gain
+    assert gain.shape == (8,)
+    assert gain.grad.abs().sum() > 0
 
 
 def test_rule_is_found_and_applied(home: Path) -> None:
