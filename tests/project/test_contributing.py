@@ -105,7 +105,8 @@ TIME = """
 import torch
 import sewdsl
 
-model = sewdsl.compile("c8k3-BN-LIF-CHANGE-MIN[c8k1-BN-LIF | c8k3-BN-LIF | id]-FC3", input="2x8x8", steps=4).double().eval()
+text = "c8k3-BN-LIF-CHANGE-MIN[c8k1-BN-LIF | c8k3-BN-LIF | id]-FC3"
+model = sewdsl.compile(text, input="2x8x8", steps=4).double().eval()
 x = torch.rand(4, 5, 2, 8, 8, dtype=torch.float64)
 with torch.no_grad():
     stream, state, steps = model.stream(), None, []
@@ -179,8 +180,8 @@ def test_time_steps_and_operands_are_mixed_as_said(printed: dict[str, list[str]]
 
 def test_neuron_in_a_text_trains() -> None:
     """Two states, and a number for each channel; its spikes are those of the equations, one step after the other."""
-    model = sewdsl.compile(Source("adaptive.net", NEURON)).double()
-    neuron, x = model.tiring1, 4 * torch.rand(4, 5, 8, 8, 8, dtype=torch.float64)
+    model = sewdsl.compile(sewdsl.read(Source("adaptive.net", NEURON)).result()).double()
+    neuron, x = model.get_submodule("tiring1"), 4 * torch.rand(4, 5, 8, 8, 8, dtype=torch.float64)
     v, tired, found = torch.zeros(()), torch.zeros(()), []
     for step in x:
         h = 0.5 * v + step - tired
@@ -190,8 +191,9 @@ def test_neuron_in_a_text_trains() -> None:
     assert torch.equal(neuron(x), torch.stack(found))
     assert 0 < neuron(x).mean() < 1
     model(torch.rand(4, 5, 2, 8, 8, dtype=torch.float64)).sum().backward()
-    gain = neuron.gain
+    gain = neuron.get_parameter("gain")
     assert gain.shape == (8,)
+    assert gain.grad is not None
     assert gain.grad.abs().sum() > 0
 
 
