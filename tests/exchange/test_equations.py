@@ -11,14 +11,13 @@ import torch
 import sewdsl
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write import python, spikingjelly
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import OnnxModelWriter
 from sewdsl.ir.network import Network
 from tests.exchange.nir.settled import differences, noise, settled
 from tests.exchange.onnx.running import run
-from tests.exchange.source.files import DOUBLE, made, outcome, same
+from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
 
 OWN = """\
 sewdsl 1
@@ -42,18 +41,21 @@ def network(body: str, folder: Path, size: str = "6") -> Network:
     return sewdsl.load(file)
 
 
+@pytest.mark.parametrize("dialect", SOURCES)
 @pytest.mark.parametrize(
     "neuron",
     [*shipped_neurons(), "Odd", "Odd(v_reset=none, tau=3)", "Half(surrogate=Sigmoid)-FC5-KLIF(detach_reset=off)"],
 )
-def test_python(neuron: str, tmp_path: Path) -> None:
-    """A file of PyTorch has the same outputs, gradients and keys."""
+def test_source(neuron: str, dialect: str, tmp_path: Path) -> None:
+    """A file of PyTorch, or of SpikingJelly's layers, has the same outputs, gradients and keys."""
+    if dialect == "spikingjelly":
+        pytest.importorskip("spikingjelly")
     known = network(f"FC9-{neuron}-FC8-{neuron}-FC3", tmp_path)
     ours = sewdsl.compile(known, seed=3, optimize=0).to(DOUBLE)
     x = 3 * torch.randn(4, 2, 6, dtype=DOUBLE, generator=torch.Generator().manual_seed(4))
     wanted = outcome(ours, x)
     assert wanted.y.std() > 0
-    same(outcome(made(python.source(known), ours), x), wanted)
+    same(outcome(made(SOURCES[dialect](known), ours), x), wanted)
 
 
 @pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
@@ -101,12 +103,6 @@ def test_refused_by_nir(neuron: str, tmp_path: Path) -> None:
     name = neuron.partition("(")[0]
     with pytest.raises(UnsupportedLayer, match=rf"^{name.lower()}1 \({name}\) {REFUSED[neuron]}"):
         to_graph(model)
-
-
-@pytest.mark.parametrize("neuron", ["ILIF", "Half"])
-def test_refused_by_spikingjelly(neuron: str, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedLayer, match=rf"^{neuron.lower()}1 \({neuron}\)"):
-        spikingjelly.source(network(f"FC4-{neuron}-FC3", tmp_path))
 
 
 def test_archive(tmp_path: Path) -> None:

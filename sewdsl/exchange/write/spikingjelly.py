@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.formats import ExportFormat
+from sewdsl.exchange.write.python import equations
 from sewdsl.exchange.write.python.layers import LAYER_CALLS, LAYER_TEXTS, NORMS, WEIGHTED
 from sewdsl.exchange.write.python.sequences import SEQUENCE_TEXTS, SHARED, SHARED_BY, step_scaled_norm
 from sewdsl.exchange.write.source import Dialect, write_document
@@ -18,6 +19,7 @@ from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
@@ -111,6 +113,11 @@ def _surrogate(node: Node, surrogate: Surrogate) -> Code:
     return Code(f"surrogate.{SURROGATES[type(surrogate)](surrogate)}")
 
 
+FIRE = '''\
+def fire(u: Tensor, spikes: nn.Module) -> Tensor:
+    """Spikes where u >= 0, with the gradient of one of SpikingJelly's surrogates."""
+    return spikes(u)
+'''
 TEXTS = {
     **LAYER_TEXTS,
     **{f"Weighted{name}": WEIGHTED.format(name=name, base="layer") for name in NORMS},
@@ -178,6 +185,7 @@ class SpikingJellyLayers:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._used: set[str] = set()
+        self._equations = equations.EquationClasses()
 
     def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node.
@@ -185,6 +193,10 @@ class SpikingJellyLayers:
         Raises:
             UnsupportedLayer: SpikingJelly has no such layer.
         """
+        if isinstance(node.op, EquationKind):
+            slope = _surrogate(node, node.op.surrogate) if equations.fires(node.op) else ""
+            (source,) = self._network.inputs(node)
+            return self._equations.call(node.op, source, slope)
         if isinstance(node.op, Spiking):
             made = neuron(node, node.op)
             self._used.add(made.callee)
@@ -203,7 +215,9 @@ class SpikingJellyLayers:
     def definitions(self) -> Sequence[str]:
         """What the calls need that were asked for."""
         shared = [SHARED] if self._used.intersection(SHARED_BY) else []
-        return [*shared, *(text for name, text in TEXTS.items() if name in self._used)]
+        fire = [FIRE] if self._equations.fires else []
+        texts = [text for name, text in TEXTS.items() if name in self._used]
+        return [*shared, *texts, *fire, *self._equations.definitions()]
 
 
 MODULES = ("functional", "layer", "neuron", "surrogate")
@@ -211,7 +225,7 @@ DIALECT = Dialect(
     title="SpikingJelly",
     layers=SpikingJellyLayers,
     imports={"spikingjelly.activation_based": MODULES},
-    reserved=frozenset({*MODULES, *TEXTS}),
+    reserved=frozenset({*MODULES, *TEXTS, "fire"}) | equations.NAMES,
     ready=('functional.set_step_mode(self, "m")',),
     begin=("functional.reset_net(self)  # no potential outlives a forward",),
 )

@@ -15,7 +15,7 @@ from sewdsl.ir.network import Network
 SOURCES: dict[str, Callable[[Network], str]] = {"python": python.source, "spikingjelly": spikingjelly.source}
 DOUBLE = torch.float64
 OF_EQUATIONS = frozenset({"klif-resnet-19", "glif-resnet-19", "ilif-resnet-18"})
-"""Shipped networks of neurons as equations: SpikingJelly's files cannot have them, and lines are as long as theirs."""
+"""Shipped networks of neurons as equations: lines of their files are as long as theirs."""
 
 
 class Outcome(NamedTuple):

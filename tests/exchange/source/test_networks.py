@@ -15,10 +15,10 @@ from sewdsl.compiler import shipped_networks
 from sewdsl.exchange.write.source.run_source import module_from_source
 from sewdsl.ir.network import Network
 from tests.effort import representatives
-from tests.exchange.source.files import DOUBLE, OF_EQUATIONS, SOURCES, outcome, same
+from tests.exchange.source.files import DOUBLE, SOURCES, outcome, same
 from tests.shipped import LOOPED, SHIPPED
 
-NETWORKS = representatives(set(SHIPPED) - OF_EQUATIONS - LOOPED)
+NETWORKS = representatives(set(SHIPPED) - LOOPED)
 SIDES = (16, 32, 64, 128)
 NARROWER = 16
 WIDE = {"qkformer-10-384", "maxformer-10-384", "spiking-densenet-121", "masnn-dvs-gesture", "att-ms-resnet-18"}

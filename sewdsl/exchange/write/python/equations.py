@@ -44,6 +44,11 @@ _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
 _ATOM = 4
 
 
+def fires(op: EquationKind) -> bool:
+    """Whether a neuron has a step function, and so a surrogate in use."""
+    return "fire(" in op.definition_text()
+
+
 class _Text(NamedTuple):
     """A part of an equation in Python.
 
@@ -105,7 +110,7 @@ class EquationClass:
         operands = [self._text(each, known) for each in call.operands]
         texts = [each.text for each in operands]
         if name == RESET:
-            return _Text(f"self.reset({', '.join(texts)})", tensor=True)
+            return _Text(f"self._reset({', '.join(texts)})", tensor=True)
         if name == "fire":
             return _Text(f"fire({', '.join([*texts, *filter(None, [self.surrogate])])})", tensor=True)
         if not any(each.tensor for each in operands):
@@ -180,11 +185,11 @@ class EquationClass:
         detached = "s.detach()" if self.op.detach_reset else "s"
         yield ""
         if self.soft:
-            yield "    def reset(self, h: Tensor, s: Tensor, by: Tensor | float | None = None) -> Tensor:"
+            yield "    def _reset(self, h: Tensor, s: Tensor, by: Tensor | float | None = None) -> Tensor:"
             yield '        """The potential after a spike."""'
             yield f"        return h - (self.{THRESHOLD} if by is None else by) * {detached}"
             return
-        yield "    def reset(self, h: Tensor, s: Tensor, _by: Tensor | float | None = None) -> Tensor:"
+        yield "    def _reset(self, h: Tensor, s: Tensor, _by: Tensor | float | None = None) -> Tensor:"
         yield '        """The potential after a spike, whatever a soft reset would subtract."""'
         yield f"        s = {detached}{'.abs()' if self.step.values.low < 0 else ''}"
         yield f"        return h * (1 - s) + self.{RESET_POTENTIAL} * s"
@@ -257,7 +262,7 @@ class EquationClasses:
     @property
     def fires(self) -> bool:
         """Whether one of those asked for fires."""
-        return any("fire" in made.op.definition_text() for made in self._made.values())
+        return any(fires(made.op) for made in self._made.values())
 
     def call(self, op: EquationKind, source: Signal, surrogate: str) -> PyCall:
         """The call that makes a neuron.

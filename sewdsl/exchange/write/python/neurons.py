@@ -225,16 +225,12 @@ class SlidingPSN(nn.Module):
 NAMES = frozenset({"Neuron", "fire", *equations.NAMES, *(kind.kind for kind in (*KINDS, *PARALLEL))})
 
 
-def _fires(op: Spiking | EquationKind) -> bool:
-    """Whether a neuron has a step function, and so a surrogate in use."""
-    return not isinstance(op, EquationKind) or "fire(" in op.definition_text()
-
-
 class Neurons:
     """The neurons of a network."""
 
     def __init__(self, network: Network) -> None:
-        spiking = [node.op for node in network if isinstance(node.op, Spiking | EquationKind) and _fires(node.op)]
+        neurons = [node.op for node in network if isinstance(node.op, Spiking | EquationKind)]
+        spiking = [op for op in neurons if not isinstance(op, EquationKind) or equations.fires(op)]
         ops = [op for op in spiking if isinstance(op, Neuron) and not isinstance(op, EquationKind)]
         self._surrogates = Surrogates(op.surrogate for op in spiking)
         self._found = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
@@ -250,9 +246,8 @@ class Neurons:
             UnsupportedLayer: it is of somebody else's kind.
         """
         if isinstance(op, EquationKind):
-            several = _fires(op) and self._varies("surrogate")
-            surrogate = self._surrogates.name(node, op.surrogate) if _fires(op) else ""
-            return self._equations.call(op, source, str(surrogate) if several else "")
+            several = equations.fires(op) and self._varies("surrogate")
+            return self._equations.call(op, source, str(self._surrogates.name(node, op.surrogate)) if several else "")
         if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
             return self._made_parallel(node, op)
         if not isinstance(op, Neuron):
