@@ -23,6 +23,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import ParallelNeuron
 from sewdsl.notation import write_net
 from sewdsl.ops import catalogue
+from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.ops.layers.channel_attention import ChannelAttention
 from sewdsl.ops.layers.spatial_attention import SpatialAttention
 from sewdsl.passes import Program, optimize_program, plan
@@ -89,7 +90,7 @@ def ask(text: str, random: Random) -> None:
 def _texts(network: Network) -> None:
     """A network is the same when it has been written and read, and can be drawn."""
     assert essence(compiled(write_net(network))) == essence(network)
-    assert from_json(to_json(network), catalogue()) == network
+    assert from_json(to_json(network), catalogue(), defined_kind) == network
     for expand in (False, True):
         assert dot(network, expand=expand).rstrip().endswith("}")
         assert mermaid(network, expand=expand)
@@ -114,24 +115,26 @@ def _values(case: Drawn) -> None:
     """Shapes, ranges and dependence on time are as inferred, at every node."""
     network = case.network
     model = build(case, Program.of(network)).eval()
-    seen: dict[str, Tensor] = {}
+    seen: dict[str, list[Tensor]] = {}  # the layers of a loop are called at each time-step
 
     def keeper(name: str) -> Callable[..., None]:
-        return lambda _module, _inputs, out: seen.__setitem__(name, out.detach())
+        return lambda _module, _inputs, out: seen.setdefault(name, []).append(out.detach())
 
-    for node in network.nodes[1:]:
+    nodes = [node for node in network.nodes[1:] if node.delayed is None]
+    for node in nodes:
         model.get_submodule(node.name).register_forward_hook(keeper(node.name))
     y = model(case.x, return_sequence=True)
     assert y.shape == (case.T, case.N, *network.nodes[network.output].output.shape)
-    for node in network.nodes[1:]:
-        out, signal = seen[node.name], node.output
+    for node in nodes:
+        out, signal = torch.cat(seen[node.name]), node.output
         assert out.shape[-len(signal.shape) :] == signal.shape, node
         assert out.shape[: -len(signal.shape)] in {(case.T, case.N), (1, case.N)}, node
         assert case.static or out.shape[0] == case.T, node
         if signal.values.upper is not None:
             counts = out / signal.values.unit
             assert torch.allclose(counts, counts.round(), rtol=1e-12, atol=0), node
-            assert 0 <= out.min() <= out.max() <= signal.values.upper * signal.values.unit, node
+            lower = signal.values.lower * signal.values.unit
+            assert lower <= out.min() <= out.max() <= signal.values.upper * signal.values.unit, node
         if case.static and not signal.varies:
             # but for last digits: of a matrix product, rows of equal numbers may be added up in another order
             assert all(

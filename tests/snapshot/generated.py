@@ -331,16 +331,20 @@ class _Growth:
         return text, Values(shape, None)
 
 
-YOUNGER_NEURONS = ("PSN", "MaskedPSN(order=2)", "SlidingPSN(order=3)", "DLIF(decay=0.5)")
+YOUNGER_NEURONS = (
+    *("PSN", "MaskedPSN(order=2)", "SlidingPSN(order=3)", "DLIF(decay=0.5)"),
+    *("KLIF", "GLIF", "CUBA", "ALIF", "LTH(v_threshold=0.5)", "RF(v_threshold=0.5)"),
+)
 REAL_LAYERS = (
     *("LN", "GN1", "GELU", "SiLU", "Tanh", "Logistic", "PReLU", "PReLU(shared=off)", "SCALE(learn=on)"),
     *("DropPath0.25", "BN(weight=0.5)", "TEBN", "TA(r=1)-ReLU", "CA(r=1)", "SCALE(value=0.5)"),
+    *("DELAY", "LOOP[ id | SCALE(value=0.5) ]", "ILIF", "Ternary"),
 )
 """What keeps the shape and gives real values."""
 
 
 class _YoungerGrowth(_Growth):
-    """A body that has the kinds, too, that came later: what knows time, what was missing, merges, maps of one axis."""
+    """A body that has the kinds, too, that came later: what knows time, what was missing, merges, loops, maps of one axis."""
 
     def body(self, start: Values) -> str:
         """An expression of a few items and an end."""
@@ -370,7 +374,7 @@ class _YoungerGrowth(_Growth):
 
     def _item(self, value: Values, depth: int) -> tuple[str, Values]:
         if self.random.random() < 0.35:
-            makers = [self._small, self._merged]
+            makers = [self._small, self._merged, self._looped]
             if len(value.shape) == 3 and max(value.shape[1:]) <= 16:
                 makers += [self._enlarged, self._attended]
             return self.random.choice(makers)(value, depth)
@@ -395,6 +399,19 @@ class _YoungerGrowth(_Growth):
         if kind == "ADD":
             return f"ADD[ {way} | {way} | {way} ]", Values(value.shape, 3)
         return f"{kind}[ {way} | {way} ]", Values(value.shape, 1)
+
+    def _looped(self, value: Values, depth: int = 0) -> tuple[str, Values]:
+        """What is fed back: by a layer with weights or without, through another loop or around several layers."""
+        c, *size = value.shape
+        self.can_begin_as_identities = False
+        weights = f"FC{c}" if not size else f"c{c}k{self.random.choice((1, 3))}"
+        neuron = self.random.choice(("SN", "SN", "KLIF", "DLIF(decay=0.5)"))
+        body = self.random.choice((neuron, f"{neuron}-{weights}-SN", f"ADD[ {neuron} | {weights}-SN ]"))
+        if depth and self.random.random() < 0.3:
+            inner, _ = self._looped(value, depth - 1)
+            body = f"{inner}-{weights}-SN"
+        feedback = self.random.choice((weights, "id", "SCALE(value=0.5)", f"{weights}-SCALE(learn=on)"))
+        return f"LOOP[ {body} | {feedback} ]", Values(value.shape, 2 if body.startswith("ADD") else 1)
 
     def _attended(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
         """Attention without softmax, and a gate."""
@@ -428,8 +445,10 @@ class _YoungerGrowth(_Growth):
             return text, Values(after.shape, None)
         if chance < 0.9 and length > 1:
             return self.random.choice(("MPk2", "APk2")), Values((c, length // 2), None)
-        if chance < 0.95:
+        if chance < 0.93:
             return self._attended(value)
+        if chance < 0.97:
+            return self._looped(value, 1)
         return f"c{c}k5s2-{self._norm()}-SN", Values((c, (length - 1) // 2 + 1), 1)
 
     def _ending_of_row(self, value: Values) -> tuple[str, Values]:
