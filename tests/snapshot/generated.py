@@ -344,7 +344,7 @@ REAL_LAYERS = (
 
 
 class _YoungerGrowth(_Growth):
-    """A body that has the kinds, too, that came later: what knows time, what was missing, merges, loops, maps of one axis."""
+    """A body that also has the kinds that came later: what knows time, what was missing, merges, loops, rows."""
 
     def body(self, start: Values) -> str:
         """An expression of a few items and an end."""
