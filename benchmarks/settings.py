@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sewdsl.train.fit.process_setup import LARGEST, MAX_MAPPINGS, MMAP_THRESHOLD
+from sewdsl.allocator import LARGEST, MAX_MAPPINGS, MMAP_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ AS_IT_COMES = Setting("as it comes", {})
 KEEPING = Setting(
     "memory kept",
     {
-        # what sewdsl.train.fit.process_setup sets in 'sewdsl train': no block is a mapping of its own, and what
+        # what sewdsl.allocator sets in 'sewdsl train': no block is a mapping of its own, and what
         # is freed is not given back, so that the pages of one training step serve the next
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(LARGEST),

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sewdsl.allocator import keep_memory, memory_kept
     from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
     from sewdsl.diagnostics import Diagnostic, SewdslError
     from sewdsl.exchange.read.torch_modules import from_torch
@@ -27,7 +28,9 @@ __all__ = [
     "SewdslError",
     "compile",
     "from_torch",
+    "keep_memory",
     "load",
+    "memory_kept",
     "read",
 ]
 
@@ -39,6 +42,7 @@ _PLACES = {
     "Network": "sewdsl.ir.network",
     "Node": "sewdsl.ir.node",
     "from_torch": "sewdsl.exchange.read.torch_modules",
+    **dict.fromkeys(("keep_memory", "memory_kept"), "sewdsl.allocator"),
 }
 _MODULES = ("notation", "notebook")
 

@@ -272,6 +272,13 @@ def _at(found: PeakMemory) -> Node:
     return found.sizes.network.nodes[found.sizes.plan.steps[found.moment.step].gives]
 
 
+_BY_EVENTS = {
+    True: "by events if few, to the bit",
+    False: "by events if few",
+}
+"""How a convolution runs that reads spikes, by whether every bit has to stay the same."""
+
+
 def print_plan(program: Program) -> None:
     """Prints how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
     network, load = program.network, training_load(program.network.recipe)
@@ -283,6 +290,7 @@ def print_plan(program: Program) -> None:
     for step in sizes.plan.steps:
         runs = [_KERNELS[step.kernel]] if len(step.nodes) > 1 else []
         runs += ["for one time-step"] if step.once else []
+        runs += [_BY_EVENTS[step.exact]] if step.events else []
         runs += ["giving up its input early"] if step.frees_input else []
         runs += ["a byte for each maximum"] if step.byte_places else []
         maps = len(network.nodes[step.gives].output.shape) == len("CHW")

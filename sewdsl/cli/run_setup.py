@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewdsl.allocator import keep_memory
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
 from sewdsl.terminal import echo
-from sewdsl.train.fit.process_setup import keep_freed_memory, set_passive_waiting
+from sewdsl.train.fit.process_setup import set_passive_waiting
 
 if TYPE_CHECKING:
     from sewdsl.train.fit.initial_weights import InitialWeights
@@ -41,7 +42,7 @@ _NO_MEMORY = re.compile("out of memory|allocate memory")
 def set_up_process() -> None:
     """Sets up threads and memory, before torch is imported."""
     set_passive_waiting()
-    keep_freed_memory()
+    keep_memory()
 
 
 def run_options(processes: Processes, save_every: float) -> RunOptions:

@@ -15,6 +15,7 @@ from sewdsl.lower.saved_tensors import SavedTensors
 from sewdsl.lower.step_state import StepState
 from sewdsl.passes.plan import ExecutionPlan, PlannedStep
 from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.convolution import ConvRun
 from sewdsl.snn.join import PendingJoin
 from sewdsl.snn.layers import Dropout
 from sewdsl.snn.time_steps import expand_steps
@@ -108,11 +109,9 @@ class ForwardPass:
         """What a step gives."""
         if not step.once:
             operands = [expand_steps(operand, self._T) for operand in operands]
-        options = {
-            name: True
-            for name, asked in (("frees_input", step.frees_input), ("byte_places", step.byte_places))
-            if asked
-        }
+        options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}
+        if step.frees_input or step.events:
+            options["run"] = ConvRun(step.frees_input, step.events, step.exact)
         if step.kernel == "norm_neuron":
             norm, neuron, *joins = modules
             joint = None

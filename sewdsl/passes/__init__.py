@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.passes.channels_last import use_channels_last
+from sewdsl.passes.find_events import find_events, use_event_gradients
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
 from sewdsl.passes.fuse_neurons import fuse_neurons
 from sewdsl.passes.hoist_static import hoist_static
@@ -31,6 +32,8 @@ PASSES: tuple[tuple[int, str, Pass], ...] = (
     (1, "fuse", fuse_neurons),
     (2, "fold", fold_batch_norm),
     (1, "channels_last", use_channels_last),
+    (1, "events", find_events),
+    (2, "event_gradients", use_event_gradients),
     (1, "pack", pack_bits),
     (1, "recompute", recompute_values),
 )
@@ -38,7 +41,7 @@ PASSES: tuple[tuple[int, str, Pass], ...] = (
 
 Those of level 1 change nothing but the rounding of sums, and what is decided by their last digits: a spike, or among
 equal values the way of a gradient (see "Apart from rounding" in ``docs/performance.md``). Those of level 2 round
-otherwise in evaluation.
+otherwise: in evaluation, and in gradients of weights.
 """
 
 LEVELS = (0, 1, 2)

@@ -14,7 +14,7 @@ from sewdsl.ir.op import Join, LinearNeuron, Op
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.passes.program import Program
+from sewdsl.passes.program import EventInput, Program
 from sewdsl.snn.limits import MAX_BYTE_PLACES
 
 LARGE_VALUE_ELEMENTS = 1 << 20
@@ -93,6 +93,8 @@ class PlannedStep(NamedTuple):
         recomputed: Whether its value is not kept for the backward pass but computed again in it.
         frees_input: Whether a convolution gives up its input before there is room for its gradient.
         byte_places: Whether max pooling keeps a byte for each maximum.
+        events: What a convolution reads that is computed from what is active, where that is little; None: it is not.
+        exact: Whether it is computed so only where every bit stays the same.
         loop: Of a loop, the nodes whose values it gives.
     """
 
@@ -105,6 +107,8 @@ class PlannedStep(NamedTuple):
     recomputed: bool = False
     frees_input: bool = False
     byte_places: bool = False
+    events: EventInput | None = None
+    exact: bool = True
     loop: tuple[int, ...] = ()
 
     @property
@@ -201,6 +205,7 @@ class PlanOutline:
             )
         self._steps = tuple(steps)
         self._lean, self._channels_last = program.lean, program.channels_last
+        self._events, self._exact = program.events, program.exact
         self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())
 
     def resolve(self, context: ExecutionContext) -> ExecutionPlan:
@@ -239,6 +244,7 @@ class PlanOutline:
         saves = False
         if not context.compiling and context.module(first.step.gives).ours:  # torch's compiler plans memory by itself
             saves = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
+        here = self._channels_last and context.device == "cpu" and context.kernels
         return PlannedStep(
             step.nodes,
             step.operands,
@@ -248,11 +254,9 @@ class PlanOutline:
             kernel,
             recomputed,
             frees_input=saves and first.kind == "convolution" and context.gradients,
-            byte_places=saves
-            and first.kind == "max pooling"
-            and self._channels_last
-            and context.device == "cpu"
-            and context.kernels,
+            byte_places=saves and first.kind == "max pooling" and here,
+            events=self._events.get(first.step.gives) if saves and here else None,
+            exact=self._exact,
         )
 
     def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
+from typing import Literal
 
 from sewdsl.ir.network import Network
+
+EventInput = Literal["spikes", "counts"]
+"""What a convolution reads that may be computed from what is active in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Program:
         bits: In how many bits a value of a node is kept for the backward pass, by the node's index; none: as it is.
         lean: Whether less is stored of small tensors too, where storing them would take less time.
         again: Nodes whose values are not kept for the backward pass but recomputed in it.
+        events: Convolutions that may be computed from the active ones of their inputs, and what these are.
+        exact: Whether only where every bit stays the same; else the gradients of their weights are computed so too.
     """
 
     network: Network
@@ -68,6 +74,8 @@ class Program:
     bits: Mapping[int, int] = field(default_factory=dict)
     lean: bool = False
     again: frozenset[int] = frozenset()
+    events: Mapping[int, EventInput] = field(default_factory=dict)
+    exact: bool = True
 
     @classmethod
     def of(cls, network: Network) -> Program:

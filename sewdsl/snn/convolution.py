@@ -1,18 +1,24 @@
-"""Convolutions as torch's own, but for what the backward pass holds, and what it leaves undone.
+"""Convolutions as torch's own, but for what the backward pass holds, what it leaves undone, and what is active alone.
 
 It holds no more at once than it must. torch computes both gradients of a convolution in one go, with the input, the
 gradient of the output and the gradient of the input all there. Here the gradient of the weight comes first; the input,
 which may have been unpacked or recomputed for it, is then given up, and only then is room made for the input's own
 gradient.
+
+Where the input is known to be spikes or sums of them, and few of these are active, the output and the gradient of the
+weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.event_convolution`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from sewdsl.snn.kernels import event_convolution
+from sewdsl.snn.kernels.event_convolution import EventConvolution
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,6 +48,24 @@ class ConvWindow(NamedTuple):
             return cls(kernel, stride, padding, dilation, layer.groups)
         row = padding if isinstance(padding, str) else (0, *padding)
         return cls((1, *kernel), (1, *stride), row, (1, *dilation), layer.groups)
+
+
+class ConvRun(NamedTuple):
+    """How a convolution is computed.
+
+    Attributes:
+        frees_input: Whether the backward pass gives up the input before there is room for its gradient.
+        events: What the input is, if no more than what is active of it is to be looked at where that is little.
+        exact: Whether it is computed so only where every bit stays the same.
+    """
+
+    frees_input: bool = False
+    events: Literal["spikes", "counts"] | None = None
+    exact: bool = True
+
+
+DENSE = ConvRun()
+"""As torch does it."""
 
 
 def taps_inside(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[bool]:
@@ -78,14 +102,16 @@ def mask_padding_taps(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> Tenso
     return torch.where(torch.tensor(blind, device=weight.device), 0.0, weight)  # laid out as the weight is
 
 
-def conv2d_low_memory(window: ConvWindow, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+def conv2d_low_memory(
+    window: ConvWindow, weight: Tensor, bias: Tensor | None, x: Tensor, run: ConvRun = DENSE
+) -> Tensor:
     """What a layer gives for maps ``[N, C, H, W]``, under autocast in its dtype."""
     device = x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
-    y: Tensor = _Convolution.apply(x, weight, bias, window)  # type: ignore[no-untyped-call, unused-ignore]
+    y: Tensor = _Convolution.apply(x, weight, bias, window, run)  # type: ignore[no-untyped-call, unused-ignore]
     return y
 
 
@@ -93,9 +119,17 @@ class _Convolution(torch.autograd.Function):
     """Keeps its input and its weight, as torch's own does."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: ConvWindow) -> Tensor:
+    def forward(  # noqa: PLR0913 -- torch hands them over one by one
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: ConvWindow, run: ConvRun
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
+        events = EventConvolution.of(window, x, weight, counts=run.events == "counts") if run.events else None
+        ctx.events = None if run.exact else events
+        if events is not None and (not run.exact or event_convolution.equals_dense(events, x.shape, bias is not None)):
+            y = events.forward(x, weight, bias)
+            if y is not None:
+                return y
         _, stride, padding, dilation, groups = window
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
@@ -105,14 +139,18 @@ class _Convolution(torch.autograd.Function):
         (g,), (needs_x, *needs) = gradients, ctx.needs_input_grad[:3]
         x, weight = ctx.saved_tensors
         g_weight = g_bias = g_x = None
-        if any(needs):
+        if needs[0] and ctx.events is not None:
+            g_weight = ctx.events.weight_gradient(x, weight, g)
+        if g_weight is not None:
+            g_bias = g.sum((0, 2, 3)) if needs[1] else None
+        elif any(needs):
             _, g_weight, g_bias = _gradients(ctx, g, x, weight, (False, *needs))
         shape, strides = x.shape, x.stride()
         del x
         if needs_x:  # it depends on the form of x alone: memory that nobody touches takes no room
             form = g.new_empty_strided(shape, strides)
             g_x, _, _ = _gradients(ctx, g, form, weight, (True, False, False))
-        return g_x, g_weight, g_bias, None
+        return g_x, g_weight, g_bias, None, None
 
 
 def _gradients(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Gradients:

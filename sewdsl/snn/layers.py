@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.convolution import ConvWindow, conv2d_low_memory, mask_padding_taps
+from sewdsl.snn.convolution import DENSE, ConvRun, ConvWindow, conv2d_low_memory, mask_padding_taps
 from sewdsl.snn.time_steps import over_steps
 
 SEQUENCE_OF_ROWS_NDIM = 4
@@ -24,42 +24,42 @@ AVX2_FLOATS = 8
 class Conv2d(nn.Conv2d):
     """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments.
 
-    With ``frees_input``, the backward pass gives up the input before there is room for its gradient.
+    ``run`` says what is done to take less memory and time.
     """
 
-    def forward(self, x_TN: Tensor, *, frees_input: bool = False) -> Tensor:  # noqa: D102 -- the class says it
-        return self._slide(x_TN, self.weight, self.bias, frees_input=frees_input)
+    def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:  # noqa: D102 -- the class says it
+        return self._slide(x_TN, self.weight, self.bias, run)
 
-    def normalised(self, x_TN: Tensor, norm: BatchNorm, *, frees_input: bool = False) -> Tensor:
+    def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
-        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)), frees_input=frees_input)
+        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)), run)
 
-    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, *, frees_input: bool) -> Tensor:
+    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, run: ConvRun) -> Tensor:
         window = ConvWindow.of(self)
         x_TN, weight = _prepared(window, x_TN, weight)
-        if frees_input:
-            return over_steps(partial(conv2d_low_memory, window, weight, bias), x_TN)
+        if run != DENSE:
+            return over_steps(partial(conv2d_low_memory, window, weight, bias, run=run), x_TN)
         return over_steps(lambda x: self._conv_forward(x, weight, bias), x_TN)
 
 
 class Conv1d(nn.Conv1d):
     """1-D convolution of every time-step: ``[T, N, C, L]`` to ``[T, N, C', L']``; torch's arguments.
 
-    It is computed as that of a map of one row, as torch does itself. ``frees_input``: as in :class:`Conv2d`.
+    It is computed as that of a map of one row, as torch does itself. ``run``: as in :class:`Conv2d`.
     """
 
-    def forward(self, x_TN: Tensor, *, frees_input: bool = False) -> Tensor:  # noqa: D102 -- the class says it
-        return self._slide(x_TN, self.weight, self.bias, frees_input=frees_input)
+    def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:  # noqa: D102 -- the class says it
+        return self._slide(x_TN, self.weight, self.bias, run)
 
-    def normalised(self, x_TN: Tensor, norm: BatchNorm, *, frees_input: bool = False) -> Tensor:
+    def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
         """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
-        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1)), frees_input=frees_input)
+        return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1)), run)
 
-    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, *, frees_input: bool) -> Tensor:
+    def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, run: ConvRun) -> Tensor:
         window = ConvWindow.of(self)
         x_TN, weight = _prepared(window, x_TN.unsqueeze(3), weight.unsqueeze(2))
-        if frees_input:
-            return over_steps(partial(conv2d_low_memory, window, weight, bias), x_TN).squeeze(3)
+        if run != DENSE:
+            return over_steps(partial(conv2d_low_memory, window, weight, bias, run=run), x_TN).squeeze(3)
         _, stride, padding, dilation, groups = window
         return over_steps(
             lambda x: functional.conv2d(x, weight, bias, stride, padding, dilation, groups), x_TN

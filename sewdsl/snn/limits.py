@@ -3,5 +3,11 @@
 MAX_BYTE_PLACES = 256
 """Places of a pooling window that a byte tells apart."""
 
+EVENT_CHANNELS = 8
+"""Input and output channels are a multiple of this where a convolution is computed by events: a vector of numbers."""
+
+MAX_EVENT_KERNEL = 7
+"""Height and width up to which it is so: all taps of a kernel are written out."""
+
 MAX_16_BIT_PLACES = 1 << 15
 """Places of a map that an integer of 16 bits tells apart."""

@@ -113,6 +113,41 @@ class NormKernelVariant(NamedTuple):
     wants_other: bool
 
 
+class EventConvolutionVariant(NamedTuple):
+    """What distinguishes one kernel of convolutions by events from another.
+
+    Attributes:
+        stored: Dtype of input and output.
+        counts: Whether inputs may be other numbers than 0 and 1.
+        rows: Height of the convolution's kernel.
+        columns: Its width.
+        mask_lanes: Inputs that are looked at together.
+        vector: Numbers in a vector.
+        vectors: Vectors of output channels that are summed up at once.
+    """
+
+    stored: str
+    counts: bool
+    rows: int
+    columns: int
+    mask_lanes: int
+    vector: int
+    vectors: int
+
+
+def render_event_convolution(variant: EventConvolutionVariant, function: str) -> str:
+    """A module with the function ``count``, ``forward`` or ``weight_gradient``."""
+    constants = {
+        "COUNTS": variant.counts,
+        "KERNEL_ROWS": variant.rows,
+        "KERNEL_COLUMNS": variant.columns,
+        "MASK_LANES": variant.mask_lanes,
+        "VECTOR": variant.vector,
+        "VECTORS": variant.vectors,
+    }
+    return _render_cpu("event_convolution", function, variant.stored, constants)
+
+
 def render_pack(stored: str, bits: int) -> str:
     """A module with the function ``pack``, from numbers of a dtype to bytes of 1, 2, 4 or 8 bits a number."""
     return _render_cpu("packed_bits", "pack", stored, {"BITS": bits, "LANES": LANES})

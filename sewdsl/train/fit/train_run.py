@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch import seed_everything
 
 from sewdsl import draw
+from sewdsl.allocator import return_memory
 from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
 from sewdsl.snn.batch_norm import synchronise_statistics
@@ -32,7 +33,7 @@ from sewdsl.train.fit.lightning_loop import (
     fit_epochs,
 )
 from sewdsl.train.fit.load_run import load_spec
-from sewdsl.train.fit.process_setup import quiet_lightning, return_freed_memory
+from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import Processes, as_before, rank
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.report import epoch_curves
@@ -125,7 +126,7 @@ def _run(
     """Trains, from the folder's last checkpoint on, if there is one; what is there already stays until all is ready."""
     network, recipe, data = planned
     if recipe.memory:
-        return_freed_memory()
+        return_memory()
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed)
     with quiet_lightning():

@@ -10,9 +10,9 @@ from threading import Event, Thread
 from typing import Any, Self
 
 import sewdsl
+from sewdsl.allocator import return_memory
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
-from sewdsl.train.fit.process_setup import return_freed_memory
 
 
 def resident() -> int:
@@ -42,7 +42,7 @@ class Watch(Thread):
 
 def measure(job: dict[str, Any]) -> dict[str, int]:
     """Predicted and measured bytes of a step with momentum, weights left out of both."""
-    return_freed_memory()  # what one step took is no part of the next
+    return_memory()  # what one step took is no part of the next
     import torch  # noqa: PLC0415 -- after the allocator's settings
 
     from sewdsl.lower import lower  # noqa: PLC0415

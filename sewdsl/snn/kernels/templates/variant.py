@@ -24,6 +24,24 @@ MAX_WHOLE_PERIOD = 4096
 WINDOWS_OVERLAP = True
 """Whether windows of max pooling overlap."""
 
+COUNTS = False
+"""Whether the inputs of a convolution may be other numbers than 0 and 1."""
+
+KERNEL_ROWS = 3
+"""Height of a convolution's kernel."""
+
+KERNEL_COLUMNS = 3
+"""Width of a convolution's kernel."""
+
+MASK_LANES = 32
+"""Inputs that are looked at together: a power of 2, at most 64, that divides the channels."""
+
+VECTOR = 8
+"""Numbers in a vector."""
+
+VECTORS = 4
+"""Vectors of output channels that are summed up in registers at once."""
+
 SOFT_RESET = False
 """Whether a spike subtracts the threshold; else it sets the potential to ``v_reset``."""
 

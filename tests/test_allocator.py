@@ -1,16 +1,17 @@
 """Memory that is given back is kept, and used again; or returned at once, as is asked for."""
 
 import os
+import platform
 import subprocess
 import sys
 
 import pytest
 
-from sewdsl.train.fit.process_setup import keep_freed_memory, return_freed_memory
+from sewdsl.allocator import keep_memory, memory_kept, return_memory
 
 PIECES = """
 import os, resource, sys
-from sewdsl.train.fit.process_setup import keep_freed_memory, return_freed_memory
+from sewdsl.allocator import keep_memory, memory_kept, return_memory
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 def leave_holes():
@@ -34,13 +35,36 @@ def use_again():
 KEEPING = """
 import torch
 use_again()
-assert keep_freed_memory()
+assert keep_memory()
 leave_holes()
 use_again()
 """
+INSIDE = """
+import torch
+from threading import Thread
+use_again()
+before = resident()
+@memory_kept()
+def within():
+    torch.ones(16, 1024, 1024)
+    with memory_kept():
+        torch.ones(16, 1024, 1024)
+    use_again()
+    print(resident() - before)
+within()
+print(resident() - before)
+use_again()
+"""
+FOR_GOOD = """
+import torch
+assert keep_memory()
+with memory_kept():
+    pass
+use_again()
+"""
 RETURNING = """
-keep_freed_memory()
-assert return_freed_memory()
+keep_memory()
+assert return_memory()
 assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
 import torch
 leave_holes()
@@ -67,6 +91,30 @@ def test_memory_is_used_again() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_memory_is_kept_for_a_while() -> None:
+    """Within a function and a block in it; what was kept then goes back, and what comes after is as it was before."""
+    before, inside, held, left, after = printed(INSIDE, THP_MEM_ALLOC_ENABLE="0")
+    pages = 64 * 2**20 // os.sysconf("SC_PAGE_SIZE")
+    assert before > pages / 2
+    assert inside < pages / 20
+    assert held / 2**20 > 60
+    assert left / 2**20 < 16
+    assert after > pages / 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_a_block_ends_nothing_that_is_for_good() -> None:
+    (after,) = printed(FOR_GOOD, THP_MEM_ALLOC_ENABLE="0")
+    assert after < 64 * 2**20 // os.sysconf("SC_PAGE_SIZE") / 20
+
+
+def test_without_glibc_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    with pytest.warns(UserWarning, match="glibc only"), memory_kept():
+        assert not keep_memory()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
 def test_memory_is_returned() -> None:
     """Of 100 pieces every other one, though what came before it kept everything."""
     held, left = printed(RETURNING)
@@ -76,5 +124,7 @@ def test_memory_is_returned() -> None:
 
 def test_the_user_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "0")
-    assert not keep_freed_memory()
-    assert not return_freed_memory()
+    assert not keep_memory()
+    assert not return_memory()
+    with memory_kept():  # nor does it undo what they decided
+        pass

@@ -1,0 +1,370 @@
+"""CPU kernels of convolutions that look at nothing but what is active: inputs that are not 0, in channels-last memory.
+
+In the forward pass, the active inputs of a window are listed in the order of the kernel's rows, its columns and the
+channels, and for each the row of weights that it meets is added to the output of one place: in that order, one sum for
+each number, as libraries of dense convolutions add them up too. The gradient of the weights is the sum, for each input
+channel, of the output's gradients around its active inputs.
+
+An *event* is an active input. Sums are in float32, whatever is stored.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import int64, njit, types, uint64
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from sewdsl.snn.kernels.templates.number_formats import outer, read, stored, write
+from sewdsl.snn.kernels.templates.variant import (
+    COUNTS,
+    KERNEL_COLUMNS,
+    KERNEL_ROWS,
+    MASK_LANES,
+    STORED,
+    VECTOR,
+    VECTORS,
+)
+
+reals, indices, lengths = types.float32[::1], types.int32[::1], types.int64[::1]
+I32, I64, FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
+VALUES, INDICES = ir.VectorType(FLOAT, VECTOR), ir.VectorType(I32, VECTOR)
+width = VECTOR * VECTORS
+slack = VECTOR
+
+
+def whole(number):
+    """A constant index."""
+    return ir.Constant(I64, number)
+
+
+def pointer(context, builder, kind, array, index):
+    """The address of an element."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+def load(builder, place, kind, align=4):
+    """A vector from memory."""
+    found = builder.load(builder.bitcast(place, kind.as_pointer()))
+    found.align = align
+    return found
+
+
+def store(builder, value, place):
+    """A vector to memory."""
+    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = 4
+
+
+def spread(builder, number, kind):
+    """A number in all places of a vector."""
+    nothing = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, VECTOR), [0] * VECTOR))
+
+
+def accumulate(builder, total, row, value):
+    """Adds a vector from memory to an accumulator, times the event's value where it may be another than 1."""
+    other = load(builder, row, VALUES)
+    if COUNTS:
+        kind = ir.FunctionType(VALUES, [VALUES] * 3)
+        multiply_add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{VECTOR}f32")
+        builder.store(builder.call(multiply_add, [other, value, builder.load(total)]), total)
+    else:
+        builder.store(builder.fadd(builder.load(total), other), total)
+
+
+def inputs(context, builder, signature, values):
+    """The next inputs, a vector of what is stored."""
+    kind = ir.VectorType(FLOAT if STORED == "float32" else ir.IntType(16), MASK_LANES)
+    place = pointer(context, builder, signature.args[0], values[0], values[1])
+    return load(builder, place, kind, align=4 if STORED == "float32" else 2)
+
+
+def mask_of(builder, bits):
+    """A bit for each input, in 64."""
+    mask = builder.bitcast(bits, ir.IntType(MASK_LANES))
+    return builder.zext(mask, I64) if MASK_LANES < 64 else mask
+
+
+@intrinsic
+def active(context, x, index):
+    """Which of the next inputs are not 0, a bit each."""
+
+    def generate(context, builder, signature, values):
+        lanes = inputs(context, builder, signature, values)
+        if STORED == "float32":
+            return mask_of(builder, builder.fcmp_unordered("!=", lanes, ir.Constant(lanes.type, [0.0] * MASK_LANES)))
+        size = builder.and_(
+            lanes, ir.Constant(lanes.type, [0x7FFF] * MASK_LANES)
+        )  # either zero has no more than a sign
+        return mask_of(builder, builder.icmp_unsigned("!=", size, ir.Constant(lanes.type, [0] * MASK_LANES)))
+
+    return uint64(x, int64), generate
+
+
+@intrinsic
+def spikes(context, x, index):
+    """Which of the next inputs are 1, a bit each."""
+
+    def generate(context, builder, signature, values):
+        lanes = inputs(context, builder, signature, values)
+        if STORED == "float32":
+            return mask_of(builder, builder.fcmp_ordered("==", lanes, ir.Constant(lanes.type, [1.0] * MASK_LANES)))
+        one = ir.Constant(lanes.type, [0x3F80 if STORED == "bfloat16" else 0x3C00] * MASK_LANES)
+        return mask_of(builder, builder.icmp_unsigned("==", lanes, one))
+
+    return uint64(x, int64), generate
+
+
+@intrinsic
+def lowest(context, mask):
+    """Which is the lowest bit that is set."""
+
+    def generate(context, builder, signature, values):
+        kind = ir.FunctionType(I64, [I64, ir.IntType(1)])
+        count = builder.module.declare_intrinsic("llvm.cttz", [I64], kind)
+        return builder.call(count, [values[0], ir.Constant(ir.IntType(1), 1)])
+
+    return int64(uint64), generate
+
+
+@intrinsic
+def put(context, row, index, number):
+    """Sets an element."""
+
+    def generate(context, builder, signature, values):
+        place = pointer(context, builder, signature.args[0], values[0], values[1])
+        number = builder.trunc(values[2], I32) if signature.args[0].dtype == types.int32 else values[2]
+        builder.store(number, place)
+        return context.get_dummy_value()
+
+    return types.void(row, int64, number), generate
+
+
+@intrinsic
+def shift(context, events, first, last, offset, factor, taken, at):
+    """Writes (event + offset) * factor for a row of events, in vectors: what is behind the last one is overwritten."""
+
+    def generate(context, builder, signature, values):
+        _, first, last, offset, factor, _, at = values
+        add, times = (spread(builder, builder.trunc(each, I32), INDICES) for each in (offset, factor))
+        with cgutils.for_range_slice(builder, first, last, whole(VECTOR), intp=I64) as (k, _):
+            lanes = load(builder, pointer(context, builder, signature.args[0], values[0], k), INDICES)
+            to = builder.add(at, builder.sub(k, first))
+            place = pointer(context, builder, signature.args[5], values[5], to)
+            store(builder, builder.mul(builder.add(lanes, add), times), place)
+        return context.get_dummy_value()
+
+    return types.void(events, int64, int64, int64, int64, taken, int64), generate
+
+
+@intrinsic
+def copy(context, values_of, first, last, taken, at):
+    """Copies the values of a row of events, in vectors."""
+
+    def generate(context, builder, signature, values):
+        _, first, last, _, at = values
+        with cgutils.for_range_slice(builder, first, last, whole(VECTOR), intp=I64) as (k, _):
+            lanes = load(builder, pointer(context, builder, signature.args[0], values[0], k), VALUES)
+            to = builder.add(at, builder.sub(k, first))
+            store(builder, lanes, pointer(context, builder, signature.args[3], values[3], to))
+        return context.get_dummy_value()
+
+    return types.void(values_of, int64, int64, taken, int64), generate
+
+
+@intrinsic
+def add_rows(context, w, bias, channel, taken, numbers, count, y, at):
+    """The sum of rows of weights over some output channels, at one place."""
+
+    def generate(context, builder, signature, values):
+        w, bias, channel, taken, numbers, count, y, at = values
+        rows = pointer(context, builder, signature.args[0], w, channel)
+        begin = pointer(context, builder, signature.args[1], bias, channel)
+        totals = [
+            cgutils.alloca_once_value(builder, load(builder, builder.gep(begin, [whole(v * VECTOR)]), VALUES))
+            for v in range(VECTORS)
+        ]
+        with cgutils.for_range_slice(builder, whole(0), count, whole(1), intp=I64) as (k, _):
+            index = builder.load(pointer(context, builder, signature.args[3], taken, k))
+            row, value = builder.gep(rows, [builder.zext(index, I64)]), None
+            if COUNTS:
+                value = spread(builder, builder.load(pointer(context, builder, signature.args[4], numbers, k)), VALUES)
+            for v, total in enumerate(totals):
+                accumulate(builder, total, builder.gep(row, [whole(v * VECTOR)]), value)
+        for v, total in enumerate(totals):
+            to = builder.add(at, whole(v * VECTOR))
+            store(builder, builder.load(total), pointer(context, builder, signature.args[6], y, to))
+        return context.get_dummy_value()
+
+    return types.void(w, bias, int64, taken, numbers, int64, y, int64), generate
+
+
+@intrinsic
+def add_around(context, g, channel, row_step, place_step, taken, numbers, first, count, dw, at):
+    """Adds the gradients around the events of an input channel to those of its weights, row by row of the kernel."""
+
+    def generate(context, builder, signature, values):
+        g, channel, row_step, place_step, taken, numbers, first, count, dw, at = values
+        around = pointer(context, builder, signature.args[0], g, channel)
+        taps = pointer(context, builder, signature.args[8], dw, at)
+        for i in range(KERNEL_ROWS):
+            places = [
+                builder.gep(taps, [whole(((i * KERNEL_COLUMNS + j) * VECTORS + v) * VECTOR)])
+                for j in range(KERNEL_COLUMNS)
+                for v in range(VECTORS)
+            ]
+            totals = [cgutils.alloca_once(builder, VALUES) for _ in places]
+            for place, total in zip(places, totals, strict=True):
+                builder.store(load(builder, place, VALUES), total)
+            down = builder.mul(row_step, whole(i))
+            with cgutils.for_range_slice(builder, whole(0), count, whole(1), intp=I64) as (k, _):
+                event = builder.add(first, k)
+                index = builder.load(pointer(context, builder, signature.args[4], taken, event))
+                row = builder.gep(around, [builder.add(builder.zext(index, I64), down)])
+                value = None
+                if COUNTS:
+                    number = builder.load(pointer(context, builder, signature.args[5], numbers, event))
+                    value = spread(builder, number, VALUES)
+                for j in range(KERNEL_COLUMNS):
+                    tap = builder.gep(row, [builder.mul(place_step, whole(j))])
+                    for v in range(VECTORS):
+                        total = totals[j * VECTORS + v]
+                        accumulate(builder, total, builder.gep(tap, [whole(v * VECTOR)]), value)
+            for place, total in zip(places, totals, strict=True):
+                store(builder, builder.load(total), place)
+        return context.get_dummy_value()
+
+    return types.void(g, int64, int64, int64, taken, numbers, int64, int64, dw, int64), generate
+
+
+@njit(types.void(stored, lengths, int64, int64, int64), **outer)
+def count(x, found, first, last, step):
+    """Adds how many inputs are active, of pieces of as many as a mask has bits, every so many of them."""
+    for piece in range(first, last, step):
+        mask = active(x, piece * MASK_LANES)
+        while mask:
+            found[0] += 1
+            mask &= mask - uint64(1)
+
+
+@njit(types.void(stored, reals, reals, stored, lengths, *[int64] * 12), **outer)
+def forward(x, w, bias, y, other, first, last, H, W, C, CO, rows, columns, sh, sw, ph, pw):
+    """The outputs of some samples.
+
+    x, y: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
+    w: Weights, ``[KERNEL_ROWS, KERNEL_COLUMNS, C, CO]``.
+    bias: ``[CO]``, zeros where there is none.
+    other: Its element becomes 1 where a value is neither 0 nor 1, without COUNTS.
+    sh, sw, ph, pw: Steps and padding.
+    """
+    room = KERNEL_ROWS * KERNEL_COLUMNS * C + slack
+    events, values = np.empty(H * W * C + slack, np.int32), np.empty(H * W * C + slack if COUNTS else 0, np.float32)
+    starts = np.empty(H * (W + 1), np.int32)
+    taken, numbers = np.empty(room, np.int32), np.empty(room if COUNTS else 0, np.float32)
+    sums, wrong = np.empty(width, np.float32), uint64(0)
+    for n in range(first, last):
+        e = 0
+        for h in range(H):
+            for c in range(W):
+                starts[h * (W + 1) + c] = e
+                place = ((n * H + h) * W + c) * C
+                for low in range(0, C, MASK_LANES):
+                    mask = active(x, place + low)
+                    if not COUNTS:
+                        wrong |= mask ^ spikes(x, place + low)
+                    while mask:
+                        channel = low + lowest(mask)
+                        put(events, e, c * C + channel)
+                        if COUNTS:
+                            put(values, e, read(x[place + channel]))
+                        e += 1
+                        mask &= mask - uint64(1)
+            starts[h * (W + 1) + W] = e
+        for row in range(rows):
+            top = row * sh - ph
+            for column in range(columns):
+                m, left = 0, column * sw - pw
+                begin, end = max(left, 0), max(0, min(left + KERNEL_COLUMNS, W))
+                for i in range(max(0, -top), min(KERNEL_ROWS, H - top) if begin < end else 0):
+                    at = (top + i) * (W + 1)
+                    s, t = int64(starts[at + begin]), int64(starts[at + end])
+                    shift(events, s, t, (i * KERNEL_COLUMNS - left) * C, int64(CO), taken, m)
+                    if COUNTS:
+                        copy(values, s, t, numbers, m)
+                    m += t - s
+                out = ((n * rows + row) * columns + column) * CO
+                for channel in range(0, CO, width):
+                    if STORED == "float32":
+                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), y, out + channel)
+                    else:
+                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), sums, int64(0))
+                        for q in range(width):
+                            y[out + channel + q] = write(sums[q])
+    if wrong:
+        other[0] = 1
+
+
+@njit(types.void(stored, stored, reals, lengths, *[int64] * 15), **outer)
+def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, columns, ph, pw, samples, high, wide):
+    """Sums over groups of samples, for windows that go on by 1.
+
+    x, g: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
+    dw: For each group ``[C, CO / width, KERNEL_ROWS, KERNEL_COLUMNS, width]``, the kernel turned by half a turn.
+    other: As in ``forward``.
+    per: Samples of a group.
+    samples, high, wide: Of a tile: what is in it stays in the caches.
+    """
+    tall, broad = high + KERNEL_ROWS - 1, wide + KERNEL_COLUMNS - 1
+    around = np.zeros(samples * tall * broad * CO, np.float32)
+    room = samples * high * wide
+    taken, numbers = np.empty(C * room, np.int32), np.empty(C * room if COUNTS else 0, np.float32)
+    counts = np.empty(C, np.int64)
+    part, wrong = C * CO * KERNEL_ROWS * KERNEL_COLUMNS, uint64(0)
+    for group in range(first, last):
+        out = group * part
+        dw[out : out + part] = np.float32(0)
+        end = min(N, (group + 1) * per)
+        for n in range(group * per, end, samples):
+            here = min(samples, end - n)
+            for up in range(0, H, high):
+                for left in range(0, W, wide):
+                    for q in range(here * tall):
+                        sample, r = q // tall, up + ph - (KERNEL_ROWS - 1) + q % tall
+                        place = q * broad * CO
+                        begin = left + pw - (KERNEL_COLUMNS - 1)
+                        low, top = max(0, -begin), max(0, min(broad, columns - begin))
+                        if r < 0 or r >= rows or low >= top:
+                            around[place : place + broad * CO] = np.float32(0)
+                            continue
+                        around[place : place + low * CO] = np.float32(0)
+                        around[place + top * CO : place + broad * CO] = np.float32(0)
+                        source = (((n + sample) * rows + r) * columns + begin) * CO
+                        for k in range(low * CO, top * CO):
+                            around[place + k] = read(g[source + k])
+                    counts[:] = 0
+                    for sample in range(here):
+                        for r in range(min(high, H - up)):
+                            for c in range(min(wide, W - left)):
+                                place = (((n + sample) * H + up + r) * W + left + c) * C
+                                at = ((sample * tall + r) * broad + c) * CO
+                                for low in range(0, C, MASK_LANES):
+                                    mask = active(x, place + low)
+                                    if not COUNTS:
+                                        wrong |= mask ^ spikes(x, place + low)
+                                    while mask:
+                                        channel = low + lowest(mask)
+                                        put(taken, channel * room + counts[channel], at)
+                                        if COUNTS:
+                                            put(numbers, channel * room + counts[channel], read(x[place + channel]))
+                                        counts[channel] += 1
+                                        mask &= mask - uint64(1)
+                    for block in range(CO // width):
+                        for channel in range(C):
+                            if counts[channel]:
+                                add_around(
+                                    around, int64(block * width), int64(broad * CO), int64(CO), taken, numbers,
+                                    int64(channel * room), counts[channel], dw,
+                                    out + (channel * CO + block * width) * KERNEL_ROWS * KERNEL_COLUMNS,
+                                )  # fmt: skip
+    if wrong:
+        other[0] = 1
