@@ -126,7 +126,9 @@ class _Convolution(torch.autograd.Function):
         ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
         events = EventConvolution.of(window, x, weight, counts=run.events == "counts") if run.events else None
         ctx.events = None if run.exact else events
-        if events is not None and (not run.exact or event_convolution.equals_dense(events, x.shape, bias is not None)):
+        if events is not None and (
+            not run.exact or event_convolution.equals_dense(events, x.shape, bias=bias is not None)
+        ):
             y = events.forward(x, weight, bias)
             if y is not None:
                 return y

@@ -40,6 +40,8 @@ TILE_BYTES = 1 << 18
 TILE_COLUMNS = 128
 TILE_PLACES = 512
 """Of a tile of several samples."""
+STRIP_ROWS = 8
+"""Rows of an output that one thread computes, at least."""
 TESTED_SAMPLES = 8
 """Of the convolution that shows whether sums are added up in the same order."""
 
@@ -119,9 +121,10 @@ class EventConvolution(NamedTuple):
         )
         variant = self._variant(self._vectors(FORWARD_VECTORS))
         kernel = cpu_neuron.compile_kernel(render_kernels.render_event_convolution, "forward", variant, "forward")
-        thread_blocks.run_in_blocks(
-            lambda a, b: kernel(*arrays, a, b, H, W, C, self.outputs, *size, sh, sw, ph, pw), N, 1, parallel=N > 1
-        )
+        # what a strip reads of its neighbours is listed twice: no more of them than the threads need
+        strips = max(1, min(size[0] // STRIP_ROWS, -(-thread_blocks.PIECES_PER_THREAD * torch.get_num_threads() // N)))
+        sizes = strips, H, W, C, self.outputs, *size, sh, sw, ph, pw
+        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), N * strips, 1, parallel=True)
         return None if other[0] else y
 
     def weight_gradient(self, x: Tensor, weight: Tensor, g: Tensor) -> Tensor | None:
@@ -185,7 +188,7 @@ class EventConvolution(NamedTuple):
         )
 
 
-def equals_dense(convolution: EventConvolution, shape: torch.Size, bias: bool) -> bool:  # noqa: FBT001 -- of two
+def equals_dense(convolution: EventConvolution, shape: torch.Size, *, bias: bool) -> bool:
     """Whether torch adds up the sums of a convolution in the same order, so that every bit is the same.
 
     It is found out with numbers of which half are active, once for each kind of convolution.
@@ -195,21 +198,15 @@ def equals_dense(convolution: EventConvolution, shape: torch.Size, bias: bool) -
         shape: Of its input, ``[N, C, H, W]``.
         bias: Whether it has one.
     """
-    return _equals_dense(convolution, min(shape[0], TESTED_SAMPLES), *shape[2:], bias, torch.get_num_threads())
+    maps = min(shape[0], TESTED_SAMPLES), *shape[1:]
+    return _equals_dense(convolution, maps, bias=bias, _threads=torch.get_num_threads())
 
 
 @lru_cache(maxsize=1024)
-def _equals_dense(
-    convolution: EventConvolution,
-    N: int,
-    H: int,
-    W: int,
-    bias: bool,
-    _threads: int,
-) -> bool:
+def _equals_dense(convolution: EventConvolution, maps: tuple[int, ...], *, bias: bool, _threads: int) -> bool:
     generator = torch.Generator().manual_seed(0)
     window, dtype = convolution.window, getattr(torch, convolution.stored)
-    x = torch.rand(N, convolution.channels, H, W, generator=generator)
+    x = torch.rand(maps, generator=generator)
     x = (x * (3 if convolution.counts else 1) + 0.5).floor().to(dtype).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(convolution.outputs, convolution.channels, *window.kernel, generator=generator).to(dtype)
     weight = weight.contiguous(memory_format=torch.channels_last)

@@ -82,7 +82,7 @@ def inputs(context, builder, signature, values):
 def mask_of(builder, bits):
     """A bit for each input, in 64."""
     mask = builder.bitcast(bits, ir.IntType(MASK_LANES))
-    return builder.zext(mask, I64) if MASK_LANES < 64 else mask
+    return mask if mask.type == I64 else builder.zext(mask, I64)
 
 
 @intrinsic
@@ -247,14 +247,15 @@ def count(x, found, first, last, step):
             mask &= mask - uint64(1)
 
 
-@njit(types.void(stored, reals, reals, stored, lengths, *[int64] * 12), **outer)
-def forward(x, w, bias, y, other, first, last, H, W, C, CO, rows, columns, sh, sw, ph, pw):
-    """The outputs of some samples.
+@njit(types.void(stored, reals, reals, stored, lengths, *[int64] * 13), **outer)
+def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, columns, sh, sw, ph, pw):
+    """The outputs of some strips of samples.
 
     x, y: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
     w: Weights, ``[KERNEL_ROWS, KERNEL_COLUMNS, C, CO]``.
     bias: ``[CO]``, zeros where there is none.
     other: Its element becomes 1 where a value is neither 0 nor 1, without COUNTS.
+    strips: Into how many strips of rows each output is divided.
     sh, sw, ph, pw: Steps and padding.
     """
     room = KERNEL_ROWS * KERNEL_COLUMNS * C + slack
@@ -262,9 +263,11 @@ def forward(x, w, bias, y, other, first, last, H, W, C, CO, rows, columns, sh, s
     starts = np.empty(H * (W + 1), np.int32)
     taken, numbers = np.empty(room, np.int32), np.empty(room if COUNTS else 0, np.float32)
     sums, wrong = np.empty(width, np.float32), uint64(0)
-    for n in range(first, last):
+    for strip in range(first, last):
+        n, part = strip // strips, strip % strips
+        low_row, top_row = part * rows // strips, (part + 1) * rows // strips
         e = 0
-        for h in range(H):
+        for h in range(max(0, low_row * sh - ph), min(H, (top_row - 1) * sh - ph + KERNEL_ROWS)):
             for c in range(W):
                 starts[h * (W + 1) + c] = e
                 place = ((n * H + h) * W + c) * C
@@ -280,7 +283,7 @@ def forward(x, w, bias, y, other, first, last, H, W, C, CO, rows, columns, sh, s
                         e += 1
                         mask &= mask - uint64(1)
             starts[h * (W + 1) + W] = e
-        for row in range(rows):
+        for row in range(low_row, top_row):
             top = row * sh - ph
             for column in range(columns):
                 m, left = 0, column * sw - pw
