@@ -17,8 +17,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from sewdsl.snn.kernels import event_convolution
-from sewdsl.snn.kernels.event_convolution import EventConvolution
+from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -126,12 +125,11 @@ class _Convolution(torch.autograd.Function):
         ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
         events = EventConvolution.of(window, x, weight, counts=run.events == "counts") if run.events else None
         ctx.events = None if run.exact else events
-        if events is not None and (
-            not run.exact or event_convolution.equals_dense(events, x.shape, bias=bias is not None)
-        ):
-            y = events.forward(x, weight, bias)
-            if y is not None:
-                return y
+        if events is not None and run.exact and not equals_dense(events, x.shape, bias=bias is not None):
+            events = None
+        y = None if events is None else events.forward(x, weight, bias)
+        if y is not None:
+            return y
         _, stride, padding, dilation, groups = window
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 

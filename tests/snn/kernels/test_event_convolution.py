@@ -117,7 +117,7 @@ def test_gradient_is_nearer_to_the_truth_than_the_dense_one() -> None:
     found = events.weight_gradient(x, weight, g)
     assert found is not None
     dense, exact = (
-        conv2d_weight(x.to(dtype), weight.shape, g.to(dtype), padding=1).double()
+        conv2d_weight(x.to(dtype), weight.shape, g.to(dtype), padding=1).double()  # type: ignore[no-untyped-call]
         for dtype in (torch.float32, torch.float64)
     )
     assert (found - exact).abs().max() < (dense - exact).abs().max()
@@ -222,7 +222,7 @@ def test_exact_runs_dense_where_sums_are_in_another_order(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(EventConvolution, "computed", noted)
     for equal in (True, False):
-        monkeypatch.setattr(event_convolution, "equals_dense", lambda *_, equal=equal, **__: equal)
+        monkeypatch.setattr(convolution, "equals_dense", lambda *_, equal=equal, **__: equal)
         ran.clear()
         conv2d_low_memory(WINDOW, weight, None, x, ConvRun(events="spikes"))
         assert bool(ran) == equal
