@@ -253,7 +253,8 @@ class PlanOutline:
             once,
             kernel,
             recomputed,
-            frees_input=saves and first.kind == "convolution" and context.gradients,
+            # elsewhere memory that nobody touches takes room too
+            frees_input=saves and first.kind == "convolution" and context.gradients and context.device == "cpu",
             byte_places=saves and first.kind == "max pooling" and here,
             events=self._events.get(first.step.gives) if saves and here else None,
             exact=self._exact,

@@ -19,7 +19,7 @@ from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
-from sewdsl.train.fit.loss_and_accuracy import training_loss
+from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, training_loss
 from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store import measurements
@@ -208,3 +208,13 @@ def test_a_warmup_leaves_something() -> None:
 def test_unknown_keys_are_suggested() -> None:
     (found,) = read(SMALL.replace("batch 200", "batch 100\n    warm_up 1")).diagnostics
     assert (found.code, found.help) == ("unknown-setting", "did you mean 'warmup'?")
+
+
+def test_counts_of_one_process_stay_where_there_is_no_float64() -> None:
+    """Apple's GPUs have none, and nothing has to be added up over processes there."""
+
+    class OnMps:
+        root_device = torch.device("mps")
+
+    tally = AccuracyTally(right=3, seen=4, total_loss=0.5)
+    assert tally.of_all(OnMps()) == tally  # type: ignore[arg-type]

@@ -7,8 +7,10 @@ reference.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from sewdsl.equations.step import NeuronStep
 from sewdsl.snn.kernels import (
+    cuda_neuron,
     equation_operators,
     equation_reference,
     reference,
@@ -24,7 +27,7 @@ from sewdsl.snn.kernels import (
     tapes,
     torch_operators,
 )
-from sewdsl.snn.kernels.neuron_call import NeuronConstants
+from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
 
@@ -254,8 +257,48 @@ def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
     """Whether there is a kernel for such tensors."""
     if _known(_choice) == "reference" or x_TN.dtype not in _KERNELS.get(x_TN.device.type, ()):
         return False
+    if x_TN.device.type == "cuda" and not torch.compiler.is_compiling() and not _triton_runs(x_TN.device):
+        return False
     wide = torch.promote_types(x_TN.dtype, torch.float32)
     return v_N is None or (v_N.dtype == wide and v_N.shape == x_TN.shape[1:] and v_N.device == x_TN.device)
+
+
+@cache
+def _triton_runs(device: torch.device) -> bool:
+    """Whether a device launches Triton's kernels, and they give there what torch gives; if not, says so once.
+
+    Triton can be installed and yet not launch anything: it needs a C compiler and a driver that is new enough.
+    """
+    law = NeuronConstants(0.5, 1.0, 0.25, 0.0, 1.0, 0.0, detach_reset=False, slope="set 1.0")
+    try:
+        with torch.no_grad():
+            x_TN = torch.linspace(-1, 2, 256, device=device).reshape(4, 1, 64)
+            call = NeuronCall(x_TN, None, None, None, None, law)
+            spikes_TN, _ = cuda_neuron.forward(call, final=False)
+            g_TN, _, _ = cuda_neuron.backward(
+                call, torch.ones_like(spikes_TN), None, NeuronNeedsGrad(x=True, v=False, factors=False)
+            )
+        with torch.enable_grad():
+            x_TN.requires_grad_()
+            v_N, expected = torch.zeros_like(x_TN[0]), []
+            for x_N in x_TN:
+                h_N = 0.5 * v_N + x_N + 0.25
+                s_N = (h_N >= 1).to(h_N.dtype) + (h_N - h_N.detach())
+                v_N = h_N * (1 - s_N)
+                expected.append(s_N)
+            y_TN = torch.stack(expected)
+            (g_expected_TN,) = torch.autograd.grad(y_TN.sum(), x_TN)
+        if torch.equal(spikes_TN, y_TN.detach()) and torch.allclose(g_TN, g_expected_TN, rtol=1e-5, atol=1e-6):
+            return True
+        reason = "they give other numbers than torch"
+    except Exception as error:  # noqa: BLE001 -- compilers and drivers fail in many ways
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
+    warnings.warn(
+        f"Triton's kernels do not run on {device} ({reason}): neurons are computed by plain PyTorch there, which is "
+        "many times slower",
+        stacklevel=2,
+    )
+    return False
 
 
 def _scalar(factor: Any, device: torch.device) -> bool:

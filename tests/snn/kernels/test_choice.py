@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import dispatch, reference, torch_operators
+from sewdsl.snn.kernels import cpu_neuron, cuda_neuron, dispatch, reference, torch_operators
 from tests.snn.kernels.cases import current, make
 
 ROOT = Path(__file__).parents[3]
@@ -51,6 +52,56 @@ def test_linear_neurons_run_fast(ran: list[str]) -> None:
     for kind, learned in (("IF", {}), ("LIF", {}), ("PLIF", {"w": torch.tensor(0.0)})):
         kernels.run_neurons(make(kind), current(3, 2, 4), learned)
     assert ran == ["fast"] * 3
+
+
+@pytest.fixture
+def triton(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Triton as it would be on a GPU: the CPU's kernels are in its place."""
+    monkeypatch.setattr(cuda_neuron, "forward", cpu_neuron.forward)
+    monkeypatch.setattr(cuda_neuron, "backward", cpu_neuron.backward)
+    dispatch._triton_runs.cache_clear()
+    yield monkeypatch
+    dispatch._triton_runs.cache_clear()
+
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.usefixtures("triton")
+def test_triton_is_tried_before_it_is_used() -> None:
+    """What launches and gives what torch gives is used; without a word."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert dispatch._triton_runs(CPU)
+
+
+@pytest.mark.parametrize("function", ["forward", "backward"])
+def test_triton_that_does_not_launch_is_not_used(triton: pytest.MonkeyPatch, function: str) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        message = "Failed to find C compiler.\nPlease specify via CC environment variable."
+        raise RuntimeError(message)
+
+    triton.setattr(cuda_neuron, function, fails)
+    with pytest.warns(UserWarning, match=r"do not run on cpu \(RuntimeError: Failed to find C compiler\.\): .*slower"):
+        assert not dispatch._triton_runs(CPU)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # once is enough
+        assert not dispatch._triton_runs(CPU)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_triton_that_gives_other_numbers_is_not_used(triton: pytest.MonkeyPatch, place: int) -> None:
+    function = ("forward", "backward")[place]
+    plain = getattr(cpu_neuron, function)
+
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        first, *others = plain(*arguments, **named)
+        first.view(-1)[70] += 1
+        return first, *others
+
+    triton.setattr(cuda_neuron, function, wrong)
+    with pytest.warns(UserWarning, match="other numbers than torch"):
+        assert not dispatch._triton_runs(CPU)
 
 
 def test_the_switch(ran: list[str]) -> None:
