@@ -35,6 +35,7 @@ COMMANDS = (
     "import",
     "lsp",
     "serve",
+    "doctor",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)

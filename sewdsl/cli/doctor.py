@@ -1,0 +1,95 @@
+"""``sewdsl doctor``: what is here, whether every kernel computes what it should, and how fast."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from sewdsl.cli.output import console, echo_json
+from sewdsl.cli.run_setup import set_up_process
+from sewdsl.terminal import echo
+
+COLOURS = {"same": "green", "rounding": "green", "differs": "red", "fails": "red"}
+WORDS = {"same": "the same", "rounding": "the same, apart from rounding", "differs": "differs", "fails": "fails"}
+
+
+class Device(StrEnum):
+    """What is examined."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def command(
+    device: Annotated[Device, typer.Option(help="What to examine; auto: a GPU if there is one.")] = Device.AUTO,
+    speed: Annotated[bool, typer.Option(help="Whether to measure how fast it is.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, to paste into a report.")] = False,
+) -> None:
+    """Say what is here, whether every kernel computes what it should, and how fast. Exit 1 if one does not."""
+    set_up_process()
+    import torch  # noqa: PLC0415 -- after the process is set up, and it takes seconds
+
+    from sewdsl.probe import examine_machine  # noqa: PLC0415 -- as above
+
+    there = torch.cuda.is_available()
+    if device is Device.CUDA and not there:
+        echo("error: there is no GPU that torch can use; --device cpu examines the processor", err=True)
+        raise typer.Exit(2)
+    on = "cpu" if device is Device.CPU or not there else "cuda"
+    facts = {"versions": examine_machine.package_versions(), "machine": examine_machine.describe_machine()}
+    checks, missing = [], examine_machine.list_missing(on)
+    if as_json:
+        checks = list(examine_machine.check_kernels(on))
+        speeds = list(examine_machine.measure_speed(on)) if speed else []
+        found: dict[str, Any] = {"device": on, **facts, "missing": missing}
+        echo_json({**found, "kernels": [c._asdict() for c in checks], "speed": [s._asdict() for s in speeds]})
+    else:
+        for title, values in facts.items():
+            _print_facts(title, values)
+        _print_missing(missing)
+        out = console()
+        out.print(f"kernels on {on}, beside plain PyTorch", style="bold")
+        for check in examine_machine.check_kernels(on):
+            checks.append(check)
+            detail = f": {check.detail}" if check.detail else ""
+            text = f"  {check.name}, {check.dtype}: {WORDS[check.state]}{detail}"
+            out.print(text, style=COLOURS[check.state], markup=False, highlight=False)
+        if speed:
+            _print_speed(list(examine_machine.measure_speed(on)))
+    if any(check.state in {"differs", "fails"} for check in checks):
+        raise typer.Exit(1)
+
+
+def _print_facts(title: str, values: dict[str, str]) -> None:
+    table = Table(box=None, padding=(0, 1, 0, 1), show_header=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        table.add_row(name, value)
+    out = console()
+    out.print(title, style="bold")
+    out.print(table)
+    out.print()
+
+
+def _print_missing(missing: list[str]) -> None:
+    out = console()
+    if missing:
+        out.print("missing", style="bold")
+        for line in missing:
+            out.print(f"  {line}", markup=False, highlight=False)
+        out.print()
+
+
+def _print_speed(speeds: list[Any]) -> None:
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("speed", "ms", "beside", "that takes"):
+        table.add_column(title, justify="right" if title in {"ms", "that takes"} else "left")
+    for each in speeds:
+        table.add_row(each.name, f"{each.milliseconds:.1f}", each.beside, f"{each.ratio:.2f} times as long")
+    console().print(table)

@@ -1,0 +1,110 @@
+"""What ``sewdsl doctor`` says of this machine, and of kernels that are wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from sewdsl.cli.app import build_app
+from sewdsl.probe import examine_machine
+from sewdsl.snn.kernels import cpu_neuron
+
+FEW = {name: examine_machine.CASES[name] for name in ("IF, LIF and PLIF",)}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small inputs and few networks."""
+    monkeypatch.setattr(examine_machine, "CASES", FEW)
+    monkeypatch.setattr(examine_machine, "INPUT", (2, 8, 8))
+    monkeypatch.setattr(examine_machine, "TIMED_NEURONS", 1 << 12)
+    monkeypatch.setattr(examine_machine, "STEP_NETWORK", "c8k3-BN-LIF-MPk2-FC10")
+    monkeypatch.setattr(examine_machine, "ROUNDS", 1)
+
+
+def doctor(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(build_app(["doctor"]), ["doctor", *arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_it_says_what_is_here_and_that_all_is_well() -> None:
+    code, said = doctor("--device", "cpu")
+    assert code == 0
+    for word in (
+        "python",
+        "torch",
+        "processor",
+        "kernels on cpu",
+        "IF, LIF and PLIF, float32: the same",
+        "LIF neurons",
+    ):
+        assert word in said
+
+
+def test_json() -> None:
+    code, said = doctor("--device", "cpu", "--json", "--no-speed")
+    found = json.loads(said)
+    assert code == 0
+    assert found["device"] == "cpu"
+    assert found["versions"]["torch"] == torch.__version__
+    assert [(kernel["name"], kernel["state"] in {"same", "rounding"}) for kernel in found["kernels"]] == [
+        (name, True) for name in FEW for _ in range(2)
+    ]
+    assert found["speed"] == []
+
+
+def wrong(*arguments: Any, **named: Any) -> Any:
+    spikes_TN, v_N = FORWARD(*arguments, **named)
+    return spikes_TN.roll(1, -1), v_N
+
+
+def broken(*_: Any, **__: Any) -> Any:
+    message = "no kernel image is available"
+    raise RuntimeError(message)
+
+
+FORWARD = cpu_neuron.forward
+
+
+@pytest.mark.parametrize(
+    ("forward", "word"), [(wrong, "differs: "), (broken, "fails: RuntimeError: no kernel image is available")]
+)
+def test_kernels_that_are_wrong(monkeypatch: pytest.MonkeyPatch, forward: Any, word: str) -> None:
+    """They are named, and the exit code says that something is not as it should be."""
+    monkeypatch.setattr(examine_machine, "CASES", {"neurons": "IF"})
+    monkeypatch.setattr(cpu_neuron, "forward", forward)
+    code, said = doctor("--device", "cpu", "--no-speed")
+    assert code == 1
+    assert f"neurons, float32: {word}" in " ".join(said.split())
+
+
+def test_every_case_runs_the_kernels_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the size that is examined, and not only where everything is large."""
+    monkeypatch.undo()
+    from sewdsl.compiler import load  # noqa: PLC0415
+    from sewdsl.passes import optimize_program  # noqa: PLC0415
+    from sewdsl.passes.plan import ExecutionContext, plan_execution  # noqa: PLC0415
+
+    steps = {}
+    for name, text in examine_machine.CASES.items():
+        network = load(text, input=examine_machine.INPUT, steps=examine_machine.STEPS)
+        context = ExecutionContext(examine_machine.STEPS, examine_machine.SAMPLES)
+        steps[name] = plan_execution(optimize_program(network, 2), context).steps
+    assert any(
+        step.kernel == "norm_neuron" and len(step.nodes) > 2 for step in steps["norm, neurons and join in one kernel"]
+    )
+    assert any(step.events for step in steps["convolutions by events"])
+    assert any(step.byte_places for step in steps["pooling"])
+
+
+def test_without_a_gpu_it_refuses_one() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    code, said = doctor("--device", "cuda")
+    assert code == 2
+    assert "no GPU" in said
