@@ -136,8 +136,10 @@ class EventConvolution(NamedTuple):
             g: Gradient of the output, ``[N, C', H', W']``.
         """
         suits = self.window.stride == (1, 1) and x.is_contiguous(memory_format=torch.channels_last)
-        if not suits or not self.is_sparse(x, MOST_ACTIVE_IN_GRADIENT):
-            return None
+        return self.computed_gradient(x, weight, g) if suits and self.is_sparse(x, MOST_ACTIVE_IN_GRADIENT) else None
+
+    def computed_gradient(self, x: Tensor, weight: Tensor, g: Tensor) -> Tensor | None:
+        """The gradient of the weight, however much of x is active; None where x is not what was said of it."""
         (kh, kw), (ph, pw) = self.window.kernel, self._padding
         N, C, H, W = x.shape
         g = g.contiguous(memory_format=torch.channels_last)

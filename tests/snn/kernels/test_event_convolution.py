@@ -85,7 +85,7 @@ def test_gradient_of_the_weight(case: Case, seed: int) -> None:
     y = case.dense(torch.float64)
     g = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(case.x.dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(event_convolution, "MOST_ACTIVE_IN_GRADIENT", 1.0)
+        patch.setattr(event_convolution, "MOST_ACTIVE_IN_GRADIENT", 1.0)  # however much is active
         patch.setattr(event_convolution, "TILE_PLACES", 40)
         patch.setattr(event_convolution, "TILE_BYTES", 1 << 12)
         patch.setattr(event_convolution, "TILE_COLUMNS", 5)

@@ -1,0 +1,130 @@
+"""Convolutions by events beside dense ones: ``python -m benchmarks.events [NETWORK …]``.
+
+First two layers of 3x3 at several parts of active inputs, output and gradient of the weight, each beside oneDNN's. Then
+training steps and inference of networks, 7B-Net if none is named: level 1 without events, level 1, level 2. What is
+compared takes turns in one process, which keeps its memory; times are the least of the rounds: ratios are all that a
+shared machine tells.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.grad import conv2d_weight
+
+import sewdsl
+from sewdsl.lower import lower
+from sewdsl.passes import optimize_program
+from sewdsl.snn.convolution import ConvWindow
+from sewdsl.snn.kernels.event_convolution import EventConvolution
+
+THREADS = 2
+ROUNDS = 5
+LAYERS = ((32, 128, 32), (256, 14, 64))
+"""Channels, height and width, and samples."""
+ACTIVE = (0.03, 0.05, 0.1, 0.2, 0.3)
+WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)
+NETWORKS = {"7b-net": 4, "sew-resnet-18": 4}
+"""Samples of a step; of others as many as the first."""
+LEVELS = ("level 1, dense", "level 1", "level 2")
+
+
+def least_seconds(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Of each, in turns; a round of each comes before the clock starts."""
+    least = dict.fromkeys(runs, float("inf"))
+    for turn in range(rounds + 1):
+        for who, run in runs.items():
+            begun = perf_counter()
+            run()
+            if turn:
+                least[who] = min(least[who], perf_counter() - begun)
+    return least
+
+
+def measure_layer(channels: int, size: int, samples: int, active: float, rounds: int) -> dict[str, float]:
+    """Seconds for the output and for the gradient of the weight, dense and by events."""
+    generator = torch.Generator().manual_seed(0)
+    shape = samples, channels, size, size
+    x = (torch.rand(shape, generator=generator) < active).float().contiguous(memory_format=torch.channels_last)
+    g = torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(channels, channels, 3, 3, generator=generator).contiguous(memory_format=torch.channels_last)
+    events = EventConvolution.of(WINDOW, x, weight, counts=False)
+    if events is None:
+        message = "there is no kernel for these layers"
+        raise RuntimeError(message)
+
+    return least_seconds(
+        {
+            "output, dense": lambda: functional.conv2d(x, weight, padding=1),
+            "output": lambda: events.computed(x, weight, None),
+            "gradient, dense": lambda: conv2d_weight(x, weight.shape, g, padding=1),  # type: ignore[no-untyped-call]
+            "gradient": lambda: events.computed_gradient(x, weight, g),
+        },
+        rounds,
+    )
+
+
+def measure_network(spec: str, samples: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds of a training step and of inference, by level."""
+    network = sewdsl.load(spec)
+    settings, generator = network.settings, torch.Generator().manual_seed(0)
+    if settings.encode == "direct":
+        x = torch.randn(samples, *settings.input, generator=generator)
+    else:
+        x = (torch.rand(settings.steps, samples, *settings.input, generator=generator) < 0.1).float()  # noqa: PLR2004
+    y = torch.zeros(samples, dtype=torch.long)
+    programs = {"level 1": optimize_program(network), "level 2": optimize_program(network, 2)}
+    programs["level 1, dense"] = replace(programs["level 1"], events={})
+    models = {name: lower(programs[name], seed=0) for name in LEVELS}
+
+    def step(level: str) -> None:
+        models[level].zero_grad()
+        loss: Tensor = functional.cross_entropy(models[level].train()(x), y)
+        torch.autograd.backward(loss)
+
+    def infer(level: str) -> None:
+        with torch.no_grad():
+            models[level].eval()(x)
+
+    kinds = {"training": step, "inference": infer}
+    return {
+        name: least_seconds({level: partial(run, level) for level in LEVELS}, rounds) for name, run in kinds.items()
+    }
+
+
+def lines(networks: Mapping[str, int], rounds: int) -> Iterator[str]:
+    """What is printed, as it is measured."""
+    for channels, size, samples in LAYERS:
+        for active in ACTIVE:
+            found = measure_layer(channels, size, samples, active, rounds)
+            gains = (f"{kind} {found[f'{kind}, dense'] / found[kind]:.2f} times" for kind in ("output", "gradient"))
+            yield f"{channels} to {channels} at {size}x{size}, {active:.0%} active: as fast as dense {', '.join(gains)}"
+    for spec, samples in networks.items():
+        for kind, found in measure_network(spec, samples, rounds).items():
+            for level, seconds in found.items():
+                gain = found[LEVELS[0]] / seconds
+                yield f"{spec}, {kind}, {level}: {1000 * seconds:.0f} ms, {gain:.2f} times as fast"
+
+
+def main() -> None:
+    """Prints all of it."""
+    sewdsl.keep_memory()
+    torch.set_num_threads(THREADS)
+    named = {spec: NETWORKS.get(spec, 4) for spec in sys.argv[1:]} or {"7b-net": 4}
+    capability = torch.backends.cpu.get_cpu_capability()
+    sys.stdout.write(f"{os.cpu_count()} cores, {capability}, torch {torch.__version__}\n")
+    for line in lines(named, ROUNDS):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

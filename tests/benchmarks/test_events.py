@@ -1,0 +1,24 @@
+"""The benchmarks of convolutions by events and of kept memory run, and compare what they say."""
+
+import sys
+
+import pytest
+
+from benchmarks import events, own_loop
+
+
+def test_layers_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "LAYERS", ((8, 6, 2),))
+    monkeypatch.setattr(events, "ACTIVE", (0.1,))
+    said = list(events.lines({"tiny": 2}, 1))
+    assert said[0].startswith("8 to 8 at 6x6, 10% active: as fast as dense output ")
+    assert [line.partition(":")[0] for line in said[1:]] == [
+        f"tiny, {kind}, {level}" for kind in ("training", "inference") for level in events.LEVELS
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_ways_to_keep_memory() -> None:
+    found = own_loop.measure("memory_kept()", "nmnist", 2, 1)
+    assert found["seconds"] > 0
+    assert found["megabytes"] >= 0
