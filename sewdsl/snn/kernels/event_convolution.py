@@ -28,6 +28,8 @@ MOST_ACTIVE_IN_GRADIENT = 0.3
 LOOKED_AT = 16
 """Of so many pieces of an input one is looked at to learn how much of it is active."""
 FORMATS = (torch.float32, torch.bfloat16, torch.float16)
+MAX_WEIGHTS = 1 << 31
+"""Of a layer: the place of one is an integer of 32 bits."""
 REGISTERS = 12
 """Vectors that sums are kept in, of the 16 that most processors have."""
 FORWARD_VECTORS = 16
@@ -87,6 +89,7 @@ class EventConvolution(NamedTuple):
             and max(window.kernel) <= MAX_EVENT_KERNEL
             and channels % EVENT_CHANNELS == 0
             and outputs % EVENT_CHANNELS == 0
+            and weight.numel() < MAX_WEIGHTS
         )
         return cls(window, memory_layout.dtype_name(x), counts, channels, outputs) if suits else None
 
@@ -104,7 +107,9 @@ class EventConvolution(NamedTuple):
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
         """The output ``[N, C', H', W']``, channels last; None where much of x is active, or it is not what was said."""
-        return self.computed(x, weight, bias) if self.is_sparse(x, MOST_ACTIVE) else None
+        if not self.is_sparse(x, MOST_ACTIVE) or not weight.sum(dtype=torch.float32).isfinite():
+            return None  # a dense convolution multiplies what is not finite by zeros too, which gives no number
+        return self.computed(x, weight, bias)
 
     def computed(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
         """The output, however much of x is active; None where x is not what was said of it."""

@@ -142,6 +142,15 @@ def replace_counts(events: EventConvolution) -> EventConvolution:
     return events._replace(counts=True)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(value: float) -> None:
+    """Times zero they are no numbers: that weights have grown beyond all bounds has to be seen."""
+    x, weight = spikes(2, 8, 6, 6), torch.randn(8, 8, 3, 3)
+    weight[2, 3, 1, 1] = value
+    y = conv2d_low_memory(WINDOW, weight, None, x, ConvRun(events="spikes", exact=False))
+    assert torch.equal(y.isnan(), functional.conv2d(x, weight, padding=1).isnan())
+
+
 def test_what_is_dense_stays_so() -> None:
     weight = torch.randn(16, 16, 3, 3)
     for active, forward, gradient in ((0.1, True, True), (0.25, False, True), (0.5, False, False)):
